@@ -1,0 +1,75 @@
+"""Which atoms of a structure are absorption sites."""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers, chemical_symbols
+
+from xanes_hpc.errors import AbsorberError
+
+TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
+"""Groups 3 to 12, with La and without the radioactive seventh row."""
+
+RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
+
+
+def formula(numbers: npt.NDArray[np.integer]) -> str:
+    """Chemical formula in Hill order (C, H, then alphabetical), as in ``C36H39FeP6``."""
+    counts = Counter(chemical_symbols[z] for z in numbers)
+    if "C" in counts:
+        order = ["C", *(["H"] if "H" in counts else []), *sorted(counts.keys() - {"C", "H"})]
+    else:
+        order = sorted(counts)
+    return "".join(f"{s}{counts[s] if counts[s] > 1 else ''}" for s in order)
+
+
+def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) -> npt.NDArray[np.int64]:
+    """0-based indices of the absorbers of one structure.
+
+    Parameters
+    ----------
+    numbers
+        Atomic numbers of the structure, shape (n_atoms,).
+    rule
+        ``first``, ``transition-metals``, ``all``, an element's symbol, or an atom's index; by default the one transition metal.
+
+    Raises
+    ------
+    AbsorberError
+        If nothing matches, or by default if there is not exactly one transition metal.
+    """
+    numbers = np.asarray(numbers)
+    metals = np.flatnonzero(np.isin(numbers, list(TRANSITION_METALS)))
+    if rule is None:
+        if metals.size == 1:
+            return metals
+        found = ", ".join(f"{chemical_symbols[numbers[a]]} (atom {a})" for a in metals[:8])
+        found += ", …" if metals.size > 8 else ""
+        raise AbsorberError(
+            f"expected exactly one transition metal as the absorber, found {metals.size}"
+            + (f": {found}" if metals.size else f" in {formula(numbers)}")
+            + f"; choose with --absorber ({RULES})"
+        )
+    text = rule.strip()
+    if text == "first":
+        chosen = np.arange(min(1, numbers.size))
+    elif text == "all":
+        chosen = np.arange(numbers.size)
+    elif text == "transition-metals":
+        chosen = metals
+    elif text.lstrip("-").isdigit():
+        index = int(text)
+        if not 0 <= index < numbers.size:
+            raise AbsorberError(
+                f"absorber {index} is not there: expected an atom index from 0 to {numbers.size - 1} "
+                f"in {formula(numbers)}"
+            )
+        chosen = np.array([index])
+    elif text.capitalize() in atomic_numbers:
+        chosen = np.flatnonzero(numbers == atomic_numbers[text.capitalize()])
+    else:
+        raise AbsorberError(f"absorber {rule!r} is not understood; expected {RULES}")
+    if chosen.size == 0:
+        raise AbsorberError(f"absorber {rule!r} is not there: the structure is {formula(numbers)}")
+    return chosen.astype(np.int64)

@@ -1,0 +1,93 @@
+"""Descriptors: from the surroundings of an absorption site to a vector of numbers.
+
+One file per descriptor, which is known by the file's name and named ``PART`` in it. Other distributions add theirs
+through the entry point group ``xanes_hpc.descriptors``.
+"""
+
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc import registry
+from xanes_hpc.descriptors.base import Descriptor
+from xanes_hpc.errors import DescriptorError
+
+__all__ = ["Descriptor", "from_description", "load", "names", "presets", "read_toml"]
+
+NOT_PARTS = {"base"}
+"""Modules here that are not descriptors."""
+
+
+def names() -> list[str]:
+    """Names of all descriptors."""
+    return registry.names(sys.modules[__name__])
+
+
+def load(name: str, preset: str = "default", dtype: str | None = None) -> Descriptor:
+    """A descriptor by name and preset.
+
+    Parameters
+    ----------
+    name
+        The descriptor, such as ``wacsf``.
+    preset
+        One of the descriptor's presets, such as ``xanesnet-2022``.
+    dtype
+        ``float32`` or ``float64`` for the features, instead of the preset's.
+
+    Raises
+    ------
+    DescriptorError
+        If there is no such descriptor or preset.
+    """
+    part = _part(name)
+    if preset not in part.PRESETS:
+        raise DescriptorError(f"descriptor {name} has no preset {preset!r}; it has {', '.join(sorted(part.PRESETS))}")
+    description = {"name": name, **part.PRESETS[preset]()}
+    return from_description(description | ({"dtype": dtype} if dtype else {}))
+
+
+def presets() -> dict[str, str]:
+    """Every preset's name and the descriptor it belongs to."""
+    return {preset: name for name in reversed(names()) for preset in _part(name).PRESETS}
+
+
+def from_description(description: Mapping[str, Any]) -> Descriptor:
+    """Build the descriptor that ``description`` (as read from TOML or a store) names and describes.
+
+    Raises
+    ------
+    DescriptorError
+        If the description names no descriptor, or has keys or values the descriptor does not take.
+    """
+    if not isinstance(description.get("name"), str):
+        raise DescriptorError('a descriptor\'s description needs its name, such as name = "wacsf"')
+    descriptor: Descriptor = _part(description["name"])(description)
+    return descriptor
+
+
+def read_toml(path: Path) -> Descriptor:
+    """Build the descriptor described in a TOML file.
+
+    Raises
+    ------
+    DescriptorError
+        If the file is missing, not TOML, or describes no descriptor.
+    """
+    try:
+        description = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DescriptorError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DescriptorError(f"{path}: not TOML: {error}") from None
+    try:
+        return from_description(description)
+    except DescriptorError as error:
+        raise DescriptorError(f"{path}: {error}") from None
+
+
+def _part(name: str) -> type[Descriptor]:
+    part: type[Descriptor] = registry.find(sys.modules[__name__], name, DescriptorError)
+    return part

@@ -1,0 +1,118 @@
+"""What every descriptor is."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import DescriptorError, FormatError
+from xanes_hpc.neighbours import NeighbourList, neighbour_list
+from xanes_hpc.sites import SiteBatch
+
+Features = npt.NDArray[np.floating[Any]]
+
+COINCIDENT = 0.1
+"""Two atoms closer than this (Å) stand on one spot."""
+
+
+class Descriptor(ABC):
+    """Maps each absorption site to ``n_features`` numbers, from its neighbours within ``cutoff`` (Å).
+
+    A subclass takes its description (a mapping of plain values), sets ``cutoff``, ``dtype`` and ``labels``, and implements
+    ``describe``, ``resolve`` and ``fill``.
+    """
+
+    PRESETS: ClassVar[Mapping[str, Callable[[], dict[str, Any]]]]
+    name: str
+    cutoff: float
+    dtype: np.dtype[Any]
+    labels: list[str]
+
+    @abstractmethod
+    def __init__(self, description: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The description in full, from which ``from_description`` builds this descriptor again."""
+
+    @abstractmethod
+    def resolve(self) -> dict[str, Any]:
+        """Every number the features depend on, and nothing else."""
+
+    @abstractmethod
+    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: npt.NDArray[np.float64]) -> None:
+        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features)."""
+
+    @property
+    def n_features(self) -> int:
+        """Length of a site's vector."""
+        return len(self.labels)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the canonical JSON of ``resolve()``, in hexadecimal."""
+        text = json.dumps(self.resolve(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def compute(self, batch: SiteBatch) -> Features:
+        """Features of every site of a batch, shape (n_sites, n_features), in the descriptor's dtype.
+
+        Raises
+        ------
+        FormatError
+            If positions are not finite, or an atom stands on a site.
+        """
+        if not np.isfinite(batch.positions).all():
+            raise FormatError("positions with NaN or infinity")
+        neighbours = neighbour_list(batch, self.cutoff)
+        close = np.flatnonzero(neighbours.distances < COINCIDENT)
+        if close.size:
+            site = int(np.searchsorted(neighbours.offsets, close[0], side="right")) - 1
+            raise FormatError(
+                f"an atom stands {neighbours.distances[close[0]]:.3f} Å from the absorber of site {site} of the batch"
+            )
+        out = np.empty((batch.n_sites, self.n_features))
+        self.fill(batch, neighbours, out)
+        return out.astype(self.dtype, copy=False)
+
+    def transform(self, atoms: Any, sites: Any = None) -> Features:
+        """Features of the sites of one ``ase.Atoms`` or a sequence of them.
+
+        Parameters
+        ----------
+        atoms
+            One ``ase.Atoms`` or a sequence.
+        sites
+            ``None``: the one transition metal of each structure. A rule (``"first"``, ``"Fe"``, ``"all"``, …) for all of
+            them. For one ``Atoms`` an index or indices, 0-based; for a sequence one entry per structure.
+
+        Returns
+        -------
+        features : (n_sites, n_features)
+            Row by row in the order of the structures and, within one, of its sites.
+
+        Raises
+        ------
+        AbsorberError
+            If a site is not there.
+        FormatError
+            If positions are not finite, or an atom stands on a site.
+        """
+        return self.compute(SiteBatch.from_atoms(atoms, sites))
+
+
+def check_keys(where: str, given: Mapping[str, Any], known: set[str]) -> None:
+    """Refuse keys of a description that mean nothing.
+
+    Raises
+    ------
+    DescriptorError
+        Naming the first unknown key and the known ones.
+    """
+    for key in given:
+        if key not in known:
+            raise DescriptorError(f"{where} has no key {key!r}; it has {', '.join(sorted(known))}")

@@ -1,0 +1,298 @@
+"""Weighted atom-centred symmetry functions.
+
+G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717). A description
+is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one channel per element or group of
+elements, and carries radial functions ``g2``, angular functions ``g4``, or both:
+
+    name = "wacsf"
+    cutoff = 6.0                     # Å
+    dtype = "float64"                # of the features; sums always run in float64
+    g1 = true
+
+    [[weighting]]
+    weights = "Z"                    # or "one"
+    scale = 1.0
+    g2 = { style = "shifted", n = 32, r_min = 0.0, r_max = 6.0 }
+    g4 = { mu = [0, 0], eta = [0.5, 0.1], lambda = [1, -1], zeta = [1, 2, 4, 8] }
+
+    [[weighting]]
+    elements = ["H", "C", ["N", "O"], "other"]
+    g2 = { mu = [1.0, 2.0, 3.0], eta = [4.0, 4.0, 4.0] }
+
+Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2); ``centred`` has
+mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which ``keep`` keeps the first so many.
+
+Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4, with (mu, eta) outermost,
+then lambda, then zeta.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+from xanes_hpc_kernels import wacsf_angular, wacsf_radial
+
+from xanes_hpc.descriptors.base import Descriptor, check_keys
+from xanes_hpc.errors import DescriptorError
+from xanes_hpc.neighbours import NeighbourList
+from xanes_hpc.sites import SiteBatch
+
+Vector = npt.NDArray[np.float64]
+N_ELEMENTS = 119
+"""Length of a weight table: index 0 (no element) to Z = 118."""
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Radial parts exp(-eta (r - mu)^2): ``mu`` in Å, ``eta`` in 1/Å², both (n,)."""
+
+    mu: Vector
+    eta: Vector
+
+    @classmethod
+    def read(cls, where: str, given: Mapping[str, Any]) -> "Gaussians":
+        """From explicit ``mu`` and ``eta``, or from a style."""
+        if "style" not in given:
+            mu, eta = _numbers(where, given, "mu"), _numbers(where, given, "eta")
+            if mu.size != eta.size:
+                raise DescriptorError(f"{where}: expected as many mu as eta, received {mu.size} and {eta.size}")
+            if (eta < 0).any():
+                raise DescriptorError(f"{where}: expected eta >= 0, received {eta.min():g}")
+            return cls(mu, eta)
+        n, low, high = (given.get(key) for key in ("n", "r_min", "r_max"))
+        if not isinstance(n, int) or n < 2 or not all(isinstance(r, (int, float)) for r in (low, high)):
+            raise DescriptorError(f"{where}: a style needs n (at least 2), r_min and r_max")
+        if given["style"] == "shifted":
+            mu = np.linspace(low + 0.5, high - 0.5, n)
+            return cls(mu, np.full(n, 1.0 / (2.0 * (mu[1] - mu[0]) ** 2)))
+        if given["style"] == "centred":
+            r = np.linspace(low + 1.0, high - 0.5, n)[: given.get("keep", n)]
+            return cls(np.zeros_like(r), 1.0 / (2.0 * r**2))
+        raise DescriptorError(f"{where}: expected style shifted or centred, received {given['style']!r}")
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """Weight tables over Z (n_channels, 119), one label a channel, and the functions they weigh."""
+
+    given: dict[str, Any]
+    labels: list[str]
+    tables: Vector
+    g2: Gaussians | None
+    g4: Gaussians | None
+    lambdas: Vector
+    zetas: Vector
+
+    @classmethod
+    def read(cls, index: int, given: Mapping[str, Any]) -> "Weighting":
+        """From one ``[[weighting]]`` of a description."""
+        where = f"weighting {index + 1}"
+        check_keys(where, given, {"weights", "scale", "elements", "g2", "g4"})
+        if ("weights" in given) == ("elements" in given):
+            raise DescriptorError(f"{where}: expected either weights or elements")
+        if "elements" in given:
+            check_keys(f"{where} by elements", given, {"elements", "g2", "g4"})
+            weights: dict[str, Any] = {"elements": [_group(e) for e in given["elements"]]}
+            labels, tables = _channels(where, weights["elements"])
+        else:
+            weights = {"weights": given["weights"], "scale": float(given.get("scale", 1.0))}
+            labels, tables = _table(where, **weights)
+        g2 = g4 = None
+        lambdas = zetas = np.empty(0)
+        if "g2" in given:
+            check_keys(f"{where}, g2", given["g2"], {"mu", "eta", "style", "n", "r_min", "r_max", "keep"})
+            g2 = Gaussians.read(f"{where}, g2", given["g2"])
+            weights["g2"] = {"mu": g2.mu.tolist(), "eta": g2.eta.tolist()}
+        if "g4" in given:
+            keys = {"mu", "eta", "style", "n", "r_min", "r_max", "keep", "lambda", "zeta"}
+            check_keys(f"{where}, g4", given["g4"], keys)
+            g4 = Gaussians.read(f"{where}, g4", given["g4"])
+            lambdas, zetas = (_numbers(f"{where}, g4", given["g4"], key) for key in ("lambda", "zeta"))
+            if (abs(lambdas) > 1).any() or (zetas <= 0).any():
+                raise DescriptorError(f"{where}, g4: expected lambda from -1 to 1 and zeta above 0")
+            weights["g4"] = {
+                "mu": g4.mu.tolist(),
+                "eta": g4.eta.tolist(),
+                "lambda": lambdas.tolist(),
+                "zeta": zetas.tolist(),
+            }
+        if g2 is None and g4 is None:
+            raise DescriptorError(f"{where}: expected g2, g4 or both")
+        return cls(weights, labels, tables, g2, g4, lambdas, zetas)
+
+
+@dataclass
+class _Sharing:
+    """Weight channels of several weightings whose functions are the same, with the columns they fill."""
+
+    tables: list[Vector]
+    columns: list[npt.NDArray[np.int64]]
+
+    def arrays(self) -> tuple[Vector, npt.NDArray[np.int64]]:
+        return np.concatenate(self.tables), np.concatenate(self.columns)
+
+
+class WACSF(Descriptor):
+    """Weighted atom-centred symmetry functions; see the module for the description it takes."""
+
+    name = "wacsf"
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        check_keys("descriptor wacsf", description, {"name", "cutoff", "dtype", "g1", "weighting"})
+        cutoff = description.get("cutoff")
+        if not isinstance(cutoff, (int, float)) or not cutoff > 0:
+            raise DescriptorError(f"descriptor wacsf: expected a cutoff above 0 (Å), received {cutoff!r}")
+        dtype = description.get("dtype", "float64")
+        if dtype not in ("float32", "float64"):
+            raise DescriptorError(f"descriptor wacsf: expected dtype float32 or float64, received {dtype!r}")
+        self.cutoff = float(cutoff)
+        self.dtype = np.dtype(dtype)
+        self.g1 = bool(description.get("g1", True))
+        self.weightings = [Weighting.read(i, w) for i, w in enumerate(description.get("weighting", []))]
+        self.labels = ["G1"] if self.g1 else []
+        self._radial: dict[tuple[bytes, ...], _Sharing] = {}
+        self._angular: dict[tuple[bytes, ...], _Sharing] = {}
+        for w in self.weightings:
+            if w.g2 is not None:
+                parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
+                self._add("G2", w, self._radial, (w.g2.mu, w.g2.eta), parameters)
+        for w in self.weightings:
+            if w.g4 is not None:
+                parameters = [
+                    f"mu={m:.4g} eta={e:.4g} lambda={x:g} zeta={z:g}"
+                    for m, e in zip(w.g4.mu, w.g4.eta, strict=True)
+                    for x in w.lambdas
+                    for z in w.zetas
+                ]
+                self._add("G4", w, self._angular, (w.g4.mu, w.g4.eta, w.lambdas, w.zetas), parameters)
+        if not self.labels:
+            raise DescriptorError("descriptor wacsf: expected at least one function")
+
+    def _add(
+        self,
+        kind: str,
+        weighting: Weighting,
+        shared: dict[tuple[bytes, ...], _Sharing],
+        arrays: tuple[Vector, ...],
+        parameters: list[str],
+    ) -> None:
+        first = len(self.labels)
+        shape = (len(weighting.labels), *(a.size for a in arrays[1:]))
+        columns = np.arange(first, first + np.prod(shape)).reshape(shape[0], -1)
+        self.labels += [f"{kind} {label} {text}" for label in weighting.labels for text in parameters]
+        sharing = shared.setdefault(tuple(a.tobytes() for a in arrays), _Sharing([], []))
+        sharing.tables.append(weighting.tables)
+        sharing.columns.append(columns)
+
+    def describe(self) -> dict[str, Any]:
+        """The description with every mu and eta written out."""
+        return {
+            "name": self.name,
+            "cutoff": self.cutoff,
+            "dtype": self.dtype.name,
+            "g1": self.g1,
+            "weighting": [w.given for w in self.weightings],
+        }
+
+    def resolve(self) -> dict[str, Any]:
+        """As described, with the weight tables in place of their names."""
+        functions = [{k: w.given[k] for k in ("g2", "g4") if k in w.given} for w in self.weightings]
+        tables = [{"tables": w.tables.tolist()} for w in self.weightings]
+        return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
+
+    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Vector) -> None:
+        """Write G1, G2 and G4 of the batch's sites."""
+        numbers = batch.numbers[neighbours.atoms]
+        offsets, distances = neighbours.offsets, neighbours.distances
+        if self.g1:
+            wacsf_radial.g1(offsets, distances, self.cutoff, 0, out)
+        for key, sharing in self._radial.items():
+            mu, eta = map(np.frombuffer, key)
+            tables, columns = sharing.arrays()
+            wacsf_radial.g2(offsets, distances, numbers, tables, self.cutoff, mu, eta, columns, out)
+        for key, sharing in self._angular.items():
+            mu, eta, lambdas, zetas = map(np.frombuffer, key)
+            tables, columns = sharing.arrays()
+            columns = columns.reshape(len(tables), mu.size, -1)
+            wacsf_angular.g4(
+                offsets, distances, neighbours.vectors, numbers, tables, self.cutoff,
+                mu, eta, lambdas, zetas, columns, out,
+            )  # fmt: skip
+
+
+def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:
+    try:
+        numbers = np.array(given[key], np.float64).reshape(-1)
+    except KeyError:
+        raise DescriptorError(f"{where}: {key} is missing") from None
+    except (TypeError, ValueError):
+        raise DescriptorError(f"{where}: expected numbers for {key}, received {given[key]!r}") from None
+    if not numbers.size or not np.isfinite(numbers).all():
+        raise DescriptorError(f"{where}: expected finite numbers for {key}, at least one")
+    return numbers
+
+
+def _table(where: str, weights: Any, scale: float) -> tuple[list[str], Vector]:
+    z = np.arange(N_ELEMENTS, dtype=np.float64)
+    known = {"Z": z, "one": np.where(z > 0, 1.0, 0.0)}
+    if weights not in known:
+        raise DescriptorError(f"{where}: expected weights Z or one, received {weights!r}")
+    label = weights if scale == 1.0 else f"{scale:g}{weights}"
+    return [label], scale * known[weights][None]
+
+
+def _group(entry: Any) -> str | list[str]:
+    return entry if isinstance(entry, str) else list(entry)
+
+
+def _channels(where: str, entries: Sequence[str | list[str]]) -> tuple[list[str], Vector]:
+    tables = np.zeros((len(entries), N_ELEMENTS))
+    groups = [[e] if isinstance(e, str) else e for e in entries]
+    for row, group in enumerate(groups):
+        for symbol in group:
+            if symbol == "other" and group == ["other"]:
+                continue
+            if symbol not in atomic_numbers or symbol == "X":
+                raise DescriptorError(f"{where}: expected element symbols or 'other', received {symbol!r}")
+            if tables[:, atomic_numbers[symbol]].any():
+                raise DescriptorError(f"{where}: element {symbol} stands in it twice")
+            tables[row, atomic_numbers[symbol]] = 1.0
+    if ["other"] in groups:
+        tables[groups.index(["other"])] = ~tables.any(axis=0)
+        tables[:, 0] = 0.0
+    return ["+".join(group) for group in groups], tables
+
+
+def _xanesnet_2022() -> dict[str, Any]:
+    """The 97 functions of Rankine & Penfold, doi:10.1063/5.0087255; angular radii cut to the first 8 of 64."""
+    g4 = {"style": "centred", "n": 64, "keep": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
+    g2 = {"style": "shifted", "n": 32, "r_min": 0.0, "r_max": 6.0}
+    return {"cutoff": 6.0, "weighting": [{"weights": "Z", "g2": g2, "g4": g4}]}
+
+
+def _xanesnet_49() -> dict[str, Any]:
+    """The 49 functions of XANESNET's later sets; angular radii cut to the first 16 of 32."""
+    g4 = {"style": "centred", "n": 32, "keep": 16, "r_min": 1.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1]}
+    g2 = {"style": "shifted", "n": 16, "r_min": 1.0, "r_max": 6.0}
+    return {"cutoff": 6.0, "weighting": [{"weights": "Z", "scale": 0.1, "g2": g2, "g4": g4}]}
+
+
+ELEMENT_CHANNELS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other")
+
+
+def _default() -> dict[str, Any]:
+    """Element-resolved G2, and G4 whose radii span the first to the third shell."""
+    g2 = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
+    g4 = {"style": "centred", "n": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
+    return {
+        "cutoff": 6.0,
+        "dtype": "float32",
+        "weighting": [{"weights": "Z", "g2": g2, "g4": g4}, {"elements": list(ELEMENT_CHANNELS), "g2": g2}],
+    }
+
+
+WACSF.PRESETS = {"xanesnet-2022": _xanesnet_2022, "xanesnet-49": _xanesnet_49, "default": _default}
+PART = WACSF

@@ -1,0 +1,37 @@
+"""Every error a user can cause. The command line prints their one-line message and exits with code 2."""
+
+
+class XanesHpcError(Exception):
+    """Root of the errors this package raises on bad input; the message is one line."""
+
+
+class FormatError(XanesHpcError, ValueError):
+    """A foreign file (structure or spectrum) that cannot be used."""
+
+
+class AbsorberError(XanesHpcError, ValueError):
+    """No absorber, or more than one where one is needed."""
+
+
+class SpectrumError(XanesHpcError, ValueError):
+    """A spectrum that cannot be used."""
+
+
+class StoreError(XanesHpcError, OSError):
+    """One of our HDF5 stores, or a model folder, that is missing, damaged, of another kind or in the way."""
+
+
+class DescriptorError(XanesHpcError, ValueError):
+    """A descriptor that is described wrongly or does not fit."""
+
+
+class ConfigError(XanesHpcError, ValueError):
+    """A configuration that cannot be used."""
+
+
+class ModelError(XanesHpcError, ValueError):
+    """A model that does not fit its input."""
+
+
+class ExtraError(XanesHpcError, ImportError):
+    """An optional dependency that is not installed."""

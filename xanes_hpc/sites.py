@@ -1,0 +1,102 @@
+"""A batch of absorption sites with the structures they stand in, as plain arrays.
+
+Conventions: atoms of all structures stand one after another, ``offsets[s]:offsets[s + 1]`` are those of structure s. Atom
+indices of sites count within their structure, from 0. Positions and cell vectors (rows of ``cells``) in Å. A site's neighbours
+include periodic images along the directions where ``pbc`` is set.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.absorbers import select_absorbers
+from xanes_hpc.errors import AbsorberError
+
+
+@dataclass(frozen=True)
+class SiteBatch:
+    """Sites of one or many structures.
+
+    Attributes
+    ----------
+    numbers : (n_atoms,) uint8
+    positions : (n_atoms, 3) float64, Å
+    offsets : (n_structures + 1,) int64
+    cells : (n_structures, 3, 3) float64, Å; zero vectors where there is no cell
+    pbc : (n_structures, 3) bool
+    site_structures, site_atoms : (n_sites,) int64
+    """
+
+    numbers: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.float64]
+    pbc: npt.NDArray[np.bool_]
+    site_structures: npt.NDArray[np.int64]
+    site_atoms: npt.NDArray[np.int64]
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.site_atoms.size)
+
+    @classmethod
+    def from_atoms(cls, atoms: Any, sites: Any = None) -> "SiteBatch":
+        """Batch of one ``ase.Atoms`` or a sequence of them.
+
+        Parameters
+        ----------
+        atoms
+            One ``ase.Atoms``, or a sequence.
+        sites
+            ``None`` for the one transition metal of each structure; a rule of ``select_absorbers`` for all of them; an
+            index or indices (0-based) for a single ``Atoms``; for a sequence, one entry per structure, each an index,
+            indices or a rule.
+
+        Raises
+        ------
+        AbsorberError
+            If a site is not there, or the entries do not fit the structures.
+        """
+        single = not isinstance(atoms, Sequence) or hasattr(atoms, "get_positions")
+        structures = [atoms] if single else list(atoms)
+        if single:
+            entries: list[Any] = [sites]
+        elif sites is None or isinstance(sites, (str, int, np.integer)):
+            entries = [sites] * len(structures)
+        else:
+            entries = list(sites)
+        if len(entries) != len(structures):
+            raise AbsorberError(f"expected sites for {len(structures)} structures, received {len(entries)} entries")
+        chosen = [
+            _indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)
+        ]
+        lengths = [len(s) for s in structures]
+        return cls(
+            numbers=_joined([s.get_atomic_numbers() for s in structures], np.uint8, (0,)),
+            positions=_joined([s.get_positions() for s in structures], np.float64, (0, 3)),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            cells=np.array([np.asarray(s.cell) for s in structures], np.float64).reshape(-1, 3, 3),
+            pbc=np.array([s.pbc for s in structures], np.bool_).reshape(-1, 3),
+            site_structures=np.repeat(np.arange(len(structures)), [c.size for c in chosen]).astype(np.int64),
+            site_atoms=_joined(chosen, np.int64, (0,)),
+        )
+
+
+def _indices(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int64]:
+    if entry is None or isinstance(entry, str):
+        return select_absorbers(numbers, entry)
+    indices = np.atleast_1d(np.asarray(entry))
+    if indices.size and not np.issubdtype(indices.dtype, np.integer):
+        raise AbsorberError(f"expected 0-based atom indices, received {entry!r}")
+    for index in indices:
+        if not 0 <= index < numbers.size:
+            raise AbsorberError(f"site {index} is not there: expected 0 to {numbers.size - 1}")
+    return indices.astype(np.int64)
+
+
+def _joined(arrays: Iterable[Any], dtype: Any, empty: tuple[int, ...]) -> Any:
+    return np.ascontiguousarray(np.concatenate([np.empty(empty), *arrays]), dtype=dtype)
