@@ -11,6 +11,10 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.sites import SiteBatch
 
 
+COINCIDENT = 0.1
+"""Two atoms closer than this (Å) stand on one spot."""
+
+
 @dataclass(frozen=True)
 class NeighbourList:
     """Pairs (site, neighbour) with 0 < distance < cutoff.

@@ -4,6 +4,7 @@ One file per descriptor, which is known by the file's name and named ``PART`` in
 through the entry point group ``xanes_hpc.descriptors``.
 """
 
+import difflib
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from xanes_hpc import registry
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
 
-__all__ = ["Descriptor", "from_description", "load", "names", "presets", "read_toml"]
+__all__ = ["Descriptor", "choose", "from_description", "load", "names", "presets", "read_toml"]
 
 NOT_PARTS = {"base"}
 """Modules here that are not descriptors."""
@@ -86,6 +87,26 @@ def read_toml(path: Path) -> Descriptor:
         return from_description(description)
     except DescriptorError as error:
         raise DescriptorError(f"{path}: {error}") from None
+
+
+def choose(preset: str | None, path: Path | None) -> Descriptor:
+    """The descriptor of a preset or of a TOML file; by default the project's own default.
+
+    Raises
+    ------
+    DescriptorError
+        If both are given, or there is no such preset or file.
+    """
+    if path is not None:
+        if preset is not None:
+            raise DescriptorError("expected a preset or a description of the descriptor, received both")
+        return read_toml(path)
+    known = presets()
+    if preset is not None and preset not in known:
+        near = difflib.get_close_matches(preset, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (there are {', '.join(known)})")
+    return load("wacsf") if preset is None else load(known[preset], preset)
 
 
 def _part(name: str) -> type[Descriptor]:

@@ -10,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import DescriptorError, FormatError
-from xanes_hpc.neighbours import NeighbourList, neighbour_list
+from xanes_hpc.neighbours import COINCIDENT, NeighbourList, neighbour_list
 from xanes_hpc.sites import SiteBatch
 
 Features = npt.NDArray[np.floating[Any]]
-
-COINCIDENT = 0.1
-"""Two atoms closer than this (Å) stand on one spot."""
 
 
 class Descriptor(ABC):

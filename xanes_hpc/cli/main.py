@@ -1,0 +1,107 @@
+"""``xanes-hpc``: finds the command, and turns errors into one line and an exit code."""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import XanesHpcError
+
+COMMANDS = {
+    "import": "Read structures, and spectra by name, into a structure store.",
+    "featurise": "Describe the surroundings of every absorption site.",
+    "train": "Train a network from features to spectra.",
+    "predict": "Predict spectra with their uncertainty.",
+    "evaluate": "Measure predictions against their references.",
+    "info": "Say what a store or model is.",
+    "demo": "Run the whole way on generated data.",
+}
+"""Every command and its line in the help; each stands in ``xanes_hpc/cli/NAME.py``, imported only when it runs."""
+ALIASES = {"featurize": "featurise"}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's file only when that command is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"xanes_hpc.cli.{name}_")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command proposed for an unknown one."""
+        import difflib
+
+        name = args[0]
+        if name not in COMMANDS and name not in ALIASES and not name.startswith("-"):
+            near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], 1)
+            raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="xanes-hpc %(version)s")
+def cli() -> None:
+    """X-ray absorption spectra from structures, with neural networks.
+
+    The usual way: import, featurise, train, predict, evaluate. Each command ends by printing the next. "demo" shows it all without data.
+    """
+
+
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = cli.main(args=arguments, prog_name="xanes-hpc", standalone_mode=False)
+        sys.stdout.flush()
+        _exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "xanes-hpc"
+        _fail(f"{error.format_message().rstrip('.')} (see {where} --help)")
+    except XanesHpcError as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched", err=True)
+        _exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _exit(141)
+    except MemoryError:
+        _fail("out of memory")
+    except OSError as error:
+        from xanes_hpc.stores.hdf5 import explain
+
+        _fail(f"{error.filename or 'system'}: {explain(error)}")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: Any) -> NoReturn:
+    click.echo("xanes-hpc: error: " + " ".join(str(message).split()), err=True)
+    _exit(2)
+
+
+def _exit(code: int) -> NoReturn:
+    raise SystemExit(code)

@@ -1,0 +1,44 @@
+"""Foreign files, one module a format: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else that holds structures;
+``columns`` and ``fdmnes`` for spectra.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import ase, fdmnes, xyz
+from xanes_hpc.records import Spectrum, Structure
+
+__all__ = ["is_structure_file", "read_spectrum", "read_structures"]
+
+
+def is_structure_file(path: Path) -> bool:
+    """Whether a file found in a folder is taken for structures, by its name."""
+    return xyz.recognises(path) or ase.recognises(path)
+
+
+def read_structures(path: Path) -> Iterator[Structure | FormatError]:
+    """The structures of a file, one at a time; an error in place of one that cannot be used.
+
+    Raises
+    ------
+    FormatError
+        If the file, or what is left of it, cannot be read.
+    """
+    reader = xyz.read if xyz.recognises(path) and not xyz.is_extended(path) else ase.read
+    try:
+        yield from reader(path)
+    except (OSError, EOFError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise FormatError(f"{path}: cannot be read: {reason}") from None
+
+
+def read_spectrum(path: Path) -> Spectrum:
+    """A spectrum of FDMNES (raw, ``_conv``, ``_xes_conv``), ORCA or any other two-column text or CSV file.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read or holds no two columns of numbers.
+    """
+    return fdmnes.read(path)

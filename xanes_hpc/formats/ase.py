@@ -1,0 +1,96 @@
+"""Structures that ASE reads: extended XYZ, CIF, POSCAR, trajectories, databases. Cells are kept."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.frames import COMPRESSED, named
+from xanes_hpc.records import Structure
+
+SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
+VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
+FORMATS = {".xyz": "extxyz"}
+"""ASE's name of the format where the ending alone does not tell ASE."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether the file's name is one that ASE reads structures from."""
+    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    return plain.suffix.lower() in SUFFIXES or VASP.match(plain.name) is not None
+
+
+def read(path: Path) -> Iterator[Structure | FormatError]:
+    """The structures of a file.
+
+    Raises
+    ------
+    FormatError
+        If ASE cannot read the file, or what is left of it.
+    """
+    if not path.stat().st_size:
+        raise FormatError(f"{path}: empty file")
+    yield from named(path, _database(path) if path.suffix == ".db" else _frames(path))
+
+
+def _frames(path: Path) -> Iterator[Structure | FormatError]:
+    from ase.io import iread
+    from ase.io.formats import UnknownFileTypeError
+
+    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    form = "vasp" if VASP.match(plain.name) else FORMATS.get(plain.suffix.lower())
+    try:
+        for atoms in iread(path, index=":", format=form):
+            yield _structure(atoms, "", {})
+    except FormatError:
+        raise
+    except UnknownFileTypeError:
+        raise FormatError(f"{path}: not a structure file that ASE knows by its name or content") from None
+    except Exception as error:  # ASE's readers raise whatever their parsing meets
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
+
+
+def _database(path: Path) -> Iterator[Structure | FormatError]:
+    from ase.db import connect
+
+    try:
+        for row in connect(path).select():
+            yield _structure(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
+    except FormatError:
+        raise
+    except Exception as error:  # as above: sqlite3, JSON and key errors among others
+        raise FormatError(f"{path}: not an ASE database: {' '.join(str(error).split())[:120]}") from None
+
+
+def _structure(atoms: Any, name: str, properties: dict[str, Any]) -> Structure | FormatError:
+    occupancy = atoms.info.get("occupancy", {})
+    if any(len(kinds) > 1 or min(kinds.values()) < 0.999 for kinds in occupancy.values()):
+        return FormatError("partial occupancies: a site must hold one atom; make an ordered supercell")
+    numbers = atoms.get_atomic_numbers()
+    if numbers.size and not ((numbers > 0) & (numbers < 119)).all():
+        return FormatError("unknown element (a dummy atom X?)")
+    return Structure(
+        name=name,
+        numbers=numbers.astype(np.uint8),
+        positions=np.asarray(atoms.get_positions(), np.float64),
+        cell=np.asarray(atoms.cell, np.float64),
+        pbc=np.asarray(atoms.pbc, np.bool_),
+        properties=_plain(atoms.info) | _plain(properties),
+    )
+
+
+def _plain(info: dict[str, Any]) -> dict[str, float | str]:
+    """The scalar entries; names with a slash cannot be stored and are left out."""
+    kept: dict[str, float | str] = {}
+    for key, value in info.items():
+        if not isinstance(key, str) or "/" in key or key.startswith(".") or key == "name":
+            continue
+        if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
+            kept[key] = float(value)
+        elif isinstance(value, str):
+            kept[key] = value
+    return kept

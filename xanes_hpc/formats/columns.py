@@ -1,0 +1,98 @@
+"""Two columns of numbers under any header: CSV, plain columns, XANESNET's repacked files, ORCA's.
+
+Headers are not counted: data begin at the first row that is all numbers and end with the file. Separators are commas,
+semicolons, tabs or blanks; ``#``, ``%`` and ``!`` begin comments.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import FormatError
+
+LARGEST = 64 << 20
+"""Files above 64 MiB are no spectra."""
+INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A text table: its header lines, its column titles where the last header line has one per column, and its numbers."""
+
+    header: list[str]
+    titles: list[str]
+    values: npt.NDArray[np.float64]
+
+
+def read_table(path: Path) -> Table:
+    """The numbers of a text file, shape (n_rows, n_columns), with what stands above them.
+
+    Raises
+    ------
+    FormatError
+        If there are no numbers, or a row differs from those before it.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise FormatError(f"{path}: {path.stat().st_size >> 20} MiB, too large for a spectrum")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    header: list[str] = []
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text:
+            continue
+        row = None if text[0] in "#%!" else _numbers(text)
+        if row is None and not rows:
+            header.append(text.lstrip("#%! "))
+        elif row is None:
+            if text[0] not in "#%!":
+                raise FormatError(f"{path}: line {number}: expected numbers, received {text[:40]!r}")
+        elif rows and len(row) != len(rows[0]):
+            raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
+        else:
+            rows.append(row)
+    if not rows:
+        raise FormatError(f"{path}: " + ("no row of numbers in it" if lines else "empty file"))
+    titles = _split(header[-1]) if header else []
+    return Table(header, titles if len(titles) == len(rows[0]) else [], np.array(rows))
+
+
+def energy_and_intensity(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The two columns of a spectrum: the first, and the second or the one whose title says it is the intensity.
+
+    Raises
+    ------
+    FormatError
+        If there are not two columns, or more of which none is named as the intensity.
+    """
+    n_columns = table.values.shape[1]
+    chosen = 1
+    if n_columns != 2:
+        titles = [t.strip("<>\"' ").lower() for t in table.titles]
+        matches = [i for i, t in enumerate(titles) if i and t in INTENSITY_TITLES]
+        if len(matches) != 1:
+            raise FormatError(
+                f"{path}: expected two columns, energy and intensity, received {n_columns}"
+                + (f" ({', '.join(table.titles)})" if table.titles else "")
+            )
+        chosen = matches[0]
+    return table.values[:, 0].copy(), table.values[:, chosen].copy()
+
+
+def _split(text: str) -> list[str]:
+    for separator in ";,\t":
+        if separator in text:
+            return [part.strip() for part in text.strip(separator + " ").split(separator)]
+    return text.split()
+
+
+def _numbers(text: str) -> list[float] | None:
+    try:
+        return [float(part) for part in _split(text)]
+    except ValueError:
+        return None

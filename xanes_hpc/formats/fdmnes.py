@@ -1,0 +1,59 @@
+"""Spectra as FDMNES writes them, and as others repack them.
+
+``NAME.txt``, unbroadened: the first line holds numbers, the edge energy first, and ``= E_edge, Z, …``; intensities in Mbarn.
+``NAME_conv.txt``: one title line, broadened. ``NAME_xes_conv.txt``: emission, title ``<xes>``. Repacked files carry the code's name and a
+title line and do not say how they were treated.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.columns import Table, energy_and_intensity, read_table
+from xanes_hpc.records import NO_TREATMENT, UNSTATED, Spectrum, treatment
+
+CONVOLVED = treatment("fdmnes-conv")
+"""FDMNES's own broadening, with parameters its output does not tell."""
+
+
+def read(path: Path) -> Spectrum:
+    """A spectrum from a text file, with what an FDMNES header or file name says of it.
+
+    Raises
+    ------
+    FormatError
+        If the file holds no two columns of numbers.
+    """
+    table = read_table(path)
+    edge = _edge_energy(path, table)
+    energies, intensities = energy_and_intensity(path, table)
+    emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
+    if path.stem.endswith("_conv"):
+        treated, unit = CONVOLVED, "arbitrary"
+    elif edge is not None:
+        treated, unit = NO_TREATMENT, "Mbarn"
+    else:
+        treated, unit = UNSTATED, "arbitrary"
+    return Spectrum(
+        energies=energies,
+        intensities=intensities,
+        kind="xes" if emission else "xanes",
+        treatment=treated,
+        unit=unit,
+        e_edge=edge,
+        absolute=None if edge is None else bool(energies[0] > 0.5 * edge),
+        source=path.name,
+    )
+
+
+def _edge_energy(path: Path, table: Table) -> float | None:
+    if not table.header or "= E_edge" not in table.header[0]:
+        return None
+    try:
+        edge = float(table.header[0].split()[0])
+    except ValueError:
+        edge = np.nan
+    if not np.isfinite(edge) or edge <= 0:
+        raise FormatError(f"{path}: line 1: expected FDMNES's edge energy, received {table.header[0][:20]!r}")
+    return edge

@@ -1,0 +1,292 @@
+"""From foreign files to a structure store, one structure at a time."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.absorbers import select_absorbers
+from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
+from xanes_hpc.formats import is_structure_file, read_spectrum, read_structures
+from xanes_hpc.neighbours import COINCIDENT, neighbour_list
+from xanes_hpc.records import PlacedSpectrum, Structure
+from xanes_hpc.sites import SiteBatch
+from xanes_hpc.spectra import edges
+from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
+
+SPECTRUM_ENDINGS = [
+    f"{tail}{suffix}"
+    for suffix in (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum")
+    for tail in ("", "_conv", "_xes_conv")
+]
+"""What may follow a structure's name in the name of its spectrum's file."""
+MOST_LISTED = 10_000
+"""Skipped items that a summary lists one by one; all are counted."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How to import.
+
+    Attributes
+    ----------
+    absorber
+        Rule of ``absorbers.select_absorbers``.
+    edge
+        ``K``, ``L3``, …
+    spectra
+        Folders in which spectra are found by their structure's name.
+    e0, shift
+        As in ``spectra.edges.place``; eV.
+    treatment
+        How the spectra were treated, as text of ``records``, where the files do not say or are wrong.
+    keep_unpaired
+        Whether structures without a spectrum are taken as well.
+    strict
+        Whether the first unusable structure ends the import.
+    """
+
+    absorber: str | None = None
+    edge: str = "K"
+    spectra: tuple[Path, ...] = ()
+    e0: float | None = None
+    shift: float | None = None
+    treatment: str | None = None
+    keep_unpaired: bool = False
+    strict: bool = False
+
+
+@dataclass
+class ImportSummary:
+    """What was taken and what was not."""
+
+    structures: int = 0
+    sites: int = 0
+    spectra: int = 0
+    atoms: int = 0
+    files: int = 0
+    ignored_files: int = 0
+    unused_spectra: int = 0
+    skipped_count: int = 0
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    elements: Counter[str] = field(default_factory=Counter)
+    e0_sources: Counter[str] = field(default_factory=Counter)
+    treatments: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, error: XanesHpcError) -> None:
+        """Count an unusable item and keep its reason."""
+        self.skipped_count += 1
+        if len(self.skipped) < MOST_LISTED:
+            self.skipped.append({"kind": type(error).__name__, "reason": str(error)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}
+
+
+def import_structures(
+    sources: Sequence[Path],
+    output: Path,
+    options: ImportOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> ImportSummary:
+    """Write a structure store from files and folders of structures and, by name, their spectra.
+
+    Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique, and the file names of
+    the folder being read.
+
+    Raises
+    ------
+    FormatError
+        If nothing could be taken, or with ``strict`` if anything could not.
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    options = options or ImportOptions()
+    _check_options(sources, options)
+    summary = ImportSummary()
+    files = _structure_files(sources, summary)
+    with create_structures(output, overwrite) as writer:
+        taker = _Taker(writer, options, summary)
+        for done, path in enumerate(files):
+            progress(done, len(files))
+            summary.files += 1
+            taker.take_file(path)
+        progress(len(files), len(files))
+        if not summary.structures:
+            raise _nothing_taken(sources, summary)
+    summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - taker.spectrum_files
+    return summary
+
+
+def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
+    if not sources:
+        raise FormatError("no source: expected structure files or folders")
+    for path in sources:
+        if not path.exists():
+            raise FormatError(f"{path}: no such file or folder")
+    for path in options.spectra:
+        if not path.is_dir():
+            raise FormatError(f"{path}: expected a folder of spectra" + ("" if path.exists() else ", there is none"))
+    if options.edge not in edges.EDGES:
+        raise SpectrumError(f"edge {options.edge!r} is not known; expected one of {', '.join(edges.EDGES)}")
+    for name, value in (("--e0", options.e0), ("--shift", options.shift)):
+        if value is not None and not np.isfinite(value):
+            raise SpectrumError(f"{name}: expected a finite energy in eV, received {value}")
+
+
+def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Path]:
+    files = []
+    for source in sources:
+        if not source.is_dir():
+            files.append(source)
+            continue
+        for folder, subfolders, names in os.walk(source):
+            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+            found = [Path(folder, n) for n in sorted(names) if not n.startswith(".")]
+            chosen = [p for p in found if is_structure_file(p)]
+            summary.ignored_files += len(found) - len(chosen)
+            files += chosen
+    if not files:
+        where = ", ".join(map(str, sources))
+        raise FormatError(f"{where}: no structure files in it (XYZ, extxyz, CIF, POSCAR, trajectories, ASE databases)")
+    return files
+
+
+def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatError:
+    first = summary.skipped[0]["reason"] if summary.skipped else "no structures"
+    if summary.skipped_count <= 1:
+        return FormatError(first)
+    return FormatError(f"nothing imported: all {summary.skipped_count} structures skipped; the first: {first}")
+
+
+def _count_spectra(folder: Path) -> int:
+    suffixes = {e[e.rindex(".") :] for e in SPECTRUM_ENDINGS}
+    return sum(1 for entry in os.scandir(folder) if os.path.splitext(entry.name)[1] in suffixes)
+
+
+class _Taker:
+    """Takes structures into a store, or notes why not."""
+
+    def __init__(self, writer: StructureWriter, options: ImportOptions, summary: ImportSummary) -> None:
+        self._writer, self._options, self._summary = writer, options, summary
+        self._names: set[int] = set()
+        self.spectrum_files = 0
+
+    def take_file(self, path: Path) -> None:
+        """Every structure of a file."""
+        structures = read_structures(path)
+        while True:
+            try:
+                structure = next(structures, None)
+            except FormatError as error:
+                self._skip(error)
+                return
+            if structure is None:
+                return
+            try:
+                if isinstance(structure, FormatError):
+                    raise structure
+                self._take(structure)
+            except (FormatError, AbsorberError, SpectrumError) as error:
+                text = str(error)
+                self._skip(error if text.startswith(str(path)) else type(error)(f"{path}: {text}"))
+
+    def _skip(self, error: XanesHpcError) -> None:
+        if self._options.strict:
+            raise error
+        self._summary.skip(error)
+
+    def _take(self, structure: Structure) -> None:
+        options, summary = self._options, self._summary
+        key = int.from_bytes(hashlib.blake2b(structure.name.encode(), digest_size=8).digest(), "little")
+        if key in self._names:
+            raise FormatError(f"a structure called {structure.name} was taken before; names must be unique")
+        atoms = select_absorbers(structure.numbers, options.absorber)
+        check_distances(structure)
+        self._writer.check(structure)
+        names = site_names(structure.name, atoms)
+        placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
+        self._writer.append(structure, atoms, options.edge, placed)
+        self._names.add(key)
+        summary.structures += 1
+        summary.sites += len(names)
+        summary.atoms += len(structure.numbers)
+        summary.elements.update(select_symbols(structure, atoms))
+        for spectrum in (s for site in placed for s in site):
+            summary.spectra += 1
+            summary.e0_sources[spectrum.e0_source] += 1
+            summary.treatments[spectrum.spectrum.treatment] += 1
+
+    def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:
+        options = self._options
+        placed = []
+        for folder in options.spectra:
+            found = list(_spectrum_files(folder, site))
+            if not found and not options.keep_unpaired:
+                hint = ""
+                if site != structure.name and next(_spectrum_files(folder, structure.name), None):
+                    hint = f"; {structure.name} has several sites, so a spectrum must bear a site's name ({site})"
+                raise SpectrumError(f"no spectrum for {site} in {folder}{hint}")
+            for path in found:
+                spectrum = read_spectrum(path)
+                if options.treatment is not None:
+                    spectrum = replace(spectrum, treatment=options.treatment)
+                try:
+                    placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
+                except SpectrumError as error:
+                    raise SpectrumError(f"{folder}/{error}") from None
+                self.spectrum_files += 1
+        return placed
+
+
+def _spectrum_files(folder: Path, name: str) -> Iterator[Path]:
+    for ending in SPECTRUM_ENDINGS:
+        path = folder / f"{name}{ending}"
+        if path.is_file():
+            yield path
+
+
+def select_symbols(structure: Structure, atoms: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
+    """Element symbols of the given atoms."""
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[structure.numbers[a]] for a in atoms]
+
+
+def check_distances(structure: Structure) -> None:
+    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot.
+
+    Raises
+    ------
+    FormatError
+        Naming the two atoms.
+    """
+    n_atoms = structure.numbers.size
+    batch = SiteBatch(
+        structure.numbers,
+        structure.positions,
+        np.array([0, n_atoms]),
+        structure.cell[None],
+        structure.pbc[None],
+        np.zeros(n_atoms, np.int64),
+        np.arange(n_atoms),
+    )
+    try:
+        pairs = neighbour_list(batch, COINCIDENT)
+    except FormatError as error:
+        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
+    if pairs.distances.size:
+        first = int(np.searchsorted(pairs.offsets, 0, side="right")) - 1
+        raise FormatError(
+            f"two atoms on one spot: {first} and {pairs.atoms[0]} are {pairs.distances[0]:.3f} Å apart"
+        )

@@ -1,0 +1,122 @@
+"""What is read from foreign files, before it goes into a store."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import SpectrumError
+
+NO_TREATMENT = "none"
+"""A spectrum as calculated: neither broadened nor normalised."""
+
+
+def treatment(name: str, **recipe: object) -> str:
+    """The text that says how a spectrum was broadened and normalised: canonical JSON with a name."""
+    return json.dumps({"name": name, **recipe}, sort_keys=True, separators=(",", ":"))
+
+
+def treatment_name(text: str) -> str:
+    """The short name in a treatment's text; ``none`` for no treatment."""
+    if text == NO_TREATMENT:
+        return text
+    try:
+        return str(json.loads(text)["name"])
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+UNSTATED = treatment("unstated")
+"""The file does not say how its spectrum was treated."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Atoms of one molecule or crystal.
+
+    Attributes
+    ----------
+    name
+        Unique within a store.
+    numbers : (n_atoms,) uint8
+    positions : (n_atoms, 3) float64, Å
+    cell : (3, 3) float64, vectors as rows, Å; zeros where there is none
+    pbc : (3,) bool
+    properties
+        Charge (``charge``, in e), total spin (``spin``) and any others, by name.
+    """
+
+    name: str
+    numbers: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float64]
+    cell: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+    pbc: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(3, np.bool_))
+    properties: dict[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One spectrum as read from its file, with what the file says of it.
+
+    Attributes
+    ----------
+    energies : (n_points,) float64, eV
+    intensities : (n_points,) float64, in ``unit``
+    kind
+        ``xanes`` or ``xes``.
+    treatment
+        ``none``, or JSON from ``treatment()``.
+    e_edge
+        The file's own edge energy in eV, if it has one.
+    absolute
+        Whether energies are absolute or count from the edge; None where the file does not say.
+    source
+        The file's name.
+    """
+
+    energies: npt.NDArray[np.float64]
+    intensities: npt.NDArray[np.float64]
+    kind: str = "xanes"
+    treatment: str = UNSTATED
+    unit: str = "arbitrary"
+    e_edge: float | None = None
+    absolute: bool | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class PlacedSpectrum:
+    """A spectrum with its energy scale settled: ``relative = energies + shift - e0``, or ``energies`` if it counts from e0."""
+
+    spectrum: Spectrum
+    e0: float
+    e0_source: str
+    energy_origin: str
+    shift: float = 0.0
+
+    @property
+    def relative(self) -> npt.NDArray[np.float64]:
+        """Energies relative to e0, eV."""
+        if self.energy_origin == "e0":
+            return self.spectrum.energies
+        return self.spectrum.energies + (self.shift - self.e0)
+
+
+def parse_treatment(text: str | None) -> str | None:
+    """A treatment as a user gives it: ``none``, a plain name, or JSON with a name; None stays None.
+
+    Raises
+    ------
+    SpectrumError
+        If it is JSON without a name.
+    """
+    if text is None or text == NO_TREATMENT:
+        return text
+    if not text.lstrip().startswith("{"):
+        return treatment(text)
+    try:
+        recipe = json.loads(text)
+        return treatment(recipe.pop("name"), **recipe)
+    except (ValueError, KeyError, TypeError):
+        raise SpectrumError(f"treatment {text!r}: expected none, a name, or JSON with a name") from None

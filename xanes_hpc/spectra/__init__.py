@@ -1,0 +1,1 @@
+"""Spectra: edge energies, energy scales, grids."""

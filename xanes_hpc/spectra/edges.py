@@ -1,0 +1,97 @@
+"""Edge energies, and placing a spectrum on the scale of its edge."""
+
+from functools import cache
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.records import PlacedSpectrum, Spectrum
+
+FEWEST_POINTS = 5
+EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
+
+
+@cache
+def edge_energy(element: int, edge: str) -> float:
+    """Tabulated edge energy in eV, from XrayDB; of a pair of edges (L23) the lower one, which comes first in a spectrum.
+
+    Raises
+    ------
+    SpectrumError
+        If XrayDB has no such edge.
+    """
+    import xraydb
+
+    name = {"L23": "L3", "M23": "M3", "M45": "M5"}.get(edge, edge)
+    found = xraydb.xray_edge(chemical_symbols[element], name)
+    if found is None:
+        known = ", ".join(xraydb.xray_edges(chemical_symbols[element]) or ["none"])
+        raise SpectrumError(f"{chemical_symbols[element]} has no {edge} edge in XrayDB; it has {known}; give --e0")
+    return float(found.energy)
+
+
+def check(spectrum: Spectrum) -> None:
+    """Hold a spectrum to what every one must be.
+
+    Raises
+    ------
+    SpectrumError
+        If it has too few points, NaN or infinite values, or energies that do not ascend.
+    """
+    energies, intensities = spectrum.energies, spectrum.intensities
+    if energies.size < FEWEST_POINTS:
+        raise SpectrumError(f"{spectrum.source}: expected at least {FEWEST_POINTS} points, received {energies.size}")
+    bad = np.flatnonzero(~(np.isfinite(energies) & np.isfinite(intensities)))
+    if bad.size:
+        raise SpectrumError(
+            f"{spectrum.source}: expected finite numbers, received {energies[bad[0]]:g} {intensities[bad[0]]:g} "
+            f"at point {bad[0]}"
+        )
+    steps = np.flatnonzero(np.diff(energies) <= 0)
+    if steps.size:
+        before, after = energies[steps[0]], energies[steps[0] + 1]
+        what = "repeated" if before == after else "unsorted"
+        raise SpectrumError(
+            f"{spectrum.source}: {what} energies: expected them to ascend, received {before:g} then {after:g} eV"
+        )
+
+
+def place(
+    spectrum: Spectrum, element: int, edge: str, e0: float | None = None, shift: float | None = None
+) -> PlacedSpectrum:
+    """Settle a spectrum's energy scale.
+
+    Parameters
+    ----------
+    spectrum
+        As read.
+    element, edge
+        Of the site it belongs to.
+    e0
+        The edge energy in eV on the spectrum's scale (after ``shift``); by default the file's own, else XrayDB's.
+    shift
+        To be added to the file's absolute energies, in eV, to bring them to the scale of e0; the file's numbers stay as they are.
+
+    Raises
+    ------
+    SpectrumError
+        If the spectrum is not sound, or e0 lies outside its range.
+    """
+    check(spectrum)
+    source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
+    e0 = e0 if e0 is not None else spectrum.e_edge if spectrum.e_edge is not None else edge_energy(element, edge)
+    first = spectrum.energies[0]
+    absolute = bool(first > 0.5 * e0) if spectrum.absolute is None else spectrum.absolute
+    if not absolute and shift:
+        raise SpectrumError(f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies")
+    placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0)
+    low, high = placed.relative[0], placed.relative[-1]
+    if not low <= 0 <= high:
+        rise = spectrum.energies[np.argmax(np.gradient(spectrum.intensities, spectrum.energies))]
+        advice = f"; --shift {e0 - rise:.1f} puts its steepest rise at e0, or give --e0" if absolute else ""
+        raise SpectrumError(
+            f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
+            f"{low + e0:g} to {high + e0:g} eV{advice}"
+        )
+    return placed

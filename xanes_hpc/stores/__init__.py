@@ -1,0 +1,1 @@
+"""Our HDF5 stores. Nothing else in the package opens them."""

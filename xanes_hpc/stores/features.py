@@ -1,0 +1,133 @@
+"""The feature store: one vector per site, and the full description of the descriptor that made it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+
+CHUNK_BYTES = 1 << 20
+
+
+def chunk_rows(n_features: int, item_bytes: int) -> int:
+    """Sites per chunk: a power of two, about 1 MiB of features."""
+    rows = max(1, CHUNK_BYTES // (n_features * item_bytes))
+    return max(16, 1 << (rows.bit_length() - 1))
+
+
+@contextmanager
+def create_features(
+    path: Path, source: StructureStore, description: dict[str, Any], descriptor_hash: str, labels: list[str],
+    dtype: np.dtype[Any], overwrite: bool = False,
+) -> Iterator[h5py.Dataset]:  # fmt: skip
+    """A new feature store over a structure store's sites; yields the dataset ``features`` to fill.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    n_sites, n_features = source.n_sites, len(labels)
+    with hdf5.create_store(path, "features", overwrite) as file:
+        file.attrs["descriptor_hash"] = descriptor_hash
+        file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
+        file.attrs["source_digest"] = source.attribute("digest_structures")
+        file["descriptor"] = json.dumps(description)
+        hdf5.write_strings(file, "labels", labels)
+        source.sites().write(file)
+        rows = min(chunk_rows(n_features, dtype.itemsize), max(1, n_sites))
+        yield file.create_dataset(
+            "features", (n_sites, n_features), dtype, chunks=(rows, n_features), fletcher32=True
+        )
+
+
+class FeatureStore(hdf5.Store):
+    """A feature store open for reading."""
+
+    kind = "features"
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.file["features"].shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Length of a site's vector."""
+        return int(self.file["features"].shape[1])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Sites per chunk."""
+        chunks = self.file["features"].chunks
+        return int(chunks[0]) if chunks else max(1, self.n_sites)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The descriptor's description."""
+        text = self.file["descriptor"][()]
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise StoreError(f"{self.path}: its descriptor's description is not a JSON object")
+        return value
+
+    @property
+    def sites(self) -> SiteTable:
+        """All sites."""
+        return SiteTable.read(self.file)
+
+    @property
+    def has_spectra(self) -> bool:
+        """Whether the store carries spectra itself, as features without structures do."""
+        return "spectra/site" in self.file
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.floating[Any]]:
+        """Features of sites ``start:stop``, shape (n_rows, n_features).
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged.
+        """
+        with hdf5.reading(self.path):
+            features: npt.NDArray[np.floating[Any]] = self.file["features"][start:stop]
+            return features
+
+    def open_source(self, instead: Path | None = None) -> StructureStore:
+        """The structure store the features were computed from, or another with the same structures.
+
+        Raises
+        ------
+        StoreError
+            If it is gone, or holds other structures than when the features were computed.
+        """
+        recorded = self.attribute("source_path")
+        if instead is None and not recorded:
+            raise StoreError(f"{self.path}: names no structure store; name one with --spectra")
+        path = instead or Path(os.path.normpath(self.path.parent / recorded))
+        if not path.exists():
+            raise StoreError(
+                f"{path}: no such file; it is the structure store of {self.path}: put it back, or name it with --spectra"
+            )
+        source = StructureStore(path)
+        digest = source.attribute("digest_structures")
+        if digest != self.attribute("source_digest"):
+            source.file.close()
+            raise StoreError(
+                f"{path}: holds other structures (digest {digest[:12]}…) than {self.path} was computed from "
+                f"({self.attribute('source_digest')[:12]}…): featurise it again"
+            )
+        return source

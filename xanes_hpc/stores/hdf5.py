@@ -1,0 +1,330 @@
+"""What all stores have in common: opening with one-line errors, writing whole or not at all, growing columns, digests."""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import xanes_hpc_schema
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import StoreError
+
+ROWS_PER_CHUNK = 4096
+"""Rows of a chunk of a plain column."""
+SLAB_BYTES = 1 << 22
+"""Most bytes of one dataset that are in memory at a time when a store is walked through."""
+
+
+def explain(error: OSError) -> str:
+    """An operating-system or HDF5 error in a few words."""
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return "no space left on the disk"
+    if error.errno == errno.EFBIG or "File too large" in str(error):
+        return "the file would grow larger than the system's limit allows"
+    if error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def open_store(path: Path, kind: str | None = None) -> h5py.File:
+    """Open a store for reading and check it against its schema.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file, it is not HDF5, truncated, of another kind or of a newer schema.
+    """
+    if not path.exists():
+        raise StoreError(f"{path}: no such file")
+    if path.is_dir():
+        raise StoreError(f"{path}: expected an HDF5 file, received a folder")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise StoreError(f"{path}: {_why_not_opened(path, error)}") from None
+    try:
+        xanes_hpc_schema.validate(file, kind)
+    except xanes_hpc_schema.SchemaError as error:
+        file.close()
+        raise StoreError(f"{path}: {error}") from None
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        file.close()
+        raise StoreError(f"{path}: damaged HDF5 file: {str(error).splitlines()[0]}") from None
+    return file
+
+
+def _why_not_opened(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except OSError as failure:
+        return explain(failure)
+    if start != b"\x89HDF\r\n\x1a\n":
+        return "empty file, expected HDF5" if not start else "not an HDF5 file"
+    if "truncated" in str(error):
+        return "truncated HDF5 file: copy or make it again"
+    return f"damaged HDF5 file: {str(error).splitlines()[0]}"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what HDF5 says of unreadable data (a failed checksum, say) into one line."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        if error.errno:
+            raise
+        raise StoreError(f"{path}: damaged data, make the file again: {str(error).splitlines()[0]}") from None
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse an output that stands in the way or has no folder to stand in.
+
+    Raises
+    ------
+    StoreError
+        If the output exists and ``overwrite`` is not set, or its folder does not exist.
+    """
+    if path.exists() and not overwrite:
+        raise StoreError(f"{path}: exists already; name another output or add --overwrite")
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent}: no such folder for the output {path.name}")
+
+
+@contextmanager
+def whole_output(path: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not.
+
+    The block makes a file or a folder under that name. What stood at ``path`` survives a failure.
+
+    Raises
+    ------
+    StoreError
+        As ``check_output``, and if the system refuses to write.
+    """
+    check_output(path, overwrite)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        if path.is_dir() and not path.is_symlink():
+            doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+            path.rename(doomed)
+            temporary.rename(path)
+            shutil.rmtree(doomed)
+        else:
+            temporary.replace(path)
+    except StoreError:
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename not in (None, str(temporary)):
+            raise
+        raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _flush_to_disk(path: Path) -> None:
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def create_store(path: Path, kind: str, overwrite: bool = False) -> Iterator[h5py.File]:
+    """A new store, open for writing, that takes its name when the block ends well.
+
+    Raises
+    ------
+    StoreError
+        As ``whole_output``; also RuntimeError of HDF5 when the disk is full.
+    """
+    schema = xanes_hpc_schema.load(kind)
+    with whole_output(path, overwrite) as temporary:
+        file = h5py.File(temporary, "w", libver="v110")
+        try:
+            file.attrs["format"] = schema["format"]
+            file.attrs["schema_version"] = schema["schema_version"]
+            file.attrs["creator"] = f"xanes-hpc {__version__}"
+            yield file
+            xanes_hpc_schema.validate(file, kind)
+            file.flush()
+        except BaseException:
+            with suppress(OSError, RuntimeError):
+                file.close()
+            raise
+        file.close()
+
+
+class Column:
+    """A dataset that grows by rows, written a chunk at a time."""
+
+    def __init__(self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = ()) -> None:
+        self._file, self._name, self._row_shape = file, name, row_shape
+        self._pending: list[Any] = []
+        self._n_pending = 0
+        self.n_rows = 0
+        self._dataset = self._create(name, np.dtype(dtype))
+
+    def _create(self, name: str, dtype: Any) -> h5py.Dataset:
+        return self._file.create_dataset(
+            name,
+            shape=(0, *self._row_shape),
+            maxshape=(None, *self._row_shape),
+            chunks=(ROWS_PER_CHUNK, *self._row_shape),
+            dtype=dtype,
+            fletcher32=True,
+        )
+
+    def extend(self, rows: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Append rows."""
+        self._pending.append(rows)
+        self._n_pending += len(rows)
+        self.n_rows += len(rows)
+        if self._n_pending >= ROWS_PER_CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        if self._n_pending:
+            self._write(np.concatenate([self._array(rows) for rows in self._pending]))
+            self._pending, self._n_pending = [], 0
+
+    def _array(self, rows: Any) -> npt.NDArray[Any]:
+        return np.asarray(rows, self._dataset.dtype).reshape(-1, *self._row_shape)
+
+    def _write(self, rows: npt.NDArray[Any]) -> None:
+        start = self._dataset.shape[0]
+        self._dataset.resize(start + len(rows), axis=0)
+        self._dataset[start:] = rows.astype(self._dataset.dtype)  # for strings: HDF5 converts no character sets
+
+
+class StringColumn(Column):
+    """A growing column of UTF-8 strings of fixed width, widened when a longer one comes."""
+
+    def __init__(self, file: h5py.File, name: str, width: int = 16) -> None:
+        super().__init__(file, name, h5py.string_dtype("utf-8", width))
+
+    def _array(self, rows: Any) -> npt.NDArray[Any]:
+        return encoded(rows)
+
+    def _write(self, rows: npt.NDArray[Any]) -> None:
+        if rows.dtype.itemsize > self._dataset.dtype.itemsize:
+            self._widen(2 * rows.dtype.itemsize)
+        super()._write(rows)
+
+    def _widen(self, width: int) -> None:
+        narrow, wide = self._dataset, self._create(self._name + ".wider", h5py.string_dtype("utf-8", width))
+        wide.resize(narrow.shape[0], axis=0)
+        for start in range(0, narrow.shape[0], ROWS_PER_CHUNK):
+            wide[start : start + ROWS_PER_CHUNK] = narrow[start : start + ROWS_PER_CHUNK]
+        del self._file[self._name]
+        self._file.move(self._name + ".wider", self._name)
+        self._dataset = self._file[self._name]
+
+
+class Columns:
+    """Columns of one file by name, flushed together."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = {}
+
+    def add(self, name: str, column: Column) -> None:
+        """Take a column in."""
+        self._columns[name] = column
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def flush(self) -> None:
+        """Write all that is pending."""
+        for column in self._columns.values():
+            column.flush()
+
+
+def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
+    """Strings as fixed-width UTF-8 bytes, at least one byte wide."""
+    rows = np.array([s.encode() if isinstance(s, str) else bytes(s) for s in strings], dtype=np.bytes_)
+    return rows.astype("S1") if rows.dtype.itemsize == 0 else rows
+
+
+def write_strings(file: h5py.File, name: str, strings: Sequence[str] | npt.NDArray[Any]) -> None:
+    """Write a whole dataset of fixed-width UTF-8 strings."""
+    rows = encoded(strings)
+    file.create_dataset(name, data=rows.astype(h5py.string_dtype("utf-8", rows.dtype.itemsize)), fletcher32=True)
+
+
+def read_strings(file: h5py.File, name: str, rows: Any = slice(None)) -> list[str]:
+    """Rows of a string dataset."""
+    return [s.decode("utf-8", "replace") for s in file[name][rows]]
+
+
+def slabs(dataset: h5py.Dataset) -> Iterator[npt.NDArray[Any]]:
+    """The dataset's rows in order, a bounded number at a time."""
+    row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
+    step = max(1, SLAB_BYTES // max(1, row_bytes))
+    for start in range(0, dataset.shape[0], step):
+        yield dataset[start : start + step]
+
+
+def digest(file: h5py.File, names: Sequence[str]) -> str:
+    """SHA-256 over datasets' names, shapes and values, whatever their chunks and string widths; in hexadecimal."""
+    result = hashlib.sha256()
+    for name in sorted(names):
+        dataset = file[name]
+        text = h5py.check_string_dtype(dataset.dtype) is not None
+        kind = "text" if text else dataset.dtype.newbyteorder("<").str
+        result.update(f"{name}\0{kind}\0{dataset.shape}\0".encode())
+        for rows in slabs(dataset):
+            if text:
+                result.update(b"".join(s + b"\0" for s in rows.tolist()))
+            else:
+                result.update(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).tobytes())
+    return result.hexdigest()
+
+
+class Store:
+    """A store open for reading; closes at the end of a ``with`` block."""
+
+    kind: str
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.file = open_store(self.path, self.kind)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def attribute(self, name: str) -> str:
+        """A text attribute of the store; empty where it is absent."""
+        value = self.file.attrs.get(name, "")
+        return value.decode() if isinstance(value, bytes) else str(value)

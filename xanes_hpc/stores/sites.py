@@ -1,0 +1,69 @@
+"""The ``sites`` group, which every store has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.stores.hdf5 import Column, Columns, StringColumn, read_strings, write_strings
+
+DTYPES: dict[str, Any] = {
+    "name": str,
+    "structure": np.int64,
+    "atom": np.int64,
+    "element": np.uint8,
+    "edge": str,
+    "weight": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class SiteTable:
+    """Rows of the ``sites`` group; every member has one entry per site."""
+
+    name: list[str]
+    structure: npt.NDArray[np.int64]
+    atom: npt.NDArray[np.int64]
+    element: npt.NDArray[np.uint8]
+    edge: list[str]
+    weight: npt.NDArray[np.float64]
+
+    @classmethod
+    def read(cls, file: h5py.File, rows: Any = slice(None)) -> Self:
+        """Read rows of a store."""
+        return cls(
+            **{
+                name: read_strings(file, f"sites/{name}", rows) if dtype is str else file[f"sites/{name}"][rows]
+                for name, dtype in DTYPES.items()
+            }
+        )
+
+    def write(self, file: h5py.File) -> None:
+        """Write a whole group."""
+        for name, dtype in DTYPES.items():
+            values: Sequence[Any] = getattr(self, name)
+            if dtype is str:
+                write_strings(file, f"sites/{name}", values)
+            else:
+                file.create_dataset(f"sites/{name}", data=np.asarray(values, dtype))
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Self:
+        """The given rows, in their order."""
+        chosen = {}
+        for member in fields(self):
+            values = getattr(self, member.name)
+            chosen[member.name] = [values[i] for i in rows] if isinstance(values, list) else values[rows]
+        return type(self)(**chosen)
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+def add_site_columns(columns: Columns, file: h5py.File) -> None:
+    """Growing columns for a new ``sites`` group."""
+    for name, dtype in DTYPES.items():
+        path = f"sites/{name}"
+        columns.add(path, StringColumn(file, path) if dtype is str else Column(file, path, dtype))

@@ -1,0 +1,101 @@
+"""The ``spectra`` group: a table of spectra on grids of their own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.stores.hdf5 import Column, Columns, StringColumn, read_strings
+
+TEXTS = ("kind", "treatment", "unit", "e0_source", "energy_origin", "source")
+NAMES = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]
+ROWS_AT_ONCE = 1024
+
+
+def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
+    """Growing columns for a new ``spectra`` group."""
+    for name in TEXTS:
+        columns.add(f"spectra/{name}", StringColumn(file, f"spectra/{name}"))
+    for name, dtype in (("site", np.int64), ("offsets", np.int64)):
+        columns.add(f"spectra/{name}", Column(file, f"spectra/{name}", dtype))
+    for name in ("e0", "shift", "energies", "intensities"):
+        columns.add(f"spectra/{name}", Column(file, f"spectra/{name}", np.float64))
+    columns["spectra/offsets"].extend([0])
+
+
+def append_spectrum(columns: Columns, site: int, placed: PlacedSpectrum) -> None:
+    """Add one spectrum of a site."""
+    spectrum = placed.spectrum
+    columns["spectra/site"].extend([site])
+    columns["spectra/e0"].extend([placed.e0])
+    columns["spectra/shift"].extend([placed.shift])
+    for name, text in (
+        ("kind", spectrum.kind),
+        ("treatment", spectrum.treatment),
+        ("unit", spectrum.unit),
+        ("source", spectrum.source),
+        ("e0_source", placed.e0_source),
+        ("energy_origin", placed.energy_origin),
+    ):
+        columns[f"spectra/{name}"].extend([text])
+    columns["spectra/energies"].extend(spectrum.energies)
+    columns["spectra/intensities"].extend(spectrum.intensities)
+    columns["spectra/offsets"].extend([columns["spectra/energies"].n_rows])
+
+
+@dataclass(frozen=True)
+class SpectrumTable:
+    """What is known of each spectrum of a store, without its points; one entry per spectrum."""
+
+    site: npt.NDArray[np.int64]
+    kind: list[str]
+    treatment: list[str]
+    unit: list[str]
+    e0: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+
+    @classmethod
+    def read(cls, file: h5py.File) -> "SpectrumTable":
+        """Read the table of a store."""
+        return cls(
+            file["spectra/site"][:],
+            *(read_strings(file, f"spectra/{name}") for name in ("kind", "treatment", "unit")),
+            file["spectra/e0"][:],
+            file["spectra/offsets"][:],
+        )
+
+
+def read_spectra(file: h5py.File, rows: Sequence[int]) -> Iterator[PlacedSpectrum]:
+    """The spectra at ``rows``, read in runs; fastest where rows ascend."""
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        wanted = np.asarray(rows[begin : begin + ROWS_AT_ONCE])
+        low, high = int(wanted.min()), int(wanted.max()) + 1
+        if high - low > 4 * ROWS_AT_ONCE:  # scattered: one by one rather than everything between
+            for row in wanted:
+                yield from _read_run(file, int(row), int(row) + 1, np.zeros(1, np.int64))
+        else:
+            yield from _read_run(file, low, high, wanted - low)
+
+
+def _read_run(file: h5py.File, low: int, high: int, wanted: npt.NDArray[np.int64]) -> Iterator[PlacedSpectrum]:
+    offsets = file["spectra/offsets"][low : high + 1]
+    energies = file["spectra/energies"][offsets[0] : offsets[-1]]
+    intensities = file["spectra/intensities"][offsets[0] : offsets[-1]]
+    texts = {name: read_strings(file, f"spectra/{name}", slice(low, high)) for name in TEXTS}
+    e0, shift = file["spectra/e0"][low:high], file["spectra/shift"][low:high]
+    for i in wanted:
+        points = slice(offsets[i] - offsets[0], offsets[i + 1] - offsets[0])
+        spectrum = Spectrum(
+            energies[points],
+            intensities[points],
+            texts["kind"][i],
+            texts["treatment"][i],
+            texts["unit"][i],
+            source=texts["source"][i],
+        )
+        yield PlacedSpectrum(
+            spectrum, float(e0[i]), texts["e0_source"][i], texts["energy_origin"][i], float(shift[i])
+        )

@@ -1,0 +1,179 @@
+"""The structure store: atoms, sites and spectra, written in one streaming pass."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.absorbers import formula
+from xanes_hpc.errors import FormatError
+from xanes_hpc.records import PlacedSpectrum, Structure
+from xanes_hpc.sites import SiteBatch
+from xanes_hpc.stores import hdf5, spectra
+from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
+
+STRUCTURE_NAMES = [
+    "atoms/numbers",
+    "atoms/positions",
+    *(f"structures/{name}" for name in ("name", "offsets", "cell", "pbc")),
+    *(f"sites/{name}" for name in DTYPES),
+]
+"""The datasets of ``digest_structures``."""
+PROPERTIES = "structures/properties"
+
+
+def site_names(structure: str, atoms: Sequence[int] | npt.NDArray[np.integer]) -> list[str]:
+    """Names of a structure's sites: its own, with ``#index`` appended where it has several."""
+    return [structure] if len(atoms) == 1 else [f"{structure}#{a}" for a in atoms]
+
+
+class StructureWriter:
+    """Appends structures with their sites and spectra to a new store."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._columns = columns = hdf5.Columns()
+        columns.add("atoms/numbers", hdf5.Column(file, "atoms/numbers", np.uint8))
+        columns.add("atoms/positions", hdf5.Column(file, "atoms/positions", np.float64, (3,)))
+        columns.add("structures/name", hdf5.StringColumn(file, "structures/name"))
+        columns.add("structures/offsets", hdf5.Column(file, "structures/offsets", np.int64))
+        columns.add("structures/cell", hdf5.Column(file, "structures/cell", np.float64, (3, 3)))
+        columns.add("structures/pbc", hdf5.Column(file, "structures/pbc", np.bool_, (3,)))
+        columns["structures/offsets"].extend([0])
+        add_site_columns(columns, file)
+        spectra.add_spectrum_columns(columns, file)
+        file.create_group(PROPERTIES)
+        self._properties: dict[str, bool] = {}
+
+    def check(self, structure: Structure) -> None:
+        """Refuse what cannot be stored.
+
+        Raises
+        ------
+        FormatError
+            If a property is text here and was a number before, or the other way round.
+        """
+        for name, value in structure.properties.items():
+            text = isinstance(value, str)
+            if self._properties.get(name, text) != text:
+                now, before = ("text", "a number") if text else ("a number", "text")
+                raise FormatError(f"property {name} is {now} here and was {before} in earlier structures")
+
+    def append(
+        self,
+        structure: Structure,
+        atoms: npt.NDArray[np.int64],
+        edge: str,
+        spectra_by_site: Sequence[Sequence[PlacedSpectrum]],
+    ) -> None:
+        """Add a structure, its absorbers (0-based indices) at one edge, and each one's spectra."""
+        columns = self._columns
+        row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
+        columns["structures/name"].extend([structure.name])
+        columns["structures/cell"].extend(structure.cell[None])
+        columns["structures/pbc"].extend(structure.pbc[None])
+        columns["atoms/numbers"].extend(structure.numbers)
+        columns["atoms/positions"].extend(structure.positions)
+        columns["structures/offsets"].extend([columns["atoms/numbers"].n_rows])
+        self._append_properties(row, structure.properties)
+        columns["sites/name"].extend(site_names(structure.name, atoms))
+        columns["sites/structure"].extend(np.full(len(atoms), row))
+        columns["sites/atom"].extend(atoms)
+        columns["sites/element"].extend(structure.numbers[atoms])
+        columns["sites/edge"].extend([edge] * len(atoms))
+        columns["sites/weight"].extend(np.ones(len(atoms)))
+        for site, placed in enumerate(spectra_by_site, first_site):
+            for spectrum in placed:
+                spectra.append_spectrum(columns, site, spectrum)
+
+    def _append_properties(self, row: int, properties: dict[str, float | str]) -> None:
+        for name, value in properties.items():
+            if name not in self._properties:
+                self._properties[name] = text = isinstance(value, str)
+                path = f"{PROPERTIES}/{name}"
+                column = hdf5.StringColumn(self._file, path) if text else hdf5.Column(self._file, path, np.float64)
+                self._columns.add(path, column)
+                for start in range(0, row, hdf5.ROWS_PER_CHUNK):
+                    column.extend([_missing(text)] * min(hdf5.ROWS_PER_CHUNK, row - start))
+        for name, text in self._properties.items():
+            self._columns[f"{PROPERTIES}/{name}"].extend([properties.get(name, _missing(text))])
+
+    def finish(self) -> None:
+        """Write what is pending, and the digests."""
+        self._columns.flush()
+        self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
+        self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.NAMES)
+
+
+def _missing(text: bool) -> float | str:
+    return "" if text else float("nan")
+
+
+@contextmanager
+def create_structures(path: Path, overwrite: bool = False) -> Iterator[StructureWriter]:
+    """A new structure store that takes its name when the block ends well.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    with hdf5.create_store(path, "structures", overwrite) as file:
+        writer = StructureWriter(file)
+        yield writer
+        writer.finish()
+
+
+class StructureStore(hdf5.Store):
+    """A structure store open for reading."""
+
+    kind = "structures"
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return int(self.file["structures/name"].shape[0])
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.file["sites/name"].shape[0])
+
+    @property
+    def n_spectra(self) -> int:
+        """Number of spectra."""
+        return int(self.file["spectra/site"].shape[0])
+
+    def sites(self, start: int = 0, stop: int | None = None) -> SiteTable:
+        """Sites ``start:stop``."""
+        return SiteTable.read(self.file, slice(start, stop))
+
+    def batch(self, start: int, stop: int) -> SiteBatch:
+        """Sites ``start:stop`` with the structures they stand in."""
+        file = self.file
+        with hdf5.reading(self.path):
+            structures = file["sites/structure"][start:stop]
+            low, high = (int(structures.min()), int(structures.max()) + 1) if structures.size else (0, 0)
+            offsets = file["structures/offsets"][low : high + 1]
+            atoms = slice(offsets[0], offsets[-1])
+            return SiteBatch(
+                numbers=file["atoms/numbers"][atoms],
+                positions=file["atoms/positions"][atoms],
+                offsets=offsets - offsets[0],
+                cells=file["structures/cell"][low:high],
+                pbc=file["structures/pbc"][low:high],
+                site_structures=structures - low,
+                site_atoms=file["sites/atom"][start:stop],
+            )
+
+    def site_formulas(self, rows_at_once: int = 8192) -> list[str]:
+        """The formula of every site's structure, in Hill order."""
+        formulas: list[str] = []
+        for start in range(0, self.n_sites, rows_at_once):
+            batch = self.batch(start, min(start + rows_at_once, self.n_sites))
+            known = [formula(batch.numbers[a:b]) for a, b in zip(batch.offsets, batch.offsets[1:], strict=False)]
+            formulas += [known[s] for s in batch.site_structures]
+        return formulas
