@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-KINDS = ("structures", "features", "predictions")
-CURRENT = {"structures": 1, "features": 1, "predictions": 1}
+KINDS = ("structures", "features", "targets", "predictions")
+CURRENT = {"structures": 1, "features": 1, "targets": 1, "predictions": 1}
 """The version that is written; every version that has a JSON file here is read."""
 
 
@@ -21,7 +21,7 @@ class SchemaError(ValueError):
 
 
 def load(kind: str, version: int | None = None) -> dict[str, Any]:
-    """The schema of ``structures``, ``features`` or ``predictions``; by default the current version.
+    """The schema of a kind of store; by default the current version.
 
     Raises
     ------

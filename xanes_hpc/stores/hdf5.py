@@ -63,6 +63,15 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
     return file
 
 
+def is_kind(path: Path, kind: str) -> bool:
+    """Whether a file is a store of a kind, whatever its schema version."""
+    try:
+        with h5py.File(path, "r") as file:
+            return xanes_hpc_schema.kind_of(file)[0] == kind
+    except (OSError, xanes_hpc_schema.SchemaError):
+        return False
+
+
 def _why_not_opened(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"

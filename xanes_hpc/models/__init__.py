@@ -1,0 +1,41 @@
+"""Architectures: one file each, known by its name, with a function ``PART``.
+
+``PART(parameters, n_features, n_energies)`` returns the network as a tuple of ``Layer``, out of a small closed set that both Keras
+(``keras_network``) and NumPy (``xanes_hpc.inference``) can run. Other distributions add theirs through the entry point
+group ``xanes_hpc.models``. Nothing here but ``keras_network`` and ``layers`` imports TensorFlow.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from xanes_hpc import registry
+from xanes_hpc.errors import ModelError
+from xanes_hpc.models.network import Layer
+
+__all__ = ["Layer", "build", "names"]
+
+NOT_PARTS = {"network", "keras_network", "layers"}
+"""Modules here that are not architectures."""
+
+
+def names() -> list[str]:
+    """Names of all architectures."""
+    return registry.names(sys.modules[__name__])
+
+
+def build(
+    name: str, parameters: Mapping[str, Any], n_features: int, n_energies: int
+) -> tuple[dict[str, Any], tuple[Layer, ...]]:
+    """An architecture's parameters in full, and its layers.
+
+    Raises
+    ------
+    ModelError
+        If there is no such architecture, or it does not take a parameter.
+    """
+    part = registry.find(sys.modules[__name__], name, ModelError)
+    resolved: dict[str, Any]
+    layers: tuple[Layer, ...]
+    resolved, layers = part(parameters, n_features, n_energies)
+    return resolved, layers
