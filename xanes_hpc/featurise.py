@@ -39,19 +39,31 @@ def plan(source: StructureStore, descriptor: Descriptor) -> Plan:
     return Plan(descriptor, (*range(0, source.n_sites, rows), source.n_sites))
 
 
+def describe_sites(
+    descriptor: Descriptor, source: StructureStore, start: int, stop: int
+) -> npt.NDArray[np.floating[Any]]:
+    """Features of sites ``start:stop`` of a store, shape (stop - start, n_features).
+
+    Raises
+    ------
+    FormatError
+        If a structure cannot be described; names the sites.
+    """
+    try:
+        return descriptor.compute(source.batch(start, stop))
+    except FormatError as error:
+        raise FormatError(f"{source.path}: sites {start} to {stop - 1}: {error}") from None
+
+
 def compute_part(plan: Plan, source: StructureStore, part: int) -> npt.NDArray[np.floating[Any]]:
     """Features of one part's sites, shape (n_sites of the part, n_features).
 
     Raises
     ------
     FormatError
-        If a structure cannot be described; names the first site of the part.
+        As ``describe_sites``.
     """
-    start, stop = plan.bounds[part : part + 2]
-    try:
-        return plan.descriptor.compute(source.batch(start, stop))
-    except FormatError as error:
-        raise FormatError(f"{source.path}: sites {start} to {stop - 1}: {error}") from None
+    return describe_sites(plan.descriptor, source, *plan.bounds[part : part + 2])
 
 
 def set_threads(threads: int | None) -> None:

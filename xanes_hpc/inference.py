@@ -127,21 +127,33 @@ class Member:
         return x
 
 
-def mean_and_std(
-    members: Sequence[Member], x: npt.NDArray[np.floating], n_draws: int, seed: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of ``n_draws`` draws of each member, (n_sites, n_energies) each.
+@dataclass(frozen=True)
+class Sample:
+    """Mean and standard deviation over draws, (n_sites, n_energies); and the draws (n_sites, n_draws, n_energies), if kept."""
 
-    The deviations are taken from the network without dropout, so that their squares lose no digits.
+    mean: npt.NDArray[np.float64]
+    std: npt.NDArray[np.float64]
+    draws: npt.NDArray[np.float32] | None = None
+
+
+def sample(
+    members: Sequence[Member], x: npt.NDArray[np.floating], n_draws: int, seed: int, keep_draws: bool = False
+) -> Sample:
+    """``n_draws`` draws of each member for features as stored, (n_sites, n_features); members' draws one after another.
+
+    Deviations are taken from a network without dropout, so that their squares lose no digits.
     """
     centre = members[0].mean_network(x)
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
-    for member in members:
-        for draw in member.draws(x, n_draws, seed):
-            draw -= centre
-            total += draw
-            squares += draw * draw
     n = n_draws * len(members)
+    kept = np.empty((len(x), n, centre.shape[1]), np.float32) if keep_draws else None
+    every = (draw for member in members for draw in member.draws(x, n_draws, seed))
+    for i, draw in enumerate(every):
+        if kept is not None:
+            kept[:, i] = draw
+        draw -= centre
+        total += draw
+        squares += draw * draw
     mean = total / n
     variance = np.maximum(squares / n - mean * mean, 0.0) * (n / max(n - 1, 1))
-    return centre + mean, np.sqrt(variance)
+    return Sample(centre + mean, np.sqrt(variance), kept)

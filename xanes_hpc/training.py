@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc import models
+from xanes_hpc import backend, models
 from xanes_hpc.config import RunConfig, to_toml
 from xanes_hpc.datasets import Part, Statistics, dataset, statistics
 from xanes_hpc.errors import ConfigError, ModelError
-from xanes_hpc.inference import Scalers, mean_and_std
+from xanes_hpc.inference import Scalers, sample
 from xanes_hpc.splits import LEFT_OUT, PARTS, code, split
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
@@ -93,7 +93,7 @@ def train(
     hdf5.check_output(output, overwrite)
     n_energies_unknown = 1
     models.build(run.model.name, run.model.parameters, features.n_features, n_energies_unknown)
-    devices = _devices(run.training.gpus)
+    devices = backend.gpus(run.training.gpus)
     with prepare_targets(features, source, run.target) as targets, hdf5.whole_output(output, overwrite) as folder:
         data = _share_out(run, features, source, targets)
         member = folder / "members" / "00"
@@ -138,17 +138,6 @@ def _share_out(
             f"training.batch_size {run.training.batch_size}: there are {n_train} sites to train on; use a smaller one"
         )
     return _Data(features, targets, sites.name, formulas, parts)
-
-
-def _devices(gpus: int | None) -> list[str]:
-    import tensorflow as tf
-
-    there = [d.name.replace("physical_device:", "") for d in tf.config.list_physical_devices("GPU")]
-    if gpus is not None and gpus > len(there):
-        raise ConfigError(
-            f"--gpus {gpus}: this machine has {len(there)} that TensorFlow can use" + ("" if there else "; train without --gpus")
-        )
-    return there[: min(1, len(there)) if gpus is None else gpus]
 
 
 def _fit(
@@ -197,8 +186,7 @@ def _write_sites(data: _Data, scalers: Scalers, seed: int, path: Path) -> None:
         kept = np.sort(np.random.default_rng(seed).choice(kept, REFERENCE_SITES, replace=False))
     chosen = np.zeros_like(part.chosen)
     chosen[kept] = True
-    sample = Part(data.features, data.targets, chosen)
-    vectors = np.concatenate([scalers.features(x) for x, _ in sample.chunks()])
+    vectors = np.concatenate([scalers.features(x) for x, _ in Part(data.features, data.targets, chosen).chunks()])
     TrainingSites(data.names, data.formulas, data.parts, vectors).write(path)
 
 
@@ -265,7 +253,8 @@ def _calibrate(folder: Path, data: _Data, seed: int) -> dict[str, Any]:
     part, members = data.part("calibration"), ModelFolder(folder).members
     results, n_sites = [], 0
     for x, y in part.chunks():
-        results.append((y, *mean_and_std(members, x, CALIBRATION_DRAWS, seed)))
+        drawn = sample(members, x, CALIBRATION_DRAWS, seed)
+        results.append((y, drawn.mean, drawn.std))
         n_sites += len(y)
         if n_sites >= MOST_CALIBRATION_SITES:
             break

@@ -28,7 +28,7 @@ def command(
     output: Path,
     spectra: tuple[Path, ...],
     absorber: str | None,
-    edge: str,
+    edge: str | None,
     e0: float | None,
     shift: float | None,
     treatment: str | None,
@@ -46,7 +46,7 @@ def command(
     from xanes_hpc.records import parse_treatment
 
     options = ImportOptions(
-        absorber, edge.upper(), spectra, e0, shift, parse_treatment(treatment), keep_unpaired, strict
+        absorber, (edge or "K").upper(), spectra, e0, shift, parse_treatment(treatment), keep_unpaired, strict
     )
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)

@@ -39,5 +39,5 @@ def site_options(command: F) -> F:
     from xanes_hpc.absorbers import RULES
 
     absorber = click.option("--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal.")
-    edge = click.option("--edge", default="K", show_default=True, help="Absorption edge: K, L1, L2, L3, …")
+    edge = click.option("--edge", help="Absorption edge: K, L1, L2, L3, …  [default: K]")
     return absorber(edge(command))

@@ -38,11 +38,10 @@ def command(
     FEATURES.h5 is a feature store; by default the one named in the working folder's xanes-hpc.toml, or the only one there.
     The model folder holds the weights, the grid, the scaling, the split, and all that predict needs.
     """
-    import os
-
     from xanes_hpc.config import load_run
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.training import default_output, find_features, train
 
     flags = {
         "features": features and str(features),
@@ -56,9 +55,6 @@ def command(
         "training.gpus": gpus,
     }
     run = load_run(config, Path.cwd(), flags)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from xanes_hpc.training import default_output, find_features, train
-
     path = find_features(run, Path.cwd())
     target = Path(run.output) if run.output else default_output(path)
     with FeatureStore(path) as store:

@@ -62,9 +62,10 @@ class TrainingSites:
             file["part"].attrs["parts"] = ", ".join(PARTS)
             file.create_dataset("features", data=self.features)
 
-    def part_of(self) -> dict[str, str]:
-        """Part of every site by its name; sites left out are not in it."""
-        return {n: PARTS[p] for n, p in zip(self.names, self.parts, strict=True) if p < len(PARTS)}
+    def part_of(self) -> dict[tuple[str, str], str]:
+        """Part of every site by its name and formula; sites left out are not in it."""
+        sites = zip(self.names, self.formulas, self.parts, strict=True)
+        return {(name, formula): PARTS[part] for name, formula, part in sites if part < len(PARTS)}
 
 
 def write_scalers(path: Path, scalers: Scalers) -> None:

@@ -1,0 +1,69 @@
+"""``xanes-hpc predict``."""
+
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option, site_options, threads_option
+
+
+@click.command("predict")
+@click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
+@model_option
+@output_option("Prediction store to write.  [default: predictions.h5]")
+@site_options
+@click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Monte Carlo draws per site.")
+@click.option("--keep-draws", is_flag=True, help="Keep every draw in the store.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
+@click.option("--split", "part", type=click.Choice(["train", "validation", "calibration", "test"]), help="Only sites of this part of the model's split.")
+@click.option("--force", is_flag=True, help="Predict elements and edges that the model has not seen.")
+@click.option("--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write one CSV file per site.")
+@threads_option
+@overwrite_option
+def command(
+    sources: tuple[Path, ...],
+    model: Path,
+    output: Path | None,
+    absorber: str | None,
+    edge: str | None,
+    draws: int,
+    keep_draws: bool,
+    seed: int,
+    part: str | None,
+    force: bool,
+    csv_folder: Path | None,
+    threads: int | None,
+    overwrite: bool,
+) -> None:
+    """Predict spectra with their uncertainty.
+
+    SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then --absorber and --edge say
+    what is predicted). Where the source has spectra they go along as references.
+    """
+    from xanes_hpc.featurise import set_threads
+    from xanes_hpc.prediction import PredictOptions, open_sources, predict, write_csv
+    from xanes_hpc.stores.models import ModelFolder
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    target = output or Path("predictions.h5")
+    set_threads(threads)
+    folder = ModelFolder(model)
+    options = PredictOptions(draws, seed, keep_draws, part, force)
+    with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:
+        predict(folder, source, target, options, overwrite, progress)
+    with PredictionStore(target) as store:
+        rows = {
+            "sites": f"{store.n_sites:,}",
+            "grid": f"{store.energies.size} energies, {store.energies[0]:g} to {store.energies[-1]:g} eV"
+            + (" relative to e0" if store.origin == "e0" else ""),
+            "references": "yes" if store.has_reference else "none",
+        }
+        if csv_folder is not None:
+            rows["csv"] = f"{write_csv(store, csv_folder):,} files in {csv_folder}"
+        has_reference = store.has_reference
+    console.table(str(target), rows)
+    if has_reference:
+        console.next_step(f"xanes-hpc evaluate {target} --json metrics.json")
+    else:
+        console.next_step(f"xanes-hpc info {target}")

@@ -1,0 +1,264 @@
+"""Figures of merit of predicted spectra against references, both on one grid, neither rescaled.
+
+Arrays are (n_sites, n_energies) unless said otherwise; NaN in a reference is left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+from scipy.signal import find_peaks
+from scipy.special import ndtr, ndtri
+from scipy.stats import spearmanr
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.stores.predictions import PredictionStore
+
+Array = npt.NDArray[np.float64]
+
+PROMINENCE = 0.02
+"""Of a spectrum's own range, below which a maximum is no peak."""
+WITHIN = 2.0
+"""eV that two matching peaks may be apart."""
+NEAR = 0.05
+"""Distance to the nearest training site (root mean square over standardised features) below which a site is a near-duplicate."""
+QUANTILES = np.linspace(0.05, 0.95, 19)
+REJECTED = np.linspace(0.0, 0.9, 10)
+HELD_OUT = ("test", "none")
+"""Parts of sites that had no influence on the model."""
+
+
+def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
+    """100 sum |y - p| / sum |y| of each spectrum, (n_sites,)."""
+    there = np.isfinite(reference)
+    difference = np.where(there, np.abs(reference - predicted), 0.0).sum(axis=1)
+    return np.asarray(100.0 * difference / np.where(there, np.abs(reference), 0.0).sum(axis=1))
+
+
+def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float]]:
+    """Quartiles and mean over sites of 100 |y - p| / mean |y|, per energy; its mean over energies is the error %."""
+    level = np.nanmean(np.abs(reference), axis=1, keepdims=True)
+    relative = 100.0 * np.abs(reference - predicted) / level
+    low, middle, high = np.nanquantile(relative, (0.25, 0.5, 0.75), axis=0)
+    curves = {"energy_ev": energies, "q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative, axis=0)}
+    return {name: values.tolist() for name, values in curves.items()}
+
+
+def find_spectrum_peaks(energies: Array, intensities: Array) -> tuple[Array, Array]:
+    """Energies and intensities of a spectrum's peaks: prominence at least 2 % of its range; a plateau counts at its middle."""
+    found, properties = find_peaks(intensities, prominence=PROMINENCE * np.ptp(intensities), plateau_size=1)
+    left, right = properties["left_edges"], properties["right_edges"]
+    return 0.5 * (energies[left] + energies[right]), intensities[found]
+
+
+def match_peaks(first: Array, second: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """One-to-one pairs of peak energies within 2 eV: the most pairs, and of those the least sum of distances."""
+    distance = np.abs(first[:, None] - second[None, :])
+    allowed = distance <= WITHIN
+    penalty = 1.0 + WITHIN * max(1, min(distance.shape))
+    rows, columns = linear_sum_assignment(np.where(allowed, distance, penalty))
+    kept = allowed[rows, columns]
+    return rows[kept], columns[kept]
+
+
+def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
+    """Recall, precision and F1 of peaks, counts pooled over spectra; mean |dE| and |dI|/I of matched pairs."""
+    n_reference = n_predicted = 0
+    delta_energy, delta_intensity = [np.empty(0)], [np.empty(0)]
+    for y, p in zip(reference, predicted, strict=True):
+        there = np.isfinite(y)
+        energies_y, heights_y = find_spectrum_peaks(energies[there], y[there])
+        energies_p, heights_p = find_spectrum_peaks(energies[there], p[there])
+        n_reference += energies_y.size
+        n_predicted += energies_p.size
+        i, j = match_peaks(energies_y, energies_p)
+        delta_energy.append(np.abs(energies_y[i] - energies_p[j]))
+        delta_intensity.append(100.0 * np.abs(heights_y[i] - heights_p[j]) / np.abs(heights_y[i]))
+    every = np.concatenate(delta_energy)
+    recall, precision = _ratio(every.size, n_reference), _ratio(every.size, n_predicted)
+    both = (recall or 0.0) + (precision or 0.0)
+    return {
+        "recall": recall,
+        "precision": precision,
+        "f1": 2.0 * (recall or 0.0) * (precision or 0.0) / both if both else None,
+        "delta_energy_ev": _mean(every),
+        "delta_intensity_percent": _mean(np.concatenate(delta_intensity)),
+        "n_reference": n_reference,
+        "n_predicted": n_predicted,
+        "n_matched": int(every.size),
+    }
+
+
+def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[str, float | None]:
+    """Mean absolute error of the first (per eV) and second derivative (per eV^2): the line shape."""
+    difference = predicted - reference
+    first = np.gradient(difference, energies, axis=1)
+    second = np.gradient(first, energies, axis=1)
+    return {"first_mae": _mean(np.abs(first)), "second_mae": _mean(np.abs(second))}
+
+
+def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
+    """Continuous ranked probability score of a Gaussian (Gneiting & Raftery, doi:10.1198/016214506000001437, eq. 21)."""
+    z = (reference - mean) / std
+    density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+    return np.asarray(std * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / np.sqrt(np.pi)))
+
+
+def crps_draws(reference: Array, draws: Array) -> Array:
+    """The same score of draws (n_draws, n_energies) for one spectrum (n_energies,): E|X - y| - E|X - X'| / 2, unbiased."""
+    n = len(draws)
+    ordered = np.sort(draws, axis=0)
+    ranks = 2.0 * np.arange(1, n + 1)[:, None] - n - 1.0
+    spread = (ranks * ordered).sum(axis=0) / (n * (n - 1))
+    return np.asarray(np.abs(draws - reference).mean(axis=0) - spread)
+
+
+def uncertainty(
+    reference: Array, mean: Array, std: Array, conformal: Sequence[dict[str, float]], draws: Any = None
+) -> dict[str, Any]:
+    """Coverage, calibration error, CRPS, sharpness and conformal intervals over all points.
+
+    Parameters
+    ----------
+    reference, mean, std
+        (n_sites, n_energies); ``std`` calibrated.
+    conformal
+        Level and score (in sigmas) of each interval.
+    draws
+        Calibrated draws per site: an iterable of (n_draws, n_energies) in the order of sites; by default Gaussians are assumed.
+    """
+    there = np.isfinite(reference)
+    y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
+    z = (y - p) / sigma
+    if draws is None:
+        scores = crps_gaussian(y, p, sigma)
+        reached = np.array([np.mean(z <= ndtri(q)) for q in QUANTILES])
+    else:
+        every, below = [np.empty(0)], np.zeros(QUANTILES.size)
+        for row, drawn in enumerate(draws):
+            here = there[row]
+            every.append(crps_draws(reference[row, here], drawn[:, here]))
+            below += (reference[row, here] <= np.quantile(drawn[:, here], QUANTILES, axis=0)).sum(axis=1)
+        scores, reached = np.concatenate(every), below / max(1, y.size)
+    return {
+        "coverage": {f"{k}sigma": float(np.mean(np.abs(z) <= k)) for k in (1, 2, 3)},
+        "conformal": [
+            {
+                "level": c["level"],
+                "coverage": float(np.mean(np.abs(z) <= c["score"])),
+                "mean_width": float(np.mean(2.0 * c["score"] * sigma)),
+            }
+            for c in conformal
+        ],
+        "calibration_error": float(np.mean(np.abs(reached - QUANTILES))),
+        "crps": float(scores.mean()),
+        "distribution": "gaussian" if draws is None else "draws",
+        "sharpness": {f"{k}sigma": float(2.0 * k * sigma.mean()) for k in (1, 2, 3)},
+        "reliability": {"quantile": QUANTILES.tolist(), "reached": reached.tolist()},
+    }
+
+
+def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
+    """Mean error % of the sites kept as the most uncertain are rejected; both arguments (n_sites,)."""
+    order = np.argsort(site_sigma, kind="stable")
+    kept = [max(1, round(errors.size * (1.0 - f))) for f in REJECTED]
+    return {
+        "rejected_fraction": REJECTED.round(3).tolist(),
+        "error_percent_mean": [float(errors[order[:n]].mean()) for n in kept],
+    }
+
+
+def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
+    """Held-out sites that have a twin among the training sites, and the error without them; None where none is held out."""
+    held_out = np.isin(parts, HELD_OUT)
+    if not held_out.any():
+        return None
+    shares_code = np.array(["code" in t for t in twins])
+    shares_formula = np.array(["formula" in t for t in twins])
+    near = nearest < NEAR
+    clean = held_out & ~(shares_code | shares_formula | near)
+    return {
+        "n_held_out": int(held_out.sum()),
+        "same_code": int((held_out & shares_code).sum()),
+        "same_formula": int((held_out & shares_formula).sum()),
+        "near_features": int((held_out & near).sum()),
+        "near_threshold": NEAR,
+        "n_without_twins": int(clean.sum()),
+        "error_percent_held_out": _summary(errors[held_out]),
+        "error_percent_without_twins": _summary(errors[clean]),
+    }
+
+
+def evaluate(store: PredictionStore) -> dict[str, Any]:
+    """Every figure of merit of a prediction store, nested, as plain values; sites without a reference are left out.
+
+    Raises
+    ------
+    SpectrumError
+        If no site has a reference.
+    """
+    if not store.has_reference:
+        raise SpectrumError(f"{store.path}: has no reference spectra: predict from a store that has spectra")
+    reference = store.read("reference")
+    rows = np.flatnonzero(np.isfinite(reference).sum(axis=1) > 1)
+    if not rows.size:
+        raise SpectrumError(f"{store.path}: none of its {store.n_sites} sites has a reference spectrum")
+    if (np.nansum(np.abs(reference[rows]), axis=1) == 0).any():
+        bad = store.sites.name[int(rows[np.argmin(np.nansum(np.abs(reference[rows]), axis=1))])]
+        raise SpectrumError(f"{store.path}: the reference of {bad} is zero everywhere: no relative error can be stated")
+    reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
+    energies, calibration = store.energies, store.calibration
+    parts, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
+    errors = error_percent(reference, mean)
+    difference = (reference - mean)[np.isfinite(reference)]
+    spread = (reference - np.nanmean(reference))[np.isfinite(reference)]
+    site_sigma = np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1)
+    draws = _calibrated_draws(store, rows, calibration["sigma_scale"]) if "draws" in store.file else None
+    return {
+        "error_percent": _summary(errors),
+        "mae": float(np.abs(difference).mean()),
+        "mse": float((difference**2).mean()),
+        "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
+        "peaks": peaks(reference, mean, energies),
+        "derivatives": derivative_mae(reference, mean, energies),
+        **uncertainty(reference, mean, std, calibration.get("conformal", []), draws),
+        "spearman_sigma_error": _spearman(site_sigma, errors),
+        "n_sites": int(rows.size),
+        "n_without_reference": store.n_sites - int(rows.size),
+        "n_points": int(difference.size),
+        "grid": {"origin": store.origin, "start_ev": float(energies[0]), "stop_ev": float(energies[-1]), "n": energies.size},
+        "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
+        "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
+        "rejection": rejection(errors, site_sigma),
+        "error_by_energy": error_by_energy(reference, mean, energies),
+    }
+
+
+def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp], scale: float) -> Any:
+    for row in rows:
+        drawn = store.read("draws", int(row))
+        centre = drawn.mean(axis=0)
+        yield centre + scale * (drawn - centre)
+
+
+def _summary(errors: Array) -> dict[str, Any]:
+    if not errors.size:
+        return {"mean": None, "median": None, "n_sites": 0}
+    return {"mean": float(errors.mean()), "median": float(np.median(errors)), "n_sites": int(errors.size)}
+
+
+def _spearman(first: Array, second: Array) -> float | None:
+    if first.size < 3 or not np.ptp(first) or not np.ptp(second):
+        return None
+    return float(spearmanr(first, second).statistic)
+
+
+def _mean(values: Array) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,285 @@
+"""From a model and structures, features or files to a prediction store."""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc import descriptors
+from xanes_hpc.errors import ModelError, SpectrumError, StoreError
+from xanes_hpc.featurise import describe_sites
+from xanes_hpc.inference import sample
+from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.spectra.edges import edge_energy
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.splits import PARTS, code
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore, create_predictions, write_site_columns
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import NONE, choose_spectra, gridded
+
+ROWS_AT_ONCE = 512
+NEVER_TRAINED = "none"
+Progress = Callable[[int, int], None]
+Store = StructureStore | FeatureStore
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes
+    ----------
+    draws
+        Monte Carlo draws per member of the model.
+    seed
+        Of the draws.
+    keep_draws
+        Whether the store keeps every draw.
+    part
+        Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
+    force
+        Whether elements and edges the model has not seen are predicted all the same.
+    """
+
+    draws: int = 100
+    seed: int = 0
+    keep_draws: bool = False
+    part: str | None = None
+    force: bool = False
+
+
+@contextmanager
+def open_sources(
+    sources: Sequence[Path], absorber: str | None = None, edge: str | None = None
+) -> Iterator[Store]:
+    """One structure store, one feature store, or a temporary store of structure files and folders.
+
+    Raises
+    ------
+    StoreError
+        If a store cannot be used, or stands among other sources.
+    FormatError
+        If no structure of the files can be used.
+    """
+    for path in sources:
+        if not path.exists():
+            raise StoreError(f"{path}: no such file or folder")
+    stores = [p for p in sources if p.is_file() and p.suffix in (".h5", ".hdf5")]
+    if stores:
+        if len(sources) > 1:
+            raise StoreError(f"{stores[0]}: a store must be the only source, received {len(sources)}")
+        if absorber is not None or edge is not None:
+            raise StoreError(f"{stores[0]}: a store has its sites already; --absorber and --edge are for files")
+        kind = next((k for k in ("structures", "features") if hdf5.is_kind(stores[0], k)), None)
+        if kind is None:
+            hdf5.open_store(stores[0]).close()  # says what is wrong, if anything is
+            raise StoreError(f"{stores[0]}: expected a structure or feature store, or structure files")
+        with StructureStore(stores[0]) if kind == "structures" else FeatureStore(stores[0]) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
+        path = Path(folder) / "structures.h5"
+        import_structures(sources, path, ImportOptions(absorber=absorber, edge=(edge or "K").upper(), strict=True))
+        with StructureStore(path) as store:
+            yield store
+
+
+def predict(
+    model: ModelFolder,
+    source: Store,
+    output: Path,
+    options: PredictOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """Write predictions of a source's sites, with references where it has spectra; the number of sites.
+
+    Raises
+    ------
+    ModelError
+        If the features are of another descriptor, or an element or edge is new to the model.
+    StoreError
+        If a store cannot be read or written.
+    """
+    options = options or PredictOptions()
+    hdf5.check_output(output, overwrite)
+    if options.draws < 2:
+        raise ModelError(f"draws: expected at least 2, received {options.draws}")
+    with _structures_of(source) as structures:
+        features = _Features(model, source)
+        sites = source.sites if isinstance(source, FeatureStore) else source.sites()
+        formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
+        known = model.training_sites.part_of()
+        parts = [known.get(site, NEVER_TRAINED) for site in zip(sites.name, formulas, strict=True)]
+        rows = np.arange(len(sites))
+        if options.part is not None:
+            rows = rows[[p == options.part for p in parts]]
+            if not rows.size:
+                raise ModelError(f"{source.path}: none of its sites was in the model's {options.part} part")
+        chosen = sites.take(rows)
+        _check_seen(model, chosen, options.force)
+        spectra = structures if structures is not None else source
+        references, grid = _references(model, spectra, len(sites)), Grid(*model.grid)
+        digest = structures.attribute("digest_structures") if structures is not None else ""
+        e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
+        with create_predictions(
+            output, model, chosen, options.draws, options.seed, digest,
+            references is not None, options.keep_draws, overwrite,
+        ) as file:  # fmt: skip
+            for start in range(0, rows.size, ROWS_AT_ONCE):
+                progress(start, rows.size)
+                here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
+                x = features.read(rows[here])
+                drawn = sample(model.members, x, options.draws, options.seed, options.keep_draws)
+                file["mean"][here], file["std"][here] = drawn.mean, drawn.std * model.calibration["sigma_scale"]
+                if drawn.draws is not None:
+                    file["draws"][here] = drawn.draws
+                nearest[here] = _nearest(model, x)
+                if references is not None:
+                    values, own_e0 = gridded(spectra, references[rows[here]], grid)
+                    file["reference"][here] = values
+                    e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+            write_site_columns(
+                file, e0, [formulas[i] for i in rows], [parts[i] for i in rows], nearest,
+                _twins(model, chosen.name, [formulas[i] for i in rows]),
+            )  # fmt: skip
+        progress(rows.size, rows.size)
+    return int(rows.size)
+
+
+class _Features:
+    """Features of a source's sites in the model's descriptor: read from a feature store, or computed."""
+
+    def __init__(self, model: ModelFolder, source: Store) -> None:
+        spec = model.description["descriptor"]
+        self._source = source
+        if isinstance(source, FeatureStore):
+            found = source.attribute("descriptor_hash")
+            if found != spec["hash"]:
+                raise ModelError(
+                    f"{source.path}: its features are of descriptor {found}, the model {model.path} takes {spec['hash']}; "
+                    "featurise with the model's descriptor, or predict from the structure store"
+                )
+            return
+        self._descriptor = descriptors.from_description(spec["description"])
+        if self._descriptor.hash != spec["hash"]:
+            raise ModelError(
+                f"{model.path}: its descriptor is {spec['hash']}, this program builds {self._descriptor.hash} from its description"
+            )
+
+    def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
+        """Features of ascending rows, (n_rows, n_features)."""
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        if isinstance(self._source, FeatureStore):
+            return self._source.read(low, high)[rows - low]
+        return describe_sites(self._descriptor, self._source, low, high)[rows - low]
+
+
+def _structures_of(source: Store) -> "nullcontext[StructureStore | None] | StructureStore":
+    """The structure store behind a source; None where a feature store's is gone."""
+    if isinstance(source, StructureStore):
+        return nullcontext(source)
+    try:
+        return source.open_source()
+    except StoreError:
+        return nullcontext(None)
+
+
+def _check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
+    seen = model.seen
+    there = sorted({(chemical_symbols[z], edge) for z, edge in zip(sites.element, sites.edge, strict=True)})
+    unseen = [f"{element} {edge}" for element, edge in there if (element, edge) not in seen]
+    if unseen and not force:
+        known = ", ".join(f"{element} {edge}" for element, edge in seen)
+        raise ModelError(
+            f"{model.path}: has not seen {', '.join(unseen)} in training (it has seen {known}); "
+            "train with such sites, or add --force and do not trust the result"
+        )
+
+
+def _model_e0(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
+    """The edge energy that training spectra of the site's element and edge had, else XrayDB's; NaN where there is neither."""
+    known: dict[tuple[int, str], float] = {}
+    for z, edge in zip(sites.element.tolist(), sites.edge, strict=True):
+        if (z, edge) not in known:
+            try:
+                known[z, edge] = model.seen.get((chemical_symbols[z], edge)) or edge_energy(z, edge)
+            except SpectrumError:
+                known[z, edge] = np.nan
+    return np.array([known[z, edge] for z, edge in zip(sites.element.tolist(), sites.edge, strict=True)])
+
+
+def _references(model: ModelFolder, source: Store, n_sites: int) -> npt.NDArray[np.int64] | None:
+    """Row of each site's spectrum of the model's kind and treatment; None where the source has none such."""
+    if isinstance(source, FeatureStore) and not source.has_spectra:
+        return None
+    target = model.description["target"]
+    try:
+        rows, _ = choose_spectra(source, n_sites, target["kind"], target["treatment"])
+    except SpectrumError:
+        return None
+    return rows
+
+
+def _nearest(model: ModelFolder, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Distance to the nearest training site: root mean square over the standardised features."""
+    trained = model.training_sites.features.astype(np.float64)
+    scaled = model.members[0].scalers.features(x).astype(np.float64)
+    squares = (scaled**2).sum(axis=1)[:, None] + (trained**2).sum(axis=1)[None] - 2.0 * scaled @ trained.T
+    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0) / x.shape[1]))
+
+
+def _twins(model: ModelFolder, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
+    """What a site shares with some training site other than itself: its CSD code, its formula, both or nothing."""
+    trained = model.training_sites
+    rows = np.flatnonzero(trained.parts == PARTS.index("train"))
+    by_code: dict[str, set[str]] = {}
+    by_formula: dict[str, set[str]] = {}
+    for i in rows:
+        by_code.setdefault(code(trained.names[i]), set()).add(trained.names[i])
+        if trained.formulas[i]:
+            by_formula.setdefault(trained.formulas[i], set()).add(trained.names[i])
+    twins = []
+    for name, formula in zip(names, formulas, strict=True):
+        shared = [
+            what
+            for what, found in (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
+            if found - {name}
+        ]
+        twins.append("+".join(shared))
+    return twins
+
+
+def write_csv(store: PredictionStore, folder: Path) -> int:
+    """One CSV file per site: energy, mean, sigma, and the reference where there is one; the number of files.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be made or written.
+    """
+    energies = store.energies
+    title = f"energy_ev_{'relative_to_e0' if store.origin == 'e0' else 'absolute'},mean,std"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for row, name in enumerate(store.sites.name):
+            columns = [energies, store.read("mean", row), store.read("std", row)]
+            reference = store.read("reference", row) if store.has_reference else np.full(energies.size, np.nan)
+            has_reference = bool(np.isfinite(reference).any())
+            table = np.stack([*columns, *([reference] if has_reference else [])], axis=1)
+            header = title + (",reference" if has_reference else "")
+            path = folder / f"{re.sub(r'[^A-Za-z0-9._()+#@-]', '_', name)}.csv"
+            np.savetxt(path, table, fmt="%.8g", delimiter=",", header=header, comments="")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {hdf5.explain(error)}") from None
+    return store.n_sites

@@ -1,0 +1,120 @@
+"""The prediction store: mean and sigma of every site's spectrum on one grid."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.sites import SiteTable
+
+
+@contextmanager
+def create_predictions(
+    path: Path,
+    model: ModelFolder,
+    sites: SiteTable,
+    n_draws: int,
+    seed: int,
+    source_digest: str,
+    with_reference: bool,
+    keep_draws: bool,
+    overwrite: bool = False,
+) -> Iterator[h5py.File]:
+    """A new prediction store whose arrays the caller fills row by row; it takes its name when the block ends well.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    energies, origin = model.grid
+    n_sites, n_energies = len(sites), energies.size
+    rows = max(1, min(n_sites, (1 << 20) // (4 * n_energies)))
+    with hdf5.create_store(path, "predictions", overwrite) as file:
+        file.attrs["model_digest"] = model.digest
+        file.attrs["descriptor_hash"] = model.descriptor_hash
+        file.attrs["n_draws"], file.attrs["seed"] = n_draws, seed
+        for name in ("kind", "treatment", "unit"):
+            file.attrs[name] = model.description["target"][name]
+        file.attrs["calibration"] = json.dumps(model.calibration)
+        if source_digest:
+            file.attrs["source_digest"] = source_digest
+        file["energy"] = energies
+        file["energy"].attrs["origin"] = origin
+        for name in ("mean", "std", *(("reference",) if with_reference else ())):
+            file.create_dataset(name, (n_sites, n_energies), np.float32, chunks=(rows, n_energies), fletcher32=True)
+        if keep_draws:
+            shape = (n_sites, n_draws * len(model.members), n_energies)
+            file.create_dataset("draws", shape, np.float32, chunks=(1, *shape[1:]), fletcher32=True)
+        sites.write(file)
+        yield file
+
+
+def write_site_columns(
+    file: h5py.File,
+    e0: npt.NDArray[np.float64],
+    formulas: Sequence[str],
+    parts: Sequence[str],
+    nearest: npt.NDArray[np.float64],
+    twins: Sequence[str],
+) -> None:
+    """Write what a prediction says of its sites beyond what every store does."""
+    file["sites/e0"], file["sites/nearest"] = e0, nearest
+    for name, texts in (("formula", formulas), ("part", parts), ("twin", twins)):
+        hdf5.write_strings(file, f"sites/{name}", texts)
+
+
+class PredictionStore(hdf5.Store):
+    """A prediction store open for reading."""
+
+    kind = "predictions"
+
+    @property
+    def energies(self) -> npt.NDArray[np.float64]:
+        """The grid, eV, (n_energies,)."""
+        values: npt.NDArray[np.float64] = self.file["energy"][:]
+        return values
+
+    @property
+    def origin(self) -> str:
+        """``e0`` or ``absolute``."""
+        value = self.file["energy"].attrs["origin"]
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.file["mean"].shape[0])
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the store has reference spectra."""
+        return "reference" in self.file
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """As the model's."""
+        value: dict[str, Any] = json.loads(self.attribute("calibration"))
+        return value
+
+    @property
+    def sites(self) -> SiteTable:
+        """All sites."""
+        return SiteTable.read(self.file)
+
+    def texts(self, name: str) -> list[str]:
+        """A text column of ``sites``: ``part``, ``twin``, ``formula``."""
+        return hdf5.read_strings(self.file, f"sites/{name}")
+
+    def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
+        """``mean``, ``std`` or ``reference`` (n_rows, n_energies), or a number column such as ``sites/e0``."""
+        with hdf5.reading(self.path):
+            values: npt.NDArray[np.float64] = self.file[name][rows].astype(np.float64)
+            return values
