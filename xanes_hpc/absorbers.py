@@ -32,7 +32,8 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
     numbers
         Atomic numbers of the structure, shape (n_atoms,).
     rule
-        ``first``, ``transition-metals``, ``all``, an element's symbol, or an atom's index; by default the one transition metal.
+        ``first``, ``transition-metals``, ``all``, an element's symbol, or an atom's index; by default the one
+        transition metal.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from xanes_hpc.errors import ConfigError
 
@@ -190,7 +190,8 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         name = values.get("name", "mlp")
         if not isinstance(name, str):
             raise ConfigError(f"{where}, model.name: expected text, received {name!r}")
-        return cls(name=name, parameters={k: v for k, v in values.items() if k != "name"})
+        parameters = {k: v for k, v in values.items() if k != "name"}
+        return cast(T, ModelConfig(name=name, parameters=parameters))
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     built = {}
@@ -215,7 +216,9 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
         return float(value)
     plain = tuple(t for t in types if isinstance(t, type))
     if not isinstance(value, plain) or (isinstance(value, bool) and bool not in types):
-        names = " or ".join({str: "text", int: "a whole number", float: "a number"}.get(t, str(t)) for t in plain if t is not NoneType)
+        names = " or ".join(
+            {str: "text", int: "a whole number", float: "a number"}.get(t, str(t)) for t in plain if t is not NoneType
+        )
         raise ConfigError(f"{where}: expected {names}, received {value!r}")
     return value
 

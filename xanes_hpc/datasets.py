@@ -1,7 +1,7 @@
 """From a feature store and its targets to batches, and to a ``tf.data.Dataset``.
 
-Stores are read chunk by chunk, in a shuffled order of chunks; rows are shuffled within a buffer of chunks. Nothing else of the store
-is in memory.
+Stores are read chunk by chunk, in a shuffled order of chunks; rows are shuffled within a buffer of chunks.
+Nothing else of the store is in memory.
 """
 
 from collections.abc import Iterator

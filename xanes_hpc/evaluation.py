@@ -23,7 +23,7 @@ PROMINENCE = 0.02
 WITHIN = 2.0
 """eV that two matching peaks may be apart."""
 NEAR = 0.05
-"""Distance to the nearest training site (root mean square over standardised features) below which a site is a near-duplicate."""
+"""Distance to the nearest training site (RMS over standardised features) below which a site is a near-duplicate."""
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
 HELD_OUT = ("test", "none")
@@ -47,7 +47,7 @@ def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict
 
 
 def find_spectrum_peaks(energies: Array, intensities: Array) -> tuple[Array, Array]:
-    """Energies and intensities of a spectrum's peaks: prominence at least 2 % of its range; a plateau counts at its middle."""
+    """Energies and intensities of a spectrum's peaks, prominence at least 2 % of its range; of a plateau the middle."""
     found, properties = find_peaks(intensities, prominence=PROMINENCE * np.ptp(intensities), plateau_size=1)
     left, right = properties["left_edges"], properties["right_edges"]
     return 0.5 * (energies[left] + energies[right]), intensities[found]
@@ -100,14 +100,14 @@ def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[
 
 
 def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
-    """Continuous ranked probability score of a Gaussian (Gneiting & Raftery, doi:10.1198/016214506000001437, eq. 21)."""
+    """Continuous ranked probability score of a Gaussian (Gneiting & Raftery, doi:10.1198/016214506000001437)."""
     z = (reference - mean) / std
     density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
     return np.asarray(std * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / np.sqrt(np.pi)))
 
 
 def crps_draws(reference: Array, draws: Array) -> Array:
-    """The same score of draws (n_draws, n_energies) for one spectrum (n_energies,): E|X - y| - E|X - X'| / 2, unbiased."""
+    """The same score of draws (n_draws, n_energies) for one spectrum: E|X - y| - E|X - X'| / 2, unbiased."""
     n = len(draws)
     ordered = np.sort(draws, axis=0)
     ranks = 2.0 * np.arange(1, n + 1)[:, None] - n - 1.0
@@ -127,7 +127,8 @@ def uncertainty(
     conformal
         Level and score (in sigmas) of each interval.
     draws
-        Calibrated draws per site: an iterable of (n_draws, n_energies) in the order of sites; by default Gaussians are assumed.
+        Calibrated draws per site: an iterable of (n_draws, n_energies) in the order of sites; by default
+        Gaussians are assumed.
     """
     there = np.isfinite(reference)
     y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
@@ -171,7 +172,7 @@ def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
 
 
 def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
-    """Held-out sites that have a twin among the training sites, and the error without them; None where none is held out."""
+    """Held-out sites with a twin among the training sites, and the error without them; None where none is held out."""
     held_out = np.isin(parts, HELD_OUT)
     if not held_out.any():
         return None
@@ -228,7 +229,12 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "n_sites": int(rows.size),
         "n_without_reference": store.n_sites - int(rows.size),
         "n_points": int(difference.size),
-        "grid": {"origin": store.origin, "start_ev": float(energies[0]), "stop_ev": float(energies[-1]), "n": energies.size},
+        "grid": {
+            "origin": store.origin,
+            "start_ev": float(energies[0]),
+            "stop_ev": float(energies[-1]),
+            "n": energies.size,
+        },
         "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
         "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
         "rejection": rejection(errors, site_sigma),

@@ -75,7 +75,7 @@ def set_threads(threads: int | None) -> None:
         If there are fewer.
     """
     if threads is not None:
-        most = numba.config.NUMBA_NUM_THREADS
+        most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         if threads > most:
             raise ConfigError(f"--threads {threads}: this machine has {most}")
         numba.set_num_threads(threads)

@@ -101,8 +101,8 @@ def import_structures(
 ) -> ImportSummary:
     """Write a structure store from files and folders of structures and, by name, their spectra.
 
-    Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique, and the file names of
-    the folder being read.
+    Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique,
+    and the file names of the folder being read.
 
     Raises
     ------
@@ -287,6 +287,4 @@ def check_distances(structure: Structure) -> None:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
     if pairs.distances.size:
         first = int(np.searchsorted(pairs.offsets, 0, side="right")) - 1
-        raise FormatError(
-            f"two atoms on one spot: {first} and {pairs.atoms[0]} are {pairs.distances[0]:.3f} Å apart"
-        )
+        raise FormatError(f"two atoms on one spot: {first} and {pairs.atoms[0]} are {pairs.distances[0]:.3f} Å apart")

@@ -1,8 +1,9 @@
 """Running trained networks with NumPy: no TensorFlow, and draws that depend on their seed and nothing else.
 
-Draw d of a member is one network: its dropout masks come from a counter-based generator keyed by (seed, member, d), and hold for
-every site. Per site that is Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142); and because a draw is the same network
-everywhere, averages over sites or frames can be taken draw by draw, and no draw depends on how sites are batched.
+Draw d of a member is one network: its dropout masks come from a counter-based generator keyed by (seed, member,
+d), and hold for every site. Per site that is Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142); and
+because a draw is the same network everywhere, averages over sites or frames can be taken draw by draw, and no
+draw depends on how sites are batched.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ Array = npt.NDArray[np.float32]
 def _gelu(x: Array) -> Array:
     from scipy.special import erf
 
-    return (0.5 * x * (1.0 + erf(x * np.float32(0.7071067811865476)))).astype(np.float32, copy=False)
+    y = 0.5 * x * (1.0 + erf(x * np.float32(0.7071067811865476)))
+    return np.asarray(y, np.float32)
 
 
 def _silu(x: Array) -> Array:
@@ -55,8 +57,9 @@ class Scalers:
     target_scale: npt.NDArray[np.float64]
 
     def features(self, x: npt.NDArray[np.floating]) -> Array:
-        """Standardised features, float32, clipped to ±``CLIP``: a feature that hardly varied in training (a rare element's, say)
-        must not carry a site off to where no training site was.
+        """Standardised features, float32, clipped to ±``CLIP``.
+
+        So a feature that hardly varied in training (a rare element's, say) does not carry a site off.
         """
         return np.clip((x - self.feature_mean) / self.feature_scale, -CLIP, CLIP).astype(np.float32)
 
@@ -129,7 +132,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Sample:
-    """Mean and standard deviation over draws, (n_sites, n_energies); and the draws (n_sites, n_draws, n_energies), if kept."""
+    """Mean and standard deviation over draws, (n_sites, n_energies); draws (n_sites, n_draws, n_energies) if kept."""
 
     mean: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xanes_hpc_kernels.neighbours import find_pairs
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.sites import SiteBatch
-
+from xanes_hpc_kernels.neighbours import find_pairs
 
 COINCIDENT = 0.1
 """Two atoms closer than this (Å) stand on one spot."""
@@ -19,8 +18,8 @@ COINCIDENT = 0.1
 class NeighbourList:
     """Pairs (site, neighbour) with 0 < distance < cutoff.
 
-    The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors point from the site
-    to the neighbour: position of the atom + shift . cell - position of the site.
+    The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors
+    point from the site to the neighbour: position of the atom + shift . cell - position of the site.
 
     Attributes
     ----------
@@ -51,7 +50,12 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     counts = np.empty(batch.n_sites, np.int64)
 
     def scan(starts: npt.NDArray[np.int64], n_pairs: int) -> tuple[npt.NDArray[Any], ...]:
-        pairs = (np.empty(n_pairs, np.int64), np.empty((n_pairs, 3), np.int64), np.empty((n_pairs, 3)), np.empty(n_pairs))
+        pairs = (
+            np.empty(n_pairs, np.int64),
+            np.empty((n_pairs, 3), np.int64),
+            np.empty((n_pairs, 3)),
+            np.empty(n_pairs),
+        )
         find_pairs(
             atoms_i, batch.site_structures, batch.offsets, batch.positions, cells, inverses, batch.pbc, float(cutoff),
             starts, counts, *pairs,

@@ -14,8 +14,8 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import describe_sites
-from xanes_hpc.inference import sample
 from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.inference import sample
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.splits import PARTS, code
@@ -25,7 +25,7 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore, create_predictions, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.targets import NONE, choose_spectra, gridded
+from xanes_hpc.stores.targets import choose_spectra, gridded
 
 ROWS_AT_ONCE = 512
 NEVER_TRAINED = "none"
@@ -59,9 +59,7 @@ class PredictOptions:
 
 
 @contextmanager
-def open_sources(
-    sources: Sequence[Path], absorber: str | None = None, edge: str | None = None
-) -> Iterator[Store]:
+def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str | None = None) -> Iterator[Store]:
     """One structure store, one feature store, or a temporary store of structure files and folders.
 
     Raises
@@ -167,14 +165,16 @@ class _Features:
             found = source.attribute("descriptor_hash")
             if found != spec["hash"]:
                 raise ModelError(
-                    f"{source.path}: its features are of descriptor {found}, the model {model.path} takes {spec['hash']}; "
+                    f"{source.path}: its features are of descriptor {found}, "
+                    f"the model {model.path} takes {spec['hash']}; "
                     "featurise with the model's descriptor, or predict from the structure store"
                 )
             return
         self._descriptor = descriptors.from_description(spec["description"])
         if self._descriptor.hash != spec["hash"]:
             raise ModelError(
-                f"{model.path}: its descriptor is {spec['hash']}, this program builds {self._descriptor.hash} from its description"
+                f"{model.path}: its descriptor is {spec['hash']}, "
+                f"this program builds {self._descriptor.hash} from its description"
             )
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
@@ -208,7 +208,7 @@ def _check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
 
 
 def _model_e0(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
-    """The edge energy that training spectra of the site's element and edge had, else XrayDB's; NaN where there is neither."""
+    """Edge energy that training spectra of the site's element and edge had, else XrayDB's; NaN where neither."""
     known: dict[tuple[int, str], float] = {}
     for z, edge in zip(sites.element.tolist(), sites.edge, strict=True):
         if (z, edge) not in known:

@@ -87,7 +87,7 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class PlacedSpectrum:
-    """A spectrum with its energy scale settled: ``relative = energies + shift - e0``, or ``energies`` if it counts from e0."""
+    """A spectrum whose energy scale is settled: relative = energies + shift - e0, or energies if they count from e0."""
 
     spectrum: Spectrum
     e0: float

@@ -1,8 +1,8 @@
 """A batch of absorption sites with the structures they stand in, as plain arrays.
 
-Conventions: atoms of all structures stand one after another, ``offsets[s]:offsets[s + 1]`` are those of structure s. Atom
-indices of sites count within their structure, from 0. Positions and cell vectors (rows of ``cells``) in Å. A site's neighbours
-include periodic images along the directions where ``pbc`` is set.
+Conventions: atoms of all structures stand one after another, ``offsets[s]:offsets[s + 1]`` are those of
+structure s. Atom indices of sites count within their structure, from 0. Positions and cell vectors (rows of
+``cells``) in Å. A site's neighbours include periodic images along the directions where ``pbc`` is set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,9 +71,7 @@ class SiteBatch:
             entries = list(sites)
         if len(entries) != len(structures):
             raise AbsorberError(f"expected sites for {len(structures)} structures, received {len(entries)} entries")
-        chosen = [
-            _indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)
-        ]
+        chosen = [_indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
         lengths = [len(s) for s in structures]
         return cls(
             numbers=_joined([s.get_atomic_numbers() for s in structures], np.uint8, (0,)),

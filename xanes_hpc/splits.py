@@ -26,8 +26,8 @@ def split(
 ) -> npt.NDArray[np.uint8]:
     """Part of every site, as an index into ``PARTS``.
 
-    Groups are put into an order that depends on their names and the seed only, and dealt out in it: to test, calibration and validation
-    until each has its fraction of the usable sites, then to training.
+    Groups are put into an order that depends on their names and the seed only, and dealt out in it: to test,
+    calibration and validation until each has its fraction of the usable sites, then to training.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def split(
     parts = np.full(len(groups), LEFT_OUT, np.uint8)
     members: dict[str, list[int]] = {}
     for site in np.flatnonzero(usable):
-        members.setdefault(groups[site], []).append(int(site))
+        members.setdefault(groups[int(site)], []).append(int(site))
     order = sorted(members, key=lambda g: hashlib.sha256(f"{seed}\0{g}".encode()).digest())
     total = int(usable.sum())
     wanted = {name: getattr(config, name) * total for name in ("test", "calibration", "validation")}

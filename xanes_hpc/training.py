@@ -19,7 +19,12 @@ from xanes_hpc.splits import LEFT_OUT, PARTS, code, split
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import (
-    REFERENCE_SITES, WEIGHTS, ModelFolder, TrainingSites, write_description, write_scalers,
+    REFERENCE_SITES,
+    WEIGHTS,
+    ModelFolder,
+    TrainingSites,
+    write_description,
+    write_scalers,
 )  # fmt: skip
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore, prepare_targets
@@ -165,7 +170,7 @@ def _fit(
         if best is None or not error >= best.validation_error:
             best, best_weights = history[-1], trainer.weights()
         progress(epoch + 1, training.epochs, f"validation error {error:.2f} %, loss {loss:.4f}")
-    assert best is not None  # noqa: S101 - epochs is at least 1
+    assert best is not None
     trainer.save(weights, best_weights)
     return history, best
 
@@ -197,9 +202,7 @@ def _write_history(history: list[Epoch], path: Path) -> None:
         writer.writerows([e.epoch, e.loss, e.validation_error, e.learning_rate] for e in history)
 
 
-def _describe(
-    run: RunConfig, data: _Data, source: StructureStore | FeatureStore, stats: Statistics
-) -> dict[str, Any]:
+def _describe(run: RunConfig, data: _Data, source: StructureStore | FeatureStore, stats: Statistics) -> dict[str, Any]:
     grid = data.targets.grid
     return {
         "architecture": {"name": run.model.name, "parameters": run.model.parameters},
@@ -284,6 +287,6 @@ def find_features(run: RunConfig, folder: Path) -> Path:
     names = ", ".join(p.name for p in found[:5])
     raise ConfigError(
         f"expected a feature store: {'several are here (' + names + ')' if found else 'none is here'}; "
-        "name one: xanes-hpc train NAME.features.h5, or features = \"NAME.features.h5\" in xanes-hpc.toml"
+        'name one: xanes-hpc train NAME.features.h5, or features = "NAME.features.h5" in xanes-hpc.toml'
         + ("" if found else "; xanes-hpc featurise makes one")
     )

@@ -1,6 +1,7 @@
 """The one training loop: ``strategy.run`` around a step of our own, on one device or several.
 
-Each replica takes its share of the global batch; gradients are summed over replicas and applied by the optimizer on each.
+Each replica takes its share of the global batch; gradients are summed over replicas and applied by the
+optimizer on each.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ class Trainer:
     def __init__(
         self, layers: Sequence[Layer], n_features: int, config: TrainingConfig, steps: int, devices: Sequence[str]
     ) -> None:
-        self._strategy = tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+        self._strategy = (
+            tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+        )
         self._config, self._steps = config, steps
         with self._strategy.scope():
             self._network, self._deterministic = keras_models(layers, n_features, config.seed)

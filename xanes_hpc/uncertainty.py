@@ -43,9 +43,10 @@ def calibrate(
 ) -> Calibration:
     """Calibration from sites that no weight has seen; all arrays (n_sites, n_energies).
 
-    Sigma is scaled so that one sigma covers 68.27 % of all points. Conformal scores are |y - mean| / sigma, pooled over energies, at the
-    quantile ceil((n + 1) level) / n (Vovk, Gammerman & Shafer, doi:10.1007/b106715); points of one spectrum go together, so that this is
-    finite-sample exact only for independent points.
+    Sigma is scaled so that one sigma covers 68.27 % of all points. Conformal scores are |y - mean| / sigma,
+    pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk, Gammerman & Shafer,
+    doi:10.1007/b106715); points of one spectrum go together, so that this is finite-sample exact only for
+    independent points.
     """
     scores = np.sort((np.abs(reference - mean) / std)[np.isfinite(reference) & (std > 0)])
     if not scores.size:
@@ -54,7 +55,5 @@ def calibrate(
     if not scale > 0:
         return Calibration(n_sites=len(reference))
     n = scores.size
-    conformal = tuple(
-        (level, float(scores[min(int(np.ceil((n + 1) * level)), n) - 1]) / scale) for level in LEVELS
-    )
+    conformal = tuple((level, float(scores[min(int(np.ceil((n + 1) * level)), n) - 1]) / scale) for level in LEVELS)
     return Calibration(scale, conformal, len(reference))

@@ -1,7 +1,7 @@
 """The formats of xanes-hpc's HDF5 stores, and a check of a file against them. Prose in ``hdf5_schema/README.md``.
 
-A schema is a JSON file ``KIND-VERSION.json``: attributes and datasets with dtype, shape and meaning. Dimensions are numbers or
-names; a name stands for one length throughout a file, and ``n+1`` for one more than ``n``.
+A schema is a JSON file ``KIND-VERSION.json``: attributes and datasets with dtype, shape and meaning. Dimensions
+are numbers or names; a name stands for one length throughout a file, and ``n+1`` for one more than ``n``.
 """
 
 import json
@@ -97,7 +97,7 @@ def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
         _check_dataset(path, node, entry, lengths)
         _check_attributes(path, node, entry.get("attributes", {}))
     for path, entry in schema["groups"].items():
-        for name, node in (file[path].items() if path in file else ()):
+        for name, node in file[path].items() if path in file else ():
             _check_dataset(f"{path}/{name}", node, entry, lengths)
     return lengths
 

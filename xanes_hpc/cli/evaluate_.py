@@ -15,15 +15,17 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option
 def command(predictions: Path, json_target: str | None) -> None:
     """Measure predictions against their references.
 
-    Every figure is over the sites of the store that have a reference. Sites the model was trained on flatter it: predict with --split test,
-    or from sites the model has never seen, for figures to report.
+    Every figure is over the sites of the store that have a reference. Sites the model was trained on flatter
+    it: predict with --split test, or from sites the model has never seen, for figures to report.
     """
     from xanes_hpc.evaluation import evaluate
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(predictions) as store:
         figures = evaluate(store)
-        trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in ("train", "validation", "calibration"))
+        trained = sum(
+            figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in ("train", "validation", "calibration")
+        )
     if json_target != "-":
         console.table(str(predictions), _rows(figures))
     if trained:
@@ -61,12 +63,15 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     }
     for part, errors in figures["by_part"].items():
         title = "never trained on" if part == "none" else part
-        rows[f"error %, {title}"] = f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
+        rows[f"error %, {title}"] = (
+            f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
+        )
     if (audit := figures["leakage"]) is not None:
         without = audit["error_percent_without_twins"]
         rows["leakage"] = (
             f"of {audit['n_held_out']:,} held-out sites {audit['same_code']:,} share a training site's code, "
-            f"{audit['same_formula']:,} its formula, {audit['near_features']:,} lie nearer than {audit['near_threshold']:g}; "
+            f"{audit['same_formula']:,} its formula, {audit['near_features']:,} lie nearer than "
+            f"{audit['near_threshold']:g}; "
             f"error % without them {_number(without['mean'], '.2f')} ({without['n_sites']:,} sites)"
         )
     return rows

@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Describe the surroundings of every absorption site of a structure store.
 
-    The features, one vector a site, go into a feature store that names its source and carries the descriptor's full description.
+    The features, one vector a site, go into a feature store that names its source and carries the descriptor's
+    full description.
     """
     from xanes_hpc.descriptors import choose
     from xanes_hpc.featurise import featurise, set_threads

@@ -14,10 +14,20 @@ MOST_SHOWN = 10
 @click.command("import", cls=JsonCommand)
 @click.argument("sources", type=PATH, nargs=-1, metavar="SOURCE...")
 @output_option("Structure store to write, such as tmqm.h5.", required=True)
-@click.option("--spectra", type=PATH, multiple=True, metavar="DIR", help="Folder of spectra, found by structure name. May be repeated.")
+@click.option(
+    "--spectra",
+    type=PATH,
+    multiple=True,
+    metavar="DIR",
+    help="Folder of spectra, found by structure name. May be repeated.",
+)
 @site_options
 @click.option("--e0", type=float, help="Edge energy in eV. Default: the file's own, else XrayDB's.")
-@click.option("--shift", type=float, help="Added to the spectra's energies (eV) to bring them to the scale of e0; stored beside them.")
+@click.option(
+    "--shift",
+    type=float,
+    help="Added to the spectra's energies (eV) to bring them to the scale of e0; stored beside them.",
+)
 @click.option("--treatment", help="How the spectra were broadened and normalised: none, a name, or JSON with a name.")
 @click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
 @click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
@@ -39,8 +49,9 @@ def command(
 ) -> None:
     """Read structures, and spectra by name, into a structure store.
 
-    SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM's), extended XYZ, CIF, POSCAR, trajectories
-    and databases of ASE. A spectrum belongs to the structure whose name its file bears: NAME.txt, NAME_conv.txt, NAME.csv, NAME.dat, …
+    SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM's), extended XYZ,
+    CIF, POSCAR, trajectories and databases of ASE. A spectrum belongs to the structure whose name its file
+    bears: NAME.txt, NAME_conv.txt, NAME.csv, NAME.dat, …
     """
     from xanes_hpc.importing import ImportOptions, import_structures
     from xanes_hpc.records import parse_treatment

@@ -64,7 +64,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """X-ray absorption spectra from structures, with neural networks.
 
-    The usual way: import, featurise, train, predict, evaluate. Each command ends by printing the next. "demo" shows it all without data.
+    The usual way: import, featurise, train, predict, evaluate. Each command ends by printing the next. "demo"
+    shows it all without data.
     """
 
 

@@ -23,7 +23,9 @@ class JsonCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-json_option = click.option("--json", "json_target", metavar="[FILE.json]", help="Write JSON to FILE.json, or to standard output.")
+json_option = click.option(
+    "--json", "json_target", metavar="[FILE.json]", help="Write JSON to FILE.json, or to standard output."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads; by default all cores.")
 model_option = click.option("--model", "model", type=PATH, required=True, help="Model folder, as train made it.")
@@ -38,6 +40,8 @@ def site_options(command: F) -> F:
     """``--absorber`` and ``--edge``: which atoms of a structure are sites, and their edge."""
     from xanes_hpc.absorbers import RULES
 
-    absorber = click.option("--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal.")
+    absorber = click.option(
+        "--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal."
+    )
     edge = click.option("--edge", help="Absorption edge: K, L1, L2, L3, …  [default: K]")
     return absorber(edge(command))

@@ -16,7 +16,12 @@ from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_o
 @click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Monte Carlo draws per site.")
 @click.option("--keep-draws", is_flag=True, help="Keep every draw in the store.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
-@click.option("--split", "part", type=click.Choice(["train", "validation", "calibration", "test"]), help="Only sites of this part of the model's split.")
+@click.option(
+    "--split",
+    "part",
+    type=click.Choice(["train", "validation", "calibration", "test"]),
+    help="Only sites of this part of the model's split.",
+)
 @click.option("--force", is_flag=True, help="Predict elements and edges that the model has not seen.")
 @click.option("--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write one CSV file per site.")
 @threads_option
@@ -38,8 +43,8 @@ def command(
 ) -> None:
     """Predict spectra with their uncertainty.
 
-    SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then --absorber and --edge say
-    what is predicted). Where the source has spectra they go along as references.
+    SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then
+    --absorber and --edge say what is predicted). Where the source has spectra they go along as references.
     """
     from xanes_hpc.featurise import set_threads
     from xanes_hpc.prediction import PredictOptions, open_sources, predict, write_csv

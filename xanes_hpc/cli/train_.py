@@ -12,7 +12,12 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 @click.argument("features", type=PATH, required=False, metavar="[FEATURES.h5]")
 @output_option("Model folder to write. Default: NAME.model beside the features.")
 @click.option("--config", type=PATH, metavar="RUN.toml", help="Configuration; flags beat it, it beats xanes-hpc.toml.")
-@click.option("--spectra", type=PATH, metavar="STRUCTURES.h5", help="Structure store with the spectra. Default: the one the features name.")
+@click.option(
+    "--spectra",
+    type=PATH,
+    metavar="STRUCTURES.h5",
+    help="Structure store with the spectra. Default: the one the features name.",
+)
 @click.option("--kind", help="Kind of spectrum to learn.  [default: xanes]")
 @click.option("--treatment", help="Name of the spectra's treatment, where a site has spectra of several.")
 @click.option("--epochs", type=int, help="Passes over the training sites.")
@@ -35,8 +40,8 @@ def command(
 ) -> None:
     """Train a network from features to spectra.
 
-    FEATURES.h5 is a feature store; by default the one named in the working folder's xanes-hpc.toml, or the only one there.
-    The model folder holds the weights, the grid, the scaling, the split, and all that predict needs.
+    FEATURES.h5 is a feature store; by default the one named in the working folder's xanes-hpc.toml, or the only
+    one there. The model folder holds the weights, the grid, the scaling, the split, and all that predict needs.
     """
     from xanes_hpc.config import load_run
     from xanes_hpc.stores.features import FeatureStore

@@ -19,8 +19,8 @@ Features = npt.NDArray[np.floating[Any]]
 class Descriptor(ABC):
     """Maps each absorption site to ``n_features`` numbers, from its neighbours within ``cutoff`` (Å).
 
-    A subclass takes its description (a mapping of plain values), sets ``cutoff``, ``dtype`` and ``labels``, and implements
-    ``describe``, ``resolve`` and ``fill``.
+    A subclass takes its description (a mapping of plain values), sets ``cutoff``, ``dtype`` and ``labels``, and
+    implements ``describe``, ``resolve`` and ``fill``.
     """
 
     PRESETS: ClassVar[Mapping[str, Callable[[], dict[str, Any]]]]
@@ -84,8 +84,9 @@ class Descriptor(ABC):
         atoms
             One ``ase.Atoms`` or a sequence.
         sites
-            ``None``: the one transition metal of each structure. A rule (``"first"``, ``"Fe"``, ``"all"``, …) for all of
-            them. For one ``Atoms`` an index or indices, 0-based; for a sequence one entry per structure.
+            ``None``: the one transition metal of each structure. A rule (``"first"``, ``"Fe"``, ``"all"``, …)
+            for all of them. For one ``Atoms`` an index or indices, 0-based; for a sequence one entry per
+            structure.
 
         Returns
         -------

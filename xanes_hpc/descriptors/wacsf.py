@@ -1,8 +1,8 @@
 """Weighted atom-centred symmetry functions.
 
-G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717). A description
-is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one channel per element or group of
-elements, and carries radial functions ``g2``, angular functions ``g4``, or both:
+G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717).
+A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one channel
+per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, or both:
 
     name = "wacsf"
     cutoff = 6.0                     # Å
@@ -19,11 +19,12 @@ elements, and carries radial functions ``g2``, angular functions ``g4``, or both
     elements = ["H", "C", ["N", "O"], "other"]
     g2 = { mu = [1.0, 2.0, 3.0], eta = [4.0, 4.0, 4.0] }
 
-Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2); ``centred`` has
-mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which ``keep`` keeps the first so many.
+Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2);
+``centred`` has mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which ``keep``
+keeps the first so many.
 
-Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4, with (mu, eta) outermost,
-then lambda, then zeta.
+Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4, with (mu, eta)
+outermost, then lambda, then zeta.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,12 +34,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
-from xanes_hpc_kernels import wacsf_angular, wacsf_radial
 
 from xanes_hpc.descriptors.base import Descriptor, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
+from xanes_hpc_kernels import wacsf_angular, wacsf_radial
 
 Vector = npt.NDArray[np.float64]
 N_ELEMENTS = 119
@@ -62,8 +63,8 @@ class Gaussians:
             if (eta < 0).any():
                 raise DescriptorError(f"{where}: expected eta >= 0, received {eta.min():g}")
             return cls(mu, eta)
-        n, low, high = (given.get(key) for key in ("n", "r_min", "r_max"))
-        if not isinstance(n, int) or n < 2 or not all(isinstance(r, (int, float)) for r in (low, high)):
+        n, low, high = given.get("n"), given.get("r_min"), given.get("r_max")
+        if not isinstance(n, int) or n < 2 or not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
             raise DescriptorError(f"{where}: a style needs n (at least 2), r_min and r_max")
         if given["style"] == "shifted":
             mu = np.linspace(low + 0.5, high - 0.5, n)

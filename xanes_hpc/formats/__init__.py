@@ -1,5 +1,6 @@
-"""Foreign files, one module a format: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else that holds structures;
-``columns`` and ``fdmnes`` for spectra.
+"""Foreign files, one module a format.
+
+Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns`` and ``fdmnes``.
 """
 
 from collections.abc import Iterator

@@ -58,7 +58,7 @@ def _database(path: Path) -> Iterator[Structure | FormatError]:
     from ase.db import connect
 
     try:
-        for row in connect(path).select():
+        for row in connect(path).select():  # type: ignore[no-untyped-call]
             yield _structure(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
     except FormatError:
         raise

@@ -19,7 +19,7 @@ INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xa
 
 @dataclass(frozen=True)
 class Table:
-    """A text table: its header lines, its column titles where the last header line has one per column, and its numbers."""
+    """A text table: header lines, column titles (where the last header line has one per column), and numbers."""
 
     header: list[str]
     titles: list[str]

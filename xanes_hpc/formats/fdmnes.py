@@ -1,8 +1,8 @@
 """Spectra as FDMNES writes them, and as others repack them.
 
-``NAME.txt``, unbroadened: the first line holds numbers, the edge energy first, and ``= E_edge, Z, …``; intensities in Mbarn.
-``NAME_conv.txt``: one title line, broadened. ``NAME_xes_conv.txt``: emission, title ``<xes>``. Repacked files carry the code's name and a
-title line and do not say how they were treated.
+``NAME.txt``, unbroadened: the first line holds numbers, the edge energy first, and ``= E_edge, Z, …``;
+intensities in Mbarn. ``NAME_conv.txt``: one title line, broadened. ``NAME_xes_conv.txt``: emission, title
+``<xes>``. Repacked files carry the code's name and a title line and do not say how they were treated.
 """
 
 from pathlib import Path

@@ -1,6 +1,9 @@
-"""tmQM's comment line: ``CSD_code = WELROW | q = 0 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD``.
+"""tmQM's comment line.
 
-tmQM is Balcells & Skjelstad, doi:10.1021/acs.jcim.0c01041. Items come in any number and order; one without ``=`` is passed over.
+    CSD_code = WELROW | q = 0 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD
+
+tmQM is Balcells & Skjelstad, doi:10.1021/acs.jcim.0c01041. Items come in any number and order; one without
+``=`` is passed over.
 """
 
 NAMES = {"q": "charge", "S": "spin"}
@@ -9,9 +12,8 @@ NAMES = {"q": "charge", "S": "spin"}
 
 def parse_comment(comment: str) -> tuple[str, dict[str, float | str]] | None:
     """The complex's CSD code and properties, or None where the line is not tmQM's."""
-    items = dict(
-        (part.strip() for part in item.split("=", 1)) for item in comment.split("|") if "=" in item
-    )
+    pairs = (item.partition("=") for item in comment.split("|") if "=" in item)
+    items = {key.strip(): value.strip() for key, _, value in pairs}
     code = items.pop("CSD_code", "")
     if not code:
         return None

@@ -1,8 +1,8 @@
 """XYZ files: element symbols or atomic numbers, one frame or many, plain or gzipped, read as a stream.
 
-A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (Å; further columns are passed over). Blank lines
-may separate frames. The comment may be tmQM's, ``key=value`` pairs, or free text. Extended XYZ (``Lattice=`` or ``Properties=`` in
-the comment) is left to ASE.
+A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (Å; further columns are
+passed over). Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, or free text.
+Extended XYZ (``Lattice=`` or ``Properties=`` in the comment) is left to ASE.
 """
 
 import gzip

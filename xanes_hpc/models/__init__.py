@@ -1,8 +1,9 @@
 """Architectures: one file each, known by its name, with a function ``PART``.
 
-``PART(parameters, n_features, n_energies)`` returns the network as a tuple of ``Layer``, out of a small closed set that both Keras
-(``keras_network``) and NumPy (``xanes_hpc.inference``) can run. Other distributions add theirs through the entry point
-group ``xanes_hpc.models``. Nothing here but ``keras_network`` and ``layers`` imports TensorFlow.
+``PART(parameters, n_features, n_energies)`` returns the network as a tuple of ``Layer``, out of a small closed
+set that both Keras (``keras_network``) and NumPy (``xanes_hpc.inference``) can run. Other distributions add
+theirs through the entry point group ``xanes_hpc.models``. Nothing here but ``keras_network`` and ``layers``
+imports TensorFlow.
 """
 
 import sys

@@ -9,10 +9,8 @@ from xanes_hpc.models.network import ACTIVATIONS, WIDEST, Layer, resolve
 DEFAULTS: dict[str, Any] = {"hidden": [512, 512], "activation": "gelu", "dropout": 0.1}
 
 
-def mlp(
-    parameters: Mapping[str, Any], n_features: int, n_energies: int
-) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """Hidden layers of the widths ``hidden``, each followed by ``activation`` and ``dropout``, then one value per energy.
+def mlp(parameters: Mapping[str, Any], n_features: int, n_energies: int) -> tuple[dict[str, Any], tuple[Layer, ...]]:
+    """Hidden layers of widths ``hidden``, each followed by ``activation`` and ``dropout``, then one value per energy.
 
     Raises
     ------

@@ -14,7 +14,7 @@ EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45
 
 @cache
 def edge_energy(element: int, edge: str) -> float:
-    """Tabulated edge energy in eV, from XrayDB; of a pair of edges (L23) the lower one, which comes first in a spectrum.
+    """Tabulated edge energy in eV, from XrayDB; of a pair (L23) the lower one, which comes first in a spectrum.
 
     Raises
     ------
@@ -71,7 +71,8 @@ def place(
     e0
         The edge energy in eV on the spectrum's scale (after ``shift``); by default the file's own, else XrayDB's.
     shift
-        To be added to the file's absolute energies, in eV, to bring them to the scale of e0; the file's numbers stay as they are.
+        To be added to the file's absolute energies, in eV, to bring them to the scale of e0; the file's numbers
+        stay as they are.
 
     Raises
     ------
@@ -84,7 +85,9 @@ def place(
     first = spectrum.energies[0]
     absolute = bool(first > 0.5 * e0) if spectrum.absolute is None else spectrum.absolute
     if not absolute and shift:
-        raise SpectrumError(f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies")
+        raise SpectrumError(
+            f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies"
+        )
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0)
     low, high = placed.relative[0], placed.relative[-1]
     if not low <= 0 <= high:

@@ -46,9 +46,7 @@ def create_features(
         hdf5.write_strings(file, "labels", labels)
         source.sites().write(file)
         rows = min(chunk_rows(n_features, dtype.itemsize), max(1, n_sites))
-        yield file.create_dataset(
-            "features", (n_sites, n_features), dtype, chunks=(rows, n_features), fletcher32=True
-        )
+        yield file.create_dataset("features", (n_sites, n_features), dtype, chunks=(rows, n_features), fletcher32=True)
 
 
 class FeatureStore(hdf5.Store):
@@ -120,7 +118,8 @@ class FeatureStore(hdf5.Store):
         path = instead or Path(os.path.normpath(self.path.parent / recorded))
         if not path.exists():
             raise StoreError(
-                f"{path}: no such file; it is the structure store of {self.path}: put it back, or name it with --spectra"
+                f"{path}: no such file; it is the structure store of {self.path}: "
+                "put it back, or name it with --spectra"
             )
         source = StructureStore(path)
         digest = source.attribute("digest_structures")

@@ -1,4 +1,4 @@
-"""What all stores have in common: opening with one-line errors, writing whole or not at all, growing columns, digests."""
+"""What all stores have in common: one-line errors, writing whole or not at all, growing columns, digests."""
 
 import errno
 import hashlib
@@ -14,8 +14,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 import numpy.typing as npt
-import xanes_hpc_schema
 
+import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 

@@ -148,11 +148,11 @@ class ModelFolder:
         weights = _keras_weights(folder / WEIGHTS)
         width = self.description["n_features"]
         for layer in (layer for layer in layers if layer.kind == "dense"):
+            expected = [(width, layer.units), (layer.units,)]
             shapes = [w.shape for w in weights.get(layer.name, ())]
-            if shapes != [(width, layer.units), (layer.units,)]:
+            if shapes != expected:
                 raise ModelError(
-                    f"{folder / WEIGHTS}: layer {layer.name}: expected weights of {[(width, layer.units), (layer.units,)]}, "
-                    f"received {shapes}"
+                    f"{folder / WEIGHTS}: layer {layer.name}: expected weights of shapes {expected}, received {shapes}"
                 )
             width = layer.units
         return Member(layers, weights, scalers, index)

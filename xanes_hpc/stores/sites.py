@@ -34,12 +34,11 @@ class SiteTable:
     @classmethod
     def read(cls, file: h5py.File, rows: Any = slice(None)) -> Self:
         """Read rows of a store."""
-        return cls(
-            **{
-                name: read_strings(file, f"sites/{name}", rows) if dtype is str else file[f"sites/{name}"][rows]
-                for name, dtype in DTYPES.items()
-            }
-        )
+        columns: dict[str, Any] = {
+            name: read_strings(file, f"sites/{name}", rows) if dtype is str else file[f"sites/{name}"][rows]
+            for name, dtype in DTYPES.items()
+        }
+        return cls(**columns)
 
     def write(self, file: h5py.File) -> None:
         """Write a whole group."""
@@ -48,11 +47,11 @@ class SiteTable:
             if dtype is str:
                 write_strings(file, f"sites/{name}", values)
             else:
-                file.create_dataset(f"sites/{name}", data=np.asarray(values, dtype))
+                file.create_dataset(f"sites/{name}", data=np.asarray(values, dtype), fletcher32=True)
 
     def take(self, rows: npt.NDArray[np.integer]) -> Self:
         """The given rows, in their order."""
-        chosen = {}
+        chosen: dict[str, Any] = {}
         for member in fields(self):
             values = getattr(self, member.name)
             chosen[member.name] = [values[i] for i in rows] if isinstance(values, list) else values[rows]

@@ -61,10 +61,12 @@ class SpectrumTable:
     def read(cls, file: h5py.File) -> "SpectrumTable":
         """Read the table of a store."""
         return cls(
-            file["spectra/site"][:],
-            *(read_strings(file, f"spectra/{name}") for name in ("kind", "treatment", "unit")),
-            file["spectra/e0"][:],
-            file["spectra/offsets"][:],
+            site=file["spectra/site"][:],
+            kind=read_strings(file, "spectra/kind"),
+            treatment=read_strings(file, "spectra/treatment"),
+            unit=read_strings(file, "spectra/unit"),
+            e0=file["spectra/e0"][:],
+            offsets=file["spectra/offsets"][:],
         )
 
 
@@ -96,6 +98,4 @@ def _read_run(file: h5py.File, low: int, high: int, wanted: npt.NDArray[np.int64
             texts["unit"][i],
             source=texts["source"][i],
         )
-        yield PlacedSpectrum(
-            spectrum, float(e0[i]), texts["e0_source"][i], texts["energy_origin"][i], float(shift[i])
-        )
+        yield PlacedSpectrum(spectrum, float(e0[i]), texts["e0_source"][i], texts["energy_origin"][i], float(shift[i]))

@@ -49,7 +49,7 @@ class TargetStore(hdf5.Store):
 def choose_spectra(
     source: StructureStore | FeatureStore, n_sites: int, kind: str, treatment: str | None
 ) -> tuple[npt.NDArray[np.int64], SpectrumTable]:
-    """Row of each site's spectrum of a kind and treatment, (n_sites,), -1 where there is none; and the table of spectra.
+    """Row of each site's spectrum of a kind and treatment, (n_sites,), -1 where it has none; and the table of spectra.
 
     Raises
     ------
@@ -73,7 +73,9 @@ def choose_spectra(
     sites = table.site[rows]
     if len(np.unique(sites)) < len(sites):
         twice = int(Counter(sites.tolist()).most_common(1)[0][0])
-        raise SpectrumError(f"{source.path}: site {twice} has several spectra of kind {chosen[0]}, treatment {chosen[1]}")
+        raise SpectrumError(
+            f"{source.path}: site {twice} has several spectra of kind {chosen[0]}, treatment {chosen[1]}"
+        )
     spectrum_of_site[sites] = rows
     return spectrum_of_site, table
 
@@ -159,8 +161,8 @@ def _grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], co
         shared = shared_grid(starts, stops, steps, config.origin)
     except SpectrumError:
         raise SpectrumError(
-            f"{source.path}: the spectra share no range (they begin at {starts.min():g} to {starts.max():g} eV and end at "
-            f"{stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
+            f"{source.path}: the spectra share no range (they begin at {starts.min():g} to {starts.max():g} eV and "
+            f"end at {stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
         ) from None
     start = config.start if config.start is not None else float(shared.energies[0])
     stop = config.stop if config.stop is not None else float(shared.energies[-1])
