@@ -96,17 +96,20 @@ class TrainingConfig:
         ``mae`` or ``mse``, of the scaled spectra.
     target_scale
         ``global``: one number scales all energies; ``energy``: each energy is scaled by its own spread.
+    feature_transform
+        ``sqrt`` or ``none``, of the features before they are standardised.
     gpus
         Number of GPUs, 0 for the CPU; by default one, or the CPU where there is none.
     """
 
-    epochs: int = 60
+    epochs: int = 200
     batch_size: int = 64
     seed: int = 0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     loss: str = "mae"
     target_scale: str = "global"
+    feature_transform: str = "sqrt"
     gpus: int | None = None
 
 
@@ -239,6 +242,7 @@ def _check(run: RunConfig) -> None:
         "split.group": (split.group, ("formula", "code", "none")),
         "training.loss": (training.loss, ("mae", "mse")),
         "training.target_scale": (training.target_scale, ("global", "energy")),
+        "training.feature_transform": (training.feature_transform, ("sqrt", "none")),
         "target.origin": (target.origin, ("e0", "absolute")),
     }
     for key, (value, allowed) in choices.items():

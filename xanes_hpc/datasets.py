@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.inference import Scalers
+from xanes_hpc.inference import TRANSFORMS, Scalers
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
 
@@ -96,7 +96,9 @@ def _shuffled(held: list[Pair], batch_size: int, generator: np.random.Generator)
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of features and targets over a part, (n_features,) and (n_energies,)."""
+    """Mean and standard deviation over a part: of transformed features (n_features,), of targets (n_energies,)."""
+
+    transform: str
 
     feature_mean: npt.NDArray[np.float64]
     feature_std: npt.NDArray[np.float64]
@@ -109,18 +111,18 @@ class Statistics:
             scale = np.full_like(self.target_std, np.sqrt(np.mean(self.target_std**2)))
         else:
             scale = self.target_std
-        return Scalers(self.feature_mean, _nonzero(self.feature_std), self.target_mean, _nonzero(scale))
+        return Scalers(self.feature_mean, _nonzero(self.feature_std), self.target_mean, _nonzero(scale), self.transform)
 
 
 def _nonzero(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(values > 1e-12 * max(1.0, float(values.max(initial=0.0))), values, 1.0)
 
 
-def statistics(part: Part) -> Statistics:
+def statistics(part: Part, transform: str) -> Statistics:
     """One streaming pass over a part (Chan, Golub & LeVeque's pairwise update, doi:10.1080/00031305.1983.10483115)."""
     totals: list[tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
-    for pair in part.chunks():
-        for i, values in enumerate(pair):
+    for x, y in part.chunks():
+        for i, values in enumerate((TRANSFORMS[transform](x), y)):
             n, mean = len(values), values.mean(axis=0, dtype=np.float64)
             squares = ((values - mean) ** 2).sum(axis=0, dtype=np.float64)
             if len(totals) <= i:
@@ -134,7 +136,7 @@ def statistics(part: Part) -> Statistics:
                 squares_before + squares + delta**2 * n_before * n / n_both,
             )
     (n, mean_x, squares_x), (_, mean_y, squares_y) = totals
-    return Statistics(mean_x, np.sqrt(squares_x / n), mean_y, np.sqrt(squares_y / n))
+    return Statistics(transform, mean_x, np.sqrt(squares_x / n), mean_y, np.sqrt(squares_y / n))
 
 
 def dataset(part: Part, scalers: Scalers, batch_size: int, seed: int, epoch: int) -> "tf.data.Dataset":

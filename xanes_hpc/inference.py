@@ -8,6 +8,7 @@ draw depends on how sites are batched.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,13 @@ def _gelu(x: Array) -> Array:
     from scipy.special import erf
 
     y = 0.5 * x * (1.0 + erf(x * np.float32(0.7071067811865476)))
-    return np.asarray(y, np.float32)
+    result: Array = y.astype(np.float32)
+    return result
 
 
 def _silu(x: Array) -> Array:
-    return x * (0.5 * (np.tanh(0.5 * x) + 1.0))
+    y: Array = x * (0.5 * (np.tanh(0.5 * x) + 1.0))
+    return y
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -37,6 +40,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    "none": lambda x: x,
+    "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
+}
+"""What may be done to features before they are standardised; ``sqrt`` draws in the tails of sums over neighbours."""
 CLIP = 10.0
 """Standard deviations beyond which a standardised feature is cut off."""
 
@@ -48,20 +56,25 @@ class Scalers:
     Attributes
     ----------
     feature_mean, feature_scale : (n_features,) float64
+        Of the transformed features.
     target_mean, target_scale : (n_energies,) float64
+    transform
+        One of ``TRANSFORMS``, applied to the features before they are standardised.
     """
 
     feature_mean: npt.NDArray[np.float64]
     feature_scale: npt.NDArray[np.float64]
     target_mean: npt.NDArray[np.float64]
     target_scale: npt.NDArray[np.float64]
+    transform: str = "none"
 
     def features(self, x: npt.NDArray[np.floating]) -> Array:
         """Standardised features, float32, clipped to ±``CLIP``.
 
         So a feature that hardly varied in training (a rare element's, say) does not carry a site off.
         """
-        return np.clip((x - self.feature_mean) / self.feature_scale, -CLIP, CLIP).astype(np.float32)
+        standardised = (TRANSFORMS[self.transform](x) - self.feature_mean) / self.feature_scale
+        return np.clip(standardised, -CLIP, CLIP).astype(np.float32)
 
     def targets(self, y: npt.NDArray[np.floating]) -> Array:
         """Scaled targets, float32."""

@@ -103,7 +103,7 @@ def train(
         data = _share_out(run, features, source, targets)
         member = folder / "members" / "00"
         member.mkdir(parents=True)
-        stats = statistics(data.part("train"))
+        stats = statistics(data.part("train"), run.training.feature_transform)
         scalers = stats.scalers(run.training.target_scale)
         history, best = _fit(run, data, scalers, devices, member / WEIGHTS, progress)
         write_scalers(member / "scalers.h5", scalers)

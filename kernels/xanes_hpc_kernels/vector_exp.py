@@ -6,7 +6,7 @@ below 2e-16 relative) and 2^n is written straight into the exponent bits.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
@@ -28,7 +28,7 @@ def _bits_to_float64(typingctx: Any, bits: Any) -> Any:
     return types.float64(types.int64), codegen
 
 
-_float64_from_bits: Callable[[Any], Any] = intrinsic(_bits_to_float64)
+_float64_from_bits = cast(Callable[[Any], Any], intrinsic(_bits_to_float64))
 
 
 @inline

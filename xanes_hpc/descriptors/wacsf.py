@@ -27,103 +27,19 @@ Order of the features: G1; then per weighting, and channel of it, its G2; then l
 outermost, then lambda, then zeta.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
 
+from xanes_hpc.descriptors._weighting import Vector, Weighting
 from xanes_hpc.descriptors.base import Descriptor, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_radial
-
-Vector = npt.NDArray[np.float64]
-N_ELEMENTS = 119
-"""Length of a weight table: index 0 (no element) to Z = 118."""
-
-
-@dataclass(frozen=True)
-class Gaussians:
-    """Radial parts exp(-eta (r - mu)^2): ``mu`` in Å, ``eta`` in 1/Å², both (n,)."""
-
-    mu: Vector
-    eta: Vector
-
-    @classmethod
-    def read(cls, where: str, given: Mapping[str, Any]) -> "Gaussians":
-        """From explicit ``mu`` and ``eta``, or from a style."""
-        if "style" not in given:
-            mu, eta = _numbers(where, given, "mu"), _numbers(where, given, "eta")
-            if mu.size != eta.size:
-                raise DescriptorError(f"{where}: expected as many mu as eta, received {mu.size} and {eta.size}")
-            if (eta < 0).any():
-                raise DescriptorError(f"{where}: expected eta >= 0, received {eta.min():g}")
-            return cls(mu, eta)
-        n, low, high = given.get("n"), given.get("r_min"), given.get("r_max")
-        if not isinstance(n, int) or n < 2 or not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
-            raise DescriptorError(f"{where}: a style needs n (at least 2), r_min and r_max")
-        if given["style"] == "shifted":
-            mu = np.linspace(low + 0.5, high - 0.5, n)
-            return cls(mu, np.full(n, 1.0 / (2.0 * (mu[1] - mu[0]) ** 2)))
-        if given["style"] == "centred":
-            r = np.linspace(low + 1.0, high - 0.5, n)[: given.get("keep", n)]
-            return cls(np.zeros_like(r), 1.0 / (2.0 * r**2))
-        raise DescriptorError(f"{where}: expected style shifted or centred, received {given['style']!r}")
-
-
-@dataclass(frozen=True)
-class Weighting:
-    """Weight tables over Z (n_channels, 119), one label a channel, and the functions they weigh."""
-
-    given: dict[str, Any]
-    labels: list[str]
-    tables: Vector
-    g2: Gaussians | None
-    g4: Gaussians | None
-    lambdas: Vector
-    zetas: Vector
-
-    @classmethod
-    def read(cls, index: int, given: Mapping[str, Any]) -> "Weighting":
-        """From one ``[[weighting]]`` of a description."""
-        where = f"weighting {index + 1}"
-        check_keys(where, given, {"weights", "scale", "elements", "g2", "g4"})
-        if ("weights" in given) == ("elements" in given):
-            raise DescriptorError(f"{where}: expected either weights or elements")
-        if "elements" in given:
-            check_keys(f"{where} by elements", given, {"elements", "g2", "g4"})
-            weights: dict[str, Any] = {"elements": [_group(e) for e in given["elements"]]}
-            labels, tables = _channels(where, weights["elements"])
-        else:
-            weights = {"weights": given["weights"], "scale": float(given.get("scale", 1.0))}
-            labels, tables = _table(where, **weights)
-        g2 = g4 = None
-        lambdas = zetas = np.empty(0)
-        if "g2" in given:
-            check_keys(f"{where}, g2", given["g2"], {"mu", "eta", "style", "n", "r_min", "r_max", "keep"})
-            g2 = Gaussians.read(f"{where}, g2", given["g2"])
-            weights["g2"] = {"mu": g2.mu.tolist(), "eta": g2.eta.tolist()}
-        if "g4" in given:
-            keys = {"mu", "eta", "style", "n", "r_min", "r_max", "keep", "lambda", "zeta"}
-            check_keys(f"{where}, g4", given["g4"], keys)
-            g4 = Gaussians.read(f"{where}, g4", given["g4"])
-            lambdas, zetas = (_numbers(f"{where}, g4", given["g4"], key) for key in ("lambda", "zeta"))
-            if (abs(lambdas) > 1).any() or (zetas <= 0).any():
-                raise DescriptorError(f"{where}, g4: expected lambda from -1 to 1 and zeta above 0")
-            weights["g4"] = {
-                "mu": g4.mu.tolist(),
-                "eta": g4.eta.tolist(),
-                "lambda": lambdas.tolist(),
-                "zeta": zetas.tolist(),
-            }
-        if g2 is None and g4 is None:
-            raise DescriptorError(f"{where}: expected g2, g4 or both")
-        return cls(weights, labels, tables, g2, g4, lambdas, zetas)
-
 
 @dataclass
 class _Sharing:
@@ -222,49 +138,6 @@ class WACSF(Descriptor):
                 offsets, distances, neighbours.vectors, numbers, tables, self.cutoff,
                 mu, eta, lambdas, zetas, columns, out,
             )  # fmt: skip
-
-
-def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:
-    try:
-        numbers = np.array(given[key], np.float64).reshape(-1)
-    except KeyError:
-        raise DescriptorError(f"{where}: {key} is missing") from None
-    except (TypeError, ValueError):
-        raise DescriptorError(f"{where}: expected numbers for {key}, received {given[key]!r}") from None
-    if not numbers.size or not np.isfinite(numbers).all():
-        raise DescriptorError(f"{where}: expected finite numbers for {key}, at least one")
-    return numbers
-
-
-def _table(where: str, weights: Any, scale: float) -> tuple[list[str], Vector]:
-    z = np.arange(N_ELEMENTS, dtype=np.float64)
-    known = {"Z": z, "one": np.where(z > 0, 1.0, 0.0)}
-    if weights not in known:
-        raise DescriptorError(f"{where}: expected weights Z or one, received {weights!r}")
-    label = weights if scale == 1.0 else f"{scale:g}{weights}"
-    return [label], scale * known[weights][None]
-
-
-def _group(entry: Any) -> str | list[str]:
-    return entry if isinstance(entry, str) else list(entry)
-
-
-def _channels(where: str, entries: Sequence[str | list[str]]) -> tuple[list[str], Vector]:
-    tables = np.zeros((len(entries), N_ELEMENTS))
-    groups = [[e] if isinstance(e, str) else e for e in entries]
-    for row, group in enumerate(groups):
-        for symbol in group:
-            if symbol == "other" and group == ["other"]:
-                continue
-            if symbol not in atomic_numbers or symbol == "X":
-                raise DescriptorError(f"{where}: expected element symbols or 'other', received {symbol!r}")
-            if tables[:, atomic_numbers[symbol]].any():
-                raise DescriptorError(f"{where}: element {symbol} stands in it twice")
-            tables[row, atomic_numbers[symbol]] = 1.0
-    if ["other"] in groups:
-        tables[groups.index(["other"])] = ~tables.any(axis=0)
-        tables[:, 0] = 0.0
-    return ["+".join(group) for group in groups], tables
 
 
 def _xanesnet_2022() -> dict[str, Any]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from xanes_hpc import __version__, models
 from xanes_hpc.errors import ModelError, StoreError
-from xanes_hpc.inference import Array, Member, Scalers
+from xanes_hpc.inference import TRANSFORMS, Array, Member, Scalers
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores import hdf5
 
@@ -73,6 +73,7 @@ def write_scalers(path: Path, scalers: Scalers) -> None:
     with h5py.File(path, "w") as file:
         for name in SCALERS:
             file[name] = getattr(scalers, name)
+        file.attrs["transform"] = scalers.transform
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
@@ -144,7 +145,7 @@ class ModelFolder:
         return [self._member(folder, i, layers) for i, folder in enumerate(folders)]
 
     def _member(self, folder: Path, index: int, layers: Sequence[models.Layer]) -> Member:
-        scalers = Scalers(*(values for _, values in _datasets(folder / "scalers.h5", SCALERS)))
+        scalers = _scalers(folder / "scalers.h5")
         weights = _keras_weights(folder / WEIGHTS)
         width = self.description["n_features"]
         for layer in (layer for layer in layers if layer.kind == "dense"):
@@ -194,6 +195,15 @@ def _datasets(path: Path, names: Sequence[str]) -> list[tuple[str, Any]]:
             return [(name, file[name][:]) for name in names]
     except (OSError, KeyError, RuntimeError) as error:
         raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+
+
+def _scalers(path: Path) -> Scalers:
+    values = dict(_datasets(path, SCALERS))
+    with h5py.File(path, "r") as file:
+        transform = str(file.attrs.get("transform", "none"))
+    if transform not in TRANSFORMS:
+        raise StoreError(f"{path}: expected a transform {', '.join(TRANSFORMS)}, received {transform!r}")
+    return Scalers(**values, transform=transform)
 
 
 def _keras_weights(path: Path) -> dict[str, tuple[Array, Array]]:

@@ -1,0 +1,187 @@
+"""What a store or a model is, from its header and site table; plain values for ``info``."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.records import treatment_name
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import PROPERTIES, StructureStore
+from xanes_hpc.stores.targets import TargetStore
+
+ROWS_AT_ONCE = 1 << 20
+
+
+def inform(path: Path) -> dict[str, Any]:
+    """What ``path`` is.
+
+    Raises
+    ------
+    StoreError
+        If it is neither a store nor a model folder, or is damaged.
+    """
+    if path.is_dir():
+        return _model(ModelFolder(path))
+    if path.name == "model.json":
+        return _model(ModelFolder(path.parent))
+    hdf5.open_store(path).close()  # says what is wrong, if anything is
+    if hdf5.is_kind(path, "structures"):
+        with StructureStore(path) as store:
+            return _common(store) | _structures(store)
+    if hdf5.is_kind(path, "features"):
+        with FeatureStore(path) as store:
+            return _common(store) | _features(store)
+    if hdf5.is_kind(path, "targets"):
+        with TargetStore(path) as store:
+            return _common(store) | _targets(store)
+    with PredictionStore(path) as store:
+        return _common(store) | _predictions(store)
+
+
+def _common(store: hdf5.Store) -> dict[str, Any]:
+    return {
+        "kind": store.kind,
+        "schema_version": int(store.file.attrs["schema_version"]),
+        "creator": store.attribute("creator"),
+        "bytes": store.path.stat().st_size,
+    }
+
+
+def _structures(store: StructureStore) -> dict[str, Any]:
+    file = store.file
+    treatments = Counter(map(treatment_name, hdf5.read_strings(file, "spectra/treatment")))
+    return {
+        "structures": store.n_structures,
+        "atoms": int(file["atoms/numbers"].shape[0]),
+        "sites": store.n_sites,
+        "absorbers": _absorbers(store),
+        "periodic": int(file["structures/pbc"][:].any(axis=1).sum()),
+        "properties": sorted(file[PROPERTIES]),
+        "spectra": {
+            "number": store.n_spectra,
+            "kinds": dict(Counter(hdf5.read_strings(file, "spectra/kind"))),
+            "treatments": dict(treatments),
+            "e0_sources": dict(Counter(hdf5.read_strings(file, "spectra/e0_source"))),
+        },
+        "digest_structures": store.attribute("digest_structures"),
+        "digest_spectra": store.attribute("digest_spectra"),
+    }
+
+
+def _features(store: FeatureStore) -> dict[str, Any]:
+    description = store.description
+    source = store.attribute("source_path")
+    return {
+        "sites": store.n_sites,
+        "features": store.n_features,
+        "dtype": store.file["features"].dtype.name,
+        "absorbers": _absorbers(store),
+        "descriptor": {
+            "name": description.get("name"),
+            "cutoff": description.get("cutoff"),
+            "hash": store.attribute("descriptor_hash"),
+            "description": description,
+        },
+        "source": {
+            "path": source,
+            "digest": store.attribute("source_digest"),
+            "there": bool(source) and (store.path.parent / source).exists(),
+        },
+    }
+
+
+def _targets(store: TargetStore) -> dict[str, Any]:
+    return {
+        "sites": int(store.e0.size),
+        "grid": _grid(store.grid.energies, store.grid.origin),
+        "treatment": treatment_name(store.attribute("treatment")),
+        "unit": store.attribute("unit"),
+    }
+
+
+def _predictions(store: PredictionStore) -> dict[str, Any]:
+    return {
+        "sites": store.n_sites,
+        "absorbers": _absorbers(store),
+        "grid": _grid(store.energies, store.origin),
+        "draws": {"number": int(store.file.attrs["n_draws"]), "kept": "draws" in store.file},
+        "references": int(np.isfinite(store.read("reference")).any(axis=1).sum()) if store.has_reference else 0,
+        "parts": dict(Counter(store.texts("part"))),
+        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
+        "calibration": store.calibration,
+        "model_digest": store.attribute("model_digest"),
+        "descriptor_hash": store.attribute("descriptor_hash"),
+        "source_digest": store.attribute("source_digest"),
+    }
+
+
+def _model(model: ModelFolder) -> dict[str, Any]:
+    description = model.description
+    try:
+        return {
+            "kind": "model",
+            "schema_version": description["schema_version"],
+            "creator": description["creator"],
+            "bytes": sum(p.stat().st_size for p in model.path.rglob("*") if p.is_file()),
+            "architecture": description["architecture"],
+            "members": description["members"],
+            "seen": description["seen"],
+            "grid": _grid(*model.grid),
+            "spectrum": description["target"],
+            "descriptor": {
+                "name": description["descriptor"]["description"].get("name"),
+                "features": description["n_features"],
+                "hash": model.descriptor_hash,
+            },
+            "calibration": model.calibration,
+            "provenance": description["provenance"],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{model.path / 'model.json'}: damaged: {error} is missing or wrong") from None
+
+
+def _grid(energies: "np.ndarray[Any, Any]", origin: str) -> dict[str, Any]:
+    return {
+        "origin": origin,
+        "start_ev": float(energies[0]),
+        "stop_ev": float(energies[-1]),
+        "energies": int(energies.size),
+    }
+
+
+def _absorbers(store: hdf5.Store) -> dict[str, int]:
+    counts: Counter[tuple[int, bytes]] = Counter()
+    elements, edges = store.file["sites/element"], store.file["sites/edge"]
+    for start in range(0, elements.shape[0], ROWS_AT_ONCE):
+        here = slice(start, start + ROWS_AT_ONCE)
+        counts.update(zip(elements[here].tolist(), edges[here].tolist(), strict=True))
+    return {f"{chemical_symbols[z]} {edge.decode()}": n for (z, edge), n in counts.most_common()}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as rows of a table; long ones are cut."""
+    rows: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict) and key != "description":
+            rows |= flat(value, f"{name}: ")
+        elif key != "description":
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+            rows[name] = text if len(text) <= 300 else text[:297] + "..."
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_text, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    return value if isinstance(value, str) else json.dumps(value)
