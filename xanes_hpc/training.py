@@ -19,6 +19,7 @@ from xanes_hpc.splits import LEFT_OUT, PARTS, code, split
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import (
+    MARKER,
     REFERENCE_SITES,
     WEIGHTS,
     ModelFolder,
@@ -95,11 +96,14 @@ def train(
     XanesHpcError
         If the data, the configuration or the devices do not allow it.
     """
-    hdf5.check_output(output, overwrite)
+    hdf5.check_output(output, overwrite, MARKER)
     n_energies_unknown = 1
     models.build(run.model.name, run.model.parameters, features.n_features, n_energies_unknown)
     devices = backend.gpus(run.training.gpus)
-    with prepare_targets(features, source, run.target) as targets, hdf5.whole_output(output, overwrite) as folder:
+    with (
+        prepare_targets(features, source, run.target) as targets,
+        hdf5.whole_output(output, overwrite, MARKER) as folder,
+    ):
         data = _share_out(run, features, source, targets)
         member = folder / "members" / "00"
         member.mkdir(parents=True)
@@ -188,7 +192,7 @@ def _write_sites(data: _Data, scalers: Scalers, seed: int, path: Path) -> None:
     part = data.part("train")
     kept = np.flatnonzero(part.chosen)
     if kept.size > REFERENCE_SITES:
-        kept = np.sort(np.random.default_rng(seed).choice(kept, REFERENCE_SITES, replace=False))
+        kept = np.sort(np.random.default_rng(seed).choice(kept, MARKER, REFERENCE_SITES, replace=False))
     chosen = np.zeros_like(part.chosen)
     chosen[kept] = True
     vectors = np.concatenate([scalers.features(x) for x, _ in Part(data.features, data.targets, chosen).chunks()])

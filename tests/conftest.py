@@ -1,0 +1,50 @@
+"""What several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xanes_hpc import demo, descriptors
+from xanes_hpc.featurise import featurise
+from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.stores.structures import StructureStore
+
+QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0}
+"""A training run that takes a second or two."""
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The folder of published data sets."""
+    path = Path(os.environ.get("XANES_HPC_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no published data at {path}; set XANES_HPC_DATA")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 120 generated complexes: files, structure store, feature store. Read only."""
+    folder = tmp_path_factory.mktemp("small")
+    demo.write(folder, n=120, seed=1)
+    options = ImportOptions(spectra=(folder / "spectra",), treatment='{"name":"synthetic"}')
+    import_structures([folder / "structures"], folder / "small.h5", options)
+    with StructureStore(folder / "small.h5") as source:
+        featurise(source, descriptors.load("wacsf", "xanesnet-49"), folder / "small.features.h5")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(small: Path) -> Path:
+    """A model trained on the small set, briefly. Read only."""
+    from xanes_hpc.config import load_run
+    from xanes_hpc.stores.features import FeatureStore
+    from xanes_hpc.training import train
+
+
+    (small / "quick.toml").write_text("[model]\nhidden = [32, 32]\n")
+    run = load_run(small / "quick.toml", small, QUICK)
+    with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:
+        train(run, features, source, small / "small.model")
+    return small / "small.model"

@@ -1,0 +1,164 @@
+"""Figures of merit against hand-made cases and slow definitions."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from xanes_hpc import evaluation as ev
+
+ENERGIES = np.linspace(-15.0, 60.0, 226)
+
+
+def bumps(*centres: float, width: float = 1.5) -> np.ndarray:
+    return sum(np.exp(-0.5 * ((ENERGIES - c) / width) ** 2) for c in centres)
+
+
+def test_error_percent_divides_by_the_reference():
+    reference = np.array([[1.0, 3.0], [2.0, 2.0]])
+    predicted = np.array([[2.0, 3.0], [1.0, 1.0]])
+    np.testing.assert_allclose(ev.error_percent(reference, predicted), [25.0, 50.0])
+
+
+def test_error_percent_leaves_nan_out():
+    reference = np.array([[1.0, np.nan, 3.0]])
+    np.testing.assert_allclose(ev.error_percent(reference, np.array([[2.0, 99.0, 3.0]])), [25.0])
+
+
+def test_the_error_curve_averages_to_the_error():
+    generator = np.random.default_rng(0)
+    reference, predicted = generator.uniform(0.1, 1, (7, 226)), generator.uniform(0.1, 1, (7, 226))
+    curve = ev.error_by_energy(reference, predicted, ENERGIES)
+    assert np.mean(curve["mean"]) == pytest.approx(ev.error_percent(reference, predicted).mean(), rel=1e-12)
+
+
+def test_peaks_are_found_where_they_are():
+    found, heights = ev.find_spectrum_peaks(ENERGIES, bumps(0.0, 20.0))
+    np.testing.assert_allclose(found, [0.0, 20.0], atol=0.2)
+    np.testing.assert_allclose(heights, 1.0, atol=0.01)
+
+
+def test_a_peak_below_two_percent_of_the_range_is_none():
+    small, large = bumps(0.0) + 0.015 * bumps(30.0), bumps(0.0) + 0.025 * bumps(30.0)
+    assert ev.find_spectrum_peaks(ENERGIES, small)[0].size == 1
+    assert ev.find_spectrum_peaks(ENERGIES, large)[0].size == 2
+
+
+def test_a_plateau_counts_at_its_middle_and_an_end_is_no_peak():
+    energies = np.arange(8.0)
+    found, _ = ev.find_spectrum_peaks(energies, np.array([9.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 9.0]))
+    assert found.tolist() == [3.5]
+
+
+def brute_force_match(first, second):
+    best = (0, 0.0)
+    shorter, longer = (first, second) if len(first) <= len(second) else (second, first)
+    for n in range(len(shorter), 0, -1):
+        for chosen in itertools.combinations(range(len(shorter)), n):
+            for others in itertools.permutations(range(len(longer)), n):
+                distances = [abs(shorter[i] - longer[j]) for i, j in zip(chosen, others, strict=True)]
+                if max(distances) <= ev.WITHIN and (best[0] < n or sum(distances) < best[1]):
+                    best = (n, sum(distances))
+        if best[0]:
+            return best
+    return best
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_matching_takes_the_most_pairs_then_the_least_distance(seed):
+    generator = np.random.default_rng(seed)
+    first, second = (np.sort(generator.uniform(0, 8, generator.integers(0, 5))) for _ in range(2))
+    i, j = ev.match_peaks(first, second)
+    n, distance = brute_force_match(first, second)
+    assert len(i) == len(set(i)) == len(set(j)) == n
+    assert np.abs(first[i] - second[j]).sum() == pytest.approx(distance, abs=1e-12)
+
+
+def test_false_peaks_cost_precision_not_recall():
+    figures = ev.peaks(bumps(0.0)[None], bumps(0.0, 20.0, 40.0)[None], ENERGIES)
+    assert figures["recall"] == 1.0
+    assert figures["precision"] == pytest.approx(1 / 3)
+    assert figures["f1"] == pytest.approx(0.5)
+
+
+def test_peak_shift_and_height_are_measured():
+    figures = ev.peaks(bumps(0.0)[None], 1.1 * bumps(1.0)[None], ENERGIES)
+    assert figures["delta_energy_ev"] == pytest.approx(1.0, abs=0.34)
+    assert figures["delta_intensity_percent"] == pytest.approx(10.0, abs=0.5)
+
+
+def test_no_peaks_gives_null_not_zero():
+    flat = np.ones((2, 226))
+    assert ev.peaks(flat, flat, ENERGIES)["recall"] is None
+
+
+def test_derivative_errors_of_a_slope_and_a_parabola():
+    reference = np.zeros((1, 226))
+    predicted = (0.5 * ENERGIES**2)[None]
+    figures = ev.derivative_mae(reference, predicted, ENERGIES)
+    assert figures["second_mae"] == pytest.approx(1.0, abs=0.02)
+    assert figures["first_mae"] == pytest.approx(np.abs(ENERGIES).mean(), rel=0.01)
+
+
+def test_gaussian_crps_is_its_integral():
+    def squared(x):
+        return (norm.cdf(x, 0.3, 0.7) - (x >= 1.1)) ** 2
+
+    expected = quad(squared, -8, 1.1)[0] + quad(squared, 1.1, 8)[0]
+    assert ev.crps_gaussian(np.array(1.1), np.array(0.3), np.array(0.7)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_crps_of_draws_is_the_double_sum_and_tends_to_the_gaussian():
+    generator = np.random.default_rng(1)
+    few = generator.normal(0.3, 0.7, (9, 3))
+    y = np.array([1.1, 0.0, -2.0])
+    pairs = np.abs(few[:, None] - few[None]).sum(axis=(0, 1)) / (9 * 8)
+    np.testing.assert_allclose(ev.crps_draws(y, few), np.abs(few - y).mean(axis=0) - 0.5 * pairs, rtol=1e-12)
+    many = generator.normal(0.3, 0.7, (20000, 1))
+    assert ev.crps_draws(y[:1], many)[0] == pytest.approx(float(ev.crps_gaussian(y[0], 0.3, 0.7)), abs=0.02)
+
+
+def test_a_true_sigma_covers_what_it_says():
+    generator = np.random.default_rng(2)
+    mean, std = generator.normal(size=(400, 50)), generator.uniform(0.5, 2.0, (400, 50))
+    reference = mean + std * generator.normal(size=mean.shape)
+    figures = ev.uncertainty(reference, mean, std, [{"level": 0.9, "score": 1.6449}])
+    assert figures["coverage"]["1sigma"] == pytest.approx(0.6827, abs=0.01)
+    assert figures["coverage"]["2sigma"] == pytest.approx(0.9545, abs=0.01)
+    assert figures["coverage"]["3sigma"] == pytest.approx(0.9973, abs=0.003)
+    assert figures["conformal"][0]["coverage"] == pytest.approx(0.9, abs=0.01)
+    assert figures["calibration_error"] < 0.01
+    narrow = ev.uncertainty(reference, mean, 0.5 * std, [])
+    assert narrow["coverage"]["1sigma"] < 0.4
+    assert narrow["calibration_error"] > 0.05
+    assert narrow["crps"] > figures["crps"]
+
+
+def test_stored_draws_replace_the_gaussian():
+    generator = np.random.default_rng(3)
+    draws = generator.normal(size=(30, 500, 20))
+    reference = generator.normal(size=(30, 20))
+    figures = ev.uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), [], iter(draws))
+    assert figures["distribution"] == "draws"
+    assert figures["calibration_error"] < 0.05
+
+
+def test_rejection_drops_the_most_uncertain_first():
+    errors, sigma = np.arange(1.0, 11.0), np.arange(10.0)
+    curve = ev.rejection(errors, sigma)
+    assert curve["error_percent_mean"][0] == pytest.approx(5.5)
+    assert curve["error_percent_mean"][-1] == pytest.approx(1.0)
+    assert np.all(np.diff(curve["error_percent_mean"]) < 0)
+
+
+def test_leakage_counts_twins_among_held_out_sites_only():
+    errors = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
+    parts = ["test", "test", "none", "test", "train"]
+    twins = ["code", "formula", "", "", "code+formula"]
+    nearest = np.array([1.0, 1.0, 1.0, 0.001, 0.0])
+    audit = ev.leakage(errors, parts, twins, nearest)
+    assert (audit["n_held_out"], audit["same_code"], audit["same_formula"], audit["near_features"]) == (4, 1, 1, 1)
+    assert audit["error_percent_without_twins"] == {"mean": 3.0, "median": 3.0, "n_sites": 1}
+    assert ev.leakage(errors[4:], parts[4:], twins[4:], nearest[4:]) is None

@@ -1,0 +1,167 @@
+"""The whole way through the command line, and that the documents tell the truth about it."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from xanes_hpc.cli.main import COMMANDS, cli, run
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        run([str(a) for a in arguments])
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "d"
+    assert call("demo", "-n", 80, "-o", folder) == 0
+    return folder
+
+
+def test_the_demo_leaves_what_it_says(demonstrated):
+    metrics = json.loads((demonstrated / "metrics.json").read_text())
+    assert metrics["n_sites"] == metrics["by_part"]["test"]["n_sites"] > 0
+    assert 0 < metrics["error_percent"]["mean"] < 30
+    assert (demonstrated / "predictions.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(demonstrated.parent.glob(".*"))
+
+
+def test_the_demo_says_synthetic_wherever_its_spectra_go(demonstrated, capsys):
+    for name in ("demo.h5", "demo.model", "predictions.h5"):
+        assert call("info", demonstrated / name) == 0
+        assert "synthetic" in capsys.readouterr().out
+    assert "synthetic" in next((demonstrated / "spectra").iterdir()).read_text()
+
+
+def test_info_tells_every_kind_as_json(demonstrated, capsys):
+    kinds = {"demo.h5": "structures", "demo.features.h5": "features", "predictions.h5": "predictions", "demo.model": "model"}
+    for name, kind in kinds.items():
+        assert call("info", "--json", demonstrated / name) == 0
+        values = json.loads(capsys.readouterr().out)
+        assert values["kind"] == kind
+        assert values["bytes"] > 0
+        assert call("info", demonstrated / name) == 0
+        assert name in capsys.readouterr().out
+
+
+def test_every_figure_of_merit_is_documented(demonstrated):
+    documented = (ROOT / "docs" / "metrics.md").read_text()
+    metrics = json.loads((demonstrated / "metrics.json").read_text())
+    for key, value in metrics.items():
+        assert f"`{key}" in documented, key
+        for inner in value if isinstance(value, dict) and key not in ("by_part", "grid") else ():
+            assert f".{inner}`" in documented, f"{key}.{inner}"
+
+
+def test_a_second_demo_does_not_replace_the_first_unasked(demonstrated, capsys):
+    before = (demonstrated / "metrics.json").read_bytes()
+    assert call("demo", "-o", demonstrated) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (demonstrated / "metrics.json").read_bytes() == before
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path, capsys, small):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years")
+    features = small / "small.features.h5"
+    for arguments in (["demo", "-o"], ["train", features, "-o"], ["import", small / "structures", "-o"]):
+        assert call(*arguments, tmp_path / "precious", "--overwrite") == 2
+        assert "will not be replaced" in capsys.readouterr().err
+    assert (tmp_path / "precious" / "thesis.txt").read_text() == "years"
+
+
+def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, capsys):
+    source = tmp_path / "s.h5"
+    source.write_bytes((small / "small.h5").read_bytes())
+    for arguments in (["featurise", source], ["predict", source, "--model", model]):
+        assert call(*arguments, "-o", source, "--overwrite") == 2
+        assert "is what the output is made from" in capsys.readouterr().err
+    assert source.read_bytes() == (small / "small.h5").read_bytes()
+
+
+def test_each_step_names_the_next_and_the_next_runs(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "xanes-hpc.toml").write_text("[model]\nhidden = [16]\n[training]\nepochs = 2\nbatch_size = 16\n")
+    command = f"import {small / 'structures'} --spectra {small / 'spectra'} -o tmqm.h5"
+    ran = []
+    while command and "info" not in command:
+        ran.append(command.split()[0])
+        assert call(*command.split()) == 0
+        found = re.search(r"^Next: xanes-hpc (.*)$", capsys.readouterr().err, re.MULTILINE)
+        command = found[1] if found else ""
+    assert ran == ["import", "featurise", "train", "predict", "evaluate"]
+    assert json.loads((tmp_path / "metrics.json").read_text())["n_sites"] > 0
+
+
+def test_featurize_works_too(small, tmp_path):
+    assert call("featurize", small / "small.h5", "-o", tmp_path / "f.h5", "--threads", 1) == 0
+    assert (tmp_path / "f.h5").exists()
+
+
+def test_predict_from_a_file_writes_csv(model, tmp_path, capsys):
+    (tmp_path / "one.xyz").write_text("3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n")
+    arguments = ("predict", tmp_path / "one.xyz", "--model", model, "-o", tmp_path / "p.h5", "--csv", tmp_path / "csv")
+    assert call(*arguments) == 0
+    assert len((tmp_path / "csv" / "one.csv").read_text().splitlines()) == 202
+    assert call("evaluate", tmp_path / "p.h5") == 2
+    assert "has no reference spectra" in capsys.readouterr().err
+
+
+def test_evaluating_training_sites_is_remarked_upon(model, small, tmp_path, capsys):
+    assert call("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
+    capsys.readouterr()
+    assert call("evaluate", tmp_path / "p.h5", "--json", tmp_path / "m.json") == 0
+    captured = capsys.readouterr()
+    assert "Note: the model was made with" in captured.err
+    assert "error %, test" in captured.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_a_help_text(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert command.help
+    assert f"xanes-hpc {name}" in (ROOT / "README.md").read_text()
+    for option in command.params:
+        assert isinstance(option, click.Argument) or option.help, option.name
+
+
+def test_commands_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text()
+    for name, rest in re.findall(r"^    (?:\.venv/bin/)?xanes-hpc (\S+)(.*)$", text, re.MULTILINE):
+        command = cli.get_command(click.Context(cli), name)
+        options = {o for p in command.params for o in p.opts}
+        assert set(re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", rest)) <= options
+
+
+def test_the_python_of_the_readme_runs():
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+        scope: dict[str, object] = {}
+        exec(block, scope)
+        assert scope["features"].shape == (1, 97)
+
+
+def test_the_configuration_of_the_docs_loads(tmp_path):
+    from xanes_hpc.config import load_run
+
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
+    (tmp_path / "run.toml").write_text(block)
+    documented = load_run(tmp_path / "run.toml", tmp_path, {})
+    default = load_run(None, tmp_path, {})
+    assert documented.split == default.split
+    assert documented.training.epochs == default.training.epochs
+    assert documented.model.parameters["hidden"] == [512, 512]
+
+
+def test_the_descriptor_of_the_docs_loads(tmp_path):
+    from xanes_hpc.descriptors import read_toml
+
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "descriptors.md").read_text(), re.DOTALL)
+    (tmp_path / "d.toml").write_text(block)
+    assert read_toml(tmp_path / "d.toml").n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2

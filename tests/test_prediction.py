@@ -1,0 +1,159 @@
+"""Prediction: sources, references, refusals, and the store it leaves."""
+
+import re
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from xanes_hpc import descriptors
+from xanes_hpc.errors import FormatError, ModelError, StoreError
+from xanes_hpc.evaluation import evaluate
+from xanes_hpc.featurise import featurise
+from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.prediction import PredictOptions, open_sources, predict, write_csv
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+
+FEW = PredictOptions(draws=8)
+
+
+def run(model: Path, sources: list[Path], output: Path, options: PredictOptions = FEW, **where: str) -> PredictionStore:
+    with open_sources(sources, **where) as source:
+        predict(ModelFolder(model), source, output, options)
+    return PredictionStore(output)
+
+
+def test_structures_features_and_files_give_the_same(model, small, tmp_path):
+    from_structures = run(model, [small / "small.h5"], tmp_path / "a.h5")
+    from_features = run(model, [small / "small.features.h5"], tmp_path / "b.h5")
+    from_files = run(model, [small / "structures"], tmp_path / "c.h5")
+    for other in (from_features, from_files):
+        assert other.sites.name == from_structures.sites.name
+        np.testing.assert_allclose(other.read("mean"), from_structures.read("mean"), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(other.read("std"), from_structures.read("std"), rtol=1e-3, atol=1e-5)
+    assert from_features.has_reference
+    assert not from_files.has_reference
+
+
+def test_references_are_the_spectra_on_the_models_grid(model, small, tmp_path):
+    store = run(model, [small / "small.h5"], tmp_path / "p.h5")
+    own = np.loadtxt(small / "spectra" / f"{store.sites.name[5]}.txt")
+    np.testing.assert_allclose(store.read("reference", 5), own[:, 1], atol=2e-4)
+    np.testing.assert_allclose(store.read("sites/e0")[5] + store.energies, own[:, 0], atol=1e-3)
+    assert store.origin == "e0"
+
+
+def test_sites_without_a_spectrum_have_nan_references(model, small, tmp_path):
+    shutil.copytree(small / "spectra", tmp_path / "spectra")
+    gone = sorted((tmp_path / "spectra").iterdir())[2]
+    gone.unlink()
+    options = ImportOptions(spectra=(tmp_path / "spectra",), treatment='{"name":"synthetic"}', keep_unpaired=True)
+    import_structures([small / "structures"], tmp_path / "s.h5", options)
+    store = run(model, [tmp_path / "s.h5"], tmp_path / "p.h5")
+    reference = store.read("reference")
+    assert np.isnan(reference[2]).all()
+    assert np.isfinite(np.delete(reference, 2, axis=0)).all()
+    assert evaluate(store)["n_without_reference"] == 1
+
+
+def test_parts_tell_what_the_model_was_trained_on(model, small, tmp_path):
+    store = run(model, [small / "small.h5"], tmp_path / "p.h5")
+    trained = ModelFolder(model).description["provenance"]["sites"]
+    assert {p: store.texts("part").count(p) for p in trained} == trained
+    test_only = run(model, [small / "small.h5"], tmp_path / "t.h5", PredictOptions(draws=8, part="test"))
+    assert set(test_only.texts("part")) == {"test"}
+    kept = [i for i, p in enumerate(store.texts("part")) if p == "test"]
+    np.testing.assert_allclose(test_only.read("mean"), store.read("mean")[kept], rtol=1e-4, atol=1e-5)
+    assert (store.read("sites/nearest")[[p == "train" for p in store.texts("part")]] < 1e-3).all()
+
+
+def test_a_site_of_the_same_name_but_another_structure_is_new(model, small, tmp_path):
+    name = next(iter(ModelFolder(model).training_sites.part_of()))[0]
+    (tmp_path / f"{name}.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
+    store = run(model, [tmp_path / f"{name}.xyz"], tmp_path / "p.h5")
+    assert store.texts("part") == ["none"]
+
+
+def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
+    store = run(model, [small / "small.h5"], tmp_path / "p.h5", PredictOptions(draws=6, keep_draws=True))
+    draws = store.read("draws")
+    assert draws.shape == (120, 6, 201)
+    np.testing.assert_allclose(draws.mean(axis=1), store.read("mean"), atol=1e-5)
+    scale = store.calibration["sigma_scale"]
+    np.testing.assert_allclose(scale * draws.std(axis=1, ddof=1), store.read("std"), rtol=1e-2, atol=1e-5)
+    assert evaluate(store)["distribution"] == "draws"
+
+
+def test_another_descriptor_is_refused_naming_both_hashes(model, small, tmp_path):
+    other = descriptors.load("wacsf", "xanesnet-2022")
+    with StructureStore(small / "small.h5") as source:
+        featurise(source, other, tmp_path / "o.features.h5")
+    expected = re.escape(other.hash) + ".*" + re.escape(ModelFolder(model).descriptor_hash)
+    with pytest.raises(ModelError, match=expected):
+        run(model, [tmp_path / "o.features.h5"], tmp_path / "p.h5")
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_an_unseen_element_or_edge_is_refused_without_force(model, tmp_path):
+    (tmp_path / "zn.xyz").write_text("3\n\nZn 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n")
+    with pytest.raises(ModelError, match="has not seen Zn K in training.*Fe K"):
+        run(model, [tmp_path / "zn.xyz"], tmp_path / "p.h5")
+    forced = run(model, [tmp_path / "zn.xyz"], tmp_path / "p.h5", PredictOptions(draws=8, force=True))
+    assert forced.read("sites/e0")[0] == pytest.approx(9659, abs=2)
+    (tmp_path / "fe.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
+    with pytest.raises(ModelError, match="has not seen Fe L3"):
+        run(model, [tmp_path / "fe.xyz"], tmp_path / "q.h5", edge="L3")
+
+
+def test_sources_that_do_not_fit_are_refused(model, small, tmp_path):
+    (tmp_path / "bad.xyz").write_text("3\n\nFe 0 0 0\n")
+    with pytest.raises(FormatError, match=r"bad.xyz: truncated"):
+        run(model, [tmp_path / "bad.xyz"], tmp_path / "p.h5")
+    with pytest.raises(StoreError, match="no such file"):
+        run(model, [tmp_path / "none.xyz"], tmp_path / "p.h5")
+    with pytest.raises(StoreError, match="a store must be the only source"):
+        run(model, [small / "small.h5", small / "structures"], tmp_path / "p.h5")
+    with pytest.raises(StoreError, match="has its sites already"):
+        run(model, [small / "small.h5"], tmp_path / "p.h5", absorber="Fe")
+    with pytest.raises(ModelError, match="expected at least 2"):
+        run(model, [small / "small.h5"], tmp_path / "p.h5", PredictOptions(draws=1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda m: (m / "model.json").unlink(), "not a model folder"),
+        (lambda m: (m / "model.json").write_text("{"), "damaged"),
+        (lambda m: (m / "members/00/network.weights.h5").unlink(), "the model is not whole"),
+        (lambda m: (m / "members/00/scalers.h5").write_bytes(b"junk"), "damaged"),
+        (lambda m: shutil.rmtree(m / "members/00"), "expected 1 members, found 0"),
+    ],
+)
+def test_a_damaged_model_is_refused(model, small, tmp_path, damage, message):
+    copy = tmp_path / "copy.model"
+    shutil.copytree(model, copy)
+    damage(copy)
+    with pytest.raises(StoreError, match=message):
+        run(copy, [small / "small.h5"], tmp_path / "p.h5")
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_csv_files_hold_the_prediction(model, small, tmp_path):
+    store = run(model, [small / "small.h5"], tmp_path / "p.h5")
+    assert write_csv(store, tmp_path / "csv") == 120
+    table = np.genfromtxt(tmp_path / "csv" / f"{store.sites.name[7]}.csv", delimiter=",", names=True)
+    assert table.dtype.names == ("energy_ev_relative_to_e0", "mean", "std", "reference")
+    np.testing.assert_allclose(table["mean"], store.read("mean", 7), rtol=1e-6)
+
+
+def test_what_evaluate_needs_is_stored_plainly(model, small, tmp_path):
+    run(model, [small / "small.h5"], tmp_path / "p.h5").file.close()
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert file["energy"].attrs["origin"] == "e0"
+        assert file["mean"].shape == file["std"].shape == file["reference"].shape == (120, 201)
+        assert file["sites/name"].asstr()[0].startswith("demo0000_")
+        assert (file["std"][:] > 0).all()
