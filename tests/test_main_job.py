@@ -41,7 +41,8 @@ def test_the_demo_says_synthetic_wherever_its_spectra_go(demonstrated, capsys):
 
 
 def test_info_tells_every_kind_as_json(demonstrated, capsys):
-    kinds = {"demo.h5": "structures", "demo.features.h5": "features", "predictions.h5": "predictions", "demo.model": "model"}
+    kinds = {"demo.h5": "structures", "demo.features.h5": "features", "predictions.h5": "predictions"}
+    kinds["demo.model"] = "model"
     for name, kind in kinds.items():
         assert call("info", "--json", demonstrated / name) == 0
         values = json.loads(capsys.readouterr().out)

@@ -100,7 +100,7 @@ def test_another_descriptor_is_refused_naming_both_hashes(model, small, tmp_path
 
 def test_an_unseen_element_or_edge_is_refused_without_force(model, tmp_path):
     (tmp_path / "zn.xyz").write_text("3\n\nZn 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n")
-    with pytest.raises(ModelError, match="has not seen Zn K in training.*Fe K"):
+    with pytest.raises(ModelError, match=r"has not seen Zn K in training.*Fe K"):
         run(model, [tmp_path / "zn.xyz"], tmp_path / "p.h5")
     forced = run(model, [tmp_path / "zn.xyz"], tmp_path / "p.h5", PredictOptions(draws=8, force=True))
     assert forced.read("sites/e0")[0] == pytest.approx(9659, abs=2)

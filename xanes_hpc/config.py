@@ -89,7 +89,7 @@ class TrainingConfig:
     Attributes
     ----------
     epochs, batch_size, seed
-        ``batch_size`` is the global one, shared out over devices.
+        ``batch_size`` is the global one, shared out over devices; a smaller training set is one batch.
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a half cosine.
     loss

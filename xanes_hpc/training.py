@@ -141,11 +141,6 @@ def _share_out(
             raise ConfigError(f'{features.path}: has no structures to take formulas from; set [split] group = "none"')
     groups = {"formula": formulas, "code": [code(n) for n in sites.name], "none": sites.name}[run.split.group]
     parts = split(groups, usable, run.split, run.training.seed)
-    n_train = int((parts == PARTS.index("train")).sum())
-    if n_train < run.training.batch_size:
-        raise ConfigError(
-            f"training.batch_size {run.training.batch_size}: there are {n_train} sites to train on; use a smaller one"
-        )
     return _Data(features, targets, sites.name, formulas, parts)
 
 
@@ -155,7 +150,8 @@ def _fit(
     """Train, and save the weights of the epoch with the least validation error (the last one without validation)."""
     from xanes_hpc.training_loop import Trainer
 
-    training, part, validation = run.training, data.part("train"), data.part("validation")
+    part, validation = data.part("train"), data.part("validation")
+    training = replace(run.training, batch_size=min(run.training.batch_size, part.n_sites))
     steps = part.n_sites // training.batch_size
     n_energies = data.targets.grid.energies.size
     _, layers = models.build(run.model.name, run.model.parameters, data.features.n_features, n_energies)
@@ -192,7 +188,7 @@ def _write_sites(data: _Data, scalers: Scalers, seed: int, path: Path) -> None:
     part = data.part("train")
     kept = np.flatnonzero(part.chosen)
     if kept.size > REFERENCE_SITES:
-        kept = np.sort(np.random.default_rng(seed).choice(kept, MARKER, REFERENCE_SITES, replace=False))
+        kept = np.sort(np.random.default_rng(seed).permutation(kept)[:REFERENCE_SITES])
     chosen = np.zeros_like(part.chosen)
     chosen[kept] = True
     vectors = np.concatenate([scalers.features(x) for x, _ in Part(data.features, data.targets, chosen).chunks()])

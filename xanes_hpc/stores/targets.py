@@ -65,7 +65,7 @@ def choose_spectra(
         raise SpectrumError(f"{source.path}: no spectra of kind {asked}; there are: {listed}")
     if len(wanted) > 1:
         raise SpectrumError(
-            f"{source.path}: several kinds of spectra fit; choose with [target] treatment = NAME; there are: {listed}"
+            f"{source.path}: several kinds of spectra fit; choose with --treatment NAME; there are: {listed}"
         )
     chosen = next(iter(wanted))
     rows = [i for i, pair in enumerate(zip(table.kind, table.treatment, strict=True)) if pair == chosen]
