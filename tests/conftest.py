@@ -42,7 +42,6 @@ def model(small: Path) -> Path:
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.training import train
 
-
     (small / "quick.toml").write_text("[model]\nhidden = [32, 32]\n")
     run = load_run(small / "quick.toml", small, QUICK)
     with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:

@@ -1,5 +1,6 @@
 """Which atoms of a structure are absorption sites."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -11,6 +12,7 @@ from xanes_hpc.errors import AbsorberError
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
 """Groups 3 to 12, with La and without the radioactive seventh row."""
 
+INDEX = re.compile(r"-?[0-9]{1,18}")
 RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
 
 
@@ -59,7 +61,7 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
         chosen = np.arange(numbers.size)
     elif text == "transition-metals":
         chosen = metals
-    elif text.lstrip("-").isdigit():
+    elif INDEX.fullmatch(text):
         index = int(text)
         if not 0 <= index < numbers.size:
             raise AbsorberError(

@@ -115,7 +115,7 @@ def import_structures(
     _check_options(sources, options)
     summary = ImportSummary()
     files = _structure_files(sources, summary)
-    with create_structures(output, overwrite) as writer:
+    with create_structures(output, overwrite, sources) as writer:
         taker = _Taker(writer, options, summary)
         for done, path in enumerate(files):
             progress(done, len(files))
@@ -230,30 +230,29 @@ class _Taker:
     def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:
         options = self._options
         placed = []
-        for folder in options.spectra:
-            found = list(_spectrum_files(folder, site))
-            if not found and not options.keep_unpaired:
-                hint = ""
-                if site != structure.name and next(_spectrum_files(folder, structure.name), None):
-                    hint = f"; {structure.name} has several sites, so a spectrum must bear a site's name ({site})"
-                raise SpectrumError(f"no spectrum for {site} in {folder}{hint}")
-            for path in found:
-                spectrum = read_spectrum(path)
-                if options.treatment is not None:
-                    spectrum = replace(spectrum, treatment=options.treatment)
-                try:
-                    placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
-                except SpectrumError as error:
-                    raise SpectrumError(f"{folder}/{error}") from None
-                self.spectrum_files += 1
+        for path in _spectrum_files(options.spectra, site):
+            spectrum = read_spectrum(path)
+            if options.treatment is not None:
+                spectrum = replace(spectrum, treatment=options.treatment)
+            try:
+                placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
+            except SpectrumError as error:
+                raise SpectrumError(f"{path.parent}/{error}") from None
+            self.spectrum_files += 1
+        if options.spectra and not placed and not options.keep_unpaired:
+            advice = "--keep-unpaired takes it without"
+            if site != structure.name and next(_spectrum_files(options.spectra, structure.name), None):
+                advice = f"{structure.name} has several sites, so a spectrum must bear a site's name ({site})"
+            raise SpectrumError(f"no spectrum for {site} in {', '.join(map(str, options.spectra))}; {advice}")
         return placed
 
 
-def _spectrum_files(folder: Path, name: str) -> Iterator[Path]:
-    for ending in SPECTRUM_ENDINGS:
-        path = folder / f"{name}{ending}"
-        if path.is_file():
-            yield path
+def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
+    for folder in folders:
+        for ending in SPECTRUM_ENDINGS:
+            path = folder / f"{name}{ending}"
+            if path.is_file():
+                yield path
 
 
 def select_symbols(structure: Structure, atoms: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:

@@ -43,7 +43,7 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     Raises
     ------
     FormatError
-        If a structure is periodic along a direction without a cell vector, or its cell has no volume.
+        If a structure is periodic along a direction without a cell vector, or its cell has no volume or is not finite.
     """
     cells, inverses = _completed_cells(batch)
     atoms_i = batch.offsets[batch.site_structures] + batch.site_atoms
@@ -72,6 +72,8 @@ def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDA
     cells = batch.cells.copy()
     inverses = np.zeros_like(cells)
     for s in np.flatnonzero(batch.pbc.any(axis=1)):
+        if not np.isfinite(cells[s]).all():
+            raise FormatError(f"structure {s} of the batch has a cell with NaN or infinity")
         missing = np.linalg.norm(cells[s], axis=1) < 1e-12
         if (missing & batch.pbc[s]).any():
             raise FormatError(f"structure {s} of the batch is periodic along a direction without a cell vector")

@@ -110,7 +110,7 @@ def predict(
         If a store cannot be read or written.
     """
     options = options or PredictOptions()
-    hdf5.check_output(output, overwrite)
+    hdf5.check_output(output, overwrite, sources=[source.path])
     if options.draws < 2:
         raise ModelError(f"draws: expected at least 2, received {options.draws}")
     with _structures_of(source) as structures:

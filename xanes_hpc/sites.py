@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
-from xanes_hpc.errors import AbsorberError
+from xanes_hpc.errors import AbsorberError, FormatError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class SiteBatch:
         ------
         AbsorberError
             If a site is not there, or the entries do not fit the structures.
+        FormatError
+            If an atom is of no element there is.
         """
         single = not isinstance(atoms, Sequence) or hasattr(atoms, "get_positions")
         structures = [atoms] if single else list(atoms)
@@ -74,7 +77,7 @@ class SiteBatch:
         chosen = [_indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
         lengths = [len(s) for s in structures]
         return cls(
-            numbers=_joined([s.get_atomic_numbers() for s in structures], np.uint8, (0,)),
+            numbers=_numbers(structures),
             positions=_joined([s.get_positions() for s in structures], np.float64, (0, 3)),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             cells=np.array([np.asarray(s.cell) for s in structures], np.float64).reshape(-1, 3, 3),
@@ -82,6 +85,14 @@ class SiteBatch:
             site_structures=np.repeat(np.arange(len(structures)), [c.size for c in chosen]).astype(np.int64),
             site_atoms=_joined(chosen, np.int64, (0,)),
         )
+
+
+def _numbers(structures: list[Any]) -> npt.NDArray[np.uint8]:
+    numbers: npt.NDArray[np.int64] = _joined([s.get_atomic_numbers() for s in structures], np.int64, (0,))
+    wrong = numbers[(numbers < 0) | (numbers >= len(chemical_symbols))]
+    if wrong.size:
+        raise FormatError(f"atomic number {wrong[0]}: expected 0 to {len(chemical_symbols) - 1}")
+    return numbers.astype(np.uint8)
 
 
 def _indices(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int64]:

@@ -94,11 +94,17 @@ def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
             continue
         if not isinstance(node, h5py.Dataset):
             raise SchemaError(f"{found} store without its dataset {path}")
-        _check_dataset(path, node, entry, lengths)
+        _check_dataset(file, path, node, entry, lengths)
         _check_attributes(path, node, entry.get("attributes", {}))
     for path, entry in schema["groups"].items():
-        for name, node in file[path].items() if path in file else ():
-            _check_dataset(f"{path}/{name}", node, entry, lengths)
+        group = file.get(path, {})
+        if isinstance(group, h5py.Dataset):
+            raise SchemaError(f"{path}: expected a group, received a dataset")
+        for name in group:
+            node = group.get(name)
+            if not isinstance(node, h5py.Dataset):
+                raise SchemaError(f"{path}/{name}: expected a dataset")
+            _check_dataset(file, f"{path}/{name}", node, entry, lengths)
     return lengths
 
 
@@ -113,12 +119,16 @@ def _check_attributes(where: str, node: h5py.HLObject, expected: dict[str, Any])
             raise SchemaError(f"{where}: attribute {name}: expected {entry['dtype']}")
 
 
-def _check_dataset(path: str, node: h5py.Dataset, entry: dict[str, Any], lengths: dict[str, int]) -> None:
+def _check_dataset(
+    file: h5py.File, path: str, node: h5py.Dataset, entry: dict[str, Any], lengths: dict[str, int]
+) -> None:
     wanted = entry["dtype"] if isinstance(entry["dtype"], list) else [entry["dtype"]]
     if not any(_matches(node.dtype, w) for w in wanted):
         raise SchemaError(f"{path}: expected {' or '.join(wanted)}, received {node.dtype}")
-    if node.is_virtual or node.external:
+    if node.is_virtual or node.external or node.file != file:
         raise SchemaError(f"{path}: its data lie in another file")
+    if node.shape is None:
+        raise SchemaError(f"{path}: has no data")
     if len(node.shape) != len(entry["shape"]):
         raise SchemaError(f"{path}: expected {len(entry['shape'])} dimensions, received {len(node.shape)}")
     for length, dimension in zip(node.shape, entry["shape"], strict=True):

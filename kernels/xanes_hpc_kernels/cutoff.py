@@ -1,7 +1,7 @@
 """The cosine cutoff, equation (1) of ``kernels/README.md``, from the squared distance.
 
 fc(r) = (cos(pi r / r_c) + 1) / 2 = cos^2(pi r / 2 r_c), and cos(sqrt(y)) is a power series in y = (pi r / 2 r_c)^2: no
-square root, no cosine, and full relative precision where fc vanishes.
+square root and no cosine. Where fc vanishes the error is of the order of 1e-16 in its square root, not in itself.
 """
 
 from xanes_hpc_kernels._jit import inline

@@ -33,7 +33,7 @@ _float64_from_bits = cast(Callable[[Any], Any], intrinsic(_bits_to_float64))
 
 @inline
 def exp_nonpositive(x: float) -> float:
-    """exp(x) for x <= 0, to 1e-14 relative above -708 and 0 below."""
+    """exp(x) for x <= 0, to 1e-13 relative (2e-15 above -10) down to -708 and 0 below."""
     bounded = max(x, SMALLEST)
     n = np.int32(bounded * LOG2_E - 0.5)
     r = bounded - np.float64(n) * LN_2

@@ -40,7 +40,7 @@ def command(output: Path, structures: int, seed: int, overwrite: bool) -> None:
     from xanes_hpc.stores.predictions import PredictionStore
 
     begin = time.perf_counter()
-    with whole_output(output, overwrite) as folder:
+    with whole_output(output, overwrite, marker="demo.h5") as folder:
         folder.mkdir()
         demo.write(folder, structures, seed)
         console.out.print(f"{structures} complexes with spectra of a {demo.LABEL}")

@@ -37,7 +37,7 @@ def command(
     target = output or source.with_suffix(".features.h5")
     descriptor = choose(preset, description)
     with StructureStore(source) as structures, console.progress("featurising", "sites") as progress:
-        check_output(target, overwrite)
+        check_output(target, overwrite, sources=[source])
         set_threads(threads)
         begin = time.perf_counter()
         featurise(structures, descriptor, target, overwrite, progress)

@@ -28,6 +28,10 @@ ALIASES = {"featurize": "featurise"}
 class LazyGroup(click.Group):
     """Imports a command's file only when that command is run."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, as with ``--help``."""
+        return super().parse_args(ctx, args or ["--help"])
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order of the work."""
         return list(COMMANDS)

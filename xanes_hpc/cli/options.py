@@ -15,7 +15,7 @@ class JsonCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare ``--json`` its value."""
-        following = [*args[1:], ""]
+        following = [*args, ""][1:]
         args = [
             "--json=-" if a == "--json" and not n.endswith(".json") and n != "-" else a
             for a, n in zip(args, following, strict=True)

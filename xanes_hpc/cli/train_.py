@@ -46,6 +46,7 @@ def command(
     from xanes_hpc.config import load_run
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.models import MARKER
     from xanes_hpc.training import default_output, find_features, train
 
     flags = {
@@ -63,7 +64,7 @@ def command(
     path = find_features(run, Path.cwd())
     target = Path(run.output) if run.output else default_output(path)
     with FeatureStore(path) as store:
-        check_output(target, overwrite)
+        check_output(target, overwrite, MARKER)
         own = store.has_spectra and not run.spectra
         source = store if own else store.open_source(Path(run.spectra) if run.spectra else None)
         with source, console.progress("training", "epochs") as progress:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +40,11 @@ class Gaussians:
         if not isinstance(style, str) or style not in STYLES:
             raise DescriptorError(f"{where}: expected style shifted or centred, received {style!r}")
         check_keys(f"{where} with style {style}", given, {*STYLES[style], *more})
-        if type(n) is not int or n < 2 or not _is_number(low) or not _is_number(high):
+        if type(n) is not int or n < 2 or not is_number(low) or not is_number(high):
             raise DescriptorError(f"{where}: a style needs n (at least 2), r_min and r_max")
         first, last = float(low) + (0.5 if style == "shifted" else 1.0), float(high) - 0.5
-        if last <= first or (style == "centred" and first <= 0):
-            raise DescriptorError(f"{where}: expected radii that rise, received {first:g} to {last:g} Å")
+        if not 0 < first < last:
+            raise DescriptorError(f"{where}: expected radii above 0 that rise, received {first:g} to {last:g} Å")
         r = np.linspace(first, last, n)
         if style == "shifted":
             return cls(r, np.full(n, 1.0 / (2.0 * (r[1] - r[0]) ** 2)))
@@ -77,10 +77,10 @@ class Weighting:
         if "elements" in given:
             check_keys(f"{where} by elements", given, {"elements", "g2", "g4"})
             labels, tables = _channels(where, given["elements"])
-            weights = {"elements": [list(e) if isinstance(e, list) else e for e in given["elements"]]}
+            weights = {"elements": [list(e) if isinstance(e, (list, tuple)) else e for e in given["elements"]]}
         else:
             scale = given.get("scale", 1.0)
-            if not _is_number(scale):
+            if not is_number(scale):
                 raise DescriptorError(f"{where}: expected a finite number for scale, received {scale!r}")
             weights = {"weights": given["weights"], "scale": float(scale)}
             labels, tables = _table(where, **weights)
@@ -105,7 +105,8 @@ class Weighting:
         return cls(weights, labels, tables, g2, g4, lambdas, zetas)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a finite number, and no bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
@@ -131,7 +132,8 @@ def _table(where: str, weights: Any, scale: float) -> tuple[list[str], Vector]:
 
 
 def _channels(where: str, entries: Any) -> tuple[list[str], Vector]:
-    groups = [e if isinstance(e, list) else [e] for e in entries] if isinstance(entries, list) else []
+    listed = entries if isinstance(entries, (list, tuple)) else []
+    groups = [list(e) if isinstance(e, (list, tuple)) else [e] for e in listed]
     if not groups or not all(groups):
         raise DescriptorError(f"{where}: expected a list of elements or groups of elements, received {entries!r}")
     tables = np.zeros((len(groups), N_ELEMENTS))

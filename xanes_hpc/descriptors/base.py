@@ -13,6 +13,8 @@ from xanes_hpc.errors import DescriptorError, FormatError
 from xanes_hpc.neighbours import COINCIDENT, NeighbourList, neighbour_list
 from xanes_hpc.sites import SiteBatch
 
+N_ELEMENTS = 119
+"""Length of a table over atomic numbers: 0 (no element) to 118."""
 Features = npt.NDArray[np.floating[Any]]
 
 
@@ -61,10 +63,12 @@ class Descriptor(ABC):
         Raises
         ------
         FormatError
-            If positions are not finite, or an atom stands on a site.
+            If positions are not finite, an atom is of no element there is, or an atom stands on a site.
         """
         if not np.isfinite(batch.positions).all():
             raise FormatError("positions with NaN or infinity")
+        if batch.numbers.size and batch.numbers.max() >= N_ELEMENTS:
+            raise FormatError(f"atomic number {batch.numbers.max()}: expected at most {N_ELEMENTS - 1}")
         neighbours = neighbour_list(batch, self.cutoff)
         close = np.flatnonzero(neighbours.distances < COINCIDENT)
         if close.size:
@@ -111,6 +115,8 @@ def check_keys(where: str, given: Mapping[str, Any], known: set[str]) -> None:
     DescriptorError
         Naming the first unknown key and the known ones.
     """
+    if not isinstance(given, Mapping):
+        raise DescriptorError(f"{where}: expected a table of keys and values, received {given!r}")
     for key in given:
         if key not in known:
             raise DescriptorError(f"{where} has no key {key!r}; it has {', '.join(sorted(known))}")

@@ -34,12 +34,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.descriptors._weighting import Vector, Weighting
+from xanes_hpc.descriptors._weighting import Vector, Weighting, is_number
 from xanes_hpc.descriptors.base import Descriptor, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_radial
+
 
 @dataclass
 class _Sharing:
@@ -60,15 +61,20 @@ class WACSF(Descriptor):
     def __init__(self, description: Mapping[str, Any]) -> None:
         check_keys("descriptor wacsf", description, {"name", "cutoff", "dtype", "g1", "weighting"})
         cutoff = description.get("cutoff")
-        if not isinstance(cutoff, (int, float)) or not cutoff > 0:
+        if not is_number(cutoff) or not cutoff > 0:
             raise DescriptorError(f"descriptor wacsf: expected a cutoff above 0 (Å), received {cutoff!r}")
         dtype = description.get("dtype", "float64")
         if dtype not in ("float32", "float64"):
             raise DescriptorError(f"descriptor wacsf: expected dtype float32 or float64, received {dtype!r}")
+        g1, weightings = description.get("g1", True), description.get("weighting", [])
+        if not isinstance(g1, bool):
+            raise DescriptorError(f"descriptor wacsf: expected g1 true or false, received {g1!r}")
+        if not isinstance(weightings, (list, tuple)):
+            raise DescriptorError(f"descriptor wacsf: expected weighting as a list of tables, received {weightings!r}")
         self.cutoff = float(cutoff)
         self.dtype = np.dtype(dtype)
-        self.g1 = bool(description.get("g1", True))
-        self.weightings = [Weighting.read(i, w) for i, w in enumerate(description.get("weighting", []))]
+        self.g1 = g1
+        self.weightings = [Weighting.read(i, w) for i, w in enumerate(weightings)]
         self.labels = ["G1"] if self.g1 else []
         self._radial: dict[tuple[bytes, ...], _Sharing] = {}
         self._angular: dict[tuple[bytes, ...], _Sharing] = {}

@@ -3,6 +3,7 @@
 Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns`` and ``fdmnes``.
 """
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +27,10 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
     FormatError
         If the file, or what is left of it, cannot be read.
     """
-    reader = xyz.read if xyz.recognises(path) and not xyz.is_extended(path) else ase.read
     try:
+        reader = xyz.read if xyz.recognises(path) and not xyz.is_extended(path) else ase.read
         yield from reader(path)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise FormatError(f"{path}: cannot be read: {reason}") from None
 

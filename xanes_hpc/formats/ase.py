@@ -79,7 +79,7 @@ def _structure(atoms: Any, name: str, properties: dict[str, Any]) -> Structure |
         positions=np.asarray(atoms.get_positions(), np.float64),
         cell=np.asarray(atoms.cell, np.float64),
         pbc=np.asarray(atoms.pbc, np.bool_),
-        properties=_plain(atoms.info) | _plain(properties),
+        properties=_plain(atoms.info) | _plain(getattr(atoms.calc, "results", {})) | _plain(properties),
     )
 
 

@@ -37,7 +37,7 @@ def read_table(path: Path) -> Table:
     try:
         if path.stat().st_size > LARGEST:
             raise FormatError(f"{path}: {path.stat().st_size >> 20} MiB, too large for a spectrum")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     header: list[str] = []

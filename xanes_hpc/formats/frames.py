@@ -14,10 +14,9 @@ COMPRESSED = {".gz", ".bz2", ".xz"}
 
 def stem(path: Path) -> str:
     """The file's name without its endings; the folder's name for VASP's POSCAR and CONTCAR."""
-    name = path.name
-    if name in ("POSCAR", "CONTCAR"):
+    plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
+    if plain in ("POSCAR", "CONTCAR"):
         return path.resolve().parent.name
-    plain = Path(name).stem if Path(name).suffix in COMPRESSED else name
     return Path(plain).stem
 
 

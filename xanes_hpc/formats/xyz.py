@@ -16,11 +16,12 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import tmqm
-from xanes_hpc.formats.frames import named
+from xanes_hpc.formats.frames import named, stem
 from xanes_hpc.records import Structure
 
 ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z < 119}
-PAIR = re.compile(r"(\w+)=(\"[^\"]*\"|\S+)")
+WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
+PAIR = re.compile(r"([^\W\d]\w*)=(\"[^\"]*\"|\S+)")
 EXTENDED = re.compile(r"\b(Lattice|Properties)=", re.IGNORECASE)
 CHARGE_IN_NAME = re.compile(r"\((\d*)([+-])\)$")
 MOST_ATOMS = 100_000_000
@@ -33,12 +34,9 @@ def recognises(path: Path) -> bool:
 
 def is_extended(path: Path) -> bool:
     """Whether the first comment line is extended XYZ's."""
-    try:
-        with _open(path) as lines:
-            next(lines, "")
-            return EXTENDED.search(next(lines, "")) is not None
-    except (OSError, EOFError):
-        return False
+    with _open(path) as lines:
+        lines.readline()
+        return EXTENDED.search(lines.readline()) is not None
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
@@ -54,9 +52,9 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
 
 
 def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace")
-    return path.open(encoding="utf-8", errors="replace")
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
+    return path.open(encoding="utf-8-sig", errors="replace")
 
 
 def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
@@ -71,7 +69,8 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
             if not number:
                 raise FormatError(f"{path}: empty file")
             return
-        if not count.strip().isdigit() or not 0 < int(count) <= MOST_ATOMS:
+        n_atoms = _whole_number(count.strip())
+        if not 0 < n_atoms <= MOST_ATOMS:
             raise FormatError(f"{path}: line {number}: expected {expected}, received {_excerpt(count)}")
         first = number
         comment = lines.readline().strip()
@@ -80,14 +79,14 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
         for row in lines:
             number += 1
             rows.append(row.split())
-            if len(rows) == int(count):
+            if len(rows) == n_atoms:
                 break
-        if len(rows) < int(count):
+        if len(rows) < n_atoms:
             raise FormatError(
-                f"{path}: truncated: line {first} announces {int(count)} atoms, the file ends after {len(rows)}"
+                f"{path}: truncated: line {first} announces {n_atoms} atoms, the file ends after {len(rows)}"
             )
         yield _frame(path, first, comment, rows)
-        expected = f"another frame's atom count or the end (line {first} announces {int(count)} atoms)"
+        expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
 
 
 def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:
@@ -104,7 +103,7 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
                 )
             return FormatError(f"line {line}: expected element x y z, received {_excerpt(short)}")
         element = row[0]
-        z = int(element) if element.isdigit() else ELEMENTS.get(element.lower(), 0)
+        z = ELEMENTS.get(element.lower()) or _whole_number(element)
         if not 0 < z < 119:
             return FormatError(f"line {line}: unknown element {element!r}")
         numbers[a] = z
@@ -113,13 +112,24 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
     name, properties = tmqm.parse_comment(comment) or ("", _pairs(comment))
-    if "charge" not in properties and (charge := CHARGE_IN_NAME.search(path.stem)):
+    if "charge" not in properties and (charge := CHARGE_IN_NAME.search(stem(path))):
         properties["charge"] = float(charge[2] + (charge[1] or "1"))
     return Structure(name, numbers, positions, properties=properties)
 
 
 def _pairs(comment: str) -> dict[str, float | str]:
-    return {key: number_or_text(value.strip('"')) for key, value in PAIR.findall(comment)}
+    """Its words ``key=value``. Text counts only if every word is one and there are several: ``CCC=O`` is SMILES."""
+    words = WORD.findall(comment)
+    pairs = [PAIR.fullmatch(word) for word in words]
+    values = {pair[1]: number_or_text(pair[2].strip('"')) for pair in pairs if pair}
+    if len(words) > 1 and all(pairs):
+        return values
+    return {key: value for key, value in values.items() if isinstance(value, float)}
+
+
+def _whole_number(text: str) -> int:
+    """A count or an atomic number; -1 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
 def number_or_text(value: str) -> float | str:

@@ -1,6 +1,7 @@
 """Edge energies, and placing a spectrum on the scale of its edge."""
 
 from functools import cache
+from math import ceil
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -91,10 +92,21 @@ def place(
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0)
     low, high = placed.relative[0], placed.relative[-1]
     if not low <= 0 <= high:
-        rise = spectrum.energies[np.argmax(np.gradient(spectrum.intensities, spectrum.energies))]
-        advice = f"; --shift {e0 - rise:.1f} puts its steepest rise at e0, or give --e0" if absolute else ""
+        if absolute:
+            advice = f"--shift {_shift_to(e0, spectrum)} puts its steepest rise at e0, or give --e0"
+        else:
+            advice = "its energies seem to count from e0; if they do not, check --absorber and --edge or give --e0"
         raise SpectrumError(
             f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
-            f"{low + e0:g} to {high + e0:g} eV{advice}"
+            f"{low + e0:g} to {high + e0:g} eV; {advice}"
         )
     return placed
+
+
+def _shift_to(e0: float, spectrum: Spectrum) -> str:
+    """The shift that puts the middle of the steepest step at e0, rounded so that e0 stays within that step."""
+    steps = np.diff(spectrum.energies)
+    steepest = np.argmax(np.diff(spectrum.intensities) / steps)
+    middle = spectrum.energies[steepest] + steps[steepest] / 2
+    digits = max(1, 2 - ceil(np.log10(steps[steepest])))
+    return f"{e0 - middle:.{digits}f}"

@@ -38,7 +38,7 @@ def create_features(
         If the output stands in the way or cannot be written.
     """
     n_sites, n_features = source.n_sites, len(labels)
-    with hdf5.create_store(path, "features", overwrite) as file:
+    with hdf5.create_store(path, "features", overwrite, [source.path]) as file:
         file.attrs["descriptor_hash"] = descriptor_hash
         file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
@@ -115,7 +115,7 @@ class FeatureStore(hdf5.Store):
         recorded = self.attribute("source_path")
         if instead is None and not recorded:
             raise StoreError(f"{self.path}: names no structure store; name one with --spectra")
-        path = instead or Path(os.path.normpath(self.path.parent / recorded))
+        path = instead or Path(os.path.normpath(self.path.resolve().parent / recorded))
         if not path.exists():
             raise StoreError(
                 f"{path}: no such file; it is the structure store of {self.path}: "

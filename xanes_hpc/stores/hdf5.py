@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
+from xanes_hpc.stores.new_file import NewFile
 
 ROWS_PER_CHUNK = 4096
 """Rows of a chunk of a plain column."""
@@ -100,37 +101,52 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: damaged data, make the file again: {str(error).splitlines()[0]}") from None
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, marker: str | None = None, sources: Iterable[Path] = ()) -> None:
     """Refuse an output that stands in the way or has no folder to stand in.
+
+    Parameters
+    ----------
+    path, overwrite
+        The output, and whether one that exists may be replaced.
+    marker
+        A file that tells a folder of ours: only such a folder, or an empty one, is ever replaced, and only where a
+        folder is written.
+    sources
+        What the output is made from.
 
     Raises
     ------
     StoreError
-        If the output exists and ``overwrite`` is not set, or its folder does not exist.
+        If the output exists and may not be replaced, is one of its sources, or its folder does not exist.
     """
-    if path.exists() and not overwrite:
-        raise StoreError(f"{path}: exists already; name another output or add --overwrite")
+    if path.exists():
+        if not overwrite:
+            raise StoreError(f"{path}: exists already; name another output or add --overwrite")
+        if any(source.exists() and source.samefile(path) for source in sources):
+            raise StoreError(f"{path}: is what the output is made from; name another output")
+        ours = marker is not None and path.is_dir() and ((path / marker).exists() or not any(path.iterdir()))
+        if path.is_dir() != (marker is not None) or (path.is_dir() and not ours):
+            what = "a folder that is not one of ours" if path.is_dir() else "a file"
+            raise StoreError(f"{path}: is {what} and will not be replaced; name another output")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}: no such folder for the output {path.name}")
 
 
 @contextmanager
-def whole_output(path: Path, overwrite: bool) -> Iterator[Path]:
+def whole_output(
+    path: Path, overwrite: bool, marker: str | None = None, sources: Iterable[Path] = ()
+) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not.
 
-    The block makes a file or a folder under that name. What stood at ``path`` survives a failure.
-
-    Raises
-    ------
-    StoreError
-        As ``check_output``, and if the system refuses to write.
+    The block makes a file, or with ``marker`` a folder, under that name. What stood at ``path`` survives a failure.
+    Parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
     """
-    check_output(path, overwrite)
+    check_output(path, overwrite, marker, sources)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
         _flush_to_disk(temporary)
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir():
             doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             path.rename(doomed)
             temporary.rename(path)
@@ -140,7 +156,7 @@ def whole_output(path: Path, overwrite: bool) -> Iterator[Path]:
     except StoreError:
         raise
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and error.filename not in (None, str(temporary)):
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)):
             raise
         raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
     finally:
@@ -161,29 +177,30 @@ def _flush_to_disk(path: Path) -> None:
 
 
 @contextmanager
-def create_store(path: Path, kind: str, overwrite: bool = False) -> Iterator[h5py.File]:
+def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[h5py.File]:
     """A new store, open for writing, that takes its name when the block ends well.
 
     Raises
     ------
     StoreError
-        As ``whole_output``; also RuntimeError of HDF5 when the disk is full.
+        As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
     with whole_output(path, overwrite) as temporary:
-        file = h5py.File(temporary, "w", libver="v110")
+        file = NewFile(temporary)
         try:
             file.attrs["format"] = schema["format"]
             file.attrs["schema_version"] = schema["schema_version"]
             file.attrs["creator"] = f"xanes-hpc {__version__}"
             yield file
             xanes_hpc_schema.validate(file, kind)
-            file.flush()
         except BaseException:
             with suppress(OSError, RuntimeError):
                 file.close()
+            file.check()  # what follows from a failed write is not the cause
             raise
         file.close()
+        file.check()
 
 
 class Column:

@@ -30,6 +30,7 @@ from xanes_hpc.stores import hdf5
 
 FORMAT = "xanes-hpc/model"
 SCHEMA = 1
+MARKER = "model.json"
 WEIGHTS = "network.weights.h5"
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 REFERENCE_SITES = 20_000
@@ -80,7 +81,7 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write ``model.json``."""
     whole = {"format": FORMAT, "schema_version": SCHEMA, "creator": f"xanes-hpc {__version__}", **description}
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+    (folder / MARKER).write_text(text + "\n", encoding="utf-8")
 
 
 class ModelFolder:
@@ -88,7 +89,7 @@ class ModelFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        file = self.path / "model.json"
+        file = self.path / MARKER
         if not self.path.exists():
             raise StoreError(f"{path}: no such model folder")
         if not file.is_file():

@@ -1,6 +1,6 @@
 """The structure store: atoms, sites and spectra, written in one streaming pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,9 +54,11 @@ class StructureWriter:
         Raises
         ------
         FormatError
-            If a property is text here and was a number before, or the other way round.
+            If a property's name cannot be stored, or it is text here and was a number before, or the other way round.
         """
         for name, value in structure.properties.items():
+            if not name or "/" in name or name.startswith("."):
+                raise FormatError(f"property {name!r}: a name must not be empty, hold a slash or begin with a dot")
             text = isinstance(value, str)
             if self._properties.get(name, text) != text:
                 now, before = ("text", "a number") if text else ("a number", "text")
@@ -113,7 +115,7 @@ def _missing(text: bool) -> float | str:
 
 
 @contextmanager
-def create_structures(path: Path, overwrite: bool = False) -> Iterator[StructureWriter]:
+def create_structures(path: Path, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[StructureWriter]:
     """A new structure store that takes its name when the block ends well.
 
     Raises
@@ -121,7 +123,7 @@ def create_structures(path: Path, overwrite: bool = False) -> Iterator[Structure
     StoreError
         If the output stands in the way or cannot be written.
     """
-    with hdf5.create_store(path, "structures", overwrite) as file:
+    with hdf5.create_store(path, "structures", overwrite, sources) as file:
         writer = StructureWriter(file)
         yield writer
         writer.finish()

@@ -1,0 +1,140 @@
+"""Slow, obvious versions of what the kernels compute, straight from the definitions; they share no code with them.
+
+fc(r) = (cos(pi r / r_c) + 1) / 2 for r < r_c, else 0
+G1 = sum_j fc(r_ij)
+G2 = sum_j w(Z_j) exp(-eta (r_ij - mu)^2) fc(r_ij)
+G4 = 2^(1 - zeta) sum_{j<k} w(Z_j) w(Z_k) (1 + lambda cos theta_jik)^zeta
+     exp(-eta [(r_ij - mu)^2 + (r_ik - mu)^2 + (r_jk - mu)^2]) fc(r_ij) fc(r_ik) fc(r_jk)
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+
+def fc(r, cutoff):
+    return 0.5 * (math.cos(math.pi * r / cutoff) + 1.0) if r < cutoff else 0.0
+
+
+def g1(vectors, cutoff):
+    return sum(fc(math.dist(v, (0, 0, 0)), cutoff) for v in vectors)
+
+
+def g2(vectors, weights, cutoff, mu, eta):
+    total = 0.0
+    for v, w in zip(vectors, weights, strict=True):
+        r = math.dist(v, (0, 0, 0))
+        total += w * math.exp(-eta * (r - mu) ** 2) * fc(r, cutoff)
+    return total
+
+
+def triplets(vectors, cutoff):
+    """(j, k, r_ij, r_ik, r_jk, theta) of every two neighbours closer than the cutoff to each other.
+
+    The angle by atan2 of cross and dot product: exact where it is nearly straight.
+    """
+    found = []
+    for j, k in itertools.combinations(range(len(vectors)), 2):
+        r_jk = math.dist(vectors[j], vectors[k])
+        if r_jk < cutoff:
+            sine, cosine = np.linalg.norm(np.cross(vectors[j], vectors[k])), np.dot(vectors[j], vectors[k])
+            r_ij, r_ik = math.dist(vectors[j], (0, 0, 0)), math.dist(vectors[k], (0, 0, 0))
+            found.append((j, k, r_ij, r_ik, r_jk, math.atan2(sine, cosine)))
+    return found
+
+
+def g4(found, weights, cutoff, mu, eta, lambda_, zeta):
+    total = 0.0
+    for j, k, r_ij, r_ik, r_jk, theta in found:
+        angular = one_plus_cosine(lambda_, theta) ** zeta
+        gaussian = math.exp(-eta * ((r_ij - mu) ** 2 + (r_ik - mu) ** 2 + (r_jk - mu) ** 2))
+        cut = fc(r_ij, cutoff) * fc(r_ik, cutoff) * fc(r_jk, cutoff)
+        total += weights[j] * weights[k] * angular * gaussian * cut
+    return 2.0 ** (1.0 - zeta) * total
+
+
+def one_plus_cosine(lambda_, theta):
+    """1 + lambda cos theta, without cancellation where lambda is 1 or -1."""
+    if lambda_ == 1.0:
+        return 2.0 * math.cos(theta / 2.0) ** 2
+    if lambda_ == -1.0:
+        return 2.0 * math.sin(theta / 2.0) ** 2
+    return 1.0 + lambda_ * math.cos(theta)
+
+
+def neighbours(positions, cell, pbc, centre, cutoff):
+    """(atom, n0, n1, n2, vector) of every atom and image within the cutoff of atom ``centre``: every image is tried.
+
+    Those that can matter lie within ``cutoff`` plus the extent of the atoms, over the spacing of the lattice planes.
+    """
+    positions, cell = np.asarray(positions, float), np.array(cell, float)
+    extent = max(math.dist(p, positions[centre]) for p in positions)
+    most = [0, 0, 0]
+    for c in range(3):
+        if pbc[c]:
+            others = [cell[d] for d in range(3) if d != c and pbc[d]]
+            normal = perpendicular(cell[c], others)
+            most[c] = math.ceil((cutoff + extent) / math.sqrt(normal @ normal)) + 1
+    found = []
+    for atom, position in enumerate(positions):
+        for n in itertools.product(*(range(-m, m + 1) for m in most)):
+            vector = position + sum(n[c] * cell[c] for c in range(3) if pbc[c]) - positions[centre]
+            if (atom != centre or any(n)) and math.sqrt(vector @ vector) < cutoff:
+                found.append((atom, *n, vector))
+    return found
+
+
+def perpendicular(vector, others):
+    """The part of a vector that is perpendicular to all others."""
+    rest = np.array(vector, float)
+    basis = []
+    for other in others:
+        direction = np.array(other, float)
+        for b in basis:
+            direction = direction - (direction @ b) * b
+        basis.append(direction / math.sqrt(direction @ direction))
+    for b in basis:
+        rest = rest - (rest @ b) * b
+    return rest
+
+
+def weight(weighting, channel, z):
+    """w(Z) of one channel of a ``[[weighting]]`` as ``describe()`` writes it."""
+    from ase.data import atomic_numbers
+
+    if "weights" in weighting:
+        return weighting["scale"] * {"Z": z, "one": 1.0}[weighting["weights"]]
+    groups = [[e] if isinstance(e, str) else e for e in weighting["elements"]]
+    if groups[channel] == ["other"]:
+        named = {atomic_numbers[e] for group in groups for e in group if e != "other"}
+        return float(z not in named)
+    return float(z in {atomic_numbers[e] for e in groups[channel]})
+
+
+def wacsf(description, atoms, site):
+    """The features of one site, by the description that ``describe()`` gives: G1; G2 by weighting; G4 by weighting."""
+    cutoff = description["cutoff"]
+    near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
+    vectors = [row[-1] for row in near]
+    numbers = [int(atoms.numbers[row[0]]) for row in near]
+    features = [g1(vectors, cutoff)] if description["g1"] else []
+    for weighting in description["weighting"]:
+        for channel in range(len(weighting.get("elements", [0]))):
+            weights = [weight(weighting, channel, z) for z in numbers]
+            if "g2" in weighting:
+                functions = zip(weighting["g2"]["mu"], weighting["g2"]["eta"], strict=True)
+                features += [g2(vectors, weights, cutoff, mu, eta) for mu, eta in functions]
+    found = triplets(vectors, cutoff)
+    for weighting in description["weighting"]:
+        for channel in range(len(weighting.get("elements", [0]))):
+            weights = [weight(weighting, channel, z) for z in numbers]
+            if "g4" in weighting:
+                angular = weighting["g4"]
+                features += [
+                    g4(found, weights, cutoff, mu, eta, lambda_, zeta)
+                    for mu, eta in zip(angular["mu"], angular["eta"], strict=True)
+                    for lambda_ in angular["lambda"]
+                    for zeta in angular["zeta"]
+                ]
+    return np.array(features)

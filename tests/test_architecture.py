@@ -1,0 +1,224 @@
+"""Who may import whom, read from the sources; and what a command must not import to run."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xanes_hpc.records import Structure
+from xanes_hpc.stores.structures import create_structures
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"xanes_hpc": ROOT, "xanes_hpc_kernels": ROOT / "kernels", "xanes_hpc_schema": ROOT / "hdf5_schema"}
+FILES = {
+    ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path
+    for name, folder in PACKAGES.items()
+    for path in sorted((folder / name).rglob("*.py"))
+}
+"""Every module of ours and its file."""
+
+PLAIN = ("errors", "config", "records", "absorbers", "sites", "registry", "splits")
+"""Plain data and what everyone may use."""
+TENSORFLOW = (
+    "backend", "models.layers", "models.keras_network", "training_loop", "datasets", "training",
+)  # fmt: skip
+LEARNING = ("models", "inference", "uncertainty", "splits")
+
+# Room: our rooms it may import (besides itself and the plain ones), other packages it may import.
+# "kernels" and "schema" stand for the packages of that name.
+MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "errors": ((), ()),
+    "config": ((), ()),
+    "records": ((), ("numpy",)),
+    "absorbers": ((), ("numpy", "ase")),
+    "sites": ((), ("numpy", "ase")),
+    "registry": ((), ()),
+    "splits": ((), ("numpy",)),
+    "stores": (("schema",), ("h5py", "numpy")),
+    "stores.targets": (("schema", "stores", "spectra.grid"), ("numpy",)),
+    "stores.models": (("schema", "stores", "models", "inference"), ("h5py", "numpy")),
+    "neighbours": (("kernels",), ("numpy",)),
+    "descriptors": (("kernels", "neighbours"), ("numpy", "ase")),
+    "spectra": (("kernels",), ("numpy", "ase", "xraydb")),
+    "formats": ((), ("numpy", "ase")),
+    "formats.nexus": (("formats",), ("numpy", "ase", "h5py")),
+    "featurise": (("stores", "descriptors", "neighbours"), ("numpy", "numba")),
+    "importing": (("formats", "neighbours", "spectra", "stores"), ("numpy", "ase")),
+    "inference": (("stores", "models.network"), ("numpy", "scipy")),
+    "models": ((), ()),
+    "models.layers": ((), ("keras",)),
+    "models.keras_network": (("models",), ("keras",)),
+    "uncertainty": (("stores",), ("numpy",)),
+    "backend": ((), ("tensorflow",)),
+    "datasets": (("stores", *LEARNING), ("numpy", "tensorflow")),
+    "training_loop": (("stores", "datasets", *LEARNING), ("numpy", "tensorflow", "keras")),
+    "training": (
+        ("stores", "backend", "datasets", "training_loop", *LEARNING),
+        ("numpy", "ase", "tensorflow", "keras"),
+    ),
+    "prediction": (
+        ("stores", "descriptors", "featurise", "importing", "inference", "uncertainty", "spectra"),
+        ("numpy", "ase"),
+    ),
+    "evaluation": (("stores",), ("numpy", "scipy")),
+    "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
+    "information": (("stores",), ("numpy", "ase")),
+    "demo": (("spectra",), ("numpy", "ase")),
+}
+
+
+def imports(path, top_level_only=False):
+    """Names of the modules a file imports, wherever in it; ``from package import module`` as package.module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in FILES else str(node.module) for name in whole}
+    return found
+
+
+def room(module):
+    """The room a module of ours stands in: the longest name in the table."""
+    own = module.removeprefix("xanes_hpc.")
+    parts = own.split(".")
+    names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((name for name in names if name in MAY_IMPORT), names[-1])
+
+
+def within(module, rooms):
+    """Whether a module of ours stands in one of the rooms."""
+    package, _, own = module.partition(".")
+    if package != "xanes_hpc":
+        return package.removeprefix("xanes_hpc_") in rooms
+    return any(own == r or own.startswith(f"{r}.") for r in rooms)
+
+
+def split(modules):
+    """Ours, and other packages' names; the standard library left out."""
+    ours = {m for m in modules if m.split(".")[0] in PACKAGES and m != "xanes_hpc"}  # the root holds the version only
+    others = {m.split(".")[0] for m in modules} - set(PACKAGES) - set(sys.stdlib_module_names)
+    return ours, others
+
+
+LIBRARY = [m for m in FILES if m.startswith("xanes_hpc.") and m.split(".")[1] not in ("cli", "__main__")]
+
+
+@pytest.mark.parametrize("module", LIBRARY)
+def test_module_imports_what_its_room_may(module):
+    ours, others = split(imports(FILES[module]))
+    name = room(module)
+    assert name in MAY_IMPORT, f"{module} stands in no known room: put it into one, here and in the architecture"
+    may_ours, may_others = MAY_IMPORT[name]
+    assert {m for m in ours if not within(m, (*may_ours, *PLAIN, name))} == set()
+    assert others - set(may_others) == set()
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m.startswith("xanes_hpc_kernels")])
+def test_kernels_import_numpy_and_numba_only(module):
+    ours, others = split(imports(FILES[module]))
+    assert {m for m in ours if not m.startswith("xanes_hpc_kernels")} == set()
+    assert others <= {"numpy", "numba", "llvmlite"}
+
+
+def test_schema_imports_h5py_and_numpy_only():
+    modules = [m for m in FILES if m.startswith("xanes_hpc_schema")]
+    assert modules
+    for module in modules:
+        ours, others = split(imports(FILES[module]))
+        assert {m for m in ours if not m.startswith("xanes_hpc_schema")} == set()
+        assert others <= {"numpy", "h5py"}
+
+
+def importers(*packages):
+    """Modules that import one of the packages anywhere."""
+    return {
+        m.removeprefix("xanes_hpc.") for m, p in FILES.items() if {i.split(".")[0] for i in imports(p)} & set(packages)
+    }
+
+
+def test_tensorflow_stays_where_it_is_needed():
+    assert importers("tensorflow", "keras") <= set(TENSORFLOW)
+    assert "training_loop" in importers("tensorflow", "keras")  # the scan sees something
+
+
+def test_kernels_are_called_by_neighbours_descriptors_and_spectra_only():
+    callers = {m for m in importers("xanes_hpc_kernels") if not m.startswith("xanes_hpc_kernels")}
+    assert "neighbours" in callers
+    assert {m for m in callers if room(f"xanes_hpc.{m}") not in ("neighbours", "descriptors", "spectra")} == set()
+
+
+def test_nothing_but_the_stores_opens_hdf5():
+    assert {m for m in importers("h5py") if not m.startswith("stores.")} <= {"xanes_hpc_schema", "formats.nexus"}
+
+
+def test_nothing_but_the_command_line_imports_the_command_line():
+    from_outside = {m for m, p in FILES.items() if any(i.startswith("xanes_hpc.cli") for i in imports(p))}
+    assert {m for m in from_outside if not m.startswith("xanes_hpc.cli")} == {"xanes_hpc.__main__"}
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m.startswith("xanes_hpc.cli")])
+def test_commands_import_the_library_inside(module):
+    """So that ``--help`` is quick: at the top stand click, rich and what is plain."""
+    ours, others = split(imports(FILES[module], top_level_only=True))
+    assert {m for m in ours if not within(m, ("cli", "errors"))} == set()
+    assert others <= {"click", "rich"}
+
+
+@pytest.mark.parametrize("word", ["utils", "util", "helpers", "helper", "core", "common", "misc"])
+def test_no_file_has_a_name_that_says_nothing(word):
+    everywhere = [*FILES.values(), *(ROOT / "tests").glob("*.py")]
+    assert [p for p in everywhere if word in p.stem.split("_")] == []
+
+
+WRAPPER = """
+import sys
+from xanes_hpc.cli.main import run
+try:
+    run(sys.argv[1:])
+except SystemExit as error:
+    code = error.code
+heavy = sorted({m.split(".")[0] for m in sys.modules} & {"tensorflow", "keras", "torch", "jax"})
+print("heavy:", *heavy)
+sys.exit(code)
+"""
+
+
+def in_a_fresh_process(*arguments):
+    """What a command prints, in a process of its own that afterwards names the heavy packages it imported."""
+    command = [sys.executable, "-c", WRAPPER, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "--help"], ["featurise", "--help"], ["import", "--help"]])
+def test_help_does_not_import_tensorflow(arguments):
+    output = in_a_fresh_process(*arguments)
+    assert "Usage: xanes-hpc" in output
+    assert output.splitlines()[-1] == "heavy:"
+
+
+def test_featurise_does_not_import_tensorflow(tmp_path):
+    source = tmp_path / "tiny.h5"
+    with create_structures(source) as writer:
+        positions = np.array([[0.0, 0.0, 0.0], [1.9, 0.0, 0.0]])
+        writer.append(Structure("tiny", np.array([26, 8], np.uint8), positions), np.array([0]), "K", [[]])
+    output = in_a_fresh_process("featurise", source, "--preset", "xanesnet-49")
+    assert (tmp_path / "tiny.features.h5").is_file()
+    assert output.splitlines()[-1] == "heavy:"
+
+
+def test_wrapper_sees_a_heavy_import():
+    """The check above would notice: a package of that name, put in the way, is reported."""
+    program = "import sys, types; sys.modules['keras'] = types.ModuleType('keras')\n" + WRAPPER
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: keras"

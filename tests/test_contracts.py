@@ -1,0 +1,160 @@
+"""Runs the contracts over every descriptor and preset, and over every architecture, also over ones added as a file."""
+
+import sys
+from textwrap import dedent
+
+import contracts
+import numpy as np
+import pytest
+
+from xanes_hpc import descriptors, models, registry
+from xanes_hpc.errors import DescriptorError, ModelError
+
+
+def all_presets():
+    """(descriptor, preset) of everything there is."""
+    parts = {name: registry.find(descriptors, name, DescriptorError) for name in descriptors.names()}
+    return [(name, preset) for name, part in parts.items() for preset in part.PRESETS]
+
+
+@pytest.mark.parametrize(("name", "preset"), all_presets())
+@pytest.mark.parametrize("rule", contracts.DESCRIPTOR, ids=lambda rule: rule.__name__)
+def test_descriptor(rule, name, preset):
+    descriptor = descriptors.load(name, preset)
+    assert descriptor.name == name
+    rule(descriptor)
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("rule", contracts.MODEL, ids=lambda rule: rule.__name__)
+def test_architecture(rule, name):
+    assert name in models.names()
+    rule(name)
+
+
+def test_there_are_descriptors_and_architectures():
+    assert "wacsf" in descriptors.names()
+    assert "mlp" in models.names()
+    assert {"xanesnet-2022", "xanesnet-49", "default"} <= {preset for _, preset in all_presets()}
+
+
+def test_every_descriptor_has_a_default():
+    for name in descriptors.names():
+        assert (name, "default") in all_presets()
+
+
+@pytest.fixture
+def added(tmp_path, monkeypatch):
+    """Adds a file to a package, as a contributor would, for the length of a test."""
+
+    def add(package, name, source):
+        (tmp_path / f"{name}.py").write_text(dedent(source))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+        full = f"{package.__name__}.{name}"
+        modules.append(full)
+
+    modules = []
+    yield add
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+COORDINATION = """
+    import numpy as np
+    from xanes_hpc.descriptors.base import Descriptor, check_keys
+
+    class Coordination(Descriptor):
+        name = "coordination"
+        PRESETS = {"default": lambda: {"cutoff": 5.0}}
+
+        def __init__(self, description):
+            check_keys("descriptor coordination", description, {"name", "cutoff"})
+            self.cutoff, self.dtype = float(description["cutoff"]), np.dtype("float64")
+            self.labels = ["n", "sum 1/r", "sum z/r"]
+
+        def describe(self):
+            return {"name": self.name, "cutoff": self.cutoff}
+
+        resolve = describe
+
+        def fill(self, batch, neighbours, out):
+            site = np.repeat(np.arange(batch.n_sites), np.diff(neighbours.offsets))
+            z = batch.numbers[neighbours.atoms]
+            for column, values in enumerate((np.ones(site.size), 1 / neighbours.distances, z / neighbours.distances)):
+                out[:, column] = np.bincount(site, values, batch.n_sites)
+
+    PART = Coordination
+"""
+
+
+def test_new_file_of_a_descriptor_is_picked_up_and_meets_the_contract(added):
+    added(descriptors, "coordination", COORDINATION)
+    assert ("coordination", "default") in all_presets()
+    for rule in contracts.DESCRIPTOR:
+        rule(descriptors.load("coordination"))
+
+
+def test_contract_catches_a_descriptor_that_sees_directions(added):
+    added(
+        descriptors, "coordination", COORDINATION.replace("1 / neighbours.distances, z", "neighbours.vectors[:, 0], z")
+    )
+    descriptor = descriptors.load("coordination")
+    with pytest.raises(AssertionError):
+        contracts.does_not_see_rotation_or_translation(descriptor)
+    contracts.does_not_see_the_order_of_atoms(descriptor)
+
+
+LINEAR = """
+    from xanes_hpc.models.network import Layer, resolve
+
+    def linear(parameters, n_features, n_energies):
+        return resolve("linear", parameters, {}), (Layer("dense", "output", units=n_energies),)
+
+    PART = linear
+"""
+
+
+def test_new_file_of_an_architecture_is_picked_up_and_meets_the_contract(added):
+    added(models, "linear", LINEAR)
+    assert "linear" in models.names()
+    for rule in contracts.MODEL:
+        rule("linear")
+
+
+def test_contract_catches_an_architecture_with_a_fixed_end(added):
+    added(models, "linear", LINEAR.replace("units=n_energies", "units=226"))
+    with pytest.raises(AssertionError):
+        contracts.ends_in_one_value_per_energy("linear")
+
+
+def test_unknown_architecture_names_those_there_are():
+    with pytest.raises(ModelError, match=r"no model is called 'transformer'; there are .*mlp"):
+        models.build("transformer", {}, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden": []}, r"expected hidden as a list of widths such as \[512, 512\], received \[\]"),
+        ({"hidden": 64}, "expected hidden as a list of widths"),
+        ({"hidden": [64, 0]}, "expected hidden as a list of widths"),
+        ({"hidden": [True]}, "expected hidden as a list of widths"),
+        ({"activation": "swish"}, "expected activation gelu, relu, silu, tanh, linear, received 'swish'"),
+        ({"dropout": 1.0}, "expected dropout from 0 to below 1, received 1.0"),
+        ({"dropout": "high"}, "expected dropout from 0 to below 1, received 'high'"),
+        ({"width": 5}, "architecture mlp has no parameter 'width'; it has activation, dropout, hidden"),
+    ],
+)
+def test_perceptron_refuses(parameters, message):
+    with pytest.raises(ModelError, match=message):
+        models.build("mlp", parameters, 10, 20)
+
+
+def test_perceptron_has_a_dropout_after_every_hidden_layer():
+    _, layers = models.build("mlp", {"hidden": [8, 4], "activation": "tanh", "dropout": 0.25}, 10, 20)
+    kinds = ["dense", "activation", "dropout"] * 2 + ["dense"]
+    assert [layer.kind for layer in layers] == kinds
+    assert [layer.units for layer in layers if layer.kind == "dense"] == [8, 4, 20]
+    assert {layer.rate for layer in layers if layer.kind == "dropout"} == {0.25}
+    np.testing.assert_array_equal([layer.function for layer in layers if layer.kind == "activation"], ["tanh", "tanh"])

@@ -1,0 +1,114 @@
+"""The presets' parameters, number by number, and the order of their columns."""
+
+import numpy as np
+import pytest
+
+from xanes_hpc import descriptors
+from xanes_hpc.errors import DescriptorError
+
+
+def weightings(preset):
+    return descriptors.load("wacsf", preset).describe()["weighting"]
+
+
+def test_published_preset_has_97_features_in_float64_to_6_angstrom():
+    descriptor = descriptors.load("wacsf", "xanesnet-2022")
+    assert (descriptor.n_features, descriptor.cutoff, descriptor.dtype) == (97, 6.0, np.dtype("float64"))
+    assert descriptor.describe()["g1"] is True
+
+
+def test_later_preset_has_49_features_in_float64_to_6_angstrom():
+    descriptor = descriptors.load("wacsf", "xanesnet-49")
+    assert (descriptor.n_features, descriptor.cutoff, descriptor.dtype) == (49, 6.0, np.dtype("float64"))
+    assert descriptor.describe()["g1"] is True
+
+
+def test_radial_functions_of_the_published_preset():
+    (weighting,) = weightings("xanesnet-2022")
+    step = 5.0 / 31.0  # 32 from 0.5 to 5.5
+    np.testing.assert_allclose(weighting["g2"]["mu"], [0.5 + step * i for i in range(32)], rtol=1e-14)
+    np.testing.assert_allclose(weighting["g2"]["eta"], [1.0 / (2.0 * step**2)] * 32, rtol=1e-13)
+
+
+def test_angular_functions_of_the_published_preset_are_cut_to_the_first_eight_radii():
+    (weighting,) = weightings("xanesnet-2022")
+    radii = [1.0 + 4.5 / 63.0 * i for i in range(8)]  # of 64 from 1.0 to 5.5
+    assert weighting["g4"]["mu"] == [0.0] * 8
+    np.testing.assert_allclose(weighting["g4"]["eta"], [1.0 / (2.0 * r**2) for r in radii], rtol=1e-14)
+    assert radii[-1] == pytest.approx(1.5)
+    assert (weighting["g4"]["lambda"], weighting["g4"]["zeta"]) == ([1.0, -1.0], [1.0, 2.0, 4.0, 8.0])
+
+
+def test_radial_functions_of_the_later_preset():
+    (weighting,) = weightings("xanesnet-49")
+    step = 4.0 / 15.0  # 16 from 1.5 to 5.5
+    np.testing.assert_allclose(weighting["g2"]["mu"], [1.5 + step * i for i in range(16)], rtol=1e-14)
+    np.testing.assert_allclose(weighting["g2"]["eta"], [1.0 / (2.0 * step**2)] * 16, rtol=1e-13)
+
+
+def test_angular_functions_of_the_later_preset_are_cut_to_the_first_sixteen_radii():
+    (weighting,) = weightings("xanesnet-49")
+    radii = [2.0 + 3.5 / 31.0 * i for i in range(16)]  # of 32 from 2.0 to 5.5
+    assert weighting["g4"]["mu"] == [0.0] * 16
+    np.testing.assert_allclose(weighting["g4"]["eta"], [1.0 / (2.0 * r**2) for r in radii], rtol=1e-14)
+    assert radii[-1] == pytest.approx(3.7, abs=0.01)
+    assert (weighting["g4"]["lambda"], weighting["g4"]["zeta"]) == ([1.0, -1.0], [1.0])
+
+
+@pytest.mark.parametrize(("preset", "scale"), [("xanesnet-2022", 1.0), ("xanesnet-49", 0.1)])
+def test_weights_are_the_atomic_number_scaled(preset, scale):
+    (weighting,) = weightings(preset)
+    assert (weighting["weights"], weighting["scale"]) == ("Z", scale)
+    ((table,),) = (w["tables"] for w in descriptors.load("wacsf", preset).resolve()["weighting"])
+    np.testing.assert_allclose(table, scale * np.arange(119), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_g2", "n_eta", "zetas"), [("xanesnet-2022", 32, 8, 4), ("xanesnet-49", 16, 16, 1)]
+)
+def test_columns_stand_in_the_published_order(preset, n_g2, n_eta, zetas):
+    """G1; G2 by mu; G4 with eta outermost, then lambda, then zeta."""
+    labels = descriptors.load("wacsf", preset).labels
+    assert labels[0] == "G1"
+    mus = [float(label.split("mu=")[1].split()[0]) for label in labels[1 : 1 + n_g2]]
+    assert mus == sorted(mus)
+    assert all(label.startswith("G2 ") for label in labels[1 : 1 + n_g2])
+    angular = [dict(part.split("=") for part in label.split()[2:]) for label in labels[1 + n_g2 :]]
+    assert len(angular) == n_eta * 2 * zetas
+    order = [
+        (-float(a["eta"]), -float(a["lambda"]), float(a["zeta"])) for a in angular
+    ]  # eta falls as the radius grows
+    assert order == sorted(order)
+    assert len(set(order)) == len(order)
+
+
+def test_default_resolves_elements_in_its_radial_functions():
+    descriptor = descriptors.load("wacsf")
+    z, elements = descriptor.describe()["weighting"]
+    expected = ["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other"]
+    assert elements["elements"] == expected
+    assert z["weights"] == "Z"
+    assert descriptor.n_features == 1 + 32 * (1 + len(expected)) + 8 * 2 * 4
+    assert (descriptor.dtype, descriptor.cutoff) == (np.dtype("float32"), 6.0)
+
+
+def test_default_is_given_where_nothing_is_asked_for():
+    assert descriptors.choose(None, None).hash == descriptors.load("wacsf", "default").hash
+
+
+@pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
+def test_preset_is_known_by_its_name(preset):
+    assert descriptors.presets()[preset] == "wacsf"
+    assert descriptors.choose(preset, None).hash == descriptors.load("wacsf", preset).hash
+
+
+def test_unknown_preset_names_those_there_are():
+    with pytest.raises(
+        DescriptorError, match="descriptor wacsf has no preset 'xanesnet'; it has default, xanesnet-2022"
+    ):
+        descriptors.load("wacsf", "xanesnet")
+
+
+def test_misspelt_preset_gets_a_proposal():
+    with pytest.raises(DescriptorError, match="no descriptor has a preset 'xanesnet-94'; did you mean 'xanesnet-49'"):
+        descriptors.choose("xanesnet-94", None)
