@@ -6,16 +6,11 @@ from pathlib import Path
 
 import click
 import pytest
+from builders import run as call
 
-from xanes_hpc.cli.main import COMMANDS, cli, run
+from xanes_hpc.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
-
-
-def call(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run([str(a) for a in arguments])
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture(scope="module")

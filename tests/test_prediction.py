@@ -72,10 +72,29 @@ def test_parts_tell_what_the_model_was_trained_on(model, small, tmp_path):
 
 
 def test_a_site_of_the_same_name_but_another_structure_is_new(model, small, tmp_path):
-    name = next(iter(ModelFolder(model).training_sites.part_of()))[0]
+    name = ModelFolder(model).training_sites.names[0]
     (tmp_path / f"{name}.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
     store = run(model, [tmp_path / f"{name}.xyz"], tmp_path / "p.h5")
     assert store.texts("part") == ["none"]
+
+
+def test_features_without_their_structures_are_predicted_without_references(model, small, tmp_path):
+    shutil.copy(small / "small.features.h5", tmp_path / "alone.features.h5")
+    with open_sources([tmp_path / "alone.features.h5"]) as source:
+        why = predict(ModelFolder(model), source, tmp_path / "p.h5", FEW)
+    assert "no such file; it is the structure store of" in why
+    store = PredictionStore(tmp_path / "p.h5")
+    assert not store.has_reference
+    trained = ModelFolder(model).description["provenance"]["sites"]
+    assert store.texts("part").count("test") == trained["test"]
+
+
+def test_references_of_another_treatment_are_not_taken(model, small, tmp_path):
+    import_structures([small / "structures"], tmp_path / "s.h5", ImportOptions(spectra=(small / "spectra",)))
+    with open_sources([tmp_path / "s.h5"]) as source:
+        why = predict(ModelFolder(model), source, tmp_path / "p.h5", FEW)
+    assert "no spectra of kind xanes with treatment" in why
+    assert not PredictionStore(tmp_path / "p.h5").has_reference
 
 
 def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):

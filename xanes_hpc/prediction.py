@@ -28,7 +28,6 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import choose_spectra, gridded
 
 ROWS_AT_ONCE = 512
-NEVER_TRAINED = "none"
 Progress = Callable[[int, int], None]
 Store = StructureStore | FeatureStore
 
@@ -99,8 +98,13 @@ def predict(
     options: PredictOptions | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
-) -> int:
-    """Write predictions of a source's sites, with references where it has spectra; the number of sites.
+) -> str:
+    """Write predictions of a source's sites, with references where it has spectra of the model's kind and treatment.
+
+    Returns
+    -------
+    str
+        Why there are no references; empty where there are some.
 
     Raises
     ------
@@ -113,12 +117,12 @@ def predict(
     hdf5.check_output(output, overwrite, sources=[source.path])
     if options.draws < 2:
         raise ModelError(f"draws: expected at least 2, received {options.draws}")
-    with _structures_of(source) as structures:
+    behind, missing = _structures_behind(source)
+    with behind as structures:
         features = _Features(model, source)
         sites = source.sites if isinstance(source, FeatureStore) else source.sites()
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-        known = model.training_sites.part_of()
-        parts = [known.get(site, NEVER_TRAINED) for site in zip(sites.name, formulas, strict=True)]
+        parts = model.training_sites.parts_of(sites.name, formulas)
         rows = np.arange(len(sites))
         if options.part is not None:
             rows = rows[[p == options.part for p in parts]]
@@ -127,7 +131,8 @@ def predict(
         chosen = sites.take(rows)
         _check_seen(model, chosen, options.force)
         spectra = structures if structures is not None else source
-        references, grid = _references(model, spectra, len(sites)), Grid(*model.grid)
+        references, why_none = _references(model, spectra, len(sites))
+        grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
         e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
         with create_predictions(
@@ -152,7 +157,7 @@ def predict(
                 _twins(model, chosen.name, [formulas[i] for i in rows]),
             )  # fmt: skip
         progress(rows.size, rows.size)
-    return int(rows.size)
+    return missing or why_none
 
 
 class _Features:
@@ -185,14 +190,14 @@ class _Features:
         return describe_sites(self._descriptor, self._source, low, high)[rows - low]
 
 
-def _structures_of(source: Store) -> "nullcontext[StructureStore | None] | StructureStore":
-    """The structure store behind a source; None where a feature store's is gone."""
+def _structures_behind(source: Store) -> tuple["nullcontext[StructureStore | None] | StructureStore", str]:
+    """The structure store behind a source; for a feature store without one None, and why."""
     if isinstance(source, StructureStore):
-        return nullcontext(source)
+        return nullcontext(source), ""
     try:
-        return source.open_source()
-    except StoreError:
-        return nullcontext(None)
+        return source.open_source(), ""
+    except StoreError as error:
+        return nullcontext(None), "" if source.has_spectra else str(error)
 
 
 def _check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
@@ -219,16 +224,18 @@ def _model_e0(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
     return np.array([known[z, edge] for z, edge in zip(sites.element.tolist(), sites.edge, strict=True)])
 
 
-def _references(model: ModelFolder, source: Store, n_sites: int) -> npt.NDArray[np.int64] | None:
-    """Row of each site's spectrum of the model's kind and treatment; None where the source has none such."""
+def _references(model: ModelFolder, source: Store, n_sites: int) -> tuple[npt.NDArray[np.int64] | None, str]:
+    """Row of each site's spectrum of the model's kind and treatment; None where the source has none such, and why."""
     if isinstance(source, FeatureStore) and not source.has_spectra:
-        return None
+        return None, "the source has no spectra"
+    if not source.file["spectra/site"].shape[0]:
+        return None, "the source has no spectra"
     target = model.description["target"]
     try:
         rows, _ = choose_spectra(source, n_sites, target["kind"], target["treatment"])
-    except SpectrumError:
-        return None
-    return rows
+    except SpectrumError as error:
+        return None, str(error)
+    return rows, ""
 
 
 def _nearest(model: ModelFolder, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -56,13 +56,13 @@ def command(
     folder = ModelFolder(model)
     options = PredictOptions(draws, seed, keep_draws, part, force)
     with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:
-        predict(folder, source, target, options, overwrite, progress)
+        why_none = predict(folder, source, target, options, overwrite, progress)
     with PredictionStore(target) as store:
         rows = {
             "sites": f"{store.n_sites:,}",
             "grid": f"{store.energies.size} energies, {store.energies[0]:g} to {store.energies[-1]:g} eV"
             + (" relative to e0" if store.origin == "e0" else ""),
-            "references": "yes" if store.has_reference else "none",
+            "references": "yes" if store.has_reference else f"none ({why_none})",
         }
         if csv_folder is not None:
             rows["csv"] = f"{write_csv(store, csv_folder):,} files in {csv_folder}"

@@ -1,4 +1,4 @@
-"""What all stores have in common: one-line errors, writing whole or not at all, growing columns, digests."""
+"""What all stores have in common: opening with one-line errors, writing whole or not at all, strings, digests."""
 
 import errno
 import hashlib
@@ -20,8 +20,6 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile
 
-ROWS_PER_CHUNK = 4096
-"""Rows of a chunk of a plain column."""
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
 
@@ -186,7 +184,7 @@ def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterab
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with whole_output(path, overwrite) as temporary:
+    with whole_output(path, overwrite, sources=sources) as temporary:
         file = NewFile(temporary)
         try:
             file.attrs["format"] = schema["format"]
@@ -201,95 +199,6 @@ def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterab
             raise
         file.close()
         file.check()
-
-
-class Column:
-    """A dataset that grows by rows, written a chunk at a time."""
-
-    def __init__(self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = ()) -> None:
-        self._file, self._name, self._row_shape = file, name, row_shape
-        self._pending: list[Any] = []
-        self._n_pending = 0
-        self.n_rows = 0
-        self._dataset = self._create(name, np.dtype(dtype))
-
-    def _create(self, name: str, dtype: Any) -> h5py.Dataset:
-        return self._file.create_dataset(
-            name,
-            shape=(0, *self._row_shape),
-            maxshape=(None, *self._row_shape),
-            chunks=(ROWS_PER_CHUNK, *self._row_shape),
-            dtype=dtype,
-            fletcher32=True,
-        )
-
-    def extend(self, rows: Sequence[Any] | npt.NDArray[Any]) -> None:
-        """Append rows."""
-        self._pending.append(rows)
-        self._n_pending += len(rows)
-        self.n_rows += len(rows)
-        if self._n_pending >= ROWS_PER_CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is pending."""
-        if self._n_pending:
-            self._write(np.concatenate([self._array(rows) for rows in self._pending]))
-            self._pending, self._n_pending = [], 0
-
-    def _array(self, rows: Any) -> npt.NDArray[Any]:
-        return np.asarray(rows, self._dataset.dtype).reshape(-1, *self._row_shape)
-
-    def _write(self, rows: npt.NDArray[Any]) -> None:
-        start = self._dataset.shape[0]
-        self._dataset.resize(start + len(rows), axis=0)
-        self._dataset[start:] = rows.astype(self._dataset.dtype)  # for strings: HDF5 converts no character sets
-
-
-class StringColumn(Column):
-    """A growing column of UTF-8 strings of fixed width, widened when a longer one comes."""
-
-    def __init__(self, file: h5py.File, name: str, width: int = 16) -> None:
-        super().__init__(file, name, h5py.string_dtype("utf-8", width))
-
-    def _array(self, rows: Any) -> npt.NDArray[Any]:
-        return encoded(rows)
-
-    def _write(self, rows: npt.NDArray[Any]) -> None:
-        if rows.dtype.itemsize > self._dataset.dtype.itemsize:
-            self._widen(2 * rows.dtype.itemsize)
-        super()._write(rows)
-
-    def _widen(self, width: int) -> None:
-        narrow, wide = self._dataset, self._create(self._name + ".wider", h5py.string_dtype("utf-8", width))
-        wide.resize(narrow.shape[0], axis=0)
-        for start in range(0, narrow.shape[0], ROWS_PER_CHUNK):
-            wide[start : start + ROWS_PER_CHUNK] = narrow[start : start + ROWS_PER_CHUNK]
-        del self._file[self._name]
-        self._file.move(self._name + ".wider", self._name)
-        self._dataset = self._file[self._name]
-
-
-class Columns:
-    """Columns of one file by name, flushed together."""
-
-    def __init__(self) -> None:
-        self._columns: dict[str, Column] = {}
-
-    def add(self, name: str, column: Column) -> None:
-        """Take a column in."""
-        self._columns[name] = column
-
-    def __getitem__(self, name: str) -> Column:
-        return self._columns[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._columns
-
-    def flush(self) -> None:
-        """Write all that is pending."""
-        for column in self._columns.values():
-            column.flush()
 
 
 def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:

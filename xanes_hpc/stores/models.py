@@ -33,6 +33,8 @@ SCHEMA = 1
 MARKER = "model.json"
 WEIGHTS = "network.weights.h5"
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
+NO_PART = "none"
+"""In place of a part for a site that the model was not made with."""
 REFERENCE_SITES = 20_000
 """Training sites whose features are kept in the model, for distances; a seeded sample of more."""
 
@@ -63,10 +65,15 @@ class TrainingSites:
             file["part"].attrs["parts"] = ", ".join(PARTS)
             file.create_dataset("features", data=self.features)
 
-    def part_of(self) -> dict[tuple[str, str], str]:
-        """Part of every site by its name and formula; sites left out are not in it."""
-        sites = zip(self.names, self.formulas, self.parts, strict=True)
-        return {(name, formula): PARTS[part] for name, formula, part in sites if part < len(PARTS)}
+    def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
+        """The part that sites had, or ``NO_PART``: known by their name, and by their formula where both are known."""
+        own = {n: (f, p) for n, f, p in zip(self.names, self.formulas, self.parts, strict=True) if p < len(PARTS)}
+        parts = []
+        for name, formula in zip(names, formulas, strict=True):
+            trained_formula, part = own.get(name, ("", -1))
+            same = not formula or not trained_formula or formula == trained_formula
+            parts.append(PARTS[part] if part >= 0 and same else NO_PART)
+        return parts
 
 
 def write_scalers(path: Path, scalers: Scalers) -> None:

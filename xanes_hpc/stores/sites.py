@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.stores.hdf5 import Column, Columns, StringColumn, read_strings, write_strings
+from xanes_hpc.stores.columns import Column, Columns, StringColumn
+from xanes_hpc.stores.hdf5 import read_strings, write_strings
 
 DTYPES: dict[str, Any] = {
     "name": str,

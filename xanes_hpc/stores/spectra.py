@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.records import PlacedSpectrum, Spectrum
-from xanes_hpc.stores.hdf5 import Column, Columns, StringColumn, read_strings
+from xanes_hpc.stores.columns import Column, Columns, StringColumn
+from xanes_hpc.stores.hdf5 import read_strings
 
 TEXTS = ("kind", "treatment", "unit", "e0_source", "energy_origin", "source")
 NAMES = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]

@@ -13,6 +13,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores import hdf5, spectra
+from xanes_hpc.stores.columns import ROWS_PER_CHUNK, Column, Columns, StringColumn
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
 
 STRUCTURE_NAMES = [
@@ -35,13 +36,13 @@ class StructureWriter:
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self._columns = columns = hdf5.Columns()
-        columns.add("atoms/numbers", hdf5.Column(file, "atoms/numbers", np.uint8))
-        columns.add("atoms/positions", hdf5.Column(file, "atoms/positions", np.float64, (3,)))
-        columns.add("structures/name", hdf5.StringColumn(file, "structures/name"))
-        columns.add("structures/offsets", hdf5.Column(file, "structures/offsets", np.int64))
-        columns.add("structures/cell", hdf5.Column(file, "structures/cell", np.float64, (3, 3)))
-        columns.add("structures/pbc", hdf5.Column(file, "structures/pbc", np.bool_, (3,)))
+        self._columns = columns = Columns()
+        columns.add("atoms/numbers", Column(file, "atoms/numbers", np.uint8))
+        columns.add("atoms/positions", Column(file, "atoms/positions", np.float64, (3,)))
+        columns.add("structures/name", StringColumn(file, "structures/name"))
+        columns.add("structures/offsets", Column(file, "structures/offsets", np.int64))
+        columns.add("structures/cell", Column(file, "structures/cell", np.float64, (3, 3)))
+        columns.add("structures/pbc", Column(file, "structures/pbc", np.bool_, (3,)))
         columns["structures/offsets"].extend([0])
         add_site_columns(columns, file)
         spectra.add_spectrum_columns(columns, file)
@@ -96,16 +97,16 @@ class StructureWriter:
             if name not in self._properties:
                 self._properties[name] = text = isinstance(value, str)
                 path = f"{PROPERTIES}/{name}"
-                column = hdf5.StringColumn(self._file, path) if text else hdf5.Column(self._file, path, np.float64)
+                column = StringColumn(self._file, path) if text else Column(self._file, path, np.float64)
                 self._columns.add(path, column)
-                for start in range(0, row, hdf5.ROWS_PER_CHUNK):
-                    column.extend([_missing(text)] * min(hdf5.ROWS_PER_CHUNK, row - start))
+                for start in range(0, row, ROWS_PER_CHUNK):
+                    column.extend([_missing(text)] * min(ROWS_PER_CHUNK, row - start))
         for name, text in self._properties.items():
             self._columns[f"{PROPERTIES}/{name}"].extend([properties.get(name, _missing(text))])
 
     def finish(self) -> None:
         """Write what is pending, and the digests."""
-        self._columns.flush()
+        self._columns.finish()
         self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
         self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.NAMES)
 

@@ -1,0 +1,94 @@
+"""The published sets, where they are there: their real names, headers and traps."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from ase import Atoms
+from builders import run as call
+
+from xanes_hpc import descriptors
+from xanes_hpc.formats import read_spectrum, read_structures
+from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.stores.structures import StructureStore
+
+
+def unpack(archive: Path, into: Path, at_most: int | None = None) -> Path:
+    with tarfile.open(archive) as packed:
+        members = sorted((m for m in packed.getmembers() if m.isfile()), key=lambda m: m.name)[:at_most]
+        packed.extractall(into, members, filter="data")
+    return into
+
+
+@pytest.fixture(scope="module")
+def iron(published, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("iron")
+    for name in ("xyz", "xanes_raw", "xanes_convolved"):
+        unpack(published / "fe_k_edge" / f"{name}.tar.xz", folder, at_most=150)
+    return folder
+
+
+def test_iron_with_both_spectra(iron, tmp_path):
+    options = ImportOptions(spectra=(iron / "xanes_raw", iron / "xanes_convolved"))
+    summary = import_structures([iron / "xyz"], tmp_path / "fe.h5", options)
+    assert (summary.structures, summary.sites, summary.spectra, summary.skipped_count) == (150, 150, 300, 0)
+    assert summary.e0_sources == {"file": 150, "xraydb": 150}
+    assert summary.treatments == {"none": 150, '{"name":"unstated"}': 150}
+    with StructureStore(tmp_path / "fe.h5") as store:
+        assert set(store.sites().atom) == {0}
+        assert set(store.sites().element) == {26}
+        assert set(store.file["spectra/e0"][:]) == {7112.0}
+        charges = store.file["structures/properties/charge"][:]
+        names = store.sites().name
+    assert charges[names.index("ABAXIK_C11H21FeIN3O2(1+)")] == 1.0
+
+
+@pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49"])
+def test_features_of_real_sites_match_the_slow_reference(iron, preset):
+    descriptor = descriptors.load("wacsf", preset)
+    for path in sorted((iron / "xyz").iterdir())[:150:30]:
+        (structure,) = read_structures(path)
+        atoms = Atoms(structure.numbers, structure.positions)
+        expected = reference.wacsf(descriptor.describe(), atoms, 0)
+        np.testing.assert_allclose(descriptor.transform(atoms, 0)[0], expected, rtol=1e-6, atol=1e-9 * expected.max())
+
+
+def test_cobalt_tells_its_own_edge(published, tmp_path):
+    folder = unpack(published / "co_k_edge" / "co_k_edge.tar.xz", tmp_path)
+    (raw,) = folder.rglob("xanes_raw")
+    spectrum = read_spectrum(sorted(raw.iterdir())[0])
+    assert (spectrum.e_edge, spectrum.absolute, spectrum.treatment, spectrum.unit) == (7709.0, True, "none", "Mbarn")
+
+
+def test_sulphur_needs_a_shift_and_the_proposed_one_works(published, tmp_path, capsys):
+    folder = unpack(published / "s_k_edge" / "s_k_edge.tar.xz", tmp_path / "s")
+    xyz, spectra = next(folder.rglob("xyz")), next(folder.rglob("xanes"))
+    arguments = ("import", xyz, "--spectra", spectra, "-o", tmp_path / "s.h5", "--absorber", "first")
+    assert call(*arguments) == 2
+    said = capsys.readouterr().err
+    assert "lies outside the spectrum's range, 2395 to 2445 eV" in said
+    shift = said.partition("--shift ")[2].split()[0]
+    assert call(*arguments, "--shift", shift, "--json", tmp_path / "s.json") == 0
+    assert json.loads((tmp_path / "s.json").read_text())["spectra"] >= 90
+
+
+@pytest.mark.slow
+def test_the_main_job_on_all_of_iron(published, tmp_path, monkeypatch):
+    for name in ("xyz", "xanes_convolved"):
+        unpack(published / "fe_k_edge" / f"{name}.tar.xz", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for step in (
+        "import xyz --spectra xanes_convolved -o fe.h5",
+        "featurise fe.h5 --preset xanesnet-2022",
+        "train",
+        "predict fe.features.h5 --model fe.model --split test -o predictions.h5",
+        "evaluate predictions.h5 --json metrics.json",
+    ):
+        assert call(*step.split()) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["n_sites"] >= 400
+    assert metrics["error_percent"]["mean"] <= 6.0
+    assert metrics["leakage"]["same_formula"] == 0
