@@ -1,7 +1,6 @@
 """``xanes-hpc import``: pairing, names, what is skipped and why, the summary, and what is stored."""
 
 import json
-import tracemalloc
 
 import h5py
 import numpy as np
@@ -20,14 +19,13 @@ from builders import (
     write_xyz,
 )
 
-from xanes_hpc.importing import SPECTRUM_ENDINGS, import_structures
+from xanes_hpc.importing import SPECTRUM_ENDINGS
 from xanes_hpc.records import NO_TREATMENT, treatment_name
-from xanes_hpc.stores import columns, hdf5
 
 
 @pytest.fixture
 def imported(tmp_path, capsys):
-    """Runs an import and returns its summary, an empty list of skipped items expected unless told otherwise."""
+    """Runs an import and returns its summary."""
 
     def import_(*arguments, skipped=0):
         capsys.readouterr()
@@ -283,20 +281,3 @@ def whole(path):
         for name in [n for n in values if isinstance(file[n], h5py.Dataset)]:
             values[name] += [str(file[name].dtype), file[name].shape, file[name][()].tobytes()]
         return values | {"": [*file.attrs.items()]}
-
-
-def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
-    """But for the names' hashes: a fraction of what a frame itself takes."""
-    monkeypatch.setattr(columns, "ROWS_PER_CHUNK", 64)
-    monkeypatch.setattr(hdf5, "SLAB_BYTES", 1 << 16)
-    few, many, n_atoms = 150, 750, 60
-    peaks = []
-    for n_frames in (1, few, many):
-        source = write(tmp_path / f"{n_frames}.xyz.gz", many_frames(n_frames, n_atoms=n_atoms))
-        if n_frames > 1:
-            tracemalloc.start()
-        import_structures([source], tmp_path / "out.h5", overwrite=True)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    frame_bytes = n_atoms * 25
-    assert peaks[2] - peaks[1] < 0.2 * frame_bytes * (many - few)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from xanes_hpc.absorbers import select_absorbers
@@ -281,14 +280,10 @@ def check_distances(structure: Structure) -> None:
         np.zeros(n_atoms, np.int64),
         np.arange(n_atoms),
     )
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)  # handing one structure's atoms out to threads takes longer than its atoms do
     try:
         pairs = neighbour_list(batch, COINCIDENT)
     except FormatError as error:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
-    finally:
-        numba.set_num_threads(threads)
     if pairs.distances.size:
         first = int(np.searchsorted(pairs.offsets, 0, side="right")) - 1
         raise FormatError(f"two atoms on one spot: {first} and {pairs.atoms[0]} are {pairs.distances[0]:.3f} Å apart")
