@@ -36,19 +36,19 @@ def command(
 
     target = output or source.with_suffix(".features.h5")
     descriptor = choose(preset, description)
-    with StructureStore(source) as structures, console.progress("featurising", "sites") as progress:
+    with StructureStore(source) as structures:
+        n_sites = structures.n_sites
         check_output(target, overwrite, sources=[source])
         set_threads(threads)
         begin = time.perf_counter()
-        featurise(structures, descriptor, target, overwrite, progress)
+        with console.progress("featurising", "sites") as progress:
+            featurise(structures, descriptor, target, overwrite, progress)
         seconds = time.perf_counter() - begin
-        console.table(
-            str(target),
-            {
-                "sites": f"{structures.n_sites:,}",
-                "features": f"{descriptor.n_features:,} a site ({descriptor.name}, {descriptor.dtype})",
-                "descriptor": descriptor.hash,
-                "time": f"{seconds:.1f} s ({structures.n_sites / seconds:,.0f} sites a second)",
-            },
-        )
+    rows = {
+        "sites": f"{n_sites:,}",
+        "features": f"{descriptor.n_features:,} a site ({descriptor.name}, {descriptor.dtype})",
+        "descriptor": descriptor.hash,
+        "time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)",
+    }
+    console.table(str(target), rows)
     console.next_step(f"xanes-hpc train {target}")
