@@ -6,6 +6,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.formula import Formula
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import quick
 
 from xanes_hpc.absorbers import RULES, TRANSITION_METALS, formula, select_absorbers
 from xanes_hpc.errors import AbsorberError
@@ -113,6 +114,7 @@ def test_formula_in_hill_order(symbols, expected):
     assert formula(numbers(*symbols)) == expected
 
 
+@quick
 @given(st.lists(st.integers(1, 118), min_size=1, max_size=30))
 def test_formula_is_ase_s(atoms):
     symbols = [chemical_symbols[z] for z in atoms]

@@ -8,6 +8,7 @@ import pytest
 from builders import EDGE, edge_step, fdmnes_header, table, write, write_spectrum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import quick
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
@@ -175,7 +176,7 @@ def test_large_files_are_not_read(tmp_path):
         read_spectrum(path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(-1e3, 1e3)), min_size=1, max_size=20),
     st.sampled_from([",", ";", "\t", "  "]),

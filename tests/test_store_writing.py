@@ -6,7 +6,8 @@ import pytest
 import stored
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.hdf5 import Column, Columns, create_store
+from xanes_hpc.stores.columns import Column, Columns
+from xanes_hpc.stores.hdf5 import create_store
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc_schema import SchemaError
 
@@ -133,11 +134,11 @@ def test_column_grows_by_rows_of_any_number(tmp_path, chunks):
             column.extend(values[start : start + n])
             start += n
         assert column.n_rows == len(values)
-        column.flush()
+        column.finish()
         np.testing.assert_array_equal(file["rows"][:], values)
 
 
-def test_columns_are_flushed_together(tmp_path):
+def test_columns_are_finished_together(tmp_path):
     with h5py.File(tmp_path / "c.h5", "w") as file:
         columns = Columns()
         for name in ("a", "b"):
@@ -145,5 +146,5 @@ def test_columns_are_flushed_together(tmp_path):
             columns[name].extend([1, 2])
         assert "a" in columns
         assert "c" not in columns
-        columns.flush()
+        columns.finish()
         assert [file[n][:].tolist() for n in ("a", "b")] == [[1, 2], [1, 2]]

@@ -204,6 +204,31 @@ def test_damaged_structures_are_an_error_in_one_line(stores, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "value"),
+    [
+        ("sites/atom", 0, 3),
+        ("sites/atom", 3, -1),
+        ("sites/atom", 1, 10**12),
+        ("sites/structure", 0, -1),
+        ("sites/structure", 3, 3),
+        ("structures/offsets", 1, 8),
+        ("structures/offsets", 3, 10),
+        ("structures/offsets", 0, -5),
+    ],
+)
+def test_site_or_structure_that_counts_what_is_not_there_is_refused(stores, tmp_path, name, row, value):
+    """Such a store has a sound schema; a kernel would read beyond its arrays."""
+
+    def change(file):
+        file[name][row] = value
+
+    path = stored.changed(stores / "s.h5", tmp_path / "s.h5", change)
+    with StructureStore(path) as store, pytest.raises(StoreError, match="that are not there") as caught:
+        store.batch(0, 4)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
 def test_plain_h5py_reads_a_store(stores):
     with h5py.File(stores / "s.h5") as file:
         assert file.attrs["format"] == "xanes-hpc/structures"

@@ -8,6 +8,7 @@ import pytest
 from builders import IRON_OXIDE, frame, many_frames, write, write_xyz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import quick
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
@@ -207,7 +208,7 @@ def test_frames_are_read_one_at_a_time(tmp_path):
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 118), FINITE, FINITE, FINITE), min_size=1, max_size=8))
 def test_what_is_written_is_read(tmp_path, atoms):
     s = only(write_xyz(tmp_path / "a.xyz", atoms))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.absorbers import formula
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores import hdf5, spectra
@@ -155,14 +155,22 @@ class StructureStore(hdf5.Store):
         return SiteTable.read(self.file, slice(start, stop))
 
     def batch(self, start: int, stop: int) -> SiteBatch:
-        """Sites ``start:stop`` with the structures they stand in."""
+        """Sites ``start:stop`` with the structures they stand in.
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged, or a site stands in a structure or on an atom that is not there.
+        """
         file = self.file
         with hdf5.reading(self.path):
             structures = file["sites/structure"][start:stop]
             low, high = (int(structures.min()), int(structures.max()) + 1) if structures.size else (0, 0)
+            self._check(low >= 0 and high <= self.n_structures)
             offsets = file["structures/offsets"][low : high + 1]
+            self._check(offsets[0] >= 0 and offsets[-1] <= file["atoms/numbers"].size and (np.diff(offsets) >= 0).all())
             atoms = slice(offsets[0], offsets[-1])
-            return SiteBatch(
+            batch = SiteBatch(
                 numbers=file["atoms/numbers"][atoms],
                 positions=file["atoms/positions"][atoms],
                 offsets=offsets - offsets[0],
@@ -171,6 +179,13 @@ class StructureStore(hdf5.Store):
                 site_structures=structures - low,
                 site_atoms=file["sites/atom"][start:stop],
             )
+        lengths = np.diff(batch.offsets)[batch.site_structures]
+        self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())
+        return batch
+
+    def _check(self, there: bool | np.bool_) -> None:
+        if not there:
+            raise StoreError(f"{self.path}: a site or structure counts atoms or structures that are not there")
 
     def site_formulas(self, rows_at_once: int = 8192) -> list[str]:
         """The formula of every site's structure, in Hill order."""

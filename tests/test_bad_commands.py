@@ -1,0 +1,76 @@
+"""Commands, options and presets that are not there: one line that proposes the nearest."""
+
+import re
+
+import pytest
+from builders import refused, run, write
+
+from xanes_hpc import __version__
+from xanes_hpc.cli.main import COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["imprt"], "no command 'imprt'; did you mean 'import'? (see xanes-hpc --help)"),
+        (["featurse", "s.h5"], "no command 'featurse'; did you mean 'featurise'? (see xanes-hpc --help)"),
+        (["zzzz"], "no command 'zzzz' (see xanes-hpc --help)"),
+        (["import", "a.xyz"], "Missing option '-o' / '--output' (see xanes-hpc import --help)"),
+        (["import"], "Missing option '-o' / '--output' (see xanes-hpc import --help)"),
+        (["import", "a.xyz", "-o"], "Option '-o' requires an argument"),
+        (["import", "a.xyz", "-o", "o.h5", "--e0", "high"], "Invalid value for '--e0': 'high' is not a valid float"),
+        (["featurise"], "Missing argument 'STRUCTURES.h5' (see xanes-hpc featurise --help)"),
+        (["featurise", "s.h5", "t.h5"], "Got unexpected extra argument (t.h5) (see xanes-hpc featurise --help)"),
+        (["featurise", "s.h5", "--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1"),
+        (
+            ["featurise", "s.h5", "--preset", "xanesnet-2021"],
+            "no descriptor has a preset 'xanesnet-2021'; did you",
+        ),
+        (["featurise", "s.h5", "--descriptor", "d.toml"], "d.toml: cannot be read"),
+        (["train", "f.h5", "--config", "none.toml"], "none.toml: cannot be read: no such file or directory"),
+    ],
+)
+def test_refused(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    line = refused(capsys, tmp_path, *arguments)
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(("option", "nearest"), [("--overwrit", "--overwrite"), ("--spectr", "--spectra")])
+def test_nearest_option_is_proposed(tmp_path, capsys, option, nearest):
+    line = refused(capsys, tmp_path, "import", "a.xyz", "-o", tmp_path / "o.h5", option, "x")
+    assert re.match(rf"No such option:? '?{option}'?\W.*id you mean.*{nearest}\b", line)
+
+
+def test_unknown_key_of_a_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "run.toml", "[training]\nepoch = 3\n")
+    line = refused(capsys, tmp_path, "train", "f.h5", "--config", "run.toml")
+    assert line == "run.toml, [training]: unknown key 'epoch'; did you mean 'epochs'?"
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_refuses_an_unknown_option(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    line = refused(capsys, tmp_path, command, "--no-such-option")
+    assert re.match(r"No such option:? '?--no-such-option", line)
+    assert line.endswith(f"(see xanes-hpc {command} --help)")
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_help_lists_the_commands(capsys, arguments):
+    assert run(*arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert all(f"  {command} " in printed.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "featurize"])
+def test_every_command_has_a_help(capsys, command):
+    assert run(command, "--help") == 0
+    assert capsys.readouterr().out.startswith("Usage: xanes-hpc ")
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"xanes-hpc {__version__}\n"

@@ -1,0 +1,162 @@
+"""A full disk, an interruption, a closed pipe: one clear line, nothing half-written, an old output intact."""
+
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from builders import ERROR, contents, many_frames, refused, run, write, write_xyz
+
+TOO_LARGE = "the file would grow larger than the system's limit allows"
+NO_SPACE = "no space left on the disk"
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from xanes_hpc.cli.main import run
+run(sys.argv[2:])
+"""
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from xanes_hpc.cli.main import run
+run(sys.argv[1:])
+"""
+PATIENCE = 120.0
+"""Seconds to wait for what takes one or two; the first run of a kernel compiles it."""
+
+
+def start(script, *arguments, **options):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process):
+    out, error = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, error
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """``in.xyz`` with 2,000 structures and their store ``s.h5``, whose features take some 400 kB. Read only."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write(folder / "in.xyz", many_frames(2000))
+    assert run("import", folder / "in.xyz", "-o", folder / "s.h5") == 0
+    return folder
+
+
+def arguments_of(command, inputs, output):
+    return {
+        "import": ("import", inputs / "in.xyz", "-o", output, "--overwrite"),
+        "featurise": ("featurise", inputs / "s.h5", "--preset", "xanesnet-49", "-o", output, "--overwrite"),
+    }[command]
+
+
+@pytest.fixture
+def size_limit():
+    """Sets the largest size of a file for this process; Python itself ignores the signal that goes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("command", ["import", "featurise"])
+@pytest.mark.parametrize("n_bytes", [0, 50, 1_000, 4_500, 20_000, 50_000, 90_000, 120_000])
+def test_file_too_large(tmp_path, capsys, inputs, size_limit, command, n_bytes):
+    output = write(tmp_path / "out.h5", "old")
+    arguments = arguments_of(command, inputs, output)
+    size_limit(n_bytes)
+    assert refused(capsys, tmp_path, *arguments) == f"{output}: cannot be written: {TOO_LARGE}"
+
+
+@pytest.mark.parametrize("command", ["import", "featurise"])
+def test_no_crash_at_the_end_of_the_interpreter(tmp_path, inputs, command):
+    output = write(tmp_path / "out.h5", "old")
+    result = finish(start(LIMITED, 60_000, *arguments_of(command, inputs, output)))
+    assert result == (2, "", f"{ERROR}{output}: cannot be written: {TOO_LARGE}\n")
+    assert contents(tmp_path) == {str(output): b"old"}
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of 100 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk to fill")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk could be mounted: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("command", ["import", "featurise"])
+def test_full_disk(tiny_disk, inputs, command):
+    output = write(tiny_disk / "out.h5", "old")
+    result = finish(start(INTERRUPTIBLE, *arguments_of(command, inputs, output)))
+    assert result == (2, "", f"{ERROR}{output}: cannot be written: {NO_SPACE}\n")
+    assert contents(tiny_disk) == {str(output): b"old"}
+
+
+def test_json_on_a_full_disk(tmp_path, capsys, inputs, size_limit):
+    target = write(tmp_path / "s.json", "old")
+    size_limit(20)
+    assert run("info", inputs / "s.h5", "--json", target) == 2
+    assert capsys.readouterr().err == f"{ERROR}{target}: cannot be written: {TOO_LARGE}\n"
+    assert contents(tmp_path) == {str(target): b"old"}
+
+
+@pytest.fixture(scope="module")
+def long_inputs(tmp_path_factory):
+    """Input that takes seconds: 30,000 structures, and a crystallite of 10,648 sites. Read only."""
+    folder = tmp_path_factory.mktemp("long")
+    write(folder / "in.xyz", many_frames(30_000, n_atoms=2))
+    corners = 2.0 * np.array(list(itertools.product(range(22), repeat=3)))
+    crystallite = write_xyz(folder / "one" / "crystallite.xyz", [("Fe", *corner) for corner in corners])
+    assert run("import", crystallite, "--absorber", "all", "-o", folder / "s.h5") == 0
+    return folder
+
+
+def interrupt(process, folder, number):
+    """Send a signal once the temporary output is there, a little into the work."""
+    end = time.monotonic() + PATIENCE
+    while not list(folder.glob(".*.partial")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["import", "featurise"])
+def test_interrupted(tmp_path, long_inputs, command, number):
+    output = write(tmp_path / "out.h5", "old")
+    more = ("--threads", 1, "--preset", "default") if command == "featurise" else ()
+    process = start(INTERRUPTIBLE, *arguments_of(command, long_inputs, output), *more)
+    interrupt(process, tmp_path, number)
+    code, out, error = finish(process)
+    assert (code, out) == (130, "")
+    message = "xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched"
+    assert error.strip() == message  # after a line break, which ends the line where a terminal shows ^C
+    assert contents(tmp_path) == {str(output): b"old"}
+
+
+@pytest.mark.parametrize("arguments", [("info", "s.h5"), ("info", "s.h5", "--json"), ("--help",)])
+def test_closed_pipe(inputs, arguments):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        command = [sys.executable, "-m", "xanes_hpc", *arguments]
+        result = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, cwd=inputs, check=False)
+    finally:
+        os.close(write_end)
+    assert result.stderr == ""
+    assert result.returncode in (1, 141)
