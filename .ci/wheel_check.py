@@ -21,6 +21,7 @@ print(xanes_hpc_schema.load("structures")["format"], xanes_hpc.__version__)
 
 
 def main() -> None:
+    """Raise where anything is not as it must be."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
@@ -33,8 +34,10 @@ def main() -> None:
         python = folder / "env" / "bin" / "python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
         purelib = subprocess.run(
-            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True,
-            capture_output=True, text=True
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.strip()
         # appended, not processed for .pth files: the editable install of this environment stays out
         (Path(purelib) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from builders import (
+    ERROR,
     IRON_OXIDE,
     TWO_IRONS,
     edge_step,
@@ -191,14 +192,16 @@ def test_unreadable_files(tmp_path, refused_import, refused_featurise):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_files_without_permission(tmp_path, stores, refused_import, refused_featurise):
-    path = write_xyz(tmp_path / "in" / "a.xyz")
-    shutil.copy(stores / "s.h5", tmp_path / "s.h5")
-    path.chmod(0)
-    assert refused_import(path) == f"{path}: cannot be read: permission denied"
-    path.chmod(0o600)
-    (tmp_path / "s.h5").chmod(0o200)
-    assert run("featurise", tmp_path / "s.h5") == 2
+def test_files_without_permission(tmp_path, capsys, stores):
+    structure = write_xyz(tmp_path / "a.xyz")
+    store = tmp_path / "s.h5"
+    shutil.copy(stores / "s.h5", store)
+    for command, path, reason in (("import", structure, "cannot be read: "), ("featurise", store, "")):
+        path.chmod(0)
+        capsys.readouterr()
+        assert run(command, path, "-o", tmp_path / "out.h5") == 2
+        assert capsys.readouterr().err == f"{ERROR}{path}: {reason}permission denied\n"
+    assert {p.name for p in tmp_path.iterdir()} == {"a.xyz", "s.h5"}
 
 
 def test_output_that_exists(tmp_path, capsys, stores):

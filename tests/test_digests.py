@@ -92,6 +92,29 @@ def test_other_site_or_edge_changes_the_digest(stores, tmp_path, atoms, edge):
     assert digests(stored.write_structures(tmp_path / "s.h5", taken))[0] != digests(stores / "s.h5")[0]
 
 
+def digest_of(values):
+    with h5py.File("d.h5", "w", driver="core", backing_store=False) as file:
+        file["values"] = values
+        return hdf5.digest(file, ["values"])
+
+
+def test_digest_tells_shapes_types_and_values_apart():
+    zeros = np.zeros((2, 6))
+    others = [
+        zeros.reshape(6, 2),
+        zeros.reshape(12),
+        zeros.view(np.int64),
+        zeros[:, :5],
+        zeros + np.array([0, 0, 0, 0, 0, 1e-300]),
+    ]
+    assert len({digest_of(values) for values in [zeros, *others]}) == 6
+
+
+def test_digest_does_not_depend_on_the_byte_order():
+    values = np.arange(6.0).reshape(2, 3)
+    assert digest_of(values.astype(">f8")) == digest_of(values.astype("<f8"))
+
+
 def test_digest_tells_rows_apart_that_join_to_one_text():
     texts = []
     for strings in (["ab", "c"], ["a", "bc"]):

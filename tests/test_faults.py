@@ -1,5 +1,6 @@
 """A full disk, an interruption, a closed pipe: one clear line, nothing half-written, an old output intact."""
 
+import ctypes
 import itertools
 import os
 import resource
@@ -11,6 +12,8 @@ import time
 import numpy as np
 import pytest
 from builders import ERROR, contents, many_frames, refused, run, write, write_xyz
+
+from xanes_hpc.cli import main
 
 TOO_LARGE = "the file would grow larger than the system's limit allows"
 NO_SPACE = "no space left on the disk"
@@ -143,10 +146,27 @@ def test_interrupted(tmp_path, long_inputs, command, number):
     process = start(INTERRUPTIBLE, *arguments_of(command, long_inputs, output), *more)
     interrupt(process, tmp_path, number)
     code, out, error = finish(process)
-    assert (code, out) == (130, "")
+    assert out == ""
+    assert code in (130, -signal.SIGINT)  # a shell's $? is 130 for both
     message = "xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched"
     assert error.strip() == message  # after a line break, which ends the line where a terminal shows ^C
     assert contents(tmp_path) == {str(output): b"old"}
+
+
+def test_interruption_in_a_callback_of_a_c_library(monkeypatch, capsys):
+    """Where Python can but print it and go on."""
+
+    @ctypes.CFUNCTYPE(None)
+    def callback():
+        raise KeyboardInterrupt
+
+    def work(**options):
+        callback()
+        time.sleep(PATIENCE)
+
+    monkeypatch.setattr(main.cli, "main", work)
+    assert run() == 130
+    assert capsys.readouterr().err.startswith("xanes-hpc: interrupted; ")
 
 
 @pytest.mark.parametrize("arguments", [("info", "s.h5"), ("info", "s.h5", "--json"), ("--help",)])

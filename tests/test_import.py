@@ -160,7 +160,7 @@ def test_a_name_is_taken_once(tmp_path, imported):
     summary = imported(tmp_path / "one", tmp_path / "two", skipped=1)
     assert summary["skipped"][0] == {
         "kind": "FormatError",
-        "reason": f"{tmp_path}/two/A.xyz: a structure called A was taken before; names must be unique",
+        "reason": f"{tmp_path}/two/A.xyz: a structure or site called A was taken before; names must be unique",
     }
     assert stored(tmp_path, "structures/offsets").tolist() == [0, 2]
 
@@ -281,3 +281,20 @@ def whole(path):
         for name in [n for n in values if isinstance(file[n], h5py.Dataset)]:
             values[name] += [str(file[name].dtype), file[name].shape, file[name][()].tobytes()]
         return values | {"": [*file.attrs.items()]}
+
+
+def test_a_sites_name_is_not_another_structures(tmp_path):
+    write_xyz(tmp_path / "x" / "A.xyz", [("Fe", 0, 0, 0), ("O", 0, 0, 1.9), ("Fe", 0, 0, 3.8)])
+    write_xyz(tmp_path / "x" / "A#2.xyz")
+    summary = import_structures([tmp_path / "x"], tmp_path / "o.h5", ImportOptions(absorber="Fe"))
+    assert (summary.structures, summary.skipped_count) == (1, 1)
+    assert "was taken before" in summary.skipped[0]["reason"]
+
+
+def test_a_file_name_that_is_not_utf8_is_skipped_and_told(tmp_path):
+    folder = tmp_path / "x"
+    write_xyz(folder / "ok.xyz")
+    (folder / "ok.xyz").with_name("caf\udce9.xyz").write_bytes((folder / "ok.xyz").read_bytes())
+    assert run("import", folder, "-o", tmp_path / "o.h5", "--json", tmp_path / "o.json") == 0
+    summary = json.loads((tmp_path / "o.json").read_text())
+    assert (summary["structures"], summary["skipped_count"]) == (1, 1)

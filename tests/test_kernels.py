@@ -6,6 +6,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+
 from xanes_hpc_kernels.cutoff import cosine_cutoff
 from xanes_hpc_kernels.vector_exp import SMALLEST, exp_nonpositive
 

@@ -7,7 +7,7 @@ import stored
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns
-from xanes_hpc.stores.hdf5 import create_store
+from xanes_hpc.stores.hdf5 import create_store, whole_output
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc_schema import SchemaError
 
@@ -99,6 +99,30 @@ def test_folder_in_the_place_of_the_output_is_never_touched(tmp_path, overwrite)
     assert names(tmp_path) == ["results"]
 
 
+def write_folder(path):
+    with whole_output(path, overwrite=True, marker="marker") as temporary:
+        temporary.mkdir()
+        (temporary / "marker").write_text("new")
+
+
+def test_folder_of_ours_is_replaced_whole(tmp_path):
+    write_folder(tmp_path / "m")
+    (tmp_path / "m" / "left over").write_bytes(OLD)
+    write_folder(tmp_path / "m")
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == ["marker"]
+
+
+def test_link_to_a_folder_of_ours_is_replaced_and_its_target_left(tmp_path):
+    write_folder(tmp_path / "real")
+    (tmp_path / "real" / "marker").write_bytes(OLD)
+    (tmp_path / "m").symlink_to(tmp_path / "real")
+    write_folder(tmp_path / "m")
+    assert (tmp_path / "m" / "marker").read_text() == "new"
+    assert (tmp_path / "real" / "marker").read_bytes() == OLD
+    assert names(tmp_path) == ["m", "real"]
+
+
 def test_output_in_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"none: no such folder for the output s\.h5"):
         stored.write_structures(tmp_path / "none" / "s.h5")
@@ -125,7 +149,7 @@ def test_reader_of_the_old_file_keeps_it(tmp_path):
         assert old.batch(0, 4).n_sites == 4
 
 
-@pytest.mark.parametrize("chunks", [[3], [1, 1, 1], [4095, 2], [4096], [5000, 1, 4096]])
+@pytest.mark.parametrize("chunks", [[0], [3], [1, 1, 1], [4095, 2], [4096], [5000, 1, 4096]])
 def test_column_grows_by_rows_of_any_number(tmp_path, chunks):
     values = np.arange(3.0 * sum(chunks)).reshape(-1, 3)
     with h5py.File(tmp_path / "c.h5", "w") as file:

@@ -62,6 +62,16 @@ def test_preset_of_crystals(preset):
     )
 
 
+@pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
+def test_single_precision_is_within_its_tolerance(preset):
+    """1e-4 of the feature's range, above the smallest number that float32 holds."""
+    descriptor = descriptors.load("wacsf", preset, dtype="float32")
+    features = descriptor.transform(clusters(), [0] * 7)
+    expected = np.array([reference.wacsf(descriptor.describe(), atoms, 0) for atoms in clusters()])
+    assert features.dtype == np.float32
+    assert (np.abs(features - expected) <= 1e-4 * np.ptp(expected, axis=0) + 1e-37).all()
+
+
 FUNCTIONS = {"mu": [0.0, 0.0], "eta": [0.4, 0.05]}
 ANGULAR = {**FUNCTIONS, "lambda": [1, -1], "zeta": [1, 2]}
 
@@ -123,6 +133,16 @@ def test_element_channels_with_groups_and_the_rest():
     rest = [i for i, label in enumerate(labels) if label.startswith("G2 other")]
     assert len(rest) == 2
     assert (features[1, rest] > 0).all()  # Br and I
+
+
+def test_dummy_atom_weighs_nothing_in_any_channel():
+    bare = Atoms("FeO", positions=[[0, 0, 0], [1.9, 0, 0]])
+    marked = bare + Atoms("X", positions=[[0, 2.0, 0]])
+    weighting = [{"weights": w, "g2": FUNCTIONS, "g4": ANGULAR} for w in ("Z", "one")]
+    weighting.append({"elements": ["O", "other"], "g2": FUNCTIONS, "g4": ANGULAR})
+    description = {"name": "wacsf", "cutoff": 6.0, "g1": False, "weighting": weighting}
+    descriptor = descriptors.from_description(description)
+    np.testing.assert_array_equal(descriptor.transform(marked, 0), descriptor.transform(bare, 0))
 
 
 def test_element_channels_add_up_to_the_weight_one():

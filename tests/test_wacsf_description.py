@@ -233,7 +233,7 @@ def test_toml_that_is_wrong_names_its_file(tmp_path):
     for path, message in (
         (wrong, f"{wrong}: descriptor wacsf: expected a cutoff above 0"),
         (broken, f"{broken}: not TOML: "),
-        (tmp_path / "none.toml", f"{tmp_path / 'none.toml'}: cannot be read: No such file"),
+        (tmp_path / "none.toml", f"{tmp_path / 'none.toml'}: cannot be read: no such file"),
     ):
         with pytest.raises(DescriptorError) as caught:
             descriptors.read_toml(path)

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from xanes_hpc.errors import ConfigError
+from xanes_hpc.errors import ConfigError, XanesHpcError
 
 FILE_NAME = "xanes-hpc.toml"
 T = TypeVar("T")
@@ -166,13 +166,24 @@ def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> Run
     return run
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, kind: type[XanesHpcError]) -> dict[str, Any]:
+    """A TOML file's values.
+
+    Raises
+    ------
+    XanesHpcError
+        Of the type ``kind``, if the file cannot be read or is not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+        raise kind(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise kind(f"{path}: not TOML: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = read_toml(path, ConfigError)
     _build(RunConfig, values, str(path))  # so that an error names the file
     return values
 

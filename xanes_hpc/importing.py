@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
 from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
@@ -208,20 +209,20 @@ class _Taker:
 
     def _take(self, structure: Structure) -> None:
         options, summary = self._options, self._summary
-        key = int.from_bytes(hashlib.blake2b(structure.name.encode(), digest_size=8).digest(), "little")
-        if key in self._names:
-            raise FormatError(f"a structure called {structure.name} was taken before; names must be unique")
         atoms = select_absorbers(structure.numbers, options.absorber)
+        keys = {_name_key(name) for name in (structure.name, *site_names(structure.name, atoms))}
+        if keys & self._names:
+            raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
         check_distances(structure)
         self._writer.check(structure)
         names = site_names(structure.name, atoms)
         placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
         self._writer.append(structure, atoms, options.edge, placed)
-        self._names.add(key)
+        self._names |= keys
         summary.structures += 1
         summary.sites += len(names)
         summary.atoms += len(structure.numbers)
-        summary.elements.update(select_symbols(structure, atoms))
+        summary.elements.update(chemical_symbols[z] for z in structure.numbers[atoms])
         for spectrum in (s for site in placed for s in site):
             summary.spectra += 1
             summary.e0_sources[spectrum.e0_source] += 1
@@ -248,18 +249,15 @@ class _Taker:
 
 
 def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
-    for folder in folders:
+    for folder in folders if Path(name).name == name else ():
         for ending in SPECTRUM_ENDINGS:
             path = folder / f"{name}{ending}"
             if path.is_file():
                 yield path
 
 
-def select_symbols(structure: Structure, atoms: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
-    """Element symbols of the given atoms."""
-    from ase.data import chemical_symbols
-
-    return [chemical_symbols[structure.numbers[a]] for a in atoms]
+def _name_key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def check_distances(structure: Structure) -> None:

@@ -69,6 +69,7 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
     if target is None:
         return
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8; JSON must
     if target == "-":
         sys.stdout.write(text)
     else:

@@ -4,6 +4,8 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -75,7 +77,9 @@ def cli() -> None:
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_note_lost, hook)
     try:
         code = cli.main(args=arguments, prog_name="xanes-hpc", standalone_mode=False)
         sys.stdout.flush()
@@ -97,10 +101,21 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         from xanes_hpc.stores.hdf5 import explain
 
         _fail(f"{error.filename or 'system'}: {explain(error)}")
+    finally:
+        sys.unraisablehook = hook
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _note_lost(hook: Callable[[Any], object], lost: Any) -> None:
+    """An interruption that falls into a C library's callback (LLVM's, say) is lost there: it comes again, later."""
+    if lost.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        hook(lost)
 
 
 def _fail(message: Any) -> NoReturn:

@@ -6,12 +6,11 @@ through the entry point group ``xanes_hpc.descriptors``.
 
 import difflib
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xanes_hpc import registry
+from xanes_hpc import config, registry
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
 
@@ -77,12 +76,7 @@ def read_toml(path: Path) -> Descriptor:
     DescriptorError
         If the file is missing, not TOML, or describes no descriptor.
     """
-    try:
-        description = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DescriptorError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DescriptorError(f"{path}: not TOML: {error}") from None
+    description = config.read_toml(path, DescriptorError)
     try:
         return from_description(description)
     except DescriptorError as error:

@@ -148,7 +148,10 @@ def whole_output(
             doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             path.rename(doomed)
             temporary.rename(path)
-            shutil.rmtree(doomed)
+            if doomed.is_symlink():
+                doomed.unlink()
+            else:
+                shutil.rmtree(doomed)
         else:
             temporary.replace(path)
     except StoreError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 import h5py
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
-from xanes_hpc.stores.hdf5 import read_strings, write_strings
+from xanes_hpc.stores.hdf5 import read_strings, reading, write_strings
 
 DTYPES: dict[str, Any] = {
     "name": str,
@@ -34,11 +35,18 @@ class SiteTable:
 
     @classmethod
     def read(cls, file: h5py.File, rows: Any = slice(None)) -> Self:
-        """Read rows of a store."""
-        columns: dict[str, Any] = {
-            name: read_strings(file, f"sites/{name}", rows) if dtype is str else file[f"sites/{name}"][rows]
-            for name, dtype in DTYPES.items()
-        }
+        """Read rows of a store.
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged.
+        """
+        with reading(Path(file.filename)):
+            columns: dict[str, Any] = {
+                name: read_strings(file, f"sites/{name}", rows) if dtype is str else file[f"sites/{name}"][rows]
+                for name, dtype in DTYPES.items()
+            }
         return cls(**columns)
 
     def write(self, file: h5py.File) -> None:

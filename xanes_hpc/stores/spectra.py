@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from xanes_hpc.records import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
-from xanes_hpc.stores.hdf5 import read_strings
+from xanes_hpc.stores.hdf5 import read_strings, reading
 
 TEXTS = ("kind", "treatment", "unit", "e0_source", "energy_origin", "source")
 NAMES = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]
@@ -60,15 +61,22 @@ class SpectrumTable:
 
     @classmethod
     def read(cls, file: h5py.File) -> "SpectrumTable":
-        """Read the table of a store."""
-        return cls(
-            site=file["spectra/site"][:],
-            kind=read_strings(file, "spectra/kind"),
-            treatment=read_strings(file, "spectra/treatment"),
-            unit=read_strings(file, "spectra/unit"),
-            e0=file["spectra/e0"][:],
-            offsets=file["spectra/offsets"][:],
-        )
+        """Read the table of a store.
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged.
+        """
+        with reading(Path(file.filename)):
+            return cls(
+                site=file["spectra/site"][:],
+                kind=read_strings(file, "spectra/kind"),
+                treatment=read_strings(file, "spectra/treatment"),
+                unit=read_strings(file, "spectra/unit"),
+                e0=file["spectra/e0"][:],
+                offsets=file["spectra/offsets"][:],
+            )
 
 
 def read_spectra(file: h5py.File, rows: Sequence[int]) -> Iterator[PlacedSpectrum]:
