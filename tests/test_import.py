@@ -283,12 +283,12 @@ def whole(path):
         return values | {"": [*file.attrs.items()]}
 
 
-def test_a_sites_name_is_not_another_structures(tmp_path):
+def test_a_sites_name_is_not_another_structures(tmp_path, imported):
     write_xyz(tmp_path / "x" / "A.xyz", [("Fe", 0, 0, 0), ("O", 0, 0, 1.9), ("Fe", 0, 0, 3.8)])
     write_xyz(tmp_path / "x" / "A#2.xyz")
-    summary = import_structures([tmp_path / "x"], tmp_path / "o.h5", ImportOptions(absorber="Fe"))
-    assert (summary.structures, summary.skipped_count) == (1, 1)
-    assert "was taken before" in summary.skipped[0]["reason"]
+    summary = imported(tmp_path / "x", "--absorber", "Fe", skipped=1)
+    assert summary["structures"] == 1
+    assert "was taken before" in summary["skipped"][0]["reason"]
 
 
 def test_a_file_name_that_is_not_utf8_is_skipped_and_told(tmp_path):
