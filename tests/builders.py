@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -72,15 +73,17 @@ def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, 
 
 
 def run(*arguments: object) -> int:
-    """Exit code of a command line, run in this process."""
+    """Exit code of a command line, run in this process; on one thread, since handing out little work takes long."""
     from xanes_hpc.cli import main
 
-    handler = signal.getsignal(signal.SIGTERM)
+    handler, threads = signal.getsignal(signal.SIGTERM), numba.get_num_threads()
+    numba.set_num_threads(1)
     try:
         with pytest.raises(SystemExit) as exit_:
             main.run([str(a) for a in arguments])
     finally:
         signal.signal(signal.SIGTERM, handler)
+        numba.set_num_threads(threads)
     return int(exit_.value.code or 0)
 
 

@@ -50,7 +50,6 @@ def write_structures(path, taken=None, overwrite=False):
     """A structure store of ``rows()``, or of what is given."""
     with create_structures(path, overwrite) as writer:
         for record, atoms, edge, spectra in rows() if taken is None else taken:
-            writer.check(record)
             writer.append(record, np.array(atoms, np.int64), edge, spectra)
     return path
 

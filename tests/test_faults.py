@@ -33,9 +33,10 @@ PATIENCE = 120.0
 """Seconds to wait for what takes one or two; the first run of a kernel compiles it."""
 
 
-def start(script, *arguments, **options):
+def start(script, *arguments):
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finish(process):

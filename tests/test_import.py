@@ -220,11 +220,12 @@ def test_properties_are_kept(tmp_path, imported):
     assert stored(tmp_path, "structures/properties/method") == ["", long, ""]
 
 
-def test_property_of_two_types_is_refused(tmp_path, imported):
+def test_text_where_others_have_numbers_is_left_out_and_told(tmp_path, imported):
     write_xyz(tmp_path / "in" / "A.xyz", comment="charge=1 tag=7")
     write_xyz(tmp_path / "in" / "B.xyz", comment="charge=1 tag=seven")
-    summary = imported(tmp_path / "in", skipped=1)
-    assert "property tag is text here and was a number in earlier structures" in summary["skipped"][0]["reason"]
+    summary = imported(tmp_path / "in")
+    assert summary["properties_left_out"] == {"tag": 1}
+    np.testing.assert_array_equal(stored(tmp_path, "structures/properties/tag"), [7, np.nan])
 
 
 def test_treatment_option(tmp_path, imported):

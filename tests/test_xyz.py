@@ -214,3 +214,17 @@ def test_what_is_written_is_read(tmp_path, atoms):
     s = only(write_xyz(tmp_path / "a.xyz", atoms))
     assert s.numbers.tolist() == [atom[0] for atom in atoms]
     np.testing.assert_array_equal(s.positions, [atom[1:] for atom in atoms])
+
+
+def test_a_truncated_second_frame_does_not_cost_the_first(tmp_path):
+    path = write(tmp_path / "two.xyz", frame() + "3\n\nFe 0 0 0\n")
+    found = read_structures(path)
+    assert next(found).name == "two@0"
+    with pytest.raises(FormatError, match="truncated"):
+        next(found)
+
+
+def test_a_frame_with_too_many_atoms_is_not_taken(tmp_path):
+    path = write(tmp_path / "one.xyz", "1\n\nFe 0 0 0\nO 0 0 1.9\n")
+    with pytest.raises(FormatError, match="expected another frame's atom count or the end"):
+        next(read_structures(path))

@@ -14,9 +14,8 @@ from ase.data import chemical_symbols
 from xanes_hpc.absorbers import select_absorbers
 from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import is_structure_file, read_spectrum, read_structures
-from xanes_hpc.neighbours import COINCIDENT, neighbour_list
+from xanes_hpc.neighbours import coincident_atoms
 from xanes_hpc.records import PlacedSpectrum, Structure
-from xanes_hpc.sites import SiteBatch
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
 
@@ -75,6 +74,7 @@ class ImportSummary:
     files: int = 0
     ignored_files: int = 0
     unused_spectra: int = 0
+    properties_left_out: Counter[str] = field(default_factory=Counter)
     skipped_count: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
     elements: Counter[str] = field(default_factory=Counter)
@@ -125,6 +125,7 @@ def import_structures(
         progress(len(files), len(files))
         if not summary.structures:
             raise _nothing_taken(sources, summary)
+    summary.properties_left_out = writer.left_out
     summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - taker.spectrum_files
     return summary
 
@@ -214,7 +215,6 @@ class _Taker:
         if keys & self._names:
             raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
         check_distances(structure)
-        self._writer.check(structure)
         names = site_names(structure.name, atoms)
         placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
         self._writer.append(structure, atoms, options.edge, placed)
@@ -268,20 +268,9 @@ def check_distances(structure: Structure) -> None:
     FormatError
         Naming the two atoms.
     """
-    n_atoms = structure.numbers.size
-    batch = SiteBatch(
-        structure.numbers,
-        structure.positions,
-        np.array([0, n_atoms]),
-        structure.cell[None],
-        structure.pbc[None],
-        np.zeros(n_atoms, np.int64),
-        np.arange(n_atoms),
-    )
     try:
-        pairs = neighbour_list(batch, COINCIDENT)
+        found = coincident_atoms(structure)
     except FormatError as error:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
-    if pairs.distances.size:
-        first = int(np.searchsorted(pairs.offsets, 0, side="right")) - 1
-        raise FormatError(f"two atoms on one spot: {first} and {pairs.atoms[0]} are {pairs.distances[0]:.3f} Å apart")
+    if found is not None:
+        raise FormatError(f"two atoms on one spot: {found[0]} and {found[1]} are {found[2]:.3f} Å apart")

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.records import Structure
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc_kernels.neighbours import find_pairs
+from xanes_hpc_kernels.neighbours import find_pairs, first_pair
 
 COINCIDENT = 0.1
 """Two atoms closer than this (Å) stand on one spot."""
@@ -65,6 +66,28 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     scan(np.full(batch.n_sites, -1, np.int64), 0)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return NeighbourList(offsets, *scan(offsets[:-1].copy(), int(offsets[-1])))
+
+
+def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:
+    """Two atoms of a structure (or an atom and an image) on one spot, and their distance in Å; None if all stand apart.
+
+    Raises
+    ------
+    FormatError
+        As ``neighbour_list``.
+    """
+    batch = SiteBatch(
+        structure.numbers,
+        structure.positions,
+        np.array([0, structure.numbers.size]),
+        structure.cell[None],
+        structure.pbc[None],
+        np.empty(0, np.int64),
+        np.empty(0, np.int64),
+    )
+    cells, inverses = _completed_cells(batch)
+    first, second, distance = first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
+    return None if first < 0 else (first, second, distance)
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

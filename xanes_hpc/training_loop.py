@@ -4,6 +4,7 @@ Each replica takes its share of the global batch; gradients are summed over repl
 optimizer on each.
 """
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,4 +94,8 @@ class Trainer:
         """Save weights (the current ones by default) as Keras's weights file."""
         if weights is not None:
             self._deterministic.set_weights(weights)
-        self._deterministic.save_weights(path)
+        # Keras writes HDF5 itself, which does not survive a full disk: let it write elsewhere, and bytes here.
+        with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
+            elsewhere = Path(folder) / path.name
+            self._deterministic.save_weights(elsewhere)
+            path.write_bytes(elsewhere.read_bytes())

@@ -72,6 +72,30 @@ def scan_site(
     return n_pairs
 
 
+@inline
+def first_pair(
+    positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, cutoff: float
+) -> tuple[int, int, float]:
+    """Two atoms of one structure that are closer than the cutoff, and their distance; -1, -1, 0 if there are none."""
+    n_atoms = len(positions_ac)
+    no_index, no_vector = np.empty(0, np.int64), np.empty((0, 3))
+    no_shift, no_distance = np.empty((0, 3), np.int64), np.empty(0)
+    for i in range(n_atoms):
+        n = scan_site(
+            i, 0, n_atoms, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff,
+            -1, no_index, no_shift, no_vector, no_distance,
+        )  # fmt: skip
+        if n > 0:
+            atoms_p, shifts_pc = np.empty(n, np.int64), np.empty((n, 3), np.int64)
+            vectors_pc, distances_p = np.empty((n, 3)), np.empty(n)
+            scan_site(
+                i, 0, n_atoms, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff,
+                0, atoms_p, shifts_pc, vectors_pc, distances_p,
+            )  # fmt: skip
+            return i, atoms_p[0], distances_p[0]
+    return -1, -1, 0.0
+
+
 @parallel_kernel
 def find_pairs(
     site_atoms_i: Ints,

@@ -70,6 +70,10 @@ def command(
         }
         if summary.spectra:
             rows["treatment"] = _counts(summary.treatments)
+        if summary.properties_left_out:
+            rows["left out"] = (
+                f"properties that others have as numbers, or odd names: {_counts(summary.properties_left_out)}"
+            )
         if summary.ignored_files:
             rows["other files"] = f"{summary.ignored_files:,} (not structures by their names)"
         if summary.unused_spectra > 0:

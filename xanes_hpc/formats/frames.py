@@ -30,7 +30,11 @@ def named(path: Path, frames: Iterable[Structure | FormatError]) -> Iterator[Str
     first = next(iterator, None)
     if first is None:
         raise FormatError(f"{path}: no structure in the file")
-    second = next(iterator, None)
+    try:
+        second = next(iterator, None)
+    except FormatError:  # of what comes after: the first frame is whole
+        yield _labelled(path, first, f"{base}@0")
+        raise
     if second is None:
         yield _labelled(path, first, base)
         return

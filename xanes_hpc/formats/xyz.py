@@ -8,6 +8,7 @@ Extended XYZ (``Lattice=`` or ``Properties=`` in the comment) is left to ASE.
 import gzip
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -58,35 +59,34 @@ def _open(path: Path) -> TextIO:
 
 
 def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
-    number, expected = 0, "an atom count"
-    while True:
-        count = ""
-        for count in lines:
-            number += 1
-            if count.strip():
-                break
-        if not count.strip():
-            if not number:
-                raise FormatError(f"{path}: empty file")
-            return
-        n_atoms = _whole_number(count.strip())
-        if not 0 < n_atoms <= MOST_ATOMS:
-            raise FormatError(f"{path}: line {number}: expected {expected}, received {_excerpt(count)}")
-        first = number
-        comment = lines.readline().strip()
-        number += 1
-        rows = []
-        for row in lines:
-            number += 1
-            rows.append(row.split())
-            if len(rows) == n_atoms:
-                break
+    numbered = enumerate(lines, 1)
+    count = _next_count(path, numbered, "an atom count")
+    if count is None:
+        raise FormatError(f"{path}: empty file")
+    while count is not None:
+        first, n_atoms = count
+        _, comment = next(numbered, (first, ""))
+        rows = [row.split() for _, row in islice(numbered, n_atoms)]
         if len(rows) < n_atoms:
             raise FormatError(
                 f"{path}: truncated: line {first} announces {n_atoms} atoms, the file ends after {len(rows)}"
             )
-        yield _frame(path, first, comment, rows)
+        frame = _frame(path, first, comment.strip(), rows)
+        # Before the frame is handed on: anything but a count here means that the frame's own count is wrong.
         expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
+        count = _next_count(path, numbered, expected)
+        yield frame
+
+
+def _next_count(path: Path, numbered: Iterator[tuple[int, str]], expected: str) -> tuple[int, int] | None:
+    """Line number and value of the next atom count; None at the end of the file."""
+    for number, line in numbered:
+        if line.strip():
+            n_atoms = _whole_number(line.strip())
+            if not 0 < n_atoms <= MOST_ATOMS:
+                raise FormatError(f"{path}: line {number}: expected {expected}, received {_excerpt(line)}")
+            return number, n_atoms
+    return None
 
 
 def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.new_file import new_file
 
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
@@ -187,21 +187,12 @@ def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterab
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with whole_output(path, overwrite, sources=sources) as temporary:
-        file = NewFile(temporary)
-        try:
-            file.attrs["format"] = schema["format"]
-            file.attrs["schema_version"] = schema["schema_version"]
-            file.attrs["creator"] = f"xanes-hpc {__version__}"
-            yield file
-            xanes_hpc_schema.validate(file, kind)
-        except BaseException:
-            with suppress(OSError, RuntimeError):
-                file.close()
-            file.check()  # what follows from a failed write is not the cause
-            raise
-        file.close()
-        file.check()
+    with whole_output(path, overwrite, sources=sources) as temporary, new_file(temporary) as file:
+        file.attrs["format"] = schema["format"]
+        file.attrs["schema_version"] = schema["schema_version"]
+        file.attrs["creator"] = f"xanes-hpc {__version__}"
+        yield file
+        xanes_hpc_schema.validate(file, kind)
 
 
 def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:

@@ -27,6 +27,7 @@ from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import TRANSFORMS, Array, Member, Scalers
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.new_file import new_file
 
 FORMAT = "xanes-hpc/model"
 SCHEMA = 1
@@ -58,7 +59,7 @@ class TrainingSites:
 
     def write(self, path: Path) -> None:
         """Write ``sites.h5``."""
-        with h5py.File(path, "w") as file:
+        with new_file(path) as file:
             hdf5.write_strings(file, "name", self.names)
             hdf5.write_strings(file, "formula", self.formulas)
             file.create_dataset("part", data=self.parts)
@@ -78,9 +79,9 @@ class TrainingSites:
 
 def write_scalers(path: Path, scalers: Scalers) -> None:
     """Write a member's scalers."""
-    with h5py.File(path, "w") as file:
+    with new_file(path) as file:
         for name in SCALERS:
-            file[name] = getattr(scalers, name)
+            file.create_dataset(name, data=getattr(scalers, name))
         file.attrs["transform"] = scalers.transform
 
 

@@ -6,6 +6,8 @@ as the file will be, and whoever fills the file meets the failure at ``check``.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,24 @@ class _Dataset(h5py.Dataset):  # type: ignore[misc]
     def __setitem__(self, rows: Any, values: np.ndarray[Any, Any]) -> None:
         super().__setitem__(rows, values)
         self._new_file.check()
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """A new HDF5 file, closed at the end of the block.
+
+    Raises
+    ------
+    OSError
+        If not all of it could be written; also in place of what followed from that in the block.
+    """
+    file = NewFile(path)
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError, RuntimeError):
+            file.close()
+        file.check()  # what follows from a failed write is not the cause
+        raise
+    file.close()
+    file.check()

@@ -1,5 +1,6 @@
 """The structure store: atoms, sites and spectra, written in one streaming pass."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.absorbers import formula
-from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.errors import StoreError
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores import hdf5, spectra
@@ -48,22 +49,8 @@ class StructureWriter:
         spectra.add_spectrum_columns(columns, file)
         file.create_group(PROPERTIES)
         self._properties: dict[str, bool] = {}
-
-    def check(self, structure: Structure) -> None:
-        """Refuse what cannot be stored.
-
-        Raises
-        ------
-        FormatError
-            If a property's name cannot be stored, or it is text here and was a number before, or the other way round.
-        """
-        for name, value in structure.properties.items():
-            if not name or "/" in name or name.startswith("."):
-                raise FormatError(f"property {name!r}: a name must not be empty, hold a slash or begin with a dot")
-            text = isinstance(value, str)
-            if self._properties.get(name, text) != text:
-                now, before = ("text", "a number") if text else ("a number", "text")
-                raise FormatError(f"property {name} is {now} here and was {before} in earlier structures")
+        self.left_out: Counter[str] = Counter()
+        """Values of properties that could not be stored, by name: text where others are numbers, or an odd name."""
 
     def append(
         self,
@@ -93,7 +80,11 @@ class StructureWriter:
                 spectra.append_spectrum(columns, site, spectrum)
 
     def _append_properties(self, row: int, properties: dict[str, float | str]) -> None:
+        stored: dict[str, float | str] = {}
         for name, value in properties.items():
+            if not name or "/" in name or name.startswith("."):
+                self.left_out[name] += 1
+                continue
             if name not in self._properties:
                 self._properties[name] = text = isinstance(value, str)
                 path = f"{PROPERTIES}/{name}"
@@ -101,8 +92,14 @@ class StructureWriter:
                 self._columns.add(path, column)
                 for start in range(0, row, ROWS_PER_CHUNK):
                     column.extend([_missing(text)] * min(ROWS_PER_CHUNK, row - start))
+            if self._properties[name]:
+                stored[name] = value if isinstance(value, str) else f"{value:g}"
+            elif isinstance(value, str):
+                self.left_out[name] += 1
+            else:
+                stored[name] = value
         for name, text in self._properties.items():
-            self._columns[f"{PROPERTIES}/{name}"].extend([properties.get(name, _missing(text))])
+            self._columns[f"{PROPERTIES}/{name}"].extend([stored.get(name, _missing(text))])
 
     def finish(self) -> None:
         """Write what is pending, and the digests."""
