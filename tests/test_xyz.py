@@ -146,7 +146,7 @@ def test_coordinates_that_are_not_finite(tmp_path, coordinate):
     ("text", "message"),
     [
         ("", "empty file"),
-        ("\n\n", "no structure in the file"),
+        ("\n\n", "empty file"),
         ("two\n\nFe 0 0 0\n", "line 1: expected an atom count, received 'two'"),
         ("0\n\n", "line 1: expected an atom count, received '0'"),
         ("²\n\nFe 0 0 0\n", "line 1: expected an atom count, received '²'"),
