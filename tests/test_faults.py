@@ -3,7 +3,6 @@
 import ctypes
 import itertools
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from builders import ERROR, contents, many_frames, refused, run, write, write_xyz
+from builders import ERROR, contents, many_frames, run, write, write_xyz
 
 from xanes_hpc.cli import main
 
@@ -50,6 +49,7 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     write(folder / "in.xyz", many_frames(2000))
     assert run("import", folder / "in.xyz", "-o", folder / "s.h5") == 0
+    assert run("featurise", folder / "s.h5", "--preset", "xanesnet-49", "-o", folder / "f.h5") == 0  # fills the cache
     return folder
 
 
@@ -60,27 +60,12 @@ def arguments_of(command, inputs, output):
     }[command]
 
 
-@pytest.fixture
-def size_limit():
-    """Sets the largest size of a file for this process; Python itself ignores the signal that goes with it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("command", ["import", "featurise"])
-@pytest.mark.parametrize("n_bytes", [0, 50, 1_000, 4_500, 20_000, 50_000, 90_000, 120_000])
-def test_file_too_large(tmp_path, capsys, inputs, size_limit, command, n_bytes):
+@pytest.mark.parametrize("n_bytes", [100, 4_500, 20_000, 60_000])
+def test_file_too_large(tmp_path, inputs, command, n_bytes):
+    """In a process of its own: the limit holds for whatever a process writes, and a crash at its end would show."""
     output = write(tmp_path / "out.h5", "old")
-    arguments = arguments_of(command, inputs, output)
-    size_limit(n_bytes)
-    assert refused(capsys, tmp_path, *arguments) == f"{output}: cannot be written: {TOO_LARGE}"
-
-
-@pytest.mark.parametrize("command", ["import", "featurise"])
-def test_no_crash_at_the_end_of_the_interpreter(tmp_path, inputs, command):
-    output = write(tmp_path / "out.h5", "old")
-    result = finish(start(LIMITED, 60_000, *arguments_of(command, inputs, output)))
+    result = finish(start(LIMITED, n_bytes, *arguments_of(command, inputs, output)))
     assert result == (2, "", f"{ERROR}{output}: cannot be written: {TOO_LARGE}\n")
     assert contents(tmp_path) == {str(output): b"old"}
 
@@ -109,11 +94,10 @@ def test_full_disk(tiny_disk, inputs, command):
     assert contents(tiny_disk) == {str(output): b"old"}
 
 
-def test_json_on_a_full_disk(tmp_path, capsys, inputs, size_limit):
+def test_json_on_a_full_disk(tmp_path, inputs):
     target = write(tmp_path / "s.json", "old")
-    size_limit(20)
-    assert run("info", inputs / "s.h5", "--json", target) == 2
-    assert capsys.readouterr().err == f"{ERROR}{target}: cannot be written: {TOO_LARGE}\n"
+    code, _, error = finish(start(LIMITED, 20, "info", inputs / "s.h5", "--json", target))
+    assert (code, error) == (2, f"{ERROR}{target}: cannot be written: {TOO_LARGE}\n")
     assert contents(tmp_path) == {str(target): b"old"}
 
 
