@@ -23,7 +23,7 @@ FILES = {
 PLAIN = ("errors", "config", "records", "absorbers", "sites", "registry", "splits")
 """Plain data and what everyone may use."""
 TENSORFLOW = (
-    "backend", "models.layers", "models.keras_network", "training_loop", "datasets", "training",
+    "backend", "models.layers", "models.keras_network", "training_loop", "datasets", "training", "training_record",
 )  # fmt: skip
 LEARNING = ("models", "inference", "uncertainty", "splits")
 
@@ -55,14 +55,17 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "backend": ((), ("tensorflow",)),
     "datasets": (("stores", *LEARNING), ("numpy", "tensorflow")),
     "training_loop": (("stores", "datasets", *LEARNING), ("numpy", "tensorflow", "keras")),
+    "interruption": ((), ()),
+    "training_record": (("stores", "datasets", *LEARNING), ("numpy", "ase", "tensorflow", "keras")),
     "training": (
-        ("stores", "backend", "datasets", "training_loop", *LEARNING),
+        ("stores", "backend", "datasets", "interruption", "training_loop", "training_record", *LEARNING),
         ("numpy", "ase", "tensorflow", "keras"),
     ),
     "prediction": (
         ("stores", "descriptors", "featurise", "importing", "inference", "uncertainty", "spectra"),
         ("numpy", "ase"),
     ),
+    "export": (("stores",), ("numpy",)),
     "evaluation": (("stores",), ("numpy", "scipy")),
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
     "information": (("stores",), ("numpy", "ase")),

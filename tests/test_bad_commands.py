@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from builders import refused, run, write
+from builders import refused, run, write, write_xyz
 
 from xanes_hpc import __version__
 from xanes_hpc.cli.main import COMMANDS
@@ -34,6 +34,25 @@ def test_refused(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     line = refused(capsys, tmp_path, *arguments)
     assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "p.h5", "--json", "metrics.txt"], "--json: expected a file ending in .json, or -, received 'me"),
+        (["evaluate", "p.h5", "--json", "a.xyz"], "--json: expected a file ending in .json, or -, received 'a.xyz'"),
+        (["evaluate", "p.h5", "--json=p.h5"], "--json: expected a file ending in .json, or -, received 'p.h5'"),
+        (["import", "a.xyz", "-o", "o.h5", "--json=a.xyz"], "--json: expected a file ending in .json, or -, received"),
+        (["import", "a.xyz", "-o", "o.h5", "--json=no/m.json"], "--json: no: no such folder for m.json"),
+        (["import", "a.xyz", "-o", "o.h5", "--json", "d.json"], "--json: d.json: is a folder"),
+    ],
+)
+def test_json_targets(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    write_xyz(tmp_path / "a.xyz")
+    write(tmp_path / "p.h5", "predictions")
+    (tmp_path / "d.json").mkdir()
+    assert refused(capsys, tmp_path, *words).startswith(message)
 
 
 @pytest.mark.parametrize(("option", "nearest"), [("--overwrit", "--overwrite"), ("--spectr", "--spectra")])

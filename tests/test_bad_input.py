@@ -116,12 +116,13 @@ REPEATED[4, 0] = REPEATED[3, 0]
         (table(NAN), "expected finite numbers, received 7100 nan at point 3"),
         (table(UNSORTED), "unsorted energies: expected them to ascend, received 7172 then 7171 eV"),
         (table(REPEATED), "repeated energies: expected them to ascend, received 7100 then 7100 eV"),
+        (table(edge_step() * [1, 0]), "is zero everywhere"),
         (table(edge_step(n_points=4)), "expected at least 5 points, received 4"),
         (
             table(edge_step(7297, 7372)),
             "e0 = 7112 eV (xraydb) lies outside the spectrum's range, 7297 to 7372 eV; --",
         ),
-        ("words\n", "no row of numbers in it"),
+        ("words\n", "no row of two numbers in it"),
         ("", "empty file"),
     ],
 )
@@ -226,6 +227,14 @@ def test_output_that_is_a_folder(tmp_path, capsys, stores):
         line = refused(capsys, tmp_path, command, source, "-o", tmp_path / "out.h5", "--overwrite")
         assert line.startswith(f"{tmp_path}/out.h5: ")
         assert "folder" in line
+
+
+def test_output_that_is_an_input_of_the_import(tmp_path, capsys):
+    structure, spectrum = write_xyz(tmp_path / "x" / "a.xyz"), write_spectrum(tmp_path / "s" / "a.txt")
+    for output in (structure, spectrum):
+        arguments = ("import", tmp_path / "x", "--spectra", tmp_path / "s", "-o", output, "--overwrite")
+        line = refused(capsys, tmp_path, *arguments)
+        assert line == f"{output}: is what the output is made from; name another output"
 
 
 def test_missing_store(tmp_path, refused_featurise):

@@ -34,7 +34,14 @@ def test_flags_at_the_top_and_in_sections(tmp_path):
 
 
 def test_flags_that_were_not_given_change_nothing(tmp_path):
-    assert load(tmp_path, 'output = "m"\n', output=None, training__seed=None).output == "m"
+    assert load(tmp_path, 'output = "m"\n', output=None, training__seed=None).output == str(tmp_path / "m")
+
+
+def test_paths_of_a_config_count_from_its_folder_those_of_the_working_folder_stay(tmp_path):
+    write(tmp_path / "here" / FILE_NAME, 'features = "a.h5"\nspectra = "b.h5"\n')
+    config = write(tmp_path / "there" / "run.toml", 'features = "../x/c.h5"\n')
+    run = load_run(config, tmp_path / "here", {})
+    assert (run.features, run.spectra) == (str(tmp_path / "x" / "c.h5"), "b.h5")
 
 
 def test_parameters_of_a_model(tmp_path):
@@ -91,10 +98,10 @@ def test_bad_files_are_named(tmp_path, text, message, own):
         ("split.test", float("nan"), "split.test: expected a fraction"),
         ("split.test", 0.9, "split: validation, calibration and test leave nothing to train on"),
         ("split.group", "name", "split.group: expected formula or code or none, received 'name'"),
-        ("training.epochs", 0, "training.epochs: expected at least 1, received 0"),
-        ("training.batch_size", 0, "training.batch_size: expected at least 1, received 0"),
-        ("training.seed", -1, "training.seed: expected at least 0, received -1"),
-        ("training.gpus", -1, "training.gpus: expected at least 0, received -1"),
+        ("training.epochs", 0, "training.epochs: expected 1 to 2147483647, received 0"),
+        ("training.batch_size", 0, "training.batch_size: expected 1 to 2147483647, received 0"),
+        ("training.seed", -1, "training.seed: expected 0 to 2147483647, received -1"),
+        ("training.gpus", -1, "training.gpus: expected 0 to 2147483647, received -1"),
         ("training.learning_rate", 0.0, "training: expected learning_rate above 0"),
         ("training.loss", "mape", "training.loss: expected mae or mse, received 'mape'"),
         ("target.origin", "edge", "target.origin: expected e0 or absolute, received 'edge'"),
@@ -132,7 +139,8 @@ def test_every_key_is_written(tmp_path):
             if is_dataclass(getattr(RunConfig(), field.name))
             else f"{field.name} = " in text
         )
-    assert load(tmp_path, text) == RunConfig(features="f", spectra="s", output="o")
+    paths = {name: str(tmp_path / name[0]) for name in ("features", "spectra", "output")}
+    assert load(tmp_path, text) == RunConfig(**paths)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -158,5 +166,7 @@ def test_there_and_back(tmp_path, features, treatment, start, rate, gpus, parame
         "training.gpus": gpus,
     }
     run = load_run(None, tmp_path, {"features": features, **flags, **{f"model.{k}": v for k, v in parameters.items()}})
-    assert load(tmp_path, to_toml(run)) == run
+    write(tmp_path / FILE_NAME, to_toml(run))
+    assert load_run(None, tmp_path, {}) == run
+    (tmp_path / FILE_NAME).unlink()
     assert run.model.parameters == parameters

@@ -117,7 +117,7 @@ def test_every_shift_that_is_proposed_works(first, points, e0, shift):
         placed = place(read, IRON, "K", e0, proposed_shift(error))
         assert placed.relative[0] <= 0 <= placed.relative[-1]
     else:
-        assert "repeated energies" in str(error.value)
+        assert "repeated energies" in str(error.value) or "is zero everywhere" in str(error.value)
 
 
 @pytest.mark.parametrize("intensities", [[0, 0, 0, 0, 1], [-1, 0, 0, 0, 0], [4, 3, 2, 1, 0]])
@@ -144,6 +144,11 @@ def test_numbers_that_are_not_finite(bad, column):
     points[3, column] = bad
     with pytest.raises(SpectrumError, match=rf"a\.txt: expected finite numbers, received .*{bad:g}.* at point 3"):
         place(spectrum(points), IRON, "K")
+
+
+def test_zero_everywhere():
+    with pytest.raises(SpectrumError, match=r"a\.txt: is zero everywhere"):
+        place(spectrum(edge_step() * [1, 0]), IRON, "K")
 
 
 def test_unsorted_energies():

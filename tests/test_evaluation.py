@@ -1,13 +1,20 @@
 """Figures of merit against hand-made cases and slow definitions."""
 
 import itertools
+import shutil
 
+import h5py
 import numpy as np
 import pytest
+from builders import run
 from scipy.integrate import quad
 from scipy.stats import norm
 
 from xanes_hpc import evaluation as ev
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.information import inform
+from xanes_hpc.plots import predicted_against_reference
+from xanes_hpc.stores.predictions import PredictionStore
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
 
@@ -162,3 +169,60 @@ def test_leakage_counts_twins_among_held_out_sites_only():
     assert (audit["n_held_out"], audit["same_code"], audit["same_formula"], audit["near_features"]) == (4, 1, 1, 1)
     assert audit["error_percent_without_twins"] == {"mean": 3.0, "median": 3.0, "n_sites": 1}
     assert ev.leakage(errors[4:], parts[4:], twins[4:], nearest[4:]) is None
+
+
+@pytest.fixture(scope="module")
+def predicted(model, small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("predicted") / "p.h5"
+    assert run("predict", small / "small.h5", "--model", model, "-o", path, "--draws", 4) == 0
+    return path
+
+
+@pytest.fixture
+def changed(predicted, tmp_path):
+    """A prediction store, and a function that sets rows of a dataset of it."""
+    path = tmp_path / "p.h5"
+    shutil.copy(predicted, path)
+
+    def change(name, row, value):
+        with h5py.File(path, "r+") as file:
+            file[name][row] = value
+
+    return path, change
+
+
+def test_sites_that_are_zero_everywhere_are_left_out_and_counted(changed, tmp_path):
+    path, change = changed
+    change("reference", 3, 0.0)
+    change("reference", 5, np.nan)
+    with PredictionStore(path) as store:
+        figures = ev.evaluate(store)
+        predicted_against_reference(store, tmp_path / "p.png")
+    assert (figures["n_sites"], figures["n_zero_reference"], figures["n_without_reference"]) == (118, 1, 1)
+    assert inform(path)["references"] == 119
+
+
+def test_a_store_of_zero_references_only_is_refused(changed):
+    path, change = changed
+    change("reference", slice(None), 0.0)
+    with PredictionStore(path) as store, pytest.raises(SpectrumError, match="but for 120 that are zero everywhere"):
+        ev.evaluate(store)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mean", np.nan), ("std", np.inf), ("reference", np.inf)])
+def test_numbers_that_are_not_finite_are_refused_naming_the_site(changed, name, value):
+    path, change = changed
+    change(name, (7, 4), value)
+    with (
+        PredictionStore(path) as store,
+        pytest.raises(SpectrumError, match=f"{name} of {store.sites.name[7]}: expected"),
+    ):
+        ev.evaluate(store)
+
+
+def test_figures_say_what_was_measured(predicted):
+    with PredictionStore(predicted) as store:
+        figures = ev.evaluate(store)
+        assert figures["model_digest"] == store.attribute("model_digest")
+        assert figures["source_digest"] == store.attribute("source_digest")
+    assert figures["spectrum"] == {"kind": "xanes", "treatment": '{"name":"synthetic"}', "unit": "arbitrary"}

@@ -19,7 +19,7 @@ from builders import (
     write_xyz,
 )
 
-from xanes_hpc.importing import SPECTRUM_ENDINGS
+from xanes_hpc.importing import SPECTRUM_ENDINGS, import_structures
 from xanes_hpc.records import NO_TREATMENT, treatment_name
 
 
@@ -110,6 +110,30 @@ def test_spectra_without_a_structure_are_counted(tmp_path, imported):
     for name in "ABC":
         write_spectrum(tmp_path / "mu" / f"{name}.txt")
     assert imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")["unused_spectra"] == 2
+
+
+def test_a_folder_of_spectra_given_twice_counts_once(tmp_path, imported):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    write_spectrum(tmp_path / "mu" / "A.txt")
+    again = tmp_path / "xyz" / ".." / "mu"
+    summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", "--spectra", again)
+    assert (summary["spectra"], summary["unused_spectra"]) == (1, 0)
+
+
+def test_progress_within_one_file(tmp_path):
+    notes = []
+    source = write(tmp_path / "many.xyz.gz", many_frames(250))
+    import_structures([source], tmp_path / "out.h5", progress=lambda done, total, note: notes.append((done, note)))
+    assert [done for done, _ in notes] == [0, 0, 0, 1]
+    assert [note.split()[0] for _, note in notes] == ["0", "100", "200", "250"]
+
+
+def test_blanks_in_names_and_long_values(tmp_path, capsys):
+    source, output = write_xyz(tmp_path / "A.xyz"), tmp_path / ("long " * 30 + ".h5")
+    assert run("import", source, "-o", output) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"Next: xanes-hpc featurise '{output}'"
+    assert run("info", output) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 80
 
 
 def test_several_sites_of_one_structure(tmp_path, imported):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import click
@@ -32,6 +33,9 @@ def test_the_demo_says_synthetic_wherever_its_spectra_go(demonstrated, capsys):
     for name in ("demo.h5", "demo.model", "predictions.h5"):
         assert call("info", demonstrated / name) == 0
         assert "synthetic" in capsys.readouterr().out
+    assert "synthetic" in (demonstrated / "metrics.json").read_text()
+    assert call("evaluate", demonstrated / "predictions.h5") == 0
+    assert "synthetic" in capsys.readouterr().out
     assert "synthetic" in next((demonstrated / "spectra").iterdir()).read_text()
 
 
@@ -52,7 +56,7 @@ def test_every_figure_of_merit_is_documented(demonstrated):
     metrics = json.loads((demonstrated / "metrics.json").read_text())
     for key, value in metrics.items():
         assert f"`{key}" in documented, key
-        for inner in value if isinstance(value, dict) and key not in ("by_part", "grid") else ():
+        for inner in value if isinstance(value, dict) and key != "by_part" else ():
             assert f".{inner}`" in documented, f"{key}.{inner}"
 
 
@@ -71,6 +75,15 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path, capsys, small):
         assert call(*arguments, tmp_path / "precious", "--overwrite") == 2
         assert "will not be replaced" in capsys.readouterr().err
     assert (tmp_path / "precious" / "thesis.txt").read_text() == "years"
+
+
+def test_a_model_folder_with_somebodys_notes_is_not_replaced(model, small, tmp_path, capsys):
+    copy = tmp_path / "m"
+    shutil.copytree(model, copy)
+    (copy / "notes.txt").write_text("tried dropout 0.3")
+    assert call("train", small / "small.features.h5", "-o", copy, "--overwrite") == 2
+    assert "holds other things than ours" in capsys.readouterr().err
+    assert (copy / "notes.txt").read_text() == "tried dropout 0.3"
 
 
 def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, capsys):
@@ -105,7 +118,7 @@ def test_predict_from_a_file_writes_csv(model, tmp_path, capsys):
     (tmp_path / "one.xyz").write_text("3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n")
     arguments = ("predict", tmp_path / "one.xyz", "--model", model, "-o", tmp_path / "p.h5", "--csv", tmp_path / "csv")
     assert call(*arguments) == 0
-    assert len((tmp_path / "csv" / "one.csv").read_text().splitlines()) == 202
+    assert len((tmp_path / "csv" / "one.csv").read_text().splitlines()) == 203
     assert call("evaluate", tmp_path / "p.h5") == 2
     assert "has no reference spectra" in capsys.readouterr().err
 

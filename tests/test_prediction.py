@@ -1,5 +1,6 @@
 """Prediction: sources, references, refusals, and the store it leaves."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from xanes_hpc import descriptors
 from xanes_hpc.errors import FormatError, ModelError, StoreError
 from xanes_hpc.evaluation import evaluate
+from xanes_hpc.export import check_csv_folder, write_csv
 from xanes_hpc.featurise import featurise
 from xanes_hpc.importing import ImportOptions, import_structures
-from xanes_hpc.prediction import PredictOptions, open_sources, predict, write_csv
+from xanes_hpc.prediction import PredictOptions, open_sources, predict
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -161,12 +163,88 @@ def test_a_damaged_model_is_refused(model, small, tmp_path, damage, message):
     assert not (tmp_path / "p.h5").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("architecture.name", None, "architecture.name: expected text, received nothing"),
+        ("n_features", "49", 'n_features: expected a positive integer, received "49"'),
+        ("grid.energies", [2.0, 1.0], "grid.energies: expected a list of two or more ascending finite numbers"),
+        ("grid.origin", 3, "grid.origin: expected e0 or absolute, received 3"),
+        ("target", "xanes", "target.kind: expected text, received nothing"),
+        ("seen", [{"element": "Fe"}], "seen: expected a list of objects with element, edge and e0"),
+        ("calibration", {"sigma_scale": "x"}, "calibration: expected an object with a positive sigma_scale"),
+    ],
+)
+def test_a_description_that_lacks_something_is_refused_naming_it(model, tmp_path, key, value, message):
+    description = json.loads((model / "model.json").read_text())
+    *groups, last = key.split(".")
+    inner = description
+    for group in groups:
+        inner = inner[group]
+    inner[last] = value
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(StoreError, match=re.escape(f"{tmp_path / 'model.json'}: damaged: {message}")):
+        ModelFolder(tmp_path)
+
+
+def test_a_model_before_calibration_leaves_sigma_as_drawn(model, tmp_path):
+    description = json.loads((model / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(description | {"calibration": {}}))
+    assert ModelFolder(tmp_path).calibration["sigma_scale"] == 1.0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"sigma_scale": null}'])
+def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tmp_path, text):
+    run(model, [small / "small.h5"], tmp_path / "p.h5").file.close()
+    with h5py.File(tmp_path / "p.h5", "r+") as file:
+        file.attrs["calibration"] = text
+    with (
+        PredictionStore(tmp_path / "p.h5") as store,
+        pytest.raises(StoreError, match=r"p\.h5: its calibration is damaged"),
+    ):
+        evaluate(store)
+
+
 def test_csv_files_hold_the_prediction(model, small, tmp_path):
     store = run(model, [small / "small.h5"], tmp_path / "p.h5")
     assert write_csv(store, tmp_path / "csv") == 120
-    table = np.genfromtxt(tmp_path / "csv" / f"{store.sites.name[7]}.csv", delimiter=",", names=True)
-    assert table.dtype.names == ("energy_ev_relative_to_e0", "mean", "std", "reference")
+    lines = (tmp_path / "csv" / f"{store.sites.name[7]}.csv").read_text().splitlines()
+    assert "treatment synthetic" in lines[0]
+    table = np.genfromtxt(lines[1:], delimiter=",", names=True)
+    assert table.dtype.names == ("energy_ev_relative_to_e0", "energy_ev", "mean", "std", "reference")
     np.testing.assert_allclose(table["mean"], store.read("mean", 7), rtol=1e-6)
+    np.testing.assert_allclose(table["energy_ev"] - table["energy_ev_relative_to_e0"], store.read("sites/e0")[7])
+    with pytest.raises(StoreError, match="holds CSV files already"):
+        check_csv_folder(tmp_path / "csv", overwrite=False)
+
+
+def test_sites_whose_names_collide_as_file_names_get_a_file_each(model, tmp_path):
+    for name in ("a:b", "a_b"):
+        (tmp_path / f"{name}.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
+    store = run(model, sorted(tmp_path.glob("*.xyz")), tmp_path / "p.h5")
+    assert write_csv(store, tmp_path / "csv") == 2
+    assert {p.name for p in (tmp_path / "csv").iterdir()} == {"a_b.csv", "a_b~2.csv"}
+
+
+def test_the_structures_behind_features_are_never_overwritten(model, small, tmp_path):
+    for name in ("small.h5", "small.features.h5"):
+        shutil.copy(small / name, tmp_path / name)
+    before = (tmp_path / "small.h5").read_bytes()
+    with open_sources([tmp_path / "small.features.h5"]) as source:
+        with pytest.raises(StoreError, match="is what the output is made from"):
+            predict(ModelFolder(model), source, tmp_path / "small.h5", FEW, overwrite=True)
+    assert (tmp_path / "small.h5").read_bytes() == before
+
+
+def test_references_come_from_the_store_that_is_named(model, small, tmp_path):
+    import_structures([small / "structures"], tmp_path / "plain.h5")
+    options = PredictOptions(draws=4, spectra=small / "small.h5")
+    assert run(model, [tmp_path / "plain.h5"], tmp_path / "a.h5", options).has_reference
+    shutil.copy(small / "small.features.h5", tmp_path / "moved.features.h5")
+    assert run(model, [tmp_path / "moved.features.h5"], tmp_path / "b.h5", options).has_reference
+    import_structures(sorted((small / "structures").iterdir())[:5], tmp_path / "few.h5")
+    with pytest.raises(StoreError, match="holds other structures"):
+        run(model, [tmp_path / "few.h5"], tmp_path / "c.h5", options)
 
 
 def test_what_evaluate_needs_is_stored_plainly(model, small, tmp_path):

@@ -111,10 +111,41 @@ def test_several_columns_of_which_none_is_named(tmp_path):
         read_spectrum(write(tmp_path / "a.csv", "Energy p q\n" + rows))
 
 
-def test_both_edges_of_fdmnes_are_not_mixed_up(tmp_path):
-    rows = table(np.column_stack([POINTS, POINTS[:, 1]]))
-    with pytest.raises(FormatError, match="<xanes_L2>, <xanes_L3>"):
-        read_spectrum(write(tmp_path / "a.txt", fdmnes_header(titles="Energy <xanes_L2> <xanes_L3>") + rows))
+def test_both_edges_of_fdmnes_are_summed_at_the_distance_of_their_levels(tmp_path):
+    header = fdmnes_header(titles="Energy <xanes>_L2 <xanes>_L3")
+    both = header.replace("1  1  7.8E+03", "2  1  7.22E+02  7.12E+02")
+    rows = table(np.column_stack([POINTS, 2 * POINTS[:, 1]]))
+    s = read_spectrum(write(tmp_path / "a.txt", both + rows))
+    moved = np.append(POINTS[0, 1], POINTS[:-1, 1])
+    np.testing.assert_allclose(s.intensities, 2 * POINTS[:, 1] + moved, rtol=1e-12)
+    assert (s.treatment, s.unit) == (NO_TREATMENT, "Mbarn")
+    with pytest.raises(FormatError, match=r"two edges .* no two core levels in line 1"):
+        read_spectrum(write(tmp_path / "b.txt", header + rows))
+
+
+@pytest.mark.parametrize(
+    "titles", ["index,energy,intensity", ",energy,mu", "#,Energy (eV),xanes", '"","energy_ev","mu"', "\te\tmu"]
+)
+def test_index_column_is_not_the_energy(tmp_path, titles):
+    rows = table(np.column_stack([np.arange(len(POINTS)), POINTS]), "\t" if "\t" in titles else ",")
+    assert holds_points(read_spectrum(write(tmp_path / "a.csv", f"{titles}\n{rows}")))
+
+
+@pytest.mark.parametrize("titles", ["index,x,mu", "energy,e,mu", "energy,norm,mu"])
+def test_more_columns_need_one_energy_and_one_intensity(tmp_path, titles):
+    rows = table(np.column_stack([POINTS, POINTS[:, 1]]), ",")
+    with pytest.raises(FormatError, match="expected two columns, energy and intensity, received 3"):
+        read_spectrum(write(tmp_path / "a.csv", f"{titles}\n{rows}"))
+
+
+def test_fortran_exponents(tmp_path):
+    text = PLAIN.replace("7100 ", "7.1D+03 ").replace(" 0.2", " 2.d-1")
+    assert "D+03" in text
+    assert holds_points(read_spectrum(write(tmp_path / "a.txt", "Energy <xanes>\n" + text)))
+
+
+def test_bare_number_above_the_data(tmp_path):
+    assert holds_points(read_spectrum(write(tmp_path / "a.txt", "    052\n    energy     <xanes>\n" + PLAIN)))
 
 
 def test_comments_and_blank_lines_anywhere(tmp_path):
@@ -143,13 +174,13 @@ def test_header_that_is_not_utf8(tmp_path):
     ("text", "message"),
     [
         ("", "empty file"),
-        ("no\nnumbers here\n", "no row of numbers in it"),
-        ("# 1 2\n", "no row of numbers in it"),
+        ("no\nnumbers here\n", "no row of two numbers in it"),
+        ("# 1 2\n", "no row of two numbers in it"),
         ("energy xanes\n1 2\n3 4 5\n", "line 3: expected 2 columns, received 3"),
         ("1 2\n3\n", "line 2: expected 2 columns, received 1"),
         ("1 2\n3 4\nwords between\n5 6\n", "line 3: expected numbers, received 'words between'"),
         ("1 2\n3 four\n", "line 2: expected numbers, received '3 four'"),
-        ("1\n2\n", "expected two columns, energy and intensity, received 1"),
+        ("1\n2\n", "no row of two numbers in it"),
         (fdmnes_header().replace("7112.000", "nan") + PLAIN, "line 1: expected FDMNES's edge energy, received 'nan"),
         (fdmnes_header().replace("7112.000", "-5.0") + PLAIN, "line 1: expected FDMNES's edge energy, received '-5.0"),
     ],

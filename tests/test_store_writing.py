@@ -1,5 +1,8 @@
 """A store is written whole or not at all, and what stood there before survives a failure."""
 
+import errno
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -100,7 +103,7 @@ def test_folder_in_the_place_of_the_output_is_never_touched(tmp_path, overwrite)
 
 
 def write_folder(path):
-    with whole_output(path, overwrite=True, marker="marker") as temporary:
+    with whole_output(path, overwrite=True, contents=["marker", "*"]) as temporary:
         temporary.mkdir()
         (temporary / "marker").write_text("new")
 
@@ -111,6 +114,59 @@ def test_folder_of_ours_is_replaced_whole(tmp_path):
     write_folder(tmp_path / "m")
     assert names(tmp_path) == ["m"]
     assert names(tmp_path / "m") == ["marker"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_another_run_finished_in_the_meantime_stays(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr("os.link", no_links)
+    path = tmp_path / "s.h5"
+    stored.write_structures(tmp_path / "alone.h5")
+    with pytest.raises(StoreError, match="another run has made it in the meantime"):
+        write_file_while_another_does(path)
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["alone.h5", "s.h5"]
+
+
+def write_file_while_another_does(path):
+    with whole_output(path, overwrite=False) as temporary:
+        temporary.write_bytes(b"new")
+        path.write_bytes(OLD)
+
+
+def write_folder_while_another_does(path):
+    with whole_output(path, overwrite=False, contents=["marker", "*"]) as temporary:
+        temporary.mkdir()
+        write_folder(path)
+
+
+def no_links(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_folder_that_another_run_finished_in_the_meantime_stays(tmp_path):
+    with pytest.raises(StoreError, match="another run has made it in the meantime"):
+        write_folder_while_another_does(tmp_path / "m")
+    assert names(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "marker").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
+def test_old_folder_comes_back_if_the_new_one_cannot_take_its_name(tmp_path, monkeypatch, error):
+    write_folder(tmp_path / "m")
+    (tmp_path / "m" / "marker").write_bytes(OLD)
+    rename = Path.rename
+
+    def fail(source, target):
+        if source.suffix == ".partial":
+            raise error
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises((KeyboardInterrupt, StoreError)):
+        write_folder(tmp_path / "m")
+    assert names(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "marker").read_bytes() == OLD
 
 
 def test_link_to_a_folder_of_ours_is_replaced_and_its_target_left(tmp_path):

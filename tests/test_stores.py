@@ -11,11 +11,13 @@ import pytest
 import stored
 import strategies
 from ase import Atoms
+from builders import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import StoreError
+from xanes_hpc.information import inform
 from xanes_hpc.stores import columns, hdf5, spectra
 from xanes_hpc.stores.structures import StructureStore, site_names
 
@@ -47,6 +49,30 @@ def read(store):
             )
         )
     return found
+
+
+def corrupt(path, name):
+    """Overwrite the first stored chunk of a dataset, so that its checksum fails."""
+    with h5py.File(path) as file:
+        chunk = file[name].id.get_chunk_info(0)
+    with path.open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(b"\xff" * min(8, chunk.size))
+
+
+@pytest.mark.parametrize("name", ["spectra/kind", "structures/pbc", "sites/element"])
+def test_info_on_damaged_data_names_the_file(tmp_path, small, capsys, name):
+    path = tmp_path / "s.h5"
+    shutil.copy(small / "small.h5", path)
+    corrupt(path, name)
+    assert refused(capsys, tmp_path, "info", path).startswith(f"{path}: damaged data, make the file again:")
+
+
+def test_info_counts_slab_by_slab(small, monkeypatch):
+    whole = inform(small / "small.h5")
+    monkeypatch.setattr(hdf5, "SLAB_BYTES", 64)
+    assert inform(small / "small.h5") == whole
+    assert whole["spectra"]["treatments"] == {"synthetic": 120}
 
 
 def test_structures_are_read_as_written(stores):

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from conftest import QUICK
 from xanes_hpc.config import load_run
 from xanes_hpc.datasets import Part, dataset, statistics
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError, StoreError
+from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.inference import TRANSFORMS
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores.features import FeatureStore
@@ -147,6 +149,42 @@ def test_run_toml_of_a_model_trains_the_same_again(small, tmp_path):
     assert again.training.epochs == 3
 
 
+def test_run_toml_is_resolved_and_works_from_another_folder(model, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = load_run(model / "run.toml", tmp_path, {})
+    assert (run.target.start, run.target.stop, run.target.step) == pytest.approx((-20.0, 60.0, 0.4))
+    assert run.target.treatment == '{"name":"synthetic"}'
+    assert Path(run.features).resolve() == (small / "small.features.h5").resolve()
+
+
+def test_spectra_in_small_units_train_as_well(small, tmp_path):
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    for path in (small / "spectra").iterdir():
+        np.savetxt(tiny / path.name, np.loadtxt(path) * [1.0, 1e-20])
+    import_structures([small / "structures"], tmp_path / "small.h5", ImportOptions(spectra=(tiny,)))
+    shutil.copy(small / "small.features.h5", tmp_path / "small.features.h5")
+    folder = run_training(tmp_path, tmp_path / "m")
+    whole = run_training(small, tmp_path / "n")
+    with (folder.path / "history.csv").open() as ours, (whole.path / "history.csv").open() as theirs:
+        first, second = ([float(r["validation_error_percent"]) for r in csv.DictReader(f)] for f in (ours, theirs))
+    np.testing.assert_allclose(first, second, rtol=1e-3)
+
+
+def test_an_interruption_waits_for_the_end_of_a_step():
+    from xanes_hpc.interruption import Interruption
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        with Interruption() as interruption:
+            interruption.check()
+            signal.raise_signal(signal.SIGINT)
+            reached = True
+            interruption.check()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_batch_larger_than_the_set_is_the_whole_set(small, tmp_path):
     folder = run_training(small, tmp_path / "m", **{"training.batch_size": 5000})
     assert len((folder.path / "history.csv").read_text().splitlines()) == 4
@@ -174,8 +212,6 @@ def test_what_cannot_be_trained_is_said_and_leaves_nothing(small, tmp_path, toml
 
 
 def test_spectra_of_two_treatments_must_be_chosen(small, tmp_path):
-    from xanes_hpc.importing import ImportOptions, import_structures
-
     second = tmp_path / "second"
     shutil.copytree(small / "spectra", second)
     for path in second.iterdir():
@@ -191,8 +227,6 @@ def test_spectra_of_two_treatments_must_be_chosen(small, tmp_path):
 
 
 def test_features_whose_structures_changed_are_refused(small, tmp_path):
-    from xanes_hpc.importing import import_structures
-
     shutil.copy(small / "small.features.h5", tmp_path / "small.features.h5")
     some = sorted((small / "structures").iterdir())[:30]
     with FeatureStore(tmp_path / "small.features.h5") as features:

@@ -223,3 +223,17 @@ def test_sites_do_not_depend_on_the_batch_they_are_in():
     structures = [systems.ferrocene_like(), systems.rutile(), WATER_AND_METAL]
     together = DESCRIPTOR.transform(structures, "all")
     np.testing.assert_array_equal(together, np.concatenate([DESCRIPTOR.transform(a, "all") for a in structures]))
+
+
+def test_a_generator_of_structures_is_taken_as_a_list():
+    structures = [systems.ferrocene_like(), WATER_AND_METAL]
+    np.testing.assert_array_equal(DESCRIPTOR.transform(a for a in structures), DESCRIPTOR.transform(structures))
+
+
+@pytest.mark.parametrize(
+    ("atoms", "received"),
+    [("Fe.xyz", "str"), (np.zeros((3, 3)), "ndarray"), (None, "NoneType"), ([[0.0, 0.0, 0.0]], "list with list in it")],
+)
+def test_what_is_no_structure_is_refused(atoms, received):
+    with pytest.raises(FormatError, match=f"expected ase.Atoms or a sequence of them, received {received}$"):
+        DESCRIPTOR.transform(atoms)

@@ -30,8 +30,9 @@ def gpus(wanted: int | None) -> list[str]:
         hint = "" if there else "; train without --gpus to use the CPU"
         raise ConfigError(f"--gpus {wanted}: TensorFlow finds {len(there)} on this machine{hint}")
     chosen = there[: 1 if wanted is None else wanted]
-    if not chosen and there:
-        tf.config.set_visible_devices([], "GPU")
+    if len(chosen) < len(there):  # TensorFlow would take the memory of all it sees
+        physical = tf.config.list_physical_devices("GPU")
+        tf.config.set_visible_devices(physical[: len(chosen)], "GPU")
     return chosen
 
 
@@ -45,7 +46,7 @@ def _quiet() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(kept, held.read())
             raise

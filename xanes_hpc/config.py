@@ -15,6 +15,7 @@ Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working 
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -25,6 +26,8 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from xanes_hpc.errors import ConfigError, XanesHpcError
 
 FILE_NAME = "xanes-hpc.toml"
+LARGEST = 2**31 - 1
+"""Of whole numbers, seeds among them."""
 T = TypeVar("T")
 
 
@@ -155,8 +158,10 @@ def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> Run
     """
     values: dict[str, Any] = {}
     own = folder / FILE_NAME
-    for path in ([own] if own.is_file() else []) + ([config] if config else []):
-        _merge(values, _read(path))
+    if own.is_file():
+        _merge(values, _read(own))
+    if config is not None:
+        _merge(values, _from_its_folder(_read(config), config.parent))
     for key, value in flags.items():
         if value is not None:
             section, _, name = key.rpartition(".")
@@ -186,6 +191,12 @@ def _read(path: Path) -> dict[str, Any]:
     values = read_toml(path, ConfigError)
     _build(RunConfig, values, str(path))  # so that an error names the file
     return values
+
+
+def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths of a file given with ``--config`` count from its folder."""
+    paths = {k: os.path.normpath(folder / values[k]) for k in ("features", "spectra", "output") if values.get(k)}
+    return values | paths
 
 
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
@@ -245,8 +256,8 @@ def _check(run: RunConfig) -> None:
     if split.validation + split.calibration + split.test >= 1:
         raise ConfigError("split: validation, calibration and test leave nothing to train on")
     for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gpus", 0)):
-        if (getattr(training, name) or 0) < low:
-            raise ConfigError(f"training.{name}: expected at least {low}, received {getattr(training, name)}")
+        if getattr(training, name) is not None and not low <= getattr(training, name) <= LARGEST:
+            raise ConfigError(f"training.{name}: expected {low} to {LARGEST}, received {getattr(training, name)}")
     if not training.learning_rate > 0 or not training.weight_decay >= 0:
         raise ConfigError("training: expected learning_rate above 0 and weight_decay at least 0")
     choices = {

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.inference import TRANSFORMS, Scalers
+from xanes_hpc.splits import PARTS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
 
@@ -84,6 +85,24 @@ class Part:
             yield from _shuffled(held, batch_size, generator)
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that is trained on; one entry per site of the feature store.
+
+    ``parts`` (n_sites,) are indices into ``splits.PARTS``, or beyond for sites left out.
+    """
+
+    features: FeatureStore
+    targets: TargetStore
+    names: list[str]
+    formulas: list[str]
+    parts: npt.NDArray[np.uint8]
+
+    def part(self, name: str) -> Part:
+        """The sites of one part of the split, by its name."""
+        return Part(self.features, self.targets, self.parts == PARTS.index(name))
+
+
 def _shuffled(held: list[Pair], batch_size: int, generator: np.random.Generator) -> Any:
     x, y = (np.concatenate(arrays) for arrays in zip(*held, strict=True))
     order = generator.permutation(len(x))
@@ -115,7 +134,7 @@ class Statistics:
 
 
 def _nonzero(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(values > 1e-12 * max(1.0, float(values.max(initial=0.0))), values, 1.0)
+    return np.where(values > 1e-12 * values.max(initial=0.0), values, 1.0)
 
 
 def statistics(part: Part, transform: str) -> Statistics:

@@ -192,24 +192,33 @@ def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: 
     }
 
 
+def rows_to_compare(reference: Array) -> tuple[npt.NDArray[np.intp], int]:
+    """Rows with a reference of two points or more, but for those zero everywhere (no relative error), and how many
+    those are."""
+    there = np.isfinite(reference)
+    known = there.sum(axis=1) > 1
+    zero = known & ~np.where(there, reference, 0.0).any(axis=1)
+    return np.flatnonzero(known & ~zero), int(zero.sum())
+
+
 def evaluate(store: PredictionStore) -> dict[str, Any]:
     """Every figure of merit of a prediction store, nested, as plain values; sites without a reference are left out.
 
     Raises
     ------
     SpectrumError
-        If no site has a reference.
+        If no site has a reference that is not zero everywhere, or a number is infinite or missing.
     """
     if not store.has_reference:
         raise SpectrumError(f"{store.path}: has no reference spectra: predict from a store that has spectra")
     reference = store.read("reference")
-    rows = np.flatnonzero(np.isfinite(reference).sum(axis=1) > 1)
+    rows, n_zero = rows_to_compare(reference)
     if not rows.size:
-        raise SpectrumError(f"{store.path}: none of its {store.n_sites} sites has a reference spectrum")
-    if (np.nansum(np.abs(reference[rows]), axis=1) == 0).any():
-        bad = store.sites.name[int(rows[np.argmin(np.nansum(np.abs(reference[rows]), axis=1))])]
-        raise SpectrumError(f"{store.path}: the reference of {bad} is zero everywhere: no relative error can be stated")
+        but = f" but for {n_zero} that are zero everywhere" if n_zero else ""
+        raise SpectrumError(f"{store.path}: none of its {store.n_sites} sites has a reference spectrum{but}")
     reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
+    for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
+        _refuse(store, name, rows[wrong.any(axis=1)])
     energies, calibration = store.energies, store.calibration
     parts, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
     errors = error_percent(reference, mean)
@@ -227,7 +236,8 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         **uncertainty(reference, mean, std, calibration.get("conformal", []), draws),
         "spearman_sigma_error": _spearman(site_sigma, errors),
         "n_sites": int(rows.size),
-        "n_without_reference": store.n_sites - int(rows.size),
+        "n_without_reference": store.n_sites - int(rows.size) - n_zero,
+        "n_zero_reference": n_zero,
         "n_points": int(difference.size),
         "grid": {
             "origin": store.origin,
@@ -235,6 +245,9 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
             "stop_ev": float(energies[-1]),
             "n": energies.size,
         },
+        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
+        "model_digest": store.attribute("model_digest"),
+        "source_digest": store.attribute("source_digest") or None,
         "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
         "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
         "rejection": rejection(errors, site_sigma),
@@ -242,9 +255,17 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     }
 
 
+def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> None:
+    if rows.size:
+        site = store.sites.name[int(rows[0])]
+        raise SpectrumError(f"{store.path}: {name} of {site}: expected finite numbers, received NaN or infinity")
+
+
 def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp], scale: float) -> Any:
     for row in rows:
         drawn = store.read("draws", int(row))
+        if not np.isfinite(drawn).all():
+            _refuse(store, "draws", np.array([row]))
         centre = drawn.mean(axis=0)
         yield centre + scale * (drawn - centre)
 

@@ -12,23 +12,23 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
-from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
+from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, StoreError, XanesHpcError
 from xanes_hpc.formats import is_structure_file, read_spectrum, read_structures
 from xanes_hpc.neighbours import coincident_atoms
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
 
-SPECTRUM_ENDINGS = [
-    f"{tail}{suffix}"
-    for suffix in (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum")
-    for tail in ("", "_conv", "_xes_conv")
-]
+SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum")
+SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
 """What may follow a structure's name in the name of its spectrum's file."""
 MOST_LISTED = 10_000
 """Skipped items that a summary lists one by one; all are counted."""
 
-Progress = Callable[[int, int], None]
+STRUCTURES_BETWEEN_NOTES = 100
+"""Structures of one file from one word of progress to the next."""
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def import_structures(
     output: Path,
     options: ImportOptions | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done, total, note: None,
 ) -> ImportSummary:
     """Write a structure store from files and folders of structures and, by name, their spectra.
 
@@ -114,19 +114,23 @@ def import_structures(
     """
     options = options or ImportOptions()
     _check_options(sources, options)
+    options = replace(options, spectra=_different_folders(options.spectra))
     summary = ImportSummary()
     files = _structure_files(sources, summary)
-    with create_structures(output, overwrite, sources) as writer:
+    _check_not_a_spectrum(output, options.spectra)
+    with create_structures(output, overwrite, [*sources, *files]) as writer:
         taker = _Taker(writer, options, summary)
         for done, path in enumerate(files):
-            progress(done, len(files))
+            progress(done, len(files), taker.note)
             summary.files += 1
-            taker.take_file(path)
-        progress(len(files), len(files))
+            for n_read, _ in enumerate(taker.take_file(path), 1):
+                if n_read % STRUCTURES_BETWEEN_NOTES == 0:
+                    progress(done, len(files), taker.note)
+        progress(len(files), len(files), taker.note)
         if not summary.structures:
             raise _nothing_taken(sources, summary)
     summary.properties_left_out = writer.left_out
-    summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - taker.spectrum_files
+    summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
     return summary
 
 
@@ -144,6 +148,19 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
     for name, value in (("--e0", options.e0), ("--shift", options.shift)):
         if value is not None and not np.isfinite(value):
             raise SpectrumError(f"{name}: expected a finite energy in eV, received {value}")
+
+
+def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Each folder once, under the first of the names given for it."""
+    different: dict[Path, Path] = {}
+    for folder in folders:
+        different.setdefault(folder.resolve(), folder)
+    return tuple(different.values())
+
+
+def _check_not_a_spectrum(output: Path, folders: Sequence[Path]) -> None:
+    if output.exists() and output.suffix in SPECTRUM_SUFFIXES and any(output.parent.samefile(f) for f in folders):
+        raise StoreError(f"{output}: is what the output is made from; name another output")
 
 
 def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Path]:
@@ -172,8 +189,7 @@ def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatErr
 
 
 def _count_spectra(folder: Path) -> int:
-    suffixes = {e[e.rindex(".") :] for e in SPECTRUM_ENDINGS}
-    return sum(1 for entry in os.scandir(folder) if os.path.splitext(entry.name)[1] in suffixes)
+    return sum(1 for entry in os.scandir(folder) if os.path.splitext(entry.name)[1] in SPECTRUM_SUFFIXES)
 
 
 class _Taker:
@@ -182,10 +198,14 @@ class _Taker:
     def __init__(self, writer: StructureWriter, options: ImportOptions, summary: ImportSummary) -> None:
         self._writer, self._options, self._summary = writer, options, summary
         self._names: set[int] = set()
-        self.spectrum_files = 0
 
-    def take_file(self, path: Path) -> None:
-        """Every structure of a file."""
+    @property
+    def note(self) -> str:
+        """How far it is, in words."""
+        return f"{self._summary.structures:,} structures taken, {self._summary.skipped_count:,} skipped"
+
+    def take_file(self, path: Path) -> Iterator[None]:
+        """Every structure of a file; yields after each."""
         structures = read_structures(path)
         while True:
             try:
@@ -202,6 +222,7 @@ class _Taker:
             except (FormatError, AbsorberError, SpectrumError) as error:
                 text = str(error)
                 self._skip(error if text.startswith(str(path)) else type(error)(f"{path}: {text}"))
+            yield
 
     def _skip(self, error: XanesHpcError) -> None:
         if self._options.strict:
@@ -239,7 +260,6 @@ class _Taker:
                 placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
             except SpectrumError as error:
                 raise SpectrumError(f"{path.parent}/{error}") from None
-            self.spectrum_files += 1
         if options.spectra and not placed and not options.keep_unpaired:
             advice = "--keep-unpaired takes it without"
             if site != structure.name and next(_spectrum_files(options.spectra, structure.name), None):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import StoreError
 from xanes_hpc.records import treatment_name
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
@@ -32,6 +31,11 @@ def inform(path: Path) -> dict[str, Any]:
         return _model(ModelFolder(path))
     if path.name == "model.json":
         return _model(ModelFolder(path.parent))
+    with hdf5.reading(path):
+        return _store(path)
+
+
+def _store(path: Path) -> dict[str, Any]:
     hdf5.open_store(path).close()  # says what is wrong, if anything is
     if hdf5.is_kind(path, "structures"):
         with StructureStore(path) as store:
@@ -57,19 +61,21 @@ def _common(store: hdf5.Store) -> dict[str, Any]:
 
 def _structures(store: StructureStore) -> dict[str, Any]:
     file = store.file
-    treatments = Counter(map(treatment_name, hdf5.read_strings(file, "spectra/treatment")))
+    treatments: Counter[str] = Counter()
+    for text, number in _counts(store, "spectra/treatment").items():
+        treatments[treatment_name(text)] += number
     return {
         "structures": store.n_structures,
         "atoms": int(file["atoms/numbers"].shape[0]),
         "sites": store.n_sites,
         "absorbers": _absorbers(store),
-        "periodic": int(file["structures/pbc"][:].any(axis=1).sum()),
+        "periodic": sum(int(rows.any(axis=1).sum()) for rows in hdf5.slabs(file["structures/pbc"])),
         "properties": sorted(file[PROPERTIES]),
         "spectra": {
             "number": store.n_spectra,
-            "kinds": dict(Counter(hdf5.read_strings(file, "spectra/kind"))),
+            "kinds": _counts(store, "spectra/kind"),
             "treatments": dict(treatments),
-            "e0_sources": dict(Counter(hdf5.read_strings(file, "spectra/e0_source"))),
+            "e0_sources": _counts(store, "spectra/e0_source"),
         },
         "digest_structures": store.attribute("digest_structures"),
         "digest_spectra": store.attribute("digest_spectra"),
@@ -100,7 +106,7 @@ def _features(store: FeatureStore) -> dict[str, Any]:
 
 def _targets(store: TargetStore) -> dict[str, Any]:
     return {
-        "sites": int(store.e0.size),
+        "sites": int(store.file["e0"].shape[0]),
         "grid": _grid(store.grid.energies, store.grid.origin),
         "treatment": treatment_name(store.attribute("treatment")),
         "unit": store.attribute("unit"),
@@ -113,8 +119,8 @@ def _predictions(store: PredictionStore) -> dict[str, Any]:
         "absorbers": _absorbers(store),
         "grid": _grid(store.energies, store.origin),
         "draws": {"number": int(store.file.attrs["n_draws"]), "kept": "draws" in store.file},
-        "references": int(np.isfinite(store.read("reference")).any(axis=1).sum()) if store.has_reference else 0,
-        "parts": dict(Counter(store.texts("part"))),
+        "references": _n_references(store),
+        "parts": _counts(store, "sites/part"),
         "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
         "calibration": store.calibration,
         "model_digest": store.attribute("model_digest"),
@@ -125,27 +131,24 @@ def _predictions(store: PredictionStore) -> dict[str, Any]:
 
 def _model(model: ModelFolder) -> dict[str, Any]:
     description = model.description
-    try:
-        return {
-            "kind": "model",
-            "schema_version": description["schema_version"],
-            "creator": description["creator"],
-            "bytes": sum(p.stat().st_size for p in model.path.rglob("*") if p.is_file()),
-            "architecture": description["architecture"],
-            "members": description["members"],
-            "seen": description["seen"],
-            "grid": _grid(*model.grid),
-            "spectrum": description["target"],
-            "descriptor": {
-                "name": description["descriptor"]["description"].get("name"),
-                "features": description["n_features"],
-                "hash": model.descriptor_hash,
-            },
-            "calibration": model.calibration,
-            "provenance": description["provenance"],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{model.path / 'model.json'}: damaged: {error} is missing or wrong") from None
+    return {
+        "kind": "model",
+        "schema_version": description["schema_version"],
+        "creator": description["creator"],
+        "bytes": sum(p.stat().st_size for p in model.path.rglob("*") if p.is_file()),
+        "architecture": description["architecture"],
+        "members": description["members"],
+        "seen": description["seen"],
+        "grid": _grid(*model.grid),
+        "spectrum": description["target"],
+        "descriptor": {
+            "name": description["descriptor"]["description"].get("name"),
+            "features": description["n_features"],
+            "hash": model.descriptor_hash,
+        },
+        "calibration": model.calibration,
+        "provenance": description["provenance"],
+    }
 
 
 def _grid(energies: "np.ndarray[Any, Any]", origin: str) -> dict[str, Any]:
@@ -155,6 +158,20 @@ def _grid(energies: "np.ndarray[Any, Any]", origin: str) -> dict[str, Any]:
         "stop_ev": float(energies[-1]),
         "energies": int(energies.size),
     }
+
+
+def _counts(store: hdf5.Store, name: str) -> dict[str, int]:
+    """How often each text stands in a column, in the order in which they come."""
+    counts: Counter[bytes] = Counter()
+    for rows in hdf5.slabs(store.file[name]):
+        counts.update(rows.tolist())
+    return {text.decode("utf-8", "replace"): number for text, number in counts.items()}
+
+
+def _n_references(store: PredictionStore) -> int:
+    if not store.has_reference:
+        return 0
+    return sum(int(np.isfinite(rows).any(axis=1).sum()) for rows in hdf5.slabs(store.file["reference"]))
 
 
 def _absorbers(store: hdf5.Store) -> dict[str, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.evaluation import HELD_OUT, error_percent
+from xanes_hpc.evaluation import HELD_OUT, error_percent, rows_to_compare
 from xanes_hpc.records import treatment_name
 from xanes_hpc.stores.hdf5 import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
@@ -39,7 +39,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
         raise SpectrumError(f"{store.path}: has no reference spectra to plot against")
     reference = store.read("reference")
     parts = np.array(store.texts("part"))
-    rows = np.flatnonzero(np.isfinite(reference).any(axis=1))
+    rows, _ = rows_to_compare(reference)
     held_out = rows[np.isin(parts[rows], HELD_OUT)]
     rows = held_out if held_out.size else rows
     if not rows.size:

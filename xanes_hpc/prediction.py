@@ -1,6 +1,5 @@
 """From a model and structures, features or files to a prediction store."""
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
+from xanes_hpc.config import LARGEST
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import describe_sites
 from xanes_hpc.importing import ImportOptions, import_structures
@@ -22,7 +22,7 @@ from xanes_hpc.splits import PARTS, code
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
-from xanes_hpc.stores.predictions import PredictionStore, create_predictions, write_site_columns
+from xanes_hpc.stores.predictions import create_predictions, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import choose_spectra, gridded
@@ -48,6 +48,9 @@ class PredictOptions:
         Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
     force
         Whether elements and edges the model has not seen are predicted all the same.
+    spectra
+        Structure store with the references, where it is not the source itself or the one that the source names; it
+        must hold the same structures.
     """
 
     draws: int = 100
@@ -55,6 +58,7 @@ class PredictOptions:
     keep_draws: bool = False
     part: str | None = None
     force: bool = False
+    spectra: Path | None = None
 
 
 @contextmanager
@@ -71,7 +75,7 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
     for path in sources:
         if not path.exists():
             raise StoreError(f"{path}: no such file or folder")
-    stores = [p for p in sources if p.is_file() and p.suffix in (".h5", ".hdf5")]
+    stores = [p for p in sources if p.is_file() and (p.suffix in (".h5", ".hdf5") or hdf5.is_kind(p, "structures"))]
     if stores:
         if len(sources) > 1:
             raise StoreError(f"{stores[0]}: a store must be the only source, received {len(sources)}")
@@ -114,11 +118,14 @@ def predict(
         If a store cannot be read or written.
     """
     options = options or PredictOptions()
-    hdf5.check_output(output, overwrite, sources=[source.path])
     if options.draws < 2:
         raise ModelError(f"draws: expected at least 2, received {options.draws}")
-    behind, missing = _structures_behind(source)
+    if not 0 <= options.seed <= LARGEST:
+        raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
+    behind, missing = _structures_behind(source, options.spectra)
     with behind as structures:
+        made_from = [source.path, *([structures.path] if structures is not None else [])]
+        hdf5.check_output(output, overwrite, sources=made_from)
         features = _Features(model, source)
         sites = source.sites if isinstance(source, FeatureStore) else source.sites()
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
@@ -127,14 +134,14 @@ def predict(
         if options.part is not None:
             rows = rows[[p == options.part for p in parts]]
             if not rows.size:
-                raise ModelError(f"{source.path}: none of its sites was in the model's {options.part} part")
+                raise ModelError(f"none of the sites was in the {options.part} part of {model.path}")
         chosen = sites.take(rows)
         _check_seen(model, chosen, options.force)
         spectra = structures if structures is not None else source
         references, why_none = _references(model, spectra, len(sites))
         grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
-        e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
+        e0, nearest, distances = _model_e0(model, chosen), np.empty(rows.size), _Distances(model)
         with create_predictions(
             output, model, chosen, options.draws, options.seed, digest,
             references is not None, options.keep_draws, overwrite,
@@ -147,7 +154,7 @@ def predict(
                 file["mean"][here], file["std"][here] = drawn.mean, drawn.std * model.calibration["sigma_scale"]
                 if drawn.draws is not None:
                     file["draws"][here] = drawn.draws
-                nearest[here] = _nearest(model, x)
+                nearest[here] = distances.nearest(x)
                 if references is not None:
                     values, own_e0 = gridded(spectra, references[rows[here]], grid)
                     file["reference"][here] = values
@@ -190,14 +197,24 @@ class _Features:
         return describe_sites(self._descriptor, self._source, low, high)[rows - low]
 
 
-def _structures_behind(source: Store) -> tuple["nullcontext[StructureStore | None] | StructureStore", str]:
+def _structures_behind(
+    source: Store, spectra: Path | None
+) -> tuple["nullcontext[StructureStore | None] | StructureStore", str]:
     """The structure store behind a source; for a feature store without one None, and why."""
-    if isinstance(source, StructureStore):
+    if isinstance(source, FeatureStore):
+        if spectra is not None:
+            return source.open_source(spectra), ""
+        try:
+            return source.open_source(), ""
+        except StoreError as error:
+            return nullcontext(None), "" if source.has_spectra else str(error)
+    if spectra is None:
         return nullcontext(source), ""
-    try:
-        return source.open_source(), ""
-    except StoreError as error:
-        return nullcontext(None), "" if source.has_spectra else str(error)
+    other = StructureStore(spectra)
+    if other.attribute("digest_structures") != source.attribute("digest_structures"):
+        other.file.close()
+        raise StoreError(f"{spectra}: holds other structures than {source.path}: its spectra are of other sites")
+    return other, ""
 
 
 def _check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
@@ -238,12 +255,19 @@ def _references(model: ModelFolder, source: Store, n_sites: int) -> tuple[npt.ND
     return rows, ""
 
 
-def _nearest(model: ModelFolder, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Distance to the nearest training site: root mean square over the standardised features."""
-    trained = model.training_sites.features.astype(np.float64)
-    scaled = model.members[0].scalers.features(x).astype(np.float64)
-    squares = (scaled**2).sum(axis=1)[:, None] + (trained**2).sum(axis=1)[None] - 2.0 * scaled @ trained.T
-    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0) / x.shape[1]))
+class _Distances:
+    """Distances to a model's training sites: root mean square over the standardised features."""
+
+    def __init__(self, model: ModelFolder) -> None:
+        self._scalers = model.members[0].scalers
+        self._trained = model.training_sites.features.astype(np.float64)
+        self._squares = (self._trained**2).sum(axis=1)
+
+    def nearest(self, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Distance of each row of features as stored to the nearest training site, (n_sites,)."""
+        scaled = self._scalers.features(x).astype(np.float64)
+        squares = (scaled**2).sum(axis=1)[:, None] + self._squares - 2.0 * scaled @ self._trained.T
+        return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0) / x.shape[1]))
 
 
 def _twins(model: ModelFolder, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
@@ -265,28 +289,3 @@ def _twins(model: ModelFolder, names: Sequence[str], formulas: Sequence[str]) ->
         ]
         twins.append("+".join(shared))
     return twins
-
-
-def write_csv(store: PredictionStore, folder: Path) -> int:
-    """One CSV file per site: energy, mean, sigma, and the reference where there is one; the number of files.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be made or written.
-    """
-    energies = store.energies
-    title = f"energy_ev_{'relative_to_e0' if store.origin == 'e0' else 'absolute'},mean,std"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for row, name in enumerate(store.sites.name):
-            columns = [energies, store.read("mean", row), store.read("std", row)]
-            reference = store.read("reference", row) if store.has_reference else np.full(energies.size, np.nan)
-            has_reference = bool(np.isfinite(reference).any())
-            table = np.stack([*columns, *([reference] if has_reference else [])], axis=1)
-            header = title + (",reference" if has_reference else "")
-            path = folder / f"{re.sub(r'[^A-Za-z0-9._()+#@-]', '_', name)}.csv"
-            np.savetxt(path, table, fmt="%.8g", delimiter=",", header=header, comments="")
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {hdf5.explain(error)}") from None
-    return store.n_sites

@@ -5,7 +5,7 @@ structure s. Atom indices of sites count within their structure, from 0. Positio
 ``cells``) in Å. A site's neighbours include periodic images along the directions where ``pbc`` is set.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class SiteBatch:
         Parameters
         ----------
         atoms
-            One ``ase.Atoms``, or a sequence.
+            One ``ase.Atoms``, or several: a sequence or a generator of them.
         sites
             ``None`` for the one transition metal of each structure; a rule of ``select_absorbers`` for all of them; an
             index or indices (0-based) for a single ``Atoms``; for a sequence, one entry per structure, each an index,
@@ -62,10 +62,10 @@ class SiteBatch:
         AbsorberError
             If a site is not there, or the entries do not fit the structures.
         FormatError
-            If an atom is of no element there is.
+            If ``atoms`` is something else, or an atom is of no element there is.
         """
-        single = not isinstance(atoms, Sequence) or hasattr(atoms, "get_positions")
-        structures = [atoms] if single else list(atoms)
+        single = hasattr(atoms, "get_positions")
+        structures = [atoms] if single else _several(atoms)
         if single:
             entries: list[Any] = [sites]
         elif sites is None or isinstance(sites, (str, int, np.integer)):
@@ -85,6 +85,17 @@ class SiteBatch:
             site_structures=np.repeat(np.arange(len(structures)), [c.size for c in chosen]).astype(np.int64),
             site_atoms=_joined(chosen, np.int64, (0,)),
         )
+
+
+def _several(atoms: Any) -> list[Any]:
+    structures = (
+        list(atoms) if isinstance(atoms, Iterable) and not isinstance(atoms, (str, bytes, np.ndarray)) else [atoms]
+    )
+    for structure in structures:
+        if not hasattr(structure, "get_positions"):
+            within = "" if structure is atoms else f" with {type(structure).__name__} in it"
+            raise FormatError(f"expected ase.Atoms or a sequence of them, received {type(atoms).__name__}{within}")
+    return structures
 
 
 def _numbers(structures: list[Any]) -> npt.NDArray[np.uint8]:

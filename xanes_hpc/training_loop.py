@@ -5,7 +5,7 @@ optimizer on each.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,14 @@ class Trainer:
         """The rate of the last step."""
         return float(self._optimizer.learning_rate)
 
-    def epoch(self, batches: tf.data.Dataset) -> float:
-        """Take one step per batch; the mean loss."""
+    def epoch(self, batches: tf.data.Dataset, after_step: Callable[[], None] = lambda: None) -> float:
+        """Take one step per batch, calling ``after_step`` after each; the mean loss."""
         total = tf.constant(0.0)
         n = 0
         for batch in self._strategy.experimental_distribute_dataset(batches):
             total += self._run(batch)
             n += 1
+            after_step()
         return float(total) / max(1, n)
 
     def _distributed_step(self, batch: Any) -> Any:

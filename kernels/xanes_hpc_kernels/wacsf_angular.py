@@ -57,23 +57,27 @@ def add_block(
     zeta_q: Floats,
     factors_gt: Floats,
     gaussian_t: Floats,
+    weighted_t: Floats,
     totals_keg: Floats,
 ) -> None:
     """Add the first ``n`` triplets of a block to the totals of the site.
 
-    The three Gaussians are one: sum over the sides of (r - mu)^2 = sum r^2 - 2 mu sum r + 3 mu^2.
+    All weight channels share the Gaussians. The three of a triplet are one:
+    sum over the sides of (r - mu)^2 = sum r^2 - 2 mu sum r + 3 mu^2.
     """
     angular_factors(n, cosine_t, lambda_l, zeta_q, factors_gt)
-    for k in range(weights_kt.shape[0]):
-        for e in range(mu_e.size):
-            mu, eta = mu_e[e], eta_e[e]
+    for e in range(mu_e.size):
+        mu, eta = mu_e[e], eta_e[e]
+        for t in range(n):
+            exponent = sum_squares_t[t] - 2.0 * mu * sum_t[t] + 3.0 * mu * mu
+            gaussian_t[t] = exp_nonpositive(-eta * max(exponent, 0.0))
+        for k in range(weights_kt.shape[0]):
             for t in range(n):
-                exponent = sum_squares_t[t] - 2.0 * mu * sum_t[t] + 3.0 * mu * mu
-                gaussian_t[t] = exp_nonpositive(-eta * max(exponent, 0.0)) * weights_kt[k, t]
+                weighted_t[t] = gaussian_t[t] * weights_kt[k, t]
             for g in range(factors_gt.shape[0]):
                 total = 0.0
                 for t in range(n):
-                    total += gaussian_t[t] * factors_gt[g, t]
+                    total += weighted_t[t] * factors_gt[g, t]
                 totals_keg[k, e, g] += total
 
 
@@ -102,6 +106,7 @@ def g4(
         sums_of_squares = np.empty(BLOCK)
         cosines = np.empty(BLOCK)
         gaussian = np.empty(BLOCK)
+        weighted = np.empty(BLOCK)
         weights = np.empty((n_channels, BLOCK))
         factors = np.empty((n_factors, BLOCK))
         totals = np.zeros((n_channels, mu_e.size, n_factors))
@@ -133,12 +138,12 @@ def g4(
                 if t == BLOCK:
                     add_block(
                         t, sums, sums_of_squares, cosines, weights, mu_e, eta_e, lambda_l, zeta_q,
-                        factors, gaussian, totals,
+                        factors, gaussian, weighted, totals,
                     )  # fmt: skip
                     t = 0
         add_block(
             t, sums, sums_of_squares, cosines, weights, mu_e, eta_e, lambda_l, zeta_q,
-            factors, gaussian, totals,
+            factors, gaussian, weighted, totals,
         )  # fmt: skip
         for k in range(n_channels):
             for e in range(mu_e.size):

@@ -6,14 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+WIDE = 100_000
+"""Columns of what is no terminal: lines are folded for people, not for files and pipes."""
+
+
+def _console(stream: TextIO, stderr: bool) -> Console:
+    width = None if stream.isatty() else WIDE
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, width=width)
+
+
+out = _console(sys.stdout, stderr=False)
+err = _console(sys.stderr, stderr=True)
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is told where there is no terminal."""

@@ -12,6 +12,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, overwrite_option
 
+CONTENTS = ("demo.h5", "demo.*", "structures", "spectra", "predictions.*", "metrics.json")
 STEPS = (
     "import structures --spectra spectra --treatment synthetic -o demo.h5",
     "featurise demo.h5 --preset xanesnet-2022",
@@ -40,7 +41,7 @@ def command(output: Path, structures: int, seed: int, overwrite: bool) -> None:
     from xanes_hpc.stores.predictions import PredictionStore
 
     begin = time.perf_counter()
-    with whole_output(output, overwrite, marker="demo.h5") as folder:
+    with whole_output(output, overwrite, contents=CONTENTS) as folder:
         folder.mkdir()
         demo.write(folder, structures, seed)
         console.out.print(f"{structures} complexes with spectra of a {demo.LABEL}")

@@ -37,9 +37,13 @@ def command(predictions: Path, json_target: str | None) -> None:
 
 
 def _rows(figures: dict[str, Any]) -> dict[str, str]:
+    from xanes_hpc.records import treatment_name
+
     peaks, coverage, grid = figures["peaks"], figures["coverage"], figures["grid"]
+    zero = f", {figures['n_zero_reference']:,} left out as zero everywhere" if figures["n_zero_reference"] else ""
     rows = {
-        "sites": f"{figures['n_sites']:,} with a reference, {figures['n_without_reference']:,} without",
+        "sites": f"{figures['n_sites']:,} with a reference, {figures['n_without_reference']:,} without{zero}",
+        "spectra": f"{figures['spectrum']['kind']}, treatment {treatment_name(figures['spectrum']['treatment'])}",
         "grid": f"{grid['n']} energies, {grid['start_ev']:g} to {grid['stop_ev']:g} eV ({grid['origin']})",
         "error %": f"mean {figures['error_percent']['mean']:.2f}, median {figures['error_percent']['median']:.2f}",
         "MAE, MSE, R²": f"{figures['mae']:.4g}, {figures['mse']:.4g}, {_number(figures['r2'], '.4f')}",

@@ -1,5 +1,6 @@
 """``xanes-hpc featurise``."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -51,4 +52,4 @@ def command(
         "time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)",
     }
     console.table(str(target), rows)
-    console.next_step(f"xanes-hpc train {target}")
+    console.next_step(f"xanes-hpc train {shlex.quote(str(target))}")

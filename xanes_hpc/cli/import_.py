@@ -1,5 +1,6 @@
 """``xanes-hpc import``."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -77,14 +78,14 @@ def command(
         if summary.ignored_files:
             rows["other files"] = f"{summary.ignored_files:,} (not structures by their names)"
         if summary.unused_spectra > 0:
-            rows["unused"] = f"{summary.unused_spectra:,} spectrum files without a structure"
+            rows["unused"] = f"{summary.unused_spectra:,} spectrum files not used"
         console.table(str(output), rows)
     for item in summary.skipped[:MOST_SHOWN]:
         console.err.print(f"skipped: {item['reason']}")
     if summary.skipped_count > MOST_SHOWN:
         console.err.print(f"… and {summary.skipped_count - MOST_SHOWN} more; --json lists them")
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})
-    console.next_step(f"xanes-hpc featurise {output}")
+    console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 
 
 def _counts(counter: Counter[str]) -> str:

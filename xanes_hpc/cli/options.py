@@ -14,17 +14,48 @@ class JsonCommand(click.Command):
     """A command whose ``--json`` takes a file ending in .json, or stands alone and prints to standard output."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a bare ``--json`` its value."""
+        """Give a bare ``--json`` its value, or say what a word after it would have to be."""
         following = [*args, ""][1:]
+        stray = {n for a, n in zip(args, following, strict=True) if a == "--json" and n and not n.startswith("-")} - {
+            n for n in following if n.endswith(".json")
+        }
+        if missing := [word for word in stray if not Path(word).exists()]:
+            raise _not_json(missing[0], ctx)
         args = [
             "--json=-" if a == "--json" and not n.endswith(".json") and n != "-" else a
             for a, n in zip(args, following, strict=True)
         ]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if stray and "extra argument" in error.message:
+                raise _not_json(stray.pop(), ctx) from None
+            raise
+
+
+def _not_json(word: str, context: click.Context) -> click.UsageError:
+    return click.UsageError(f"--json: expected a file ending in .json, or -, received {word!r}", context)
+
+
+def _check_json_target(context: click.Context, parameter: click.Parameter, target: str | None) -> str | None:
+    """Refuse, before any work is done, a file that could not be written or might be another's."""
+    if target is None or target == "-":
+        return target
+    if not target.endswith(".json"):
+        raise _not_json(target, context)
+    if Path(target).is_dir():
+        raise click.UsageError(f"--json: {target}: is a folder", context)
+    if not Path(target).parent.is_dir():
+        raise click.UsageError(f"--json: {Path(target).parent}: no such folder for {Path(target).name}", context)
+    return target
 
 
 json_option = click.option(
-    "--json", "json_target", metavar="[FILE.json]", help="Write JSON to FILE.json, or to standard output."
+    "--json",
+    "json_target",
+    metavar="[FILE.json]",
+    callback=_check_json_target,
+    help="Write JSON to FILE.json, or to standard output.",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads; by default all cores.")

@@ -1,5 +1,6 @@
 """``xanes-hpc predict``."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,6 +24,12 @@ from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_o
     help="Only sites of this part of the model's split.",
 )
 @click.option("--force", is_flag=True, help="Predict elements and edges that the model has not seen.")
+@click.option(
+    "--spectra",
+    type=PATH,
+    metavar="STRUCTURES.h5",
+    help="Structure store with the references. Default: the source's own.",
+)
 @click.option("--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write one CSV file per site.")
 @threads_option
 @overwrite_option
@@ -37,6 +44,7 @@ def command(
     seed: int,
     part: str | None,
     force: bool,
+    spectra: Path | None,
     csv_folder: Path | None,
     threads: int | None,
     overwrite: bool,
@@ -46,15 +54,20 @@ def command(
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then
     --absorber and --edge say what is predicted). Where the source has spectra they go along as references.
     """
+    from xanes_hpc.export import check_csv_folder, write_csv
     from xanes_hpc.featurise import set_threads
-    from xanes_hpc.prediction import PredictOptions, open_sources, predict, write_csv
+    from xanes_hpc.prediction import PredictOptions, open_sources, predict
+    from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.predictions import PredictionStore
 
     target = output or Path("predictions.h5")
     set_threads(threads)
     folder = ModelFolder(model)
-    options = PredictOptions(draws, seed, keep_draws, part, force)
+    options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
+    check_output(target, overwrite, sources=sources)
+    if csv_folder is not None:
+        check_csv_folder(csv_folder, overwrite)
     with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:
         why_none = predict(folder, source, target, options, overwrite, progress)
     with PredictionStore(target) as store:
@@ -69,6 +82,6 @@ def command(
         has_reference = store.has_reference
     console.table(str(target), rows)
     if has_reference:
-        console.next_step(f"xanes-hpc evaluate {target} --json metrics.json")
+        console.next_step(f"xanes-hpc evaluate {shlex.quote(str(target))} --json metrics.json")
     else:
-        console.next_step(f"xanes-hpc info {target}")
+        console.next_step(f"xanes-hpc info {shlex.quote(str(target))}")

@@ -1,5 +1,6 @@
 """``xanes-hpc train``."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -46,7 +47,7 @@ def command(
     from xanes_hpc.config import load_run
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.stores.hdf5 import check_output
-    from xanes_hpc.stores.models import MARKER
+    from xanes_hpc.stores.models import CONTENTS
     from xanes_hpc.training import default_output, find_features, train
 
     flags = {
@@ -64,7 +65,7 @@ def command(
     path = find_features(run, Path.cwd())
     target = Path(run.output) if run.output else default_output(path)
     with FeatureStore(path) as store:
-        check_output(target, overwrite, MARKER)
+        check_output(target, overwrite, CONTENTS)
         own = store.has_spectra and not run.spectra
         source = store if own else store.open_source(Path(run.spectra) if run.spectra else None)
         with source, console.progress("training", "epochs") as progress:
@@ -72,9 +73,12 @@ def command(
         rows = {
             "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
             + (f"; {result.left_out:,} left out (no spectrum on the whole grid)" if result.left_out else ""),
-            "best epoch": f"{result.best.epoch}, validation error {result.best.validation_error:.2f} %",
+            "best epoch": f"{result.best.epoch}, "
+            + (f"validation error {result.best.validation_error:.2f} %" if result.parts["validation"] else "the last"),
             "sigma scale": f"{result.sigma_scale:.2f} (spread of the draws to calibrated sigma)",
         }
         console.table(str(target), rows)
-    part = " --split test" if result.parts["test"] else ""
-    console.next_step(f"xanes-hpc predict {path} --model {target}{part} -o predictions.h5")
+    words = ["xanes-hpc", "predict", str(path), "--model", str(target), "-o", "predictions.h5"]
+    words += ["--split", "test"] if result.parts["test"] else []
+    words += ["--spectra", run.spectra] if run.spectra else []
+    console.next_step(shlex.join(words))

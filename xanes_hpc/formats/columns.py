@@ -1,9 +1,10 @@
 """Two columns of numbers under any header: CSV, plain columns, XANESNET's repacked files, ORCA's.
 
-Headers are not counted: data begin at the first row that is all numbers and end with the file. Separators are commas,
-semicolons, tabs or blanks; ``#``, ``%`` and ``!`` begin comments.
+Headers are not counted: data begin at the first row of two or more numbers and end with the file. Separators are
+commas, semicolons, tabs or blanks; ``#``, ``%`` and ``!`` begin comments; exponents may be Fortran's (``1.5D-03``).
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from xanes_hpc.errors import FormatError
 
 LARGEST = 64 << 20
 """Files above 64 MiB are no spectra."""
+ENERGY_TITLES = ("energy", "energies", "e", "ev", "eev", "energyev", "photonenergy", "photonenergyev")
+"""Of which only letters and digits count: ``Energy (eV)``, ``energy_ev``."""
+FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas")
 
 
@@ -47,8 +51,8 @@ def read_table(path: Path) -> Table:
         if not text:
             continue
         row = None if text[0] in "#%!" else _numbers(text)
-        if row is None and not rows:
-            header.append(text.lstrip("#%! "))
+        if not rows and (row is None or len(row) < 2):
+            header.append(line.rstrip().lstrip("#%! "))
         elif row is None:
             if text[0] not in "#%!":
                 raise FormatError(f"{path}: line {number}: expected numbers, received {text[:40]!r}")
@@ -57,42 +61,44 @@ def read_table(path: Path) -> Table:
         else:
             rows.append(row)
     if not rows:
-        raise FormatError(f"{path}: " + ("no row of numbers in it" if lines else "empty file"))
+        raise FormatError(f"{path}: " + ("no row of two numbers in it" if lines else "empty file"))
     titles = _split(header[-1]) if header else []
+    if len(titles) == len(rows[0]) + 1 and not titles[0]:  # indented, or a separator after the comment sign
+        titles = titles[1:]
     return Table(header, titles if len(titles) == len(rows[0]) else [], np.array(rows))
 
 
 def energy_and_intensity(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The two columns of a spectrum: the first, and the second or the one whose title says it is the intensity.
+    """The two columns of a spectrum, and of more than two those whose titles say they are energy and intensity.
 
     Raises
     ------
     FormatError
-        If there are not two columns, or more of which none is named as the intensity.
+        If there are not two columns, nor one alone that is named as the energy and one as the intensity.
     """
     n_columns = table.values.shape[1]
-    chosen = 1
+    energy, intensity = [0], [1]
     if n_columns != 2:
         titles = [t.strip("<>\"' ").lower() for t in table.titles]
-        matches = [i for i, t in enumerate(titles) if i and t in INTENSITY_TITLES]
-        if len(matches) != 1:
+        energy = [i for i, t in enumerate(titles) if re.sub("[^a-z0-9]", "", t) in ENERGY_TITLES]
+        intensity = [i for i, t in enumerate(titles) if t in INTENSITY_TITLES]
+        if len(energy) != 1 or len(intensity) != 1:
             raise FormatError(
                 f"{path}: expected two columns, energy and intensity, received {n_columns}"
                 + (f" ({', '.join(table.titles)})" if table.titles else "")
             )
-        chosen = matches[0]
-    return table.values[:, 0].copy(), table.values[:, chosen].copy()
+    return table.values[:, energy[0]].copy(), table.values[:, intensity[0]].copy()
 
 
 def _split(text: str) -> list[str]:
     for separator in ";,\t":
         if separator in text:
-            return [part.strip() for part in text.strip(separator + " ").split(separator)]
+            return [part.strip() for part in text.rstrip(separator + " ").split(separator)]
     return text.split()
 
 
 def _numbers(text: str) -> list[float] | None:
     try:
-        return [float(part) for part in _split(text)]
+        return [float(FORTRAN_NUMBER.sub(r"\1e\2", part)) for part in _split(text)]
     except ValueError:
         return None

@@ -1,13 +1,18 @@
 """Spectra as FDMNES writes them, and as others repack them.
 
 ``NAME.txt``, unbroadened: the first line holds numbers, the edge energy first, and ``= E_edge, Z, …``;
-intensities in Mbarn. ``NAME_conv.txt``: one title line, broadened. ``NAME_xes_conv.txt``: emission, title
-``<xes>``. Repacked files carry the code's name and a title line and do not say how they were treated.
+intensities in Mbarn. Of a pair of edges it has a column each (``<xanes>_L2``, ``<xanes>_L3``), both against the
+energies of the second; their sum is taken, the first moved up by the distance of the two core levels (Epsii in the
+first line), as FDMNES's own convolution does. ``NAME_conv.txt``: one title line, broadened.
+``NAME_xes_conv.txt``: emission, title ``<xes>``. Repacked files carry the code's name and a title line and do not
+say how they were treated.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.columns import Table, energy_and_intensity, read_table
@@ -15,6 +20,9 @@ from xanes_hpc.records import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
 """FDMNES's own broadening, with parameters its output does not tell."""
+
+
+PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
 
 
 def read(path: Path) -> Spectrum:
@@ -27,7 +35,8 @@ def read(path: Path) -> Spectrum:
     """
     table = read_table(path)
     edge = _edge_energy(path, table)
-    energies, intensities = energy_and_intensity(path, table)
+    pair = PAIR_TITLES.search(" ".join(table.titles).lower())
+    energies, intensities = _pair_of_edges(path, table) if pair else energy_and_intensity(path, table)
     emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
     if path.stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
@@ -45,6 +54,19 @@ def read(path: Path) -> Spectrum:
         absolute=None if edge is None else bool(energies[0] > 0.5 * edge),
         source=path.name,
     )
+
+
+def _pair_of_edges(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    energies, first, second = table.values.T
+    words = table.header[0].partition("=")[0].split()
+    try:
+        n_levels, level, reference = int(words[7]), float(words[9]), float(words[10])
+    except (ValueError, IndexError):
+        n_levels = 0
+    if n_levels != 2 or not 0 <= level - reference < np.inf:
+        raise FormatError(f"{path}: two edges ({', '.join(table.titles[1:])}), but no two core levels in line 1")
+    moved = np.interp(energies - (level - reference), energies, first)
+    return energies.copy(), moved + second
 
 
 def _edge_energy(path: Path, table: Table) -> float | None:

@@ -38,7 +38,8 @@ def check(spectrum: Spectrum) -> None:
     Raises
     ------
     SpectrumError
-        If it has too few points, NaN or infinite values, or energies that do not ascend.
+        If it has too few points, NaN or infinite values, is zero everywhere, or its energies do not
+        ascend.
     """
     energies, intensities = spectrum.energies, spectrum.intensities
     if energies.size < FEWEST_POINTS:
@@ -49,6 +50,8 @@ def check(spectrum: Spectrum) -> None:
             f"{spectrum.source}: expected finite numbers, received {energies[bad[0]]:g} {intensities[bad[0]]:g} "
             f"at point {bad[0]}"
         )
+    if not intensities.any():
+        raise SpectrumError(f"{spectrum.source}: is zero everywhere")
     steps = np.flatnonzero(np.diff(energies) <= 0)
     if steps.size:
         before, after = energies[steps[0]], energies[steps[0] + 1]

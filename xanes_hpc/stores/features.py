@@ -73,7 +73,8 @@ class FeatureStore(hdf5.Store):
     @property
     def description(self) -> dict[str, Any]:
         """The descriptor's description."""
-        text = self.file["descriptor"][()]
+        with hdf5.reading(self.path):
+            text = self.file["descriptor"][()]
         try:
             value = json.loads(text)
         except ValueError:

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,9 @@ from xanes_hpc.stores.new_file import new_file
 
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
+
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
+"""What systems say that have no hard links."""
 
 
 def explain(error: OSError) -> str:
@@ -99,16 +103,18 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: damaged data, make the file again: {str(error).splitlines()[0]}") from None
 
 
-def check_output(path: Path, overwrite: bool, marker: str | None = None, sources: Iterable[Path] = ()) -> None:
+def check_output(
+    path: Path, overwrite: bool, contents: Sequence[str] | None = None, sources: Iterable[Path] = ()
+) -> None:
     """Refuse an output that stands in the way or has no folder to stand in.
 
     Parameters
     ----------
     path, overwrite
         The output, and whether one that exists may be replaced.
-    marker
-        A file that tells a folder of ours: only such a folder, or an empty one, is ever replaced, and only where a
-        folder is written.
+    contents
+        Names (or patterns) of what a folder of ours holds, the first of them always: only a folder with that, and with
+        nothing else, or an empty one, is ever replaced, and only where a folder is written.
     sources
         What the output is made from.
 
@@ -122,36 +128,37 @@ def check_output(path: Path, overwrite: bool, marker: str | None = None, sources
             raise StoreError(f"{path}: exists already; name another output or add --overwrite")
         if any(source.exists() and source.samefile(path) for source in sources):
             raise StoreError(f"{path}: is what the output is made from; name another output")
-        ours = marker is not None and path.is_dir() and ((path / marker).exists() or not any(path.iterdir()))
-        if path.is_dir() != (marker is not None) or (path.is_dir() and not ours):
-            what = "a folder that is not one of ours" if path.is_dir() else "a file"
+        if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
+            what = "a folder that holds other things than ours" if path.is_dir() else "a file"
             raise StoreError(f"{path}: is {what} and will not be replaced; name another output")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}: no such folder for the output {path.name}")
 
 
+def _is_ours(folder: Path, contents: Sequence[str]) -> bool:
+    there = [entry.name for entry in folder.iterdir()]
+    known = all(any(fnmatch(name, pattern) for pattern in contents) for name in there)
+    return known and (not there or contents[0] in there)
+
+
 @contextmanager
 def whole_output(
-    path: Path, overwrite: bool, marker: str | None = None, sources: Iterable[Path] = ()
+    path: Path, overwrite: bool, contents: Sequence[str] | None = None, sources: Iterable[Path] = ()
 ) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not.
 
-    The block makes a file, or with ``marker`` a folder, under that name. What stood at ``path`` survives a failure.
+    The block makes a file, or with ``contents`` a folder, under that name. What stood at ``path`` survives a failure.
     Parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
     """
-    check_output(path, overwrite, marker, sources)
+    check_output(path, overwrite, contents, sources)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
         _flush_to_disk(temporary)
-        if path.is_dir():
-            doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-            path.rename(doomed)
-            temporary.rename(path)
-            if doomed.is_symlink():
-                doomed.unlink()
-            else:
-                shutil.rmtree(doomed)
+        if not overwrite:
+            _give_free_name(temporary, path)
+        elif path.is_dir():
+            _swap_folder(temporary, path)
         else:
             temporary.replace(path)
     except StoreError:
@@ -166,6 +173,39 @@ def whole_output(
         else:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def _give_free_name(temporary: Path, path: Path) -> None:
+    """Rename to a name that was free at the start, unless another run has taken it since."""
+    try:
+        if temporary.is_file():
+            os.link(temporary, path)
+            temporary.unlink()
+            return
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+    if path.exists():
+        raise StoreError(f"{path}: another run has made it in the meantime; name another output or add --overwrite")
+    temporary.rename(path)
+
+
+def _swap_folder(temporary: Path, path: Path) -> None:
+    """Replace a folder; whatever happens in between, the old one gets its name back."""
+    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+    try:
+        path.rename(doomed)
+        temporary.rename(path)
+    except BaseException:
+        if os.path.lexists(doomed) and not os.path.lexists(path):
+            doomed.rename(path)
+        raise
+    if doomed.is_symlink():
+        doomed.unlink()
+    else:
+        shutil.rmtree(doomed)
 
 
 def _flush_to_disk(path: Path) -> None:

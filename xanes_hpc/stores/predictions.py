@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.models import CALIBRATION, NOT_CALIBRATED, ModelFolder, is_calibration
 from xanes_hpc.stores.sites import SiteTable
 
 
@@ -79,8 +80,7 @@ class PredictionStore(hdf5.Store):
     @property
     def energies(self) -> npt.NDArray[np.float64]:
         """The grid, eV, (n_energies,)."""
-        values: npt.NDArray[np.float64] = self.file["energy"][:]
-        return values
+        return self.read("energy")
 
     @property
     def origin(self) -> str:
@@ -100,9 +100,21 @@ class PredictionStore(hdf5.Store):
 
     @property
     def calibration(self) -> dict[str, Any]:
-        """As the model's."""
-        value: dict[str, Any] = json.loads(self.attribute("calibration"))
-        return value
+        """As the model's.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        text = self.attribute("calibration")
+        try:
+            value: dict[str, Any] = json.loads(text)
+        except ValueError:
+            value = {"": text}
+        if not is_calibration(value):
+            raise StoreError(f"{self.path}: its calibration is damaged: expected {CALIBRATION}, received {text[:60]!r}")
+        return value or NOT_CALIBRATED
 
     @property
     def sites(self) -> SiteTable:
@@ -111,7 +123,8 @@ class PredictionStore(hdf5.Store):
 
     def texts(self, name: str) -> list[str]:
         """A text column of ``sites``: ``part``, ``twin``, ``formula``."""
-        return hdf5.read_strings(self.file, f"sites/{name}")
+        with hdf5.reading(self.path):
+            return hdf5.read_strings(self.file, f"sites/{name}")
 
     def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
         """``mean``, ``std`` or ``reference`` (n_rows, n_energies), or a number column such as ``sites/e0``."""

@@ -92,11 +92,12 @@ def read_spectra(file: h5py.File, rows: Sequence[int]) -> Iterator[PlacedSpectru
 
 
 def _read_run(file: h5py.File, low: int, high: int, wanted: npt.NDArray[np.int64]) -> Iterator[PlacedSpectrum]:
-    offsets = file["spectra/offsets"][low : high + 1]
-    energies = file["spectra/energies"][offsets[0] : offsets[-1]]
-    intensities = file["spectra/intensities"][offsets[0] : offsets[-1]]
-    texts = {name: read_strings(file, f"spectra/{name}", slice(low, high)) for name in TEXTS}
-    e0, shift = file["spectra/e0"][low:high], file["spectra/shift"][low:high]
+    with reading(Path(file.filename)):
+        offsets = file["spectra/offsets"][low : high + 1]
+        energies = file["spectra/energies"][offsets[0] : offsets[-1]]
+        intensities = file["spectra/intensities"][offsets[0] : offsets[-1]]
+        texts = {name: read_strings(file, f"spectra/{name}", slice(low, high)) for name in TEXTS}
+        e0, shift = file["spectra/e0"][low:high], file["spectra/shift"][low:high]
     for i in wanted:
         points = slice(offsets[i] - offsets[0], offsets[i + 1] - offsets[0])
         spectrum = Spectrum(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from xanes_hpc.records import treatment_name
 from xanes_hpc.spectra.grid import Grid, regular, scale, shared_grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.spectra import NAMES as SPECTRUM_NAMES
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore
 
@@ -26,6 +28,10 @@ class TargetStore(hdf5.Store):
     """Targets open for reading."""
 
     kind = "targets"
+
+    def __init__(self, path: Path, folder: "tempfile.TemporaryDirectory[str] | None" = None) -> None:
+        super().__init__(path)
+        self._folder = folder  # removed with this object
 
     @property
     def grid(self) -> Grid:
@@ -98,12 +104,12 @@ def prepare_targets(features: FeatureStore, source: StructureStore | FeatureStor
     cached = _cached(path, key)
     if cached is not None:
         return cached
-    try:
-        _write(path, source, rows, grid, key, table.unit[chosen], table.treatment[chosen])
-    except StoreError:  # beside a read-only feature store the cache lasts as long as the process
-        path = Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / name
-        _write(path, source, rows, grid, key, table.unit[chosen], table.treatment[chosen])
-    return TargetStore(path)
+    folder = None
+    if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
+        folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
+        path = Path(folder.name) / name
+    _write(path, source, rows, grid, key, table.unit[chosen], table.treatment[chosen])
+    return TargetStore(path, folder)
 
 
 def _cached(path: Path, key: str) -> TargetStore | None:
@@ -169,9 +175,14 @@ def _grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], co
     return regular(start, stop, config.step or shared.step, config.origin)
 
 
+def digest_of_spectra(source: StructureStore | FeatureStore) -> str:
+    """The digest that a structure store carries, or that of a feature store's own spectra."""
+    return source.attribute("digest_spectra") or hdf5.digest(source.file, SPECTRUM_NAMES)
+
+
 def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid) -> str:
     done = {
-        "spectra": source.attribute("digest_spectra"),
+        "spectra": digest_of_spectra(source),
         "structures": source.attribute("digest_structures"),
         "kind": kind,
         "treatment": treatment,
