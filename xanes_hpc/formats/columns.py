@@ -98,7 +98,15 @@ def _split(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[float] | None:
-    try:
-        return [float(FORTRAN_NUMBER.sub(r"\1e\2", part)) for part in _split(text)]
-    except ValueError:
-        return None
+    parts = _split(text)
+    for write in (str, _with_e):
+        try:
+            return [float(write(part)) for part in parts]
+        except ValueError:
+            continue
+    return None
+
+
+def _with_e(number: str) -> str:
+    """A number whose exponent Fortran wrote with a D."""
+    return FORTRAN_NUMBER.sub(r"\1e\2", number)
