@@ -31,7 +31,3 @@ class ConfigError(XanesHpcError, ValueError):
 
 class ModelError(XanesHpcError, ValueError):
     """A model that does not fit its input."""
-
-
-class ExtraError(XanesHpcError, ImportError):
-    """An optional dependency that is not installed."""
