@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from conftest import QUICK
@@ -254,6 +255,7 @@ def test_the_only_feature_store_of_a_folder_is_found(small, tmp_path):
 
 REPLICAS = """
 import sys
+import h5py
 import numpy as np
 import tensorflow as tf
 tf.config.set_logical_device_configuration(
@@ -281,3 +283,19 @@ def test_four_replicas_follow_one_device(dropout):
     tolerance = 1e-4 if dropout == 0 else 0.2
     np.testing.assert_allclose(four, one, rtol=tolerance)
     assert one[-1] < one[0]
+
+
+def test_other_spectra_in_a_feature_store_of_its_own_are_not_taken_from_the_cache(small, tmp_path):
+    path = tmp_path / "own.features.h5"
+    shutil.copy(small / "small.features.h5", path)
+    targets = []
+    for factor in (1.0, 5.0):
+        with h5py.File(path, "a") as file, h5py.File(small / "small.h5") as source:
+            if "spectra" in file:
+                del file["spectra"]
+            source.copy("spectra", file)
+            file["spectra/intensities"][:] *= factor
+        with FeatureStore(path) as features:
+            with prepare_targets(features, features, load_run(None, tmp_path, {}).target) as prepared:
+                targets.append(prepared.read(0, 120))
+    np.testing.assert_allclose(targets[1], 5.0 * targets[0], rtol=1e-5, atol=1e-12)
