@@ -75,13 +75,15 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
     for path in sources:
         if not path.exists():
             raise StoreError(f"{path}: no such file or folder")
-    stores = [p for p in sources if p.is_file() and (p.suffix in (".h5", ".hdf5") or hdf5.is_kind(p, "structures"))]
+    kinds = ("structures", "features")
+    stores = [p for p in sources if p.suffix in (".h5", ".hdf5") or any(hdf5.is_kind(p, kind) for kind in kinds)]
+    stores = [p for p in stores if p.is_file()]
     if stores:
         if len(sources) > 1:
             raise StoreError(f"{stores[0]}: a store must be the only source, received {len(sources)}")
         if absorber is not None or edge is not None:
             raise StoreError(f"{stores[0]}: a store has its sites already; --absorber and --edge are for files")
-        kind = next((k for k in ("structures", "features") if hdf5.is_kind(stores[0], k)), None)
+        kind = next((k for k in kinds if hdf5.is_kind(stores[0], k)), None)
         if kind is None:
             hdf5.open_store(stores[0]).close()  # says what is wrong, if anything is
             raise StoreError(f"{stores[0]}: expected a structure or feature store, or structure files")

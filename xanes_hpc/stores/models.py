@@ -12,7 +12,7 @@ Nothing in it is code and nothing is run: the architecture is rebuilt by ours, a
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import TRANSFORMS, Array, Member, Scalers
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.model_description import NOT_CALIBRATED, check_description
 from xanes_hpc.stores.new_file import new_file
 
 FORMAT = "xanes-hpc/model"
@@ -39,77 +40,6 @@ NO_PART = "none"
 """In place of a part for a site that the model was not made with."""
 REFERENCE_SITES = 20_000
 """Training sites whose features are kept in the model, for distances; a seeded sample of more."""
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_grid(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) > 1 and all(map(_is_number, value)) and bool((np.diff(value) > 0).all())
-    )
-
-
-def _is_seen(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        _is_object(s) and _is_text(s.get("element")) and _is_text(s.get("edge")) and _is_number(s.get("e0"))
-        for s in value
-    )
-
-
-def is_calibration(value: Any) -> bool:
-    """Whether a value is a calibration: a positive factor on sigma and conformal scores; empty beforehand."""
-    if not _is_object(value) or not value:
-        return _is_object(value)
-    scores = value.get("conformal")
-    return (
-        _is_number(value.get("sigma_scale"))
-        and value["sigma_scale"] > 0
-        and isinstance(scores, list)
-        and all(_is_object(s) and _is_number(s.get("level")) and _is_number(s.get("score")) for s in scores)
-    )
-
-
-NOT_CALIBRATED = {"sigma_scale": 1.0, "conformal": []}
-"""In place of an empty calibration."""
-CALIBRATION = "an object with a positive sigma_scale and a list conformal of levels and scores"
-_USED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(
-        ("creator", "architecture.name", "target.kind", "target.treatment", "target.unit", "descriptor.hash"),
-        (_is_text, "text"),
-    ),
-    **dict.fromkeys(("architecture.parameters", "descriptor.description", "provenance"), (_is_object, "an object")),
-    **dict.fromkeys(("n_features", "members"), (_is_count, "a positive integer")),
-    "grid.energies": (_is_grid, "a list of two or more ascending finite numbers"),
-    "grid.origin": (lambda value: value in ("e0", "absolute"), "e0 or absolute"),
-    "seen": (_is_seen, "a list of objects with element, edge and e0"),
-    "calibration": (is_calibration, CALIBRATION),
-}
-"""What is used of ``model.json``: what each value must be, and in words."""
-
-
-def _check_description(file: Path, description: dict[str, Any]) -> None:
-    for key, (fits, expected) in _USED.items():
-        value: Any = description
-        for name in key.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        if not fits(value):
-            received = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-            received = received if len(received) <= 60 else received[:57] + "..."
-            raise StoreError(f"{file}: damaged: {key}: expected {expected}, received {received}")
 
 
 @dataclass(frozen=True)
@@ -183,7 +113,7 @@ class ModelFolder:
             raise StoreError(f"{file}: expected {FORMAT}, received {kind}")
         if schema > SCHEMA:
             raise StoreError(f"{file}: model of schema {schema}; this program reads up to schema {SCHEMA}: upgrade it")
-        _check_description(file, self.description)
+        check_description(file, self.description)
 
     @property
     def grid(self) -> tuple[npt.NDArray[np.float64], str]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.models import CALIBRATION, NOT_CALIBRATED, ModelFolder, is_calibration
+from xanes_hpc.stores.model_description import CALIBRATION, NOT_CALIBRATED, is_calibration
+from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
 
 
