@@ -5,6 +5,7 @@ G1 = sum_j fc(r_ij)
 G2 = sum_j w(Z_j) exp(-eta (r_ij - mu)^2) fc(r_ij)
 G4 = 2^(1 - zeta) sum_{j<k} w(Z_j) w(Z_k) (1 + lambda cos theta_jik)^zeta
      exp(-eta [(r_ij - mu)^2 + (r_ik - mu)^2 + (r_jk - mu)^2]) fc(r_ij) fc(r_ik) fc(r_jk)
+RDC(R) = sum_j Z_i Z_j exp(-alpha (r_ij - R)^2)
 """
 
 import itertools
@@ -99,16 +100,33 @@ def perpendicular(vector, others):
     return rest
 
 
+ELECTRONEGATIVITY = {
+    1: 2.20,
+    6: 2.55,
+    7: 3.04,
+    8: 3.44,
+    9: 3.98,
+    15: 2.19,
+    16: 2.58,
+    17: 3.16,
+    26: 1.83,
+    35: 2.96,
+    53: 2.66,
+}
+"""Of the elements that occur in the tests, by atomic number."""
+
+
 def weight(weighting, channel, z):
     """w(Z) of one channel of a ``[[weighting]]`` as ``describe()`` writes it."""
     from ase.data import atomic_numbers
 
     if "weights" in weighting:
-        return weighting["scale"] * {"Z": z, "one": 1.0}[weighting["weights"]]
+        tables = {"Z": z, "one": 1.0, "electronegativity": ELECTRONEGATIVITY.get(z, 0.0)}
+        return weighting["scale"] * tables[weighting["weights"]]
     groups = [[e] if isinstance(e, str) else e for e in weighting["elements"]]
     if groups[channel] == ["other"]:
         named = {atomic_numbers[e] for group in groups for e in group if e != "other"}
-        return float(z not in named)
+        return float(z not in named and z > 0)  # a dummy atom is of no element
     return float(z in {atomic_numbers[e] for e in groups[channel]})
 
 
@@ -138,3 +156,21 @@ def wacsf(description, atoms, site):
                     for zeta in angular["zeta"]
                 ]
     return np.array(features)
+
+
+def rdc(description, atoms, site):
+    """The curve of one site, by the description that ``describe()`` gives.
+
+    Neighbours reach as far as a Gaussian at r_max is more than 1e-9 of its height.
+    """
+    r_min, r_max, n, alpha = (description[key] for key in ("r_min", "r_max", "n", "alpha"))
+    cutoff = r_max + math.sqrt(math.log(1e9) / alpha)
+    near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
+    curve = []
+    for g in range(n):
+        at, total = r_min + g * ((r_max - r_min) / (n - 1)), 0.0
+        for atom, *_, vector in near:
+            r = math.dist(vector, (0, 0, 0))
+            total += float(atoms.numbers[site]) * float(atoms.numbers[atom]) * math.exp(-alpha * (r - at) ** 2)
+        curve.append(total)
+    return np.array(curve)

@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "spectra": (("kernels",), ("numpy", "ase", "xraydb")),
     "formats": ((), ("numpy", "ase")),
     "formats.nexus": (("formats",), ("numpy", "ase", "h5py")),
-    "featurise": (("stores", "descriptors", "neighbours"), ("numpy", "numba")),
+    "overlapping": ((), ()),
+    "featurise": (("stores", "descriptors", "neighbours", "overlapping"), ("numpy", "numba")),
     "importing": (("formats", "neighbours", "spectra", "stores"), ("numpy", "ase")),
     "inference": (("stores", "models.network"), ("numpy", "scipy")),
     "models": ((), ()),
@@ -68,7 +69,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "export": (("stores",), ("numpy",)),
     "evaluation": (("stores",), ("numpy", "scipy")),
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
-    "information": (("stores",), ("numpy", "ase")),
+    "information": (("stores", "descriptors"), ("numpy", "ase")),
     "demo": (("spectra",), ("numpy", "ase")),
 }
 

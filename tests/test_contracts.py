@@ -38,9 +38,10 @@ def test_there_are_descriptors_and_architectures():
     assert {"xanesnet-2022", "xanesnet-49", "default"} <= {preset for _, preset in all_presets()}
 
 
-def test_every_descriptor_has_a_default():
-    for name in descriptors.names():
-        assert (name, "default") in all_presets()
+def test_every_descriptor_has_a_preset_of_a_name_of_its_own():
+    names = [preset for _, preset in all_presets()]
+    assert len(set(names)) == len(names)
+    assert {name for name, _ in all_presets()} == set(descriptors.names())
 
 
 @pytest.fixture

@@ -103,10 +103,10 @@ def test_json_on_a_full_disk(tmp_path, inputs):
 
 @pytest.fixture(scope="module")
 def long_inputs(tmp_path_factory):
-    """Input that takes seconds: 30,000 structures, and a crystallite of 10,648 sites. Read only."""
+    """Input that takes seconds: 30,000 structures, and a crystallite of 13,824 sites. Read only."""
     folder = tmp_path_factory.mktemp("long")
     write(folder / "in.xyz", many_frames(30_000, n_atoms=2))
-    corners = 2.0 * np.array(list(itertools.product(range(22), repeat=3)))
+    corners = 2.0 * np.array(list(itertools.product(range(24), repeat=3)))
     crystallite = write_xyz(folder / "one" / "crystallite.xyz", [("Fe", *corner) for corner in corners])
     assert run("import", crystallite, "--absorber", "all", "-o", folder / "s.h5") == 0
     return folder
@@ -115,7 +115,7 @@ def long_inputs(tmp_path_factory):
 def interrupt(process, folder, number):
     """Send a signal once the temporary output is there, a little into the work."""
     end = time.monotonic() + PATIENCE
-    while not list(folder.glob(".*.partial")):
+    while not list(folder.rglob("*.partial")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ import stored
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import FormatError, StoreError
-from xanes_hpc.featurise import compute_part, featurise, plan
+from xanes_hpc.featurise import describe_sites, featurise, plan
 from xanes_hpc.stores import features as feature_stores
 from xanes_hpc.stores.features import FeatureStore, chunk_rows
 from xanes_hpc.stores.structures import StructureStore
@@ -93,14 +94,15 @@ def test_dtype_of_the_store_is_the_descriptors(tmp_path, stores, dtype):
 
 def test_parts_are_whole_chunks_and_together_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(37)]
+    monkeypatch.setattr(feature_stores, "PART_BYTES", 2 * 16 * 49 * 8)
+    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(77)]
     path = stored.write_features(tmp_path, taken=taken)
     with FeatureStore(path) as features, StructureStore(tmp_path / "s.h5") as source:
         assert features.chunk_rows == 16
         whole = plan(source, DESCRIPTOR)
-        assert whole.bounds == (0, 16, 32, 37)
-        parts = [compute_part(whole, source, k) for k in range(whole.n_parts)]
-        np.testing.assert_array_equal(features.read(0, 37), np.concatenate(parts))
+        assert whole.bounds == (0, 32, 64, 77)
+        parts = [describe_sites(DESCRIPTOR, source, a, b) for a, b in pairwise(whole.bounds)]
+        np.testing.assert_array_equal(features.read(0, 77), np.concatenate(parts))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from builders import many_frames, write
 
 from xanes_hpc.importing import import_structures
-from xanes_hpc.stores import columns, hdf5
+from xanes_hpc.stores import columns, hdf5, structures
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def one_thread():
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     """But for the names' hashes: a fraction of what a frame itself takes."""
     monkeypatch.setattr(columns, "ROWS_PER_CHUNK", 64)
+    monkeypatch.setattr(structures, "ATOMS_PER_CHUNK", 64)
     monkeypatch.setattr(hdf5, "SLAB_BYTES", 1 << 16)
     few, many, n_atoms = 150, 750, 60
     peaks = []

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from xanes_hpc_kernels.cutoff import cosine_cutoff
-from xanes_hpc_kernels.vector_exp import SMALLEST, exp_nonpositive
+from xanes_hpc_kernels.vector_exp import exp_nonpositive
+
+SMALLEST = {np.float64: -708.0, np.float32: -87.0}
+"""Above this argument the exponential is not 0."""
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("kernels", "hdf5_schema", "xanes_hpc")
@@ -31,26 +34,41 @@ def cutoffs(r_squared, cutoff_squared):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "tolerance"), [(-1, 0, 5e-16), (-10, -1, 2e-15), (-100, -10, 2e-14), (-708, -100, 1e-13)]
+    ("dtype", "low", "high", "tolerance"),
+    [
+        (np.float64, -1, 0, 8e-16),
+        (np.float64, -10, -1, 2e-15),
+        (np.float64, -100, -10, 2e-14),
+        (np.float64, -708, -100, 1e-13),
+        (np.float32, -1, 0, 2e-7),
+        (np.float32, -10, -1, 6e-7),
+        (np.float32, -87, -10, 5e-6),
+    ],
 )
-def test_exponential_to_relative_tolerance(low, high, tolerance):
-    x = np.linspace(low, high, 100_001)
-    np.testing.assert_allclose(exponentials(x), np.exp(x), rtol=tolerance, atol=0)
+def test_exponential_to_relative_tolerance(dtype, low, high, tolerance):
+    x = np.linspace(low, high, 100_001).astype(dtype)
+    values = exponentials(x)
+    assert values.dtype == dtype
+    np.testing.assert_allclose(values, np.exp(x.astype(np.float64)), rtol=tolerance, atol=0)
 
 
-def test_exponential_of_tiny_arguments_is_one():
-    x = -np.logspace(-320, -17, 1001)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exponential_of_tiny_arguments_is_one(dtype):
+    x = -np.logspace(-37, -17, 1001).astype(dtype)
     np.testing.assert_array_equal(exponentials(x), np.ones_like(x))
 
 
-def test_exponential_of_zero_is_exactly_one():
-    np.testing.assert_array_equal(exponentials(np.array([0.0, -0.0])), [1.0, 1.0])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exponential_of_zero_is_exactly_one(dtype):
+    np.testing.assert_array_equal(exponentials(np.array([0.0, -0.0], dtype)), [1.0, 1.0])
 
 
-def test_exponential_ends_in_zero():
-    below = np.array([np.nextafter(SMALLEST, -np.inf), -709.0, -1e4, -1e300, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exponential_ends_in_zero(dtype):
+    end = SMALLEST[dtype]
+    below = np.array([end - 1.0, 2 * end, 1e3 * end, 1e30 * end, -np.inf], dtype)
     np.testing.assert_array_equal(exponentials(below), np.zeros(5))
-    assert exponentials(np.array([SMALLEST]))[0] > 0
+    assert exponentials(np.array([end], dtype))[0] > 0
 
 
 def test_exponential_rises():
@@ -58,10 +76,11 @@ def test_exponential_rises():
     assert (np.diff(y) > 0).all()
 
 
-def test_exponential_where_the_power_of_two_changes():
-    halves = -(np.arange(1021) + 0.5) * np.log(2.0)
-    x = np.concatenate([halves, np.nextafter(halves, 0), np.nextafter(halves, -1e9)])
-    np.testing.assert_allclose(exponentials(x), np.exp(x), rtol=1e-13, atol=0)
+@pytest.mark.parametrize(("dtype", "n", "tolerance"), [(np.float64, 1021, 1e-13), (np.float32, 125, 6e-6)])
+def test_exponential_where_the_power_of_two_changes(dtype, n, tolerance):
+    halves = (-(np.arange(n) + 0.5) * np.log(2.0)).astype(dtype)
+    x = np.concatenate([halves, np.nextafter(halves, dtype(0)), np.nextafter(halves, dtype(-1e9))])
+    np.testing.assert_allclose(exponentials(x), np.exp(x.astype(np.float64)), rtol=tolerance, atol=0)
 
 
 @pytest.mark.parametrize("cutoff", [2.5, 6.0, 12.0])
@@ -70,6 +89,14 @@ def test_cutoff_against_the_cosine(cutoff):
     np.testing.assert_allclose(
         cutoffs(r * r, cutoff * cutoff), 0.5 * (np.cos(np.pi * r / cutoff) + 1.0), rtol=0, atol=1e-15
     )
+
+
+@pytest.mark.parametrize("cutoff", [2.5, 6.0, 12.0])
+def test_cutoff_in_single_precision(cutoff):
+    r = np.linspace(0.0, cutoff, 100_001)[:-1]
+    values = cutoffs((r * r).astype(np.float32), np.float32(cutoff * cutoff))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, 0.5 * (np.cos(np.pi * r / cutoff) + 1.0), rtol=0, atol=5e-7)
 
 
 @pytest.mark.parametrize("cutoff", [2.5, 6.0, 12.0])

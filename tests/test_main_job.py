@@ -168,9 +168,12 @@ def test_the_configuration_of_the_docs_loads(tmp_path):
     assert documented.model.parameters["hidden"] == [512, 512]
 
 
-def test_the_descriptor_of_the_docs_loads(tmp_path):
-    from xanes_hpc.descriptors import read_toml
+def test_the_descriptions_of_the_docs_load(tmp_path):
+    from xanes_hpc.descriptors import load, read_toml
 
-    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "descriptors.md").read_text(), re.DOTALL)
-    (tmp_path / "d.toml").write_text(block)
-    assert read_toml(tmp_path / "d.toml").n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2
+    blocks = re.findall(r"```toml\n(name = .*?)```", (ROOT / "docs" / "descriptors.md").read_text(), re.DOTALL)
+    for i, block in enumerate(blocks):
+        (tmp_path / f"{i}.toml").write_text(block)
+    wacsf, rdc = (read_toml(tmp_path / f"{i}.toml") for i in range(len(blocks)))
+    assert wacsf.n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2
+    assert rdc.hash == load("rdc").hash

@@ -1,12 +1,12 @@
 """Neighbour lists against ASE's and against a search through every image."""
 
 import numpy as np
+import pair_lists
 import pytest
 import reference
 import strategies
 import systems
 from ase import Atoms
-from ase.neighborlist import neighbor_list as ase_neighbours
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -19,29 +19,11 @@ CUTOFF = 4.9173
 
 
 def ours(atoms, cutoff):
-    """Pairs of all atoms as rows (site, atom, n0, n1, n2), sorted, with vectors and distances."""
-    pairs = neighbour_list(SiteBatch.from_atoms(atoms, "all"), cutoff)
-    sites = np.repeat(np.arange(len(atoms)), np.diff(pairs.offsets))
-    return _sorted(np.column_stack([sites, pairs.atoms, pairs.shifts]), pairs.vectors, pairs.distances)
-
-
-def theirs(atoms, cutoff):
-    i, j, shifts, vectors, distances = ase_neighbours("ijSDd", atoms, cutoff)
-    return _sorted(np.column_stack([i, j, shifts]), vectors, distances)
-
-
-def _sorted(rows, vectors, distances):
-    order = np.lexsort(rows.T[::-1])
-    return rows[order].reshape(-1, 5), vectors[order].reshape(-1, 3), distances[order]
+    return neighbour_list(SiteBatch.from_atoms(atoms, "all"), cutoff)
 
 
 def assert_same(atoms, cutoff):
-    rows, vectors, distances = ours(atoms, cutoff)
-    expected_rows, expected_vectors, expected_distances = theirs(atoms, cutoff)
-    np.testing.assert_array_equal(rows, expected_rows)
-    scale = max(1.0, float(np.abs(atoms.get_positions()).max()))  # rounding grows with the coordinates
-    np.testing.assert_allclose(vectors, expected_vectors, rtol=0, atol=1e-12 * scale)
-    np.testing.assert_allclose(distances, expected_distances, rtol=0, atol=1e-12 * scale)
+    pair_lists.assert_as_by_ase(ours(atoms, cutoff), atoms, cutoff)
 
 
 @pytest.mark.parametrize("name", systems.NAMED)
@@ -50,7 +32,7 @@ def test_named_system_agrees_with_ase(name):
 
 
 def test_named_systems_are_many_and_have_neighbours():
-    counts = {name: len(ours(make(), CUTOFF)[0]) for name, make in systems.NAMED.items()}
+    counts = {name: ours(make(), CUTOFF).distances.size for name, make in systems.NAMED.items()}
     assert len(counts) >= 12
     assert [name for name, n in counts.items() if n == 0] == ["one atom"]
 
@@ -58,7 +40,7 @@ def test_named_systems_are_many_and_have_neighbours():
 @strategies.quick
 @given(strategies.crystals(), st.sampled_from([1.2345, 3.4567, 6.7891]))
 def test_drawn_system_agrees_with_ase(atoms, cutoff):
-    _, _, distances = theirs(atoms, cutoff + 1e-6)
+    _, _, distances = pair_lists.by_ase(atoms, cutoff + 1e-6)
     assume((np.abs(distances - cutoff) > 1e-9).all())  # on the cutoff itself rounding decides
     assert_same(atoms, cutoff)
 
@@ -67,11 +49,12 @@ def test_drawn_system_agrees_with_ase(atoms, cutoff):
 @given(strategies.crystals(max_atoms=2))
 def test_drawn_system_agrees_with_a_search_through_every_image(atoms):
     cutoff = 2.9876
-    rows, vectors, _ = ours(atoms, cutoff)
+    pairs = ours(atoms, cutoff)
+    rows = pair_lists.rows(pairs)
     here = rows[:, 0] == 0
     found = sorted(reference.neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, 0, cutoff), key=lambda r: r[:4])
     np.testing.assert_array_equal(rows[here, 1:], np.array([r[:4] for r in found], int).reshape(-1, 4))
-    np.testing.assert_allclose(vectors[here], np.array([r[4] for r in found]).reshape(-1, 3), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(pairs.vectors[here], np.array([r[4] for r in found]).reshape(-1, 3), rtol=0, atol=1e-12)
 
 
 def test_cell_smaller_than_the_cutoff_has_many_images_of_the_site_itself():

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pair_lists
 import pytest
 import reference
 from ase import Atoms
@@ -13,6 +14,7 @@ from builders import run as call
 from xanes_hpc import descriptors
 from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.structures import StructureStore
 
 
@@ -46,14 +48,25 @@ def test_iron_with_both_spectra(iron, tmp_path):
     assert charges[names.index("ABAXIK_C11H21FeIN3O2(1+)")] == 1.0
 
 
-@pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49"])
-def test_features_of_real_sites_match_the_slow_reference(iron, preset):
-    descriptor = descriptors.load("wacsf", preset)
-    for path in sorted((iron / "xyz").iterdir())[:150:30]:
-        (structure,) = read_structures(path)
-        atoms = Atoms(structure.numbers, structure.positions)
-        expected = reference.wacsf(descriptor.describe(), atoms, 0)
-        np.testing.assert_allclose(descriptor.transform(atoms, 0)[0], expected, rtol=1e-6, atol=1e-9 * expected.max())
+@pytest.fixture(scope="module")
+def iron_complexes(iron) -> list[Atoms]:
+    structures = [next(read_structures(path)) for path in sorted((iron / "xyz").iterdir())[:150:30]]
+    return [Atoms(s.numbers, s.positions) for s in structures]
+
+
+@pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
+def test_features_of_real_sites_match_the_slow_reference(iron_complexes, preset):
+    double, single = (descriptors.load("wacsf", preset, dtype=dtype) for dtype in ("float64", "float32"))
+    expected = np.array([reference.wacsf(double.describe(), atoms, 0) for atoms in iron_complexes])
+    span, sites = np.ptp(expected, axis=0), [0] * len(iron_complexes)
+    features = double.transform(iron_complexes, sites)
+    assert (np.abs(features - expected) <= 1e-6 * expected + 1e-9 * span).all()
+    assert (np.abs(single.transform(iron_complexes, sites) - expected) <= 1e-4 * span + 1e-37).all()
+
+
+@pytest.mark.parametrize("cutoff", [3.0, 6.0])
+def test_neighbours_of_real_sites_are_the_same_through_bins(iron_complexes, cutoff):
+    pair_lists.in_bins(SiteBatch.from_atoms(iron_complexes, "all"), cutoff)
 
 
 def test_cobalt_tells_its_own_edge(published, tmp_path):

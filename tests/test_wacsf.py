@@ -171,19 +171,6 @@ def test_several_weightings_whose_functions_are_shared_and_not():
     assert_agrees({"cutoff": 5.5, "weighting": weighting}, clusters())
 
 
-def test_more_triplets_than_a_block():
-    """Blocks of 256 triplets: none, one short of a block, a block, one more, several."""
-    rng = np.random.default_rng(11)
-    structures = []
-    for n_neighbours in (1, 2, 23, 24, 40):  # 0, 1, 253, 276 and 780 triplets
-        direction = rng.normal(size=(n_neighbours, 3))
-        direction /= np.linalg.norm(direction, axis=1)[:, None]
-        positions = direction * rng.uniform(1.0, 2.9, n_neighbours)[:, None]  # all within the cutoff of each other
-        structures.append(Atoms(numbers=[26] + [8] * n_neighbours, positions=[[0, 0, 0], *positions]))
-    structures.append(structures[-1][:24] + Atoms("O3", positions=[[4.0, 0, 0], [-4.0, 0, 0], [0, 4.0, 0]]))
-    assert_agrees({"cutoff": 6.0, "weighting": [{"weights": "Z", "g4": ANGULAR}]}, structures)
-
-
 @strategies.quick
 @given(st.lists(strategies.molecules(), min_size=2, max_size=3), st.sampled_from([3.0, 4.5, 6.0]))
 def test_drawn_molecules(structures, cutoff):

@@ -1,48 +1,86 @@
-"""From a structure store to a feature store: plan, compute a part, write it.
+"""From a structure store to a feature store: plan, compute the parts, finalise.
 
-A part is one chunk of the feature store; its boundaries depend on the descriptor and the number of sites only.
+Parts are whole chunks of the feature store. Each stands in a file of its own until all are there, so that a run that
+was stopped, however it was, goes on with the first part that is missing. While one batch of sites is computed the next
+is read and the last written.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc import __version__
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
-from xanes_hpc.stores.features import chunk_rows, create_features
+from xanes_hpc.overlapping import overlap
+from xanes_hpc.sites import SiteBatch
+from xanes_hpc.stores.features import COMPRESSION, Layout, create_features
+from xanes_hpc.stores.hdf5 import check_output
+from xanes_hpc.stores.parts import PartsFolder
 from xanes_hpc.stores.structures import StructureStore
 
 Progress = Callable[[int, int], None]
+Features = npt.NDArray[np.floating[Any]]
+ATOMS_AT_ONCE = 1 << 20
+"""Atoms in memory for one batch of sites, unless one structure has more."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+    """What is to be computed, and how it is shared out over parts."""
 
     descriptor: Descriptor
-    bounds: tuple[int, ...]
+    layout: Layout
+    source_digest: str
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+        return self.layout.bounds
 
     @property
     def n_parts(self) -> int:
         """Number of parts."""
         return len(self.bounds) - 1
 
+    def as_values(self) -> dict[str, Any]:
+        """All that the parts' bytes depend on."""
+        layout = asdict(self.layout) | {
+            "dtype": self.layout.dtype.name,
+            "chunk_rows": self.layout.chunk_rows,
+            "part_rows": self.layout.part_rows,
+        }
+        return {
+            "descriptor_hash": self.descriptor.hash,
+            "source_digest": self.source_digest,
+            "creator": f"xanes-hpc {__version__}",
+            **layout,
+        }
 
-def plan(source: StructureStore, descriptor: Descriptor) -> Plan:
-    """Share the sites of a store out over parts."""
-    rows = chunk_rows(descriptor.n_features, descriptor.dtype.itemsize)
-    return Plan(descriptor, (*range(0, source.n_sites, rows), source.n_sites))
+
+def plan(source: StructureStore, descriptor: Descriptor, compression: str = "none") -> Plan:
+    """Share the sites of a store out over parts.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such compression.
+    """
+    if compression not in COMPRESSION:
+        raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
+    layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
+    return Plan(descriptor, layout, source.attribute("digest_structures"))
 
 
-def describe_sites(
-    descriptor: Descriptor, source: StructureStore, start: int, stop: int
-) -> npt.NDArray[np.floating[Any]]:
-    """Features of sites ``start:stop`` of a store, shape (stop - start, n_features).
+def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
+    """Features of a batch that starts with site ``start`` of a store, shape (n_sites of the batch, n_features).
 
     Raises
     ------
@@ -50,20 +88,20 @@ def describe_sites(
         If a structure cannot be described; names the sites.
     """
     try:
-        return descriptor.compute(source.batch(start, stop))
+        return descriptor.compute(batch)
     except FormatError as error:
-        raise FormatError(f"{source.path}: sites {start} to {stop - 1}: {error}") from None
+        raise FormatError(f"{source.path}: sites {start} to {start + batch.n_sites - 1}: {error}") from None
 
 
-def compute_part(plan: Plan, source: StructureStore, part: int) -> npt.NDArray[np.floating[Any]]:
-    """Features of one part's sites, shape (n_sites of the part, n_features).
+def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, stop: int) -> Features:
+    """Features of sites ``start:stop`` of a store, shape (stop - start, n_features).
 
     Raises
     ------
     FormatError
-        As ``describe_sites``.
+        As ``describe_batch``.
     """
-    return describe_sites(plan.descriptor, source, *plan.bounds[part : part + 2])
+    return describe_batch(descriptor, source, start, source.batch(start, stop))
 
 
 def set_threads(threads: int | None) -> None:
@@ -81,29 +119,92 @@ def set_threads(threads: int | None) -> None:
         numba.set_num_threads(threads)
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Sites ``start:stop``, all of one part; none where the part is there already."""
+
+    part: int
+    start: int
+    stop: int
+
+
+def _spans(plan: Plan, source: StructureStore, parts: PartsFolder) -> Iterator[_Span]:
+    """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
+    for part, (first, last) in enumerate(pairwise(plan.bounds)):
+        if parts.is_whole(part, (last - first, plan.descriptor.n_features)):
+            yield _Span(part, last, last)
+        else:
+            cuts = [first, *source.cuts(first, last, ATOMS_AT_ONCE), last]
+            yield from (_Span(part, a, b) for a, b in pairwise(cuts))
+
+
+class _PartWriter:
+    """Writes the batches of each part, and hands the part on when it is whole."""
+
+    def __init__(self, plan: Plan, parts: PartsFolder, append: Callable[[Path, int], None]) -> None:
+        self._plan, self._parts, self._append = plan, parts, append
+        self._open = ExitStack()
+        self._rows: Any = None
+
+    def write(self, span: _Span, features: Features | None) -> None:
+        layout = self._plan.layout
+        first, last = self._plan.bounds[span.part : span.part + 2]
+        if features is not None:
+            if self._rows is None:
+                shape = (last - first, layout.n_features)
+                part = self._parts.new_part(span.part, shape, layout.dtype, layout.chunks, layout.filters)
+                self._rows = self._open.enter_context(part)
+            self._rows[span.start - first : span.stop - first] = features
+        if span.stop == last:
+            self._rows = None
+            self._open.close()
+            self._append(self._parts.part(span.part), first)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._open.__exit__(*error)
+
+
 def featurise(
     source: StructureStore,
     descriptor: Descriptor,
     output: Path,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
+    compression: str = "none",
+    restart: bool = False,
 ) -> None:
     """Write the features of every site of ``source`` to a new feature store.
+
+    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set.
 
     Raises
     ------
     StoreError
-        If the source has no sites, or the output stands in the way or cannot be written.
+        If the source has no sites, the output stands in the way or cannot be written, or parts there are of something
+        else.
     FormatError
         If a structure cannot be described.
     """
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
-    whole = plan(source, descriptor)
-    with create_features(
-        output, source, descriptor.describe(), descriptor.hash, descriptor.labels, descriptor.dtype, overwrite
-    ) as features:
-        for part in range(whole.n_parts):
-            progress(whole.bounds[part], source.n_sites)
-            features[whole.bounds[part] : whole.bounds[part + 1]] = compute_part(whole, source, part)
-        progress(source.n_sites, source.n_sites)
+    whole = plan(source, descriptor, compression)
+    check_output(output, overwrite, sources=[source.path])
+    with PartsFolder(output, whole.as_values(), restart) as parts:
+        made = create_features(
+            output, source, descriptor.describe(), descriptor.hash, descriptor.labels, whole.layout, overwrite,
+            parts.whole,
+        )  # fmt: skip
+        with made as append, _PartWriter(whole, parts, append) as writer:
+            progress(0, source.n_sites)
+            written = overlap(
+                _spans(whole, source, parts),
+                lambda span: source.batch(span.start, span.stop) if span.stop > span.start else None,
+                lambda span, batch: None if batch is None else describe_batch(descriptor, source, span.start, batch),
+                writer.write,
+            )
+            with closing(written):
+                for span in written:
+                    progress(span.stop, source.n_sites)

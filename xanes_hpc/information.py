@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from xanes_hpc import descriptors
+from xanes_hpc.errors import DescriptorError, StoreError
 from xanes_hpc.records import treatment_name
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
@@ -15,6 +17,7 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import PROPERTIES, StructureStore
 from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.stores.verification import Findings, read_all
 
 ROWS_AT_ONCE = 1 << 20
 
@@ -181,6 +184,28 @@ def _absorbers(store: hdf5.Store) -> dict[str, int]:
         here = slice(start, start + ROWS_AT_ONCE)
         counts.update(zip(elements[here].tolist(), edges[here].tolist(), strict=True))
     return {f"{chemical_symbols[z]} {edge.decode()}": n for (z, edge), n in counts.most_common()}
+
+
+def verify(path: Path) -> Findings:
+    """Read all of a store, and hold its checksums, digests and hashes to its data.
+
+    Raises
+    ------
+    StoreError
+        If it is not a store, or cannot be opened.
+    """
+    findings = read_all(path)
+    if not findings.damage and hdf5.is_kind(path, "features"):
+        try:
+            with FeatureStore(path) as store:
+                descriptor = descriptors.from_description(store.description)
+                if descriptor.hash != store.attribute("descriptor_hash"):
+                    findings.damage.append("attribute descriptor_hash: is not the hash of the descriptor described")
+                elif descriptor.labels != hdf5.read_strings(store.file, "labels"):
+                    findings.damage.append("labels: are not those of the descriptor described")
+        except (DescriptorError, StoreError) as error:
+            findings.damage.append(f"descriptor: {error}")
+    return findings
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:

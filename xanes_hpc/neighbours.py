@@ -1,7 +1,6 @@
 """Neighbour lists of absorption sites, in compressed rows by site."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +8,31 @@ import numpy.typing as npt
 from xanes_hpc.errors import FormatError
 from xanes_hpc.records import Structure
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc_kernels.neighbours import find_pairs, first_pair
+from xanes_hpc_kernels import cell_lists
+from xanes_hpc_kernels import neighbours as kernels
+from xanes_hpc_kernels.compaction import LANES
 
 COINCIDENT = 0.1
 """Two atoms closer than this (Å) stand on one spot."""
+WORTH_SORTING = 200_000
+"""Pairs (site, atom of its structure) from which on a structure's atoms are sorted into bins."""
+Columns = tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]
+"""Those of ``NeighbourList`` with a row per pair."""
+MOST_BINS = 64
+"""Bins along one direction; more would only cost memory."""
+FARTHEST = 1e5
+"""Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
 
 
 @dataclass(frozen=True)
 class NeighbourList:
-    """Pairs (site, neighbour) with 0 < distance < cutoff.
+    """Pairs of a site and another atom, or an image, at a distance less than the cutoff.
 
     The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors
     point from the site to the neighbour: position of the atom + shift . cell - position of the site.
@@ -26,16 +41,125 @@ class NeighbourList:
     ----------
     offsets : (n_sites + 1,) int64
     atoms : (n_pairs,) int64, counted over the atoms of the batch
-    shifts : (n_pairs, 3) int64, in cell vectors
+    numbers : (n_pairs,) uint8, atomic numbers of these atoms
+    shifts : (n_pairs, 3) int32, in cell vectors
     vectors : (n_pairs, 3) float64, Å
     distances : (n_pairs,) float64, Å
     """
 
     offsets: npt.NDArray[np.int64]
     atoms: npt.NDArray[np.int64]
-    shifts: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.uint8]
+    shifts: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.float64]
     distances: npt.NDArray[np.float64]
+
+
+class NeighbourSearch:
+    """Neighbours of a batch's sites closer than ``cutoff`` (Å), periodic images included, some sites at a time.
+
+    What the sites of one structure share is prepared once: the inverse of its cell and, for large structures with many
+    sites, atoms sorted into bins. Pairs, their order and every bit of them are the same with and without bins.
+
+    Raises
+    ------
+    FormatError
+        If a structure is periodic along a direction without a cell vector, or its cell has no volume or is not finite.
+    """
+
+    def __init__(self, batch: SiteBatch, cutoff: float) -> None:
+        self._batch, self._cutoff = batch, float(cutoff)
+        self._cells, self._inverses = _completed_cells(batch)
+        self._atoms_i = batch.offsets[batch.site_structures] + batch.site_atoms
+        n_sites_s = np.bincount(batch.site_structures, minlength=batch.offsets.size - 1)
+        self._bins = {
+            s: _Bins(batch, s, self._cells[s], self._inverses[s], self._cutoff)
+            for s in np.flatnonzero(n_sites_s * np.diff(batch.offsets) >= WORTH_SORTING).tolist()
+            if self._farthest(s) < FARTHEST * self._cutoff
+        }
+
+    def pairs(self, start: int = 0, stop: int | None = None) -> NeighbourList:
+        """Neighbours of sites ``start:stop``, by default of all."""
+        batch = self._batch
+        structures, atoms_i = batch.site_structures[start:stop], self._atoms_i[start:stop]
+        counts, nothing = np.empty(atoms_i.size, np.int64), np.full(atoms_i.size, -1, np.int64)
+        binned = np.isin(structures, list(self._bins)) if self._bins else np.zeros(atoms_i.size, np.bool_)
+        rows = np.flatnonzero(~binned)
+        rows_by_structure = {s: np.flatnonzero(structures == s) for s in np.unique(structures[binned])}
+
+        def scan(starts: npt.NDArray[np.int64], n_pairs: int) -> Columns:
+            columns = (
+                np.empty(n_pairs, np.int64),
+                np.empty(n_pairs, np.uint8),
+                np.empty((n_pairs, 3), np.int32),
+                np.empty((n_pairs, 3)),
+                np.empty(n_pairs),
+            )
+            if rows.size:
+                kernels.find_pairs(
+                    rows, atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
+                    self._inverses, batch.pbc, self._cutoff, starts, counts, *columns,
+                )  # fmt: skip
+            for s, its_rows in rows_by_structure.items():
+                self._bins[s].find_pairs(its_rows, atoms_i, starts, counts, columns)
+            return columns
+
+        scan(nothing, 0)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return NeighbourList(offsets, *scan(offsets[:-1].copy(), int(offsets[-1])))
+
+    def _farthest(self, s: int) -> float:
+        """Bound of the largest number (Å) that turns up when a structure's atoms are wrapped into its cell."""
+        positions = self._batch.positions[self._batch.offsets[s] : self._batch.offsets[s + 1]]
+        lengths, skew = np.linalg.norm(self._cells[s], axis=1), np.linalg.norm(self._inverses[s], axis=0)
+        return float(max(np.abs(positions).max(), lengths.max()) * (lengths * skew).max())
+
+
+class _Bins:
+    """The atoms of one structure, sorted into bins that are at least as thick as the cutoff where there is room."""
+
+    def __init__(
+        self,
+        batch: SiteBatch,
+        structure: int,
+        cell: npt.NDArray[np.float64],
+        inverse: npt.NDArray[np.float64],
+        cutoff: float,
+    ) -> None:
+        self._first, last = (int(a) for a in batch.offsets[structure : structure + 2])
+        self._numbers, self._positions = batch.numbers[self._first : last], batch.positions[self._first : last]
+        self._cell, self._pbc, self._cutoff = cell, batch.pbc[structure], cutoff
+        n_atoms = len(self._positions)
+        thickness = 1.0 / np.linalg.norm(inverse, axis=0)
+        fractions = self._positions @ inverse
+        low = np.where(self._pbc, 0.0, fractions.min(axis=0))
+        extent = np.where(self._pbc, 1.0, fractions.max(axis=0) - low)
+        room = extent * thickness / (cutoff * (1.0 + 1e-9))
+        self._n_bins = np.clip(room, 1, MOST_BINS).astype(np.int64)
+        width = np.maximum(extent, 1e-9) / self._n_bins
+        self._reach = np.ceil(cutoff * (1.0 + 1e-9) / (width * thickness)).astype(np.int64)
+        self._reach[~self._pbc] = np.minimum(self._reach, self._n_bins)[~self._pbc]
+        self._wraps, self._bins = np.empty((n_atoms, 3), np.int64), np.empty((n_atoms, 3), np.int64)
+        self._starts, self._order = np.empty(int(self._n_bins.prod()) + 1, np.int64), np.empty(n_atoms, np.int64)
+        self._wrapped = np.zeros((3, n_atoms + LANES))
+        cell_lists.sort_into_bins(
+            self._positions, cell, inverse, self._pbc, low, width, self._n_bins,
+            self._wraps, self._bins, self._starts, self._order, self._wrapped,
+        )  # fmt: skip
+
+    def find_pairs(
+        self,
+        rows: npt.NDArray[np.int64],
+        atoms_i: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        columns: Columns,
+    ) -> None:
+        cell_lists.find_pairs(
+            rows, atoms_i, self._first, self._numbers, self._positions, self._cell, self._pbc, self._cutoff,
+            self._reach, self._n_bins, self._wraps, self._bins, self._starts, self._order, self._wrapped,
+            starts, counts, *columns,
+        )  # fmt: skip
 
 
 def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
@@ -44,28 +168,9 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     Raises
     ------
     FormatError
-        If a structure is periodic along a direction without a cell vector, or its cell has no volume or is not finite.
+        As ``NeighbourSearch``.
     """
-    cells, inverses = _completed_cells(batch)
-    atoms_i = batch.offsets[batch.site_structures] + batch.site_atoms
-    counts = np.empty(batch.n_sites, np.int64)
-
-    def scan(starts: npt.NDArray[np.int64], n_pairs: int) -> tuple[npt.NDArray[Any], ...]:
-        pairs = (
-            np.empty(n_pairs, np.int64),
-            np.empty((n_pairs, 3), np.int64),
-            np.empty((n_pairs, 3)),
-            np.empty(n_pairs),
-        )
-        find_pairs(
-            atoms_i, batch.site_structures, batch.offsets, batch.positions, cells, inverses, batch.pbc, float(cutoff),
-            starts, counts, *pairs,
-        )  # fmt: skip
-        return pairs
-
-    scan(np.full(batch.n_sites, -1, np.int64), 0)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return NeighbourList(offsets, *scan(offsets[:-1].copy(), int(offsets[-1])))
+    return NeighbourSearch(batch, cutoff).pairs()
 
 
 def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:
@@ -86,14 +191,15 @@ def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:
         np.empty(0, np.int64),
     )
     cells, inverses = _completed_cells(batch)
-    first, second, distance = first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
+    first, second, distance = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
     return None if first < 0 else (first, second, distance)
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Cells with unit vectors put in along aperiodic directions, and their inverses."""
+    """Cells with unit vectors put in along aperiodic directions, and their inverses; unit cells where all are."""
     cells = batch.cells.copy()
-    inverses = np.zeros_like(cells)
+    cells[~batch.pbc.any(axis=1)] = np.eye(3)
+    inverses = cells.copy()
     for s in np.flatnonzero(batch.pbc.any(axis=1)):
         if not np.isfinite(cells[s]).all():
             raise FormatError(f"structure {s} of the batch has a cell with NaN or infinity")

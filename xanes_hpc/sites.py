@@ -6,7 +6,7 @@ structure s. Atom indices of sites count within their structure, from 0. Positio
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,11 @@ class SiteBatch:
     def n_sites(self) -> int:
         """Number of sites."""
         return int(self.site_atoms.size)
+
+    def sites(self, start: int, stop: int) -> "SiteBatch":
+        """The same structures with sites ``start:stop`` alone; shares the arrays."""
+        rows = slice(start, stop)
+        return replace(self, site_structures=self.site_structures[rows], site_atoms=self.site_atoms[rows])
 
     @classmethod
     def from_atoms(cls, atoms: Any, sites: Any = None) -> "SiteBatch":

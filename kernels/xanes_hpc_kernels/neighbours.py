@@ -2,10 +2,10 @@
 
 Axes: i site, s structure, a atom (of all structures, one after another), p pair, c Cartesian component or cell vector.
 
-A pair is (site, atom j, image n): vector = r_j + n . cell - r_site, kept where 0 < length < cutoff or j is another
-atom or image. Pairs of a site are ordered by j, then by n. Every atom of the structure is looked at, and per periodic
-direction only the images that can reach the cutoff: the spacing of the lattice planes bounds them, whatever the
-angles of the cell, wherever in it the atoms stand.
+A pair is (site, atom j, image n): vector = r_j + n . cell - r_site, kept where its length is less than the cutoff and
+it is not the site itself. Pairs of a site are ordered by j, then by n. Here every atom of the structure is looked at,
+and per periodic direction only the images that can reach the cutoff: the spacing of the lattice planes bounds them,
+whatever the angles of the cell, wherever in it the atoms stand. ``cell_lists`` looks only at the atoms around the site.
 """
 
 from math import ceil, floor, sqrt
@@ -13,15 +13,129 @@ from math import ceil, floor, sqrt
 import numpy as np
 from numba import prange
 
-from xanes_hpc_kernels._jit import inline, parallel_kernel
+from xanes_hpc_kernels._jit import always_inline, exact_inline, inline, parallel_kernel
 from xanes_hpc_kernels.types import Bools, Floats, Ints
 
 
-@inline
-def scan_site(
-    site_atom: int,
+@exact_inline
+def atom_distance(site: int, a: int, positions_ac: Floats) -> tuple[float, float, float, float]:
+    """Vector from a site to atom ``a``, and its length."""
+    x = positions_ac[a, 0] - positions_ac[site, 0]
+    y = positions_ac[a, 1] - positions_ac[site, 1]
+    z = positions_ac[a, 2] - positions_ac[site, 2]
+    return x, y, z, sqrt(x * x + y * y + z * z)
+
+
+@exact_inline
+def image_distance(
+    site: int, a: int, n0: int, n1: int, n2: int, positions_ac: Floats, cell_cc: Floats
+) -> tuple[float, float, float, float]:
+    """As ``atom_distance``, to an image of the atom."""
+    x = positions_ac[a, 0] - positions_ac[site, 0] + n0 * cell_cc[0, 0] + n1 * cell_cc[1, 0] + n2 * cell_cc[2, 0]
+    y = positions_ac[a, 1] - positions_ac[site, 1] + n0 * cell_cc[0, 1] + n1 * cell_cc[1, 1] + n2 * cell_cc[2, 1]
+    z = positions_ac[a, 2] - positions_ac[site, 2] + n0 * cell_cc[0, 2] + n1 * cell_cc[1, 2] + n2 * cell_cc[2, 2]
+    return x, y, z, sqrt(x * x + y * y + z * z)
+
+
+@always_inline
+def write_pair(
+    p: int,
+    a: int,
+    number: int,
+    n0: int,
+    n1: int,
+    n2: int,
+    x: float,
+    y: float,
+    z: float,
+    distance: float,
+    atoms_p: Ints,
+    numbers_p: Ints,
+    shifts_pc: Ints,
+    vectors_pc: Floats,
+    distances_p: Floats,
+) -> None:
+    """Write row ``p`` of the pairs."""
+    atoms_p[p] = a
+    numbers_p[p] = number
+    shifts_pc[p, 0], shifts_pc[p, 1], shifts_pc[p, 2] = n0, n1, n2
+    vectors_pc[p, 0], vectors_pc[p, 1], vectors_pc[p, 2] = x, y, z
+    distances_p[p] = distance
+
+
+@always_inline
+def scan_molecule(
+    site: int,
     first_atom: int,
     last_atom: int,
+    numbers_a: Ints,
+    positions_ac: Floats,
+    cutoff: float,
+    start: int,
+    atoms_p: Ints,
+    numbers_p: Ints,
+    shifts_pc: Ints,
+    vectors_pc: Floats,
+    distances_p: Floats,
+) -> int:
+    """Count the pairs of one site in a structure without images, and write them from row ``start`` on unless it is
+    negative."""
+    if start < 0:
+        n_pairs = -1  # the site itself
+        for a in range(first_atom, last_atom):
+            n_pairs += atom_distance(site, a, positions_ac)[3] < cutoff
+        return n_pairs
+    n_pairs = 0
+    near = np.empty(last_atom - first_atom, np.int64)
+    for a in range(first_atom, last_atom):
+        near[n_pairs] = a  # overwritten by the next one, unless it is near: no branch to mispredict
+        n_pairs += (atom_distance(site, a, positions_ac)[3] < cutoff) & (a != site)
+    for k in range(n_pairs):
+        a = near[k]
+        x, y, z, distance = atom_distance(site, a, positions_ac)
+        write_pair(
+            start + k,
+            a,
+            numbers_a[a],
+            0,
+            0,
+            0,
+            x,
+            y,
+            z,
+            distance,
+            atoms_p,
+            numbers_p,
+            shifts_pc,
+            vectors_pc,
+            distances_p,
+        )
+    return n_pairs
+
+
+@always_inline
+def reach_in_cells(inverse_cc: Floats, c: int, cutoff: float) -> float:
+    """How many cells the cutoff spans along a direction, a little more for rounding."""
+    return cutoff * sqrt(inverse_cc[0, c] ** 2 + inverse_cc[1, c] ** 2 + inverse_cc[2, c] ** 2) + 1e-9
+
+
+@always_inline
+def images_between(
+    x: float, y: float, z: float, inverse_cc: Floats, c: int, periodic: bool, reach: float
+) -> tuple[int, int]:
+    """First and last image of an atom along a direction that can be within reach; (0, 0) if there are no images."""
+    if not periodic:
+        return 0, 0
+    fraction = x * inverse_cc[0, c] + y * inverse_cc[1, c] + z * inverse_cc[2, c]
+    return ceil(-reach - fraction), floor(reach - fraction)
+
+
+@always_inline
+def scan_images(
+    site: int,
+    first_atom: int,
+    last_atom: int,
+    numbers_a: Ints,
     positions_ac: Floats,
     cell_cc: Floats,
     inverse_cc: Floats,
@@ -29,46 +143,51 @@ def scan_site(
     cutoff: float,
     start: int,
     atoms_p: Ints,
+    numbers_p: Ints,
     shifts_pc: Ints,
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> int:
-    """Count the pairs of one site, and write them from row ``start`` on unless it is negative."""
+    """As ``scan_molecule``, in a structure with images."""
     n_pairs = 0
-    periodic = pbc_c[0] or pbc_c[1] or pbc_c[2]
-    low = np.zeros(3, np.int64)
-    high = np.zeros(3, np.int64)
-    centre = positions_ac[site_atom]
+    reach0, reach1, reach2 = (
+        reach_in_cells(inverse_cc, 0, cutoff),
+        reach_in_cells(inverse_cc, 1, cutoff),
+        reach_in_cells(inverse_cc, 2, cutoff),
+    )
     for a in range(first_atom, last_atom):
-        dx = positions_ac[a, 0] - centre[0]
-        dy = positions_ac[a, 1] - centre[1]
-        dz = positions_ac[a, 2] - centre[2]
-        if periodic:
-            for c in range(3):
-                if pbc_c[c]:
-                    gx, gy, gz = inverse_cc[0, c], inverse_cc[1, c], inverse_cc[2, c]
-                    fraction = dx * gx + dy * gy + dz * gz
-                    reach = cutoff * sqrt(gx * gx + gy * gy + gz * gz) + 1e-9
-                    low[c] = ceil(-reach - fraction)
-                    high[c] = floor(reach - fraction)
-        for n0 in range(low[0], high[0] + 1):
-            for n1 in range(low[1], high[1] + 1):
-                for n2 in range(low[2], high[2] + 1):
-                    if a == site_atom and n0 == 0 and n1 == 0 and n2 == 0:
+        x = positions_ac[a, 0] - positions_ac[site, 0]
+        y = positions_ac[a, 1] - positions_ac[site, 1]
+        z = positions_ac[a, 2] - positions_ac[site, 2]
+        low0, high0 = images_between(x, y, z, inverse_cc, 0, pbc_c[0], reach0)
+        low1, high1 = images_between(x, y, z, inverse_cc, 1, pbc_c[1], reach1)
+        low2, high2 = images_between(x, y, z, inverse_cc, 2, pbc_c[2], reach2)
+        for n0 in range(low0, high0 + 1):
+            for n1 in range(low1, high1 + 1):
+                for n2 in range(low2, high2 + 1):
+                    if a == site and n0 == 0 and n1 == 0 and n2 == 0:
                         continue
-                    x = dx + n0 * cell_cc[0, 0] + n1 * cell_cc[1, 0] + n2 * cell_cc[2, 0]
-                    y = dy + n0 * cell_cc[0, 1] + n1 * cell_cc[1, 1] + n2 * cell_cc[2, 1]
-                    z = dz + n0 * cell_cc[0, 2] + n1 * cell_cc[1, 2] + n2 * cell_cc[2, 2]
-                    distance = sqrt(x * x + y * y + z * z)
-                    if distance >= cutoff:
-                        continue
-                    if start >= 0:
-                        p = start + n_pairs
-                        atoms_p[p] = a
-                        shifts_pc[p, 0], shifts_pc[p, 1], shifts_pc[p, 2] = n0, n1, n2
-                        vectors_pc[p, 0], vectors_pc[p, 1], vectors_pc[p, 2] = x, y, z
-                        distances_p[p] = distance
-                    n_pairs += 1
+                    x, y, z, distance = image_distance(site, a, n0, n1, n2, positions_ac, cell_cc)
+                    if distance < cutoff:
+                        if start >= 0:
+                            write_pair(
+                                start + n_pairs,
+                                a,
+                                numbers_a[a],
+                                n0,
+                                n1,
+                                n2,
+                                x,
+                                y,
+                                z,
+                                distance,
+                                atoms_p,
+                                numbers_p,
+                                shifts_pc,
+                                vectors_pc,
+                                distances_p,
+                            )
+                        n_pairs += 1
     return n_pairs
 
 
@@ -78,29 +197,28 @@ def first_pair(
 ) -> tuple[int, int, float]:
     """Two atoms of one structure that are closer than the cutoff, and their distance; -1, -1, 0 if there are none."""
     n_atoms = len(positions_ac)
-    no_index, no_vector = np.empty(0, np.int64), np.empty((0, 3))
-    no_shift, no_distance = np.empty((0, 3), np.int64), np.empty(0)
+    numbers = np.zeros(n_atoms, np.uint8)
     for i in range(n_atoms):
-        n = scan_site(
-            i, 0, n_atoms, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff,
-            -1, no_index, no_shift, no_vector, no_distance,
-        )  # fmt: skip
-        if n > 0:
-            atoms_p, shifts_pc = np.empty(n, np.int64), np.empty((n, 3), np.int64)
-            vectors_pc, distances_p = np.empty((n, 3)), np.empty(n)
-            scan_site(
-                i, 0, n_atoms, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff,
-                0, atoms_p, shifts_pc, vectors_pc, distances_p,
+        n = 0
+        for start in (-1, 0):
+            atoms_p, numbers_p = np.empty(n, np.int64), np.empty(n, np.uint8)
+            shifts_pc, vectors_pc, distances_p = np.empty((n, 3), np.int32), np.empty((n, 3)), np.empty(n)
+            n = scan_images(
+                i, 0, n_atoms, numbers, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff, start,
+                atoms_p, numbers_p, shifts_pc, vectors_pc, distances_p,
             )  # fmt: skip
-            return i, atoms_p[0], distances_p[0]
+            if n > 0 and start == 0:
+                return i, atoms_p[0], distances_p[0]
     return -1, -1, 0.0
 
 
 @parallel_kernel
 def find_pairs(
+    rows_r: Ints,
     site_atoms_i: Ints,
     site_structures_i: Ints,
     offsets_s: Ints,
+    numbers_a: Ints,
     positions_ac: Floats,
     cells_scc: Floats,
     inverses_scc: Floats,
@@ -109,28 +227,37 @@ def find_pairs(
     starts_i: Ints,
     counts_i: Ints,
     atoms_p: Ints,
+    numbers_p: Ints,
     shifts_pc: Ints,
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> None:
-    """Fill ``counts_i``; where ``starts_i`` is not negative, also the pairs of the site from that row on.
+    """Fill ``counts_i`` of the sites ``rows_r``; where ``starts_i`` is not negative, also the site's pairs from that
+    row on.
 
-    ``site_atoms_i`` and ``atoms_p`` count over the atoms of all structures.
+    ``site_atoms_i`` and the pairs' atoms count over the atoms of all structures.
     """
-    for i in prange(site_atoms_i.size):
+    for r in prange(rows_r.size):
+        i = rows_r[r]
         s = site_structures_i[i]
-        counts_i[i] = scan_site(
-            site_atoms_i[i],
-            offsets_s[s],
-            offsets_s[s + 1],
-            positions_ac,
-            cells_scc[s],
-            inverses_scc[s],
-            pbc_sc[s],
-            cutoff,
-            starts_i[i],
-            atoms_p,
-            shifts_pc,
-            vectors_pc,
-            distances_p,
-        )
+        first, last = offsets_s[s], offsets_s[s + 1]
+        if pbc_sc[s, 0] or pbc_sc[s, 1] or pbc_sc[s, 2]:
+            counts_i[i] = scan_images(
+                site_atoms_i[i], first, last, numbers_a, positions_ac, cells_scc[s], inverses_scc[s], pbc_sc[s],
+                cutoff, starts_i[i], atoms_p, numbers_p, shifts_pc, vectors_pc, distances_p,
+            )  # fmt: skip
+        else:
+            counts_i[i] = scan_molecule(
+                site_atoms_i[i],
+                first,
+                last,
+                numbers_a,
+                positions_ac,
+                cutoff,
+                starts_i[i],
+                atoms_p,
+                numbers_p,
+                shifts_pc,
+                vectors_pc,
+                distances_p,
+            )

@@ -1,10 +1,12 @@
 """Angular symmetry functions: equation (4) of ``kernels/README.md``.
 
-Axes: i site, p pair, k weight channel, z atomic number, e Gaussian (mu, eta), l lambda, q zeta, g angular factor
-(lambda outermost, then zeta), t triplet within a block.
+Axes: i site, p pair, k weight channel, z atomic number, e Gaussian (mu, eta), g factor (channel outermost, then lambda,
+then zeta), t triplet within a block.
 
-The triplets of a site are gathered into blocks, so that Gaussians and angular factors run over long flat arrays;
-G4 of a block is then the small matrix product of Gaussians (e, t) and angular factors (g, t), per channel.
+Pairs of a site's neighbours are packed into blocks of triplets. Per block, the factors
+w_j w_k fc fc fc ((1 + lambda cos theta) / 2)^zeta are rows of a table (g, t), and G4 / 2 is that table times the
+Gaussians (e, t), which are computed once for all channels. A block is worked on in the type of ``out``; blocks are
+summed in float64.
 """
 
 from math import sqrt
@@ -13,72 +15,232 @@ import numpy as np
 from numba import prange
 
 from xanes_hpc_kernels._jit import inline, parallel_kernel
+from xanes_hpc_kernels.compaction import (
+    COSINE,
+    FAR,
+    INVERSE,
+    LANES,
+    N_GEOMETRY,
+    OPPOSITE_SQUARED,
+    SQUARE,
+    SUM_OF_SQUARES,
+    X,
+    Y,
+    Z,
+    aligned_rows,
+    count_kept,
+    keep_close,
+    keep_difference,
+    keep_product,
+    keep_sum,
+    lanes_of,
+)
 from xanes_hpc_kernels.cutoff import cosine_cutoff
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
-BLOCK = 256
+BLOCK = 512
+"""Triplets of a block: its tables stay in the first- and second-level caches."""
+RADIUS, N_NEIGHBOUR_ROWS = N_GEOMETRY, N_GEOMETRY + 1
+"""Row of ``neighbours`` for sqrt(1/2) times the distance; weights follow."""
+ARMS, ARMS_DIFFER, OPPOSITE, N_TRIPLET_ROWS = range(COSINE + 1, COSINE + 5)
+"""Rows of ``triplets`` for sqrt(1/2) (r_ij + r_ik), (r_ik - r_ij)^2 / 2 and r_jk; weights follow."""
 
 
 @inline
-def angular_factors(n: int, cosine_t: Floats, lambda_l: Floats, zeta_q: Floats, factors_gt: Floats) -> None:
-    """(1 + lambda cos theta)^zeta, by repeated squaring where zeta is 1, 2, 4, 8, …"""
-    n_zeta = zeta_q.size
-    for index_l in range(lambda_l.size):
-        for q in range(n_zeta):
-            zeta = zeta_q[q]
-            row = factors_gt[index_l * n_zeta + q]
-            for t in range(n):
-                row[t] = max(1.0 + lambda_l[index_l] * cosine_t[t], 0.0)
-            squarings = 0
-            power = 1.0
-            while power < zeta:
-                power *= 2.0
-                squarings += 1
-            if power == zeta:
-                for _ in range(squarings):
+def fill_neighbours(
+    start: int,
+    stop: int,
+    distances_p: Floats,
+    vectors_pc: Floats,
+    numbers_p: Ints,
+    weights_kz: Floats,
+    cutoff: float,
+    neighbours: Floats,
+) -> None:
+    """One site's neighbours as ``compaction`` wants them, and columns that are far away behind them."""
+    real = neighbours.dtype.type
+    neighbours[:, stop - start :] = real(0.0)
+    neighbours[X, stop - start :] = real(FAR)
+    for p in range(start, stop):
+        n, r = p - start, distances_p[p]
+        neighbours[X, n], neighbours[Y, n], neighbours[Z, n] = vectors_pc[p, 0], vectors_pc[p, 1], vectors_pc[p, 2]
+        neighbours[SQUARE, n] = r * r
+        neighbours[INVERSE, n] = sqrt(0.5) / r
+        neighbours[RADIUS, n] = sqrt(0.5) * r
+        cut = cosine_cutoff(r * r, cutoff * cutoff)
+        for k in range(weights_kz.shape[0]):
+            neighbours[N_NEIGHBOUR_ROWS + k, n] = cut * weights_kz[k, numbers_p[p]]
+
+
+@inline
+def fill_factors(
+    n: int, triplets: Floats, cutoff: float, shifted: bool, lambda_l: Floats, zeta_q: Floats, factors_gt: Floats
+) -> None:
+    """The factors of the first ``n`` triplets; the cutoff of the opposite side is put into the weights.
+
+    Their angular part is ((1 + lambda cos theta) / 2)^zeta: at most 1, so that it cannot overflow.
+    """
+    real = factors_gt.dtype.type
+    half, zero, squared = real(0.5), real(0.0), real(cutoff * cutoff)
+    opposite_t, cosine_t = triplets[OPPOSITE_SQUARED], triplets[COSINE]
+    if shifted:
+        for t in range(n):
+            triplets[OPPOSITE, t] = np.sqrt(opposite_t[t])
+            triplets[ARMS_DIFFER, t] *= triplets[ARMS_DIFFER, t]
+    for t in range(n):
+        opposite_t[t] = cosine_cutoff(opposite_t[t], squared)
+    g = 0
+    for k in range(N_TRIPLET_ROWS, triplets.shape[0]):
+        weight_t = triplets[k]
+        for t in range(n):
+            weight_t[t] *= opposite_t[t]
+        for index in range(lambda_l.size):
+            lam = real(0.5 * lambda_l[index])
+            for q in range(zeta_q.size):
+                factor_t, zeta = factors_gt[g], zeta_q[q]
+                if zeta == 1.0:
                     for t in range(n):
-                        row[t] *= row[t]
-            else:
-                for t in range(n):
-                    row[t] = row[t] ** zeta
+                        factor_t[t] = weight_t[t] * max(half + lam * cosine_t[t], zero)
+                elif zeta == 2.0:
+                    for t in range(n):
+                        b = max(half + lam * cosine_t[t], zero)
+                        factor_t[t] = weight_t[t] * (b * b)
+                elif zeta == 4.0:
+                    for t in range(n):
+                        b = max(half + lam * cosine_t[t], zero)
+                        b *= b
+                        factor_t[t] = weight_t[t] * (b * b)
+                elif zeta == 8.0:
+                    for t in range(n):
+                        b = max(half + lam * cosine_t[t], zero)
+                        b *= b
+                        b *= b
+                        factor_t[t] = weight_t[t] * (b * b)
+                else:
+                    for t in range(n):
+                        factor_t[t] = weight_t[t] * real(max(half + lam * cosine_t[t], zero) ** zeta)
+                g += 1
+
+
+@inline
+def add_two(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: int, g: int, totals_eg: Floats) -> None:
+    """Add two Gaussians times two factors to the totals from (e, g) on."""
+    a0 = a1 = factors_gt.dtype.type(0.0)
+    b0 = b1 = factors_gt.dtype.type(0.0)
+    f0, f1 = factors_gt[g], factors_gt[g + 1]
+    for t in range(n):
+        x, y = first_t[t], second_t[t]
+        a0 += x * f0[t]
+        b0 += y * f0[t]
+        a1 += x * f1[t]
+        b1 += y * f1[t]
+    totals_eg[e, g] += a0
+    totals_eg[e, g + 1] += a1
+    totals_eg[e + 1, g] += b0
+    totals_eg[e + 1, g + 1] += b1
+
+
+@inline
+def add_eight(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: int, g: int, totals_eg: Floats) -> None:
+    """As ``add_two``, eight factors: what the registers of a vector unit hold."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = factors_gt.dtype.type(0.0)
+    b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = factors_gt.dtype.type(0.0)
+    f0, f1, f2, f3, f4, f5, f6, f7 = (
+        factors_gt[g],
+        factors_gt[g + 1],
+        factors_gt[g + 2],
+        factors_gt[g + 3],
+        factors_gt[g + 4],
+        factors_gt[g + 5],
+        factors_gt[g + 6],
+        factors_gt[g + 7],
+    )
+    for t in range(n):
+        x, y = first_t[t], second_t[t]
+        a0 += x * f0[t]
+        b0 += y * f0[t]
+        a1 += x * f1[t]
+        b1 += y * f1[t]
+        a2 += x * f2[t]
+        b2 += y * f2[t]
+        a3 += x * f3[t]
+        b3 += y * f3[t]
+        a4 += x * f4[t]
+        b4 += y * f4[t]
+        a5 += x * f5[t]
+        b5 += y * f5[t]
+        a6 += x * f6[t]
+        b6 += y * f6[t]
+        a7 += x * f7[t]
+        b7 += y * f7[t]
+    totals_eg[e, g] += a0
+    totals_eg[e, g + 1] += a1
+    totals_eg[e, g + 2] += a2
+    totals_eg[e, g + 3] += a3
+    totals_eg[e, g + 4] += a4
+    totals_eg[e, g + 5] += a5
+    totals_eg[e, g + 6] += a6
+    totals_eg[e, g + 7] += a7
+    totals_eg[e + 1, g] += b0
+    totals_eg[e + 1, g + 1] += b1
+    totals_eg[e + 1, g + 2] += b2
+    totals_eg[e + 1, g + 3] += b3
+    totals_eg[e + 1, g + 4] += b4
+    totals_eg[e + 1, g + 5] += b5
+    totals_eg[e + 1, g + 6] += b6
+    totals_eg[e + 1, g + 7] += b7
+
+
+@inline
+def fill_gaussians(n: int, triplets: Floats, shifted: bool, mu: float, eta: float, gaussian_t: Floats) -> None:
+    """The product of a triplet's three Gaussians, for the first ``n`` triplets.
+
+    It is one Gaussian, of the sum over the sides of (r - mu)^2. The two at the site are
+    (r_ij + r_ik - 2 mu)^2 / 2 + (r_ik - r_ij)^2 / 2: nothing large cancels.
+    """
+    real = triplets.dtype.type
+    scale, centre, twice = real(-eta), real(mu), real(sqrt(2.0) * mu)
+    if shifted:
+        arms_t, differ_t, opposite_t = triplets[ARMS], triplets[ARMS_DIFFER], triplets[OPPOSITE]
+        for t in range(n):
+            x, y = arms_t[t] - twice, opposite_t[t] - centre
+            gaussian_t[t] = exp_nonpositive(scale * (x * x + y * y + differ_t[t]))
+    else:
+        squares_t = triplets[SUM_OF_SQUARES]
+        for t in range(n):
+            gaussian_t[t] = exp_nonpositive(scale * squares_t[t])
 
 
 @inline
 def add_block(
     n: int,
-    sum_t: Floats,
-    sum_squares_t: Floats,
-    cosine_t: Floats,
-    weights_kt: Floats,
+    triplets: Floats,
+    cutoff: float,
+    shifted: bool,
     mu_e: Floats,
     eta_e: Floats,
     lambda_l: Floats,
     zeta_q: Floats,
     factors_gt: Floats,
-    gaussian_t: Floats,
-    weighted_t: Floats,
-    totals_keg: Floats,
+    gaussians_et: Floats,
+    totals_eg: Floats,
 ) -> None:
-    """Add the first ``n`` triplets of a block to the totals of the site.
-
-    All weight channels share the Gaussians. The three of a triplet are one:
-    sum over the sides of (r - mu)^2 = sum r^2 - 2 mu sum r + 3 mu^2.
-    """
-    angular_factors(n, cosine_t, lambda_l, zeta_q, factors_gt)
-    for e in range(mu_e.size):
-        mu, eta = mu_e[e], eta_e[e]
-        for t in range(n):
-            exponent = sum_squares_t[t] - 2.0 * mu * sum_t[t] + 3.0 * mu * mu
-            gaussian_t[t] = exp_nonpositive(-eta * max(exponent, 0.0))
-        for k in range(weights_kt.shape[0]):
-            for t in range(n):
-                weighted_t[t] = gaussian_t[t] * weights_kt[k, t]
-            for g in range(factors_gt.shape[0]):
-                total = 0.0
-                for t in range(n):
-                    total += weighted_t[t] * factors_gt[g, t]
-                totals_keg[k, e, g] += total
+    """Add the first ``n`` triplets of a block to the totals of the site, two Gaussians at a time."""
+    lanes = lanes_of(triplets)
+    whole = (n + lanes - 1) // lanes * lanes
+    triplets[:, n:whole] = triplets.dtype.type(0.0)
+    fill_factors(whole, triplets, cutoff, shifted, lambda_l, zeta_q, factors_gt)
+    first_t, second_t = gaussians_et[0], gaussians_et[1]
+    n_rows = factors_gt.shape[0]
+    for e in range(0, mu_e.size, 2):
+        fill_gaussians(whole, triplets, shifted, mu_e[e], eta_e[e], first_t)
+        if e + 1 < mu_e.size:
+            fill_gaussians(whole, triplets, shifted, mu_e[e + 1], eta_e[e + 1], second_t)
+        for g in range(0, n_rows // 8 * 8, 8):
+            add_eight(whole, first_t, second_t, factors_gt, e, g, totals_eg)
+        for g in range(n_rows // 8 * 8, n_rows, 2):
+            add_two(whole, first_t, second_t, factors_gt, e, g, totals_eg)
 
 
 @parallel_kernel
@@ -97,56 +259,38 @@ def g4(
     out: Floats,
 ) -> None:
     """Equation (4) for every function and weight channel, into ``out[:, columns_keg]``; each pair j < k once."""
-    n_channels, n_zeta = weights_kz.shape[0], zeta_q.size
-    n_factors = lambda_l.size * n_zeta
-    cutoff_squared = cutoff * cutoff
+    n_channels, n_factors = weights_kz.shape[0], lambda_l.size * zeta_q.size
+    n_rows = n_channels * n_factors + n_channels * n_factors % 2
+    shifted = bool(np.any(mu_e != 0.0))
+    real = out.dtype.type
     for i in prange(offsets_i.size - 1):
         start, stop = offsets_i[i], offsets_i[i + 1]
-        sums = np.empty(BLOCK)
-        sums_of_squares = np.empty(BLOCK)
-        cosines = np.empty(BLOCK)
-        gaussian = np.empty(BLOCK)
-        weighted = np.empty(BLOCK)
-        weights = np.empty((n_channels, BLOCK))
-        factors = np.empty((n_factors, BLOCK))
-        totals = np.zeros((n_channels, mu_e.size, n_factors))
-        fc = np.empty(stop - start)
-        for p in range(start, stop):
-            fc[p - start] = cosine_cutoff(distances_p[p] * distances_p[p], cutoff_squared)
+        neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, stop - start + LANES, out)
+        triplets = aligned_rows(N_TRIPLET_ROWS + n_channels, BLOCK, out)
+        factors = aligned_rows(n_rows, BLOCK, out)
+        factors[n_rows - 1] = real(0.0)  # a row without a function, if their number is odd
+        gaussians = aligned_rows(2, BLOCK, out)
+        gaussians[1] = real(0.0)  # there is no second one, if their number is odd
+        totals = np.zeros((mu_e.size + mu_e.size % 2, n_rows))
+        lanes, limit = lanes_of(triplets), real(cutoff * cutoff)
+        fill_neighbours(start, stop, distances_p, vectors_pc, numbers_p, weights_kz, cutoff, neighbours)
         t = 0
-        for p in range(start, stop):
-            for q in range(p + 1, stop):
-                dx = vectors_pc[q, 0] - vectors_pc[p, 0]
-                dy = vectors_pc[q, 1] - vectors_pc[p, 1]
-                dz = vectors_pc[q, 2] - vectors_pc[p, 2]
-                opposite_squared = dx * dx + dy * dy + dz * dz
-                if opposite_squared >= cutoff_squared:
-                    continue
-                r_p, r_q = distances_p[p], distances_p[q]
-                dot = (
-                    vectors_pc[p, 0] * vectors_pc[q, 0]
-                    + vectors_pc[p, 1] * vectors_pc[q, 1]
-                    + vectors_pc[p, 2] * vectors_pc[q, 2]
-                )
-                cosines[t] = dot / (r_p * r_q)
-                sums[t] = r_p + r_q + sqrt(opposite_squared)
-                sums_of_squares[t] = r_p * r_p + r_q * r_q + opposite_squared
-                cut = fc[p - start] * fc[q - start] * cosine_cutoff(opposite_squared, cutoff_squared)
+        for p in range(stop - start - 1):
+            for q in range(p + 1, stop - start, lanes):
+                kept = keep_close(neighbours, p, q, limit, triplets, t)
+                if shifted:
+                    keep_sum(kept, neighbours, RADIUS, p, q, triplets, ARMS, t)
+                    keep_difference(kept, neighbours, RADIUS, p, q, triplets, ARMS_DIFFER, t)
                 for k in range(n_channels):
-                    weights[k, t] = cut * weights_kz[k, numbers_p[p]] * weights_kz[k, numbers_p[q]]
-                t += 1
-                if t == BLOCK:
+                    keep_product(kept, neighbours, N_NEIGHBOUR_ROWS + k, p, q, triplets, N_TRIPLET_ROWS + k, t)
+                t += count_kept(kept)
+                if t > BLOCK - LANES:
                     add_block(
-                        t, sums, sums_of_squares, cosines, weights, mu_e, eta_e, lambda_l, zeta_q,
-                        factors, gaussian, weighted, totals,
+                        t, triplets, cutoff, shifted, mu_e, eta_e, lambda_l, zeta_q, factors, gaussians, totals
                     )  # fmt: skip
                     t = 0
-        add_block(
-            t, sums, sums_of_squares, cosines, weights, mu_e, eta_e, lambda_l, zeta_q,
-            factors, gaussian, weighted, totals,
-        )  # fmt: skip
+        add_block(t, triplets, cutoff, shifted, mu_e, eta_e, lambda_l, zeta_q, factors, gaussians, totals)
         for k in range(n_channels):
             for e in range(mu_e.size):
                 for g in range(n_factors):
-                    prefactor = 2.0 ** (1.0 - zeta_q[g % n_zeta])
-                    out[i, columns_keg[k, e, g]] = prefactor * totals[k, e, g]
+                    out[i, columns_keg[k, e, g]] = 2.0 * totals[e, k * n_factors + g]

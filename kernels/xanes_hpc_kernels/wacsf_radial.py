@@ -2,14 +2,18 @@
 
 Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offsets_i[i + 1]``), k weight channel,
 f radial function, z atomic number.
+
+The functions of one pair are swept together, in the type of ``out``, and added to those channels alone in which the
+neighbour has a weight: with a channel per element, that is one.
 """
 
 import numpy as np
 from numba import prange
 
-from xanes_hpc_kernels._jit import parallel_kernel
+from xanes_hpc_kernels._jit import inline, parallel_kernel
+from xanes_hpc_kernels.compaction import aligned_rows
 from xanes_hpc_kernels.cutoff import cosine_cutoff
-from xanes_hpc_kernels.types import Floats, Ints
+from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 
@@ -17,10 +21,25 @@ from xanes_hpc_kernels.vector_exp import exp_nonpositive
 def g1(offsets_i: Ints, distances_p: Floats, cutoff: float, column: int, out: Floats) -> None:
     """Equation (2): the sum of fc over a site's neighbours, into ``out[:, column]``."""
     for i in prange(offsets_i.size - 1):
-        total = 0.0
+        total: Real = 0.0
         for p in range(offsets_i[i], offsets_i[i + 1]):
             total += cosine_cutoff(distances_p[p] * distances_p[p], cutoff * cutoff)
         out[i, column] = total
+
+
+@inline
+def fill_gaussians(r: Real, mu_f: Floats, eta_f: Floats, gaussian_f: Floats) -> None:
+    """The Gaussians of one distance; the arrays are as long as whole vectors."""
+    for f in range(mu_f.size):
+        x = r - mu_f[f]
+        gaussian_f[f] = exp_nonpositive(-eta_f[f] * (x * x))
+
+
+@inline
+def add_weighted(weight: Real, gaussian_f: Floats, k: int, totals_kf: Floats) -> None:
+    """Add the Gaussians to the totals of a channel."""
+    for f in range(gaussian_f.size):
+        totals_kf[k, f] += weight * gaussian_f[f]
 
 
 @parallel_kernel
@@ -39,25 +58,26 @@ def g2(
 
     The Gaussian of a pair is computed once per function and shared by the channels.
     """
-    n_channels = weights_kz.shape[0]
+    n_channels, n_functions = columns_kf.shape
+    real = out.dtype.type
+    parameters = aligned_rows(2, n_functions, out)
+    parameters[:] = real(0.0)
+    for f in range(n_functions):
+        parameters[0, f], parameters[1, f] = mu_f[f], eta_f[f]
     for i in prange(offsets_i.size - 1):
+        gaussian = aligned_rows(1, n_functions, out)[0]
+        totals = aligned_rows(n_channels, n_functions, out)
+        totals[:] = real(0.0)
         start = offsets_i[i]
-        n_neighbours = offsets_i[i + 1] - start
-        fc = np.empty(n_neighbours)
-        gaussian = np.empty(n_neighbours)
-        weights = np.empty((n_channels, n_neighbours))
-        for j in range(n_neighbours):
-            r = distances_p[start + j]
-            fc[j] = cosine_cutoff(r * r, cutoff * cutoff)
+        cut = np.empty(offsets_i[i + 1] - start)
+        for n in range(cut.size):
+            cut[n] = cosine_cutoff(distances_p[start + n] * distances_p[start + n], cutoff * cutoff)
+        for n in range(cut.size):
+            fill_gaussians(real(distances_p[start + n]), parameters[0], parameters[1], gaussian)
             for k in range(n_channels):
-                weights[k, j] = weights_kz[k, numbers_p[start + j]]
-        for f in range(mu_f.size):
-            mu, eta = mu_f[f], eta_f[f]
-            for j in range(n_neighbours):
-                x = distances_p[start + j] - mu
-                gaussian[j] = exp_nonpositive(-eta * x * x) * fc[j]
-            for k in range(n_channels):
-                total = 0.0
-                for j in range(n_neighbours):
-                    total += weights[k, j] * gaussian[j]
-                out[i, columns_kf[k, f]] = total
+                weight = cut[n] * weights_kz[k, numbers_p[start + n]]
+                if weight != 0.0:
+                    add_weighted(real(weight), gaussian, k, totals)
+        for k in range(n_channels):
+            for f in range(n_functions):
+                out[i, columns_kf[k, f]] = totals[k, f]

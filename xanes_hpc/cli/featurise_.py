@@ -13,26 +13,37 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 @click.command("featurise")
 @click.argument("source", type=PATH, metavar="STRUCTURES.h5")
 @output_option("Feature store to write. Default: NAME.features.h5 beside the source.")
-@click.option("--preset", help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, …  [default: default]")
+@click.option("--preset", help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]")
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Descriptor by its description.")
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "gzip", "lzf"]),
+    default="none",
+    show_default=True,
+    help="Filter of the features; lzf is read by h5py alone.",
+)
 @threads_option
+@click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
 def command(
     source: Path,
     output: Path | None,
     preset: str | None,
     description: Path | None,
+    compression: str,
     threads: int | None,
+    restart: bool,
     overwrite: bool,
 ) -> None:
     """Describe the surroundings of every absorption site of a structure store.
 
     The features, one vector a site, go into a feature store that names its source and carries the descriptor's
-    full description.
+    full description. A run that was stopped goes on where it was with the same command.
     """
     from xanes_hpc.descriptors import choose
     from xanes_hpc.featurise import featurise, set_threads
     from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.parts import parts_folder
     from xanes_hpc.stores.structures import StructureStore
 
     target = output or source.with_suffix(".features.h5")
@@ -42,8 +53,13 @@ def command(
         check_output(target, overwrite, sources=[source])
         set_threads(threads)
         begin = time.perf_counter()
-        with console.progress("featurising", "sites") as progress:
-            featurise(structures, descriptor, target, overwrite, progress)
+        try:
+            with console.progress("featurising", "sites") as progress:
+                featurise(structures, descriptor, target, overwrite, progress, compression, restart)
+        except KeyboardInterrupt:
+            if parts_folder(target).exists():
+                console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
+            raise
         seconds = time.perf_counter() - begin
     rows = {
         "sites": f"{n_sites:,}",

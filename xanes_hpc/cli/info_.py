@@ -10,15 +10,26 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option
 
 @click.command("info", cls=JsonCommand)
 @click.argument("file", type=PATH, metavar="FILE")
+@click.option("--verify", is_flag=True, help="Read all of a store and check every checksum; exit code 2 if one fails.")
 @json_option
-def command(file: Path, json_target: str | None) -> None:
+def command(file: Path, verify: bool, json_target: str | None) -> None:
     """Say what a store or model is: sizes, elements, descriptor, provenance.
 
     FILE is a structure, feature or prediction store, or a model folder.
     """
-    from xanes_hpc.information import flat, inform
+    from xanes_hpc import information
+    from xanes_hpc.errors import StoreError
 
-    values = inform(file)
-    if json_target != "-":
-        console.table(str(file), flat(values))
-    console.write_json(json_target, values)
+    if not verify:
+        values = information.inform(file)
+        if json_target != "-":
+            console.table(str(file), information.flat(values))
+        console.write_json(json_target, values)
+        return
+    findings = information.verify(file)
+    if json_target != "-" and not findings.damage:
+        console.table(str(file), information.flat(findings.summary()))
+    console.write_json(json_target, findings.summary())
+    if findings.damage:
+        more = f" (and {len(findings.damage) - 1} more)" if len(findings.damage) > 1 else ""
+        raise StoreError(f"{file}: damaged: {findings.damage[0]}{more}; make it again or take a copy")

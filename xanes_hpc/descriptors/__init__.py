@@ -1,12 +1,13 @@
 """Descriptors: from the surroundings of an absorption site to a vector of numbers.
 
 One file per descriptor, which is known by the file's name and named ``PART`` in it. Other distributions add theirs
-through the entry point group ``xanes_hpc.descriptors``.
+through the entry point group ``xanes_hpc.descriptors``. All presets share one space of names: one that several
+descriptors have is our own descriptor's.
 """
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def names() -> list[str]:
     return registry.names(sys.modules[__name__])
 
 
-def load(name: str, preset: str = "default", dtype: str | None = None) -> Descriptor:
+def load(name: str, preset: str | None = None, dtype: str | None = None) -> Descriptor:
     """A descriptor by name and preset.
 
     Parameters
@@ -33,7 +34,8 @@ def load(name: str, preset: str = "default", dtype: str | None = None) -> Descri
     name
         The descriptor, such as ``wacsf``.
     preset
-        One of the descriptor's presets, such as ``xanesnet-2022``.
+        One of the descriptor's presets, such as ``xanesnet-2022``; by default the one called ``default``, or else its
+        first.
     dtype
         ``float32`` or ``float64`` for the features, instead of the preset's.
 
@@ -42,16 +44,23 @@ def load(name: str, preset: str = "default", dtype: str | None = None) -> Descri
     DescriptorError
         If there is no such descriptor or preset.
     """
-    part = _part(name)
-    if preset not in part.PRESETS:
-        raise DescriptorError(f"descriptor {name} has no preset {preset!r}; it has {', '.join(sorted(part.PRESETS))}")
-    description = {"name": name, **part.PRESETS[preset]()}
+    known = _part(name).PRESETS
+    if preset is None:
+        preset = "default" if "default" in known else next(iter(known), "default")
+    if preset not in known:
+        raise DescriptorError(
+            f"descriptor {name} has no preset {preset!r}; it has {', '.join(sorted(known)) or 'none'}"
+        )
+    description = {"name": name, **known[preset]()}
     return from_description(description | ({"dtype": dtype} if dtype else {}))
 
 
 def presets() -> dict[str, str]:
     """Every preset's name and the descriptor it belongs to."""
-    return {preset: name for name in reversed(names()) for preset in _part(name).PRESETS}
+    found: dict[str, str] = {}
+    for preset, name in _each_preset():
+        found.setdefault(preset, name)
+    return found
 
 
 def from_description(description: Mapping[str, Any]) -> Descriptor:
@@ -95,14 +104,26 @@ def choose(preset: str | None, path: Path | None) -> Descriptor:
         if preset is not None:
             raise DescriptorError("expected a preset or a description of the descriptor, received both")
         return read_toml(path)
-    known = presets()
-    if preset is not None and preset not in known:
-        near = difflib.get_close_matches(preset, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (there are {', '.join(known)})")
-    return load("wacsf") if preset is None else load(known[preset], preset)
+    if preset is None:
+        return load("wacsf")
+    for known, name in _each_preset():
+        if known == preset:
+            return load(name, preset)
+    near = difflib.get_close_matches(preset, presets(), 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (there are {', '.join(presets())})")
+
+
+def _each_preset() -> Iterator[tuple[str, str]]:
+    """(preset, descriptor), our own first; others' are imported only when it comes to them."""
+    own = registry.own_names(sys.modules[__name__])
+    for name in [*own, *(n for n in names() if n not in own)]:
+        for preset in _part(name).PRESETS:
+            yield preset, name
 
 
 def _part(name: str) -> type[Descriptor]:
-    part: type[Descriptor] = registry.find(sys.modules[__name__], name, DescriptorError)
+    part = registry.find(sys.modules[__name__], name, DescriptorError)
+    if not (isinstance(part, type) and issubclass(part, Descriptor) and hasattr(part, "PRESETS")):
+        raise DescriptorError(f"descriptor {name}: expected a class of Descriptor with PRESETS, received {part!r}")
     return part

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 
+from xanes_hpc.descriptors._electronegativity import PAULING
+from xanes_hpc.descriptors._values import is_number
 from xanes_hpc.descriptors.base import N_ELEMENTS, check_keys
 from xanes_hpc.errors import DescriptorError
 
@@ -105,11 +106,6 @@ class Weighting:
         return cls(weights, labels, tables, g2, g4, lambdas, zetas)
 
 
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number, and no bool."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
-
-
 def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:
     try:
         numbers = np.array(given[key], np.float64).reshape(-1)
@@ -124,9 +120,10 @@ def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:
 
 def _table(where: str, weights: Any, scale: float) -> tuple[list[str], Vector]:
     z = np.arange(N_ELEMENTS, dtype=np.float64)
-    known = {"Z": z, "one": np.where(z > 0, 1.0, 0.0)}
+    pauling = np.array([PAULING.get(symbol, 0.0) for symbol in chemical_symbols[:N_ELEMENTS]])
+    known = {"Z": z, "one": np.where(z > 0, 1.0, 0.0), "electronegativity": pauling}
     if not isinstance(weights, str) or weights not in known:
-        raise DescriptorError(f"{where}: expected weights Z or one, received {weights!r}")
+        raise DescriptorError(f"{where}: expected weights Z, one or electronegativity, received {weights!r}")
     label = weights if scale == 1.0 else f"{scale:g}{weights}"
     return [label], scale * known[weights][None]
 

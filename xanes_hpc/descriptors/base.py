@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import DescriptorError, FormatError
-from xanes_hpc.neighbours import COINCIDENT, NeighbourList, neighbour_list
+from xanes_hpc.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
 from xanes_hpc.sites import SiteBatch
 
 N_ELEMENTS = 119
 """Length of a table over atomic numbers: 0 (no element) to 118."""
+SITES_AT_ONCE = 2048
+"""Sites whose neighbours are in memory at a time: they stay in the processor's cache."""
 Features = npt.NDArray[np.floating[Any]]
 
 
@@ -43,8 +45,8 @@ class Descriptor(ABC):
         """Every number the features depend on, and nothing else."""
 
     @abstractmethod
-    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: npt.NDArray[np.float64]) -> None:
-        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features)."""
+    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
+        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features), in the dtype."""
 
     @property
     def n_features(self) -> int:
@@ -65,20 +67,23 @@ class Descriptor(ABC):
         FormatError
             If positions are not finite, an atom is of no element there is, or an atom stands on a site.
         """
-        if not np.isfinite(batch.positions).all():
+        if not np.isfinite(batch.positions.sum()):
             raise FormatError("positions with NaN or infinity")
         if batch.numbers.size and batch.numbers.max() >= N_ELEMENTS:
             raise FormatError(f"atomic number {batch.numbers.max()}: expected at most {N_ELEMENTS - 1}")
-        neighbours = neighbour_list(batch, self.cutoff)
-        close = np.flatnonzero(neighbours.distances < COINCIDENT)
-        if close.size:
-            site = int(np.searchsorted(neighbours.offsets, close[0], side="right")) - 1
-            raise FormatError(
-                f"an atom stands {neighbours.distances[close[0]]:.3f} Å from the absorber of site {site} of the batch"
-            )
-        out = np.empty((batch.n_sites, self.n_features))
-        self.fill(batch, neighbours, out)
-        return out.astype(self.dtype, copy=False)
+        search = NeighbourSearch(batch, self.cutoff)
+        out = np.empty((batch.n_sites, self.n_features), self.dtype)
+        for start in range(0, batch.n_sites, SITES_AT_ONCE):
+            stop = min(start + SITES_AT_ONCE, batch.n_sites)
+            neighbours = search.pairs(start, stop)
+            if neighbours.distances.min(initial=np.inf) < COINCIDENT:
+                pair = int(neighbours.distances.argmin())
+                site = start + int(np.searchsorted(neighbours.offsets, pair, side="right")) - 1
+                raise FormatError(
+                    f"an atom stands {neighbours.distances[pair]:.3f} Å from the absorber of site {site} of the batch"
+                )
+            self.fill(batch.sites(start, stop), neighbours, out[start:stop])
+        return out
 
     def transform(self, atoms: Any, sites: Any = None) -> Features:
         """Features of the sites of one ``ase.Atoms`` or a sequence of them.

@@ -6,7 +6,7 @@ per element or group of elements, and carries radial functions ``g2``, angular f
 
     name = "wacsf"
     cutoff = 6.0                     # Å
-    dtype = "float64"                # of the features; sums always run in float64
+    dtype = "float64"                # of the features and of the arithmetic
     g1 = true
 
     [[weighting]]
@@ -34,8 +34,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.descriptors._weighting import Vector, Weighting, is_number
-from xanes_hpc.descriptors.base import Descriptor, check_keys
+from xanes_hpc.descriptors._values import is_number, read_dtype
+from xanes_hpc.descriptors._weighting import Vector, Weighting
+from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
@@ -63,16 +64,13 @@ class WACSF(Descriptor):
         cutoff = description.get("cutoff")
         if not is_number(cutoff) or not cutoff > 0:
             raise DescriptorError(f"descriptor wacsf: expected a cutoff above 0 (Å), received {cutoff!r}")
-        dtype = description.get("dtype", "float64")
-        if dtype not in ("float32", "float64"):
-            raise DescriptorError(f"descriptor wacsf: expected dtype float32 or float64, received {dtype!r}")
         g1, weightings = description.get("g1", True), description.get("weighting", [])
         if not isinstance(g1, bool):
             raise DescriptorError(f"descriptor wacsf: expected g1 true or false, received {g1!r}")
         if not isinstance(weightings, (list, tuple)):
             raise DescriptorError(f"descriptor wacsf: expected weighting as a list of tables, received {weightings!r}")
         self.cutoff = float(cutoff)
-        self.dtype = np.dtype(dtype)
+        self.dtype = read_dtype("descriptor wacsf", description)
         self.g1 = g1
         self.weightings = [Weighting.read(i, w) for i, w in enumerate(weightings)]
         self.labels = ["G1"] if self.g1 else []
@@ -126,10 +124,9 @@ class WACSF(Descriptor):
         tables = [{"tables": w.tables.tolist()} for w in self.weightings]
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
 
-    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Vector) -> None:
+    def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
         """Write G1, G2 and G4 of the batch's sites."""
-        numbers = batch.numbers[neighbours.atoms]
-        offsets, distances = neighbours.offsets, neighbours.distances
+        offsets, distances, numbers = neighbours.offsets, neighbours.distances, neighbours.numbers
         if self.g1:
             wacsf_radial.g1(offsets, distances, self.cutoff, 0, out)
         for key, sharing in self._radial.items():

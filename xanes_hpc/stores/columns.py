@@ -11,13 +11,18 @@ from xanes_hpc.stores.hdf5 import encoded
 
 ROWS_PER_CHUNK = 4096
 """Rows of a chunk; a column that ends with fewer has one chunk of just those."""
+ATOMS_PER_CHUNK = 32768
+"""The same for columns of atoms, which are many and are read many at a time."""
 
 
 class Column:
     """A dataset that grows by rows. It comes to be when its first chunk is full, or at ``finish``."""
 
-    def __init__(self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = (), per_chunk: int = 0
+    ) -> None:
         self._file, self._name, self._dtype, self._row_shape = file, name, dtype, row_shape
+        self._per_chunk = per_chunk or ROWS_PER_CHUNK
         self._dataset: h5py.Dataset | None = None
         self._pending: list[Any] = []
         self._n_pending = 0
@@ -28,13 +33,14 @@ class Column:
         self._pending.append(rows)
         self._n_pending += len(rows)
         self.n_rows += len(rows)
-        if self._n_pending >= ROWS_PER_CHUNK:
-            self._write(self._joined(), ROWS_PER_CHUNK)
+        if self._n_pending >= self._per_chunk:
+            self._write(self._joined(), self._per_chunk)
 
     def finish(self) -> None:
         """Write what is pending."""
         if self._n_pending or self._dataset is None:
-            self._write(self._joined(), max(1, self._n_pending))
+            n_rows = max(1, self._n_pending)
+            self._write(self._joined(), n_rows)
 
     def _joined(self) -> npt.NDArray[Any]:
         empty = np.empty((0, *self._row_shape), self._dtype)

@@ -2,21 +2,31 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.parts import copy_chunks
+from xanes_hpc.stores.sites import SiteTable, copy_sites
 from xanes_hpc.stores.structures import StructureStore
 
 CHUNK_BYTES = 1 << 20
+PART_BYTES = 32 << 20
+MOST_PARTS = 1000
+"""Of a run, however many sites it has."""
+COMPRESSION: dict[str, dict[str, Any]] = {
+    "none": {},
+    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+    "lzf": {"compression": "lzf", "shuffle": True},
+}
+"""h5py's filters by name; lzf can be read by h5py alone."""
 
 
 def chunk_rows(n_features: int, item_bytes: int) -> int:
@@ -25,28 +35,83 @@ def chunk_rows(n_features: int, item_bytes: int) -> int:
     return max(16, 1 << (rows.bit_length() - 1))
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How features of many sites are shared out over chunks and parts; depends on their number and size only."""
+
+    n_sites: int
+    n_features: int
+    dtype: np.dtype[Any]
+    compression: str = "none"
+
+    @property
+    def chunk_rows(self) -> int:
+        """Sites per chunk."""
+        return min(chunk_rows(self.n_features, self.dtype.itemsize), max(1, self.n_sites))
+
+    @property
+    def part_rows(self) -> int:
+        """Sites per part: a whole number of chunks, about 32 MiB, more where there would be too many parts."""
+        chunk_bytes = self.chunk_rows * self.n_features * self.dtype.itemsize
+        n_chunks = -(-self.n_sites // self.chunk_rows)
+        return self.chunk_rows * max(1, PART_BYTES // chunk_bytes, -(-n_chunks // MOST_PARTS))
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+        return (*range(0, self.n_sites, self.part_rows), self.n_sites)
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Shape of a chunk."""
+        return self.chunk_rows, self.n_features
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """h5py's options for the dataset."""
+        return COMPRESSION[self.compression]
+
+
 @contextmanager
 def create_features(
-    path: Path, source: StructureStore, description: dict[str, Any], descriptor_hash: str, labels: list[str],
-    dtype: np.dtype[Any], overwrite: bool = False,
-) -> Iterator[h5py.Dataset]:  # fmt: skip
-    """A new feature store over a structure store's sites; yields the dataset ``features`` to fill.
+    path: Path,
+    source: StructureStore,
+    description: dict[str, Any],
+    descriptor_hash: str,
+    labels: list[str],
+    layout: Layout,
+    overwrite: bool = False,
+    temporary: Path | None = None,
+) -> Iterator[Callable[[Path, int], None]]:
+    """A new feature store over a structure store's sites; yields a function that copies a part in from a row on.
 
     Raises
     ------
     StoreError
         If the output stands in the way or cannot be written.
     """
-    n_sites, n_features = source.n_sites, len(labels)
-    with hdf5.create_store(path, "features", overwrite, [source.path]) as file:
+    with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
         file.attrs["descriptor_hash"] = descriptor_hash
         file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
         file["descriptor"] = json.dumps(description)
         hdf5.write_strings(file, "labels", labels)
-        source.sites().write(file)
-        rows = min(chunk_rows(n_features, dtype.itemsize), max(1, n_sites))
-        yield file.create_dataset("features", (n_sites, n_features), dtype, chunks=(rows, n_features), fletcher32=True)
+        with hdf5.reading(source.path):
+            copy_sites(source.file, file)
+        features = file.create_dataset(
+            "features",
+            (layout.n_sites, layout.n_features),
+            layout.dtype,
+            chunks=layout.chunks,
+            fletcher32=True,
+            **layout.filters,
+        )
+
+        def append(part: Path, first_row: int) -> None:
+            copy_chunks(part, features, first_row)
+            file.check()
+
+        yield append
 
 
 class FeatureStore(hdf5.Store):

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -19,8 +20,9 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.new_file import NewFile, new_file
 
+ATTRIBUTES = "digest_attributes"
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
 
@@ -143,18 +145,23 @@ def _is_ours(folder: Path, contents: Sequence[str]) -> bool:
 
 @contextmanager
 def whole_output(
-    path: Path, overwrite: bool, contents: Sequence[str] | None = None, sources: Iterable[Path] = ()
+    path: Path,
+    overwrite: bool,
+    contents: Sequence[str] | None = None,
+    sources: Iterable[Path] = (),
+    temporary: Path | None = None,
 ) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not.
+    """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
 
-    The block makes a file, or with ``contents`` a folder, under that name. What stood at ``path`` survives a failure.
-    Parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
+    The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
+    stood at ``path`` survives a failure. Parameters and errors are those of ``check_output``; a refusal of the system
+    to write is a ``StoreError`` too.
     """
     check_output(path, overwrite, contents, sources)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
-        _flush_to_disk(temporary)
+        flush_to_disk(temporary)
         if not overwrite:
             _give_free_name(temporary, path)
         elif path.is_dir():
@@ -208,7 +215,8 @@ def _swap_folder(temporary: Path, path: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or all files of a folder, are on the disk."""
     for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -218,7 +226,9 @@ def _flush_to_disk(path: Path) -> None:
 
 
 @contextmanager
-def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[h5py.File]:
+def create_store(
+    path: Path, kind: str, overwrite: bool = False, sources: Iterable[Path] = (), temporary: Path | None = None
+) -> Iterator[NewFile]:
     """A new store, open for writing, that takes its name when the block ends well.
 
     Raises
@@ -227,11 +237,12 @@ def create_store(path: Path, kind: str, overwrite: bool = False, sources: Iterab
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with whole_output(path, overwrite, sources=sources) as temporary, new_file(temporary) as file:
+    with whole_output(path, overwrite, None, sources, temporary) as name, new_file(name) as file:
         file.attrs["format"] = schema["format"]
         file.attrs["schema_version"] = schema["schema_version"]
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         yield file
+        file.attrs[ATTRIBUTES] = digest_attributes(file)
         xanes_hpc_schema.validate(file, kind)
 
 
@@ -239,6 +250,17 @@ def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]
     """Strings as fixed-width UTF-8 bytes, at least one byte wide."""
     rows = np.array([s.encode() if isinstance(s, str) else bytes(s) for s in strings], dtype=np.bytes_)
     return rows.astype("S1") if rows.dtype.itemsize == 0 else rows
+
+
+def read_text(node: h5py.HLObject, name: str) -> str:
+    """A text attribute; empty where it is absent."""
+    value = node.attrs.get(name, "")
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def write_whole(file: h5py.File, name: str, values: npt.NDArray[Any]) -> h5py.Dataset:
+    """Write a dataset at once, in chunks with checksums."""
+    return file.create_dataset(name, data=values, fletcher32=True)
 
 
 def write_strings(file: h5py.File, name: str, strings: Sequence[str] | npt.NDArray[Any]) -> None:
@@ -276,6 +298,22 @@ def digest(file: h5py.File, names: Sequence[str]) -> str:
     return result.hexdigest()
 
 
+def digest_attributes(file: h5py.File) -> str:
+    """SHA-256 over all attributes of a store but this one: HDF5 guards datasets with checksums, not their texts."""
+    values: dict[str, dict[str, Any]] = {}
+
+    def take(path: str, node: h5py.HLObject) -> None:
+        values[path] = {name: _plain(node.attrs[name]) for name in node.attrs if (path, name) != ("/", ATTRIBUTES)}
+
+    take("/", file)
+    file.visititems(take)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value.tolist() if hasattr(value, "tolist") else value
+
+
 class Store:
     """A store open for reading; closes at the end of a ``with`` block."""
 
@@ -295,5 +333,4 @@ class Store:
 
     def attribute(self, name: str) -> str:
         """A text attribute of the store; empty where it is absent."""
-        value = self.file.attrs.get(name, "")
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return read_text(self.file, name)

@@ -48,8 +48,7 @@ def create_predictions(
         file.attrs["calibration"] = json.dumps(model.calibration)
         if source_digest:
             file.attrs["source_digest"] = source_digest
-        file["energy"] = energies
-        file["energy"].attrs["origin"] = origin
+        hdf5.write_whole(file, "energy", energies).attrs["origin"] = origin
         for name in ("mean", "std", *(("reference",) if with_reference else ())):
             file.create_dataset(name, (n_sites, n_energies), np.float32, chunks=(rows, n_energies), fletcher32=True)
         if keep_draws:
@@ -68,7 +67,8 @@ def write_site_columns(
     twins: Sequence[str],
 ) -> None:
     """Write what a prediction says of its sites beyond what every store does."""
-    file["sites/e0"], file["sites/nearest"] = e0, nearest
+    hdf5.write_whole(file, "sites/e0", e0)
+    hdf5.write_whole(file, "sites/nearest", nearest)
     for name, texts in (("formula", formulas), ("part", parts), ("twin", twins)):
         hdf5.write_strings(file, f"sites/{name}", texts)
 
@@ -86,8 +86,7 @@ class PredictionStore(hdf5.Store):
     @property
     def origin(self) -> str:
         """``e0`` or ``absolute``."""
-        value = self.file["energy"].attrs["origin"]
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return hdf5.read_text(self.file["energy"], "origin")
 
     @property
     def n_sites(self) -> int:

@@ -70,6 +70,13 @@ class SiteTable:
         return len(self.name)
 
 
+def copy_sites(source: h5py.File, target: h5py.File) -> None:
+    """Copy the whole group from one store to a new one, its chunks as they are."""
+    group = target.create_group("sites")
+    for name in DTYPES:
+        source.copy(source[f"sites/{name}"], group, name)
+
+
 def add_site_columns(columns: Columns, file: h5py.File) -> None:
     """Growing columns for a new ``sites`` group."""
     for name, dtype in DTYPES.items():

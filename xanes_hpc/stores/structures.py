@@ -14,7 +14,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores import hdf5, spectra
-from xanes_hpc.stores.columns import ROWS_PER_CHUNK, Column, Columns, StringColumn
+from xanes_hpc.stores.columns import ATOMS_PER_CHUNK, ROWS_PER_CHUNK, Column, Columns, StringColumn
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
 
 STRUCTURE_NAMES = [
@@ -38,8 +38,8 @@ class StructureWriter:
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._columns = columns = Columns()
-        columns.add("atoms/numbers", Column(file, "atoms/numbers", np.uint8))
-        columns.add("atoms/positions", Column(file, "atoms/positions", np.float64, (3,)))
+        columns.add("atoms/numbers", Column(file, "atoms/numbers", np.uint8, per_chunk=ATOMS_PER_CHUNK))
+        columns.add("atoms/positions", Column(file, "atoms/positions", np.float64, (3,), ATOMS_PER_CHUNK))
         columns.add("structures/name", StringColumn(file, "structures/name"))
         columns.add("structures/offsets", Column(file, "structures/offsets", np.int64))
         columns.add("structures/cell", Column(file, "structures/cell", np.float64, (3, 3)))
@@ -179,6 +179,30 @@ class StructureStore(hdf5.Store):
         lengths = np.diff(batch.offsets)[batch.site_structures]
         self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())
         return batch
+
+    def cuts(self, start: int, stop: int, n_atoms: int) -> list[int]:
+        """Sites between ``start`` and ``stop`` at which to cut, so that each piece's structures have few atoms.
+
+        A piece has at most ``n_atoms``, or stands in one structure.
+        """
+        with hdf5.reading(self.path):
+            structures = self.file["sites/structure"][start:stop]
+            low, high = int(structures.min(initial=0)), int(structures.max(initial=0)) + 1
+            self._check(low >= 0 and high <= self.n_structures)
+            offsets = self.file["structures/offsets"][low : high + 1]
+        firsts, ends = offsets[structures - low], offsets[structures - low + 1]
+        cuts, begin = [], 0
+        if (np.diff(structures) >= 0).all():
+            while begin < structures.size:
+                end = int(np.searchsorted(ends, max(firsts[begin] + n_atoms, ends[begin]), side="right"))
+                cuts.append(start + end)
+                begin = end
+            return cuts[:-1]
+        for site in np.flatnonzero(np.diff(structures)) + 1:
+            if ends[begin : site + 1].max() - firsts[begin : site + 1].min() > n_atoms:
+                cuts.append(start + int(site))
+                begin = int(site)
+        return cuts
 
     def _check(self, there: bool | np.bool_) -> None:
         if not there:

@@ -37,7 +37,7 @@ class TargetStore(hdf5.Store):
     def grid(self) -> Grid:
         """The grid of all targets."""
         energy = self.file["energy"]
-        return Grid(energy[:], str(energy.attrs["origin"]))
+        return Grid(energy[:], hdf5.read_text(energy, "origin"))
 
     @property
     def e0(self) -> npt.NDArray[np.float64]:
@@ -130,13 +130,13 @@ def _write(
     key: str, unit: str, treatment: str,
 ) -> None:  # fmt: skip
     with hdf5.create_store(path, "targets", overwrite=True) as file:
-        file.attrs["key"], file.attrs["unit"], file.attrs["treatment"] = key, unit, treatment
-        file["energy"] = grid.energies
-        file["energy"].attrs["origin"] = grid.origin
+        for name, text in (("key", key), ("unit", unit), ("treatment", treatment)):
+            file.attrs[name] = text
+        hdf5.write_whole(file, "energy", grid.energies).attrs["origin"] = grid.origin
         shape = (rows.size, grid.energies.size)
         chunks = (min(ROWS_AT_ONCE, rows.size), grid.energies.size)
         intensity = file.create_dataset("intensity", shape, np.float32, chunks=chunks, fletcher32=True)
-        e0 = file.create_dataset("e0", (rows.size,), np.float64)
+        e0 = file.create_dataset("e0", (rows.size,), np.float64, chunks=True, fletcher32=True)
         for start in range(0, rows.size, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, rows.size)
             intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid)

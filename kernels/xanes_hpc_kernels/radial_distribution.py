@@ -1,0 +1,41 @@
+"""The radial distribution curve: equation (5) of ``kernels/README.md``.
+
+Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offsets_i[i + 1]``), g point of the grid.
+"""
+
+import numpy as np
+from numba import prange
+
+from xanes_hpc_kernels._jit import parallel_kernel
+from xanes_hpc_kernels.types import Floats, Ints
+from xanes_hpc_kernels.vector_exp import exp_nonpositive
+
+
+@parallel_kernel
+def radial_distribution(
+    offsets_i: Ints,
+    numbers_i: Ints,
+    distances_p: Floats,
+    numbers_p: Ints,
+    grid_g: Floats,
+    alpha: float,
+    out_ig: Floats,
+) -> None:
+    """Equation (5) at every distance ``grid_g``, into ``out_ig``.
+
+    ``numbers_i`` are the atomic numbers of the absorbers. Each pair is swept over the whole grid, a flat loop, in the
+    type of ``out_ig``.
+    """
+    real = out_ig.dtype.type
+    points_g = grid_g.astype(out_ig.dtype)
+    scale = real(-alpha)
+    for i in prange(offsets_i.size - 1):
+        curve_g = np.zeros(grid_g.size, out_ig.dtype)
+        for p in range(offsets_i[i], offsets_i[i + 1]):
+            r, z = real(distances_p[p]), real(numbers_p[p])
+            for g in range(points_g.size):
+                x = r - points_g[g]
+                curve_g[g] += z * exp_nonpositive(scale * (x * x))
+        z = real(numbers_i[i])
+        for g in range(points_g.size):
+            out_ig[i, g] = z * curve_g[g]

@@ -1,0 +1,54 @@
+"""Reading, computing and writing at the same time, in bounded memory."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+Result = TypeVar("Result")
+AHEAD = 2
+"""Items that are read, and results that wait to be written, ahead of the computation."""
+
+
+def overlap(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    compute: Callable[[Item, Read], Result],
+    write: Callable[[Item, Result], None],
+) -> Generator[Item]:
+    """Take every item through ``read``, ``compute`` and ``write``; yields those that are written, in their order.
+
+    ``compute`` runs in the calling thread, ``read`` and ``write`` in one thread each, in the order of the items.
+    Whatever one of them raises ends the work: nothing is written after it.
+    """
+    rest = iter(items)
+    reading: deque[tuple[Item, Future[Read]]] = deque()
+    writing: deque[tuple[Item, Future[None]]] = deque()
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+        try:
+            reading.extend((item, reader.submit(read, item)) for item in islice(rest, AHEAD))
+            while reading:
+                item, future = reading.popleft()
+                result = compute(item, future.result())
+                del future
+                reading.extend((item, reader.submit(read, item)) for item in islice(rest, 1))
+                writing.append((item, writer.submit(write, item, result)))
+                del result
+                while len(writing) > AHEAD or (writing and writing[0][1].done()):
+                    yield _written(writing)
+            while writing:
+                yield _written(writing)
+        finally:
+            for _, read_ahead in reading:
+                read_ahead.cancel()
+            for _, unwritten in writing:
+                unwritten.cancel()
+
+
+def _written(writing: deque[tuple[Item, Future[None]]]) -> Item:
+    item, future = writing.popleft()
+    future.result()
+    return item

@@ -1,0 +1,78 @@
+"""Reading all of a store: every chunk against its checksum, digests against what they are of."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from xanes_hpc.stores import hdf5, spectra
+from xanes_hpc.stores.structures import STRUCTURE_NAMES
+
+
+@dataclass
+class Findings:
+    """What was read, and what is wrong with it."""
+
+    chunks: int = 0
+    bytes: int = 0
+    unchecked: list[str] = field(default_factory=list)
+    """Datasets without checksums, whose values are read all the same."""
+    damage: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"chunks": self.chunks, "bytes": self.bytes, "without_checksum": self.unchecked, "damage": self.damage}
+
+
+def read_all(path: Path) -> Findings:
+    """Read all of a store.
+
+    Raises
+    ------
+    StoreError
+        If it is not a store, or cannot be opened.
+    """
+    findings = Findings()
+    with hdf5.open_store(path) as file:
+        names: list[str] = []
+        try:
+            file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        except (OSError, RuntimeError) as error:
+            findings.damage.append(f"its list of datasets: {_reason(error)}")
+        for name in names:
+            _read(file, name, findings)
+        if not findings.damage:
+            _compare_digests(file, findings)
+    return findings
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _read(file: h5py.File, name: str, findings: Findings) -> None:
+    try:
+        dataset = file[name]
+        if dataset.chunks is None or not dataset.fletcher32:
+            findings.unchecked.append(name)
+            dataset[()]
+            return
+        for chunk in dataset.iter_chunks():
+            where = f"{name}, rows {chunk[0].start} to {chunk[0].stop - 1}"
+            try:
+                findings.bytes += dataset[chunk].nbytes
+            except (OSError, RuntimeError) as error:
+                findings.damage.append(f"{where}: {_reason(error)}")
+            findings.chunks += 1
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        findings.damage.append(f"{name}: {_reason(error)}")
+
+
+def _compare_digests(file: h5py.File, findings: Findings) -> None:
+    for attribute, names in (("digest_structures", STRUCTURE_NAMES), ("digest_spectra", spectra.NAMES)):
+        written = hdf5.read_text(file, attribute)
+        if written and hdf5.digest(file, names) != written:
+            findings.damage.append(f"attribute {attribute}: is not the digest of the data")
+    if hdf5.read_text(file, hdf5.ATTRIBUTES) not in ("", hdf5.digest_attributes(file)):
+        findings.damage.append("attributes: are not those that were written")
