@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types format wheel-check clean
+.PHONY: demo test test-all bench soak lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -21,6 +21,15 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
+
+# A run of featurise killed fifty times, each time taken up again: the same bytes at the end, in about 5 minutes.
+soak: $(STAMP)
+	$(BIN)/python tests/soak.py $(SOAK)
+
+# Every figure of docs/performance.md, in about 15 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,0 +1,95 @@
+"""Operations of a site's features, counted from numbers of atoms, pairs, triplets and functions.
+
+An operation is an addition, subtraction, multiplication, division or square root of floating-point numbers; a fused
+multiply-add is two. Comparisons, roundings, conversions, integer arithmetic, loads and stores are not counted, nor is
+what padding to whole vectors adds. By float64 | float32:
+
+    exp       1 (to base 2) + 1 (rest) + 2 x 10 | 6 (polynomial)                        = 22 | 14
+    cutoff    2 (argument) + 2 x 10 | 6 (polynomial) + 1 (square)                        = 23 | 15
+
+    search, molecules      18 x atoms looked at (9 to count, 9 to sort out) + 9 x pairs
+    search, cell lists     16 x atoms looked at (8 to count, 8 to sort out) + 27 x pairs (again with the image, exactly)
+    G2    pairs x [23 (cutoff, always float64) + channels + functions x (3 + exp + 2 x channels with a weight)]
+    G4    pairs of neighbours x [13 + channels]                                        (sides, angle, weights)
+          + triplets x [cutoff + channels                                              (opposite side)
+                        + channels x sum over lambda and zeta of (2 + log2 zeta + 1)   (angular factors)
+                        + Gaussians x (1 + exp)
+                        + 2 x Gaussians x channels x lambdas x zetas]                  (their products, summed)
+    RDC   pairs x points x (5 + exp)
+
+A triplet is two neighbours closer to each other than the cutoff.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import pdist
+
+from xanes_hpc.neighbours import NeighbourList, neighbour_list
+from xanes_hpc.sites import SiteBatch
+
+EXP = {"float64": 22, "float32": 14}
+CUTOFF = {"float64": 23, "float32": 15}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of all sites of a batch.
+
+    Attributes
+    ----------
+    atoms
+        Atoms that stand in the sites' structures.
+    pairs
+        Neighbours within the cutoff.
+    candidates
+        Pairs of a site's neighbours.
+    triplets
+        Those closer than the cutoff.
+    """
+
+    atoms: int
+    pairs: int
+    candidates: int
+    triplets: int
+
+
+def count(batch: SiteBatch, cutoff: float, with_triplets: bool = True) -> Counts:
+    pairs = neighbour_list(batch, cutoff)
+    n = np.diff(pairs.offsets)
+    atoms = np.diff(batch.offsets)[batch.site_structures].sum()
+    triplets = _triplets(pairs, cutoff) if with_triplets else 0
+    return Counts(int(atoms), int(n.sum()), int((n * (n - 1) // 2).sum()), triplets)
+
+
+def _triplets(pairs: NeighbourList, cutoff: float) -> int:
+    bounds = zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)
+    return sum(int((pdist(pairs.vectors[a:b]) < cutoff).sum()) for a, b in bounds if b - a > 1)
+
+
+def search_molecules(counts: Counts) -> int:
+    return 18 * counts.atoms + 9 * counts.pairs
+
+
+def search_cell_lists(looked_at: int, pairs: int) -> int:
+    return 16 * looked_at + 27 * pairs
+
+
+def g2(counts: Counts, dtype: str, functions: int, channels: int, weighted: int) -> int:
+    return counts.pairs * (CUTOFF["float64"] + channels + functions * (3 + EXP[dtype] + 2 * weighted))
+
+
+def g4(counts: Counts, dtype: str, weighting: Mapping[str, Any], channels: int = 1) -> int:
+    """For one table ``g4`` of a described weighting, its mu all 0."""
+    lambdas, zetas, gaussians = len(weighting["lambda"]), weighting["zeta"], len(weighting["eta"])
+    factors = channels * lambdas * sum(3 + log2(zeta) for zeta in zetas)
+    sums = 2 * gaussians * channels * lambdas * len(zetas)
+    of_triplet = CUTOFF[dtype] + channels + factors + gaussians * (1 + EXP[dtype]) + sums
+    return round(counts.candidates * (13 + channels) + counts.triplets * of_triplet)
+
+
+def rdc(counts: Counts, dtype: str, points: int) -> int:
+    return counts.pairs * points * (5 + EXP[dtype])

@@ -1,0 +1,123 @@
+"""Measure the speed and memory of xanes-hpc beside other packages, and write the page that tells of it.
+
+    python benchmarks/run.py                              # everything; results and docs/performance.md are written
+    python benchmarks/run.py --store tmqm.h5              # also on the sites of a structure store
+    python benchmarks/run.py --only neighbours wacsf      # parts, printed
+    python benchmarks/run.py --from-json                  # write the page again from the results
+
+Everything takes about 15 minutes on two cores, which should have nothing else to do.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import compression
+import first_call
+import growth
+import kernel_rates
+import neighbours
+import peak
+import stores
+import wacsf
+from options import Options
+from report import page
+from timing import OtherProcesses, machine
+
+ROOT = Path(__file__).parents[1]
+JSON, PAGE = ROOT / "benchmarks" / "results" / "performance.json", ROOT / "docs" / "performance.md"
+CASES = {
+    "wacsf": wacsf,
+    "neighbours": neighbours,
+    "growth": growth,
+    "stores": stores,
+    "first_call": first_call,
+    "peak": peak,
+    "kernel_rates": kernel_rates,
+    "compression": compression,
+}
+DIGITS = 5
+"""That are kept of a figure."""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=CASES, metavar="CASE", help=f"some of {', '.join(CASES)}")
+    parser.add_argument("--store", type=Path, help="a structure store to measure on besides what is generated")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
+    parser.add_argument("--repeats", type=int, default=7, help="rounds of which the median is taken (default 7)")
+    parser.add_argument(
+        "--flop-per-cycle", type=int, default=16, help="float64 operations a core does in a cycle at most (default 16)"
+    )
+    parser.add_argument("--json", type=Path, help="results; cases already there that are not measured are kept")
+    parser.add_argument("--page", type=Path, help="the page")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files, up to 4 GB of them")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing, write the page from the results")
+    return parser.parse_args()
+
+
+def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Results of the chosen cases, with the machine they were measured on."""
+    repeats = 1 if given.quick else given.repeats
+    options = Options(folder, given.store, given.quick, repeats, given.flop_per_cycle)
+    cases = {}
+    for name in given.only or CASES:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        begin, others = time.perf_counter(), OtherProcesses()
+        result = CASES[name].measure(options)
+        cases[name] = {
+            "seconds": time.perf_counter() - begin,
+            "others": others.share(),
+            "quick": given.quick,
+            "store": given.store is not None,
+            "result": result,
+        }
+    return {"machine": machine() | {"repeats": repeats}, "cases": cases}
+
+
+def with_kept_cases(results: dict[str, Any], path: Path) -> dict[str, Any]:
+    """With the cases of an earlier run that were not measured again; its machine must be the same."""
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if earlier["machine"] != results["machine"]:
+        sys.exit(f"{path}: was measured on another machine, by other versions or other repeats: measure everything")
+    merged = earlier["cases"] | results["cases"]
+    return results | {"cases": {name: merged[name] for name in CASES if name in merged}}
+
+
+def rounded(value: Any) -> Any:
+    """With figures cut to a few digits."""
+    if isinstance(value, dict):
+        return {key: rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def main() -> None:
+    given = arguments()
+    whole = not (given.only or given.quick)
+    path = given.json or (JSON if whole or given.from_json else None)
+    target = given.page or (PAGE if whole or given.from_json else None)
+    if given.from_json:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        with tempfile.TemporaryDirectory(dir=given.folder) as name:
+            results = rounded(measure(given, Path(name)))
+        if given.only and path is not None and path.exists():
+            results = with_kept_cases(results, path)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = page(results, CASES)
+    if target is None:
+        print(text)
+    else:
+        target.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
