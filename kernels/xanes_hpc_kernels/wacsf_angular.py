@@ -68,9 +68,12 @@ def fill_neighbours(
         neighbours[SQUARE, n] = r * r
         neighbours[INVERSE, n] = sqrt(0.5) / r
         neighbours[RADIUS, n] = sqrt(0.5) * r
-        cut = cosine_cutoff(r * r, cutoff * cutoff)
-        for k in range(weights_kz.shape[0]):
-            neighbours[N_NEIGHBOUR_ROWS + k, n] = cut * weights_kz[k, numbers_p[p]]
+    for p in range(start, stop):  # a loop of its own vectorises
+        neighbours[N_NEIGHBOUR_ROWS, p - start] = cosine_cutoff(distances_p[p] * distances_p[p], cutoff * cutoff)
+    for k in range(weights_kz.shape[0] - 1, -1, -1):
+        for p in range(start, stop):
+            n = p - start
+            neighbours[N_NEIGHBOUR_ROWS + k, n] = neighbours[N_NEIGHBOUR_ROWS, n] * weights_kz[k, numbers_p[p]]
 
 
 @inline
