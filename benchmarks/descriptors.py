@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numba
-
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.config import RunConfig, TrainingConfig
 from xanes_hpc.descriptors.wacsf import ELEMENT_CHANNELS
 from xanes_hpc.evaluation import evaluate
@@ -60,14 +58,12 @@ def measure(source: StructureStore, description: dict[str, Any], run: RunConfig)
     """Features, microseconds a site on one thread (the best of three), error %."""
     descriptor = descriptors.from_description(description)
     batch = source.batch(0, min(2000, source.n_sites))
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
     times = []
-    for _ in range(4):
-        begin = time.perf_counter()
-        descriptor.compute(batch)
-        times.append(time.perf_counter() - begin)
-    numba.set_num_threads(threads)
+    with threads.limited_to(1):
+        for _ in range(4):
+            begin = time.perf_counter()
+            descriptor.compute(batch)
+            times.append(time.perf_counter() - begin)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         featurise(source, descriptor, folder / "f.features.h5")

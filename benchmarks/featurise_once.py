@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from xanes_hpc import descriptors
-from xanes_hpc.featurise import featurise, set_threads
+from xanes_hpc import threads as kernel_threads
+from xanes_hpc.featurise import featurise
 from xanes_hpc.stores.structures import StructureStore
 
 
@@ -28,7 +29,7 @@ def peak_bytes() -> int:
 def main() -> None:
     store, preset, threads, output = sys.argv[1:]
     descriptor = descriptors.load("wacsf", preset)
-    set_threads(int(threads))
+    kernel_threads.use(int(threads))
     with StructureStore(Path(store)) as source:
         descriptor.compute(source.batch(0, 1))  # load the kernels
         before = peak_bytes()

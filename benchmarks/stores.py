@@ -11,9 +11,9 @@ from typing import Any
 from generate import SITES_AT_A_TIME, write_store
 from options import Options
 from tables import number, paragraph, percent, table
-from timing import seconds, summary, thread_counts, threads
+from timing import seconds, summary, thread_counts
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.stores.structures import StructureStore
 
@@ -49,7 +49,7 @@ def _measure(options: Options, store: Path, preset: str, n_threads: int) -> dict
         peaks.append(done["peak"])
         size = output.stat().st_size
         output.unlink()
-        with threads(n_threads):
+        with threads.limited_to(n_threads):
             kernel.append(_kernel_alone(store, descriptor))
         disk.append(_plain_write(options.folder / "plain", size))
     return {

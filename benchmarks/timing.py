@@ -3,14 +3,14 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
+
+from xanes_hpc import threads
 
 Call = Callable[[], object]
 PACKAGES = ("xanes-hpc", "numpy", "numba", "llvmlite", "h5py", "ase", "dscribe", "vesin", "matscipy")
@@ -23,25 +23,14 @@ def available_cores() -> int:
 
 def thread_counts() -> list[int]:
     """1 and, where there are two cores, 2."""
-    return [n for n in (1, 2) if n <= min(available_cores(), numba.config.NUMBA_NUM_THREADS)]
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Kernels run on so many threads within the block."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(n)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
+    return [n for n in (1, 2) if n <= min(available_cores(), threads.MOST)]
 
 
 def on_threads(n: int, call: Call) -> Call:
     """A call whose kernels run on so many threads."""
 
     def run() -> object:
-        with threads(n):
+        with threads.limited_to(n):
             return call()
 
     return run

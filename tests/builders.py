@@ -6,9 +6,10 @@ import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
+
+from xanes_hpc import threads
 
 IRON_OXIDE = (("Fe", 0.0, 0.0, 0.0), ("O", 0.0, 0.0, 1.6))
 TWO_IRONS = (("Fe", 0.0, 0.0, 0.0), ("O", 0.0, 0.0, 1.6), ("Fe", 0.0, 1.7, 1.6))
@@ -76,14 +77,12 @@ def run(*arguments: object) -> int:
     """Exit code of a command line, run in this process; on one thread, since handing out little work takes long."""
     from xanes_hpc.cli import main
 
-    handler, threads = signal.getsignal(signal.SIGTERM), numba.get_num_threads()
-    numba.set_num_threads(1)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
-        with pytest.raises(SystemExit) as exit_:
+        with threads.limited_to(1), pytest.raises(SystemExit) as exit_:
             main.run([str(a) for a in arguments])
     finally:
         signal.signal(signal.SIGTERM, handler)
-        numba.set_num_threads(threads)
     return int(exit_.value.code or 0)
 
 

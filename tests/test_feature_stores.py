@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import h5py
-import numba
 import numpy as np
 import pytest
 import stored
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.featurise import describe_sites, featurise, plan
 from xanes_hpc.stores import features as feature_stores
@@ -71,15 +70,11 @@ def everything(path):
 
 
 def test_two_runs_give_equal_stores_whatever_the_threads(tmp_path, stores):
-    before, contents = numba.get_num_threads(), []
-    try:
-        for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-            numba.set_num_threads(threads)
-            with StructureStore(stores / "s.h5") as source:
-                featurise(source, DESCRIPTOR, tmp_path / "f.h5", overwrite=True)
-            contents.append(everything(tmp_path / "f.h5"))
-    finally:
-        numba.set_num_threads(before)
+    contents = []
+    for n in (1, min(2, threads.MOST)):
+        with threads.limited_to(n), StructureStore(stores / "s.h5") as source:
+            featurise(source, DESCRIPTOR, tmp_path / "f.h5", overwrite=True)
+        contents.append(everything(tmp_path / "f.h5"))
     assert contents[0] == contents[1]
     assert {"@descriptor_hash", "features", "sites/name"} <= set(contents[0])
 

@@ -2,20 +2,18 @@
 
 import tracemalloc
 
-import numba
 import pytest
 from builders import many_frames, write
 
+from xanes_hpc import threads
 from xanes_hpc.importing import import_structures
 from xanes_hpc.stores import columns, hdf5, structures
 
 
 @pytest.fixture
 def one_thread():
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
+    with threads.limited_to(1):
+        yield
 
 
 @pytest.mark.usefixtures("one_thread")

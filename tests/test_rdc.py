@@ -3,7 +3,6 @@
 import json
 import math
 
-import numba
 import numpy as np
 import pytest
 import reference
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import write_structures
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
@@ -110,13 +109,10 @@ def test_single_precision_is_within_its_tolerance():
 
 
 def test_threads_do_not_change_a_bit():
-    before, curves = numba.get_num_threads(), []
-    try:
-        for threads in (1, before):
-            numba.set_num_threads(threads)
+    curves = []
+    for n in (1, threads.MOST):
+        with threads.limited_to(n):
             curves.append(built().transform([systems.haematite()] * 3, "all"))
-    finally:
-        numba.set_num_threads(before)
     np.testing.assert_array_equal(*curves)
 
 

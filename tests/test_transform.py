@@ -1,6 +1,5 @@
 """From ``ase.Atoms`` to features: which sites, what the features do not change under, what is refused."""
 
-import numba
 import numpy as np
 import pytest
 import reference
@@ -11,7 +10,7 @@ from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import AbsorberError, FormatError
 
 DESCRIPTOR = descriptors.load("wacsf", "xanesnet-2022")
@@ -204,18 +203,15 @@ def test_element_that_does_not_exist_is_refused(number):
         DESCRIPTOR.transform(atoms, 0)
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+@pytest.mark.skipif(threads.MOST < 2, reason="this machine has one core")
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "default"])
 def test_threads_do_not_change_a_bit(preset):
     descriptor = descriptors.load("wacsf", preset)
     structures = [systems.ferrocene_like(), systems.rutile(), bulk("Fe", "bcc", a=2.866), systems.haematite()]
-    before, results = numba.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            numba.set_num_threads(threads)
+    results = []
+    for n in (1, min(2, threads.MOST)):
+        with threads.limited_to(n):
             results.append(descriptor.transform(structures, "all"))
-    finally:
-        numba.set_num_threads(before)
     np.testing.assert_array_equal(results[0], results[1])
 
 

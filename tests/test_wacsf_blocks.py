@@ -4,13 +4,12 @@ Against the loops of ``reference.py``. Every set of structures has one without n
 its largest value.
 """
 
-import numba
 import numpy as np
 import pytest
 import reference
 from ase import Atoms
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc_kernels.compaction import LANES
 from xanes_hpc_kernels.wacsf_angular import BLOCK
 
@@ -185,18 +184,14 @@ def test_structure_far_from_the_origin_has_the_same_features(dtype):
 
 @both
 def test_any_number_of_threads_gives_the_same_bits(dtype):
-    most = numba.get_num_threads()
-    if most < 2:
+    if threads.MOST < 2:
         pytest.skip("needs two threads")
     structures = [around(n, seed) for seed in range(4) for n in (0, 1, 5, 23, 60, 2)]
     weighting = [{"weights": "Z", "g2": RADIAL, "g4": {**ANGULAR, "mu": [0.0, 1.0, 0.0]}}]
     descriptor = descriptors.from_description({"name": "wacsf", "cutoff": 6.0, "dtype": dtype, "weighting": weighting})
-    try:
-        features = []
-        for n_threads in range(1, most + 1):
-            numba.set_num_threads(n_threads)
+    features = []
+    for n in range(1, threads.MOST + 1):
+        with threads.limited_to(n):
             features.append(descriptor.transform(structures, [0] * len(structures)))
-    finally:
-        numba.set_num_threads(most)
     for others in features[1:]:
         np.testing.assert_array_equal(others, features[0])

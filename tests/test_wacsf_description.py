@@ -4,12 +4,11 @@ import copy
 import json
 import math
 
-import numba
 import numpy as np
 import pytest
 import systems
 
-from xanes_hpc import descriptors
+from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import DescriptorError
 
 G2 = {"mu": [1.0, 2.0], "eta": [0.5, 0.25]}
@@ -105,13 +104,9 @@ def test_any_other_change_of_meaning_changes_the_hash(changes):
 
 
 def test_hash_does_not_depend_on_threads():
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with threads.limited_to(1):
         assert built().hash == descriptors.from_description(FULL).hash
         one = built().hash
-    finally:
-        numba.set_num_threads(before)
     assert built().hash == one
     assert len(one) == 64
 

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -102,21 +101,6 @@ def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, s
         As ``describe_batch``.
     """
     return describe_batch(descriptor, source, start, source.batch(start, stop))
-
-
-def set_threads(threads: int | None) -> None:
-    """Number of threads for the kernels; by default all cores.
-
-    Raises
-    ------
-    ConfigError
-        If there are fewer.
-    """
-    if threads is not None:
-        most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        if threads > most:
-            raise ConfigError(f"--threads {threads}: this machine has {most}")
-        numba.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Neighbour lists of absorption sites, in compressed rows by site."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc import threads
 from xanes_hpc.errors import FormatError
 from xanes_hpc.records import Structure
 from xanes_hpc.sites import SiteBatch
@@ -28,6 +30,17 @@ MOST_BINS = 64
 """Bins along one direction; more would only cost memory."""
 FARTHEST = 1e5
 """Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
+
+
+Rows = npt.NDArray[np.int64]
+ShareOut = Callable[[int, int, Callable[[int, int], None]], None]
+"""``threads.share_out`` or what takes its place."""
+ROWS_AT_ONCE = 512
+
+
+def _on_this_thread(n_rows: int, at_once: int, work: Callable[[int, int], None]) -> None:
+    if n_rows:
+        work(0, n_rows)
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,8 @@ class NeighbourSearch:
             if self._farthest(s) < FARTHEST * self._cutoff
         }
 
-    def pairs(self, start: int = 0, stop: int | None = None) -> NeighbourList:
-        """Neighbours of sites ``start:stop``, by default of all."""
+    def pairs(self, start: int = 0, stop: int | None = None, share_out: ShareOut = _on_this_thread) -> NeighbourList:
+        """Neighbours of sites ``start:stop``, by default of all; ``share_out`` gives the sites to threads."""
         batch = self._batch
         structures, atoms_i = batch.site_structures[start:stop], self._atoms_i[start:stop]
         counts, nothing = np.empty(atoms_i.size, np.int64), np.full(atoms_i.size, -1, np.int64)
@@ -95,13 +108,20 @@ class NeighbourSearch:
                 np.empty((n_pairs, 3)),
                 np.empty(n_pairs),
             )
-            if rows.size:
+
+            def scan_rows(first: int, last: int) -> None:
                 kernels.find_pairs(
-                    rows, atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
+                    rows[first:last], atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
                     self._inverses, batch.pbc, self._cutoff, starts, counts, *columns,
                 )  # fmt: skip
+
+            share_out(rows.size, ROWS_AT_ONCE, scan_rows)
             for s, its_rows in rows_by_structure.items():
-                self._bins[s].find_pairs(its_rows, atoms_i, starts, counts, columns)
+
+                def scan_binned(first: int, last: int, bins: _Bins = self._bins[s], r: Rows = its_rows) -> None:
+                    bins.find_pairs(r[first:last], atoms_i, starts, counts, columns)
+
+                share_out(its_rows.size, ROWS_AT_ONCE, scan_binned)
             return columns
 
         scan(nothing, 0)
@@ -170,7 +190,7 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     FormatError
         As ``NeighbourSearch``.
     """
-    return NeighbourSearch(batch, cutoff).pairs()
+    return NeighbourSearch(batch, cutoff).pairs(share_out=threads.share_out)
 
 
 def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:

@@ -3,7 +3,7 @@
 ``inline``          functions called from inside kernels (``always_inline``: for a few pairs at a time)
 ``exact_inline``    the same, with arithmetic as it is written
 ``by_precision``    the same, with one implementation per floating-point type
-``parallel_kernel`` kernels whose outer ``prange`` runs over sites, one site per iteration
+``kernel`` kernels whose outer ``prange`` runs over sites, one site per iteration
 
 Floating point may be reassociated and contracted into fused multiply-adds, which is what lets
 LLVM vectorise sums; NaN and infinity keep their meaning. Machine code is cached beside the sources or, from a read-only
@@ -82,6 +82,6 @@ def by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Call
     return declare
 
 
-def parallel_kernel(function: F) -> F:
-    """Compile a kernel that shares its sites out over Numba's threads."""
-    return _compile(function, parallel=True)
+def kernel(function: F) -> F:
+    """Compile a kernel."""
+    return _compile(function)

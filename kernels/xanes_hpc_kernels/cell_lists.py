@@ -12,9 +12,8 @@ The pairs and their order are those of ``neighbours``, whose function gives vect
 from math import floor
 
 import numpy as np
-from numba import prange
 
-from xanes_hpc_kernels._jit import always_inline, inline, parallel_kernel
+from xanes_hpc_kernels._jit import always_inline, inline, kernel
 from xanes_hpc_kernels.compaction import LANES, count_near, keep_near, lanes_of
 from xanes_hpc_kernels.neighbours import image_distance, write_pair
 from xanes_hpc_kernels.types import Bools, Floats, Ints
@@ -196,7 +195,7 @@ def ranks(found_f: Ints) -> Ints:
     return places
 
 
-@parallel_kernel
+@kernel
 def find_pairs(
     rows_r: Ints,
     site_atoms_i: Ints,
@@ -226,7 +225,7 @@ def find_pairs(
 
     The structure's atoms count from 0, ``site_atoms_i`` and the pairs' from ``first_atom``.
     """
-    for r in prange(rows_r.size):
+    for r in range(rows_r.size):
         i = rows_r[r]
         site, start = site_atoms_i[i] - first_atom, starts_i[i]
         n_found = counts_i[i] + 1 if start >= 0 else 0

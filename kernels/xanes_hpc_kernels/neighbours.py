@@ -11,9 +11,8 @@ whatever the angles of the cell, wherever in it the atoms stand. ``cell_lists`` 
 from math import ceil, floor, sqrt
 
 import numpy as np
-from numba import prange
 
-from xanes_hpc_kernels._jit import always_inline, exact_inline, inline, parallel_kernel
+from xanes_hpc_kernels._jit import always_inline, exact_inline, inline, kernel
 from xanes_hpc_kernels.types import Bools, Floats, Ints
 
 
@@ -212,7 +211,7 @@ def first_pair(
     return -1, -1, 0.0
 
 
-@parallel_kernel
+@kernel
 def find_pairs(
     rows_r: Ints,
     site_atoms_i: Ints,
@@ -237,7 +236,7 @@ def find_pairs(
 
     ``site_atoms_i`` and the pairs' atoms count over the atoms of all structures.
     """
-    for r in prange(rows_r.size):
+    for r in range(rows_r.size):
         i = rows_r[r]
         s = site_structures_i[i]
         first, last = offsets_s[s], offsets_s[s + 1]

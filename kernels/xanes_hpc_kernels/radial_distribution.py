@@ -4,14 +4,13 @@ Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offse
 """
 
 import numpy as np
-from numba import prange
 
-from xanes_hpc_kernels._jit import parallel_kernel
+from xanes_hpc_kernels._jit import kernel
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 
-@parallel_kernel
+@kernel
 def radial_distribution(
     offsets_i: Ints,
     numbers_i: Ints,
@@ -29,8 +28,9 @@ def radial_distribution(
     real = out_ig.dtype.type
     points_g = grid_g.astype(out_ig.dtype)
     scale = real(-alpha)
-    for i in prange(offsets_i.size - 1):
-        curve_g = np.zeros(grid_g.size, out_ig.dtype)
+    curve_g = np.empty(grid_g.size, out_ig.dtype)
+    for i in range(offsets_i.size - 1):
+        curve_g[:] = real(0.0)
         for p in range(offsets_i[i], offsets_i[i + 1]):
             r, z = real(distances_p[p]), real(numbers_p[p])
             for g in range(points_g.size):

@@ -12,9 +12,8 @@ summed in float64.
 from math import sqrt
 
 import numpy as np
-from numba import prange
 
-from xanes_hpc_kernels._jit import inline, parallel_kernel
+from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import (
     COSINE,
     FAR,
@@ -60,8 +59,9 @@ def fill_neighbours(
 ) -> None:
     """One site's neighbours as ``compaction`` wants them, and columns that are far away behind them."""
     real = neighbours.dtype.type
-    neighbours[:, stop - start :] = real(0.0)
-    neighbours[X, stop - start :] = real(FAR)
+    behind = stop - start
+    neighbours[:, behind : behind + LANES] = real(0.0)
+    neighbours[X, behind : behind + LANES] = real(FAR)
     for p in range(start, stop):
         n, r = p - start, distances_p[p]
         neighbours[X, n], neighbours[Y, n], neighbours[Z, n] = vectors_pc[p, 0], vectors_pc[p, 1], vectors_pc[p, 2]
@@ -246,7 +246,7 @@ def add_block(
             add_two(whole, first_t, second_t, factors_gt, e, g, totals_eg)
 
 
-@parallel_kernel
+@kernel
 def g4(
     offsets_i: Ints,
     distances_p: Floats,
@@ -266,16 +266,18 @@ def g4(
     n_rows = n_channels * n_factors + n_channels * n_factors % 2
     shifted = bool(np.any(mu_e != 0.0))
     real = out.dtype.type
-    for i in prange(offsets_i.size - 1):
+    most = np.max(np.diff(offsets_i)) if offsets_i.size > 1 else 0
+    neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, most + LANES, out)
+    triplets = aligned_rows(N_TRIPLET_ROWS + n_channels, BLOCK, out)
+    factors = aligned_rows(n_rows, BLOCK, out)
+    factors[n_rows - 1] = real(0.0)  # a row without a function, if their number is odd
+    gaussians = aligned_rows(2, BLOCK, out)
+    gaussians[1] = real(0.0)  # there is no second one, if their number is odd
+    totals = np.empty((mu_e.size + mu_e.size % 2, n_rows))
+    lanes, limit = lanes_of(triplets), real(cutoff * cutoff)
+    for i in range(offsets_i.size - 1):
         start, stop = offsets_i[i], offsets_i[i + 1]
-        neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, stop - start + LANES, out)
-        triplets = aligned_rows(N_TRIPLET_ROWS + n_channels, BLOCK, out)
-        factors = aligned_rows(n_rows, BLOCK, out)
-        factors[n_rows - 1] = real(0.0)  # a row without a function, if their number is odd
-        gaussians = aligned_rows(2, BLOCK, out)
-        gaussians[1] = real(0.0)  # there is no second one, if their number is odd
-        totals = np.zeros((mu_e.size + mu_e.size % 2, n_rows))
-        lanes, limit = lanes_of(triplets), real(cutoff * cutoff)
+        totals[:] = 0.0
         fill_neighbours(start, stop, distances_p, vectors_pc, numbers_p, weights_kz, cutoff, neighbours)
         t = 0
         for p in range(stop - start - 1):

@@ -8,19 +8,18 @@ neighbour has a weight: with a channel per element, that is one.
 """
 
 import numpy as np
-from numba import prange
 
-from xanes_hpc_kernels._jit import inline, parallel_kernel
+from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import aligned_rows
 from xanes_hpc_kernels.cutoff import cosine_cutoff
 from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 
-@parallel_kernel
+@kernel
 def g1(offsets_i: Ints, distances_p: Floats, cutoff: float, column: int, out: Floats) -> None:
     """Equation (2): the sum of fc over a site's neighbours, into ``out[:, column]``."""
-    for i in prange(offsets_i.size - 1):
+    for i in range(offsets_i.size - 1):
         total: Real = 0.0
         for p in range(offsets_i[i], offsets_i[i + 1]):
             total += cosine_cutoff(distances_p[p] * distances_p[p], cutoff * cutoff)
@@ -42,7 +41,7 @@ def add_weighted(weight: Real, gaussian_f: Floats, k: int, totals_kf: Floats) ->
         totals_kf[k, f] += weight * gaussian_f[f]
 
 
-@parallel_kernel
+@kernel
 def g2(
     offsets_i: Ints,
     distances_p: Floats,
@@ -64,9 +63,9 @@ def g2(
     parameters[:] = real(0.0)
     for f in range(n_functions):
         parameters[0, f], parameters[1, f] = mu_f[f], eta_f[f]
-    for i in prange(offsets_i.size - 1):
-        gaussian = aligned_rows(1, n_functions, out)[0]
-        totals = aligned_rows(n_channels, n_functions, out)
+    gaussian = aligned_rows(1, n_functions, out)[0]
+    totals = aligned_rows(n_channels, n_functions, out)
+    for i in range(offsets_i.size - 1):
         totals[:] = real(0.0)
         start = offsets_i[i]
         cut = np.empty(offsets_i[i + 1] - start)

@@ -40,8 +40,9 @@ def command(
     The features, one vector a site, go into a feature store that names its source and carries the descriptor's
     full description. A run that was stopped goes on where it was with the same command.
     """
+    from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose
-    from xanes_hpc.featurise import featurise, set_threads
+    from xanes_hpc.featurise import featurise
     from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.parts import parts_folder
     from xanes_hpc.stores.structures import StructureStore
@@ -51,7 +52,7 @@ def command(
     with StructureStore(source) as structures:
         n_sites = structures.n_sites
         check_output(target, overwrite, sources=[source])
-        set_threads(threads)
+        kernel_threads.use(threads)
         begin = time.perf_counter()
         try:
             with console.progress("featurising", "sites") as progress:

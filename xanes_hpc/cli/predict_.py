@@ -54,15 +54,15 @@ def command(
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then
     --absorber and --edge say what is predicted). Where the source has spectra they go along as references.
     """
+    from xanes_hpc import threads as kernel_threads
     from xanes_hpc.export import check_csv_folder, write_csv
-    from xanes_hpc.featurise import set_threads
     from xanes_hpc.prediction import PredictOptions, open_sources, predict
     from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.predictions import PredictionStore
 
     target = output or Path("predictions.h5")
-    set_threads(threads)
+    kernel_threads.use(threads)
     folder = ModelFolder(model)
     options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
     check_output(target, overwrite, sources=sources)

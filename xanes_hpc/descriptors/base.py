@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc import threads
 from xanes_hpc.errors import DescriptorError, FormatError
 from xanes_hpc.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
 from xanes_hpc.sites import SiteBatch
@@ -16,7 +17,7 @@ from xanes_hpc.sites import SiteBatch
 N_ELEMENTS = 119
 """Length of a table over atomic numbers: 0 (no element) to 118."""
 SITES_AT_ONCE = 2048
-"""Sites whose neighbours are in memory at a time: they stay in the processor's cache."""
+"""Sites whose neighbours a thread has in memory at a time: they stay in the processor's cache."""
 Features = npt.NDArray[np.floating[Any]]
 
 
@@ -46,7 +47,10 @@ class Descriptor(ABC):
 
     @abstractmethod
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
-        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features), in the dtype."""
+        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features), in the dtype.
+
+        Several threads call this at once, each with sites of its own.
+        """
 
     @property
     def n_features(self) -> int:
@@ -73,8 +77,8 @@ class Descriptor(ABC):
             raise FormatError(f"atomic number {batch.numbers.max()}: expected at most {N_ELEMENTS - 1}")
         search = NeighbourSearch(batch, self.cutoff)
         out = np.empty((batch.n_sites, self.n_features), self.dtype)
-        for start in range(0, batch.n_sites, SITES_AT_ONCE):
-            stop = min(start + SITES_AT_ONCE, batch.n_sites)
+
+        def describe(start: int, stop: int) -> None:
             neighbours = search.pairs(start, stop)
             if neighbours.distances.min(initial=np.inf) < COINCIDENT:
                 pair = int(neighbours.distances.argmin())
@@ -83,6 +87,8 @@ class Descriptor(ABC):
                     f"an atom stands {neighbours.distances[pair]:.3f} Å from the absorber of site {site} of the batch"
                 )
             self.fill(batch.sites(start, stop), neighbours, out[start:stop])
+
+        threads.share_out(batch.n_sites, SITES_AT_ONCE, describe)
         return out
 
     def transform(self, atoms: Any, sites: Any = None) -> Features:
