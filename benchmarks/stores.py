@@ -43,7 +43,7 @@ def _measure(options: Options, store: Path, preset: str, n_threads: int) -> dict
     output, descriptor = options.folder / "features.h5", descriptors.load("wacsf", preset)
     command = [sys.executable, str(CHILD), str(store), preset, str(n_threads), str(output)]
     whole, kernel, disk, peaks = [], [], [], []
-    for _ in range(min(3, options.repeats)):
+    for _ in range(min(5, options.repeats)):
         done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         whole.append(done["seconds"])
         peaks.append(done["peak"])
@@ -133,8 +133,8 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _ratio(run: dict[str, Any]) -> float:
-    return float(run["kernel"]["median"] / run["whole"]["median"])
+def _ratio(run: dict[str, Any], of: str = "median") -> float:
+    return float(run["kernel"][of] / run["whole"][of])
 
 
 def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -144,8 +144,9 @@ def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
     memory, before = largest["peak"]["median"], smaller["peak"]["median"]
     change = memory / before - 1.0
     sites = f"{largest['sites']:,} sites store to store"
+    ratio = f"{percent(_ratio(largest))} (fastest rounds: {percent(_ratio(largest, 'min'))})"
     return [
-        (f"{sites}: 80 % of the kernel's own rate or more", percent(_ratio(largest)), _ratio(largest) >= 0.8),
+        (f"{sites}: 80 % of the kernel's own rate or more", ratio, _ratio(largest) >= 0.8),
         (f"{sites}: peak memory 1 GiB or less", f"{memory / 2**20:,.0f} MiB", memory <= 2**30),
         (f"and within 10 % of that at {smaller['sites']:,}", f"{100 * change:+.0f} %", abs(change) <= 0.1),
     ]

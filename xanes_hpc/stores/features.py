@@ -96,8 +96,6 @@ def create_features(
         file.attrs["source_digest"] = source.attribute("digest_structures")
         file["descriptor"] = json.dumps(description)
         hdf5.write_strings(file, "labels", labels)
-        with hdf5.reading(source.path):
-            copy_sites(source.file, file)
         features = file.create_dataset(
             "features",
             (layout.n_sites, layout.n_features),
@@ -108,8 +106,11 @@ def create_features(
         )
 
         def append(part: Path, first_row: int) -> None:
+            if first_row == 0:  # here, so that it takes its time while features are computed
+                with hdf5.reading(source.path):
+                    copy_sites(source.file, file)
             copy_chunks(part, features, first_row)
-            file.check()
+            file.sync()
 
         yield append
 

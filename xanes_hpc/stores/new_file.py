@@ -6,6 +6,7 @@ as the file will be, and whoever fills the file meets the failure at ``check``.
 """
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +64,17 @@ class NewFile(h5py.File):  # type: ignore[misc]
         """
         if self._sink.failure is not None:
             raise self._sink.failure
+
+    def sync(self) -> None:
+        """Have what is written so far on the disk, so that the end of a long job does not wait for all of it.
+
+        Raises
+        ------
+        OSError
+            As ``check``.
+        """
+        self.check()
+        os.fsync(self._sink.fileno())
 
     def close(self) -> None:
         """Close the file; ``check`` tells whether all of it was written."""
