@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numba
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from xanes_hpc_kernels.compaction import (
+    APART,
     COSINE,
     FAR,
     INVERSE,
@@ -168,7 +170,8 @@ def test_rows_start_on_vector_boundaries_and_are_wide_enough(dtype):
         rows = rows_like(3, n_columns, np.empty((1, 1), dtype))
         assert rows.dtype == dtype
         assert rows.shape[0] == 3
-        assert n_columns <= rows.shape[1] < n_columns + LANES
+        assert n_columns <= rows.shape[1] < max(n_columns + LANES, 1 + APART // rows.itemsize)
+        assert all(second.ctypes.data - first.ctypes.data >= APART for first, second in pairwise(rows))
         assert rows.flags.c_contiguous
         assert all(row.ctypes.data % VECTOR_BYTES == 0 for row in rows)
         rows[:] = 1.0  # all of it is there

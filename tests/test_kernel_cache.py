@@ -28,6 +28,18 @@ from xanes_hpc_kernels import cell_lists, radial_distribution, wacsf_angular, wa
 from xanes_hpc_kernels.polynomial import horner
 print(json.dumps({"value": horner(3.0, (2.0, 1.0)), "hits": sum(horner.stats.cache_hits.values())}))
 """
+FEATURES = """
+import json
+import numpy as np
+from ase import Atoms
+from xanes_hpc import descriptors
+from xanes_hpc_kernels import wacsf_radial
+places = np.random.default_rng(0).uniform(-5.0, 5.0, (70, 3))
+clusters = [Atoms("Fe" + "CHNO" * 15, np.vstack([[0.0, 0.0, 0.0], places[k : k + 60]])) for k in range(10)]
+features = descriptors.load("wacsf", "xanesnet-2022").transform(clusters)
+hits = sum(wacsf_radial.g2.stats.cache_hits.values())
+print(json.dumps({"value": features.tobytes().hex(), "hits": hits, "file": wacsf_radial.__file__}))
+"""
 
 
 @pytest.fixture
@@ -68,6 +80,13 @@ def test_kernel_is_compiled_once_and_again_when_a_file_it_calls_into_has_changed
     assert third["hits"] == 0
     assert third["value"] > first["value"]
     assert third["value"] == pytest.approx(first["value"], rel=1e-3)
+
+
+def test_features_are_the_same_bits_from_the_cache_as_when_compiled(copied):
+    first, second = run(FEATURES, copied), run(FEATURES, copied)
+    assert first["file"].startswith(str(copied))
+    assert (first["hits"], second["hits"]) == (0, 1)
+    assert second["value"] == first["value"]
 
 
 def unwritable(folder):

@@ -1,9 +1,16 @@
 """The one place that decides how kernels are compiled.
 
-``inline``          functions called from inside kernels (``always_inline``: for a few pairs at a time)
-``exact_inline``    the same, with arithmetic as it is written
-``by_precision``    the same, with one implementation per floating-point type
-``kernel`` kernels whose outer ``prange`` runs over sites, one site per iteration
+``inline``         functions called from inside kernels
+``exact_inline``   the same, with arithmetic as it is written
+``by_precision``   the same, with one implementation per floating-point type
+``kernel``         kernels, whose outer loop runs over sites
+
+Kernels run without Python's lock, on the thread that calls them: callers share their sites out over threads.
+
+Results must not depend on where memory was free. LLVM runs a loop in vectors where it sees that what is read is not
+what is written, else one by one, which rounds differently. So scratch rows stand apart (``compaction.aligned_rows``),
+and loops count from 0 through a slice: an index that may be negative, such as ``p`` from ``start`` on, is to LLVM also
+one from behind, and the array twice as long.
 
 Floating point may be reassociated and contracted into fused multiply-adds, which is what lets
 LLVM vectorise sums; NaN and infinity keep their meaning. Machine code is cached beside the sources or, from a read-only
@@ -26,6 +33,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 FLAGS: Any = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+INLINE: Any = {"forceinline": True}
 
 
 def _stamp_of_sources() -> str:
@@ -50,18 +58,17 @@ def _compile(function: F, **flags: Any) -> F:
 
 
 def inline(function: F) -> F:
-    """Compile a function that other kernels call."""
-    return _compile(function)
+    """Compile a function that kernels call, into each of them.
 
-
-def always_inline(function: F) -> F:
-    """As ``inline``, for what is called so often that handing over its arguments would cost as much as its work."""
-    return _compile(function, forceinline=True)
+    Always: of a function that stands beside the kernel, a process that compiles takes the function's own machine code,
+    and one that loads the kernel from the cache the kernel's, and the two may round differently.
+    """
+    return _compile(function, **INLINE)
 
 
 def exact_inline(function: F) -> F:
-    """As ``always_inline``, for results that are to be the same bit for bit wherever it is called from."""
-    return _compile(function, forceinline=True, fastmath=False)
+    """As ``inline``, for results that are to be the same bit for bit wherever it is called from."""
+    return _compile(function, **INLINE, fastmath=False)
 
 
 def by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Callable[[F], F]:
@@ -76,7 +83,7 @@ def by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Call
     choose.__signature__ = inspect.signature(double)  # type: ignore[attr-defined]
 
     def declare(declaration: F) -> F:
-        overload(declaration, jit_options=FLAGS)(choose)
+        overload(declaration, jit_options=FLAGS | INLINE)(choose)
         return declaration
 
     return declare

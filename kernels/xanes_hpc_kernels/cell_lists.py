@@ -13,7 +13,7 @@ from math import floor
 
 import numpy as np
 
-from xanes_hpc_kernels._jit import always_inline, inline, kernel
+from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import LANES, count_near, keep_near, lanes_of
 from xanes_hpc_kernels.neighbours import image_distance, write_pair
 from xanes_hpc_kernels.types import Bools, Floats, Ints
@@ -26,13 +26,13 @@ FEW = 1024
 """Up to so many pairs of a site are ranked by counting, which vectorises; more are sorted."""
 
 
-@always_inline
+@inline
 def bin_along(fraction: float, low: float, width: float, n_bins: int) -> int:
     """Bin along one direction."""
     return max(0, min(n_bins - 1, floor((fraction - low) / width)))
 
 
-@inline
+@kernel
 def sort_into_bins(
     positions_ac: Floats,
     cell_cc: Floats,
@@ -75,7 +75,7 @@ def sort_into_bins(
             )
 
 
-@always_inline
+@inline
 def scan_run(
     site: int,
     first: int,
@@ -133,7 +133,7 @@ def scan_run(
     return n_pairs
 
 
-@always_inline
+@inline
 def scan_bins(
     site: int,
     positions_ac: Floats,
@@ -177,7 +177,7 @@ def scan_bins(
     return n_pairs
 
 
-@always_inline
+@inline
 def ranks(found_f: Ints) -> Ints:
     """Place of each pair among a site's, ordered by atom; those of one atom keep their order."""
     n = found_f.size

@@ -23,6 +23,9 @@ from xanes_hpc_kernels.types import Floats
 VECTOR_BYTES = 64
 LANES = VECTOR_BYTES // 4
 """Most elements of a vector, those of float32."""
+APART = 1024
+"""Bytes between what a loop reads and what it writes that are enough for LLVM to run it in vectors: nearer ones may be
+the same memory to it, and one by one values round differently. Results must not depend on where memory was free."""
 FAR = 1e15
 """A coordinate no pair is near to (its square is finite in float32)."""
 X, Y, Z, SQUARE, INVERSE, N_GEOMETRY = range(6)
@@ -223,10 +226,12 @@ lanes_of = cast(Kernel, intrinsic(_lanes))
 def aligned_rows(n_rows: int, n_columns: int, like: Floats) -> Floats:
     """An uninitialised array of the type of ``like`` whose rows start on vector boundaries, wider if need be.
 
-    A vector that crosses a boundary takes two accesses; where arrays start is otherwise a matter of luck.
+    A vector that crosses a boundary takes two accesses; where arrays start is otherwise a matter of luck. Rows are at
+    least ``APART`` bytes from each other and from whatever stands before them.
     """
     lanes = lanes_of(like)
-    whole = (n_columns + lanes - 1) // lanes * lanes
-    flat = np.empty(n_rows * whole + lanes, like.dtype)
-    skipped = -flat.ctypes.data % VECTOR_BYTES // (VECTOR_BYTES // lanes)
+    in_bytes = VECTOR_BYTES // lanes
+    whole = max((n_columns + lanes - 1) // lanes * lanes, APART // in_bytes)
+    flat = np.empty(n_rows * whole + lanes + APART // in_bytes, like.dtype)
+    skipped = APART // in_bytes + -flat.ctypes.data % VECTOR_BYTES // in_bytes
     return flat[skipped : skipped + n_rows * whole].reshape(n_rows, whole)

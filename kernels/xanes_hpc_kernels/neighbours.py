@@ -12,7 +12,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
-from xanes_hpc_kernels._jit import always_inline, exact_inline, inline, kernel
+from xanes_hpc_kernels._jit import exact_inline, inline, kernel
 from xanes_hpc_kernels.types import Bools, Floats, Ints
 
 
@@ -36,7 +36,7 @@ def image_distance(
     return x, y, z, sqrt(x * x + y * y + z * z)
 
 
-@always_inline
+@inline
 def write_pair(
     p: int,
     a: int,
@@ -62,7 +62,7 @@ def write_pair(
     distances_p[p] = distance
 
 
-@always_inline
+@inline
 def scan_molecule(
     site: int,
     first_atom: int,
@@ -112,13 +112,13 @@ def scan_molecule(
     return n_pairs
 
 
-@always_inline
+@inline
 def reach_in_cells(inverse_cc: Floats, c: int, cutoff: float) -> float:
     """How many cells the cutoff spans along a direction, a little more for rounding."""
     return cutoff * sqrt(inverse_cc[0, c] ** 2 + inverse_cc[1, c] ** 2 + inverse_cc[2, c] ** 2) + 1e-9
 
 
-@always_inline
+@inline
 def images_between(
     x: float, y: float, z: float, inverse_cc: Floats, c: int, periodic: bool, reach: float
 ) -> tuple[int, int]:
@@ -129,7 +129,7 @@ def images_between(
     return ceil(-reach - fraction), floor(reach - fraction)
 
 
-@always_inline
+@inline
 def scan_images(
     site: int,
     first_atom: int,
@@ -190,7 +190,7 @@ def scan_images(
     return n_pairs
 
 
-@inline
+@kernel
 def first_pair(
     positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, cutoff: float
 ) -> tuple[int, int, float]:

@@ -3,9 +3,8 @@
 Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offsets_i[i + 1]``), g point of the grid.
 """
 
-import numpy as np
-
 from xanes_hpc_kernels._jit import kernel
+from xanes_hpc_kernels.compaction import aligned_rows
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
@@ -28,7 +27,7 @@ def radial_distribution(
     real = out_ig.dtype.type
     points_g = grid_g.astype(out_ig.dtype)
     scale = real(-alpha)
-    curve_g = np.empty(grid_g.size, out_ig.dtype)
+    curve_g = aligned_rows(1, grid_g.size, out_ig)[0]
     for i in range(offsets_i.size - 1):
         curve_g[:] = real(0.0)
         for p in range(offsets_i[i], offsets_i[i + 1]):

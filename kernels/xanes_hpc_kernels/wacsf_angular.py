@@ -1,7 +1,7 @@
 """Angular symmetry functions: equation (4) of ``kernels/README.md``.
 
-Axes: i site, p pair, k weight channel, z atomic number, e Gaussian (mu, eta), g factor (channel outermost, then lambda,
-then zeta), t triplet within a block.
+Axes: i site, p pair, n neighbour of one site, k weight channel, z atomic number, e Gaussian (mu, eta), g factor
+(channel outermost, then lambda, then zeta), t triplet within a block.
 
 Pairs of a site's neighbours are packed into blocks of triplets. Per block, the factors
 w_j w_k fc fc fc ((1 + lambda cos theta) / 2)^zeta are rows of a table (g, t), and G4 / 2 is that table times the
@@ -48,32 +48,28 @@ ARMS, ARMS_DIFFER, OPPOSITE, N_TRIPLET_ROWS = range(COSINE + 1, COSINE + 5)
 
 @inline
 def fill_neighbours(
-    start: int,
-    stop: int,
-    distances_p: Floats,
-    vectors_pc: Floats,
-    numbers_p: Ints,
+    distances_n: Floats,
+    vectors_nc: Floats,
+    numbers_n: Ints,
     weights_kz: Floats,
     cutoff: float,
     neighbours: Floats,
 ) -> None:
     """One site's neighbours as ``compaction`` wants them, and columns that are far away behind them."""
-    real = neighbours.dtype.type
-    behind = stop - start
+    real, behind = neighbours.dtype.type, distances_n.size
     neighbours[:, behind : behind + LANES] = real(0.0)
     neighbours[X, behind : behind + LANES] = real(FAR)
-    for p in range(start, stop):
-        n, r = p - start, distances_p[p]
-        neighbours[X, n], neighbours[Y, n], neighbours[Z, n] = vectors_pc[p, 0], vectors_pc[p, 1], vectors_pc[p, 2]
+    for n in range(distances_n.size):
+        r = distances_n[n]
+        neighbours[X, n], neighbours[Y, n], neighbours[Z, n] = vectors_nc[n, 0], vectors_nc[n, 1], vectors_nc[n, 2]
         neighbours[SQUARE, n] = r * r
         neighbours[INVERSE, n] = sqrt(0.5) / r
         neighbours[RADIUS, n] = sqrt(0.5) * r
-    for p in range(start, stop):  # a loop of its own vectorises
-        neighbours[N_NEIGHBOUR_ROWS, p - start] = cosine_cutoff(distances_p[p] * distances_p[p], cutoff * cutoff)
+    for n in range(distances_n.size):  # a loop of its own vectorises
+        neighbours[N_NEIGHBOUR_ROWS, n] = cosine_cutoff(distances_n[n] * distances_n[n], cutoff * cutoff)
     for k in range(weights_kz.shape[0] - 1, -1, -1):
-        for p in range(start, stop):
-            n = p - start
-            neighbours[N_NEIGHBOUR_ROWS + k, n] = neighbours[N_NEIGHBOUR_ROWS, n] * weights_kz[k, numbers_p[p]]
+        for n in range(distances_n.size):
+            neighbours[N_NEIGHBOUR_ROWS + k, n] = neighbours[N_NEIGHBOUR_ROWS, n] * weights_kz[k, numbers_n[n]]
 
 
 @inline
@@ -278,10 +274,13 @@ def g4(
     for i in range(offsets_i.size - 1):
         start, stop = offsets_i[i], offsets_i[i + 1]
         totals[:] = 0.0
-        fill_neighbours(start, stop, distances_p, vectors_pc, numbers_p, weights_kz, cutoff, neighbours)
-        t = 0
-        for p in range(stop - start - 1):
-            for q in range(p + 1, stop - start, lanes):
+        fill_neighbours(
+            distances_p[start:stop], vectors_pc[start:stop], numbers_p[start:stop], weights_kz, cutoff, neighbours
+        )
+        last, p, q = stop - start - 1, 0, 1
+        while p < last:
+            t = 0
+            while p < last and t <= BLOCK - LANES:
                 kept = keep_close(neighbours, p, q, limit, triplets, t)
                 if shifted:
                     keep_sum(kept, neighbours, RADIUS, p, q, triplets, ARMS, t)
@@ -289,12 +288,11 @@ def g4(
                 for k in range(n_channels):
                     keep_product(kept, neighbours, N_NEIGHBOUR_ROWS + k, p, q, triplets, N_TRIPLET_ROWS + k, t)
                 t += count_kept(kept)
-                if t > BLOCK - LANES:
-                    add_block(
-                        t, triplets, cutoff, shifted, mu_e, eta_e, lambda_l, zeta_q, factors, gaussians, totals
-                    )  # fmt: skip
-                    t = 0
-        add_block(t, triplets, cutoff, shifted, mu_e, eta_e, lambda_l, zeta_q, factors, gaussians, totals)
+                q += lanes
+                if q > last:
+                    p += 1
+                    q = p + 1
+            add_block(t, triplets, cutoff, shifted, mu_e, eta_e, lambda_l, zeta_q, factors, gaussians, totals)
         for k in range(n_channels):
             for e in range(mu_e.size):
                 for g in range(n_factors):

@@ -1,7 +1,7 @@
 """Radial symmetry functions: equations (2) and (3) of ``kernels/README.md``.
 
 Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offsets_i[i + 1]``), k weight channel,
-f radial function, z atomic number.
+n neighbour of one site, f radial function, z atomic number.
 
 The functions of one pair are swept together, in the type of ``out``, and added to those channels alone in which the
 neighbour has a weight: with a channel per element, that is one.
@@ -10,7 +10,7 @@ neighbour has a weight: with a channel per element, that is one.
 import numpy as np
 
 from xanes_hpc_kernels._jit import inline, kernel
-from xanes_hpc_kernels.compaction import aligned_rows
+from xanes_hpc_kernels.compaction import aligned_rows, lanes_of
 from xanes_hpc_kernels.cutoff import cosine_cutoff
 from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
@@ -21,23 +21,24 @@ def g1(offsets_i: Ints, distances_p: Floats, cutoff: float, column: int, out: Fl
     """Equation (2): the sum of fc over a site's neighbours, into ``out[:, column]``."""
     for i in range(offsets_i.size - 1):
         total: Real = 0.0
-        for p in range(offsets_i[i], offsets_i[i + 1]):
-            total += cosine_cutoff(distances_p[p] * distances_p[p], cutoff * cutoff)
+        distances_n = distances_p[offsets_i[i] : offsets_i[i + 1]]
+        for n in range(distances_n.size):
+            total += cosine_cutoff(distances_n[n] * distances_n[n], cutoff * cutoff)
         out[i, column] = total
 
 
 @inline
-def fill_gaussians(r: Real, mu_f: Floats, eta_f: Floats, gaussian_f: Floats) -> None:
-    """The Gaussians of one distance; the arrays are as long as whole vectors."""
-    for f in range(mu_f.size):
+def fill_gaussians(n: int, r: Real, mu_f: Floats, eta_f: Floats, gaussian_f: Floats) -> None:
+    """The first ``n`` Gaussians of one distance."""
+    for f in range(n):
         x = r - mu_f[f]
         gaussian_f[f] = exp_nonpositive(-eta_f[f] * (x * x))
 
 
 @inline
-def add_weighted(weight: Real, gaussian_f: Floats, k: int, totals_kf: Floats) -> None:
-    """Add the Gaussians to the totals of a channel."""
-    for f in range(gaussian_f.size):
+def add_weighted(n: int, weight: Real, gaussian_f: Floats, k: int, totals_kf: Floats) -> None:
+    """Add the first ``n`` Gaussians to the totals of a channel."""
+    for f in range(n):
         totals_kf[k, f] += weight * gaussian_f[f]
 
 
@@ -58,25 +59,29 @@ def g2(
     The Gaussian of a pair is computed once per function and shared by the channels.
     """
     n_channels, n_functions = columns_kf.shape
-    real = out.dtype.type
-    parameters = aligned_rows(2, n_functions, out)
+    lanes, real = lanes_of(out), out.dtype.type
+    whole = (n_functions + lanes - 1) // lanes * lanes
+    parameters, gaussian = aligned_rows(2, whole, out), aligned_rows(1, whole, out)[0]
     parameters[:] = real(0.0)
     for f in range(n_functions):
         parameters[0, f], parameters[1, f] = mu_f[f], eta_f[f]
-    gaussian = aligned_rows(1, n_functions, out)[0]
-    totals = aligned_rows(n_channels, n_functions, out)
+    totals = aligned_rows(n_channels, whole, out)
+    most = np.max(np.diff(offsets_i)) if offsets_i.size > 1 else 0
+    cut = aligned_rows(1, most, distances_p)[0]
     for i in range(offsets_i.size - 1):
         totals[:] = real(0.0)
-        start = offsets_i[i]
-        cut = np.empty(offsets_i[i + 1] - start)
-        for n in range(cut.size):
-            cut[n] = cosine_cutoff(distances_p[start + n] * distances_p[start + n], cutoff * cutoff)
-        for n in range(cut.size):
-            fill_gaussians(real(distances_p[start + n]), parameters[0], parameters[1], gaussian)
+        distances_n, numbers_n = (
+            distances_p[offsets_i[i] : offsets_i[i + 1]],
+            numbers_p[offsets_i[i] : offsets_i[i + 1]],
+        )
+        for n in range(distances_n.size):
+            cut[n] = cosine_cutoff(distances_n[n] * distances_n[n], cutoff * cutoff)
+        for n in range(distances_n.size):
+            fill_gaussians(whole, real(distances_n[n]), parameters[0], parameters[1], gaussian)
             for k in range(n_channels):
-                weight = cut[n] * weights_kz[k, numbers_p[start + n]]
+                weight = cut[n] * weights_kz[k, numbers_n[n]]
                 if weight != 0.0:
-                    add_weighted(real(weight), gaussian, k, totals)
+                    add_weighted(whole, real(weight), gaussian, k, totals)
         for k in range(n_channels):
             for f in range(n_functions):
                 out[i, columns_kf[k, f]] = totals[k, f]
