@@ -13,7 +13,7 @@ import stored
 
 from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import FormatError, StoreError
-from xanes_hpc.featurise import describe_sites, featurise, plan
+from xanes_hpc.featurise import _PartWriter, describe_sites, featurise, plan
 from xanes_hpc.stores import features as feature_stores
 from xanes_hpc.stores.features import FeatureStore, chunk_rows
 from xanes_hpc.stores.structures import StructureStore
@@ -229,3 +229,26 @@ def test_plain_h5py_reads_a_feature_store(stores):
         assert json.loads(file["descriptor"][()])["name"] == "wacsf"
         assert file["features"].shape == (file["sites/name"].size, file["labels"].size)
         assert file.attrs["source_digest"] == source.attrs["digest_structures"]
+
+
+def test_write_that_fails_leaves_no_part_that_looks_whole(tmp_path, stores, monkeypatch):
+    monkeypatch.setattr("xanes_hpc.featurise.ATOMS_AT_ONCE", 1)  # a batch a structure
+    monkeypatch.setattr("xanes_hpc.overlapping.AHEAD", 100)
+    written, write = [], _PartWriter.write
+
+    def fails_once(self, span, features):
+        written.append(span.start)
+        if len(written) == 2:
+            raise MemoryError("once")
+        write(self, span, features)
+
+    monkeypatch.setattr(_PartWriter, "write", fails_once)
+    with StructureStore(stores / "s.h5") as source:
+        with pytest.raises(MemoryError):
+            featurise(source, DESCRIPTOR, tmp_path / "f.h5")
+        assert len(written) == 2
+        assert not list(tmp_path.glob("f.h5.parts/part-*"))
+        featurise(source, DESCRIPTOR, tmp_path / "f.h5")
+        expected = np.concatenate([DESCRIPTOR.compute(source.batch(i, i + 1)) for i in range(source.n_sites)])
+    with FeatureStore(tmp_path / "f.h5") as store:
+        np.testing.assert_array_equal(store.read(0, store.n_sites), expected)

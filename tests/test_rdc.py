@@ -184,7 +184,11 @@ REFUSED = {
     "alpha list": ({"alpha": [1.0]}, "expected alpha above 0 (1/Å²), received [1.0]"),
     "dtype": ({"dtype": "float16"}, "expected dtype float32 or float64, received 'float16'"),
     "dtype list": ({"dtype": ["float32"]}, "expected dtype float32 or float64, received ['float32']"),
-    "points on one spot": ({"r_max": 0.5 + 1e-15}, "expected points that differ, received 26 from 0.5 to 0.5000"),
+    "points on one spot": ({"r_max": 0.5 + 1e-15}, "expected points that differ in float64, received 26 from 0.5"),
+    "points that are one in float32": (
+        {"dtype": "float32", "r_min": 1.0, "r_max": 1.0001, "n": 10_000},
+        "expected points that differ in float32, received 10000 from 1.0",
+    ),
     "steps too small": ({"r_min": 0.0, "r_max": 1e-200}, "expected alpha above 0 (1/Å²), received inf"),
     "steps too large": ({"r_max": 1e300}, "expected alpha above 0 (1/Å²), received 0.0"),
 }

@@ -38,6 +38,13 @@ def test_sound_store_passes(stores, name, capsys):
     assert set(found["without_checksum"]) <= {"descriptor"}
 
 
+@pytest.mark.parametrize("n_structures", [0, 3])
+def test_sound_store_without_spectra_passes(tmp_path, n_structures):
+    taken = [(stored.structure(f"s{i}", 5, i), [0], "K", [[]]) for i in range(n_structures)]
+    stored.write_structures(tmp_path / "s.h5", taken)
+    assert verify(tmp_path / "s.h5").damage == []
+
+
 @pytest.mark.parametrize("name", ["s.h5", "f.h5"])
 def test_flipped_byte_in_any_dataset_is_found(stores, name, capsys):
     whole = (stores / name).read_bytes()

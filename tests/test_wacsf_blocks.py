@@ -10,6 +10,7 @@ import reference
 from ase import Atoms
 
 from xanes_hpc import descriptors, threads
+from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels.compaction import LANES
 from xanes_hpc_kernels.wacsf_angular import BLOCK
 
@@ -195,3 +196,16 @@ def test_any_number_of_threads_gives_the_same_bits(dtype):
             features.append(descriptor.transform(structures, [0] * len(structures)))
     for others in features[1:]:
         np.testing.assert_array_equal(others, features[0])
+
+
+@pytest.mark.parametrize("preset", ["xanesnet-2022", "default"])
+def test_bits_do_not_depend_on_where_memory_was_free(preset):
+    generator, held, seen = np.random.default_rng(0), [], set()
+    batch = SiteBatch.from_atoms([around(n, seed) for seed in range(20) for n in range(3, 30)], "first")
+    descriptor = descriptors.load("wacsf", preset)
+    for n_threads in (1, min(2, threads.MOST)):
+        with threads.limited_to(n_threads):
+            for _ in range(50):
+                held = [*held[-19:], np.empty(int(generator.integers(1, 20_000)))]
+                seen.add(descriptor.compute(batch).tobytes())
+    assert len(seen) == 1

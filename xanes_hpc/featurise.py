@@ -20,7 +20,7 @@ from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
 from xanes_hpc.overlapping import overlap
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc.stores.features import COMPRESSION, Layout, create_features
+from xanes_hpc.stores.features import COMPRESSION, PART_BYTES, Layout, create_features
 from xanes_hpc.stores.hdf5 import check_output
 from xanes_hpc.stores.parts import PartsFolder
 from xanes_hpc.stores.structures import StructureStore
@@ -60,6 +60,7 @@ class Plan:
             "descriptor_hash": self.descriptor.hash,
             "source_digest": self.source_digest,
             "creator": f"xanes-hpc {__version__}",
+            "code": self.descriptor.code,
             **layout,
         }
 
@@ -118,8 +119,9 @@ def _spans(plan: Plan, source: StructureStore, parts: PartsFolder) -> Iterator[_
         if parts.is_whole(part, (last - first, plan.descriptor.n_features)):
             yield _Span(part, last, last)
         else:
-            cuts = [first, *source.cuts(first, last, ATOMS_AT_ONCE), last]
-            yield from (_Span(part, a, b) for a, b in pairwise(cuts))
+            most = max(1, PART_BYTES // plan.layout.row_bytes)
+            for start, stop in pairwise([first, *source.cuts(first, last, ATOMS_AT_ONCE), last]):
+                yield from (_Span(part, a, min(a + most, stop)) for a in range(start, stop, most))
 
 
 class _PartWriter:

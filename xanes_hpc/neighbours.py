@@ -27,7 +27,7 @@ Columns = tuple[
 ]
 """Those of ``NeighbourList`` with a row per pair."""
 MOST_BINS = 64
-"""Bins along one direction; more would only cost memory."""
+"""Bins along one direction; more would only cost memory, as would more than there are atoms."""
 FARTHEST = 1e5
 """Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
 
@@ -91,42 +91,55 @@ class NeighbourSearch:
             if self._farthest(s) < FARTHEST * self._cutoff
         }
 
-    def pairs(self, start: int = 0, stop: int | None = None, share_out: ShareOut = _on_this_thread) -> NeighbourList:
-        """Neighbours of sites ``start:stop``, by default of all; ``share_out`` gives the sites to threads."""
+    def counts(self, start: int, stop: int, share_out: ShareOut = _on_this_thread) -> npt.NDArray[np.int64]:
+        """Number of pairs of each of sites ``start:stop``; ``share_out`` gives the sites to threads."""
+        counts = np.empty(stop - start, np.int64)
+        self._scan(start, stop, np.full(counts.size, -1, np.int64), counts, 0, share_out)
+        return counts
+
+    def pairs(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        counts: npt.NDArray[np.int64] | None = None,
+        share_out: ShareOut = _on_this_thread,
+    ) -> NeighbourList:
+        """Neighbours of sites ``start:stop``, by default of all; ``counts`` are their numbers where they are known."""
+        stop = self._batch.n_sites if stop is None else min(stop, self._batch.n_sites)
+        counts = self.counts(start, stop, share_out) if counts is None else counts
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        columns = self._scan(start, stop, offsets[:-1].copy(), counts.copy(), int(offsets[-1]), share_out)
+        return NeighbourList(offsets, *columns)
+
+    def _scan(self, start: int, stop: int, starts: Rows, counts: Rows, n_pairs: int, share_out: ShareOut) -> Columns:
+        """Count the pairs of sites, and write them where ``starts`` is not negative."""
         batch = self._batch
         structures, atoms_i = batch.site_structures[start:stop], self._atoms_i[start:stop]
-        counts, nothing = np.empty(atoms_i.size, np.int64), np.full(atoms_i.size, -1, np.int64)
         binned = np.isin(structures, list(self._bins)) if self._bins else np.zeros(atoms_i.size, np.bool_)
         rows = np.flatnonzero(~binned)
-        rows_by_structure = {s: np.flatnonzero(structures == s) for s in np.unique(structures[binned])}
+        columns = (
+            np.empty(n_pairs, np.int64),
+            np.empty(n_pairs, np.uint8),
+            np.empty((n_pairs, 3), np.int32),
+            np.empty((n_pairs, 3)),
+            np.empty(n_pairs),
+        )
 
-        def scan(starts: npt.NDArray[np.int64], n_pairs: int) -> Columns:
-            columns = (
-                np.empty(n_pairs, np.int64),
-                np.empty(n_pairs, np.uint8),
-                np.empty((n_pairs, 3), np.int32),
-                np.empty((n_pairs, 3)),
-                np.empty(n_pairs),
-            )
+        def scan_rows(first: int, last: int) -> None:
+            kernels.find_pairs(
+                rows[first:last], atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
+                self._inverses, batch.pbc, self._cutoff, starts, counts, *columns,
+            )  # fmt: skip
 
-            def scan_rows(first: int, last: int) -> None:
-                kernels.find_pairs(
-                    rows[first:last], atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
-                    self._inverses, batch.pbc, self._cutoff, starts, counts, *columns,
-                )  # fmt: skip
+        share_out(rows.size, ROWS_AT_ONCE, scan_rows)
+        for s in np.unique(structures[binned]).tolist():
+            its_rows = np.flatnonzero(structures == s)
 
-            share_out(rows.size, ROWS_AT_ONCE, scan_rows)
-            for s, its_rows in rows_by_structure.items():
+            def scan_binned(first: int, last: int, bins: _Bins = self._bins[s], r: Rows = its_rows) -> None:
+                bins.find_pairs(r[first:last], atoms_i, starts, counts, columns)
 
-                def scan_binned(first: int, last: int, bins: _Bins = self._bins[s], r: Rows = its_rows) -> None:
-                    bins.find_pairs(r[first:last], atoms_i, starts, counts, columns)
-
-                share_out(its_rows.size, ROWS_AT_ONCE, scan_binned)
-            return columns
-
-        scan(nothing, 0)
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        return NeighbourList(offsets, *scan(offsets[:-1].copy(), int(offsets[-1])))
+            share_out(its_rows.size, ROWS_AT_ONCE, scan_binned)
+        return columns
 
     def _farthest(self, s: int) -> float:
         """Bound of the largest number (Å) that turns up when a structure's atoms are wrapped into its cell."""
@@ -155,7 +168,8 @@ class _Bins:
         low = np.where(self._pbc, 0.0, fractions.min(axis=0))
         extent = np.where(self._pbc, 1.0, fractions.max(axis=0) - low)
         room = extent * thickness / (cutoff * (1.0 + 1e-9))
-        self._n_bins = np.clip(room, 1, MOST_BINS).astype(np.int64)
+        room = np.clip(room, 1, MOST_BINS)
+        self._n_bins = np.maximum(room * min(1.0, (2.0 * n_atoms / room.prod()) ** (1 / 3)), 1).astype(np.int64)
         width = np.maximum(extent, 1e-9) / self._n_bins
         self._reach = np.ceil(cutoff * (1.0 + 1e-9) / (width * thickness)).astype(np.int64)
         self._reach[~self._pbc] = np.minimum(self._reach, self._n_bins)[~self._pbc]

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
@@ -27,6 +27,18 @@ def overlap(
     rest = iter(items)
     reading: deque[tuple[Item, Future[Read]]] = deque()
     writing: deque[tuple[Item, Future[None]]] = deque()
+    failed = False
+
+    def write_unless_failed(item: Item, result: Result) -> None:
+        nonlocal failed
+        if failed:
+            raise CancelledError
+        try:
+            write(item, result)
+        except BaseException:
+            failed = True
+            raise
+
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         try:
             reading.extend((item, reader.submit(read, item)) for item in islice(rest, AHEAD))
@@ -35,7 +47,7 @@ def overlap(
                 result = compute(item, future.result())
                 del future
                 reading.extend((item, reader.submit(read, item)) for item in islice(rest, 1))
-                writing.append((item, writer.submit(write, item, result)))
+                writing.append((item, writer.submit(write_unless_failed, item, result)))
                 del result
                 while len(writing) > AHEAD or (writing and writing[0][1].done()):
                     yield _written(writing)

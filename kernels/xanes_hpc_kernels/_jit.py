@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite
 import numba
 from numba import types
 from numba.extending import overload
@@ -45,6 +46,8 @@ def _stamp_of_sources() -> str:
 
 
 STAMP = _stamp_of_sources()
+CODE = f"kernels {STAMP[:16]}, numba {numba.__version__}, llvmlite {llvmlite.__version__}"
+"""All that the last bits of results depend on, but for the processor."""
 
 
 def _compile(function: F, **flags: Any) -> F:

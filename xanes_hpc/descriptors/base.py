@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +13,14 @@ from xanes_hpc import threads
 from xanes_hpc.errors import DescriptorError, FormatError
 from xanes_hpc.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
 from xanes_hpc.sites import SiteBatch
+from xanes_hpc_kernels._jit import CODE
 
 N_ELEMENTS = 119
 """Length of a table over atomic numbers: 0 (no element) to 118."""
 SITES_AT_ONCE = 2048
 """Sites whose neighbours a thread has in memory at a time: they stay in the processor's cache."""
+PAIRS_AT_ONCE = 1 << 21
+"""Pairs a thread has in memory at a time, unless one site has more: 106 MiB."""
 Features = npt.NDArray[np.floating[Any]]
 
 
@@ -29,6 +32,9 @@ class Descriptor(ABC):
     """
 
     PRESETS: ClassVar[Mapping[str, Callable[[], dict[str, Any]]]]
+    code: ClassVar[str] = CODE
+    """What computes the features, as far as bits depend on it: a run is not taken up again with another one. A
+    descriptor with code of its own may put its version here."""
     name: str
     cutoff: float
     dtype: np.dtype[Any]
@@ -78,8 +84,13 @@ class Descriptor(ABC):
         search = NeighbourSearch(batch, self.cutoff)
         out = np.empty((batch.n_sites, self.n_features), self.dtype)
 
-        def describe(start: int, stop: int) -> None:
-            neighbours = search.pairs(start, stop)
+        def describe(first: int, last: int) -> None:
+            counts = search.counts(first, last)
+            for start, stop in slices(counts, PAIRS_AT_ONCE):
+                describe_slice(first + start, first + stop, counts[start:stop])
+
+        def describe_slice(start: int, stop: int, counts: npt.NDArray[np.int64]) -> None:
+            neighbours = search.pairs(start, stop, counts)
             if neighbours.distances.min(initial=np.inf) < COINCIDENT:
                 pair = int(neighbours.distances.argmin())
                 site = start + int(np.searchsorted(neighbours.offsets, pair, side="right")) - 1
@@ -116,6 +127,16 @@ class Descriptor(ABC):
             If positions are not finite, or an atom stands on a site.
         """
         return self.compute(SiteBatch.from_atoms(atoms, sites))
+
+
+def slices(counts: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Pieces of rows that have at most so many in all, or are one row."""
+    ends, start = np.cumsum(counts), 0
+    while start < counts.size:
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield start, stop
+        start = stop
 
 
 def check_keys(where: str, given: Mapping[str, Any], known: set[str]) -> None:

@@ -55,8 +55,10 @@ class RDC(Descriptor):
         self.alpha = self._alpha(description, (self.r_max - self.r_min) / (n - 1))
         self.cutoff = self.r_max + sqrt(-log(NEGLIGIBLE)) / sqrt(self.alpha)
         self.grid = np.linspace(self.r_min, self.r_max, n)
-        if not (np.diff(self.grid) > 0).all():
-            raise DescriptorError(f"{WHERE}: expected points that differ, received {n} from {r_min!r} to {r_max!r} Å")
+        if not (np.diff(self.grid.astype(self.dtype)) > 0).all():
+            raise DescriptorError(
+                f"{WHERE}: expected points that differ in {self.dtype}, received {n} from {r_min!r} to {r_max!r} Å"
+            )
         self.labels = _labels(self.grid)
 
     @staticmethod

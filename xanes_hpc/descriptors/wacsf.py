@@ -10,7 +10,7 @@ per element or group of elements, and carries radial functions ``g2``, angular f
     g1 = true
 
     [[weighting]]
-    weights = "Z"                    # or "one"
+    weights = "Z"                    # or "one", "electronegativity"
     scale = 1.0
     g2 = { style = "shifted", n = 32, r_min = 0.0, r_max = 6.0 }
     g4 = { mu = [0, 0], eta = [0.5, 0.1], lambda = [1, -1], zeta = [1, 2, 4, 8] }

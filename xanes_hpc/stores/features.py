@@ -50,9 +50,14 @@ class Layout:
         return min(chunk_rows(self.n_features, self.dtype.itemsize), max(1, self.n_sites))
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of a site's features."""
+        return self.n_features * self.dtype.itemsize
+
+    @property
     def part_rows(self) -> int:
         """Sites per part: a whole number of chunks, about 32 MiB, more where there would be too many parts."""
-        chunk_bytes = self.chunk_rows * self.n_features * self.dtype.itemsize
+        chunk_bytes = self.chunk_rows * self.row_bytes
         n_chunks = -(-self.n_sites // self.chunk_rows)
         return self.chunk_rows * max(1, PART_BYTES // chunk_bytes, -(-n_chunks // MOST_PARTS))
 

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,6 +77,8 @@ class PartsFolder:
     def _locked(self) -> int:
         """Descriptor of the folder's lock, held by this process until it is closed, however the process ends."""
         while True:
+            if self.path.is_symlink():
+                raise StoreError(f"{self.path}: is a link, and parts are renamed into place: remove or rename it")
             self.path.mkdir(exist_ok=True)
             self._refuse_strangers()
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -197,7 +198,10 @@ class PartsFolder:
             for stale in self.path.glob("*.partial"):
                 stale.unlink()
             if made or not self._has_parts():
-                shutil.rmtree(self.path)
+                for entry in self.path.iterdir():
+                    if OURS.fullmatch(entry.name):
+                        entry.unlink()
+                self.path.rmdir()
         except OSError:
             pass
         finally:

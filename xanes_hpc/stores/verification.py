@@ -58,7 +58,7 @@ def _read(file: h5py.File, name: str, findings: Findings) -> None:
             findings.unchecked.append(name)
             dataset[()]
             return
-        for chunk in dataset.iter_chunks():
+        for chunk in dataset.iter_chunks() if dataset.size else ():
             where = f"{name}, rows {chunk[0].start} to {chunk[0].stop - 1}"
             try:
                 findings.bytes += dataset[chunk].nbytes
