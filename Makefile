@@ -22,11 +22,11 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
 
-# A run of featurise killed fifty times, each time taken up again: the same bytes at the end, in about 5 minutes.
+# A run of featurise killed fifty times, each time taken up again: the same features at the end, in about 5 minutes.
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py $(SOAK)
 
-# Every figure of docs/performance.md, in about 15 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
+# Every figure of docs/performance.md, in about 10 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/run.py $(BENCH)

@@ -5,7 +5,7 @@
     python benchmarks/run.py --only neighbours wacsf      # parts, printed
     python benchmarks/run.py --from-json                  # write the page again from the results
 
-Everything takes about 15 minutes on two cores, which should have nothing else to do.
+Everything takes about 10 minutes on two cores, which should have nothing else to do.
 """
 
 import argparse

@@ -30,8 +30,6 @@ MOST_BINS = 64
 """Bins along one direction; more would only cost memory, as would more than there are atoms."""
 FARTHEST = 1e5
 """Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
-
-
 Rows = npt.NDArray[np.int64]
 ShareOut = Callable[[int, int, Callable[[int, int], None]], None]
 """``threads.share_out`` or what takes its place."""
