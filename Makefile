@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all bench soak lint types format wheel-check clean
+.PHONY: demo test test-all bench accuracy soak lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,6 +30,11 @@ soak: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# The studies of docs/accuracy.md, hours of training: make accuracy STORE=fe.h5; what is done is kept in $(ACCURACY).
+ACCURACY ?= xanes-hpc-accuracy
+accuracy: $(STAMP)
+	$(BIN)/python benchmarks/accuracy.py --store $(STORE) --folder $(ACCURACY) all
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -100,7 +100,7 @@ def _searches(options: Options, batch: SiteBatch, counts: counting.Counts) -> di
 def _features(batch: SiteBatch, counts: counting.Counts) -> dict[str, Work]:
     found = {}
     for preset, g2, g4 in (("xanesnet-2022", G2, G4), ("default", G2_SINGLE, G4_SINGLE)):
-        descriptor = descriptors.load("wacsf", preset)
+        descriptor = _of_one_cutoff(descriptors.load("wacsf", preset))
         first, *others = descriptor.describe()["weighting"]
         channels = 1 + sum(len(w["elements"]) for w in others)
         functions, dtype = len(first["g2"]["mu"]), descriptor.dtype.name
@@ -112,6 +112,13 @@ def _features(batch: SiteBatch, counts: counting.Counts) -> dict[str, Work]:
     reached = count(batch, curve.cutoff, with_triplets=False)
     found[RDC] = _work(batch, curve, counting.rdc(reached, curve.dtype.name, curve.n_features))
     return found
+
+
+def _of_one_cutoff(descriptor: Descriptor) -> Descriptor:
+    """One without the functions that have a shorter cutoff of their own."""
+    description = descriptor.describe()
+    weighting = [w for w in description["weighting"] if "cutoff" not in w]
+    return descriptors.from_description(description | {"weighting": weighting})
 
 
 def _only(descriptor: Descriptor, kind: str) -> Descriptor:

@@ -22,10 +22,13 @@ import growth
 import kernel_rates
 import neighbours
 import peak
+import prediction
 import stores
+import training
 import wacsf
 from options import Options
 from report import page
+from tables import rounded
 from timing import OtherProcesses, machine
 
 ROOT = Path(__file__).parents[1]
@@ -36,12 +39,12 @@ CASES = {
     "growth": growth,
     "stores": stores,
     "first_call": first_call,
+    "prediction": prediction,
     "peak": peak,
     "kernel_rates": kernel_rates,
     "compression": compression,
+    "training": training,
 }
-DIGITS = 5
-"""That are kept of a figure."""
 
 
 def arguments() -> argparse.Namespace:
@@ -55,7 +58,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="results; cases already there that are not measured are kept")
     parser.add_argument("--page", type=Path, help="the page")
-    parser.add_argument("--folder", type=Path, help="folder for temporary files, up to 4 GB of them")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files, up to 12 GB of them")
     parser.add_argument("--from-json", action="store_true", help="measure nothing, write the page from the results")
     return parser.parse_args()
 
@@ -86,15 +89,6 @@ def with_kept_cases(results: dict[str, Any], path: Path) -> dict[str, Any]:
         sys.exit(f"{path}: was measured on another machine, by other versions or other repeats: measure everything")
     merged = earlier["cases"] | results["cases"]
     return results | {"cases": {name: merged[name] for name in CASES if name in merged}}
-
-
-def rounded(value: Any) -> Any:
-    """With figures cut to a few digits."""
-    if isinstance(value, dict):
-        return {key: rounded(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [rounded(v) for v in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def main() -> None:

@@ -1,7 +1,11 @@
 """Markdown tables and the numbers in them."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DIGITS = 5
+"""That are kept of a figure."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -29,3 +33,12 @@ def times(value: float) -> str:
 def paragraph(text: str) -> str:
     """The words of a text, in lines of 140 characters."""
     return textwrap.fill(" ".join(text.split()), 140, break_long_words=False, break_on_hyphens=False)
+
+
+def rounded(value: Any) -> Any:
+    """With figures cut to a few digits."""
+    if isinstance(value, Mapping):
+        return {key: rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -73,6 +73,18 @@ def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, 
     return write(path, header + table(edge_step() if points is None else points))
 
 
+def feature_arrays(n_sites: int = 6, dtype: str = "f8", **others: np.ndarray) -> dict[str, np.ndarray]:
+    """Features of ``xanesnet-49`` and spectra of 16 energies as arrays, as in a published set."""
+    rng = np.random.default_rng(n_sites)
+    return {"x": rng.random((n_sites, 49)).astype(dtype), "y": rng.random((n_sites, 16)).astype(dtype), **others}
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray] | None = None, compressed: bool = False) -> Path:
+    """Arrays in a file of NumPy's; by default features and spectra."""
+    (np.savez_compressed if compressed else np.savez)(path, **(feature_arrays() if arrays is None else arrays))
+    return path
+
+
 def run(*arguments: object) -> int:
     """Exit code of a command line, run in this process; on one thread, since handing out little work takes long."""
     from xanes_hpc.cli import main

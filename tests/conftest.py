@@ -10,8 +10,8 @@ from xanes_hpc.featurise import featurise
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.stores.structures import StructureStore
 
-QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0}
-"""A training run that takes a second or two."""
+QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0, "uncertainty.members": 2}
+"""A training run that takes a few seconds."""
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +38,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(small: Path) -> Path:
     """A model trained on the small set, briefly. Read only."""
-    from xanes_hpc.config import load_run
+    from xanes_hpc.config_files import load_run
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.training import train
 
-    (small / "quick.toml").write_text("[model]\nhidden = [32, 32]\n")
+    (small / "quick.toml").write_text('[model]\nname = "mlp"\nhidden = [32, 32]\n')
     run = load_run(small / "quick.toml", small, QUICK)
     with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:
-        train(run, features, source, small / "small.model")
+        train(run, [(features, source)], small / "small.model")
     return small / "small.model"

@@ -11,10 +11,12 @@ import pytest
 import systems
 from ase import Atoms
 from ase.build import bulk
+from networks import KerasTwin, assert_same_spectra, network, sites
 
 from xanes_hpc import descriptors, models
 from xanes_hpc.errors import DescriptorError, ModelError
-from xanes_hpc.models.network import ACTIVATIONS, Layer
+from xanes_hpc.inference import sample
+from xanes_hpc.models.network import ACTIVATIONS, FEATURES, INPUTS, Layer, shapes, weight_shapes, wired
 
 
 def surroundings():
@@ -147,32 +149,56 @@ DESCRIPTOR = (
 """Each takes a descriptor."""
 
 N_FEATURES, N_ENERGIES = 17, 29
+KINDS = (
+    "dense",
+    "convolution",
+    "activation",
+    "dropout",
+    "add",
+    "multiply",
+    "concatenate",
+    "upsample",
+    "reshape",
+    "crop",
+)
+
+
+def built(name, n_energies=N_ENERGIES):
+    """The layers of an architecture as it comes."""
+    return models.build(name, {}, N_FEATURES, n_energies)[1]
 
 
 def builds_layers_of_the_closed_set(name):
-    _, layers = models.build(name, {}, N_FEATURES, N_ENERGIES)
+    layers = built(name)
     assert layers
     for layer in layers:
         assert type(layer) is Layer
-        assert layer.kind in ("dense", "activation", "dropout")
+        assert layer.kind in KINDS
         assert layer.function in ACTIVATIONS
         assert 0.0 <= layer.rate < 1.0
-        assert (layer.units > 0) == (layer.kind == "dense")
+        assert (layer.units > 0) == (layer.kind in ("dense", "convolution", "reshape", "crop"))
+        assert (layer.size > 0) == (layer.kind in ("convolution", "upsample", "reshape"))
 
 
 def names_its_layers_uniquely(name):
-    _, layers = models.build(name, {}, N_FEATURES, N_ENERGIES)
-    names = [layer.name for layer in layers]
+    names = [layer.name for layer in built(name)]
     assert len(set(names)) == len(names)
+    assert not set(names) & set(INPUTS)
     assert all(names)
     assert not any("/" in n for n in names)
 
 
+def uses_all_its_layers(name):
+    taken = {taken for _, inputs in wired(built(name)) for taken in inputs}
+    *inner, _ = [layer.name for layer in built(name)]
+    assert set(inner) <= taken
+    assert FEATURES in taken
+
+
 def ends_in_one_value_per_energy(name):
-    for n_energies in (1, N_ENERGIES):
-        _, layers = models.build(name, {}, N_FEATURES, n_energies)
-        dense = [layer for layer in layers if layer.kind == "dense"]
-        assert dense[-1].units == n_energies
+    for n_energies in (1, 2, N_ENERGIES, 32):
+        layers = built(name, n_energies)
+        assert shapes(layers, N_FEATURES)[layers[-1].name] == (n_energies,)
 
 
 def is_built_again_from_its_resolved_parameters_through_json(name):
@@ -184,22 +210,88 @@ def is_built_again_from_its_resolved_parameters_through_json(name):
 
 def has_plain_layers(name):
     """Layers are data that ``model.json`` could hold, with no weights in them."""
-    _, layers = models.build(name, {}, N_FEATURES, N_ENERGIES)
-    for layer in layers:
-        assert all(isinstance(getattr(layer, f.name), (str, int, float)) for f in fields(layer))
+    for layer in built(name):
+        values = [getattr(layer, f.name) for f in fields(layer)]
+        assert all(isinstance(v, (str, int, float)) or all(isinstance(n, str) for n in v) for v in values)
 
 
 def refuses_an_unknown_parameter(name):
-    with pytest.raises(ModelError, match="'no_such_parameter'"):
+    with pytest.raises(ModelError, match=r"^architecture \w+ has no parameter 'no_such_parameter'; [^\n]+$"):
         models.build(name, {"no_such_parameter": 1}, N_FEATURES, N_ENERGIES)
+
+
+def names_the_nearest_parameter(name):
+    for key in models.build(name, {}, N_FEATURES, N_ENERGIES)[0]:
+        with pytest.raises(ModelError, match=rf"no parameter '{key}_'; did you mean '{key}'\?$"):
+            models.build(name, {f"{key}_": 1}, N_FEATURES, N_ENERGIES)
+
+
+def refuses_a_value_that_is_none_of_its_kind(name):
+    for key in models.build(name, {}, N_FEATURES, N_ENERGIES)[0]:
+        for value in (None, "?", -1, True, [], [0.5], {}, 1e9, float("nan")):
+            with pytest.raises(ModelError, match=rf"^\w+: expected {key} as [^\n]+, received [^\n]+$"):
+                models.build(name, {key: value}, N_FEATURES, N_ENERGIES)
+
+
+def has_the_shapes_that_keras_has(name):
+    for n_absorbers in (1, 3):
+        twin = KerasTwin(network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, n_absorbers=n_absorbers))
+        known = shapes(built(name), N_FEATURES, n_absorbers)
+        for layer in twin.plain.layers:
+            if layer.name in known:
+                assert layer.output.shape[1:] == known[layer.name]
+        weights = {layer.name: tuple(w.shape for w in layer.get_weights()) for layer in twin.plain.layers}
+        assert {n: s for n, s in weights.items() if s} == weight_shapes(built(name), N_FEATURES, n_absorbers)
+
+
+def gives_what_keras_gives(name):
+    """Without dropout, and with what a draw drops, on one site and on many, for one absorber and for several."""
+    for n_absorbers, n_energies in ((1, N_ENERGIES), (3, N_ENERGIES), (2, 32), (1, 1)):
+        member = network(name, n_features=N_FEATURES, n_energies=n_energies, n_absorbers=n_absorbers, index=2)
+        twin, (x, absorbers) = KerasTwin(member), sites(member, 40)
+        extent = float(np.ptp(member.mean_network(x, absorbers)))
+        for rows in (slice(0, 1), slice(0, 40)):
+            own = x[rows], absorbers[rows]
+            assert_same_spectra(member.mean_network(*own), twin.mean_network(*own), extent)
+            (drawn,) = member.draws(*own, [5], seed=9)
+            assert_same_spectra(drawn[0], twin.draw(*own, draw=5, seed=9), extent)
+
+
+def draws_the_same_however_sites_and_draws_are_batched(name):
+    member = network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, n_absorbers=2)
+    x, absorbers = sites(member, 9)
+    whole = sample([member], x, absorbers, 7, seed=3, keep_draws=True).draws
+    one_by_one = [sample([member], x[i : i + 1], absorbers[i : i + 1], 7, 3, keep_draws=True).draws for i in range(9)]
+    assert_same_spectra(np.concatenate(one_by_one), whole)
+    singly = [next(member.draws(x, absorbers, [draw], seed=3)) for draw in range(7)]
+    assert_same_spectra(np.concatenate(singly).transpose(1, 0, 2), whole)
+
+
+def draws_by_seed_member_and_number(name):
+    def drawn(index=0, draw=0, seed=0):
+        member = network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, index=index)
+        return next(member.draws(*sites(member, 3), [draw], seed))
+
+    if any(layer.kind == "dropout" and layer.rate for layer in built(name)):
+        first = drawn()
+        np.testing.assert_array_equal(drawn(), first)
+        for other in ({"index": 1}, {"draw": 1}, {"seed": 1}):
+            assert np.abs(drawn(**other) - first).max() > 1e-3 * np.ptp(first)
 
 
 MODEL = (
     builds_layers_of_the_closed_set,
     names_its_layers_uniquely,
+    uses_all_its_layers,
     ends_in_one_value_per_energy,
     is_built_again_from_its_resolved_parameters_through_json,
     has_plain_layers,
     refuses_an_unknown_parameter,
+    names_the_nearest_parameter,
+    refuses_a_value_that_is_none_of_its_kind,
+    has_the_shapes_that_keras_has,
+    gives_what_keras_gives,
+    draws_the_same_however_sites_and_draws_are_batched,
+    draws_by_seed_member_and_number,
 )
 """Each takes the name of an architecture."""

@@ -130,31 +130,36 @@ def weight(weighting, channel, z):
     return float(z in {atomic_numbers[e] for e in groups[channel]})
 
 
+def functions(kind, given, vectors, weights, cutoff):
+    """The radial or the angular functions of one channel."""
+    gaussians = list(zip(given["mu"], given["eta"], strict=True))
+    if kind == "g2":
+        return [g2(vectors, weights, cutoff, mu, eta) for mu, eta in gaussians]
+    found = triplets(vectors, cutoff)
+    return [
+        g4(found, weights, cutoff, mu, eta, lambda_, zeta)
+        for mu, eta in gaussians
+        for lambda_ in given["lambda"]
+        for zeta in given["zeta"]
+    ]
+
+
 def wacsf(description, atoms, site):
     """The features of one site, by the description that ``describe()`` gives: G1; G2 by weighting; G4 by weighting."""
     cutoff = description["cutoff"]
     near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
     vectors = [row[-1] for row in near]
-    numbers = [int(atoms.numbers[row[0]]) for row in near]
     features = [g1(vectors, cutoff)] if description["g1"] else []
-    for weighting in description["weighting"]:
-        for channel in range(len(weighting.get("elements", [0]))):
-            weights = [weight(weighting, channel, z) for z in numbers]
-            if "g2" in weighting:
-                functions = zip(weighting["g2"]["mu"], weighting["g2"]["eta"], strict=True)
-                features += [g2(vectors, weights, cutoff, mu, eta) for mu, eta in functions]
-    found = triplets(vectors, cutoff)
-    for weighting in description["weighting"]:
-        for channel in range(len(weighting.get("elements", [0]))):
-            weights = [weight(weighting, channel, z) for z in numbers]
-            if "g4" in weighting:
-                angular = weighting["g4"]
-                features += [
-                    g4(found, weights, cutoff, mu, eta, lambda_, zeta)
-                    for mu, eta in zip(angular["mu"], angular["eta"], strict=True)
-                    for lambda_ in angular["lambda"]
-                    for zeta in angular["zeta"]
-                ]
+    for kind in ("g2", "g4"):
+        for weighting in description["weighting"]:
+            if kind in weighting:
+                own_cutoff = weighting.get("cutoff", cutoff)
+                closer = [row for row in near if math.dist(row[-1], (0, 0, 0)) < own_cutoff]
+                own_vectors = [row[-1] for row in closer]
+                numbers = [int(atoms.numbers[row[0]]) for row in closer]
+                for channel in range(len(weighting.get("elements", [0]))):
+                    weights = [weight(weighting, channel, z) for z in numbers]
+                    features += functions(kind, weighting[kind], own_vectors, weights, own_cutoff)
     return np.array(features)
 
 

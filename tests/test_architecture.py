@@ -1,6 +1,7 @@
 """Who may import whom, read from the sources; and what a command must not import to run."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,18 +21,28 @@ FILES = {
 }
 """Every module of ours and its file."""
 
+CALLERS = ("neighbours", "descriptors", "landmarks", "spectra")
+"""Who calls kernels."""
 PLAIN = ("errors", "config", "records", "absorbers", "sites", "registry", "splits")
 """Plain data and what everyone may use."""
 TENSORFLOW = (
-    "backend", "models.layers", "models.keras_network", "training_loop", "datasets", "training", "training_record",
+    "backend", "models.keras_network", "feeding", "training_losses", "training_loop", "training_logs",
+    "training_record",
 )  # fmt: skip
-LEARNING = ("models", "inference", "uncertainty", "splits")
+
+TUNING = (
+    "tuning", "tuning_entries", "tuning_journal", "tuning_record", "tuning_space", "tuning_space_files", "tuning_study",
+    "tuning_trials",
+)  # fmt: skip
 
 # Room: our rooms it may import (besides itself and the plain ones), other packages it may import.
 # "kernels" and "schema" stand for the packages of that name.
+# fmt: off
 MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "errors": ((), ()),
     "config": ((), ()),
+    "config_files": ((), ()),
+    "extras": ((), ()),
     "records": ((), ("numpy",)),
     "absorbers": ((), ("numpy", "ase")),
     "sites": ((), ("numpy", "ase")),
@@ -39,40 +50,80 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "splits": ((), ("numpy",)),
     "stores": (("schema",), ("h5py", "numpy")),
     "stores.targets": (("schema", "stores", "spectra.grid"), ("numpy",)),
-    "stores.models": (("schema", "stores", "models", "inference"), ("h5py", "numpy")),
+    "stores.models": (("stores", "models", "inference", "kernel_ridge", "scaling", "uncertainty"), ("numpy", "ase")),
+    "stores.model_description": (("uncertainty",), ("numpy", "ase")),
+    "stores.model_numbers": (("scaling",), ("h5py", "numpy")),
+    "stores.predictions": (("stores", "uncertainty"), ("h5py", "numpy")),
     "threads": ((), ("numba",)),
     "neighbours": (("kernels", "threads"), ("numpy",)),
-    "descriptors": (("kernels", "neighbours", "threads"), ("numpy", "ase")),
+    "descriptors": (("config_files", "kernels", "neighbours", "threads"), ("numpy", "ase")),
     "spectra": (("kernels",), ("numpy", "ase", "xraydb")),
     "formats": ((), ("numpy", "ase")),
     "formats.nexus": (("formats",), ("numpy", "ase", "h5py")),
     "overlapping": ((), ()),
-    "featurise": (("stores", "descriptors", "neighbours", "overlapping"), ("numpy",)),
+    "rattling": ((), ("numpy",)),
+    "featurise": (("stores", "descriptors", "neighbours", "overlapping", "rattling"), ("numpy",)),
     "importing": (("formats", "neighbours", "spectra", "stores"), ("numpy", "ase")),
-    "inference": (("stores", "models.network"), ("numpy", "scipy")),
+    "importing_features": (("formats", "spectra", "stores", "descriptors"), ("numpy", "ase")),
+    "activations": ((), ("numpy",)),
+    "scaling": ((), ("numpy",)),
+    "inference": (("activations", "models.network", "scaling"), ("numpy",)),
+    "uncertainty": ((), ("numpy",)),
+    "trust": ((), ("numpy",)),
+    "landmarks": (("kernels", "scaling", "threads"), ("numpy",)),
+    "kernel_ridge": (("landmarks", "scaling"), ("numpy",)),
+    "kernel_fitting": (("datasets", "kernel_ridge", "scaling", "stores"), ("numpy", "scipy")),
     "models": ((), ()),
-    "models.layers": ((), ("keras",)),
-    "models.keras_network": (("models",), ("keras",)),
-    "uncertainty": (("stores",), ("numpy",)),
+    "models.keras_network": (("models",), ("numpy", "keras")),
     "backend": ((), ("tensorflow",)),
-    "datasets": (("stores", *LEARNING), ("numpy", "tensorflow")),
-    "training_loop": (("stores", "datasets", *LEARNING), ("numpy", "tensorflow", "keras")),
     "interruption": ((), ()),
-    "training_record": (("stores", "datasets", *LEARNING), ("numpy", "ase", "tensorflow", "keras")),
-    "training": (
-        ("stores", "backend", "datasets", "interruption", "training_loop", "training_record", *LEARNING),
-        ("numpy", "ase", "tensorflow", "keras"),
-    ),
-    "prediction": (
-        ("stores", "descriptors", "featurise", "importing", "inference", "uncertainty", "spectra"),
+    "datasets": (("scaling", "stores"), ("numpy",)),
+    "clusters": (("datasets",), ("numpy", "scipy")),
+    "gathering": (("clusters", "datasets", "stores"), ("numpy",)),
+    "feeding": (("datasets", "overlapping", "scaling"), ("numpy", "tensorflow")),
+    "fitting": (("datasets", "feeding", "interruption", "training_loop"), ("numpy",)),
+    "transfer": (("inference", "models", "scaling", "spectra.grid", "stores"), ("numpy",)),
+    "training_inputs": (("stores",), ()),
+    "training_logs": (("fitting", "stores"), ("numpy", "tensorflow")),
+    "training_losses": (("scaling",), ("tensorflow",)),
+    "training_loop": (("feeding", "models", "scaling", "training_losses"), ("numpy", "tensorflow", "keras")),
+    "training_record": (("datasets", "fitting", "scaling", "stores"), ("numpy", "ase", "tensorflow", "keras")),
+    "training_stages": (
+        (
+            "config_files", "datasets", "feeding", "fitting", "interruption", "kernel_fitting", "landmarks", "models",
+            "stores", "training_loop", "training_record", "transfer", "trust", "uncertainty",
+        ),
         ("numpy", "ase"),
     ),
+    "training": (
+        (
+            "backend", "datasets", "gathering", "interruption", "models", "stores", "training_record",
+            "training_stages", "transfer",
+        ),
+        (),
+    ),
+    "cross_validation": (
+        ("config_files", "evaluation", "prediction", "stores", "training", "training_stages"), ("numpy",)
+    ),
+    **dict.fromkeys(TUNING, (
+        (
+            "backend", "config_files", "datasets", "extras", "fitting", "gathering", "interruption", "models", "stores",
+            "training", "training_record", "training_stages", *TUNING,
+        ),
+        ("numpy", "optuna"),
+    )),
+    "prediction": (
+        ("stores", "descriptors", "featurise", "importing", "inference", "landmarks", "spectra", "trust"),
+        ("numpy", "ase"),
+    ),
+    "spectrum_peaks": ((), ("numpy", "scipy")),
     "export": (("stores",), ("numpy",)),
-    "evaluation": (("stores",), ("numpy", "scipy")),
+    "evaluation": (("spectrum_peaks", "stores"), ("numpy", "scipy")),
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
     "information": (("stores", "descriptors"), ("numpy", "ase")),
     "demo": (("spectra",), ("numpy", "ase")),
 }
+# fmt: on
 
 
 def imports(path, top_level_only=False):
@@ -153,10 +204,10 @@ def test_tensorflow_stays_where_it_is_needed():
     assert "training_loop" in importers("tensorflow", "keras")  # the scan sees something
 
 
-def test_kernels_are_called_by_neighbours_descriptors_and_spectra_only():
+def test_kernels_are_called_from_few_rooms_only():
     callers = {m for m in importers("xanes_hpc_kernels") if not m.startswith("xanes_hpc_kernels")}
     assert "neighbours" in callers
-    assert {m for m in callers if room(f"xanes_hpc.{m}") not in ("neighbours", "descriptors", "spectra")} == set()
+    assert {m for m in callers if room(f"xanes_hpc.{m}") not in CALLERS} == set()
 
 
 def test_nothing_but_the_stores_opens_hdf5():
@@ -203,9 +254,9 @@ def in_a_fresh_process(*arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["info", "--help"], ["featurise", "--help"], ["import", "--help"]])
-def test_help_does_not_import_tensorflow(arguments):
-    output = in_a_fresh_process(*arguments)
+@pytest.mark.parametrize("command", ["", "info", "featurise", "import", "model", "model pack"])
+def test_help_does_not_import_tensorflow(command):
+    output = in_a_fresh_process(*command.split(), "--help")
     assert "Usage: xanes-hpc" in output
     assert output.splitlines()[-1] == "heavy:"
 
@@ -218,6 +269,22 @@ def test_featurise_does_not_import_tensorflow(tmp_path):
     output = in_a_fresh_process("featurise", source, "--preset", "xanesnet-49")
     assert (tmp_path / "tiny.features.h5").is_file()
     assert output.splitlines()[-1] == "heavy:"
+
+
+def test_predict_and_evaluate_do_not_import_tensorflow(tmp_path):
+    archives, output = ROOT / "tests" / "archives", tmp_path / "p.h5"
+    model = shutil.copytree(archives / "model-1", tmp_path / "a.model")
+    predicted = in_a_fresh_process("predict", archives / "features-1.h5", "--model", model, "-o", output, "--force")
+    assert output.is_file()
+    assert predicted.splitlines()[-1] == "heavy:"
+    assert in_a_fresh_process("evaluate", output).splitlines()[-1] == "heavy:"
+
+
+@pytest.mark.parametrize("module", ["inference", "scaling", "uncertainty", "trust", "models.network"])
+def test_what_runs_a_network_needs_numpy_alone(module):
+    program = f"import sys, xanes_hpc.{module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert not {"tensorflow", "keras", "scipy", "h5py", "ase"} & set(done.stdout.split())
 
 
 def test_wrapper_sees_a_heavy_import():

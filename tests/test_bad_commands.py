@@ -15,6 +15,7 @@ from xanes_hpc.cli.main import COMMANDS
         (["imprt"], "no command 'imprt'; did you mean 'import'? (see xanes-hpc --help)"),
         (["featurse", "s.h5"], "no command 'featurse'; did you mean 'featurise'? (see xanes-hpc --help)"),
         (["zzzz"], "no command 'zzzz' (see xanes-hpc --help)"),
+        (["model", "pak", "m"], "no command 'pak'; did you mean 'pack'? (see xanes-hpc model --help)"),
         (["import", "a.xyz"], "Missing option '-o' / '--output' (see xanes-hpc import --help)"),
         (["import"], "Missing option '-o' / '--output' (see xanes-hpc import --help)"),
         (["import", "a.xyz", "-o"], "Option '-o' requires an argument"),
@@ -28,6 +29,18 @@ from xanes_hpc.cli.main import COMMANDS
         ),
         (["featurise", "s.h5", "--descriptor", "d.toml"], "d.toml: cannot be read"),
         (["train", "f.h5", "--config", "none.toml"], "none.toml: cannot be read: no such file or directory"),
+        (["train", "f.h5", "--loss", "mape"], "training.loss: expected mae or mse or huber, received 'mape'"),
+        (["train", "f.h5", "--members", "0"], "uncertainty.members: expected 1 to 2147483647, received 0"),
+        (["train", "f.h5", "--method", "ensemble", "--members", "1"], "uncertainty.members: method ensemble needs 2"),
+        (["train", "f.h5", "--patience", "0"], "training.patience: expected 1 to 2147483647, received 0"),
+        (["train", "f.h5", "--folds", "1"], "Invalid value for '--folds': 1 is not in the range x>=2"),
+        (["train", "f.h5", "--freeze", "some"], "Invalid value for '--freeze': 'some' is not a valid integer"),
+        (
+            ["train", "f.h5", "--learning-rate", "nan"],
+            "training.learning_rate: expected a number above 0, received nan",
+        ),
+        (["train", "f.h5"], "f.h5: no such file"),
+        (["train"], "expected a feature store: none is here; name one: xanes-hpc train NAME.features.h5, or features"),
     ],
 )
 def test_refused(tmp_path, monkeypatch, capsys, arguments, message):
@@ -84,9 +97,9 @@ def test_help_lists_the_commands(capsys, arguments):
     assert all(f"  {command} " in printed.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "featurize"])
+@pytest.mark.parametrize("command", [*COMMANDS, "featurize", "model pack", "model unpack"])
 def test_every_command_has_a_help(capsys, command):
-    assert run(command, "--help") == 0
+    assert run(*command.split(), "--help") == 0
     assert capsys.readouterr().out.startswith("Usage: xanes-hpc ")
 
 

@@ -17,11 +17,16 @@ TITLES = {
 """Of every case, by its name."""
 
 
-def run(*arguments):
-    command = [sys.executable, BENCHMARKS / "run.py", *arguments]
+def script(name, *arguments):
+    """Standard output and error of a script."""
+    command = [sys.executable, BENCHMARKS / name, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
+
+
+def run(*arguments):
+    return script("run.py", *arguments)[0]
 
 
 def headings(page):
@@ -67,3 +72,33 @@ def test_part_is_measured_again_and_the_others_kept(measured, tmp_path):
 def test_kept_page_is_that_of_the_kept_results(tmp_path):
     run("--from-json", "--page", tmp_path / "page.md")
     assert (tmp_path / "page.md").read_text() == (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+
+
+def test_kept_accuracy_page_is_that_of_the_kept_results(tmp_path):
+    script("accuracy.py", "--from-json", "--page", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text() == (BENCHMARKS.parent / "docs" / "accuracy.md").read_text()
+
+
+def test_kept_accuracy_results_are_small():
+    assert (BENCHMARKS / "results" / "accuracy.json").stat().st_size < 200 * 1024
+
+
+def test_accuracy_page_without_results(tmp_path):
+    script("accuracy.py", "--from-json", "--json", tmp_path / "none.json", "--page", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("# Accuracy\n")
+    assert not headings(page)
+
+
+@pytest.mark.slow
+def test_study_is_done_once(small, tmp_path):
+    results, page = tmp_path / "accuracy.json", tmp_path / "accuracy.md"
+    words = ["--store", small / "small.h5", "--folder", tmp_path / "work", "--epochs", 1, "--json", results]
+    words += ["--page", page, "flag", "--seeds", 0]
+    _, first = script("accuracy.py", *words)
+    before = results.read_text(), page.read_text()
+    _, again = script("accuracy.py", *words)
+    assert "fold 4 …" in first
+    assert "…" not in again
+    assert (results.read_text(), page.read_text()) == before
+    assert headings(before[1]) == ["Flagged sites"]

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import quick
 
-from xanes_hpc.config import FILE_NAME, ModelConfig, RunConfig, TrainingConfig, load_run, to_toml
+from xanes_hpc.config import ModelConfig, RunConfig, TrainingConfig, TransferConfig, UncertaintyConfig
+from xanes_hpc.config_files import FILE_NAME, load_run, to_toml
 from xanes_hpc.errors import ConfigError
 
 
@@ -38,10 +39,13 @@ def test_flags_that_were_not_given_change_nothing(tmp_path):
 
 
 def test_paths_of_a_config_count_from_its_folder_those_of_the_working_folder_stay(tmp_path):
-    write(tmp_path / "here" / FILE_NAME, 'features = "a.h5"\nspectra = "b.h5"\n')
-    config = write(tmp_path / "there" / "run.toml", 'features = "../x/c.h5"\n')
-    run = load_run(config, tmp_path / "here", {})
-    assert (run.features, run.spectra) == (str(tmp_path / "x" / "c.h5"), "b.h5")
+    write(tmp_path / "here" / FILE_NAME, 'features = ["a.h5", "d.h5"]\nspectra = "b.h5"\naugmented = "e.h5"\n')
+    text = 'features = ["../x/c.h5"]\naugmented = "r.h5"\n[transfer]\nmodel = "m"\n'
+    run = load_run(write(tmp_path / "there" / "run.toml", text), tmp_path / "here", {})
+    assert (run.features, run.spectra) == ([str(tmp_path / "x" / "c.h5")], ["b.h5"])
+    assert (run.augmented, run.transfer.model) == (
+        [str(tmp_path / "there" / "r.h5")], str(tmp_path / "there" / "m"),
+    )  # fmt: skip
 
 
 def test_parameters_of_a_model(tmp_path):
@@ -50,16 +54,21 @@ def test_parameters_of_a_model(tmp_path):
 
 
 def test_parameters_of_another_model_are_dropped(tmp_path):
-    write(tmp_path / FILE_NAME, "[model]\nhidden = [4]\n[training]\nseed = 9\n")
-    run = load(tmp_path, '[model]\nname = "other"\nlayers = 2\n')
-    assert run.model == ModelConfig("other", {"layers": 2})
-    assert run.training.seed == 9
+    write(tmp_path / FILE_NAME, '[model]\nname = "mlp"\nhidden = [4]\n[training]\nseed = 9\n')
+    for run in (load(tmp_path, '[model]\nname = "other"\nlayers = 2\n'), load(tmp_path, model__name="other")):
+        assert run.model.name == "other"
+        assert "hidden" not in run.model.parameters
+        assert run.training.seed == 9
 
 
-def test_parameters_of_the_same_model_are_merged(tmp_path):
-    write(tmp_path / FILE_NAME, "[model]\nhidden = [4]\ndropout = 0.5\n")
+@pytest.mark.parametrize("name", ["", 'name = "mlp"\n'])
+def test_parameters_of_the_same_model_are_merged(tmp_path, name):
+    """And of one that is named later only: whether it has them, it says itself."""
+    write(tmp_path / FILE_NAME, f"[model]\n{name}hidden = [4]\ndropout = 0.5\n")
     run = load(tmp_path, '[model]\nname = "mlp"\nhidden = [8]\n')
     assert run.model == ModelConfig("mlp", {"hidden": [8], "dropout": 0.5})
+    run = load(tmp_path, model__name="mlp")
+    assert run.model == ModelConfig("mlp", {"hidden": [4], "dropout": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +78,14 @@ def test_parameters_of_the_same_model_are_merged(tmp_path):
         ("[trainig]", "unknown key 'trainig'; did you mean 'training'?"),
         ("[training]\nepoch = 1", "[training]: unknown key 'epoch'; did you mean 'epochs'?"),
         ("[target]\nknd = 1", "[target]: unknown key 'knd'; did you mean 'kind'?"),
-        ("[split]\nzzz = 1", "[split]: unknown key 'zzz'; it has group, validation, calibration, test"),
+        ("[split]\nzzz = 1", "[split]: unknown key 'zzz'; it has group, validation, calibration, test, folds, fold"),
+        ("[uncertainty]\nmember = 1", "[uncertainty]: unknown key 'member'; did you mean 'members'?"),
+        ("features = [1]", "features: expected text, or a list of texts, received [1]"),
+        ("features = 3", "features: expected text, or a list of texts, received 3"),
+        ("[transfer]\nmodel = 1", "[transfer]: model: expected text, received 1"),
+        ("[training]\nrefit = 1", "[training]: refit: expected true or false, received 1"),
+        ("[training]\nlearning_rate = 1" + 400 * "0", "learning_rate: expected a number of fewer digits"),
+        ("[training]\nseed = 1" + 5000 * "0", "not TOML: "),
         ("training = 3", "expected a section [training], received 3"),
         ("output = 3", "output: expected text, received 3"),
         ("[training]\nepochs = 1.5", "[training]: epochs: expected a whole number, received 1.5"),
@@ -97,13 +113,32 @@ def test_bad_files_are_named(tmp_path, text, message, own):
         ("split.test", -0.1, "split.test: expected a fraction from 0 to 1, received -0.1"),
         ("split.test", float("nan"), "split.test: expected a fraction"),
         ("split.test", 0.9, "split: validation, calibration and test leave nothing to train on"),
-        ("split.group", "name", "split.group: expected formula or code or none, received 'name'"),
+        ("split.folds", 1, "split.folds: expected 2 to 2147483647, received 1"),
+        ("split.folds", -5, "split.folds: expected 2 to 2147483647, received -5"),
+        ("split.group", "name", "split.group: expected formula or code or cluster or none, received 'name'"),
         ("training.epochs", 0, "training.epochs: expected 1 to 2147483647, received 0"),
         ("training.batch_size", 0, "training.batch_size: expected 1 to 2147483647, received 0"),
         ("training.seed", -1, "training.seed: expected 0 to 2147483647, received -1"),
         ("training.gpus", -1, "training.gpus: expected 0 to 2147483647, received -1"),
-        ("training.learning_rate", 0.0, "training: expected learning_rate above 0"),
-        ("training.loss", "mape", "training.loss: expected mae or mse, received 'mape'"),
+        ("training.patience", 0, "training.patience: expected 1 to 2147483647, received 0"),
+        ("training.learning_rate", 0.0, "training.learning_rate: expected a number above 0, received 0.0"),
+        ("training.learning_rate", float("inf"), "training.learning_rate: expected a number above 0, received inf"),
+        ("training.weight_decay", -0.1, "training.weight_decay: expected 0 or more, received -0.1"),
+        ("training.feature_noise", float("nan"), "training.feature_noise: expected 0 or more, received nan"),
+        ("training.checkpoint_minutes", -1.0, "training.checkpoint_minutes: expected 0 or more, received -1.0"),
+        ("training.second_derivative", -1.0, "training.second_derivative: expected 0 or more, received -1.0"),
+        ("training.loss", "mape", "training.loss: expected mae or mse or huber, received 'mape'"),
+        ("training.schedule", "step", "training.schedule: expected cosine or plateau or constant, received 'step'"),
+        ("training.precision", "float16", "training.precision: expected float32 or mixed_bfloat16 or mixed_float16,"),
+        ("training.target_scale", "site", "training.target_scale: expected global or energy, received 'site'"),
+        ("training.feature_transform", "log", "training.feature_transform: expected sqrt or none, received 'log'"),
+        ("uncertainty.method", "mc", "uncertainty.method: expected dropout or ensemble or bootstrap, received 'mc'"),
+        ("uncertainty.members", 0, "uncertainty.members: expected 1 to 2147483647, received 0"),
+        ("transfer.freeze", -1, "transfer.freeze: expected 0 to 2147483647, received -1"),
+        ("target.start", float("-inf"), "target.start: expected an energy in eV, received -inf"),
+        ("target.stop", float("nan"), "target.stop: expected an energy in eV, received nan"),
+        ("target.step", float("inf"), "target.step: expected a step above 0 eV, received inf"),
+        ("target.step", 1e-320, "target.step: expected a step above 0 eV, received 1e-320"),
         ("target.origin", "edge", "target.origin: expected e0 or absolute, received 'edge'"),
         ("target.step", 0.0, "target.step: expected a step above 0 eV, received 0.0"),
         ("training.epoch", 3, "unknown key 'epoch'; did you mean 'epochs'?"),
@@ -113,6 +148,21 @@ def test_values_out_of_range(tmp_path, flag, value, message):
     with pytest.raises(ConfigError) as error:
         load_run(None, tmp_path, {flag: value})
     assert message in str(error.value)
+
+
+def test_folds_leave_room_for_the_other_parts(tmp_path):
+    with pytest.raises(ConfigError, match=r"split\.fold: expected 0 to 4, received 5"):
+        load(tmp_path, split__folds=5, split__fold=5)
+    with pytest.raises(ConfigError, match="validation, calibration and test leave nothing to train on"):
+        load(tmp_path, split__folds=2, split__validation=0.5)
+    assert load(tmp_path, split__folds=2, split__test=0.95).split.folds == 2  # test is not used with folds
+
+
+def test_an_ensemble_has_several_members(tmp_path):
+    assert [UncertaintyConfig(m).n_members for m in ("dropout", "ensemble", "bootstrap")] == [3, 5, 5]
+    assert UncertaintyConfig("dropout", 1).n_members == 1
+    with pytest.raises(ConfigError, match=r"uncertainty\.members: method ensemble needs 2 or more, received 1"):
+        load(tmp_path, uncertainty__method="ensemble", uncertainty__members=1)
 
 
 def test_grid_upside_down(tmp_path):
@@ -132,15 +182,34 @@ def test_whole_numbers_serve_as_numbers(tmp_path):
 
 
 def test_every_key_is_written(tmp_path):
-    text = to_toml(RunConfig(features="f", spectra="s", output="o"))
+    text = to_toml(RunConfig(["f"], ["s", "t"], ["a"], "o"))
     for field in fields(RunConfig):
         assert (
             f"\n[{field.name}]\n" in text
             if is_dataclass(getattr(RunConfig(), field.name))
             else f"{field.name} = " in text
         )
-    paths = {name: str(tmp_path / name[0]) for name in ("features", "spectra", "output")}
-    assert load(tmp_path, text) == RunConfig(**paths)
+    features, *spectra, augmented, output = (str(tmp_path / name) for name in "fstao")
+    assert load(tmp_path, text) == RunConfig([features], spectra, [augmented], output)
+
+
+def test_values_of_every_section_come_back(tmp_path):
+    values = {
+        "target.step": 0.5, "split.folds": 4, "split.fold": 2, "training.patience": 7, "training.refit": False,
+        "training.positive": True, "training.devices": "cpu:2", "uncertainty.method": "bootstrap",
+        "transfer.model": "m", "transfer.freeze": 1,
+    }  # fmt: skip
+    run = load_run(None, tmp_path, values)
+    assert run.transfer == TransferConfig("m", 1)
+    write(tmp_path / FILE_NAME, to_toml(run))
+    assert load_run(None, tmp_path, {}) == run
+
+
+def test_text_that_toml_cannot_hold_is_written_so_that_it_reads(tmp_path):
+    """A control character comes back; a byte that is not UTF-8 becomes a question mark."""
+    write(tmp_path / FILE_NAME, to_toml(RunConfig(["a\x7f\n.h5"], output="b\udc80")))
+    run = load_run(None, tmp_path, {})
+    assert (run.features, run.output) == (["a\x7f\n.h5"], "b?")
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -150,7 +219,7 @@ VALUE = NUMBER | st.integers(-(2**62), 2**62) | st.booleans() | TEXT | st.lists(
 
 @settings(quick, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    features=TEXT,
+    features=st.lists(TEXT, min_size=1, max_size=3),
     treatment=st.none() | TEXT,
     start=st.floats(-100, 0),
     rate=st.floats(1e-12, 1.0),

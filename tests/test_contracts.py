@@ -1,5 +1,6 @@
 """Runs the contracts over every descriptor and preset, and over every architecture, also over ones added as a file."""
 
+import re
 import sys
 from textwrap import dedent
 
@@ -9,6 +10,7 @@ import pytest
 
 from xanes_hpc import descriptors, models, registry
 from xanes_hpc.errors import DescriptorError, ModelError
+from xanes_hpc.models.network import Layer, shapes
 
 
 def all_presets():
@@ -107,7 +109,8 @@ def test_contract_catches_a_descriptor_that_sees_directions(added):
 
 
 LINEAR = """
-    from xanes_hpc.models.network import Layer, resolve
+    from xanes_hpc.models.network import Layer
+    from xanes_hpc.models.parameters import resolve
 
     def linear(parameters, n_features, n_energies):
         return resolve("linear", parameters, {}), (Layer("dense", "output", units=n_energies),)
@@ -125,13 +128,47 @@ def test_new_file_of_an_architecture_is_picked_up_and_meets_the_contract(added):
 
 def test_contract_catches_an_architecture_with_a_fixed_end(added):
     added(models, "linear", LINEAR.replace("units=n_energies", "units=226"))
-    with pytest.raises(AssertionError):
+    with pytest.raises(
+        ModelError, match=r"architecture linear: expected it to end in 1 values, received shape \(226,\)"
+    ):
         contracts.ends_in_one_value_per_energy("linear")
+
+
+def test_layers_that_do_not_fit_together_are_refused(added):
+    added(
+        models, "linear", LINEAR.replace('(Layer("dense"', '(Layer("convolution", "c", size=3, units=2), Layer("dense"')
+    )
+    with pytest.raises(ModelError, match=r"layer c \(convolution\) does not take \(9,\)"):
+        models.build("linear", {}, 9, 5)
 
 
 def test_unknown_architecture_names_those_there_are():
     with pytest.raises(ModelError, match=r"no model is called 'transformer'; there are .*mlp"):
         models.build("transformer", {}, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([Layer("dense", "a", units=2), Layer("dense", "a", units=3)], "layer a: its name is taken, or one of its inp"),
+        ([Layer("dense", "features", units=2)], "layer features: its name is taken, or one of its inputs"),
+        ([Layer("dense", "a", ("b",), units=2), Layer("dense", "b", units=3)], "layer a: its name is taken, or one of"),
+        (
+            [Layer("dense", "a", units=2), Layer("add", "b", ("a", "features"))],
+            "layer b (add) does not take (2,), (9",
+        ),
+        ([Layer("reshape", "a", size=2, units=4)], "layer a (reshape) does not take (9,)"),
+        ([Layer("crop", "a", units=10)], "layer a (crop) does not take (9,)"),
+        ([Layer("recurrent", "a", units=10)], "layer a (recurrent) does not take (9,)"),
+        (
+            [Layer("reshape", "a", size=9, units=1), Layer("convolution", "b", size=4, units=1)],
+            "layer b (convolution) does not take (9, 1)",
+        ),
+    ],
+)
+def test_layers_that_make_no_network_are_refused(layers, message):
+    with pytest.raises(ModelError, match=re.escape(message)):
+        shapes(layers, 9)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +178,35 @@ def test_unknown_architecture_names_those_there_are():
         ({"hidden": 64}, "expected hidden as a list of widths"),
         ({"hidden": [64, 0]}, "expected hidden as a list of widths"),
         ({"hidden": [True]}, "expected hidden as a list of widths"),
-        ({"activation": "swish"}, "expected activation gelu, relu, silu, tanh, linear, received 'swish'"),
-        ({"dropout": 1.0}, "expected dropout from 0 to below 1, received 1.0"),
-        ({"dropout": "high"}, "expected dropout from 0 to below 1, received 'high'"),
+        ({"activation": "swish"}, "expected activation as one of gelu, relu, silu, tanh, linear, received 'swish'"),
+        ({"dropout": 1.0}, "expected dropout as a number from 0 to below 1, received 1.0"),
+        ({"dropout": "high"}, "expected dropout as a number from 0 to below 1, received 'high'"),
         ({"width": 5}, "architecture mlp has no parameter 'width'; it has activation, dropout, hidden"),
     ],
 )
 def test_perceptron_refuses(parameters, message):
     with pytest.raises(ModelError, match=message):
         models.build("mlp", parameters, 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("residual", {"blocks": 0}, "residual: expected blocks as a whole number from 1 to 1024, received 0"),
+        ("residual", {"widht": 64}, "architecture residual has no parameter 'widht'; did you mean 'width'?"),
+        (
+            "conditioned",
+            {"width": 64.0},
+            "conditioned: expected width as a whole number from 1 to 65536, received 64.0",
+        ),
+        ("convolutional", {"kernel": 4}, "convolutional: expected kernel as an odd whole number from 1 to 1024, rec"),
+        ("convolutional", {"stages": 11}, "convolutional: expected stages as a whole number from 1 to 10, received 11"),
+        ("convolutional", {"channels": "32"}, "convolutional: expected channels as a whole number from 1 to 65536"),
+    ],
+)
+def test_other_networks_refuse(name, parameters, message):
+    with pytest.raises(ModelError, match=re.escape(message)):
+        models.build(name, parameters, 10, 20)
 
 
 def test_perceptron_has_a_dropout_after_every_hidden_layer():

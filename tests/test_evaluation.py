@@ -1,6 +1,6 @@
 """Figures of merit against hand-made cases and slow definitions."""
 
-import itertools
+import json
 import shutil
 
 import h5py
@@ -19,10 +19,6 @@ from xanes_hpc.stores.predictions import PredictionStore
 ENERGIES = np.linspace(-15.0, 60.0, 226)
 
 
-def bumps(*centres: float, width: float = 1.5) -> np.ndarray:
-    return sum(np.exp(-0.5 * ((ENERGIES - c) / width) ** 2) for c in centres)
-
-
 def test_error_percent_divides_by_the_reference():
     reference = np.array([[1.0, 3.0], [2.0, 2.0]])
     predicted = np.array([[2.0, 3.0], [1.0, 1.0]])
@@ -39,66 +35,6 @@ def test_the_error_curve_averages_to_the_error():
     reference, predicted = generator.uniform(0.1, 1, (7, 226)), generator.uniform(0.1, 1, (7, 226))
     curve = ev.error_by_energy(reference, predicted, ENERGIES)
     assert np.mean(curve["mean"]) == pytest.approx(ev.error_percent(reference, predicted).mean(), rel=1e-12)
-
-
-def test_peaks_are_found_where_they_are():
-    found, heights = ev.find_spectrum_peaks(ENERGIES, bumps(0.0, 20.0))
-    np.testing.assert_allclose(found, [0.0, 20.0], atol=0.2)
-    np.testing.assert_allclose(heights, 1.0, atol=0.01)
-
-
-def test_a_peak_below_two_percent_of_the_range_is_none():
-    small, large = bumps(0.0) + 0.015 * bumps(30.0), bumps(0.0) + 0.025 * bumps(30.0)
-    assert ev.find_spectrum_peaks(ENERGIES, small)[0].size == 1
-    assert ev.find_spectrum_peaks(ENERGIES, large)[0].size == 2
-
-
-def test_a_plateau_counts_at_its_middle_and_an_end_is_no_peak():
-    energies = np.arange(8.0)
-    found, _ = ev.find_spectrum_peaks(energies, np.array([9.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 9.0]))
-    assert found.tolist() == [3.5]
-
-
-def brute_force_match(first, second):
-    best = (0, 0.0)
-    shorter, longer = (first, second) if len(first) <= len(second) else (second, first)
-    for n in range(len(shorter), 0, -1):
-        for chosen in itertools.combinations(range(len(shorter)), n):
-            for others in itertools.permutations(range(len(longer)), n):
-                distances = [abs(shorter[i] - longer[j]) for i, j in zip(chosen, others, strict=True)]
-                if max(distances) <= ev.WITHIN and (best[0] < n or sum(distances) < best[1]):
-                    best = (n, sum(distances))
-        if best[0]:
-            return best
-    return best
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_matching_takes_the_most_pairs_then_the_least_distance(seed):
-    generator = np.random.default_rng(seed)
-    first, second = (np.sort(generator.uniform(0, 8, generator.integers(0, 5))) for _ in range(2))
-    i, j = ev.match_peaks(first, second)
-    n, distance = brute_force_match(first, second)
-    assert len(i) == len(set(i)) == len(set(j)) == n
-    assert np.abs(first[i] - second[j]).sum() == pytest.approx(distance, abs=1e-12)
-
-
-def test_false_peaks_cost_precision_not_recall():
-    figures = ev.peaks(bumps(0.0)[None], bumps(0.0, 20.0, 40.0)[None], ENERGIES)
-    assert figures["recall"] == 1.0
-    assert figures["precision"] == pytest.approx(1 / 3)
-    assert figures["f1"] == pytest.approx(0.5)
-
-
-def test_peak_shift_and_height_are_measured():
-    figures = ev.peaks(bumps(0.0)[None], 1.1 * bumps(1.0)[None], ENERGIES)
-    assert figures["delta_energy_ev"] == pytest.approx(1.0, abs=0.34)
-    assert figures["delta_intensity_percent"] == pytest.approx(10.0, abs=0.5)
-
-
-def test_no_peaks_gives_null_not_zero():
-    flat = np.ones((2, 226))
-    assert ev.peaks(flat, flat, ENERGIES)["recall"] is None
 
 
 def test_derivative_errors_of_a_slope_and_a_parabola():
@@ -160,6 +96,38 @@ def test_rejection_drops_the_most_uncertain_first():
     assert np.all(np.diff(curve["error_percent_mean"]) < 0)
 
 
+def test_sites_not_to_be_trusted_are_measured_apart():
+    figures = ev.by_trust(np.array([1.0, 2.0, 3.0, 30.0]), ["", "", "", "far from the training sites"])
+    assert figures["trusted"] == {"mean": 2.0, "median": 2.0, "n_sites": 3}
+    assert figures["not_trusted"] == {"mean": 30.0, "median": 30.0, "n_sites": 1}
+    assert ev.by_trust(np.array([1.0]), [""])["not_trusted"] == {"mean": None, "median": None, "n_sites": 0}
+
+
+def test_coverage_by_energy_is_that_of_every_column():
+    generator = np.random.default_rng(4)
+    mean, std = generator.normal(size=(30, 226)), generator.uniform(0.5, 2.0, (30, 226))
+    reference = mean + std * generator.normal(size=mean.shape)
+    reference[generator.random(reference.shape) < 0.2] = np.nan
+    reference[:, 7] = np.nan
+    figures = ev.coverage_by_energy(reference, mean, std, ENERGIES)
+    assert figures["energy_ev"] == ENERGIES.tolist()
+    for k in (1, 2, 3):
+        for i, found in enumerate(figures[f"{k}sigma"]):
+            there = np.isfinite(reference[:, i])
+            errors = np.abs(reference[there, i] - mean[there, i])
+            expected = np.mean(errors <= k * std[there, i]) if there.any() else None
+            assert found == (expected if expected is None else pytest.approx(expected, abs=1e-12))
+    assert figures["1sigma"][7] is None
+
+
+def test_energies_without_a_reference_have_no_error():
+    reference = np.ones((3, 226))
+    reference[:, :5] = np.nan
+    curve = ev.error_by_energy(reference, 1.5 * np.ones((3, 226)), ENERGIES)
+    for name in ("q25", "median", "q75", "mean"):
+        assert curve[name] == [None] * 5 + [50.0] * 221
+
+
 def test_leakage_counts_twins_among_held_out_sites_only():
     errors = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
     parts = ["test", "test", "none", "test", "train"]
@@ -218,6 +186,47 @@ def test_numbers_that_are_not_finite_are_refused_naming_the_site(changed, name, 
         pytest.raises(SpectrumError, match=f"{name} of {store.sites.name[7]}: expected"),
     ):
         ev.evaluate(store)
+
+
+def test_references_that_begin_late_are_measured_where_they_are(changed, capsys):
+    path, change = changed
+    with h5py.File(path) as file:
+        reference = file["reference"][:]
+    reference[:, :9] = np.nan
+    change("reference", slice(None), reference)
+    assert run("evaluate", path, "--json", "-") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["n_points"] == reference.size - 9 * len(reference)
+    assert figures["coverage_by_energy"]["2sigma"][8] is None
+    assert 0.0 <= figures["coverage_by_energy"]["2sigma"][9] <= 1.0
+
+
+def test_flagged_sites_stand_in_the_table_and_in_the_figures(changed, capsys):
+    path, _ = changed
+    with h5py.File(path, "r+") as file:
+        reasons = [b"far from the training sites" if i < 4 else b"" for i in range(120)]
+        del file["sites/distrust"]
+        file["sites/distrust"] = np.array(reasons)
+    with PredictionStore(path) as store:
+        figures = ev.evaluate(store)
+        errors = ev.error_percent(store.read("reference"), store.read("mean"))
+    assert figures["by_trust"]["not_trusted"]["n_sites"] == 4
+    assert figures["by_trust"]["not_trusted"]["mean"] == pytest.approx(errors[:4].mean())
+    assert figures["by_trust"]["trusted"]["median"] == pytest.approx(np.median(errors[4:]))
+    assert run("evaluate", path) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not to be trusted")]
+    assert f"4 of 120 sites: error % mean {errors[:4].mean():.2f}" in row
+    assert f"of the 116 others mean {errors[4:].mean():.2f}" in row
+
+
+def test_a_store_from_before_does_not_say_whom_to_trust(changed, capsys):
+    path, _ = changed
+    with h5py.File(path, "r+") as file:
+        del file["sites/distrust"]
+    with PredictionStore(path) as store:
+        assert ev.evaluate(store)["by_trust"] is None
+    assert run("evaluate", path) == 0
+    assert "trusted" not in capsys.readouterr().out
 
 
 def test_figures_say_what_was_measured(predicted):

@@ -22,6 +22,21 @@ wacsf_radial.g1(np.array([0, 2]), np.array([1.0, 2.5]), 6.0, 0, out)
 hits = sum(wacsf_radial.g1.stats.cache_hits.values())
 print(json.dumps({"value": out[0, 0], "hits": hits, "file": wacsf_radial.__file__}))
 """
+BOTH_TYPES = """
+import json
+import sys
+import numpy as np
+from xanes_hpc_kernels import wacsf_radial
+values, compiler = [], []
+for dtype in (np.float64, np.float32):
+    out = np.empty((1, 1), dtype)
+    wacsf_radial.g1(np.array([0, 2]), np.array([1.0, 2.5]), 6.0, 0, out)
+    values.append(float(out[0, 0]))
+    compiler.append("scipy.linalg" in sys.modules)
+stats = wacsf_radial.g1.stats
+hits, misses = (sum(counts.values()) for counts in (stats.cache_hits, stats.cache_misses))
+print(json.dumps({"values": values, "compiler": compiler, "hits": hits, "misses": misses}))
+"""
 POLYNOMIAL = """
 import json
 from xanes_hpc_kernels import cell_lists, radial_distribution, wacsf_angular, wacsf_radial
@@ -87,6 +102,16 @@ def test_features_are_the_same_bits_from_the_cache_as_when_compiled(copied):
     assert first["file"].startswith(str(copied))
     assert (first["hits"], second["hits"]) == (0, 1)
     assert second["value"] == first["value"]
+
+
+def test_what_only_compiling_needs_is_imported_when_something_is_compiled(copied):
+    alone = run(G1, copied)
+    one_more, both = run(BOTH_TYPES, copied), run(BOTH_TYPES, copied)
+    assert [(r["hits"], r["misses"], r["compiler"]) for r in (one_more, both)] == [
+        (1, 1, [False, True]),
+        (2, 0, [False, False]),
+    ]
+    assert one_more["values"] == both["values"] == [alone["value"], pytest.approx(alone["value"], rel=1e-6)]
 
 
 def unwritable(folder):

@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 from builders import run as call
 
-from xanes_hpc.cli.main import COMMANDS, cli
+from xanes_hpc.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,7 +98,9 @@ def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, ca
 
 def test_each_step_names_the_next_and_the_next_runs(small, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "xanes-hpc.toml").write_text("[model]\nhidden = [16]\n[training]\nepochs = 2\nbatch_size = 16\n")
+    (tmp_path / "xanes-hpc.toml").write_text(
+        "[model]\nwidth = 16\n[training]\nepochs = 2\nbatch_size = 16\n[uncertainty]\nmembers = 1\n"
+    )
     command = f"import {small / 'structures'} --spectra {small / 'spectra'} -o tmqm.h5"
     ran = []
     while command and "info" not in command:
@@ -132,21 +135,34 @@ def test_evaluating_training_sites_is_remarked_upon(model, small, tmp_path, caps
     assert "error %, test" in captured.out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_has_a_help_text(name):
-    command = cli.get_command(click.Context(cli), name)
+def commands_of(group, words=()):
+    """Every command that is no group, by its words."""
+    found = {}
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        found |= commands_of(command, (*words, name)) if isinstance(command, click.Group) else {(*words, name): command}
+    return found
+
+
+EVERY_COMMAND = commands_of(cli)
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_every_command_and_option_has_a_help_text(words):
+    command = EVERY_COMMAND[words]
     assert command.help
-    assert f"xanes-hpc {name}" in (ROOT / "README.md").read_text()
+    assert f"xanes-hpc {' '.join(words)}" in (ROOT / "README.md").read_text()
     for option in command.params:
         assert isinstance(option, click.Argument) or option.help, option.name
 
 
 def test_commands_of_the_readme_exist():
     text = (ROOT / "README.md").read_text()
-    for name, rest in re.findall(r"^    (?:\.venv/bin/)?xanes-hpc (\S+)(.*)$", text, re.MULTILINE):
-        command = cli.get_command(click.Context(cli), name)
-        options = {o for p in command.params for o in p.opts}
-        assert set(re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", rest)) <= options
+    for line in re.findall(r"^    (?:\.venv/bin/)?xanes-hpc (.*)$", text, re.MULTILINE):
+        words = next((words for words in EVERY_COMMAND if tuple(line.split())[: len(words)] == words), None)
+        assert words is not None, line
+        options = {o for p in EVERY_COMMAND[words].params for o in p.opts}
+        assert set(re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", line)) <= options
 
 
 def test_the_python_of_the_readme_runs():
@@ -156,16 +172,37 @@ def test_the_python_of_the_readme_runs():
         assert scope["features"].shape == (1, 97)
 
 
-def test_the_configuration_of_the_docs_loads(tmp_path):
-    from xanes_hpc.config import load_run
+def test_the_docs_have_every_key_of_the_configuration_with_its_default(tmp_path):
+    from xanes_hpc import models
+    from xanes_hpc.config_files import load_run
 
-    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
+    (block, *_) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
     (tmp_path / "run.toml").write_text(block)
-    documented = load_run(tmp_path / "run.toml", tmp_path, {})
-    default = load_run(None, tmp_path, {})
-    assert documented.split == default.split
-    assert documented.training.epochs == default.training.epochs
-    assert documented.model.parameters["hidden"] == [512, 512]
+    documented, default = (load_run(c, tmp_path, {}).as_values() for c in (tmp_path / "run.toml", None))
+    name = default["model"]["name"]
+    default["model"]["parameters"], _ = models.build(name, {}, 10, 10)
+    examples = {"features", "spectra", "augmented", "output", "model", "freeze", "fold"}
+    given = tomllib.loads(block)
+    assert given.keys() == default.keys()
+    for section, values in default.items():
+        if isinstance(values, dict):
+            parameters = values.pop("parameters", {})
+            assert documented[section].pop("parameters", {}) == parameters
+            assert given[section].keys() == values.keys() | parameters.keys()
+            for key, value in values.items():
+                assert value is None or key in examples or documented[section][key] == value, f"{section}.{key}"
+
+
+def test_the_docs_have_every_parameter_of_every_architecture():
+    from xanes_hpc import models
+
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for name in models.names():
+        (line,) = re.findall(rf"^\| `{name}` \|(.*)$", text, re.MULTILINE)
+        parameters, _ = models.build(name, {}, 10, 10)
+        assert set(re.findall(r"`(\w+) = ", line)) == set(parameters)
+        for key, value in parameters.items():
+            assert f"`{key} = {json.dumps(value)}`" in line
 
 
 def test_the_descriptions_of_the_docs_load(tmp_path):

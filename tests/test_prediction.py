@@ -16,6 +16,7 @@ from xanes_hpc.export import check_csv_folder, write_csv
 from xanes_hpc.featurise import featurise
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.prediction import PredictOptions, open_sources, predict
+from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -104,8 +105,8 @@ def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
     draws = store.read("draws")
     assert draws.shape == (120, 6, 201)
     np.testing.assert_allclose(draws.mean(axis=1), store.read("mean"), atol=1e-5)
-    scale = store.calibration["sigma_scale"]
-    np.testing.assert_allclose(scale * draws.std(axis=1, ddof=1), store.read("std"), rtol=1e-2, atol=1e-5)
+    sigma = ModelFolder(model).calibration.sigma(draws.std(axis=1, ddof=1))
+    np.testing.assert_allclose(sigma, store.read("std"), rtol=1e-2, atol=1e-5)
     assert evaluate(store)["distribution"] == "draws"
 
 
@@ -144,56 +145,16 @@ def test_sources_that_do_not_fit_are_refused(model, small, tmp_path):
         run(model, [small / "small.h5"], tmp_path / "p.h5", PredictOptions(draws=1))
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda m: (m / "model.json").unlink(), "not a model folder"),
-        (lambda m: (m / "model.json").write_text("{"), "damaged"),
-        (lambda m: (m / "members/00/network.weights.h5").unlink(), "the model is not whole"),
-        (lambda m: (m / "members/00/scalers.h5").write_bytes(b"junk"), "damaged"),
-        (lambda m: shutil.rmtree(m / "members/00"), "expected 1 members, found 0"),
-    ],
-)
-def test_a_damaged_model_is_refused(model, small, tmp_path, damage, message):
+def test_a_damaged_model_is_refused_and_nothing_is_written(model, small, tmp_path):
     copy = tmp_path / "copy.model"
     shutil.copytree(model, copy)
-    damage(copy)
-    with pytest.raises(StoreError, match=message):
+    (copy / "members/00/scalers.h5").write_bytes(b"junk")
+    with pytest.raises(StoreError, match=r"scalers.h5: damaged"):
         run(copy, [small / "small.h5"], tmp_path / "p.h5")
     assert not (tmp_path / "p.h5").exists()
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("architecture.name", None, "architecture.name: expected text, received nothing"),
-        ("n_features", "49", 'n_features: expected a positive integer, received "49"'),
-        ("grid.energies", [2.0, 1.0], "grid.energies: expected a list of two or more ascending finite numbers"),
-        ("grid.origin", 3, "grid.origin: expected e0 or absolute, received 3"),
-        ("target", "xanes", "target.kind: expected text, received nothing"),
-        ("seen", [{"element": "Fe"}], "seen: expected a list of objects with element, edge and e0"),
-        ("calibration", {"sigma_scale": "x"}, "calibration: expected an object with a positive sigma_scale"),
-    ],
-)
-def test_a_description_that_lacks_something_is_refused_naming_it(model, tmp_path, key, value, message):
-    description = json.loads((model / "model.json").read_text())
-    *groups, last = key.split(".")
-    inner = description
-    for group in groups:
-        inner = inner[group]
-    inner[last] = value
-    (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(StoreError, match=re.escape(f"{tmp_path / 'model.json'}: damaged: {message}")):
-        ModelFolder(tmp_path)
-
-
-def test_a_model_before_calibration_leaves_sigma_as_drawn(model, tmp_path):
-    description = json.loads((model / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps(description | {"calibration": {}}))
-    assert ModelFolder(tmp_path).calibration["sigma_scale"] == 1.0
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"sigma_scale": null}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"sigma_scale": null}', '{"conformal": [0.9]}'])
 def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tmp_path, text):
     run(model, [small / "small.h5"], tmp_path / "p.h5").file.close()
     with h5py.File(tmp_path / "p.h5", "r+") as file:
@@ -254,3 +215,48 @@ def test_what_evaluate_needs_is_stored_plainly(model, small, tmp_path):
         assert file["mean"].shape == file["std"].shape == file["reference"].shape == (120, 201)
         assert file["sites/name"].asstr()[0].startswith("demo0000_")
         assert (file["std"][:] > 0).all()
+        assert file.attrs["method"] == "dropout"
+        intervals = json.loads(file.attrs["calibration"])
+    expected = ModelFolder(model).calibration.as_dict()
+    assert intervals == {name: expected[name] for name in ("conformal", "n_sites")}
+
+
+def test_draws_depend_on_the_seed_alone(model, small, tmp_path):
+    first, again, other = (
+        run(model, [small / "small.h5"], tmp_path / f"{i}.h5", PredictOptions(draws=4, seed=seed))
+        for i, seed in enumerate((7, 7, 8))
+    )
+    for name in ("mean", "std"):
+        np.testing.assert_array_equal(again.read(name), first.read(name))
+        assert not np.array_equal(other.read(name), first.read(name))
+
+
+def test_an_ensemble_has_one_draw_of_each_member(model, small, tmp_path):
+    copy = tmp_path / "copy.model"
+    shutil.copytree(model, copy)
+    description = json.loads((copy / "model.json").read_text())
+    description["uncertainty"] = {"method": "ensemble"}
+    (copy / "model.json").write_text(json.dumps(description))
+    options = PredictOptions(draws=50, keep_draws=True)
+    store = run(copy, [small / "small.h5"], tmp_path / "p.h5", options)
+    folder = ModelFolder(copy)
+    assert store.file.attrs["n_draws"] == store.file["draws"].shape[1] == len(folder.members)
+    assert store.attribute("method") == "ensemble"
+    with FeatureStore(small / "small.features.h5") as features:
+        x, sites = features.read(0, 9), features.sites
+    absorbers = folder.absorbers(sites.element, sites.edge)[:9]
+    plain = np.stack([member.mean_network(x, absorbers) for member in folder.members], axis=1)
+    share, others = folder.regression.share, folder.regression.spectra(x, absorbers)
+    plain = (1.0 - share) * plain + share * others[:, None]
+    np.testing.assert_allclose(store.read("draws", slice(0, 9)), plain, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(store.read("mean", slice(0, 9)), plain.mean(axis=1), rtol=1e-5, atol=1e-5)
+
+
+def test_features_that_are_no_numbers_are_refused_naming_the_site(model, small, tmp_path):
+    for name in ("small.h5", "small.features.h5"):
+        shutil.copy(small / name, tmp_path / name)
+    with h5py.File(tmp_path / "small.features.h5", "r+") as file:
+        file["features"][17, 3] = np.nan
+    with pytest.raises(StoreError, match=r"features.h5: site 17 has NaN or infinite features: featurise it again"):
+        run(model, [tmp_path / "small.features.h5"], tmp_path / "p.h5")
+    assert not (tmp_path / "p.h5").exists()

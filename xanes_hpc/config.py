@@ -1,4 +1,4 @@
-"""The configuration of a training run: frozen dataclasses, read from TOML.
+"""The configuration of a training run: frozen dataclasses, read from TOML by ``config_files``.
 
 Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working folder, which beats the defaults here.
 
@@ -9,26 +9,31 @@ Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working 
     kind = "xanes"
 
     [model]
-    name = "mlp"
-    hidden = [512, 512]
+    name = "residual"
+    width = 512
 """
 
-import difflib
-import json
-import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from xanes_hpc.errors import ConfigError, XanesHpcError
+from xanes_hpc.errors import ConfigError
 
-FILE_NAME = "xanes-hpc.toml"
 LARGEST = 2**31 - 1
-"""Of whole numbers, seeds among them."""
-T = TypeVar("T")
+"""Of whole numbers, seeds among them; and of energies in eV."""
+LEAST_STEP = 1e-9
+DEFAULT_ARCHITECTURE = "residual"
+DERIVATIVES = ("first_derivative", "second_derivative")
+CHOICES = {
+    "split.group": ("formula", "code", "cluster", "none"),
+    "training.loss": ("mae", "mse", "huber"),
+    "training.schedule": ("cosine", "plateau", "constant"),
+    "training.target_scale": ("global", "energy"),
+    "training.feature_transform": ("sqrt", "none"),
+    "training.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "uncertainty.method": ("dropout", "ensemble", "bootstrap"),
+    "target.origin": ("e0", "absolute"),
+}
+"""Values that a key may have."""
 
 
 @dataclass(frozen=True)
@@ -62,58 +67,134 @@ class SplitConfig:
     Attributes
     ----------
     group
-        ``formula``, ``code`` (what stands before the first ``_`` of a name: the CSD code), or ``none``.
+        ``formula``, ``code`` (what stands before the first ``_`` of a name: the CSD code), ``cluster`` (sites whose
+        features are alike), or ``none``.
     validation
-        Fraction that chooses the best weights.
+        Fraction that chooses the number of epochs.
     calibration
         Fraction that calibrates the uncertainty.
     test
         Fraction held out from all of it.
+    folds, fold
+        With ``folds``, groups are dealt out to so many folds, and fold ``fold`` (from 0) is the test part.
     """
 
     group: str = "formula"
     validation: float = 0.05
     calibration: float = 0.05
-    test: float = 0.1
+    test: float = 0.05
+    folds: int | None = None
+    fold: int = 0
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The architecture by name, and its own parameters (see its file in ``xanes_hpc/models``)."""
 
-    name: str = "mlp"
+    name: str = DEFAULT_ARCHITECTURE
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained.
+    """How the networks are trained.
 
     Attributes
     ----------
     epochs, batch_size, seed
         ``batch_size`` is the global one, shared out over devices; a smaller training set is one batch.
     learning_rate, weight_decay
-        Of AdamW; the rate falls to zero along a half cosine.
+        Of AdamW; the rate is 2e-3 by default, a tenth of that where training starts from a model.
+    schedule
+        ``cosine``: the rate falls to zero along a half cosine; ``plateau``: it falls to a third whenever the validation
+        error has not improved for ten epochs; ``constant``.
+    patience
+        Epochs without a better validation error after which training stops; by default it does not.
+    refit
+        Whether networks are trained again, on the training and validation parts, for as many epochs as were best.
     loss
-        ``mae`` or ``mse``, of the scaled spectra.
+        ``mae``, ``mse`` or ``huber``, of the scaled spectra.
+    first_derivative, second_derivative
+        Weights of the same loss of the spectra's derivatives: the line shape.
     target_scale
         ``global``: one number scales all energies; ``energy``: each energy is scaled by its own spread.
+    positive
+        Whether spectra are kept positive; by default where those of the training part are.
     feature_transform
         ``sqrt`` or ``none``, of the features before they are standardised.
+    feature_noise
+        Standard deviation of the noise added to standardised features in every step.
+    kernel_ridge
+        Whether a kernel ridge regression is averaged in, with the share that is best on the validation part; by default
+        unless training starts from a model.
+    precision
+        ``float32``, or ``mixed_bfloat16`` or ``mixed_float16``: products in 16 bits, weights in 32.
     gpus
         Number of GPUs, 0 for the CPU; by default one, or the CPU where there is none.
+    devices
+        Instead of ``gpus``, ``cpu:N``: the processor as N devices.
+    checkpoint_minutes
+        A checkpoint is written after an epoch once so many minutes have passed since the last.
     """
 
-    epochs: int = 200
-    batch_size: int = 64
+    epochs: int = 60
+    batch_size: int = 128
     seed: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    patience: int | None = None
+    refit: bool = True
     loss: str = "mae"
+    first_derivative: float = 0.0
+    second_derivative: float = 0.0
     target_scale: str = "global"
+    positive: bool | None = None
     feature_transform: str = "sqrt"
+    feature_noise: float = 0.0
+    kernel_ridge: bool | None = None
+    precision: str = "float32"
     gpus: int | None = None
+    devices: str | None = None
+    checkpoint_minutes: float = 1.0
+
+
+@dataclass(frozen=True)
+class UncertaintyConfig:
+    """Where the uncertainty of a prediction comes from.
+
+    Attributes
+    ----------
+    method
+        ``dropout``: the spread of Monte Carlo draws, of all members; ``ensemble``: the spread of members that differ in
+        their initial weights and dropout; ``bootstrap``: of members trained on resampled sites besides.
+    members
+        Networks that are averaged; by default 3 with ``dropout``, 5 otherwise.
+    """
+
+    method: str = "dropout"
+    members: int | None = None
+
+    @property
+    def n_members(self) -> int:
+        """Networks that are averaged."""
+        return self.members or (3 if self.method == "dropout" else 5)
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Starting from a trained model instead of from nothing.
+
+    Attributes
+    ----------
+    model
+        Its folder.
+    freeze
+        The number of layers, from the first, whose weights are kept as they are.
+    """
+
+    model: str | None = None
+    freeze: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,172 +204,79 @@ class RunConfig:
     Attributes
     ----------
     features
-        Feature store to train on.
+        Feature stores to train on.
     spectra
-        Structure store whose spectra are the targets, where it is not the one that the feature store names.
+        Structure stores whose spectra are the targets, one for each feature store, where they are not those that the
+        feature stores name.
+    augmented
+        Feature stores of the same sites, rattled: in every epoch a site's features are taken from one of them or from
+        the store itself.
     output
         Model folder to write.
     """
 
-    features: str | None = None
-    spectra: str | None = None
+    features: list[str] = field(default_factory=list)
+    spectra: list[str] = field(default_factory=list)
+    augmented: list[str] = field(default_factory=list)
     output: str | None = None
     target: TargetConfig = field(default_factory=TargetConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+
+    def as_values(self) -> dict[str, Any]:
+        """Plain values, nested by section."""
+        return asdict(self)
 
 
-def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> RunConfig:
-    """The run from ``folder``'s ``xanes-hpc.toml``, then ``config``, then flags.
-
-    Parameters
-    ----------
-    config
-        The file given with ``--config``.
-    folder
-        The working folder.
-    flags
-        Values by dotted key, such as ``training.epochs``; None where a flag was not given.
+def check(run: RunConfig) -> None:
+    """Hold a run's values to what they may be.
 
     Raises
     ------
     ConfigError
-        If a file is missing or not TOML, or a key is unknown or a value of the wrong type.
+        Naming the key.
     """
-    values: dict[str, Any] = {}
-    own = folder / FILE_NAME
-    if own.is_file():
-        _merge(values, _read(own))
-    if config is not None:
-        _merge(values, _from_its_folder(_read(config), config.parent))
-    for key, value in flags.items():
-        if value is not None:
-            section, _, name = key.rpartition(".")
-            (values.setdefault(section, {}) if section else values)[name] = value
-    run = _build(RunConfig, values, "the configuration")
-    _check(run)
-    return run
-
-
-def read_toml(path: Path, kind: type[XanesHpcError]) -> dict[str, Any]:
-    """A TOML file's values.
-
-    Raises
-    ------
-    XanesHpcError
-        Of the type ``kind``, if the file cannot be read or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise kind(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise kind(f"{path}: not TOML: {error}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    values = read_toml(path, ConfigError)
-    _build(RunConfig, values, str(path))  # so that an error names the file
-    return values
-
-
-def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths of a file given with ``--config`` count from its folder."""
-    paths = {k: os.path.normpath(folder / values[k]) for k in ("features", "spectra", "output") if values.get(k)}
-    return values | paths
-
-
-def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if key == "model" and "name" in value and value["name"] != into[key].get("name", "mlp"):
-                into[key] = dict(value)  # another architecture: the former one's parameters do not apply
-            else:
-                _merge(into[key], value)
-        else:
-            into[key] = dict(value) if isinstance(value, dict) else value
-
-
-def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    if cls is ModelConfig:
-        name = values.get("name", "mlp")
-        if not isinstance(name, str):
-            raise ConfigError(f"{where}, model.name: expected text, received {name!r}")
-        parameters = {k: v for k, v in values.items() if k != "name"}
-        return cast(T, ModelConfig(name=name, parameters=parameters))
-    hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    built = {}
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
-        hint_type = hints[key]
-        if is_dataclass(hint_type):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{where}: expected a section [{key}], received {value!r}")
-            built[key] = _build(hint_type, value, f"{where}, [{key}]")  # type: ignore[arg-type]
-        else:
-            built[key] = _typed(hint_type, value, f"{where}: {key}")
-    return cls(**built)
-
-
-def _typed(wanted: Any, value: Any, where: str) -> Any:
-    types = get_args(wanted) if get_origin(wanted) in (UnionType,) else (wanted,)
-    if float in types and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    plain = tuple(t for t in types if isinstance(t, type))
-    if not isinstance(value, plain) or (isinstance(value, bool) and bool not in types):
-        names = " or ".join(
-            {str: "text", int: "a whole number", float: "a number"}.get(t, str(t)) for t in plain if t is not NoneType
-        )
-        raise ConfigError(f"{where}: expected {names}, received {value!r}")
-    return value
-
-
-def _check(run: RunConfig) -> None:
     split, training, target = run.split, run.training, run.target
+    _check_whole(run)
     for name in ("validation", "calibration", "test"):
         if not 0 <= getattr(split, name) < 1:
             raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
-    if split.validation + split.calibration + split.test >= 1:
+    test = 1 / split.folds if split.folds else split.test
+    if split.validation + split.calibration + test >= 1:
         raise ConfigError("split: validation, calibration and test leave nothing to train on")
-    for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gpus", 0)):
-        if getattr(training, name) is not None and not low <= getattr(training, name) <= LARGEST:
-            raise ConfigError(f"training.{name}: expected {low} to {LARGEST}, received {getattr(training, name)}")
-    if not training.learning_rate > 0 or not training.weight_decay >= 0:
-        raise ConfigError("training: expected learning_rate above 0 and weight_decay at least 0")
-    choices = {
-        "split.group": (split.group, ("formula", "code", "none")),
-        "training.loss": (training.loss, ("mae", "mse")),
-        "training.target_scale": (training.target_scale, ("global", "energy")),
-        "training.feature_transform": (training.feature_transform, ("sqrt", "none")),
-        "target.origin": (target.origin, ("e0", "absolute")),
-    }
-    for key, (value, allowed) in choices.items():
+    for name in ("learning_rate", "checkpoint_minutes", "weight_decay", "feature_noise", *DERIVATIVES):
+        value, low = getattr(training, name), 1e-30 if name == "learning_rate" else 0.0
+        if value is not None and not low <= value < float("inf"):
+            least = "a number above 0" if low else "0 or more"
+            raise ConfigError(f"training.{name}: expected {least}, received {value}")
+    for key, allowed in CHOICES.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(run, section), name)
         if value not in allowed:
             raise ConfigError(f"{key}: expected {' or '.join(allowed)}, received {value!r}")
-    if target.step is not None and not target.step > 0:
+    for name, value in (("start", target.start), ("stop", target.stop)):
+        if value is not None and not abs(value) <= LARGEST:
+            raise ConfigError(f"target.{name}: expected an energy in eV, received {value}")
+    if target.step is not None and not LEAST_STEP <= target.step <= LARGEST:
         raise ConfigError(f"target.step: expected a step above 0 eV, received {target.step}")
     if target.start is not None and target.stop is not None and not target.start < target.stop:
         raise ConfigError(f"target: expected start below stop, received {target.start} and {target.stop} eV")
 
 
-def to_toml(run: RunConfig) -> str:
-    """The run as TOML that ``load_run`` reads back; keys without a value are left out."""
-    lines, sections = [], []
-    for f in fields(run):
-        value = getattr(run, f.name)
-        if is_dataclass(value):
-            entries = {g.name: getattr(value, g.name) for g in fields(value)}
-            entries |= entries.pop("parameters", {})
-            sections += [f"\n[{f.name}]", *_entries(entries)]
-        else:
-            lines += _entries({f.name: value})
-    return "\n".join([*lines, *sections]) + "\n"
-
-
-def _entries(values: Mapping[str, Any]) -> list[str]:
-    return [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items() if v is not None]
+def _check_whole(run: RunConfig) -> None:
+    least = {
+        "training.epochs": 1, "training.batch_size": 1, "training.seed": 0, "training.gpus": 0, "training.patience": 1,
+        "split.folds": 2, "split.fold": 0, "uncertainty.members": 1, "transfer.freeze": 0,
+    }  # fmt: skip
+    for key, low in least.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(run, section), name)
+        if value is not None and not low <= value <= LARGEST:
+            raise ConfigError(f"{key}: expected {low} to {LARGEST}, received {value}")
+    if run.split.folds and run.split.fold >= run.split.folds:
+        raise ConfigError(f"split.fold: expected 0 to {run.split.folds - 1}, received {run.split.fold}")
+    if run.uncertainty.method != "dropout" and run.uncertainty.n_members < 2:
+        raise ConfigError(f"uncertainty.members: method {run.uncertainty.method} needs 2 or more, received 1")

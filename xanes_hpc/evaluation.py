@@ -8,22 +8,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
-from scipy.signal import find_peaks
 from scipy.special import ndtr, ndtri
 from scipy.stats import spearmanr
 
 from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectrum_peaks import finite_mean, peaks
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
 
-PROMINENCE = 0.02
-"""Of a spectrum's own range, below which a maximum is no peak."""
-WITHIN = 2.0
-"""eV that two matching peaks may be apart."""
-NEAR = 0.05
-"""Distance to the nearest training site (RMS over standardised features) below which a site is a near-duplicate."""
+NEAR = 0.015
+"""Distance to the nearest training site (mean absolute difference of standardised features) of a near-duplicate."""
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
 HELD_OUT = ("test", "none")
@@ -37,58 +32,32 @@ def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]
     return np.asarray(100.0 * difference / np.where(there, np.abs(reference), 0.0).sum(axis=1))
 
 
-def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float]]:
-    """Quartiles and mean over sites of 100 |y - p| / mean |y|, per energy; its mean over energies is the error %."""
+def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float | None]]:
+    """Quartiles and mean over sites of 100 |y - p| / mean |y|, per energy; its mean over energies is the error %.
+
+    None at energies where no site has a reference.
+    """
     level = np.nanmean(np.abs(reference), axis=1, keepdims=True)
     relative = 100.0 * np.abs(reference - predicted) / level
-    low, middle, high = np.nanquantile(relative, (0.25, 0.5, 0.75), axis=0)
-    curves = {"energy_ev": energies, "q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative, axis=0)}
-    return {name: values.tolist() for name, values in curves.items()}
+    there = np.isfinite(reference).sum(axis=0) > 0
+    low, middle, high = np.nanquantile(relative[:, there], (0.25, 0.5, 0.75), axis=0)
+    curves = {"q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative[:, there], axis=0)}
+    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in curves.items()}}
 
 
-def find_spectrum_peaks(energies: Array, intensities: Array) -> tuple[Array, Array]:
-    """Energies and intensities of a spectrum's peaks, prominence at least 2 % of its range; of a plateau the middle."""
-    found, properties = find_peaks(intensities, prominence=PROMINENCE * np.ptp(intensities), plateau_size=1)
-    left, right = properties["left_edges"], properties["right_edges"]
-    return 0.5 * (energies[left] + energies[right]), intensities[found]
+def coverage_by_energy(reference: Array, mean: Array, std: Array, energies: Array) -> dict[str, list[float | None]]:
+    """Share of sites whose error is within 1, 2 and 3 sigma at each energy; None where no site has a reference."""
+    z = np.abs(reference - mean) / np.maximum(std, 1e-12)
+    n_sites = np.isfinite(reference).sum(axis=0)
+    there = n_sites > 0
+    covered = {f"{k}sigma": (z <= k).sum(axis=0)[there] / n_sites[there] for k in (1, 2, 3)}
+    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in covered.items()}}
 
 
-def match_peaks(first: Array, second: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """One-to-one pairs of peak energies within 2 eV: the most pairs, and of those the least sum of distances."""
-    distance = np.abs(first[:, None] - second[None, :])
-    allowed = distance <= WITHIN
-    penalty = 1.0 + WITHIN * max(1, min(distance.shape))
-    rows, columns = linear_sum_assignment(np.where(allowed, distance, penalty))
-    kept = allowed[rows, columns]
-    return rows[kept], columns[kept]
-
-
-def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
-    """Recall, precision and F1 of peaks, counts pooled over spectra; mean |dE| and |dI|/I of matched pairs."""
-    n_reference = n_predicted = 0
-    delta_energy, delta_intensity = [np.empty(0)], [np.empty(0)]
-    for y, p in zip(reference, predicted, strict=True):
-        there = np.isfinite(y)
-        energies_y, heights_y = find_spectrum_peaks(energies[there], y[there])
-        energies_p, heights_p = find_spectrum_peaks(energies[there], p[there])
-        n_reference += energies_y.size
-        n_predicted += energies_p.size
-        i, j = match_peaks(energies_y, energies_p)
-        delta_energy.append(np.abs(energies_y[i] - energies_p[j]))
-        delta_intensity.append(100.0 * np.abs(heights_y[i] - heights_p[j]) / np.abs(heights_y[i]))
-    every = np.concatenate(delta_energy)
-    recall, precision = _ratio(every.size, n_reference), _ratio(every.size, n_predicted)
-    both = (recall or 0.0) + (precision or 0.0)
-    return {
-        "recall": recall,
-        "precision": precision,
-        "f1": 2.0 * (recall or 0.0) * (precision or 0.0) / both if both else None,
-        "delta_energy_ev": _mean(every),
-        "delta_intensity_percent": _mean(np.concatenate(delta_intensity)),
-        "n_reference": n_reference,
-        "n_predicted": n_predicted,
-        "n_matched": int(every.size),
-    }
+def by_trust(errors: Array, distrust: Sequence[str]) -> dict[str, Any]:
+    """Error % of the sites with a reason not to be trusted and of the others, both (n_sites,)."""
+    flagged = np.array([bool(reason) for reason in distrust], np.bool_)
+    return {"trusted": _summary(errors[~flagged]), "not_trusted": _summary(errors[flagged])}
 
 
 def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[str, float | None]:
@@ -96,7 +65,7 @@ def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[
     difference = predicted - reference
     first = np.gradient(difference, energies, axis=1)
     second = np.gradient(first, energies, axis=1)
-    return {"first_mae": _mean(np.abs(first)), "second_mae": _mean(np.abs(second))}
+    return {"first_mae": finite_mean(np.abs(first)), "second_mae": finite_mean(np.abs(second))}
 
 
 def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
@@ -219,13 +188,14 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
     for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
         _refuse(store, name, rows[wrong.any(axis=1)])
-    energies, calibration = store.energies, store.calibration
+    energies, conformal = store.energies, store.conformal
     parts, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
+    distrust = store.distrust
     errors = error_percent(reference, mean)
     difference = (reference - mean)[np.isfinite(reference)]
     spread = (reference - np.nanmean(reference))[np.isfinite(reference)]
     site_sigma = np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1)
-    draws = _calibrated_draws(store, rows, calibration["sigma_scale"]) if "draws" in store.file else None
+    draws = _calibrated_draws(store, rows, std) if "draws" in store.file else None
     return {
         "error_percent": _summary(errors),
         "mae": float(np.abs(difference).mean()),
@@ -233,7 +203,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
         "peaks": peaks(reference, mean, energies),
         "derivatives": derivative_mae(reference, mean, energies),
-        **uncertainty(reference, mean, std, calibration.get("conformal", []), draws),
+        **uncertainty(reference, mean, std, conformal, draws),
         "spearman_sigma_error": _spearman(site_sigma, errors),
         "n_sites": int(rows.size),
         "n_without_reference": store.n_sites - int(rows.size) - n_zero,
@@ -249,9 +219,11 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "model_digest": store.attribute("model_digest"),
         "source_digest": store.attribute("source_digest") or None,
         "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
+        "by_trust": by_trust(errors, [distrust[i] for i in rows]) if distrust is not None else None,
         "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
         "rejection": rejection(errors, site_sigma),
         "error_by_energy": error_by_energy(reference, mean, energies),
+        "coverage_by_energy": coverage_by_energy(reference, mean, std, energies),
     }
 
 
@@ -261,13 +233,14 @@ def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> No
         raise SpectrumError(f"{store.path}: {name} of {site}: expected finite numbers, received NaN or infinity")
 
 
-def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp], scale: float) -> Any:
-    for row in rows:
+def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp], std: Array) -> Any:
+    """The draws of each site, spread so that their standard deviation is the calibrated one."""
+    for row, sigma in zip(rows, std, strict=True):
         drawn = store.read("draws", int(row))
         if not np.isfinite(drawn).all():
             _refuse(store, "draws", np.array([row]))
-        centre = drawn.mean(axis=0)
-        yield centre + scale * (drawn - centre)
+        centre, spread = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
+        yield centre + (drawn - centre) * (sigma / np.maximum(spread, 1e-12))
 
 
 def _summary(errors: Array) -> dict[str, Any]:
@@ -276,16 +249,13 @@ def _summary(errors: Array) -> dict[str, Any]:
     return {"mean": float(errors.mean()), "median": float(np.median(errors)), "n_sites": int(errors.size)}
 
 
+def _curve(values: Array, there: npt.NDArray[np.bool_]) -> list[float | None]:
+    """Values at the energies where there are some; None at the others."""
+    found = iter(values.tolist())
+    return [next(found) if known else None for known in there]
+
+
 def _spearman(first: Array, second: Array) -> float | None:
     if first.size < 3 or not np.ptp(first) or not np.ptp(second):
         return None
     return float(spearmanr(first, second).statistic)
-
-
-def _mean(values: Array) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

@@ -41,6 +41,7 @@ def write_csv(store: PredictionStore, folder: Path) -> int:
         If the folder cannot be made or written.
     """
     energies, sites_e0, treated = store.energies, store.read("sites/e0"), treatment_name(store.attribute("treatment"))
+    distrust = store.distrust or [""] * store.n_sites
     relative = store.origin == "e0"
     taken: Counter[str] = Counter()
     try:
@@ -52,7 +53,8 @@ def write_csv(store: PredictionStore, folder: Path) -> int:
                 columns = {"energy_ev_relative_to_e0": energies, **columns}
             if store.has_reference and np.isfinite(reference := store.read("reference", row)).any():
                 columns["reference"] = reference
-            comment = f"# {name}; e0 {sites_e0[row]:.6g} eV; treatment {treated}\n"
+            warning = f"; not to be trusted: {distrust[row]}" if distrust[row] else ""
+            comment = f"# {name}; e0 {sites_e0[row]:.6g} eV; treatment {treated}{warning}\n"
             stem = "".join(c if c.isprintable() and c not in ODD else "_" for c in name)
             taken[stem] += 1
             path = folder / (f"{stem}.csv" if taken[stem] == 1 else f"{stem}~{taken[stem]}.csv")

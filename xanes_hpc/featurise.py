@@ -19,6 +19,7 @@ from xanes_hpc import __version__
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
 from xanes_hpc.overlapping import overlap
+from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.features import COMPRESSION, PART_BYTES, Layout, create_features
 from xanes_hpc.stores.hdf5 import check_output
@@ -38,6 +39,7 @@ class Plan:
     descriptor: Descriptor
     layout: Layout
     source_digest: str
+    rattling: Rattling | None = None
 
     @property
     def bounds(self) -> tuple[int, ...]:
@@ -61,11 +63,14 @@ class Plan:
             "source_digest": self.source_digest,
             "creator": f"xanes-hpc {__version__}",
             "code": self.descriptor.code,
+            "rattle": "none" if self.rattling is None else self.rattling.text,
             **layout,
         }
 
 
-def plan(source: StructureStore, descriptor: Descriptor, compression: str = "none") -> Plan:
+def plan(
+    source: StructureStore, descriptor: Descriptor, compression: str = "none", rattling: Rattling | None = None
+) -> Plan:
     """Share the sites of a store out over parts.
 
     Raises
@@ -76,7 +81,7 @@ def plan(source: StructureStore, descriptor: Descriptor, compression: str = "non
     if compression not in COMPRESSION:
         raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
     layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
-    return Plan(descriptor, layout, source.attribute("digest_structures"))
+    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling)
 
 
 def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
@@ -124,6 +129,24 @@ def _spans(plan: Plan, source: StructureStore, parts: PartsFolder) -> Iterator[_
                 yield from (_Span(part, a, min(a + most, stop)) for a in range(start, stop, most))
 
 
+def _read(plan: Plan, source: StructureStore, span: _Span) -> SiteBatch | None:
+    if span.start == span.stop:
+        return None
+    batch = source.batch(span.start, span.stop)
+    return batch if plan.rattling is None else plan.rattling.displaced(batch)
+
+
+def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch | None) -> Features | None:
+    if batch is None:
+        return None
+    try:
+        return describe_batch(plan.descriptor, source, span.start, batch)
+    except FormatError as error:
+        if plan.rattling is None:
+            raise
+        raise FormatError(f"{error} (atoms rattled by {plan.rattling.std:g} Å: take less, or another seed)") from None
+
+
 class _PartWriter:
     """Writes the batches of each part, and hands the part on when it is whole."""
 
@@ -161,10 +184,12 @@ def featurise(
     progress: Progress = lambda done, total: None,
     compression: str = "none",
     restart: bool = False,
+    rattling: Rattling | None = None,
 ) -> None:
     """Write the features of every site of ``source`` to a new feature store.
 
-    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set.
+    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set. With ``rattling``
+    the features are those of the structures displaced, and the store says so.
 
     Raises
     ------
@@ -176,19 +201,19 @@ def featurise(
     """
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
-    whole = plan(source, descriptor, compression)
+    whole = plan(source, descriptor, compression, rattling)
     check_output(output, overwrite, sources=[source.path])
     with PartsFolder(output, whole.as_values(), restart) as parts:
         made = create_features(
             output, source, descriptor.describe(), descriptor.hash, descriptor.labels, whole.layout, overwrite,
-            parts.whole,
+            parts.whole, "" if rattling is None else rattling.text,
         )  # fmt: skip
         with made as append, _PartWriter(whole, parts, append) as writer:
             progress(0, source.n_sites)
             written = overlap(
                 _spans(whole, source, parts),
-                lambda span: source.batch(span.start, span.stop) if span.stop > span.start else None,
-                lambda span, batch: None if batch is None else describe_batch(descriptor, source, span.start, batch),
+                lambda span: _read(whole, source, span),
+                lambda span, batch: _compute(whole, source, span, batch),
                 writer.write,
             )
             with closing(written):

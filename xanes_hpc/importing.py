@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
@@ -51,6 +50,8 @@ class ImportOptions:
         Whether structures without a spectrum are taken as well.
     strict
         Whether the first unusable structure ends the import.
+    lasting
+        Whether the store is to outlast the process: it is on the disk, then, before it takes its name.
     """
 
     absorber: str | None = None
@@ -61,6 +62,7 @@ class ImportOptions:
     treatment: str | None = None
     keep_unpaired: bool = False
     strict: bool = False
+    lasting: bool = True
 
 
 @dataclass
@@ -118,7 +120,7 @@ def import_structures(
     summary = ImportSummary()
     files = _structure_files(sources, summary)
     _check_not_a_spectrum(output, options.spectra)
-    with create_structures(output, overwrite, [*sources, *files]) as writer:
+    with create_structures(output, overwrite, [*sources, *files], options.lasting) as writer:
         taker = _Taker(writer, options, summary)
         for done, path in enumerate(files):
             progress(done, len(files), taker.note)
@@ -143,11 +145,7 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
     for path in options.spectra:
         if not path.is_dir():
             raise FormatError(f"{path}: expected a folder of spectra" + ("" if path.exists() else ", there is none"))
-    if options.edge not in edges.EDGES:
-        raise SpectrumError(f"edge {options.edge!r} is not known; expected one of {', '.join(edges.EDGES)}")
-    for name, value in (("--e0", options.e0), ("--shift", options.shift)):
-        if value is not None and not np.isfinite(value):
-            raise SpectrumError(f"{name}: expected a finite energy in eV, received {value}")
+    edges.check_given(options.edge, options.e0, options.shift)
 
 
 def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:

@@ -1,88 +1,35 @@
 """Running trained networks with NumPy: no TensorFlow, and draws that depend on their seed and nothing else.
 
-Draw d of a member is one network: its dropout masks come from a counter-based generator keyed by (seed, member,
-d), and hold for every site. Per site that is Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142); and
-because a draw is the same network everywhere, averages over sites or frames can be taken draw by draw, and no
-draw depends on how sites are batched.
+Draw d is one network: its dropout masks come from a counter-based generator keyed by (seed, member, d), and hold for
+every site. Per site that is Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142); and because a draw is the same
+network everywhere, averages over sites or frames can be taken draw by draw, and no draw depends on how sites are
+batched.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from math import prod
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.models.network import Layer
+from xanes_hpc.activations import ACTIVATIONS
+from xanes_hpc.models.network import (
+    ABSORBER,
+    FEATURES,
+    Layer,
+    Shape,
+    dropout_widths,
+    shapes,
+    stochastic,
+    wired,
+)
+from xanes_hpc.scaling import Absorbers, Array, Scalers
 
-Array = npt.NDArray[np.float32]
-
-
-def _gelu(x: Array) -> Array:
-    from scipy.special import erf
-
-    y = 0.5 * x * (1.0 + erf(x * np.float32(0.7071067811865476)))
-    result: Array = y.astype(np.float32)
-    return result
-
-
-def _silu(x: Array) -> Array:
-    y: Array = x * (0.5 * (np.tanh(0.5 * x) + 1.0))
-    return y
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": _gelu,
-    "relu": lambda x: np.maximum(x, np.float32(0)),
-    "silu": _silu,
-    "tanh": lambda x: np.tanh(x),
-    "linear": lambda x: x,
-}
-
-
-TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
-    "none": lambda x: x,
-    "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
-}
-"""What may be done to features before they are standardised; ``sqrt`` draws in the tails of sums over neighbours."""
-CLIP = 10.0
-"""Standard deviations beyond which a standardised feature is cut off."""
-
-
-@dataclass(frozen=True)
-class Scalers:
-    """Standardisation of features and targets, fitted on a member's training sites.
-
-    Attributes
-    ----------
-    feature_mean, feature_scale : (n_features,) float64
-        Of the transformed features.
-    target_mean, target_scale : (n_energies,) float64
-    transform
-        One of ``TRANSFORMS``, applied to the features before they are standardised.
-    """
-
-    feature_mean: npt.NDArray[np.float64]
-    feature_scale: npt.NDArray[np.float64]
-    target_mean: npt.NDArray[np.float64]
-    target_scale: npt.NDArray[np.float64]
-    transform: str = "none"
-
-    def features(self, x: npt.NDArray[np.floating]) -> Array:
-        """Standardised features, float32, clipped to ±``CLIP``.
-
-        So a feature that hardly varied in training (a rare element's, say) does not carry a site off.
-        """
-        standardised = (TRANSFORMS[self.transform](x) - self.feature_mean) / self.feature_scale
-        return np.clip(standardised, -CLIP, CLIP).astype(np.float32)
-
-    def targets(self, y: npt.NDArray[np.floating]) -> Array:
-        """Scaled targets, float32."""
-        return ((y - self.target_mean) / self.target_scale).astype(np.float32)
-
-    def spectra(self, y: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Spectra from scaled targets."""
-        return np.asarray(y * self.target_scale + self.target_mean, np.float64)
+VALUES_AT_ONCE = 1 << 20
+"""Numbers of the widest layer, over draws and sites, that are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +41,7 @@ class Member:
     layers
         As its architecture gives them.
     weights
-        Per dense layer's name: kernel (n_in, units) and bias (units,), float32.
+        Kernel and bias of each layer that has some, by its name, float32.
     scalers
         Its own.
     index
@@ -106,41 +53,126 @@ class Member:
     scalers: Scalers
     index: int = 0
 
-    def mean_network(self, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Spectra without dropout, (n_sites, n_energies), from features as stored."""
-        layers = [layer for layer in self.layers if layer.kind != "dropout"]
-        return self.scalers.spectra(self._run(layers, self.scalers.features(x), {}))
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        return shapes(self.layers, self.scalers.feature_mean.size, len(self.scalers.target_mean))
 
-    def draws(self, x: npt.NDArray[np.floating], n_draws: int, seed: int) -> Iterator[npt.NDArray[np.float64]]:
-        """Spectra of each draw, (n_sites, n_energies); what comes before the first dropout is computed once."""
-        first = next((i for i, layer in enumerate(self.layers) if layer.kind == "dropout"), len(self.layers))
-        start = self._run(self.layers[:first], self.scalers.features(x), {})
-        for draw in range(n_draws):
-            masks = self._masks(seed, draw)
-            yield self.scalers.spectra(self._run(self.layers[first:], start, masks))
+    @cached_property
+    def _steps(self) -> list[tuple[Layer, tuple[str, ...], list[str]]]:
+        """Each layer, the names of what it takes, and of what is not needed after it."""
+        steps, needed = [], {self.layers[-1].name}
+        for layer, inputs in reversed(wired(self.layers)):
+            steps.append((layer, inputs, [name for name in set(inputs) if name not in needed]))
+            needed.update(inputs)
+        return steps[::-1]
 
-    def _masks(self, seed: int, draw: int) -> dict[str, Array]:
-        generator = np.random.Generator(np.random.Philox(key=[seed, (self.index << 40) + draw]))
-        masks, width = {}, 0
-        for layer in self.layers:
-            if layer.kind == "dense":
-                width = layer.units
-            elif layer.kind == "dropout":
-                keep = generator.random(width, np.float32) >= layer.rate
-                masks[layer.name] = keep.astype(np.float32) / np.float32(1.0 - layer.rate)
-        return masks
+    def mean_network(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """Spectra without dropout, (n_sites, n_energies), from features as stored, (n_sites, n_features)."""
+        values = self._inputs(x, absorbers)
+        for layer, inputs, last_used in self._steps:
+            taken = [values[name] for name in inputs]
+            values[layer.name] = taken[0] if layer.kind == "dropout" else self._run(layer, taken)
+            for name in last_used:
+                del values[name]
+        return self.scalers.spectra(values[self.layers[-1].name][0], absorbers)
 
-    def _run(self, layers: Sequence[Layer], x: Array, masks: dict[str, Array]) -> Array:
-        for layer in layers:
-            if layer.kind == "dense":
+    def draws(
+        self, x: npt.NDArray[np.floating], absorbers: Absorbers, draws: Sequence[int], seed: int
+    ) -> Iterator[npt.NDArray[np.float64]]:
+        """Spectra of the numbered draws, some at a time: (n_draws, n_sites, n_energies).
+
+        What comes before the first dropout is computed once.
+        """
+        random = stochastic(self.layers)
+        start = self._inputs(x, absorbers)
+        for layer, inputs, _ in self._steps:
+            if layer.name not in random:
+                start[layer.name] = self._run(layer, [start[name] for name in inputs])
+        rows_at_once = max(1, VALUES_AT_ONCE // max(prod(shape) for shape in self._shapes.values()))
+        draws_at_once = max(1, rows_at_once // max(1, len(x)))
+        for first in range(0, len(draws), draws_at_once):
+            some = draws[first : first + draws_at_once]
+            masks = self._masks(seed, some)
+            outputs = np.empty((len(some), len(x), self.scalers.target_mean.shape[1]), np.float32)
+            for row in range(0, len(x), rows_at_once):
+                here = slice(row, row + rows_at_once)
+                outputs[:, here] = self._dropped({name: v[:, here] for name, v in start.items()}, masks, random)
+            yield self.scalers.spectra(outputs, absorbers)
+
+    def _dropped(self, values: dict[str, Array], masks: dict[str, Array], random: set[str]) -> Array:
+        """What the network gives with masks, from what its layers before the first dropout give."""
+        for layer, inputs, last_used in self._steps:
+            if layer.name in random:
+                taken = [values[name] for name in inputs]
+                values[layer.name] = (
+                    taken[0] * masks[layer.name] if layer.kind == "dropout" else self._run(layer, taken)
+                )
+            for name in last_used:
+                del values[name]
+        return values[self.layers[-1].name]
+
+    def _inputs(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> dict[str, Array]:
+        """Values have a first axis for the draws, of length one until they differ."""
+        one_hot = np.eye(len(self.scalers.target_mean), dtype=np.float32)[absorbers]
+        return {FEATURES: self.scalers.features(x)[None], ABSORBER: one_hot[None]}
+
+    def _masks(self, seed: int, draws: Sequence[int]) -> dict[str, Array]:
+        """By dropout, (n_draws, 1, width), with an axis for positions where there is one."""
+        widths = dropout_widths(self.layers, self._shapes)
+        masks: dict[str, list[Array]] = {name: [] for name in widths}
+        rates = {layer.name: layer.rate for layer in self.layers}
+        for draw in draws:
+            generator = np.random.Generator(np.random.Philox(key=[seed, (self.index << 40) + draw]))
+            for name, width in widths.items():
+                keep = generator.random(width, np.float32) >= rates[name]
+                masks[name].append(keep.astype(np.float32) / np.float32(1.0 - rates[name]))
+        return {
+            name: np.stack(several).reshape(len(draws), *[1] * len(self._shapes[name]), widths[name])
+            for name, several in masks.items()
+        }
+
+    def _run(self, layer: Layer, taken: list[Array]) -> Array:
+        x = taken[0]
+        match layer.kind:
+            case "dense":
                 kernel, bias = self.weights[layer.name]
-                x = x @ kernel
-                x += bias
-            elif layer.kind == "activation":
-                x = ACTIVATIONS[layer.function](x)
-            else:
-                x = x * masks[layer.name]
-        return x
+                y = (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], layer.units)
+                y += bias
+                return y
+            case "convolution":
+                return _convolved(x, *self.weights[layer.name])
+            case "activation":
+                return ACTIVATIONS[layer.function](x)
+            case "add":
+                return sum(taken[1:], start=x)
+            case "multiply":
+                for other in taken[1:]:
+                    x = x * other
+                return x
+            case "concatenate":
+                shape = np.broadcast_shapes(*(t.shape[:-1] for t in taken))
+                return np.concatenate([np.broadcast_to(t, (*shape, t.shape[-1])) for t in taken], axis=-1)
+            case "upsample":
+                return np.repeat(x, layer.size, axis=-2)
+            case "reshape":
+                return x.reshape(*x.shape[:-1], layer.size, layer.units)
+            case "crop":
+                return x.reshape(*x.shape[:2], prod(x.shape[2:]))[..., : layer.units]
+        raise ValueError(f"layer of no known kind: {layer.kind}")
+
+
+def _convolved(x: Array, kernel: Array, bias: Array) -> Array:
+    """Along the axis before the last, with zeros beyond its ends: sum_k x[i + k - (size - 1) / 2] kernel[k] + bias."""
+    size, channels, _ = kernel.shape
+    half, length = size // 2, x.shape[-2]
+    wide = np.zeros((*x.shape[:-2], length + 2 * half, channels), np.float32)
+    wide[..., half : half + length, :] = x
+    y: Array = wide[..., :length, :] @ kernel[0]
+    part = np.empty_like(y)
+    for k in range(1, size):
+        y += np.matmul(wide[..., k : k + length, :], kernel[k], out=part)
+    y += bias
+    return y
 
 
 @dataclass(frozen=True)
@@ -152,24 +184,65 @@ class Sample:
     draws: npt.NDArray[np.float32] | None = None
 
 
-def sample(
-    members: Sequence[Member], x: npt.NDArray[np.floating], n_draws: int, seed: int, keep_draws: bool = False
-) -> Sample:
-    """``n_draws`` draws of each member for features as stored, (n_sites, n_features); members' draws one after another.
+class Regression(Protocol):
+    """Spectra of another kind of model, and their share in the mean."""
 
-    Deviations are taken from a network without dropout, so that their squares lose no digits.
+    @property
+    def share(self) -> float:
+        """Of its spectra, from 0 to 1."""
+        ...
+
+    def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """Spectra, (n_sites, n_energies), from features as stored."""
+        ...
+
+
+def n_draws(members: Sequence[Member], wanted: int, dropout: bool) -> int:
+    """Draws that ``sample`` takes: as many as wanted, or one of each member where those are not dropped from."""
+    return max(wanted, len(members)) if dropout else len(members)
+
+
+def sample(
+    members: Sequence[Member],
+    x: npt.NDArray[np.floating],
+    absorbers: Absorbers,
+    wanted: int,
+    seed: int,
+    dropout: bool = True,
+    keep_draws: bool = False,
+    regression: Regression | None = None,
+) -> Sample:
+    """Draws of an ensemble's spectra for features as stored, (n_sites, n_features).
+
+    With dropout, draw d is of member d mod n_members; without, every member is one draw. Deviations are taken from the
+    networks without dropout, so that their squares lose no digits. A regression's share is that of its spectra in every
+    draw.
     """
-    centre = members[0].mean_network(x)
+    plain = [member.mean_network(x, absorbers) for member in members]
+    centre = np.mean(plain, axis=0)
+    n = n_draws(members, wanted, dropout)
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
-    n = n_draws * len(members)
     kept = np.empty((len(x), n, centre.shape[1]), np.float32) if keep_draws else None
-    every = (draw for member in members for draw in member.draws(x, n_draws, seed))
-    for i, draw in enumerate(every):
-        if kept is not None:
-            kept[:, i] = draw
-        draw -= centre
-        total += draw
-        squares += draw * draw
+    for i, member in enumerate(members):
+        numbers = range(i, n, len(members))
+        blocks = member.draws(x, absorbers, numbers, seed) if dropout else iter([plain[i][None]])
+        done = 0
+        for block in blocks:
+            if kept is not None:
+                kept[:, numbers[done : done + len(block)]] = block.transpose(1, 0, 2)
+            done += len(block)
+            block = block - centre
+            total += block.sum(axis=0)
+            squares += np.einsum("dse,dse->se", block, block)
     mean = total / n
     variance = np.maximum(squares / n - mean * mean, 0.0) * (n / max(n - 1, 1))
-    return Sample(centre + mean, np.sqrt(variance), kept)
+    drawn = Sample(centre + mean, np.sqrt(variance), kept)
+    return drawn if regression is None else _with_regression(drawn, regression.spectra(x, absorbers), regression.share)
+
+
+def _with_regression(drawn: Sample, spectra: npt.NDArray[np.float64], share: float) -> Sample:
+    """Draws with a share of other spectra, (n_sites, n_energies)."""
+    kept = drawn.draws
+    if kept is not None:
+        kept = ((1.0 - share) * kept + share * spectra[:, None]).astype(np.float32)
+    return Sample((1.0 - share) * drawn.mean + share * spectra, (1.0 - share) * drawn.std, kept)

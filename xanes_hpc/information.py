@@ -17,6 +17,7 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import PROPERTIES, StructureStore
 from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.stores.unpacking import inspect, is_packed
 from xanes_hpc.stores.verification import Findings, read_all
 
 ROWS_AT_ONCE = 1 << 20
@@ -28,12 +29,14 @@ def inform(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If it is neither a store nor a model folder, or is damaged.
+        If it is neither a store, a model folder nor a packed model, or is damaged.
     """
     if path.is_dir():
         return _model(ModelFolder(path))
     if path.name == "model.json":
         return _model(ModelFolder(path.parent))
+    if is_packed(path):
+        return _packed(path)
     with hdf5.reading(path):
         return _store(path)
 
@@ -64,9 +67,6 @@ def _common(store: hdf5.Store) -> dict[str, Any]:
 
 def _structures(store: StructureStore) -> dict[str, Any]:
     file = store.file
-    treatments: Counter[str] = Counter()
-    for text, number in _counts(store, "spectra/treatment").items():
-        treatments[treatment_name(text)] += number
     return {
         "structures": store.n_structures,
         "atoms": int(file["atoms/numbers"].shape[0]),
@@ -74,24 +74,37 @@ def _structures(store: StructureStore) -> dict[str, Any]:
         "absorbers": _absorbers(store),
         "periodic": sum(int(rows.any(axis=1).sum()) for rows in hdf5.slabs(file["structures/pbc"])),
         "properties": sorted(file[PROPERTIES]),
-        "spectra": {
-            "number": store.n_spectra,
-            "kinds": _counts(store, "spectra/kind"),
-            "treatments": dict(treatments),
-            "e0_sources": _counts(store, "spectra/e0_source"),
-        },
+        "spectra": _spectra(store),
         "digest_structures": store.attribute("digest_structures"),
         "digest_spectra": store.attribute("digest_spectra"),
     }
 
 
+def _spectra(store: StructureStore | FeatureStore) -> dict[str, Any]:
+    treatments: Counter[str] = Counter()
+    for text, number in _counts(store, "spectra/treatment").items():
+        treatments[treatment_name(text)] += number
+    return {
+        "number": int(store.file["spectra/site"].shape[0]),
+        "kinds": _counts(store, "spectra/kind"),
+        "treatments": dict(treatments),
+        "e0_sources": _counts(store, "spectra/e0_source"),
+    }
+
+
 def _features(store: FeatureStore) -> dict[str, Any]:
     description = store.description
-    source = store.attribute("source_path")
+    path = store.attribute("source_path")
+    source = {
+        "path": path,
+        "digest": store.attribute("source_digest"),
+        "there": bool(path) and (store.path.parent / path).exists(),
+    }
     return {
         "sites": store.n_sites,
         "features": store.n_features,
         "dtype": store.file["features"].dtype.name,
+        **({"rattle": store.rattle} if store.rattled else {}),
         "absorbers": _absorbers(store),
         "descriptor": {
             "name": description.get("name"),
@@ -99,11 +112,8 @@ def _features(store: FeatureStore) -> dict[str, Any]:
             "hash": store.attribute("descriptor_hash"),
             "description": description,
         },
-        "source": {
-            "path": source,
-            "digest": store.attribute("source_digest"),
-            "there": bool(source) and (store.path.parent / source).exists(),
-        },
+        **({"spectra": _spectra(store)} if store.has_spectra else {}),
+        **({"source": source} if path else {}),
     }
 
 
@@ -125,7 +135,7 @@ def _predictions(store: PredictionStore) -> dict[str, Any]:
         "references": _n_references(store),
         "parts": _counts(store, "sites/part"),
         "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
-        "calibration": store.calibration,
+        "conformal": store.conformal,
         "model_digest": store.attribute("model_digest"),
         "descriptor_hash": store.attribute("descriptor_hash"),
         "source_digest": store.attribute("source_digest"),
@@ -149,8 +159,21 @@ def _model(model: ModelFolder) -> dict[str, Any]:
             "features": description["n_features"],
             "hash": model.descriptor_hash,
         },
-        "calibration": model.calibration,
+        "uncertainty": {"method": model.method, "calibration_sites": model.calibration.n_sites},
+        "trust": model.trust,
         "provenance": description["provenance"],
+    }
+
+
+def _packed(path: Path) -> dict[str, Any]:
+    manifest = inspect(path)
+    return {
+        "kind": "packed",
+        "schema_version": manifest.schema_version,
+        "creator": manifest.creator,
+        "bytes": path.stat().st_size,
+        "bytes_unpacked": sum(file.size for file in manifest.files),
+        "files": [file.path for file in manifest.files],
     }
 
 

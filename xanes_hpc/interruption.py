@@ -12,10 +12,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Within its block a first Ctrl-C (or SIGTERM) only takes effect at ``check``; a second one at once."""
+    """Within its block a first Ctrl-C (or SIGTERM) only sets ``asked``; a second one takes effect at once.
+
+    Attributes
+    ----------
+    asked
+        Whether the work was asked to end.
+    at_once
+        Whether it was by SIGTERM, which leaves little time.
+    """
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = self.at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -24,19 +32,12 @@ class Interruption:
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if it was asked for."""
-        if self._asked:
-            raise KeyboardInterrupt
+        self.asked, self.at_once = True, number == signal.SIGTERM
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if kind is None:
-            self.check()

@@ -65,6 +65,14 @@ class NeighbourList:
     vectors: npt.NDArray[np.float64]
     distances: npt.NDArray[np.float64]
 
+    def within(self, cutoff: float) -> "NeighbourList":
+        """The pairs closer than ``cutoff`` (Å), in their order."""
+        rows = np.flatnonzero(self.distances < cutoff)
+        offsets = np.searchsorted(rows, self.offsets)
+        return NeighbourList(
+            offsets, self.atoms[rows], self.numbers[rows], self.shifts[rows], self.vectors[rows], self.distances[rows]
+        )
+
 
 class NeighbourSearch:
     """Neighbours of a batch's sites closer than ``cutoff`` (Å), periodic images included, some sites at a time.

@@ -1,7 +1,7 @@
 """Reading, computing and writing at the same time, in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -11,6 +11,21 @@ Read = TypeVar("Read")
 Result = TypeVar("Result")
 AHEAD = 2
 """Items that are read, and results that wait to be written, ahead of the computation."""
+
+
+def ahead(items: Iterable[Item], read: Callable[[Item], Read], n_threads: int) -> Iterator[Read]:
+    """What ``read`` makes of every item, in their order; read by several threads, a few items ahead of their use."""
+    rest = iter(items)
+    with ThreadPoolExecutor(n_threads, "read") as readers:
+        reading = deque(readers.submit(read, item) for item in islice(rest, n_threads + AHEAD))
+        try:
+            while reading:
+                done = reading.popleft().result()
+                reading.extend(readers.submit(read, item) for item in islice(rest, 1))
+                yield done
+        finally:
+            for unread in reading:
+                unread.cancel()
 
 
 def overlap(

@@ -15,10 +15,10 @@ from xanes_hpc.config import LARGEST
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import describe_sites
 from xanes_hpc.importing import ImportOptions, import_structures
-from xanes_hpc.inference import sample
+from xanes_hpc.inference import n_draws
+from xanes_hpc.landmarks import Distances
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
-from xanes_hpc.splits import PARTS, code
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
@@ -26,6 +26,7 @@ from xanes_hpc.stores.predictions import create_predictions, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import choose_spectra, gridded
+from xanes_hpc.trust import reasons
 
 ROWS_AT_ONCE = 512
 Progress = Callable[[int, int], None]
@@ -39,7 +40,7 @@ class PredictOptions:
     Attributes
     ----------
     draws
-        Monte Carlo draws per member of the model.
+        Monte Carlo draws, of all members of the model together; an ensemble without dropout has one of each member.
     seed
         Of the draws.
     keep_draws
@@ -92,7 +93,8 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
         return
     with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
         path = Path(folder) / "structures.h5"
-        import_structures(sources, path, ImportOptions(absorber=absorber, edge=(edge or "K").upper(), strict=True))
+        edge = (edge or "K").upper()
+        import_structures(sources, path, ImportOptions(absorber=absorber, edge=edge, strict=True, lasting=False))
         with StructureStore(path) as store:
             yield store
 
@@ -143,27 +145,31 @@ def predict(
         references, why_none = _references(model, spectra, len(sites))
         grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
-        e0, nearest, distances = _model_e0(model, chosen), np.empty(rows.size), _Distances(model)
+        e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
+        distances = Distances(model.members[0].scalers, model.training_sites.features)
+        absorbers, calibration = model.absorbers(chosen.element, chosen.edge), model.calibration
+        dropout = model.method == "dropout"
         with create_predictions(
-            output, model, chosen, options.draws, options.seed, digest,
+            output, model, chosen, n_draws(model.members, options.draws, dropout), options.seed, digest,
             references is not None, options.keep_draws, overwrite,
         ) as file:  # fmt: skip
             for start in range(0, rows.size, ROWS_AT_ONCE):
                 progress(start, rows.size)
                 here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
                 x = features.read(rows[here])
-                drawn = sample(model.members, x, options.draws, options.seed, options.keep_draws)
-                file["mean"][here], file["std"][here] = drawn.mean, drawn.std * model.calibration["sigma_scale"]
+                nearest[here] = distances.nearest(x)
+                drawn = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
+                file["mean"][here], file["std"][here] = drawn.mean, calibration.sigma(drawn.std, nearest[here])
                 if drawn.draws is not None:
                     file["draws"][here] = drawn.draws
-                nearest[here] = distances.nearest(x)
                 if references is not None:
                     values, own_e0 = gridded(spectra, references[rows[here]], grid)
                     file["reference"][here] = values
                     e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+            own = [formulas[i] for i in rows]
             write_site_columns(
-                file, e0, [formulas[i] for i in rows], [parts[i] for i in rows], nearest,
-                _twins(model, chosen.name, [formulas[i] for i in rows]),
+                file, e0, own, [parts[i] for i in rows], nearest, model.training_sites.twins_of(chosen.name, own),
+                reasons(model.trust, nearest, own, model.unseen(chosen.element, chosen.edge)),
             )  # fmt: skip
         progress(rows.size, rows.size)
     return missing or why_none
@@ -176,6 +182,8 @@ class _Features:
         spec = model.description["descriptor"]
         self._source = source
         if isinstance(source, FeatureStore):
+            if source.rattled:
+                raise ModelError(f"{source.path}: its structures were rattled: predict from the plain features")
             found = source.attribute("descriptor_hash")
             if found != spec["hash"]:
                 raise ModelError(
@@ -192,11 +200,23 @@ class _Features:
             )
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-        """Features of ascending rows, (n_rows, n_features)."""
+        """Features of ascending rows, (n_rows, n_features).
+
+        Raises
+        ------
+        StoreError
+            If one is NaN or infinite; names the site.
+        """
         low, high = int(rows[0]), int(rows[-1]) + 1
         if isinstance(self._source, FeatureStore):
-            return self._source.read(low, high)[rows - low]
-        return describe_sites(self._descriptor, self._source, low, high)[rows - low]
+            x = self._source.read(low, high)[rows - low]
+        else:
+            x = describe_sites(self._descriptor, self._source, low, high)[rows - low]
+        finite = np.isfinite(x).all(axis=1)
+        if not finite.all():
+            site = int(rows[np.argmin(finite)])
+            raise StoreError(f"{self._source.path}: site {site} has NaN or infinite features: featurise it again")
+        return x
 
 
 def _structures_behind(
@@ -255,39 +275,3 @@ def _references(model: ModelFolder, source: Store, n_sites: int) -> tuple[npt.ND
     except SpectrumError as error:
         return None, str(error)
     return rows, ""
-
-
-class _Distances:
-    """Distances to a model's training sites: root mean square over the standardised features."""
-
-    def __init__(self, model: ModelFolder) -> None:
-        self._scalers = model.members[0].scalers
-        self._trained = model.training_sites.features.astype(np.float64)
-        self._squares = (self._trained**2).sum(axis=1)
-
-    def nearest(self, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Distance of each row of features as stored to the nearest training site, (n_sites,)."""
-        scaled = self._scalers.features(x).astype(np.float64)
-        squares = (scaled**2).sum(axis=1)[:, None] + self._squares - 2.0 * scaled @ self._trained.T
-        return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0) / x.shape[1]))
-
-
-def _twins(model: ModelFolder, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-    """What a site shares with some training site other than itself: its CSD code, its formula, both or nothing."""
-    trained = model.training_sites
-    rows = np.flatnonzero(trained.parts == PARTS.index("train"))
-    by_code: dict[str, set[str]] = {}
-    by_formula: dict[str, set[str]] = {}
-    for i in rows:
-        by_code.setdefault(code(trained.names[i]), set()).add(trained.names[i])
-        if trained.formulas[i]:
-            by_formula.setdefault(trained.formulas[i], set()).add(trained.names[i])
-    twins = []
-    for name, formula in zip(names, formulas, strict=True):
-        shared = [
-            what
-            for what, found in (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
-            if found - {name}
-        ]
-        twins.append("+".join(shared))
-    return twins

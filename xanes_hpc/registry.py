@@ -32,13 +32,13 @@ def find(package: ModuleType, name: str, error: type[XanesHpcError]) -> Any:
     XanesHpcError
         Of the type ``error``, naming the nearest part there is, or the distribution whose part cannot be loaded.
     """
+    if name in own_names(package):  # without a look at all distributions there are
+        return importlib.import_module(f"{package.__name__}.{name}").PART
     known, kind = names(package), package.__name__.rpartition(".")[2].rstrip("s")
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
         raise error(f"no {kind} is called {name!r}{hint}")
-    if name in own_names(package):
-        return importlib.import_module(f"{package.__name__}.{name}").PART
     (entry, *_) = entry_points(group=package.__name__, name=name)
     try:
         return entry.load()

@@ -29,6 +29,7 @@ class SiteBatch:
     cells : (n_structures, 3, 3) float64, Å; zero vectors where there is no cell
     pbc : (n_structures, 3) bool
     site_structures, site_atoms : (n_sites,) int64
+    first_structure : int, row in its store of the batch's first structure; 0 where there is no store
     """
 
     numbers: npt.NDArray[np.uint8]
@@ -38,6 +39,7 @@ class SiteBatch:
     pbc: npt.NDArray[np.bool_]
     site_structures: npt.NDArray[np.int64]
     site_atoms: npt.NDArray[np.int64]
+    first_structure: int = 0
 
     @property
     def n_sites(self) -> int:

@@ -27,7 +27,8 @@ def split(
     """Part of every site, as an index into ``PARTS``.
 
     Groups are put into an order that depends on their names and the seed only, and dealt out in it: to test,
-    calibration and validation until each has its fraction of the usable sites, then to training.
+    calibration and validation until each has its fraction of the usable sites, then to training. With folds, every
+    n-th group is dealt to the test part instead.
 
     Parameters
     ----------
@@ -49,7 +50,14 @@ def split(
         members.setdefault(groups[int(site)], []).append(int(site))
     order = sorted(members, key=lambda g: hashlib.sha256(f"{seed}\0{g}".encode()).digest())
     total = int(usable.sum())
-    wanted = {name: getattr(config, name) * total for name in ("test", "calibration", "validation")}
+    if config.folds and len(order) < config.folds:
+        raise ConfigError(f"split: {len(order)} groups are too few for {config.folds} folds")
+    if config.folds:
+        for group in order[config.fold :: config.folds]:
+            parts[members[group]] = PARTS.index("test")
+        order = [group for i, group in enumerate(order) if i % config.folds != config.fold]
+    dealt = ("calibration", "validation") if config.folds else ("test", "calibration", "validation")
+    wanted = {name: getattr(config, name) * total for name in dealt}
     sizes = dict.fromkeys(wanted, 0)
     for group in order:
         for name, size in wanted.items():
@@ -61,7 +69,7 @@ def split(
             parts[members[group]] = PARTS.index("train")
     counts = np.bincount(parts, minlength=LEFT_OUT + 1)
     for i, name in enumerate(PARTS):
-        if not counts[i] and (name == "train" or wanted[name]):
+        if not counts[i] and (name == "train" or wanted.get(name)):
             raise ConfigError(
                 f"split: {total} sites in {len(members)} groups leave none for {name}; "
                 "use more sites, smaller fractions, or another [split] group"

@@ -2,7 +2,8 @@
 
 import csv
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,106 +11,119 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.config import RunConfig
-from xanes_hpc.datasets import Part, Statistics, TrainingData
-from xanes_hpc.inference import Scalers
+from xanes_hpc.datasets import TrainingData, iterate
+from xanes_hpc.fitting import Epoch
+from xanes_hpc.scaling import Scalers
 from xanes_hpc.splits import PARTS
-from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import REFERENCE_SITES, TrainingSites
-from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.targets import digest_of_spectra
+from xanes_hpc.stores.targets import Pairs, digest_of_spectra
+
+Digests = dict[str, str | list[str]]
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """Figures of one pass over the training sites; ``validation_error`` in percent, NaN without a validation part."""
-
-    epoch: int
-    loss: float
-    validation_error: float
-    learning_rate: float
-
-
-def write_sites(data: TrainingData, scalers: Scalers, seed: int, path: Path) -> None:
-    """Write what the model remembers of its sites, at most ``REFERENCE_SITES`` of the training sites' features."""
-    part = data.part("train")
-    kept = np.flatnonzero(part.chosen)
-    if kept.size > REFERENCE_SITES:
-        kept = np.sort(np.random.default_rng(seed).permutation(kept)[:REFERENCE_SITES])
-    chosen = np.zeros_like(part.chosen)
-    chosen[kept] = True
-    vectors = np.concatenate([scalers.features(x) for x, _ in Part(data.features, data.targets, chosen).chunks()])
-    TrainingSites(data.names, data.formulas, data.parts, vectors).write(path)
+def reference_sites(data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int) -> TrainingSites:
+    """What the model remembers of its sites, at most ``REFERENCE_SITES`` of the trained sites' features."""
+    sampled = data.part(*trained).sample(REFERENCE_SITES, seed)
+    vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
+    return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained))
 
 
 def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
     """The run with nothing left to defaults or to the data, and paths as seen from the model folder."""
-    grid = data.targets.grid
+    targets = data.first.targets
+    grid = targets.grid
     target = replace(
         run.target,
-        treatment=data.targets.attribute("treatment"),
+        treatment=targets.attribute("treatment"),
         start=float(grid.energies[0]),
         stop=float(grid.energies[-1]),
         step=grid.step,
     )
 
-    def seen_from_model(path: Path) -> str:
-        return os.path.relpath(path.resolve(), output.resolve())
+    def seen_from_model(path: Path | str) -> str:
+        return os.path.relpath(Path(path).resolve(), output.resolve())
 
-    features = seen_from_model(data.features.path)
-    spectra = seen_from_model(Path(run.spectra)) if run.spectra else None
-    return replace(run, features=features, spectra=spectra, output=None, target=target)
+    transfer = run.transfer
+    if transfer.model is not None:
+        transfer = replace(transfer, model=seen_from_model(transfer.model))
+    return replace(
+        run,
+        features=[seen_from_model(source.features.path) for source in data.sources],
+        spectra=[seen_from_model(path) for path in run.spectra],
+        augmented=[seen_from_model(path) for path in run.augmented],
+        output=None,
+        target=target,
+        transfer=transfer,
+    )
 
 
-def write_history(history: list[Epoch], path: Path) -> None:
+def write_history(epochs: Sequence[Epoch], path: Path) -> None:
     """Write the figures of every epoch as CSV."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["epoch", "loss", "validation_error_percent", "learning_rate"])
-        writer.writerows([e.epoch, e.loss, e.validation_error, e.learning_rate] for e in history)
+        writer.writerow(["stage", "epoch", "loss", "validation_error_percent", "learning_rate", "seconds"])
+        writer.writerows(
+            [e.stage, e.epoch, e.loss, e.validation_error, e.learning_rate, round(e.seconds, 3)] for e in epochs
+        )
 
 
-def describe(
-    run: RunConfig, data: TrainingData, source: StructureStore | FeatureStore, stats: Statistics
-) -> dict[str, Any]:
-    """What ``model.json`` says, but for the calibration."""
-    grid = data.targets.grid
+def describe(run: RunConfig, data: TrainingData, trained: Sequence[str], digests: Digests) -> dict[str, Any]:
+    """What ``model.json`` says, but for what is only known in the end.
+
+    Parameters
+    ----------
+    run, data
+        The run, and what it is trained on.
+    trained
+        Parts that weights are fitted to.
+    digests
+        Of the sites' structures and spectra.
+    """
+    targets, features = data.first.targets, data.first.features
     return {
         "architecture": {"name": run.model.name, "parameters": run.model.parameters},
-        "members": 1,
-        "n_features": data.features.n_features,
-        "grid": {"origin": grid.origin, "energies": grid.energies.tolist()},
+        "members": run.uncertainty.n_members,
+        "n_features": features.n_features,
+        "grid": {"origin": targets.grid.origin, "energies": targets.grid.energies.tolist()},
         "target": {
             "kind": run.target.kind,
-            "treatment": data.targets.attribute("treatment"),
-            "unit": data.targets.attribute("unit"),
+            "treatment": targets.attribute("treatment"),
+            "unit": targets.attribute("unit"),
         },
         "descriptor": {
-            "hash": data.features.attribute("descriptor_hash"),
-            "description": data.features.description,
+            "hash": features.attribute("descriptor_hash"),
+            "description": features.description,
         },
-        "seen": _seen(data),
-        "statistics": {"feature_mean": stats.feature_mean.tolist(), "feature_std": stats.feature_std.tolist()},
-        "calibration": {},
+        "seen": _seen(data, trained),
+        "uncertainty": {"method": run.uncertainty.method},
         "provenance": {
-            "digest_structures": data.features.attribute("source_digest"),
-            "digest_spectra": digest_of_spectra(source),
+            **digests,
             "sites": {name: int((data.parts == i).sum()) for i, name in enumerate(PARTS)},
-            "split": {"group": run.split.group, "seed": run.training.seed},
+            "trained": list(trained),
+            "split": {**asdict(run.split), "seed": run.training.seed},
             "versions": _versions(),
         },
     }
 
 
-def _seen(data: TrainingData) -> list[dict[str, Any]]:
-    sites, e0 = data.features.sites, data.targets.e0
-    trained = data.parts == PARTS.index("train")
-    by_edge: dict[tuple[int, str], list[float]] = {}
-    for site in np.flatnonzero(trained):
-        by_edge.setdefault((int(sites.element[site]), sites.edge[site]), []).append(float(e0[site]))
-    return [
-        {"element": chemical_symbols[z], "edge": edge, "e0": float(np.median(values)), "sites": len(values)}
-        for (z, edge), values in sorted(by_edge.items())
-    ]
+def digests_of(pairs: Pairs) -> Digests:
+    """Of the structures and spectra behind every feature store; several are listed."""
+    found = {
+        "digest_structures": [store.attribute("source_digest") for store, _ in pairs],
+        "digest_spectra": [digest_of_spectra(source) for _, source in pairs],
+    }
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
+    chosen, e0 = data.part(*trained).chosen, data.e0
+    entries = []
+    for number, (z, edge) in enumerate(data.seen):
+        own = chosen & (data.absorbers == number)
+        known = own if own.any() else data.absorbers == number
+        energy = float(np.nanmedian(e0[known]))
+        entries.append({"element": chemical_symbols[z], "edge": edge, "e0": energy, "sites": int(own.sum())})
+    return entries
 
 
 def _versions() -> dict[str, str]:

@@ -22,12 +22,14 @@ sources here.
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
 from numba import types
+from numba.core.runtime import nrt
 from numba.extending import overload
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -50,6 +52,10 @@ CODE = f"kernels {STAMP[:16]}, numba {numba.__version__}, llvmlite {llvmlite.__v
 """All that the last bits of results depend on, but for the processor."""
 
 
+LOADS_ALONE = numba.version_info.short <= (0, 68)
+"""Whether this is a version of Numba whose kept machine code is known to need its memory functions and no more."""
+
+
 def _compile(function: F, **flags: Any) -> F:
     flags = FLAGS | flags
     try:
@@ -57,7 +63,26 @@ def _compile(function: F, **flags: Any) -> F:
     except RuntimeError:  # there is no folder to write to
         return cast(F, numba.njit(**flags)(function))
     compiled._cache._cache_file._source_stamp = STAMP
+    if LOADS_ALONE:
+        compiled._compilation_chain_init_hook = _nothing
+        compiled._cache.load_overload = partial(_load, compiled._cache)
     return cast(F, compiled)
+
+
+def _nothing() -> None:
+    """In place of importing other packages' extensions of Numba; the compiler's refreshing does that too."""
+
+
+def _load(cache: Any, signature: Any, target: Any) -> Any:
+    """Machine code from the cache, or None, without what only compiling needs.
+
+    Numba's own way refreshes the compiler first: that imports all that Numba knows of NumPy, SciPy's linear algebra and
+    other packages' extensions, 0.3 s of a process that may never compile. One that does refreshes it then.
+    """
+    runtime: Any = nrt.rtsys
+    runtime.initialize(target)
+    with cache._guard_against_spurious_io_errors():
+        return cache._load_overload(signature, target)
 
 
 def inline(function: F) -> F:

@@ -35,6 +35,7 @@ from xanes_hpc_kernels.compaction import (
     lanes_of,
 )
 from xanes_hpc_kernels.cutoff import cosine_cutoff
+from xanes_hpc_kernels.ragged import longest
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
@@ -260,10 +261,10 @@ def g4(
     """Equation (4) for every function and weight channel, into ``out[:, columns_keg]``; each pair j < k once."""
     n_channels, n_factors = weights_kz.shape[0], lambda_l.size * zeta_q.size
     n_rows = n_channels * n_factors + n_channels * n_factors % 2
-    shifted = bool(np.any(mu_e != 0.0))
-    real = out.dtype.type
-    most = np.max(np.diff(offsets_i)) if offsets_i.size > 1 else 0
-    neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, most + LANES, out)
+    real, shifted = out.dtype.type, False
+    for e in range(mu_e.size):
+        shifted = shifted or mu_e[e] != 0.0
+    neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, longest(offsets_i) + LANES, out)
     triplets = aligned_rows(N_TRIPLET_ROWS + n_channels, BLOCK, out)
     factors = aligned_rows(n_rows, BLOCK, out)
     factors[n_rows - 1] = real(0.0)  # a row without a function, if their number is odd

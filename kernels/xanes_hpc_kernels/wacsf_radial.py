@@ -7,11 +7,10 @@ The functions of one pair are swept together, in the type of ``out``, and added 
 neighbour has a weight: with a channel per element, that is one.
 """
 
-import numpy as np
-
 from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import aligned_rows, lanes_of
 from xanes_hpc_kernels.cutoff import cosine_cutoff
+from xanes_hpc_kernels.ragged import longest
 from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
@@ -66,8 +65,7 @@ def g2(
     for f in range(n_functions):
         parameters[0, f], parameters[1, f] = mu_f[f], eta_f[f]
     totals = aligned_rows(n_channels, whole, out)
-    most = np.max(np.diff(offsets_i)) if offsets_i.size > 1 else 0
-    cut = aligned_rows(1, most, distances_p)[0]
+    cut = aligned_rows(1, longest(offsets_i), distances_p)[0]
     for i in range(offsets_i.size - 1):
         totals[:] = real(0.0)
         distances_n, numbers_n = (

@@ -1,28 +1,51 @@
-"""What commands print: results and tables on standard output, progress and messages on standard error."""
+"""What commands print: results and tables on standard output, progress and messages on standard error.
+
+Rich is imported for a terminal only: files and pipes get plain lines, which are not folded.
+"""
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
-WIDE = 100_000
-"""Columns of what is no terminal: lines are folded for people, not for files and pipes."""
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def _console(stream: TextIO, stderr: bool) -> Console:
-    width = None if stream.isatty() else WIDE
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, width=width)
+class Output:
+    """Standard output or standard error, by its name in ``sys``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether someone watches."""
+        stream: TextIO = getattr(sys, self._name)
+        return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+    @cached_property
+    def console(self) -> "Console":
+        """It as a terminal."""
+        from rich.console import Console
+
+        return Console(stderr=self._name == "stderr", soft_wrap=True, highlight=False, markup=False)
+
+    def print(self, text: str) -> None:
+        """Print a text and end its line."""
+        if self.is_terminal:
+            self.console.print(text)
+        else:
+            print(text, file=getattr(sys, self._name), flush=True)
 
 
-out = _console(sys.stdout, stderr=False)
-err = _console(sys.stderr, stderr=True)
+out = Output("stdout")
+err = Output("stderr")
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is told where there is no terminal."""
@@ -32,6 +55,8 @@ SECONDS_BETWEEN_LINES = 10.0
 def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
     """A bar on a terminal, a plain line now and then otherwise; call it with done, total and an optional note."""
     if err.is_terminal:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -39,7 +64,7 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=err, transient=True) as bar:
+        with Progress(*columns, console=err.console, transient=True) as bar:
             task = bar.add_task(what, total=None, note="")
 
             def show(done: int, total: int, note: str = "") -> None:
@@ -60,12 +85,35 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
 
 def table(title: str, rows: Mapping[str, Any]) -> None:
     """Two columns: what, and its value."""
+    if not out.is_terminal:
+        width = max(map(len, rows), default=0)
+        out.print("\n".join([title, *(f"{name:{width}}  {value}" for name, value in rows.items())]))
+        return
+    from rich.table import Table
+
     grid = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
     for name, value in rows.items():
         grid.add_row(name, str(value))
-    out.print(grid)
+    out.console.print(grid)
+
+
+def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Several columns under their names, numbers to the right."""
+    if not out.is_terminal:
+        widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+        for row in (columns, *rows):
+            out.print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+        return
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    for name in columns:
+        grid.add_column(name.replace(" ", "\n"), justify="right", vertical="bottom")
+    for row in rows:
+        grid.add_row(*row)
+    out.console.print(grid)
 
 
 def next_step(command: str) -> None:

@@ -70,6 +70,15 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         rows[f"error %, {title}"] = (
             f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
         )
+    if (trust := figures["by_trust"]) is not None:
+        flagged, others = trust["not_trusted"], trust["trusted"]
+        rows["not to be trusted"] = f"{flagged['n_sites']:,} of {figures['n_sites']:,} sites" + (
+            f": error % mean {flagged['mean']:.2f}, median {flagged['median']:.2f}; "
+            f"of the {others['n_sites']:,} others mean {_number(others['mean'], '.2f')}, "
+            f"median {_number(others['median'], '.2f')}"
+            if flagged["n_sites"]
+            else ""
+        )
     if (audit := figures["leakage"]) is not None:
         without = audit["error_percent_without_twins"]
         rows["leakage"] = (

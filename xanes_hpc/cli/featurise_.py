@@ -12,7 +12,9 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 
 @click.command("featurise")
 @click.argument("source", type=PATH, metavar="STRUCTURES.h5")
-@output_option("Feature store to write. Default: NAME.features.h5 beside the source.")
+@output_option(
+    "Feature store to write. Default: NAME.features.h5, or NAME.rattled-SEED.features.h5, beside the source."
+)
 @click.option("--preset", help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]")
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Descriptor by its description.")
 @click.option(
@@ -22,6 +24,13 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
     show_default=True,
     help="Filter of the features; lzf is read by h5py alone.",
 )
+@click.option(
+    "--rattle",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="STD",
+    help="Displace every atom at random first, with this standard deviation along each axis, in Å.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of the displacements of --rattle.  [default: 0]")
 @threads_option
 @click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
@@ -31,6 +40,8 @@ def command(
     preset: str | None,
     description: Path | None,
     compression: str,
+    rattle: float | None,
+    seed: int | None,
     threads: int | None,
     restart: bool,
     overwrite: bool,
@@ -38,16 +49,22 @@ def command(
     """Describe the surroundings of every absorption site of a structure store.
 
     The features, one vector a site, go into a feature store that names its source and carries the descriptor's
-    full description. A run that was stopped goes on where it was with the same command.
+    full description. A run that was stopped goes on where it was with the same command. Features of rattled
+    structures are for training beside the plain ones: train --augment.
     """
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose
     from xanes_hpc.featurise import featurise
+    from xanes_hpc.rattling import Rattling
     from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.parts import parts_folder
     from xanes_hpc.stores.structures import StructureStore
 
-    target = output or source.with_suffix(".features.h5")
+    if seed is not None and rattle is None:
+        raise click.UsageError("--seed: expected together with --rattle", click.get_current_context())
+    rattling = None if rattle is None else Rattling(rattle, seed or 0)
+    plain = source.with_suffix(".features.h5")
+    target = output or (source.with_suffix(f".rattled-{rattling.seed}.features.h5") if rattling else plain)
     descriptor = choose(preset, description)
     with StructureStore(source) as structures:
         n_sites = structures.n_sites
@@ -56,7 +73,7 @@ def command(
         begin = time.perf_counter()
         try:
             with console.progress("featurising", "sites") as progress:
-                featurise(structures, descriptor, target, overwrite, progress, compression, restart)
+                featurise(structures, descriptor, target, overwrite, progress, compression, restart, rattling)
         except KeyboardInterrupt:
             if parts_folder(target).exists():
                 console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
@@ -68,5 +85,8 @@ def command(
         "descriptor": descriptor.hash,
         "time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)",
     }
+    if rattling:
+        rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
     console.table(str(target), rows)
-    console.next_step(f"xanes-hpc train {shlex.quote(str(target))}")
+    words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
+    console.next_step(shlex.join(words))

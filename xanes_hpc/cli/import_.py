@@ -2,19 +2,30 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, site_options
 
+if TYPE_CHECKING:
+    from xanes_hpc.descriptors import Descriptor
+    from xanes_hpc.importing import ImportSummary
+    from xanes_hpc.importing_features import FeaturesOptions
+
 MOST_SHOWN = 10
+OF_STRUCTURES = ("spectra", "absorber", "keep_unpaired", "strict")
+OF_FEATURES = ("element", "preset", "description", "energies")
+"""Options that apply to the one kind of source only."""
 
 
 @click.command("import", cls=JsonCommand)
 @click.argument("sources", type=PATH, nargs=-1, metavar="SOURCE...")
-@output_option("Structure store to write, such as tmqm.h5.", required=True)
+@output_option("Structure store to write, such as tmqm.h5; of a .npz file a feature store.", required=True)
 @click.option(
     "--spectra",
     type=PATH,
@@ -32,9 +43,26 @@ MOST_SHOWN = 10
 @click.option("--treatment", help="How the spectra were broadened and normalised: none, a name, or JSON with a name.")
 @click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
 @click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
+@click.option("--element", metavar="SYMBOL", help="Absorber of a .npz file's sites, such as V.")
+@click.option("--preset", help="Descriptor of a .npz file's features, by preset, such as xanesnet-2022.")
+@click.option(
+    "--descriptor",
+    "description",
+    type=PATH,
+    metavar="FILE.toml",
+    help="Descriptor of a .npz file's features, by its description.",
+)
+@click.option(
+    "--energies",
+    metavar="START:STOP",
+    help="First and last energy of a .npz file's spectra, evenly spaced, in eV from e0, such as -15:60. "
+    "Default: its array e.",
+)
 @overwrite_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     sources: tuple[Path, ...],
     output: Path,
     spectra: tuple[Path, ...],
@@ -45,6 +73,10 @@ def command(
     treatment: str | None,
     keep_unpaired: bool,
     strict: bool,
+    element: str | None,
+    preset: str | None,
+    description: Path | None,
+    energies: str | None,
     overwrite: bool,
     json_target: str | None,
 ) -> None:
@@ -53,19 +85,77 @@ def command(
     SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM's), extended XYZ,
     CIF, POSCAR, trajectories and databases of ASE. A spectrum belongs to the structure whose name its file
     bears: NAME.txt, NAME_conv.txt, NAME.csv, NAME.dat, …
+
+    Features and spectra that come without structures, in a .npz file with arrays x (n_sites, n_features) and
+    y (n_sites, n_energies), go into a feature store: give --element, --preset or --descriptor, and --energies.
     """
+    from xanes_hpc.formats import npz
     from xanes_hpc.importing import ImportOptions, import_structures
     from xanes_hpc.records import parse_treatment
 
-    options = ImportOptions(
-        absorber, (edge or "K").upper(), spectra, e0, shift, parse_treatment(treatment), keep_unpaired, strict
-    )
+    edge, treatment = (edge or "K").upper(), parse_treatment(treatment)
+    arrays = next((s for s in sources if npz.recognises(s)), None)
+    if arrays is not None:
+        from xanes_hpc.descriptors import choose
+        from xanes_hpc.importing_features import FeaturesOptions, energy_range
+
+        _refuse(context, OF_STRUCTURES, f"does not apply to features without structures ({arrays})")
+        missing = {"--element": element, "--preset or --descriptor": preset or description}
+        asked = " and ".join(name for name, value in missing.items() if value is None)
+        if len(sources) > 1:
+            raise click.UsageError(f"{arrays}: expected as the only source, received {len(sources)} sources", context)
+        if element is None or asked:
+            raise click.UsageError(f"{arrays}: features without structures: give {asked}", context)
+        limits = None if energies is None else energy_range(energies)
+        of_all = FeaturesOptions(element, edge, limits, e0, shift, treatment)
+        _import_features(arrays, output, choose(preset, description), of_all, overwrite, json_target)
+        return
+    _refuse(context, OF_FEATURES, "applies to a .npz file of features and spectra only")
+    options = ImportOptions(absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict)
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
+    _tell(output, summary, edge, json_target)
+
+
+def _refuse(context: click.Context, names: Sequence[str], why: str) -> None:
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} {why}", context)
+
+
+def _import_features(
+    source: Path,
+    output: Path,
+    descriptor: "Descriptor",
+    options: "FeaturesOptions",
+    overwrite: bool,
+    json_target: str | None,
+) -> None:
+    from xanes_hpc.importing_features import import_features
+
+    summary = import_features(source, output, descriptor, options, overwrite)
+    if json_target != "-":
+        rows = {
+            "sites": f"{summary.sites:,} ({summary.element} {summary.edge})",
+            "features": f"{summary.features:,} a site ({summary.descriptor}, {summary.dtype})",
+            "descriptor": summary.descriptor_hash,
+            "spectra": f"{summary.spectra:,} of {summary.energies:,} energies, "
+            f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV ({summary.e0_source})",
+            "treatment": summary.treatment,
+        }
+        if summary.unused_arrays:
+            rows["other arrays"] = f"{', '.join(summary.unused_arrays)} (not used)"
+        console.table(str(output), rows)
+    console.write_json(json_target, {"output": str(output), **summary.as_dict()})
+    console.next_step(f"xanes-hpc train {shlex.quote(str(output))} --group cluster")
+
+
+def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | None) -> None:
     if json_target != "-":
         rows = {
             "structures": f"{summary.structures:,} ({summary.atoms:,} atoms)",
-            "sites": f"{summary.sites:,} ({_counts(summary.elements)} {options.edge})",
+            "sites": f"{summary.sites:,} ({_counts(summary.elements)} {edge})",
             "spectra": f"{summary.spectra:,}" + (f" (e0: {_counts(summary.e0_sources)})" if summary.spectra else ""),
             "skipped": f"{summary.skipped_count:,}",
         }

@@ -15,7 +15,7 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option
 def command(file: Path, verify: bool, json_target: str | None) -> None:
     """Say what a store or model is: sizes, elements, descriptor, provenance.
 
-    FILE is a structure, feature or prediction store, or a model folder.
+    FILE is a structure, feature or prediction store, a model folder, or a packed model.
     """
     from xanes_hpc import information
     from xanes_hpc.errors import StoreError

@@ -1,6 +1,7 @@
 """``xanes-hpc``: finds the command, and turns errors into one line and an exit code."""
 
-import importlib
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -12,60 +13,30 @@ from typing import Any, NoReturn
 import click
 
 from xanes_hpc import __version__
+from xanes_hpc.cli.lazy_group import LazyGroup
 from xanes_hpc.errors import XanesHpcError
 
 COMMANDS = {
     "import": "Read structures, and spectra by name, into a structure store.",
     "featurise": "Describe the surroundings of every absorption site.",
     "train": "Train a network from features to spectra.",
+    "tune": "Search for the recipe that trains best.",
     "predict": "Predict spectra with their uncertainty.",
     "evaluate": "Measure predictions against their references.",
     "info": "Say what a store or model is.",
+    "model": "Pack a model into one file to send, and unpack it.",
     "demo": "Run the whole way on generated data.",
 }
 """Every command and its line in the help; each stands in ``xanes_hpc/cli/NAME.py``, imported only when it runs."""
 ALIASES = {"featurize": "featurise"}
 
 
-class LazyGroup(click.Group):
-    """Imports a command's file only when that command is run."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without arguments, as with ``--help``."""
-        return super().parse_args(ctx, args or ["--help"])
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of the work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        name = ALIASES.get(cmd_name, cmd_name)
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"xanes_hpc.cli.{name}_")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest command proposed for an unknown one."""
-        import difflib
-
-        name = args[0]
-        if name not in COMMANDS and name not in ALIASES and not name.startswith("-"):
-            near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], 1)
-            raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    lines=COMMANDS,
+    aliases=ALIASES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", message="xanes-hpc %(version)s")
 def cli() -> None:
     """X-ray absorption spectra from structures, with neural networks.
@@ -77,6 +48,7 @@ def cli() -> None:
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
+    atexit.register(gc.freeze)  # at its end a process need not be searched for cycles: all of it goes
     signal.signal(signal.SIGTERM, _interrupt)
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_note_lost, hook)

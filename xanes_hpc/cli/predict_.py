@@ -1,12 +1,16 @@
 """``xanes-hpc predict``."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option, site_options, threads_option
+
+LISTED = 3
+"""Sites that are named of those not to be trusted."""
 
 
 @click.command("predict")
@@ -79,9 +83,21 @@ def command(
         }
         if csv_folder is not None:
             rows["csv"] = f"{write_csv(store, csv_folder):,} files in {csv_folder}"
-        has_reference = store.has_reference
+        has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
     console.table(str(target), rows)
+    if warning:
+        console.err.print(warning)
     if has_reference:
         console.next_step(f"xanes-hpc evaluate {shlex.quote(str(target))} --json metrics.json")
     else:
         console.next_step(f"xanes-hpc info {shlex.quote(str(target))}")
+
+
+def _not_trusted(names: Sequence[str], distrust: Sequence[str]) -> str:
+    """One line on the sites whose predictions should not be trusted; empty where there are none."""
+    flagged = [(name, reason) for name, reason in zip(names, distrust, strict=False) if reason]
+    if not flagged:
+        return ""
+    listed = ", ".join(f"{name} ({reason})" for name, reason in flagged[:LISTED])
+    more = ", …" if len(flagged) > LISTED else ""
+    return f"Note: do not trust the predictions of {len(flagged):,} of {len(names):,} sites: {listed}{more}"

@@ -1,84 +1,167 @@
 """``xanes-hpc train``."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
+FLAGS = {
+    "kind": "target.kind",
+    "treatment": "target.treatment",
+    "architecture": "model.name",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "learning_rate": "training.learning_rate",
+    "loss": "training.loss",
+    "schedule": "training.schedule",
+    "patience": "training.patience",
+    "precision": "training.precision",
+    "seed": "training.seed",
+    "method": "uncertainty.method",
+    "members": "uncertainty.members",
+    "group": "split.group",
+    "init_from": "transfer.model",
+    "freeze": "transfer.freeze",
+    "gpus": "training.gpus",
+    "devices": "training.devices",
+}
+"""Keys of the configuration that flags set."""
+
 
 @click.command("train")
-@click.argument("features", type=PATH, required=False, metavar="[FEATURES.h5]")
+@click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
 @output_option("Model folder to write. Default: NAME.model beside the features.")
 @click.option("--config", type=PATH, metavar="RUN.toml", help="Configuration; flags beat it, it beats xanes-hpc.toml.")
 @click.option(
     "--spectra",
     type=PATH,
+    multiple=True,
     metavar="STRUCTURES.h5",
-    help="Structure store with the spectra. Default: the one the features name.",
+    help="Structure store with the spectra, one for each feature store. Default: those the features name.",
 )
 @click.option("--kind", help="Kind of spectrum to learn.  [default: xanes]")
 @click.option("--treatment", help="Name of the spectra's treatment, where a site has spectra of several.")
-@click.option("--epochs", type=int, help="Passes over the training sites.")
+@click.option("--model", "architecture", metavar="NAME", help="Architecture.  [default: residual]")
+@click.option("--epochs", type=int, help="Most passes over the training sites.")
 @click.option("--batch-size", type=int, help="Sites per step, over all devices.")
+@click.option("--learning-rate", type=float, help="Of the first steps.")
+@click.option("--loss", help="mae, mse or huber.")
+@click.option("--schedule", help="Of the learning rate: cosine, plateau or constant.")
+@click.option("--patience", type=int, metavar="N", help="Stop after N epochs without a better validation error.")
+@click.option("--method", help="Of the uncertainty: dropout, ensemble or bootstrap.")
+@click.option("--members", type=int, metavar="N", help="Networks that are averaged.")
+@click.option("--group", help="What stays together in the split: formula, code, cluster or none.")
+@click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Train K models, each tested on its own K-th.")
+@click.option("--augment", type=PATH, multiple=True, metavar="RATTLED.h5", help="Rattled features of the same sites.")
+@click.option("--init-from", type=PATH, metavar="MODEL", help="Start from a trained model.")
+@click.option("--freeze", type=int, metavar="N", help="Keep the weights of its first N layers.")
+@click.option("--precision", help="float32, mixed_bfloat16 or mixed_float16.")
 @click.option("--seed", type=int, help="Of the split, the initial weights, the order and the dropout.")
 @click.option("--gpus", type=int, metavar="N", help="GPUs to use; 0 for the CPU. Default: one, if there is one.")
+@click.option("--devices", metavar="cpu:N", help="Instead of GPUs, the processor as N devices.")
+@click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write every epoch's figures for TensorBoard.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @overwrite_option
-def command(
-    features: Path | None,
-    output: Path | None,
-    config: Path | None,
-    spectra: Path | None,
-    kind: str | None,
-    treatment: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int | None,
-    gpus: int | None,
-    overwrite: bool,
-) -> None:
-    """Train a network from features to spectra.
+def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+    """Train networks from features to spectra.
 
-    FEATURES.h5 is a feature store; by default the one named in the working folder's xanes-hpc.toml, or the only
-    one there. The model folder holds the weights, the grid, the scaling, the split, and all that predict needs.
+    FEATURES.h5 are feature stores; by default those named in the working folder's xanes-hpc.toml, or the only one
+    there. The model folder holds the weights, the grid, the scaling, the split, and all that predict needs. Ctrl-C
+    keeps the best so far.
     """
-    from xanes_hpc.config import load_run
+    from xanes_hpc.config_files import load_run
+
+    flags: dict[str, Any] = {key: options[name] for name, key in FLAGS.items()}
+    flags["transfer.model"] = options["init_from"] and str(options["init_from"])
+    for key, paths in (("features", features), ("spectra", options["spectra"]), ("augmented", options["augment"])):
+        flags[key] = [str(path) for path in paths] or None
+    flags["output"] = output and str(output)
+    flags["split.folds"] = options["folds"]
+    run = load_run(options["config"], Path.cwd(), flags)
+    (_cross_validate if run.split.folds else _train)(run, options)
+
+
+def open_stores(run: Any, opened: ExitStack) -> tuple[list[Path], Any, Any]:
+    """The feature stores' paths; them, each with its spectra; and the rattled ones; closed with ``opened``."""
     from xanes_hpc.stores.features import FeatureStore
+    from xanes_hpc.training_inputs import find_features, open_spectra
+
+    paths = find_features(run, Path.cwd())
+    pairs = open_spectra([opened.enter_context(FeatureStore(path)) for path in paths], run.spectra)
+    for _, source in pairs:
+        opened.callback(source.file.close)
+    return paths, pairs, [opened.enter_context(FeatureStore(Path(path))) for path in run.augmented]
+
+
+def _train(run: Any, options: dict[str, Any]) -> None:
+    from xanes_hpc.stores.checkpoints import checkpoint_path
     from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.models import CONTENTS
-    from xanes_hpc.training import default_output, find_features, train
+    from xanes_hpc.training import train
+    from xanes_hpc.training_inputs import default_output
+    from xanes_hpc.training_logs import tensorboard_writer
+    from xanes_hpc.training_stages import Looker
 
-    flags = {
-        "features": features and str(features),
-        "spectra": spectra and str(spectra),
-        "output": output and str(output),
-        "target.kind": kind,
-        "target.treatment": treatment,
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "training.seed": seed,
-        "training.gpus": gpus,
+    with ExitStack() as opened:
+        paths, pairs, augmented = open_stores(run, opened)
+        target = Path(run.output) if run.output else default_output(paths[0])
+        check_output(target, options["overwrite"], CONTENTS)
+        progress = opened.enter_context(console.progress("training", "epochs"))
+        log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
+        looker = Looker(progress, log)
+        try:
+            result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+        except KeyboardInterrupt:
+            if checkpoint_path(target).exists():
+                console.err.print("Note: to go on with it, give the same command with --resume.")
+            raise
+    rows = {
+        "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
+        + (f"; {result.left_out:,} left out (no spectrum on the whole grid)" if result.left_out else ""),
+        "epochs": f"{result.best.epoch}, "
+        + (f"validation error {result.best.validation_error:.2f} %" if result.parts["validation"] else "no validation"),
+        "members": f"{result.n_members}"
+        + (f" and a kernel ridge regression (share {result.share:.2f})" if result.share else ""),
     }
-    run = load_run(config, Path.cwd(), flags)
-    path = find_features(run, Path.cwd())
-    target = Path(run.output) if run.output else default_output(path)
-    with FeatureStore(path) as store:
-        check_output(target, overwrite, CONTENTS)
-        own = store.has_spectra and not run.spectra
-        source = store if own else store.open_source(Path(run.spectra) if run.spectra else None)
-        with source, console.progress("training", "epochs") as progress:
-            result = train(run, store, source, target, overwrite, progress)
-        rows = {
-            "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
-            + (f"; {result.left_out:,} left out (no spectrum on the whole grid)" if result.left_out else ""),
-            "best epoch": f"{result.best.epoch}, "
-            + (f"validation error {result.best.validation_error:.2f} %" if result.parts["validation"] else "the last"),
-            "sigma scale": f"{result.sigma_scale:.2f} (spread of the draws to calibrated sigma)",
-        }
-        console.table(str(target), rows)
-    words = ["xanes-hpc", "predict", str(path), "--model", str(target), "-o", "predictions.h5"]
+    console.table(str(target), rows)
+    if result.interrupted:
+        going_on = " To go on with it, give the same command with --resume --overwrite."
+        console.err.print(
+            "Note: stopped before its end; the model is what was best so far."
+            + (going_on if checkpoint_path(target).exists() else "")
+        )
+    words = ["xanes-hpc", "predict", str(paths[0]), "--model", str(target), "-o", "predictions.h5"]
     words += ["--split", "test"] if result.parts["test"] else []
-    words += ["--spectra", run.spectra] if run.spectra else []
+    words += ["--spectra", run.spectra[0]] if run.spectra else []
     console.next_step(shlex.join(words))
+
+
+def _cross_validate(run: Any, options: dict[str, Any]) -> None:
+    from xanes_hpc.cross_validation import SUMMARY, cross_validate
+    from xanes_hpc.training_inputs import default_output
+    from xanes_hpc.training_logs import tensorboard_writer
+    from xanes_hpc.training_stages import Looker
+
+    with ExitStack() as opened:
+        paths, pairs, augmented = open_stores(run, opened)
+        target = Path(run.output) if run.output else default_output(paths[0]).with_suffix(".folds")
+
+        def looker(fold: int) -> Looker:
+            folder = options["tensorboard"] and options["tensorboard"] / f"fold-{fold}"
+            progress = opened.enter_context(console.progress(f"training fold {fold + 1}", "epochs"))
+            return Looker(progress, opened.enter_context(tensorboard_writer(folder)))
+
+        summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+    rows = {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
+    console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
+    console.err.print(f"Figures of every fold: {target / SUMMARY}")
+    console.next_step(f"xanes-hpc train {shlex.quote(str(paths[0]))}")
+
+
+def _with_spread(mean: float | None, spread: float | None) -> str:
+    return "–" if mean is None else f"{mean:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")

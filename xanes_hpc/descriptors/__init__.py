@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xanes_hpc import config, registry
+from xanes_hpc import registry
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
 
@@ -85,7 +85,9 @@ def read_toml(path: Path) -> Descriptor:
     DescriptorError
         If the file is missing, not TOML, or describes no descriptor.
     """
-    description = config.read_toml(path, DescriptorError)
+    from xanes_hpc import config_files
+
+    description = config_files.read_toml(path, DescriptorError)
     try:
         return from_description(description)
     except DescriptorError as error:

@@ -57,7 +57,10 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class Weighting:
-    """Weight tables over Z (n_channels, 119), one label a channel, and the functions they weigh."""
+    """Weight tables over Z (n_channels, 119), one label a channel, and the functions they weigh.
+
+    ``cutoff`` is that of these functions, in Å.
+    """
 
     given: dict[str, Any]
     labels: list[str]
@@ -66,17 +69,18 @@ class Weighting:
     g4: Gaussians | None
     lambdas: Vector
     zetas: Vector
+    cutoff: float
 
     @classmethod
-    def read(cls, index: int, given: Mapping[str, Any]) -> "Weighting":
-        """From one ``[[weighting]]`` of a description."""
+    def read(cls, index: int, given: Mapping[str, Any], longest: float) -> "Weighting":
+        """From one ``[[weighting]]`` of a description whose cutoff is ``longest``."""
         where = f"weighting {index + 1}"
-        check_keys(where, given, {"weights", "scale", "elements", "g2", "g4"})
+        check_keys(where, given, {"weights", "scale", "elements", "cutoff", "g2", "g4"})
         if ("weights" in given) == ("elements" in given):
             raise DescriptorError(f"{where}: expected either weights or elements")
         weights: dict[str, Any]
         if "elements" in given:
-            check_keys(f"{where} by elements", given, {"elements", "g2", "g4"})
+            check_keys(f"{where} by elements", given, {"elements", "cutoff", "g2", "g4"})
             labels, tables = _channels(where, given["elements"])
             weights = {"elements": [list(e) if isinstance(e, (list, tuple)) else e for e in given["elements"]]}
         else:
@@ -85,6 +89,11 @@ class Weighting:
                 raise DescriptorError(f"{where}: expected a finite number for scale, received {scale!r}")
             weights = {"weights": given["weights"], "scale": float(scale)}
             labels, tables = _table(where, **weights)
+        cutoff = given.get("cutoff", longest)
+        if not is_number(cutoff) or not 0 < cutoff <= longest:
+            raise DescriptorError(f"{where}: expected a cutoff above 0 and up to {longest:g} Å, received {cutoff!r}")
+        if cutoff < longest:
+            weights["cutoff"] = float(cutoff)
         g2 = g4 = None
         lambdas = zetas = np.empty(0)
         if "g2" in given:
@@ -103,7 +112,7 @@ class Weighting:
             }
         if g2 is None and g4 is None:
             raise DescriptorError(f"{where}: expected g2, g4 or both")
-        return cls(weights, labels, tables, g2, g4, lambdas, zetas)
+        return cls(weights, labels, tables, g2, g4, lambdas, zetas, float(cutoff))
 
 
 def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:

@@ -2,7 +2,8 @@
 
 G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717).
 A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one channel
-per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, or both:
+per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, or both. It may have a
+``cutoff`` of its own, shorter than the descriptor's: angular functions of the nearest shells cost little then.
 
     name = "wacsf"
     cutoff = 6.0                     # Å
@@ -17,6 +18,7 @@ per element or group of elements, and carries radial functions ``g2``, angular f
 
     [[weighting]]
     elements = ["H", "C", ["N", "O"], "other"]
+    cutoff = 4.0
     g2 = { mu = [1.0, 2.0, 3.0], eta = [4.0, 4.0, 4.0] }
 
 Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2);
@@ -41,6 +43,9 @@ from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_radial
+
+_Functions = tuple[float, tuple[bytes, ...]]
+"""A cutoff, and the parameters of functions as bytes."""
 
 
 @dataclass
@@ -72,10 +77,10 @@ class WACSF(Descriptor):
         self.cutoff = float(cutoff)
         self.dtype = read_dtype("descriptor wacsf", description)
         self.g1 = g1
-        self.weightings = [Weighting.read(i, w) for i, w in enumerate(weightings)]
+        self.weightings = [Weighting.read(i, w, self.cutoff) for i, w in enumerate(weightings)]
         self.labels = ["G1"] if self.g1 else []
-        self._radial: dict[tuple[bytes, ...], _Sharing] = {}
-        self._angular: dict[tuple[bytes, ...], _Sharing] = {}
+        self._radial: dict[_Functions, _Sharing] = {}
+        self._angular: dict[_Functions, _Sharing] = {}
         for w in self.weightings:
             if w.g2 is not None:
                 parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
@@ -96,15 +101,18 @@ class WACSF(Descriptor):
         self,
         kind: str,
         weighting: Weighting,
-        shared: dict[tuple[bytes, ...], _Sharing],
+        shared: dict[_Functions, _Sharing],
         arrays: tuple[Vector, ...],
         parameters: list[str],
     ) -> None:
         first = len(self.labels)
         shape = (len(weighting.labels), *(a.size for a in arrays[1:]))
+        if weighting.cutoff < self.cutoff:
+            parameters = [f"{text} rc={weighting.cutoff:g}" for text in parameters]
         columns = np.arange(first, first + np.prod(shape)).reshape(shape[0], -1)
         self.labels += [f"{kind} {label} {text}" for label in weighting.labels for text in parameters]
-        sharing = shared.setdefault(tuple(a.tobytes() for a in arrays), _Sharing([], []))
+        key = (weighting.cutoff, tuple(a.tobytes() for a in arrays))
+        sharing = shared.setdefault(key, _Sharing([], []))
         sharing.tables.append(weighting.tables)
         sharing.columns.append(columns)
 
@@ -120,25 +128,29 @@ class WACSF(Descriptor):
 
     def resolve(self) -> dict[str, Any]:
         """As described, with the weight tables in place of their names."""
-        functions = [{k: w.given[k] for k in ("g2", "g4") if k in w.given} for w in self.weightings]
+        functions = [{k: w.given[k] for k in ("cutoff", "g2", "g4") if k in w.given} for w in self.weightings]
         tables = [{"tables": w.tables.tolist()} for w in self.weightings]
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
 
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
         """Write G1, G2 and G4 of the batch's sites."""
-        offsets, distances, numbers = neighbours.offsets, neighbours.distances, neighbours.numbers
         if self.g1:
-            wacsf_radial.g1(offsets, distances, self.cutoff, 0, out)
-        for key, sharing in self._radial.items():
+            wacsf_radial.g1(neighbours.offsets, neighbours.distances, self.cutoff, 0, out)
+        near = {
+            w.cutoff: neighbours.within(w.cutoff) if w.cutoff < self.cutoff else neighbours for w in self.weightings
+        }
+        for (cutoff, key), sharing in self._radial.items():
             mu, eta = map(np.frombuffer, key)
+            own = near[cutoff]
             tables, columns = sharing.arrays()
-            wacsf_radial.g2(offsets, distances, numbers, tables, self.cutoff, mu, eta, columns, out)
-        for key, sharing in self._angular.items():
+            wacsf_radial.g2(own.offsets, own.distances, own.numbers, tables, cutoff, mu, eta, columns, out)
+        for (cutoff, key), sharing in self._angular.items():
             mu, eta, lambdas, zetas = map(np.frombuffer, key)
+            own = near[cutoff]
             tables, columns = sharing.arrays()
             columns = columns.reshape(len(tables), mu.size, -1)
             wacsf_angular.g4(
-                offsets, distances, neighbours.vectors, numbers, tables, self.cutoff,
+                own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff,
                 mu, eta, lambdas, zetas, columns, out,
             )  # fmt: skip
 
@@ -160,14 +172,27 @@ def _xanesnet_49() -> dict[str, Any]:
 ELEMENT_CHANNELS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other")
 
 
+NEAR_CHANNELS = ("H", "C", "N", "O", ["P", "S", "Cl"], "other")
+
+
 def _default() -> dict[str, Any]:
-    """Element-resolved G2, and G4 whose radii span the first to the third shell."""
-    g2 = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
-    g4 = {"style": "centred", "n": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
+    """Element-resolved functions, fine ones of the nearest shells, and G4 that spans the first to the third shell."""
+    every, angles = {"n": 32, "r_min": 0.3, "r_max": 6.2}, {"lambda": [1, -1], "zeta": [1, 2, 4, 8]}
+    radial = {"style": "shifted", **every}
+    near = {
+        "g2": {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6},
+        "g4": {"style": "shifted", "n": 4, "r_min": 1.2, "r_max": 3.1, **angles},
+    }
+    wide = {"g4": {"style": "centred", "n": 4, "r_min": 0.5, "r_max": 4.0, **angles}}
+    channels: list[dict[str, Any]] = [{"elements": list(NEAR_CHANNELS)}, {"weights": "one"}]
     return {
         "cutoff": 6.0,
         "dtype": "float32",
-        "weighting": [{"weights": "Z", "g2": g2, "g4": g4}, {"elements": list(ELEMENT_CHANNELS), "g2": g2}],
+        "weighting": [
+            {"weights": "Z", "g2": radial, "g4": {"style": "centred", "n": 8, "r_min": 0.0, "r_max": 6.0, **angles}},
+            {"elements": list(ELEMENT_CHANNELS), "g2": radial},
+            *({**channel, "cutoff": 4.0, **functions} for functions in (near, wide) for channel in channels),
+        ],
     }
 
 

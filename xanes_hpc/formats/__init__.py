@@ -1,6 +1,7 @@
 """Foreign files, one module a format.
 
 Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns`` and ``fdmnes``.
+Features with spectra: ``npz``.
 """
 
 import zlib

@@ -32,6 +32,21 @@ def edge_energy(element: int, edge: str) -> float:
     return float(found.energy)
 
 
+def check_given(edge: str, e0: float | None, shift: float | None) -> None:
+    """Hold to reason what a user says of all spectra.
+
+    Raises
+    ------
+    SpectrumError
+        If the edge is not known, or an energy is not finite.
+    """
+    if edge not in EDGES:
+        raise SpectrumError(f"edge {edge!r} is not known; expected one of {', '.join(EDGES)}")
+    for name, value in (("--e0", e0), ("--shift", shift)):
+        if value is not None and not np.isfinite(value):
+            raise SpectrumError(f"{name}: expected a finite energy in eV, received {value}")
+
+
 def check(spectrum: Spectrum) -> None:
     """Hold a spectrum to what every one must be.
 

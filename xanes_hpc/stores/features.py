@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.parts import copy_chunks
 from xanes_hpc.stores.sites import SiteTable, copy_sites
 from xanes_hpc.stores.structures import StructureStore
@@ -77,6 +79,23 @@ class Layout:
         return COMPRESSION[self.compression]
 
 
+def begin_features(
+    file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str], layout: Layout
+) -> h5py.Dataset:
+    """Write what a new feature store says of its descriptor; gives the dataset of features, to be filled."""
+    file.attrs["descriptor_hash"] = descriptor_hash
+    file["descriptor"] = json.dumps(description)
+    hdf5.write_strings(file, "labels", labels)
+    return file.create_dataset(
+        "features",
+        (layout.n_sites, layout.n_features),
+        layout.dtype,
+        chunks=layout.chunks,
+        fletcher32=True,
+        **layout.filters,
+    )
+
+
 @contextmanager
 def create_features(
     path: Path,
@@ -87,8 +106,11 @@ def create_features(
     layout: Layout,
     overwrite: bool = False,
     temporary: Path | None = None,
+    rattle: str = "",
 ) -> Iterator[Callable[[Path, int], None]]:
     """A new feature store over a structure store's sites; yields a function that copies a part in from a row on.
+
+    ``rattle`` is the JSON text of ``Rattling``; empty where atoms stand as in the structure store.
 
     Raises
     ------
@@ -96,19 +118,11 @@ def create_features(
         If the output stands in the way or cannot be written.
     """
     with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
-        file.attrs["descriptor_hash"] = descriptor_hash
+        features = begin_features(file, description, descriptor_hash, labels, layout)
         file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
-        file["descriptor"] = json.dumps(description)
-        hdf5.write_strings(file, "labels", labels)
-        features = file.create_dataset(
-            "features",
-            (layout.n_sites, layout.n_features),
-            layout.dtype,
-            chunks=layout.chunks,
-            fletcher32=True,
-            **layout.filters,
-        )
+        if rattle:
+            file.attrs["rattle"] = rattle
 
         def append(part: Path, first_row: int) -> None:
             if first_row == 0:  # here, so that it takes its time while features are computed
@@ -146,12 +160,25 @@ class FeatureStore(hdf5.Store):
         """The descriptor's description."""
         with hdf5.reading(self.path):
             text = self.file["descriptor"][()]
+        return self._object(text, "descriptor's description")
+
+    @property
+    def rattled(self) -> bool:
+        """Whether atoms were displaced at random before their features were computed."""
+        return bool(self.attribute("rattle"))
+
+    @property
+    def rattle(self) -> dict[str, Any]:
+        """Standard deviation (Å) and seed of the atoms' displacements; empty where there are none."""
+        return self._object(self.attribute("rattle"), "attribute rattle") if self.rattled else {}
+
+    def _object(self, text: str | bytes, what: str) -> dict[str, Any]:
         try:
             value = json.loads(text)
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise StoreError(f"{self.path}: its descriptor's description is not a JSON object")
+            raise StoreError(f"{self.path}: its {what} is not a JSON object")
         return value
 
     @property

@@ -150,18 +150,20 @@ def whole_output(
     contents: Sequence[str] | None = None,
     sources: Iterable[Path] = (),
     temporary: Path | None = None,
+    lasting: bool = True,
 ) -> Iterator[Path]:
     """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
 
     The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
-    stood at ``path`` survives a failure. Parameters and errors are those of ``check_output``; a refusal of the system
-    to write is a ``StoreError`` too.
+    stood at ``path`` survives a failure. An output that is ``lasting`` is on the disk before it takes its name. Other
+    parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
     """
     check_output(path, overwrite, contents, sources)
     temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
-        flush_to_disk(temporary)
+        if lasting:
+            flush_to_disk(temporary)
         if not overwrite:
             _give_free_name(temporary, path)
         elif path.is_dir():
@@ -227,7 +229,12 @@ def flush_to_disk(path: Path) -> None:
 
 @contextmanager
 def create_store(
-    path: Path, kind: str, overwrite: bool = False, sources: Iterable[Path] = (), temporary: Path | None = None
+    path: Path,
+    kind: str,
+    overwrite: bool = False,
+    sources: Iterable[Path] = (),
+    temporary: Path | None = None,
+    lasting: bool = True,
 ) -> Iterator[NewFile]:
     """A new store, open for writing, that takes its name when the block ends well.
 
@@ -237,7 +244,7 @@ def create_store(
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with whole_output(path, overwrite, None, sources, temporary) as name, new_file(name) as file:
+    with whole_output(path, overwrite, None, sources, temporary, lasting) as name, new_file(name) as file:
         file.attrs["format"] = schema["format"]
         file.attrs["schema_version"] = schema["schema_version"]
         file.attrs["creator"] = f"xanes-hpc {__version__}"

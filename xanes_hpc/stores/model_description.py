@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.uncertainty import Calibration, Distance, not_calibrated
+
+TOO_LARGE = 1e300
+"""For a number: NaN is not below it either."""
 
 
 def _is_count(value: Any) -> bool:
@@ -15,7 +20,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < TOO_LARGE
 
 
 def _is_text(value: Any) -> bool:
@@ -33,28 +38,84 @@ def _is_grid(value: Any) -> bool:
 
 
 def _is_seen(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        _is_object(s) and _is_text(s.get("element")) and _is_text(s.get("edge")) and _is_number(s.get("e0"))
+    if not isinstance(value, list) or not value:
+        return False
+    fits = all(
+        _is_object(s)
+        and _is_text(s.get("element"))
+        and s["element"] in atomic_numbers
+        and _is_text(s.get("edge"))
+        and _is_number(s.get("e0"))
+        and _is_number(s.get("sites", 1))
         for s in value
     )
+    return fits and len({(s["element"], s["edge"]) for s in value}) == len(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
 
 
 def is_calibration(value: Any) -> bool:
-    """Whether a value is a calibration: a positive factor on sigma and conformal scores; empty beforehand."""
+    """Whether a value is a calibration: empty, or scale and floor of sigma by energy and conformal scores.
+
+    One positive ``sigma_scale`` stands for all energies in models of schema 1.
+    """
     if not _is_object(value) or not value:
         return _is_object(value)
-    scores = value.get("conformal")
+    if "sigma_scale" in value:
+        fits = _is_number(value["sigma_scale"]) and value["sigma_scale"] > 0
+    else:
+        scale, floor = value.get("scale"), value.get("floor")
+        fits = _are_numbers(scale) and _are_numbers(floor) and min(scale) > 0 and min(floor) >= 0
+        fits = fits and len(scale) == len(floor)
     return (
-        _is_number(value.get("sigma_scale"))
-        and value["sigma_scale"] > 0
-        and isinstance(scores, list)
-        and all(_is_object(s) and _is_number(s.get("level")) and _is_number(s.get("score")) for s in scores)
+        fits
+        and are_scores(value.get("conformal"))
+        and _is_number(value.get("n_sites", 0))
+        and _is_distance(value.get("distance"))
     )
 
 
-NOT_CALIBRATED = {"sigma_scale": 1.0, "conformal": []}
-"""In place of an empty calibration."""
-CALIBRATION = "an object with a positive sigma_scale and a list conformal of levels and scores"
+def are_scores(value: Any) -> bool:
+    """Whether a value is a list of conformal levels and scores."""
+    return isinstance(value, list) and all(
+        _is_object(s) and _is_number(s.get("level")) and _is_number(s.get("score")) for s in value
+    )
+
+
+def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
+    """A calibration as it stands in a description; one that is empty leaves sigma as drawn."""
+    if not value:
+        return not_calibrated(n_energies)
+    conformal = tuple((s["level"], s["score"]) for s in value["conformal"])
+    if "sigma_scale" in value:
+        scale = np.full(n_energies, float(value["sigma_scale"]))
+        return Calibration(scale, np.zeros(n_energies), conformal, value.get("n_sites", 0))
+    scale, floor = (np.array(value[name], np.float64) for name in ("scale", "floor"))
+    distance = Distance(**value["distance"]) if value.get("distance") else Distance()
+    return Calibration(scale, floor, conformal, value.get("n_sites", 0), distance)
+
+
+def _is_distance(value: Any) -> bool:
+    names = {"slope", "typical", "low", "high"}
+    if value is None:
+        return True
+    return _is_object(value) and set(value) == names and all(map(_is_number, value.values())) and value["typical"] > 0
+
+
+def _is_trust(value: Any) -> bool:
+    if value is None:  # schema 1
+        return True
+    elements = value.get("elements") if _is_object(value) else None
+    return (
+        isinstance(elements, list)
+        and all(map(_is_text, elements))
+        and (value.get("threshold") is None or _is_number(value["threshold"]))
+    )
+
+
+CALIBRATION = "an object with positive numbers scale, numbers floor, and a list conformal of levels and scores"
 _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("creator", "architecture.name", "target.kind", "target.treatment", "target.unit", "descriptor.hash"),
@@ -64,8 +125,10 @@ _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("n_features", "members"), (_is_count, "a positive integer")),
     "grid.energies": (_is_grid, "a list of two or more ascending finite numbers"),
     "grid.origin": (lambda value: value in ("e0", "absolute"), "e0 or absolute"),
-    "seen": (_is_seen, "a list of objects with element, edge and e0"),
+    "seen": (_is_seen, "a list of objects with element, edge and e0, every element and edge once"),
     "calibration": (is_calibration, CALIBRATION),
+    "uncertainty.method": (lambda value: value in (None, "dropout", "ensemble", "bootstrap"), "a method"),
+    "trust": (_is_trust, "an object with threshold and elements"),
 }
 """What is used of ``model.json``: what each value must be, and in words."""
 
@@ -86,3 +149,8 @@ def check_description(file: Path, description: dict[str, Any]) -> None:
             received = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
             received = received if len(received) <= 60 else received[:57] + "..."
             raise StoreError(f"{file}: damaged: {key}: expected {expected}, received {received}")
+    n_energies, n_scales = (len(description[a].get(b, [])) for a, b in (("grid", "energies"), ("calibration", "scale")))
+    if n_scales not in (0, n_energies):
+        raise StoreError(
+            f"{file}: damaged: calibration: expected numbers at {n_energies} energies, received {n_scales}"
+        )

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.model_description import CALIBRATION, NOT_CALIBRATED, is_calibration
+from xanes_hpc.stores.model_description import are_scores
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.uncertainty import Calibration
 
 
 @contextmanager
@@ -45,14 +46,15 @@ def create_predictions(
         file.attrs["n_draws"], file.attrs["seed"] = n_draws, seed
         for name in ("kind", "treatment", "unit"):
             file.attrs[name] = model.description["target"][name]
-        file.attrs["calibration"] = json.dumps(model.calibration)
+        file.attrs["method"] = model.method
+        file.attrs["calibration"] = json.dumps(_intervals(model.calibration))
         if source_digest:
             file.attrs["source_digest"] = source_digest
         hdf5.write_whole(file, "energy", energies).attrs["origin"] = origin
         for name in ("mean", "std", *(("reference",) if with_reference else ())):
             file.create_dataset(name, (n_sites, n_energies), np.float32, chunks=(rows, n_energies), fletcher32=True)
         if keep_draws:
-            shape = (n_sites, n_draws * len(model.members), n_energies)
+            shape = (n_sites, n_draws, n_energies)
             file.create_dataset("draws", shape, np.float32, chunks=(1, *shape[1:]), fletcher32=True)
         sites.write(file)
         yield file
@@ -65,12 +67,18 @@ def write_site_columns(
     parts: Sequence[str],
     nearest: npt.NDArray[np.float64],
     twins: Sequence[str],
+    distrust: Sequence[str],
 ) -> None:
     """Write what a prediction says of its sites beyond what every store does."""
     hdf5.write_whole(file, "sites/e0", e0)
     hdf5.write_whole(file, "sites/nearest", nearest)
-    for name, texts in (("formula", formulas), ("part", parts), ("twin", twins)):
+    for name, texts in (("formula", formulas), ("part", parts), ("twin", twins), ("distrust", distrust)):
         hdf5.write_strings(file, f"sites/{name}", texts)
+
+
+def _intervals(calibration: Calibration) -> dict[str, Any]:
+    values = calibration.as_dict()
+    return {name: values[name] for name in ("conformal", "n_sites")}
 
 
 class PredictionStore(hdf5.Store):
@@ -99,8 +107,8 @@ class PredictionStore(hdf5.Store):
         return "reference" in self.file
 
     @property
-    def calibration(self) -> dict[str, Any]:
-        """As the model's.
+    def conformal(self) -> list[dict[str, float]]:
+        """Level and score, in calibrated sigmas, of each conformal interval.
 
         Raises
         ------
@@ -109,20 +117,30 @@ class PredictionStore(hdf5.Store):
         """
         text = self.attribute("calibration")
         try:
-            value: dict[str, Any] = json.loads(text)
+            value: Any = json.loads(text)
         except ValueError:
-            value = {"": text}
-        if not is_calibration(value):
-            raise StoreError(f"{self.path}: its calibration is damaged: expected {CALIBRATION}, received {text[:60]!r}")
-        return value or NOT_CALIBRATED
+            value = None
+        found: Any = value.get("conformal") if isinstance(value, dict) else None
+        if not are_scores(found):
+            raise StoreError(
+                f"{self.path}: its calibration is damaged: expected an object with a list conformal of levels and "
+                f"scores, received {text[:60]!r}"
+            )
+        scores: list[dict[str, float]] = found
+        return scores
 
     @property
     def sites(self) -> SiteTable:
         """All sites."""
         return SiteTable.read(self.file)
 
+    @property
+    def distrust(self) -> list[str] | None:
+        """Why each site's prediction should not be trusted, empty where nothing speaks against it; None if not said."""
+        return self.texts("distrust") if "sites/distrust" in self.file else None
+
     def texts(self, name: str) -> list[str]:
-        """A text column of ``sites``: ``part``, ``twin``, ``formula``."""
+        """A text column of ``sites``: ``part``, ``twin``, ``formula``, ``distrust``."""
         with hdf5.reading(self.path):
             return hdf5.read_strings(self.file, f"sites/{name}")
 

@@ -30,10 +30,18 @@ def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
 
 def append_spectrum(columns: Columns, site: int, placed: PlacedSpectrum) -> None:
     """Add one spectrum of a site."""
-    spectrum = placed.spectrum
-    columns["spectra/site"].extend([site])
-    columns["spectra/e0"].extend([placed.e0])
-    columns["spectra/shift"].extend([placed.shift])
+    append_spectra(columns, [site], placed, placed.spectrum.intensities[None])
+
+
+def append_spectra(
+    columns: Columns, sites: Sequence[int], placed: PlacedSpectrum, intensities: npt.NDArray[np.float64]
+) -> None:
+    """Add a spectrum of each site, all as ``placed`` but for their intensities, (n_sites, n_points)."""
+    spectrum, n_sites = placed.spectrum, len(sites)
+    first = columns["spectra/energies"].n_rows
+    columns["spectra/site"].extend(sites)
+    columns["spectra/e0"].extend([placed.e0] * n_sites)
+    columns["spectra/shift"].extend([placed.shift] * n_sites)
     for name, text in (
         ("kind", spectrum.kind),
         ("treatment", spectrum.treatment),
@@ -42,10 +50,10 @@ def append_spectrum(columns: Columns, site: int, placed: PlacedSpectrum) -> None
         ("e0_source", placed.e0_source),
         ("energy_origin", placed.energy_origin),
     ):
-        columns[f"spectra/{name}"].extend([text])
-    columns["spectra/energies"].extend(spectrum.energies)
-    columns["spectra/intensities"].extend(spectrum.intensities)
-    columns["spectra/offsets"].extend([columns["spectra/energies"].n_rows])
+        columns[f"spectra/{name}"].extend([text] * n_sites)
+    columns["spectra/energies"].extend(np.tile(spectrum.energies, n_sites))
+    columns["spectra/intensities"].extend(intensities.ravel())
+    columns["spectra/offsets"].extend(first + spectrum.energies.size * np.arange(1, n_sites + 1))
 
 
 @dataclass(frozen=True)

@@ -113,15 +113,17 @@ def _missing(text: bool) -> float | str:
 
 
 @contextmanager
-def create_structures(path: Path, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[StructureWriter]:
-    """A new structure store that takes its name when the block ends well.
+def create_structures(
+    path: Path, overwrite: bool = False, sources: Iterable[Path] = (), lasting: bool = True
+) -> Iterator[StructureWriter]:
+    """A new structure store that takes its name when the block ends well, and is on the disk then if it is ``lasting``.
 
     Raises
     ------
     StoreError
         If the output stands in the way or cannot be written.
     """
-    with hdf5.create_store(path, "structures", overwrite, sources) as file:
+    with hdf5.create_store(path, "structures", overwrite, sources, lasting=lasting) as file:
         writer = StructureWriter(file)
         yield writer
         writer.finish()
@@ -175,6 +177,7 @@ class StructureStore(hdf5.Store):
                 pbc=file["structures/pbc"][low:high],
                 site_structures=structures - low,
                 site_atoms=file["sites/atom"][start:stop],
+                first_structure=low,
             )
         lengths = np.diff(batch.offsets)[batch.site_structures]
         self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())

@@ -5,7 +5,10 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +34,18 @@ class TargetStore(hdf5.Store):
 
     def __init__(self, path: Path, folder: "tempfile.TemporaryDirectory[str] | None" = None) -> None:
         super().__init__(path)
-        self._folder = folder  # removed with this object
+        self._folder = folder
+
+    def close(self) -> None:
+        """Close the store, and remove the folder that it was made in for want of another."""
+        self.file.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def grid(self) -> Grid:
@@ -86,19 +100,45 @@ def choose_spectra(
     return spectrum_of_site, table
 
 
-def prepare_targets(features: FeatureStore, source: StructureStore | FeatureStore, config: TargetConfig) -> TargetStore:
-    """The targets of a feature store's sites, from the cache beside it or made in one streaming pass.
+Pairs = Sequence[tuple[FeatureStore, StructureStore | FeatureStore]]
+"""Feature stores, each with the store of its sites' spectra."""
+
+
+def prepare_targets(pairs: Pairs, config: TargetConfig) -> list[TargetStore]:
+    """The targets of each feature store's sites, from the cache beside it or made in one streaming pass.
+
+    All are on one grid: the configured one, or the range that the stores share in the finest of their steps.
 
     Raises
     ------
     SpectrumError
-        If the spectra cannot be chosen or brought to one grid.
+        If the spectra cannot be chosen or brought to one grid, or are not of one treatment and unit.
     """
-    rows, table = choose_spectra(source, features.n_sites, config.kind, config.treatment)
-    with hdf5.reading(source.path):
-        grid = _grid(source, rows[rows != NONE], config)
-    chosen = int(rows[rows != NONE][0])
-    key = _key(source, table.kind[chosen], table.treatment[chosen], grid)
+    chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
+    first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
+    of_each = [(table.treatment[row], table.unit[row]) for row, (_, table) in zip(first, chosen, strict=True)]
+    for (store, _), (treatment, unit) in zip(pairs, of_each, strict=True):
+        if (treatment, unit) != of_each[0]:
+            expected, received = (f"{treatment_name(t)} in {u}" for t, u in (of_each[0], (treatment, unit)))
+            raise SpectrumError(
+                f"{store.path}: expected spectra as those of {pairs[0][0].path}, {expected}; received {received}"
+            )
+    sources = [source for _, source in pairs]
+    grid = _grid(sources, [rows[rows != NONE] for rows, _ in chosen], config)
+    prepared = []
+    with ExitStack() as opened:
+        for (store, source), (rows, table), row in zip(pairs, chosen, first, strict=True):
+            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0]))
+            opened.callback(prepared[-1].close)
+        opened.pop_all()
+    return prepared
+
+
+def _prepared(
+    features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
+    kind: str, treatment: str, unit: str,
+) -> TargetStore:  # fmt: skip
+    key = _key(source, kind, treatment, grid)
     name = f"{features.path.name.removesuffix('.h5')}.targets-{key[:8]}.h5"
     path = features.path.with_name(name)
     cached = _cached(path, key)
@@ -108,7 +148,7 @@ def prepare_targets(features: FeatureStore, source: StructureStore | FeatureStor
     if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    _write(path, source, rows, grid, key, table.unit[chosen], table.treatment[chosen])
+    _write(path, source, rows, grid, key, unit, treatment, features.chunk_rows)
     return TargetStore(path, folder)
 
 
@@ -127,18 +167,19 @@ def _cached(path: Path, key: str) -> TargetStore | None:
 
 def _write(
     path: Path, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    key: str, unit: str, treatment: str,
+    key: str, unit: str, treatment: str, chunk_rows: int,
 ) -> None:  # fmt: skip
     with hdf5.create_store(path, "targets", overwrite=True) as file:
         for name, text in (("key", key), ("unit", unit), ("treatment", treatment)):
             file.attrs[name] = text
         hdf5.write_whole(file, "energy", grid.energies).attrs["origin"] = grid.origin
         shape = (rows.size, grid.energies.size)
-        chunks = (min(ROWS_AT_ONCE, rows.size), grid.energies.size)
+        chunks = (min(chunk_rows, rows.size), grid.energies.size)  # those of the features, so that both are read alike
         intensity = file.create_dataset("intensity", shape, np.float32, chunks=chunks, fletcher32=True)
         e0 = file.create_dataset("e0", (rows.size,), np.float64, chunks=True, fletcher32=True)
-        for start in range(0, rows.size, ROWS_AT_ONCE):
-            stop = min(start + ROWS_AT_ONCE, rows.size)
+        at_once = chunk_rows * max(1, ROWS_AT_ONCE // chunk_rows)
+        for start in range(0, rows.size, at_once):
+            stop = min(start + at_once, rows.size)
             intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid)
 
 
@@ -155,24 +196,38 @@ def gridded(
     return values, e0
 
 
-def _grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], config: TargetConfig) -> Grid:
-    starts, stops, steps = np.empty(rows.size), np.empty(rows.size), np.empty(rows.size)
-    for i, placed in enumerate(read_spectra(source.file, rows.tolist())):
-        energies = scale(placed, config.origin)
-        starts[i], stops[i] = energies[0], energies[-1]
-        steps[i] = (energies[-1] - energies[0]) / (energies.size - 1)
+def _grid(
+    sources: Sequence[StructureStore | FeatureStore], rows: Sequence[npt.NDArray[np.int64]], config: TargetConfig
+) -> Grid:
     if config.start is not None and config.stop is not None and config.step is not None:
         return regular(config.start, config.stop, config.step, config.origin)
+    grids = [_own_grid(source, own, config.origin) for source, own in zip(sources, rows, strict=True)]
+    starts, stops = ([grid.energies[end] for grid in grids] for end in (0, -1))
+    start = config.start if config.start is not None else float(max(starts))
+    stop = config.stop if config.stop is not None else float(min(stops))
+    if start >= stop:
+        raise SpectrumError(
+            f"the stores' spectra share no range: those of {sources[int(np.argmax(starts))].path} begin at "
+            f"{start:g} eV, those of {sources[int(np.argmin(stops))].path} end at {stop:g} eV; "
+            "give [target] start and stop"
+        )
+    return regular(start, stop, config.step or min(grid.step for grid in grids), config.origin)
+
+
+def _own_grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], origin: str) -> Grid:
+    starts, stops, steps = np.empty(rows.size), np.empty(rows.size), np.empty(rows.size)
+    with hdf5.reading(source.path):
+        for i, placed in enumerate(read_spectra(source.file, rows.tolist())):
+            energies = scale(placed, origin)
+            starts[i], stops[i] = energies[0], energies[-1]
+            steps[i] = (energies[-1] - energies[0]) / (energies.size - 1)
     try:
-        shared = shared_grid(starts, stops, steps, config.origin)
+        return shared_grid(starts, stops, steps, origin)
     except SpectrumError:
         raise SpectrumError(
             f"{source.path}: the spectra share no range (they begin at {starts.min():g} to {starts.max():g} eV and "
             f"end at {stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
         ) from None
-    start = config.start if config.start is not None else float(shared.energies[0])
-    stop = config.stop if config.stop is not None else float(shared.energies[-1])
-    return regular(start, stop, config.step or shared.step, config.origin)
 
 
 def digest_of_spectra(source: StructureStore | FeatureStore) -> str:

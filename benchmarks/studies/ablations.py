@@ -1,0 +1,111 @@
+"""One change at a time from the defaults."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from tables import number, paragraph, table
+
+from studies.figures import column, spread, with_spread
+from studies.folds import N_FOLDS, run_of
+from studies.inputs import Inputs, describe
+from studies.sitting import Run, Sitting
+
+TITLE = "One change at a time"
+DEFAULT = "default"
+DESCRIPTOR, RATTLE = "descriptor", "rattle"
+"""Keys that are none of the configuration: a preset, and Å by which structures are displaced."""
+CHANGES: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
+    "descriptor `xanesnet-2022`": {DESCRIPTOR: "xanesnet-2022"},
+    "descriptor `xanesnet-49`": {DESCRIPTOR: "xanesnet-49"},
+    "loss mse": {"training.loss": "mse"},
+    "loss huber": {"training.loss": "huber"},
+    "first derivative, weight 0.5": {"training.first_derivative": 0.5},
+    "first derivative, weight 2": {"training.first_derivative": 2.0},
+    "second derivative, weight 0.5": {"training.second_derivative": 0.5},
+    "width 256": {"model.width": 256},
+    "width 1024": {"model.width": 1024},
+    "1 block": {"model.blocks": 1},
+    "2 blocks": {"model.blocks": 2},
+    "5 blocks": {"model.blocks": 5},
+    "gelu": {"model.activation": "gelu"},
+    "relu": {"model.activation": "relu"},
+    "no dropout": {"model.dropout": 0.0},
+    "dropout 0.05": {"model.dropout": 0.05},
+    "dropout 0.2": {"model.dropout": 0.2},
+    "mlp": {"model.name": "mlp"},
+    "convolutional": {"model.name": "convolutional"},
+    "plateau": {"training.schedule": "plateau"},
+    "constant rate": {"training.schedule": "constant"},
+    "rate 1e-3": {"training.learning_rate": 1e-3},
+    "rate 4e-3": {"training.learning_rate": 4e-3},
+    "batch 32": {"training.batch_size": 32},
+    "batch 64": {"training.batch_size": 64},
+    "batch 256": {"training.batch_size": 256},
+    "features as they are": {"training.feature_transform": "none"},
+    "every energy by its own spread": {"training.target_scale": "energy"},
+    "not kept positive": {"training.positive": False},
+    "no kernel ridge regression": {"training.kernel_ridge": False},
+    "1 member": {"uncertainty.members": 1},
+    "3 members": {"uncertainty.members": 3},
+    "5 members": {"uncertainty.members": 5},
+    "20 epochs": {"training.epochs": 20},
+    "30 epochs": {"training.epochs": 30},
+    "120 epochs": {"training.epochs": 120},
+    "not trained again with the validation part": {"training.refit": False},
+    "feature noise 0.05": {"training.feature_noise": 0.05},
+    "feature noise 0.2": {"training.feature_noise": 0.2},
+    "also rattled by 0.01 Å": {RATTLE: 0.01},
+    "also rattled by 0.05 Å": {RATTLE: 0.05},
+}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="of split and networks (default 0)")
+    parser.add_argument("--on-folds", type=int, nargs="+", default=[0], metavar="FOLD", help="of five (default 0)")
+    parser.add_argument("--only", nargs="+", choices=CHANGES, metavar="CHANGE", help="some of them, beside the default")
+
+
+def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    structures = inputs.structures
+    found: dict[str, Any] = {}
+    for name in CHANGES if given.only is None else [DEFAULT, *(n for n in given.only if n != DEFAULT)]:
+        change = dict(CHANGES[name])
+        preset, rattle = change.pop(DESCRIPTOR, "default"), change.pop(RATTLE, None)
+        features = inputs.features(structures, preset)
+        rattled = () if rattle is None else (inputs.features(structures, preset, rattle),)
+        found[name] = []
+        for fold in given.on_folds:
+            run = Run((features,), run_of(fold, given.seed, change), rattled)
+            outcome = sitting.run(run, f"{name}, fold {fold}")
+            found[name].append({"fold": fold, "seconds": outcome.values["seconds"], "figures": outcome.figures})
+    return describe([inputs.features(structures)]), found
+
+
+def section(result: Mapping[str, Any]) -> list[str]:
+    default = column(result[DEFAULT], "error_percent_mean")
+    rows = []
+    for name, runs in result.items():
+        own = column(runs, "error_percent_mean")
+        change = [(a or 0.0) - (b or 0.0) for a, b in zip(own, default, strict=True)]
+        rows.append([
+            f"**{name}**" if name == DEFAULT else name,
+            with_spread(own),
+            "" if name == DEFAULT else f"{spread(change)[0]:+.2f}",
+            with_spread(column(runs, "error_percent_median")),
+            with_spread(column(runs, "peaks_f1"), 3),
+            with_spread(column(runs, "crps"), 4),
+            number(spread([run["seconds"] for run in runs])[0]),
+        ])  # fmt: skip
+    folds = [str(run["fold"]) for run in result[DEFAULT]]
+    which = f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(folds)}"
+    return [
+        paragraph(
+            f"""Models that differ from the default in one thing, on {which} of the {N_FOLDS} above (one seed; how much
+            single runs differ is told there). Seconds are those of training. The configuration keys are in
+            `benchmarks/studies/ablations.py`."""
+        ),
+        "",
+        *table(["change", "error %, mean", "change", "median", "F1", "CRPS", "s"], rows),
+    ]

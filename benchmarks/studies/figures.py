@@ -1,0 +1,80 @@
+"""Figures of merit of one model on the sites it has not seen, and their mean and spread over several."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.cross_validation import FIGURES
+from xanes_hpc.evaluation import error_percent, evaluate
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
+
+Figures = Mapping[str, float | None]
+SIGMAS = (1, 2, 3)
+NOMINAL = (68.27, 95.45, 99.73)
+"""What one, two and three sigma of a Gaussian cover, percent."""
+
+
+def measured(predictions: Path, model: ModelFolder) -> dict[str, float | None]:
+    """Everything that studies tell of a model's predictions; coverage as fractions."""
+    with PredictionStore(predictions) as store:
+        every = evaluate(store)
+        raw = _raw_coverage(store, model)
+    found = {name: of(every) for name, of in FIGURES.items()} | {"n_sites": every["n_sites"]}
+    found |= {f"conformal_{c['level']:g}": c["coverage"] for c in every["conformal"]}
+    return found | {f"raw_coverage_{k}sigma": share for k, share in zip(SIGMAS, raw, strict=True)}
+
+
+def _raw_coverage(store: PredictionStore, model: ModelFolder) -> list[float]:
+    """Share of points within 1, 2 and 3 standard deviations of the draws, found back from calibrated sigma."""
+    calibration = model.calibration
+    squares = (store.read("std") / calibration.scale) ** 2 - calibration.floor**2
+    error = np.abs(store.read("reference") - store.read("mean"))
+    there = np.isfinite(error)
+    z = error[there] / np.sqrt(np.maximum(squares[there], 1e-24))
+    return [float(np.mean(z <= k)) for k in SIGMAS]
+
+
+def errors(predictions: Path) -> dict[str, float]:
+    """Error % of each site, by its name."""
+    with PredictionStore(predictions) as store:
+        names, values = store.sites.name, error_percent(store.read("reference"), store.read("mean"))
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def mean_error(found: Mapping[str, float], names: Collection[str]) -> float:
+    """Mean over some sites."""
+    return float(np.mean([found[name] for name in names]))
+
+
+def spread(values: Sequence[float | None]) -> tuple[float, float]:
+    """Mean and standard deviation; NaN where there are none, or only one."""
+    there = known(values)
+    nan = float("nan")
+    return float(there.mean()) if there.size else nan, float(there.std(ddof=1)) if there.size > 1 else nan
+
+
+def known(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """Those that are there."""
+    return np.array([v for v in values if v is not None], np.float64)
+
+
+def with_spread(values: Sequence[float | None], digits: int = 2, scale: float = 1.0) -> str:
+    """``mean ± standard deviation``, as text; a dash where there is nothing."""
+    mean, std = spread(values)
+    if np.isnan(mean):
+        return "–"
+    return f"{scale * mean:.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
+
+
+def counted(n: int, noun: str) -> str:
+    """``3 seeds``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def column(runs: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
+    """One figure of several runs."""
+    return [run["figures"][name] for run in runs]

@@ -1,0 +1,129 @@
+"""Five folds grouped by formula, several seeds, nothing but defaults: what a user gets, and how long it takes."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tables import number, paragraph, table
+
+from studies.figures import column, counted, known, spread
+from studies.inputs import Inputs, describe
+from studies.sitting import Outcome, Run, Sitting
+from xanes_hpc.stores.structures import StructureStore
+
+TITLE = "Folds"
+N_FOLDS = 5
+ROWS = {
+    "error %, mean over spectra": ("error_percent_mean", 1, 2),
+    "error %, median": ("error_percent_median", 1, 2),
+    "peaks: recall": ("peaks_recall", 1, 3),
+    "peaks: precision": ("peaks_precision", 1, 3),
+    "peaks: F1": ("peaks_f1", 1, 3),
+    "peaks: mean abs(ΔE), eV": ("delta_energy_ev", 1, 3),
+    "within 1σ, % (68.27)": ("coverage_1sigma", 100, 2),
+    "within 2σ, % (95.45)": ("coverage_2sigma", 100, 2),
+    "within 3σ, % (99.73)": ("coverage_3sigma", 100, 2),
+    "conformal 68.27 %": ("conformal_0.6827", 100, 2),
+    "conformal 90 %": ("conformal_0.9", 100, 2),
+    "conformal 95.45 %": ("conformal_0.9545", 100, 2),
+    "conformal 99.73 %": ("conformal_0.9973", 100, 2),
+    "CRPS": ("crps", 1, 4),
+    "sharpness: mean width of ±1σ": ("sharpness_1sigma", 1, 4),
+    "Spearman's ρ of σ and error": ("spearman_sigma_error", 1, 3),
+}
+"""What the page has: figure, factor, digits."""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of split and networks (default 0 1 2)")
+
+
+def run_of(fold: int, seed: int, flags: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Flags of one of the folds."""
+    return {"split.folds": N_FOLDS, "split.fold": fold, "training.seed": seed, **(flags or {})}
+
+
+def outcomes(sitting: Sitting, inputs: Inputs, seeds: Sequence[int]) -> list[tuple[int, int, Outcome]]:
+    """Seed, fold and what came of it, for all folds of all seeds, with nothing but defaults."""
+    features = inputs.features(inputs.structures)
+    return [
+        (seed, fold, sitting.run(Run((features,), run_of(fold, seed)), f"default, seed {seed}, fold {fold}"))
+        for seed in seeds
+        for fold in range(N_FOLDS)
+    ]
+
+
+def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    runs = [
+        {"seed": seed, "fold": fold, "seconds": o.values["seconds"], "figures": o.figures}
+        for seed, fold, o in outcomes(sitting, inputs, given.seeds)
+    ]
+    return describe([inputs.features(inputs.structures)]), {"runs": runs, "wall": _wall(sitting, inputs)}
+
+
+def _wall(sitting: Sitting, inputs: Inputs) -> dict[str, float]:
+    """Seconds of ``featurise`` and ``train`` as commands, with no other settings, in a folder of their own."""
+    with StructureStore(inputs.structures) as store:
+        key = f"wall-{store.attribute('digest_structures')[:8]}-{sitting.epochs or 'default'}"
+
+    def measured() -> dict[str, float]:
+        folder = inputs.folder / "wall"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        program = [sys.executable, "-m", "xanes_hpc"]
+        few = [] if sitting.epochs is None else ["--epochs", str(sitting.epochs)]
+        featurising = [*program, "featurise", str(inputs.structures.resolve()), "-o", "timed.features.h5"]
+        found = {
+            "featurise": _seconds(featurising, folder),
+            "train": _seconds([*program, "train", "timed.features.h5", *few], folder),
+        }
+        shutil.rmtree(folder)
+        return found
+
+    found = sitting.kept(key, "featurise and train as commands", measured)
+    return {name: found[name] for name in ("featurise", "train")}
+
+
+def _seconds(command: Sequence[str], folder: Path) -> float:
+    begin = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+    return time.perf_counter() - begin
+
+
+def section(result: Mapping[str, Any]) -> list[str]:
+    runs, wall = result["runs"], result["wall"]
+    seeds = sorted({run["seed"] for run in runs})
+    of_seed = [[run for run in runs if run["seed"] == seed] for seed in seeds]
+    rows = []
+    for label, (name, scale, digits) in ROWS.items():
+        if not known(column(runs, name)).size:
+            continue
+        stds = [spread(column(own, name))[1] for own in of_seed]
+        within = scale * float(np.sqrt(np.mean(np.square(stds))))
+        between = scale * spread([spread(column(own, name))[0] for own in of_seed])[1]
+        mean = scale * spread(column(runs, name))[0]
+        rows.append([label, *("–" if np.isnan(v) else f"{v:.{digits}f}" for v in (mean, within, between))])
+    return [
+        paragraph(
+            f"""`xanes-hpc train` with no settings but `--folds {N_FOLDS}`: sites are dealt out to {N_FOLDS} folds by
+            formula, and every site is predicted once by a model that has seen neither it nor another of its formula.
+            Mean over folds and {counted(len(seeds), "seed")} (of the folds and of the networks); standard deviation
+            over the folds of a seed, and over the means of seeds. Nominal values in brackets."""
+        ),
+        "",
+        *table(["", "mean", "± folds", "± seeds"], rows),
+        "",
+        paragraph(
+            f"""As commands, with no settings at all: `xanes-hpc featurise` {number(wall["featurise"])} s,
+            `xanes-hpc train` {number(wall["train"])} s, from start to end of the process. A fold took
+            {number(float(np.median([run["seconds"] for run in runs])))} s to train (median)."""
+        ),
+    ]

@@ -1,0 +1,159 @@
+"""Stores that studies train on, made once in their folder out of a structure store and the published sets."""
+
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from xanes_hpc import descriptors
+from xanes_hpc.featurise import featurise
+from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.importing_features import FeaturesOptions, import_features
+from xanes_hpc.rattling import Rattling
+from xanes_hpc.records import Structure
+from xanes_hpc.splits import code
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
+from xanes_hpc.stores.structures import StructureStore, create_structures
+
+SULPHUR_SHIFT = 67.0
+"""Added to ORCA's energies (eV): brings the first peak of most spectra of the S set to the tabulated edge, 2472 eV."""
+VANADIUM_ENERGIES = (-15.0, 60.0)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where data come from, and where what is made of them goes.
+
+    Attributes
+    ----------
+    store
+        The structure store with spectra that most studies are about: the Fe set.
+    data
+        The folder of published sets.
+    folder
+        Where stores are made.
+    n_sites
+        Only so many sites of the store are taken, to see that everything runs.
+    """
+
+    store: Path
+    data: Path
+    folder: Path
+    n_sites: int | None = None
+
+    @property
+    def structures(self) -> Path:
+        """The given store, or its first sites."""
+        if self.n_sites is None:
+            return self.store
+        with StructureStore(self.store) as source:
+            return self._some(source, np.arange(min(self.n_sites, source.n_sites)), f"first-{self.n_sites}")
+
+    def features(self, structures: Path, preset: str = "default", rattle: float | None = None) -> Path:
+        """Features of a structure store, with its structures rattled if need be."""
+        rattling = None if rattle is None else Rattling(rattle, seed=1)
+        name = preset if rattle is None else f"{preset}-rattled-{rattle:g}"
+        descriptor = descriptors.load("wacsf", preset)
+        with StructureStore(structures) as source:
+            path = self.folder / f"{_stem(source)}.{name}.features.h5"
+            if not _is_of(path, source, descriptor.hash):
+                featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling)
+        return path
+
+    def without_twins(self, others: Path) -> Path:
+        """The store's structures but for those with the CSD code, or the formula save the absorber, of others."""
+        with StructureStore(others) as twins:
+            codes, formulas = {code(name) for name in twins.sites().name}, _bare_formulas(twins)
+        with StructureStore(self.structures) as source:
+            names, own = source.sites().name, _bare_formulas(source)
+            kept = [code(n) not in codes and f not in set(formulas) for n, f in zip(names, own, strict=True)]
+            return self._some(source, np.flatnonzero(kept), "without-twins")
+
+    @property
+    def cobalt(self) -> Path:
+        """The small Co set: complexes of the Fe set with Co in Fe's place."""
+        return self._imported("co_k_edge", "xanes_convolved", ImportOptions())
+
+    @property
+    def sulphur(self) -> Path:
+        """The S set, calculated with TDDFT."""
+        return self._imported("s_k_edge", "xanes", ImportOptions(absorber="first", shift=SULPHUR_SHIFT))
+
+    @property
+    def vanadium(self) -> Path:
+        """The V set: features of ``xanesnet-2022`` and spectra, without structures."""
+        path = self.folder / "v.xanesnet-2022.features.h5"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            options = FeaturesOptions("V", "K", VANADIUM_ENERGIES)
+            descriptor = descriptors.load("wacsf", "xanesnet-2022")
+            import_features(self.data / "v_k_edge" / "k_edge_v.npz", path, descriptor, options)
+        return path
+
+    def _imported(self, name: str, spectra: str, options: ImportOptions) -> Path:
+        path, unpacked = self.folder / f"{name}.h5", self.folder / name
+        if not path.exists():
+            with tarfile.open(self.data / name / f"{name}.tar.xz") as archive:
+                archive.extractall(unpacked, filter="data")
+            (structures,) = unpacked.rglob("xyz")
+            import_structures([structures], path, _with_spectra(options, structures.with_name(spectra)))
+        return path
+
+    def _some(self, source: StructureStore, rows: np.ndarray, name: str) -> Path:
+        """A store of some sites of one that has one site a structure."""
+        path = self.folder / f"{_stem(source)}-{name}.h5"
+        if path.exists():
+            return path
+        sites, batch, table = source.sites(), source.batch(0, source.n_sites), SpectrumTable.read(source.file)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with create_structures(path) as writer:
+            for row in rows:
+                s = batch.site_structures[row]
+                atoms = slice(batch.offsets[s], batch.offsets[s + 1])
+                structure = Structure(
+                    sites.name[row], batch.numbers[atoms], batch.positions[atoms], batch.cells[s], batch.pbc[s]
+                )
+                spectra = list(read_spectra(source.file, np.flatnonzero(table.site == row).tolist()))
+                writer.append(structure, batch.site_atoms[row : row + 1], sites.edge[row], [spectra])
+        return path
+
+
+def describe(paths: Sequence[Path]) -> str:
+    """How many sites of which element and edge stores have."""
+    found = []
+    for path in paths:
+        with FeatureStore(path) as store:
+            sites = store.sites
+        kinds = sorted({f"{chemical_symbols[z]} {e}" for z, e in zip(sites.element, sites.edge, strict=True)})
+        found.append(f"{len(sites):,} sites ({', '.join(kinds)})")
+    return ", ".join(found)
+
+
+def _with_spectra(options: ImportOptions, folder: Path) -> ImportOptions:
+    return ImportOptions(absorber=options.absorber, shift=options.shift, spectra=(folder,))
+
+
+def _bare_formulas(store: StructureStore) -> list[str]:
+    """Formulas of all atoms but the absorber."""
+    batch = store.batch(0, store.n_sites)
+    found = []
+    for structure, atom in zip(batch.site_structures, batch.site_atoms, strict=True):
+        numbers = batch.numbers[batch.offsets[structure] : batch.offsets[structure + 1]]
+        found.append(" ".join(map(str, np.sort(np.delete(numbers, atom)))))
+    return found
+
+
+def _stem(store: StructureStore) -> str:
+    return f"{store.path.stem}-{store.attribute('digest_structures')[:8]}"
+
+
+def _is_of(path: Path, source: StructureStore, descriptor_hash: str) -> bool:
+    if not path.exists():
+        return False
+    with FeatureStore(path) as store:
+        found = store.attribute("source_digest"), store.attribute("descriptor_hash")
+    return found == (source.attribute("digest_structures"), descriptor_hash)

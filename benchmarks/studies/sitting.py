@@ -1,0 +1,211 @@
+"""Runs of a study: what is done is kept in a folder, so that a study may take several sittings."""
+
+import gc
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from timing import available_cores, machine
+
+from studies.figures import measured
+from xanes_hpc import backend
+from xanes_hpc.config import RunConfig
+from xanes_hpc.config_files import load_run
+from xanes_hpc.gathering import gather
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.targets import Pairs, digest_of_spectra
+from xanes_hpc.training import resolved, train
+from xanes_hpc.training_inputs import open_spectra
+
+PACKAGES = ("xanes-hpc", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, and what is predicted with it: the test part of every feature store.
+
+    Attributes
+    ----------
+    features, augmented
+        Feature stores, plain and rattled.
+    flags
+        Configuration by dotted key, where it is not as by default.
+    keeps_model
+        Whether the model is kept, and not its predictions and figures alone.
+    """
+
+    features: tuple[Path, ...]
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    augmented: tuple[Path, ...] = ()
+    keeps_model: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of a run: ``values`` as in its file, predictions for each feature store, the model's folder."""
+
+    values: Mapping[str, Any]
+    predictions: tuple[Path, ...]
+    model: Path
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """Of the first feature store's sites."""
+        found: Mapping[str, float | None] = self.values["figures"][0]
+        return found
+
+
+class Pause(Exception):
+    """The sitting's time is up."""
+
+
+class Sitting:
+    """Does runs that are not done yet.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept.
+    minutes
+        After which no further run begins.
+    epochs
+        The most epochs of any run, to see that everything runs.
+    """
+
+    def __init__(self, folder: Path, minutes: float | None = None, epochs: int | None = None) -> None:
+        self._folder, self._minutes, self.epochs = folder, minutes, epochs
+        self._begin = time.monotonic()
+        self.machines, self.dates, self.seconds = set[str](), set[str](), 0.0
+        self.done = 0
+
+    def run(self, run: Run, note: str) -> Outcome:
+        """The outcome of a run, kept or new.
+
+        Raises
+        ------
+        Pause
+            If it is not done yet and the time is up.
+        """
+        with ExitStack() as opened:
+            stores = [opened.enter_context(FeatureStore(path)) for path in run.features]
+            pairs = open_spectra(stores, [])
+            for _, source in pairs:
+                opened.callback(source.file.close)
+            augmented = [opened.enter_context(FeatureStore(path)) for path in run.augmented]
+            config = self._config(run)
+            key = _key(config, pairs, augmented)
+            outcome = Outcome(
+                {},
+                tuple(self._path("predictions", f"{key}-{i}.h5") for i in range(len(pairs))),
+                self._path("models", f"{key}.model"),
+            )
+            if run.keeps_model and not outcome.model.exists():
+                self._path("kept", f"{key}.json").unlink(missing_ok=True)
+            values = self.kept(key, note, lambda: _measure(config, pairs, augmented, outcome, run.keeps_model))
+        return Outcome(values, outcome.predictions, outcome.model)
+
+    def kept(self, key: str, note: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was measured, now or before.
+
+        Raises
+        ------
+        Pause
+            If it was not and the time is up.
+        """
+        path = self._path("kept", f"{key}.json")
+        if not path.exists():
+            if self._minutes is not None and time.monotonic() - self._begin >= 60.0 * self._minutes:
+                raise Pause
+            print(f"{note} …", file=sys.stderr, flush=True)
+            begin = time.monotonic()
+            values = measure() | {"note": note, "machine": this_machine(), "date": date.today().isoformat()}
+            values["whole_seconds"] = time.monotonic() - begin
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            new.replace(path)
+            self.done += 1
+            print(f"{note}: {_told(values)}", file=sys.stderr, flush=True)
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        self.machines.add(found["machine"])
+        self.dates.add(found["date"])
+        self.seconds += found["whole_seconds"]
+        return found
+
+    def _config(self, run: Run) -> RunConfig:
+        flags = dict(run.flags)
+        if self.epochs is not None:
+            flags["training.epochs"] = min(self.epochs, flags.get("training.epochs", self.epochs))
+        with FeatureStore(run.features[0]) as store:
+            return resolved(load_run(None, self._folder, flags), store.n_features)
+
+    def _path(self, folder: str, name: str) -> Path:
+        (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        return self._folder / folder / name
+
+
+def _measure(
+    config: RunConfig, pairs: Pairs, augmented: list[FeatureStore], outcome: Outcome, keeps_model: bool
+) -> dict[str, Any]:
+    backend.devices(config.training.gpus)  # imports TensorFlow without its chatter
+    import keras
+
+    from xanes_hpc import training_loop  # noqa: F401
+
+    gather(config, pairs, augmented).close()  # makes the cache of targets; all of that outside the clock
+    begin = time.perf_counter()
+    result = train(config, pairs, outcome.model, overwrite=True, augmented=augmented)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    trained = time.perf_counter() - begin
+    keras.backend.clear_session()
+    gc.collect()
+    model, figures, predicted = ModelFolder(outcome.model), [], []
+    for (store, _), path in zip(pairs, outcome.predictions, strict=True):
+        begin = time.perf_counter()
+        predict(model, store, path, PredictOptions(part="test"), overwrite=True)
+        predicted.append(time.perf_counter() - begin)
+        figures.append(measured(path, model))
+    if not keeps_model:
+        shutil.rmtree(outcome.model)
+    return {
+        "seconds": trained,
+        "predicting": predicted,
+        "parts": result.parts,
+        "best_epoch": result.best.epoch,
+        "figures": figures,
+    }
+
+
+def _key(config: RunConfig, pairs: Pairs, augmented: list[FeatureStore]) -> str:
+    """All that a run's outcome depends on, but for the machine and the program."""
+    values = config.as_values()
+    for name in ("features", "spectra", "augmented", "output"):
+        del values[name]
+    if config.transfer.model is not None:
+        values["transfer"]["model"] = Path(config.transfer.model).name
+    plain = [[s.attribute("source_digest"), s.attribute("descriptor_hash"), digest_of_spectra(o)] for s, o in pairs]
+    text = json.dumps([values, plain, [[s.attribute("source_digest"), s.rattle] for s in augmented]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def this_machine() -> str:
+    """The processor, and the versions that figures may depend on."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{machine()['processor']}, {available_cores()} cores, Python {platform.python_version()}, {versions}"
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    shown = [f"{f['error_percent_mean']:.2f} %" for f in values.get("figures", [])]
+    return ", ".join([*shown, f"{values['whole_seconds']:.0f} s"])

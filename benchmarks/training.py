@@ -1,0 +1,166 @@
+"""Training: time to a given error beside scikit-learn, steps fed from a store, and how many steps a second."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import peers
+from options import Options
+from tables import number, paragraph, percent, table, times
+from timing import summary, thread_counts
+
+from xanes_hpc import descriptors
+from xanes_hpc.featurise import featurise
+from xanes_hpc.stores.structures import StructureStore
+
+TITLE = "Training"
+CHILD = Path(__file__).with_name("training_child.py")
+VERSIONS = ("tensorflow", "keras", "scikit-learn")
+ERROR = 5.8
+"""Mean error % of the validation part: what scikit-learn's network of the published recipe, mended, ends with."""
+FEEDS = ("store", "memory")
+MEMBERS = (1, 3)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    known = [name for name in VERSIONS if name != "scikit-learn" or peers.installed("sklearn")]
+    return {
+        "versions": {name: version(name) for name in known},
+        "error": _time_to_error(options),
+        "feeding": _feeding(options),
+        "steps": _steps(options),
+    }
+
+
+def _child(call: str, n_threads: int, **arguments: Any) -> dict[str, Any]:
+    """What a function of ``training_calls`` returns in a process of its own, on so many cores."""
+    words = [sys.executable, str(CHILD), call, str(n_threads), json.dumps(arguments)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _time_to_error(options: Options) -> dict[str, Any] | None:
+    if options.store is None:
+        return None
+    features = options.folder / "given.features.h5"
+    with StructureStore(options.store) as source:
+        featurise(source, descriptors.load("wacsf", "default"), features)
+    most = thread_counts()[-1]
+    rounds = [
+        _child("time_to_error", most, features=str(features), error=ERROR, seed=seed, epochs=options.size(200, 2))
+        for seed in range(min(3, options.repeats))
+    ]
+    return {"error": ERROR, "threads": most, "rounds": rounds}
+
+
+def _feeding(options: Options) -> dict[str, Any]:
+    n_sites, buffer, steps = options.size((1_000_000, 256 << 20, 800), (2_000, 1 << 21, 4))
+    most, store = thread_counts()[-1], options.folder / "tiled.features.h5"
+    made = _child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
+    arguments = {"features": str(store), "grid": made["grid"], "buffer": buffer, "steps": steps}
+    found = _child("fed_steps", most, **arguments, feeds=FEEDS, rounds=min(5, options.repeats))
+    peaks = {feed: _child("fed_steps", most, **arguments, feeds=[feed], rounds=1)["peak"] for feed in FEEDS}
+    files = list(options.folder.glob("tiled.features*.h5"))
+    size = sum(path.stat().st_size for path in files)
+    for path in files:
+        path.unlink()
+    return {"sites": n_sites, "threads": most, "bytes": size, **made, **found, "peaks": peaks}
+
+
+def _steps(options: Options) -> dict[str, Any]:
+    n_sites, steps = options.size((20_000, 100), (500, 2))
+    most, store = thread_counts()[-1], options.folder / "few.features.h5"
+    made = _child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
+    arguments = {"features": str(store), "grid": made["grid"], "members": options.size(MEMBERS, MEMBERS[:1])}
+    arguments |= {"steps": steps, "rounds": options.repeats}
+    rates = {str(n): _child("step_rates", n, **arguments) for n in options.size(thread_counts(), [1])}
+    return {"batch": rates["1"]["batch"], "n_features": made["n_features"], "rates": rates}
+
+
+def _given(options: Options) -> str | None:
+    return None if options.store is None else str(options.store)
+
+
+def section(result: dict[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
+    lines = [f"With {versions}. A thread is a core that the process may use.", ""]
+    if result["error"] is not None:
+        lines += [*_section_error(result["error"]), ""]
+    return [*lines, *_section_feeding(result["feeding"]), "", *_section_steps(result["steps"])]
+
+
+def _section_error(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, label in (("ours", "xanes-hpc"), ("theirs", "scikit-learn")):
+        own = [r[name] for r in found["rounds"] if r[name] is not None]
+        if not own:
+            rows.append([label, "not installed", "", ""])
+            continue
+        epochs, taken, least = (summary([float(r[key]) for r in own])["median"] for key in ("epochs", "taken", "least"))
+        n_reached = sum(r["reached"] for r in own)
+        but = "" if n_reached == len(own) else f" (reached in {n_reached} rounds of {len(own)})"
+        rows.append([label, number(taken) + but, f"{epochs:.0f}", f"{least:.2f}"])
+    ratios = _ratios(found)
+    said = f"Ratio: {times(summary(ratios)['median'])} (median of {len(ratios)} rounds)." if ratios else ""
+    return [
+        paragraph(
+            f"""**Time to a validation error of {found["error"]} %** on the given store, {found["threads"]} threads,
+            `default` features transformed and standardised alike, the same training and validation sites; medians of
+            {len(found["rounds"])} rounds, each with a seed of its own for split and networks. xanes-hpc: the first
+            stage of `train` with its defaults, from the call on, with what TensorFlow takes to build its graph and the
+            validation after every epoch. scikit-learn: `MLPRegressor`, 2 × 512, batches of 32, Adam at 1e-3, targets
+            scaled as ours, epoch by epoch with `partial_fit`; its validation is not counted. {said}"""
+        ),
+        "",
+        *table(["", "s", "epochs", "error % then"], rows),
+    ]
+
+
+def _ratios(found: dict[str, Any]) -> list[float]:
+    """How many times our time scikit-learn's is, in the rounds where both came to the error."""
+    both = [(r["ours"], r["theirs"]) for r in found["rounds"] if r["theirs"] is not None]
+    return [theirs["taken"] / ours["taken"] for ours, theirs in both if ours["reached"] and theirs["reached"]]
+
+
+def _section_feeding(found: dict[str, Any]) -> list[str]:
+    ms = {feed: 1e3 * t["median"] / found["steps"] for feed, t in found["seconds"].items()}
+    peaks, ratio = {feed: peak / 2**20 for feed, peak in found["peaks"].items()}, found["ratio"]
+    rows = [
+        [f"from {feed}", number(ms[feed]), f"{1e3 * found['batch'] / ms[feed]:,.0f}", f"{peaks[feed]:,.0f}"]
+        for feed in reversed(FEEDS)
+    ]
+    return [
+        paragraph(
+            f"""**Fed from a store of {found["sites"]:,} sites** ({found["bytes"] / 2**30:.1f} GiB with its targets;
+            sites of {"the given store" if found["given"] else "generated complexes"}, repeated with noise), by turns
+            with the same network on {found["in_memory"]:,} of the sites, which are kept in memory; one network as by
+            default, batches of {found["batch"]}, {found["threads"]} threads, {found["steps"]} steps a turn. From the
+            store it goes at {percent(ratio["median"])} of the rate from memory (median of the rounds;
+            {percent(ratio["min"])} to {percent(ratio["max"])}). Peak memory is that of processes of their own, which
+            both have read the tables of all sites: from the store {peaks["store"] - peaks["memory"]:+,.0f} MiB."""
+        ),
+        "",
+        *table(["", "ms a step", "sites/s", "peak memory, MiB"], rows),
+    ]
+
+
+def _section_steps(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for n, own in found["rates"].items():
+        for members, t in own["seconds"].items():
+            ms = 1e3 * t["median"] / own["steps"]
+            rows.append([members, n, number(ms), f"{1e3 * found['batch'] / ms:,.0f}"])
+    return [
+        paragraph(
+            f"""**Steps** of the default network on {found["n_features"]:,} features, batches of {found["batch"]} from
+            memory. Members are trained side by side on the same batch: a site counts once."""
+        ),
+        "",
+        *table(["members", "threads", "ms a step", "sites/s"], rows),
+    ]

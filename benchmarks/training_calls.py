@@ -1,0 +1,163 @@
+"""What ``training.py`` measures, each in a process of its own."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from featurise_once import peak_bytes
+from generate import complexes
+from timing import seconds, summary
+
+from xanes_hpc import backend, descriptors, feeding, models
+from xanes_hpc.config import RunConfig, SplitConfig, TargetConfig
+from xanes_hpc.datasets import Part, TrainingData, statistics
+from xanes_hpc.featurise import describe_sites
+from xanes_hpc.gathering import gather
+from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.standalone import sites_alone, write_standalone
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import choose_spectra, gridded
+from xanes_hpc.training import resolved
+
+Array = np.ndarray
+ELEMENT, E0 = 26, 7112.0
+NOISE = 0.02
+"""Of every feature, relative."""
+MOST_SITES = 4096
+ENERGIES = np.arange(226) / 3.0 - 15.0
+ROWS_AT_ONCE = 50_000
+
+
+def time_to_error(features: str, error: float, seed: int, epochs: int) -> dict[str, Any]:
+    """Seconds and epochs to a validation error, ours and scikit-learn's, on the same sites."""
+    from time_to_error import ours, theirs
+
+    return {"ours": ours(Path(features), error, seed), "theirs": theirs(Path(features), error, seed, epochs)}
+
+
+def tiled_store(output: str, n_sites: int, source: str | None) -> dict[str, Any]:
+    """A feature store of the sites of a structure store, or generated ones, again and again with noise."""
+    x, y, grid = _some_sites(source)
+    descriptor, generator = descriptors.load("wacsf", "default"), np.random.default_rng(0)
+    chosen = generator.integers(len(x), size=n_sites)
+    features = np.empty((n_sites, x.shape[1]), x.dtype)
+    for start in range(0, n_sites, ROWS_AT_ONCE):
+        own = x[chosen[start : start + ROWS_AT_ONCE]]
+        features[start : start + len(own)] = own * generator.normal(1.0, NOISE, own.shape).astype(x.dtype)
+    placed = PlacedSpectrum(Spectrum(grid.energies, y[0]), E0, "given", "e0")
+    names = [f"site{k}" for k in range(n_sites)]
+    write_standalone(
+        Path(output), sites_alone(names, ELEMENT, "K"), features, placed, _Rows(y, chosen),
+        descriptor.describe(), descriptor.hash, descriptor.labels,
+    )  # fmt: skip
+    start, stop = float(grid.energies[0]), float(grid.energies[-1])
+    return {"grid": [start, stop, grid.step], "n_features": x.shape[1], "given": source is not None}
+
+
+class _Rows:
+    """Rows of an array in an order, looked up when they are asked for."""
+
+    def __init__(self, values: Array, order: Array) -> None:
+        self._values, self._order = values, order
+
+    def __getitem__(self, rows: slice) -> Array:
+        return self._values[self._order[rows]]
+
+
+def _some_sites(source: str | None) -> tuple[Array, Array, Grid]:
+    """Features, spectra and their grid: of a structure store, or generated (steps at the edge)."""
+    descriptor = descriptors.load("wacsf", "default")
+    if source is None:
+        x = descriptor.compute(complexes(MOST_SITES // 2))
+        heights = np.random.default_rng(0).uniform(0.5, 1.5, (len(x), 1))
+        return x, heights * (0.5 + np.arctan(ENERGIES / 2.0) / np.pi), Grid(ENERGIES, "e0")
+    with StructureStore(Path(source)) as store:
+        n = min(store.n_sites, MOST_SITES)
+        rows, _ = choose_spectra(store, store.n_sites, "xanes", None)
+        grid = Grid(ENERGIES, "e0")
+        y, _ = gridded(store, rows[:n], grid)
+        there = np.isfinite(y).all(axis=1)
+        return describe_sites(descriptor, store, 0, n)[there], y[there].astype(np.float64), grid
+
+
+@contextmanager
+def _opened(features: str, grid: Sequence[float]) -> Iterator[tuple[FeatureStore, RunConfig, TrainingData]]:
+    """A store that stands alone, all its sites to be trained on."""
+    with ExitStack() as opened:
+        store = opened.enter_context(FeatureStore(Path(features)))
+        split = SplitConfig(group="none", validation=0.0, calibration=0.0, test=0.0)
+        run = resolved(RunConfig(split=split, target=TargetConfig("xanes", None, "e0", *grid)), store.n_features)
+        data = gather(run, [(store, store)])
+        opened.callback(data.close)
+        yield store, run, data
+
+
+def _trainer(run: RunConfig, part: Part, scalers: Any, n_members: int) -> tuple[Any, feeding.Feed]:
+    """Networks as by default on a part's sites, and what feeds them."""
+    backend.devices(0)
+    from xanes_hpc.training_loop import Trainer
+
+    first = part.sources[0]
+    energies = first.targets.grid.energies
+    _, layers = models.build(run.model.name, run.model.parameters, first.features.n_features, energies.size)
+    feed = feeding.Feed(part, scalers, run.training.batch_size, run.training.seed, n_members)
+    config = replace(run.training, schedule="constant")
+    return Trainer(layers, scalers, config, feed, first.targets.grid.step), feed
+
+
+def fed_steps(
+    features: str, grid: Sequence[float], buffer: int, steps: int, feeds: Sequence[str], rounds: int
+) -> dict[str, Any]:
+    """Seconds of so many steps fed from a store, from memory, or by turns; and the most memory the process took."""
+    feeding.BUFFER_BYTES = buffer
+    with _opened(features, grid) as (_, run, data):
+        whole, first = data.part("train"), data.first
+        row_bytes = 4 * (first.features.n_features + first.targets.grid.energies.size + 2)
+        in_memory = buffer // row_bytes
+        few = Part(whole.sources, np.arange(whole.chosen.size) < in_memory, whole.absorbers)
+        scalers = statistics(few, run.training.feature_transform).scalers(run.training.target_scale)
+        calls = {}
+        for name in feeds:
+            trainer, feed = _trainer(run, whole if name == "store" else few, scalers, 1)
+            batches = trainer.batches(range(10_000))
+            calls[name] = lambda trainer=trainer, batches=batches: trainer.steps(batches, steps)
+        taken = _by_turns(calls, rounds)
+    ratios = [m / s for s, m in zip(taken["store"], taken["memory"], strict=True)] if len(feeds) == 2 else []
+    return {
+        "batch": feed.batch_size,
+        "steps": steps,
+        "in_memory": in_memory,
+        "seconds": {name: summary(values) for name, values in taken.items()},
+        "ratio": summary(ratios) if ratios else None,
+        "peak": peak_bytes(),
+    }
+
+
+def step_rates(features: str, grid: Sequence[float], members: Sequence[int], steps: int, rounds: int) -> dict[str, Any]:
+    """Seconds of so many steps of ensembles, by turns."""
+    with _opened(features, grid) as (_, run, data):
+        part = data.part("train")
+        scalers = statistics(part, run.training.feature_transform).scalers(run.training.target_scale)
+        calls = {}
+        for n in members:
+            trainer, feed = _trainer(run, part, scalers, n)
+            batches = trainer.batches(range(100_000))
+            calls[str(n)] = lambda trainer=trainer, batches=batches: trainer.steps(batches, steps)
+        taken = _by_turns(calls, rounds)
+    return {"batch": feed.batch_size, "steps": steps, "seconds": {name: summary(v) for name, v in taken.items()}}
+
+
+def _by_turns(calls: dict[str, Any], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every call in rounds of all of them; a first round is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            taken[name].append(seconds(call))
+    return taken

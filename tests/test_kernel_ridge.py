@@ -1,0 +1,153 @@
+"""Distances to landmarks, and the kernel ridge regression on them, against plain NumPy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from trainings import FEATURES, gathered, run_of
+
+from xanes_hpc import kernel_fitting, landmarks
+from xanes_hpc.datasets import Part, statistics
+from xanes_hpc.kernel_fitting import RIDGE, SHARES, best_share, choose, fit
+from xanes_hpc.kernel_ridge import KernelRidge, similarities
+from xanes_hpc.landmarks import Distances, mean_differences
+from xanes_hpc.scaling import Scalers
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.threads import limited_to
+
+N_FEATURES = 13
+
+
+@pytest.fixture
+def scalers():
+    generator = np.random.default_rng(0)
+    ones = np.ones((1, 2))
+    return Scalers(generator.normal(size=N_FEATURES), generator.uniform(0.5, 2.0, N_FEATURES), ones, ones)
+
+
+def drawn(n, seed):
+    """Features as stored, of n sites."""
+    return np.random.default_rng(seed).normal(size=(n, N_FEATURES))
+
+
+def slow_nearest(rows, trained):
+    """Mean absolute difference over the features, to the nearest."""
+    return [min(np.mean(np.abs(row - other)) for other in trained) for row in rows.astype(np.float64)]
+
+
+def test_distances_are_those_of_the_loop(scalers, monkeypatch):
+    monkeypatch.setattr(landmarks, "ROWS_AT_ONCE", 7)
+    trained, x = scalers.features(drawn(40, 1)), drawn(30, 2)
+    expected = slow_nearest(scalers.features(x), trained)
+    np.testing.assert_allclose(Distances(scalers, trained).nearest(x), expected, rtol=1e-5)
+
+
+def test_a_training_site_is_at_no_distance_however_far_out_it_lies(scalers):
+    x = np.concatenate([drawn(200, 3), 50.0 * drawn(20, 4)])
+    assert Distances(scalers, scalers.features(x)).nearest(x).max() < 1e-6
+
+
+def test_a_small_step_away_from_a_training_site_is_its_length(scalers):
+    x = drawn(100, 5)
+    moved = x + 1e-3 * scalers.feature_scale
+    np.testing.assert_allclose(Distances(scalers, scalers.features(x)).nearest(moved), 1e-3, rtol=1e-2)
+
+
+def test_no_sites_have_no_distances(scalers):
+    assert Distances(scalers, scalers.features(drawn(3, 6))).nearest(drawn(0, 7)).shape == (0,)
+
+
+@pytest.mark.parametrize("n_features", [1, 7, 16, 33, 1193])
+def test_differences_of_every_width(n_features):
+    generator = np.random.default_rng(n_features)
+    x, marks = (generator.normal(size=(n, n_features)).astype(np.float32) for n in (37, 70))
+    expected = np.abs(x[:, None].astype(np.float64) - marks).mean(axis=2)
+    np.testing.assert_allclose(mean_differences(x, marks), expected, rtol=1e-5)
+    with limited_to(1):
+        np.testing.assert_array_equal(mean_differences(x, marks), mean_differences(x, marks))
+
+
+def test_sites_of_other_absorbers_have_nothing_in_common():
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    absorbers = np.array([0, 1, 0, 1, 1, 0])
+    found = similarities(x, absorbers, x, absorbers, 1.4)
+    assert (found[absorbers[:, None] != absorbers] == 0).all()
+    np.testing.assert_allclose(np.diag(found), 1.0)
+    assert found[0, 2] == pytest.approx(np.exp(-1.4 * np.abs(x[0] - x[2]).mean()), rel=1e-5)
+
+
+@pytest.fixture
+def fitted(small, tmp_path):
+    """A part of the small set, its scalers, and its features, absorbers and targets."""
+    with gathered([small / FEATURES], run_of(tmp_path)) as data:
+        part = Part(data.sources, np.arange(120) % 4 != 0, data.absorbers)
+        scalers = statistics(part, "sqrt").scalers("global")
+        columns = zip(*(part.read(chunk) for chunk in part.chunks), strict=True)
+        yield part, scalers, *(np.concatenate(c) for c in columns)
+
+
+def test_regression_is_the_plain_formula(fitted):
+    part, scalers, x, absorbers, y = fitted
+    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    scaled = scalers.features(x).astype(np.float64)
+    kernel = np.exp(-1.4 * np.abs(scaled[:, None] - scaled).mean(axis=2)) * (absorbers[:, None] == absorbers)
+    coefficients = np.linalg.solve(kernel + RIDGE * np.eye(len(x)), scalers.targets(y, absorbers))
+    expected = kernel @ coefficients * scalers.target_scale[absorbers] + scalers.target_mean[absorbers]
+    expected = np.maximum(expected, 0.0)
+    np.testing.assert_allclose(found.spectra(x, absorbers), expected, atol=2e-3 * np.ptp(y))
+    assert np.abs(found.spectra(x, absorbers) - y).mean() < 0.05 * np.abs(y).mean()
+
+
+def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted, monkeypatch):
+    part, scalers, x, absorbers, y = fitted
+    monkeypatch.setattr(kernel_fitting, "REFERENCE_SITES", 30)
+    monkeypatch.setattr(kernel_fitting, "ROWS_AT_ONCE", 7)
+    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    assert found.landmarks.shape == (30, x.shape[1])
+    scaled = scalers.features(x).astype(np.float64)
+    marks = found.landmarks.astype(np.float64)
+    alike = absorbers[:, None] == found.absorbers
+    between = np.exp(-1.4 * np.abs(scaled[:, None] - marks).mean(axis=2)) * alike
+    own = np.exp(-1.4 * np.abs(marks[:, None] - marks).mean(axis=2)) * (found.absorbers[:, None] == found.absorbers)
+    matrix = between.T @ between + RIDGE * own
+    expected = between @ np.linalg.solve(matrix, between.T @ scalers.targets(y, absorbers))
+    z = similarities(scalers.features(x), absorbers, found.landmarks, found.absorbers, 1.4) @ found.coefficients
+    np.testing.assert_allclose(z, expected, atol=5e-3)
+
+
+def test_the_best_share_is_found():
+    generator = np.random.default_rng(0)
+    y = 1.0 + generator.random((50, 20))
+    first, second = generator.normal(0.0, 0.1, (2, 50, 20))
+    share, error = best_share(y, y + 2.0 * first, y + second)
+    assert 0.6 <= share <= 0.8
+    assert error < best_share(y, y + 2.0 * first, y + 2.0 * first)[1]
+    assert best_share(y, y, y + second) == (0.0, 0.0)
+    assert best_share(y, y + second, y)[0] == SHARES[-1]
+
+
+def test_rate_and_share_come_from_the_validation_part(fitted):
+    part, scalers, *_ = fitted
+    rows = np.flatnonzero(part.chosen)
+    held_out = np.zeros_like(part.chosen)
+    held_out[rows[::5]] = True
+    rest = replace(part, chosen=part.chosen & ~held_out)
+    rate, share = choose(rest, replace(part, chosen=held_out), scalers, lambda x, a: scalers.target_mean[a], seed=0)
+    assert rate in kernel_fitting.RATES
+    assert share > 0.5  # next to the mean spectrum
+
+
+def test_a_model_averages_its_networks_with_the_regression(model):
+    folder = ModelFolder(model)
+    regression = folder.regression
+    assert isinstance(regression, KernelRidge)
+    assert 0 < regression.share <= 1
+    x = np.abs(np.random.default_rng(0).normal(size=(3, folder.description["n_features"])))
+    absorbers = np.zeros(3, np.int64)
+    drawn = folder.sample(x, absorbers, 10, 0, keep_draws=True)
+    folder.__dict__["regression"] = None
+    alone = folder.sample(x, absorbers, 10, 0, keep_draws=True)
+    share, spectra = regression.share, regression.spectra(x, absorbers)
+    np.testing.assert_allclose(drawn.mean, (1 - share) * alone.mean + share * spectra, rtol=1e-6)
+    np.testing.assert_allclose(drawn.std, (1 - share) * alone.std, rtol=1e-6)
+    np.testing.assert_allclose(drawn.draws.mean(axis=1), drawn.mean, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,66 @@
+"""A group of commands, each of which stands in a file of its own that is imported only when the command runs."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Imports a command's file only when that command is run.
+
+    Parameters
+    ----------
+    lines
+        Every command and its line in the help, in the order of the work.
+    prefix
+        A command's file is ``xanes_hpc/cli/PREFIXNAME_.py``; a group inside ``cli`` has its own name and ``_`` here.
+    aliases
+        Other spellings of commands.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        lines: Mapping[str, str],
+        prefix: str = "",
+        aliases: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.lines, self.prefix, self.aliases = lines, prefix, aliases or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, as with ``--help``."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of the work."""
+        return list(self.lines)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        name = self.aliases.get(cmd_name, cmd_name)
+        if name not in self.lines:
+            return None
+        module = importlib.import_module(f"xanes_hpc.cli.{self.prefix}{name}_")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command proposed for an unknown one."""
+        import difflib
+
+        name, known = args[0], [*self.lines, *self.aliases]
+        if name not in known and not name.startswith("-"):
+            near = difflib.get_close_matches(name, known, 1)
+            raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.lines.items()))

@@ -1,0 +1,212 @@
+"""Shuffled, scaled batches out of stores, and as a ``tf.data.Dataset``.
+
+Sites that fit into memory are read once and kept. Otherwise chunks are read in a shuffled order by several threads,
+some ahead of their use, into a pool that batches are drawn from at random.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.datasets import Part
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.overlapping import ahead
+from xanes_hpc.scaling import Scalers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+BUFFER_BYTES = 256 << 20
+"""Features and targets held for shuffling."""
+READERS = 2
+BATCHES_AT_ONCE = 16
+"""Batches handed over to TensorFlow together."""
+RESAMPLING = 1 << 62
+"""Counters of the resampling lie beyond those of the epochs."""
+
+Rows = tuple[npt.NDArray[Any], ...]
+"""Scaled features (n, n_features), absorbers (n,), scaled targets (n, n_energies), weights (n, n_members)."""
+
+
+class Feed:
+    """The sites of a part as shuffled batches.
+
+    Where features have augmented variants, those of a site are taken from any of them, drawn anew in every epoch.
+
+    Parameters
+    ----------
+    part, scalers
+        What is read, and how it is scaled.
+    batch_size
+        Sites in a batch; the few left at the end of an epoch are dropped.
+    seed
+        The order depends on it and the epoch only.
+    n_members
+        Networks that learn from each batch.
+    resampled
+        Whether each learns from sites of its own: by weights drawn from a Poisson distribution of mean 1.
+    n_devices
+        What the size of a batch must be a multiple of, where there are fewer sites than it asks for.
+
+    Attributes
+    ----------
+    failure
+        What went wrong in reading for a ``tf.data.Dataset``.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer sites than devices.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        scalers: Scalers,
+        batch_size: int,
+        seed: int,
+        n_members: int = 1,
+        resampled: bool = False,
+        n_devices: int = 1,
+    ) -> None:
+        if part.n_sites < n_devices:
+            raise ConfigError(f"{part.n_sites} sites to train on are too few for {n_devices} devices: use fewer")
+        self.batch_size = min(batch_size, part.n_sites) // n_devices * n_devices
+        self.n_batches = part.n_sites // self.batch_size
+        self.n_features = scalers.feature_mean.size
+        self.n_energies = scalers.target_mean.shape[1]
+        self.n_members = n_members
+        self.failure: Exception | None = None
+        self._part, self._scalers, self._seed = part, scalers, seed
+        self._chunks = part.chunks
+        self._weights = _weights(part.chosen.size, n_members, seed, resampled)
+        own_bytes = 4 * (self.n_energies + n_members + 1)
+        self._pool_rows = max(1, BUFFER_BYTES // (4 * self.n_features + own_bytes))
+        most_variants = max(chunk.source.n_variants for chunk in self._chunks)
+        self._keep = part.n_sites * (4 * self.n_features * most_variants + own_bytes) <= BUFFER_BYTES
+        self._kept: tuple[npt.NDArray[np.int64], Rows] | None = None
+
+    def blocks(self, epoch: int) -> Iterator[Rows]:
+        """The batches of an epoch, some together: arrays (n_batches, batch_size, ...).
+
+        Raises
+        ------
+        StoreError
+            If features cannot be read, are NaN or infinite.
+        """
+        generator = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+        return self._from_memory(generator) if self._keep else self._streamed(generator)
+
+    def forget(self) -> None:
+        """Give the memory of sites that were kept free; they are read again if need be."""
+        self._kept = None
+
+    def _from_memory(self, generator: np.random.Generator) -> Iterator[Rows]:
+        if self._kept is None:
+            self._kept = self._read_all()
+        n_variants, (x, *others) = self._kept
+        variants, order = generator.integers(n_variants), generator.permutation(n_variants.size)
+        for rows in self._in_blocks(order):
+            yield self._batched([x[variants[rows], rows], *(array[rows] for array in others)])
+
+    def _read_all(self) -> tuple[npt.NDArray[np.int64], Rows]:
+        """The number of variants of every site, and all sites; features (n_variants, n_sites, n_features)."""
+        items = [(i, variant) for i, chunk in enumerate(self._chunks) for variant in range(chunk.source.n_variants)]
+        n_sites, most = self._part.n_sites, 1 + max(variant for _, variant in items)
+        features, *others = self._empty(n_sites)
+        every = np.empty((most, *features.shape), features.dtype)
+        n_variants, start, stop = np.empty(n_sites, np.int64), 0, 0
+        for (i, variant), (x, *rows) in zip(items, ahead(items, self._load, READERS), strict=True):
+            if variant == 0:
+                start, stop = stop, stop + len(x)
+                n_variants[start:stop] = self._chunks[i].source.n_variants
+                for array, values in zip(others, rows, strict=True):
+                    array[start:stop] = values
+            every[variant, start:stop] = x
+        return n_variants, (every, *others)
+
+    def _streamed(self, generator: np.random.Generator) -> Iterator[Rows]:
+        order = generator.permutation(len(self._chunks))
+        variants = [int(generator.integers(self._chunks[i].source.n_variants)) for i in order]
+        largest = max(chunk.stop - chunk.start for chunk in self._chunks)
+        full = max(self.batch_size, self._pool_rows - largest)
+        pool, n = self._empty(full + largest), 0
+        for rows in ahead(zip(order.tolist(), variants, strict=True), self._load, READERS):
+            for array, values in zip(pool, rows, strict=True):
+                array[n : n + len(values)] = values
+            n += len(rows[0])
+            while n > full:
+                n_drawn = min(BATCHES_AT_ONCE, n // self.batch_size) * self.batch_size
+                yield self._batched(_draw(pool, n, n_drawn, generator))
+                n -= n_drawn
+        for drawn in self._in_blocks(generator.permutation(n)):
+            yield self._batched([array[drawn] for array in pool])
+
+    def _load(self, item: tuple[int, int]) -> Rows:
+        chunk = self._chunks[item[0]]
+        x, absorbers, y = self._part.read(chunk, item[1])
+        weights = self._weights[chunk.rows][self._part.chosen[chunk.rows]]
+        return self._scalers.features(x), absorbers, self._scalers.targets(y, absorbers), weights
+
+    def _empty(self, n: int) -> Rows:
+        shapes = ((n, self.n_features), (n,), (n, self.n_energies), (n, self.n_members))
+        dtypes = (np.float32, np.int32, np.float32, np.float32)
+        return tuple(np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+
+    def _in_blocks(self, order: npt.NDArray[np.integer]) -> Iterator[npt.NDArray[np.integer]]:
+        whole, at_once = order.size - order.size % self.batch_size, BATCHES_AT_ONCE * self.batch_size
+        for start in range(0, whole, at_once):
+            yield order[start : min(start + at_once, whole)]
+
+    def _batched(self, rows: list[npt.NDArray[Any]]) -> Rows:
+        return tuple(array.reshape(-1, self.batch_size, *array.shape[1:]) for array in rows)
+
+
+def _draw(pool: Rows, n: int, n_drawn: int, generator: np.random.Generator) -> list[npt.NDArray[Any]]:
+    """Rows drawn at random from the first ``n`` of a pool; of the others, the last take the places of the drawn."""
+    drawn = generator.choice(n, n_drawn, replace=False)
+    rows = [array[drawn] for array in pool]
+    rest = n - n_drawn
+    moved, free = np.setdiff1d(np.arange(rest, n), drawn), drawn[drawn < rest]
+    for array in pool:
+        array[free] = array[moved]
+    return rows
+
+
+def _weights(n_sites: int, n_members: int, seed: int, resampled: bool) -> npt.NDArray[np.uint8]:
+    """How often each member learns from a site in an epoch, (n_sites, n_members)."""
+    if not resampled:
+        return np.ones((n_sites, n_members), np.uint8)
+    generators = [np.random.Generator(np.random.Philox(key=[seed, RESAMPLING + i])) for i in range(n_members)]
+    return np.stack([generator.poisson(1.0, n_sites) for generator in generators], axis=1).astype(np.uint8)
+
+
+def dataset(feed: Feed, epochs: range) -> "tf.data.Dataset":
+    """The batches of several epochs, one after another.
+
+    Each is features (batch_size, n_features) float32, absorbers (batch_size,) int32, targets (batch_size, n_energies)
+    float32 and weights (batch_size, n_members) float32.
+    """
+    import tensorflow as tf
+
+    def blocks() -> Iterator[Rows]:
+        try:
+            for epoch in epochs:
+                yield from feed.blocks(epoch)
+        except Exception as error:  # TensorFlow would make another of it
+            feed.failure = error
+            raise
+
+    size = feed.batch_size
+    signature = tuple(
+        tf.TensorSpec((None, *shape), dtype)
+        for shape, dtype in (
+            ((size, feed.n_features), tf.float32),
+            ((size,), tf.int32),
+            ((size, feed.n_energies), tf.float32),
+            ((size, feed.n_members), tf.float32),
+        )
+    )
+    return tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch().prefetch(2 * BATCHES_AT_ONCE)

@@ -1,0 +1,116 @@
+"""From stores to what is trained on: targets on one grid, groups, parts."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.clusters import clusters
+from xanes_hpc.config import RunConfig
+from xanes_hpc.datasets import Source, TrainingData
+from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.splits import code, split
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import Pairs, TargetStore, prepare_targets
+
+
+def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> TrainingData:
+    """The sites of several feature stores, shared out to the parts of the split.
+
+    Parameters
+    ----------
+    run
+        The configuration.
+    pairs
+        Feature stores, each with the store of its sites' spectra.
+    augmented
+        Feature stores of rattled structures; each belongs to the feature store of the same sites.
+
+    Raises
+    ------
+    ModelError
+        If features are of several descriptors.
+    ConfigError
+        If the sites cannot be split as configured, or rattled features are of other sites.
+    SpectrumError
+        If the spectra cannot be brought together.
+    """
+    first = pairs[0][0]
+    for store, _ in (*pairs[1:], *((store, None) for store in augmented)):
+        expected, received = (s.attribute("descriptor_hash") for s in (first, store))
+        if received != expected:
+            raise ModelError(
+                f"{store.path}: expected features of the descriptor of {first.path}, {expected}, received {received}"
+            )
+    for store, _ in pairs:
+        if store.rattled:
+            raise ConfigError(
+                f"{store.path}: its structures were rattled: give it with --augment beside the plain features"
+            )
+    owners = [_owner(store, pairs) for store in augmented]
+    with ExitStack() as opened:
+        sources, start = [], 0
+        for i, ((store, _), targets) in enumerate(zip(pairs, prepare_targets(pairs, run.target), strict=True)):
+            opened.callback(targets.close)
+            own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
+            sources.append(Source(store, targets, start, own))
+            start += store.n_sites
+        data = _shared_out(run, pairs, sources)
+        opened.pop_all()  # the data close them
+    return data
+
+
+def _shared_out(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
+    tables = [source.features.sites for source in sources]
+    names = [name for table in tables for name in table.name]
+    kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
+    usable = np.concatenate([_usable(source.features, source.targets) for source in sources])
+    formulas = _formulas(pairs, run)
+    seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
+    number = {kind: i for i, kind in enumerate(seen)}
+    absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
+    parts = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
+    return TrainingData(sources, names, formulas, absorbers, seen, parts)
+
+
+def _groups(
+    run: RunConfig, sources: list[Source], usable: npt.NDArray[np.bool_], names: list[str], formulas: list[str]
+) -> list[str]:
+    match run.split.group:
+        case "cluster":
+            return clusters(sources, usable, run.training.feature_transform, run.training.seed)
+        case "formula":
+            return [formula or name for formula, name in zip(formulas, names, strict=True)]
+        case "code":
+            return [code(name) for name in names]
+    return names
+
+
+def _owner(store: FeatureStore, pairs: Pairs) -> int:
+    digests = [pair[0].attribute("source_digest") for pair in pairs]
+    if not store.attribute("source_digest") or store.attribute("source_digest") not in digests:
+        raise ConfigError(f"{store.path}: its sites are those of none of the feature stores")
+    return digests.index(store.attribute("source_digest"))
+
+
+def _usable(features: FeatureStore, targets: TargetStore) -> npt.NDArray[np.bool_]:
+    return np.concatenate([
+        np.isfinite(targets.read(start, start + features.chunk_rows)).all(axis=1)
+        for start in range(0, features.n_sites, features.chunk_rows)
+    ])  # fmt: skip
+
+
+def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
+    formulas: list[str] = []
+    for store, source in pairs:
+        if isinstance(source, StructureStore):
+            formulas += source.site_formulas()
+        elif run.split.group == "formula" and len(pairs) == 1:
+            raise ConfigError(
+                f'{store.path}: has no structures to take formulas from; set [split] group = "cluster" or "none"'
+            )
+        else:  # each a group of its own: nothing says what belongs together
+            formulas += [""] * store.n_sites
+    return formulas

@@ -1,0 +1,100 @@
+"""Fitting the kernel ridge regression beside the networks, and choosing its rate and its share in the mean."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.datasets import Part, iterate
+from xanes_hpc.kernel_ridge import KernelRidge, similarities
+from xanes_hpc.scaling import Absorbers, Array, Scalers
+from xanes_hpc.stores.models import REFERENCE_SITES
+
+ROWS_AT_ONCE = 1024
+RIDGE = 1e-3
+"""What is added to the diagonal of the kernel, whose own is 1."""
+JITTER = 1e-5
+"""What rounding of the kernel may have taken from its diagonal."""
+RATES = (0.7, 1.4, 2.8)
+"""Rates that are tried."""
+SHARES = np.linspace(0.0, 0.8, 17)
+"""Shares in the average that are tried; networks keep one, for the spread of their draws says how sure the mean is."""
+RATE, SHARE = 1.4, 0.5
+"""Where there is no validation part to choose by."""
+
+
+def choose(
+    part: Part,
+    validation: Part,
+    scalers: Scalers,
+    networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
+    seed: int,
+) -> tuple[float, float]:
+    """Rate and share for the least validation error of the mean with the networks' spectra.
+
+    The rate is chosen with landmarks only.
+    """
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(validation), strict=True))
+    found = networks(x, absorbers)
+
+    def best(rate: float, landmarks_only: bool) -> tuple[float, float]:
+        regression = fit(part, scalers, rate, SHARE, seed, landmarks_only)
+        return best_share(y, found, regression.spectra(x, absorbers))
+
+    tried = {rate: best(rate, True) for rate in RATES}
+    rate = min(tried, key=lambda r: tried[r][1])
+    return rate, best(rate, False)[0] if part.n_sites > REFERENCE_SITES else tried[rate][0]
+
+
+def fit(
+    part: Part, scalers: Scalers, rate: float, share: float, seed: int, landmarks_only: bool = False
+) -> KernelRidge:
+    """Fit to a part, or to its landmarks only; those are all of its sites, or a sample that depends on the seed.
+
+    Where all sites are landmarks the coefficients solve (K + ridge) c = y. Otherwise, with K = C C^T between landmarks
+    and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
+    """
+    from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+
+    landmarks = part.sample(REFERENCE_SITES, seed)
+    columns = zip(*_scaled(landmarks, scalers), strict=True)
+    x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
+    kernel = similarities(x, absorbers, x, absorbers, rate).astype(np.float64)
+    if landmarks_only or landmarks.n_sites == part.n_sites:
+        kernel[np.diag_indices_from(kernel)] += RIDGE
+        coefficients = cho_solve(cho_factor(kernel, overwrite_a=True), y.astype(np.float64))
+    else:
+        kernel[np.diag_indices_from(kernel)] += JITTER
+        root = cholesky(kernel, lower=True, overwrite_a=True)
+        matrix, right = RIDGE * np.eye(len(x)), np.zeros((len(x), y.shape[1]))
+        for some, own, targets in _scaled(part, scalers):
+            for start in range(0, len(some), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                near = similarities(some[rows], own[rows], x, absorbers, rate)
+                whitened = solve_triangular(root, near.T.astype(np.float64), lower=True, overwrite_b=True)
+                matrix += whitened @ whitened.T
+                right += whitened @ targets[rows]
+        solution = cho_solve(cho_factor(matrix, overwrite_a=True), right)
+        coefficients = solve_triangular(root, solution, lower=True, trans="T")
+    return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers)
+
+
+def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:
+    for x, absorbers, y in iterate(part):
+        yield scalers.features(x), absorbers, scalers.targets(y, absorbers)
+
+
+def best_share(
+    reference: npt.NDArray[np.floating], networks: npt.NDArray[np.floating], regression: npt.NDArray[np.floating]
+) -> tuple[float, float]:
+    """The share of the regression in the mean with the networks for the least mean error %, and that error.
+
+    All arguments (n_sites, n_energies).
+    """
+    level = np.abs(reference).sum(axis=1)
+    errors = [
+        float(np.mean(100.0 * np.abs(share * regression + (1.0 - share) * networks - reference).sum(axis=1) / level))
+        for share in SHARES
+    ]
+    best = int(np.argmin(errors))
+    return float(SHARES[best]), errors[best]

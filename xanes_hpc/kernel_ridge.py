@@ -1,0 +1,60 @@
+"""Kernel ridge regression beside the networks: spectra from how near a site is to landmarks, in closed form.
+
+The kernel is Laplacian, exp(-rate · mean_f |x_f - l_f|) between the standardised features of a site and of landmarks:
+training sites, all of them or a sample (Williams & Seeger's Nyström method, NIPS 13, 682 (2000)). What it gets wrong is
+something else than what networks get wrong, so that their average is better than either.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.landmarks import mean_differences
+from xanes_hpc.scaling import Absorbers, Array, Scalers
+
+
+@dataclass(frozen=True)
+class KernelRidge:
+    """A fitted regression.
+
+    Attributes
+    ----------
+    landmarks : (n_landmarks, n_features) float32
+        Standardised features.
+    absorbers : (n_landmarks,)
+        Their elements and edges; sites of others have nothing in common with them.
+    coefficients : (n_landmarks, n_energies) float32
+        Of the kernel, for scaled targets.
+    rate
+        Of the kernel.
+    share
+        Of this regression in the mean with the networks.
+    scalers
+        Of features and targets.
+    """
+
+    landmarks: Array
+    absorbers: npt.NDArray[np.integer]
+    coefficients: Array
+    rate: float
+    share: float
+    scalers: Scalers
+
+    def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """Spectra, (n_sites, n_energies), from features as stored; none below zero where targets are positive."""
+        scaled = self.scalers.features(x)
+        z = similarities(scaled, absorbers, self.landmarks, self.absorbers, self.rate) @ self.coefficients
+        spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
+        return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0), np.float64)
+
+
+def similarities(
+    x: Array, absorbers: Absorbers, landmarks: Array, their_absorbers: Absorbers, rate: float
+) -> npt.NDArray[np.float32]:
+    """The kernel between sites (n_sites, n_features) and landmarks, (n_sites, n_landmarks)."""
+    found = mean_differences(x, landmarks)
+    found *= np.float32(-rate)
+    np.exp(found, out=found)
+    found *= absorbers[:, None] == their_absorbers
+    return found

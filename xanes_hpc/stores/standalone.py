@@ -1,0 +1,69 @@
+"""A feature store that stands alone: features, sites and spectra that come without structures."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.records import PlacedSpectrum
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.columns import Columns
+from xanes_hpc.stores.features import Layout, begin_features
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import ROWS_AT_ONCE, add_spectrum_columns, append_spectra
+
+NONE = -1
+"""In place of the structure and the atom of a site that has none."""
+
+
+def sites_alone(names: list[str], element: int, edge: str) -> SiteTable:
+    """Sites of one element and edge that stand in no structure."""
+    nowhere = np.full(len(names), NONE, np.int64)
+    elements = np.full(len(names), element, np.uint8)
+    return SiteTable(names, nowhere, nowhere, elements, [edge] * len(names), np.ones(len(names)))
+
+
+def write_standalone(
+    path: Path,
+    sites: SiteTable,
+    features: npt.NDArray[np.floating[Any]],
+    placed: PlacedSpectrum,
+    intensities: npt.NDArray[np.float64],
+    description: dict[str, Any],
+    descriptor_hash: str,
+    labels: list[str],
+    overwrite: bool = False,
+    sources: Iterable[Path] = (),
+) -> None:
+    """Write a feature store in which every site has one spectrum, all alike but for their intensities.
+
+    Parameters
+    ----------
+    path, overwrite, sources
+        As ``hdf5.create_store`` takes them.
+    sites
+        One per row.
+    features : (n_sites, n_features)
+    placed
+        What all spectra have in common.
+    intensities : (n_sites, n_points)
+    description, descriptor_hash, labels
+        Of the descriptor that made the features.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    layout = Layout(len(sites), len(labels), features.dtype)
+    with hdf5.create_store(path, "features", overwrite, sources) as file:
+        begin_features(file, description, descriptor_hash, labels, layout)[:] = features
+        sites.write(file)
+        columns = Columns()
+        add_spectrum_columns(columns, file)
+        for start in range(0, len(sites), ROWS_AT_ONCE):
+            rows = range(start, min(start + ROWS_AT_ONCE, len(sites)))
+            append_spectra(columns, rows, placed, intensities[rows.start : rows.stop])
+        columns.finish()
