@@ -85,7 +85,7 @@ def test_the_folder_and_the_table(search, small):
     assert lines[1].split() == ["trials", "3:", "3", "complete"]
     assert f"trial {best['number']}, validation error {float(best['validation_error_percent']):.2f} %" in lines[2]
     assert lines[3].split() == [
-        "trial", "error", "%", "epochs", "seconds", "model", "width", "blocks", "hidden", "learning", "rate",
+        "trial", "error", "%", "seconds", "model", "width", "blocks", "hidden", "learning", "rate",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[4:]] == sorted(
         "012", key=lambda n: float(trials[int(n)]["validation_error_percent"])

@@ -77,7 +77,7 @@ def test_the_default_space_leaves_the_layers_of_a_model_that_training_starts_fro
         ('"target.start" = [-10.0]', "target.start cannot be searched: it says what errors are measured on"),
         ('"training.seed" = [1, 2]', "training.seed cannot be searched: all trials have the same"),
         ('"uncertainty.members" = [1, 2]', "uncertainty.members cannot be searched: a trial trains one network"),
-        ('"training.kernel_ridge" = [true, false]', "training.kernel_ridge cannot be searched: a trial trains one netw"),
+        ('"training.kernel_ridge" = [true, false]', "training.kernel_ridge cannot be searched: a trial trains one"),
         ('"training.gpus" = [0, 1]', "training.gpus cannot be searched: it changes nothing in a trial"),
         ('"training.epochs" = 30', "training.epochs: expected a list of choices or a range {low = …, high = …}, rece"),
         ('"training.epochs" = []', "training.epochs: expected a list of choices or a range"),

@@ -108,9 +108,10 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     from rich.table import Table
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 1))
-    for name in columns:
-        grid.add_column(name.replace(" ", "\n"), justify="right", vertical="bottom")
+    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, cells in zip(columns, zip(*rows, strict=True), strict=True):  # where there is no room, names are folded
+        least = max(map(len, cells))
+        grid.add_column(name.replace(" ", "\n"), justify="right", vertical="bottom", overflow="fold", min_width=least)
     for row in rows:
         grid.add_row(*row)
     out.console.print(grid)

@@ -16,7 +16,7 @@ CONTENTS = ("demo.h5", "demo.*", "structures", "spectra", "predictions.*", "metr
 STEPS = (
     "import structures --spectra spectra --treatment synthetic -o demo.h5",
     "featurise demo.h5 --preset xanesnet-2022",
-    "train demo.features.h5 --epochs 150 --batch-size 32 -o demo.model",
+    "train demo.features.h5 --epochs 60 --batch-size 32 -o demo.model",
     "predict demo.features.h5 --model demo.model --split test -o predictions.h5",
     "evaluate predictions.h5 --json metrics.json",
 )

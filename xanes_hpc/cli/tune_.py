@@ -91,13 +91,13 @@ def _tell(target: Path, search: "Search", searched: list[str]) -> None:
     console.table(str(target), rows)
     keys = [key for key in searched if any(key in trial.values for trial in search.trials)]
     listed = [
-        [str(t.number), f"{t.error:.2f}", str(t.epochs), f"{t.seconds:.0f}", *(_short(t.values.get(k)) for k in keys)]
+        [str(t.number), f"{t.error:.2f}", f"{t.seconds:.0f}", *(_short(t.values.get(key)) for key in keys)]
         for t in best[:MOST_SHOWN]
     ]
     if search.importance:
         shares = [f"{100 * search.importance[key]:.0f} %" if key in search.importance else "" for key in keys]
-        listed.append(["importance", "", "", "", *shares])
-    console.listing(["trial", "error\u00a0%", "epochs", "seconds", *map(_title, keys)], listed)
+        listed.append(["importance", "", "", *shares])
+    console.listing(["trial", "error %", "seconds", *map(_title, keys)], listed)
 
 
 def _title(key: str) -> str:
@@ -108,5 +108,5 @@ def _short(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.2g}"
     return value if isinstance(value, str) else json.dumps(value)
