@@ -59,6 +59,7 @@ class Inputs:
         name = preset if rattle is None else f"{preset}-rattled-{rattle:g}"
         descriptor = descriptors.load("wacsf", preset)
         with StructureStore(structures) as source:
+            self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"{_stem(source)}.{name}.features.h5"
             if not _is_of(path, source, descriptor.hash):
                 featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling)
