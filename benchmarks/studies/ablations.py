@@ -10,6 +10,7 @@ from studies.figures import column, spread, with_spread
 from studies.folds import N_FOLDS, run_of
 from studies.inputs import Inputs, describe
 from studies.sitting import Run, Sitting
+from xanes_hpc.errors import XanesHpcError
 
 TITLE = "One change at a time"
 DEFAULT = "default"
@@ -75,11 +76,17 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
         preset, rattle = change.pop(DESCRIPTOR, "default"), change.pop(RATTLE, None)
         features = inputs.features(structures, preset)
         rattled = () if rattle is None else (inputs.features(structures, preset, rattle),)
-        found[name] = []
-        for fold in given.on_folds:
-            run = Run((features,), run_of(fold, given.seed, change), rattled)
-            outcome = sitting.run(run, f"{name}, fold {fold}")
-            found[name].append({"fold": fold, "seconds": outcome.values["seconds"], "figures": outcome.figures})
+        runs = {fold: Run((features,), run_of(fold, given.seed, change), rattled) for fold in given.on_folds}
+        try:
+            outcomes = {fold: sitting.run(run, f"{name}, fold {fold}") for fold, run in runs.items()}
+        except XanesHpcError as error:  # one that diverges, say, does not stand in the others' way
+            if name == DEFAULT:
+                raise
+            found[name] = str(error).replace(f"{given.folder}/", "")
+        else:
+            found[name] = [
+                {"fold": fold, "seconds": o.values["seconds"], "figures": o.figures} for fold, o in outcomes.items()
+            ]
     return describe([inputs.features(structures)]), found
 
 
@@ -87,6 +94,9 @@ def section(result: Mapping[str, Any]) -> list[str]:
     default = column(result[DEFAULT], "error_percent_mean")
     rows = []
     for name, runs in result.items():
+        if isinstance(runs, str):
+            rows.append([name, "failed", *[""] * 5])
+            continue
         own = column(runs, "error_percent_mean")
         change = [(a or 0.0) - (b or 0.0) for a, b in zip(own, default, strict=True)]
         rows.append([
@@ -100,12 +110,14 @@ def section(result: Mapping[str, Any]) -> list[str]:
         ])  # fmt: skip
     folds = [str(run["fold"]) for run in result[DEFAULT]]
     which = f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(folds)}"
+    failed = {name: runs for name, runs in result.items() if isinstance(runs, str)}
     return [
         paragraph(
-            f"""Models that differ from the default in one thing, on {which} of the {N_FOLDS} above (one seed; how much
-            single runs differ is told there). Seconds are those of training. The configuration keys are in
+            f"""Models that differ from the default in one thing, on {which} of {N_FOLDS} (one seed; how much runs
+            differ is told under Folds). Seconds are those of training. The configuration keys are in
             `benchmarks/studies/ablations.py`."""
         ),
         "",
-        *table(["change", "error %, mean", "change", "median", "F1", "CRPS", "s"], rows),
+        *table(["", "error %, mean", "change", "median", "F1", "CRPS", "s"], rows),
+        *[line for name, why in failed.items() for line in ("", paragraph(f"Failed, {name}: {why}"))],
     ]

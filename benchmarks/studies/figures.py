@@ -31,7 +31,8 @@ def measured(predictions: Path, model: ModelFolder) -> dict[str, float | None]:
 def _raw_coverage(store: PredictionStore, model: ModelFolder) -> list[float]:
     """Share of points within 1, 2 and 3 standard deviations of the draws, found back from calibrated sigma."""
     calibration = model.calibration
-    squares = (store.read("std") / calibration.scale) ** 2 - calibration.floor**2
+    factors = calibration.distance.factors(store.read("sites/nearest"))
+    squares = (store.read("std") / calibration.scale / factors[:, None]) ** 2 - calibration.floor**2
     error = np.abs(store.read("reference") - store.read("mean"))
     there = np.isfinite(error)
     z = error[there] / np.sqrt(np.maximum(squares[there], 1e-24))
