@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_page import page
-from studies import ablations, edges, flag, folds, learning_curve, methods, transfer
+from studies import ablations, descriptors, edges, flag, folds, learning_curve, methods, transfer
 from studies.inputs import Inputs
 from studies.sitting import Pause, Sitting
 from tables import rounded
@@ -29,6 +29,7 @@ COMMAND = "python benchmarks/accuracy.py --store STORE --folder WORK"
 STUDIES = {
     "folds": folds,
     "methods": methods,
+    "descriptors": descriptors,
     "ablations": ablations,
     "learning_curve": learning_curve,
     "edges": edges,

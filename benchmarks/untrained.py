@@ -16,8 +16,10 @@ from xanes_hpc.config import DEFAULT_ARCHITECTURE, UncertaintyConfig
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.models.network import weight_shapes
 from xanes_hpc.scaling import Scalers
-from xanes_hpc.stores.models import WEIGHTS, TrainingSites, write_description, write_scalers
+from xanes_hpc.stores.model_numbers import write_scalers
+from xanes_hpc.stores.models import WEIGHTS, write_description
 from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.training_sites import TrainingSites
 from xanes_hpc.trust import describe_trust
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)

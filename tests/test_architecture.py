@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "stores.targets": (("schema", "stores", "spectra.grid"), ("numpy",)),
     "stores.models": (("stores", "models", "inference", "kernel_ridge", "scaling", "uncertainty"), ("numpy", "ase")),
     "stores.model_description": (("uncertainty",), ("numpy", "ase")),
-    "stores.model_numbers": (("scaling",), ("h5py", "numpy")),
+    "stores.model_numbers": (("stores", "kernel_ridge", "scaling"), ("h5py", "numpy")),
+    "stores.training_sites": (("stores", "scaling"), ("numpy",)),
     "stores.predictions": (("stores", "uncertainty"), ("h5py", "numpy")),
     "threads": ((), ("numba",)),
     "neighbours": (("kernels", "threads"), ("numpy",)),
@@ -103,7 +104,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "cross_validation": (
-        ("config_files", "evaluation", "prediction", "stores", "training", "training_stages"), ("numpy",)
+        ("backend", "config_files", "evaluation", "prediction", "stores", "training", "training_stages"), ("numpy",)
     ),
     **dict.fromkeys(TUNING, (
         (

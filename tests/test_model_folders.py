@@ -12,7 +12,9 @@ import stored
 from networks import network, write_weights
 
 from xanes_hpc.errors import ModelError, StoreError
-from xanes_hpc.stores.models import DESCRIPTION, WEIGHTS, ModelFolder, TrainingSites, write_description, write_scalers
+from xanes_hpc.stores.model_numbers import write_scalers
+from xanes_hpc.stores.models import DESCRIPTION, WEIGHTS, ModelFolder, write_description
+from xanes_hpc.stores.training_sites import TrainingSites
 from xanes_hpc.uncertainty import Calibration
 
 N_FEATURES, N_ENERGIES = 7, 11
@@ -176,6 +178,7 @@ SCALERS_FILE, WEIGHTS_FILE = "members/00/scalers.h5", f"members/00/{WEIGHTS}"
     [
         (lambda m: (m / DESCRIPTION).unlink(), "not a model folder"),
         (lambda m: (m / DESCRIPTION).write_text("{"), "damaged: not a model's description"),
+        (lambda m: (m / DESCRIPTION).write_text("[" * 100_000), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[]"), "damaged: not a model's description"),
         (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 2"),
         (lambda m: (m / WEIGHTS_FILE).unlink(), "no such file: the model is not whole"),

@@ -214,7 +214,10 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
     ("words", "message"),
     [
         (["pack", "none.model"], "none.model: no such model folder"),
-        (["pack", "tm.xanes-model"], "tm.xanes-model: not a model folder (it has no model.json)"),
+        (
+            ["pack", "tm.xanes-model"],
+            "tm.xanes-model: expected a model folder, received a file; xanes-hpc model",
+        ),
         (["pack", "empty"], "empty: not a model folder (it has no model.json)"),
         (["pack", "tm.model"], "tm.xanes-model: exists already; name another output or add --overwrite"),
         (["pack", "tm.model", "-o", "no/m.xanes-model"], "no: no such folder for the output m.xanes-model"),

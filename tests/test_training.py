@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.scaling import TRANSFORMS
 from xanes_hpc.splits import PARTS
+from xanes_hpc.stores.checkpoints import checkpoint_path, differences
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.training import plan_of, resolved
+from xanes_hpc.training_record import digests_of
+from xanes_hpc.training_stages import Looker
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +224,24 @@ def test_what_cannot_be_trained_is_said_and_leaves_nothing(small, tmp_path, toml
 def command(small, tmp_path, *words):
     (tmp_path / "run.toml").write_text(TINY + "[training]\nbatch_size = 16\nepochs = 4\n[uncertainty]\nmembers = 1\n")
     return ("train", copied(small, tmp_path), "-o", tmp_path / "m", "--config", tmp_path / "run.toml", *words)
+
+
+def test_training_anew_throws_away_what_a_stopped_run_left(small, tmp_path):
+    """Before the first epoch: else --resume would go on with that run after this one was stopped."""
+    left, seen = checkpoint_path(tmp_path / "m"), []
+    left.write_bytes(b"of another run")
+    train_on(small / FEATURES, tmp_path / "m", overwrite=True, looker=Looker(lambda *_: seen.append(left.exists())))
+    assert seen
+    assert not any(seen)
+
+
+def test_a_run_does_not_go_on_with_another_split(small, tmp_path):
+    """Of the same seed and fractions: as another version of the program might deal sites out."""
+    run = resolved(run_of(tmp_path), 49)
+    with opened(small / FEATURES) as pairs, gathered([small / FEATURES], run) as data:
+        plan = plan_of(run, data, digests_of(pairs))
+        other = plan_of(run, replace(data, parts=data.parts[::-1].copy()), digests_of(pairs))
+    assert [difference.split()[0] for difference in differences(plan, other)] == ["parts"]
 
 
 def test_divergence_names_batch_epoch_and_rate(small, tmp_path, capsys):

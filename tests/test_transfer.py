@@ -19,12 +19,13 @@ SEEN = [("Fe", "K"), ("Co", "K"), ("Pt", "L3")]
 N_FEATURES = 7
 
 
-def model_of(name="mlp", seen=SEEN, energies=ENERGIES, origin="e0", **parameters):
+def model_of(name="mlp", seen=SEEN, energies=ENERGIES, origin="e0", untrained=None, **parameters):
     """A model of two members, without a folder."""
     _, layers = models.build(name, parameters, N_FEATURES, energies.size)
     own = scalers(N_FEATURES, energies.size, len(seen))
     return SimpleNamespace(
         path="m.model", descriptor_hash="abc", grid=(energies, origin), seen=dict.fromkeys(seen, 7112.0),
+        trained_absorbers={absorber: i for i, absorber in enumerate(seen) if absorber != untrained},
         members=[member_of(layers, own, i, seed=i) for i in range(2)],
     )  # fmt: skip
 
@@ -90,6 +91,13 @@ def test_elements_keep_their_weights_and_new_ones_have_the_mean():
     np.testing.assert_array_equal(found["scale_1"][0], [mean, kernel[2], kernel[0], mean])
     np.testing.assert_array_equal(found["scale_1"][1], bias)
     assert_taken(found["hidden_1"], model.members[0].weights["hidden_1"])
+
+
+def test_elements_that_no_weight_has_seen_count_for_nothing():
+    model = model_of("conditioned", width=8, blocks=1, untrained=("Co", "K"))
+    found = start_of(model, "conditioned", [("Co", "K"), ("Fe", "K")], width=8, blocks=1).weights(0)
+    kernel, _ = model.members[0].weights["scale_1"]
+    np.testing.assert_array_equal(found["scale_1"][0], [kernel[[0, 2]].mean(axis=0), kernel[0]])
 
 
 def test_features_are_scaled_as_the_model_takes_them_and_targets_anew():

@@ -21,6 +21,8 @@ from xanes_hpc.errors import ConfigError
 LARGEST = 2**31 - 1
 """Of whole numbers, seeds among them; and of energies in eV."""
 LEAST_STEP = 1e-9
+MOST_MEMBERS = 100
+"""Their folders have names of two digits."""
 DEFAULT_ARCHITECTURE = "residual"
 DERIVATIVES = ("first_derivative", "second_derivative")
 CHOICES = {
@@ -267,15 +269,16 @@ def check(run: RunConfig) -> None:
 
 
 def _check_whole(run: RunConfig) -> None:
-    least = {
-        "training.epochs": 1, "training.batch_size": 1, "training.seed": 0, "training.gpus": 0, "training.patience": 1,
-        "split.folds": 2, "split.fold": 0, "uncertainty.members": 1, "transfer.freeze": 0,
+    ranges = {
+        "training.epochs": (1, LARGEST), "training.batch_size": (1, LARGEST), "training.seed": (0, LARGEST),
+        "training.gpus": (0, LARGEST), "training.patience": (1, LARGEST), "split.folds": (2, LARGEST),
+        "split.fold": (0, LARGEST), "uncertainty.members": (1, MOST_MEMBERS), "transfer.freeze": (0, LARGEST),
     }  # fmt: skip
-    for key, low in least.items():
+    for key, (low, high) in ranges.items():
         section, _, name = key.partition(".")
         value = getattr(getattr(run, section), name)
-        if value is not None and not low <= value <= LARGEST:
-            raise ConfigError(f"{key}: expected {low} to {LARGEST}, received {value}")
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"{key}: expected {low} to {high}, received {value}")
     if run.split.folds and run.split.fold >= run.split.folds:
         raise ConfigError(f"split.fold: expected 0 to {run.split.folds - 1}, received {run.split.fold}")
     if run.uncertainty.method != "dropout" and run.uncertainty.n_members < 2:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xanes_hpc import backend
 from xanes_hpc.config import RunConfig
 from xanes_hpc.config_files import read_toml
 from xanes_hpc.errors import ConfigError, StoreError
@@ -108,7 +109,8 @@ def _one_fold(
         _check_same(run, model)
     else:
         going_on = resume and model.with_name(f"{model.name}.checkpoint.h5").exists()
-        result = train(run, pairs, model, overwrite, going_on, augmented, looker)
+        with backend.networks_forgotten():
+            result = train(run, pairs, model, overwrite, going_on, augmented, looker)
         if result.interrupted:
             raise KeyboardInterrupt
     options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)

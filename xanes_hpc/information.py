@@ -134,6 +134,7 @@ def _predictions(store: PredictionStore) -> dict[str, Any]:
         "draws": {"number": int(store.file.attrs["n_draws"]), "kept": "draws" in store.file},
         "references": _n_references(store),
         "parts": _counts(store, "sites/part"),
+        **_flagged(store),
         "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
         "conformal": store.conformal,
         "model_digest": store.attribute("model_digest"),
@@ -192,6 +193,13 @@ def _counts(store: hdf5.Store, name: str) -> dict[str, int]:
     for rows in hdf5.slabs(store.file[name]):
         counts.update(rows.tolist())
     return {text.decode("utf-8", "replace"): number for text, number in counts.items()}
+
+
+def _flagged(store: PredictionStore) -> dict[str, int]:
+    """How many sites have a reason not to be trusted; nothing where the store does not say."""
+    if "sites/distrust" not in store.file:
+        return {}
+    return {"not_to_be_trusted": sum(int(np.count_nonzero(rows)) for rows in hdf5.slabs(store.file["sites/distrust"]))}
 
 
 def _n_references(store: PredictionStore) -> int:

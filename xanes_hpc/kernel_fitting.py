@@ -8,7 +8,7 @@ import numpy.typing as npt
 from xanes_hpc.datasets import Part, iterate
 from xanes_hpc.kernel_ridge import KernelRidge, similarities
 from xanes_hpc.scaling import Absorbers, Array, Scalers
-from xanes_hpc.stores.models import REFERENCE_SITES
+from xanes_hpc.stores.training_sites import REFERENCE_SITES
 
 ROWS_AT_ONCE = 1024
 RIDGE = 1e-3

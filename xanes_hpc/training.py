@@ -1,5 +1,6 @@
 """Training networks on feature stores and the spectra of their sites: what is checked before, and kept between runs."""
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -71,9 +72,11 @@ def train(
     devices = backend.devices(run.training.gpus, run.training.devices)
     if run.training.batch_size % max(1, len(devices)):
         raise ConfigError(f"batch_size {run.training.batch_size}: expected a multiple of the {len(devices)} devices")
-    with Interruption() as interruption, closing(gather(run, pairs, augmented)) as data:
+    with closing(gather(run, pairs, augmented)) as data, Interruption() as interruption:
         digests = digests_of(pairs)
         plan = plan_of(run, data, digests)
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
         training = Training(run, data, devices, plan, checkpoint, interruption, looker or Looker())
         if resume:
             training.take_up(read_checkpoint(checkpoint, training.plan))
@@ -118,7 +121,8 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
     return {
         "run": values | {"transfer": {"model": start, "freeze": run.transfer.freeze}},
         "descriptor": data.first.features.attribute("descriptor_hash"),
-        "augmented": sum(len(source.augmented) for source in data.sources),
+        "augmented": [store.rattle for source in data.sources for store in source.augmented],
         "sites": len(data.names),
+        "parts": hashlib.sha256(data.parts.tobytes()).hexdigest(),
         **digests,
     }

@@ -15,8 +15,8 @@ from xanes_hpc.datasets import TrainingData, iterate
 from xanes_hpc.fitting import Epoch
 from xanes_hpc.scaling import Scalers
 from xanes_hpc.splits import PARTS
-from xanes_hpc.stores.models import REFERENCE_SITES, TrainingSites
 from xanes_hpc.stores.targets import Pairs, digest_of_spectra
+from xanes_hpc.stores.training_sites import REFERENCE_SITES, TrainingSites
 
 Digests = dict[str, str | list[str]]
 

@@ -25,7 +25,8 @@ from xanes_hpc.kernel_fitting import fit as fit_regression
 from xanes_hpc.landmarks import Distances
 from xanes_hpc.splits import LEFT_OUT, PARTS
 from xanes_hpc.stores.checkpoints import Checkpoint, by_member, flat, write_checkpoint
-from xanes_hpc.stores.models import REGRESSION, WEIGHTS, ModelFolder, write_description, write_regression, write_scalers
+from xanes_hpc.stores.model_numbers import write_regression, write_scalers
+from xanes_hpc.stores.models import REGRESSION, SCALING, SITES, WEIGHTS, ModelFolder, write_description
 from xanes_hpc.training_record import Digests, describe, reference_sites, resolved_run, write_history
 from xanes_hpc.transfer import Start, frozen_layers
 from xanes_hpc.trust import describe_trust
@@ -217,14 +218,18 @@ class Training:
         run, data = self._run, self._data
         n_members = last.trainer.n_members
         method = run.uncertainty.method if n_members > 1 else "dropout"
-        run = replace(run, uncertainty=replace(run.uncertainty, method=method, members=n_members))
+        run = replace(
+            run,
+            uncertainty=replace(run.uncertainty, method=method, members=n_members),
+            training=replace(run.training, positive=last.scalers.softness is not None),
+        )
         for member in range(n_members):
             own = folder / "members" / f"{member:02d}"
             own.mkdir(parents=True)
             last.trainer.save(member, own / WEIGHTS)
-            write_scalers(own / "scalers.h5", last.scalers)
+            write_scalers(own / SCALING, last.scalers)
         sites = reference_sites(data, last.scalers, last.parts, run.training.seed)
-        sites.write(folder / "sites.h5")
+        sites.write(folder / SITES)
         rate, share = self._rate_and_share if run.training.kernel_ridge else (RATE, 0.0)
         if share:
             regression = fit_regression(data.part(*last.parts), last.scalers, rate, share, run.training.seed)

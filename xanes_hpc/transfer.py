@@ -86,10 +86,11 @@ class Start:
     def _fitted(self, layer: Layer, inputs: tuple[str, ...], trained: Member) -> tuple[Array, Array] | None:
         kernel, bias = trained.weights[layer.name]
         if inputs == (ABSORBER,):
-            known = {absorber: i for i, absorber in enumerate(self._model.seen)}
-            if len(kernel) != len(known):
+            if len(kernel) != len(self._model.seen):
                 return None
-            rows = [kernel[known[a]] if a in known else kernel.mean(axis=0) for a in self._absorbers]
+            known = self._model.trained_absorbers
+            typical = kernel[list(known.values())].mean(axis=0)
+            rows = [kernel[known[a]] if a in known else typical for a in self._absorbers]
             return np.stack(rows), bias
         energies, origin = self._model.grid
         if layer is not self._layers[-1] or layer.kind != "dense":

@@ -68,8 +68,8 @@ def section(result: Mapping[str, Any]) -> list[str]:
         *table(["", *head], rows),
         "",
         paragraph(
-            f"""Error by distance to the nearest training site (mean absolute difference of the standardised features), in
-            tenths of all sites from near to far; Spearman's ρ of distance and error is {result["spearman"]:.2f}:"""
+            f"""Error by distance to the nearest training site (mean absolute difference of the standardised features),
+            in tenths of all sites from near to far; Spearman's ρ of distance and error is {result["spearman"]:.2f}:"""
         ),
         "",
         *table(["distance, median", *head], curve),

@@ -1,9 +1,10 @@
 """Stores that studies train on, made once in their folder out of a structure store and the published sets."""
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -53,11 +54,17 @@ class Inputs:
         with StructureStore(self.store) as source:
             return self._some(source, np.arange(min(self.n_sites, source.n_sites)), f"first-{self.n_sites}")
 
-    def features(self, structures: Path, preset: str = "default", rattle: float | None = None) -> Path:
-        """Features of a structure store, with its structures rattled if need be."""
+    def features(
+        self, structures: Path, described: str | Mapping[str, Any] = "default", rattle: float | None = None
+    ) -> Path:
+        """Features of a structure store by a preset or a description, with its structures rattled if need be."""
         rattling = None if rattle is None else Rattling(rattle, seed=1)
-        name = preset if rattle is None else f"{preset}-rattled-{rattle:g}"
-        descriptor = descriptors.load("wacsf", preset)
+        if isinstance(described, str):
+            descriptor, name = descriptors.load("wacsf", described), described
+        else:
+            descriptor = descriptors.from_description(dict(described))
+            name = descriptor.hash[:8]
+        name += "" if rattle is None else f"-rattled-{rattle:g}"
         with StructureStore(structures) as source:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"{_stem(source)}.{name}.features.h5"

@@ -156,7 +156,11 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
             progress = opened.enter_context(console.progress(f"training fold {fold + 1}", "epochs"))
             return Looker(progress, opened.enter_context(tensorboard_writer(folder)))
 
-        summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+        try:
+            summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+        except KeyboardInterrupt:
+            console.err.print("Note: to go on with the folds, give the same command with --resume.")
+            raise
     rows = {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
     console.err.print(f"Figures of every fold: {target / SUMMARY}")

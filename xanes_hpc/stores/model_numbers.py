@@ -1,4 +1,4 @@
-"""What is read of a model folder's HDF5 files: weights, scalers, and columns of numbers and text."""
+"""The numbers in a model folder's HDF5 files: weights, scalers, regression, and columns of numbers and text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.kernel_ridge import KernelRidge
 from xanes_hpc.scaling import TRANSFORMS, Array, Scalers
+from xanes_hpc.stores.new_file import new_file
 
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
@@ -77,6 +79,16 @@ def read_scalers(path: Path, n_features: int, n_absorbers: int, n_energies: int)
     return Scalers(**values, transform=transform)
 
 
+def write_scalers(path: Path, scalers: Scalers) -> None:
+    """Write a member's scalers."""
+    with new_file(path) as file:
+        for name in SCALERS:
+            file.create_dataset(name, data=getattr(scalers, name), fletcher32=True)
+        if scalers.softness is not None:
+            file.create_dataset(SOFTNESS, data=scalers.softness, fletcher32=True)
+        file.attrs["transform"] = scalers.transform
+
+
 def read_weights(path: Path) -> dict[str, tuple[Array, Array]]:
     """Kernel and bias of each layer of a Keras weights file, by the layer's name.
 
@@ -92,3 +104,31 @@ def read_weights(path: Path) -> dict[str, tuple[Array, Array]]:
             if len(variables) == 2:
                 weights[str(variables.attrs["name"])] = (variables["0"][:], variables["1"][:])
     return weights
+
+
+def write_regression(path: Path, regression: KernelRidge) -> None:
+    """Write a kernel ridge regression whose landmarks are the training sites in ``sites.h5``."""
+    with new_file(path) as file:
+        file.create_dataset("absorbers", data=regression.absorbers, fletcher32=True)
+        file.create_dataset("coefficients", data=regression.coefficients, fletcher32=True)
+        file.attrs["rate"], file.attrs["share"] = regression.rate, regression.share
+
+
+def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> KernelRidge:
+    """A kernel ridge regression on the features of the training sites, (n_landmarks, n_features).
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    with open_numbers(path) as file:
+        absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
+        rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
+    expected = (len(landmarks),), (len(landmarks), n_energies)
+    if (absorbers.shape, coefficients.shape) != expected or not np.isfinite(coefficients).all():
+        received = absorbers.shape, coefficients.shape
+        raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
+    if not rate > 0 or not 0 <= share <= 1:
+        raise StoreError(f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}")
+    return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers)

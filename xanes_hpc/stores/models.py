@@ -14,7 +14,6 @@ Nothing in it is code and nothing is run: the architecture is rebuilt by ours, a
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,108 +27,18 @@ from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import Member, Sample, sample
 from xanes_hpc.kernel_ridge import KernelRidge
 from xanes_hpc.models.network import weight_shapes
-from xanes_hpc.scaling import Absorbers, Array, Scalers
-from xanes_hpc.splits import PARTS, code
-from xanes_hpc.stores import hdf5
+from xanes_hpc.scaling import Absorbers
 from xanes_hpc.stores.model_description import check_description, read_calibration
-from xanes_hpc.stores.model_numbers import (
-    SCALERS,
-    SOFTNESS,
-    open_numbers,
-    read_columns,
-    read_scalers,
-    read_weights,
-)
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.model_numbers import SCALERS, SOFTNESS, read_regression, read_scalers, read_weights
+from xanes_hpc.stores.training_sites import TrainingSites, read_training_sites
 from xanes_hpc.uncertainty import Calibration
 
 FORMAT = "xanes-hpc/model"
 SCHEMA = 2
 DESCRIPTION = "model.json"
-CONTENTS = (DESCRIPTION, "members", "sites.h5", "run.toml", "history.csv", "regression.h5")
-WEIGHTS = "network.weights.h5"
-NO_PART = "none"
-"""In place of a part for a site that the model was not made with."""
-REFERENCE_SITES = 4096
-"""Training sites whose features are kept, for distances and the kernel ridge regression; a seeded sample of more."""
-REGRESSION = "regression.h5"
-
-
-@dataclass(frozen=True)
-class TrainingSites:
-    """What a model remembers of the sites it was trained with.
-
-    Attributes
-    ----------
-    names, formulas
-        One per site of the feature store.
-    parts : (n_sites,) uint8, index into ``splits.PARTS``, or beyond for sites left out
-    trained
-        Names of the parts that weights were fitted to.
-    features : (n_reference, n_features) float32, standardised features of training sites
-    """
-
-    names: list[str]
-    formulas: list[str]
-    parts: npt.NDArray[np.uint8]
-    features: Array
-    trained: tuple[str, ...] = ("train",)
-
-    def write(self, path: Path) -> None:
-        """Write ``sites.h5``."""
-        with new_file(path) as file:
-            hdf5.write_strings(file, "name", self.names)
-            hdf5.write_strings(file, "formula", self.formulas)
-            file.create_dataset("part", data=self.parts)
-            file["part"].attrs["parts"], file["part"].attrs["trained"] = ", ".join(PARTS), ", ".join(self.trained)
-            file.create_dataset("features", data=self.features)
-
-    def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """The part that sites had, or ``NO_PART``: known by their name, and by their formula where both are known.
-
-        Of sites that cannot be told apart (those of one structure's edges, say) the part nearest to the weights.
-        """
-        own: dict[str, list[tuple[str, int]]] = {}
-        for name, formula, part in zip(self.names, self.formulas, self.parts.tolist(), strict=True):
-            if part < len(PARTS):
-                own.setdefault(name, []).append((formula, part))
-        parts = []
-        for name, formula in zip(names, formulas, strict=True):
-            same = [part for known, part in own.get(name, []) if not formula or not known or formula == known]
-            parts.append(PARTS[min(same)] if same else NO_PART)
-        return parts
-
-    def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """What sites share with some trained site other than themselves: ``code``, ``formula``, both or nothing."""
-        by_code: dict[str, set[str]] = {}
-        by_formula: dict[str, set[str]] = {}
-        for i in np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained])):
-            by_code.setdefault(code(self.names[i]), set()).add(self.names[i])
-            if self.formulas[i]:
-                by_formula.setdefault(self.formulas[i], set()).add(self.names[i])
-        twins = []
-        for name, formula in zip(names, formulas, strict=True):
-            known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
-            twins.append("+".join(what for what, found in known if found - {name}))
-        return twins
-
-
-def write_scalers(path: Path, scalers: Scalers) -> None:
-    """Write a member's scalers."""
-    with new_file(path) as file:
-        for name in SCALERS:
-            file.create_dataset(name, data=getattr(scalers, name), fletcher32=True)
-        if scalers.softness is not None:
-            file.create_dataset(SOFTNESS, data=scalers.softness, fletcher32=True)
-        file.attrs["transform"] = scalers.transform
-
-
-def write_regression(path: Path, regression: KernelRidge) -> None:
-    """Write a kernel ridge regression whose landmarks are the training sites in ``sites.h5``."""
-    with new_file(path) as file:
-        file.create_dataset("absorbers", data=regression.absorbers, fletcher32=True)
-        file.create_dataset("coefficients", data=regression.coefficients, fletcher32=True)
-        file.attrs["rate"], file.attrs["share"] = regression.rate, regression.share
+WEIGHTS, SCALING = "network.weights.h5", "scalers.h5"
+SITES, REGRESSION = "sites.h5", "regression.h5"
+CONTENTS = (DESCRIPTION, "members", SITES, "run.toml", "history.csv", REGRESSION)
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
@@ -147,12 +56,17 @@ class ModelFolder:
         file = self.path / DESCRIPTION
         if not self.path.exists():
             raise StoreError(f"{path}: no such model folder")
+        if self.path.is_file():
+            raise StoreError(
+                f"{path}: expected a model folder, received a file; xanes-hpc model unpack makes a folder of a packed "
+                "model"
+            )
         if not file.is_file():
             raise StoreError(f"{path}: not a model folder (it has no model.json)")
         try:
             self.description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             kind, schema = self.description["format"], int(self.description["schema_version"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise StoreError(f"{file}: damaged: not a model's description") from None
         if kind != FORMAT:
             raise StoreError(f"{file}: expected {FORMAT}, received {kind}")
@@ -217,6 +131,11 @@ class ModelFolder:
             numbers[z, edge] = apart.index(min(apart))
         return np.array([numbers[int(z), edge] for z, edge in zip(elements, edges, strict=True)], np.int64)
 
+    @property
+    def trained_absorbers(self) -> dict[tuple[str, str], int]:
+        """Numbers of the elements and edges that weights have seen."""
+        return {kind: i for i, (kind, n_sites) in enumerate(self._trained.items()) if n_sites}
+
     @cached_property
     def members(self) -> Sequence[Member]:
         """The trained networks.
@@ -239,7 +158,7 @@ class ModelFolder:
     def _member(self, folder: Path, index: int, layers: Sequence[models.Layer]) -> Member:
         n_features, n_absorbers = self.description["n_features"], len(self.seen)
         n_energies = len(self.description["grid"]["energies"])
-        scalers = read_scalers(folder / "scalers.h5", n_features, n_absorbers, n_energies)
+        scalers = read_scalers(folder / SCALING, n_features, n_absorbers, n_energies)
         weights = read_weights(folder / WEIGHTS)
         for name, expected in weight_shapes(layers, n_features, n_absorbers).items():
             shapes = tuple(w.shape for w in weights.get(name, ()))
@@ -264,20 +183,7 @@ class ModelFolder:
         StoreError
             If the file is missing or damaged.
         """
-        path = self.path / "sites.h5"
-        values = read_columns(path, ("name", "formula", "part"))
-        with open_numbers(path) as file:
-            names, formulas = ([s.decode("utf-8", "replace") for s in values[key]] for key in ("name", "formula"))
-            trained = tuple(str(file["part"].attrs.get("trained", "train")).split(", "))
-            features = file["features"][:]
-        expected = self.description["n_features"]
-        if features.ndim != 2 or features.shape[1] != expected or not len(features):
-            raise StoreError(
-                f"{path}: damaged: features: expected shape (n_sites, {expected}), received {features.shape}"
-            )
-        if not set(trained) <= set(PARTS):
-            raise StoreError(f"{path}: damaged: trained: expected {', '.join(PARTS)}, received {', '.join(trained)}")
-        return TrainingSites(names, formulas, values["part"], features, trained)
+        return read_training_sites(self.path / SITES, self.description["n_features"])
 
     @cached_property
     def regression(self) -> KernelRidge | None:
@@ -290,20 +196,10 @@ class ModelFolder:
         """
         if not self.description.get("regression"):
             return None
-        path, landmarks = self.path / REGRESSION, self.training_sites.features
         n_energies = len(self.description["grid"]["energies"])
-        with open_numbers(path) as file:
-            absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
-            rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
-        expected = (len(landmarks),), (len(landmarks), n_energies)
-        if (absorbers.shape, coefficients.shape) != expected or not np.isfinite(coefficients).all():
-            received = absorbers.shape, coefficients.shape
-            raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
-        if not rate > 0 or not 0 <= share <= 1:
-            raise StoreError(
-                f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}"
-            )
-        return KernelRidge(landmarks, absorbers, coefficients, rate, share, self.members[0].scalers)
+        return read_regression(
+            self.path / REGRESSION, self.training_sites.features, n_energies, self.members[0].scalers
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -1,0 +1,111 @@
+"""K-fold cross-validation: who is predicted by which model, what is written, and going on after a stop."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from trainings import FEATURES, TINY, copied, opened, run_of
+
+from xanes_hpc import cross_validation
+from xanes_hpc.cli import main
+from xanes_hpc.cross_validation import FIGURES, cross_validate
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.evaluation import error_percent
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
+
+N_FOLDS = 3
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("run"), split__folds=N_FOLDS, training__epochs=2)
+
+
+@pytest.fixture(scope="module")
+def validated(small, run, tmp_path_factory):
+    """The folder of a cross-validation, and what it returned."""
+    output = tmp_path_factory.mktemp("validated") / "small.folds"
+    with opened(small / FEATURES) as pairs:
+        return output, cross_validate(run, pairs, output)
+
+
+def predictions(output):
+    for fold in range(N_FOLDS):
+        with PredictionStore(output / f"fold-{fold}.predictions.h5") as store:
+            yield store.sites.name, store.texts("twin"), store.read("reference"), store.read("mean")
+
+
+def test_every_site_is_predicted_once_by_a_model_that_has_seen_nothing_of_its_formula(validated, small):
+    output, _ = validated
+    found = list(predictions(output))
+    names = [name for own, *_ in found for name in own]
+    with opened(small / FEATURES) as ((store, _),):
+        assert sorted(names) == sorted(store.sites.name)
+    for fold, (own, twins, *_) in enumerate(found):
+        sites = ModelFolder(output / f"fold-{fold}.model").training_sites
+        held_out = {name for name, part in zip(sites.names, sites.parts, strict=True) if part == 3}
+        assert held_out == set(own)
+        assert not any("formula" in twin for twin in twins)
+
+
+def test_the_summary_is_of_the_predictions_beside_it(validated):
+    output, summary = validated
+    assert json.loads((output / "folds.json").read_text()) == summary
+    errors = [error_percent(reference, mean).mean() for _, _, reference, mean in predictions(output)]
+    assert summary["mean"].keys() == summary["std"].keys() == FIGURES.keys()
+    assert [fold["error_percent_mean"] for fold in summary["folds"]] == pytest.approx(errors)
+    assert summary["mean"]["error_percent_mean"] == pytest.approx(np.mean(errors))
+    assert summary["std"]["error_percent_mean"] == pytest.approx(np.std(errors, ddof=1))
+
+
+def test_folds_that_are_done_stay_and_the_others_follow(validated, run, small, tmp_path, monkeypatch):
+    """Stopped before the second fold, and taken up: the first one's model is left alone, all figures are the same."""
+    _, whole = validated
+    output, trained, train = tmp_path / "f", [], cross_validation.train
+
+    def stopped(config, pairs, model, *options):
+        trained.append(model.name)
+        if model.name == "fold-1.model" and trained.count(model.name) == 1:
+            raise KeyboardInterrupt
+        return train(config, pairs, model, *options)
+
+    monkeypatch.setattr(cross_validation, "train", stopped)
+    with opened(small / FEATURES) as pairs:
+        with pytest.raises(KeyboardInterrupt):
+            cross_validate(run, pairs, output)
+        with pytest.raises(StoreError, match="f: exists already; name another output or add --overwrite"):
+            cross_validate(run, pairs, output)
+        resumed = cross_validate(run, pairs, output, resume=True)
+    assert trained == ["fold-0.model", "fold-1.model", "fold-1.model", "fold-2.model"]
+    for name, value in whole["mean"].items():
+        assert resumed["mean"][name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_folds_of_other_settings_do_not_go_on(validated, run, small):
+    output, _ = validated
+    other = replace(run, training=replace(run.training, epochs=9))
+    message = r"fold-0\.model: was trained with training\.epochs = 2, now 9: add --overwrite"
+    with opened(small / FEATURES) as pairs, pytest.raises(ConfigError, match=message):
+        cross_validate(other, pairs, output, resume=True)
+
+
+def test_several_stores_are_refused(run, small, tmp_path):
+    with opened(small / FEATURES, small / FEATURES) as pairs, pytest.raises(ConfigError, match="expected one feature"):
+        cross_validate(run, pairs, tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(small, tmp_path, capsys, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cross_validation, "train", stopped)
+    monkeypatch.chdir(copied(small, tmp_path).parent)
+    (tmp_path / "xanes-hpc.toml").write_text(TINY)
+    with pytest.raises(SystemExit) as ended:
+        main.run(["train", FEATURES, "--folds", "3"])
+    assert ended.value.code == 130
+    note, *_ = capsys.readouterr().err.splitlines()
+    assert note == "Note: to go on with the folds, give the same command with --resume."
