@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "uncertainty": ((), ("numpy",)),
     "trust": ((), ("numpy",)),
     "landmarks": (("kernels", "scaling", "threads"), ("numpy",)),
-    "kernel_ridge": (("landmarks", "scaling"), ("numpy",)),
+    "kernel_ridge": (("inference", "landmarks", "scaling", "uncertainty"), ("numpy",)),
     "kernel_fitting": (("datasets", "kernel_ridge", "scaling", "stores"), ("numpy", "scipy")),
     "models": ((), ()),
     "models.keras_network": (("models",), ("numpy", "keras")),

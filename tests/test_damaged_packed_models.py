@@ -175,7 +175,7 @@ def test_a_manifest_that_is_too_large_is_not_read(packed):
     [
         ("history.csv", b"nothing that is read", None),
         ("model.json", b"{}", "model.json: damaged: not a model's description"),
-        ("model.json", b"[" * 100_000, "damaged: "),
+        ("model.json", b"[" * 100_000, "model.json: damaged: not a model's description"),
         (WEIGHTS, b"no HDF5", "damaged: "),
         (WEIGHTS, (MODEL / "sites.h5").read_bytes(), f"{WEIGHTS}: damaged: "),
         ("sites.h5", (MODEL / WEIGHTS).read_bytes(), "sites.h5: damaged: "),

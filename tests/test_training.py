@@ -241,7 +241,7 @@ def test_a_run_does_not_go_on_with_another_split(small, tmp_path):
     with opened(small / FEATURES) as pairs, gathered([small / FEATURES], run) as data:
         plan = plan_of(run, data, digests_of(pairs))
         other = plan_of(run, replace(data, parts=data.parts[::-1].copy()), digests_of(pairs))
-    assert [difference.split()[0] for difference in differences(plan, other)] == ["parts"]
+    assert [difference.split()[0] for difference in differences(plan, other)] == ["sites_by_part"]
 
 
 def test_divergence_names_batch_epoch_and_rate(small, tmp_path, capsys):

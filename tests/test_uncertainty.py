@@ -156,6 +156,24 @@ def test_energies_where_nothing_happens_do_not_spoil_the_others(quiet):
     assert (found.sigma(fresh_spread)[:, others] > 0).all()
 
 
+def test_draws_that_agree_to_the_last_digit_at_some_energies():
+    """Networks whose positive output is next to nothing below the edge, each to another digit."""
+    generator = np.random.default_rng(39)
+
+    def ensemble(n):
+        error, spread = sites(n, int(generator.integers(1000)))
+        spread[:, :10] = 10.0 ** generator.uniform(-130.0, -20.0, size=(n, 10))
+        error[:, :10] = 1e-4 * generator.normal(size=(n, 10))
+        return error, spread
+
+    found = calibrated(*ensemble(200))
+    error, spread = ensemble(1000)
+    sigma = found.sigma(spread)
+    assert np.isfinite(sigma).all()
+    assert sigma.max() < 10 * np.abs(error).max()
+    assert np.abs(coverage(found, error, spread) - NOMINAL).max() < 0.05
+
+
 def test_one_perfect_site_among_others():
     error, spread = sites(5, seed=37)
     error[2] = spread[2] = 0.0

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -184,19 +183,6 @@ class Sample:
     draws: npt.NDArray[np.float32] | None = None
 
 
-class Regression(Protocol):
-    """Spectra of another kind of model, and their share in the mean."""
-
-    @property
-    def share(self) -> float:
-        """Of its spectra, from 0 to 1."""
-        ...
-
-    def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Spectra, (n_sites, n_energies), from features as stored."""
-        ...
-
-
 def n_draws(members: Sequence[Member], wanted: int, dropout: bool) -> int:
     """Draws that ``sample`` takes: as many as wanted, or one of each member where those are not dropped from."""
     return max(wanted, len(members)) if dropout else len(members)
@@ -210,13 +196,11 @@ def sample(
     seed: int,
     dropout: bool = True,
     keep_draws: bool = False,
-    regression: Regression | None = None,
 ) -> Sample:
     """Draws of an ensemble's spectra for features as stored, (n_sites, n_features).
 
     With dropout, draw d is of member d mod n_members; without, every member is one draw. Deviations are taken from the
-    networks without dropout, so that their squares lose no digits. A regression's share is that of its spectra in every
-    draw.
+    networks without dropout, so that their squares lose no digits.
     """
     plain = [member.mean_network(x, absorbers) for member in members]
     centre = np.mean(plain, axis=0)
@@ -236,13 +220,4 @@ def sample(
             squares += np.einsum("dse,dse->se", block, block)
     mean = total / n
     variance = np.maximum(squares / n - mean * mean, 0.0) * (n / max(n - 1, 1))
-    drawn = Sample(centre + mean, np.sqrt(variance), kept)
-    return drawn if regression is None else _with_regression(drawn, regression.spectra(x, absorbers), regression.share)
-
-
-def _with_regression(drawn: Sample, spectra: npt.NDArray[np.float64], share: float) -> Sample:
-    """Draws with a share of other spectra, (n_sites, n_energies)."""
-    kept = drawn.draws
-    if kept is not None:
-        kept = ((1.0 - share) * kept + share * spectra[:, None]).astype(np.float32)
-    return Sample((1.0 - share) * drawn.mean + share * spectra, (1.0 - share) * drawn.std, kept)
+    return Sample(centre + mean, np.sqrt(variance), kept)

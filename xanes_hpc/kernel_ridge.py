@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.inference import Sample
 from xanes_hpc.landmarks import mean_differences
 from xanes_hpc.scaling import Absorbers, Array, Scalers
+from xanes_hpc.uncertainty import smoothed
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,22 @@ class KernelRidge:
         z = similarities(scaled, absorbers, self.landmarks, self.absorbers, self.rate) @ self.coefficients
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
         return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0), np.float64)
+
+    def averaged(
+        self, drawn: Sample, x: npt.NDArray[np.floating], absorbers: Absorbers, energies: npt.NDArray[np.float64]
+    ) -> Sample:
+        """The networks' draws with this regression's share in them, for the same features as stored.
+
+        How far the regression lies from the mean, smoothed over the energies (n_energies,) in eV, counts as spread
+        beside that of the draws: where the two kinds of model disagree, at least one of them is wrong.
+        """
+        spectra, rest = self.spectra(x, absorbers), 1.0 - self.share
+        mean = rest * drawn.mean + self.share * spectra
+        apart = smoothed(np.abs(spectra - mean), energies)
+        draws = drawn.draws
+        if draws is not None:
+            draws = (rest * draws + self.share * spectra[:, None]).astype(np.float32)
+        return Sample(mean, rest * np.hypot(drawn.std, apart), draws)
 
 
 def similarities(

@@ -19,10 +19,12 @@ LEVELS = (0.6827, 0.9, 0.9545, 0.9973)
 SIGMAS = (1.0, 2.0, 3.0)
 NOMINAL = np.array([math.erf(k / math.sqrt(2.0)) for k in SIGMAS])
 """Fractions that 1, 2 and 3 sigma of a Gaussian cover."""
-FLOORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+FLOORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Fractions of the mean spread that are tried as floor."""
+LEAST_TYPICAL = 1e-3
+"""Of the mean spread at all energies: the least that counts as mean spread at one."""
 SMOOTHED_EV = 3.0
-"""Standard deviation of the Gaussian that smooths the scale over energies."""
+"""Standard deviation of the Gaussian that smooths over energies."""
 SHRINKAGE = 20.0
 """Sites' worth of evidence for one scale at all energies."""
 FEWEST_SITES, FEWEST_FOR_SLOPE = 2, 30
@@ -75,7 +77,7 @@ class Calibration:
 
         ``nearest`` (n_sites,) are the distances to the nearest training site; without, all sites count as typical.
         """
-        widened = np.sqrt(np.asarray(spread, np.float64) ** 2 + self.floor**2)
+        widened = np.hypot(np.asarray(spread, np.float64), self.floor)
         if nearest is not None:
             widened *= self.distance.factors(nearest)[:, None]
         return np.asarray(self.scale * widened)
@@ -118,10 +120,7 @@ def calibrate(
     best: tuple[float, Calibration] | None = None
     for fraction in FLOORS:
         floor = fraction * typical
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            z = error / np.sqrt(spread**2 + floor**2)
-        if not np.isfinite(z).all():
-            continue
+        z = error / np.hypot(spread, floor)
         distance = Distance() if nearest is None else _distance(z / _scales(z, energies), nearest)
         if nearest is not None:
             z /= distance.factors(nearest)[:, None]
@@ -130,7 +129,7 @@ def calibrate(
         deviation = _deviation(z / scale)
         if best is None or deviation < best[0]:
             best = deviation, Calibration(scale, floor, n_sites=n_sites, distance=distance)
-    assert best is not None  # a floor above zero always widens
+    assert best is not None
     scores = conformal_scores(error / best[1].sigma(spread, nearest))
     return replace(best[1], conformal=scores)
 
@@ -157,12 +156,17 @@ def conformal_scores(z: Array) -> tuple[tuple[float, float], ...]:
     return tuple((level, float(ordered[rank - 1])) for level, rank in ranks if rank <= ordered.size)
 
 
+def smoothed(values: Array, energies: Array) -> Array:
+    """Values (..., n_energies) smoothed over the energies (n_energies,) in eV by a Gaussian."""
+    weights = np.exp(-0.5 * ((energies[:, None] - energies) / SMOOTHED_EV) ** 2)
+    return np.asarray(values @ (weights / weights.sum(axis=1, keepdims=True)).T)
+
+
 def _typical(spread: Array, error: Array) -> Array:
-    """Root mean square of the spread at each energy; where it is zero, that at other energies, or else of the error."""
+    """Root mean square of the spread at each energy, never next to nothing; of the error where draws do not differ."""
     squares = np.mean(np.square(spread), axis=0)
-    there = squares > 0
-    elsewhere = squares[there].mean() if there.any() else np.mean(np.square(error))
-    return np.asarray(np.sqrt(np.where(there, squares, elsewhere)))
+    elsewhere = squares[squares > 0].mean() if squares.any() else np.mean(np.square(error))
+    return np.asarray(np.sqrt(np.maximum(squares, LEAST_TYPICAL**2 * elsewhere)))
 
 
 def _scales(z: Array, energies: Array) -> Array:
@@ -170,8 +174,7 @@ def _scales(z: Array, energies: Array) -> Array:
     overall = _overall(z)
     own = np.array([_scale(np.sort(column)) if column.any() else overall for column in z.T])
     drawn = (len(z) * np.log(own) + SHRINKAGE * np.log(overall)) / (len(z) + SHRINKAGE)
-    weights = np.exp(-0.5 * ((energies[:, None] - energies) / SMOOTHED_EV) ** 2)
-    return np.asarray(np.exp(weights @ drawn / weights.sum(axis=1)))
+    return np.exp(smoothed(drawn, energies))
 
 
 def _overall(z: Array) -> float:

@@ -29,7 +29,7 @@ def measured(predictions: Path, model: ModelFolder) -> dict[str, float | None]:
 
 
 def _raw_coverage(store: PredictionStore, model: ModelFolder) -> list[float]:
-    """Share of points within 1, 2 and 3 standard deviations of the draws, found back from calibrated sigma."""
+    """Share of points within 1, 2 and 3 times the spread before calibration, found back from calibrated sigma."""
     calibration = model.calibration
     factors = calibration.distance.factors(store.read("sites/nearest"))
     squares = (store.read("std") / calibration.scale / factors[:, None]) ** 2 - calibration.floor**2

@@ -74,7 +74,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
         "",
         *table(head, rows),
         "",
-        "The same shares with the draws' standard deviation as σ, uncalibrated, and those of conformal intervals:",
+        "The same shares with the spread before calibration as σ, and those of conformal intervals:",
         "",
         *table(["", "1σ raw, %", "2σ raw, %", "3σ raw, %", "68.27 %", "90 %", "95.45 %", "99.73 %"], raw),
     ]

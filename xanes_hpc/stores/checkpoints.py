@@ -102,8 +102,9 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
         raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train anew") from None
     differs = differences(found, json.loads(json.dumps(plan)))
     if differs:
+        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
         raise StoreError(
-            f"{path}: is of another run: {'; '.join(differs[:3])}; "
+            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
             "give that run's settings, or --overwrite to train anew"
         )
     return Checkpoint(found, stage, progress, state, best)

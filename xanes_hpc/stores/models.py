@@ -172,7 +172,8 @@ class ModelFolder:
         self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
     ) -> Sample:
         """Mean and spread of the model's draws, not calibrated; parameters as ``inference.sample`` takes them."""
-        return sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws, self.regression)
+        drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
+        return drawn if self.regression is None else self.regression.averaged(drawn, x, absorbers, self.grid[0])
 
     @cached_property
     def training_sites(self) -> TrainingSites:
