@@ -94,6 +94,14 @@ def test_rejection_drops_the_most_uncertain_first():
     assert curve["error_percent_mean"][0] == pytest.approx(5.5)
     assert curve["error_percent_mean"][-1] == pytest.approx(1.0)
     assert np.all(np.diff(curve["error_percent_mean"]) < 0)
+    assert curve["best_possible"] == curve["error_percent_mean"]  # sigma goes as the error
+
+
+def test_rejection_by_a_sigma_that_knows_nothing_is_worse_than_by_the_error():
+    errors, sigma = np.arange(1.0, 11.0), np.tile([0.0, 1.0], 5)
+    curve = ev.rejection(errors, sigma)
+    assert curve["best_possible"][5] == pytest.approx(3.0)
+    assert curve["error_percent_mean"][5] == pytest.approx(5.0)
 
 
 def test_sites_not_to_be_trusted_are_measured_apart():

@@ -150,7 +150,7 @@ def test_a_model_averages_its_networks_with_the_regression(model):
     share, spectra = regression.share, regression.spectra(x, absorbers)
     np.testing.assert_allclose(drawn.mean, (1 - share) * alone.mean + share * spectra, rtol=1e-6)
     energies, _ = folder.grid
-    weights = np.exp(-0.5 * ((energies[:, None] - energies) / 3.0) ** 2)
+    weights = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
     apart = np.array([[np.average(row, weights=w) for w in weights] for row in np.abs(spectra - drawn.mean)])
     np.testing.assert_allclose(drawn.std, (1 - share) * np.sqrt(alone.std**2 + apart**2), rtol=1e-6)
     assert (drawn.std > (1 - share) * alone.std).any()

@@ -126,6 +126,20 @@ def test_predict_from_a_file_writes_csv(model, tmp_path, capsys):
     assert "has no reference spectra" in capsys.readouterr().err
 
 
+def test_a_figure_of_the_uncertainty(demonstrated, tmp_path, capsys):
+    predictions, figure = demonstrated / "predictions.h5", tmp_path / "calibration.svg"
+    assert call("evaluate", predictions, "--plot", figure) == 0
+    drawn = figure.read_text()
+    for words in ("reliability", "conformal intervals", "coverage at each energy", "by the error itself", "quartiles"):
+        assert f"<!-- {words}" in drawn
+    capsys.readouterr()
+    assert call("evaluate", predictions, "--plot", tmp_path / "calibration.tiff") == 2
+    assert (
+        "calibration.tiff: expected a file that ends in .png, .svg, .pdf; received '.tiff'" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "calibration.tiff").exists()
+
+
 def test_evaluating_training_sites_is_remarked_upon(model, small, tmp_path, capsys):
     assert call("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
     capsys.readouterr()

@@ -17,9 +17,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
 
 SOFTNESS = 0.05
-"""Of a positive target's own spread at its energy: how near zero the network's output is bent."""
-LEAST_SPREAD = 1e-3
-"""Of the spread at all energies: what counts for it at an energy where spectra hardly differ."""
+"""Of a positive target's spread over all energies: how near zero the network's output is bent."""
 FEWEST = 10
 """Sites of an element and edge that tell its spread; with fewer, that of all sites is taken."""
 HELD_BYTES = 256 << 20
@@ -223,7 +221,7 @@ class Statistics:
         overall = np.where(overall > 0, overall, 1.0)
         std = np.where(self.target_std > CONSTANT * overall, self.target_std, overall)
         scale = std if target_scale == "energy" else np.array(np.broadcast_to(overall, std.shape))
-        soft = SOFTNESS * np.maximum(self.target_std, LEAST_SPREAD * overall)
+        soft = np.array(np.broadcast_to(SOFTNESS * overall, std.shape))
         feature_scale = np.where(self.feature_std > CONSTANT * self.feature_std.max(initial=0.0), self.feature_std, 1.0)
         return Scalers(
             self.feature_mean,

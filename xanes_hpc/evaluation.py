@@ -131,12 +131,15 @@ def uncertainty(
 
 
 def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
-    """Mean error % of the sites kept as the most uncertain are rejected; both arguments (n_sites,)."""
-    order = np.argsort(site_sigma, kind="stable")
+    """Mean error % of the sites kept as the most uncertain are rejected; both arguments (n_sites,).
+
+    ``best_possible`` is that of a sigma that knew the errors.
+    """
+    orders = {"error_percent_mean": np.argsort(site_sigma, kind="stable"), "best_possible": np.argsort(errors)}
     kept = [max(1, round(errors.size * (1.0 - f))) for f in REJECTED]
     return {
         "rejected_fraction": REJECTED.round(3).tolist(),
-        "error_percent_mean": [float(errors[order[:n]].mean()) for n in kept],
+        **{name: [float(errors[order[:n]].mean()) for n in kept] for name, order in orders.items()},
     }
 
 

@@ -1,17 +1,22 @@
 """Figures of predicted spectra."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from xanes_hpc.errors import SpectrumError
+from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.evaluation import HELD_OUT, error_percent, rows_to_compare
 from xanes_hpc.records import treatment_name
 from xanes_hpc.stores.hdf5 import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
 
-REFERENCE, PREDICTION = "#000000", "#0072B2"
+REFERENCE, PREDICTION, SECOND, THIRD = "#000000", "#0072B2", "#D55E00", "#009E73"
 """Colours of Okabe and Ito's colour-blind-safe palette."""
+ENDINGS = ("png", "svg", "pdf")
+NOMINAL = {"1sigma": 0.6827, "2sigma": 0.9545, "3sigma": 0.9973}
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The sites shown, by the share of sites that have a smaller error."""
 TITLES = ("best", "lower quartile", "median", "upper quartile", "worst tenth", "worst")
@@ -32,9 +37,6 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     SpectrumError
         If there are no references.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     if not store.has_reference:
         raise SpectrumError(f"{store.path}: has no reference spectra to plot against")
     reference = store.read("reference")
@@ -50,8 +52,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     name = treatment_name(store.attribute("treatment"))
     synthetic = " — SYNTHETIC spectra, not a calculation" if name == "synthetic" else ""
-    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    with _figure(path, (9.0, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, title in zip(axes.flat, SHARES, TITLES, strict=True):
             place = round(share * (order.size - 1))
@@ -71,5 +72,80 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
         figure.supylabel("intensity" + ("" if unit == "arbitrary" else f" ({unit})"))
         what = "held-out sites" if held_out.size else "sites"
         figure.suptitle(f"Predicted against reference, {order.size} {what}{synthetic}")
+
+
+def calibration(figures: Mapping[str, Any], path: Path) -> None:
+    """Whether sigma is true, from what ``evaluation.evaluate`` gives, in four panels.
+
+    Nominal against reached fractions of points (quantiles, and conformal intervals); coverage and error % at each
+    energy; error % of the sites kept as the most uncertain are rejected.
+
+    Parameters
+    ----------
+    figures
+        Figures of merit.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    with _figure(path, (9.0, 6.4)) as figure:
+        reliability, rejection, coverage, error = figure.subplots(2, 2).flat
+        curve = figures["reliability"]
+        reliability.plot([0, 1], [0, 1], color="0.6", lw=0.6, ls=":")
+        reliability.plot(
+            curve["quantile"], curve["reached"], color=PREDICTION, marker="o", ms=3, lw=1.0, label="quantiles"
+        )
+        levels, covered = ([c[name] for c in figures["conformal"]] for name in ("level", "coverage"))
+        reliability.plot(levels, covered, color=SECOND, marker="D", ms=4, lw=0, label="conformal intervals")
+        reliability.set(xlabel="nominal fraction", ylabel="fraction reached", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        reliability.set_title(f"reliability, mean deviation {figures['calibration_error']:.3f}", fontsize=8)
+        curve = figures["rejection"]
+        rejected = [100 * f for f in curve["rejected_fraction"]]
+        rejection.axhline(curve["error_percent_mean"][0], color="0.6", lw=0.6, ls=":", label="rejected at random")
+        rejection.plot(rejected, curve["error_percent_mean"], color=PREDICTION, lw=1.0, label="by σ")
+        rejection.plot(rejected, curve["best_possible"], color=THIRD, lw=1.0, ls="--", label="by the error itself")
+        rejection.set(xlabel="sites rejected (%)", ylabel="error % of the sites kept", ylim=(0, None))
+        rejection.set_title("rejection of the most uncertain sites", fontsize=8)
+        curve = figures["coverage_by_energy"]
+        for (name, nominal), colour in zip(NOMINAL.items(), (PREDICTION, SECOND, THIRD), strict=True):
+            whole = f"±{name[0]}σ: {100 * figures['coverage'][name]:.1f} % of all"
+            coverage.axhline(100 * nominal, color=colour, lw=0.6, ls=":")
+            coverage.plot(curve["energy_ev"], _percent(curve[name]), color=colour, lw=1.0, label=whole)
+        coverage.set(ylabel="sites within (%)", ylim=(None, 100.5))
+        coverage.set_title("coverage at each energy, nominal dotted", fontsize=8)
+        curve = figures["error_by_energy"]
+        low, middle, high = (np.array(curve[name], np.float64) for name in ("q25", "median", "q75"))
+        error.fill_between(curve["energy_ev"], low, high, color=PREDICTION, alpha=0.3, lw=0, label="quartiles")
+        error.plot(curve["energy_ev"], middle, color=PREDICTION, lw=1.0, label="median")
+        error.set(ylabel="error %", ylim=(0, None))
+        error.set_title("error at each energy", fontsize=8)
+        for axis in (coverage, error):
+            axis.set_xlabel("E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")
+        for axis in (reliability, rejection, coverage, error):
+            axis.legend(frameon=False)
+        figure.suptitle(f"Uncertainty of {figures['n_sites']:,} predicted spectra")
+
+
+def _percent(fractions: list[float | None]) -> Any:
+    return 100 * np.array(fractions, np.float64)
+
+
+@contextmanager
+def _figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
+    """A figure that is written to a path once it is drawn.
+
+    Raises
+    ------
+    ConfigError
+        If the path's ending is none that can be written.
+    """
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{path}: expected a file that ends in .{', .'.join(ENDINGS)}; received {path.suffix!r}")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
         with whole_output(path, overwrite=True) as temporary:
-            figure.savefig(temporary, dpi=150, format=path.suffix.removeprefix(".") or "png")
+            figure.savefig(temporary, dpi=150, format=ending)

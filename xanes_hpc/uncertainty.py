@@ -23,7 +23,7 @@ FLOORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Fractions of the mean spread that are tried as floor."""
 LEAST_TYPICAL = 1e-3
 """Of the mean spread at all energies: the least that counts as mean spread at one."""
-SMOOTHED_EV = 3.0
+SMOOTHED_EV = 1.0
 """Standard deviation of the Gaussian that smooths over energies."""
 SHRINKAGE = 20.0
 """Sites' worth of evidence for one scale at all energies."""

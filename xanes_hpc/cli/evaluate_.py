@@ -11,8 +11,9 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option
 
 @click.command("evaluate", cls=JsonCommand)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
+@click.option("--plot", type=PATH, metavar="FILE", help="Figure of reliability, rejection, coverage: PNG, SVG or PDF.")
 @json_option
-def command(predictions: Path, json_target: str | None) -> None:
+def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
     """Measure predictions against their references.
 
     Every figure is over the sites of the store that have a reference. Sites the model was trained on flatter
@@ -26,6 +27,10 @@ def command(predictions: Path, json_target: str | None) -> None:
         trained = sum(
             figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in ("train", "validation", "calibration")
         )
+    if plot is not None:
+        from xanes_hpc.plots import calibration
+
+        calibration(figures, plot)
     if json_target != "-":
         console.table(str(predictions), _rows(figures))
     if trained:
