@@ -53,7 +53,7 @@ def find_features(run: RunConfig, folder: Path) -> list[Path]:
     names = ", ".join(p.name for p in found[:5])
     raise ConfigError(
         f"expected a feature store: {'several are here (' + names + ')' if found else 'none is here'}; "
-        'name one: xanes-hpc train NAME.features.h5, or features = "NAME.features.h5" in xanes-hpc.toml'
+        'name one on the command line, or as features = "NAME.features.h5" in xanes-hpc.toml'
         + ("" if found else "; xanes-hpc featurise makes one")
     )
 
