@@ -1,8 +1,9 @@
 """K-fold cross-validation: who is predicted by which model, what is written, and going on after a stop."""
 
 import json
-from dataclasses import replace
+import re
 
+import h5py
 import numpy as np
 import pytest
 from trainings import FEATURES, TINY, copied, opened, run_of
@@ -83,12 +84,34 @@ def test_folds_that_are_done_stay_and_the_others_follow(validated, run, small, t
         assert resumed["mean"][name] == pytest.approx(value, rel=1e-4), name
 
 
-def test_folds_of_other_settings_do_not_go_on(validated, run, small):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training__epochs": 9}, "run.training.epochs was 2, now 9"),
+        ({"split__folds": 4}, "run.split.folds was 3, now 4"),
+        ({"split__group": "none"}, 'run.split.group was "formula", now "none"'),
+        ({"target__stop": 40.0}, "run.target.stop was 60.0, now 40.0"),
+        ({"training__seed": 1}, "run.training.seed was 0, now 1"),
+        ({"network": TINY.replace("16", "8")}, r"run.model.parameters.hidden was [16], now [8]"),
+    ],
+)
+def test_folds_of_other_settings_do_not_go_on(validated, small, tmp_path, change, message):
     output, _ = validated
-    other = replace(run, training=replace(run.training, epochs=9))
-    message = r"fold-0\.model: was trained with training\.epochs = 2, now 9: add --overwrite"
-    with opened(small / FEATURES) as pairs, pytest.raises(ConfigError, match=message):
+    other = run_of(tmp_path, **{"split__folds": N_FOLDS, "training__epochs": 2, **change})
+    with opened(small / FEATURES) as pairs, pytest.raises(StoreError, match=re.escape(message)):
         cross_validate(other, pairs, output, resume=True)
+
+
+def test_folds_of_other_spectra_do_not_go_on(validated, run, small, tmp_path):
+    output, _ = validated
+    features = copied(small, tmp_path)
+    with h5py.File(tmp_path / "small.h5", "r+") as file:
+        file.attrs["digest_spectra"] = "0" * 64
+    with (
+        opened(features) as pairs,
+        pytest.raises(StoreError, match=r"fold-0\.model: is of another run: digest_spectra"),
+    ):
+        cross_validate(run, pairs, output, resume=True)
 
 
 def test_several_stores_are_refused(run, small, tmp_path):

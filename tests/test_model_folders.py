@@ -14,7 +14,7 @@ from networks import network, write_weights
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.stores.model_numbers import write_scalers
 from xanes_hpc.stores.models import DESCRIPTION, WEIGHTS, ModelFolder, write_description
-from xanes_hpc.stores.training_sites import TrainingSites
+from xanes_hpc.stores.training_sites import TrainingSites, read_training_sites
 from xanes_hpc.uncertainty import Calibration
 
 N_FEATURES, N_ENERGIES = 7, 11
@@ -116,9 +116,24 @@ def test_a_name_that_several_sites_have_is_told_by_the_formula_or_counts_as_trai
 
 
 def test_twins_are_among_the_trained_sites(whole):
-    sites = ModelFolder(whole).training_sites
-    names, formulas = ["A_2", "B_9", "A_1", "new", "new", "D_2"], ["", "FeO", "FeO", "FeO2", "FeO3", "FeO6"]
+    sites = replace(
+        ModelFolder(whole).training_sites, names=["ABCDEF_1", "BCDEFG_1", "C", "CDEFGH", "E", "twice", "twice"]
+    )
+    names = ["ABCDEF_2", "BCDEFG_9", "ABCDEF_1", "new", "new", "CDEFGH_2"]
+    formulas = ["", "FeO", "FeO", "FeO2", "FeO3", "FeO6"]
     assert sites.twins_of(names, formulas) == ["code", "code+formula", "", "formula", "", "formula"]
+
+
+def test_sites_of_the_model_before_stay_trained_sites(whole, tmp_path):
+    """Also those that this one holds out: D, known again by its formula and name."""
+    first = ModelFolder(whole).training_sites
+    sites = replace(first, earlier=[("D", "FeO3"), ("ABCDEF_7", "")])
+    sites.write(tmp_path / "sites.h5")
+    read = read_training_sites(tmp_path / "sites.h5", N_FEATURES)
+    assert (read.earlier, first.earlier) == (sites.earlier, [])
+    assert read.fitted == [("A_1", "FeO"), ("B_1", "FeO2"), ("twice", "FeO6"), *sites.earlier]
+    assert read.twins_of(["D", "ABCDEF_8", "A_1"], ["FeO3", "", "FeO"]) == ["code+formula", "code", ""]
+    assert read.n_tested_known_earlier == 1
 
 
 def test_the_digest_is_of_every_number(whole, copy):

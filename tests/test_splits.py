@@ -49,7 +49,17 @@ def test_one_group_cannot_be_split():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("ABAXIK_C11H21FeIN3O2(1+)", "ABAXIK"), ("WELROW", "WELROW"), ("mol@3#0", "mol"), ("mol#12", "mol")],
+    [
+        ("ABAXIK_C11H21FeIN3O2(1+)", "ABAXIK"),
+        ("WELROW", "WELROW"),
+        ("WELROW01", "WELROW"),
+        ("WELROW01_C2#3", "WELROW"),
+        ("mol@3#0", "mol"),
+        ("mol#12", "mol"),
+        ("site_0001", "site_0001"),
+        ("dsgdb9nsd_000001#4", "dsgdb9nsd_000001"),
+        ("STRUCTURE_1", "STRUCTURE_1"),
+    ],
 )
 def test_the_code_of_a_name(name, expected):
     assert code(name) == expected

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from builders import run as call
 from networks import member_of, scalers
 from trainings import FEATURES, copied, history, train_on
 
@@ -12,6 +13,7 @@ from xanes_hpc import models
 from xanes_hpc.config_files import load_run
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.transfer import Start, frozen_layers
 
 ENERGIES = np.linspace(-20.0, 60.0, 81)
@@ -157,6 +159,38 @@ def test_training_starts_from_the_models_error(trained, small, tmp_path):
     again = load_run(same.path / "run.toml", tmp_path, {})
     assert again.training.learning_rate == 2e-4
     assert (same.path / again.transfer.model).resolve() == trained.path.resolve()
+
+
+def test_sites_of_the_start_are_known_as_trained_on_ever_after(trained, small, tmp_path):
+    """Held out by another split, they were fitted to all the same; and so to the model that starts from the second."""
+    options = {"training__seed": 5, "training__epochs": 1}
+    second = train_on(small / FEATURES, tmp_path / "b", transfer__model=str(trained.path), **options)
+    third = train_on(small / FEATURES, tmp_path / "c", transfer__model=str(second.path), **options)
+    alone = train_on(small / FEATURES, tmp_path / "d", **options)
+    sites, first = second.training_sites, trained.training_sites
+    assert sites.earlier == first.fitted
+    assert third.training_sites.earlier == sites.fitted
+    test = np.flatnonzero(sites.parts == 3)
+    names, formulas = ([column[i] for i in test] for column in (sites.names, sites.formulas))
+    was_fitted = [formula in {f for _, f in first.fitted} for formula in formulas]
+    assert any(was_fitted)
+    assert ["formula" in twin for twin in sites.twins_of(names, formulas)] == was_fitted
+    assert sites.n_tested_known_earlier == sum(was_fitted)
+    assert not any("formula" in twin for twin in alone.training_sites.twins_of(names, formulas))
+
+
+def test_the_command_takes_the_starts_architecture_and_tells_what_it_took(trained, small, tmp_path, capsys):
+    features = copied(small, tmp_path)
+    words = ["train", features, "--init-from", trained.path, "--epochs", 1, "--members", 1, "--seed", 5]
+    assert call(*words, "-o", tmp_path / "a") == 0
+    told = capsys.readouterr()
+    assert "2 of 2 layers with its weights" in told.out
+    assert "was trained on" in told.err
+    assert "errors on those flatter" in told.err
+    assert ModelFolder(tmp_path / "a").description["architecture"] == trained.description["architecture"]
+    (tmp_path / "r.toml").write_text('[model]\nname = "mlp"\nhidden = [16, 8]\n')
+    assert call(*words, "-o", tmp_path / "b", "--config", tmp_path / "r.toml") == 0
+    assert "1 of 3 layers with its weights" in capsys.readouterr().out
 
 
 def test_a_model_of_another_descriptor_is_refused(trained, small, tmp_path):

@@ -69,7 +69,7 @@ class SplitConfig:
     Attributes
     ----------
     group
-        ``formula``, ``code`` (what stands before the first ``_`` of a name: the CSD code), ``cluster`` (sites whose
+        ``formula``, ``code`` (the CSD code that a name begins with), ``cluster`` (sites whose
         features are alike), or ``none``.
     validation
         Fraction that chooses the number of epochs.

@@ -7,7 +7,7 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,7 +21,12 @@ WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or f
 T = TypeVar("T")
 
 
-def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> RunConfig:
+def load_run(
+    config: Path | None,
+    folder: Path,
+    flags: Mapping[str, Any],
+    architecture_of: Callable[[Path], dict[str, Any]] | None = None,
+) -> RunConfig:
     """The run from ``folder``'s ``xanes-hpc.toml``, then ``config``, then flags.
 
     Parameters
@@ -32,6 +37,8 @@ def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> Run
         The working folder.
     flags
         Values by dotted key, such as ``training.epochs``; None where a flag was not given.
+    architecture_of
+        Gives the section ``[model]`` of a model to start from, which holds where no other is given.
 
     Raises
     ------
@@ -51,6 +58,8 @@ def load_run(config: Path | None, folder: Path, flags: Mapping[str, Any]) -> Run
             (given.setdefault(section, {}) if section else given)[name] = value
     _merge(values, given)
     run = _build(RunConfig, values, "the configuration")
+    if architecture_of is not None and run.transfer.model and not values.get("model"):
+        run = _build(RunConfig, values | {"model": architecture_of(Path(run.transfer.model))}, "the configuration")
     check(run)
     return run
 

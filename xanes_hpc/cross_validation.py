@@ -10,8 +10,7 @@ import numpy as np
 
 from xanes_hpc import backend
 from xanes_hpc.config import RunConfig
-from xanes_hpc.config_files import read_toml
-from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.errors import ConfigError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.stores import hdf5
@@ -19,7 +18,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import DESCRIPTION, ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.targets import Pairs
-from xanes_hpc.training import train
+from xanes_hpc.training import check_trained, train
 from xanes_hpc.training_stages import Looker
 
 SUMMARY = "folds.json"
@@ -106,7 +105,7 @@ def _one_fold(
 ) -> dict[str, float | None]:  # fmt: skip
     model, predictions = stem.with_name(f"{stem.name}.model"), stem.with_name(f"{stem.name}.predictions.h5")
     if resume and (model / DESCRIPTION).exists():
-        _check_same(run, model)
+        check_trained(ModelFolder(model), run, pairs, augmented)
     else:
         going_on = resume and model.with_name(f"{model.name}.checkpoint.h5").exists()
         with backend.networks_forgotten():
@@ -118,16 +117,6 @@ def _one_fold(
     with PredictionStore(predictions) as store:
         measured = evaluate(store)
     return {name: of(measured) for name, of in FIGURES.items()}
-
-
-def _check_same(run: RunConfig, model: Path) -> None:
-    there = read_toml(model / "run.toml", StoreError)
-    for section in ("model", "training", "uncertainty"):
-        wanted = getattr(run, section)
-        for key, value in there.get(section, {}).items():
-            own = getattr(wanted, key, value)
-            if own not in (None, value):
-                raise ConfigError(f"{model}: was trained with {section}.{key} = {value}, now {own}: add --overwrite")
 
 
 def _finite(value: Any) -> float | None:

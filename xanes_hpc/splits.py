@@ -1,6 +1,7 @@
 """Sharing sites out to training, validation, calibration and test, groups staying together."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,13 @@ LEFT_OUT = len(PARTS)
 
 
 def code(name: str) -> str:
-    """What a site's name has before the first ``_``, ``#`` or ``@``: the CSD code in published sets."""
-    for mark in "_#@":
-        name = name.partition(mark)[0]
-    return name
+    """The CSD code that a site's name begins with, without the digits of a redetermination; else its structure's name.
+
+    A structure's name is what stands before the first ``#`` or ``@``; a code is six capitals, alone or before a ``_``.
+    """
+    structure = re.split("[#@]", name, maxsplit=1)[0]
+    found = re.fullmatch(r"([A-Z]{6})(\d\d)?(_.*)?", structure, re.DOTALL)
+    return found[1] if found else structure
 
 
 def split(

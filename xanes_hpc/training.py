@@ -14,7 +14,7 @@ from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.checkpoints import checkpoint_path, read_checkpoint
+from xanes_hpc.stores.checkpoints import check_plan, checkpoint_path, read_checkpoint
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import CONTENTS, ModelFolder
 from xanes_hpc.stores.targets import Pairs
@@ -108,6 +108,19 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
         training=replace(run.training, learning_rate=rate, kernel_ridge=averaged),
         uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),
     )
+
+
+def check_trained(model: ModelFolder, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
+    """Hold a model to the run that it should be of.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    run = resolved(run, pairs[0][0].n_features)
+    with closing(gather(run, pairs, augmented)) as data:
+        check_plan(model.path, model.description["provenance"].get("plan", {}), plan_of(run, data, digests_of(pairs)))
 
 
 def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, Any]:

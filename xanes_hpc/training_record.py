@@ -21,11 +21,13 @@ from xanes_hpc.stores.training_sites import REFERENCE_SITES, TrainingSites
 Digests = dict[str, str | list[str]]
 
 
-def reference_sites(data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int) -> TrainingSites:
+def reference_sites(
+    data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]]
+) -> TrainingSites:
     """What the model remembers of its sites, at most ``REFERENCE_SITES`` of the trained sites' features."""
     sampled = data.part(*trained).sample(REFERENCE_SITES, seed)
     vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
-    return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained))
+    return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained), earlier)
 
 
 def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
@@ -67,7 +69,9 @@ def write_history(epochs: Sequence[Epoch], path: Path) -> None:
         )
 
 
-def describe(run: RunConfig, data: TrainingData, trained: Sequence[str], digests: Digests) -> dict[str, Any]:
+def describe(
+    run: RunConfig, data: TrainingData, trained: Sequence[str], digests: Digests, plan: dict[str, Any]
+) -> dict[str, Any]:
     """What ``model.json`` says, but for what is only known in the end.
 
     Parameters
@@ -78,6 +82,8 @@ def describe(run: RunConfig, data: TrainingData, trained: Sequence[str], digests
         Parts that weights are fitted to.
     digests
         Of the sites' structures and spectra.
+    plan
+        All that the result depends on.
     """
     targets, features = data.first.targets, data.first.features
     return {
@@ -101,6 +107,7 @@ def describe(run: RunConfig, data: TrainingData, trained: Sequence[str], digests
             "sites": {name: int((data.parts == i).sum()) for i, name in enumerate(PARTS)},
             "trained": list(trained),
             "split": {**asdict(run.split), "seed": run.training.seed},
+            "plan": plan,
             "versions": _versions(),
         },
     }

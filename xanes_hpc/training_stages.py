@@ -52,6 +52,12 @@ class Result:
         Networks.
     share
         Of the kernel ridge regression in the mean with them.
+    calibrated
+        Whether there were sites to calibrate sigma with.
+    taken_over
+        Layers that have the weights of the model that it started from, and all layers; None where it did not.
+    n_known
+        Test sites that were among that model's training sites, or share their code or formula.
     interrupted
         Whether it was stopped before its end.
     """
@@ -62,6 +68,9 @@ class Result:
     n_members: int
     share: float
     interrupted: bool
+    calibrated: bool
+    taken_over: tuple[int, int] | None = None
+    n_known: int = 0
 
 
 @dataclass(frozen=True)
@@ -228,7 +237,8 @@ class Training:
             own.mkdir(parents=True)
             last.trainer.save(member, own / WEIGHTS)
             write_scalers(own / SCALING, last.scalers)
-        sites = reference_sites(data, last.scalers, last.parts, run.training.seed)
+        earlier = self._start.sites if self._start else []
+        sites = reference_sites(data, last.scalers, last.parts, run.training.seed, earlier)
         sites.write(folder / SITES)
         rate, share = self._rate_and_share if run.training.kernel_ridge else (RATE, 0.0)
         if share:
@@ -236,13 +246,21 @@ class Training:
             write_regression(folder / REGRESSION, regression)
         write_history([e for f in self._done.values() for e in f.epochs], folder / "history.csv")
         (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
-        description = describe(run, data, last.parts, digests) | {"calibration": {}, "regression": bool(share)}
+        description = describe(run, data, last.parts, digests, self.plan) | {
+            "calibration": {},
+            "regression": bool(share),
+        }
         write_description(folder, description)
-        write_description(folder, description | _measured(ModelFolder(folder), data, run.training.seed))
+        measured = _measured(ModelFolder(folder), data, run.training.seed)
+        write_description(folder, description | measured)
         counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
         parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
         assert first.fit.best is not None
-        return Result(parts, int(counts[LEFT_OUT]), first.fit.best, n_members, share, interrupted)
+        return Result(
+            parts, int(counts[LEFT_OUT]), first.fit.best, n_members, share, interrupted,
+            bool(measured["calibration"]["n_sites"]), None if self._start is None else self._start.taken_over,
+            sites.n_tested_known_earlier,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

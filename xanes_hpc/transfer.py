@@ -62,6 +62,16 @@ class Start:
                     "architecture"
                 )
 
+    @property
+    def taken_over(self) -> tuple[int, int]:
+        """How many layers begin with its weights, and how many have weights at all."""
+        return len(self.weights(0)), len(self._wanted)
+
+    @property
+    def sites(self) -> list[tuple[str, str]]:
+        """Names and formulas of the sites that its weights were fitted to."""
+        return self._model.training_sites.fitted
+
     def scalers(self, own: Scalers) -> Scalers:
         """The new model's scalers: features as the trained model takes them, targets by the new ones."""
         trained = self._model.members[0].scalers

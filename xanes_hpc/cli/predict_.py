@@ -85,6 +85,8 @@ def command(
             rows["csv"] = f"{write_csv(store, csv_folder):,} files in {csv_folder}"
         has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
     console.table(str(target), rows)
+    if not folder.calibration.n_sites:
+        console.err.print(f"Note: {model} had no sites to calibrate with: sigma is the draws' spread, far too narrow")
     if warning:
         console.err.print(warning)
     if has_reference:

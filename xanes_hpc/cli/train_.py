@@ -1,6 +1,7 @@
 """``xanes-hpc train``."""
 
 import shlex
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> 
     keeps the best so far.
     """
     from xanes_hpc.config_files import load_run
+    from xanes_hpc.stores.models import architecture_of
 
     flags: dict[str, Any] = {key: options[name] for name, key in FLAGS.items()}
     flags["transfer.model"] = options["init_from"] and str(options["init_from"])
@@ -82,7 +84,7 @@ def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> 
         flags[key] = [str(path) for path in paths] or None
     flags["output"] = output and str(output)
     flags["split.folds"] = options["folds"]
-    run = load_run(options["config"], Path.cwd(), flags)
+    run = load_run(options["config"], Path.cwd(), flags, architecture_of)
     (_cross_validate if run.split.folds else _train)(run, options)
 
 
@@ -128,7 +130,12 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         "members": f"{result.n_members}"
         + (f" and a kernel ridge regression (share {result.share:.2f})" if result.share else ""),
     }
+    if result.taken_over is not None:
+        taken, of = result.taken_over
+        rows["started from"] = f"{run.transfer.model}: {taken} of {of} layers with its weights"
     console.table(str(target), rows)
+    for note in _notes(run, result):
+        console.err.print(f"Note: {note}")
     if result.interrupted:
         going_on = " To go on with it, give the same command with --resume --overwrite."
         console.err.print(
@@ -139,6 +146,19 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     words += ["--split", "test"] if result.parts["test"] else []
     words += ["--spectra", run.spectra[0]] if run.spectra else []
     console.next_step(shlex.join(words))
+
+
+def _notes(run: Any, result: Any) -> Iterator[str]:
+    if not result.calibrated:
+        yield (
+            "there was no calibration part: sigma is the spread of the draws as it is, which is far too narrow, and no "
+            "site is too far from the training sites to be trusted"
+        )
+    if result.n_known:
+        yield (
+            f"{run.transfer.model} was trained on {result.n_known:,} of the {result.parts['test']:,} test sites, or on "
+            "others of their code or formula: errors on those flatter"
+        )
 
 
 def _cross_validate(run: Any, options: dict[str, Any]) -> None:

@@ -100,13 +100,7 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train anew") from None
-    differs = differences(found, json.loads(json.dumps(plan)))
-    if differs:
-        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
-        raise StoreError(
-            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
-            "give that run's settings, or --overwrite to train anew"
-        )
+    check_plan(path, found, plan)
     return Checkpoint(found, stage, progress, state, best)
 
 
@@ -115,6 +109,23 @@ def _digest(stage: str, plan: str, progress: str, *arrays: Arrays) -> str:
     numbers = [str(a.item()) for several in arrays for a in several if not a.ndim]
     counts = [str(len(several)) for several in arrays]
     return hashlib.sha256("\0".join((stage, plan, progress, *counts, *numbers)).encode()).hexdigest()
+
+
+def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Hold what was begun by one plan to another.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    differs = differences(found, json.loads(json.dumps(wanted)))
+    if differs:
+        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
+        raise StoreError(
+            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
+            "give that run's settings, or --overwrite to train anew"
+        )
 
 
 def differences(found: Any, wanted: Any, where: str = "") -> list[str]:

@@ -48,6 +48,12 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
+def architecture_of(path: Path) -> dict[str, Any]:
+    """A model's architecture as the section ``[model]`` of a configuration: its name, and its parameters in full."""
+    architecture = ModelFolder(path).description["architecture"]
+    return {"name": architecture["name"], **architecture["parameters"]}
+
+
 class ModelFolder:
     """A trained model open for reading."""
 

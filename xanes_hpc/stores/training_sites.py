@@ -1,7 +1,7 @@
 """The sites that a model was trained with: ``sites.h5`` of its folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class TrainingSites:
     trained
         Names of the parts that weights were fitted to.
     features : (n_reference, n_features) float32, standardised features of training sites
+    earlier
+        Names and formulas of the sites that weights were fitted to before, in the model that this one started from.
     """
 
     names: list[str]
@@ -39,6 +41,7 @@ class TrainingSites:
     parts: npt.NDArray[np.uint8]
     features: Array
     trained: tuple[str, ...] = ("train",)
+    earlier: list[tuple[str, str]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write ``sites.h5``."""
@@ -48,6 +51,16 @@ class TrainingSites:
             file.create_dataset("part", data=self.parts)
             file["part"].attrs["parts"], file["part"].attrs["trained"] = ", ".join(PARTS), ", ".join(self.trained)
             file.create_dataset("features", data=self.features)
+            if self.earlier:
+                names, formulas = (list(column) for column in zip(*self.earlier, strict=True))
+                hdf5.write_strings(file, "earlier/name", names)
+                hdf5.write_strings(file, "earlier/formula", formulas)
+
+    @property
+    def fitted(self) -> list[tuple[str, str]]:
+        """Names and formulas of all sites that weights were ever fitted to."""
+        rows = np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained]))
+        return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
 
     def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
         """The part that sites had, or ``NO_PART``: known by their name, and by their formula where both are known.
@@ -64,14 +77,28 @@ class TrainingSites:
             parts.append(PARTS[min(same)] if same else NO_PART)
         return parts
 
+    @property
+    def n_tested_known_earlier(self) -> int:
+        """Sites of the test part that have the code or the formula of an earlier site."""
+        codes = {code(name) for name, _ in self.earlier}
+        formulas = {formula for _, formula in self.earlier if formula}
+        rows = np.flatnonzero(self.parts == PARTS.index("test"))
+        return sum(code(self.names[i]) in codes or self.formulas[i] in formulas for i in rows)
+
     def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """What sites share with some trained site other than themselves: ``code``, ``formula``, both or nothing."""
+        """What sites share with some trained site: ``code``, ``formula``, both or nothing.
+
+        With others than themselves, that is; but sites of the model that this one started from are trained sites like
+        any other, also where they are held out now.
+        """
         by_code: dict[str, set[str]] = {}
         by_formula: dict[str, set[str]] = {}
-        for i in np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained])):
-            by_code.setdefault(code(self.names[i]), set()).add(self.names[i])
-            if self.formulas[i]:
-                by_formula.setdefault(self.formulas[i], set()).add(self.names[i])
+        fitted = self.fitted
+        for i, (name, formula) in enumerate(fitted):
+            known_as = name if i < len(fitted) - len(self.earlier) else f"{name} earlier"
+            by_code.setdefault(code(name), set()).add(known_as)
+            if formula:
+                by_formula.setdefault(formula, set()).add(known_as)
         twins = []
         for name, formula in zip(names, formulas, strict=True):
             known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
@@ -92,10 +119,13 @@ def read_training_sites(path: Path, n_features: int) -> TrainingSites:
         names, formulas = ([s.decode("utf-8", "replace") for s in values[key]] for key in ("name", "formula"))
         trained = tuple(str(file["part"].attrs.get("trained", "train")).split(", "))
         features = file["features"][:]
+        there = "earlier" in file
+    columns = read_columns(path, ("earlier/name", "earlier/formula")) if there else {}
+    earlier = [tuple(s.decode("utf-8", "replace") for s in pair) for pair in zip(*columns.values(), strict=True)]
     if features.ndim != 2 or features.shape[1] != n_features or not len(features):
         raise StoreError(
             f"{path}: damaged: features: expected shape (n_sites, {n_features}), received {features.shape}"
         )
     if not set(trained) <= set(PARTS):
         raise StoreError(f"{path}: damaged: trained: expected {', '.join(PARTS)}, received {', '.join(trained)}")
-    return TrainingSites(names, formulas, values["part"], features, trained)
+    return TrainingSites(names, formulas, values["part"], features, trained, earlier)
