@@ -49,6 +49,12 @@ class Scripted:
     def set_weights(self, weights):
         self.weight = int(weights[0][0][0])
 
+    def state(self):
+        return [np.array(self.n_steps)]
+
+    def restore(self, state):
+        self.n_steps = int(state[0])
+
 
 class Looking:
     """Who watches a fit, and what they saw."""
@@ -141,30 +147,59 @@ def test_checkpoints_are_written_when_they_are_due():
 
 @pytest.mark.parametrize("step", [0, 5, 8])
 def test_an_interruption_ends_it_between_steps_and_keeps_the_best(step, monkeypatch):
+    """The checkpoint that it leaves is of the last whole epoch."""
     monkeypatch.setattr("xanes_hpc.fitting.SECONDS_AT_ONCE", 0.0)
-    looking = Looking()
-    trainer = Scripted([9, 5, 7], on_step=lambda i: setattr(looking.interruption, "asked", i >= step))
+    looking, taken = Looking(), []
+
+    def on_step(number):
+        taken.append(number)
+        looking.interruption.asked = number >= step
+
+    trainer, n_epochs = Scripted([9, 5, 7], on_step=on_step), step // N_BATCHES
     found = fitted(trainer, 3, looking)
     assert found.interrupted
-    assert len(found.epochs) == step // N_BATCHES
-    assert trainer.n_steps == step + 1
+    assert taken == list(range(step + 1))
+    assert len(found.epochs) == n_epochs
     if step == 0:
         assert found.best is trainer.weight is None
+        assert not looking.checkpoints
     else:
-        assert trainer.weight == found.best.epoch == step // N_BATCHES
+        assert trainer.weight == found.best.epoch == n_epochs
+        assert trainer.n_steps == n_epochs * N_BATCHES
+        assert [len(c["epochs"]) for c in looking.checkpoints] == [n_epochs]
+
+
+def test_an_interrupted_search_writes_no_checkpoint():
+    looking = Looking()
+    trainer = Scripted([9, 5], on_step=lambda number: setattr(looking.interruption, "asked", number >= N_BATCHES))
+    assert fitted(trainer, 2, looking, checkpoint_minutes=float("inf")).interrupted
+    assert not looking.checkpoints
 
 
 def test_a_loss_that_is_no_number_names_batch_epoch_and_rate():
     losses = [1.0] * 6 + [np.inf] + [np.nan] * 9
     message = r"the loss is inf in batch 3 of epoch 2: training diverged; use a smaller learning rate than 1$"
     with pytest.raises(ModelError, match=message):
-        fitted(Scripted([9, 9, 9], losses), 3)
+        fitted(Scripted([9, 9, 9], losses), 3, learning_rate=1.0)
 
 
-def test_a_validation_error_that_is_no_number_is_no_best_epoch():
-    """The last step of an epoch may spoil the weights after its loss was taken."""
-    with pytest.raises(ModelError, match="the validation error is nan after epoch 2: training diverged"):
-        fitted(Scripted([9, np.nan]), 2)
+@pytest.mark.parametrize(
+    ("errors", "losses", "message"),
+    [
+        ([9, np.nan], None, "the validation error is nan % after epoch 2"),  # spoilt by the last step of an epoch
+        ([99, 1001, 5], None, "the validation error is 1001 % after epoch 2"),
+        ([400, 120, 101], None, "the least validation error, 101 %, is that of no spectra at all"),
+        ([9, 9, 9], [1.0] * 4 + [101.0] * 8, "the loss rose to 101 in epoch 2"),
+        ([9, 9, 9], [1.0] + [200.0] * 11, "the loss rose to 150 in epoch 1"),
+    ],
+)
+def test_what_is_no_training_any_more_ends(errors, losses, message):
+    with pytest.raises(ModelError, match=message + ": training diverged; use a smaller learning rate than 0.5"):
+        fitted(Scripted(errors, losses), 3, learning_rate=0.5)
+
+
+def test_an_error_that_comes_down_again_is_no_divergence():
+    assert fitted(Scripted([900, 300, 40], [1.0] * 4 + [99.0] * 8), 3).best.epoch == 3
 
 
 def test_the_validation_error_is_the_mean_of_the_spectra():

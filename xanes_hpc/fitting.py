@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SECONDS_AT_ONCE = 0.5
 """How long steps may run until the next look at an interruption."""
+NOTHING, FAR_BEYOND = 100.0, 1000.0
+"""Error % of spectra that are zero everywhere: none of a whole fit below it, or one far beyond it, and it diverged."""
+RISE = 100.0
+"""By what factor the loss rises above the first batch's where it diverges."""
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the rate."""
 Weights = list[list[npt.NDArray[np.float32]]]
@@ -121,7 +125,7 @@ def fit(
     Raises
     ------
     ModelError
-        If the loss is no number any more.
+        If it diverges: the loss is no number any more, or all spectra are worse than none at all.
     KeyboardInterrupt
         If the run was asked to end at once.
     """
@@ -129,18 +133,24 @@ def fit(
     first = len(progress.epochs)
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()
+    keeps, state = np.isfinite(config.checkpoint_minutes), None
     for number in range(first, n_epochs):
         if _is_over(progress, config):
             break
         started = time.monotonic()
         losses = _one_epoch(trainer, feed, batches, watch.interruption)
-        _check_losses(losses, number, trainer.learning_rate)
+        _check_losses(losses, number, config)
         if len(losses) < feed.n_batches:
             progress.interrupted = True
+            if state is not None:  # an epoch that was begun is gone through anew
+                trainer.restore(state)
+                watch.checkpoint(progress)
             break
+        if losses.mean() > RISE * (progress.epochs[0].loss if progress.epochs else losses[0]):
+            raise _diverged(f"the loss rose to {losses.mean():.3g} in epoch {number + 1}", config)
         error = validation_error(trainer, held)
-        if np.isinf(error) or (validation.n_sites and np.isnan(error)):
-            raise _diverged(f"the validation error is {error} after epoch {number + 1}", trainer.learning_rate)
+        if error > FAR_BEYOND or (validation.n_sites and np.isnan(error)):
+            raise _diverged(f"the validation error is {error:.4g} % after epoch {number + 1}", config)
         seconds = time.monotonic() - started
         rate = trainer.learning_rate
         progress.add(Epoch(stage, number + 1, float(losses.mean()), error, rate, seconds), trainer.weights)
@@ -149,9 +159,13 @@ def fit(
             trainer.lower_learning_rate()
             progress.falls.append(number + 1)
         watch.epoch_done(progress, n_epochs)
+        state = trainer.state() if keeps else None
         if time.monotonic() - last_checkpoint >= 60.0 * config.checkpoint_minutes:
             watch.checkpoint(progress)
             last_checkpoint = time.monotonic()
+    if progress.best is not None and progress.best.validation_error >= NOTHING and not progress.interrupted:
+        least = progress.best.validation_error
+        raise _diverged(f"the least validation error, {least:.4g} %, is that of no spectra at all", config)
     if progress.best_weights is not None:
         trainer.set_weights(progress.best_weights)
     feed.forget()
@@ -175,14 +189,15 @@ def _one_epoch(trainer: "Trainer", feed: Feed, batches: Any, interruption: Inter
     return np.concatenate(losses) if losses else np.empty(0, np.float32)
 
 
-def _check_losses(losses: npt.NDArray[np.float32], epoch: int, learning_rate: float) -> None:
+def _check_losses(losses: npt.NDArray[np.float32], epoch: int, config: TrainingConfig) -> None:
     wrong = np.flatnonzero(~np.isfinite(losses))
     if wrong.size:
-        raise _diverged(f"the loss is {losses[wrong[0]]} in batch {wrong[0] + 1} of epoch {epoch + 1}", learning_rate)
+        raise _diverged(f"the loss is {losses[wrong[0]]} in batch {wrong[0] + 1} of epoch {epoch + 1}", config)
 
 
-def _diverged(what: str, learning_rate: float) -> ModelError:
-    return ModelError(f"{what}: training diverged; use a smaller learning rate than {learning_rate:.3g}")
+def _diverged(what: str, config: TrainingConfig) -> ModelError:
+    than = "" if config.learning_rate is None else f" than {config.learning_rate:.3g}"
+    return ModelError(f"{what}: training diverged; use a smaller learning rate{than}")
 
 
 def validation_error(trainer: "Trainer", sites: Held) -> float:
