@@ -240,3 +240,11 @@ def test_there_and_back(tmp_path, features, treatment, start, rate, gpus, parame
     assert load_run(None, tmp_path, {}) == run
     (tmp_path / FILE_NAME).unlink()
     assert run.model.parameters == parameters
+
+
+def test_the_plateau_schedule_lowers_the_rate_before_patience_ends(tmp_path):
+    words = {"training.schedule": "plateau", "training.patience": 11}
+    assert load_run(None, tmp_path, words).training.patience == 11
+    message = "training.patience: expected more than the 10 epochs after which the plateau schedule lowers the rate"
+    with pytest.raises(ConfigError, match=f"{message}, received 10"):
+        load_run(None, tmp_path, words | {"training.patience": 10})

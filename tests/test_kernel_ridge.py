@@ -126,6 +126,21 @@ def test_the_best_share_is_found():
     assert best_share(y, y + second, y)[0] == SHARES[-1]
 
 
+def test_spectra_that_are_zero_say_nothing_of_the_share():
+    y = np.ones((3, 4))
+    y[1] = 0.0
+    assert best_share(y, y + 1.0, y) == best_share(y[[0, 2]], y[[0, 2]] + 1.0, y[[0, 2]])
+    assert best_share(y[1:2], y[1:2], y[1:2]) == (0.0, 0.0)
+
+
+def test_many_sites_are_done_in_blocks(fitted, monkeypatch):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    whole = regression.spectra(x, absorbers)
+    monkeypatch.setattr("xanes_hpc.kernel_ridge.ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(regression.spectra(x, absorbers), whole, rtol=1e-5, atol=1e-6)
+
+
 def test_rate_and_share_come_from_the_validation_part(fitted):
     part, scalers, *_ = fitted
     rows = np.flatnonzero(part.chosen)

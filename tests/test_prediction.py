@@ -109,8 +109,11 @@ def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
     with FeatureStore(small / "small.features.h5") as features:
         absorbers = folder.absorbers(features.sites.element, features.sites.edge)
         drawn = folder.sample(features.read(0, 120), absorbers, 6, seed=0)
-    np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(drawn.std), rtol=1e-5)
-    of_draws = folder.calibration.sigma(draws.std(axis=1, ddof=1))  # where the regression differs is not among them
+    known = store.read("sites/nearest"), absorbers
+    np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(drawn.std, *known), rtol=1e-5)
+    of_draws = folder.calibration.sigma(
+        draws.std(axis=1, ddof=1), *known
+    )  # where the regression differs is not among them
     assert (of_draws < 1.01 * store.read("std") + 1e-5).all()
     assert evaluate(store)["distribution"] == "draws"
 

@@ -54,6 +54,16 @@ def test_reasons(nearest, formula, unseen, expected):
     assert reasons(TRUST, np.array([nearest]), [formula], [unseen]) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("n_sites", "told"), [(4, "all of 4 held-out ones within 1"), (1204, "99% of 1,204 held-out ones within 1")]
+)
+def test_a_threshold_tells_how_many_sites_it_is_of(n_sites, told):
+    trust = describe_trust(np.linspace(0.5, 1.0, n_sites), ["FeO"])
+    assert trust["n_sites"] == n_sites
+    (reason,) = reasons(trust | {"threshold": 1.0}, np.array([1.5]), ["FeO"], [""])
+    assert reason == f"far from the training sites (1.5; {told})"
+
+
 def test_a_model_that_does_not_say_whom_to_trust_still_knows_its_absorbers():
     found = reasons({}, np.array([9.0, 9.0]), ["Cl2FeN", "OZn"], ["", "Zn K"])
     assert found == ["", "absorber not seen in training: Zn K"]

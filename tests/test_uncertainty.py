@@ -81,7 +81,7 @@ def test_every_energy_is_covered_as_nominal():
     error, spread = sites(2000, seed=7)
     within = np.mean(np.abs(error) <= found.sigma(spread), axis=0)
     np.testing.assert_allclose(within, NOMINAL[0], atol=0.05)
-    one_scale = Calibration(np.full(ENERGIES.size, 3.0), np.zeros(ENERGIES.size))
+    one_scale = Calibration(np.full(ENERGIES.size, 3.0), np.zeros((1, ENERGIES.size)))
     assert np.abs(np.mean(np.abs(error) <= one_scale.sigma(spread), axis=0) - NOMINAL[0]).max() > 0.15
 
 
@@ -97,7 +97,7 @@ def test_a_spread_that_says_nothing_gets_a_floor():
     assert (found.floor > 0).all()
     fresh = unrelated(2000)
     assert np.abs(coverage(found, *fresh) - NOMINAL).max() < 0.1
-    bare = Calibration(np.full(ENERGIES.size, 3.0), np.zeros(ENERGIES.size))
+    bare = Calibration(np.full(ENERGIES.size, 3.0), np.zeros((1, ENERGIES.size)))
     assert np.abs(coverage(bare, *fresh) - NOMINAL).max() > 0.15
 
 
@@ -182,6 +182,29 @@ def test_one_perfect_site_among_others():
     assert (found.scale > 0).all()
 
 
+def test_spectra_of_each_element_in_their_own_unit():
+    """As true for either as if there were no other; a floor for both would be far too wide for the small ones."""
+    error, spread = sites(400, seed=40, scale=3.0)
+    unit = np.array([1.0, 0.02])
+    absorbers = np.arange(400) % 2
+
+    def of_both(error, spread):
+        rows = np.arange(len(error)) % 2
+        return error * unit[rows, None], spread * unit[rows, None], rows
+
+    error, spread, absorbers = of_both(error, spread)
+    found = calibrate(error, np.zeros_like(error), spread, ENERGIES, None, absorbers, unit)
+    assert found.floor.shape == (2, ENERGIES.size)
+    fresh, fresh_spread, rows = of_both(*sites(2000, seed=41, scale=3.0))
+    z = np.abs(fresh) / found.sigma(fresh_spread, absorbers=rows)
+    for absorber in (0, 1):
+        reached = [np.mean(z[rows == absorber] <= k) for k in (1, 2, 3)]
+        np.testing.assert_allclose(reached, NOMINAL, atol=0.03)
+    mixed = calibrate(error, np.zeros_like(error), spread, ENERGIES)
+    small = np.abs(fresh[rows == 1]) / mixed.sigma(fresh_spread[rows == 1])
+    assert np.mean(small <= 1.0) > 0.9
+
+
 def test_units_do_not_matter():
     error, spread = sites(20, seed=38)
     plain, small = calibrated(error, spread), calibrated(1e-9 * error, 1e-9 * spread)
@@ -249,7 +272,8 @@ def test_one_scale_for_all_energies_is_read_as_it_was():
     "changed",
     [
         {"scale": [1.0, 0.0]}, {"scale": []}, {"scale": [1.0]}, {"floor": [0.1, -0.1]}, {"floor": [0.1]},
-        {"floor": None}, {"conformal": None}, {"conformal": [{"level": 0.9}]}, {"n_sites": "many"},
+        {"floor": None}, {"floor": []}, {"floor": [[0.0, 0.1], [0.1]]}, {"floor": [[0.0, "a"]]},
+        {"conformal": None}, {"conformal": [{"level": 0.9}]}, {"n_sites": "many"},
         {"sigma_scale": 0},
     ],
 )  # fmt: skip
@@ -257,3 +281,4 @@ def test_what_is_no_calibration(changed):
     value = {"scale": [1.0, 2.0], "floor": [0.0, 0.1], "conformal": [], "n_sites": 9}
     assert is_calibration(value)
     assert not is_calibration(value | changed)
+    assert is_calibration(value | {"floor": [[0.0, 0.1], [0.2, 0.3]]})

@@ -92,7 +92,8 @@ def networks_forgotten() -> Iterator[None]:
     TensorFlow keeps the gradient of every ``all_reduce`` that it has traced, and with it the variables of the function
     around it, for as long as it runs.
     """
-    from tensorflow.python.framework import ops
+    with _quiet():
+        from tensorflow.python.framework import ops
 
     registry = getattr(ops.gradient_registry, "_registry", {})
     before, log = set(registry), logging.getLogger("tensorflow")

@@ -24,6 +24,8 @@ LEAST_STEP = 1e-9
 MOST_MEMBERS = 100
 """Their folders have names of two digits."""
 DEFAULT_ARCHITECTURE = "residual"
+PLATEAU_EPOCHS = 10
+"""Epochs without a better validation error after which the plateau schedule lowers the rate."""
 DERIVATIVES = ("first_derivative", "second_derivative")
 CHOICES = {
     "split.group": ("formula", "code", "cluster", "none"),
@@ -109,7 +111,7 @@ class TrainingConfig:
         Of AdamW; the rate is 2e-3 by default, a tenth of that where training starts from a model.
     schedule
         ``cosine``: the rate falls to zero along a half cosine; ``plateau``: it falls to a third whenever the validation
-        error has not improved for ten epochs; ``constant``.
+        error has not improved for ``PLATEAU_EPOCHS``; ``constant``.
     patience
         Epochs without a better validation error after which training stops; by default it does not.
     refit
@@ -259,6 +261,11 @@ def check(run: RunConfig) -> None:
         value = getattr(getattr(run, section), name)
         if value not in allowed:
             raise ConfigError(f"{key}: expected {' or '.join(allowed)}, received {value!r}")
+    if training.schedule == "plateau" and training.patience is not None and training.patience <= PLATEAU_EPOCHS:
+        raise ConfigError(
+            f"training.patience: expected more than the {PLATEAU_EPOCHS} epochs after which the plateau schedule "
+            f"lowers the rate, received {training.patience}"
+        )
     for name, value in (("start", target.start), ("stop", target.stop)):
         if value is not None and not abs(value) <= LARGEST:
             raise ConfigError(f"target.{name}: expected an energy in eV, received {value}")

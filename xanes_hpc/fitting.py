@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config import TrainingConfig
+from xanes_hpc.config import PLATEAU_EPOCHS, TrainingConfig
 from xanes_hpc.datasets import Held, Part
 from xanes_hpc.errors import ModelError
 from xanes_hpc.feeding import Feed
@@ -23,8 +23,6 @@ NOTHING, FAR_BEYOND = 100.0, 1000.0
 """Error % of spectra that are zero everywhere: none of a whole fit below it, or one far beyond it, and it diverged."""
 RISE = 100.0
 """By what factor the loss rises above the first batch's where it diverges."""
-PLATEAU_EPOCHS = 10
-"""Epochs without a better validation error after which the plateau schedule lowers the rate."""
 Weights = list[list[npt.NDArray[np.float32]]]
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.datasets import Part, iterate
-from xanes_hpc.kernel_ridge import KernelRidge, similarities
+from xanes_hpc.kernel_ridge import ROWS_AT_ONCE, KernelRidge, similarities
 from xanes_hpc.scaling import Absorbers, Array, Scalers
 from xanes_hpc.stores.training_sites import REFERENCE_SITES
 
-ROWS_AT_ONCE = 1024
+MOST_VALIDATION_SITES = 10_000
+"""Of which the rate and the share are chosen; a seeded sample of more."""
 RIDGE = 1e-3
 """What is added to the diagonal of the kernel, whose own is 1."""
 JITTER = 1e-5
@@ -34,7 +35,8 @@ def choose(
 
     The rate is chosen with landmarks only.
     """
-    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(validation), strict=True))
+    sampled = iterate(validation.sample(MOST_VALIDATION_SITES, seed))
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
     found = networks(x, absorbers)
 
     def best(rate: float, landmarks_only: bool) -> tuple[float, float]:
@@ -91,9 +93,11 @@ def best_share(
 
     All arguments (n_sites, n_energies).
     """
-    level = np.abs(reference).sum(axis=1)
+    there = np.abs(reference).sum(axis=1) > 0
+    y, a, b = reference[there], regression[there], networks[there]
+    level = np.abs(y).sum(axis=1)
     errors = [
-        float(np.mean(100.0 * np.abs(share * regression + (1.0 - share) * networks - reference).sum(axis=1) / level))
+        float(np.mean(100.0 * np.abs(share * a + (1.0 - share) * b - y).sum(axis=1) / level)) if there.any() else 0.0
         for share in SHARES
     ]
     best = int(np.argmin(errors))

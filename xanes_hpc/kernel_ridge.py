@@ -15,6 +15,9 @@ from xanes_hpc.landmarks import mean_differences
 from xanes_hpc.scaling import Absorbers, Array, Scalers
 from xanes_hpc.uncertainty import smoothed
 
+ROWS_AT_ONCE = 1024
+"""Sites whose kernel is in memory at a time."""
+
 
 @dataclass(frozen=True)
 class KernelRidge:
@@ -45,10 +48,13 @@ class KernelRidge:
 
     def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Spectra, (n_sites, n_energies), from features as stored; none below zero where targets are positive."""
-        scaled = self.scalers.features(x)
-        z = similarities(scaled, absorbers, self.landmarks, self.absorbers, self.rate) @ self.coefficients
-        spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
-        return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0), np.float64)
+        spectra = np.empty((len(x), self.coefficients.shape[1]))
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            scaled, own = self.scalers.features(x[rows]), absorbers[rows]
+            z = similarities(scaled, own, self.landmarks, self.absorbers, self.rate) @ self.coefficients
+            spectra[rows] = z * self.scalers.target_scale[own] + self.scalers.target_mean[own]
+        return spectra if self.scalers.softness is None else np.maximum(spectra, 0.0)
 
     def averaged(
         self, drawn: Sample, x: npt.NDArray[np.floating], absorbers: Absorbers, energies: npt.NDArray[np.float64]

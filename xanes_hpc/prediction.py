@@ -159,7 +159,8 @@ def predict(
                 x = features.read(rows[here])
                 nearest[here] = distances.nearest(x)
                 drawn = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
-                file["mean"][here], file["std"][here] = drawn.mean, calibration.sigma(drawn.std, nearest[here])
+                file["mean"][here] = drawn.mean
+                file["std"][here] = calibration.sigma(drawn.std, nearest[here], absorbers[here])
                 if drawn.draws is not None:
                     file["draws"][here] = drawn.draws
                 if references is not None:

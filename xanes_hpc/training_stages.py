@@ -56,6 +56,8 @@ class Result:
         Whether there were sites to calibrate sigma with.
     taken_over
         Layers that have the weights of the model that it started from, and all layers; None where it did not.
+    n_alone
+        Sites that should stay with others of their formula and have none: each is a group of its own.
     n_known
         Test sites that were among that model's training sites, or share their code or formula.
     interrupted
@@ -69,6 +71,7 @@ class Result:
     share: float
     interrupted: bool
     calibrated: bool
+    n_alone: int = 0
     taken_over: tuple[int, int] | None = None
     n_known: int = 0
 
@@ -255,10 +258,11 @@ class Training:
         write_description(folder, description | measured)
         counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
         parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
+        n_alone = sum(not f for f in data.formulas) if run.split.group == "formula" else 0
         assert first.fit.best is not None
         return Result(
             parts, int(counts[LEFT_OUT]), first.fit.best, n_members, share, interrupted,
-            bool(measured["calibration"]["n_sites"]), None if self._start is None else self._start.taken_over,
+            bool(measured["calibration"]["n_sites"]), n_alone, None if self._start is None else self._start.taken_over,
             sites.n_tested_known_earlier,
         )  # fmt: skip
 
@@ -277,20 +281,20 @@ def _measured(model: ModelFolder, data: TrainingData, seed: int) -> dict[str, An
     part, sites = data.part("calibration"), model.training_sites
     distances = Distances(model.members[0].scalers, sites.features)
     chunks = part.chunks
-    results, nearest, n_sites = [], [np.empty(0)], 0
+    results, n_sites = [], 0
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = part.read(chunks[i])
         drawn = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
-        results.append((y.astype(np.float64), drawn.mean, drawn.std))
-        nearest.append(distances.nearest(x))
+        results.append((y.astype(np.float64), drawn.mean, drawn.std, distances.nearest(x), absorbers))
         n_sites += len(y)
         if n_sites >= MOST_CALIBRATION_SITES:
             break
     energies, _ = model.grid
-    calibration = not_calibrated(energies.size)
+    calibration, nearest = not_calibrated(energies.size), np.empty(0)
     if results:
-        reference, mean, spread = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
-        calibration = calibrate(reference, mean, spread, energies, np.concatenate(nearest))
+        reference, mean, spread, nearest, absorbers = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
+        sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
+        calibration = calibrate(reference, mean, spread, energies, nearest, absorbers, sizes)
     trained = np.isin(data.parts, [PARTS.index(name) for name in sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
-    return {"calibration": calibration.as_dict(), "trust": describe_trust(np.concatenate(nearest), formulas)}
+    return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}

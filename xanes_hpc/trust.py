@@ -27,7 +27,12 @@ def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) ->
         Of the training sites' structures.
     """
     threshold = float(np.quantile(nearest, QUANTILE, method="higher")) if nearest.size else None
-    return {"threshold": threshold, "quantile": QUANTILE, "elements": sorted(elements_of(formulas))}
+    return {
+        "threshold": threshold,
+        "quantile": QUANTILE,
+        "n_sites": len(nearest),
+        "elements": sorted(elements_of(formulas)),
+    }
 
 
 def reasons(
@@ -46,12 +51,13 @@ def reasons(
     unseen
         Each site's element and edge, such as ``Zn K``, where no weight has seen it; else empty.
     """
-    threshold, known = trust.get("threshold"), set(trust.get("elements", []))
+    threshold, known, n = trust.get("threshold"), set(trust.get("elements", [])), trust.get("n_sites")
+    share = f"{QUANTILE:.0%} of" if n is None or n >= 1 / (1 - QUANTILE) else "all of"
     texts = []
     for distance, formula, absorber in zip(nearest, formulas, unseen, strict=True):
         found = [f"absorber not seen in training: {absorber}"] if absorber else []
         if threshold is not None and not distance <= threshold:
-            within = f"{QUANTILE:.0%} of held-out ones within {threshold:.2g}"
+            within = f"{share} {'' if n is None else f'{n:,} '}held-out ones within {threshold:.2g}"
             found.append(f"far from the training sites ({distance:.2g}; {within})")
         new = sorted(elements_of([formula]) - known) if known else []
         if new:

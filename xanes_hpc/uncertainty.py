@@ -56,8 +56,9 @@ class Calibration:
 
     Attributes
     ----------
-    scale, floor : (n_energies,)
-        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)``.
+    scale : (n_energies,)
+    floor : (n_absorbers, n_energies)
+        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)``; one row of floors is that of all elements and edges.
     conformal
         By nominal level, the number of calibrated sigmas either side of the mean.
     n_sites
@@ -72,12 +73,19 @@ class Calibration:
     n_sites: int = 0
     distance: Distance = Distance()
 
-    def sigma(self, spread: npt.NDArray[np.floating], nearest: Array | None = None) -> Array:
+    def sigma(
+        self,
+        spread: npt.NDArray[np.floating],
+        nearest: Array | None = None,
+        absorbers: npt.NDArray[np.integer] | None = None,
+    ) -> Array:
         """Calibrated sigma of the draws' standard deviation, (n_sites, n_energies).
 
         ``nearest`` (n_sites,) are the distances to the nearest training site; without, all sites count as typical.
+        ``absorbers`` (n_sites,) are the numbers of their elements and edges; without, all are of the first.
         """
-        widened = np.hypot(np.asarray(spread, np.float64), self.floor)
+        rows = np.zeros(len(spread), np.intp) if absorbers is None else np.minimum(absorbers, len(self.floor) - 1)
+        widened = np.hypot(np.asarray(spread, np.float64), self.floor[rows])
         if nearest is not None:
             widened *= self.distance.factors(nearest)[:, None]
         return np.asarray(self.scale * widened)
@@ -95,13 +103,22 @@ class Calibration:
 
 def not_calibrated(n_energies: int) -> Calibration:
     """Sigma as drawn."""
-    return Calibration(np.ones(n_energies), np.zeros(n_energies))
+    return Calibration(np.ones(n_energies), np.zeros((1, n_energies)))
 
 
 def calibrate(
-    reference: Array, mean: Array, spread: Array, energies: Array, nearest: Array | None = None
+    reference: Array,
+    mean: Array,
+    spread: Array,
+    energies: Array,
+    nearest: Array | None = None,
+    absorbers: npt.NDArray[np.integer] | None = None,
+    sizes: Array | None = None,
 ) -> Calibration:
     """Calibration from sites that no weight has seen; arrays (n_sites, n_energies), energies (n_energies,) in eV.
+
+    Spectra of several elements and edges may be of different size (and unit): the floor is a fraction of the typical
+    ``sizes`` (n_absorbers,), by each site's number in ``absorbers`` (n_sites,).
 
     At each energy the scale is that whose 1, 2 and 3 sigma cover nearest to their nominal fractions (least greatest
     deviation), drawn to one scale for all energies where sites are few, and smoothed over energies; of ``FLOORS`` the
@@ -112,8 +129,10 @@ def calibrate(
     points. Levels that so many scores cannot tell are left out. Where draws do not differ at all, the floor stands
     alone.
     """
-    error = np.abs(reference - mean)
-    n_sites, n_energies = error.shape
+    n_sites, n_energies = reference.shape
+    rows = np.zeros(n_sites, np.intp) if absorbers is None else absorbers
+    sizes = np.ones(1) if sizes is None else sizes
+    error, spread = np.abs(reference - mean) / sizes[rows, None], spread / sizes[rows, None]
     if n_sites < FEWEST_SITES or not (error > 0).any():
         return not_calibrated(n_energies)
     typical = _typical(spread, error)
@@ -128,10 +147,10 @@ def calibrate(
         scale *= _overall(z / scale)  # drawing together and smoothing have moved the whole
         deviation = _deviation(z / scale)
         if best is None or deviation < best[0]:
-            best = deviation, Calibration(scale, floor, n_sites=n_sites, distance=distance)
+            best = deviation, Calibration(scale, floor[None], n_sites=n_sites, distance=distance)
     assert best is not None
     scores = conformal_scores(error / best[1].sigma(spread, nearest))
-    return replace(best[1], conformal=scores)
+    return replace(best[1], floor=sizes[:, None] * best[1].floor, conformal=scores)
 
 
 def _distance(z: Array, nearest: Array) -> Distance:

@@ -32,7 +32,7 @@ def _raw_coverage(store: PredictionStore, model: ModelFolder) -> list[float]:
     """Share of points within 1, 2 and 3 times the spread before calibration, found back from calibrated sigma."""
     calibration = model.calibration
     factors = calibration.distance.factors(store.read("sites/nearest"))
-    squares = (store.read("std") / calibration.scale / factors[:, None]) ** 2 - calibration.floor**2
+    squares = (store.read("std") / calibration.scale / factors[:, None]) ** 2 - calibration.floor[0] ** 2
     error = np.abs(store.read("reference") - store.read("mean"))
     there = np.isfinite(error)
     z = error[there] / np.sqrt(np.maximum(squares[there], 1e-24))

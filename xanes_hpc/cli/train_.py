@@ -154,6 +154,11 @@ def _notes(run: Any, result: Any) -> Iterator[str]:
             "there was no calibration part: sigma is the spread of the draws as it is, which is far too narrow, and no "
             "site is too far from the training sites to be trusted"
         )
+    if result.n_alone:
+        yield (
+            f"{result.n_alone:,} sites have no structure and no formula: each is a group of its own, and errors "
+            'flatter where near-duplicates stand in several parts; [split] group = "cluster" keeps those together'
+        )
     if result.n_known:
         yield (
             f"{run.transfer.model} was trained on {result.n_known:,} of the {result.parts['test']:,} test sites, or on "

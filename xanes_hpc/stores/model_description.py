@@ -66,15 +66,22 @@ def is_calibration(value: Any) -> bool:
     if "sigma_scale" in value:
         fits = _is_number(value["sigma_scale"]) and value["sigma_scale"] > 0
     else:
-        scale, floor = value.get("scale"), value.get("floor")
-        fits = _are_numbers(scale) and _are_numbers(floor) and min(scale) > 0 and min(floor) >= 0
-        fits = fits and len(scale) == len(floor)
+        scale, floors = value.get("scale"), _rows(value.get("floor"))
+        fits = _are_numbers(scale) and min(scale) > 0 and bool(floors)
+        fits = fits and all(_are_numbers(row) and min(row) >= 0 and len(row) == len(scale) for row in floors)
     return (
         fits
         and are_scores(value.get("conformal"))
         and _is_number(value.get("n_sites", 0))
         and _is_distance(value.get("distance"))
     )
+
+
+def _rows(floor: Any) -> list[Any]:
+    """The floors of each element and edge: one row for all of them may stand alone."""
+    if not isinstance(floor, list) or not floor:
+        return []
+    return floor if isinstance(floor[0], list) else [floor]
 
 
 def are_scores(value: Any) -> bool:
@@ -91,8 +98,8 @@ def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
     conformal = tuple((s["level"], s["score"]) for s in value["conformal"])
     if "sigma_scale" in value:
         scale = np.full(n_energies, float(value["sigma_scale"]))
-        return Calibration(scale, np.zeros(n_energies), conformal, value.get("n_sites", 0))
-    scale, floor = (np.array(value[name], np.float64) for name in ("scale", "floor"))
+        return Calibration(scale, np.zeros((1, n_energies)), conformal, value.get("n_sites", 0))
+    scale, floor = np.array(value["scale"], np.float64), np.array(_rows(value["floor"]), np.float64)
     distance = Distance(**value["distance"]) if value.get("distance") else Distance()
     return Calibration(scale, floor, conformal, value.get("n_sites", 0), distance)
 
@@ -112,6 +119,7 @@ def _is_trust(value: Any) -> bool:
         isinstance(elements, list)
         and all(map(_is_text, elements))
         and (value.get("threshold") is None or _is_number(value["threshold"]))
+        and (value.get("n_sites") is None or (isinstance(value["n_sites"], int) and value["n_sites"] >= 0))
     )
 
 
@@ -154,3 +162,6 @@ def check_description(file: Path, description: dict[str, Any]) -> None:
         raise StoreError(
             f"{file}: damaged: calibration: expected numbers at {n_energies} energies, received {n_scales}"
         )
+    n_absorbers, n_floors = len(description["seen"]), len(_rows(description["calibration"].get("floor", [])))
+    if n_floors not in (0, 1, n_absorbers):
+        raise StoreError(f"{file}: damaged: calibration: expected floors of {n_absorbers}, received {n_floors}")
