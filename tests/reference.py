@@ -179,3 +179,42 @@ def rdc(description, atoms, site):
             total += float(atoms.numbers[site]) * float(atoms.numbers[atom]) * math.exp(-alpha * (r - at) ** 2)
         curve.append(total)
     return np.array(curve)
+
+
+def bins(energies, begin, end):
+    """Lower and upper end of the bin of every point, None where it lies below ``begin`` altogether."""
+    first = begin if begin == -math.inf else 1.5 * energies[0] - 0.5 * energies[1]
+    for k, energy in enumerate(energies):
+        lower = first if k == 0 else 0.5 * (energies[k - 1] + energy)
+        upper = end if k == len(energies) - 1 else 0.5 * (energy + energies[k + 1])
+        yield None if upper <= begin else (max(lower, begin), upper)
+
+
+def broadened(energies, intensities, begin, end, widths, integral):
+    """A spectrum that is constant over its bins, times a line shape of unit area; by the shape's integral up to x."""
+    result = []
+    for energy, width in zip(energies, widths, strict=True):
+        total = 0.0
+        for own, intensity in zip(bins(energies, begin, end), intensities, strict=True):
+            if own is not None:
+                total += intensity * (integral((own[1] - energy) / width) - integral((own[0] - energy) / width))
+        result.append(total)
+    return np.array(result)
+
+
+def lorentzian_integral(x):
+    """Of full width 1 at half maximum."""
+    return math.atan(2 * x) / math.pi
+
+
+def gaussian_integral(x):
+    """Of full width 1 at half maximum."""
+    return 0.5 * math.erf(2 * math.sqrt(math.log(2)) * x)
+
+
+def summed(energies, intensities, begin, end, width):
+    """Lorentzians, not normalised, of all points from ``begin`` on, the last one repeated in steps until ``end``."""
+    step = energies[-1] - energies[-2]
+    points = [(e, y) for e, y in zip(energies, intensities, strict=True) if e >= begin]
+    points += [(energies[-1] + k * step, intensities[-1]) for k in range(1, round((end - energies[-1]) / step) + 1)]
+    return np.array([sum(y * (width / 2) / ((e - x) ** 2 + (width / 2) ** 2) for x, y in points) for e in energies])

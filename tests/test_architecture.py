@@ -21,7 +21,7 @@ FILES = {
 }
 """Every module of ours and its file."""
 
-CALLERS = ("neighbours", "descriptors", "landmarks", "spectra")
+CALLERS = ("neighbours", "descriptors", "landmarks", "spectra", "spectra.broadening")
 """Who calls kernels."""
 PLAIN = ("errors", "config", "records", "absorbers", "sites", "registry", "splits")
 """Plain data and what everyone may use."""
@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "registry": ((), ()),
     "splits": ((), ("numpy",)),
     "stores": (("schema",), ("h5py", "numpy")),
-    "stores.targets": (("schema", "stores", "spectra.grid"), ("numpy",)),
+    "stores.targets": (("schema", "stores", "spectra"), ("numpy",)),
     "stores.models": (("stores", "models", "inference", "kernel_ridge", "scaling", "uncertainty"), ("numpy", "ase")),
     "stores.model_description": (("uncertainty",), ("numpy", "ase")),
     "stores.model_numbers": (("stores", "kernel_ridge", "scaling"), ("h5py", "numpy")),
@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "neighbours": (("kernels", "threads"), ("numpy",)),
     "descriptors": (("config_files", "kernels", "neighbours", "threads"), ("numpy", "ase")),
     "spectra": (("kernels",), ("numpy", "ase", "xraydb")),
+    "spectra.broadening": (("kernels", "threads"), ("numpy", "ase", "xraydb")),
     "formats": ((), ("numpy", "ase")),
     "formats.nexus": (("formats",), ("numpy", "ase", "h5py")),
     "overlapping": ((), ()),

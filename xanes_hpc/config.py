@@ -38,6 +38,7 @@ CHOICES = {
     "target.origin": ("e0", "absolute"),
 }
 """Values that a key may have."""
+BROADENINGS = ("none", "arctangent", "seah-dench", "lorentzian", "summed", "gaussian")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,34 @@ class TargetConfig:
     start: float | None = None
     stop: float | None = None
     step: float | None = None
+
+
+@dataclass(frozen=True)
+class BroadeningConfig:
+    """How the spectra of the stores are broadened to become targets; ``spectra.broadening`` has the formulas.
+
+    Attributes
+    ----------
+    name
+        ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``none``.
+    core_hole
+        Full width of the core hole's Lorentzian in eV; by default XrayDB's for each site's element and edge.
+    gamma_max, centre, width, seah
+        Of the photoelectron's width: eV, and ``seah`` without unit.
+    e_cut
+        Energy from e0, in eV, where empty states begin; by default what each spectrum's file says.
+    gaussian
+        Full width of the instrument's resolution in eV; 0 for none.
+    """
+
+    name: str = "none"
+    core_hole: float | None = None
+    gamma_max: float = 15.0
+    centre: float = 30.0
+    width: float = 30.0
+    seah: float = 1.0
+    e_cut: float | None = None
+    gaussian: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -224,6 +253,7 @@ class RunConfig:
     augmented: list[str] = field(default_factory=list)
     output: str | None = None
     target: TargetConfig = field(default_factory=TargetConfig)
+    broadening: BroadeningConfig = field(default_factory=BroadeningConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -245,6 +275,7 @@ def check(run: RunConfig) -> None:
     """
     split, training, target = run.split, run.training, run.target
     _check_whole(run)
+    check_broadening(run.broadening)
     for name in ("validation", "calibration", "test"):
         if not 0 <= getattr(split, name) < 1:
             raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
@@ -273,6 +304,28 @@ def check(run: RunConfig) -> None:
         raise ConfigError(f"target.step: expected a step above 0 eV, received {target.step}")
     if target.start is not None and target.stop is not None and not target.start < target.stop:
         raise ConfigError(f"target: expected start below stop, received {target.start} and {target.stop} eV")
+
+
+def check_broadening(broadening: BroadeningConfig) -> None:
+    """Hold a broadening's values to what they may be.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key.
+    """
+    if broadening.name not in BROADENINGS:
+        raise ConfigError(f"broadening.name: expected {' or '.join(BROADENINGS)}, received {broadening.name!r}")
+    for name in ("core_hole", "gamma_max", "centre", "width", "seah", "gaussian"):
+        value, low = getattr(broadening, name), 0.0 if name == "gaussian" else LEAST_STEP
+        if value is not None and not low <= value <= LARGEST:
+            raise ConfigError(f"broadening.{name}: expected a number above 0, received {value}")
+    if broadening.e_cut is not None and not abs(broadening.e_cut) <= LARGEST:
+        raise ConfigError(f"broadening.e_cut: expected an energy in eV, received {broadening.e_cut}")
+    if broadening.name == "gaussian" and not broadening.gaussian:
+        raise ConfigError("broadening.gaussian: expected a width in eV, received 0")
+    if broadening.name == "none" and broadening != BroadeningConfig():
+        raise ConfigError(f"broadening.name: expected {' or '.join(BROADENINGS[1:])}, received nothing")
 
 
 def _check_whole(run: RunConfig) -> None:

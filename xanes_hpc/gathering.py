@@ -52,7 +52,9 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
     owners = [_owner(store, pairs) for store in augmented]
     with ExitStack() as opened:
         sources, start = [], 0
-        for i, ((store, _), targets) in enumerate(zip(pairs, prepare_targets(pairs, run.target), strict=True)):
+        for i, ((store, _), targets) in enumerate(
+            zip(pairs, prepare_targets(pairs, run.target, run.broadening), strict=True)
+        ):
             opened.callback(targets.close)
             own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
             sources.append(Source(store, targets, start, own))

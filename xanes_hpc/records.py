@@ -69,6 +69,8 @@ class Spectrum:
         ``none``, or JSON from ``treatment()``.
     e_edge
         The file's own edge energy in eV, if it has one.
+    e_cut
+        Energy in eV from ``e_edge`` above which states are empty, if the file tells it: where broadening begins.
     absolute
         Whether energies are absolute or count from the edge; None where the file does not say.
     source
@@ -81,19 +83,24 @@ class Spectrum:
     treatment: str = UNSTATED
     unit: str = "arbitrary"
     e_edge: float | None = None
+    e_cut: float | None = None
     absolute: bool | None = None
     source: str = ""
 
 
 @dataclass(frozen=True)
 class PlacedSpectrum:
-    """A spectrum whose energy scale is settled: relative = energies + shift - e0, or energies if they count from e0."""
+    """A spectrum whose energy scale is settled: relative = energies + shift - e0, or energies if they count from e0.
+
+    ``e_cut`` is that of the spectrum, but relative to e0 (eV); NaN where it is not known.
+    """
 
     spectrum: Spectrum
     e0: float
     e0_source: str
     energy_origin: str
     shift: float = 0.0
+    e_cut: float = float("nan")
 
     @property
     def relative(self) -> npt.NDArray[np.float64]:

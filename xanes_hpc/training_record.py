@@ -36,7 +36,7 @@ def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
     grid = targets.grid
     target = replace(
         run.target,
-        treatment=targets.attribute("treatment"),
+        treatment=targets.source_treatment,
         start=float(grid.energies[0]),
         stop=float(grid.energies[-1]),
         step=grid.step,
@@ -95,6 +95,8 @@ def describe(
             "kind": run.target.kind,
             "treatment": targets.attribute("treatment"),
             "unit": targets.attribute("unit"),
+            "source_treatment": targets.source_treatment,
+            "broadening": asdict(run.broadening),
         },
         "descriptor": {
             "hash": features.attribute("descriptor_hash"),

@@ -51,6 +51,7 @@ def read(path: Path) -> Spectrum:
         treatment=treated,
         unit=unit,
         e_edge=edge,
+        e_cut=None if edge is None else _e_cut(table),
         absolute=None if edge is None else bool(energies[0] > 0.5 * edge),
         source=path.name,
     )
@@ -79,3 +80,13 @@ def _edge_energy(path: Path, table: Table) -> float | None:
     if not np.isfinite(edge) or edge <= 0:
         raise FormatError(f"{path}: line 1: expected FDMNES's edge energy, received {table.header[0][:20]!r}")
     return edge
+
+
+def _e_cut(table: Table) -> float | None:
+    """The energy in the first line's seventh place, if there is one: other versions of FDMNES may write less."""
+    words = table.header[0].partition("=")[0].split()
+    try:
+        value = float(words[6])
+    except (ValueError, IndexError):
+        return None
+    return value if np.isfinite(value) else None

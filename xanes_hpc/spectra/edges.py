@@ -107,7 +107,10 @@ def place(
         raise SpectrumError(
             f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies"
         )
-    placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0)
+    e_cut = np.nan if spectrum.e_cut is None else spectrum.e_cut
+    if absolute and spectrum.e_edge is not None:
+        e_cut += spectrum.e_edge + (shift or 0.0) - e0
+    placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0, e_cut)
     low, high = placed.relative[0], placed.relative[-1]
     if not low <= 0 <= high:
         if absolute:

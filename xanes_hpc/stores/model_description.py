@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.config import BroadeningConfig, check_broadening
+from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.uncertainty import Calibration, Distance, not_calibrated
 
 TOO_LARGE = 1e300
@@ -123,6 +125,25 @@ def _is_trust(value: Any) -> bool:
     )
 
 
+def _is_broadening(value: Any) -> bool:
+    """Whether a value is what a model's targets were broadened by; models that do not say were not."""
+    if value is None:
+        return True
+    kinds = {field.name: field.name == "name" for field in fields(BroadeningConfig)}
+    optional = ("core_hole", "e_cut")
+    if not _is_object(value) or not set(value) <= set(kinds):
+        return False
+    if not all(
+        _is_text(v) if kinds[name] else _is_number(v) or (v is None and name in optional) for name, v in value.items()
+    ):
+        return False
+    try:
+        check_broadening(BroadeningConfig(**value))
+    except ConfigError:
+        return False
+    return True
+
+
 CALIBRATION = "an object with positive numbers scale, numbers floor, and a list conformal of levels and scores"
 _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
@@ -136,6 +157,8 @@ _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seen": (_is_seen, "a list of objects with element, edge and e0, every element and edge once"),
     "calibration": (is_calibration, CALIBRATION),
     "uncertainty.method": (lambda value: value in (None, "dropout", "ensemble", "bootstrap"), "a method"),
+    "target.source_treatment": (lambda value: value is None or _is_text(value), "text"),
+    "target.broadening": (_is_broadening, "an object with a broadening's name and numbers"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
 """What is used of ``model.json``: what each value must be, and in words."""

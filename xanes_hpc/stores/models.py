@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc import __version__, models
+from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import Member, Sample, sample
 from xanes_hpc.kernel_ridge import KernelRidge
@@ -100,6 +101,11 @@ class ModelFolder:
     def calibration(self) -> Calibration:
         """What makes sigma of the draws' spread."""
         return read_calibration(self.description["calibration"], len(self.description["grid"]["energies"]))
+
+    @property
+    def broadening(self) -> BroadeningConfig:
+        """What made its targets of spectra of ``target.source_treatment``."""
+        return BroadeningConfig(**self.description["target"].get("broadening", {}))
 
     @property
     def method(self) -> str:

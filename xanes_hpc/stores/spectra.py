@@ -13,8 +13,15 @@ from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading
 
 TEXTS = ("kind", "treatment", "unit", "e0_source", "energy_origin", "source")
-NAMES = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]
+CUT = "spectra/e_cut"
+"""A dataset that stores may lack."""
 ROWS_AT_ONCE = 1024
+
+
+def spectrum_names(file: h5py.File) -> list[str]:
+    """The datasets that a store's spectra are in."""
+    names = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]
+    return [*names, CUT] if CUT in file else names
 
 
 def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
@@ -23,7 +30,7 @@ def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
         columns.add(f"spectra/{name}", StringColumn(file, f"spectra/{name}"))
     for name, dtype in (("site", np.int64), ("offsets", np.int64)):
         columns.add(f"spectra/{name}", Column(file, f"spectra/{name}", dtype))
-    for name in ("e0", "shift", "energies", "intensities"):
+    for name in ("e0", "shift", "e_cut", "energies", "intensities"):
         columns.add(f"spectra/{name}", Column(file, f"spectra/{name}", np.float64))
     columns["spectra/offsets"].extend([0])
 
@@ -42,6 +49,7 @@ def append_spectra(
     columns["spectra/site"].extend(sites)
     columns["spectra/e0"].extend([placed.e0] * n_sites)
     columns["spectra/shift"].extend([placed.shift] * n_sites)
+    columns[CUT].extend([placed.e_cut] * n_sites)
     for name, text in (
         ("kind", spectrum.kind),
         ("treatment", spectrum.treatment),
@@ -106,6 +114,7 @@ def _read_run(file: h5py.File, low: int, high: int, wanted: npt.NDArray[np.int64
         intensities = file["spectra/intensities"][offsets[0] : offsets[-1]]
         texts = {name: read_strings(file, f"spectra/{name}", slice(low, high)) for name in TEXTS}
         e0, shift = file["spectra/e0"][low:high], file["spectra/shift"][low:high]
+        e_cut = file[CUT][low:high] if CUT in file else np.full(high - low, np.nan)
     for i in wanted:
         points = slice(offsets[i] - offsets[0], offsets[i + 1] - offsets[0])
         spectrum = Spectrum(
@@ -116,4 +125,5 @@ def _read_run(file: h5py.File, low: int, high: int, wanted: npt.NDArray[np.int64
             texts["unit"][i],
             source=texts["source"][i],
         )
-        yield PlacedSpectrum(spectrum, float(e0[i]), texts["e0_source"][i], texts["energy_origin"][i], float(shift[i]))
+        scale = texts["e0_source"][i], texts["energy_origin"][i]
+        yield PlacedSpectrum(spectrum, float(e0[i]), *scale, float(shift[i]), float(e_cut[i]))

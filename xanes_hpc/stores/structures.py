@@ -105,7 +105,7 @@ class StructureWriter:
         """Write what is pending, and the digests."""
         self._columns.finish()
         self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
-        self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.NAMES)
+        self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.spectrum_names(self._file))
 
 
 def _missing(text: bool) -> float | str:

@@ -5,22 +5,24 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config import TargetConfig
+from xanes_hpc.config import BroadeningConfig, TargetConfig
 from xanes_hpc.errors import SpectrumError, StoreError
-from xanes_hpc.records import treatment_name
+from xanes_hpc.records import PlacedSpectrum, treatment_name
+from xanes_hpc.spectra.broadening import broaden, treatment_after
 from xanes_hpc.spectra.grid import Grid, regular, scale, shared_grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.spectra import NAMES as SPECTRUM_NAMES
-from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_spectra
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_spectra, spectrum_names
 from xanes_hpc.stores.structures import StructureStore
 
 NONE = -1
@@ -58,6 +60,11 @@ class TargetStore(hdf5.Store):
         """Edge energy of every site, NaN where it has no spectrum."""
         values: npt.NDArray[np.float64] = self.file["e0"][:]
         return values
+
+    @property
+    def source_treatment(self) -> str:
+        """The treatment of the spectra that they were made of."""
+        return self.attribute("source_treatment") or self.attribute("treatment")
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Targets of sites ``start:stop``, shape (n_rows, n_energies); NaN where there is none."""
@@ -104,15 +111,19 @@ Pairs = Sequence[tuple[FeatureStore, StructureStore | FeatureStore]]
 """Feature stores, each with the store of its sites' spectra."""
 
 
-def prepare_targets(pairs: Pairs, config: TargetConfig) -> list[TargetStore]:
+AS_STORED = BroadeningConfig()
+
+
+def prepare_targets(pairs: Pairs, config: TargetConfig, broadening: BroadeningConfig = AS_STORED) -> list[TargetStore]:
     """The targets of each feature store's sites, from the cache beside it or made in one streaming pass.
 
-    All are on one grid: the configured one, or the range that the stores share in the finest of their steps.
+    All are on one grid: the configured one, or the range that the stores share in the finest of their steps; and
+    broadened before, if that is configured.
 
     Raises
     ------
     SpectrumError
-        If the spectra cannot be chosen or brought to one grid, or are not of one treatment and unit.
+        If the spectra cannot be chosen, broadened or brought to one grid, or are not of one treatment and unit.
     """
     chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
     first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
@@ -123,12 +134,18 @@ def prepare_targets(pairs: Pairs, config: TargetConfig) -> list[TargetStore]:
             raise SpectrumError(
                 f"{store.path}: expected spectra as those of {pairs[0][0].path}, {expected}; received {received}"
             )
+    if config.kind == "xes" and broadening.name not in ("none", "gaussian"):
+        raise SpectrumError(f"broadening {broadening.name} is of absorption: expected gaussian for emission spectra")
+    try:
+        treatment_after(broadening, of_each[0][0])
+    except SpectrumError as error:
+        raise SpectrumError(f"{pairs[0][1].path}: {error}") from None
     sources = [source for _, source in pairs]
     grid = _grid(sources, [rows[rows != NONE] for rows, _ in chosen], config)
     prepared = []
     with ExitStack() as opened:
         for (store, source), (rows, table), row in zip(pairs, chosen, first, strict=True):
-            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0]))
+            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0], broadening))
             opened.callback(prepared[-1].close)
         opened.pop_all()
     return prepared
@@ -136,9 +153,9 @@ def prepare_targets(pairs: Pairs, config: TargetConfig) -> list[TargetStore]:
 
 def _prepared(
     features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    kind: str, treatment: str, unit: str,
+    kind: str, treatment: str, unit: str, broadening: BroadeningConfig,
 ) -> TargetStore:  # fmt: skip
-    key = _key(source, kind, treatment, grid)
+    key = _key(source, kind, treatment, grid, broadening)
     name = f"{features.path.name.removesuffix('.h5')}.targets-{key[:8]}.h5"
     path = features.path.with_name(name)
     cached = _cached(path, key)
@@ -148,7 +165,7 @@ def _prepared(
     if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    _write(path, source, rows, grid, key, unit, treatment, features.chunk_rows)
+    _write(path, features, source, rows, grid, key, unit, treatment, broadening)
     return TargetStore(path, folder)
 
 
@@ -166,11 +183,13 @@ def _cached(path: Path, key: str) -> TargetStore | None:
 
 
 def _write(
-    path: Path, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    key: str, unit: str, treatment: str, chunk_rows: int,
+    path: Path, features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
+    key: str, unit: str, treatment: str, broadening: BroadeningConfig,
 ) -> None:  # fmt: skip
+    chunk_rows, sites = features.chunk_rows, features.sites
+    texts = {"key": key, "unit": unit, "treatment": treatment_after(broadening, treatment)}
     with hdf5.create_store(path, "targets", overwrite=True) as file:
-        for name, text in (("key", key), ("unit", unit), ("treatment", treatment)):
+        for name, text in (texts | {"source_treatment": treatment}).items():
             file.attrs[name] = text
         hdf5.write_whole(file, "energy", grid.energies).attrs["origin"] = grid.origin
         shape = (rows.size, grid.energies.size)
@@ -180,20 +199,42 @@ def _write(
         at_once = chunk_rows * max(1, ROWS_AT_ONCE // chunk_rows)
         for start in range(0, rows.size, at_once):
             stop = min(start + at_once, rows.size)
-            intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid)
+            own = sites.take(np.arange(start, stop))
+            intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid, own, broadening)
 
 
 def gridded(
-    source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid
+    source: StructureStore | FeatureStore,
+    rows: npt.NDArray[np.int64],
+    grid: Grid,
+    sites: SiteTable | None = None,
+    broadening: BroadeningConfig = AS_STORED,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1."""
+    """Spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1.
+
+    ``sites`` are those of the rows; broadening asks for their elements and edges.
+    """
     values = np.full((rows.size, grid.energies.size), np.nan, np.float32)
     e0 = np.full(rows.size, np.nan)
     there = np.flatnonzero(rows != NONE)
     with hdf5.reading(source.path):
-        for i, placed in zip(there, read_spectra(source.file, rows[there].tolist()), strict=True):
+        every = read_spectra(source.file, rows[there].tolist())
+        if sites is not None and broadening.name != "none":
+            every = _broadened(source, list(every), sites.take(there), broadening)
+        for i, placed in zip(there, every, strict=True):
             values[i], e0[i] = grid.resample(placed), placed.e0
     return values, e0
+
+
+def _broadened(
+    source: StructureStore | FeatureStore, placed: list[PlacedSpectrum], sites: SiteTable, broadening: BroadeningConfig
+) -> Iterator[PlacedSpectrum]:
+    try:
+        found = broaden(placed, sites.element.tolist(), sites.edge, broadening)
+    except SpectrumError as error:
+        raise SpectrumError(f"{source.path}: {error}") from None
+    for own, intensities in zip(placed, found, strict=True):
+        yield replace(own, spectrum=replace(own.spectrum, intensities=intensities))
 
 
 def _grid(
@@ -232,10 +273,12 @@ def _own_grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64]
 
 def digest_of_spectra(source: StructureStore | FeatureStore) -> str:
     """The digest that a structure store carries, or that of a feature store's own spectra."""
-    return source.attribute("digest_spectra") or hdf5.digest(source.file, SPECTRUM_NAMES)
+    return source.attribute("digest_spectra") or hdf5.digest(source.file, spectrum_names(source.file))
 
 
-def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid) -> str:
+def _key(
+    source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid, broadening: BroadeningConfig
+) -> str:
     done = {
         "spectra": digest_of_spectra(source),
         "structures": source.attribute("digest_structures"),
@@ -244,5 +287,6 @@ def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid:
         "origin": grid.origin,
         "energies": grid.energies.tolist(),
         "interpolation": "linear",
+        "broadened": treatment_after(broadening, treatment),
     }
     return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()

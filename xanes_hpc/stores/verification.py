@@ -70,7 +70,7 @@ def _read(file: h5py.File, name: str, findings: Findings) -> None:
 
 
 def _compare_digests(file: h5py.File, findings: Findings) -> None:
-    for attribute, names in (("digest_structures", STRUCTURE_NAMES), ("digest_spectra", spectra.NAMES)):
+    for attribute, names in (("digest_structures", STRUCTURE_NAMES), ("digest_spectra", spectra.spectrum_names(file))):
         written = hdf5.read_text(file, attribute)
         if written and hdf5.digest(file, names) != written:
             findings.damage.append(f"attribute {attribute}: is not the digest of the data")

@@ -1,0 +1,117 @@
+"""Broadening of spectra: equations (7) to (9) of ``kernels/README.md``.
+
+Axes: s spectrum (its points are ``offsets_s[s]:offsets_s[s + 1]``), p point of any spectrum. Every spectrum is
+broadened at its own energies. A spectrum is constant over bins that meet half-way between its points; written by the
+jumps at the bins' edges, it is one sum of the line shape's integral per point.
+"""
+
+import math
+
+import numpy as np
+
+from xanes_hpc_kernels._jit import inline, kernel
+from xanes_hpc_kernels.types import Floats, Ints
+from xanes_hpc_kernels.vector_atan import arctan
+
+WHOLE = 6.0
+"""The error function is 1 from here on, to the last digit."""
+
+
+@inline
+def jumps(energies: Floats, intensities: Floats, begin: float, end: float, edges: Floats, heights: Floats) -> int:
+    """The edges of a spectrum's bins, and what it rises by at each; how many there are.
+
+    The bins from energy ``begin`` on count, the last reaches to ``end``; where ``begin`` is minus infinity, the first
+    one reaches there.
+    """
+    n, n_edges, before = energies.size, 0, 0.0
+    for k in range(n):
+        upper = 0.5 * (energies[k] + energies[k + 1]) if k + 1 < n else end
+        if upper <= begin:
+            continue
+        lower = 0.5 * (energies[k - 1] + energies[k]) if k else 1.5 * energies[0] - 0.5 * energies[1]
+        edges[n_edges] = begin if n_edges == 0 and (begin > lower or begin == -math.inf) else lower
+        heights[n_edges] = intensities[k] - before
+        before = intensities[k]
+        n_edges += 1
+    if n_edges:
+        edges[n_edges] = end
+        heights[n_edges] = -before
+        n_edges += 1
+    return n_edges
+
+
+@kernel
+def lorentzian(
+    offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
+    out_p: Floats,
+) -> None:  # fmt: skip
+    """Equation (7) with full widths at half maximum ``widths_p`` above 0, into ``out_p``."""
+    for s in range(offsets_s.size - 1):
+        energies, intensities = (
+            energies_p[offsets_s[s] : offsets_s[s + 1]],
+            intensities_p[offsets_s[s] : offsets_s[s + 1]],
+        )
+        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
+        edges, heights = np.empty(energies.size + 1), np.empty(energies.size + 1)
+        n_edges = jumps(energies, intensities, begins_s[s], ends_s[s], edges, heights)
+        for i in range(energies.size):
+            energy, scale, total = energies[i], 2.0 / widths[i], 0.0
+            for k in range(n_edges):
+                total += heights[k] * arctan(scale * (edges[k] - energy))
+            out[i] = -total / math.pi
+
+
+@kernel
+def gaussian(
+    offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
+    out_p: Floats,
+) -> None:  # fmt: skip
+    """Equation (8) with full widths at half maximum ``widths_p`` above 0, into ``out_p``."""
+    for s in range(offsets_s.size - 1):
+        energies, intensities = (
+            energies_p[offsets_s[s] : offsets_s[s + 1]],
+            intensities_p[offsets_s[s] : offsets_s[s + 1]],
+        )
+        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
+        edges, heights = np.empty(energies.size + 1), np.empty(energies.size + 1)
+        n_edges = jumps(energies, intensities, begins_s[s], ends_s[s], edges, heights)
+        for i in range(energies.size):
+            energy, scale = energies[i], 2.0 * math.sqrt(math.log(2.0)) / widths[i]
+            first = np.searchsorted(edges[:n_edges], energy - WHOLE / scale)
+            last = np.searchsorted(edges[:n_edges], energy + WHOLE / scale)
+            total = 0.0
+            for k in range(first):
+                total -= heights[k]
+            for k in range(first, last):
+                total += heights[k] * math.erf(scale * (edges[k] - energy))
+            for k in range(last, n_edges):
+                total += heights[k]
+            out[i] = -0.5 * total
+
+
+@kernel
+def summed_lorentzian(
+    offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
+    out_p: Floats,
+) -> None:  # fmt: skip
+    """Equation (9): a sum over points, those before ``begins_s`` left out, the last one repeated to ``ends_s``."""
+    for s in range(offsets_s.size - 1):
+        energies, intensities = (
+            energies_p[offsets_s[s] : offsets_s[s + 1]],
+            intensities_p[offsets_s[s] : offsets_s[s + 1]],
+        )
+        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
+        n, last = energies.size, energies.size - 1
+        step = energies[last] - energies[last - 1]
+        n_beyond = math.floor((ends_s[s] - energies[last]) / step + 0.5)
+        first = int(np.searchsorted(energies, begins_s[s]))
+        for i in range(n):
+            energy, half, total, beyond = energies[i], 0.5 * widths[i], 0.0, 0.0
+            for k in range(first, n):
+                x = energies[k] - energy
+                total += intensities[k] * (half / (x * x + half * half))
+            for k in range(n_beyond):
+                x = energies[last] + (k + 1) * step - energy
+                beyond += half / (x * x + half * half)
+            out[i] = total + intensities[last] * beyond

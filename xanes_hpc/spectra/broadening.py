@@ -1,0 +1,174 @@
+"""Broadening of calculated spectra: the core hole's lifetime, the photoelectron's, the instrument.
+
+What a recipe does is equations (7) to (9) of ``kernels/README.md``. Widths are full ones at half maximum, in eV. With E
+the energy above e_cut, where empty states begin, the photoelectron's lifetime adds to the core hole's width
+
+    arctangent    gamma_max [1/2 + arctan(pi/3 gamma_max / width (E / centre - (centre / E)^2)) / pi]
+    seah-dench    seah E gamma_max / (gamma_max + seah E)
+    lorentzian    nothing
+
+and nothing where E <= 0. The first two are FDMNES's (Bunau & Joly, doi:10.1088/0953-8984/21/34/345501), which takes the
+width at the energy of the result; the second after Seah & Dench, doi:10.1002/sia.740010103. ``summed`` is a fixed
+Lorentzian that is summed over points and not normalised: how the published Fe K-edge set was made. ``gaussian`` alone
+is the instrument's resolution, which may also follow each of the others.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc import threads
+from xanes_hpc.config import BroadeningConfig
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.records import NO_TREATMENT, PlacedSpectrum, treatment, treatment_name
+from xanes_hpc_kernels import broadening as kernels
+
+Array = npt.NDArray[np.float64]
+
+SPECTRA_A_THREAD = 16
+STEPS_BEYOND = 500.5
+"""How far a spectrum's last value goes on, in its last steps: as in FDMNES."""
+EV_BEYOND = 90.0
+"""The same in eV where a Lorentzian is summed."""
+SUMMED = "summed"
+USED = {
+    "arctangent": ("core_hole", "gamma_max", "centre", "width", "e_cut", "gaussian"),
+    "seah-dench": ("core_hole", "gamma_max", "seah", "e_cut", "gaussian"),
+    "lorentzian": ("core_hole", "e_cut", "gaussian"),
+    SUMMED: ("core_hole", "e_cut", "gaussian"),
+    "gaussian": ("gaussian",),
+}
+"""By recipe, the parameters it has."""
+OWN = "own"
+"""In a treatment's text, for a number that is each site's own."""
+
+
+def treatment_after(recipe: BroadeningConfig, before: str) -> str:
+    """The treatment of spectra that had the treatment ``before``.
+
+    Raises
+    ------
+    SpectrumError
+        If they were broadened already, and this is more than an instrument's resolution.
+    """
+    if recipe.name == "none":
+        return before
+    values = {name: getattr(recipe, name) for name in USED[recipe.name]}
+    values = {name: OWN if value is None else value for name, value in values.items()}
+    if before == NO_TREATMENT:
+        return treatment(recipe.name, **values)
+    if recipe.name != "gaussian":
+        raise SpectrumError(
+            f"broadening {recipe.name}: expected spectra as calculated, received treatment {treatment_name(before)!r}; "
+            "a further width may only be broadening gaussian"
+        )
+    return treatment(f"{treatment_name(before)}+gaussian", **values, before=before)
+
+
+def core_hole_width(element: int, edge: str) -> float:
+    """XrayDB's width of a core hole in eV; of a pair of edges (L23) that of the lower one.
+
+    Raises
+    ------
+    SpectrumError
+        If XrayDB has none.
+    """
+    import xraydb
+    from ase.data import chemical_symbols
+
+    name = {"L23": "L3", "M23": "M3", "M45": "M5"}.get(edge, edge)
+    try:
+        width = xraydb.core_width(chemical_symbols[element], name)
+    except KeyError:
+        width = None
+    if not width:
+        raise SpectrumError(f"XrayDB has no core-hole width of {chemical_symbols[element]} {edge}; give core_hole")
+    return float(width)
+
+
+_known_width = cache(core_hole_width)
+
+
+def broaden(
+    placed: Sequence[PlacedSpectrum], elements: Sequence[int], edges: Sequence[str], recipe: BroadeningConfig
+) -> list[Array]:
+    """Broadened intensities of each spectrum at its own energies.
+
+    Parameters
+    ----------
+    placed
+        Spectra on the scale of their e0.
+    elements, edges
+        Atomic number and edge of each one's site.
+    recipe
+        What is done; not ``none``.
+
+    Raises
+    ------
+    SpectrumError
+        If a spectrum does not say where empty states begin and the recipe does not either, or XrayDB has no width.
+    """
+    if not placed:
+        return []
+    offsets = np.cumsum([0, *(p.spectrum.energies.size for p in placed)])
+    energies = np.concatenate([p.relative for p in placed])
+    found = np.concatenate([p.spectrum.intensities for p in placed])
+    if recipe.name != "gaussian":
+        cuts = np.array([_cut(p, recipe) for p in placed])
+        widths = np.concatenate([
+            _widths(p.relative - cut, _core_hole(element, edge, recipe), recipe)
+            for p, cut, element, edge in zip(placed, cuts, elements, edges, strict=True)
+        ])  # fmt: skip
+        last, before = energies[offsets[1:] - 1], energies[offsets[1:] - 2]
+        summed = recipe.name == SUMMED
+        ends = last + (EV_BEYOND if summed else STEPS_BEYOND * (last - before))
+        kernel = kernels.summed_lorentzian if summed else kernels.lorentzian
+        found = _run(kernel, offsets, energies, found, cuts, ends, widths)
+    if recipe.gaussian:
+        ends = np.full(len(placed), np.inf)
+        found = _run(kernels.gaussian, offsets, energies, found, -ends, ends, np.full(energies.size, recipe.gaussian))
+    return np.split(found, offsets[1:-1])
+
+
+def _run(
+    kernel: Callable[..., None], offsets: npt.NDArray[np.int64], energies: Array, intensities: Array, begins: Array,
+    ends: Array, widths: Array,
+) -> Array:  # fmt: skip
+    out = np.empty_like(intensities)
+
+    def some(start: int, stop: int) -> None:
+        own = offsets[start : stop + 1]
+        kernel(own, energies, intensities, begins[start:stop], ends[start:stop], widths, out)
+
+    threads.share_out(len(offsets) - 1, SPECTRA_A_THREAD, some)
+    return out
+
+
+def _cut(placed: PlacedSpectrum, recipe: BroadeningConfig) -> float:
+    cut = placed.e_cut if recipe.e_cut is None else recipe.e_cut
+    if not np.isfinite(cut):
+        raise SpectrumError(
+            f"{placed.spectrum.source}: does not say where empty states begin (E_cut of FDMNES): give e_cut, in eV "
+            "from e0"
+        )
+    return cut
+
+
+def _core_hole(element: int, edge: str, recipe: BroadeningConfig) -> float:
+    return _known_width(int(element), edge) if recipe.core_hole is None else recipe.core_hole
+
+
+def _widths(above: Array, core_hole: float, recipe: BroadeningConfig) -> Array:
+    """Full widths at energies above e_cut."""
+    widths = np.full(above.size, core_hole)
+    there = above > 0
+    e = above[there]
+    if recipe.name == "arctangent":
+        x = e / recipe.centre
+        steepness = np.pi / 3.0 * recipe.gamma_max / recipe.width
+        widths[there] += recipe.gamma_max * (0.5 + np.arctan(steepness * (x - 1.0 / x**2)) / np.pi)
+    elif recipe.name == "seah-dench":
+        widths[there] += recipe.seah * e * recipe.gamma_max / (recipe.gamma_max + recipe.seah * e)
+    return widths
