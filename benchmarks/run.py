@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import broadening
 import compression
 import first_call
 import growth
@@ -43,6 +44,7 @@ CASES = {
     "peak": peak,
     "kernel_rates": kernel_rates,
     "compression": compression,
+    "broadening": broadening,
     "training": training,
 }
 
