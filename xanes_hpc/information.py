@@ -154,7 +154,7 @@ def _model(model: ModelFolder) -> dict[str, Any]:
         "members": description["members"],
         "seen": description["seen"],
         "grid": _grid(*model.grid),
-        "spectrum": description["target"],
+        "spectrum": {name: description["target"][name] for name in ("kind", "treatment", "unit")},
         "descriptor": {
             "name": description["descriptor"]["description"].get("name"),
             "features": description["n_features"],
@@ -162,7 +162,7 @@ def _model(model: ModelFolder) -> dict[str, Any]:
         },
         "uncertainty": {"method": model.method, "calibration_sites": model.calibration.n_sites},
         "trust": model.trust,
-        "provenance": description["provenance"],
+        "provenance": {k: v for k, v in description["provenance"].items() if k != "plan"},  # run.toml has it
     }
 
 

@@ -95,7 +95,9 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
             curve["quantile"], curve["reached"], color=PREDICTION, marker="o", ms=3, lw=1.0, label="quantiles"
         )
         levels, covered = ([c[name] for c in figures["conformal"]] for name in ("level", "coverage"))
-        reliability.plot(levels, covered, color=SECOND, marker="D", ms=4, lw=0, label="conformal intervals")
+        reliability.plot(
+            levels, covered, color=SECOND, marker="D", ms=4, lw=0, clip_on=False, label="conformal intervals"
+        )
         reliability.set(xlabel="nominal fraction", ylabel="fraction reached", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         reliability.set_title(f"reliability, mean deviation {figures['calibration_error']:.3f}", fontsize=8)
         curve = figures["rejection"]
