@@ -80,14 +80,34 @@ def test_spectra_in_small_units_have_the_same_loss(spectra):
     np.testing.assert_allclose(loss_of(spectra, smaller), loss_of(spectra, small), rtol=1e-5)
 
 
-def test_an_output_far_below_zero_comes_back(spectra):
-    """Where the spectrum it stands for is flat: its gradient is finite, and a tenth of what it was without a bend."""
+def gradient(output, y, own):
+    """Of the summed losses of five sites, at outputs that are all alike."""
     import tensorflow as tf
 
-    output = tf.constant(np.full((5, 12), -1e4), tf.float32)
-    own = scalers(np.full((2, 12), 1e-4))
+    absorbers = np.array([0, 1, 1, 0, 1])
+    output = tf.constant(np.full((5, 12), output), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(output)
-        loss = spectrum_loss(TrainingConfig(), own, STEP)(output, spectra[1].astype(np.float32), spectra[2])
-    above = own.targets(np.zeros((5, 12)), spectra[2]) < spectra[1]
-    np.testing.assert_allclose(tape.gradient(loss, output).numpy(), np.where(above, -0.1, 0.1) / 12, rtol=1e-5)
+        loss = spectrum_loss(TrainingConfig(), own, STEP)(output, own.targets(y, absorbers), absorbers)
+    return tape.gradient(loss, output).numpy()
+
+
+def test_an_output_far_below_zero_comes_back():
+    """Where the spectrum it stands for is flat: its gradient is finite, and a tenth of what it were without a bend."""
+    found = gradient(-1e4, np.full((5, 12), 0.3), scalers(np.full((2, 12), 1e-4)))
+    np.testing.assert_allclose(found, -0.1 / 12, rtol=1e-5)
+
+
+def test_an_output_that_is_low_enough_is_not_pushed_further():
+    """Spectra that are zero: it would go down for ever, and other sites' with it."""
+    found = gradient(-1e4, np.zeros((5, 12)), scalers(np.full((2, 12), 1e-4)))
+    assert (found <= 0).all()
+    assert (np.abs(found) <= 0.1001 / 12).all()
+    above = gradient(-1.0, np.zeros((5, 12)), scalers(np.full((2, 12), 0.1)))
+    assert (above >= 0).all()
+
+
+def test_far_above_zero_there_is_no_bend():
+    own = scalers(np.full((2, 12), 1e-3))
+    np.testing.assert_allclose(gradient(3.0, np.full((5, 12), 0.1), own), 1 / 12, rtol=1e-6)
+    np.testing.assert_allclose(gradient(3.0, np.full((5, 12), 99.0), own), -1 / 12, rtol=1e-6)

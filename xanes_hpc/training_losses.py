@@ -12,7 +12,7 @@ HUBER = 0.1
 """Where the Huber loss turns from a parabola into a line."""
 
 LEAK = 0.1
-"""Of the slope of a positive target where it is zero: what an output that was carried far below comes back by."""
+"""What an output comes back by that was carried to where the spectrum it stands for is flat, and too low."""
 
 _LOSSES: dict[str, Callable[[Any], Any]] = {
     "mae": tf.abs,
@@ -26,7 +26,7 @@ def spectrum_loss(config: TrainingConfig, scalers: Scalers, step_ev: float) -> C
 
     The third argument are the absorbers (batch,). With line-shape terms the same loss of the first and second
     derivatives of the difference, per eV, is added. A positive target's difference is of the spectra that the output
-    stands for; its gradient has ``LEAK`` added to it, for the output would stay for ever where it is flat.
+    stands for; where those are too low and flat, the gradient is ``LEAK``, for the output would stay there for ever.
     """
     function = _LOSSES[config.loss]
     mean, scale = (tf.constant(a, tf.float32) for a in (scalers.target_mean, scalers.target_scale))
@@ -35,8 +35,10 @@ def spectrum_loss(config: TrainingConfig, scalers: Scalers, step_ev: float) -> C
     def per_site(output: Any, y: Any, absorbers: Any) -> Any:
         if softness is not None:
             own_mean, own_scale, soft = (tf.gather(a, absorbers) for a in (mean, scale, softness))
-            positive = (soft * tf.nn.softplus((output * own_scale + own_mean) / soft) - own_mean) / own_scale
-            output = positive + LEAK * (output - tf.stop_gradient(output))
+            z = (output * own_scale + own_mean) / soft
+            positive = (soft * tf.nn.softplus(z) - own_mean) / own_scale
+            flat = tf.where(positive < y, 1.0 - tf.sigmoid(z), 0.0)
+            output = positive + LEAK * tf.stop_gradient(flat) * (output - tf.stop_gradient(output))
         difference = output - y
         loss = tf.reduce_mean(function(difference), axis=1)
         for weight in (config.first_derivative, config.second_derivative):
