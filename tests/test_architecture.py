@@ -23,7 +23,7 @@ FILES = {
 
 CALLERS = ("neighbours", "descriptors", "landmarks", "spectra", "spectra.broadening")
 """Who calls kernels."""
-PLAIN = ("errors", "config", "records", "absorbers", "sites", "registry", "splits")
+PLAIN = ("errors", "config", "config_checks", "records", "absorbers", "sites", "registry", "splits")
 """Plain data and what everyone may use."""
 TENSORFLOW = (
     "backend", "models.keras_network", "feeding", "training_losses", "training_loop", "training_logs",
@@ -41,6 +41,7 @@ TUNING = (
 MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "errors": ((), ()),
     "config": ((), ()),
+    "config_checks": ((), ()),
     "config_files": ((), ()),
     "extras": ((), ()),
     "records": ((), ("numpy",)),

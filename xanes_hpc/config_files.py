@@ -13,7 +13,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from xanes_hpc.config import DEFAULT_ARCHITECTURE, ModelConfig, RunConfig, check
+from xanes_hpc.config import DEFAULT_ARCHITECTURE, ModelConfig, RunConfig
+from xanes_hpc.config_checks import check
 from xanes_hpc.errors import ConfigError, XanesHpcError
 
 FILE_NAME = "xanes-hpc.toml"

@@ -16,7 +16,8 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from xanes_hpc import models
-from xanes_hpc.config import RunConfig, TrainingConfig, check
+from xanes_hpc.config import RunConfig, TrainingConfig
+from xanes_hpc.config_checks import check
 from xanes_hpc.config_files import read_toml
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.tuning_entries import Entry, read_entry

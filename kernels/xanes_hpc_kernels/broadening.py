@@ -41,53 +41,51 @@ def jumps(energies: Floats, intensities: Floats, begin: float, end: float, edges
     return n_edges
 
 
-@kernel
-def lorentzian(
-    offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
-    out_p: Floats,
-) -> None:  # fmt: skip
-    """Equation (7) with full widths at half maximum ``widths_p`` above 0, into ``out_p``."""
-    for s in range(offsets_s.size - 1):
-        energies, intensities = (
-            energies_p[offsets_s[s] : offsets_s[s + 1]],
-            intensities_p[offsets_s[s] : offsets_s[s + 1]],
-        )
-        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
-        edges, heights = np.empty(energies.size + 1), np.empty(energies.size + 1)
-        n_edges = jumps(energies, intensities, begins_s[s], ends_s[s], edges, heights)
-        for i in range(energies.size):
-            energy, scale, total = energies[i], 2.0 / widths[i], 0.0
-            for k in range(n_edges):
-                total += heights[k] * arctan(scale * (edges[k] - energy))
-            out[i] = -total / math.pi
+@inline
+def lorentzian(edges: Floats, heights: Floats, energy: float, width: float) -> float:
+    """Equation (7) at one energy."""
+    scale, total = 2.0 / width, 0.0
+    for k in range(edges.size):
+        total += heights[k] * arctan(scale * (edges[k] - energy))
+    return -total / math.pi
+
+
+@inline
+def gaussian(edges: Floats, heights: Floats, energy: float, width: float) -> float:
+    """Equation (8) at one energy."""
+    scale, total = 2.0 * math.sqrt(math.log(2.0)) / width, 0.0
+    first = np.searchsorted(edges, energy - WHOLE / scale)
+    last = np.searchsorted(edges, energy + WHOLE / scale)
+    for k in range(first):
+        total -= heights[k]
+    for k in range(first, last):
+        total += heights[k] * math.erf(scale * (edges[k] - energy))
+    for k in range(last, edges.size):
+        total += heights[k]
+    return -0.5 * total
 
 
 @kernel
-def gaussian(
+def broaden(
     offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
-    out_p: Floats,
+    by_gaussian: bool, out_p: Floats,
 ) -> None:  # fmt: skip
-    """Equation (8) with full widths at half maximum ``widths_p`` above 0, into ``out_p``."""
+    """Equation (7), or (8), with full widths at half maximum ``widths_p`` above 0, into ``out_p``.
+
+    Each spectrum counts from ``begins_s`` to ``ends_s``, as ``jumps`` takes them.
+    """
     for s in range(offsets_s.size - 1):
-        energies, intensities = (
-            energies_p[offsets_s[s] : offsets_s[s + 1]],
-            intensities_p[offsets_s[s] : offsets_s[s + 1]],
-        )
-        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
+        start, stop = offsets_s[s], offsets_s[s + 1]
+        energies, widths, out = energies_p[start:stop], widths_p[start:stop], out_p[start:stop]
         edges, heights = np.empty(energies.size + 1), np.empty(energies.size + 1)
-        n_edges = jumps(energies, intensities, begins_s[s], ends_s[s], edges, heights)
-        for i in range(energies.size):
-            energy, scale = energies[i], 2.0 * math.sqrt(math.log(2.0)) / widths[i]
-            first = np.searchsorted(edges[:n_edges], energy - WHOLE / scale)
-            last = np.searchsorted(edges[:n_edges], energy + WHOLE / scale)
-            total = 0.0
-            for k in range(first):
-                total -= heights[k]
-            for k in range(first, last):
-                total += heights[k] * math.erf(scale * (edges[k] - energy))
-            for k in range(last, n_edges):
-                total += heights[k]
-            out[i] = -0.5 * total
+        n_edges = jumps(energies, intensities_p[start:stop], begins_s[s], ends_s[s], edges, heights)
+        edges, heights = edges[:n_edges], heights[:n_edges]
+        if by_gaussian:
+            for i in range(energies.size):
+                out[i] = gaussian(edges, heights, energies[i], widths[i])
+        else:
+            for i in range(energies.size):
+                out[i] = lorentzian(edges, heights, energies[i], widths[i])
 
 
 @kernel
@@ -97,11 +95,9 @@ def summed_lorentzian(
 ) -> None:  # fmt: skip
     """Equation (9): a sum over points, those before ``begins_s`` left out, the last one repeated to ``ends_s``."""
     for s in range(offsets_s.size - 1):
-        energies, intensities = (
-            energies_p[offsets_s[s] : offsets_s[s + 1]],
-            intensities_p[offsets_s[s] : offsets_s[s + 1]],
-        )
-        widths, out = widths_p[offsets_s[s] : offsets_s[s + 1]], out_p[offsets_s[s] : offsets_s[s + 1]]
+        start, stop = offsets_s[s], offsets_s[s + 1]
+        energies, intensities = energies_p[start:stop], intensities_p[start:stop]
+        widths, out = widths_p[start:stop], out_p[start:stop]
         n, last = energies.size, energies.size - 1
         step = energies[last] - energies[last - 1]
         n_beyond = math.floor((ends_s[s] - energies[last]) / step + 0.5)

@@ -15,6 +15,7 @@ is the instrument's resolution, which may also follow each of the others.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,25 +123,26 @@ def broaden(
             for p, cut, element, edge in zip(placed, cuts, elements, edges, strict=True)
         ])  # fmt: skip
         last, before = energies[offsets[1:] - 1], energies[offsets[1:] - 2]
-        summed = recipe.name == SUMMED
-        ends = last + (EV_BEYOND if summed else STEPS_BEYOND * (last - before))
-        kernel = kernels.summed_lorentzian if summed else kernels.lorentzian
-        found = _run(kernel, offsets, energies, found, cuts, ends, widths)
+        if recipe.name == SUMMED:
+            found = _run(kernels.summed_lorentzian, offsets, energies, found, cuts, last + EV_BEYOND, widths)
+        else:
+            ends = last + STEPS_BEYOND * (last - before)
+            found = _run(kernels.broaden, offsets, energies, found, cuts, ends, widths, False)
     if recipe.gaussian:
-        ends = np.full(len(placed), np.inf)
-        found = _run(kernels.gaussian, offsets, energies, found, -ends, ends, np.full(energies.size, recipe.gaussian))
+        ends, widths = np.full(len(placed), np.inf), np.full(energies.size, recipe.gaussian)
+        found = _run(kernels.broaden, offsets, energies, found, -ends, ends, widths, True)
     return np.split(found, offsets[1:-1])
 
 
 def _run(
     kernel: Callable[..., None], offsets: npt.NDArray[np.int64], energies: Array, intensities: Array, begins: Array,
-    ends: Array, widths: Array,
+    ends: Array, *how: Any,
 ) -> Array:  # fmt: skip
     out = np.empty_like(intensities)
 
     def some(start: int, stop: int) -> None:
         own = offsets[start : stop + 1]
-        kernel(own, energies, intensities, begins[start:stop], ends[start:stop], widths, out)
+        kernel(own, energies, intensities, begins[start:stop], ends[start:stop], *how, out)
 
     threads.share_out(len(offsets) - 1, SPECTRA_A_THREAD, some)
     return out

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
-from xanes_hpc.config import BroadeningConfig, check_broadening
+from xanes_hpc.config import BroadeningConfig
+from xanes_hpc.config_checks import check_broadening
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.uncertainty import Calibration, Distance, not_calibrated
 
