@@ -11,6 +11,7 @@ from xanes_hpc.config import TargetConfig
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.spectra import read_ranges, read_spectra
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import choose_spectra, prepare_targets
 
@@ -92,3 +93,14 @@ def test_other_spectra_in_a_feature_store_of_its_own_are_not_taken_from_the_cach
         found.append(targets_of(path)[1])
     np.testing.assert_allclose(found[1], 5.0 * found[0], rtol=1e-5, atol=1e-12)
     assert len(cached(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("points_at_once", [7, 1 << 22])
+def test_ranges_are_those_of_the_spectra(small, monkeypatch, points_at_once):
+    monkeypatch.setattr("xanes_hpc.stores.spectra.POINTS_AT_ONCE", points_at_once)
+    rows = np.array([3, 0, 119, 3, 57])
+    with StructureStore(small / "small.h5") as store:
+        found = read_ranges(store.file, rows)
+        for i, placed in enumerate(read_spectra(store.file, rows.tolist())):
+            assert (found.first[i], found.last[i]) == (placed.relative[0], placed.relative[-1])
+            assert (found.n_points[i], found.e0[i]) == (placed.relative.size, placed.e0)

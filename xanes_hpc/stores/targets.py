@@ -18,11 +18,11 @@ from xanes_hpc.config import BroadeningConfig, TargetConfig
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.records import PlacedSpectrum, treatment_name
 from xanes_hpc.spectra.broadening import broaden, treatment_after
-from xanes_hpc.spectra.grid import Grid, regular, scale, shared_grid
+from xanes_hpc.spectra.grid import Grid, regular, shared_grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.sites import SiteTable
-from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_spectra, spectrum_names
+from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_ranges, read_spectra, spectrum_names
 from xanes_hpc.stores.structures import StructureStore
 
 NONE = -1
@@ -256,12 +256,10 @@ def _grid(
 
 
 def _own_grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], origin: str) -> Grid:
-    starts, stops, steps = np.empty(rows.size), np.empty(rows.size), np.empty(rows.size)
-    with hdf5.reading(source.path):
-        for i, placed in enumerate(read_spectra(source.file, rows.tolist())):
-            energies = scale(placed, origin)
-            starts[i], stops[i] = energies[0], energies[-1]
-            steps[i] = (energies[-1] - energies[0]) / (energies.size - 1)
+    ranges = read_ranges(source.file, rows)
+    moved = ranges.e0 if origin == "absolute" else 0.0
+    starts, stops = ranges.first + moved, ranges.last + moved
+    steps = (stops - starts) / (ranges.n_points - 1)
     try:
         return shared_grid(starts, stops, steps, origin)
     except SpectrumError:
