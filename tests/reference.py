@@ -5,6 +5,8 @@ G1 = sum_j fc(r_ij)
 G2 = sum_j w(Z_j) exp(-eta (r_ij - mu)^2) fc(r_ij)
 G4 = 2^(1 - zeta) sum_{j<k} w(Z_j) w(Z_k) (1 + lambda cos theta_jik)^zeta
      exp(-eta [(r_ij - mu)^2 + (r_ik - mu)^2 + (r_jk - mu)^2]) fc(r_ij) fc(r_ik) fc(r_jk)
+PATH = sum over j and k of w(Z_j) Z_k cos^2(beta / 2)^zeta exp(-eta (rho - mu)^2) fc(rho) / (r_ij r_jk r_ki)
+       with rho = (r_ij + r_jk + r_ki) / 2, and beta the angle by which the path i, j, k turns at j
 RDC(R) = sum_j Z_i Z_j exp(-alpha (r_ij - R)^2)
 """
 
@@ -53,6 +55,31 @@ def g4(found, weights, cutoff, mu, eta, lambda_, zeta):
         cut = fc(r_ij, cutoff) * fc(r_ik, cutoff) * fc(r_jk, cutoff)
         total += weights[j] * weights[k] * angular * gaussian * cut
     return 2.0 ** (1.0 - zeta) * total
+
+
+def paths(vectors, cutoff):
+    """(j, k, rho, cos^2(beta / 2), sides) of every way i, j, k, i whose half is shorter than the cutoff.
+
+    Where neighbours are nearer to each other than 0.1 Å, what is divided by their distance is divided by 0.1 Å.
+    """
+    found = []
+    for j, k in itertools.permutations(range(len(vectors)), 2):
+        leg = np.subtract(vectors[k], vectors[j])
+        r_ij, r_jk, r_ki = (math.dist(v, (0, 0, 0)) for v in (vectors[j], leg, vectors[k]))
+        rho = (r_ij + r_jk + r_ki) / 2.0
+        if rho < cutoff:
+            beta = math.atan2(np.linalg.norm(np.cross(vectors[j], leg)), np.dot(vectors[j], leg))
+            forward = math.cos(beta / 2.0) ** 2 * min(r_jk / 0.1, 1.0)
+            found.append((j, k, rho, forward, r_ij * max(r_jk, 0.1) * r_ki))
+    return found
+
+
+def path_function(found, weights, numbers, cutoff, mu, eta, zeta):
+    total = 0.0
+    for j, k, rho, forward, sides in found:
+        gaussian = math.exp(-eta * (rho - mu) ** 2)
+        total += weights[j] * numbers[k] * forward**zeta * gaussian * fc(rho, cutoff) / sides
+    return total
 
 
 def one_plus_cosine(lambda_, theta):
@@ -130,11 +157,18 @@ def weight(weighting, channel, z):
     return float(z in {atomic_numbers[e] for e in groups[channel]})
 
 
-def functions(kind, given, vectors, weights, cutoff):
-    """The radial or the angular functions of one channel."""
+def functions(kind, given, vectors, weights, numbers, cutoff):
+    """The radial, angular or path functions of one channel."""
     gaussians = list(zip(given["mu"], given["eta"], strict=True))
     if kind == "g2":
         return [g2(vectors, weights, cutoff, mu, eta) for mu, eta in gaussians]
+    if kind == "paths":
+        found = paths(vectors, cutoff)
+        return [
+            path_function(found, weights, numbers, cutoff, mu, eta, zeta)
+            for mu, eta in gaussians
+            for zeta in given["zeta"]
+        ]
     found = triplets(vectors, cutoff)
     return [
         g4(found, weights, cutoff, mu, eta, lambda_, zeta)
@@ -145,12 +179,12 @@ def functions(kind, given, vectors, weights, cutoff):
 
 
 def wacsf(description, atoms, site):
-    """The features of one site, by the description that ``describe()`` gives: G1; G2 by weighting; G4 by weighting."""
+    """The features of one site, by what ``describe()`` gives: G1; by weighting G2, then G4, then paths."""
     cutoff = description["cutoff"]
     near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
     vectors = [row[-1] for row in near]
     features = [g1(vectors, cutoff)] if description["g1"] else []
-    for kind in ("g2", "g4"):
+    for kind in ("g2", "g4", "paths"):
         for weighting in description["weighting"]:
             if kind in weighting:
                 own_cutoff = weighting.get("cutoff", cutoff)
@@ -159,7 +193,7 @@ def wacsf(description, atoms, site):
                 numbers = [int(atoms.numbers[row[0]]) for row in closer]
                 for channel in range(len(weighting.get("elements", [0]))):
                     weights = [weight(weighting, channel, z) for z in numbers]
-                    features += functions(kind, weighting[kind], own_vectors, weights, own_cutoff)
+                    features += functions(kind, weighting[kind], own_vectors, weights, numbers, own_cutoff)
     return np.array(features)
 
 

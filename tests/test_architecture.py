@@ -51,8 +51,13 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "splits": ((), ("numpy",)),
     "stores": (("schema",), ("h5py", "numpy")),
     "stores.targets": (("schema", "stores", "spectra"), ("numpy",)),
-    "stores.models": (("stores", "models", "inference", "kernel_ridge", "scaling", "uncertainty"), ("numpy", "ase")),
-    "stores.model_description": (("uncertainty",), ("numpy", "ase")),
+    "stores.models": (
+        (
+            "stores", "models", "inference", "kernel_ridge", "landmarks", "scaling", "sigma_factors", "uncertainty"
+        ),
+        ("numpy", "ase"),
+    ),
+    "stores.model_description": (("sigma_factors", "uncertainty"), ("numpy", "ase")),
     "stores.model_numbers": (("stores", "kernel_ridge", "scaling"), ("h5py", "numpy")),
     "stores.training_sites": (("stores", "scaling"), ("numpy",)),
     "stores.predictions": (("stores", "uncertainty"), ("h5py", "numpy")),
@@ -71,7 +76,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "activations": ((), ("numpy",)),
     "scaling": ((), ("numpy",)),
     "inference": (("activations", "models.network", "scaling"), ("numpy",)),
-    "uncertainty": ((), ("numpy",)),
+    "sigma_factors": ((), ("numpy",)),
+    "uncertainty": (("sigma_factors",), ("numpy",)),
     "trust": ((), ("numpy",)),
     "landmarks": (("kernels", "scaling", "threads"), ("numpy",)),
     "kernel_ridge": (("inference", "landmarks", "scaling", "uncertainty"), ("numpy",)),
@@ -93,8 +99,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "training_record": (("datasets", "fitting", "scaling", "stores"), ("numpy", "ase", "tensorflow", "keras")),
     "training_stages": (
         (
-            "config_files", "datasets", "feeding", "fitting", "interruption", "kernel_fitting", "landmarks", "models",
-            "stores", "training_loop", "training_record", "transfer", "trust", "uncertainty",
+            "config_files", "datasets", "feeding", "fitting", "interruption", "kernel_fitting", "models",
+            "sigma_factors", "stores", "training_loop", "training_record", "transfer", "trust", "uncertainty",
         ),
         ("numpy", "ase"),
     ),
@@ -116,7 +122,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("numpy", "optuna"),
     )),
     "prediction": (
-        ("stores", "descriptors", "featurise", "importing", "inference", "landmarks", "spectra", "trust"),
+        ("stores", "descriptors", "featurise", "importing", "inference", "spectra", "trust"),
         ("numpy", "ase"),
     ),
     "spectrum_peaks": ((), ("numpy", "scipy")),
@@ -283,7 +289,7 @@ def test_predict_and_evaluate_do_not_import_tensorflow(tmp_path):
     assert in_a_fresh_process("evaluate", output).splitlines()[-1] == "heavy:"
 
 
-@pytest.mark.parametrize("module", ["inference", "scaling", "uncertainty", "trust", "models.network"])
+@pytest.mark.parametrize("module", ["inference", "scaling", "sigma_factors", "uncertainty", "trust", "models.network"])
 def test_what_runs_a_network_needs_numpy_alone(module):
     program = f"import sys, xanes_hpc.{module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)

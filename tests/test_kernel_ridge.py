@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from trainings import FEATURES, gathered, run_of
 
-from xanes_hpc import kernel_fitting, landmarks
+from xanes_hpc import kernel_fitting
 from xanes_hpc.datasets import Part, statistics
 from xanes_hpc.kernel_fitting import RIDGE, SHARES, best_share, choose, fit
-from xanes_hpc.kernel_ridge import KernelRidge, similarities
-from xanes_hpc.landmarks import Distances, mean_differences
+from xanes_hpc.kernel_ridge import SHARPER, KernelRidge, similarities
+from xanes_hpc.landmarks import mean_differences
 from xanes_hpc.scaling import Scalers
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.threads import limited_to
@@ -35,26 +35,28 @@ def slow_nearest(rows, trained):
     return [min(np.mean(np.abs(row - other)) for other in trained) for row in rows.astype(np.float64)]
 
 
-def test_distances_are_those_of_the_loop(scalers, monkeypatch):
-    monkeypatch.setattr(landmarks, "ROWS_AT_ONCE", 7)
-    trained, x = scalers.features(drawn(40, 1)), drawn(30, 2)
-    expected = slow_nearest(scalers.features(x), trained)
-    np.testing.assert_allclose(Distances(scalers, trained).nearest(x), expected, rtol=1e-5)
+def nearest(x, trained):
+    return mean_differences(x, trained).min(axis=1)
+
+
+def test_distances_are_those_of_the_loop(scalers):
+    trained, x = scalers.features(drawn(40, 1)), scalers.features(drawn(130, 2))
+    np.testing.assert_allclose(nearest(x, trained), slow_nearest(x, trained), rtol=1e-5)
 
 
 def test_a_training_site_is_at_no_distance_however_far_out_it_lies(scalers):
-    x = np.concatenate([drawn(200, 3), 50.0 * drawn(20, 4)])
-    assert Distances(scalers, scalers.features(x)).nearest(x).max() < 1e-6
+    x = scalers.features(np.concatenate([drawn(200, 3), 50.0 * drawn(20, 4)]))
+    assert nearest(x, x).max() < 1e-6
 
 
 def test_a_small_step_away_from_a_training_site_is_its_length(scalers):
     x = drawn(100, 5)
     moved = x + 1e-3 * scalers.feature_scale
-    np.testing.assert_allclose(Distances(scalers, scalers.features(x)).nearest(moved), 1e-3, rtol=1e-2)
+    np.testing.assert_allclose(nearest(scalers.features(moved), scalers.features(x)), 1e-3, rtol=1e-2)
 
 
 def test_no_sites_have_no_distances(scalers):
-    assert Distances(scalers, scalers.features(drawn(3, 6))).nearest(drawn(0, 7)).shape == (0,)
+    assert mean_differences(scalers.features(drawn(0, 7)), scalers.features(drawn(3, 6))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("n_features", [1, 7, 16, 33, 1193])
@@ -113,6 +115,61 @@ def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted
     expected = between @ np.linalg.solve(matrix, between.T @ scalers.targets(y, absorbers))
     z = similarities(scalers.features(x), absorbers, found.landmarks, found.absorbers, 1.4) @ found.coefficients
     np.testing.assert_allclose(z, expected, atol=5e-3)
+
+
+def scaled_error(regression, x, absorbers, target):
+    z = similarities(regression.scalers.features(x), absorbers, regression.landmarks, regression.absorbers, 1.4)
+    return np.abs(z @ regression.coefficients - target)
+
+
+@pytest.mark.parametrize("n_landmarks", [4096, 30])
+def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks):
+    """Fitted anew to all other sites; the landmarks stay, as do the scalers."""
+    part, scalers, x, absorbers, y = fitted
+    monkeypatch.setattr(kernel_fitting, "REFERENCE_SITES", n_landmarks)
+    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    scaled, targets = scalers.features(x).astype(np.float64), scalers.targets(y, absorbers)
+    marks = found.landmarks.astype(np.float64)
+    alike = absorbers[:, None] == found.absorbers
+    between = np.exp(-1.4 * np.abs(scaled[:, None] - marks).mean(axis=2)) * alike
+    rows = np.abs(scaled[:, None] - marks).mean(axis=2).argmin(axis=0)
+    own = between[rows]
+    for mark in (0, 7, len(marks) - 1):
+        others = np.arange(len(x)) != rows[mark]
+        if len(marks) == len(x):  # a site that is left out is no landmark either
+            kept = np.arange(len(marks)) != mark
+            matrix = own[kept][:, kept] + RIDGE * np.eye(kept.sum())
+            predicted = own[mark, kept] @ np.linalg.solve(matrix, targets[rows[kept]])
+        else:
+            matrix = between[others].T @ between[others] + RIDGE * own
+            predicted = own[mark] @ np.linalg.solve(matrix, between[others].T @ targets[others])
+        expected = np.abs(targets[rows[mark]] - predicted)
+        np.testing.assert_allclose(found.errors[mark], expected, atol=0.02 * expected.max() + 1e-4)
+
+
+def test_a_fit_to_landmarks_only_has_no_errors(fitted):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0, landmarks_only=True)
+    assert regression.errors is None
+    assert regression.local_errors(np.zeros((1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
+
+
+def test_local_errors_are_means_over_the_landmarks_around(fitted):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
+    differences = mean_differences(scalers.features(x), regression.landmarks)
+    found = regression.local_errors(differences, absorbers, energies)
+    for site in (0, 11):
+        same = regression.absorbers == absorbers[site]
+        weights = np.exp(-1.4 * SHARPER * differences[site, same].astype(np.float64))
+        mean = np.average(regression.errors[same], weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
+        window = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
+        np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
+    unknown = replace(regression, absorbers=regression.absorbers + 7)
+    whole = unknown.local_errors(differences[:2], absorbers[:2], energies)
+    assert np.isfinite(whole).all()
+    assert (whole > 0).any()
 
 
 def test_the_best_share_is_found():

@@ -12,6 +12,7 @@ import stored
 from networks import network, write_weights
 
 from xanes_hpc.errors import ModelError, StoreError
+from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.stores.model_numbers import write_scalers
 from xanes_hpc.stores.models import DESCRIPTION, WEIGHTS, ModelFolder, write_description
 from xanes_hpc.stores.training_sites import TrainingSites, read_training_sites
@@ -195,7 +196,7 @@ SCALERS_FILE, WEIGHTS_FILE = "members/00/scalers.h5", f"members/00/{WEIGHTS}"
         (lambda m: (m / DESCRIPTION).write_text("{"), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[" * 100_000), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[]"), "damaged: not a model's description"),
-        (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 2"),
+        (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 3"),
         (lambda m: (m / WEIGHTS_FILE).unlink(), "no such file: the model is not whole"),
         (lambda m: (m / SCALERS_FILE).write_bytes(b"junk"), "scalers.h5: damaged: "),
         (lambda m: (m / WEIGHTS_FILE).write_bytes(b"junk"), f"{WEIGHTS}: damaged: "),
@@ -262,7 +263,7 @@ def test_a_description_that_lacks_something_is_refused_naming_it(copy, key, valu
 def test_a_model_before_calibration_leaves_sigma_as_drawn(copy):
     described(copy, "calibration", {})
     found = ModelFolder(copy).calibration
-    np.testing.assert_array_equal(found.sigma(np.full((1, N_ENERGIES), 0.3)), 0.3)
+    np.testing.assert_array_equal(found.sigma(Evidence(np.full((1, N_ENERGIES), 0.3))), 0.3)
     assert (found.conformal, found.n_sites) == ((), 0)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -108,12 +109,13 @@ def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
     folder = ModelFolder(model)
     with FeatureStore(small / "small.features.h5") as features:
         absorbers = folder.absorbers(features.sites.element, features.sites.edge)
-        drawn = folder.sample(features.read(0, 120), absorbers, 6, seed=0)
-    known = store.read("sites/nearest"), absorbers
-    np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(drawn.std, *known), rtol=1e-5)
-    of_draws = folder.calibration.sigma(
-        draws.std(axis=1, ddof=1), *known
-    )  # where the regression differs is not among them
+        x = features.read(0, 120)
+    drawn = folder.sample(x, absorbers, 6, seed=0)
+    evidence = folder.evidence(x, absorbers, drawn)
+    np.testing.assert_allclose(store.read("sites/nearest"), evidence.distance, rtol=1e-5)
+    np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(evidence), rtol=1e-5)
+    spread = draws.std(axis=1, ddof=1)  # where the regression differs is not among them
+    of_draws = folder.calibration.sigma(replace(evidence, spread=spread))
     assert (of_draws < 1.01 * store.read("std") + 1e-5).all()
     assert evaluate(store)["distribution"] == "draws"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xanes_hpc import uncertainty
+from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.stores.model_description import is_calibration, read_calibration
 from xanes_hpc.uncertainty import LEVELS, NOMINAL, Calibration, calibrate, conformal_scores, not_calibrated
 
@@ -25,18 +26,18 @@ def sites(n, seed, errors=None, scale=TRUE_SCALE):
 
 
 def calibrated(error, spread):
-    return calibrate(error, np.zeros_like(error), spread, ENERGIES)
+    return calibrate(error, np.zeros_like(error), Evidence(spread), ENERGIES)
 
 
 def coverage(calibration, error, spread):
     """Share of points within 1, 2 and 3 sigma."""
-    z = np.abs(error) / calibration.sigma(spread)
+    z = np.abs(error) / calibration.sigma(Evidence(spread))
     return np.array([np.mean(z <= k) for k in (1, 2, 3)])
 
 
 def conformal_coverage(calibration, error, spread):
     """Share of points within each conformal interval."""
-    z = np.abs(error) / calibration.sigma(spread)
+    z = np.abs(error) / calibration.sigma(Evidence(spread))
     return np.array([np.mean(z <= score) for _, score in calibration.conformal])
 
 
@@ -71,7 +72,7 @@ def test_heavy_tails_are_covered_by_conformal_intervals_as_nominal():
 def test_the_scale_at_every_energy_is_recovered():
     found = calibrated(*sites(400, seed=4))
     fresh_spread = sites(2000, seed=5)[1]
-    sigma = np.sqrt(np.mean(found.sigma(fresh_spread) ** 2, axis=0))
+    sigma = np.sqrt(np.mean(found.sigma(Evidence(fresh_spread)) ** 2, axis=0))
     expected = np.sqrt(np.mean((TRUE_SCALE * fresh_spread) ** 2, axis=0))
     np.testing.assert_allclose(sigma, expected, rtol=0.12)  # smoothing over energies takes that much off its crests
 
@@ -79,10 +80,10 @@ def test_the_scale_at_every_energy_is_recovered():
 def test_every_energy_is_covered_as_nominal():
     found = calibrated(*sites(400, seed=6))
     error, spread = sites(2000, seed=7)
-    within = np.mean(np.abs(error) <= found.sigma(spread), axis=0)
+    within = np.mean(np.abs(error) <= found.sigma(Evidence(spread)), axis=0)
     np.testing.assert_allclose(within, NOMINAL[0], atol=0.05)
     one_scale = Calibration(np.full(ENERGIES.size, 3.0), np.zeros((1, ENERGIES.size)))
-    assert np.abs(np.mean(np.abs(error) <= one_scale.sigma(spread), axis=0) - NOMINAL[0]).max() > 0.15
+    assert np.abs(np.mean(np.abs(error) <= one_scale.sigma(Evidence(spread)), axis=0) - NOMINAL[0]).max() > 0.15
 
 
 def test_a_spread_that_says_nothing_gets_a_floor():
@@ -116,7 +117,7 @@ def test_a_few_sites_are_better_than_none(n_sites, seed):
 def test_too_few_sites_leave_sigma_as_drawn(n_sites):
     found = calibrated(*sites(n_sites, seed=30))
     assert (found.n_sites, found.conformal) == (0, ())
-    np.testing.assert_array_equal(found.sigma(np.full((2, ENERGIES.size), 0.3)), 0.3)
+    np.testing.assert_array_equal(found.sigma(Evidence(np.full((2, ENERGIES.size), 0.3))), 0.3)
 
 
 def test_no_errors_at_all_leave_sigma_as_drawn():
@@ -136,7 +137,7 @@ def test_draws_that_do_not_differ_get_sigma_from_the_errors_alone():
 def test_one_spread_for_all_sites_and_energies():
     error = np.random.default_rng(34).normal(size=(300, ENERGIES.size))
     found = calibrated(error, np.full_like(error, 0.1))
-    np.testing.assert_allclose(found.sigma(np.full((1, ENERGIES.size), 0.1)), 1.0, rtol=0.15)
+    np.testing.assert_allclose(found.sigma(Evidence(np.full((1, ENERGIES.size), 0.1))), 1.0, rtol=0.15)
 
 
 @pytest.mark.parametrize("quiet", [slice(0, 1), slice(0, 30), slice(40, 41)])
@@ -149,11 +150,10 @@ def test_energies_where_nothing_happens_do_not_spoil_the_others(quiet):
     others = np.setdiff1d(np.arange(ENERGIES.size), np.arange(ENERGIES.size)[quiet])
     fresh, fresh_spread = sites(1000, seed=36)
     fresh[:, quiet] = fresh_spread[:, quiet] = 0.0
-    np.testing.assert_allclose(
-        found.sigma(fresh_spread)[:, others].mean(axis=0), whole.sigma(fresh_spread)[:, others].mean(axis=0), rtol=0.25
-    )
-    assert np.isfinite(found.sigma(fresh_spread)).all()
-    assert (found.sigma(fresh_spread)[:, others] > 0).all()
+    sigma, expected = (c.sigma(Evidence(fresh_spread))[:, others].mean(axis=0) for c in (found, whole))
+    np.testing.assert_allclose(sigma, expected, rtol=0.25)
+    assert np.isfinite(found.sigma(Evidence(fresh_spread))).all()
+    assert (found.sigma(Evidence(fresh_spread))[:, others] > 0).all()
 
 
 def test_draws_that_agree_to_the_last_digit_at_some_energies():
@@ -168,7 +168,7 @@ def test_draws_that_agree_to_the_last_digit_at_some_energies():
 
     found = calibrated(*ensemble(200))
     error, spread = ensemble(1000)
-    sigma = found.sigma(spread)
+    sigma = found.sigma(Evidence(spread))
     assert np.isfinite(sigma).all()
     assert sigma.max() < 10 * np.abs(error).max()
     assert np.abs(coverage(found, error, spread) - NOMINAL).max() < 0.05
@@ -178,7 +178,7 @@ def test_one_perfect_site_among_others():
     error, spread = sites(5, seed=37)
     error[2] = spread[2] = 0.0
     found = calibrated(error, spread)
-    assert np.isfinite(found.sigma(spread)).all()
+    assert np.isfinite(found.sigma(Evidence(spread))).all()
     assert (found.scale > 0).all()
 
 
@@ -193,22 +193,22 @@ def test_spectra_of_each_element_in_their_own_unit():
         return error * unit[rows, None], spread * unit[rows, None], rows
 
     error, spread, absorbers = of_both(error, spread)
-    found = calibrate(error, np.zeros_like(error), spread, ENERGIES, None, absorbers, unit)
+    found = calibrate(error, np.zeros_like(error), Evidence(spread, absorbers=absorbers), ENERGIES, unit)
     assert found.floor.shape == (2, ENERGIES.size)
     fresh, fresh_spread, rows = of_both(*sites(2000, seed=41, scale=3.0))
-    z = np.abs(fresh) / found.sigma(fresh_spread, absorbers=rows)
+    z = np.abs(fresh) / found.sigma(Evidence(fresh_spread, absorbers=rows))
     for absorber in (0, 1):
         reached = [np.mean(z[rows == absorber] <= k) for k in (1, 2, 3)]
         np.testing.assert_allclose(reached, NOMINAL, atol=0.03)
-    mixed = calibrate(error, np.zeros_like(error), spread, ENERGIES)
-    small = np.abs(fresh[rows == 1]) / mixed.sigma(fresh_spread[rows == 1])
+    mixed = calibrate(error, np.zeros_like(error), Evidence(spread), ENERGIES)
+    small = np.abs(fresh[rows == 1]) / mixed.sigma(Evidence(fresh_spread[rows == 1]))
     assert np.mean(small <= 1.0) > 0.9
 
 
 def test_units_do_not_matter():
     error, spread = sites(20, seed=38)
     plain, small = calibrated(error, spread), calibrated(1e-9 * error, 1e-9 * spread)
-    np.testing.assert_allclose(small.sigma(1e-9 * spread), 1e-9 * plain.sigma(spread), rtol=1e-6)
+    np.testing.assert_allclose(small.sigma(Evidence(1e-9 * spread)), 1e-9 * plain.sigma(Evidence(spread)), rtol=1e-6)
     np.testing.assert_allclose(small.conformal, plain.conformal, rtol=1e-6)
 
 
@@ -264,7 +264,7 @@ def test_a_calibration_goes_through_json():
 def test_one_scale_for_all_energies_is_read_as_it_was():
     value = {"sigma_scale": 2, "conformal": [{"level": 0.9, "score": 1.7}], "n_sites": 3}
     found = read_calibration(value, 4)
-    np.testing.assert_array_equal(found.sigma(np.array([[1.0, 2.0, 0.0, 4.0]])), [[2.0, 4.0, 0.0, 8.0]])
+    np.testing.assert_array_equal(found.sigma(Evidence(np.array([[1.0, 2.0, 0.0, 4.0]]))), [[2.0, 4.0, 0.0, 8.0]])
     assert (found.conformal, found.n_sites) == (((0.9, 1.7),), 3)
 
 

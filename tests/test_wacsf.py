@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from xanes_hpc import descriptors
 
 RELATIVE, FLOOR = 1e-6, 1e-9
+NOTHING = {"float64": 1e-30, "float32": 1e-15}
+"""What does not count where a function is next to nothing at all sites: high powers of almost straight angles."""
 
 
 def clusters():
@@ -40,7 +42,7 @@ def assert_agrees(description, structures, sites=None):
     expected = np.array([reference.wacsf(full, a, s) for a, s in zip(structures, sites, strict=True)])
     assert features.shape == expected.shape
     assert features.dtype == np.float64
-    allowed = RELATIVE * np.abs(expected) + FLOOR * np.ptp(expected, axis=0)
+    allowed = RELATIVE * np.abs(expected) + FLOOR * np.ptp(expected, axis=0) + NOTHING["float64"]
     wrong = np.argwhere(np.abs(features - expected) > allowed)
     assert not wrong.size, [(int(i), descriptor.labels[f], features[i, f], expected[i, f]) for i, f in wrong[:5]]
     return features
@@ -64,12 +66,12 @@ def test_preset_of_crystals(preset):
 
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
 def test_single_precision_is_within_its_tolerance(preset):
-    """1e-4 of the feature's range, above the smallest number that float32 holds."""
+    """1e-4 of the feature's range."""
     descriptor = descriptors.load("wacsf", preset, dtype="float32")
     features = descriptor.transform(clusters(), [0] * 7)
     expected = np.array([reference.wacsf(descriptor.describe(), atoms, 0) for atoms in clusters()])
     assert features.dtype == np.float32
-    assert (np.abs(features - expected) <= 1e-4 * np.ptp(expected, axis=0) + 1e-37).all()
+    assert (np.abs(features - expected) <= 1e-4 * np.ptp(expected, axis=0) + NOTHING["float32"]).all()
 
 
 FUNCTIONS = {"mu": [0.0, 0.0], "eta": [0.4, 0.05]}

@@ -175,7 +175,7 @@ REFUSED = {
     "element unknown": (weighted(elements=["Xx"], g2=G2), "expected element symbols or 'other', received 'Xx'"),
     "element twice": (weighted(elements=["H", ["C", "H"]], g2=G2), "weighting 1: element H stands in it twice"),
     "other twice": (weighted(elements=["other", "other"], g2=G2), "weighting 1: 'other' stands in it twice"),
-    "no functions": (weighted(weights="Z"), "weighting 1: expected g2, g4 or both"),
+    "no functions": (weighted(weights="Z"), "weighting 1: expected at least one of g2, g4, paths"),
     "g2 no table": (weighted(weights="Z", g2=[1.0]), "weighting 1, g2: expected a table of keys and values"),
     "g2 key": (weighted(weights="Z", g2={**G2, "zeta": [1]}), "weighting 1, g2 has no key 'zeta'"),
     "g4 key": (weighted(weights="Z", g4={**G4, "theta": [1]}), "weighting 1, g4 has no key 'theta'"),
@@ -188,6 +188,12 @@ REFUSED = {
     "lambda": (weighted(weights="Z", g4={**G4, "lambda": [1.5]}), "expected lambda from -1 to 1 and zeta above 0"),
     "zeta": (weighted(weights="Z", g4={**G4, "zeta": [0.0]}), "expected lambda from -1 to 1 and zeta above 0"),
     "zeta missing": (weighted(weights="Z", g4={**G2, "lambda": [1.0]}), "weighting 1, g4: zeta is missing"),
+    "path zeta": (weighted(weights="Z", paths={**G2, "zeta": [-1.0]}), "paths: expected zeta of at least 0"),
+    "path zeta missing": (weighted(weights="Z", paths=G2), "weighting 1, paths: zeta is missing"),
+    "path lambda": (
+        weighted(weights="Z", paths={**G2, "zeta": [1], "lambda": [1]}),
+        "weighting 1, paths has no key 'lambda'",
+    ),
     "style": (
         weighted(weights="Z", g2={**STYLE, "style": "even"}),
         "expected style shifted or centred, received 'even'",

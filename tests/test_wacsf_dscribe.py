@@ -37,30 +37,43 @@ def theirs(atoms, site, cutoff, g2=(), g4=()):
 
 
 def assert_agrees(atoms, site, preset, w):
-    """All features of a preset, as weighted sums of theirs."""
-    descriptor = descriptors.load("wacsf", preset, dtype="float64")
-    weighting = descriptor.describe()["weighting"][0]
-    g2 = list(zip(weighting["g2"]["eta"], weighting["g2"]["mu"], strict=True))
-    g4 = [(e, z, x) for e in weighting["g4"]["eta"] for x in weighting["g4"]["lambda"] for z in weighting["g4"]["zeta"]]
-    species, radial, pairs, angular = theirs(atoms, site, descriptor.cutoff, g2, g4)
-    weights = np.array([w(z) for z in species])
-    pair_weights = np.array([w(a) * w(b) for a, b in pairs])
-    expected = np.concatenate([[radial[:, 0].sum()], weights @ radial[:, 1:], pair_weights @ angular])
-    ours = descriptor.transform(atoms, site)[0]
-    there = [
-        i for i, label in enumerate(descriptor.labels) if label.split()[0] == "G1" or " Z " in label or "0.1Z" in label
-    ]
-    np.testing.assert_allclose(ours[there], expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()))
-    return expected
+    """G1 of a preset, and all functions whose weights are one number per element, as weighted sums of theirs."""
+    whole = descriptors.load("wacsf", preset, dtype="float64").describe()
+    checked = np.empty(0)
+    for weighting in whole["weighting"]:
+        if weighting.get("weights") not in w or any(weighting.get("g4", {}).get("mu", [])) or "paths" in weighting:
+            continue
+        cutoff, g4 = weighting.get("cutoff", whole["cutoff"]), weighting.get("g4")
+        radial, angular = weighting.get("g2", {"mu": [], "eta": []}), []
+        if g4 is not None:
+            angular = [(e, z, x) for e in g4["eta"] for x in g4["lambda"] for z in g4["zeta"]]
+        pairs_of_g2 = list(zip(radial["eta"], radial["mu"], strict=True))
+        species, by_species, pairs, by_pair = theirs(atoms, site, cutoff, pairs_of_g2, angular)
+        weigh = w[weighting["weights"]]
+        weights = np.array([weigh(z) for z in species])
+        pair_weights = np.array([weigh(a) * weigh(b) for a, b in pairs])
+        expected = [[by_species[:, 0].sum()], weights @ by_species[:, 1:], pair_weights @ by_pair]
+        own = {k: v for k, v in weighting.items() if k != "cutoff"}
+        alone = descriptors.from_description(whole | {"g1": True, "cutoff": cutoff, "weighting": [own]})
+        expected = np.concatenate(expected)
+        ours = alone.transform(atoms, site)[0]
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()))
+        checked = np.concatenate([checked, expected])
+    return checked
 
 
-PRESETS = [("xanesnet-2022", float), ("xanesnet-49", lambda z: 0.1 * z), ("default", float)]
+PRESETS = [
+    ("xanesnet-2022", {"Z": float}),
+    ("xanesnet-49", {"Z": lambda z: 0.1 * z}),
+    ("default", {"Z": float, "one": lambda z: 1.0}),
+]
 
 
 @pytest.mark.parametrize(("preset", "w"), PRESETS)
 def test_molecule(preset, w):
     expected = assert_agrees(systems.ferrocene_like(), 0, preset, w)
     assert (expected > 0).all()
+    assert expected.size == {"xanesnet-2022": 97, "xanesnet-49": 49, "default": 33 + 33}[preset]
 
 
 @pytest.mark.parametrize(("preset", "w"), PRESETS)

@@ -83,23 +83,25 @@ def test_columns_stand_in_the_published_order(preset, n_g2, n_eta, zetas):
     assert len(set(order)) == len(order)
 
 
-def test_default_resolves_elements_and_the_nearest_shells():
+def test_default_resolves_elements_the_nearest_shells_and_paths():
     descriptor = descriptors.load("wacsf")
-    z, elements, *near = descriptor.describe()["weighting"]
+    z, electronegativity, elements, near, every, centred, paths, all_paths = descriptor.describe()["weighting"]
     expected = ["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other"]
     assert elements["elements"] == expected
-    assert z["weights"] == "Z"
-    assert len(near) == 4
-    assert {w["cutoff"] for w in near} == {4.0}
-    channels = len(near[0]["elements"]) + 1
-    angles, radial = 2 * 4, 32 * (1 + len(expected))
-    assert descriptor.n_features == 1 + radial + 8 * angles + channels * (24 + 4 * angles + 4 * angles)
+    assert [w["weights"] for w in (z, electronegativity, every, centred, all_paths)] == [
+        "Z", "electronegativity", "one", "one", "one",
+    ]  # fmt: skip
+    assert near["elements"] == paths["elements"] == ["H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other"]
+    assert [w.get("cutoff") for w in descriptor.describe()["weighting"]] == [None] * 3 + [4.0] * 3 + [5.0] * 2
+    radial, nearby = 32 * (2 + len(expected)), 6 * 24
+    angles, along = 4 * 2 * (5 * 3 + 6 + 4), 6 * 24 * 3
+    assert descriptor.n_features == 1 + radial + nearby + angles + along == 1321
     assert (descriptor.dtype, descriptor.cutoff) == (np.dtype("float32"), 6.0)
 
 
 def test_functions_of_a_shorter_cutoff_are_those_of_a_descriptor_of_that_cutoff():
     described = descriptors.load("wacsf").describe()
-    near = [w for w in described["weighting"] if "cutoff" in w]
+    near = [w for w in described["weighting"] if w.get("cutoff") == 4.0]
     alone = [{k: v for k, v in w.items() if k != "cutoff"} for w in near]
     both = {"name": "wacsf", "dtype": "float64", "g1": False}
     atoms = molecule("C6H6")

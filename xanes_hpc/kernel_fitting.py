@@ -51,10 +51,13 @@ def choose(
 def fit(
     part: Part, scalers: Scalers, rate: float, share: float, seed: int, landmarks_only: bool = False
 ) -> KernelRidge:
-    """Fit to a part, or to its landmarks only; those are all of its sites, or a sample that depends on the seed.
+    """Fit to a part; or to its landmarks only, without errors. Landmarks are all sites, or a sample of so many.
 
     Where all sites are landmarks the coefficients solve (K + ridge) c = y. Otherwise, with K = C C^T between landmarks
     and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
+
+    A landmark's error when it is left out of the fit is its residual over one minus its leverage, exactly (Allen,
+    doi:10.1080/00401706.1974.10489157).
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
@@ -64,7 +67,12 @@ def fit(
     kernel = similarities(x, absorbers, x, absorbers, rate).astype(np.float64)
     if landmarks_only or landmarks.n_sites == part.n_sites:
         kernel[np.diag_indices_from(kernel)] += RIDGE
-        coefficients = cho_solve(cho_factor(kernel, overwrite_a=True), y.astype(np.float64))
+        factor = cho_factor(kernel, overwrite_a=True)
+        coefficients = cho_solve(factor, y.astype(np.float64))
+        if landmarks_only:
+            return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers)
+        # residual: ridge · c; one minus leverage: ridge · diagonal of the inverse
+        errors = coefficients / np.diag(cho_solve(factor, np.eye(len(x)), overwrite_b=True))[:, None]
     else:
         kernel[np.diag_indices_from(kernel)] += JITTER
         root = cholesky(kernel, lower=True, overwrite_a=True)
@@ -76,9 +84,15 @@ def fit(
                 whitened = solve_triangular(root, near.T.astype(np.float64), lower=True, overwrite_b=True)
                 matrix += whitened @ whitened.T
                 right += whitened @ targets[rows]
-        solution = cho_solve(cho_factor(matrix, overwrite_a=True), right)
+        factor = cho_factor(matrix, overwrite_a=True)
+        solution = cho_solve(factor, right)
         coefficients = solve_triangular(root, solution, lower=True, trans="T")
-    return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers)
+        leverages = np.einsum("lk,kl->l", root, cho_solve(factor, root.T))
+        errors = (y - root @ solution) / (1.0 - leverages)[:, None]
+    return KernelRidge(
+        x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers,
+        np.abs(errors).astype(np.float32),
+    )  # fmt: skip
 
 
 def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:

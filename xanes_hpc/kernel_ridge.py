@@ -17,6 +17,8 @@ from xanes_hpc.uncertainty import smoothed
 
 ROWS_AT_ONCE = 1024
 """Sites whose kernel is in memory at a time."""
+SHARPER = 8.0
+"""By what factor the weights of local errors fall off faster than the kernel."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class KernelRidge:
         Of this regression in the mean with the networks.
     scalers
         Of features and targets.
+    errors : (n_landmarks, n_energies) float32, or None
+        How far off each landmark's scaled target is when the regression is fitted to all others.
     """
 
     landmarks: Array
@@ -45,6 +49,7 @@ class KernelRidge:
     rate: float
     share: float
     scalers: Scalers
+    errors: Array | None = None
 
     def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Spectra, (n_sites, n_energies), from features as stored; none below zero where targets are positive."""
@@ -71,6 +76,24 @@ class KernelRidge:
         if draws is not None:
             draws = (rest * draws + self.share * spectra[:, None]).astype(np.float32)
         return Sample(mean, rest * np.hypot(drawn.std, apart), draws)
+
+    def local_errors(
+        self, differences: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64] | None:
+        """How wrong the regression is about the landmarks around sites, (n_sites, n_energies); None if it can't tell.
+
+        A mean over landmarks of the same element and edge, with weights that fall off from the nearest on with
+        ``differences`` (n_sites, n_landmarks) as the kernel does, but faster; smoothed over the energies in eV.
+        """
+        if self.errors is None:
+            return None
+        own = np.where(absorbers[:, None] == self.absorbers, differences, np.float32(np.inf))
+        nearest = own.min(axis=1, initial=np.inf)[:, None]
+        new = ~np.isfinite(nearest[:, 0])  # of an element and edge without landmarks
+        own[new], nearest[new] = differences[new], differences[new].min(axis=1, initial=np.inf)[:, None]
+        weights = np.exp(np.float32(-self.rate * SHARPER) * (own - nearest))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return smoothed((weights @ self.errors) * self.scalers.target_scale[absorbers], energies)
 
 
 def similarities(

@@ -16,7 +16,6 @@ from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import describe_sites
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.inference import n_draws
-from xanes_hpc.landmarks import Distances
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
@@ -146,7 +145,6 @@ def predict(
         grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
         e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
-        distances = Distances(model.members[0].scalers, model.training_sites.features)
         absorbers, calibration = model.absorbers(chosen.element, chosen.edge), model.calibration
         dropout = model.method == "dropout"
         with create_predictions(
@@ -157,10 +155,11 @@ def predict(
                 progress(start, rows.size)
                 here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
                 x = features.read(rows[here])
-                nearest[here] = distances.nearest(x)
                 drawn = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
+                evidence = model.evidence(x, absorbers[here], drawn)
+                nearest[here] = evidence.distance
                 file["mean"][here] = drawn.mean
-                file["std"][here] = calibration.sigma(drawn.std, nearest[here], absorbers[here])
+                file["std"][here] = calibration.sigma(evidence)
                 if drawn.draws is not None:
                     file["draws"][here] = drawn.draws
                 if references is not None:

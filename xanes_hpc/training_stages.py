@@ -22,7 +22,7 @@ from xanes_hpc.fitting import Epoch, Fit, Watch, Weights, fit
 from xanes_hpc.interruption import Interruption
 from xanes_hpc.kernel_fitting import RATE, SHARE, choose
 from xanes_hpc.kernel_fitting import fit as fit_regression
-from xanes_hpc.landmarks import Distances
+from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.splits import LEFT_OUT, PARTS
 from xanes_hpc.stores.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.stores.model_numbers import write_regression, write_scalers
@@ -279,22 +279,23 @@ class _Stage:
 def _measured(model: ModelFolder, data: TrainingData, seed: int) -> dict[str, Any]:
     """Calibration and threshold of distances, from sites that no weight has seen."""
     part, sites = data.part("calibration"), model.training_sites
-    distances = Distances(model.members[0].scalers, sites.features)
     chunks = part.chunks
-    results, n_sites = [], 0
+    references, means, known = [], [], list[Evidence]()
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = part.read(chunks[i])
         drawn = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
-        results.append((y.astype(np.float64), drawn.mean, drawn.std, distances.nearest(x), absorbers))
-        n_sites += len(y)
-        if n_sites >= MOST_CALIBRATION_SITES:
+        references.append(y.astype(np.float64))
+        means.append(drawn.mean)
+        known.append(model.evidence(x, absorbers, drawn))
+        if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
             break
     energies, _ = model.grid
     calibration, nearest = not_calibrated(energies.size), np.empty(0)
-    if results:
-        reference, mean, spread, nearest, absorbers = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
+    if known:
+        evidence = Evidence.joined(known)
         sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
-        calibration = calibrate(reference, mean, spread, energies, nearest, absorbers, sizes)
+        calibration = calibrate(np.concatenate(references), np.concatenate(means), evidence, energies, sizes)
+        nearest = np.concatenate([e.distance for e in known if e.distance is not None])
     trained = np.isin(data.parts, [PARTS.index(name) for name in sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
     return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}

@@ -1,16 +1,20 @@
 """Turning the spread of draws into uncertainties that hold.
 
-Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) · (d / typical)^slope: the floor, a fraction of the mean spread
-at its energy, keeps sites whose draws happen to agree from claiming too much; what is far from the training sites, by
-its distance d to the nearest, is given more; the scale makes the figures nominal.
+Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) · the factors of ``sigma_factors``: the floor, a fraction of
+the mean spread at its energy, keeps sites whose draws happen to agree from claiming too much; the factors say how much
+more is to be expected of a site far from the training sites, among others that were hard to predict, and where its
+spectrum is steep; the scale makes the figures nominal.
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xanes_hpc.sigma_factors import Evidence, Factor, fit_factors
 
 Array = npt.NDArray[np.float64]
 
@@ -27,27 +31,9 @@ SMOOTHED_EV = 1.0
 """Standard deviation of the Gaussian that smooths over energies."""
 SHRINKAGE = 20.0
 """Sites' worth of evidence for one scale at all energies."""
-FEWEST_SITES, FEWEST_FOR_SLOPE = 2, 30
-FARTHER = 2.0
-"""How much farther than any calibration site, or nearer, a distance may count as."""
+FEWEST_SITES = 2
 N_CANDIDATES = 400
 """Scales that are tried."""
-
-
-@dataclass(frozen=True)
-class Distance:
-    """sigma's factor (d / typical)^slope, with d held between ``low`` and ``high``."""
-
-    slope: float = 0.0
-    typical: float = 1.0
-    low: float = 0.0
-    high: float = 1.0
-
-    def factors(self, nearest: Array) -> Array:
-        """One for each distance, (n_sites,)."""
-        if not self.slope:
-            return np.ones(len(nearest))
-        return np.asarray((np.clip(nearest, self.low, self.high) / self.typical) ** self.slope)
 
 
 @dataclass(frozen=True)
@@ -58,37 +44,41 @@ class Calibration:
     ----------
     scale : (n_energies,)
     floor : (n_absorbers, n_energies)
-        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)``; one row of floors is that of all elements and edges.
+        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)`` times the factors; one row of floors is that of all
+        elements and edges.
     conformal
         By nominal level, the number of calibrated sigmas either side of the mean.
     n_sites
         Sites of the calibration split; 0 where there was none and sigma is as drawn.
-    distance
-        What a site's distance to the nearest training site does to its sigma.
+    factors
+        By name of what is known of a prediction; that of the spread is of ``sqrt(spread**2 + floor**2)``.
+    sizes : (n_absorbers,)
+        Of the spectra of each element and edge: the unit of the factors' quantities.
     """
 
     scale: Array
     floor: Array
     conformal: tuple[tuple[float, float], ...] = ()
     n_sites: int = 0
-    distance: Distance = Distance()
+    factors: Mapping[str, Factor] = field(default_factory=dict)
+    sizes: Array = field(default_factory=lambda: np.ones(1))
 
-    def sigma(
-        self,
-        spread: npt.NDArray[np.floating],
-        nearest: Array | None = None,
-        absorbers: npt.NDArray[np.integer] | None = None,
-    ) -> Array:
-        """Calibrated sigma of the draws' standard deviation, (n_sites, n_energies).
+    def sigma(self, evidence: Evidence) -> Array:
+        """Calibrated sigma, (n_sites, n_energies).
 
-        ``nearest`` (n_sites,) are the distances to the nearest training site; without, all sites count as typical.
-        ``absorbers`` (n_sites,) are the numbers of their elements and edges; without, all are of the first.
+        What the evidence lacks counts as typical.
         """
-        rows = np.zeros(len(spread), np.intp) if absorbers is None else np.minimum(absorbers, len(self.floor) - 1)
-        widened = np.hypot(np.asarray(spread, np.float64), self.floor[rows])
-        if nearest is not None:
-            widened *= self.distance.factors(nearest)[:, None]
-        return np.asarray(self.scale * widened)
+        absorbers = evidence.absorbers
+        rows = np.zeros(len(evidence.spread), np.intp) if absorbers is None else absorbers
+        floor = self.floor[np.minimum(rows, len(self.floor) - 1)]
+        widened = replace(evidence, spread=np.hypot(np.asarray(evidence.spread, np.float64), floor))
+        result = self.scale * widened.spread
+        if self.factors:
+            known = widened.relative(self.sizes)
+            for name, factor in self.factors.items():
+                if name in known:
+                    result = result * factor.values(known[name])
+        return np.asarray(result)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -97,7 +87,8 @@ class Calibration:
             "floor": self.floor.tolist(),
             "conformal": [{"level": level, "score": score} for level, score in self.conformal],
             "n_sites": self.n_sites,
-            "distance": asdict(self.distance),
+            "factors": {name: asdict(factor) for name, factor in self.factors.items()},
+            "sizes": self.sizes.tolist(),
         }
 
 
@@ -107,65 +98,46 @@ def not_calibrated(n_energies: int) -> Calibration:
 
 
 def calibrate(
-    reference: Array,
-    mean: Array,
-    spread: Array,
-    energies: Array,
-    nearest: Array | None = None,
-    absorbers: npt.NDArray[np.integer] | None = None,
-    sizes: Array | None = None,
+    reference: Array, mean: Array, evidence: Evidence, energies: Array, sizes: Array | None = None
 ) -> Calibration:
     """Calibration from sites that no weight has seen; arrays (n_sites, n_energies), energies (n_energies,) in eV.
 
     Spectra of several elements and edges may be of different size (and unit): the floor is a fraction of the typical
-    ``sizes`` (n_absorbers,), by each site's number in ``absorbers`` (n_sites,).
+    ``sizes`` (n_absorbers,), by each site's absorber in the evidence.
 
     At each energy the scale is that whose 1, 2 and 3 sigma cover nearest to their nominal fractions (least greatest
-    deviation), drawn to one scale for all energies where sites are few, and smoothed over energies; of ``FLOORS`` the
-    one with the least greatest deviation is taken. The slope over the distances ``nearest`` (n_sites,) is that of a
-    line through the logarithms of each site's root mean square error in sigmas. Conformal scores are |y - mean| over
+    deviation), drawn to one scale for all energies where sites are few, and smoothed over energies; of ``FLOORS``, with
+    the factors fitted to each, the one with the least greatest deviation is taken. Conformal scores are |y - mean| over
     sigma, pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk, Gammerman & Shafer,
     doi:10.1007/b106715); points of one spectrum go together, so that this is finite-sample exact only for independent
     points. Levels that so many scores cannot tell are left out. Where draws do not differ at all, the floor stands
     alone.
     """
     n_sites, n_energies = reference.shape
-    rows = np.zeros(n_sites, np.intp) if absorbers is None else absorbers
+    rows = np.zeros(n_sites, np.intp) if evidence.absorbers is None else evidence.absorbers
     sizes = np.ones(1) if sizes is None else sizes
-    error, spread = np.abs(reference - mean) / sizes[rows, None], spread / sizes[rows, None]
+    error = np.abs(reference - mean) / sizes[rows, None]
     if n_sites < FEWEST_SITES or not (error > 0).any():
         return not_calibrated(n_energies)
+    known = evidence.relative(sizes)
+    spread = known["spread"]
     typical = _typical(spread, error)
     best: tuple[float, Calibration] | None = None
     for fraction in FLOORS:
         floor = fraction * typical
-        z = error / np.hypot(spread, floor)
-        distance = Distance() if nearest is None else _distance(z / _scales(z, energies), nearest)
-        if nearest is not None:
-            z /= distance.factors(nearest)[:, None]
+        widened = np.hypot(spread, floor)
+        factors = fit_factors(error, widened, known | {"spread": widened})
+        z = error / widened
+        for name, factor in factors.items():
+            z /= factor.values(widened if name == "spread" else known[name])
         scale = _scales(z, energies)
         scale *= _overall(z / scale)  # drawing together and smoothing have moved the whole
         deviation = _deviation(z / scale)
         if best is None or deviation < best[0]:
-            best = deviation, Calibration(scale, floor[None], n_sites=n_sites, distance=distance)
+            own = sizes[:, None] * floor
+            best = deviation, Calibration(scale, own, n_sites=n_sites, factors=factors, sizes=sizes)
     assert best is not None
-    scores = conformal_scores(error / best[1].sigma(spread, nearest))
-    return replace(best[1], floor=sizes[:, None] * best[1].floor, conformal=scores)
-
-
-def _distance(z: Array, nearest: Array) -> Distance:
-    """How the sites' errors in sigmas, (n_sites, n_energies), grow with their distance; never shrinking."""
-    size = np.sqrt(np.mean(z**2, axis=1))
-    there = (nearest > 0) & (size > 0)
-    if there.sum() < FEWEST_FOR_SLOPE or not np.ptp(nearest[there]):
-        return Distance()
-    log_d, log_size = np.log(nearest[there]), np.log(size[there])
-    apart = log_d - log_d.mean()
-    slope = float(apart @ (log_size - log_size.mean()) / (apart @ apart))
-    if slope <= 0:
-        return Distance()
-    low, high = nearest[there].min() / FARTHER, nearest[there].max() * FARTHER
-    return Distance(slope, float(np.exp(log_d.mean())), float(low), float(high))
+    return replace(best[1], conformal=conformal_scores(np.abs(reference - mean) / best[1].sigma(evidence)))
 
 
 def conformal_scores(z: Array) -> tuple[tuple[float, float], ...]:

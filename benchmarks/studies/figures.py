@@ -1,5 +1,6 @@
 """Figures of merit of one model on the sites it has not seen, and their mean and spread over several."""
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,38 @@ import numpy.typing as npt
 
 from xanes_hpc.cross_validation import FIGURES
 from xanes_hpc.evaluation import error_percent, evaluate
+from xanes_hpc.prediction import PredictOptions, Store, predict
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 
 Figures = Mapping[str, float | None]
 SIGMAS = (1, 2, 3)
+RAW_DRAWS = 30
+"""Of which the spread before calibration is measured."""
 NOMINAL = (68.27, 95.45, 99.73)
 """What one, two and three sigma of a Gaussian cover, percent."""
 
 
-def measured(predictions: Path, model: ModelFolder) -> dict[str, float | None]:
-    """Everything that studies tell of a model's predictions; coverage as fractions."""
+def measured(predictions: Path, model: ModelFolder, source: Store) -> dict[str, float | None]:
+    """Everything that studies tell of a model's predictions of a store's test sites; coverage as fractions."""
     with PredictionStore(predictions) as store:
         every = evaluate(store)
-        raw = _raw_coverage(store, model)
     found = {name: of(every) for name, of in FIGURES.items()} | {"n_sites": every["n_sites"]}
     found |= {f"conformal_{c['level']:g}": c["coverage"] for c in every["conformal"]}
-    return found | {f"raw_coverage_{k}sigma": share for k, share in zip(SIGMAS, raw, strict=True)}
+    raw = _raw_coverage(model, source)
+    return found | {f"raw_coverage_{k}sigma": raw[f"{k}sigma"] for k in SIGMAS}
 
 
-def _raw_coverage(store: PredictionStore, model: ModelFolder) -> list[float]:
-    """Share of points within 1, 2 and 3 times the spread before calibration, found back from calibrated sigma."""
-    calibration = model.calibration
-    factors = calibration.distance.factors(store.read("sites/nearest"))
-    squares = (store.read("std") / calibration.scale / factors[:, None]) ** 2 - calibration.floor[0] ** 2
-    error = np.abs(store.read("reference") - store.read("mean"))
-    there = np.isfinite(error)
-    z = error[there] / np.sqrt(np.maximum(squares[there], 1e-24))
-    return [float(np.mean(z <= k)) for k in SIGMAS]
+def _raw_coverage(model: ModelFolder, source: Store) -> Mapping[str, float]:
+    """Share of points within 1, 2 and 3 times the spread before calibration."""
+    raw = ModelFolder(model.path)
+    raw.description["calibration"] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "raw.h5"
+        predict(raw, source, path, PredictOptions(part="test", draws=RAW_DRAWS))
+        with PredictionStore(path) as store:
+            coverage: Mapping[str, float] = evaluate(store)["coverage"]
+    return coverage
 
 
 def errors(predictions: Path) -> dict[str, float]:

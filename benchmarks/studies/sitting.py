@@ -176,7 +176,7 @@ def _measure(
         begin = time.perf_counter()
         predict(model, store, path, PredictOptions(part="test"), overwrite=True)
         predicted.append(time.perf_counter() - begin)
-        figures.append(measured(path, model))
+        figures.append(measured(path, model, store))
     if not keeps_model:
         shutil.rmtree(outcome.model)
     return {

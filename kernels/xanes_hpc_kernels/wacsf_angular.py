@@ -35,8 +35,9 @@ from xanes_hpc_kernels.compaction import (
     lanes_of,
 )
 from xanes_hpc_kernels.cutoff import cosine_cutoff
+from xanes_hpc_kernels.powers import square_of
 from xanes_hpc_kernels.ragged import longest
-from xanes_hpc_kernels.types import Floats, Ints
+from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 BLOCK = 512
@@ -74,6 +75,17 @@ def fill_neighbours(
 
 
 @inline
+def fill_factor(n: int, squarings: int, weight_t: Floats, lam: Real, cosine_t: Floats, factor_t: Floats) -> None:
+    """One row of factors, zeta a power of two; a constant number of squarings unrolls."""
+    half, zero = factor_t.dtype.type(0.5), factor_t.dtype.type(0.0)
+    for t in range(n):
+        b = max(half + lam * cosine_t[t], zero)
+        for _ in range(squarings):
+            b = square_of(b)
+        factor_t[t] = weight_t[t] * b
+
+
+@inline
 def fill_factors(
     n: int, triplets: Floats, cutoff: float, shifted: bool, lambda_l: Floats, zeta_q: Floats, factors_gt: Floats
 ) -> None:
@@ -100,23 +112,19 @@ def fill_factors(
             for q in range(zeta_q.size):
                 factor_t, zeta = factors_gt[g], zeta_q[q]
                 if zeta == 1.0:
-                    for t in range(n):
-                        factor_t[t] = weight_t[t] * max(half + lam * cosine_t[t], zero)
+                    fill_factor(n, 0, weight_t, lam, cosine_t, factor_t)
                 elif zeta == 2.0:
-                    for t in range(n):
-                        b = max(half + lam * cosine_t[t], zero)
-                        factor_t[t] = weight_t[t] * (b * b)
+                    fill_factor(n, 1, weight_t, lam, cosine_t, factor_t)
                 elif zeta == 4.0:
-                    for t in range(n):
-                        b = max(half + lam * cosine_t[t], zero)
-                        b *= b
-                        factor_t[t] = weight_t[t] * (b * b)
+                    fill_factor(n, 2, weight_t, lam, cosine_t, factor_t)
                 elif zeta == 8.0:
-                    for t in range(n):
-                        b = max(half + lam * cosine_t[t], zero)
-                        b *= b
-                        b *= b
-                        factor_t[t] = weight_t[t] * (b * b)
+                    fill_factor(n, 3, weight_t, lam, cosine_t, factor_t)
+                elif zeta == 16.0:
+                    fill_factor(n, 4, weight_t, lam, cosine_t, factor_t)
+                elif zeta == 32.0:
+                    fill_factor(n, 5, weight_t, lam, cosine_t, factor_t)
+                elif zeta == 64.0:
+                    fill_factor(n, 6, weight_t, lam, cosine_t, factor_t)
                 else:
                     for t in range(n):
                         factor_t[t] = weight_t[t] * real(max(half + lam * cosine_t[t], zero) ** zeta)

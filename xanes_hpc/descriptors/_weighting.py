@@ -16,6 +16,8 @@ from xanes_hpc.errors import DescriptorError
 Vector = npt.NDArray[np.float64]
 STYLES = {"shifted": {"style", "n", "r_min", "r_max"}, "centred": {"style", "n", "r_min", "r_max", "keep"}}
 """Keys of each style."""
+FUNCTIONS = ("g2", "g4", "paths")
+"""Keys of a weighting's functions."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,20 @@ class Weighting:
     g4: Gaussians | None
     lambdas: Vector
     zetas: Vector
+    paths: Gaussians | None
+    path_zetas: Vector
     cutoff: float
 
     @classmethod
     def read(cls, index: int, given: Mapping[str, Any], longest: float) -> "Weighting":
         """From one ``[[weighting]]`` of a description whose cutoff is ``longest``."""
         where = f"weighting {index + 1}"
-        check_keys(where, given, {"weights", "scale", "elements", "cutoff", "g2", "g4"})
+        check_keys(where, given, {"weights", "scale", "elements", "cutoff", *FUNCTIONS})
         if ("weights" in given) == ("elements" in given):
             raise DescriptorError(f"{where}: expected either weights or elements")
         weights: dict[str, Any]
         if "elements" in given:
-            check_keys(f"{where} by elements", given, {"elements", "cutoff", "g2", "g4"})
+            check_keys(f"{where} by elements", given, {"elements", "cutoff", *FUNCTIONS})
             labels, tables = _channels(where, given["elements"])
             weights = {"elements": [list(e) if isinstance(e, (list, tuple)) else e for e in given["elements"]]}
         else:
@@ -94,8 +98,8 @@ class Weighting:
             raise DescriptorError(f"{where}: expected a cutoff above 0 and up to {longest:g} Å, received {cutoff!r}")
         if cutoff < longest:
             weights["cutoff"] = float(cutoff)
-        g2 = g4 = None
-        lambdas = zetas = np.empty(0)
+        g2 = g4 = paths = None
+        lambdas = zetas = path_zetas = np.empty(0)
         if "g2" in given:
             g2 = Gaussians.read(f"{where}, g2", given["g2"])
             weights["g2"] = {"mu": g2.mu.tolist(), "eta": g2.eta.tolist()}
@@ -110,9 +114,15 @@ class Weighting:
                 "lambda": lambdas.tolist(),
                 "zeta": zetas.tolist(),
             }
-        if g2 is None and g4 is None:
-            raise DescriptorError(f"{where}: expected g2, g4 or both")
-        return cls(weights, labels, tables, g2, g4, lambdas, zetas, float(cutoff))
+        if "paths" in given:
+            paths = Gaussians.read(f"{where}, paths", given["paths"], frozenset({"zeta"}))
+            path_zetas = _numbers(f"{where}, paths", given["paths"], "zeta")
+            if (path_zetas < 0).any():
+                raise DescriptorError(f"{where}, paths: expected zeta of at least 0")
+            weights["paths"] = {"mu": paths.mu.tolist(), "eta": paths.eta.tolist(), "zeta": path_zetas.tolist()}
+        if not any(name in given for name in FUNCTIONS):
+            raise DescriptorError(f"{where}: expected at least one of {', '.join(FUNCTIONS)}")
+        return cls(weights, labels, tables, g2, g4, lambdas, zetas, paths, path_zetas, float(cutoff))
 
 
 def _numbers(where: str, given: Mapping[str, Any], key: str) -> Vector:

@@ -37,12 +37,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.descriptors._values import is_number, read_dtype
-from xanes_hpc.descriptors._weighting import Vector, Weighting
+from xanes_hpc.descriptors._weighting import FUNCTIONS, Vector, Weighting
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc_kernels import wacsf_angular, wacsf_radial
+from xanes_hpc_kernels import wacsf_angular, wacsf_paths, wacsf_radial
 
 _Functions = tuple[float, tuple[bytes, ...]]
 """A cutoff, and the parameters of functions as bytes."""
@@ -81,6 +81,7 @@ class WACSF(Descriptor):
         self.labels = ["G1"] if self.g1 else []
         self._radial: dict[_Functions, _Sharing] = {}
         self._angular: dict[_Functions, _Sharing] = {}
+        self._paths: dict[_Functions, _Sharing] = {}
         for w in self.weightings:
             if w.g2 is not None:
                 parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
@@ -94,6 +95,14 @@ class WACSF(Descriptor):
                     for z in w.zetas
                 ]
                 self._add("G4", w, self._angular, (w.g4.mu, w.g4.eta, w.lambdas, w.zetas), parameters)
+        for w in self.weightings:
+            if w.paths is not None:
+                parameters = [
+                    f"mu={m:.4g} eta={e:.4g} zeta={z:g}"
+                    for m, e in zip(w.paths.mu, w.paths.eta, strict=True)
+                    for z in w.path_zetas
+                ]
+                self._add("path", w, self._paths, (w.paths.mu, w.paths.eta, w.path_zetas), parameters)
         if not self.labels:
             raise DescriptorError("descriptor wacsf: expected at least one function")
 
@@ -128,7 +137,7 @@ class WACSF(Descriptor):
 
     def resolve(self) -> dict[str, Any]:
         """As described, with the weight tables in place of their names."""
-        functions = [{k: w.given[k] for k in ("cutoff", "g2", "g4") if k in w.given} for w in self.weightings]
+        functions = [{k: w.given[k] for k in ("cutoff", *FUNCTIONS) if k in w.given} for w in self.weightings]
         tables = [{"tables": w.tables.tolist()} for w in self.weightings]
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
 
@@ -153,6 +162,14 @@ class WACSF(Descriptor):
                 own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff,
                 mu, eta, lambdas, zetas, columns, out,
             )  # fmt: skip
+        for (cutoff, key), sharing in self._paths.items():
+            mu, eta, zetas = map(np.frombuffer, key)
+            own = near[cutoff]
+            tables, columns = sharing.arrays()
+            columns = columns.reshape(len(tables), mu.size, zetas.size)
+            wacsf_paths.path_functions(
+                own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff, mu, eta, zetas, columns, out
+            )
 
 
 def _xanesnet_2022() -> dict[str, Any]:
@@ -172,26 +189,30 @@ def _xanesnet_49() -> dict[str, Any]:
 ELEMENT_CHANNELS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other")
 
 
-NEAR_CHANNELS = ("H", "C", "N", "O", ["P", "S", "Cl"], "other")
+NEAR_CHANNELS = ("H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other")
 
 
 def _default() -> dict[str, Any]:
-    """Element-resolved functions, fine ones of the nearest shells, and G4 that spans the first to the third shell."""
-    every, angles = {"n": 32, "r_min": 0.3, "r_max": 6.2}, {"lambda": [1, -1], "zeta": [1, 2, 4, 8]}
-    radial = {"style": "shifted", **every}
-    near = {
-        "g2": {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6},
-        "g4": {"style": "shifted", "n": 4, "r_min": 1.2, "r_max": 3.1, **angles},
-    }
-    wide = {"g4": {"style": "centred", "n": 4, "r_min": 0.5, "r_max": 4.0, **angles}}
-    channels: list[dict[str, Any]] = [{"elements": list(NEAR_CHANNELS)}, {"weights": "one"}]
+    """Radial functions of every element, wide and sharp angles of the nearest shells, paths over two neighbours."""
+    signs = [1, -1]
+    wide = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
+    near = {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6}
+    shells = {"style": "shifted", "n": 4, "r_min": 1.2, "r_max": 3.1, "lambda": signs}
+    centred = {"style": "centred", "n": 4, "r_min": 0.5, "r_max": 4.0, "lambda": signs, "zeta": [1, 2, 4, 8]}
+    paths = {"style": "shifted", "n": 24, "r_min": 1.1, "r_max": 5.3, "zeta": [0, 4, 32]}
+    elements, every = {"elements": list(NEAR_CHANNELS)}, {"weights": "one"}
     return {
         "cutoff": 6.0,
         "dtype": "float32",
         "weighting": [
-            {"weights": "Z", "g2": radial, "g4": {"style": "centred", "n": 8, "r_min": 0.0, "r_max": 6.0, **angles}},
-            {"elements": list(ELEMENT_CHANNELS), "g2": radial},
-            *({**channel, "cutoff": 4.0, **functions} for functions in (near, wide) for channel in channels),
+            {"weights": "Z", "g2": wide},
+            {"weights": "electronegativity", "g2": wide},
+            {"elements": list(ELEMENT_CHANNELS), "g2": wide},
+            {**elements, "cutoff": 4.0, "g2": near, "g4": {**shells, "zeta": [4, 16, 64]}},
+            {**every, "cutoff": 4.0, "g2": near, "g4": {**shells, "zeta": [1, 2, 4, 8, 16, 64]}},
+            {**every, "cutoff": 4.0, "g4": centred},
+            {**elements, "cutoff": 5.0, "paths": paths},
+            {**every, "cutoff": 5.0, "paths": paths},
         ],
     }
 

@@ -12,7 +12,8 @@ from ase.data import atomic_numbers
 from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.config_checks import check_broadening
 from xanes_hpc.errors import ConfigError, StoreError
-from xanes_hpc.uncertainty import Calibration, Distance, not_calibrated
+from xanes_hpc.sigma_factors import NAMES, Factor
+from xanes_hpc.uncertainty import Calibration, not_calibrated
 
 TOO_LARGE = 1e300
 """For a number: NaN is not below it either."""
@@ -77,6 +78,8 @@ def is_calibration(value: Any) -> bool:
         and are_scores(value.get("conformal"))
         and _is_number(value.get("n_sites", 0))
         and _is_distance(value.get("distance"))
+        and _are_factors(value.get("factors", {}))
+        and (value.get("sizes") is None or (_are_numbers(value["sizes"]) and min(value["sizes"]) > 0))
     )
 
 
@@ -103,8 +106,11 @@ def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
         scale = np.full(n_energies, float(value["sigma_scale"]))
         return Calibration(scale, np.zeros((1, n_energies)), conformal, value.get("n_sites", 0))
     scale, floor = np.array(value["scale"], np.float64), np.array(_rows(value["floor"]), np.float64)
-    distance = Distance(**value["distance"]) if value.get("distance") else Distance()
-    return Calibration(scale, floor, conformal, value.get("n_sites", 0), distance)
+    factors = {name: Factor(**factor) for name, factor in value.get("factors", {}).items()}
+    if distance := value.get("distance"):  # schema 2
+        factors["distance"] = Factor(distance["slope"], distance["typical"], distance["low"], distance["high"])
+    sizes = np.array(value.get("sizes", [1.0]), np.float64)
+    return Calibration(scale, floor, conformal, value.get("n_sites", 0), factors, sizes)
 
 
 def _is_distance(value: Any) -> bool:
@@ -112,6 +118,22 @@ def _is_distance(value: Any) -> bool:
     if value is None:
         return True
     return _is_object(value) and set(value) == names and all(map(_is_number, value.values())) and value["typical"] > 0
+
+
+def _are_factors(value: Any) -> bool:
+    names = {field.name for field in fields(Factor)}
+    return (
+        _is_object(value)
+        and set(value) <= set(NAMES)
+        and all(
+            _is_object(f)
+            and set(f) == names
+            and all(map(_is_number, f.values()))
+            and f["typical"] > 0
+            and 0 < f["low"] <= f["high"]
+            for f in value.values()
+        )
+    )
 
 
 def _is_trust(value: Any) -> bool:
@@ -186,6 +208,7 @@ def check_description(file: Path, description: dict[str, Any]) -> None:
         raise StoreError(
             f"{file}: damaged: calibration: expected numbers at {n_energies} energies, received {n_scales}"
         )
-    n_absorbers, n_floors = len(description["seen"]), len(_rows(description["calibration"].get("floor", [])))
-    if n_floors not in (0, 1, n_absorbers):
-        raise StoreError(f"{file}: damaged: calibration: expected floors of {n_absorbers}, received {n_floors}")
+    n_absorbers, calibration = len(description["seen"]), description["calibration"]
+    for name, n in (("floors", len(_rows(calibration.get("floor", [])))), ("sizes", len(calibration.get("sizes", [])))):
+        if n not in (0, 1, n_absorbers):
+            raise StoreError(f"{file}: damaged: calibration: expected {name} of {n_absorbers}, received {n}")

@@ -111,6 +111,8 @@ def write_regression(path: Path, regression: KernelRidge) -> None:
     with new_file(path) as file:
         file.create_dataset("absorbers", data=regression.absorbers, fletcher32=True)
         file.create_dataset("coefficients", data=regression.coefficients, fletcher32=True)
+        if regression.errors is not None:
+            file.create_dataset("errors", data=regression.errors, fletcher32=True)
         file.attrs["rate"], file.attrs["share"] = regression.rate, regression.share
 
 
@@ -124,11 +126,14 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
     """
     with open_numbers(path) as file:
         absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
+        errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
         rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
     expected = (len(landmarks),), (len(landmarks), n_energies)
     if (absorbers.shape, coefficients.shape) != expected or not np.isfinite(coefficients).all():
         received = absorbers.shape, coefficients.shape
         raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
+    if errors is not None and (errors.shape != expected[1] or not np.isfinite(errors).all() or (errors < 0).any()):
+        raise StoreError(f"{path}: damaged: errors: expected numbers of at least 0 of shape {expected[1]}")
     if not rate > 0 or not 0 <= share <= 1:
         raise StoreError(f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}")
-    return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers)
+    return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers, errors)

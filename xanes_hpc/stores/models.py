@@ -27,15 +27,17 @@ from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import Member, Sample, sample
 from xanes_hpc.kernel_ridge import KernelRidge
+from xanes_hpc.landmarks import mean_differences
 from xanes_hpc.models.network import weight_shapes
 from xanes_hpc.scaling import Absorbers
+from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.stores.model_description import check_description, read_calibration
 from xanes_hpc.stores.model_numbers import SCALERS, SOFTNESS, read_regression, read_scalers, read_weights
 from xanes_hpc.stores.training_sites import TrainingSites, read_training_sites
-from xanes_hpc.uncertainty import Calibration
+from xanes_hpc.uncertainty import Calibration, smoothed
 
 FORMAT = "xanes-hpc/model"
-SCHEMA = 2
+SCHEMA = 3
 DESCRIPTION = "model.json"
 WEIGHTS, SCALING = "network.weights.h5", "scalers.h5"
 SITES, REGRESSION = "sites.h5", "regression.h5"
@@ -187,6 +189,15 @@ class ModelFolder:
         drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
         return drawn if self.regression is None else self.regression.averaged(drawn, x, absorbers, self.grid[0])
 
+    def evidence(self, x: npt.NDArray[np.floating], absorbers: Absorbers, drawn: Sample) -> Evidence:
+        """What the model knows of how wrong its spectra of sites may be; ``drawn`` is what it predicts for them."""
+        energies, _ = self.grid
+        differences = mean_differences(self.members[0].scalers.features(x), self.training_sites.features)
+        steepness = smoothed(np.abs(np.gradient(drawn.mean, energies, axis=1)), energies)
+        local = None if self.regression is None else self.regression.local_errors(differences, absorbers, energies)
+        nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
+        return Evidence(drawn.std, nearest, steepness, local, absorbers)
+
     @cached_property
     def training_sites(self) -> TrainingSites:
         """What the model remembers of its sites.
@@ -236,6 +247,7 @@ class ModelFolder:
                 regression.landmarks,
                 regression.absorbers,
                 regression.coefficients,
+                *([] if regression.errors is None else [regression.errors]),
             )
             for numbers in of_regression:
                 result.update(np.ascontiguousarray(numbers).tobytes())
