@@ -15,13 +15,18 @@ what padding to whole vectors adds. By float64 | float32:
                         + channels x sum over lambda and zeta of (2 + log2 zeta + 1)   (angular factors)
                         + Gaussians x (1 + exp)
                         + 2 x Gaussians x channels x lambdas x zetas]                  (their products, summed)
+    paths pairs of neighbours x [25 + cutoff, always float64]                          (sides, turns, strength)
+          + paths x [2 + 2 x channels + sum over zeta of 2 log2 zeta + 3 x channels x zetas   (factors)
+                     + Gaussians x (3 + exp) + 2 x Gaussians x channels x zetas]       (their products, summed)
     RDC   pairs x points x (5 + exp)
 
-A triplet is two neighbours closer to each other than the cutoff.
+A triplet is two neighbours closer to each other than the cutoff; a path goes over two neighbours, and is shorter than
+twice the cutoff.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2
 from typing import Any
 
@@ -89,6 +94,25 @@ def g4(counts: Counts, dtype: str, weighting: Mapping[str, Any], channels: int =
     sums = 2 * gaussians * channels * lambdas * len(zetas)
     of_triplet = CUTOFF[dtype] + channels + factors + gaussians * (1 + EXP[dtype]) + sums
     return round(counts.candidates * (13 + channels) + counts.triplets * of_triplet)
+
+
+def paths(candidates: int, kept: int, dtype: str, table: Mapping[str, Any], channels: int) -> int:
+    """For one table ``paths`` of a described weighting, of so many pairs of neighbours and paths over them."""
+    gaussians, zetas = len(table["mu"]), table["zeta"]
+    factors = 2 + 2 * channels + sum(2 * log2(zeta) for zeta in zetas if zeta) + 3 * channels * len(zetas)
+    of_path = factors + gaussians * (3 + EXP[dtype]) + 2 * gaussians * channels * len(zetas)
+    return round(candidates * (25 + CUTOFF["float64"]) + kept * of_path)
+
+
+def count_paths(batch: SiteBatch, cutoff: float) -> int:
+    """Paths over two neighbours that are shorter than twice the cutoff, of all sites."""
+    pairs, found = neighbour_list(batch, cutoff), 0
+    for a, b in pairwise(pairs.offsets):
+        if b - a > 1:
+            first, second = np.triu_indices(b - a, 1)
+            r = pairs.distances[a:b]
+            found += int((r[first] + r[second] + pdist(pairs.vectors[a:b]) < 2.0 * cutoff).sum())
+    return found
 
 
 def rdc(counts: Counts, dtype: str, points: int) -> int:

@@ -19,13 +19,16 @@ from timing import Call, interleaved, on_threads
 
 from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.descriptors._weighting import FUNCTIONS
 from xanes_hpc.descriptors.base import SITES_AT_ONCE
 from xanes_hpc.neighbours import NeighbourList, NeighbourSearch
 from xanes_hpc.sites import SiteBatch
 
 TITLE = "Kernels against the core's peak"
 MOLECULES, CELLS = "search, molecules", "search, cell lists"
-G2, G2_SINGLE, G4, G4_SINGLE = "G2, `xanesnet-2022`", "G2, `default`", "G4, `xanesnet-2022`", "G4, `default`"
+G2, G2_SINGLE = "G2, `xanesnet-2022`", "G2, `default`"
+G4, G4_SINGLE = "G4, `xanesnet-2022`", "G4, `xanesnet-2022` in float32"
+PATHS = "paths, `default`"
 RDC = "RDC, `rdc`"
 BOUNDS = {
     MOLECULES: """Stores and packing: every atom is looked at twice, those that are near are picked one at a time,
@@ -37,13 +40,16 @@ BOUNDS = {
     G2: """The polynomial of exp for each pair and function. A pair has only a few vectors of functions, each a chain of
         multiply-adds that wait for one another, and the sums go through memory pair by pair.""",
     G2_SINGLE: """As G2 in float64, in vectors twice as long and so half as many; the weights of all channels are
-        looked at for every pair, to add it to two of them.""",
+        looked at for every pair, to add it to three of them.""",
     G4: """Multiply-adds and packing by halves: exp of every Gaussian of every triplet, and the sums over triplets of
         Gaussians times angular factors, run close to the peak (see their parts below). Looking at all pairs of
         neighbours and packing those that are close, vector by vector, has little arithmetic; the angular factors are
         read and written more than computed.""",
     G4_SINGLE: """As G4 in float64, in vectors twice as long and with shorter polynomials: packing the triplets
         weighs more.""",
+    PATHS: """Geometry: square root, division and cutoff of every pair of neighbours, in float64; and, path by path,
+        packing with the weights of all channels. The products of Gaussians and factors are those of G4, but most
+        factors are zero, for an atom is of one element.""",
     RDC: """The polynomial of exp for each pair and point of the grid, as in G2.""",
 }
 
@@ -99,32 +105,44 @@ def _searches(options: Options, batch: SiteBatch, counts: counting.Counts) -> di
 
 def _features(batch: SiteBatch, counts: counting.Counts) -> dict[str, Work]:
     found = {}
-    for preset, g2, g4 in (("xanesnet-2022", G2, G4), ("default", G2_SINGLE, G4_SINGLE)):
-        descriptor = _of_one_cutoff(descriptors.load("wacsf", preset))
-        first, *others = descriptor.describe()["weighting"]
-        channels = 1 + sum(len(w["elements"]) for w in others)
-        functions, dtype = len(first["g2"]["mu"]), descriptor.dtype.name
-        found[g2] = _work(
-            batch, _only(descriptor, "g2"), counting.g2(counts, dtype, functions, channels, 1 + len(others))
-        )
-        found[g4] = _work(batch, _only(descriptor, "g4"), counting.g4(counts, dtype, first["g4"]))
+    single = descriptors.load("wacsf", "xanesnet-2022", dtype="float32")
+    for name, descriptor in ((G4, descriptors.load("wacsf", "xanesnet-2022")), (G4_SINGLE, single)):
+        (weighting,) = descriptor.describe()["weighting"]
+        operations = counting.g4(counts, descriptor.dtype.name, weighting["g4"])
+        found[name] = _work(batch, _only(descriptor, "g4"), operations)
+    for name, preset in ((G2, "xanesnet-2022"), (G2_SINGLE, "default")):
+        descriptor = _of_one_cutoff(_only(descriptors.load("wacsf", preset), "g2"), CUTOFF)
+        weightings = descriptor.describe()["weighting"]
+        channels, functions = _channels(descriptor), len(weightings[0]["g2"]["mu"])
+        operations = counting.g2(counts, descriptor.dtype.name, functions, channels, len(weightings))
+        found[name] = _work(batch, descriptor, operations)
+    paths = _only(descriptors.load("wacsf", "default"), "paths")
+    table = paths.describe()["weighting"][0]
+    nearer = table["cutoff"]
+    candidates, kept = count(batch, nearer, with_triplets=False).candidates, counting.count_paths(batch, nearer)
+    operations = counting.paths(candidates, kept, paths.dtype.name, table["paths"], _channels(paths))
+    found[PATHS] = _work(batch, paths, operations)
     curve = descriptors.load("rdc", "rdc")
     reached = count(batch, curve.cutoff, with_triplets=False)
     found[RDC] = _work(batch, curve, counting.rdc(reached, curve.dtype.name, curve.n_features))
     return found
 
 
-def _of_one_cutoff(descriptor: Descriptor) -> Descriptor:
-    """One without the functions that have a shorter cutoff of their own."""
+def _channels(descriptor: Descriptor) -> int:
+    return sum(len(w.get("elements", [0])) for w in descriptor.describe()["weighting"])
+
+
+def _of_one_cutoff(descriptor: Descriptor, cutoff: float) -> Descriptor:
+    """One with the functions of one cutoff only."""
     description = descriptor.describe()
-    weighting = [w for w in description["weighting"] if "cutoff" not in w]
+    weighting = [w for w in description["weighting"] if w.get("cutoff", description["cutoff"]) == cutoff]
     return descriptors.from_description(description | {"weighting": weighting})
 
 
 def _only(descriptor: Descriptor, kind: str) -> Descriptor:
-    """One with the same radial or the same angular functions, and no others."""
+    """One with the same functions of one kind, and no others."""
     description = descriptor.describe()
-    weighting = [{k: v for k, v in w.items() if k not in {"g2", "g4"} - {kind}} for w in description["weighting"]]
+    weighting = [{k: v for k, v in w.items() if k not in {*FUNCTIONS} - {kind}} for w in description["weighting"]]
     return descriptors.from_description(description | {"g1": False, "weighting": [w for w in weighting if kind in w]})
 
 

@@ -69,30 +69,60 @@ def test_a_model_of_schema_1_has_what_schema_2_added(tmp_path):
     assert member.scalers.softness is None
 
 
-ROWS, ENERGIES = [0, 3, 9], [0, 50, 100, 200]
+ROWS = [0, 3, 9]
+ENERGIES = {2: [0, 50, 100, 200], 3: [0, 20, 40, 80]}
 THEN = {
-    "mean": [
-        [0.04869065433740616, 0.33648326992988586, 0.965036153793335, 0.9830230474472046],
-        [0.01631777361035347, 0.8010726571083069, 1.0072957277297974, 0.9931467175483704],
-        [0.04792332276701927, 0.46219170093536377, 0.9201216101646423, 0.9505881071090698],
-    ],
-    "std": [
-        [0.05225431174039841, 0.24664948880672455, 0.041501469910144806, 0.0935845747590065],
-        [0.05685071647167206, 0.3073712885379791, 0.0952419638633728, 0.07941675186157227],
-        [0.040358927100896835, 0.20230183005332947, 0.06024711951613426, 0.06236054375767708],
-    ],
+    2: {
+        "mean": [
+            [0.04869065433740616, 0.33648326992988586, 0.965036153793335, 0.9830230474472046],
+            [0.01631777361035347, 0.8010726571083069, 1.0072957277297974, 0.9931467175483704],
+            [0.04792332276701927, 0.46219170093536377, 0.9201216101646423, 0.9505881071090698],
+        ],
+        "std": [
+            [0.05225431174039841, 0.24664948880672455, 0.041501469910144806, 0.0935845747590065],
+            [0.05685071647167206, 0.3073712885379791, 0.0952419638633728, 0.07941675186157227],
+            [0.040358927100896835, 0.20230183005332947, 0.06024711951613426, 0.06236054375767708],
+        ],
+    },
+    3: {
+        "mean": [
+            [0.035145051777362823, 0.39361900091171265, 1.0895012617111206, 1.0524663925170898],
+            [0.012256927788257599, 0.29124757647514343, 1.2766443490982056, 1.1460168361663818],
+            [0.0006848536431789398, 0.36476269364356995, 1.1244715452194214, 1.0980457067489624],
+        ],
+        "std": [
+            [0.03130320459604263, 0.2804182767868042, 0.20411287248134613, 0.15547367930412292],
+            [0.023954017087817192, 0.20493550598621368, 0.17226329445838928, 0.12476018071174622],
+            [0.026669450104236603, 0.27796679735183716, 0.18042387068271637, 0.15486890077590942],
+        ],
+    },
 }
-"""What model-2 made of some sites at some energies."""
+"""What model-2 and model-3 made of some sites at some energies."""
+DIGESTS = {
+    2: "95d84cd6c7a22cbf474afda714b7417519a360411bc34a6662f49ef232d210df",
+    3: "cf795b6a4e920f3254519b3e8daaa82228a3906d27481044105845586583509b",
+}
 
 
-def test_a_model_of_schema_2_predicts_the_same(tmp_path):
+@pytest.mark.parametrize("schema", sorted(THEN))
+def test_a_model_predicts_the_same_as_then(schema, tmp_path):
     model = tmp_path / "model"
-    shutil.copytree(ARCHIVES / "model-2", model)
+    shutil.copytree(ARCHIVES / f"model-{schema}", model)
     with FeatureStore(ARCHIVES / "features-1.h5") as features:
         predict(ModelFolder(model), features, tmp_path / "p.h5", PredictOptions(draws=5))
     with PredictionStore(tmp_path / "p.h5") as now:
-        for name, then in THEN.items():
-            np.testing.assert_allclose(now.read(name)[ROWS][:, ENERGIES], then, rtol=1e-4, atol=1e-5)
-        assert now.attribute("model_digest") == "95d84cd6c7a22cbf474afda714b7417519a360411bc34a6662f49ef232d210df"
-        assert [row for row, reason in enumerate(now.distrust) if reason] == [7]
-        assert now.distrust[7] == "absorber not seen in training: Fe K; elements not seen in training: Fe"
+        for name, then in THEN[schema].items():
+            np.testing.assert_allclose(now.read(name)[ROWS][:, ENERGIES[schema]], then, rtol=1e-4, atol=1e-5)
+        assert now.attribute("model_digest") == DIGESTS[schema]
+        distrusted = {row: reason for row, reason in enumerate(now.distrust) if reason}
+    unseen = "absorber not seen in training: Fe K; elements not seen in training: Fe"
+    assert distrusted == ({7: unseen} if schema == 2 else {})
+
+
+def test_a_model_of_schema_2_has_no_local_errors_and_one_factor():
+    found = ModelFolder(ARCHIVES / "model-2")
+    assert found.regression is None
+    assert found.calibration.factors.keys() <= {"distance"}
+    newer = ModelFolder(ARCHIVES / "model-3")
+    assert newer.calibration.factors.keys() == {"spread", "steepness", "local_error", "distance"}
+    assert newer.regression.errors.shape == (60, 81)

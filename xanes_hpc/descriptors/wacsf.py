@@ -1,9 +1,10 @@
 """Weighted atom-centred symmetry functions.
 
-G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717).
-A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one channel
-per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, or both. It may have a
-``cutoff`` of its own, shorter than the descriptor's: angular functions of the nearest shells cost little then.
+G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717), paths
+equation (10). A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one
+channel per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, ``paths`` over
+two neighbours, or several of them. It may have a ``cutoff`` of its own, shorter than the descriptor's: functions of the
+nearest shells cost little then.
 
     name = "wacsf"
     cutoff = 6.0                     # Å
@@ -20,13 +21,14 @@ per element or group of elements, and carries radial functions ``g2``, angular f
     elements = ["H", "C", ["N", "O"], "other"]
     cutoff = 4.0
     g2 = { mu = [1.0, 2.0, 3.0], eta = [4.0, 4.0, 4.0] }
+    paths = { style = "shifted", n = 24, r_min = 1.1, r_max = 5.3, zeta = [0, 4, 32] }
 
 Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2);
 ``centred`` has mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which ``keep``
 keeps the first so many.
 
-Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4, with (mu, eta)
-outermost, then lambda, then zeta.
+Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4 and its paths, with
+(mu, eta) outermost, then lambda, then zeta.
 """
 
 from collections.abc import Mapping
@@ -142,7 +144,7 @@ class WACSF(Descriptor):
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
 
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
-        """Write G1, G2 and G4 of the batch's sites."""
+        """Write G1, G2, G4 and paths of the batch's sites."""
         if self.g1:
             wacsf_radial.g1(neighbours.offsets, neighbours.distances, self.cutoff, 0, out)
         near = {
