@@ -78,6 +78,9 @@ class Trainer:
                     network.get_layer(name).trainable = False
             self._optimizer = _optimizer(config, feed.n_batches)
             self._optimizer.build(self._trained)
+        self._update = self._apply
+        if not devices and config.precision == "float32" and _compiles():
+            self._update = tf.function(self._apply, jit_compile=True)
         self._steps = tf.function(self._some_steps)
         self._forward = tf.function(
             self._outputs, [tf.TensorSpec((None, n), tf.float32) for n in (feed.n_features, max(1, self._n_absorbers))]
@@ -147,8 +150,11 @@ class Trainer:
         if self._config.precision == "mixed_float16":  # replicas must agree on whether a step is left out
             context = tf.distribute.get_replica_context()
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
-        self._optimizer.apply(gradients, variables)  # which sums over replicas
+        self._update(gradients)
         return loss / self.n_members
+
+    def _apply(self, gradients: Any) -> None:
+        self._optimizer.apply(gradients, self._trained)  # which sums over replicas
 
     def _mask(self, member: int, layer: int, width: int, rate: float) -> Any:
         uniform = self._random(tf.random.stateless_uniform, width, member, layer)
@@ -218,6 +224,21 @@ class Trainer:
 def _strategy(devices: tuple[str, ...]) -> Any:
     """One for each set of devices: those that a second one would exchange get mixed up with those of the first."""
     return tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+@cache
+def _compiles() -> bool:
+    """Whether TensorFlow can compile for this processor: an update is then one pass over the weights, not a dozen.
+
+    On GPUs, where its compiler needs programs of its own, it is not asked.
+    """
+    if tf.config.get_visible_devices("GPU"):
+        return False
+    try:
+        tf.function(lambda x: x + 1.0, jit_compile=True)(tf.constant(1.0))
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def _optimizer(config: TrainingConfig, n_batches: int) -> Any:

@@ -27,8 +27,28 @@ def _weighted(*weighting: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": "wacsf", "cutoff": 6.0, "dtype": "float32", "weighting": list(weighting)}
 
 
+DEFAULT = descriptors.load("wacsf", "default").describe()
+SHARP = 8
+"""Powers of angles above this one count as sharp."""
+
+
+def _without_paths(sharp: bool) -> dict[str, Any]:
+    """The default without paths, with sharp angles or without."""
+    kept = []
+    for weighting in DEFAULT["weighting"]:
+        if "paths" in weighting:
+            continue
+        g4 = weighting.get("g4", {})
+        zetas = [z for z in g4.get("zeta", []) if sharp or z <= SHARP]
+        kept.append(weighting | ({"g4": g4 | {"zeta": zetas}} if g4 else {}))
+    return DEFAULT | {"weighting": kept}
+
+
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "`default`": descriptors.load("wacsf", "default").describe(),
+    "`default`": DEFAULT,
+    "`default` without paths": _without_paths(sharp=True),
+    "`default` without paths, and ζ up to 8": _without_paths(sharp=False),
+    "paths of `default`": DEFAULT | {"weighting": [w for w in DEFAULT["weighting"] if "paths" in w]},
     "`xanesnet-2022`": descriptors.load("wacsf", "xanesnet-2022").describe(),
     "`xanesnet-49`": descriptors.load("wacsf", "xanesnet-49").describe(),
     "`rdc`": descriptors.load("rdc").describe(),
