@@ -59,14 +59,15 @@ def test_no_sites_have_no_distances(scalers):
     assert mean_differences(scalers.features(drawn(0, 7)), scalers.features(drawn(3, 6))).shape == (0, 3)
 
 
-@pytest.mark.parametrize("n_features", [1, 7, 16, 33, 1193])
+@pytest.mark.parametrize("n_features", [1, 7, 16, 33, 1321])
 def test_differences_of_every_width(n_features):
     generator = np.random.default_rng(n_features)
     x, marks = (generator.normal(size=(n, n_features)).astype(np.float32) for n in (37, 70))
     expected = np.abs(x[:, None].astype(np.float64) - marks).mean(axis=2)
     np.testing.assert_allclose(mean_differences(x, marks), expected, rtol=1e-5)
+    on_all = mean_differences(x, marks)
     with limited_to(1):
-        np.testing.assert_array_equal(mean_differences(x, marks), mean_differences(x, marks))
+        np.testing.assert_array_equal(mean_differences(x, marks), on_all)
 
 
 def test_sites_of_other_absorbers_have_nothing_in_common():
@@ -117,29 +118,28 @@ def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted
     np.testing.assert_allclose(z, expected, atol=5e-3)
 
 
-def scaled_error(regression, x, absorbers, target):
-    z = similarities(regression.scalers.features(x), absorbers, regression.landmarks, regression.absorbers, 1.4)
-    return np.abs(z @ regression.coefficients - target)
-
-
+@pytest.mark.parametrize("alike", [1, 3])
 @pytest.mark.parametrize("n_landmarks", [4096, 30])
-def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks):
-    """Fitted anew to all other sites; the landmarks stay, as do the scalers."""
+def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks, alike):
+    """Fitted anew without the landmarks of its label; the other landmarks stay, as do the scalers."""
     part, scalers, x, absorbers, y = fitted
     monkeypatch.setattr(kernel_fitting, "REFERENCE_SITES", n_landmarks)
-    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    labels = np.array([f"{site // alike}" for site in range(120)])
+    found = fit(part, scalers, 1.4, 0.5, seed=0, together=labels)
+    own_labels = labels[part.sample(n_landmarks, 0).chosen]
     scaled, targets = scalers.features(x).astype(np.float64), scalers.targets(y, absorbers)
     marks = found.landmarks.astype(np.float64)
-    alike = absorbers[:, None] == found.absorbers
-    between = np.exp(-1.4 * np.abs(scaled[:, None] - marks).mean(axis=2)) * alike
-    rows = np.abs(scaled[:, None] - marks).mean(axis=2).argmin(axis=0)
+    differences = np.abs(scaled[:, None] - marks).mean(axis=2)
+    between = np.exp(-1.4 * differences) * (absorbers[:, None] == found.absorbers)
+    rows = differences.argmin(axis=0)
     own = between[rows]
+    assert n_landmarks == 30 or alike == 1 or (np.unique(own_labels, return_counts=True)[1] > 1).any()
     for mark in (0, 7, len(marks) - 1):
-        others = np.arange(len(x)) != rows[mark]
-        if len(marks) == len(x):  # a site that is left out is no landmark either
-            kept = np.arange(len(marks)) != mark
-            matrix = own[kept][:, kept] + RIDGE * np.eye(kept.sum())
-            predicted = own[mark, kept] @ np.linalg.solve(matrix, targets[rows[kept]])
+        left_out = own_labels == own_labels[mark]
+        others = ~np.isin(np.arange(len(x)), rows[left_out])
+        if len(marks) == len(x):  # sites that are left out are no landmarks either
+            matrix = own[~left_out][:, ~left_out] + RIDGE * np.eye((~left_out).sum())
+            predicted = own[mark, ~left_out] @ np.linalg.solve(matrix, targets[rows[~left_out]])
         else:
             matrix = between[others].T @ between[others] + RIDGE * own
             predicted = own[mark] @ np.linalg.solve(matrix, between[others].T @ targets[others])
@@ -147,16 +147,44 @@ def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, mon
         np.testing.assert_allclose(found.errors[mark], expected, atol=0.02 * expected.max() + 1e-4)
 
 
-def test_a_fit_to_landmarks_only_has_no_errors(fitted):
+def test_sites_that_are_there_twice_are_no_easier(fitted):
+    """The error without one of them alone would be next to nothing."""
+    part, scalers, *_ = fitted
+    twice = TwiceThere(part)
+    labels = np.arange(120).astype(str)
+    once = fit(part, scalers, 1.4, 0.5, seed=0, together=labels).errors
+    both = fit(twice, scalers, 1.4, 0.5, seed=0, together=labels).errors
+    assert np.median(both) == pytest.approx(np.median(once), rel=0.05)
+
+
+class TwiceThere:
+    """A part whose sites are all there twice."""
+
+    def __init__(self, part):
+        self._part, self.n_sites = part, 2 * part.n_sites
+        self.chosen = np.repeat(np.flatnonzero(part.chosen), 2)
+
+    def sample(self, most, seed):
+        return self
+
+    @property
+    def chunks(self):
+        return self._part.chunks
+
+    def read(self, chunk):
+        return tuple(np.repeat(values, 2, axis=0) for values in self._part.read(chunk))
+
+
+def test_without_labels_there_are_no_errors(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, 1.4, 0.5, seed=0, landmarks_only=True)
+    regression = fit(part, scalers, 1.4, 0.5, seed=0)
     assert regression.errors is None
     assert regression.local_errors(np.zeros((1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
 
 
 def test_local_errors_are_means_over_the_landmarks_around(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    regression = fit(part, scalers, 1.4, 0.5, seed=0, together=np.arange(120).astype(str))
     energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
     differences = mean_differences(scalers.features(x), regression.landmarks)
     found = regression.local_errors(differences, absorbers, energies)
@@ -167,9 +195,11 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
         window = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
     unknown = replace(regression, absorbers=regression.absorbers + 7)
-    whole = unknown.local_errors(differences[:2], absorbers[:2], energies)
-    assert np.isfinite(whole).all()
-    assert (whole > 0).any()
+    found = unknown.local_errors(differences[:2], absorbers[:2], energies)
+    for site in (0, 1):  # of all landmarks, where there is none of the same element
+        weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
+        mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
+        np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
 
 
 def test_the_best_share_is_found():

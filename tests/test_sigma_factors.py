@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from xanes_hpc.sigma_factors import FEWEST_SITES, Evidence, Factor, fit_factors
+from xanes_hpc.sigma_factors import FEWEST_FOR_FACTORS, Evidence, Factor, fit_factors
 from xanes_hpc.stores.model_description import is_calibration, read_calibration
 from xanes_hpc.uncertainty import NOMINAL, Calibration, calibrate
 
@@ -45,7 +45,7 @@ def fitted(error, evidence):
 def test_exponents_are_recovered(degrees):
     found = {name: factor.exponent for name, factor in fitted(*sites(300, 0, degrees=degrees)).items()}
     for name, exponent in TRUE.items():
-        assert found[name] == pytest.approx(exponent, abs=0.05)
+        assert found[name] == pytest.approx(exponent, rel=0.1)
     assert abs(found.get("spread", 0.0)) < 0.05
 
 
@@ -67,8 +67,8 @@ def test_errors_that_fall_with_a_quantity_leave_it_out():
 
 
 def test_few_sites_have_no_factors():
-    assert fitted(*sites(FEWEST_SITES - 1, 4)) == {}
-    assert fitted(*sites(FEWEST_SITES, 4))
+    assert fitted(*sites(FEWEST_FOR_FACTORS - 1, 4)) == {}
+    assert fitted(*sites(FEWEST_FOR_FACTORS, 4))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4])
@@ -89,6 +89,31 @@ def test_quantities_that_are_zero_here_and_there():
         assert found[name].low > 0
     calibration = calibrate(error, np.zeros_like(error), evidence, ENERGIES)
     assert np.isfinite(calibration.sigma(evidence)).all()
+
+
+@pytest.mark.parametrize("tail", [(1e-8, 1e-3), (1e-20, 1e-4), (1e-130, 1e-20)])
+def test_energies_where_there_is_next_to_nothing_do_not_spoil_the_others(tail):
+    """Of spectra kept positive, below the edge: all decades of nothing."""
+    error, evidence = sites(200, 13)
+    generator = np.random.default_rng(14)
+    expected = fitted(error, evidence)
+    nothing = 10.0 ** generator.uniform(*np.log10(tail), size=(200, 8))
+    error[:, :8], evidence.steepness[:, :8], evidence.spread[:, :8] = nothing, nothing, 0.3 * nothing
+    found = fitted(error, evidence)
+    for name in TRUE:
+        assert found[name].exponent == pytest.approx(expected[name].exponent, abs=0.12)
+    steep = Evidence(evidence.spread[:1], evidence.distance[:1], np.ones((1, N_ENERGIES)), evidence.local_error[:1])
+    calibration = calibrate(error, np.zeros_like(error), evidence, ENERGIES)
+    assert calibration.sigma(steep).max() < 10.0 * np.abs(error).max()
+
+
+def test_one_site_far_from_all_others():
+    """Where steps by the information alone go back and forth for ever."""
+    error, evidence = sites(40, 15, exponents={})
+    evidence.distance[0] *= np.exp(12.0)
+    exponent = fitted(error, evidence).get("distance", Factor(0.0, 1.0, 1.0, 1.0)).exponent
+    error[0] *= 30.0
+    assert exponent < 0.1 < fitted(error, evidence)["distance"].exponent < 2.0 * np.log(30.0) / 12.0
 
 
 def test_sigma_with_factors_is_nearer_to_the_truth_and_as_wide_on_new_sites():
@@ -163,7 +188,12 @@ def test_factors_go_through_json():
         {"factors": {"spread": {"exponent": 1, "typical": 1, "low": 2, "high": 1}}},
         {"factors": {"spread": {"exponent": 1, "typical": 1, "low": 0, "high": 1}}},
         {"factors": {"spread": {"exponent": "a", "typical": 1, "low": 1, "high": 1}}},
-        {"sizes": []}, {"sizes": [0.0]}, {"sizes": "1"},
+        {"factors": {"spread": {"exponent": 0.5, "typical": 1, "low": 1, "high": 1}}},
+        {"factors": {"distance": {"exponent": -0.5, "typical": 1, "low": 1, "high": 1}}},
+        {"factors": {"distance": {"exponent": 99, "typical": 1, "low": 1, "high": 1}}},
+        {"factors": {"distance": {"exponent": 1, "typical": 1, "low": 1e-60, "high": 1}}},
+        {"distance": {"slope": 1, "typical": 1, "low": 2, "high": 1}}, {"distance": {"slope": 1}}, {"distance": 3},
+        {"sizes": None}, {"sizes": []}, {"sizes": [0.0]}, {"sizes": "1"},
     ],
 )  # fmt: skip
 def test_what_are_no_factors(changed):
@@ -177,3 +207,6 @@ def test_distances_as_schema_2_had_them():
     distance = {"slope": 0.5, "typical": 0.1, "low": 0.01, "high": 1.0}
     found = read_calibration(value | {"distance": distance}, 2)
     assert found.factors == {"distance": Factor(0.5, 0.1, 0.01, 1.0)}
+    none = {"slope": 0.0, "typical": 1.0, "low": 0.0, "high": 1.0}
+    assert is_calibration(value | {"distance": none})
+    assert read_calibration(value | {"distance": none}, 2).factors == {}

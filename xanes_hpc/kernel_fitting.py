@@ -39,40 +39,41 @@ def choose(
     x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
     found = networks(x, absorbers)
 
-    def best(rate: float, landmarks_only: bool) -> tuple[float, float]:
-        regression = fit(part, scalers, rate, SHARE, seed, landmarks_only)
-        return best_share(y, found, regression.spectra(x, absorbers))
+    def best(some: Part, rate: float) -> tuple[float, float]:
+        return best_share(y, found, fit(some, scalers, rate, SHARE, seed).spectra(x, absorbers))
 
-    tried = {rate: best(rate, True) for rate in RATES}
+    landmarks = part.sample(REFERENCE_SITES, seed)
+    tried = {rate: best(landmarks, rate) for rate in RATES}
     rate = min(tried, key=lambda r: tried[r][1])
-    return rate, best(rate, False)[0] if part.n_sites > REFERENCE_SITES else tried[rate][0]
+    return rate, best(part, rate)[0] if part.n_sites > REFERENCE_SITES else tried[rate][0]
 
 
 def fit(
-    part: Part, scalers: Scalers, rate: float, share: float, seed: int, landmarks_only: bool = False
+    part: Part, scalers: Scalers, rate: float, share: float, seed: int, together: npt.NDArray[np.str_] | None = None
 ) -> KernelRidge:
-    """Fit to a part; or to its landmarks only, without errors. Landmarks are all sites, or a sample of so many.
+    """Fit to a part. Landmarks are all of its sites, or a sample of so many.
+
+    With ``together``, a label for every site of the sources, landmarks have errors too.
 
     Where all sites are landmarks the coefficients solve (K + ridge) c = y. Otherwise, with K = C C^T between landmarks
     and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
 
-    A landmark's error when it is left out of the fit is its residual over one minus its leverage, exactly (Allen,
-    doi:10.1080/00401706.1974.10489157).
+    Errors of landmarks of one label L, when they are left out of the fit together, are (I - H)_LL^-1 of their residuals
+    with H the matrix that makes fitted spectra of given ones (Allen, doi:10.1080/00401706.1974.10489157): exact.
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
-    landmarks = part.sample(REFERENCE_SITES, seed)
+    landmarks, errors = part.sample(REFERENCE_SITES, seed), None
     columns = zip(*_scaled(landmarks, scalers), strict=True)
     x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
     kernel = similarities(x, absorbers, x, absorbers, rate).astype(np.float64)
-    if landmarks_only or landmarks.n_sites == part.n_sites:
+    if landmarks.n_sites == part.n_sites:
         kernel[np.diag_indices_from(kernel)] += RIDGE
         factor = cho_factor(kernel, overwrite_a=True)
         coefficients = cho_solve(factor, y.astype(np.float64))
-        if landmarks_only:
-            return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers)
-        # residual: ridge · c; one minus leverage: ridge · diagonal of the inverse
-        errors = coefficients / np.diag(cho_solve(factor, np.eye(len(x)), overwrite_b=True))[:, None]
+        if together is not None:  # I - H is ridge times the inverse, and residuals are ridge times the coefficients
+            inverse = cho_solve(factor, np.eye(len(x)), overwrite_b=True)
+            errors = _left_out(coefficients, inverse, together[landmarks.chosen])
     else:
         kernel[np.diag_indices_from(kernel)] += JITTER
         root = cholesky(kernel, lower=True, overwrite_a=True)
@@ -87,12 +88,22 @@ def fit(
         factor = cho_factor(matrix, overwrite_a=True)
         solution = cho_solve(factor, right)
         coefficients = solve_triangular(root, solution, lower=True, trans="T")
-        leverages = np.einsum("lk,kl->l", root, cho_solve(factor, root.T))
-        errors = (y - root @ solution) / (1.0 - leverages)[:, None]
-    return KernelRidge(
-        x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers,
-        np.abs(errors).astype(np.float32),
-    )  # fmt: skip
+        if together is not None:
+            rest = np.eye(len(x)) - root @ cho_solve(factor, root.T)
+            errors = _left_out(y - root @ solution, rest, together[landmarks.chosen])
+    return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers, errors)
+
+
+def _left_out(
+    residuals: npt.NDArray[np.float64], rest: npt.NDArray[np.float64], labels: npt.NDArray[np.str_]
+) -> npt.NDArray[np.float32]:
+    """|errors| of every landmark with all of its label left out, by residuals and I - H (or both over one number)."""
+    _, groups, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    errors = residuals / np.diag(rest)[:, None]
+    for group in np.flatnonzero(counts > 1):
+        rows = np.flatnonzero(groups == group)
+        errors[rows] = np.linalg.solve(rest[np.ix_(rows, rows)], residuals[rows])
+    return np.abs(errors).astype(np.float32)
 
 
 def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:

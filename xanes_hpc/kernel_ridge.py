@@ -56,20 +56,25 @@ class KernelRidge:
         spectra = np.empty((len(x), self.coefficients.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            scaled, own = self.scalers.features(x[rows]), absorbers[rows]
-            z = similarities(scaled, own, self.landmarks, self.absorbers, self.rate) @ self.coefficients
-            spectra[rows] = z * self.scalers.target_scale[own] + self.scalers.target_mean[own]
-        return spectra if self.scalers.softness is None else np.maximum(spectra, 0.0)
+            differences = mean_differences(self.scalers.features(x[rows]), self.landmarks)
+            spectra[rows] = self.spectra_at(differences, absorbers[rows])
+        return spectra
+
+    def spectra_at(self, differences: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """The same from ``mean_differences`` to the landmarks, (n_sites, n_landmarks)."""
+        z = kernel(differences, absorbers, self.absorbers, self.rate) @ self.coefficients
+        spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
+        return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0))
 
     def averaged(
-        self, drawn: Sample, x: npt.NDArray[np.floating], absorbers: Absorbers, energies: npt.NDArray[np.float64]
+        self, drawn: Sample, differences: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
     ) -> Sample:
-        """The networks' draws with this regression's share in them, for the same features as stored.
+        """The networks' draws with this regression's share in them, by ``differences`` as ``spectra_at`` takes them.
 
         How far the regression lies from the mean, smoothed over the energies (n_energies,) in eV, counts as spread
         beside that of the draws: where the two kinds of model disagree, at least one of them is wrong.
         """
-        spectra, rest = self.spectra(x, absorbers), 1.0 - self.share
+        spectra, rest = self.spectra_at(differences, absorbers), 1.0 - self.share
         mean = rest * drawn.mean + self.share * spectra
         apart = smoothed(np.abs(spectra - mean), energies)
         draws = drawn.draws
@@ -100,8 +105,14 @@ def similarities(
     x: Array, absorbers: Absorbers, landmarks: Array, their_absorbers: Absorbers, rate: float
 ) -> npt.NDArray[np.float32]:
     """The kernel between sites (n_sites, n_features) and landmarks, (n_sites, n_landmarks)."""
-    found = mean_differences(x, landmarks)
-    found *= np.float32(-rate)
+    return kernel(mean_differences(x, landmarks), absorbers, their_absorbers, rate)
+
+
+def kernel(
+    differences: Array, absorbers: Absorbers, their_absorbers: Absorbers, rate: float
+) -> npt.NDArray[np.float32]:
+    """The kernel of ``mean_differences``, (n_sites, n_landmarks)."""
+    found = differences * np.float32(-rate)
     np.exp(found, out=found)
     found *= absorbers[:, None] == their_absorbers
     return found

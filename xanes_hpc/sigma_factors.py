@@ -14,20 +14,21 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-FEWEST_SITES = 30
-"""Of which exponents are told."""
+FEWEST_FOR_FACTORS = 30
+"""Sites of which exponents are told."""
 DEGREES = 6.0
 """Of freedom, of Student's t."""
-PRIOR_SITES = 1.0
+PRIOR_SITES = 2.0
 """How many sites, with a quantity that varies by a factor of e, the prior (no factor) counts for."""
-LOWEST = 0.02
-"""Fraction of the calibration points below which a quantity counts as at that quantile."""
+LOWEST, LEAST, OF_QUANTILE = 0.02, 0.01, 0.9
+"""Quantile over the calibration points, and fraction of another one: below the larger of both a quantity counts as so
+large. What is next to nothing at some energies would say more than all others otherwise."""
 FARTHER = 2.0
 """How far beyond the largest value that was calibrated with a quantity may count as."""
 OF_SPREAD, OF_OTHERS = (-1.0, 0.0), (0.0, float("inf"))
 """Bounds of exponents: sigma grows with the spread at most in proportion, and falls with nothing."""
-N_ITERATIONS = 60
-CONVERGED = 1e-6
+N_ITERATIONS = 300
+CONVERGED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,18 @@ class Evidence:
         }
         return cls(**joined)
 
+    def rows(self, n: int) -> npt.NDArray[np.integer]:
+        """Each site's row of something that has ``n``: one for every element and edge, or one for all of them."""
+        none = self.absorbers is None or n == 1
+        return np.zeros(len(self.spread), np.intp) if none else np.asarray(self.absorbers)
+
+    def units(self, sizes: Array) -> Array:
+        """The size of each site's spectra, (n_sites, 1), of ``sizes`` (n_absorbers,), or (1,) for all."""
+        return sizes[self.rows(sizes.size), None]
+
     def relative(self, sizes: Array) -> dict[str, Array]:
-        """What there is by name, (n_sites, n_energies) or (n_sites, 1), with spectra in ``sizes`` (n_absorbers,)."""
-        rows = np.zeros(len(self.spread), np.intp) if self.absorbers is None else self.absorbers
-        size = sizes[np.minimum(rows, sizes.size - 1), None]
+        """What there is by name, (n_sites, n_energies) or (n_sites, 1), with spectra in ``sizes``."""
+        size = self.units(sizes)
         found = {"spread": self.spread / size}
         for name in ("steepness", "local_error"):
             if (values := getattr(self, name)) is not None:
@@ -100,24 +109,22 @@ def fit_factors(error: Array, sigma: Array, quantities: Mapping[str, Array]) -> 
     nor of one with which errors do not grow; that of the spread, which sigma is in proportion to already, only takes
     away from it, all of it at most.
     """
-    if len(error) < FEWEST_SITES:
+    if len(error) < FEWEST_FOR_FACTORS:
         return {}
-    logs, factors = {}, {}
+    there = error.any(axis=0)
+    held: dict[str, tuple[float, Array]] = {}
     for name, u in quantities.items():
         positive = u[u > 0]
-        if not positive.size or np.ptp(positive) <= 1e-9 * positive.max():
-            continue
-        low = float(np.quantile(positive, LOWEST))
-        factors[name] = Factor(0.0, float(np.exp(np.log(positive).mean())), low, FARTHER * float(positive.max()))
-        logs[name] = np.log(np.maximum(u, low))
-    there = error.any(axis=0)
-    z = (error / sigma)[:, there]
-    columns = {name: np.broadcast_to(log, error.shape)[:, there] for name, log in logs.items()}
-    exponents = _exponents(z, columns)
-    return {
-        name: Factor(exponent, factors[name].typical, factors[name].low, factors[name].high)
-        for name, exponent in exponents.items()
-    }
+        if positive.size and there.any():
+            lowest, large = np.quantile(positive, [LOWEST, OF_QUANTILE])
+            low = max(float(lowest), LEAST * float(large))
+            held[name] = low, np.maximum(u, low)
+    columns = {n: np.broadcast_to(np.log(u), error.shape)[:, there] for n, (_, u) in held.items()}
+    found = {}
+    for name, exponent in _exponents((error / sigma)[:, there], columns).items():
+        low, u = held[name]
+        found[name] = Factor(exponent, float(np.exp(np.log(u).mean())), low, FARTHER * float(u.max()))
+    return found
 
 
 def _exponents(z: Array, columns: Mapping[str, Array]) -> dict[str, float]:
@@ -130,25 +137,28 @@ def _exponents(z: Array, columns: Mapping[str, Array]) -> dict[str, float]:
         bounds = {name: OF_SPREAD if name == "spread" else OF_OTHERS for name in free}
         beyond = {n: min(max(found[n], low), high) for n, (low, high) in bounds.items() if not low <= found[n] <= high}
         if not beyond:
-            return {name: e for name, e in {**held, **found}.items() if e}
+            return {name: e for name, e in {**held, **found}.items() if abs(e) > CONVERGED}
         held |= beyond
 
 
 def _most_likely(z: Array, columns: list[Array]) -> list[float]:
-    """Exponents by Fisher scoring, with a scale at every energy; columns (n_sites, n_energies) are logarithms."""
+    """Exponents, with a scale at every energy; columns (n_sites, n_energies) are logarithms.
+
+    Steps by the largest curvature that the likelihood can have anywhere: each makes it larger.
+    """
     if not columns:
         return []
     x = np.stack([c - c.mean(axis=0) for c in columns])  # so that scale and exponents do not speak of one another
-    information = 2.0 * DEGREES / (DEGREES + 3.0)
-    matrix = information * (np.tensordot(x, x, ([1, 2], [1, 2])) + PRIOR_SITES * z.shape[1] * np.eye(len(x)))
+    information, steepest = 2.0 * DEGREES / (DEGREES + 3.0), (DEGREES + 1.0) / 2.0
+    prior = information * PRIOR_SITES * z.shape[1]
+    matrix = steepest * np.tensordot(x, x, ([1, 2], [1, 2])) + prior * np.eye(len(x))
     log_scale = 0.5 * np.log(np.maximum(np.mean(z**2, axis=0), np.finfo(np.float64).tiny))
     exponents = np.zeros(len(x))
     for _ in range(N_ITERATIONS):
         squares = z**2 * np.exp(-2.0 * (log_scale + np.tensordot(exponents, x, 1)))
         score = (DEGREES + 1.0) * squares / (DEGREES + squares) - 1.0
-        log_scale = log_scale + score.mean(axis=0) / information
-        prior = information * PRIOR_SITES * z.shape[1] * exponents
-        step = np.linalg.solve(matrix, np.tensordot(x, score, ([1, 2], [0, 1])) - prior)
+        log_scale = log_scale + score.mean(axis=0) / steepest
+        step = np.linalg.solve(matrix, np.tensordot(x, score, ([1, 2], [0, 1])) - prior * exponents)
         exponents = exponents + step
         if np.abs(step).max() < CONVERGED:
             break

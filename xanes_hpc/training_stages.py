@@ -245,7 +245,8 @@ class Training:
         sites.write(folder / SITES)
         rate, share = self._rate_and_share if run.training.kernel_ridge else (RATE, 0.0)
         if share:
-            regression = fit_regression(data.part(*last.parts), last.scalers, rate, share, run.training.seed)
+            together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
+            regression = fit_regression(data.part(*last.parts), last.scalers, rate, share, run.training.seed, together)
             write_regression(folder / REGRESSION, regression)
         write_history([e for f in self._done.values() for e in f.epochs], folder / "history.csv")
         (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
@@ -283,10 +284,10 @@ def _measured(model: ModelFolder, data: TrainingData, seed: int) -> dict[str, An
     references, means, known = [], [], list[Evidence]()
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = part.read(chunks[i])
-        drawn = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
+        drawn, evidence = model.sample_with_evidence(x, absorbers, CALIBRATION_DRAWS, seed)
         references.append(y.astype(np.float64))
         means.append(drawn.mean)
-        known.append(model.evidence(x, absorbers, drawn))
+        known.append(evidence)
         if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
             break
     energies, _ = model.grid

@@ -68,9 +68,7 @@ class Calibration:
 
         What the evidence lacks counts as typical.
         """
-        absorbers = evidence.absorbers
-        rows = np.zeros(len(evidence.spread), np.intp) if absorbers is None else absorbers
-        floor = self.floor[np.minimum(rows, len(self.floor) - 1)]
+        floor = self.floor[evidence.rows(len(self.floor))]
         widened = replace(evidence, spread=np.hypot(np.asarray(evidence.spread, np.float64), floor))
         result = self.scale * widened.spread
         if self.factors:
@@ -114,9 +112,8 @@ def calibrate(
     alone.
     """
     n_sites, n_energies = reference.shape
-    rows = np.zeros(n_sites, np.intp) if evidence.absorbers is None else evidence.absorbers
     sizes = np.ones(1) if sizes is None else sizes
-    error = np.abs(reference - mean) / sizes[rows, None]
+    error = np.abs(reference - mean) / evidence.units(sizes)
     if n_sites < FEWEST_SITES or not (error > 0).any():
         return not_calibrated(n_energies)
     known = evidence.relative(sizes)

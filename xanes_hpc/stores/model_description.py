@@ -12,11 +12,13 @@ from ase.data import atomic_numbers
 from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.config_checks import check_broadening
 from xanes_hpc.errors import ConfigError, StoreError
-from xanes_hpc.sigma_factors import NAMES, Factor
+from xanes_hpc.sigma_factors import NAMES, OF_SPREAD, Factor
 from xanes_hpc.uncertainty import Calibration, not_calibrated
 
 TOO_LARGE = 1e300
 """For a number: NaN is not below it either."""
+LARGEST_EXPONENT, SMALLEST_RATIO = 10.0, 1e-20
+"""Of a factor of sigma, and between what its quantity is held to and its typical value: a factor stays a number."""
 
 
 def _is_count(value: Any) -> bool:
@@ -79,7 +81,7 @@ def is_calibration(value: Any) -> bool:
         and _is_number(value.get("n_sites", 0))
         and _is_distance(value.get("distance"))
         and _are_factors(value.get("factors", {}))
-        and (value.get("sizes") is None or (_are_numbers(value["sizes"]) and min(value["sizes"]) > 0))
+        and ("sizes" not in value or (_are_numbers(value["sizes"]) and min(value["sizes"]) > 0))
     )
 
 
@@ -107,33 +109,36 @@ def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
         return Calibration(scale, np.zeros((1, n_energies)), conformal, value.get("n_sites", 0))
     scale, floor = np.array(value["scale"], np.float64), np.array(_rows(value["floor"]), np.float64)
     factors = {name: Factor(**factor) for name, factor in value.get("factors", {}).items()}
-    if distance := value.get("distance"):  # schema 2
+    if (distance := value.get("distance")) and distance["slope"]:  # schema 2
         factors["distance"] = Factor(distance["slope"], distance["typical"], distance["low"], distance["high"])
     sizes = np.array(value.get("sizes", [1.0]), np.float64)
     return Calibration(scale, floor, conformal, value.get("n_sites", 0), factors, sizes)
 
 
 def _is_distance(value: Any) -> bool:
-    names = {"slope", "typical", "low", "high"}
-    if value is None:
+    """Whether a value is a factor of the distance as schema 2 has it, or nothing."""
+    if value is None or not _is_object(value) or "slope" not in value:
+        return value is None
+    if value["slope"] == 0:
         return True
-    return _is_object(value) and set(value) == names and all(map(_is_number, value.values())) and value["typical"] > 0
+    return _is_factor({"exponent" if name == "slope" else name: number for name, number in value.items()})
 
 
 def _are_factors(value: Any) -> bool:
-    names = {field.name for field in fields(Factor)}
-    return (
-        _is_object(value)
-        and set(value) <= set(NAMES)
-        and all(
-            _is_object(f)
-            and set(f) == names
-            and all(map(_is_number, f.values()))
-            and f["typical"] > 0
-            and 0 < f["low"] <= f["high"]
-            for f in value.values()
-        )
-    )
+    if not _is_object(value) or not set(value) <= set(NAMES):
+        return False
+    bounds = {name: OF_SPREAD if name == "spread" else (0.0, LARGEST_EXPONENT) for name in value}
+    return all(_is_factor(factor, *bounds[name]) for name, factor in value.items())
+
+
+def _is_factor(value: Any, least: float = 0.0, most: float = LARGEST_EXPONENT) -> bool:
+    """Whether a value is a factor that stays a number, with an exponent within bounds."""
+    if not _is_object(value) or set(value) != {field.name for field in fields(Factor)}:
+        return False
+    if not all(map(_is_number, value.values())) or not least <= value["exponent"] <= most:
+        return False
+    ratios = (value["low"] / value["typical"], value["high"] / value["typical"]) if value["typical"] > 0 else (0.0, 0.0)
+    return bool(SMALLEST_RATIO < ratios[0] <= ratios[1] < 1.0 / SMALLEST_RATIO)
 
 
 def _is_trust(value: Any) -> bool:
@@ -167,7 +172,9 @@ def _is_broadening(value: Any) -> bool:
     return True
 
 
-CALIBRATION = "an object with positive numbers scale, numbers floor, and a list conformal of levels and scores"
+CALIBRATION = (
+    "an object with positive numbers scale, numbers floor, a list conformal of levels and scores, and factors of sigma"
+)
 _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("creator", "architecture.name", "target.kind", "target.treatment", "target.unit", "descriptor.hash"),

@@ -15,6 +15,8 @@ from xanes_hpc.stores.new_file import new_file
 
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
+LARGEST_RATE = 1e6
+"""Of a kernel: beyond it nothing is like anything else."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
@@ -129,11 +131,14 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
         errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
         rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
     expected = (len(landmarks),), (len(landmarks), n_energies)
-    if (absorbers.shape, coefficients.shape) != expected or not np.isfinite(coefficients).all():
+    numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
+    if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
         received = absorbers.shape, coefficients.shape
         raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
-    if errors is not None and (errors.shape != expected[1] or not np.isfinite(errors).all() or (errors < 0).any()):
-        raise StoreError(f"{path}: damaged: errors: expected numbers of at least 0 of shape {expected[1]}")
-    if not rate > 0 or not 0 <= share <= 1:
+    if errors is not None:
+        fits = errors.shape == expected[1] and errors.dtype.kind == "f"
+        if not fits or not np.isfinite(errors).all() or (errors < 0).any():
+            raise StoreError(f"{path}: damaged: errors: expected numbers of at least 0 of shape {expected[1]}")
+    if not 0 < rate < LARGEST_RATE or not 0 <= share <= 1:
         raise StoreError(f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}")
     return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers, errors)

@@ -186,17 +186,22 @@ class ModelFolder:
         self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
     ) -> Sample:
         """Mean and spread of the model's draws, not calibrated; parameters as ``inference.sample`` takes them."""
-        drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
-        return drawn if self.regression is None else self.regression.averaged(drawn, x, absorbers, self.grid[0])
+        return self.sample_with_evidence(x, absorbers, n_draws, seed, keep_draws)[0]
 
-    def evidence(self, x: npt.NDArray[np.floating], absorbers: Absorbers, drawn: Sample) -> Evidence:
-        """What the model knows of how wrong its spectra of sites may be; ``drawn`` is what it predicts for them."""
+    def sample_with_evidence(
+        self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
+    ) -> tuple[Sample, Evidence]:
+        """The same, and what the model knows of how wrong it may be."""
         energies, _ = self.grid
+        drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
         differences = mean_differences(self.members[0].scalers.features(x), self.training_sites.features)
+        local = None
+        if self.regression is not None:
+            drawn = self.regression.averaged(drawn, differences, absorbers, energies)
+            local = self.regression.local_errors(differences, absorbers, energies)
         steepness = smoothed(np.abs(np.gradient(drawn.mean, energies, axis=1)), energies)
-        local = None if self.regression is None else self.regression.local_errors(differences, absorbers, energies)
         nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
-        return Evidence(drawn.std, nearest, steepness, local, absorbers)
+        return drawn, Evidence(drawn.std, nearest, steepness, local, absorbers)
 
     @cached_property
     def training_sites(self) -> TrainingSites:
