@@ -1,8 +1,11 @@
 """Stores of every schema version stay readable, and mean the same."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -119,10 +122,29 @@ def test_a_model_predicts_the_same_as_then(schema, tmp_path):
     assert distrusted == ({7: unseen} if schema == 2 else {})
 
 
-def test_a_model_of_schema_2_has_no_local_errors_and_one_factor():
-    found = ModelFolder(ARCHIVES / "model-2")
-    assert found.regression is None
-    assert found.calibration.factors.keys() <= {"distance"}
-    newer = ModelFolder(ARCHIVES / "model-3")
-    assert newer.calibration.factors.keys() == {"spread", "steepness", "local_error", "distance"}
-    assert newer.regression.errors.shape == (60, 81)
+def test_a_model_of_schema_2_with_a_regression_and_a_distance(tmp_path):
+    """Made of model-3: what schema 3 added taken out of it, and its distance as schema 2 had it."""
+    shutil.copytree(ARCHIVES / "model-3", tmp_path / "model")
+    description = json.loads((tmp_path / "model" / "model.json").read_text())
+    calibration = description["calibration"]
+    factor = calibration.pop("factors")["distance"]
+    calibration["distance"] = {"slope": factor.pop("exponent"), **factor}
+    del calibration["sizes"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(description | {"schema_version": 2}))
+    with h5py.File(tmp_path / "model" / "regression.h5", "r+") as file:
+        assert file["errors"].shape == (60, 81)
+        del file["errors"]
+    then, now = ModelFolder(tmp_path / "model"), ModelFolder(ARCHIVES / "model-3")
+    with FeatureStore(ARCHIVES / "features-1.h5") as features:
+        x, sites = features.read(0, 24), features.sites
+    absorbers = then.absorbers(sites.element, sites.edge)
+    drawn, evidence = then.sample_with_evidence(x, absorbers, 5, 0)
+    newer, more = now.sample_with_evidence(x, absorbers, 5, 0)
+    np.testing.assert_array_equal(drawn.mean, newer.mean)
+    assert evidence.local_error is None
+    assert more.local_error.shape == (24, 81)
+    assert now.calibration.factors.keys() == {"spread", "steepness", "local_error", "distance"}
+    of_distance = now.calibration.factors["distance"].values(evidence.distance[:, None])
+    bare = replace(then.calibration, factors={}).sigma(evidence)
+    np.testing.assert_allclose(then.calibration.sigma(evidence), bare * of_distance, rtol=1e-12)
+    assert np.ptp(of_distance) > 0.1

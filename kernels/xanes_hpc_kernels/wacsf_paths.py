@@ -3,10 +3,10 @@
 Axes: i site, p pair, n neighbour of one site, m neighbour behind it, k weight channel, z atomic number, t path of a
 block, q exponent zeta, f Gaussian (mu, eta), g factor (channel outermost, then zeta).
 
-Paths shorter than the cutoff are packed into blocks, each for both directions it is gone through in. Per block, the
-factors w_j Z_k cos^2(beta / 2)^zeta fc / (r_ij r_jk r_ki) are rows of a table (g, t), and the functions are that
-table times the Gaussians (f, t), as in ``wacsf_angular``. A block is worked on in the type of ``out``; geometry and the
-sum over blocks are float64.
+Paths whose half is shorter than the cutoff are packed into blocks, each for both directions it is gone through in. Per
+block, the factors w_j Z_k cos^2(beta / 2)^zeta fc / (r_ij r_jk r_ki) are rows of a table (g, t), and the functions are
+that table times the Gaussians (f, t), as in ``wacsf_angular``. A block is worked on in the type of ``out``; geometry
+and the sum over blocks are float64.
 """
 
 from math import sqrt
