@@ -11,7 +11,7 @@ from xanes_hpc.uncertainty import NOMINAL, Calibration, calibrate
 
 N_ENERGIES = 60
 ENERGIES = np.linspace(-15.0, 60.0, N_ENERGIES)
-TRUE = {"distance": 0.5, "steepness": 0.3, "local_error": 0.8}
+TRUE = {"distance": 0.5, "steepness": 0.3, "local_error": 0.8, "intensity": 0.4}
 
 
 def varying(generator, shape):
@@ -27,6 +27,7 @@ def sites(n, seed, exponents=TRUE, spread_exponent=1.0, degrees=None):
         "distance": 0.1 * varying(generator, n),
         "steepness": varying(generator, whole),
         "local_error": 0.3 * varying(generator, whole),
+        "intensity": varying(generator, whole),
     }
     sigma = 2.0 * (1.0 + 0.3 * np.sin(ENERGIES / 9.0)) * (known["spread"] / 0.02) ** spread_exponent
     for name, exponent in exponents.items():
@@ -151,7 +152,14 @@ def test_every_elements_quantities_are_in_units_of_its_own_spectra():
     absorbers = np.repeat([0, 1], 200)
     both = Evidence.joined([evidence, evidence])
     unit = sizes[absorbers, None]
-    both = Evidence(both.spread * unit, both.distance, both.steepness * unit, both.local_error * unit, absorbers)
+    both = Evidence(
+        both.spread * unit,
+        both.distance,
+        both.steepness * unit,
+        both.local_error * unit,
+        both.intensity * unit,
+        absorbers,
+    )
     errors = np.concatenate([error, error]) * unit
     found = calibrate(errors, np.zeros_like(errors), both, ENERGIES, sizes)
     sigma = found.sigma(both)

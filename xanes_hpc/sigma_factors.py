@@ -45,6 +45,8 @@ class Evidence:
         Slope of the mean spectrum, smoothed: where it is steep, an edge that is shifted a little is a large error.
     local_error : (n_sites, n_energies), or None
         Of the training sites around, each predicted from the others.
+    intensity : (n_sites, n_energies), or None
+        Absolute value of the mean spectrum, smoothed: where it is large, so may be the error.
     absorbers : (n_sites,), or None
         Numbers of the sites' elements and edges; None where all are of the first.
     """
@@ -53,6 +55,7 @@ class Evidence:
     distance: Array | None = None
     steepness: Array | None = None
     local_error: Array | None = None
+    intensity: Array | None = None
     absorbers: npt.NDArray[np.integer] | None = None
 
     @classmethod
@@ -77,7 +80,7 @@ class Evidence:
         """What there is by name, (n_sites, n_energies) or (n_sites, 1), with spectra in ``sizes``."""
         size = self.units(sizes)
         found = {"spread": self.spread / size}
-        for name in ("steepness", "local_error"):
+        for name in ("steepness", "local_error", "intensity"):
             if (values := getattr(self, name)) is not None:
                 found[name] = values / size
         if self.distance is not None:

@@ -3,7 +3,7 @@
 Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) · the factors of ``sigma_factors``: the floor, a fraction of
 the mean spread at its energy, keeps sites whose draws happen to agree from claiming too much; the factors say how much
 more is to be expected of a site far from the training sites, among others that were hard to predict, and where its
-spectrum is steep; the scale makes the figures nominal.
+spectrum is steep or large; the scale makes the figures nominal.
 """
 
 import math

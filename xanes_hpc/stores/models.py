@@ -199,9 +199,11 @@ class ModelFolder:
         if self.regression is not None:
             drawn = self.regression.averaged(drawn, differences, absorbers, energies)
             local = self.regression.local_errors(differences, absorbers, energies)
-        steepness = smoothed(np.abs(np.gradient(drawn.mean, energies, axis=1)), energies)
+        steepness, intensity = (
+            smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
+        )
         nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
-        return drawn, Evidence(drawn.std, nearest, steepness, local, absorbers)
+        return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers)
 
     @cached_property
     def training_sites(self) -> TrainingSites:
