@@ -11,9 +11,17 @@ Array = npt.NDArray[np.float32]
 Absorbers = npt.NDArray[np.integer]
 """Per site the index of its element and edge among those that a model has seen."""
 
+
+def _signed_root(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    root: npt.NDArray[Any] = np.abs(x)
+    np.sqrt(root, out=root)
+    np.copysign(root, x, out=root)
+    return root
+
+
 TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "none": lambda x: x.copy(),
-    "sqrt": lambda x: np.copysign(np.sqrt(np.abs(x)), x),
+    "sqrt": _signed_root,
 }
 """What may be done to features before they are standardised; ``sqrt`` draws in the tails of sums over neighbours."""
 CLIP = 10.0
