@@ -138,8 +138,8 @@ def test_a_model_of_schema_2_with_a_regression_and_a_distance(tmp_path):
     with FeatureStore(ARCHIVES / "features-1.h5") as features:
         x, sites = features.read(0, 24), features.sites
     absorbers = then.absorbers(sites.element, sites.edge)
-    drawn, evidence = then.sample_with_evidence(x, absorbers, 5, 0)
-    newer, more = now.sample_with_evidence(x, absorbers, 5, 0)
+    drawn, evidence = then.sample(x, absorbers, 5, 0)
+    newer, more = now.sample(x, absorbers, 5, 0)
     np.testing.assert_array_equal(drawn.mean, newer.mean)
     assert evidence.local_error is None
     assert more.local_error.shape == (24, 81)

@@ -246,9 +246,9 @@ def test_a_model_averages_its_networks_with_the_regression(model):
     assert 0 < regression.share <= 1
     x = np.abs(np.random.default_rng(0).normal(size=(3, folder.description["n_features"])))
     absorbers = np.zeros(3, np.int64)
-    drawn = folder.sample(x, absorbers, 10, 0, keep_draws=True)
+    drawn, _ = folder.sample(x, absorbers, 10, 0, keep_draws=True)
     folder.__dict__["regression"] = None
-    alone = folder.sample(x, absorbers, 10, 0, keep_draws=True)
+    alone, _ = folder.sample(x, absorbers, 10, 0, keep_draws=True)
     share, spectra = regression.share, regression.spectra(x, absorbers)
     np.testing.assert_allclose(drawn.mean, (1 - share) * alone.mean + share * spectra, rtol=1e-6)
     energies, _ = folder.grid

@@ -110,7 +110,7 @@ def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
     with FeatureStore(small / "small.features.h5") as features:
         absorbers = folder.absorbers(features.sites.element, features.sites.edge)
         x = features.read(0, 120)
-    _, evidence = folder.sample_with_evidence(x, absorbers, 6, seed=0)
+    _, evidence = folder.sample(x, absorbers, 6, seed=0)
     np.testing.assert_allclose(store.read("sites/nearest"), evidence.distance, rtol=1e-5)
     np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(evidence), rtol=1e-5)
     spread = draws.std(axis=1, ddof=1)  # where the regression differs is not among them

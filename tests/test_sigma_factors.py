@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from xanes_hpc.sigma_factors import FEWEST_FOR_FACTORS, Evidence, Factor, fit_factors
+from xanes_hpc.sigma_factors import FEWEST_FOR_FACTORS, OF_OTHERS, Evidence, Factor, fit_factors
 from xanes_hpc.stores.model_description import is_calibration, read_calibration
 from xanes_hpc.uncertainty import NOMINAL, Calibration, calibrate
 
@@ -65,6 +65,14 @@ def test_errors_that_fall_with_a_quantity_leave_it_out():
     found = fitted(*sites(300, 3, exponents={"distance": -0.6, "local_error": 0.5}))
     assert "distance" not in found
     assert found["local_error"].exponent == pytest.approx(0.5, abs=0.05)
+
+
+def test_exponents_that_a_model_may_not_have_are_not_fitted():
+    error, evidence = sites(100, 16, exponents={"intensity": 30.0})
+    found = fitted(error, evidence)
+    assert found["intensity"].exponent == OF_OTHERS[1]
+    calibration = Calibration(np.ones(2), np.zeros((1, 2)), factors=found)
+    assert is_calibration(calibration.as_dict())
 
 
 def test_few_sites_have_no_factors():

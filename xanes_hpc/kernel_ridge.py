@@ -40,7 +40,7 @@ class KernelRidge:
     scalers
         Of features and targets.
     errors : (n_landmarks, n_energies) float32, or None
-        How far off each landmark's scaled target is when the regression is fitted to all others.
+        How far off each landmark's scaled target is when the regression is fitted without those of its label.
     """
 
     landmarks: Array

@@ -155,9 +155,7 @@ def predict(
                 progress(start, rows.size)
                 here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
                 x = features.read(rows[here])
-                drawn, evidence = model.sample_with_evidence(
-                    x, absorbers[here], options.draws, options.seed, options.keep_draws
-                )
+                drawn, evidence = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
                 nearest[here] = evidence.distance
                 file["mean"][here] = drawn.mean
                 file["std"][here] = calibration.sigma(evidence)

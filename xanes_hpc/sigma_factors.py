@@ -25,8 +25,8 @@ LOWEST, LEAST, OF_QUANTILE = 0.02, 0.01, 0.9
 large. What is next to nothing at some energies would say more than all others otherwise."""
 FARTHER = 2.0
 """How far beyond the largest value that was calibrated with a quantity may count as."""
-OF_SPREAD, OF_OTHERS = (-1.0, 0.0), (0.0, float("inf"))
-"""Bounds of exponents: sigma grows with the spread at most in proportion, and falls with nothing."""
+OF_SPREAD, OF_OTHERS = (-1.0, 0.0), (0.0, 10.0)
+"""Bounds of exponents, in models too: sigma grows with the spread at most in proportion, and falls with nothing."""
 N_ITERATIONS = 300
 CONVERGED = 1e-4
 
@@ -42,9 +42,9 @@ class Evidence:
     distance : (n_sites,), or None
         To the nearest training site.
     steepness : (n_sites, n_energies), or None
-        Slope of the mean spectrum, smoothed: where it is steep, an edge that is shifted a little is a large error.
+        Slope of the mean spectrum per eV, smoothed: where it is steep, an edge shifted a little is a large error.
     local_error : (n_sites, n_energies), or None
-        Of the training sites around, each predicted from the others.
+        Of the training sites around, each predicted without those of its formula.
     intensity : (n_sites, n_energies), or None
         Absolute value of the mean spectrum, smoothed: where it is large, so may be the error.
     absorbers : (n_sites,), or None

@@ -284,7 +284,7 @@ def _measured(model: ModelFolder, data: TrainingData, seed: int) -> dict[str, An
     references, means, known = [], [], list[Evidence]()
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = part.read(chunks[i])
-        drawn, evidence = model.sample_with_evidence(x, absorbers, CALIBRATION_DRAWS, seed)
+        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
         references.append(y.astype(np.float64))
         means.append(drawn.mean)
         known.append(evidence)

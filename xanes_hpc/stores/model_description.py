@@ -12,13 +12,13 @@ from ase.data import atomic_numbers
 from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.config_checks import check_broadening
 from xanes_hpc.errors import ConfigError, StoreError
-from xanes_hpc.sigma_factors import NAMES, OF_SPREAD, Factor
+from xanes_hpc.sigma_factors import NAMES, OF_OTHERS, OF_SPREAD, Factor
 from xanes_hpc.uncertainty import Calibration, not_calibrated
 
 TOO_LARGE = 1e300
 """For a number: NaN is not below it either."""
-LARGEST_EXPONENT, SMALLEST_RATIO = 10.0, 1e-20
-"""Of a factor of sigma, and between what its quantity is held to and its typical value: a factor stays a number."""
+SMALLEST_RATIO = 1e-20
+"""Between what a factor's quantity is held to and its typical value: a factor of sigma stays a number."""
 
 
 def _is_count(value: Any) -> bool:
@@ -127,15 +127,14 @@ def _is_distance(value: Any) -> bool:
 def _are_factors(value: Any) -> bool:
     if not _is_object(value) or not set(value) <= set(NAMES):
         return False
-    bounds = {name: OF_SPREAD if name == "spread" else (0.0, LARGEST_EXPONENT) for name in value}
-    return all(_is_factor(factor, *bounds[name]) for name, factor in value.items())
+    return all(_is_factor(f, OF_SPREAD if name == "spread" else OF_OTHERS) for name, f in value.items())
 
 
-def _is_factor(value: Any, least: float = 0.0, most: float = LARGEST_EXPONENT) -> bool:
+def _is_factor(value: Any, bounds: tuple[float, float] = OF_OTHERS) -> bool:
     """Whether a value is a factor that stays a number, with an exponent within bounds."""
     if not _is_object(value) or set(value) != {field.name for field in fields(Factor)}:
         return False
-    if not all(map(_is_number, value.values())) or not least <= value["exponent"] <= most:
+    if not all(map(_is_number, value.values())) or not bounds[0] <= value["exponent"] <= bounds[1]:
         return False
     ratios = (value["low"] / value["typical"], value["high"] / value["typical"]) if value["typical"] > 0 else (0.0, 0.0)
     return bool(SMALLEST_RATIO < ratios[0] <= ratios[1] < 1.0 / SMALLEST_RATIO)

@@ -184,14 +184,11 @@ class ModelFolder:
 
     def sample(
         self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
-    ) -> Sample:
-        """Mean and spread of the model's draws, not calibrated; parameters as ``inference.sample`` takes them."""
-        return self.sample_with_evidence(x, absorbers, n_draws, seed, keep_draws)[0]
-
-    def sample_with_evidence(
-        self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
     ) -> tuple[Sample, Evidence]:
-        """The same, and what the model knows of how wrong it may be."""
+        """Mean and spread of the model's draws, not calibrated, and what it knows of how wrong they may be.
+
+        Parameters are as ``inference.sample`` takes them.
+        """
         energies, _ = self.grid
         drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
         differences = mean_differences(self.members[0].scalers.features(x), self.training_sites.features)
