@@ -21,7 +21,7 @@ FILES = {
 }
 """Every module of ours and its file."""
 
-CALLERS = ("neighbours", "descriptors", "landmarks", "spectra", "spectra.broadening")
+CALLERS = ("neighbours", "descriptors", "landmarks", "scaling", "spectra", "spectra.broadening")
 """Who calls kernels."""
 PLAIN = ("errors", "config", "config_checks", "records", "absorbers", "sites", "registry", "splits")
 """Plain data and what everyone may use."""
@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "importing": (("formats", "neighbours", "spectra", "stores"), ("numpy", "ase")),
     "importing_features": (("formats", "spectra", "stores", "descriptors"), ("numpy", "ase")),
     "activations": ((), ("numpy",)),
-    "scaling": ((), ("numpy",)),
+    "scaling": (("kernels",), ("numpy",)),
     "inference": (("activations", "models.network", "scaling"), ("numpy",)),
     "sigma_factors": ((), ("numpy",)),
     "uncertainty": (("sigma_factors",), ("numpy",)),
@@ -290,10 +290,11 @@ def test_predict_and_evaluate_do_not_import_tensorflow(tmp_path):
 
 
 @pytest.mark.parametrize("module", ["inference", "scaling", "sigma_factors", "uncertainty", "trust", "models.network"])
-def test_what_runs_a_network_needs_numpy_alone(module):
-    program = f"import sys, xanes_hpc.{module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+def test_what_runs_a_network_needs_numpy_and_kernels_alone(module):
+    program = f"import sys, xanes_hpc.{module}; print(*sorted({{'.'.join(m.split('.')[:2]) for m in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    assert not {"tensorflow", "keras", "scipy", "h5py", "ase"} & set(done.stdout.split())
+    heavy = {"tensorflow", "keras", "h5py", "ase", "scipy.linalg", "scipy.optimize", "scipy.special", "scipy.sparse"}
+    assert not heavy & set(done.stdout.split())  # Numba looks for the top of SciPy
 
 
 def test_wrapper_sees_a_heavy_import():

@@ -36,8 +36,50 @@ def test_features_are_transformed_and_standardised(transform, dtype):
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+def test_what_statistics_transform_is_what_is_standardised(transform, dtype):
+    """The two ways to the transformed features agree to the last bit."""
+    own, n_features = scalers(transform), 1321
+    generator = np.random.default_rng(1)
+    x = (10.0 ** generator.uniform(-9, 3, (40, n_features)) * generator.choice([-1, 1, 0], (40, n_features))).astype(
+        dtype
+    )
+    own = replace(
+        own, feature_mean=generator.normal(size=n_features), feature_scale=generator.uniform(0.1, 3, n_features)
+    )
+    mean, scale = own.feature_mean.astype(dtype), own.feature_scale.astype(dtype)
+    expected = np.clip((TRANSFORMS[transform](x) - mean) / scale, -CLIP, CLIP).astype(np.float32)
+    np.testing.assert_array_equal(own.features(x), expected)
+    np.testing.assert_array_equal(own.features(x[::2, :]), expected[::2])
+
+
 def test_the_square_root_keeps_the_sign():
-    np.testing.assert_allclose(TRANSFORMS["sqrt"](np.array([-4.0, -0.0, 0.0, 9.0])), [-2.0, 0.0, 0.0, 3.0])
+    values = np.array([-4.0, -0.0, 0.0, 9.0])
+    np.testing.assert_allclose(TRANSFORMS["sqrt"](values), [-2.0, 0.0, 0.0, 3.0])
+    plain = Scalers(np.zeros(4), np.ones(4), np.zeros((1, 1)), np.ones((1, 1)), None, "sqrt")
+    np.testing.assert_array_equal(plain.features(values[None]), [[-2.0, 0.0, 0.0, 3.0]])
+
+
+def test_scaled_sites_are_put_into_rows_of_another_array():
+    own, rows, absorbers = scalers("sqrt"), np.array([6, 0, 3]), np.array([2, 0, 2])
+    x, y = (np.random.default_rng(1).normal(size=(3, n)) for n in (N_FEATURES, N_ENERGIES))
+    features, targets = (np.full((8, n), np.float32(-77.0)) for n in (N_FEATURES, N_ENERGIES))
+    own.put_features(x, rows, features)
+    own.put_targets(y, absorbers, rows, targets)
+    np.testing.assert_array_equal(features[rows], own.features(x))
+    np.testing.assert_array_equal(targets[rows], own.targets(y, absorbers))
+    others = np.setdiff1d(np.arange(8), rows)
+    assert (features[others] == -77.0).all()
+    assert (targets[others] == -77.0).all()
+
+
+def test_targets_are_scaled_in_double_precision_and_never_clipped():
+    own, absorbers = replace(scalers(), target_scale=np.full((N_ABSORBERS, N_ENERGIES), 1e-3)), np.array([1, 2])
+    y = np.random.default_rng(2).normal(size=(2, N_ENERGIES)).astype(np.float32)
+    expected = (y.astype(np.float64) - own.target_mean[absorbers]) / 1e-3
+    np.testing.assert_array_equal(own.targets(y, absorbers), expected.astype(np.float32))
+    assert np.abs(expected).max() > CLIP
 
 
 @pytest.mark.parametrize("value", [1e9, -1e9])

@@ -118,13 +118,11 @@ class Feed:
         features, *others = self._empty(n_sites)
         every = np.empty((most, *features.shape), features.dtype)
         n_variants, start, stop = np.empty(n_sites, np.int64), 0, 0
-        for (i, variant), (x, *rows) in zip(items, ahead(items, self._load, READERS), strict=True):
+        for (i, variant), read in zip(items, ahead(items, self._load, READERS), strict=True):
             if variant == 0:
-                start, stop = stop, stop + len(x)
+                start, stop = stop, stop + len(read[0])
                 n_variants[start:stop] = self._chunks[i].source.n_variants
-                for array, values in zip(others, rows, strict=True):
-                    array[start:stop] = values
-            every[variant, start:stop] = x
+            self._put(read, np.arange(start, stop), (every[variant], *others))
         return n_variants, (every, *others)
 
     def _streamed(self, generator: np.random.Generator) -> Iterator[Rows]:
@@ -132,23 +130,30 @@ class Feed:
         variants = [int(generator.integers(self._chunks[i].source.n_variants)) for i in order]
         largest = max(chunk.stop - chunk.start for chunk in self._chunks)
         full = max(self.batch_size, self._pool_rows - largest)
-        pool, n = self._empty(full + largest), 0
-        for rows in ahead(zip(order.tolist(), variants, strict=True), self._load, READERS):
-            for array, values in zip(pool, rows, strict=True):
-                array[n : n + len(values)] = values
-            n += len(rows[0])
+        pool, slots, n = self._empty(full + largest), np.arange(full + largest), 0
+        for read in ahead(zip(order.tolist(), variants, strict=True), self._load, READERS):
+            self._put(read, slots[n : n + len(read[0])], pool)
+            n += len(read[0])
             while n > full:
                 n_drawn = min(BATCHES_AT_ONCE, n // self.batch_size) * self.batch_size
-                yield self._batched(_draw(pool, n, n_drawn, generator))
+                drawn = _draw(slots, n, n_drawn, generator)
+                yield self._batched([array[drawn] for array in pool])
                 n -= n_drawn
-        for drawn in self._in_blocks(generator.permutation(n)):
-            yield self._batched([array[drawn] for array in pool])
+        for last in self._in_blocks(generator.permutation(slots[:n])):
+            yield self._batched([array[last] for array in pool])
 
     def _load(self, item: tuple[int, int]) -> Rows:
+        """The part's sites of a chunk in one variant, as the store has them."""
         chunk = self._chunks[item[0]]
-        x, absorbers, y = self._part.read(chunk, item[1])
-        weights = self._weights[chunk.rows][self._part.chosen[chunk.rows]]
-        return self._scalers.features(x), absorbers, self._scalers.targets(y, absorbers), weights
+        return *self._part.read(chunk, item[1]), self._weights[chunk.rows][self._part.chosen[chunk.rows]]
+
+    def _put(self, read: Rows, places: npt.NDArray[np.integer], rows: Rows) -> None:
+        """Scale what was read into places among rows."""
+        x, absorbers, y, weights = read
+        self._scalers.put_features(x, places, rows[0])
+        rows[1][places] = absorbers
+        self._scalers.put_targets(y, absorbers, places, rows[2])
+        rows[3][places] = weights
 
     def _empty(self, n: int) -> Rows:
         shapes = ((n, self.n_features), (n,), (n, self.n_energies), (n, self.n_members))
@@ -164,15 +169,13 @@ class Feed:
         return tuple(array.reshape(-1, self.batch_size, *array.shape[1:]) for array in rows)
 
 
-def _draw(pool: Rows, n: int, n_drawn: int, generator: np.random.Generator) -> list[npt.NDArray[Any]]:
-    """Rows drawn at random from the first ``n`` of a pool; of the others, the last take the places of the drawn."""
-    drawn = generator.choice(n, n_drawn, replace=False)
-    rows = [array[drawn] for array in pool]
-    rest = n - n_drawn
-    moved, free = np.setdiff1d(np.arange(rest, n), drawn), drawn[drawn < rest]
-    for array in pool:
-        array[free] = array[moved]
-    return rows
+def _draw(slots: npt.NDArray[np.int64], n: int, n_drawn: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """So many of the first ``n``, drawn at random and put behind the others of them."""
+    places, rest = generator.choice(n, n_drawn, replace=False), n - n_drawn
+    drawn = slots[places]
+    slots[places[places < rest]] = slots[np.setdiff1d(np.arange(rest, n), places)]
+    slots[rest:n] = drawn
+    return drawn
 
 
 def _weights(n_sites: int, n_members: int, seed: int, resampled: bool) -> npt.NDArray[np.uint8]:

@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc_kernels.standardising import standardise
+
 Array = npt.NDArray[np.float32]
 Absorbers = npt.NDArray[np.integer]
 """Per site the index of its element and edge among those that a model has seen."""
 
 
-def _signed_root(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    root: npt.NDArray[Any] = np.abs(x)
-    np.sqrt(root, out=root)
+def signed_root(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The square root of the absolute value, with the sign."""
+    root: npt.NDArray[Any] = np.sqrt(np.abs(x))
     np.copysign(root, x, out=root)
     return root
 
 
-TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
-    "none": lambda x: x.copy(),
-    "sqrt": _signed_root,
-}
+TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {"none": np.copy, "sqrt": signed_root}
 """What may be done to features before they are standardised; ``sqrt`` draws in the tails of sums over neighbours."""
 CLIP = 10.0
 """Standard deviations beyond which a standardised feature is cut off."""
@@ -57,15 +56,28 @@ class Scalers:
 
         So a feature that hardly varied in training (a rare element's, say) does not carry a site off.
         """
-        scaled = TRANSFORMS[self.transform](x)
-        scaled -= self.feature_mean.astype(x.dtype)
-        scaled /= self.feature_scale.astype(x.dtype)
-        np.clip(scaled, -CLIP, CLIP, out=scaled)
-        return scaled.astype(np.float32, copy=False)
+        scaled = np.empty(x.shape, np.float32)
+        self.put_features(x, np.arange(len(x)), scaled)
+        return scaled
 
     def targets(self, y: npt.NDArray[np.floating], absorbers: Absorbers) -> Array:
         """Scaled targets, float32, from spectra (n_sites, n_energies)."""
-        return ((y - self.target_mean[absorbers]) / self.target_scale[absorbers]).astype(np.float32)
+        scaled = np.empty(y.shape, np.float32)
+        self.put_targets(y, absorbers, np.arange(len(y)), scaled)
+        return scaled
+
+    def put_features(self, x: npt.NDArray[np.floating], rows: npt.NDArray[np.integer], out: Array) -> None:
+        """As ``features``, into ``rows`` of another array."""
+        mean, scale = (values.astype(x.dtype)[None] for values in (self.feature_mean, self.feature_scale))
+        kinds = np.zeros(len(x), np.int64)
+        standardise(np.ascontiguousarray(x), self.transform == "sqrt", kinds, mean, scale, CLIP, rows, out)
+
+    def put_targets(
+        self, y: npt.NDArray[np.floating], absorbers: Absorbers, rows: npt.NDArray[np.integer], out: Array
+    ) -> None:
+        """As ``targets``, into ``rows`` of another array."""
+        kinds = absorbers.astype(np.int64)
+        standardise(np.ascontiguousarray(y), False, kinds, self.target_mean, self.target_scale, np.inf, rows, out)
 
     def spectra(self, y: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Spectra from what a network gives, (…, n_sites, n_energies)."""

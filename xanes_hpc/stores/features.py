@@ -199,9 +199,7 @@ class FeatureStore(hdf5.Store):
         StoreError
             If the data are damaged.
         """
-        with hdf5.reading(self.path):
-            features: npt.NDArray[np.floating[Any]] = self.file["features"][start:stop]
-            return features
+        return self.read_rows("features", start, stop)
 
     def open_source(self, instead: Path | None = None) -> StructureStore:
         """The structure store the features were computed from, or another with the same structures.

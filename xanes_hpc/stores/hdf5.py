@@ -329,6 +329,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.file = open_store(self.path, self.kind)
+        self._datasets: dict[str, h5py.Dataset] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -337,6 +338,20 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.file.close()
+
+    def read_rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Rows ``start:stop`` of a dataset, which stays open: to find it takes as long as to read some.
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged.
+        """
+        with reading(self.path):
+            if name not in self._datasets:
+                self._datasets[name] = self.file[name]
+            rows: npt.NDArray[Any] = self._datasets[name][start:stop]
+            return rows
 
     def attribute(self, name: str) -> str:
         """A text attribute of the store; empty where it is absent."""

@@ -68,9 +68,7 @@ class TargetStore(hdf5.Store):
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Targets of sites ``start:stop``, shape (n_rows, n_energies); NaN where there is none."""
-        with hdf5.reading(self.path):
-            values: npt.NDArray[np.float32] = self.file["intensity"][start:stop]
-            return values
+        return self.read_rows("intensity", start, stop)
 
 
 def choose_spectra(
