@@ -73,6 +73,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "featurise": (("stores", "descriptors", "neighbours", "overlapping", "rattling"), ("numpy",)),
     "importing": (("formats", "neighbours", "spectra", "stores"), ("numpy", "ase")),
     "importing_features": (("formats", "spectra", "stores", "descriptors"), ("numpy", "ase")),
+    "fdmnes_runs": (("formats", "stores"), ("numpy", "ase")),
+    "fdmnes_results": (("fdmnes_runs", "formats", "spectra", "stores"), ("numpy",)),
     "activations": ((), ("numpy",)),
     "scaling": (("kernels",), ("numpy",)),
     "inference": (("activations", "models.network", "scaling"), ("numpy",)),

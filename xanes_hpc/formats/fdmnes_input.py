@@ -1,0 +1,289 @@
+"""FDMNES's input file: free format, a keyword on its line, its values on the next, ``!`` comments, ended by ``End``.
+
+What is written is read back equal: numbers have as many digits as they need. The keywords are those with which the
+published Fe K-edge set was made; others are carried along as they are.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import cell as ase_cell
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.records import Structure
+
+Cell: Any = ase_cell.Cell
+EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M23", "M4", "M5", "M45", "N1", "N2", "N3", "N23")
+UNIT_CELL = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
+TEXT_VALUES = ("filout", "edge")
+"""Keywords whose value is a text."""
+FLAGS = {
+    "quadrupole": "Quadrupole",
+    "green": "Green",
+    "scf": "SCF",
+    "absolute": "Energpho",
+    "spin_orbit": "Spinorbit",
+    "emission": "XES",
+    "convolution": "Convolution",
+}
+"""Keywords without a value, by the names of ours."""
+WHOLE_STEPS = 1e-6
+"""By what fraction of a step a range may miss a whole number of them."""
+MOST_STEPS = 100_000
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a site is calculated.
+
+    Attributes
+    ----------
+    radius
+        Of the cluster around the absorber, in Å.
+    energies
+        Energies from the edge and steps between them by turns, in eV: -15, 0.2, 60 is from -15 to 60 in steps of 0.2.
+    scf
+        Whether the potential is self-consistent; five times as long.
+    quadrupole
+        Whether quadrupole transitions are taken in.
+    green
+        Multiple scattering with muffin-tin potentials; finite differences without it.
+    absolute
+        Whether energies are written as absolute.
+    spin_orbit
+        Whether spin-orbit coupling is taken in.
+    emission
+        Whether the emission spectrum is asked for as well.
+    convolution
+        Whether FDMNES broadens the spectrum too.
+    keywords
+        Further keywords, each with its values: lines of text.
+    """
+
+    radius: float = 6.0
+    energies: tuple[float, ...] = (-15.0, 0.2, 60.0)
+    scf: bool = False
+    quadrupole: bool = True
+    green: bool = True
+    absolute: bool = True
+    spin_orbit: bool = False
+    emission: bool = False
+    convolution: bool = True
+    keywords: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Input:
+    """A calculation of one site: of atom ``absorber``, counted from 0; its files are called ``output``."""
+
+    structure: Structure
+    absorber: int
+    edge: str
+    output: str
+    settings: Settings = Settings()
+
+
+def check_settings(settings: Settings) -> None:
+    """Hold settings to what FDMNES takes.
+
+    Raises
+    ------
+    FormatError
+        If the radius is not positive, the range is not one, or a further keyword is one of ours.
+    """
+    if not 0.0 < settings.radius < np.inf:
+        raise FormatError(f"radius: expected more than 0 Å, received {settings.radius:g}")
+    n_energies(settings.energies)
+    for keyword, _ in settings.keywords:
+        if not re.fullmatch(r"[A-Za-z]\w*", keyword):
+            raise FormatError(f"keyword {keyword!r}: expected one word of letters")
+        if keyword.lower() in KNOWN:
+            raise FormatError(f"keyword {keyword}: is written anyway, or has an option of its own")
+
+
+def n_energies(energies: Sequence[float]) -> int:
+    """How many energies a range has: as many rows its calculation ends with.
+
+    Raises
+    ------
+    FormatError
+        If it is not energies that ascend, with steps between them that fit a whole number of times.
+    """
+    told = "range " + " ".join(f"{value:g}" for value in energies)
+    if len(energies) < 3 or len(energies) % 2 == 0 or not np.isfinite(energies).all():
+        raise FormatError(f"{told}: expected energies with a step between each two, such as -15 0.2 60")
+    total = 1
+    for (start, stop), step in zip(pairwise(energies[::2]), energies[1::2], strict=True):
+        if not (step > 0 and stop > start):
+            raise FormatError(
+                f"{told}: expected energies that ascend and steps above 0, received {start:g} to {stop:g}"
+            )
+        n = (stop - start) / step
+        if abs(n - round(n)) > WHOLE_STEPS * max(1.0, n) or n > MOST_STEPS:
+            raise FormatError(
+                f"{told}: expected a whole number of steps, {MOST_STEPS:,} at most, from {start:g} to {stop:g} eV; "
+                f"{step:g} goes in {n:g} times"
+            )
+        total += round(n)
+    return total
+
+
+def write(calculation: Input) -> str:
+    """The text of an input file.
+
+    Raises
+    ------
+    FormatError
+        If FDMNES could not take it: a structure periodic in some directions only, an edge it does not know, no atom of
+        that index, or settings that are none.
+    """
+    structure, settings = calculation.structure, calculation.settings
+    check_settings(settings)
+    if calculation.edge not in EDGES:
+        raise FormatError(f"{structure.name}: FDMNES has no edge {calculation.edge}; it has {', '.join(EDGES)}")
+    if not 0 <= calculation.absorber < structure.numbers.size:
+        raise FormatError(f"{structure.name}: there is no atom {calculation.absorber} of {structure.numbers.size}")
+    lines = ["Filout", calculation.output, "Range", _numbers(settings.energies), "Radius", _number(settings.radius)]
+    lines += ["Edge", calculation.edge, "Absorber", str(calculation.absorber + 1)]
+    lines += [keyword for name, keyword in FLAGS.items() if getattr(settings, name) and name != "convolution"]
+    for keyword, values in settings.keywords:
+        lines += [keyword, *values]
+    lines += _atoms(structure)
+    if settings.convolution:
+        lines.append(FLAGS["convolution"])
+    return "\n".join([*lines, "End", ""])
+
+
+def _atoms(structure: Structure) -> list[str]:
+    if structure.pbc.all():
+        parameters = np.asarray(Cell(structure.cell).cellpar())
+        if not (np.isfinite(parameters).all() and np.linalg.det(structure.cell) > 0):
+            raise FormatError(
+                f"{structure.name}: expected the cell of a crystal, right-handed, received {structure.cell}"
+            )
+        keyword, positions = "Crystal", np.linalg.solve(structure.cell.T, structure.positions.T).T
+    elif structure.pbc.any():
+        raise FormatError(
+            f"{structure.name}: periodic in {int(structure.pbc.sum())} of three directions: FDMNES takes "
+            "molecules and crystals; give a slab a cell with empty space, periodic in all three"
+        )
+    else:
+        keyword, positions, parameters = "Molecule", structure.positions, np.array(UNIT_CELL)
+    rows = [f"{z} {_numbers(xyz)}" for z, xyz in zip(structure.numbers.tolist(), positions.tolist(), strict=True)]
+    return [keyword, _numbers(parameters), *rows]
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(_number(value) for value in values)
+
+
+def _number(value: float) -> str:
+    """As many digits as tell it from all others, never with an exponent."""
+    return np.format_float_positional(value, unique=True, trim="0")
+
+
+ATOMS = ("molecule", "crystal")
+KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(word.lower() for word in FLAGS.values())}
+
+
+def read(path: Path) -> Input:
+    """An input file of one site; the structure bears the name of the output.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or lacks what a site's calculation has.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    blocks = list(_blocks(lines))
+    found = {keyword.lower(): values for keyword, values in blocks}
+    for name in ("filout", "range", "edge", "absorber"):
+        if not found.get(name):
+            raise FormatError(f"{path}: no {name.capitalize()} with its value in it")
+    structure = _structure(path, found)
+    own = {name: keyword.lower() in found for name, keyword in FLAGS.items()}
+    others = tuple((keyword, values) for keyword, values in blocks if keyword.lower() not in KNOWN)
+    settings = Settings(
+        radius=_floats(path, "Radius", found.get("radius", ("6.0",))[:1])[0],
+        energies=tuple(_floats(path, "Range", found["range"])),
+        keywords=others,
+        **own,
+    )
+    absorber = _floats(path, "Absorber", found["absorber"])
+    if len(absorber) != 1 or absorber[0] != int(absorber[0]):
+        raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(found['absorber'])}")
+    index = int(absorber[0]) - 1
+    if not 0 <= index < structure.numbers.size:
+        raise FormatError(f"{path}: Absorber: there is no atom {index + 1} of {structure.numbers.size}")
+    name = Path(found["filout"][0]).name.removesuffix(".txt")
+    return Input(replace(structure, name=name), index, found["edge"][0], name, settings)
+
+
+def _blocks(lines: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Keywords with the lines that follow each, as far as ``End``."""
+    keyword, values = "", list[str]()
+    for line in lines:
+        text = line.partition("!")[0].strip()
+        if not text:
+            continue
+        awaited = keyword.lower() in TEXT_VALUES and not values
+        if awaited or not text[0].isalpha():
+            values.append(text)
+            continue
+        if keyword:
+            yield keyword, tuple(values)
+        keyword, values = text.split()[0], []
+        if keyword.lower() == "end":
+            return
+    if keyword:
+        yield keyword, tuple(values)
+
+
+def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
+    kinds = [keyword for keyword in ATOMS if keyword in found]
+    if len(kinds) != 1:
+        raise FormatError(f"{path}: expected one Molecule or Crystal, received {len(kinds)}")
+    rows = found[kinds[0]]
+    cell = _floats(path, "cell", rows[:1])
+    if len(cell) not in (3, 6) or len(rows) < 2:
+        raise FormatError(f"{path}: {kinds[0].capitalize()}: expected a line with the cell, then atoms")
+    atoms = np.array([_atom(path, row) for row in rows[1:]])
+    parameters = np.array([*cell, *UNIT_CELL[len(cell) :]])
+    vectors = np.asarray(Cell.fromcellpar(parameters))
+    plain = tuple(parameters) == UNIT_CELL
+    periodic = kinds[0] == "crystal"
+    return Structure(
+        name="",
+        numbers=atoms[:, 0].astype(np.uint8),
+        positions=atoms[:, 1:] if plain else atoms[:, 1:] @ vectors,
+        cell=vectors if periodic else np.zeros((3, 3)),
+        pbc=np.full(3, periodic),
+    )
+
+
+def _atom(path: Path, row: str) -> npt.NDArray[np.float64]:
+    values = _floats(path, "atom", [row])
+    if len(values) > 4:
+        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z; occupancies are not taken")
+    if len(values) != 4 or values[0] != int(values[0]) or not 0 < values[0] < len(chemical_symbols):
+        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z")
+    return np.array(values)
+
+
+def _floats(path: Path, what: str, rows: Sequence[str]) -> list[float]:
+    words = " ".join(rows).replace(",", " ").split()
+    try:
+        return [float(re.sub(r"(?<=\d)[dD](?=[-+\d])", "e", word)) for word in words]
+    except ValueError:
+        raise FormatError(f"{path}: {what}: expected numbers, received {' '.join(words)[:40]!r}") from None
