@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "neighbours": (("kernels", "threads"), ("numpy",)),
     "descriptors": (("config_files", "kernels", "neighbours", "threads"), ("numpy", "ase")),
     "spectra": (("kernels",), ("numpy", "ase", "xraydb")),
+    "treating_stores": (("spectra", "stores"), ("numpy",)),
     "spectra.broadening": (("kernels", "threads"), ("numpy", "ase", "xraydb")),
     "formats": ((), ("numpy", "ase")),
     "formats.nexus": (("formats",), ("numpy", "ase", "h5py")),

@@ -12,13 +12,13 @@ from builders import run as call
 from trainings import FEATURES, TINY, copied, opened
 
 from xanes_hpc import descriptors
-from xanes_hpc.config import BroadeningConfig, TargetConfig
+from xanes_hpc.config import BroadeningConfig, Recipe, TargetConfig
 from xanes_hpc.config_files import load_run
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.featurise import featurise
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.records import Spectrum, treatment_name
-from xanes_hpc.spectra.broadening import broaden, core_hole_width, treatment_after
+from xanes_hpc.spectra.broadening import broaden, broadened_treatment, core_hole_width
 from xanes_hpc.spectra.edges import place
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
@@ -176,18 +176,18 @@ def test_the_cut_is_carried_to_the_scale_of_e0():
 
 def test_treatments_tell_what_was_done():
     recipe = BroadeningConfig("arctangent", e_cut=-1.5, gaussian=0.5)
-    assert json.loads(treatment_after(recipe, "none")) == {
+    assert json.loads(broadened_treatment(recipe, "none")) == {
         "name": "arctangent", "core_hole": "own", "gamma_max": 15.0, "centre": 30.0, "width": 30.0, "e_cut": -1.5,
         "gaussian": 0.5,
     }  # fmt: skip
-    done = treatment_after(BroadeningConfig("gaussian", gaussian=0.7), treatment_after(recipe, "none"))
+    done = broadened_treatment(BroadeningConfig("gaussian", gaussian=0.7), broadened_treatment(recipe, "none"))
     assert treatment_name(done) == "arctangent+gaussian"
     assert json.loads(json.loads(done)["before"])["e_cut"] == -1.5
-    assert treatment_after(BroadeningConfig(), "none") == "none"
+    assert broadened_treatment(BroadeningConfig(), "none") == "none"
     with pytest.raises(
         SpectrumError, match="expected spectra as calculated, received treatment 'arctangent'; a further"
     ):
-        treatment_after(BroadeningConfig("lorentzian"), treatment_after(recipe, "none"))
+        broadened_treatment(BroadeningConfig("lorentzian"), broadened_treatment(recipe, "none"))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_targets_are_broadened_on_the_spectrums_own_energies_then_resampled(raw,
     path = copied(raw, tmp_path)
     with opened(path) as pairs:
         (plain,) = prepare_targets(pairs, TargetConfig(step=0.7))
-        (targets,) = prepare_targets(pairs, TargetConfig(step=0.7), RECIPE)
+        (targets,) = prepare_targets(pairs, TargetConfig(step=0.7), Recipe(RECIPE))
         with plain, targets, StructureStore(tmp_path / "small.h5") as source:
             assert targets.source_treatment == plain.attribute("treatment") == "none"
             assert treatment_name(targets.attribute("treatment")) == "arctangent"
@@ -247,8 +247,8 @@ def test_targets_are_broadened_on_the_spectrums_own_energies_then_resampled(raw,
 def test_what_is_broadened_already_is_refused(small, tmp_path):
     with opened(copied(small, tmp_path)) as pairs:
         with pytest.raises(SpectrumError, match=r"small\.h5: broadening arctangent: expected spectra as calculated"):
-            prepare_targets(pairs, TargetConfig(), RECIPE)
-        (targets,) = prepare_targets(pairs, TargetConfig(), BroadeningConfig("gaussian", gaussian=1.0))
+            prepare_targets(pairs, TargetConfig(), Recipe(RECIPE))
+        (targets,) = prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("gaussian", gaussian=1.0)))
         with targets:
             assert treatment_name(targets.attribute("treatment")) == "synthetic+gaussian"
 
@@ -258,7 +258,7 @@ def test_emission_is_not_broadened_as_absorption(raw, tmp_path):
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/kind"][:] = b"xes"
     with opened(path) as pairs, pytest.raises(SpectrumError, match="broadening arctangent is of absorption"):
-        prepare_targets(pairs, TargetConfig(kind="xes"), RECIPE)
+        prepare_targets(pairs, TargetConfig(kind="xes"), Recipe(RECIPE))
 
 
 def test_a_store_that_does_not_know_where_empty_states_begin(raw, tmp_path):
@@ -267,9 +267,9 @@ def test_a_store_that_does_not_know_where_empty_states_begin(raw, tmp_path):
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         del file["spectra/e_cut"]
     with opened(path) as pairs:
-        prepare_targets(pairs, TargetConfig(), RECIPE)[0].close()
+        prepare_targets(pairs, TargetConfig(), Recipe(RECIPE))[0].close()
         with pytest.raises(SpectrumError, match=r"small\.h5: .*: does not say where empty states begin"):
-            prepare_targets(pairs, TargetConfig(), BroadeningConfig("lorentzian"))
+            prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("lorentzian")))
 
 
 def test_a_model_of_broadened_spectra_is_measured_against_broadened_ones(raw, tmp_path, capsys):
@@ -282,11 +282,11 @@ def test_a_model_of_broadened_spectra_is_measured_against_broadened_ones(raw, tm
     assert call("info", tmp_path / "m") == 0
     assert "arctangent" in capsys.readouterr().out
     model = ModelFolder(tmp_path / "m")
-    assert model.broadening == RECIPE
+    assert model.recipe == Recipe(RECIPE)
     again = load_run(tmp_path / "m" / "run.toml", tmp_path, {})
     assert (again.broadening, again.target.treatment) == (RECIPE, "none")
     with opened(path) as pairs, PredictionStore(tmp_path / "p.h5") as store:
-        (targets,) = prepare_targets(pairs, again.target, RECIPE)
+        (targets,) = prepare_targets(pairs, again.target, Recipe(RECIPE))
         with targets:
             np.testing.assert_array_equal(store.read("reference"), targets.read(0, 40))
         assert treatment_name(store.attribute("treatment")) == "arctangent"

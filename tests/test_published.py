@@ -12,7 +12,7 @@ from ase import Atoms
 from builders import run as call
 
 from xanes_hpc import descriptors
-from xanes_hpc.config import BroadeningConfig
+from xanes_hpc.config import BROADENING_PRESETS, BroadeningConfig, Recipe
 from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.sites import SiteBatch
@@ -87,7 +87,7 @@ def test_the_published_broadening_of_iron_is_found_again(iron, tmp_path):
     options = ImportOptions(spectra=(iron / "xanes_raw", iron / "xanes_convolved"))
     import_structures([iron / "xyz"], tmp_path / "fe.h5", options)
     grid = Grid(np.linspace(-15.0, 60.0, 226))
-    recipe = BroadeningConfig("summed", core_hole=1.25, e_cut=-1.0)
+    recipe = Recipe(BroadeningConfig(**BROADENING_PRESETS["published-fe"]))
     with StructureStore(tmp_path / "fe.h5") as store:
         raw, _ = choose_spectra(store, store.n_sites, "xanes", "none")
         published, _ = choose_spectra(store, store.n_sites, "xanes", "unstated")

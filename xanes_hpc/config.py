@@ -19,6 +19,9 @@ from typing import Any
 LARGEST = 2**31 - 1
 """Of whole numbers, seeds among them; and of energies in eV."""
 DEFAULT_ARCHITECTURE = "residual"
+BROADENING_PRESETS: dict[str, dict[str, Any]] = {"published-fe": {"name": "summed", "core_hole": 1.25, "e_cut": -1.0}}
+"""Broadenings by another name, which stands for these numbers: how the published Fe K-edge set was broadened."""
+EDGE_STEP, STEEPEST, HALF_STEP = "edge-step", "steepest", "half-step"
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the rate."""
 
@@ -54,7 +57,8 @@ class BroadeningConfig:
     Attributes
     ----------
     name
-        ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``none``.
+        ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``none``; in a file also one of
+        ``BROADENING_PRESETS``.
     core_hole
         Full width of the core hole's Lorentzian in eV; by default XrayDB's for each site's element and edge.
     gamma_max, centre, width, seah
@@ -73,6 +77,54 @@ class BroadeningConfig:
     seah: float = 1.0
     e_cut: float | None = None
     gaussian: float = 0.0
+
+
+@dataclass(frozen=True)
+class NormalisationConfig:
+    """How spectra are normalised after they were broadened; ``spectra.normalisation`` has the formulas.
+
+    Attributes
+    ----------
+    name
+        ``edge-step``, ``area``, ``min-max`` or ``none``.
+    pre_start, pre_stop, post_start, post_stop
+        Windows before and after the edge, in eV from it: of ``edge-step``, which must be told them.
+    order
+        Degree of the polynomial through the post-edge window.
+    flatten
+        Whether the post-edge's own shape is taken off above the edge.
+    start, stop
+        Window of ``area`` and ``min-max``, in eV from the edge; by default all of the spectrum.
+    e0
+        Where the edge is: ``stored``, ``steepest`` (the largest slope) or ``half-step``.
+    align
+        Whether the spectrum is moved so that its edge lies at the stored e0, instead of e0 to the edge.
+    """
+
+    name: str = "none"
+    pre_start: float | None = None
+    pre_stop: float | None = None
+    post_start: float | None = None
+    post_stop: float | None = None
+    order: int = 1
+    flatten: bool = False
+    start: float | None = None
+    stop: float | None = None
+    e0: str = "stored"
+    align: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is done to spectra before they become targets, in this order."""
+
+    broadening: BroadeningConfig = field(default_factory=BroadeningConfig)
+    normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether spectra stay as they are."""
+        return self == Recipe()
 
 
 @dataclass(frozen=True)
@@ -236,11 +288,17 @@ class RunConfig:
     output: str | None = None
     target: TargetConfig = field(default_factory=TargetConfig)
     broadening: BroadeningConfig = field(default_factory=BroadeningConfig)
+    normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is done to spectra before they become targets."""
+        return Recipe(self.broadening, self.normalisation)
 
     def as_values(self) -> dict[str, Any]:
         """Plain values, nested by section."""

@@ -1,6 +1,15 @@
 """What the values of a run's configuration may be."""
 
-from xanes_hpc.config import LARGEST, PLATEAU_EPOCHS, BroadeningConfig, RunConfig
+from xanes_hpc.config import (
+    EDGE_STEP,
+    HALF_STEP,
+    LARGEST,
+    PLATEAU_EPOCHS,
+    STEEPEST,
+    BroadeningConfig,
+    NormalisationConfig,
+    RunConfig,
+)
 from xanes_hpc.errors import ConfigError
 
 LEAST_STEP = 1e-9
@@ -18,6 +27,10 @@ CHOICES = {
     "target.origin": ("e0", "absolute"),
 }
 """Values that a key may have."""
+NORMALISATIONS = ("none", EDGE_STEP, "area", "min-max")
+EDGES_AT = ("stored", STEEPEST, HALF_STEP)
+EDGE_STEP_WINDOWS = ("pre_start", "pre_stop", "post_start", "post_stop")
+MOST_ORDER = 3
 BROADENINGS = ("none", "arctangent", "seah-dench", "lorentzian", "summed", "gaussian")
 
 
@@ -32,6 +45,7 @@ def check(run: RunConfig) -> None:
     split, training, target = run.split, run.training, run.target
     _check_whole(run)
     check_broadening(run.broadening)
+    check_normalisation(run.normalisation)
     for name in ("validation", "calibration", "test"):
         if not 0 <= getattr(split, name) < 1:
             raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
@@ -82,6 +96,48 @@ def check_broadening(broadening: BroadeningConfig) -> None:
         raise ConfigError("broadening.gaussian: expected a width in eV, received 0")
     if broadening.name == "none" and broadening != BroadeningConfig():
         raise ConfigError(f"broadening.name: expected {' or '.join(BROADENINGS[1:])}, received nothing")
+
+
+def check_normalisation(normalisation: NormalisationConfig) -> None:
+    """Hold a normalisation's values to what they may be.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key.
+    """
+    n = normalisation
+    for key, value, allowed in (("name", n.name, NORMALISATIONS), ("e0", n.e0, EDGES_AT)):
+        if value not in allowed:
+            raise ConfigError(f"normalisation.{key}: expected {' or '.join(allowed)}, received {value!r}")
+    for key in (*EDGE_STEP_WINDOWS, "start", "stop"):
+        value = getattr(n, key)
+        if value is not None and not abs(value) <= LARGEST:
+            raise ConfigError(f"normalisation.{key}: expected an energy in eV from the edge, received {value}")
+        if value is not None and n.name == "none":
+            raise ConfigError(f"normalisation.name: expected {' or '.join(NORMALISATIONS[1:])}, received nothing")
+        if value is None and n.name == EDGE_STEP and key in EDGE_STEP_WINDOWS:
+            raise ConfigError(
+                f"normalisation.{key}: missing: edge-step takes a window before the edge and one after it, in eV from "
+                "the edge"
+            )
+    for start, stop in (("pre_start", "pre_stop"), ("post_start", "post_stop"), ("start", "stop")):
+        low, high = getattr(n, start), getattr(n, stop)
+        if low is not None and high is not None and not low < high:
+            raise ConfigError(f"normalisation: expected {start} below {stop}, received {low:g} and {high:g} eV")
+    if n.name == EDGE_STEP and not (n.pre_stop or 0.0) <= 0.0 <= (n.post_start or 0.0):
+        raise ConfigError(
+            f"normalisation: expected pre_stop below the edge and post_start above it, received {n.pre_stop:g} and "
+            f"{n.post_start:g} eV"
+        )
+    if not 0 <= n.order <= MOST_ORDER:
+        raise ConfigError(f"normalisation.order: expected 0 to {MOST_ORDER}, received {n.order}")
+    if n.e0 == HALF_STEP and n.name != EDGE_STEP:
+        raise ConfigError("normalisation.e0: half-step needs normalisation edge-step, with its windows")
+    if n.align and n.e0 == EDGES_AT[0]:
+        raise ConfigError(f"normalisation.align: needs e0 to be looked for: expected e0 {' or '.join(EDGES_AT[1:])}")
+    if n.flatten and n.name != EDGE_STEP:
+        raise ConfigError("normalisation.flatten: is of normalisation edge-step only")
 
 
 def _check_whole(run: RunConfig) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from xanes_hpc.config import DEFAULT_ARCHITECTURE, ModelConfig, RunConfig
+from xanes_hpc.config import BROADENING_PRESETS, DEFAULT_ARCHITECTURE, BroadeningConfig, ModelConfig, RunConfig
 from xanes_hpc.config_checks import check
 from xanes_hpc.errors import ConfigError, XanesHpcError
 
@@ -122,6 +122,8 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             raise ConfigError(f"{where}, model.name: expected text, received {name!r}")
         parameters = {k: v for k, v in values.items() if k != "name"}
         return cast(T, ModelConfig(name=name, parameters=parameters))
+    if cls is BroadeningConfig and isinstance(values.get("name"), str):
+        values = dict(values) | BROADENING_PRESETS.get(values["name"], {})
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     built = {}

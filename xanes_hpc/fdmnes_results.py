@@ -21,7 +21,7 @@ from xanes_hpc.formats import fdmnes, fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.spectra import edges
-from xanes_hpc.stores.spectra_added import Added, add_spectra
+from xanes_hpc.stores.other_spectra import Added, add_spectra
 from xanes_hpc.stores.structures import StructureStore
 
 CLOSE = 1e-6

@@ -53,7 +53,7 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
     with ExitStack() as opened:
         sources, start = [], 0
         for i, ((store, _), targets) in enumerate(
-            zip(pairs, prepare_targets(pairs, run.target, run.broadening), strict=True)
+            zip(pairs, prepare_targets(pairs, run.target, run.recipe), strict=True)
         ):
             opened.callback(targets.close)
             own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)

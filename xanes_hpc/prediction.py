@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
-from xanes_hpc.config import LARGEST, BroadeningConfig
+from xanes_hpc.config import LARGEST, Recipe
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import describe_sites
 from xanes_hpc.importing import ImportOptions, import_structures
@@ -141,7 +141,7 @@ def predict(
         chosen = sites.take(rows)
         _check_seen(model, chosen, options.force)
         spectra = structures if structures is not None else source
-        references, broadening, why_none = _references(model, spectra, len(sites))
+        references, recipe, why_none = _references(model, spectra, len(sites))
         grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
         e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
@@ -163,7 +163,7 @@ def predict(
                     file["draws"][here] = drawn.draws
                 if references is not None:
                     some = chosen.take(np.arange(here.start, here.stop))
-                    values, own_e0 = gridded(spectra, references[rows[here]], grid, some, broadening)
+                    values, own_e0 = gridded(spectra, references[rows[here]], grid, some, recipe)
                     file["reference"][here] = values
                     e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
             own = [formulas[i] for i in rows]
@@ -263,14 +263,12 @@ def _model_e0(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
     return np.array([known[z, edge] for z, edge in zip(sites.element.tolist(), sites.edge, strict=True)])
 
 
-def _references(
-    model: ModelFolder, source: Store, n_sites: int
-) -> tuple[npt.NDArray[np.int64] | None, BroadeningConfig, str]:
-    """Row of each site's spectrum that is of the model's kind and treatment, or becomes so by the model's broadening.
+def _references(model: ModelFolder, source: Store, n_sites: int) -> tuple[npt.NDArray[np.int64] | None, Recipe, str]:
+    """Row of each site's spectrum that is of the model's kind and treatment, or becomes so by the model's recipe.
 
-    Also that broadening; None where the source has no such spectra, and why.
+    Also that recipe; None where the source has no such spectra, and why.
     """
-    plain = BroadeningConfig()
+    plain = Recipe()
     if isinstance(source, FeatureStore) and not source.has_spectra:
         return None, plain, "the source has no spectra"
     if not source.file["spectra/site"].shape[0]:
@@ -279,11 +277,11 @@ def _references(
     try:
         return choose_spectra(source, n_sites, target["kind"], target["treatment"])[0], plain, ""
     except SpectrumError as error:
-        broadening = model.broadening
-        if broadening.name == "none":
+        recipe = model.recipe
+        if recipe.does_nothing:
             return None, plain, str(error)
     try:
         rows, _ = choose_spectra(source, n_sites, target["kind"], target["source_treatment"])
     except SpectrumError as error:
         return None, plain, str(error)
-    return rows, broadening, ""
+    return rows, recipe, ""

@@ -97,6 +97,7 @@ def describe(
             "unit": targets.attribute("unit"),
             "source_treatment": targets.source_treatment,
             "broadening": asdict(run.broadening),
+            "normalisation": asdict(run.normalisation),
         },
         "descriptor": {
             "hash": features.attribute("descriptor_hash"),

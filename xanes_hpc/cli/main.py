@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "Predict spectra with their uncertainty.",
     "evaluate": "Measure predictions against their references.",
     "info": "Say what a store or model is.",
+    "broaden": "Broaden and normalise the spectra of a store.",
     "fdmnes": "Write FDMNES calculations of a store's sites, and read them in.",
     "model": "Pack a model into one file to send, and unpack it.",
     "demo": "Run the whole way on generated data.",

@@ -62,6 +62,23 @@ threads_option = click.option("--threads", type=click.IntRange(min=1), help="Thr
 model_option = click.option("--model", "model", type=PATH, required=True, help="Model folder, as train made it.")
 
 
+def window_option(name: str, what: str) -> Callable[[F], F]:
+    """An option whose value is two energies in eV with a colon between them."""
+
+    def energies(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
+        if text is None:
+            return None
+        try:
+            start, stop = map(float, text.split(":"))
+        except ValueError:
+            raise click.UsageError(
+                f"{name}: expected START:STOP in eV, such as -15:-8, received {text!r}", context
+            ) from None
+        return start, stop
+
+    return click.option(name, metavar="START:STOP", callback=energies, help=what)
+
+
 def output_option(what: str, required: bool = False) -> Callable[[F], F]:
     """``-o`` for the output described by ``what``."""
     return click.option("-o", "--output", type=PATH, required=required, help=what)

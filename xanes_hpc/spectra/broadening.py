@@ -46,7 +46,7 @@ OWN = "own"
 """In a treatment's text, for a number that is each site's own."""
 
 
-def treatment_after(recipe: BroadeningConfig, before: str) -> str:
+def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
     """The treatment of spectra that had the treatment ``before``.
 
     Raises

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
-from xanes_hpc.config import BroadeningConfig
-from xanes_hpc.config_checks import check_broadening
+from xanes_hpc.config import BroadeningConfig, NormalisationConfig
+from xanes_hpc.config_checks import check_broadening, check_normalisation
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.sigma_factors import NAMES, OF_OTHERS, OF_SPREAD, Factor
 from xanes_hpc.uncertainty import Calibration, not_calibrated
@@ -152,23 +152,29 @@ def _is_trust(value: Any) -> bool:
     )
 
 
-def _is_broadening(value: Any) -> bool:
-    """Whether a value is what a model's targets were broadened by; models that do not say were not."""
-    if value is None:
+def _is_section(cls: type[Any], check: Callable[[Any], None]) -> Callable[[Any], bool]:
+    """What tells whether a value is a section of the configuration by which targets were made; older models lack it."""
+    plain = cls()
+
+    def fits(value: Any) -> bool:
+        if value is None:
+            return True
+        if not _is_object(value) or not set(value) <= {f.name for f in fields(cls)}:
+            return False
+        for name, own in value.items():
+            default = getattr(plain, name)
+            if isinstance(default, (str, bool)):
+                if type(own) is not type(default):
+                    return False
+            elif not (_is_number(own) or (own is None and default is None)):
+                return False
+        try:
+            check(cls(**value))
+        except ConfigError:
+            return False
         return True
-    kinds = {field.name: field.name == "name" for field in fields(BroadeningConfig)}
-    optional = ("core_hole", "e_cut")
-    if not _is_object(value) or not set(value) <= set(kinds):
-        return False
-    if not all(
-        _is_text(v) if kinds[name] else _is_number(v) or (v is None and name in optional) for name, v in value.items()
-    ):
-        return False
-    try:
-        check_broadening(BroadeningConfig(**value))
-    except ConfigError:
-        return False
-    return True
+
+    return fits
 
 
 CALIBRATION = (
@@ -187,7 +193,14 @@ _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "calibration": (is_calibration, CALIBRATION),
     "uncertainty.method": (lambda value: value in (None, "dropout", "ensemble", "bootstrap"), "a method"),
     "target.source_treatment": (lambda value: value is None or _is_text(value), "text"),
-    "target.broadening": (_is_broadening, "an object with a broadening's name and numbers"),
+    "target.broadening": (
+        _is_section(BroadeningConfig, check_broadening),
+        "an object with a broadening's name and numbers",
+    ),
+    "target.normalisation": (
+        _is_section(NormalisationConfig, check_normalisation),
+        "an object with a normalisation's name and numbers",
+    ),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
 """What is used of ``model.json``: what each value must be, and in words."""

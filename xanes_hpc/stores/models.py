@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc import __version__, models
-from xanes_hpc.config import BroadeningConfig
+from xanes_hpc.config import BroadeningConfig, NormalisationConfig, Recipe
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.inference import Member, Sample, sample
 from xanes_hpc.kernel_ridge import KernelRidge
@@ -105,9 +105,12 @@ class ModelFolder:
         return read_calibration(self.description["calibration"], len(self.description["grid"]["energies"]))
 
     @property
-    def broadening(self) -> BroadeningConfig:
+    def recipe(self) -> Recipe:
         """What made its targets of spectra of ``target.source_treatment``."""
-        return BroadeningConfig(**self.description["target"].get("broadening", {}))
+        target = self.description["target"]
+        return Recipe(
+            BroadeningConfig(**target.get("broadening", {})), NormalisationConfig(**target.get("normalisation", {}))
+        )
 
     @property
     def method(self) -> str:

@@ -5,20 +5,20 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config import BroadeningConfig, TargetConfig
+from xanes_hpc.config import Recipe, TargetConfig
 from xanes_hpc.errors import SpectrumError, StoreError
-from xanes_hpc.records import PlacedSpectrum, treatment_name
-from xanes_hpc.spectra.broadening import broaden, treatment_after
+from xanes_hpc.records import treatment_name
 from xanes_hpc.spectra.grid import Grid, regular, shared_grid
+from xanes_hpc.spectra.normalisation import unit_after
+from xanes_hpc.spectra.treating import check_kind, treat, treatment_after
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.sites import SiteTable
@@ -109,19 +109,19 @@ Pairs = Sequence[tuple[FeatureStore, StructureStore | FeatureStore]]
 """Feature stores, each with the store of its sites' spectra."""
 
 
-AS_STORED = BroadeningConfig()
+AS_STORED = Recipe()
 
 
-def prepare_targets(pairs: Pairs, config: TargetConfig, broadening: BroadeningConfig = AS_STORED) -> list[TargetStore]:
+def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED) -> list[TargetStore]:
     """The targets of each feature store's sites, from the cache beside it or made in one streaming pass.
 
     All are on one grid: the configured one, or the range that the stores share in the finest of their steps; and
-    broadened before, if that is configured.
+    broadened and normalised before, if that is configured.
 
     Raises
     ------
     SpectrumError
-        If the spectra cannot be chosen, broadened or brought to one grid, or are not of one treatment and unit.
+        If the spectra cannot be chosen, treated or brought to one grid, or are not of one treatment and unit.
     """
     chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
     first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
@@ -132,18 +132,22 @@ def prepare_targets(pairs: Pairs, config: TargetConfig, broadening: BroadeningCo
             raise SpectrumError(
                 f"{store.path}: expected spectra as those of {pairs[0][0].path}, {expected}; received {received}"
             )
-    if config.kind == "xes" and broadening.name not in ("none", "gaussian"):
-        raise SpectrumError(f"broadening {broadening.name} is of absorption: expected gaussian for emission spectra")
+    check_kind(config.kind, recipe)
     try:
-        treatment_after(broadening, of_each[0][0])
+        treatment_after(recipe, of_each[0][0])
     except SpectrumError as error:
         raise SpectrumError(f"{pairs[0][1].path}: {error}") from None
     sources = [source for _, source in pairs]
+    if recipe.normalisation.e0 != "stored" and None in (config.start, config.stop, config.step):
+        raise SpectrumError(
+            f"normalisation.e0 {recipe.normalisation.e0}: edges move, and with them the range that spectra share: give "
+            "[target] start, stop and step"
+        )
     grid = _grid(sources, [rows[rows != NONE] for rows, _ in chosen], config)
     prepared = []
     with ExitStack() as opened:
         for (store, source), (rows, table), row in zip(pairs, chosen, first, strict=True):
-            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0], broadening))
+            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0], recipe))
             opened.callback(prepared[-1].close)
         opened.pop_all()
     return prepared
@@ -151,9 +155,9 @@ def prepare_targets(pairs: Pairs, config: TargetConfig, broadening: BroadeningCo
 
 def _prepared(
     features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    kind: str, treatment: str, unit: str, broadening: BroadeningConfig,
+    kind: str, treatment: str, unit: str, recipe: Recipe,
 ) -> TargetStore:  # fmt: skip
-    key = _key(source, kind, treatment, grid, broadening)
+    key = _key(source, kind, treatment, grid, recipe)
     name = f"{features.path.name.removesuffix('.h5')}.targets-{key[:8]}.h5"
     path = features.path.with_name(name)
     cached = _cached(path, key)
@@ -163,7 +167,7 @@ def _prepared(
     if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    _write(path, features, source, rows, grid, key, unit, treatment, broadening)
+    _write(path, features, source, rows, grid, key, unit, treatment, recipe)
     return TargetStore(path, folder)
 
 
@@ -182,10 +186,14 @@ def _cached(path: Path, key: str) -> TargetStore | None:
 
 def _write(
     path: Path, features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    key: str, unit: str, treatment: str, broadening: BroadeningConfig,
+    key: str, unit: str, treatment: str, recipe: Recipe,
 ) -> None:  # fmt: skip
     chunk_rows, sites = features.chunk_rows, features.sites
-    texts = {"key": key, "unit": unit, "treatment": treatment_after(broadening, treatment)}
+    texts = {
+        "key": key,
+        "unit": unit_after(recipe.normalisation, unit),
+        "treatment": treatment_after(recipe, treatment),
+    }
     with hdf5.create_store(path, "targets", overwrite=True) as file:
         for name, text in (texts | {"source_treatment": treatment}).items():
             file.attrs[name] = text
@@ -198,7 +206,7 @@ def _write(
         for start in range(0, rows.size, at_once):
             stop = min(start + at_once, rows.size)
             own = sites.take(np.arange(start, stop))
-            intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid, own, broadening)
+            intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid, own, recipe)
 
 
 def gridded(
@@ -206,33 +214,26 @@ def gridded(
     rows: npt.NDArray[np.int64],
     grid: Grid,
     sites: SiteTable | None = None,
-    broadening: BroadeningConfig = AS_STORED,
+    recipe: Recipe = AS_STORED,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1.
 
-    ``sites`` are those of the rows; broadening asks for their elements and edges.
+    ``sites`` are those of the rows; a recipe asks for their elements and edges.
     """
     values = np.full((rows.size, grid.energies.size), np.nan, np.float32)
     e0 = np.full(rows.size, np.nan)
     there = np.flatnonzero(rows != NONE)
     with hdf5.reading(source.path):
-        every = read_spectra(source.file, rows[there].tolist())
-        if sites is not None and broadening.name != "none":
-            every = _broadened(source, list(every), sites.take(there), broadening)
-        for i, placed in zip(there, every, strict=True):
-            values[i], e0[i] = grid.resample(placed), placed.e0
+        every = list(read_spectra(source.file, rows[there].tolist()))
+    if sites is not None and not recipe.does_nothing:
+        own = sites.take(there)
+        try:
+            every = treat(every, own.element.tolist(), own.edge, recipe)
+        except SpectrumError as error:
+            raise SpectrumError(f"{source.path}: {error}") from None
+    for i, placed in zip(there, every, strict=True):
+        values[i], e0[i] = grid.resample(placed), placed.e0
     return values, e0
-
-
-def _broadened(
-    source: StructureStore | FeatureStore, placed: list[PlacedSpectrum], sites: SiteTable, broadening: BroadeningConfig
-) -> Iterator[PlacedSpectrum]:
-    try:
-        found = broaden(placed, sites.element.tolist(), sites.edge, broadening)
-    except SpectrumError as error:
-        raise SpectrumError(f"{source.path}: {error}") from None
-    for own, intensities in zip(placed, found, strict=True):
-        yield replace(own, spectrum=replace(own.spectrum, intensities=intensities))
 
 
 def _grid(
@@ -272,9 +273,7 @@ def digest_of_spectra(source: StructureStore | FeatureStore) -> str:
     return source.attribute("digest_spectra") or hdf5.digest(source.file, spectrum_names(source.file))
 
 
-def _key(
-    source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid, broadening: BroadeningConfig
-) -> str:
+def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid, recipe: Recipe) -> str:
     done = {
         "spectra": digest_of_spectra(source),
         "structures": source.attribute("digest_structures"),
@@ -283,6 +282,6 @@ def _key(
         "origin": grid.origin,
         "energies": grid.energies.tolist(),
         "interpolation": "linear",
-        "broadened": treatment_after(broadening, treatment),
+        "broadened": treatment_after(recipe, treatment),
     }
     return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()

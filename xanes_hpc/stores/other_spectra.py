@@ -1,7 +1,7 @@
-"""Adding spectra to a structure store: a new one beside it that takes its name, so that nothing is ever half-added."""
+"""Structure stores with the structures of another and other spectra; features made from either go with both."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,37 @@ from xanes_hpc.stores.structures import StructureStore
 
 COPIED = ("atoms", "structures", "sites")
 DIGEST = "digest_structures"
+
+
+@contextmanager
+def with_other_spectra(
+    store: StructureStore, path: Path, overwrite: bool, sources: Iterable[Path]
+) -> Iterator[Columns]:
+    """A new store with a store's structures and sites; yields the columns of its spectra, to be appended to.
+
+    It takes its name when the block ends well.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way, is one of the sources, or cannot be written.
+    """
+    with hdf5.create_store(path, "structures", overwrite, sources) as file:
+        for name in COPIED:
+            store.file.copy(name, file)
+        columns = Columns()
+        spectra.add_spectrum_columns(columns, file)
+        yield columns
+        columns.finish()
+        file.attrs[DIGEST] = store.attribute(DIGEST)
+        file.attrs["digest_spectra"] = hdf5.digest(file, spectra.spectrum_names(file))
+
+
+def copy_spectra(store: StructureStore, rows: list[int], columns: Columns) -> None:
+    """Append a store's own spectra at ``rows``."""
+    sites = spectra.SpectrumTable.read(store.file).site
+    for row, placed in zip(rows, spectra.read_spectra(store.file, rows), strict=True):
+        spectra.append_spectrum(columns, int(sites[row]), placed)
 
 
 @dataclass
@@ -31,7 +62,7 @@ class _NothingNew(Exception):
 
 
 def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], replace: bool = False) -> Added:
-    """Add spectra of sites (by their rows) to a structure store; features made from it stay valid.
+    """Add spectra of sites (by their rows) to a structure store, in a new one that takes its place.
 
     A site has one spectrum of a kind and treatment: one that is there already, number by number, is passed over, and
     another takes its place with ``replace``. Where nothing changes, the store is not written.
@@ -42,18 +73,10 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
         If a site has another spectrum of that kind and treatment; the store then stays as it was. Or if it cannot be
         written.
     """
-    added = Added()
-    with (
-        suppress(_NothingNew),
-        StructureStore(path) as store,
-        hdf5.create_store(path, "structures", overwrite=True) as file,
-    ):
-        for name in COPIED:
-            store.file.copy(name, file)
-        columns, table = Columns(), spectra.SpectrumTable.read(store.file)
-        spectra.add_spectrum_columns(columns, file)
+    added, gone = Added(), set[int]()
+    with suppress(_NothingNew), StructureStore(path) as store, with_other_spectra(store, path, True, ()) as columns:
+        table = spectra.SpectrumTable.read(store.file)
         there = {key: row for row, key in enumerate(zip(table.site.tolist(), table.kind, table.treatment, strict=True))}
-        gone = set[int]()
         for site, placed in additions:
             row = there.get((site, placed.spectrum.kind, placed.spectrum.treatment))
             if row is not None:
@@ -73,12 +96,7 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
             spectra.append_spectrum(columns, site, placed)
         if not (added.new or added.replaced):
             raise _NothingNew
-        kept = [row for row in range(table.site.size) if row not in gone]
-        for row, placed in zip(kept, spectra.read_spectra(store.file, kept), strict=True):
-            spectra.append_spectrum(columns, int(table.site[row]), placed)
-        columns.finish()
-        file.attrs[DIGEST] = store.attribute(DIGEST)
-        file.attrs["digest_spectra"] = hdf5.digest(file, spectra.spectrum_names(file))
+        copy_spectra(store, [row for row in range(table.site.size) if row not in gone], columns)
     return added
 
 
