@@ -49,7 +49,8 @@ def normalise(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpec
         mu = _edge_step(name, energies, mu, recipe)
     elif recipe.name == "area":
         inside = _window(name, "window", energies, recipe.start, recipe.stop, 2)
-        mean = np.trapezoid(mu[inside], energies[inside]) / np.ptp(energies[inside])
+        steps, within = np.diff(energies[inside]), mu[inside]
+        mean = np.average(0.5 * (within[1:] + within[:-1]), weights=steps)
         if not mean > 0:
             raise SpectrumError(f"{name}: expected a positive area, received a mean of {mean:g}")
         mu = mu / mean
