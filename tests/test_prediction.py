@@ -13,7 +13,7 @@ import pytest
 from xanes_hpc import descriptors
 from xanes_hpc.errors import FormatError, ModelError, StoreError
 from xanes_hpc.evaluation import evaluate
-from xanes_hpc.export import check_csv_folder, write_csv
+from xanes_hpc.export import check_folder, export
 from xanes_hpc.featurise import featurise
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.prediction import PredictOptions, open_sources, predict
@@ -177,22 +177,22 @@ def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tm
 
 def test_csv_files_hold_the_prediction(model, small, tmp_path):
     store = run(model, [small / "small.h5"], tmp_path / "p.h5")
-    assert write_csv(store, tmp_path / "csv") == 120
+    assert export(store, tmp_path / "csv", "csv") == 120
     lines = (tmp_path / "csv" / f"{store.sites.name[7]}.csv").read_text().splitlines()
     assert "treatment synthetic" in lines[0]
     table = np.genfromtxt(lines[1:], delimiter=",", names=True)
-    assert table.dtype.names == ("energy_ev_relative_to_e0", "energy_ev", "mean", "std", "reference")
+    assert table.dtype.names == ("energy_ev", "energy_ev_relative_to_e0", "mean", "std", "reference")
     np.testing.assert_allclose(table["mean"], store.read("mean", 7), rtol=1e-6)
     np.testing.assert_allclose(table["energy_ev"] - table["energy_ev_relative_to_e0"], store.read("sites/e0")[7])
-    with pytest.raises(StoreError, match="holds CSV files already"):
-        check_csv_folder(tmp_path / "csv", overwrite=False)
+    with pytest.raises(StoreError, match=r"holds \.csv files already"):
+        check_folder(tmp_path / "csv", "csv", overwrite=False)
 
 
 def test_sites_whose_names_collide_as_file_names_get_a_file_each(model, tmp_path):
     for name in ("a:b", "a_b"):
         (tmp_path / f"{name}.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
     store = run(model, sorted(tmp_path.glob("*.xyz")), tmp_path / "p.h5")
-    assert write_csv(store, tmp_path / "csv") == 2
+    assert export(store, tmp_path / "csv", "csv") == 2
     assert {p.name for p in (tmp_path / "csv").iterdir()} == {"a_b.csv", "a_b~2.csv"}
 
 

@@ -18,7 +18,7 @@ from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
 
-SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum")
+SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs")
 SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
 """What may follow a structure's name in the name of its spectrum's file."""
 MOST_LISTED = 10_000

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "Measure predictions against their references.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
+    "export": "Write predictions as XDI, NeXus, Athena's columns or CSV.",
     "fdmnes": "Write FDMNES calculations of a store's sites, and read them in.",
     "model": "Pack a model into one file to send, and unpack it.",
     "demo": "Run the whole way on generated data.",

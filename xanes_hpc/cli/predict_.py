@@ -59,7 +59,7 @@ def command(
     --absorber and --edge say what is predicted). Where the source has spectra they go along as references.
     """
     from xanes_hpc import threads as kernel_threads
-    from xanes_hpc.export import check_csv_folder, write_csv
+    from xanes_hpc.export import check_folder, export
     from xanes_hpc.prediction import PredictOptions, open_sources, predict
     from xanes_hpc.stores.hdf5 import check_output
     from xanes_hpc.stores.models import ModelFolder
@@ -71,7 +71,7 @@ def command(
     options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
     check_output(target, overwrite, sources=sources)
     if csv_folder is not None:
-        check_csv_folder(csv_folder, overwrite)
+        check_folder(csv_folder, "csv", overwrite)
     with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:
         why_none = predict(folder, source, target, options, overwrite, progress)
     with PredictionStore(target) as store:
@@ -82,7 +82,7 @@ def command(
             "references": "yes" if store.has_reference else f"none ({why_none})",
         }
         if csv_folder is not None:
-            rows["csv"] = f"{write_csv(store, csv_folder):,} files in {csv_folder}"
+            rows["csv"] = f"{export(store, csv_folder, 'csv', overwrite):,} files in {csv_folder}"
         has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
     console.table(str(target), rows)
     if not folder.calibration.n_sites:

@@ -1,7 +1,8 @@
 """Foreign files, one module a format.
 
-Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns`` and ``fdmnes``.
-Features with spectra: ``npz``.
+Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns``, ``fdmnes``,
+``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Predicted spectra are written by ``xdi``, ``nexus``,
+``athena`` and ``csv_columns``; FDMNES's input by ``fdmnes_input``.
 """
 
 import zlib
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import ase, fdmnes, xyz
+from xanes_hpc.formats import ase, athena, fdmnes, nexus, xdi, xyz
 from xanes_hpc.records import Spectrum, Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures"]
@@ -37,11 +38,15 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
 
 
 def read_spectrum(path: Path) -> Spectrum:
-    """A spectrum of FDMNES (raw, ``_conv``, ``_xes_conv``), ORCA or any other two-column text or CSV file.
+    """A spectrum of XDI, NeXus, an Athena project, FDMNES, ORCA or any other two-column text or CSV file.
 
     Raises
     ------
     FormatError
         If the file cannot be read or holds no two columns of numbers.
     """
-    return fdmnes.read(path)
+    if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
+        return nexus.read(path)
+    if path.suffix.lower() == athena.PROJECT:
+        return athena.read_project(path)
+    return xdi.read(path) if xdi.recognises(path) else fdmnes.read(path)

@@ -1,0 +1,56 @@
+"""What Athena (Demeter, Larch) reads: plain columns under ``#`` lines; and its project files, through Larch."""
+
+from pathlib import Path
+
+import numpy as np
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.extras import need
+from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
+from xanes_hpc.records import Spectrum
+
+SUFFIX = ".xmu"
+PROJECT = ".prj"
+
+
+def write(path: Path, predicted: PredictedSpectrum) -> None:
+    """Write a predicted spectrum: columns energy, xmu, its standard deviation, and the reference."""
+    columns = predicted.columns("xmu")
+    lines = [f"# {name}: {value}" for name, value in predicted.told.items()]
+    lines += ["# predicted by a neural network from a structure: nothing was measured", f"# {'-' * 60}"]
+    lines.append(f"# {'  '.join(columns)}")
+    path.write_text("\n".join(lines) + "\n" + rows_of_numbers(columns), encoding="utf-8")
+
+
+def read_project(path: Path, group: str | None = None) -> Spectrum:
+    """A spectrum of an Athena project: its only one, or that of a label.
+
+    Raises
+    ------
+    ConfigError
+        If Larch is not installed.
+    FormatError
+        If it is no project, or has not just one spectrum or none of that label.
+    """
+    need("larch", "larch", "reading an Athena project")
+    from larch.io import read_athena
+
+    try:
+        project = read_athena(str(path), do_preedge=False, do_bkg=False, do_fft=False)
+        groups = {str(getattr(g, "label", name)): g for name, g in project.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: cannot be read as an Athena project: {error}") from None
+    wanted = group if group is not None else next(iter(groups), None) if len(groups) == 1 else None
+    if wanted not in groups:
+        listed = ", ".join(groups) or "none"
+        what = f"no spectrum {group!r}" if group is not None else f"{len(groups)} spectra: expected one, or its label"
+        raise FormatError(f"{path}: {what}; it has {listed}")
+    found = groups[wanted]
+    e0 = getattr(getattr(found, "athena_params", None), "bkg_e0", None) or getattr(found, "e0", None)
+    return Spectrum(
+        energies=np.asarray(found.energy, np.float64),
+        intensities=np.asarray(found.mu, np.float64),
+        e_edge=float(e0) if e0 else None,
+        absolute=True,
+        source=path.name,
+    )

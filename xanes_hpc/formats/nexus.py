@@ -1,0 +1,125 @@
+"""NeXus files of a processed spectrum: the application definition NXxasproc, in HDF5.
+
+What it requires is title, definition, sample/name, XAS_data_reduction (program, version, date, parameters) and data
+(energy, data). Errors stand beside it as ``data_errors``, as NXdata has them; what else is known stands under
+``parameters``. The definitions for X-ray absorption are being rewritten, so the writer has versions.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.predicted import PredictedSpectrum
+from xanes_hpc.records import Spectrum
+
+SUFFIX = ".nxs"
+ENTRY = "entry"
+RELATIVE = "energies are relative to the edge"
+
+
+def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
+    """Write a predicted spectrum by one of ``VERSIONS`` of the definition."""
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = ENTRY
+        file.attrs["creator"] = f"xanes-hpc {__version__}"
+        VERSIONS[version](file, predicted)
+
+
+def _write_xasproc(file: h5py.File, predicted: PredictedSpectrum) -> None:
+    entry = _group(file, ENTRY, "NXentry")
+    entry.attrs["default"] = "data"
+    entry["title"] = f"{predicted.site}: {predicted.element} {predicted.edge}, predicted"
+    entry["definition"] = "NXxasproc"
+    sample = _group(entry, "sample", "NXsample")
+    sample["name"] = predicted.site
+    if predicted.formula:
+        sample["chemical_formula"] = predicted.formula
+    process = _group(entry, "XAS_data_reduction", "NXprocess")
+    process["program"], process["version"], process["date"] = "xanes-hpc", __version__, _now()
+    parameters = _group(process, "parameters", "NXparameters")
+    for name, value in predicted.told.items():
+        parameters[name] = value
+    data = _group(entry, "data", "NXdata")
+    data.attrs["signal"], data.attrs["axes"], data.attrs["energy_indices"] = "data", ["energy"], 0
+    for name, values, unit in (
+        ("energy", predicted.energies, "eV"),
+        ("data", predicted.mean, predicted.unit),
+        ("data_errors", predicted.std, predicted.unit),
+        ("reference", predicted.reference, predicted.unit),
+    ):
+        if values is not None:
+            data[name] = np.asarray(values, np.float64)
+            data[name].attrs["units"] = unit
+    data["energy"].attrs["long_name"] = "energy (eV)" if predicted.absolute else "energy from the edge (eV)"
+
+
+VERSIONS: dict[str, Callable[[h5py.File, PredictedSpectrum], None]] = {"NXxasproc": _write_xasproc}
+"""Writers by definition."""
+
+
+def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = kind
+    return group
+
+
+def _now() -> str:
+    """The time, or what SOURCE_DATE_EPOCH says it is."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    time = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
+    return time.isoformat(timespec="seconds")
+
+
+def read(path: Path) -> Spectrum:
+    """The spectrum of a file's first NXdata that has one: its signal over its axis of energies.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or has no such data.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            found: list[Spectrum] = []
+
+            def look(name: str, node: h5py.HLObject) -> None:
+                if not found and _text(node.attrs.get("NX_class")) == "NXdata":
+                    found.extend(_spectra_of(path, node))
+
+            file.visititems(look)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read as NeXus: {str(error).splitlines()[0]}") from None
+    if not found:
+        raise FormatError(f"{path}: no NXdata with a signal over energies in it")
+    return found[0]
+
+
+def _spectra_of(path: Path, data: h5py.Group) -> list[Spectrum]:
+    signal = _text(data.attrs.get("signal")) or "data"
+    if "energy" not in data or signal not in data:
+        return []
+    energies, values = data["energy"], data[signal]
+    if energies.ndim != 1 or energies.shape != values.shape:
+        return []
+    unit = _text(energies.attrs.get("units")) or "eV"
+    factor = {"ev": 1.0, "kev": 1000.0}.get(unit.lower())
+    if factor is None:
+        raise FormatError(f"{path}: energies in {unit!r}: expected eV or keV")
+    return [
+        Spectrum(
+            np.asarray(energies[()], np.float64) * factor,
+            np.asarray(values[()], np.float64),
+            unit=_text(values.attrs.get("units")) or "arbitrary",
+            source=path.name,
+        )
+    ]
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) if value is not None else ""

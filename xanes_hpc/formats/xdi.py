@@ -1,0 +1,146 @@
+"""XDI 1.0, the XAS Data Interchange format (Ravel et al., doi:10.1107/S1600577515021378, and its specification).
+
+A first line ``# XDI/1.0``, items ``# Family.name: value``, ``# ///`` before free comments, ``#---`` at the end of the
+header, then columns of numbers. ``Mono.d_spacing`` is called mandatory, but a calculated spectrum has none: none is
+invented, and a comment says so.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.columns import read_table
+from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
+from xanes_hpc.records import Spectrum
+
+SUFFIX = ".xdi"
+FIRST = "# XDI/1.0"
+EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1", "N2", "N3", "N4", "N5", "N6", "N7")
+"""What ``Element.edge`` may be."""
+OURS = "Xanes_hpc"
+"""The family of items that are of this program."""
+ITEM = re.compile(r"#\s*([A-Za-z]\w*)\.(\w+)\s*:\s*(.*)")
+INTENSITIES = ("norm", "xmu", "mu", "mutrans", "mufluor", "normtrans", "normfluor", "xes", "flat")
+"""Columns that are spectra, the first that is there is read."""
+RATIOS = (("itrans", True), ("ifluor", False), ("fluor", False))
+"""Detectors that tell a spectrum with ``i0``, and whether by the logarithm of i0 over them."""
+KILO = {"ev": 1.0, "kev": 1000.0}
+
+
+def write(path: Path, predicted: PredictedSpectrum) -> None:
+    """Write a predicted spectrum: columns energy, mu (norm, xes), its standard deviation, and the reference."""
+    columns = predicted.columns(_label(predicted))
+    lines = [f"{FIRST} xanes-hpc/{__version__}", f"# Element.symbol: {predicted.element}"]
+    edge = predicted.edge if predicted.edge in EDGES else predicted.edge[0]
+    lines.append(f"# Element.edge: {edge}")
+    for number, name in enumerate(columns, 1):
+        lines.append(f"# Column.{number}: {name}" + (" eV" if name == "energy" else ""))
+    if predicted.absolute:
+        lines.append(f"# Scan.edge_energy: {predicted.e0:.10g} eV")
+    lines.append(f"# Sample.name: {predicted.told['site']}")
+    if predicted.formula:
+        lines.append(f"# Sample.stoichiometry: {predicted.formula}")
+    lines += [f"# {OURS}.{name}: {value}" for name, value in predicted.told.items() if name not in ("site", "formula")]
+    lines += [
+        "# ///",
+        "# A spectrum predicted by a neural network from a structure: nothing was measured.",
+        "# No Mono.d_spacing is given, since no monochromator was used.",
+        "#---",
+        f"# {'  '.join(columns)}",
+    ]
+    path.write_text("\n".join(lines) + "\n" + rows_of_numbers(columns), encoding="utf-8")
+
+
+def _label(predicted: PredictedSpectrum) -> str:
+    if predicted.kind == "xes":
+        return "xes"
+    return "norm" if predicted.unit == "normalised" else "mu"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file is XDI, by its name or its first line."""
+    if path.suffix.lower() == SUFFIX:
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(32).lstrip().upper().startswith(b"# XDI/")
+    except OSError:
+        return False
+
+
+def read(path: Path) -> Spectrum:
+    """A spectrum: the first column that is one, or what its detectors tell (ln i0/itrans, or ifluor/i0).
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read, is not XDI, or has no energies or no spectrum.
+    """
+    table = read_table(path)
+    if not table.header or not table.header[0].upper().startswith("XDI/"):
+        raise FormatError(f"{path}: expected XDI, whose first line is {FIRST!r}")
+    items = _items(path)
+    n_columns = table.values.shape[1]
+    named = {i: items.get(f"column.{i + 1}", "").split() for i in range(n_columns)}
+    labels = {words[0].lower(): i for i, words in named.items() if words}
+    if not labels:  # only the line above the numbers tells
+        labels = {title.lower(): i for i, title in enumerate(table.titles)}
+    if "energy" not in labels:
+        has = ", ".join(labels) or "no names of columns"
+        angle = " (energies cannot be made of angles without the monochromator)" if "angle" in labels else ""
+        raise FormatError(f"{path}: no column energy in it; it has {has}{angle}")
+    column = labels["energy"]
+    unit = next(iter(named[column][1:]), "eV")
+    if unit.lower() not in KILO:
+        raise FormatError(f"{path}: energies in {unit!r}: expected eV or keV")
+    intensities, label = _intensities(path, table.values, labels)
+    edge = _number(items.get("scan.edge_energy", ""))
+    return Spectrum(
+        energies=table.values[:, column] * KILO[unit.lower()],
+        intensities=intensities,
+        kind="xes" if label == "xes" else "xanes",
+        unit="normalised" if label.startswith("norm") else "arbitrary",
+        e_edge=edge,
+        absolute=True if edge is not None else None,
+        source=path.name,
+    )
+
+
+def _intensities(
+    path: Path, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: dict[str, int]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str]:
+    for label in INTENSITIES:
+        if label in labels:
+            return values[:, labels[label]].copy(), label
+    for detector, logarithm in RATIOS:
+        if detector in labels and "i0" in labels:
+            i0, other = values[:, labels["i0"]], values[:, labels[detector]]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return (np.log(i0 / other) if logarithm else other / i0), detector
+    raise FormatError(
+        f"{path}: no spectrum in it: expected a column {', '.join(INTENSITIES)}, or i0 with itrans or ifluor; it has "
+        f"{', '.join(labels)}"
+    )
+
+
+def _items(path: Path) -> dict[str, str]:
+    """The header's items by name, in small letters."""
+    found = {}
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        if not line.startswith("#") or line.lstrip("# ").startswith(("///", "---")):
+            break
+        if match := ITEM.match(line):
+            found[f"{match[1]}.{match[2]}".lower()] = match[3].strip()
+    return found
+
+
+def _number(text: str) -> float | None:
+    """An energy in eV from text with or without its unit."""
+    words = text.split()
+    try:
+        return float(words[0]) * KILO[(words[1] if len(words) > 1 else "eV").lower()]
+    except (ValueError, IndexError, KeyError):
+        return None
