@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all bench accuracy soak lint types format wheel-check clean
+LARCH := .venv-larch
+
+.PHONY: demo test test-all larch-test bench accuracy soak lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -21,6 +23,13 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Exported files opened by Larch, in an environment of its own, for Larch brings some 2 GB along.
+larch-test:
+	$(PYTHON) -m venv $(LARCH)
+	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click h5py hypothesis numba pytest rich xraydb
+	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
+	$(LARCH)/bin/python -m pytest -p no:cacheprovider tests/test_export.py -k "larch or project"
 
 # A run of featurise killed fifty times, each time taken up again: the same features at the end, in about 5 minutes.
 soak: $(STAMP)
@@ -51,4 +60,4 @@ wheel-check: $(STAMP)
 	$(BIN)/python .ci/wheel_check.py
 
 clean:
-	rm -rf $(VENV) build dist xanes-hpc-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LARCH) build dist xanes-hpc-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -69,8 +70,18 @@ def fdmnes_header(edge: float = EDGE, element: int = 26, titles: str = "    Ener
 
 
 def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, header: str = "") -> Path:
-    """A spectrum's file; by default iron's K edge."""
-    return write(path, header + table(edge_step() if points is None else points))
+    """A spectrum's file, of the format that its name ends in; by default iron's K edge."""
+    rows = np.asarray(edge_step() if points is None else list(points))
+    if path.suffix == ".nxs":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            data = file.create_group("entry/data")
+            data.attrs["NX_class"], data.attrs["signal"] = "NXdata", "mu"
+            data["energy"], data["mu"] = rows.T
+        return path
+    if path.suffix == ".xdi":
+        header = f"# XDI/1.0\n# Column.1: energy eV\n# Column.2: mu\n# ///\n#---\n{header}"
+    return write(path, header + table(rows))
 
 
 def feature_arrays(n_sites: int = 6, dtype: str = "f8", **others: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ TensorFlow is imported once and starts in each of the processes that are forked 
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -133,10 +134,15 @@ found: dict[str, Any] = {
     "resumed": exit_code(lambda: on_plateaus(output="killed", resume=True)),
     "command": exit_code(lambda: commanded("command", "commanded")),
     "early": exit_code(lambda: interrupted_at(1, "early", "early")),
-    "interrupted": exit_code(lambda: interrupted_at(EPOCHS + 2, "interrupted", "interrupted")),
+    "interrupted": exit_code(lambda: interrupted_at(EPOCHS + 1, "interrupted", "interrupted")),
     "interrupted left": sorted(path.name for path in (folder / "interrupted").rglob("*")),
     "terminated": exit_code(lambda: commanded("terminated", "terminated", epochs=ENDLESS), terminate),
 }  # fmt: skip
-(folder / "interrupted").rename(folder / "kept")
+shutil.copytree(folder / "interrupted", folder / "kept")
 found["taken up"] = exit_code(lambda: commanded("taken_up", "interrupted", "--resume"))
+found["folds"] = exit_code(lambda: commanded("folds", "folds", "--folds", "2"))
+second_refit = 3 * EPOCHS + 1
+found["folds interrupted"] = exit_code(lambda: interrupted_at(second_refit, "folds_i", "folds_stopped", "--folds", "2"))
+found["folds left"] = sorted(path.name for path in (folder / "folds_stopped").iterdir())
+found["folds taken up"] = exit_code(lambda: commanded("folds_t", "folds_stopped", "--folds", "2", "--resume"))
 print(json.dumps(found))

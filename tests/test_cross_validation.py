@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -132,3 +133,35 @@ def test_ctrl_c_says_how_to_go_on(small, tmp_path, capsys, monkeypatch):
     assert ended.value.code == 130
     note, *_ = capsys.readouterr().err.splitlines()
     assert note == "Note: to go on with the folds, give the same command with --resume."
+
+
+def test_what_fails_at_once_leaves_nothing_and_takes_nothing_away(validated, small, tmp_path):
+    path, output = copied(small, tmp_path), tmp_path / "f"
+    run = run_of(tmp_path, split__folds=N_FOLDS, training__epochs=2)
+    shutil.copytree(validated[0], output)
+    with h5py.File(path, "r+") as file:
+        file["features"][:, 3] = np.nan
+    with opened(path) as pairs:
+        with pytest.raises(StoreError, match="NaN or infinite features"):
+            cross_validate(run, pairs, tmp_path / "new")
+        with pytest.raises(StoreError, match="NaN or infinite features"):
+            cross_validate(run, pairs, output, overwrite=True)
+    assert not (tmp_path / "new").exists()
+    assert len(list(output.iterdir())) == 2 * N_FOLDS + 1
+
+
+def test_folds_anew_leave_nothing_of_those_before(validated, small, tmp_path, monkeypatch):
+    """Also where those had not come to their end."""
+    output = tmp_path / "f"
+    shutil.copytree(validated[0], output)
+    (output / "fold-2.predictions.h5").unlink()
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cross_validation, "train", stopped)
+    run = run_of(tmp_path, split__folds=N_FOLDS, training__seed=1)
+    with opened(small / FEATURES) as pairs, pytest.raises(KeyboardInterrupt):
+        cross_validate(run, pairs, output, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["folds.json"]
+    assert json.loads((output / "folds.json").read_text())["folds"] == []

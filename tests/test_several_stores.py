@@ -42,9 +42,9 @@ def store_of(small, folder, name, treatment='{"name":"synthetic"}', preset="xane
     return folder / f"{name}.features.h5"
 
 
-def rattled(path, seed):
-    """A feature store's sites, their atoms displaced."""
-    output = path.with_name(f"rattled-{seed}.features.h5")
+def rattled(path, seed, folder=None):
+    """A feature store's sites, their atoms displaced; beside it, or in a folder."""
+    output = (folder or path.parent) / f"rattled-{seed}.features.h5"
     structures = path.with_name(path.name.removesuffix(".features.h5") + ".h5")
     with StructureStore(structures) as source:
         featurise(source, descriptors.load("wacsf", "xanesnet-49"), output, rattling=Rattling(0.1, seed))
@@ -158,4 +158,19 @@ def test_the_only_store_must_be_split_by_what_it_has(small, tmp_path):
     with gathered([small / FEATURES, path], run_of(tmp_path)) as data:
         assert data.formulas[0] != data.formulas[120] == ""
     with pytest.raises(ConfigError, match="its sites are those of none of the feature stores"):
-        train_on(path, tmp_path / "m", augmented=[path], split__group="none")
+        train_on(path, tmp_path / "m", augmented=[rattled(small / FEATURES, 3, tmp_path)], split__group="none")
+
+
+def test_a_site_counts_once(stores, tmp_path):
+    """Else one part of the split would hold what another does."""
+    with pytest.raises(ConfigError, match=r"light\.features\.h5: expected stores of different sites, received"):
+        train_on([stores[0], stores[0]], tmp_path / "m")
+    shutil.copy(stores[0].with_name("light.h5"), tmp_path)
+    shutil.copy(stores[0], tmp_path / "copy.features.h5")
+    with pytest.raises(ConfigError, match=r"copy\.features\.h5: expected other sites than .*light.* of them"):
+        train_on([stores[0], tmp_path / "copy.features.h5"], tmp_path / "m")
+
+
+def test_plain_features_do_not_augment(stores, tmp_path):
+    with pytest.raises(ConfigError, match=r"light\.features\.h5: expected rattled features to augment with, rec"):
+        train_on(stores[0], tmp_path / "m", augmented=[stores[0]])

@@ -83,10 +83,11 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_nothing(found, folder):
 def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
     """Of the first stage, where the networks of the second are not trained yet; with its own uncertainty."""
     assert found["interrupted"] == 0
-    note, following = said(folder, "interrupted")
+    calibrated, note, following = said(folder, "interrupted")
+    assert calibrated.startswith("Note: sigma was calibrated with 6 sites only")
     assert note == (
         "Note: stopped before its end; the model is what was best so far. "
-        "To go on with it, give the same command with --resume --overwrite."
+        "To go on with it, give the same command with --resume."
     )
     assert following.startswith("Next: xanes-hpc predict ")
     model = ModelFolder(folder / "kept")
@@ -107,6 +108,20 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
 def test_what_ctrl_c_stopped_can_go_on(found, folder):
     assert (found["command"], found["taken up"]) == (0, 0)
     assert_same(ModelFolder(folder / "commanded"), ModelFolder(folder / "interrupted"))
+
+
+def test_folds_that_ctrl_c_stopped_go_on_where_they_were(found, folder):
+    """In the second fold's refit: what was kept of it is not taken for the fold's model."""
+    assert [found[name] for name in ("folds", "folds interrupted", "folds taken up")] == [0, 130, 0]
+    expected = ["fold-0.model", "fold-0.predictions.h5", "fold-1.model", "fold-1.model.checkpoint.h5", "folds.json"]
+    assert found["folds left"] == expected
+    whole, taken_up = folder / "folds", folder / "folds_stopped"
+    for fold in range(2):
+        assert_same(*(ModelFolder(path / f"fold-{fold}.model") for path in (whole, taken_up)))
+    summaries = [json.loads((path / "folds.json").read_text()) for path in (whole, taken_up)]
+    assert len(summaries[0]["folds"]) == len(summaries[1]["folds"]) == 2
+    for name, value in summaries[0]["mean"].items():
+        assert summaries[1]["mean"][name] == pytest.approx(value, rel=1e-4), name
 
 
 def test_sigterm_leaves_the_checkpoint_and_says_how_to_go_on(found, folder):
@@ -134,6 +149,6 @@ def test_ctrl_c_in_a_process_of_its_own(small, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0, printed
-    lines = printed.splitlines()
-    assert [line.split()[0] for line in lines if not line.startswith("training: ")] == ["Note:", "Next:"], printed
+    lines = [line for line in printed.splitlines() if not line.startswith("training: ")]
+    assert [line.split()[0] for line in lines] == ["Note:", "Note:", "Next:"], printed
     assert ModelFolder(tmp_path / "small.model").members

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from builders import run
@@ -209,7 +210,7 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
     [
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
         ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; there are: xanes"),
-        ("[target]\nstart = -500.0\n", {}, ConfigError, "0 sites in 0 groups leave none for train"),
+        ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
         ("", {"training__gpus": 64}, ConfigError, "--gpus 64: TensorFlow finds "),
         ("", {"training__devices": "tpu"}, ConfigError, "--devices tpu: expected cpu or cpu:N"),
         ("", {"training__learning_rate": 1e30}, ModelError, "training diverged; use a smaller learning rate than "),
@@ -280,3 +281,26 @@ def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path,
     assert "\n" not in line
     assert len(calls) > 60
     assert not (tmp_path / "m").exists()
+
+
+def test_a_spectrum_that_is_no_number_is_named(small, tmp_path, capsys):
+    words = command(small, tmp_path)
+    with h5py.File(tmp_path / "small.h5", "r+") as file:
+        file["spectra/intensities"][file["spectra/offsets"][7] + 3] = np.nan
+    assert run(*words) == 2
+    assert "small.h5: spectrum 7 has NaN or infinite intensities: import it again" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("name", ["members/00/network.weights.h5", "members/00/scalers.h5", "sites.h5"])
+def test_a_byte_that_is_not_as_written_is_found(small, tmp_path, model, capsys, name):
+    """Also where HDF5 has no checksum."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(model, folder)
+    data = bytearray((folder / name).read_bytes())
+    data[-100] ^= 1
+    (folder / name).write_bytes(data)
+    for words in (("predict", small / FEATURES, "--model", folder, "-o", tmp_path / "p.h5"), ("model", "pack", folder)):
+        assert run(*words) == 2
+        assert f"{folder / name}: damaged: its bytes are not those that were written" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"damaged"}

@@ -10,9 +10,12 @@ import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from builders import contents, refused, run, write
 from tensorflow.python.framework import ops
+from trainings import copied as copied_stores
 
 from xanes_hpc.cli import console
 from xanes_hpc.config_files import load_run
@@ -259,3 +262,14 @@ def test_the_space_is_shown_as_it_is_taken(tmp_path, monkeypatch, capsys):
     write(tmp_path / "shown.toml", shown)
     assert run("tune", "--show-space", "--space", "shown.toml") == 0
     assert capsys.readouterr().out == shown
+
+
+def test_features_that_are_no_numbers_leave_no_search(small, tmp_path, capsys):
+    path = copied_stores(small, tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["features"][:, 3] = np.nan
+    write(tmp_path / "run.toml", CONFIG)
+    words = ["tune", path, "--config", tmp_path / "run.toml", "-o", tmp_path / "s.tune", "--trials", 1]
+    assert run(*words) == 2
+    assert "NaN or infinite features" in capsys.readouterr().err
+    assert not (tmp_path / "s.tune").exists()

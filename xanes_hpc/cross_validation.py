@@ -1,6 +1,7 @@
 """K-fold cross-validation: every site is predicted once by a model that has not seen it, nor its group."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from xanes_hpc.errors import ConfigError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.checkpoints import checkpoint_path
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import DESCRIPTION, ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.targets import Pairs
-from xanes_hpc.training import check_trained, train
+from xanes_hpc.training import check, check_trained, train
 from xanes_hpc.training_stages import Looker
 
 SUMMARY = "folds.json"
@@ -83,16 +85,33 @@ def cross_validate(
         raise ConfigError(f"--folds: expected one feature store, received also {store.path}")
     if not (resume and output.is_dir()):
         hdf5.check_output(output, overwrite, CONTENTS)
+    check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
+    if overwrite and not resume and output.exists():
+        shutil.rmtree(output)
     output.mkdir(exist_ok=True)
-    folds = []
+    folds: list[dict[str, float | None]] = []
+    summary = _write_summary(output, n_folds, folds)
     for fold in range(n_folds):
         own = replace(run, split=replace(run.split, fold=fold))
-        folds.append(_one_fold(own, pairs, output / f"fold-{fold}", overwrite, resume, augmented, looker(fold)))
+        folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, looker(fold)))
+        summary = _write_summary(output, n_folds, folds)
+    return summary
+
+
+def model_of(output: Path, fold: int) -> Path:
+    """The model folder of a fold."""
+    return output / f"fold-{fold}.model"
+
+
+def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float | None]]) -> dict[str, Any]:
+    """Write down the figures of the folds that are done."""
     columns = {name: np.array([figures[name] for figures in folds], np.float64) for name in FIGURES}
+    done = len(folds)
     summary = {
-        "folds": folds,
-        "mean": {name: _finite(values.mean()) for name, values in columns.items()},
-        "std": {name: _finite(values.std(ddof=1)) for name, values in columns.items()},
+        "n_folds": n_folds,
+        "folds": list(folds),
+        "mean": {name: _finite(values.mean()) if done else None for name, values in columns.items()},
+        "std": {name: _finite(values.std(ddof=1)) if done > 1 else None for name, values in columns.items()},
     }
     with hdf5.whole_output(output / SUMMARY, overwrite=True) as temporary:
         temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -100,16 +119,17 @@ def cross_validate(
 
 
 def _one_fold(
-    run: RunConfig, pairs: Pairs, stem: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
+    run: RunConfig, pairs: Pairs, output: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
     looker: Looker,
 ) -> dict[str, float | None]:  # fmt: skip
-    model, predictions = stem.with_name(f"{stem.name}.model"), stem.with_name(f"{stem.name}.predictions.h5")
-    if resume and (model / DESCRIPTION).exists():
+    model = model_of(output, run.split.fold)
+    predictions = model.with_name(f"fold-{run.split.fold}.predictions.h5")
+    if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:
         check_trained(ModelFolder(model), run, pairs, augmented)
     else:
-        going_on = resume and model.with_name(f"{model.name}.checkpoint.h5").exists()
+        going_on = resume and checkpoint_path(model).exists()
         with backend.networks_forgotten():
-            result = train(run, pairs, model, overwrite, going_on, augmented, looker)
+            result = train(run, pairs, model, overwrite or resume, going_on, augmented, looker)
         if result.interrupted:
             raise KeyboardInterrupt
     options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)

@@ -1,5 +1,6 @@
 """Predictions in files that others read: one per site, in a folder."""
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -40,7 +41,7 @@ def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
     FormatError
         If there is no such format.
     StoreError
-        If it is a file, stands in no folder, or holds such files that may not be replaced.
+        If it is a file, stands in no folder, may not be written to, or holds such files that may not be replaced.
     """
     if kind not in FORMATS:
         raise FormatError(f"format {kind!r}: expected {', '.join(FORMATS)}")
@@ -49,6 +50,8 @@ def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
         raise StoreError(f"{folder}: expected a folder for {suffix} files, there is a file")
     if not folder.parent.is_dir():
         raise StoreError(f"{folder.parent}: no such folder for the output {folder.name}")
+    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
+        raise StoreError(f"{folder}: may not be written to; name another folder")
     if not overwrite and folder.is_dir() and any(folder.glob(f"*{suffix}")):
         raise StoreError(f"{folder}: holds {suffix} files already; name another folder or add --overwrite")
 

@@ -131,7 +131,8 @@ def fit(
     first = len(progress.epochs)
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()
-    keeps, state = np.isfinite(config.checkpoint_minutes), None
+    keeps = np.isfinite(config.checkpoint_minutes)
+    state = trainer.state() if keeps else None
     for number in range(first, n_epochs):
         if _is_over(progress, config):
             break

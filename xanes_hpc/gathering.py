@@ -9,11 +9,12 @@ import numpy.typing as npt
 from xanes_hpc.clusters import clusters
 from xanes_hpc.config import RunConfig
 from xanes_hpc.datasets import Source, TrainingData
-from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
 from xanes_hpc.splits import code, split
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.spectra import read_ranges
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.targets import Pairs, TargetStore, prepare_targets
+from xanes_hpc.stores.targets import NONE, Pairs, TargetStore, choose_spectra, prepare_targets
 
 
 def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> TrainingData:
@@ -49,6 +50,13 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
             raise ConfigError(
                 f"{store.path}: its structures were rattled: give it with --augment beside the plain features"
             )
+    for store in augmented:
+        if not store.rattled:
+            raise ConfigError(
+                f"{store.path}: expected rattled features to augment with, received plain ones: "
+                "xanes-hpc featurise --rattle makes them"
+            )
+    _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
     with ExitStack() as opened:
         sources, start = [], 0
@@ -69,12 +77,31 @@ def _shared_out(run: RunConfig, pairs: Pairs, sources: list[Source]) -> Training
     names = [name for table in tables for name in table.name]
     kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
     usable = np.concatenate([_usable(source.features, source.targets) for source in sources])
+    if not usable.any():
+        raise SpectrumError(f"{pairs[0][1].path}: no spectrum covers {_ranges(run, pairs, sources)}")
     formulas = _formulas(pairs, run)
     seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
     number = {kind: i for i, kind in enumerate(seen)}
     absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
     parts = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
     return TrainingData(sources, names, formulas, absorbers, seen, parts)
+
+
+def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:
+    """The grid, and where the spectra begin and end, in words."""
+    grid = sources[0].targets.grid
+    found = []
+    for store, source in pairs:
+        rows, _ = choose_spectra(source, store.n_sites, run.target.kind, run.target.treatment)
+        ranges = read_ranges(source.file, rows[rows != NONE])
+        moved = ranges.e0 if grid.origin == "absolute" else 0.0
+        found.append((ranges.first + moved, ranges.last + moved))
+    starts, stops = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    return (
+        f"[target] {grid.energies[0]:g} to {grid.energies[-1]:g} eV ({grid.origin}) as a whole; they begin at "
+        f"{starts.min():g} to {starts.max():g} eV and end at {stops.min():g} to {stops.max():g} eV: give another start "
+        "and stop"
+    )
 
 
 def _groups(
@@ -88,6 +115,28 @@ def _groups(
         case "code":
             return [code(name) for name in names]
     return names
+
+
+def _check_apart(stores: Sequence[FeatureStore]) -> None:
+    """Refuse stores that share sites: one part of the split would hold what another does."""
+    for i, store in enumerate(stores):
+        for other in stores[:i]:
+            digest = store.attribute("source_digest")
+            if store.path.samefile(other.path):
+                raise ConfigError(f"{store.path}: expected stores of different sites, received this one twice")
+            if digest and digest == other.attribute("source_digest"):
+                twice = _keys(store) & _keys(other)
+                if twice:
+                    structure, atom, edge = min(twice)
+                    raise ConfigError(
+                        f"{store.path}: expected other sites than those of {other.path}, received {len(twice):,} of "
+                        f"them again (structure {structure}, atom {atom}, edge {edge})"
+                    )
+
+
+def _keys(store: FeatureStore) -> set[tuple[int, int, str]]:
+    sites = store.sites
+    return {*zip(sites.structure.tolist(), sites.atom.tolist(), sites.edge, strict=True)}
 
 
 def _owner(store: FeatureStore, pairs: Pairs) -> int:

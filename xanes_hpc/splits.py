@@ -20,9 +20,21 @@ def code(name: str) -> str:
 
     A structure's name is what stands before the first ``#`` or ``@``; a code is six capitals, alone or before a ``_``.
     """
-    structure = re.split("[#@]", name, maxsplit=1)[0]
-    found = re.fullmatch(r"([A-Z]{6})(\d\d)?(_.*)?", structure, re.DOTALL)
-    return found[1] if found else structure
+    found = _match_code(name)
+    return found[1] if found else _structure_of(name)
+
+
+def has_code(name: str) -> bool:
+    """Whether a site's name begins with a CSD code."""
+    return _match_code(name) is not None
+
+
+def _structure_of(name: str) -> str:
+    return re.split("[#@]", name, maxsplit=1)[0]
+
+
+def _match_code(name: str) -> "re.Match[str] | None":
+    return re.fullmatch(r"([A-Z]{6})(\d\d)?(_.*)?", _structure_of(name), re.DOTALL)
 
 
 def split(

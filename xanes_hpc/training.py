@@ -9,7 +9,7 @@ from typing import Any
 
 from xanes_hpc import backend, models
 from xanes_hpc.config import RunConfig
-from xanes_hpc.datasets import TrainingData
+from xanes_hpc.datasets import TrainingData, statistics
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
@@ -49,7 +49,7 @@ def train(
     overwrite
         Whether a model that exists is replaced, and a checkpoint of a run that was stopped thrown away.
     resume
-        Whether to go on from that checkpoint.
+        Whether to go on from that checkpoint; what the run has kept when it was stopped is replaced.
     augmented
         Feature stores of the same sites with rattled structures.
     looker
@@ -62,16 +62,10 @@ def train(
     KeyboardInterrupt
         If the run was asked to end before there was anything to keep, or at once.
     """
-    hdf5.check_output(output, overwrite, CONTENTS)
+    check_free(output, overwrite, resume)
     checkpoint = checkpoint_path(output)
-    if checkpoint.exists() and not resume and not overwrite:
-        raise StoreError(
-            f"{checkpoint}: a run was stopped: add --resume to go on with it, or --overwrite to train anew"
-        )
     run = resolved(run, pairs[0][0].n_features)
-    devices = backend.devices(run.training.gpus, run.training.devices)
-    if run.training.batch_size % max(1, len(devices)):
-        raise ConfigError(f"batch_size {run.training.batch_size}: expected a multiple of the {len(devices)} devices")
+    devices = _devices(run)
     with closing(gather(run, pairs, augmented)) as data, Interruption() as interruption:
         digests = digests_of(pairs)
         plan = plan_of(run, data, digests)
@@ -80,11 +74,48 @@ def train(
         training = Training(run, data, devices, plan, checkpoint, interruption, looker or Looker())
         if resume:
             training.take_up(read_checkpoint(checkpoint, training.plan))
-        with hdf5.whole_output(output, overwrite, CONTENTS) as folder:
+        with hdf5.whole_output(output, overwrite or resume, CONTENTS) as folder:
             result = training.run_all(folder, output, digests)
         if not result.interrupted:
             checkpoint.unlink(missing_ok=True)
         return result
+
+
+def check_free(output: Path, overwrite: bool, resume: bool) -> None:
+    """Refuse a model folder that may not be written, and a run that was stopped unless it is told what becomes of it.
+
+    Raises
+    ------
+    StoreError
+        Saying which, and what to do.
+    """
+    checkpoint = checkpoint_path(output)
+    if checkpoint.exists() and not resume and not overwrite:
+        raise StoreError(
+            f"{checkpoint}: a run was stopped: add --resume to go on with it, or --overwrite to train anew"
+        )
+    hdf5.check_output(output, overwrite or (resume and checkpoint.exists()), CONTENTS)
+
+
+def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
+    """Find what ``train`` would refuse before its first step.
+
+    Raises
+    ------
+    XanesHpcError
+        As ``train`` does.
+    """
+    run = resolved(run, pairs[0][0].n_features)
+    _devices(run)
+    with closing(gather(run, pairs, augmented)) as data:
+        statistics(data.part("train"), run.training.feature_transform)
+
+
+def _devices(run: RunConfig) -> list[str]:
+    devices = backend.devices(run.training.gpus, run.training.devices)
+    if run.training.batch_size % max(1, len(devices)):
+        raise ConfigError(f"batch_size {run.training.batch_size}: expected a multiple of the {len(devices)} devices")
+    return devices
 
 
 def resolved(run: RunConfig, n_features: int) -> RunConfig:

@@ -26,7 +26,15 @@ from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.splits import LEFT_OUT, PARTS
 from xanes_hpc.stores.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.stores.model_numbers import write_regression, write_scalers
-from xanes_hpc.stores.models import REGRESSION, SCALING, SITES, WEIGHTS, ModelFolder, write_description
+from xanes_hpc.stores.models import (
+    REGRESSION,
+    SCALING,
+    SITES,
+    WEIGHTS,
+    ModelFolder,
+    digests_of_files,
+    write_description,
+)
 from xanes_hpc.training_record import Digests, describe, reference_sites, resolved_run, write_history
 from xanes_hpc.transfer import Start, frozen_layers
 from xanes_hpc.trust import describe_trust
@@ -52,14 +60,8 @@ class Result:
         Networks.
     share
         Of the kernel ridge regression in the mean with them.
-    calibrated
-        Whether there were sites to calibrate sigma with.
     taken_over
         Layers that have the weights of the model that it started from, and all layers; None where it did not.
-    n_alone
-        Sites that should stay with others of their formula and have none: each is a group of its own.
-    n_known
-        Test sites that were among that model's training sites, or share their code or formula.
     interrupted
         Whether it was stopped before its end.
     """
@@ -70,10 +72,7 @@ class Result:
     n_members: int
     share: float
     interrupted: bool
-    calibrated: bool
-    n_alone: int = 0
     taken_over: tuple[int, int] | None = None
-    n_known: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,6 +190,8 @@ class Training:
 
         def save(progress: Fit) -> None:
             fits = {n: f.as_values() for n, f in {**self._done, name: progress}.items()}
+            if not any(values["epochs"] for values in fits.values()):
+                return  # nothing to go on from
             best = progress.best_weights or self._chosen or []
             write_checkpoint(self._checkpoint, Checkpoint(self.plan, name, fits, trainer.state(), flat(best)))
 
@@ -241,8 +242,7 @@ class Training:
             last.trainer.save(member, own / WEIGHTS)
             write_scalers(own / SCALING, last.scalers)
         earlier = self._start.sites if self._start else []
-        sites = reference_sites(data, last.scalers, last.parts, run.training.seed, earlier)
-        sites.write(folder / SITES)
+        reference_sites(data, last.scalers, last.parts, run.training.seed, earlier).write(folder / SITES)
         rate, share = self._rate_and_share if run.training.kernel_ridge else (RATE, 0.0)
         if share:
             together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
@@ -253,18 +253,17 @@ class Training:
         description = describe(run, data, last.parts, digests, self.plan) | {
             "calibration": {},
             "regression": bool(share),
+            "interrupted": interrupted,
         }
         write_description(folder, description)
         measured = _measured(ModelFolder(folder), data, run.training.seed)
-        write_description(folder, description | measured)
+        write_description(folder, description | measured | {"files": digests_of_files(folder)})
         counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
         parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
-        n_alone = sum(not f for f in data.formulas) if run.split.group == "formula" else 0
         assert first.fit.best is not None
         return Result(
             parts, int(counts[LEFT_OUT]), first.fit.best, n_members, share, interrupted,
-            bool(measured["calibration"]["n_sites"]), n_alone, None if self._start is None else self._start.taken_over,
-            sites.n_tested_known_earlier,
+            None if self._start is None else self._start.taken_over,
         )  # fmt: skip
 
 

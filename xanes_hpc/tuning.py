@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xanes_hpc import backend
 from xanes_hpc.config import RunConfig
+from xanes_hpc.datasets import statistics
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.extras import need
 from xanes_hpc.gathering import gather
@@ -94,6 +95,7 @@ def tune(
         if not data.part("validation").n_sites:
             raise ConfigError("split.validation: expected validation sites to judge trials by, received none")
         plan = plan_of(base, data, digests_of(pairs)) | {"space": space.as_values()}
+        statistics(data.part("train"), base.training.feature_transform)  # features that are no numbers end it here
         if not resume:
             with hdf5.whole_output(output, overwrite, CONTENTS) as folder:
                 folder.mkdir()

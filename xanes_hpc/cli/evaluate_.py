@@ -31,6 +31,7 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
         from xanes_hpc.plots import calibration
 
         calibration(figures, plot)
+    console.write_json(json_target, figures)
     if json_target != "-":
         console.table(str(predictions), _rows(figures))
     if trained:
@@ -38,7 +39,6 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
             f"Note: the model was made with {trained:,} of these {figures['n_sites']:,} sites; "
             "only the errors by part tell how it does on others."
         )
-    console.write_json(json_target, figures)
 
 
 def _rows(figures: dict[str, Any]) -> dict[str, str]:

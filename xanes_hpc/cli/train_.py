@@ -1,7 +1,7 @@
 """``xanes-hpc train``."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ FLAGS = {
     "devices": "training.devices",
 }
 """Keys of the configuration that flags set."""
+FEW_TO_CALIBRATE = 30
+"""Sites below which what was measured on them tells sigma but roughly."""
 
 
 @click.command("train")
@@ -102,9 +104,8 @@ def open_stores(run: Any, opened: ExitStack) -> tuple[list[Path], Any, Any]:
 
 def _train(run: Any, options: dict[str, Any]) -> None:
     from xanes_hpc.stores.checkpoints import checkpoint_path
-    from xanes_hpc.stores.hdf5 import check_output
-    from xanes_hpc.stores.models import CONTENTS
-    from xanes_hpc.training import train
+    from xanes_hpc.stores.models import ModelFolder
+    from xanes_hpc.training import check_free, train
     from xanes_hpc.training_inputs import default_output
     from xanes_hpc.training_logs import tensorboard_writer
     from xanes_hpc.training_stages import Looker
@@ -112,7 +113,7 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     with ExitStack() as opened:
         paths, pairs, augmented = open_stores(run, opened)
         target = Path(run.output) if run.output else default_output(paths[0])
-        check_output(target, options["overwrite"], CONTENTS)
+        check_free(target, options["overwrite"], options["resume"])
         progress = opened.enter_context(console.progress("training", "epochs"))
         log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
         looker = Looker(progress, log)
@@ -134,10 +135,10 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         taken, of = result.taken_over
         rows["started from"] = f"{run.transfer.model}: {taken} of {of} layers with its weights"
     console.table(str(target), rows)
-    for note in _notes(run, result):
+    for note in notes([ModelFolder(target)], run):
         console.err.print(f"Note: {note}")
     if result.interrupted:
-        going_on = " To go on with it, give the same command with --resume --overwrite."
+        going_on = " To go on with it, give the same command with --resume."
         console.err.print(
             "Note: stopped before its end; the model is what was best so far."
             + (going_on if checkpoint_path(target).exists() else "")
@@ -148,26 +149,47 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     console.next_step(shlex.join(words))
 
 
-def _notes(run: Any, result: Any) -> Iterator[str]:
-    if not result.calibrated:
+def notes(models: Sequence[Any], run: Any) -> Iterator[str]:
+    """What to keep in mind of the models that a run has trained."""
+    from xanes_hpc.stores.models import architecture_of
+
+    sites = [model.training_sites for model in models]
+    n_calibrated = min(model.calibration.n_sites for model in models)
+    if not n_calibrated:
+        why = f"sites of the calibration part: {min(own.count('calibration') for own in sites):,}"
+        yield f"sigma was not calibrated ({why}): it is the spread of the draws as it is, which is far too narrow"
+    elif n_calibrated < FEW_TO_CALIBRATE:
+        yield f"sigma was calibrated with {n_calibrated} sites only: take it for an estimate"
+    if any(model.trust.get("threshold") is None for model in models):
+        yield "no site will be told to be too far from the training sites: there were no held-out sites to say how far"
+    group, alone = models[0].description["provenance"]["split"]["group"], sites[0].n_alone
+    if group == "formula" and alone["formula"]:
         yield (
-            "there was no calibration part: sigma is the spread of the draws as it is, which is far too narrow, and no "
-            "site is too far from the training sites to be trusted"
-        )
-    if result.n_alone:
-        yield (
-            f"{result.n_alone:,} sites have no structure and no formula: each is a group of its own, and errors "
+            f"{alone['formula']:,} sites have no structure and no formula: each is a group of its own, and errors "
             'flatter where near-duplicates stand in several parts; [split] group = "cluster" keeps those together'
         )
-    if result.n_known:
+    if group == "code" and alone["code"]:
         yield (
-            f"{run.transfer.model} was trained on {result.n_known:,} of the {result.parts['test']:,} test sites, or on "
-            "others of their code or formula: errors on those flatter"
+            f"the names of {alone['code']:,} sites have no CSD code: each structure is a group of its own, and errors "
+            'flatter where near-duplicates stand in several parts; [split] group = "formula" keeps those together'
+        )
+    if n_known := sum(own.n_tested_known_earlier for own in sites):
+        n_tested = sum(own.count("test") for own in sites)
+        yield (
+            f"the model to start from was trained on {n_known:,} of the {n_tested:,} test sites, or on others of their "
+            "code or formula: errors on those flatter"
+        )
+    started_from = run.transfer.model and architecture_of(Path(run.transfer.model))["name"]
+    if started_from not in (None, run.model.name):
+        yield (
+            f"{run.transfer.model} is of the architecture {started_from}, this is {run.model.name}: layers of one name "
+            "and shape took its weights, whatever they do there"
         )
 
 
 def _cross_validate(run: Any, options: dict[str, Any]) -> None:
-    from xanes_hpc.cross_validation import SUMMARY, cross_validate
+    from xanes_hpc.cross_validation import SUMMARY, cross_validate, model_of
+    from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.training_inputs import default_output
     from xanes_hpc.training_logs import tensorboard_writer
     from xanes_hpc.training_stages import Looker
@@ -186,8 +208,13 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
         except KeyboardInterrupt:
             console.err.print("Note: to go on with the folds, give the same command with --resume.")
             raise
-    rows = {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
+    models = [ModelFolder(model_of(target, fold)) for fold in range(run.split.folds)]
+    n_left_out = models[0].training_sites.n_left_out
+    rows = {"sites left out": f"{n_left_out:,} (no spectrum on the whole grid)"} if n_left_out else {}
+    rows |= {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
+    for note in notes(models, run):
+        console.err.print(f"Note: {note}")
     console.err.print(f"Figures of every fold: {target / SUMMARY}")
     console.next_step(f"xanes-hpc train {shlex.quote(str(paths[0]))}")
 

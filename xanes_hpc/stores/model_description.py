@@ -201,6 +201,11 @@ _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
         _is_section(NormalisationConfig, check_normalisation),
         "an object with a normalisation's name and numbers",
     ),
+    "files": (
+        lambda value: value is None or (_is_object(value) and all(map(_is_text, value.values()))),
+        "an object with digests of files",
+    ),
+    "interrupted": (lambda value: value is None or isinstance(value, bool), "true or false"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
 """What is used of ``model.json``: what each value must be, and in words."""

@@ -51,6 +51,19 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
+def digests_of_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of numbers in a model folder, in hexadecimal, by its path."""
+    return {path.relative_to(folder).as_posix(): _digest_of(path) for path in sorted(folder.rglob("*.h5"))}
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {(error.strerror or 'no file').lower()}") from None
+
+
 def architecture_of(path: Path) -> dict[str, Any]:
     """A model's architecture as the section ``[model]`` of a configuration: its name, and its parameters in full."""
     architecture = ModelFolder(path).description["architecture"]
@@ -82,6 +95,21 @@ class ModelFolder:
         if schema > SCHEMA:
             raise StoreError(f"{file}: model of schema {schema}; this program reads up to schema {SCHEMA}: upgrade it")
         check_description(file, self.description)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it is what a run had kept when it was stopped."""
+        return bool(self.description.get("interrupted"))
+
+    def _numbers(self, name: str) -> Path:
+        """The path of a file of numbers, whose bytes are those that were written where the description tells them."""
+        path = self.path / name
+        expected = self.description.get("files", {}).get(name)
+        if not path.is_file():
+            raise StoreError(f"{path}: no such file: the model is not whole")
+        if expected is not None and _digest_of(path) != expected:
+            raise StoreError(f"{path}: damaged: its bytes are not those that were written")
+        return path
 
     @property
     def schema_version(self) -> int:
@@ -175,8 +203,9 @@ class ModelFolder:
     def _member(self, folder: Path, index: int, layers: Sequence[models.Layer]) -> Member:
         n_features, n_absorbers = self.description["n_features"], len(self.seen)
         n_energies = len(self.description["grid"]["energies"])
-        scalers = read_scalers(folder / SCALING, n_features, n_absorbers, n_energies)
-        weights = read_weights(folder / WEIGHTS)
+        own = folder.relative_to(self.path).as_posix()
+        scalers = read_scalers(self._numbers(f"{own}/{SCALING}"), n_features, n_absorbers, n_energies)
+        weights = read_weights(self._numbers(f"{own}/{WEIGHTS}"))
         for name, expected in weight_shapes(layers, n_features, n_absorbers).items():
             shapes = tuple(w.shape for w in weights.get(name, ()))
             if shapes != expected:
@@ -214,7 +243,7 @@ class ModelFolder:
         StoreError
             If the file is missing or damaged.
         """
-        return read_training_sites(self.path / SITES, self.description["n_features"])
+        return read_training_sites(self._numbers(SITES), self.description["n_features"])
 
     @cached_property
     def regression(self) -> KernelRidge | None:
@@ -229,7 +258,7 @@ class ModelFolder:
             return None
         n_energies = len(self.description["grid"]["energies"])
         return read_regression(
-            self.path / REGRESSION, self.training_sites.features, n_energies, self.members[0].scalers
+            self._numbers(REGRESSION), self.training_sites.features, n_energies, self.members[0].scalers
         )
 
     @cached_property

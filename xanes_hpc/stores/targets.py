@@ -225,6 +225,9 @@ def gridded(
     there = np.flatnonzero(rows != NONE)
     with hdf5.reading(source.path):
         every = list(read_spectra(source.file, rows[there].tolist()))
+    for row, placed in zip(rows[there], every, strict=True):
+        if not np.isfinite(placed.spectrum.intensities).all():
+            raise SpectrumError(f"{source.path}: spectrum {row} has NaN or infinite intensities: import it again")
     if sites is not None and not recipe.does_nothing:
         own = sites.take(there)
         try:

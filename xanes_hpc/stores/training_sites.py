@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.scaling import Array
-from xanes_hpc.splits import PARTS, code
+from xanes_hpc.splits import LEFT_OUT, PARTS, code, has_code
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.model_numbers import open_numbers, read_columns
 from xanes_hpc.stores.new_file import new_file
@@ -55,6 +55,20 @@ class TrainingSites:
                 names, formulas = (list(column) for column in zip(*self.earlier, strict=True))
                 hdf5.write_strings(file, "earlier/name", names)
                 hdf5.write_strings(file, "earlier/formula", formulas)
+
+    def count(self, part: str) -> int:
+        """Number of sites in a part."""
+        return int((self.parts == PARTS.index(part)).sum())
+
+    @property
+    def n_left_out(self) -> int:
+        """Number of sites in no part: those without a spectrum on the whole grid."""
+        return int((self.parts >= LEFT_OUT).sum())
+
+    @property
+    def n_alone(self) -> dict[str, int]:
+        """Number of sites that say nothing of the group they belong to: without a formula, and without a CSD code."""
+        return {"formula": sum(not f for f in self.formulas), "code": sum(not has_code(name) for name in self.names)}
 
     @property
     def fitted(self) -> list[tuple[str, str]]:
