@@ -24,12 +24,12 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
 
-# Exported files opened by Larch, in an environment of its own, for Larch brings some 2 GB along.
+# Exported files opened by Larch, in an environment of its own, for Larch brings some 2 GB along (and leaves files open).
 larch-test:
 	$(PYTHON) -m venv $(LARCH)
 	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click h5py hypothesis numba pytest rich xraydb
 	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
-	$(LARCH)/bin/python -m pytest -p no:cacheprovider tests/test_export.py -k "larch or project"
+	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/test_export.py -k "larch or project"
 
 # A run of featurise killed fifty times, each time taken up again: the same features at the end, in about 5 minutes.
 soak: $(STAMP)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from tables import paragraph, percent, table
+from tables import aims, paragraph, percent
 
 COMMAND = "python benchmarks/run.py"
 HEAD = f"""# Performance
@@ -21,8 +21,7 @@ def page(results: Mapping[str, Any], cases: Mapping[str, ModuleType]) -> str:
         goal for name, case in there.items() if hasattr(case, "goals") for goal in case.goals(_result(results, name))
     ]
     if goals:
-        rows = [[aim, measured, "reached" if reached else "**missed**"] for aim, measured, reached in goals]
-        lines += ["## What is aimed at", "", *table(["aim", "measured", ""], rows), ""]
+        lines += ["## What is aimed at", "", *aims(goals), ""]
     for name, case in there.items():
         lines += [f"## {case.TITLE}", "", f"`{_command(results, name)}`", ""]
         lines += [*case.section(_result(results, name)), ""]

@@ -1,7 +1,7 @@
 """Markdown tables and the numbers in them."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 DIGITS = 5
@@ -42,3 +42,9 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(v) for v in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def aims(goals: Iterable[tuple[str, str, bool]]) -> list[str]:
+    """What was aimed at, what was measured, and whether that is reached, as a table."""
+    rows = [[aim, measured, "reached" if reached else "**missed**"] for aim, measured, reached in goals]
+    return table(["aim", "measured", ""], rows)

@@ -87,9 +87,24 @@ def _given(options: Options) -> str | None:
     return None if options.store is None else str(options.store)
 
 
+def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """What was aimed at, what was measured, whether that is reached."""
+    found = []
+    if result["error"] is not None and (ratios := _ratios(result["error"])):
+        ratio = summary(ratios)["median"]
+        found.append((f"time to {ERROR} % on validation: scikit-learn's 5 × ours or more", times(ratio), ratio >= 5.0))
+    feeding = result["feeding"]
+    share, more = feeding["ratio"]["median"], (feeding["peaks"]["store"] - feeding["peaks"]["memory"]) / 2**20
+    aim = f"steps fed from {feeding['sites']:,} sites: 90 % of the rate from memory or more"
+    found.append((aim, percent(share), share >= 0.9))
+    found.append(("and at most 2 GiB more memory", f"{more:+,.0f} MiB", more <= 2048.0))
+    return found
+
+
 def section(result: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
-    lines = [f"With {versions}. A thread is a core that the process may use.", ""]
+    said = f"With {versions}, on the processor: training on GPUs has not been measured. A thread is a core that the"
+    lines = [paragraph(f"{said} process may use."), ""]
     if result["error"] is not None:
         lines += [*_section_error(result["error"]), ""]
     return [*lines, *_section_feeding(result["feeding"]), "", *_section_steps(result["steps"])]

@@ -171,7 +171,6 @@ def test_larch_reads_xdi_and_columns(tmp_path):
     np.testing.assert_allclose(columns.xmu, PREDICTED.mean, rtol=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Larch leaves files open
 def test_an_athena_project_is_read_through_larch(tmp_path):
     larch_io = pytest.importorskip("larch.io", reason="Larch is not installed")
     from larch import Group

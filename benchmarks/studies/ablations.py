@@ -106,8 +106,9 @@ def section(result: Mapping[str, Any]) -> list[str]:
     return [
         paragraph(
             f"""Models that differ from the default in one thing, on {which} of {N_FOLDS} (one seed; how much runs
-            differ is told under Folds). Seconds are those of training. The configuration keys are in
-            `benchmarks/studies/ablations.py`."""
+            differ is told under Folds). Seconds are those of training, measured once each, whatever else the machine
+            did meanwhile: they tell costs roughly, and the median over all folds under Folds tells the default's
+            better. The configuration keys are in `benchmarks/studies/ablations.py`."""
         ),
         "",
         *table(["", "error %, mean", "change", "median", "F1", "CRPS", "s"], rows),

@@ -98,6 +98,20 @@ def _seconds(command: Sequence[str], folder: Path) -> float:
     return time.perf_counter() - begin
 
 
+def goals(result: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """What was aimed at, what was measured, whether that is reached."""
+    mean = {name: spread(column(result["runs"], name))[0] for name, _, _ in ROWS.values()}
+    error, f1, delta = (mean[name] for name in ("error_percent_mean", "peaks_f1", "delta_energy_ev"))
+    rho, seconds = mean["spearman_sigma_error"], result["wall"]["train"]
+    return [
+        ("folds: mean error 4.6 % or less, 4.2 the aim", f"{error:.2f} %", error <= 4.6),
+        ("folds: F1 of peaks 0.86 or more, 0.90 the aim", f"{f1:.3f}", f1 >= 0.86),
+        ("folds: peaks within 0.55 eV", f"{delta:.2f} eV", delta <= 0.55),
+        ("folds: Spearman's ρ of σ and error 0.5 or more", f"{rho:.2f}", rho >= 0.5),
+        ("`xanes-hpc train` without settings: 180 s or less", f"{seconds:.0f} s", seconds <= 180.0),
+    ]
+
+
 def section(result: Mapping[str, Any]) -> list[str]:
     runs, wall = result["runs"], result["wall"]
     seeds = sorted({run["seed"] for run in runs})

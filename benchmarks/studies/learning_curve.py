@@ -84,9 +84,10 @@ def section(result: Mapping[str, Any]) -> list[str]:
         paragraph(
             f"""{100 * TEST:.0f} % of the sites, {n_measured:,.0f}, whole formulas, are set aside to measure on; of the
             others a part is taken, whole formulas too, smaller parts out of larger ones, and a model made with it as a
-            user would (5 % of it for validation, 5 % for calibration, the rest for training). Mean ± standard deviation
-            over {counted(n_seeds, "seed")}, each with a test part of its own. "As many steps": more epochs the fewer
-            the sites, so that all networks learn equally long; the default's {result["epochs"]} epochs are few steps
+            user would (5 % of it for validation, 5 % for calibration, the rest for training; once the number of epochs
+            is chosen, networks are trained on the validation part too). Mean ± standard deviation over
+            {counted(n_seeds, "seed")}, each with a test part of its own. "As many steps": more epochs the fewer the
+            sites, so that all networks learn equally long; the default's {result["epochs"]} epochs are few steps
             for few sites."""
         ),
         "",

@@ -7,13 +7,19 @@ from typing import Any
 import numpy as np
 from tables import number, paragraph, table
 
-from studies.figures import column, known, spread, with_spread
+from studies.figures import NOMINAL, column, known, spread, with_spread
 from studies.folds import N_FOLDS, run_of
 from studies.inputs import Inputs, describe
 from studies.sitting import Run, Sitting
 
 TITLE = "Uncertainty: three methods"
 METHODS = ("dropout", "ensemble", "bootstrap")
+INTERVALS = {
+    "1, 2 and 3 σ": ("coverage_1sigma", "coverage_2sigma", "coverage_3sigma"),
+    "conformal intervals": ("conformal_0.6827", "conformal_0.9545", "conformal_0.9973"),
+}
+WITHIN = 2.0
+"""Points of what they should cover."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +44,20 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
                     "figures": outcome.figures,
                 })  # fmt: skip
     return describe([features]), found
+
+
+def goals(result: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """What was aimed at, what was measured, whether that is reached."""
+    found = []
+    for method, runs in result.items():
+        for what, names in INTERVALS.items():
+            if not all(name in run["figures"] for name in names for run in runs):
+                continue
+            shares = [100.0 * spread(column(runs, name))[0] for name in names]
+            reached = all(abs(share - nominal) <= WITHIN for share, nominal in zip(shares, NOMINAL, strict=True))
+            aim = f"{method}: {what} cover 68.3, 95.4 and 99.7 % within {WITHIN:g} points"
+            found.append((aim, ", ".join(f"{share:.1f}" for share in shares) + " %", reached))
+    return found
 
 
 def section(result: Mapping[str, Any]) -> list[str]:
