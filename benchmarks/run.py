@@ -20,6 +20,7 @@ import broadening
 import compression
 import first_call
 import growth
+import importing
 import kernel_rates
 import neighbours
 import peak
@@ -38,6 +39,7 @@ CASES = {
     "wacsf": wacsf,
     "neighbours": neighbours,
     "growth": growth,
+    "importing": importing,
     "stores": stores,
     "first_call": first_call,
     "prediction": prediction,

@@ -2,19 +2,24 @@
 
 import hashlib
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
 from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, StoreError, XanesHpcError
 from xanes_hpc.formats import is_structure_file, read_spectrum, read_structures
+from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.neighbours import coincident_atoms
 from xanes_hpc.records import PlacedSpectrum, Structure
+from xanes_hpc.selection import ELEMENT, SAMPLE, Selection, draw, key_of
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
 
@@ -52,6 +57,10 @@ class ImportOptions:
         Whether the first unusable structure ends the import.
     lasting
         Whether the store is to outlast the process: it is on the disk, then, before it takes its name.
+    selection
+        Which structures are taken.
+    properties
+        Tables of properties, found by their structure's name; they add to those that structure files tell.
     """
 
     absorber: str | None = None
@@ -63,6 +72,8 @@ class ImportOptions:
     keep_unpaired: bool = False
     strict: bool = False
     lasting: bool = True
+    selection: Selection = field(default_factory=Selection)
+    properties: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -76,6 +87,9 @@ class ImportSummary:
     files: int = 0
     ignored_files: int = 0
     unused_spectra: int = 0
+    without_properties: int = 0
+    unused_properties: int = 0
+    not_selected: Counter[str] = field(default_factory=Counter)
     properties_left_out: Counter[str] = field(default_factory=Counter)
     skipped_count: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -105,7 +119,7 @@ def import_structures(
     """Write a structure store from files and folders of structures and, by name, their spectra.
 
     Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique,
-    and the file names of the folder being read.
+    the file names of the folder being read, and tables of properties. For a sample everything is read twice.
 
     Raises
     ------
@@ -120,20 +134,34 @@ def import_structures(
     summary = ImportSummary()
     files = _structure_files(sources, summary)
     _check_not_a_spectrum(output, options.spectra)
-    with create_structures(output, overwrite, [*sources, *files], options.lasting) as writer:
-        taker = _Taker(writer, options, summary)
-        for done, path in enumerate(files):
-            progress(done, len(files), taker.note)
-            summary.files += 1
-            for n_read, _ in enumerate(taker.take_file(path), 1):
-                if n_read % STRUCTURES_BETWEEN_NOTES == 0:
-                    progress(done, len(files), taker.note)
-        progress(len(files), len(files), taker.note)
+    tables = [PropertyTable(path) for path in options.properties]
+    inputs = [*sources, *files, *options.properties]
+    with create_structures(output, overwrite, inputs, options.lasting) as writer:
+        sample = None
+        if options.selection.sample is not None:
+            looking = _Taker(None, options, ImportSummary(), tables)
+            _take_all(looking, files, lambda done, note: progress(done, 2 * len(files), f"looking: {note}"))
+            sample = draw(*looking.seen, options.selection.sample)
+        taker, passes = _Taker(writer, options, summary, tables, sample), 1 if sample is None else 2
+        _take_all(
+            taker, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
+        )
+        summary.files = len(files)
         if not summary.structures:
             raise _nothing_taken(sources, summary)
     summary.properties_left_out = writer.left_out
+    summary.unused_properties = sum(table.n_unused for table in tables)
     summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
     return summary
+
+
+def _take_all(taker: "_Taker", files: Sequence[Path], progress: Callable[[int, str], None]) -> None:
+    for done, path in enumerate(files):
+        progress(done, taker.note)
+        for n_read, _ in enumerate(taker.take_file(path), 1):
+            if n_read % STRUCTURES_BETWEEN_NOTES == 0:
+                progress(done, taker.note)
+    progress(len(files), taker.note)
 
 
 def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
@@ -180,6 +208,10 @@ def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Pa
 
 
 def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatError:
+    if summary.not_selected:
+        reasons = ", ".join(f"{n:,} by {why}" for why, n in summary.not_selected.most_common())
+        skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
+        return FormatError(f"nothing imported: none of the structures is selected ({reasons}{skipped})")
     first = summary.skipped[0]["reason"] if summary.skipped else "no structures"
     if summary.skipped_count <= 1:
         return FormatError(first)
@@ -191,11 +223,22 @@ def _count_spectra(folder: Path) -> int:
 
 
 class _Taker:
-    """Takes structures into a store, or notes why not."""
+    """Takes structures into a store, or notes why not; without a store it only looks at those that could be taken."""
 
-    def __init__(self, writer: StructureWriter, options: ImportOptions, summary: ImportSummary) -> None:
+    def __init__(
+        self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary,
+        tables: Sequence[PropertyTable], sample: npt.NDArray[np.uint64] | None = None,
+    ) -> None:  # fmt: skip
         self._writer, self._options, self._summary = writer, options, summary
+        self._tables, self._sample = tables, sample
         self._names: set[int] = set()
+        self._seen = array("Q"), array("B")
+
+    @property
+    def seen(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """Key and element (of the first absorber) of every structure that was looked at."""
+        keys, elements = self._seen
+        return np.array(keys, np.uint64), np.array(elements, np.uint8)
 
     @property
     def note(self) -> str:
@@ -228,16 +271,36 @@ class _Taker:
         self._summary.skip(error)
 
     def _take(self, structure: Structure) -> None:
-        options, summary = self._options, self._summary
+        options, summary, selection = self._options, self._summary, self._options.selection
+        told = [table.of(structure.name) for table in self._tables]
+        for properties in told:
+            structure = replace(structure, properties=structure.properties | (properties or {}))
+        reason = selection.why_not(structure)
+        if reason:
+            summary.not_selected[reason] += 1
+            return
         atoms = select_absorbers(structure.numbers, options.absorber)
+        atoms = selection.absorbers(structure, atoms)
+        if not atoms.size:
+            summary.not_selected[ELEMENT] += 1
+            return
+        place = key_of(structure.name, selection.seed) if selection.sample is not None else 0
+        if self._sample is not None and not _is_in(place, self._sample):
+            summary.not_selected[SAMPLE] += 1
+            return
         keys = {_name_key(name) for name in (structure.name, *site_names(structure.name, atoms))}
         if keys & self._names:
             raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
         check_distances(structure)
         names = site_names(structure.name, atoms)
         placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
-        self._writer.append(structure, atoms, options.edge, placed)
+        if self._writer is None:
+            self._seen[0].append(place)
+            self._seen[1].append(int(structure.numbers[atoms[0]]))
+        else:
+            self._writer.append(structure, atoms, options.edge, placed)
         self._names |= keys
+        summary.without_properties += sum(properties is None for properties in told)
         summary.structures += 1
         summary.sites += len(names)
         summary.atoms += len(structure.numbers)
@@ -272,6 +335,11 @@ def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
             path = folder / f"{name}{ending}"
             if path.is_file():
                 yield path
+
+
+def _is_in(place: int, sample: npt.NDArray[np.uint64]) -> bool:
+    at = int(np.searchsorted(sample, np.uint64(place)))
+    return at < sample.size and int(sample[at]) == place
 
 
 def _name_key(name: str) -> int:

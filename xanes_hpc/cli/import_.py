@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from xanes_hpc.importing_features import FeaturesOptions
 
 MOST_SHOWN = 10
-OF_STRUCTURES = ("spectra", "absorber", "keep_unpaired", "strict")
+OF_STRUCTURES = (
+    "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
+)  # fmt: skip
 OF_FEATURES = ("element", "preset", "description", "energies")
 """Options that apply to the one kind of source only."""
 
@@ -41,6 +43,23 @@ OF_FEATURES = ("element", "preset", "description", "energies")
     help="Added to the spectra's energies (eV) to bring them to the scale of e0; stored beside them.",
 )
 @click.option("--treatment", help="How the spectra were broadened and normalised: none, a name, or JSON with a name.")
+@click.option(
+    "--properties",
+    type=PATH,
+    multiple=True,
+    metavar="FILE.csv",
+    help="Table of properties by name or CSD_code, such as tmQM_y.csv.",
+)
+@click.option("--elements", metavar="Ti-Zn", help="Take absorbers of these elements only: symbols and ranges.")
+@click.option("--charge", metavar="Q", help="Take structures of these charges only, such as -1,0.")
+@click.option("--max-atoms", type=click.IntRange(min=1), metavar="N", help="Take structures of at most N atoms.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take N of them, drawn at random, each absorber's element in proportion.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
 @click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
 @click.option("--element", metavar="SYMBOL", help="Absorber of a .npz file's sites, such as V.")
@@ -71,6 +90,12 @@ def command(
     e0: float | None,
     shift: float | None,
     treatment: str | None,
+    properties: tuple[Path, ...],
+    elements: str | None,
+    charge: str | None,
+    max_atoms: int | None,
+    sample: int | None,
+    seed: int,
     keep_unpaired: bool,
     strict: bool,
     element: str | None,
@@ -92,6 +117,7 @@ def command(
     from xanes_hpc.formats import npz
     from xanes_hpc.importing import ImportOptions, import_structures
     from xanes_hpc.records import parse_treatment
+    from xanes_hpc.selection import Selection, parse_charges, parse_elements
 
     edge, treatment = (edge or "K").upper(), parse_treatment(treatment)
     arrays = next((s for s in sources if npz.recognises(s)), None)
@@ -111,7 +137,16 @@ def command(
         _import_features(arrays, output, choose(preset, description), of_all, overwrite, json_target)
         return
     _refuse(context, OF_FEATURES, "applies to a .npz file of features and spectra only")
-    options = ImportOptions(absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict)
+    selection = Selection(
+        None if elements is None else parse_elements(elements),
+        None if charge is None else parse_charges(charge),
+        max_atoms,
+        sample,
+        seed,
+    )
+    options = ImportOptions(
+        absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict, selection=selection, properties=properties
+    )
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
     _tell(output, summary, edge, json_target)
@@ -159,6 +194,13 @@ def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | 
             "spectra": f"{summary.spectra:,}" + (f" (e0: {_counts(summary.e0_sources)})" if summary.spectra else ""),
             "skipped": f"{summary.skipped_count:,}",
         }
+        if summary.not_selected:
+            rows["not selected"] = _counts(summary.not_selected, "by ")
+        if summary.unused_properties or summary.without_properties:
+            rows["properties"] = (
+                f"{summary.without_properties:,} structures have no row in the tables, "
+                f"{summary.unused_properties:,} rows are of no structure read"
+            )
         if summary.spectra:
             rows["treatment"] = _counts(summary.treatments)
         if summary.properties_left_out:
@@ -178,5 +220,5 @@ def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | 
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 
 
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{n:,} {name}" for name, n in counter.most_common(8))
+def _counts(counter: Counter[str], between: str = "") -> str:
+    return ", ".join(f"{n:,} {between}{name}" for name, n in counter.most_common(8))

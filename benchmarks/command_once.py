@@ -1,0 +1,25 @@
+"""A process that does nothing but a command of xanes-hpc: prints seconds and peak memory as JSON.
+
+python benchmarks/command_once.py import SOURCE... -o OUTPUT
+"""
+
+import json
+import sys
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+
+from featurise_once import peak_bytes
+
+from xanes_hpc.cli import main as cli
+
+
+def main() -> None:
+    begin = time.perf_counter()
+    with redirect_stdout(StringIO()):
+        cli.run(sys.argv[1:])
+    print(json.dumps({"seconds": time.perf_counter() - begin, "peak": peak_bytes()}))
+
+
+if __name__ == "__main__":
+    main()
