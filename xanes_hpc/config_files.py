@@ -176,6 +176,12 @@ def to_toml(run: RunConfig) -> str:
     return text.encode("utf-8", "replace").decode()  # file names need not be UTF-8; TOML must
 
 
+def broadening_toml(broadening: BroadeningConfig) -> str:
+    """The section ``[broadening]`` alone, as TOML that ``load_run`` reads."""
+    values = {f.name: getattr(broadening, f.name) for f in fields(broadening)}
+    return "\n".join(["[broadening]", *_entries(values)]) + "\n"
+
+
 def _entries(values: Mapping[str, Any]) -> list[str]:
     texts = {k: json.dumps(v, ensure_ascii=False) for k, v in values.items() if v is not None}
     return [f"{k} = {text}".replace("\x7f", "\\u007f") for k, text in texts.items()]

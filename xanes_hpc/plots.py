@@ -52,7 +52,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     name = treatment_name(store.attribute("treatment"))
     synthetic = " — SYNTHETIC spectra, not a calculation" if name == "synthetic" else ""
-    with _figure(path, (9.0, 5.2)) as figure:
+    with figure_at(path, (9.0, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, title in zip(axes.flat, SHARES, TITLES, strict=True):
             place = round(share * (order.size - 1))
@@ -87,7 +87,7 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
     path
         PNG, SVG or PDF to write, by its ending.
     """
-    with _figure(path, (9.0, 6.4)) as figure:
+    with figure_at(path, (9.0, 6.4)) as figure:
         reliability, rejection, coverage, error = figure.subplots(2, 2).flat
         curve = figures["reliability"]
         reliability.plot([0, 1], [0, 1], color="0.6", lw=0.6, ls=":")
@@ -131,8 +131,24 @@ def _percent(fractions: list[float | None]) -> Any:
     return 100 * np.array(fractions, np.float64)
 
 
+def check_figure(path: Path | None) -> None:
+    """Refuse, before any work is done, a figure's file that could not be written; None is none.
+
+    Raises
+    ------
+    ConfigError
+        If its ending is none that can be written, or there is no such folder.
+    """
+    if path is None:
+        return
+    if path.suffix.removeprefix(".").lower() not in ENDINGS:
+        raise ConfigError(f"{path}: expected a file that ends in .{', .'.join(ENDINGS)}; received {path.suffix!r}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path.parent}: no such folder for the figure {path.name}")
+
+
 @contextmanager
-def _figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
+def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     """A figure that is written to a path once it is drawn.
 
     Raises
@@ -140,9 +156,7 @@ def _figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     ConfigError
         If the path's ending is none that can be written.
     """
-    ending = path.suffix.removeprefix(".").lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{path}: expected a file that ends in .{', .'.join(ENDINGS)}; received {path.suffix!r}")
+    check_figure(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -150,4 +164,4 @@ def _figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
         figure = Figure(figsize=size, layout="constrained")
         yield figure
         with whole_output(path, overwrite=True) as temporary:
-            figure.savefig(temporary, dpi=150, format=ending)
+            figure.savefig(temporary, dpi=150, format=path.suffix.removeprefix(".").lower())

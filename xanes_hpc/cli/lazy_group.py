@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         name = self.aliases.get(cmd_name, cmd_name)
         if name not in self.lines:
             return None
-        module = importlib.import_module(f"xanes_hpc.cli.{self.prefix}{name}_")
+        module = importlib.import_module(f"xanes_hpc.cli.{self.prefix}{name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
 

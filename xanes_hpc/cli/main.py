@@ -25,6 +25,8 @@ COMMANDS = {
     "evaluate": "Measure predictions against their references.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
+    "fit-broadening": "Fit the broadening, shift and scale of a spectrum to a measured one.",
+    "match": "Find the sites whose spectra are like a measured one.",
     "export": "Write predictions as XDI, NeXus, Athena's columns or CSV.",
     "fdmnes": "Write FDMNES calculations of a store's sites, and read them in.",
     "model": "Pack a model into one file to send, and unpack it.",

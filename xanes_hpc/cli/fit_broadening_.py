@@ -1,0 +1,126 @@
+"""``xanes-hpc fit-broadening``."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, window_option
+
+WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
+
+
+@click.command("fit-broadening", cls=JsonCommand)
+@click.argument("prediction", type=PATH, metavar="PREDICTION")
+@click.argument("experiment", type=PATH, metavar="EXPERIMENT")
+@click.option("--site", metavar="NAME", help="Which site of a store with several.")
+@click.option("--absorber", metavar="SYMBOL", help="Element, where PREDICTION is a spectrum's file.")
+@click.option("--edge", default="K", show_default=True, help="Its edge.")
+@click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum of a structure store.")
+@click.option("--treatment", help="Treatment of the spectrum to take, where the site has several.")
+@click.option(
+    "--recipe",
+    help="Broadening to fit: gaussian, or for spectra as calculated arctangent, seah-dench or lorentzian.  "
+    "[default: gaussian if PREDICTION is broadened, else arctangent]",
+)
+@click.option("--core-hole", type=float, help="Full width of the core hole in eV. Default: XrayDB's.")
+@click.option("--gamma-max", type=float, help="Of arctangent and seah-dench, in eV, to begin with.  [default: 15]")
+@click.option("--centre", type=float, help="Of arctangent, in eV.  [default: 30]")
+@click.option("--width", type=float, help="Of arctangent, in eV.  [default: 30]")
+@click.option("--seah", type=float, help="Of seah-dench.  [default: 1]")
+@click.option("--e-cut", type=float, help="Where empty states begin, in eV from e0. Default: as the file says.")
+@click.option("--gaussian", type=float, help="Full width of the resolution in eV, to begin with.")
+@click.option("--vary", metavar="NAMES", help="Widths to fit, such as gaussian,core_hole; none for no width.")
+@click.option("--baseline", default="none", show_default=True, help="What is added: none, constant or line.")
+@window_option("--range", "Energies to fit within, in eV from e0. Default: all that both have.")
+@click.option("--max-shift", type=float, default=15.0, show_default=True, help="Largest shift looked for, in eV.")
+@click.option("--plot", type=PATH, metavar="FILE", help="Figure of the fit: PNG, SVG or PDF.")
+@output_option("Configuration to write the fitted [broadening] to, for broaden --config and train --config.")
+@overwrite_option
+@json_option
+def command(
+    prediction: Path,
+    experiment: Path,
+    site: str | None,
+    absorber: str | None,
+    edge: str,
+    kind: str,
+    treatment: str | None,
+    recipe: str | None,
+    vary: str | None,
+    baseline: str,
+    range: tuple[float, float] | None,
+    max_shift: float,
+    plot: Path | None,
+    output: Path | None,
+    overwrite: bool,
+    json_target: str | None,
+    **widths: float | None,
+) -> None:
+    """Fit shift, scale and widths of a calculated spectrum to a measured one.
+
+    PREDICTION is a prediction store, a structure store with spectra, or a spectrum's file; EXPERIMENT a file: XDI,
+    NeXus, an Athena project, or columns. Intervals come from the scatter of the residuals; what is wrong with the
+    calculation itself is not in them.
+    """
+    from xanes_hpc.broadening_fit import FIRST_GAUSSIAN, FitOptions, fit_broadening
+    from xanes_hpc.config_files import load_run
+    from xanes_hpc.experiments import read_calculated, read_experiment
+    from xanes_hpc.plots import check_figure
+    from xanes_hpc.records import NO_TREATMENT, treatment_name
+    from xanes_hpc.stores.hdf5 import check_output
+
+    check_figure(plot)
+    if output is not None:
+        check_output(output, overwrite, sources=[prediction, experiment])
+    calculated = read_calculated(prediction, site, absorber, edge.upper(), kind, treatment)
+    measured = read_experiment(experiment)
+    before = calculated.placed.spectrum.treatment
+    name = recipe or ("arctangent" if before == NO_TREATMENT else "gaussian")
+    flags: dict[str, Any] = {f"broadening.{n}": widths[n] for n in WIDTHS} | {"broadening.name": name}
+    if name == "gaussian" and widths["gaussian"] is None:
+        flags["broadening.gaussian"] = FIRST_GAUSSIAN
+    start, stop = range or (None, None)
+    varied = (
+        None if vary is None else tuple(n.strip().replace("-", "_") for n in vary.split(",") if n.strip() != "none")
+    )
+    options = FitOptions(load_run(None, Path(), flags).broadening, varied, baseline, start, stop, max_shift)
+    fitted = fit_broadening(calculated, measured, options)
+    if plot is not None:
+        from xanes_hpc.experiment_plots import fitted_spectrum
+
+        fitted_spectrum(fitted, calculated.name, experiment.name, plot)
+    if output is not None:
+        from xanes_hpc.config_files import broadening_toml
+        from xanes_hpc.stores.hdf5 import whole_output
+
+        with whole_output(output, overwrite) as temporary:
+            temporary.write_text(broadening_toml(fitted.broadening), encoding="utf-8")
+    if json_target != "-":
+        rows = {
+            "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
+            "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
+            **{label: _told(parameter) for label, parameter in fitted.parameters.items()},
+            "R factor": f"{fitted.r_factor:.3g}",
+        }
+        console.table(f"{name} fitted", rows)
+    console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict()})
+    if output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:
+        words = ["xanes-hpc", "broaden", str(prediction), "--config", str(output), "-o", "broadened.h5"]
+        console.next_step(shlex.join(words))
+
+
+def _told(parameter: Any) -> str:
+    if parameter.at_bound:
+        return f"{parameter.value:.5g} (the end of its range)"
+    if not parameter.varied:
+        return f"{parameter.value:.5g} (fixed)"
+    error = "" if parameter.stderr is None else f" ± {parameter.stderr:.2g}"
+    low, high = parameter.intervals.get("95", (None, None))
+    return f"{parameter.value:.5g}{error}" + (
+        f" (95 %: {'–' if low is None else f'{low:.5g}'} to {'–' if high is None else f'{high:.5g}'})"
+        if parameter.intervals
+        else ""
+    )

@@ -1,0 +1,142 @@
+"""A measured spectrum, and a calculated or predicted one to hold it against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers, chemical_symbols
+
+from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.formats import read_spectrum
+from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra import edges
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import read_spectra
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import NONE, choose_spectra
+
+MOST_NAMED = 5
+ABSOLUTE = 0.5
+"""Of the edge's energy: a spectrum that begins above it has absolute energies."""
+
+
+@dataclass(frozen=True)
+class Calculated:
+    """One calculated or predicted spectrum.
+
+    Attributes
+    ----------
+    name
+        Of its site or file.
+    placed
+        On the scale of its e0; the intensities of a prediction are its mean.
+    element, edge
+        Atomic number and edge of the site.
+    std
+        Standard deviation of a prediction, (n_points,); None where there is none.
+    """
+
+    name: str
+    placed: PlacedSpectrum
+    element: int
+    edge: str
+    std: npt.NDArray[np.float64] | None = None
+
+
+def read_experiment(path: Path) -> Spectrum:
+    """A measured spectrum of any format that ``import`` reads.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read.
+    SpectrumError
+        If it is not sound: names the file.
+    """
+    spectrum = read_spectrum(path)
+    try:
+        edges.check(spectrum)
+    except SpectrumError as error:
+        raise SpectrumError(f"{path.parent}/{error}" if str(path.parent) != "." else str(error)) from None
+    return spectrum
+
+
+def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
+    """A measured spectrum's energies from an edge at ``e0``, in eV; those that count from an edge stay."""
+    absolute = experiment.energies[0] > ABSOLUTE * e0 if experiment.absolute is None else experiment.absolute
+    return experiment.energies - e0 if absolute else experiment.energies
+
+
+def read_calculated(
+    path: Path, site: str | None = None, element: str | None = None, edge: str = "K", kind: str = "xanes",
+    treatment: str | None = None,
+) -> Calculated:  # fmt: skip
+    """A spectrum of a prediction store, a structure store, or a file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    site
+        Name of the site, where a store has several.
+    element, edge
+        Of a file's absorber; of a store they are known.
+    kind, treatment
+        Which of the spectra of a structure store's site.
+
+    Raises
+    ------
+    XanesHpcError
+        If it cannot be read, or it is not clear which is meant.
+    """
+    if hdf5.is_kind(path, "predictions"):
+        with PredictionStore(path) as store:
+            row = _row(store.path, store.sites, site)
+            return _predicted(store, row)
+    if hdf5.is_kind(path, "structures"):
+        with StructureStore(path) as source:
+            row = _row(source.path, source.sites(), site)
+            rows, _ = choose_spectra(source, source.n_sites, kind, treatment)
+            own = source.sites(row, row + 1)
+            if rows[row] == NONE:
+                raise SpectrumError(f"{path}: site {own.name[0]} has no spectrum of kind {kind}")
+            with hdf5.reading(path):
+                placed = next(iter(read_spectra(source.file, [int(rows[row])])))
+            return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0])
+    spectrum = read_spectrum(path)
+    if element is None:
+        raise SpectrumError(f"{path}: of which element? give --absorber, such as Fe")
+    number = atomic_numbers.get(element.capitalize(), 0)
+    if not number:
+        raise SpectrumError(f"--absorber {element!r}: expected an element's symbol, such as Fe")
+    return Calculated(path.name, edges.place(spectrum, number, edge), number, edge)
+
+
+def _predicted(store: PredictionStore, row: int) -> Calculated:
+    own = store.sites.take(np.array([row]))
+    e0 = float(store.read("sites/e0", row))
+    if not np.isfinite(e0):
+        symbol = chemical_symbols[int(own.element[0])]
+        raise SpectrumError(f"{store.path}: the edge energy of {own.name[0]} ({symbol} {own.edge[0]}) is not known")
+    kind, treatment, unit = (store.attribute(name) for name in ("kind", "treatment", "unit"))
+    absolute = store.origin != "e0"
+    spectrum = Spectrum(
+        store.energies, store.read("mean", row), kind, treatment, unit, e0, absolute=absolute, source=own.name[0]
+    )
+    placed = PlacedSpectrum(spectrum, e0, "store", "absolute" if absolute else "e0")
+    return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0], store.read("std", row))
+
+
+def _row(path: Path, sites: SiteTable, name: str | None) -> int:
+    """The row of a site: that of a name, or the only one."""
+    if name is None and len(sites) == 1:
+        return 0
+    found = [i for i, own in enumerate(sites.name) if own == name]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(sites.name[:MOST_NAMED]) + (", …" if len(sites) > MOST_NAMED else "")
+    what = f"no site {name!r}" if name is not None else f"{len(sites):,} sites"
+    raise StoreError(f"{path}: {what}: choose one with --site; there are {listed}")

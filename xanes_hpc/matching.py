@@ -1,0 +1,123 @@
+"""Which of many predicted spectra a measured one is, and which mixtures of two or three; ``comparing`` has how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from xanes_hpc.comparing import (
+    Array,
+    Best,
+    Library,
+    MatchOptions,
+    Measured,
+    Rows,
+    check_options,
+    chunks,
+    compared,
+    error_between,
+    experiment_for,
+    width,
+)
+from xanes_hpc.mixtures import BEAM, Mixture, Support, grow
+from xanes_hpc.records import Spectrum
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A site beside the measured spectrum; arrays (n_energies,) in the prediction's units."""
+
+    row: int
+    site: str
+    chi2: float
+    score: float
+    factor: float
+    shift: float
+    error_percent: float
+    mean: Array
+    std: Array | None
+    experiment: Array
+
+
+@dataclass(frozen=True)
+class Match:
+    """What was found; ``chi2`` of all is per energy."""
+
+    energies: Array
+    origin: str
+    n_compared: int
+    ranked: list[Matched]
+    mixtures: list[Mixture] = field(default_factory=list)
+
+
+def match(
+    experiment: Spectrum,
+    library: Library,
+    options: MatchOptions | None = None,
+    rows: Rows | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Match:
+    """Rank the spectra of a library by how like a measured one they are.
+
+    Parameters
+    ----------
+    experiment
+        The measured spectrum.
+    library
+        Spectra; read chunk by chunk.
+    options
+        How they are compared.
+    rows
+        Those that are compared; all by default.
+
+    Raises
+    ------
+    ConfigError
+        If an option is none there is.
+    SpectrumError
+        If the measured spectrum does not reach over enough of the grid.
+    """
+    options = options or MatchOptions()
+    check_options(options)
+    rows = np.arange(len(library.names)) if rows is None else rows
+    measured = Measured(experiment, library, options, rows)
+    n_passes = options.mixture
+    best = Best(max(options.keep, BEAM if options.mixture > 1 else 0))
+    for done, here in chunks(rows):
+        progress(done, n_passes * rows.size)
+        mean, std = measured.read(here)
+        chi2, factor, shift = compared(measured, here, mean, std, options)
+        score = chi2 if options.by == "chi2" else chi2 + width(mean, std, factor, options)
+        best.add(here, score, chi2, factor, shift)
+    ranked = [_matched(measured, library, options, *one) for one in best.found()]
+    mixtures: list[Mixture] = []
+    supports = [
+        Support.begun(measured, library, options, m.row, m.factor, m.shift) for m in ranked[:BEAM] if m.factor > 0
+    ]
+    for n in range(2, options.mixture + 1):
+        told = partial(_tell, progress, (n - 1) * rows.size, n_passes * rows.size)
+        grown = grow(measured, library, options, rows, supports, told)
+        mixtures += [mixture for mixture, _ in grown]
+        supports = [support for _, support in grown]
+    mixtures.sort(key=lambda m: m.chi2)
+    progress(n_passes * rows.size, n_passes * rows.size)
+    return Match(measured.energies, library.origin, rows.size, ranked[: options.keep], mixtures[: options.keep])
+
+
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _matched(
+    measured: Measured, library: Library, options: MatchOptions, row: int, score: float, chi2: float, factor: float,
+    shift: float,
+) -> Matched:  # fmt: skip
+    mean, std = measured.read(np.array([row]))
+    y = factor * experiment_for(measured, library, row, shift)
+    return Matched(
+        row, library.names[row], chi2 / mean.shape[1], score, factor, shift, error_between(y, mean[0]), mean[0],
+        None if std is None else std[0], y,
+    )  # fmt: skip
