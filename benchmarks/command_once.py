@@ -11,13 +11,13 @@ from io import StringIO
 
 from featurise_once import peak_bytes
 
-from xanes_hpc.cli import main as cli
+from xanes_hpc.cli.main import cli
 
 
 def main() -> None:
     begin = time.perf_counter()
     with redirect_stdout(StringIO()):
-        cli.run(sys.argv[1:])
+        cli.main(args=sys.argv[1:], standalone_mode=False)
     print(json.dumps({"seconds": time.perf_counter() - begin, "peak": peak_bytes()}))
 
 

@@ -22,6 +22,7 @@ import first_call
 import growth
 import importing
 import kernel_rates
+import matching
 import neighbours
 import peak
 import prediction
@@ -48,6 +49,7 @@ CASES = {
     "compression": compression,
     "broadening": broadening,
     "training": training,
+    "matching": matching,
 }
 
 

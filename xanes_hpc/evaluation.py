@@ -198,7 +198,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     difference = (reference - mean)[np.isfinite(reference)]
     spread = (reference - np.nanmean(reference))[np.isfinite(reference)]
     site_sigma = np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1)
-    draws = _calibrated_draws(store, rows, std) if "draws" in store.file else None
+    draws = _calibrated_draws(store, rows) if store.has_draws else None
     return {
         "error_percent": _summary(errors),
         "mae": float(np.abs(difference).mean()),
@@ -236,14 +236,13 @@ def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> No
         raise SpectrumError(f"{store.path}: {name} of {site}: expected finite numbers, received NaN or infinity")
 
 
-def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp], std: Array) -> Any:
+def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp]) -> Any:
     """The draws of each site, spread so that their standard deviation is the calibrated one."""
-    for row, sigma in zip(rows, std, strict=True):
-        drawn = store.read("draws", int(row))
+    for row in rows:
+        drawn = store.calibrated_draws(int(row))
         if not np.isfinite(drawn).all():
             _refuse(store, "draws", np.array([row]))
-        centre, spread = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
-        yield centre + (drawn - centre) * (sigma / np.maximum(spread, 1e-12))
+        yield drawn
 
 
 def _summary(errors: Array) -> dict[str, Any]:

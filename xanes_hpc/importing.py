@@ -22,6 +22,7 @@ from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.selection import ELEMENT, SAMPLE, Selection, draw, key_of
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureWriter, create_structures, site_names
+from xanes_hpc.symmetry import SYMPREC, unique_sites
 
 SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs")
 SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
@@ -59,6 +60,10 @@ class ImportOptions:
         Whether the store is to outlast the process: it is on the disk, then, before it takes its name.
     selection
         Which structures are taken.
+    unique
+        Whether of a crystal's sites that its symmetry makes equal only one is taken, with how many there are as weight.
+    symprec
+        Å within which atoms count as at symmetric places.
     properties
         Tables of properties, found by their structure's name; they add to those that structure files tell.
     """
@@ -73,6 +78,8 @@ class ImportOptions:
     strict: bool = False
     lasting: bool = True
     selection: Selection = field(default_factory=Selection)
+    unique: bool = False
+    symprec: float = SYMPREC
     properties: tuple[Path, ...] = ()
 
 
@@ -284,6 +291,9 @@ class _Taker:
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
             return
+        weights = None
+        if options.unique:
+            atoms, weights = unique_sites(structure, atoms, options.symprec)
         place = key_of(structure.name, selection.seed) if selection.sample is not None else 0
         if self._sample is not None and not _is_in(place, self._sample):
             summary.not_selected[SAMPLE] += 1
@@ -298,7 +308,7 @@ class _Taker:
             self._seen[0].append(place)
             self._seen[1].append(int(structure.numbers[atoms[0]]))
         else:
-            self._writer.append(structure, atoms, options.edge, placed)
+            self._writer.append(structure, atoms, options.edge, placed, weights)
         self._names |= keys
         summary.without_properties += sum(properties is None for properties in told)
         summary.structures += 1

@@ -15,7 +15,7 @@ BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cu
 
 @click.command("broaden", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
-@output_option("Structure store to write.", required=True)
+@output_option("Store to write.", required=True)
 @click.option(
     "--recipe",
     "name",
@@ -62,12 +62,17 @@ def command(
     STORE stays as it is. The output has the same structures, so that features made from STORE go with it: train
     --spectra OUTPUT. What was done is written down with every spectrum, and is not done twice.
 
+    Of a prediction store that keeps its draws the predictions are broadened, sigma by way of the draws.
+
     published-fe is how the published Fe K-edge set was made of its spectra as calculated: a fixed width, no
     normalisation. Windows are in eV from the edge, such as --pre=-15:-8 --post 20:60.
     """
     from xanes_hpc.config_files import load_run
     from xanes_hpc.records import treatment_name
+    from xanes_hpc.stores import hdf5
+    from xanes_hpc.stores.predictions import PredictionStore
     from xanes_hpc.stores.structures import StructureStore
+    from xanes_hpc.treating_predictions import treat_predictions
     from xanes_hpc.treating_stores import treat_store
 
     windows = {"pre": ("pre_start", "pre_stop"), "post": ("post_start", "post_stop"), "window": ("start", "stop")}
@@ -77,6 +82,15 @@ def command(
     for option, keys in windows.items():
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
     recipe = load_run(config, Path(), flags).recipe
+    if hdf5.is_kind(store, "predictions"):
+        with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
+            before, after = treat_predictions(predictions, output, recipe, overwrite, progress)
+            n_sites = predictions.n_sites
+        if json_target != "-":
+            told = f"{treatment_name(before)} → {treatment_name(after)}"
+            console.table(str(output), {"predictions": f"{n_sites:,}", "treatment": told})
+        console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": after})
+        return
     with StructureStore(store) as source, console.progress("broadening", "spectra") as progress:
         result = treat_store(source, output, recipe, kind, treatment, keep, strict, overwrite, progress)
     if json_target != "-":

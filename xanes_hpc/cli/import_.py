@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
+    "unique", "symprec",
 )  # fmt: skip
 OF_FEATURES = ("element", "preset", "description", "energies")
 """Options that apply to the one kind of source only."""
@@ -60,6 +61,8 @@ OF_FEATURES = ("element", "preset", "description", "energies")
     help="Take N of them, drawn at random, each absorber's element in proportion.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--unique", is_flag=True, help="Of a crystal's equal sites take one, with how many there are as weight.")
+@click.option("--symprec", type=float, default=0.01, show_default=True, help="Tolerance of its symmetry, in Å.")
 @click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
 @click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
 @click.option("--element", metavar="SYMBOL", help="Absorber of a .npz file's sites, such as V.")
@@ -96,6 +99,8 @@ def command(
     max_atoms: int | None,
     sample: int | None,
     seed: int,
+    unique: bool,
+    symprec: float,
     keep_unpaired: bool,
     strict: bool,
     element: str | None,
@@ -145,8 +150,9 @@ def command(
         seed,
     )
     options = ImportOptions(
-        absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict, selection=selection, properties=properties
-    )
+        absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict,
+        selection=selection, unique=unique, symprec=symprec, properties=properties,
+    )  # fmt: skip
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
     _tell(output, summary, edge, json_target)

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "Measure predictions against their references.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
+    "average": "Average predicted spectra over sites or frames.",
     "fit-broadening": "Fit the broadening, shift and scale of a spectrum to a measured one.",
     "match": "Find the sites whose spectra are like a measured one.",
     "export": "Write predictions as XDI, NeXus, Athena's columns or CSV.",

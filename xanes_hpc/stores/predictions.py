@@ -1,7 +1,7 @@
 """The prediction store: mean and sigma of every site's spectrum on one grid."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from xanes_hpc.stores.model_description import are_scores
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.uncertainty import Calibration
+
+SMALLEST_SPREAD = 1e-12
+"""Of draws; with less of it there is nothing to spread."""
 
 
 @contextmanager
@@ -37,27 +40,70 @@ def create_predictions(
     StoreError
         If the output stands in the way or cannot be written.
     """
+    attributes: dict[str, Any] = {
+        "model_digest": model.digest,
+        "descriptor_hash": model.descriptor_hash,
+        "n_draws": n_draws,
+        "seed": seed,
+        **{name: model.description["target"][name] for name in ("kind", "treatment", "unit")},
+        "method": model.method,
+        "calibration": json.dumps(_intervals(model.calibration)),
+        **({"source_digest": source_digest} if source_digest else {}),
+    }
     energies, origin = model.grid
+    with _created(path, attributes, energies, origin, sites, with_reference, keep_draws, overwrite) as file:
+        yield file
+
+
+@contextmanager
+def create_derived(
+    path: Path, store: "PredictionStore", sites: SiteTable, overwrite: bool = False, changed: Mapping[str, str] = {},
+) -> Iterator[h5py.File]:  # fmt: skip
+    """A new prediction store, with draws, of what is made of another's predictions; ``changed`` are its attributes.
+
+    Intervals that are told by scores hold for the predictions themselves and are left out.
+
+    Raises
+    ------
+    StoreError
+        If the output stands in the way, is the store itself, or cannot be written.
+    """
+    hdf5.check_output(path, overwrite, sources=[store.path])
+    names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest")
+    attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
+    attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
+    attributes |= {"calibration": json.dumps({"conformal": [], "n_sites": 0}), **changed}
+    with _created(
+        path, attributes, store.energies, store.origin, sites, store.has_reference, True, overwrite
+    ) as file:  # fmt: skip
+        yield file
+
+
+@contextmanager
+def _created(
+    path: Path, attributes: Mapping[str, Any], energies: npt.NDArray[np.float64], origin: str, sites: SiteTable,
+    with_reference: bool, keep_draws: bool, overwrite: bool,
+) -> Iterator[h5py.File]:  # fmt: skip
     n_sites, n_energies = len(sites), energies.size
     rows = max(1, min(n_sites, (1 << 20) // (4 * n_energies)))
     with hdf5.create_store(path, "predictions", overwrite) as file:
-        file.attrs["model_digest"] = model.digest
-        file.attrs["descriptor_hash"] = model.descriptor_hash
-        file.attrs["n_draws"], file.attrs["seed"] = n_draws, seed
-        for name in ("kind", "treatment", "unit"):
-            file.attrs[name] = model.description["target"][name]
-        file.attrs["method"] = model.method
-        file.attrs["calibration"] = json.dumps(_intervals(model.calibration))
-        if source_digest:
-            file.attrs["source_digest"] = source_digest
+        for name, value in attributes.items():
+            file.attrs[name] = value
         hdf5.write_whole(file, "energy", energies).attrs["origin"] = origin
         for name in ("mean", "std", *(("reference",) if with_reference else ())):
             file.create_dataset(name, (n_sites, n_energies), np.float32, chunks=(rows, n_energies), fletcher32=True)
         if keep_draws:
-            shape = (n_sites, n_draws, n_energies)
+            shape = (n_sites, int(attributes["n_draws"]), n_energies)
             file.create_dataset("draws", shape, np.float32, chunks=(1, *shape[1:]), fletcher32=True)
         sites.write(file)
         yield file
+
+
+def copy_site_columns(store: "PredictionStore", file: h5py.File) -> None:
+    """Copy what a prediction store says of its sites beyond what every store does."""
+    formulas, parts, twins = (store.texts(name) for name in ("formula", "part", "twin"))
+    distrust = store.distrust or [""] * store.n_sites
+    write_site_columns(file, store.read("sites/e0"), formulas, parts, store.read("sites/nearest"), twins, distrust)
 
 
 def write_site_columns(
@@ -105,6 +151,24 @@ class PredictionStore(hdf5.Store):
     def has_reference(self) -> bool:
         """Whether the store has reference spectra."""
         return "reference" in self.file
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether the store keeps every draw."""
+        return "draws" in self.file
+
+    def calibrated_draws(self, row: int) -> npt.NDArray[np.float64]:
+        """The draws of a site, (n_draws, n_energies), spread so that their standard deviation is the calibrated one.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        drawn, sigma = self.read("draws", row), self.read("std", row)
+        centre, spread = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
+        found: npt.NDArray[np.float64] = centre + (drawn - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD))
+        return found
 
     @property
     def conformal(self) -> list[dict[str, float]]:

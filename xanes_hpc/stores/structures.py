@@ -59,8 +59,9 @@ class StructureWriter:
         atoms: npt.NDArray[np.int64],
         edge: str,
         spectra_by_site: Sequence[Sequence[PlacedSpectrum]],
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Add a structure, its absorbers (0-based indices) at one edge, and each one's spectra."""
+        """Add a structure, its absorbers (0-based indices) at one edge, each one's spectra, and weights if not 1."""
         columns = self._columns
         row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
         columns["structures/name"].extend([structure.name])
@@ -75,7 +76,7 @@ class StructureWriter:
         columns["sites/atom"].extend(atoms)
         columns["sites/element"].extend(structure.numbers[atoms])
         columns["sites/edge"].extend([edge] * len(atoms))
-        columns["sites/weight"].extend(np.ones(len(atoms)))
+        columns["sites/weight"].extend(np.ones(len(atoms)) if weights is None else weights)
         for site, placed in enumerate(spectra_by_site, first_site):
             for spectrum in placed:
                 spectra.append_spectrum(columns, site, spectrum)

@@ -1,0 +1,55 @@
+"""``xanes-hpc average``."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+
+
+@click.command("average")
+@click.argument("predictions", type=PATH, metavar="PREDICTIONS")
+@click.option(
+    "--by",
+    default="structure",
+    show_default=True,
+    help="structure: its sites; frames: structures NAME@0, NAME@1, … of one trajectory; all: every site there is.",
+)
+@click.option(
+    "--weights",
+    type=PATH,
+    metavar="FILE.csv",
+    help="Table with columns name and weight of sites or structures, such as populations of conformers.",
+)
+@output_option("Prediction store to write.", required=True)
+@overwrite_option
+def command(predictions: Path, by: str, weights: Path | None, output: Path, overwrite: bool) -> None:
+    """Average predicted spectra over sites, frames, or all.
+
+    PREDICTIONS must keep its draws (predict --keep-draws): sigma is that of the averaged draws, so that what sites have
+    in common does not average out. Sites of several elements or edges make an average each; symmetry-unique sites
+    count as often as they occur.
+    """
+    from xanes_hpc.averaging import average
+    from xanes_hpc.errors import ConfigError
+    from xanes_hpc.formats.property_tables import PropertyTable
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    weight_of = None
+    if weights is not None:
+        table = PropertyTable(weights)
+        if "weight" not in table.names:
+            raise ConfigError(f"{weights}: expected a column weight, received {', '.join(table.names)}")
+
+        def weight_of(name: str) -> float:
+            found = (table.of(name) or {}).get("weight")
+            if not isinstance(found, float):
+                raise ConfigError(f"{weights}: has no weight of {name}")
+            return found
+
+    with PredictionStore(predictions) as store, console.progress("averaging", "averages") as progress:
+        done = average(store, output, by, weight_of, overwrite, progress)
+    console.table(str(output), {"averages": f"{done.n_averages:,} of {done.n_sites:,} sites"})
+    console.next_step(f"xanes-hpc export {shlex.quote(str(output))} --format csv -o averages/")
