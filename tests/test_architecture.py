@@ -134,6 +134,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "spectrum_peaks": ((), ("numpy", "scipy")),
     "export": (("formats", "stores"), ("numpy", "ase")),
     "evaluation": (("spectrum_peaks", "stores"), ("numpy", "scipy")),
+    "relaxation": ((), ("numpy", "ase", "tblite")),
+    "relaxing": (("extras", "relaxation", "stores"), ("numpy",)),
     "averaging": (("stores",), ("numpy", "ase")),
     "treating_predictions": (("spectra", "stores"), ("numpy",)),
     "experiments": (("formats", "spectra", "stores"), ("numpy", "ase")),

@@ -91,6 +91,7 @@ class Journal:
             self._study.user_attrs[PLAN]
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            said = f"it has no {said}" if isinstance(error, KeyError) else said
             raise StoreError(f"{self._path}: damaged: {said}; search anew with --overwrite") from None
 
     def _take_up(self) -> None:

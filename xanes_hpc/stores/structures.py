@@ -211,6 +211,44 @@ class StructureStore(hdf5.Store):
                     structure = Structure(names[own], numbers, positions, batch.cells[own], batch.pbc[own])
                     yield structure, int(batch.site_atoms[row])
 
+    def structures(self, rows_at_once: int = SITES_AT_ONCE) -> Iterator[tuple[Structure, SiteTable]]:
+        """Every structure with its properties, and its sites.
+
+        Raises
+        ------
+        StoreError
+            As ``batch``.
+        """
+        sites = self.sites()
+        order = np.argsort(sites.structure, kind="stable")
+        ends = np.searchsorted(sites.structure[order], np.arange(self.n_structures + 1))
+        for start in range(0, self.n_structures, rows_at_once):
+            stop = min(start + rows_at_once, self.n_structures)
+            with hdf5.reading(self.path):
+                offsets = self.file["structures/offsets"][start : stop + 1]
+                self._check(offsets[0] >= 0 and (np.diff(offsets) >= 0).all())
+                atoms = slice(offsets[0], offsets[-1])
+                numbers, positions = self.file["atoms/numbers"][atoms], self.file["atoms/positions"][atoms]
+                cells, pbc = (self.file[f"structures/{name}"][start:stop] for name in ("cell", "pbc"))
+                names = hdf5.read_strings(self.file, "structures/name", slice(start, stop))
+                properties = self._properties(start, stop)
+            for k in range(stop - start):
+                own = slice(offsets[k] - offsets[0], offsets[k + 1] - offsets[0])
+                structure = Structure(names[k], numbers[own], positions[own], cells[k], pbc[k], properties[k])
+                yield structure, sites.take(order[ends[start + k] : ends[start + k + 1]])
+
+    def _properties(self, start: int, stop: int) -> list[dict[str, float | str]]:
+        """What is known of structures ``start:stop``, by name."""
+        found: list[dict[str, float | str]] = [{} for _ in range(stop - start)]
+        for name, dataset in self.file.get(PROPERTIES, {}).items():
+            text = h5py.check_string_dtype(dataset.dtype) is not None
+            path = f"{PROPERTIES}/{name}"
+            values = hdf5.read_strings(self.file, path, slice(start, stop)) if text else dataset[start:stop].tolist()
+            for own, value in zip(found, values, strict=True):
+                if value != "" and value == value:
+                    own[name] = value
+        return found
+
     def cuts(self, start: int, stop: int, n_atoms: int) -> list[int]:
         """Sites between ``start`` and ``stop`` at which to cut, so that each piece's structures have few atoms.
 

@@ -1,0 +1,61 @@
+"""``xanes-hpc relax``."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option
+
+MOST_SHOWN = 10
+
+
+@click.command("relax", cls=JsonCommand)
+@click.argument("store", type=PATH, metavar="STORE")
+@output_option("Structure store to write.", required=True)
+@click.option("--method", default="gfn2", show_default=True, help="gfn2 or gfn1: GFN2-xTB or GFN1-xTB.")
+@click.option("--fmax", type=float, default=0.05, show_default=True, help="Largest force in the end, in eV/Å.")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="The most steps.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: one for each core.")
+@click.option("--keep-unconverged", is_flag=True, help="Keep structures that are not there after so many steps.")
+@overwrite_option
+@json_option
+def command(
+    store: Path,
+    output: Path,
+    method: str,
+    fmax: float,
+    steps: int,
+    workers: int | None,
+    keep_unconverged: bool,
+    overwrite: bool,
+    json_target: str | None,
+) -> None:
+    """Relax the structures of a store by GFN2-xTB.
+
+    Charges and total spins are the structures' properties charge and spin. The output has the same sites, and no
+    spectra. A run that was stopped, even killed, goes on with the same command. Structures that fail are listed and
+    left out.
+    """
+    from xanes_hpc.relaxing import RelaxOptions, relax
+    from xanes_hpc.stores.structures import StructureStore
+
+    options = RelaxOptions(method, fmax, steps, keep_unconverged)
+    with StructureStore(store) as source, console.progress("relaxing", "structures") as progress:
+        found = relax(source, output, options, overwrite, workers, progress)
+    if json_target != "-":
+        rows = {
+            "structures": f"{found.relaxed:,} relaxed, in {found.mean_steps:.0f} steps on average",
+            "largest move": f"{found.largest_move:.2f} Å",
+            "failed": f"{found.failed_count:,}",
+        }
+        if found.taken_up:
+            rows["taken up"] = f"{found.taken_up:,} structures that were done before"
+        console.table(str(output), rows)
+    for line in found.failed[:MOST_SHOWN]:
+        console.err.print(f"failed: {line}")
+    if found.failed_count > MOST_SHOWN:
+        console.err.print(f"… and {found.failed_count - MOST_SHOWN} more; --json lists them")
+    console.write_json(json_target, {"output": str(output), **found.as_dict()})
+    console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
