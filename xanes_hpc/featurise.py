@@ -40,6 +40,7 @@ class Plan:
     layout: Layout
     source_digest: str
     rattling: Rattling | None = None
+    properties_digest: str = ""
 
     @property
     def bounds(self) -> tuple[int, ...]:
@@ -64,6 +65,7 @@ class Plan:
             "creator": f"xanes-hpc {__version__}",
             "code": self.descriptor.code,
             "rattle": "none" if self.rattling is None else self.rattling.text,
+            **({"properties": self.properties_digest} if self.properties_digest else {}),
             **layout,
         }
 
@@ -81,7 +83,8 @@ def plan(
     if compression not in COMPRESSION:
         raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
     layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
-    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling)
+    digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
+    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
 
 
 def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
@@ -106,7 +109,7 @@ def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, s
     FormatError
         As ``describe_batch``.
     """
-    return describe_batch(descriptor, source, start, source.batch(start, stop))
+    return describe_batch(descriptor, source, start, source.batch(start, stop, descriptor.properties))
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _spans(plan: Plan, source: StructureStore, parts: PartsFolder) -> Iterator[_
 def _read(plan: Plan, source: StructureStore, span: _Span) -> SiteBatch | None:
     if span.start == span.stop:
         return None
-    batch = source.batch(span.start, span.stop)
+    batch = source.batch(span.start, span.stop, plan.descriptor.properties)
     return batch if plan.rattling is None else plan.rattling.displaced(batch)
 
 

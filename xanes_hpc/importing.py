@@ -308,7 +308,7 @@ class _Taker:
             self._seen[0].append(place)
             self._seen[1].append(int(structure.numbers[atoms[0]]))
         else:
-            self._writer.append(structure, atoms, options.edge, placed, weights)
+            self._writer.append(structure, atoms, options.edge, placed, weights, self._of_sites(structure, names))
         self._names |= keys
         summary.without_properties += sum(properties is None for properties in told)
         summary.structures += 1
@@ -319,6 +319,14 @@ class _Taker:
             summary.spectra += 1
             summary.e0_sources[spectrum.e0_source] += 1
             summary.treatments[spectrum.spectrum.treatment] += 1
+
+    def _of_sites(self, structure: Structure, names: Sequence[str]) -> list[dict[str, float | str]]:
+        """What tables have of sites beside what they have of the structure."""
+        found: list[dict[str, float | str]] = [{} for _ in names]
+        for table in self._tables:
+            for own, name in zip(found, names, strict=True):
+                own.update(table.of_site(name) if name != structure.name else {})
+        return found
 
     def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:
         options = self._options

@@ -5,8 +5,8 @@ structure s. Atom indices of sites count within their structure, from 0. Positio
 ``cells``) in Å. A site's neighbours include periodic images along the directions where ``pbc`` is set.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class SiteBatch:
     pbc : (n_structures, 3) bool
     site_structures, site_atoms : (n_sites,) int64
     first_structure : int, row in its store of the batch's first structure; 0 where there is no store
+    properties
+        Numbers that are known of every site or its structure, by name, (n_sites,); NaN where one is not.
     """
 
     numbers: npt.NDArray[np.uint8]
@@ -40,6 +42,7 @@ class SiteBatch:
     site_structures: npt.NDArray[np.int64]
     site_atoms: npt.NDArray[np.int64]
     first_structure: int = 0
+    properties: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def n_sites(self) -> int:
@@ -49,10 +52,15 @@ class SiteBatch:
     def sites(self, start: int, stop: int) -> "SiteBatch":
         """The same structures with sites ``start:stop`` alone; shares the arrays."""
         rows = slice(start, stop)
-        return replace(self, site_structures=self.site_structures[rows], site_atoms=self.site_atoms[rows])
+        return replace(
+            self,
+            site_structures=self.site_structures[rows],
+            site_atoms=self.site_atoms[rows],
+            properties={name: values[rows] for name, values in self.properties.items()},
+        )
 
     @classmethod
-    def from_atoms(cls, atoms: Any, sites: Any = None) -> "SiteBatch":
+    def from_atoms(cls, atoms: Any, sites: Any = None, properties: Sequence[str] = ()) -> "SiteBatch":
         """Batch of one ``ase.Atoms`` or a sequence of them.
 
         Parameters
@@ -63,6 +71,8 @@ class SiteBatch:
             ``None`` for the one transition metal of each structure; a rule of ``select_absorbers`` for all of them; an
             index or indices (0-based) for a single ``Atoms``; for a sequence, one entry per structure, each an index,
             indices or a rule.
+        properties
+            Names of entries of ``Atoms.info`` to take along, numbers.
 
         Raises
         ------
@@ -82,16 +92,25 @@ class SiteBatch:
         if len(entries) != len(structures):
             raise AbsorberError(f"expected sites for {len(structures)} structures, received {len(entries)} entries")
         chosen = [_indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
-        lengths = [len(s) for s in structures]
+        lengths, counts = [len(s) for s in structures], [c.size for c in chosen]
         return cls(
             numbers=_numbers(structures),
             positions=_joined([s.get_positions() for s in structures], np.float64, (0, 3)),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             cells=np.array([np.asarray(s.cell) for s in structures], np.float64).reshape(-1, 3, 3),
             pbc=np.array([s.pbc for s in structures], np.bool_).reshape(-1, 3),
-            site_structures=np.repeat(np.arange(len(structures)), [c.size for c in chosen]).astype(np.int64),
+            site_structures=np.repeat(np.arange(len(structures)), counts).astype(np.int64),
             site_atoms=_joined(chosen, np.int64, (0,)),
+            properties={name: np.repeat([_property(s, name) for s in structures], counts) for name in properties},
         )
+
+
+def _property(structure: Any, name: str) -> float:
+    """A number that ``Atoms.info`` has; NaN where it has none."""
+    try:
+        return float(structure.info.get(name, np.nan))
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _several(atoms: Any) -> list[Any]:

@@ -18,6 +18,13 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 @click.option("--preset", help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]")
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Descriptor by its description.")
 @click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    metavar="NAME[=DEFAULT]",
+    help="Also take a property of structures or sites: charge, spin, … May be repeated.",
+)
+@click.option(
     "--compression",
     type=click.Choice(["none", "gzip", "lzf"]),
     default="none",
@@ -39,6 +46,7 @@ def command(
     output: Path | None,
     preset: str | None,
     description: Path | None,
+    properties: tuple[str, ...],
     compression: str,
     rattle: float | None,
     seed: int | None,
@@ -53,7 +61,7 @@ def command(
     structures are for training beside the plain ones: train --augment.
     """
     from xanes_hpc import threads as kernel_threads
-    from xanes_hpc.descriptors import choose
+    from xanes_hpc.descriptors import choose, with_properties
     from xanes_hpc.featurise import featurise
     from xanes_hpc.rattling import Rattling
     from xanes_hpc.stores.hdf5 import check_output
@@ -66,6 +74,7 @@ def command(
     plain = source.with_suffix(".features.h5")
     target = output or (source.with_suffix(f".rattled-{rattling.seed}.features.h5") if rattling else plain)
     descriptor = choose(preset, description)
+    descriptor = with_properties(descriptor, properties) if properties else descriptor
     with StructureStore(source) as structures:
         n_sites = structures.n_sites
         check_output(target, overwrite, sources=[source])

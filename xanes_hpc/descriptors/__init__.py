@@ -7,7 +7,7 @@ descriptors have is our own descriptor's.
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from xanes_hpc import registry
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
 
-__all__ = ["Descriptor", "choose", "from_description", "load", "names", "presets", "read_toml"]
+__all__ = ["Descriptor", "choose", "from_description", "load", "names", "presets", "read_toml", "with_properties"]
 
 NOT_PARTS = {"base"}
 """Modules here that are not descriptors."""
@@ -114,6 +114,35 @@ def choose(preset: str | None, path: Path | None) -> Descriptor:
     near = difflib.get_close_matches(preset, presets(), 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (there are {', '.join(presets())})")
+
+
+def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descriptor:
+    """A descriptor with properties after its features.
+
+    Parameters
+    ----------
+    descriptor
+        The plain one.
+    properties
+        Names, or ``name=number`` with what is taken where a site has none.
+
+    Raises
+    ------
+    DescriptorError
+        If a default is no number, or a property is given twice.
+    """
+    defaults: dict[str, float] = {}
+    names = []
+    for text in properties:
+        name, given, value = text.partition("=")
+        names.append(name)
+        if given:
+            try:
+                defaults[name] = float(value)
+            except ValueError:
+                raise DescriptorError(f"property {text!r}: expected a name, or name=number") from None
+    plain = descriptor.describe()
+    return from_description({"name": "extended", "properties": names, "defaults": defaults, "descriptor": plain})
 
 
 def _each_preset() -> Iterator[tuple[str, str]]:

@@ -35,6 +35,8 @@ class Descriptor(ABC):
     code: ClassVar[str] = CODE
     """What computes the features, as far as bits depend on it: a run is not taken up again with another one. A
     descriptor with code of its own may put its version here."""
+    properties: tuple[str, ...] = ()
+    """Names of the properties that it takes of structures or sites."""
     name: str
     cutoff: float
     dtype: np.dtype[Any]
@@ -126,7 +128,7 @@ class Descriptor(ABC):
         FormatError
             If positions are not finite, or an atom stands on a site.
         """
-        return self.compute(SiteBatch.from_atoms(atoms, sites))
+        return self.compute(SiteBatch.from_atoms(atoms, sites, self.properties))
 
 
 def slices(counts: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:

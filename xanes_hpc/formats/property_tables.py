@@ -82,6 +82,10 @@ class PropertyTable:
         values = {name: column[row] for name, column in self._columns.items()}
         return {n: v if isinstance(v, str) else float(v) for n, v in values.items() if v != "" and v == v}
 
+    def of_site(self, site: str) -> dict[str, float | str]:
+        """The properties of a site, by its whole name; empty where it has no row."""
+        return (self.of(site) or {}) if site in self._rows else {}
+
     @property
     def n_unused(self) -> int:
         """Rows that no structure has asked for."""

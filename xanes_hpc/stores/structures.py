@@ -24,7 +24,8 @@ STRUCTURE_NAMES = [
     *(f"sites/{name}" for name in DTYPES),
 ]
 """The datasets of ``digest_structures``."""
-PROPERTIES = "structures/properties"
+PROPERTIES, SITE_PROPERTIES = "structures/properties", "sites/properties"
+Properties = dict[str, float | str]
 SITES_AT_ONCE = 512
 
 
@@ -49,9 +50,10 @@ class StructureWriter:
         add_site_columns(columns, file)
         spectra.add_spectrum_columns(columns, file)
         file.create_group(PROPERTIES)
-        self._properties: dict[str, bool] = {}
         self.left_out: Counter[str] = Counter()
         """Values of properties that could not be stored, by name: text where others are numbers, or an odd name."""
+        self._of_structures = _PropertyColumns(file, columns, PROPERTIES, self.left_out)
+        self._of_sites = _PropertyColumns(file, columns, SITE_PROPERTIES, self.left_out)
 
     def append(
         self,
@@ -60,8 +62,12 @@ class StructureWriter:
         edge: str,
         spectra_by_site: Sequence[Sequence[PlacedSpectrum]],
         weights: npt.NDArray[np.float64] | None = None,
+        site_properties: Sequence[Properties] | None = None,
     ) -> None:
-        """Add a structure, its absorbers (0-based indices) at one edge, each one's spectra, and weights if not 1."""
+        """Add a structure, its absorbers (0-based indices) at one edge, and each one's spectra.
+
+        Their weights are 1 unless they are given; ``site_properties`` are those that sites have beside the structure's.
+        """
         columns = self._columns
         row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
         columns["structures/name"].extend([structure.name])
@@ -70,44 +76,58 @@ class StructureWriter:
         columns["atoms/numbers"].extend(structure.numbers)
         columns["atoms/positions"].extend(structure.positions)
         columns["structures/offsets"].extend([columns["atoms/numbers"].n_rows])
-        self._append_properties(row, structure.properties)
+        self._of_structures.append(row, [structure.properties])
         columns["sites/name"].extend(site_names(structure.name, atoms))
         columns["sites/structure"].extend(np.full(len(atoms), row))
         columns["sites/atom"].extend(atoms)
         columns["sites/element"].extend(structure.numbers[atoms])
         columns["sites/edge"].extend([edge] * len(atoms))
         columns["sites/weight"].extend(np.ones(len(atoms)) if weights is None else weights)
+        self._of_sites.append(first_site, site_properties or [{}] * len(atoms))
         for site, placed in enumerate(spectra_by_site, first_site):
             for spectrum in placed:
                 spectra.append_spectrum(columns, site, spectrum)
-
-    def _append_properties(self, row: int, properties: dict[str, float | str]) -> None:
-        stored: dict[str, float | str] = {}
-        for name, value in properties.items():
-            if not name or "/" in name or name.startswith("."):
-                self.left_out[name] += 1
-                continue
-            if name not in self._properties:
-                self._properties[name] = text = isinstance(value, str)
-                path = f"{PROPERTIES}/{name}"
-                column = StringColumn(self._file, path) if text else Column(self._file, path, np.float64)
-                self._columns.add(path, column)
-                for start in range(0, row, ROWS_PER_CHUNK):
-                    column.extend([_missing(text)] * min(ROWS_PER_CHUNK, row - start))
-            if self._properties[name]:
-                stored[name] = value if isinstance(value, str) else f"{value:g}"
-            elif isinstance(value, str):
-                self.left_out[name] += 1
-            else:
-                stored[name] = value
-        for name, text in self._properties.items():
-            self._columns[f"{PROPERTIES}/{name}"].extend([stored.get(name, _missing(text))])
 
     def finish(self) -> None:
         """Write what is pending, and the digests."""
         self._columns.finish()
         self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
         self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.spectrum_names(self._file))
+
+
+class _PropertyColumns:
+    """A column for each property, which comes to be with the first structure or site that has it."""
+
+    def __init__(self, file: h5py.File, columns: Columns, group: str, left_out: Counter[str]) -> None:
+        self._file, self._columns, self._group, self._left_out = file, columns, group, left_out
+        self._texts: dict[str, bool] = {}
+
+    def append(self, first: int, every: Sequence[Properties]) -> None:
+        """What is known of rows that begin with ``first``."""
+        for row, properties in enumerate(every, first):
+            stored: Properties = {}
+            for name, value in properties.items():
+                if not name or "/" in name or name.startswith("."):
+                    self._left_out[name] += 1
+                    continue
+                if name not in self._texts:
+                    self._begin(name, isinstance(value, str), row)
+                if self._texts[name]:
+                    stored[name] = value if isinstance(value, str) else f"{value:g}"
+                elif isinstance(value, str):
+                    self._left_out[name] += 1
+                else:
+                    stored[name] = value
+            for name, text in self._texts.items():
+                self._columns[f"{self._group}/{name}"].extend([stored.get(name, _missing(text))])
+
+    def _begin(self, name: str, text: bool, n_before: int) -> None:
+        self._texts[name] = text
+        path = f"{self._group}/{name}"
+        column = StringColumn(self._file, path) if text else Column(self._file, path, np.float64)
+        self._columns.add(path, column)
+        for start in range(0, n_before, ROWS_PER_CHUNK):
+            column.extend([_missing(text)] * min(ROWS_PER_CHUNK, n_before - start))
 
 
 def _missing(text: bool) -> float | str:
@@ -155,8 +175,8 @@ class StructureStore(hdf5.Store):
         """Sites ``start:stop``."""
         return SiteTable.read(self.file, slice(start, stop))
 
-    def batch(self, start: int, stop: int) -> SiteBatch:
-        """Sites ``start:stop`` with the structures they stand in.
+    def batch(self, start: int, stop: int, properties: Sequence[str] = ()) -> SiteBatch:
+        """Sites ``start:stop`` with the structures they stand in, and some of their properties.
 
         Raises
         ------
@@ -180,10 +200,33 @@ class StructureStore(hdf5.Store):
                 site_structures=structures - low,
                 site_atoms=file["sites/atom"][start:stop],
                 first_structure=low,
+                properties={name: self._numbers(name, start, stop, structures) for name in properties},
             )
         lengths = np.diff(batch.offsets)[batch.site_structures]
         self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())
         return batch
+
+    def _numbers(self, name: str, start: int, stop: int, structures: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """A property of sites ``start:stop``: their own, else that of their structures; NaN where there is none."""
+        values = np.full(structures.size, np.nan)
+        for group, rows in ((PROPERTIES, None), (SITE_PROPERTIES, slice(start, stop))):
+            dataset = self.file.get(f"{group}/{name}")
+            if dataset is None or not structures.size:
+                continue
+            if dataset.dtype.kind != "f":
+                raise StoreError(f"{self.path}: {group}/{name}: expected numbers, it is text")
+            if rows is None:
+                low = int(structures.min())
+                own = dataset[low : int(structures.max()) + 1][structures - low]
+            else:
+                own = dataset[rows]
+            values = np.where(np.isfinite(own), own, values)
+        return values
+
+    def digest_of_properties(self, names: Sequence[str]) -> str:
+        """A digest over some properties of structures and sites."""
+        paths = [f"{group}/{name}" for group in (PROPERTIES, SITE_PROPERTIES) for name in names]
+        return hdf5.digest(self.file, [path for path in paths if path in self.file])
 
     def structures_at(self, rows: npt.NDArray[np.integer]) -> Iterator[tuple[Structure, int]]:
         """The structure, without its properties, and the absorber's index of each site at ``rows``.
