@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_page import page
-from studies import ablations, descriptors, edges, flag, folds, learning_curve, methods, transfer
+from studies import ablations, campaign, descriptors, edges, flag, folds, learning_curve, methods, transfer
 from studies.inputs import Inputs
 from studies.sitting import Pause, Sitting
 from tables import rounded
@@ -35,6 +35,7 @@ STUDIES = {
     "edges": edges,
     "transfer": transfer,
     "flag": flag,
+    "campaign": campaign,
 }
 
 

@@ -131,6 +131,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("stores", "descriptors", "featurise", "importing", "inference", "spectra", "trust"),
         ("numpy", "ase"),
     ),
+    "selecting": (("landmarks", "prediction", "stores"), ("numpy",)),
     "spectrum_peaks": ((), ("numpy", "scipy")),
     "export": (("formats", "stores"), ("numpy", "ase")),
     "evaluation": (("spectrum_peaks", "stores"), ("numpy", "scipy")),

@@ -166,3 +166,28 @@ def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
     if not rows.size:
         raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a spectrum as calculated")
     return rows
+
+
+def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
+    """Rows, ascending, of the sites that the column ``site`` of a CSV file names.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, has no such column, or names a site that the store does not have.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if "site" not in (reader.fieldnames or ()):
+                raise FormatError(
+                    f"{table}: expected a column site, received {', '.join(reader.fieldnames or ['none'])}"
+                )
+            names = [str(row["site"]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{table}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    known = {name: row for row, name in enumerate(store.sites().name)}
+    for name in names:
+        if name not in known:
+            raise FormatError(f"{table}: {store.path} has no site {name!r}")
+    return np.unique([known[name] for name in names]).astype(np.int64)

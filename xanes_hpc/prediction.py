@@ -139,7 +139,7 @@ def predict(
             if not rows.size:
                 raise ModelError(f"none of the sites was in the {options.part} part of {model.path}")
         chosen = sites.take(rows)
-        _check_seen(model, chosen, options.force)
+        check_seen(model, chosen, options.force)
         spectra = structures if structures is not None else source
         references, recipe, why_none = _references(model, spectra, len(sites))
         grid = Grid(*model.grid)
@@ -173,6 +173,17 @@ def predict(
             )  # fmt: skip
         progress(rows.size, rows.size)
     return missing or why_none
+
+
+def features_of(model: ModelFolder, source: Store) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.floating]]:
+    """What reads, or computes, features in the model's descriptor, of ascending rows of a store's sites.
+
+    Raises
+    ------
+    ModelError
+        If the store's features are of another descriptor.
+    """
+    return _Features(model, source).read
 
 
 class _Features:
@@ -239,7 +250,14 @@ def _structures_behind(
     return other, ""
 
 
-def _check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
+def check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
+    """Refuse sites of elements and edges that a model has not seen, unless it is forced.
+
+    Raises
+    ------
+    ModelError
+        Naming them.
+    """
     seen = model.seen
     there = sorted({(chemical_symbols[z], edge) for z, edge in zip(sites.element, sites.edge, strict=True)})
     unseen = [f"{element} {edge}" for element, edge in there if (element, edge) not in seen]

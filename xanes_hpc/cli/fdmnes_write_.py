@@ -42,6 +42,9 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
     help="A further keyword of FDMNES with its values, such as 'N_self 50'. May be repeated.",
 )
 @click.option("--missing", is_flag=True, help="Only sites that have no spectrum as calculated yet.")
+@click.option(
+    "--sites", "chosen", type=PATH, metavar="FILE.csv", help="Only sites named in the column site of a table."
+)
 @click.option("--program", default="fdmnes", show_default=True, help="FDMNES, as the script is to call it.")
 @click.option(
     "--sbatch",
@@ -67,6 +70,7 @@ def command(
     convolution: bool,
     keywords: tuple[str, ...],
     missing: bool,
+    chosen: Path | None,
     program: str,
     directives: tuple[str, ...],
     at_once: int,
@@ -77,7 +81,9 @@ def command(
     The defaults are those with which the published Fe K-edge set was calculated. Beside the folders stands run.sh:
     a SLURM array script that also runs them one after another where there is no SLURM.
     """
-    from xanes_hpc.fdmnes_runs import Cluster, parse_keyword, parse_range, without_spectrum, write_runs
+    import numpy as np
+
+    from xanes_hpc.fdmnes_runs import Cluster, parse_keyword, parse_range, rows_named, without_spectrum, write_runs
     from xanes_hpc.formats.fdmnes_input import Settings
     from xanes_hpc.stores.structures import StructureStore
 
@@ -95,6 +101,9 @@ def command(
     cluster = Cluster(program, directives or Cluster.directives, at_once)
     with StructureStore(store) as opened, console.progress("writing", "sites") as progress:
         rows = without_spectrum(opened) if missing else None
+        if chosen is not None:
+            named = rows_named(opened, chosen)
+            rows = named if rows is None else np.intersect1d(rows, named)
         folders = write_runs(opened, output, settings, rows, cluster, overwrite, progress)
     console.table(str(output), {"runs": f"{len(folders):,}", "first": str(Path(folders[0]) / f"{folders[0]}_in.txt")})
     console.next_step(f"sbatch run.sh in {shlex.quote(str(output))} (or bash run.sh); then "

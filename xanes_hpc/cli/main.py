@@ -29,6 +29,7 @@ COMMANDS = {
     "fit-broadening": "Fit the broadening, shift and scale of a spectrum to a measured one.",
     "match": "Find the sites whose spectra are like a measured one.",
     "export": "Write predictions as XDI, NeXus, Athena's columns or CSV.",
+    "select": "Choose the sites that are most worth calculating next.",
     "relax": "Relax structures by GFN2-xTB.",
     "fdmnes": "Write FDMNES calculations of a store's sites, and read them in.",
     "model": "Pack a model into one file to send, and unpack it.",

@@ -1,0 +1,168 @@
+"""A campaign as it would be run: from a few sites to more, chosen by the model's own uncertainty or by chance."""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tables import paragraph, table
+
+from studies.figures import counted, spread, with_spread
+from studies.inputs import Inputs, describe
+from studies.sitting import Sitting
+from xanes_hpc import backend
+from xanes_hpc.config_files import load_run
+from xanes_hpc.datasets import TrainingData
+from xanes_hpc.evaluation import error_percent
+from xanes_hpc.gathering import gather
+from xanes_hpc.interruption import Interruption
+from xanes_hpc.prediction import features_of
+from xanes_hpc.selecting import judged, pick
+from xanes_hpc.splits import LEFT_OUT, PARTS
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.training import resolved
+from xanes_hpc.training_inputs import open_spectra
+from xanes_hpc.training_record import digests_of
+from xanes_hpc.training_stages import Looker, Training
+
+TITLE = "Growing by selection"
+STRATEGIES = ("chance", "both", "uncertainty", "diversity")
+SIZES = (500, 750, 1000, 1250, 1500, 1750, 2000)
+TEST = 0.2
+"""Of all sites, whole formulas: measured on, never chosen."""
+OF_OWN = 0.05
+"""Of the sites there are: for validation, and for calibration."""
+HARD = 0.1
+"""The share of test sites with the largest errors by the first model."""
+FLAGS: dict[str, Any] = {"uncertainty.members": 1}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="(default 0 to 4)")
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
+
+
+def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    path = inputs.features(inputs.structures)
+    sizes = SIZES if sitting.epochs is None else tuple(size // 25 for size in SIZES[:3])
+    runs = []
+    for seed in given.seeds:
+        for strategy in given.strategies:
+            key = f"campaign-{path.stem}-{strategy}-{seed}-{sitting.epochs or 'default'}"
+            found = sitting.kept(
+                key, f"{strategy}, seed {seed}", lambda s=strategy, k=seed: _grown(path, s, k, sizes, sitting.epochs)
+            )
+            runs.append({"strategy": strategy, "seed": seed, "rows": found["rows"]})
+    return describe([path]), {"runs": runs}
+
+
+def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs: int | None) -> dict[str, Any]:
+    """Errors on the test sites as sites are added."""
+    flags = FLAGS | {"split.test": TEST, "training.seed": seed} | ({"training.epochs": epochs} if epochs else {})
+    with FeatureStore(path) as features:
+        pairs = open_spectra([features], [])
+        run = resolved(load_run(None, Path(), flags), features.n_features)
+        with closing(pairs[0][1].file), closing(gather(run, pairs)) as data:
+            test = np.flatnonzero(data.parts == PARTS.index("test"))
+            rng = np.random.default_rng(seed)
+            pool = rng.permutation(np.flatnonzero((data.parts != PARTS.index("test")) & (data.parts != LEFT_OUT)))
+            chosen, rows, hard = pool[: sizes[0]], [], np.empty(0, np.int64)
+            for k, size in enumerate(sizes):
+                with tempfile.TemporaryDirectory() as folder, backend.networks_forgotten():
+                    model = _trained(run, replace(data, parts=_parts(data, chosen, seed)), pairs, Path(folder) / "m")
+                    errors = _errors(model, features, data, test)
+                    if not k:
+                        hard = np.argsort(-errors)[: max(1, round(HARD * errors.size))]
+                    rows.append({
+                        "sites": int(chosen.size), "error": float(errors.mean()), "median": float(np.median(errors)),
+                        "hard": float(errors[hard].mean()),
+                    })  # fmt: skip
+                    if k + 1 < len(sizes):
+                        free = np.sort(np.setdiff1d(pool, chosen))
+                        chosen = np.concatenate(
+                            [chosen, _picked(model, features, free, sizes[k + 1] - size, strategy, seed)]
+                        )
+    return {"rows": rows}
+
+
+def _parts(data: TrainingData, chosen: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint8]:
+    """The sites there are, dealt out to training, validation and calibration; all others left out."""
+    parts = np.full(len(data.parts), LEFT_OUT, np.uint8)
+    order = np.random.default_rng([seed, chosen.size]).permutation(chosen)
+    n = max(2, round(OF_OWN * chosen.size))
+    for name, some in (("validation", order[:n]), ("calibration", order[n : 2 * n]), ("train", order[2 * n :])):
+        parts[some] = PARTS.index(name)
+    return parts
+
+
+def _trained(run: Any, data: TrainingData, pairs: Any, folder: Path) -> ModelFolder:
+    with Interruption() as interruption:
+        training = Training(run, data, [], {}, folder.with_suffix(".checkpoint"), interruption, Looker())
+        work = folder.with_suffix(".partial")
+        work.mkdir()
+        training.run_all(work, folder, digests_of(pairs))
+    shutil.move(work, folder)
+    return ModelFolder(folder)
+
+
+def _errors(
+    model: ModelFolder, features: FeatureStore, data: TrainingData, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    x, sites = features_of(model, features)(rows), features.sites.take(rows)
+    drawn, _ = model.sample(x, model.absorbers(sites.element, sites.edge), 30, 0)
+    targets = data.first.targets.read(0, features.n_sites)[rows]
+    return error_percent(targets, drawn.mean)
+
+
+def _picked(
+    model: ModelFolder, features: FeatureStore, free: npt.NDArray[np.int64], n: int, strategy: str, seed: int
+) -> npt.NDArray[np.int64]:
+    known, read = judged(model, features, free, seed), features_of(model, features)
+    order = pick(known, n, strategy, seed + free.size, lambda some: model.members[0].scalers.features(read(some)))
+    return known.rows[[place for place, _ in order]]
+
+
+def section(result: Mapping[str, Any]) -> list[str]:
+    runs = result["runs"]
+    strategies, seeds = list(dict.fromkeys(r["strategy"] for r in runs)), sorted({r["seed"] for r in runs})
+    sizes = [row["sites"] for row in runs[0]["rows"]]
+    lines = [
+        paragraph(
+            f"""From {sizes[0]:,} sites, drawn at random, to {sizes[-1]:,}, {sizes[1] - sizes[0]:,} at a time, out of
+            the set without {100 * TEST:.0f} % of its sites (whole formulas), on which errors are measured; as with
+            `xanes-hpc select`: a model is trained on what there is (one network and the kernel ridge regression, else
+            as by default), and says of which of the others the spectra are wanted next. `both`: the largest uncertainty
+            times distance; `chance`: drawn at random. Error %, mean over test sites; mean ± standard deviation over
+            {counted(len(seeds), "seed")}, each with test part, first sites and networks of its own, the same for every
+            strategy. "Hardest tenth": the test sites with the largest errors by the first model."""
+        )
+    ]
+    for what, name in (("error", "Mean error %"), ("hard", "Error % of the hardest tenth")):
+        rows = []
+        for k, size in enumerate(sizes):
+            cells = [[r["rows"][k][what] for r in runs if r["strategy"] == s] for s in strategies]
+            rows.append([f"{size:,}", *(with_spread(cell) for cell in cells)])
+        lines += ["", f"**{name}**:", "", *table(["sites", *strategies], rows)]
+    return [*lines, "", _told(runs, strategies, seeds)]
+
+
+def _told(runs: list[dict[str, Any]], strategies: list[str], seeds: list[int]) -> str:
+    """What each strategy brings against chance in the end, seed by seed."""
+    last = {(r["strategy"], r["seed"]): r["rows"][-1]["error"] for r in runs}
+    said = []
+    for strategy in strategies:
+        if strategy == "chance" or "chance" not in strategies:
+            continue
+        change = [last[strategy, seed] - last["chance", seed] for seed in seeds]
+        wins = sum(c < 0 for c in change)
+        said.append(
+            f"{strategy} {with_spread(change)} ({wins} of {len(seeds)} seeds better, mean {spread(change)[0]:+.2f})"
+        )
+    return paragraph(f"""In the end against chance, points of error %: {"; ".join(said)}.""")
