@@ -190,3 +190,56 @@ def test_elements_and_charges_as_given():
     assert parse_charges("-1,2") == {-1.0, 2.0}
     with pytest.raises(ConfigError):
         parse_elements("X")
+
+
+def charges_of(folder, end="Total charge = 0.0\n\n"):
+    """Natural charges of the atoms of every complex, as tmQM has them."""
+    blocks = []
+    for k, (code, metal, _, n_atoms) in enumerate(complexes()):
+        rows = [f" {metal}  {0.01 * k:.4f}", *(f" O  {-0.1 * a:.4f}" for a in range(1, n_atoms))]
+        blocks.append("\n".join([f"CSD_code = {code} | 2020-2024 CSD", *rows]) + "\n" + end)
+    return write(folder / "tmQM_X.q", "".join(blocks))
+
+
+@pytest.mark.parametrize("end", ["Total charge = 0.0\n\n", "\n", ""])
+def test_natural_charges_of_absorbers(tmqm, capsys, end):
+    charges = charges_of(tmqm.parent, end)
+    _, summary = taken(tmqm, "--properties", charges, "--properties", tmqm.parent / "y.csv", capsys=capsys)
+    assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
+    codes = [code for code, *_ in complexes()]
+    with h5py.File(tmqm.parent / "out.h5") as file:
+        names = [name.decode() for name in file["structures/name"][:]]
+        found = file["structures/properties/natural_charge"][:]
+    np.testing.assert_allclose(found, [0.01 * codes.index(name) for name in names], atol=1e-6)
+
+
+def test_natural_charges_of_several_sites(tmqm):
+    words = ["import", tmqm, "-o", tmqm.parent / "out.h5", "--properties", charges_of(tmqm.parent)]
+    assert run(*words, "--absorber", "O", "--max-atoms", "4") == 0
+    with h5py.File(tmqm.parent / "out.h5") as file:
+        atoms, structures = file["sites/atom"][:], file["sites/structure"][:]
+        several = np.bincount(structures)[structures] > 1
+        found = file["sites/properties/natural_charge"][:]
+        np.testing.assert_allclose(found[several], -0.1 * atoms[several], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.q: expected blocks that begin with CSD_code"),
+        ("CSD_code = QQQAAA\n Fe one\n", "x.q: line 2: expected an element and a charge, received 'Fe one'"),
+        ("CSD_code = A\n Fe 1\nCSD_code = A\n", "x.q: line 3: A has a block already"),
+    ],
+)
+def test_what_are_no_charges(tmqm, capsys, text, message):
+    path = write(tmqm.parent / "x.q", text)
+    assert run("import", tmqm, "-o", tmqm.parent / "out.h5", "--properties", path) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_charges_of_other_atoms(tmqm, capsys):
+    path = write(tmqm.parent / "x.q", "CSD_code = QQQAAA\n Fe 1.0\n")
+    _, summary = taken(tmqm, "--properties", path, capsys=capsys)
+    assert summary["skipped_count"] == 1
+    assert "x.q: has 1 charges of QQQAAA, which has 3 atoms" in summary["skipped"][0]["reason"]
+    assert summary["without_properties"] == 119

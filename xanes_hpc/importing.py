@@ -15,7 +15,8 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.absorbers import select_absorbers
 from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, StoreError, XanesHpcError
-from xanes_hpc.formats import is_structure_file, read_spectrum, read_structures
+from xanes_hpc.formats import charge_tables, is_structure_file, read_spectrum, read_structures
+from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.neighbours import coincident_atoms
 from xanes_hpc.records import PlacedSpectrum, Structure
@@ -141,7 +142,7 @@ def import_structures(
     summary = ImportSummary()
     files = _structure_files(sources, summary)
     _check_not_a_spectrum(output, options.spectra)
-    tables = [PropertyTable(path) for path in options.properties]
+    tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
     inputs = [*sources, *files, *options.properties]
     with create_structures(output, overwrite, inputs, options.lasting) as writer:
         sample = None
@@ -234,10 +235,11 @@ class _Taker:
 
     def __init__(
         self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary,
-        tables: Sequence[PropertyTable], sample: npt.NDArray[np.uint64] | None = None,
+        tables: Sequence[PropertyTable | ChargeTable], sample: npt.NDArray[np.uint64] | None = None,
     ) -> None:  # fmt: skip
         self._writer, self._options, self._summary = writer, options, summary
-        self._tables, self._sample = tables, sample
+        self._tables = [table for table in tables if isinstance(table, PropertyTable)]
+        self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
         self._seen = array("Q"), array("B")
 
@@ -303,12 +305,15 @@ class _Taker:
             raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
         check_distances(structure)
         names = site_names(structure.name, atoms)
+        own = self._of_sites(structure, names, atoms)
+        if len(own) == 1:  # what its only site has is the structure's
+            structure, own = replace(structure, properties=structure.properties | own[0]), [{}]
         placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
         if self._writer is None:
             self._seen[0].append(place)
             self._seen[1].append(int(structure.numbers[atoms[0]]))
         else:
-            self._writer.append(structure, atoms, options.edge, placed, weights, self._of_sites(structure, names))
+            self._writer.append(structure, atoms, options.edge, placed, weights, own)
         self._names |= keys
         summary.without_properties += sum(properties is None for properties in told)
         summary.structures += 1
@@ -320,12 +325,21 @@ class _Taker:
             summary.e0_sources[spectrum.e0_source] += 1
             summary.treatments[spectrum.spectrum.treatment] += 1
 
-    def _of_sites(self, structure: Structure, names: Sequence[str]) -> list[dict[str, float | str]]:
+    def _of_sites(
+        self, structure: Structure, names: Sequence[str], atoms: npt.NDArray[np.int64]
+    ) -> list[dict[str, float | str]]:
         """What tables have of sites beside what they have of the structure."""
         found: list[dict[str, float | str]] = [{} for _ in names]
         for table in self._tables:
             for own, name in zip(found, names, strict=True):
                 own.update(table.of_site(name) if name != structure.name else {})
+        for charges in self._charges:
+            values = charges.of(structure.name, len(structure.numbers))
+            if values is None:
+                self._summary.without_properties += 1
+                continue
+            for properties, atom in zip(found, atoms, strict=True):
+                properties[NATURAL_CHARGE] = float(values[atom])
         return found
 
     def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:

@@ -49,7 +49,7 @@ OF_FEATURES = ("element", "preset", "description", "energies")
     type=PATH,
     multiple=True,
     metavar="FILE.csv",
-    help="Table of properties by name or CSD_code, such as tmQM_y.csv.",
+    help="Table of properties by name or CSD_code, such as tmQM_y.csv; or charges of atoms, such as tmQM_X.q.",
 )
 @click.option("--elements", metavar="Ti-Zn", help="Take absorbers of these elements only: symbols and ranges.")
 @click.option("--charge", metavar="Q", help="Take structures of these charges only, such as -1,0.")
