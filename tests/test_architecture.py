@@ -147,6 +147,9 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "libraries": (("comparing", "spectra", "stores"), ("numpy", "ase")),
     "experiment_plots": (("broadening_fit", "matching", "plots"), ("numpy",)),
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
+    "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
+    "training_plots": (("plots", "site_plots"), ("numpy", "matplotlib")),
+    "projections": (("extras",), ("numpy", "umap")),
     "information": (("stores", "descriptors"), ("numpy", "ase")),
     "demo": (("spectra",), ("numpy", "ase")),
 }

@@ -78,5 +78,8 @@ def test_an_import_takes_one_of_each(tmp_path, capsys):
         assert sorted(unique["sites/weight"][:]) == [8.0, 16.0]
         assert unique["sites/weight"][:].sum() == every["sites/weight"][:].sum()
         assert len(set(unique["sites/name"][:])) == 2
-    assert run(*words, tmp_path / "no.h5", "--unique", "--symprec", "-1") == 2
+    for symprec in ("-1", "0", "nan", "5"):
+        capsys.readouterr()
+        assert run(*words, tmp_path / "no.h5", "--unique", "--symprec", symprec) == 2
+        assert "symprec: expected 1e-06 to 1 Å, received" in capsys.readouterr().err
     assert not (tmp_path / "no.h5").exists()

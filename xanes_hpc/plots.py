@@ -1,6 +1,6 @@
 """Figures of predicted spectra."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,28 +50,106 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     order = rows[np.argsort(errors, kind="stable")]
     ranked = np.sort(errors)
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
-    name = treatment_name(store.attribute("treatment"))
-    synthetic = " — SYNTHETIC spectra, not a calculation" if name == "synthetic" else ""
     with figure_at(path, (9.0, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, title in zip(axes.flat, SHARES, TITLES, strict=True):
             place = round(share * (order.size - 1))
             row = int(order[place])
-            mean, std = store.read("mean", row), store.read("std", row)
-            for k, alpha in ((2, 0.18), (1, 0.35)):
-                band = (mean - k * std, mean + k * std)
-                axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
-            axis.plot(energies, reference[row], color=REFERENCE, lw=1.0, label="reference")
-            axis.plot(energies, mean, color=PREDICTION, lw=1.0, ls="--", label="prediction")
-            axis.axvline(0.0 if store.origin == "e0" else sites_e0[row], color="0.6", lw=0.6, ls=":")
+            _one_site(axis, store, energies, row, sites_e0[row])
             axis.set_title(f"{title}, error {ranked[place]:.1f} %\n{names[row]}", fontsize=8)
-            axis.set_ylim(bottom=min(0.0, float(np.nanmin(reference[row])) * 1.1))
         axes[0, 0].legend(frameon=False, loc="lower right")
-        unit = store.attribute("unit")
-        figure.supxlabel("E − E₀ (eV)" if store.origin == "e0" else "energy (eV)")
-        figure.supylabel("intensity" + ("" if unit == "arbitrary" else f" ({unit})"))
+        _label(figure, store)
         what = "held-out sites" if held_out.size else "sites"
-        figure.suptitle(f"Predicted against reference, {order.size} {what}{synthetic}")
+        figure.suptitle(f"Predicted against reference, {order.size} {what}{_synthetic(store)}")
+
+
+def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> None:
+    """Predictions of some sites with their sigma, and the references where there are some.
+
+    Parameters
+    ----------
+    store
+        Predictions.
+    rows
+        Of the sites.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
+    n_columns = min(3, len(rows))
+    n_rows = -(-len(rows) // n_columns)
+    with figure_at(path, (3.0 * n_columns + 0.3, 2.4 * n_rows + 0.4)) as figure:
+        axes = list(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).flat)
+        for axis, row in zip(axes, rows, strict=False):
+            reference = _one_site(axis, store, energies, row, sites_e0[row])
+            error = ""
+            if np.isfinite(reference).any():
+                error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
+            axis.set_title(f"{names[row]}{error}", fontsize=8)
+        for axis in axes[len(rows) :]:
+            axis.axis("off")
+        axes[0].legend(frameon=False, loc="lower right")
+        _label(figure, store)
+        figure.suptitle(f"Predicted spectra{_synthetic(store)}")
+
+
+def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: float) -> Any:
+    """A site's mean, sigma and reference, which is given back."""
+    mean, std = store.read("mean", row), store.read("std", row)
+    reference = store.read("reference", row) if store.has_reference else np.full(mean.size, np.nan)
+    for k, alpha in ((2, 0.18), (1, 0.35)):
+        band = (mean - k * std, mean + k * std)
+        axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
+    there = np.isfinite(reference)
+    if there.any():
+        axis.plot(energies, reference, color=REFERENCE, lw=1.0, label="reference")
+    axis.plot(energies, mean, color=PREDICTION, lw=1.0, ls="--" if there.any() else "-", label="prediction")
+    axis.axvline(0.0 if store.origin == "e0" else e0, color="0.6", lw=0.6, ls=":")
+    least = float(np.min(reference[there])) if there.any() else float(mean.min())
+    axis.set_ylim(bottom=min(0.0, least * 1.1))
+    return reference
+
+
+def _label(figure: Any, store: PredictionStore) -> None:
+    unit = store.attribute("unit")
+    figure.supxlabel("E − E₀ (eV)" if store.origin == "e0" else "energy (eV)")
+    figure.supylabel("intensity" + ("" if unit == "arbitrary" else f" ({unit})"))
+
+
+def _synthetic(store: PredictionStore) -> str:
+    name = treatment_name(store.attribute("treatment"))
+    return " — SYNTHETIC spectra, not a calculation" if name == "synthetic" else ""
+
+
+def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
+    """Error % against energy: quartiles and mean over sites, from what ``evaluation.evaluate`` gives.
+
+    Parameters
+    ----------
+    figures
+        Figures of merit.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    with figure_at(path, (5.0, 3.6)) as figure:
+        axis = figure.subplots()
+        _error_curve(axis, figures["error_by_energy"])
+        axis.plot(
+            figures["error_by_energy"]["energy_ev"], np.array(figures["error_by_energy"]["mean"], np.float64),
+            color=SECOND, lw=1.0, ls="--", label="mean",
+        )  # fmt: skip
+        if figures["grid"]["origin"] == "e0":
+            axis.axvline(0.0, color="0.6", lw=0.6, ls=":")
+        axis.set(xlabel="E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")
+        axis.legend(frameon=False)
+        figure.suptitle(f"Error at each energy, {figures['n_sites']:,} sites")
+
+
+def _error_curve(axis: Any, curve: Mapping[str, Any]) -> None:
+    low, middle, high = (np.array(curve[name], np.float64) for name in ("q25", "median", "q75"))
+    axis.fill_between(curve["energy_ev"], low, high, color=PREDICTION, alpha=0.3, lw=0, label="quartiles")
+    axis.plot(curve["energy_ev"], middle, color=PREDICTION, lw=1.0, label="median")
+    axis.set(ylabel="error %", ylim=(0, None))
 
 
 def calibration(figures: Mapping[str, Any], path: Path) -> None:
@@ -114,11 +192,7 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
             coverage.plot(curve["energy_ev"], _percent(curve[name]), color=colour, lw=1.0, label=whole)
         coverage.set(ylabel="sites within (%)", ylim=(None, 100.5))
         coverage.set_title("coverage at each energy, nominal dotted", fontsize=8)
-        curve = figures["error_by_energy"]
-        low, middle, high = (np.array(curve[name], np.float64) for name in ("q25", "median", "q75"))
-        error.fill_between(curve["energy_ev"], low, high, color=PREDICTION, alpha=0.3, lw=0, label="quartiles")
-        error.plot(curve["energy_ev"], middle, color=PREDICTION, lw=1.0, label="median")
-        error.set(ylabel="error %", ylim=(0, None))
+        _error_curve(error, figures["error_by_energy"])
         error.set_title("error at each energy", fontsize=8)
         for axis in (coverage, error):
             axis.set_xlabel("E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")

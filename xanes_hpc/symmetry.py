@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.extras import need
 from xanes_hpc.records import Structure
 
 SYMPREC = 0.01
 """Å within which atoms count as at symmetric places."""
+LEAST_SYMPREC, MOST_SYMPREC = 1e-6, 1.0
 
 
 def unique_sites(
@@ -39,10 +40,12 @@ def unique_sites(
     Raises
     ------
     ConfigError
-        If spglib is not installed.
+        If spglib is not installed, or the tolerance is none.
     FormatError
         If spglib finds no symmetry.
     """
+    if not LEAST_SYMPREC <= symprec <= MOST_SYMPREC:  # beyond them spglib may end the process
+        raise ConfigError(f"symprec: expected {LEAST_SYMPREC:g} to {MOST_SYMPREC:g} Å, received {symprec:g}")
     if not structure.pbc.all():
         return atoms, np.ones(atoms.size)
     need("spglib", "crystals", "finding a crystal's unique sites")

@@ -23,6 +23,7 @@ COMMANDS = {
     "tune": "Search for the recipe that trains best.",
     "predict": "Predict spectra with their uncertainty.",
     "evaluate": "Measure predictions against their references.",
+    "plot": "Draw figures of predictions and of training.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
     "average": "Average predicted spectra over sites or frames.",

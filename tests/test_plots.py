@@ -1,0 +1,160 @@
+"""Figures: what is drawn, and what cannot be; the projections beside scikit-learn's and UMAP's own."""
+
+import re
+
+import h5py
+import matplotlib.image
+import numpy as np
+import pytest
+from builders import run, write
+from sklearn.decomposition import PCA
+
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.projections import project
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.training_plots import read_history
+
+KINDS = ("spectra", "errors", "parity", "uncertainty", "distance")
+
+
+@pytest.fixture(scope="module")
+def predicted(model, small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("plots") / "p.h5"
+    with StructureStore(small / "small.h5") as source:
+        predict(ModelFolder(model), source, path, PredictOptions(draws=4))
+    return path
+
+
+@pytest.fixture
+def bare(predicted, tmp_path):
+    """The same without references."""
+    path = tmp_path / "bare.h5"
+    path.write_bytes(predicted.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["reference"]
+    return path
+
+
+def is_drawn(path):
+    """Whether a PNG has more than white in it."""
+    image = matplotlib.image.imread(path)
+    return image.shape[0] > 300 and image[..., :3].std() > 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_figures_of_predictions(predicted, tmp_path, capsys, kind, ending):
+    path = tmp_path / f"f.{ending}"
+    assert run("plot", kind, predicted, "-o", path) == 0
+    if ending == "png":
+        assert is_drawn(path)
+    else:
+        assert path.read_bytes().startswith(b"%PDF" if ending == "pdf" else b"<?xml")
+    assert ("which flatter it" in capsys.readouterr().err) == (kind != "spectra")
+
+
+def test_the_default_name_and_a_figure_drawn_anew(predicted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "parity.png", "old")
+    assert run("plot", "parity", predicted) == 0
+    assert capsys.readouterr().out.startswith("parity.png\n")
+    assert is_drawn(tmp_path / "parity.png")
+
+
+def test_sites_of_choice_with_references_or_without(predicted, bare, tmp_path, capsys):
+    with PredictionStore(predicted) as store:
+        first, second = store.sites.name[:2]
+    for source in (predicted, bare):
+        path = tmp_path / "s.svg"
+        assert run("plot", "spectra", source, "--site", first, "--site", second, "-o", path) == 0
+        text = path.read_text()
+        assert first in text or re.search(r"<!-- " + re.escape(first), text)
+    assert run("plot", "spectra", predicted, "--site", "nobody", "-o", tmp_path / "n.png") == 2
+    assert "has no site 'nobody'" in capsys.readouterr().err
+    assert not (tmp_path / "n.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["spectra", "errors", "parity", "uncertainty"])
+def test_without_references_there_is_nothing_to_measure(bare, tmp_path, capsys, kind):
+    assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 2
+    assert "bare.h5" in capsys.readouterr().err
+    assert not (tmp_path / "f.png").exists()
+
+
+def test_distance_needs_no_references(bare, tmp_path):
+    assert run("plot", "distance", bare, "-o", tmp_path / "f.png") == 0
+    assert is_drawn(tmp_path / "f.png")
+
+
+def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
+    words = ["--model", model, "--features", small / "small.features.h5", "-o", tmp_path / "m.png"]
+    for source in (predicted, bare):
+        assert run("plot", "map", source, *words) == 0
+        assert is_drawn(tmp_path / "m.png")
+    assert run("plot", "map", predicted) == 2
+    assert "a map: give --model MODEL, and the store of its sites with --features STORE" in capsys.readouterr().err
+
+
+def test_training_of_one_model_and_of_several(model, tmp_path, capsys):
+    assert run("plot", "learning", model, "-o", tmp_path / "l.png") == 0
+    assert is_drawn(tmp_path / "l.png")
+    assert run("plot", "learning", model, model, "-o", tmp_path / "l.svg") == 0
+    history = read_history(ModelFolder(model).path)
+    assert list(history) == ["choose", "refit"]
+    assert history["choose"]["epoch"].tolist() == list(range(1, history["choose"]["epoch"].size + 1))
+
+
+@pytest.mark.parametrize("text", [None, "", "stage,epoch\n", "stage,epoch,loss\nchoose,one,2\n"])
+def test_no_history(tmp_path, text):
+    if text is not None:
+        write(tmp_path / "history.csv", text)
+    with pytest.raises(StoreError, match=r"history\.csv: "):
+        read_history(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pie", "p.h5"], "Invalid value for 'KIND': 'pie' is not one of"),
+        (["parity", "p.h5", "q.h5"], "parity: expected one prediction store, received 2"),
+        (["parity", "none.h5"], "none.h5"),
+        (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file that ends in .png, .svg, .pdf; received '.jpg'"),
+        (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder for the figure f.png"),
+    ],
+)
+def test_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert run("plot", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    x = np.random.default_rng(0).normal(size=(60, 9)) * np.arange(1, 10)
+    places, shares = project(x.astype(np.float32), "pca")
+    expected = PCA(2).fit(x)
+    np.testing.assert_allclose(shares, expected.explained_variance_ratio_, rtol=1e-5)
+    np.testing.assert_allclose(np.abs(places), np.abs(expected.transform(x)), rtol=1e-3, atol=1e-3)
+
+
+def test_umap_keeps_crowds_apart():
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
+    places, shares = project(x, "umap")
+    assert shares is None
+    middles = places[:40].mean(axis=0), places[40:].mean(axis=0)
+    widths = [own.std() for own in (places[:40], places[40:])]
+    assert np.linalg.norm(middles[0] - middles[1]) > 3 * max(widths)
+
+
+def test_what_cannot_be_projected(monkeypatch):
+    with pytest.raises(ConfigError, match="--by 'tsne': expected pca, umap"):
+        project(np.zeros((9, 2)), "tsne")
+    with pytest.raises(ConfigError, match="a map: expected 4 sites or more, received 3"):
+        project(np.zeros((3, 2)), "pca")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs umap.*pip install 'xanes-hpc\[umap\]'"):
+        project(np.zeros((9, 2)), "umap")

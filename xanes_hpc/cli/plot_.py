@@ -1,0 +1,131 @@
+"""``xanes-hpc plot``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.options import PATH, output_option
+
+KINDS = {
+    "spectra": "predicted beside reference, σ as bands: from best to worst, or the sites of --site",
+    "errors": "error % at each energy, quartiles over sites",
+    "parity": "predicted against reference intensity",
+    "uncertainty": "reliability, rejection, coverage and error at each energy",
+    "distance": "σ and error against the distance from the training sites",
+    "map": "sites by their features, coloured by error and element; needs --model",
+    "learning": "validation error and loss of every epoch; of model folders",
+}
+"""Kinds of figures and what they show."""
+FITTED = ("train", "validation", "calibration")
+
+
+@click.command("plot")
+@click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
+@click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")
+@click.option("--model", type=PATH, help="Model folder whose features a map is of.")
+@click.option("--features", type=PATH, metavar="STORE", help="Feature or structure store of a map's sites.")
+@click.option("--by", default="pca", show_default=True, help="Projection of a map: pca, or umap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of umap.")
+@output_option("Figure to write: PNG, SVG or PDF. Default: KIND.png.")
+def command(
+    kind: str,
+    sources: tuple[Path, ...],
+    sites: tuple[str, ...],
+    model: Path | None,
+    features: Path | None,
+    by: str,
+    seed: int,
+    output: Path | None,
+) -> None:
+    """Draw a figure of predictions or of training.
+
+    KIND is one of
+
+    \b
+    spectra      predicted beside reference, σ as bands: best to worst, or --site
+    errors       error % at each energy, quartiles over sites
+    parity       predicted against reference intensity
+    uncertainty  reliability, rejection, coverage and error at each energy
+    distance     σ and error against the distance from the training sites
+    map          sites by their features, coloured by error and element
+    learning     validation error and loss of every epoch
+
+    SOURCE is a prediction store, for learning one or several model folders. A figure that is there is drawn anew.
+    """
+    from xanes_hpc.plots import check_figure
+
+    target = output or Path(f"{kind}.png")
+    check_figure(target)
+    if kind == "learning":
+        from xanes_hpc.training_plots import learning
+
+        learning(sources, target)
+    else:
+        if len(sources) > 1:
+            raise click.UsageError(f"{kind}: expected one prediction store, received {len(sources)}")
+        _of_predictions(kind, sources[0], sites, (model, features, by, seed), target)
+    console.table(str(target), {"shows": KINDS[kind]})
+
+
+def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tuple[Any, ...], target: Path) -> None:
+    from xanes_hpc import plots, site_plots
+    from xanes_hpc.errors import StoreError
+    from xanes_hpc.evaluation import evaluate
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(source) as store:
+        trained = sum(part in FITTED for part in store.texts("part"))
+        if trained and kind not in ("spectra", "map"):
+            console.err.print(
+                f"Note: the model was made with {trained:,} of these {store.n_sites:,} sites, which flatter it; "
+                "predict --split test leaves them out"
+            )
+        if kind == "spectra" and sites:
+            known = {name: row for row, name in enumerate(store.sites.name)}
+            for name in sites:
+                if name not in known:
+                    raise StoreError(f"{source}: has no site {name!r}")
+            plots.chosen_sites(store, [known[name] for name in sites], target)
+        elif kind == "spectra":
+            plots.predicted_against_reference(store, target)
+        elif kind == "errors":
+            plots.error_at_each_energy(evaluate(store), target)
+        elif kind == "uncertainty":
+            plots.calibration(evaluate(store), target)
+        elif kind == "parity":
+            site_plots.parity(store, target)
+        elif kind == "distance":
+            site_plots.distance(store, target)
+        else:
+            model, features, by, seed = of_map
+            _map(store, model, features, by, seed, target)
+
+
+def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: int, target: Path) -> None:
+    import numpy as np
+
+    from xanes_hpc.errors import ConfigError, StoreError
+    from xanes_hpc.prediction import features_of, open_sources
+    from xanes_hpc.projections import project
+    from xanes_hpc.site_plots import site_map
+    from xanes_hpc.stores.features import FeatureStore
+    from xanes_hpc.stores.models import ModelFolder
+
+    if model is None or features is None:
+        raise ConfigError("a map: give --model MODEL, and the store of its sites with --features STORE")
+    folder = ModelFolder(model)
+    with open_sources([features]) as source:
+        own = source.sites if isinstance(source, FeatureStore) else source.sites()
+        known = {name: row for row, name in enumerate(own.name)}
+        names = store.sites.name
+        if missing := [name for name in names if name not in known]:
+            raise StoreError(f"{features}: has no site {missing[0]!r} of {store.path}")
+        rows = np.array([known[name] for name in names])
+        order = np.argsort(rows)
+        read = features_of(folder, source)
+        x = folder.members[0].scalers.features(read(rows[order]))[np.argsort(order)]
+    places, shares = project(x, by, seed)
+    site_map(store, places, by.upper(), shares, target)

@@ -1,0 +1,132 @@
+"""Figures of all sites at once: parity, uncertainty against distance, and a map of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.evaluation import error_percent, rows_to_compare
+from xanes_hpc.plots import PREDICTION, SECOND, figure_at
+from xanes_hpc.stores.predictions import PredictionStore
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+"""Okabe and Ito's colour-blind-safe palette, for elements."""
+ERROR_SCALE = "viridis"
+
+
+def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Rows that have a reference, and their error %.
+
+    Raises
+    ------
+    SpectrumError
+        If there are none.
+    """
+    if not store.has_reference:
+        raise SpectrumError(f"{store.path}: has no reference spectra to measure errors by")
+    reference = store.read("reference")
+    rows, _ = rows_to_compare(reference)
+    if not rows.size:
+        raise SpectrumError(f"{store.path}: no site has a reference spectrum to measure errors by")
+    return rows, error_percent(reference[rows], store.read("mean")[rows])
+
+
+def parity(store: PredictionStore, path: Path) -> None:
+    """Predicted against reference intensity of every point, as a density.
+
+    Raises
+    ------
+    SpectrumError
+        If there are no references.
+    """
+    rows, _ = errors_of(store)
+    y, p = store.read("reference")[rows], store.read("mean")[rows]
+    there = np.isfinite(y)
+    y, p = y[there], p[there]
+    limits = min(y.min(), p.min()), max(y.max(), p.max())
+    left = float(np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2))
+    with figure_at(path, (4.4, 4.0)) as figure:
+        axis = figure.subplots()
+        counts = axis.hexbin(y, p, gridsize=120, bins="log", cmap="Blues", mincnt=1, linewidths=0)
+        axis.plot(limits, limits, color="0.4", lw=0.6, ls=":")
+        axis.set(xlabel="reference", ylabel="predicted", xlim=limits, ylim=limits, aspect="equal")
+        figure.colorbar(counts, ax=axis, label="points", shrink=0.8)
+        figure.suptitle(f"{rows.size:,} sites, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}")
+
+
+def distance(store: PredictionStore, path: Path) -> None:
+    """Uncertainty (and error, where there are references) of each site against its distance from the training sites."""
+    nearest, mean, std = store.read("sites/nearest"), store.read("mean"), store.read("std")
+    uncertainty = 100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1)
+    flagged = np.array([bool(reason) for reason in store.distrust or [""] * store.n_sites])
+    panels: list[tuple[str, npt.NDArray[np.intp], npt.NDArray[np.float64]]] = [
+        ("mean σ (% of mean intensity)", np.arange(store.n_sites), uncertainty)
+    ]
+    if store.has_reference:
+        rows, errors = errors_of(store)
+        panels.append(("error %", rows, errors))
+    with figure_at(path, (4.4 * len(panels), 3.6)) as figure:
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (label, rows, values) in zip(axes, panels, strict=True):
+            own = flagged[rows]
+            for chosen, colour, name in ((~own, PREDICTION, "others"), (own, SECOND, "not to be trusted")):
+                if chosen.any():
+                    axis.plot(nearest[rows][chosen], values[chosen], ".", ms=3, alpha=0.5, color=colour, label=name)
+            axis.set(xlabel="distance to the nearest training site", ylabel=label, ylim=(0, None))
+            axis.legend(frameon=False)
+        figure.suptitle(f"{store.n_sites:,} sites")
+
+
+def site_map(
+    store: PredictionStore,
+    places: npt.NDArray[np.float64],
+    how: str,
+    shares: npt.NDArray[np.float64] | None,
+    path: Path,
+) -> None:
+    """Sites where a projection of their features puts them, coloured by error (or uncertainty) and by element.
+
+    Parameters
+    ----------
+    store
+        Predictions of the sites.
+    places
+        (n_sites, 2).
+    how
+        Name of the projection.
+    shares
+        Share of the variance along each of its axes, where it tells.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    elements = store.sites.element
+    if store.has_reference:
+        rows, values = errors_of(store)
+        label = "error %"
+    else:
+        rows, label = np.arange(store.n_sites), "mean σ (% of mean intensity)"
+        values = 100.0 * store.read("std").mean(axis=1) / np.abs(store.read("mean")).mean(axis=1)
+    with figure_at(path, (9.0, 4.2)) as figure:
+        left, right = figure.subplots(1, 2)
+        most = float(np.quantile(values, 0.98))
+        order = np.argsort(values)
+        dots: Any = left.scatter(
+            *places[rows[order]].T, c=values[order], s=6, cmap=ERROR_SCALE, vmax=most, linewidths=0
+        )
+        figure.colorbar(dots, ax=left, label=label, extend="max")
+        kinds = np.unique(elements)
+        for k, z in enumerate(kinds):
+            own = elements == z
+            colour = COLOURS[k % len(COLOURS)]
+            right.scatter(
+                *places[own].T, s=6, color=colour, linewidths=0, label=f"{chemical_symbols[z]} ({own.sum():,})"
+            )
+        right.legend(frameon=False, markerscale=2.0)
+        for axis in (left, right):
+            for k, name in enumerate("xy"):
+                share = "" if shares is None else f" ({100 * shares[k]:.0f} % of the variance)"
+                getattr(axis, f"set_{name}label")(f"{how} {k + 1}{share}")
+        figure.suptitle(f"{store.n_sites:,} sites by their features")
