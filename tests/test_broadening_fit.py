@@ -124,6 +124,7 @@ def test_widths_can_be_kept_and_energies_chosen():
             SpectrumError,
             "expected spectra as calculated, received treatment 'x'",
         ),
+        (FitOptions(max_shift=float("nan")), ConfigError, "max_shift: expected 0 eV or more, received nan"),
         (FitOptions(baseline="spline"), ConfigError, "baseline 'spline': expected none, constant, line"),
         (FitOptions(varied=("core_hole",)), ConfigError, "'core_hole' is no width of gaussian: expected gaussian"),
         (FitOptions(start=58.0), SpectrumError, "measured: shares 0 points with calculated in the range to fit"),

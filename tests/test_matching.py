@@ -236,6 +236,9 @@ def test_the_command(predicted, small, tmp_path, capsys):
         (["--absorber", "Zn"], "expected sites of one element and edge, there are Cr K, Mn K"),
         (["--absorber", "Fe", "--range", "500:600"], "e.txt: covers 0 of the grid's energies in the range compared"),
         (["--absorber", "Fe", "--range", "5"], "--range: expected START:STOP in eV"),
+        (["--absorber", "Fe", "--range", "60:-15"], "--range: expected START below STOP, received '60:-15'"),
+        (["--absorber", "Fe", "--max-shift", "nan"], "max_shift: expected 0 eV or more, received nan"),
+        (["--absorber", "Fe", "--noise", "inf"], "noise: expected a share above 0, received inf"),
         (["--absorber", "Fe", "--plot", "m.jpg"], "m.jpg: expected a file that ends in .png"),
         (["--absorber", "Fe", "--mixture", "5"], "5 is not in the range 1<=x<=3"),
     ],
@@ -257,6 +260,8 @@ def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatc
     write(tmp_path / "short.txt", "1 2\n2 3\n")
     assert run("match", "short.txt", predicted, "--absorber", "Fe") == 2
     assert "short.txt" in capsys.readouterr().err
+    assert run("match", predicted, predicted, "--absorber", "Fe") == 2
+    assert "p.h5: expected text, received a binary file" in capsys.readouterr().err
     write(tmp_path / "no.h5", "no store")
     assert run("match", "far.txt", "no.h5") == 2
     assert "no.h5" in capsys.readouterr().err

@@ -172,6 +172,8 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
 
 def _varied(options: FitOptions) -> tuple[str, ...]:
     name = options.broadening.name
+    if not 0 <= options.max_shift < np.inf:
+        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
     if options.baseline not in BASELINES:
         raise ConfigError(f"baseline {options.baseline!r}: expected {', '.join(BASELINES)}")
     varied = VARIED[name] if options.varied is None else options.varied

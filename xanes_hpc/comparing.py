@@ -90,8 +90,10 @@ def check_options(options: MatchOptions) -> None:
             raise ConfigError(f"{name} {value!r}: expected {', '.join(known)}")
     if not 1 <= options.mixture <= LARGEST_MIXTURE:
         raise ConfigError(f"mixture: expected 1 to {LARGEST_MIXTURE} sites, received {options.mixture}")
-    if not options.noise > 0:
+    if not 0 < options.noise < np.inf:
         raise ConfigError(f"noise: expected a share above 0, received {options.noise:g}")
+    if not 0 <= options.max_shift < np.inf:
+        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
 
 
 def chunks(rows: Rows) -> Iterator[tuple[int, Rows]]:
@@ -125,7 +127,7 @@ class Measured:
             raise SpectrumError(
                 f"{experiment.source}: covers {self.inside.sum()} of the grid's energies in the range compared, "
                 f"expected {FEWEST} or more (it has {relative[0][0]:g} to {relative[0][-1]:g} eV, the grid "
-                f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}))"
+                f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
             )
         self.energies = grid[self.inside]
 

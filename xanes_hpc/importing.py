@@ -219,7 +219,8 @@ def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatErr
     if summary.not_selected:
         reasons = ", ".join(f"{n:,} by {why}" for why, n in summary.not_selected.most_common())
         skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
-        return FormatError(f"nothing imported: none of the structures is selected ({reasons}{skipped})")
+        why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
+        return FormatError(f"nothing imported: none of the structures is selected ({reasons}{skipped}{why})")
     first = summary.skipped[0]["reason"] if summary.skipped else "no structures"
     if summary.skipped_count <= 1:
         return FormatError(first)

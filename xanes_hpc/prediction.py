@@ -139,7 +139,7 @@ def predict(
             if not rows.size:
                 raise ModelError(f"none of the sites was in the {options.part} part of {model.path}")
         chosen = sites.take(rows)
-        check_seen(model, chosen, options.force)
+        check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
         spectra = structures if structures is not None else source
         references, recipe, why_none = _references(model, spectra, len(sites))
         grid = Grid(*model.grid)
@@ -250,7 +250,7 @@ def _structures_behind(
     return other, ""
 
 
-def check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
+def check_seen(model: ModelFolder, sites: SiteTable, force: bool, advice: str = "") -> None:
     """Refuse sites of elements and edges that a model has not seen, unless it is forced.
 
     Raises
@@ -264,8 +264,8 @@ def check_seen(model: ModelFolder, sites: SiteTable, force: bool) -> None:
     if unseen and not force:
         known = ", ".join(f"{element} {edge}" for element, edge in seen)
         raise ModelError(
-            f"{model.path}: has not seen {', '.join(unseen)} in training (it has seen {known}); "
-            "train with such sites, or add --force and do not trust the result"
+            f"{model.path}: has not seen {', '.join(unseen)} in training (it has seen {known}); train with such sites"
+            + advice
         )
 
 

@@ -74,6 +74,8 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
             raise click.UsageError(
                 f"{name}: expected START:STOP in eV, such as -15:-8, received {text!r}", context
             ) from None
+        if not start < stop:
+            raise click.UsageError(f"{name}: expected START below STOP, received {text!r}", context)
         return start, stop
 
     return click.option(name, metavar="START:STOP", callback=energies, help=what)

@@ -41,27 +41,29 @@ def read_table(path: Path) -> Table:
     try:
         if path.stat().st_size > LARGEST:
             raise FormatError(f"{path}: {path.stat().st_size >> 20} MiB, too large for a spectrum")
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if "\0" in text:
+        raise FormatError(f"{path}: expected text, received a binary file")
     header: list[str] = []
     rows: list[list[float]] = []
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text:
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if not words:
             continue
-        row = None if text[0] in "#%!" else _numbers(text)
+        row = None if words[0] in "#%!" else _numbers(words)
         if not rows and (row is None or len(row) < 2):
             header.append(line.rstrip().lstrip("#%! "))
         elif row is None:
-            if text[0] not in "#%!":
-                raise FormatError(f"{path}: line {number}: expected numbers, received {text[:40]!r}")
+            if words[0] not in "#%!":
+                raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
         elif rows and len(row) != len(rows[0]):
             raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
         else:
             rows.append(row)
     if not rows:
-        raise FormatError(f"{path}: " + ("no row of two numbers in it" if lines else "empty file"))
+        raise FormatError(f"{path}: " + ("no row of two numbers in it" if text else "empty file"))
     titles = _split(header[-1]) if header else []
     if len(titles) == len(rows[0]) + 1 and not titles[0]:  # indented, or a separator after the comment sign
         titles = titles[1:]
