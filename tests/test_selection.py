@@ -243,3 +243,16 @@ def test_charges_of_other_atoms(tmqm, capsys):
     assert summary["skipped_count"] == 1
     assert "x.q: has 1 charges of QQQAAA, which has 3 atoms" in summary["skipped"][0]["reason"]
     assert summary["without_properties"] == 119
+
+
+@pytest.mark.parametrize(
+    ("name", "charge"),
+    [("ABCDEF_FeO", 0.0), ("ABCDEF01_FeO", 0.0), ("ABCDEF_FeO(2-)", -2.0), ("ABCDEF_FeO2", None), ("abcdef_FeO", None)],
+)
+def test_charges_in_names_of_published_files(tmp_path, name, charge):
+    """Neutral ones are not told so, but by code and formula alone."""
+    write_xyz(tmp_path / "xyz" / f"{name}.xyz")
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "out.h5") == 0
+    with h5py.File(tmp_path / "out.h5") as file:
+        found = file.get("structures/properties/charge")
+        assert (None if found is None else found[0]) == charge

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import numpy.typing as npt
 from ase.data import atomic_numbers
 
+from xanes_hpc.absorbers import formula
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import tmqm
 from xanes_hpc.formats.frames import named, stem
@@ -25,6 +27,7 @@ WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
 PAIR = re.compile(r"([^\W\d]\w*)=(\"[^\"]*\"|\S+)")
 EXTENDED = re.compile(r"\b(Lattice|Properties)=", re.IGNORECASE)
 CHARGE_IN_NAME = re.compile(r"\((\d*)([+-])\)$")
+CODE_AND_FORMULA = re.compile(r"[A-Z]{6}\d{0,2}_([A-Za-z0-9]+)")
 MOST_ATOMS = 100_000_000
 
 
@@ -112,9 +115,17 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
     name, properties = tmqm.parse_comment(comment) or ("", _pairs(comment))
-    if "charge" not in properties and (charge := CHARGE_IN_NAME.search(stem(path))):
-        properties["charge"] = float(charge[2] + (charge[1] or "1"))
+    if "charge" not in properties and (charge := _charge_in_name(stem(path), numbers)) is not None:
+        properties["charge"] = charge
     return Structure(name, numbers, positions, properties=properties)
+
+
+def _charge_in_name(name: str, numbers: npt.NDArray[np.uint8]) -> float | None:
+    """The charge that a published file's name tells: ``ACOMUA_C36H39FeP6(1+)``; 0 where code and formula are all."""
+    if charge := CHARGE_IN_NAME.search(name):
+        return float(charge[2] + (charge[1] or "1"))
+    neutral = CODE_AND_FORMULA.fullmatch(name)
+    return 0.0 if neutral and neutral[1] == formula(numbers) else None
 
 
 def _pairs(comment: str) -> dict[str, float | str]:
