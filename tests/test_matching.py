@@ -265,3 +265,24 @@ def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatc
     write(tmp_path / "no.h5", "no store")
     assert run("match", "far.txt", "no.h5") == 2
     assert "no.h5" in capsys.readouterr().err
+
+
+def test_a_spectrum_as_measured_is_normalised_first(predicted, tmp_path, capsys):
+    """A sloping background takes the site from its place; without it, it is back."""
+    with PredictionStore(predicted) as predictions:
+        row = predictions.sites.element.tolist().index(26)
+        energies, e0 = predictions.energies, float(predictions.read("sites/e0", row))
+        name, values = predictions.sites.name[row], predictions.read("mean", row)
+    slope = 5.0 * values.max() * (1.0 - 0.02 * energies)
+    rows = zip(energies + e0, 7.0 * (values + slope), strict=True)
+    path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in rows))
+    words = ["match", path, predicted, "--absorber", "Fe", "--by", "chi2", "--json"]
+    assert run(*words) == 0
+    first = json.loads(capsys.readouterr().out)["ranked"][0]
+    assert run(*words, "--pre=-20:-8", "--post", "30:60") == 0
+    normalised = {one["site"]: one for one in json.loads(capsys.readouterr().out)["ranked"]}
+    assert normalised[name]["error_percent"] < 0.5 * first["error_percent"]
+    assert run(*words, "--pre=-20:-8") == 2
+    assert "--pre, --post: expected both or none" in capsys.readouterr().err
+    assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2
+    assert "the pre-edge window, -200 to -80 eV from the edge, reaches beyond the spectrum" in capsys.readouterr().err

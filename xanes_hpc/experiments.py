@@ -1,16 +1,18 @@
 """A measured spectrum, and a calculated or predicted one to hold it against."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
+from xanes_hpc.config import NormalisationConfig
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.records import PlacedSpectrum, Spectrum
 from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.normalisation import normalise
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.sites import SiteTable
@@ -62,6 +64,18 @@ def read_experiment(path: Path) -> Spectrum:
     except SpectrumError as error:
         raise SpectrumError(f"{path.parent}/{error}" if str(path.parent) != "." else str(error)) from None
     return spectrum
+
+
+def normalised(experiment: Spectrum, e0: float, recipe: NormalisationConfig) -> Spectrum:
+    """A measured spectrum normalised by a pre-edge line and a post-edge polynomial, its edge at ``e0`` (eV).
+
+    Raises
+    ------
+    SpectrumError
+        If it does not reach a window, or its edge step is not positive.
+    """
+    relative = replace(experiment, energies=from_edge(experiment, e0), absolute=False)
+    return normalise(PlacedSpectrum(relative, e0, "given", "e0"), recipe).spectrum
 
 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:

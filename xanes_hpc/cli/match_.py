@@ -23,6 +23,9 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option,
 )
 @click.option("--max-shift", type=click.FloatRange(min=0.0), default=0.0, show_default=True, help="In eV, either way.")
 @click.option("--noise", type=float, default=0.01, show_default=True, help="Share of the largest value, beside sigma.")
+@window_option("--pre", "First take off the line through this window before the edge, in eV from it; with --post.")
+@window_option("--post", "And divide by the edge step to the polynomial through this window after it.")
+@click.option("--order", type=click.IntRange(0, 3), default=1, show_default=True, help="Degree of that polynomial.")
 @window_option("--range", "Energies compared, as the store counts them. Default: all that both have.")
 @click.option("--mixture", type=click.IntRange(1, 3), default=1, show_default=True, help="The most sites in a mixture.")
 @click.option("--keep", type=click.IntRange(min=1), default=20, show_default=True, help="How many are told.")
@@ -41,6 +44,9 @@ def command(
     by: str,
     max_shift: float,
     noise: float,
+    pre: tuple[float, float] | None,
+    post: tuple[float, float] | None,
+    order: int,
     range: tuple[float, float] | None,
     mixture: int,
     keep: int,
@@ -54,16 +60,22 @@ def command(
     """Find the sites whose spectra are most like a measured one.
 
     EXPERIMENT is a spectrum's file: XDI, NeXus, an Athena project, or columns. STORE is a prediction store, whose
-    sigma weighs the points, or a structure store with spectra. With --mixture, sums of two or three sites are sought
+    sigma weighs the points, or a structure store with spectra. A spectrum as measured is normalised first with
+    --pre=-50:-20 --post 30:150. With --mixture, sums of two or three sites are sought
     too, by non-negative least squares.
     """
+    import numpy as np
+
     from xanes_hpc.comparing import MatchOptions
-    from xanes_hpc.experiments import read_experiment
+    from xanes_hpc.config import EDGE_STEP, NormalisationConfig
+    from xanes_hpc.experiments import normalised, read_experiment
     from xanes_hpc.libraries import open_library, rows_of
     from xanes_hpc.matching import match
     from xanes_hpc.plots import check_figure
     from xanes_hpc.stores.hdf5 import check_output
 
+    if (pre is None) != (post is None):
+        raise click.UsageError("--pre, --post: expected both or none")
     check_figure(plot)
     if output is not None:
         check_output(output, overwrite, sources=[experiment, store])
@@ -72,6 +84,9 @@ def command(
     options = MatchOptions(scale, by, max_shift, noise, start, stop, keep, mixture)
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
         rows = rows_of(library, library.sites, library.rows, absorber, edge)
+        if pre is not None and post is not None:
+            recipe = NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
+            measured = normalised(measured, float(np.nanmedian(library.e0[rows])), recipe)
         found = match(measured, library, options, rows, progress)
         distrust = library.distrust
     columns = ("rank", "site", "chi2", "error %", "factor", "shift", "flag")
