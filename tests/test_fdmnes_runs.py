@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import h5py
@@ -299,7 +300,11 @@ def test_only_sites_without_a_spectrum_are_written(tmp_path, store, program, cap
     assert [row.split(",")[1] for row in (tmp_path / "more" / "runs.csv").read_text().splitlines()[1:]] == [
         "two; rm -rf#2"
     ]  # fmt: skip
-    summary(capsys, calculated(tmp_path, store, program, "--overwrite"), store)
+    line = refused(capsys, tmp_path, "fdmnes", "write", store, "-o", runs, "--overwrite")
+    assert "runs: holds what FDMNES has calculated (" in line
+    assert line.endswith("): ingest it, and name another folder")
+    shutil.rmtree(runs)
+    summary(capsys, calculated(tmp_path, store, program), store)
     assert "all 4 sites have a spectrum" in refused(
         capsys, tmp_path, "fdmnes", "write", store, "-o", tmp_path / "none", "--missing"
     )

@@ -228,6 +228,7 @@ def test_the_descriptions_of_the_docs_load(tmp_path):
     blocks = re.findall(r"```toml\n(name = .*?)```", (ROOT / "docs" / "descriptors.md").read_text(), re.DOTALL)
     for i, block in enumerate(blocks):
         (tmp_path / f"{i}.toml").write_text(block)
-    wacsf, rdc = (read_toml(tmp_path / f"{i}.toml") for i in range(len(blocks)))
+    wacsf, rdc, extended = (read_toml(tmp_path / f"{i}.toml") for i in range(len(blocks)))
     assert wacsf.n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2 + 3 * 24 * 3
     assert rdc.hash == load("rdc").hash
+    assert extended.properties == ("charge", "oxidation")

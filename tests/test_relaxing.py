@@ -127,6 +127,8 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--fmax", "nan"], "--fmax: expected a force above 0 eV/Å, received nan"),
+        (["--fmax", "-1"], "--fmax: expected a force above 0 eV/Å, received -1"),
         (["--method", "pm7"], "--method 'pm7': expected gfn2, gfn1"),
         (["-o", "s.h5", "--overwrite"], "s.h5: is what the output is made from; name another output"),
         (["--steps", "0"], "0 is not in the range x>=1"),
@@ -152,3 +154,11 @@ def test_it_needs_its_extra(store, tmp_path, monkeypatch):
     with StructureStore(store) as source:
         with pytest.raises(ConfigError, match=r"needs tblite.*pip install 'xanes-hpc\[relax\]'"):
             relax(source, tmp_path / "r.h5")
+
+
+def test_where_all_fail_nothing_is_left(tmp_path, capsys):
+    write_xyz(tmp_path / "xyz" / "odd.xyz", *xyz("odd", molecule("H2O"), "charge=1 spin=0"))
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "s.h5", "--absorber", "O") == 0
+    assert run("relax", tmp_path / "s.h5", "-o", tmp_path / "r.h5") == 2
+    assert "s.h5: no structure could be relaxed; odd: 9 electrons cannot" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"xyz", "s.h5"}

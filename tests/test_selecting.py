@@ -107,6 +107,10 @@ def test_the_commands(model, small, tmp_path, monkeypatch, capsys):
     assert run(*words, "-o", "b.csv", "--strategy", "chance", "--fdmnes", "runs") == 2
     assert "runs: exists already" in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
+    assert run(*words, "--strategy", "chance", "--fdmnes", "runs", "--overwrite") == 0
+    rows = csv.DictReader((tmp_path / "selected.csv").read_text().splitlines())
+    runs = csv.DictReader((tmp_path / "runs" / "runs.csv").read_text().splitlines())
+    assert {row["site"] for row in rows} == {row["site"] for row in runs}
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,19 @@ def normalised(experiment: Spectrum, e0: float, recipe: NormalisationConfig) -> 
 
 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
-    """A measured spectrum's energies from an edge at ``e0``, in eV; those that count from an edge stay."""
+    """A measured spectrum's energies from an edge at ``e0``, in eV; those that count from an edge stay.
+
+    Raises
+    ------
+    SpectrumError
+        If they look like keV.
+    """
+    first, last = experiment.energies[0], experiment.energies[-1]
+    if experiment.absolute is None and 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
+        raise SpectrumError(
+            f"{experiment.source}: energies from {first:g} to {last:g} look like keV of an edge at {e0:g} eV: "
+            "expected eV"
+        )
     absolute = experiment.energies[0] > ABSOLUTE * e0 if experiment.absolute is None else experiment.absolute
     return experiment.energies - e0 if absolute else experiment.energies
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.records import NO_TREATMENT
@@ -61,7 +61,7 @@ def write_runs(
     FormatError
         If FDMNES could not take a site, or the settings are none.
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output stands in the way, holds what FDMNES has calculated, or cannot be written.
     """
     fdmnes_input.check_settings(settings)
     if not store.n_sites:
@@ -73,7 +73,13 @@ def write_runs(
         (folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row])
         for folder, row in zip(folders, rows, strict=True)
     ]
-    contents = (TABLE, SCRIPT, *folders)
+    before = _listed(output)
+    for folder in before:
+        if any(not _is_input(path.name) for path in (output / folder).glob("*")):
+            raise StoreError(
+                f"{output}: holds what FDMNES has calculated ({folder}): ingest it, and name another folder"
+            )
+    contents = (TABLE, SCRIPT, *folders, *before)
     with whole_output(output, overwrite, contents, [store.path]) as temporary:
         temporary.mkdir()
         made = zip(folders, rows.tolist(), store.structures_at(rows), strict=True)
@@ -89,6 +95,19 @@ def write_runs(
         (temporary / SCRIPT).write_text(script(len(folders), cluster or Cluster()), encoding="utf-8")
         (temporary / SCRIPT).chmod(0o755)
     return folders
+
+
+def _is_input(name: str) -> bool:
+    return name == STARTER or name.endswith("_in.txt")
+
+
+def _listed(output: Path) -> list[str]:
+    """Folders of runs that were written to a place before, as its table has them."""
+    try:
+        with (output / TABLE).open(encoding="utf-8", newline="") as stream:
+            return [row["folder"] for row in csv.DictReader(stream)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        return []
 
 
 def _folder_names(sites: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """One structure relaxed, in whatever process."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +54,11 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
     try:
         atoms.calc = TBLite(method=METHODS[method], charge=charge, multiplicity=unpaired + 1, verbosity=0)
         optimize: Any = LBFGS
-        optimizer = optimize(atoms, logfile=None)
-        converged = bool(optimizer.run(fmax=fmax, steps=steps))
-        energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # what goes wrong is seen in the end
+            warnings.simplefilter("ignore")
+            optimizer = optimize(atoms, logfile=None)
+            converged = bool(optimizer.run(fmax=fmax, steps=steps))
+            energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
     except Exception as error:  # tblite's and ASE's own kinds
         return Relaxed(failed=" ".join(str(error).split())[:200] or type(error).__name__)
     largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))

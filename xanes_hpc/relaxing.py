@@ -110,6 +110,8 @@ def relax(
     options = options or RelaxOptions()
     if options.method not in METHODS:
         raise ConfigError(f"--method {options.method!r}: expected {', '.join(METHODS)}")
+    if not 0 < options.fmax < np.inf:
+        raise ConfigError(f"--fmax: expected a force above 0 eV/Å, received {options.fmax:g}")
     hdf5.check_output(output, overwrite, sources=[store.path])
     plan = {
         "structures": store.attribute("digest_structures"), "method": options.method, "fmax": options.fmax,
@@ -130,6 +132,8 @@ def relax(
             stream.flush()
             done[row] = relaxed
             progress(len(done), store.n_structures, "")
+    if all(relaxed.failed for relaxed in done.values()):  # there is nothing to go on from
+        journal.unlink()
     _write(store, output, done, options, overwrite, summary)
     with suppress(FileNotFoundError):
         journal.unlink()

@@ -44,6 +44,8 @@ def command(
     STORE is a structure store. One after another that site is taken of which the model is least sure, and that is
     farthest from the training sites and from those taken before. Sites that the model was made with are left out.
     """
+    import numpy as np
+
     from xanes_hpc.fdmnes_runs import TABLE, without_spectrum, write_runs
     from xanes_hpc.formats.fdmnes_input import Settings
     from xanes_hpc.selecting import select
@@ -53,7 +55,7 @@ def command(
 
     target = output or Path("selected.csv")
     check_output(target, overwrite, sources=[store])
-    if fdmnes is not None:
+    if fdmnes is not None and not overwrite:
         check_output(fdmnes, False)
     with StructureStore(store) as source:
         rows = without_spectrum(source) if missing else None
@@ -63,12 +65,10 @@ def command(
             [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
             for k, s in enumerate(found, 1)
         ]
+        if fdmnes is not None:
+            write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
         with whole_output(target, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([COLUMNS, *table])
-        if fdmnes is not None:
-            import numpy as np
-
-            write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]))
     console.table(str(target), {"sites": f"{len(found):,}", "strategy": strategy})
     console.listing(COLUMNS, table[:MOST_SHOWN])
     if fdmnes is not None:
