@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 
-from xanes_hpc.comparing import Library, Rows
+from xanes_hpc.comparing import Rows
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.spectra.grid import Grid, shared_grid
 from xanes_hpc.stores import hdf5
@@ -86,7 +86,7 @@ def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) 
         raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
 
 
-def rows_of(library: Library, sites: SiteTable, rows: Rows, element: str | None, edge: str | None) -> Rows:
+def rows_of(sites: SiteTable, rows: Rows, element: str | None, edge: str | None) -> Rows:
     """Those of the rows that are of one element and edge.
 
     Raises
@@ -98,8 +98,6 @@ def rows_of(library: Library, sites: SiteTable, rows: Rows, element: str | None,
     number = None if element is None else atomic_numbers.get(element.capitalize(), 0)
     wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
     if len(wanted) != 1:
-        from ase.data import chemical_symbols
-
         listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"
         raise SpectrumError(
             f"expected sites of one element and edge, there are {listed}: choose with --absorber and --edge"

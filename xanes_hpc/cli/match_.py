@@ -83,7 +83,7 @@ def command(
     start, stop = range or (None, None)
     options = MatchOptions(scale, by, max_shift, noise, start, stop, keep, mixture)
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
-        rows = rows_of(library, library.sites, library.rows, absorber, edge)
+        rows = rows_of(library.sites, library.rows, absorber, edge)
         if pre is not None and post is not None:
             recipe = NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
             measured = normalised(measured, float(np.nanmedian(library.e0[rows])), recipe)
