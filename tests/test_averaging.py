@@ -220,6 +220,8 @@ def test_the_command_broadens_predictions(predicted, tmp_path, capsys):
     words = ["broaden", predicted, "-o", tmp_path / "b.h5", "--recipe", "gaussian", "--gaussian", 1.5]
     assert run(*words) == 0
     assert "synthetic → synthetic+gaussian" in capsys.readouterr().out
+    assert run(*words, "--overwrite", "--keep") == 2
+    assert "--keep: applies to structure stores, " in capsys.readouterr().err
     assert run("broaden", tmp_path / "b.h5", "-o", tmp_path / "c.h5", "--normalise", "area") == 0
     with PredictionStore(tmp_path / "c.h5") as found:
         assert found.attribute("unit") == "normalised"

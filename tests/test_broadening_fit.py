@@ -172,6 +172,10 @@ def test_the_command(files, capsys):
         (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element's symbol"),
         (["raw.txt", "none.dat", "--absorber", "Fe"], "none.dat"),
         (["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "voigt"], "broadening.name: expected none or arctangent"),
+        (
+            ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "none"],
+            "recipe 'none': has no width to fit; expected arc",
+        ),
         (["raw.txt", "e.dat", "--absorber", "Fe", "--vary", "hight"], "'hight' is no width of arctangent"),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "-o", "e.dat", "--overwrite"],

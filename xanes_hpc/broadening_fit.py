@@ -172,6 +172,8 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
 
 def _varied(options: FitOptions) -> tuple[str, ...]:
     name = options.broadening.name
+    if name not in VARIED:
+        raise ConfigError(f"recipe {name!r}: has no width to fit; expected {', '.join(VARIED)}")
     if not 0 <= options.max_shift < np.inf:
         raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
     if options.baseline not in BASELINES:

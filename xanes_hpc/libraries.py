@@ -99,6 +99,9 @@ def rows_of(sites: SiteTable, rows: Rows, element: str | None, edge: str | None)
     wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
     if len(wanted) != 1:
         listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"
+        if not wanted and kinds:
+            asked = " ".join(text for text in (element, edge) if text)
+            raise SpectrumError(f"no sites of {asked}: there are {listed}")
         raise SpectrumError(
             f"expected sites of one element and edge, there are {listed}: choose with --absorber and --edge"
         )

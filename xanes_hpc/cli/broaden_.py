@@ -83,6 +83,9 @@ def command(
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
     recipe = load_run(config, Path(), flags).recipe
     if hdf5.is_kind(store, "predictions"):
+        for option, is_given in (("--keep", keep), ("--strict", strict), ("--treatment", treatment is not None)):
+            if is_given:
+                raise click.UsageError(f"{option}: applies to structure stores, {store} is one of predictions")
         with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
             before, after = treat_predictions(predictions, output, recipe, overwrite, progress)
             n_sites = predictions.n_sites
