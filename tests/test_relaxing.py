@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import deadly
 import h5py
@@ -95,6 +96,21 @@ def test_a_structure_that_ends_its_process_is_alone_in_that():
             assert (found[k].failed, found[k].steps) == ("", len(name))
 
 
+def is_alive(pid):
+    """Whether a process is more than the remains of one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def refused_meanwhile(capsys, *words):
+    """What a run says while another writes the same output."""
+    capsys.readouterr()
+    assert run(*words) == 2
+    return capsys.readouterr().err
+
+
 def test_a_killed_run_goes_on(tmp_path, capsys):
     folder = tmp_path / "xyz"
     for k in range(6):
@@ -106,8 +122,14 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
         time.sleep(0.01)
+    assert "another run goes on with it; wait for its end" in refused_meanwhile(capsys, *words)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.kill()
     process.wait()
+    assert children
+    while any(Path(f"/proc/{pid}/cmdline").exists() and is_alive(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     done = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
     assert 1 <= len(done) < 6
     with journal.open("a") as stream:

@@ -4,18 +4,20 @@ GFN1-xTB and GFN2-xTB (Bannwarth, Ehlert & Grimme, doi:10.1021/acs.jctc.8b01176)
 What is done is written to a journal beside the output, one line a structure, until the store is written.
 """
 
+import fcntl
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -118,11 +120,12 @@ def relax(
         "steps": options.steps,
     }  # fmt: skip
     journal = journal_path(output)
-    done, n_bytes = _read_journal(journal, plan)
-    summary = RelaxSummary(taken_up=len(done))
-    if journal.exists():
-        os.truncate(journal, n_bytes)
+    _read_journal(journal, plan)  # of another run, it is refused untouched
     with journal.open("a", encoding="utf-8") as stream:
+        _lock(stream)
+        done, n_bytes = _read_journal(journal, plan)
+        summary = RelaxSummary(taken_up=len(done))
+        os.truncate(journal, n_bytes)
         if not n_bytes:
             stream.write(json.dumps(plan) + "\n")
         pending = ((k, s) for k, (s, _) in enumerate(store.structures()) if k not in done)
@@ -138,6 +141,22 @@ def relax(
     with suppress(FileNotFoundError):
         journal.unlink()
     return summary
+
+
+def _lock(stream: TextIO) -> None:
+    """Keep a journal for this run; the lock goes with the process.
+
+    Raises
+    ------
+    StoreError
+        If another run has it.
+    """
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(f"{stream.name}: another run goes on with it; wait for its end") from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def _read_journal(journal: Path, plan: dict[str, Any]) -> tuple[dict[int, Relaxed], int]:
@@ -206,9 +225,18 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """In a process of its own: one thread, and Ctrl-C ends it."""
+    """In a process of its own: one thread, and Ctrl-C ends it, and the end of the run."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that began it has ended, however that was: it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write(
