@@ -16,7 +16,9 @@ from builders import refused, run, write, write_xyz
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.importing import ImportOptions, import_structures
 from xanes_hpc.records import Structure
-from xanes_hpc.relaxing import RelaxOptions, computed, journal_path, relax
+from xanes_hpc.relaxing import RelaxOptions, relax
+from xanes_hpc.relaxing_journal import journal_path
+from xanes_hpc.relaxing_processes import computed
 from xanes_hpc.stores.structures import StructureStore
 
 FEW = RelaxOptions(fmax=0.1)

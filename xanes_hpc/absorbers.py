@@ -26,6 +26,11 @@ def formula(numbers: npt.NDArray[np.integer]) -> str:
     return "".join(f"{s}{counts[s] if counts[s] > 1 else ''}" for s in order)
 
 
+def element_number(symbol: str) -> int:
+    """The atomic number of an element's symbol, in whatever case; 0 where there is no such element."""
+    return int(atomic_numbers.get(symbol.strip().capitalize(), 0))
+
+
 def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) -> npt.NDArray[np.int64]:
     """0-based indices of the absorbers of one structure.
 
@@ -70,7 +75,7 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
             )
         chosen = np.array([index])
     elif text.capitalize() in atomic_numbers:
-        chosen = np.flatnonzero(numbers == atomic_numbers[text.capitalize()])
+        chosen = np.flatnonzero(numbers == element_number(text))
     else:
         raise AbsorberError(f"absorber {rule!r} is not understood; expected {RULES}")
     if chosen.size == 0:

@@ -167,9 +167,7 @@ def to_toml(run: RunConfig) -> str:
     for f in fields(run):
         value = getattr(run, f.name)
         if is_dataclass(value):
-            entries = {g.name: getattr(value, g.name) for g in fields(value)}
-            entries |= entries.pop("parameters", {})
-            sections += [f"\n[{f.name}]", *_entries(entries)]
+            sections += ["", *_section(f.name, value)]
         elif value != []:
             lines += _entries({f.name: value})
     text = "\n".join([*lines, *sections]) + "\n"
@@ -178,8 +176,14 @@ def to_toml(run: RunConfig) -> str:
 
 def broadening_toml(broadening: BroadeningConfig) -> str:
     """The section ``[broadening]`` alone, as TOML that ``load_run`` reads."""
-    values = {f.name: getattr(broadening, f.name) for f in fields(broadening)}
-    return "\n".join(["[broadening]", *_entries(values)]) + "\n"
+    return "\n".join(_section("broadening", broadening)) + "\n"
+
+
+def _section(name: str, section: Any) -> list[str]:
+    """A section's lines; the parameters of an architecture stand in it like any key."""
+    entries = {f.name: getattr(section, f.name) for f in fields(section)}
+    entries |= entries.pop("parameters", {})
+    return [f"[{name}]", *_entries(entries)]
 
 
 def _entries(values: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from xanes_hpc.broadening_fit import Fitted
 from xanes_hpc.matching import Match
-from xanes_hpc.plots import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
+from xanes_hpc.plots import PREDICTION, REFERENCE, SECOND, THIRD, bands, figure_at
 
 MOST_SHOWN = 6
 
@@ -58,9 +58,7 @@ def matched_spectra(match: Match, experiment: str, path: Path) -> None:
         axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)).flat)
         for rank, (axis, one) in enumerate(zip(axes, shown, strict=False), 1):
             if one.std is not None:
-                for k, alpha in ((2, 0.18), (1, 0.35)):
-                    band = (one.mean - k * one.std, one.mean + k * one.std)
-                    axis.fill_between(match.energies, *band, color=PREDICTION, alpha=alpha, lw=0)
+                bands(axis, match.energies, one.mean, one.std)
             axis.plot(match.energies, one.mean, color=PREDICTION, lw=1.0)
             axis.plot(match.energies, one.experiment, color=REFERENCE, lw=1.0)
             axis.set_title(f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %", fontsize=8)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
+from xanes_hpc.absorbers import element_number
 from xanes_hpc.config import NormalisationConfig
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.formats import read_spectrum
@@ -21,8 +22,6 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import NONE, choose_spectra
 
 MOST_NAMED = 5
-ABSOLUTE = 0.5
-"""Of the edge's energy: a spectrum that begins above it has absolute energies."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,7 @@ def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
             f"{experiment.source}: energies from {first:g} to {last:g} look like keV of an edge at {e0:g} eV: "
             "expected eV"
         )
-    absolute = experiment.energies[0] > ABSOLUTE * e0 if experiment.absolute is None else experiment.absolute
-    return experiment.energies - e0 if absolute else experiment.energies
+    return experiment.energies - e0 if edges.is_absolute(experiment, e0) else experiment.energies
 
 
 def read_calculated(
@@ -135,7 +133,7 @@ def read_calculated(
     spectrum = read_spectrum(path)
     if element is None:
         raise SpectrumError(f"{path}: of which element? give --absorber, such as Fe")
-    number = atomic_numbers.get(element.capitalize(), 0)
+    number = element_number(element)
     if not number:
         raise SpectrumError(f"--absorber {element!r}: expected an element's symbol, such as Fe")
     return Calculated(path.name, edges.place(spectrum, number, edge), number, edge)

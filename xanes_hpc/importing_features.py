@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
+from xanes_hpc.absorbers import element_number
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import AbsorberError, DescriptorError, FormatError, SpectrumError
 from xanes_hpc.formats import npz
@@ -152,10 +153,10 @@ def energy_range(text: str) -> tuple[float, float]:
 
 
 def _element(symbol: str) -> int:
-    number = atomic_numbers.get(symbol.strip().capitalize(), 0)
+    number = element_number(symbol)
     if not number:
         raise AbsorberError(f"--element: expected the symbol of an element, such as V, received {symbol!r}")
-    return int(number)
+    return number
 
 
 def _prefix(source: Path) -> str:

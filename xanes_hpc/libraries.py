@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
+from xanes_hpc.absorbers import element_number
 from xanes_hpc.comparing import Rows
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.spectra.grid import Grid, shared_grid
@@ -95,7 +96,7 @@ def rows_of(sites: SiteTable, rows: Rows, element: str | None, edge: str | None)
         If there are none, or several kinds and none was asked for.
     """
     kinds = sorted({(int(sites.element[i]), sites.edge[i]) for i in rows})
-    number = None if element is None else atomic_numbers.get(element.capitalize(), 0)
+    number = None if element is None else element_number(element)
     wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
     if len(wanted) != 1:
         listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"

@@ -97,9 +97,7 @@ def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: fl
     """A site's mean, sigma and reference, which is given back."""
     mean, std = store.read("mean", row), store.read("std", row)
     reference = store.read("reference", row) if store.has_reference else np.full(mean.size, np.nan)
-    for k, alpha in ((2, 0.18), (1, 0.35)):
-        band = (mean - k * std, mean + k * std)
-        axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
+    bands(axis, energies, mean, std)
     there = np.isfinite(reference)
     if there.any():
         axis.plot(energies, reference, color=REFERENCE, lw=1.0, label="reference")
@@ -108,6 +106,13 @@ def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: fl
     least = float(np.min(reference[there])) if there.any() else float(mean.min())
     axis.set_ylim(bottom=min(0.0, least * 1.1))
     return reference
+
+
+def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
+    """One and two sigma around a prediction, (n_energies,)."""
+    for k, alpha in ((2, 0.18), (1, 0.35)):
+        band = (mean - k * std, mean + k * std)
+        axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
 
 
 def _label(figure: Any, store: PredictionStore) -> None:

@@ -129,8 +129,8 @@ def predict(
     with behind as structures:
         made_from = [source.path, *([structures.path] if structures is not None else [])]
         hdf5.check_output(output, overwrite, sources=made_from)
-        features = _Features(model, source)
-        sites = source.sites if isinstance(source, FeatureStore) else source.sites()
+        read = features_of(model, source)
+        sites = sites_of(source)
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
         parts = model.training_sites.parts_of(sites.name, formulas)
         rows = np.arange(len(sites))
@@ -154,7 +154,7 @@ def predict(
             for start in range(0, rows.size, ROWS_AT_ONCE):
                 progress(start, rows.size)
                 here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
-                x = features.read(rows[here])
+                x = read(rows[here])
                 drawn, evidence = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
                 nearest[here] = evidence.distance
                 file["mean"][here] = drawn.mean
@@ -173,6 +173,11 @@ def predict(
             )  # fmt: skip
         progress(rows.size, rows.size)
     return missing or why_none
+
+
+def sites_of(source: Store) -> SiteTable:
+    """All sites of a structure or feature store."""
+    return source.sites if isinstance(source, FeatureStore) else source.sites()
 
 
 def features_of(model: ModelFolder, source: Store) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.floating]]:

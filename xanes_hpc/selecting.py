@@ -21,15 +21,13 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.landmarks import mean_differences
-from xanes_hpc.prediction import ROWS_AT_ONCE, Store, check_seen, features_of
-from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.prediction import ROWS_AT_ONCE, Store, check_seen, features_of, sites_of
+from xanes_hpc.splits import FITTED
 from xanes_hpc.stores.models import ModelFolder
 
 STRATEGIES = ("both", "uncertainty", "diversity", "chance")
 POOL = 5_000
 """Sites among which are chosen, besides twenty for each that is wanted: those with the best scores at first."""
-FITTED = ("train", "validation", "calibration")
-"""Parts of the split whose sites a model was made with."""
 DRAWS = 30
 
 Progress = Callable[[int, int], None]
@@ -91,7 +89,7 @@ def select(
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"strategy {strategy!r}: expected {', '.join(STRATEGIES)}")
-    sites = source.sites if isinstance(source, FeatureStore) else source.sites()
+    sites = sites_of(source)
     if rows is None:
         parts = model.training_sites.parts_of(sites.name, [""] * len(sites))
         rows = np.flatnonzero([part not in FITTED for part in parts])
@@ -120,7 +118,7 @@ def judged(
     progress: Progress = lambda done, total: None,
 ) -> Candidates:
     """Uncertainty and distance of sites, read some at a time."""
-    sites = source.sites if isinstance(source, FeatureStore) else source.sites()
+    sites = sites_of(source)
     read, calibration = features_of(model, source), model.calibration
     uncertainty, distance = np.empty(rows.size), np.empty(rows.size)
     for start in range(0, rows.size, ROWS_AT_ONCE):

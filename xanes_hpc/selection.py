@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
 
+from xanes_hpc.absorbers import element_number
 from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.records import Structure
 
@@ -73,7 +73,7 @@ def parse_elements(text: str) -> frozenset[int]:
     """
     found: set[int] = set()
     for word in text.split(","):
-        ends = [atomic_numbers.get(symbol.strip().capitalize(), 0) for symbol in word.split("-")]
+        ends = [element_number(symbol) for symbol in word.split("-")]
         if not 1 <= len(ends) <= 2 or not all(0 < z <= LAST_ELEMENT for z in ends) or ends[0] > ends[-1]:
             raise ConfigError(
                 f"--elements {text!r}: expected symbols and ranges in the order of the periodic table, such as "

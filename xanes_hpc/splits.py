@@ -11,6 +11,8 @@ from xanes_hpc.config import SplitConfig
 from xanes_hpc.errors import ConfigError
 
 PARTS = ("train", "validation", "calibration", "test")
+FITTED = PARTS[:3]
+"""Those whose sites a model is made with."""
 LEFT_OUT = len(PARTS)
 """In place of a part for sites without a target."""
 

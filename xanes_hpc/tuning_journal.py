@@ -1,6 +1,5 @@
 """The file of a search's journal: making it, locking it, and mending what a killed process has left."""
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from xanes_hpc import locks
 from xanes_hpc.errors import StoreError
 
 STUDY, PLAN = "xanes-hpc", "plan"
@@ -65,13 +65,9 @@ def locked(path: Path) -> int:
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
         raise StoreError(f"{path}: {why}: there is no search to resume; search without --resume") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locks.hold(descriptor):
         os.close(descriptor)
-        raise StoreError(f"{path}: another process goes on with this search; wait for its end") from None
-    except OSError:  # a file system without locks
-        pass
+        raise StoreError(f"{path}: another process goes on with this search; wait for its end")
     return descriptor
 
 

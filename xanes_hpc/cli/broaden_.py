@@ -9,7 +9,6 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, window_option
 
-MOST_SHOWN = 10
 BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 
 
@@ -105,9 +104,6 @@ def command(
         if result.kept:
             rows["kept"] = f"{result.kept:,} of {store}"
         console.table(str(output), rows)
-    for line in result.skipped[:MOST_SHOWN]:
-        console.err.print(f"skipped: {line}")
-    if result.skipped_count > MOST_SHOWN:
-        console.err.print(f"… and {result.skipped_count - MOST_SHOWN} more; --json lists them")
+    console.reasons([f"skipped: {line}" for line in result.skipped], result.skipped_count)
     console.write_json(json_target, {"output": str(output), **result.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")

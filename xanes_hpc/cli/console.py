@@ -47,6 +47,7 @@ class Output:
 out = Output("stdout")
 err = Output("stderr")
 
+MOST_REASONS = 10
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is told where there is no terminal."""
 
@@ -115,6 +116,14 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         grid.add_row(*row)
     out.console.print(grid)
+
+
+def reasons(lines: Sequence[str], n: int) -> None:
+    """The first of ``n`` lines on what was left out, and how many more there are."""
+    for line in lines[:MOST_REASONS]:
+        err.print(line)
+    if n > MOST_REASONS:
+        err.print(f"… and {n - MOST_REASONS} more; --json lists them")
 
 
 def next_step(command: str) -> None:

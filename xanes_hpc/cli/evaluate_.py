@@ -20,13 +20,12 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
     it: predict with --split test, or from sites the model has never seen, for figures to report.
     """
     from xanes_hpc.evaluation import evaluate
+    from xanes_hpc.splits import FITTED
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(predictions) as store:
         figures = evaluate(store)
-        trained = sum(
-            figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in ("train", "validation", "calibration")
-        )
+        trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in FITTED)
     if plot is not None:
         from xanes_hpc.plots import calibration
 

@@ -8,8 +8,6 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, JsonCommand, json_option
 
-MOST_SHOWN = 10
-
 
 @click.command("ingest", cls=JsonCommand)
 @click.argument("folder", type=PATH, metavar="DIR")
@@ -37,10 +35,7 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
             if result.spectra.already_there:
                 rows["there already"] = f"{result.spectra.already_there:,}"
         console.table(str(store), rows)
-    for line in result.not_good[:MOST_SHOWN]:
-        console.err.print(line)
-    if len(result.not_good) > MOST_SHOWN:
-        console.err.print(f"… and {len(result.not_good) - MOST_SHOWN} more; --json lists them")
+    console.reasons(result.not_good, len(result.not_good))
     console.write_json(json_target, {"store": str(store), **result.as_dict()})
     if not look_only:
         console.next_step(f"xanes-hpc featurise {shlex.quote(str(store))}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from xanes_hpc.importing import ImportSummary
     from xanes_hpc.importing_features import FeaturesOptions
 
-MOST_SHOWN = 10
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
     "unique", "symprec",
@@ -218,10 +217,7 @@ def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | 
         if summary.unused_spectra > 0:
             rows["unused"] = f"{summary.unused_spectra:,} spectrum files not used"
         console.table(str(output), rows)
-    for item in summary.skipped[:MOST_SHOWN]:
-        console.err.print(f"skipped: {item['reason']}")
-    if summary.skipped_count > MOST_SHOWN:
-        console.err.print(f"… and {summary.skipped_count - MOST_SHOWN} more; --json lists them")
+    console.reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 

@@ -18,7 +18,6 @@ KINDS = {
     "learning": "validation error and loss of every epoch; of model folders",
 }
 """Kinds of figures and what they show."""
-FITTED = ("train", "validation", "calibration")
 
 
 @click.command("plot")
@@ -74,6 +73,7 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
     from xanes_hpc import plots, site_plots
     from xanes_hpc.errors import StoreError
     from xanes_hpc.evaluation import evaluate
+    from xanes_hpc.splits import FITTED
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(source) as store:
@@ -108,18 +108,16 @@ def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: i
     import numpy as np
 
     from xanes_hpc.errors import ConfigError, StoreError
-    from xanes_hpc.prediction import features_of, open_sources
+    from xanes_hpc.prediction import features_of, open_sources, sites_of
     from xanes_hpc.projections import project
     from xanes_hpc.site_plots import site_map
-    from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.stores.models import ModelFolder
 
     if model is None or features is None:
         raise ConfigError("a map: give --model MODEL, and the store of its sites with --features STORE")
     folder = ModelFolder(model)
     with open_sources([features]) as source:
-        own = source.sites if isinstance(source, FeatureStore) else source.sites()
-        known = {name: row for row, name in enumerate(own.name)}
+        known = {name: row for row, name in enumerate(sites_of(source).name)}
         names = store.sites.name
         if missing := [name for name in names if name not in known]:
             raise StoreError(f"{features}: has no site {missing[0]!r} of {store.path}")

@@ -8,8 +8,6 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option
 
-MOST_SHOWN = 10
-
 
 @click.command("relax", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
@@ -53,9 +51,6 @@ def command(
         if found.taken_up:
             rows["taken up"] = f"{found.taken_up:,} structures that were done before"
         console.table(str(output), rows)
-    for line in found.failed[:MOST_SHOWN]:
-        console.err.print(f"failed: {line}")
-    if found.failed_count > MOST_SHOWN:
-        console.err.print(f"… and {found.failed_count - MOST_SHOWN} more; --json lists them")
+    console.reasons([f"failed: {line}" for line in found.failed], found.failed_count)
     console.write_json(json_target, {"output": str(output), **found.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")

@@ -9,7 +9,6 @@
 A block has an element and a charge (e) a line, in the structure's order, up to a line without them.
 """
 
-import gzip
 from array import array
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.text import open_text
 from xanes_hpc.formats.tmqm import parse_comment
 
 SUFFIX = ".q"
@@ -42,7 +42,7 @@ class ChargeTable:
         self.path = path
         self._charges, self._places, self._used = array("f"), dict[str, tuple[int, int]](), set[str]()
         try:
-            with _open(path) as stream:
+            with open_text(path) as stream:
                 self._read(stream)
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise FormatError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
@@ -93,9 +93,3 @@ class ChargeTable:
     def n_unused(self) -> int:
         """Blocks that no structure has asked for."""
         return len(self._places) - len(self._used)
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")

@@ -4,7 +4,6 @@ Columns are separated by ``;``, ``,`` or tabs. The column ``CSD_code``, or ``nam
 """
 
 import csv
-import gzip
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.text import open_text
 from xanes_hpc.formats.tmqm import NAMES
 
 KEYS = ("csd_code", "name")
@@ -38,7 +38,7 @@ class PropertyTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            with _open(path) as stream:
+            with open_text(path, newline="") as stream:
                 self._read(stream)
         except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
             raise FormatError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
@@ -90,12 +90,6 @@ class PropertyTable:
     def n_unused(self) -> int:
         """Rows that no structure has asked for."""
         return len(self._rows) - len(self._used)
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:

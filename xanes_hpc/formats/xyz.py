@@ -5,7 +5,6 @@ passed over). Blank lines may separate frames. The comment may be tmQM's, ``key=
 Extended XYZ (``Lattice=`` or ``Properties=`` in the comment) is left to ASE.
 """
 
-import gzip
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -20,6 +19,7 @@ from xanes_hpc.absorbers import formula
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import tmqm
 from xanes_hpc.formats.frames import named, stem
+from xanes_hpc.formats.text import open_text
 from xanes_hpc.records import Structure
 
 ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z < 119}
@@ -38,7 +38,7 @@ def recognises(path: Path) -> bool:
 
 def is_extended(path: Path) -> bool:
     """Whether the first comment line is extended XYZ's."""
-    with _open(path) as lines:
+    with open_text(path, errors="replace") as lines:
         lines.readline()
         return EXTENDED.search(lines.readline()) is not None
 
@@ -51,14 +51,8 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     FormatError
         At the first place where the frames cannot be told apart.
     """
-    with _open(path) as lines:
+    with open_text(path, errors="replace") as lines:
         yield from named(path, _frames(path, lines))
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
-    return path.open(encoding="utf-8-sig", errors="replace")
 
 
 def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:

@@ -10,6 +10,8 @@ from xanes_hpc.errors import SpectrumError
 from xanes_hpc.records import PlacedSpectrum, Spectrum
 
 FEWEST_POINTS = 5
+ABSOLUTE = 0.5
+"""Of the edge's energy: what begins above it, and does not say, has absolute energies."""
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
@@ -76,6 +78,11 @@ def check(spectrum: Spectrum) -> None:
         )
 
 
+def is_absolute(spectrum: Spectrum, e0: float) -> bool:
+    """Whether a spectrum's energies are absolute, and do not count from its edge at ``e0`` (eV)."""
+    return bool(spectrum.energies[0] > ABSOLUTE * e0) if spectrum.absolute is None else spectrum.absolute
+
+
 def place(
     spectrum: Spectrum, element: int, edge: str, e0: float | None = None, shift: float | None = None
 ) -> PlacedSpectrum:
@@ -101,8 +108,7 @@ def place(
     check(spectrum)
     source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
     e0 = e0 if e0 is not None else spectrum.e_edge if spectrum.e_edge is not None else edge_energy(element, edge)
-    first = spectrum.energies[0]
-    absolute = bool(first > 0.5 * e0) if spectrum.absolute is None else spectrum.absolute
+    first, absolute = spectrum.energies[0], is_absolute(spectrum, e0)
     if not absolute and shift:
         raise SpectrumError(
             f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies"
