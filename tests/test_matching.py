@@ -141,13 +141,89 @@ def mixed(shelf, shares):
 def test_a_mixture_is_found(shares):
     shelf = Shelf()
     shelf.e0[:] = E0
-    found = match(mixed(shelf, shares), shelf, MatchOptions(mixture=3))
+    found = match(mixed(shelf, shares), shelf, MatchOptions(by="chi2", mixture=3))
     best = found.mixtures[0]
     assert dict(zip(best.rows, best.fractions, strict=True)) == pytest.approx(shares, abs=0.01)
     assert best.chi2 < 1e-3
     assert best.factor == pytest.approx(1 / 3, rel=1e-3)
     assert all(f >= 0.01 for m in found.mixtures for f in m.fractions)
     assert [m.chi2 for m in found.mixtures] == sorted(m.chi2 for m in found.mixtures)
+
+
+@pytest.mark.parametrize("by", comparing.CRITERIA)
+def test_a_mixture_moved_is_found_at_its_shift(by):
+    """Neither of its sites alone fits best there."""
+    shelf = Shelf()
+    shelf.e0[:] = E0
+    shelf.std = np.full_like(shelf.mean, 0.02)
+    experiment = mixed(shelf, {0: 0.6, 12: 0.4})
+    for shift in (0.0, 2.0):
+        moved = Spectrum(experiment.energies + shift, experiment.intensities, absolute=True, source="measured")
+        found = match(moved, shelf, MatchOptions(by=by, max_shift=3.0, keep=50, mixture=2))
+        assert (sorted(found.mixtures[0].rows), found.mixtures[0].shift) == ([0, 12], shift)
+        assert found.mixtures[0].fractions == pytest.approx((0.6, 0.4), abs=1e-3)
+    assert {m.shift for m in found.ranked if m.row in (0, 12)} == {1.0, 3.0}
+
+
+@pytest.mark.parametrize("scale", comparing.SCALES)
+@pytest.mark.parametrize("by", comparing.CRITERIA)
+def test_mixtures_are_ranked_as_sites_are(by, scale):
+    shelf = Shelf()
+    rng = np.random.default_rng(2)
+    experiment = mixed(shelf, {3: 0.6, 8: 0.4})
+    noisy = experiment.intensities / 3.0 + rng.normal(0, 0.02, experiment.energies.size)
+    options = MatchOptions(by=by, scale=scale, max_shift=1.0, mixture=2)
+    experiment = Spectrum(experiment.energies, noisy, absolute=True, source="measured")
+    found = match(experiment, shelf, options)
+    assert len(found.mixtures) == options.keep
+    alone = {
+        m.row: m.score
+        for m in match(experiment, shelf, MatchOptions(by=by, scale=scale, max_shift=1.0, keep=50)).ranked
+    }
+    for one in found.mixtures:
+        assert sum(one.fractions) == pytest.approx(1.0)
+        assert one.score < min(alone[row] for row in one.rows)
+        variance = one.std**2 + (options.noise * one.mean.max()) ** 2
+        chi2 = np.sum((one.experiment - one.mean) ** 2 / variance)
+        assert one.chi2 == pytest.approx(chi2 / one.mean.size)
+        width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)
+        assert one.score == pytest.approx(chi2 + (width if by == "likelihood" else 0.0))
+        assert one.factor == 1.0 or scale == "factor"
+    scores = [m.score for m in found.mixtures]
+    assert scores == sorted(scores)
+
+
+def test_sites_with_other_edge_energies_are_added_on_one_axis():
+    shelf = Shelf(with_std=False)
+    shelf.e0[:] = E0
+    y = mixed(shelf, {3: 0.6, 8: 0.4})
+    shelf.e0[8] -= 2.0
+    shelf.mean[8] = shelf.curve(8, GRID - 2.0)
+    best = match(y, shelf, MatchOptions(by="chi2", mixture=2, start=-10.0)).mixtures[0]
+    assert dict(zip(best.rows, best.fractions, strict=True)) == pytest.approx({3: 0.6, 8: 0.4}, abs=1e-3)
+
+
+def test_no_mixture_where_one_site_is_enough():
+    shelf = Shelf()
+    found = match(shelf.measured(13), shelf, MatchOptions(mixture=2))
+    assert all(m.score < found.ranked[0].score for m in found.mixtures if 13 in m.rows)
+    shelf = Shelf(n_sites=1)
+    assert match(shelf.measured(0), shelf, MatchOptions(mixture=2)).mixtures == []
+
+
+def test_what_cannot_be_ranked_is_left_out():
+    shelf = Shelf()
+    shelf.mean[7, 3] = np.nan
+    shelf.std[9, 5] = np.inf
+    found = match(shelf.measured(13), shelf, MatchOptions(keep=50))
+    assert {7, 9}.isdisjoint(m.row for m in found.ranked)
+    assert (found.n_left_out, len(found.ranked)) == (2, 48)
+    down = shelf.measured(13)
+    down = Spectrum(down.energies, -down.intensities, absolute=True, source="down.txt")
+    with pytest.raises(
+        SpectrumError, match=r"down\.txt: none of 50 spectra fits with a factor above 0: is it upside do"
+    ):
+        match(down, shelf)
 
 
 def test_the_best_pair_is_that_of_trying_all():
@@ -181,6 +257,7 @@ def test_a_range_and_some_rows():
         (MatchOptions(scale="area2"), ConfigError, "scale 'area2': expected factor, none, area, min-max"),
         (MatchOptions(by="r2"), ConfigError, "by 'r2': expected chi2, likelihood"),
         (MatchOptions(mixture=4), ConfigError, "mixture: expected 1 to 3 sites, received 4"),
+        (MatchOptions(max_shift=1e9), ConfigError, "max_shift: expected no more than the 75 eV that the spectra span"),
         (MatchOptions(noise=0.0), ConfigError, "noise: expected a share above 0"),
         (MatchOptions(start=55.0), SpectrumError, "measured: covers 6 of the grid's energies in the range compared"),
     ],

@@ -15,11 +15,9 @@ from xanes_hpc.comparing import (
     Rows,
     check_options,
     chunks,
-    compared,
     error_between,
-    experiment_for,
-    width,
 )
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.mixtures import BEAM, Mixture, Support, grow
 from xanes_hpc.records import Spectrum
 
@@ -44,11 +42,12 @@ class Matched:
 
 @dataclass(frozen=True)
 class Match:
-    """What was found; ``chi2`` of all is per energy."""
+    """What was found; ``chi2`` of all is per energy; ``n_left_out`` have no finite spectrum or only upside down."""
 
     energies: Array
     origin: str
     n_compared: int
+    n_left_out: int
     ranked: list[Matched]
     mixtures: list[Mixture] = field(default_factory=list)
 
@@ -78,46 +77,47 @@ def match(
     ConfigError
         If an option is none there is.
     SpectrumError
-        If the measured spectrum does not reach over enough of the grid.
+        If the measured spectrum does not reach over enough of the grid, or is like none unless turned upside down.
     """
     options = options or MatchOptions()
     check_options(options)
     rows = np.arange(len(library.names)) if rows is None else rows
     measured = Measured(experiment, library, options, rows)
-    n_passes = options.mixture
+    n_passes, n_left_out = options.mixture, 0
     best = Best(max(options.keep, BEAM if options.mixture > 1 else 0))
     for done, here in chunks(rows):
         progress(done, n_passes * rows.size)
-        mean, std = measured.read(here)
-        chi2, factor, shift = compared(measured, here, mean, std, options)
-        score = chi2 if options.by == "chi2" else chi2 + width(mean, std, factor, options)
-        best.add(here, score, chi2, factor, shift)
-    ranked = [_matched(measured, library, options, *one) for one in best.found()]
+        score, *figures = measured.compare(here, *measured.read(here))
+        n_left_out += int(np.sum(~np.isfinite(score)))
+        best.add(here, score, *figures)
+    ranked = [_matched(measured, *one) for one in best.found()]
+    if not ranked:
+        raise SpectrumError(
+            f"{experiment.source}: none of {rows.size:,} spectra fits with a factor above 0: is it upside down, or are "
+            "they not finite?"
+        )
     mixtures: list[Mixture] = []
-    supports = [
-        Support.begun(measured, library, options, m.row, m.factor, m.shift) for m in ranked[:BEAM] if m.factor > 0
-    ]
+    supports = [Support.begun(measured, m.row, m.score) for m in ranked[:BEAM]]
     for n in range(2, options.mixture + 1):
         told = partial(_tell, progress, (n - 1) * rows.size, n_passes * rows.size)
-        grown = grow(measured, library, options, rows, supports, told)
+        grown = grow(measured, rows, supports, told)
         mixtures += [mixture for mixture, _ in grown]
         supports = [support for _, support in grown]
-    mixtures.sort(key=lambda m: m.chi2)
+    mixtures.sort(key=lambda m: m.score)
     progress(n_passes * rows.size, n_passes * rows.size)
-    return Match(measured.energies, library.origin, rows.size, ranked[: options.keep], mixtures[: options.keep])
+    return Match(
+        measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep]
+    )
 
 
 def _tell(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
-def _matched(
-    measured: Measured, library: Library, options: MatchOptions, row: int, score: float, chi2: float, factor: float,
-    shift: float,
-) -> Matched:  # fmt: skip
+def _matched(measured: Measured, row: int, score: float, chi2: float, factor: float, shift: float) -> Matched:
     mean, std = measured.read(np.array([row]))
-    y = factor * experiment_for(measured, library, row, shift)
+    y = factor * measured.beside(row, shift)
     return Matched(
-        row, library.names[row], chi2 / mean.shape[1], score, factor, shift, error_between(y, mean[0]), mean[0],
-        None if std is None else std[0], y,
+        row, measured.library.names[row], chi2 / mean.shape[1], score, factor, shift, error_between(y, mean[0]),
+        mean[0], None if std is None else std[0], y,
     )  # fmt: skip

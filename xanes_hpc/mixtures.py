@@ -1,28 +1,20 @@
 """Mixtures of predicted spectra that a measured one may be, by non-negative least squares (Lawson & Hanson).
 
 A mixture sum a_k p_k, a_k >= 0, is grown site by site: to each of the best so far, those sites of all are tried that
-take most off its chi-square, and all coefficients are found anew. Its points are weighed by the standard deviation of
-the site it was begun with; in the end its chi-square is that of its own.
+leave least of the measured spectrum at any shift, and all coefficients are found anew for every shift. Its points are
+weighed by the standard deviation of the site it was begun with; in the end its score is by its own, for which the sites
+are taken to be wrong alike: one network predicted them all. To a likelihood each site more costs the logarithm of the
+number of energies (Schwarz 1978). A mixture that scores no better than what it was grown from, or than its last site
+alone, is none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
 
-from xanes_hpc.comparing import (
-    Array,
-    Best,
-    Library,
-    MatchOptions,
-    Measured,
-    Rows,
-    chunks,
-    error_between,
-    experiment_for,
-    variance,
-)
+from xanes_hpc.comparing import Array, Best, Measured, Rows, chunks, error_between
 
 BEAM = 20
 """Mixtures that are grown on."""
@@ -32,20 +24,24 @@ LEAST = 0.01
 """Share of a site below which it is none of the mixture's."""
 SMALLEST = 1e-9
 """Of a spectrum's size: what is left of it beside those of a mixture is rounding below that."""
+FIRM = 1e4
+"""Weight of fractions that have to add up to 1, beside that of the spectrum."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Sites that make the measured spectrum together; fractions add up to 1."""
+    """Sites that make the measured spectrum together; fractions, in descending order, add up to 1."""
 
     rows: tuple[int, ...]
     sites: tuple[str, ...]
     fractions: tuple[float, ...]
     chi2: float
+    score: float
     factor: float
     shift: float
     error_percent: float
     mean: Array
+    std: Array | None
     experiment: Array
 
 
@@ -57,100 +53,115 @@ class Support:
     ----------
     rows
         Of the sites; the first is the one it was begun with.
-    coefficients
-        Of each, in the measured spectrum's units.
     mean, std
-        (n_sites, n_energies), of each; ``std`` None where there is none.
-    experiment
-        The measured spectrum at the shift of the first, (n_energies,).
+        (n_sites, n_energies), of each, on one axis; ``std`` None where there is none.
     roots
         Square roots of the points' weights.
-    shift
-        Of the first, eV.
+    score
+        That a larger one has to be better than.
     """
 
     rows: tuple[int, ...]
-    coefficients: Array
     mean: Array
     std: Array | None
-    experiment: Array
     roots: Array
-    shift: float
+    score: float
 
     @classmethod
-    def begun(
-        cls, measured: Measured, library: Library, options: MatchOptions, row: int, factor: float, shift: float
-    ) -> "Support":
-        """One site alone, with its factor on the measured spectrum."""
-        mean, std = measured.read(np.array([row]))
-        roots = factor / np.sqrt(variance(mean, std, options)[0])
-        y = experiment_for(measured, library, row, shift)
-        return cls((row,), np.array([1.0 / factor]), mean, std, y, roots, shift)
+    def begun(cls, measured: Measured, row: int, score: float) -> "Support":
+        """One site alone."""
+        mean, std = measured.read_on_one_axis(np.array([row]))
+        return cls((row,), mean, std, 1.0 / np.sqrt(measured.variance(mean, std)[0]), score)
 
-    def grown(self, measured: Measured, row: int) -> "Support":
-        """One site more, and all coefficients anew."""
-        mean, std = measured.read(np.array([row]))
-        mean = np.vstack([self.mean, mean])
-        std = None if std is None or self.std is None else np.vstack([self.std, std])
-        coefficients, _ = nnls(self.roots[:, None] * mean.T, self.roots * self.experiment)
-        return replace(self, rows=(*self.rows, row), coefficients=coefficients, mean=mean, std=std)
+    def grown(self, other: "Support") -> "Support":
+        """With the site of another."""
+        std = None if self.std is None or other.std is None else np.vstack([self.std, other.std])
+        score = min(self.score, other.score)
+        return replace(self, rows=self.rows + other.rows, mean=np.vstack([self.mean, other.mean]), std=std, score=score)
 
-    @property
-    def fractions(self) -> Array:
-        """Of each site in the sum."""
-        total = float(self.coefficients.sum())
-        return np.asarray(self.coefficients / total) if total else self.coefficients
+    def mixtures(self, measured: Measured) -> Iterator[Mixture]:
+        """With the coefficients for each shift, if every site has a share of note."""
+        sides = self.roots[:, None] * self.mean.T
+        firm = FIRM * float(np.linalg.norm(sides))
+        for shift, y in zip(measured.shifts, measured.at(), strict=True):
+            target = self.roots * y
+            if measured.options.scale == "factor":
+                coefficients, _ = nnls(sides, target)
+            else:
+                coefficients, _ = nnls(np.vstack([sides, np.full(len(self.rows), firm)]), np.append(target, firm))
+            total = float(coefficients.sum())
+            if total > 0 and coefficients.min() >= LEAST * total:
+                yield self._mixture(measured, y, coefficients / total, 1.0 / total, float(shift))
 
-    def told(self, library: Library, options: MatchOptions) -> Mixture:
-        """As it is told: fractions in descending order, chi-square by its own standard deviation."""
-        total, fractions = float(self.coefficients.sum()), self.fractions
+    def _mixture(self, measured: Measured, y: Array, fractions: Array, factor: float, shift: float) -> Mixture:
+        factor = factor if measured.options.scale == "factor" else 1.0
         mixed = fractions @ self.mean
-        spread = None if self.std is None else np.sqrt(np.square(fractions) @ np.square(self.std))
-        y = self.experiment / total
-        chi2 = float(np.mean(np.square(y - mixed) / variance(mixed, spread, options)))
-        order = np.argsort(-fractions)
+        std = None if self.std is None else fractions @ self.std
+        y = factor * y
+        variance = measured.variance(mixed, std)
+        chi2 = np.asarray(np.sum(np.square(y - mixed) / variance))
+        cost = (len(self.rows) - 1) * np.log(y.size) if measured.options.by == "likelihood" else 0.0
+        order = np.argsort(-fractions, kind="stable")
         return Mixture(
             rows=tuple(self.rows[i] for i in order),
-            sites=tuple(library.names[self.rows[i]] for i in order),
+            sites=tuple(measured.library.names[self.rows[i]] for i in order),
             fractions=tuple(float(fractions[i]) for i in order),
-            chi2=chi2,
-            factor=1.0 / total,
-            shift=self.shift,
+            chi2=float(chi2) / y.size,
+            score=float(measured.score(chi2, variance, np.asarray(factor))) + cost,
+            factor=factor,
+            shift=shift,
             error_percent=error_between(y, mixed),
             mean=mixed,
+            std=std,
             experiment=y,
         )
 
 
 def grow(
-    measured: Measured, library: Library, options: MatchOptions, rows: Rows, supports: Sequence[Support],
-    progress: Callable[[int], None],
-) -> list[tuple[Mixture, Support]]:  # fmt: skip
+    measured: Measured, rows: Rows, supports: Sequence[Support], progress: Callable[[int], None]
+) -> list[tuple[Mixture, Support]]:
     """The best mixtures with one site more than ``supports`` have, each of its sites with a share of note."""
     supports = supports[:BEAM]
-    bases = [np.linalg.qr(s.roots[:, None] * s.mean.T)[0] for s in supports]
-    across = [s.roots[:, None] * basis for s, basis in zip(supports, bases, strict=True)]
-    targets = [s.roots * s.experiment for s in supports]
-    towards = [s.roots * (y - b @ (b.T @ y)) for s, b, y in zip(supports, bases, targets, strict=True)]
+    alone: dict[int, Support] = {}
+    found: dict[tuple[int, ...], tuple[Mixture, Support]] = {}
+    for support, tried in zip(supports, _worth_a_try(measured, rows, supports, progress), strict=True):
+        for row in tried:
+            if row not in alone:
+                here = np.array([row])
+                alone[row] = Support.begun(measured, row, float(measured.compare(here, *measured.read(here))[0][0]))
+            grown = support.grown(alone[row])
+            best = min(grown.mixtures(measured), key=lambda mixture: mixture.score, default=None)
+            if best is None or not best.score < grown.score:
+                continue
+            key = tuple(sorted(grown.rows))
+            if key not in found or best.score < found[key][0].score:
+                found[key] = best, replace(grown, score=best.score)
+    return sorted(found.values(), key=lambda pair: pair[0].score)[:BEAM]
+
+
+def _worth_a_try(
+    measured: Measured, rows: Rows, supports: Sequence[Support], progress: Callable[[int], None]
+) -> list[list[int]]:
+    """For each support the sites that, added to it, leave least of the measured spectrum at any of the shifts."""
+    across, towards, before = [], [], []
+    for support in supports:
+        basis = np.linalg.qr(support.roots[:, None] * support.mean.T)[0]
+        target = support.roots * measured.at()
+        target /= np.linalg.norm(target, axis=1, keepdims=True)
+        left = target - (target @ basis) @ basis.T
+        across.append(support.roots[:, None] * basis)
+        towards.append((support.roots * left).T)
+        before.append(np.square(left).sum(axis=1))
     best = [Best(TRIED) for _ in supports]
     for done, here in chunks(rows):
         progress(done)
-        mean, _ = measured.read(here)
+        mean, _ = measured.read_on_one_axis(here)
         squared = np.square(mean)
-        for support, sides, towards_it, own in zip(supports, across, towards, best, strict=True):
+        for support, sides, towards_it, whole, own in zip(supports, across, towards, before, best, strict=True):
             size = squared @ np.square(support.roots)
             new = size - np.square(mean @ sides).sum(axis=1)
-            enough = new > SMALLEST * size
-            gain = np.where(enough, np.square(np.maximum(mean @ towards_it, 0.0)) / np.where(enough, new, 1.0), 0.0)
-            gain[np.isin(here, support.rows)] = 0.0
-            own.add(here, -gain)
-    found: dict[tuple[int, ...], tuple[Mixture, Support]] = {}
-    for support, own in zip(supports, best, strict=True):
-        for row in (row for row, gain in own.found() if gain < 0):
-            grown = support.grown(measured, row)
-            if grown.fractions.min() < LEAST:
-                continue
-            key, told = tuple(sorted(grown.rows)), grown.told(library, options)
-            if key not in found or told.chi2 < found[key][0].chi2:
-                found[key] = told, grown
-    return sorted(found.values(), key=lambda pair: pair[0].chi2)[:BEAM]
+            some = (new > SMALLEST * size) & ~np.isin(here, support.rows)
+            gain = np.square(np.maximum(mean @ towards_it, 0.0)) / np.where(some, new, 1.0)[:, None]
+            left_over = np.where(some[:, None] & (gain > 0), whole - gain, np.inf)
+            own.add(here, left_over.min(axis=1))
+    return [[row for row, _ in own.found()] for own in best]

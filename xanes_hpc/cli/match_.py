@@ -19,7 +19,10 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option,
     "--scale", default="factor", show_default=True, help="factor (the best for each site), none, area, or min-max."
 )
 @click.option(
-    "--by", default="likelihood", show_default=True, help="likelihood, or chi2: a wide sigma is a merit then."
+    "--by",
+    default="likelihood",
+    show_default=True,
+    help="likelihood, or chi2: a wide sigma is a merit then. Of mixtures too.",
 )
 @click.option("--max-shift", type=click.FloatRange(min=0.0), default=0.0, show_default=True, help="In eV, either way.")
 @click.option("--noise", type=float, default=0.01, show_default=True, help="Share of the largest value, beside sigma.")
@@ -110,11 +113,14 @@ def command(
     if json_target != "-":
         console.table(
             f"{experiment.name} among {found.n_compared:,} sites",
-            {"compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies"},
+            {"compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies"}
+            | ({"left out": f"{found.n_left_out:,} sites, not finite or upside down"} if found.n_left_out else {}),
         )
         console.listing(columns, ranked)
         if mixed:
             console.listing(("rank", "mixture", *columns[2:]), mixed)
+        elif mixture > 1:
+            click.echo("no mixture is more like it than the best of its sites alone")
     console.write_json(json_target, _plain(found, ranked, mixed))
 
 
@@ -125,6 +131,7 @@ def _figures(found: Any) -> list[str]:
 def _plain(found: Any, ranked: list[list[str]], mixed: list[list[str]]) -> dict[str, Any]:
     return {
         "compared": found.n_compared,
+        "left_out": found.n_left_out,
         "start_ev": float(found.energies[0]),
         "stop_ev": float(found.energies[-1]),
         "ranked": [
@@ -133,8 +140,8 @@ def _plain(found: Any, ranked: list[list[str]], mixed: list[list[str]]) -> dict[
             for m, row in zip(found.ranked, ranked, strict=True)
         ],
         "mixtures": [
-            {"sites": list(m.sites), "fractions": list(m.fractions), "chi2": m.chi2, "error_percent": m.error_percent,
-             "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
+            {"sites": list(m.sites), "fractions": list(m.fractions), "chi2": m.chi2, "score": m.score,
+             "error_percent": m.error_percent, "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
             for m, row in zip(found.mixtures, mixed, strict=True)
         ],
     }  # fmt: skip
