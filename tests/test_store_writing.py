@@ -10,11 +10,12 @@ import stored
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns
-from xanes_hpc.stores.hdf5 import create_store, whole_output
+from xanes_hpc.stores.hdf5 import create_store
+from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc_schema import SchemaError
 
-OLD = b"what stood here before"
+OLD = b"\x89HDF what stood here before"
 
 
 class Interrupted(Exception):

@@ -14,7 +14,7 @@ from xanes_hpc.config import RunConfig
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.prediction import PredictOptions, predict
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.stores.checkpoints import checkpoint_path
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import DESCRIPTION, ModelFolder
@@ -84,7 +84,7 @@ def cross_validate(
     for store, _ in pairs[1:]:
         raise ConfigError(f"--folds: expected one feature store, received also {store.path}")
     if not (resume and output.is_dir()):
-        hdf5.check_output(output, overwrite, CONTENTS)
+        outputs.check_output(output, overwrite, CONTENTS)
     check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
     if overwrite and not resume and output.exists():
         shutil.rmtree(output)
@@ -113,7 +113,7 @@ def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float |
         "mean": {name: _finite(values.mean()) if done else None for name, values in columns.items()},
         "std": {name: _finite(values.std(ddof=1)) if done > 1 else None for name, values in columns.items()},
     }
-    with hdf5.whole_output(output / SUMMARY, overwrite=True) as temporary:
+    with outputs.whole_output(output / SUMMARY, overwrite=True) as temporary:
         temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 

@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import athena, csv_columns, nexus, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.stores.predictions import PredictionStore
 
 Writer = Callable[[Path, PredictedSpectrum], None]
@@ -87,7 +87,7 @@ def export(
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{folder}: cannot be written: {hdf5.explain(error)}") from None
+        raise StoreError(f"{folder}: cannot be written: {outputs.explain(error)}") from None
     progress(store.n_sites, store.n_sites)
     return store.n_sites
 

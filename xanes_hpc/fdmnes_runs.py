@@ -20,7 +20,7 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.records import NO_TREATMENT
-from xanes_hpc.stores.hdf5 import whole_output
+from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.spectra import SpectrumTable
 from xanes_hpc.stores.structures import StructureStore
 

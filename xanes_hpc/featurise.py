@@ -22,7 +22,7 @@ from xanes_hpc.overlapping import overlap
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.features import COMPRESSION, PART_BYTES, Layout, create_features
-from xanes_hpc.stores.hdf5 import check_output
+from xanes_hpc.stores.hdf5 import check_store
 from xanes_hpc.stores.parts import PartsFolder
 from xanes_hpc.stores.structures import StructureStore
 
@@ -205,7 +205,7 @@ def featurise(
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
     whole = plan(source, descriptor, compression, rattling)
-    check_output(output, overwrite, sources=[source.path])
+    check_store(output, overwrite, [source.path])
     with PartsFolder(output, whole.as_values(), restart) as parts:
         made = create_features(
             output, source, descriptor.describe(), descriptor.hash, descriptor.labels, whole.layout, overwrite,

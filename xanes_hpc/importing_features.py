@@ -15,7 +15,7 @@ from xanes_hpc.errors import AbsorberError, DescriptorError, FormatError, Spectr
 from xanes_hpc.formats import npz
 from xanes_hpc.records import UNSTATED, PlacedSpectrum, Spectrum
 from xanes_hpc.spectra import edges
-from xanes_hpc.stores.hdf5 import check_output
+from xanes_hpc.stores.outputs import check_output
 from xanes_hpc.stores.standalone import sites_alone, write_standalone
 
 RANGE = "START:STOP in eV, ascending, such as -15:60"

@@ -10,7 +10,7 @@ import numpy as np
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.evaluation import HELD_OUT, error_percent, rows_to_compare
 from xanes_hpc.records import treatment_name
-from xanes_hpc.stores.hdf5 import whole_output
+from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
 
 REFERENCE, PREDICTION, SECOND, THIRD = "#000000", "#0072B2", "#D55E00", "#009E73"

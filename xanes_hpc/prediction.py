@@ -128,7 +128,7 @@ def predict(
     behind, missing = _structures_behind(source, options.spectra)
     with behind as structures:
         made_from = [source.path, *([structures.path] if structures is not None else [])]
-        hdf5.check_output(output, overwrite, sources=made_from)
+        hdf5.check_store(output, overwrite, made_from)
         read = features_of(model, source)
         sites = sites_of(source)
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)

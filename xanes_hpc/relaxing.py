@@ -101,7 +101,7 @@ def relax(
         raise ConfigError(f"--method {options.method!r}: expected {', '.join(METHODS)}")
     if not 0 < options.fmax < np.inf:
         raise ConfigError(f"--fmax: expected a force above 0 eV/Å, received {options.fmax:g}")
-    hdf5.check_output(output, overwrite, sources=[store.path])
+    hdf5.check_store(output, overwrite, [store.path])
     plan = {
         "structures": store.attribute("digest_structures"), "method": options.method, "fmax": options.fmax,
         "steps": options.steps,

@@ -13,7 +13,7 @@ from xanes_hpc.datasets import TrainingData, statistics
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.stores.checkpoints import check_plan, checkpoint_path, read_checkpoint
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import CONTENTS, ModelFolder
@@ -74,7 +74,7 @@ def train(
         training = Training(run, data, devices, plan, checkpoint, interruption, looker or Looker())
         if resume:
             training.take_up(read_checkpoint(checkpoint, training.plan))
-        with hdf5.whole_output(output, overwrite or resume, CONTENTS) as folder:
+        with outputs.whole_output(output, overwrite or resume, CONTENTS) as folder:
             result = training.run_all(folder, output, digests)
         if not result.interrupted:
             checkpoint.unlink(missing_ok=True)
@@ -94,7 +94,7 @@ def check_free(output: Path, overwrite: bool, resume: bool) -> None:
         raise StoreError(
             f"{checkpoint}: a run was stopped: add --resume to go on with it, or --overwrite to train anew"
         )
-    hdf5.check_output(output, overwrite or (resume and checkpoint.exists()), CONTENTS)
+    outputs.check_output(output, overwrite or (resume and checkpoint.exists()), CONTENTS)
 
 
 def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.fitting import Epoch
-from xanes_hpc.stores.hdf5 import explain
+from xanes_hpc.stores.outputs import explain
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.extras import need
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import Pairs
 from xanes_hpc.training import plan_of, resolved
@@ -87,7 +87,7 @@ def tune(
     if resume or journal_path.exists():
         check_free(journal_path)
     if not resume:
-        hdf5.check_output(output, overwrite, CONTENTS)
+        outputs.check_output(output, overwrite, CONTENTS)
     base = resolved(run, pairs[0][0].n_features)
     devices = backend.devices(run.training.gpus, run.training.devices)
     _check_batch_sizes(space, base, len(devices))
@@ -97,7 +97,7 @@ def tune(
         plan = plan_of(base, data, digests_of(pairs)) | {"space": space.as_values()}
         statistics(data.part("train"), base.training.feature_transform)  # features that are no numbers end it here
         if not resume:
-            with hdf5.whole_output(output, overwrite, CONTENTS) as folder:
+            with outputs.whole_output(output, overwrite, CONTENTS) as folder:
                 folder.mkdir()
                 create_journal(folder / JOURNAL, plan, space.own(base))
         for stale in output.glob(".*.partial"):

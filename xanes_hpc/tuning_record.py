@@ -11,7 +11,7 @@ from typing import Any
 from xanes_hpc.config import RunConfig
 from xanes_hpc.config_files import to_toml
 from xanes_hpc.datasets import TrainingData
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.training_record import resolved_run
 
 TRIALS, BEST = "trials.csv", "best.toml"
@@ -67,7 +67,7 @@ def write_trials(trials: Sequence[Trial], keys: Sequence[str], path: Path) -> No
         rows.append([str(t.number), t.state, _as_text(t.error), str(t.epochs), f"{t.seconds:.3f}", *values, t.reason])
     stream = io.StringIO()
     csv.writer(stream).writerows(rows)
-    with hdf5.whole_output(path, overwrite=True) as temporary:
+    with outputs.whole_output(path, overwrite=True) as temporary:
         temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
 
 
@@ -95,5 +95,5 @@ def write_best(trial: Trial, n_trials: int, run: RunConfig, data: TrainingData, 
         If it cannot be written.
     """
     title = f"# Trial {trial.number}, the best of {n_trials} of xanes-hpc tune: validation error {trial.error:.3f} %\n"
-    with hdf5.whole_output(path, overwrite=True) as temporary:
+    with outputs.whole_output(path, overwrite=True) as temporary:
         temporary.write_text(title + to_toml(resolved_run(run, data, path.parent)), encoding="utf-8")

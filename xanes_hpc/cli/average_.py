@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
-@click.command("average")
+@click.command("average", cls=Command)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS")
 @click.option(
     "--by",

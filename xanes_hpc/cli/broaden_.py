@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, window_option
 
 BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 

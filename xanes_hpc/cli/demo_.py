@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, overwrite_option
+from xanes_hpc.cli.command import Command, OutputPath
+from xanes_hpc.cli.options import overwrite_option
 
 CONTENTS = ("demo.h5", "demo.*", "structures", "spectra", "predictions.*", "metrics.json")
 STEPS = (
@@ -22,8 +23,10 @@ STEPS = (
 )
 
 
-@click.command("demo")
-@click.option("-o", "--output", type=PATH, default=Path("xanes-hpc-demo"), show_default=True, help="Folder to write.")
+@click.command("demo", cls=Command)
+@click.option(
+    "-o", "--output", type=OutputPath(), default=Path("xanes-hpc-demo"), show_default=True, help="Folder to write."
+)
 @click.option("-n", "--structures", type=click.IntRange(min=60), default=600, show_default=True, help="Complexes made.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the complexes.")
 @overwrite_option
@@ -37,7 +40,7 @@ def command(output: Path, structures: int, seed: int, overwrite: bool) -> None:
     from xanes_hpc import demo
     from xanes_hpc.cli.main import cli
     from xanes_hpc.plots import predicted_against_reference
-    from xanes_hpc.stores.hdf5 import whole_output
+    from xanes_hpc.stores.outputs import whole_output
     from xanes_hpc.stores.predictions import PredictionStore
 
     begin = time.perf_counter()

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, figure_option, json_option
 
 
 @click.command("evaluate", cls=JsonCommand)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
-@click.option("--plot", type=PATH, metavar="FILE", help="Figure of reliability, rejection, coverage: PNG, SVG or PDF.")
+@figure_option("Figure of reliability, rejection, coverage")
 @json_option
 def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
     """Measure predictions against their references.

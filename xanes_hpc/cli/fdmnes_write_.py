@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
-@click.command("write")
+@click.command("write", cls=Command)
 @click.argument("store", type=PATH, metavar="STORE")
 @output_option("Folder to write.", required=True)
 @click.option("--radius", type=float, default=6.0, show_default=True, help="Of the cluster around the absorber, in Å.")

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option
 
 
-@click.command("featurise")
+@click.command("featurise", cls=Command)
 @click.argument("source", type=PATH, metavar="STRUCTURES.h5")
 @output_option(
     "Feature store to write. Default: NAME.features.h5, or NAME.rattled-SEED.features.h5, beside the source."
@@ -64,7 +65,7 @@ def command(
     from xanes_hpc.descriptors import choose, with_properties
     from xanes_hpc.featurise import featurise
     from xanes_hpc.rattling import Rattling
-    from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.parts import parts_folder
     from xanes_hpc.stores.structures import StructureStore
 
@@ -77,7 +78,7 @@ def command(
     descriptor = with_properties(descriptor, properties) if properties else descriptor
     with StructureStore(source) as structures:
         n_sites = structures.n_sites
-        check_output(target, overwrite, sources=[source])
+        check_store(target, overwrite, [source])
         kernel_threads.use(threads)
         begin = time.perf_counter()
         try:

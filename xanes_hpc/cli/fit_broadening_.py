@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, figure_option, json_option, output_option, overwrite_option, window_option
 
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 
@@ -36,8 +37,8 @@ WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussia
 @click.option("--baseline", default="none", show_default=True, help="What is added: none, constant or line.")
 @window_option("--range", "Energies to fit within, in eV from e0. Default: all that both have.")
 @click.option("--max-shift", type=float, default=15.0, show_default=True, help="Largest shift looked for, in eV.")
-@click.option("--plot", type=PATH, metavar="FILE", help="Figure of the fit: PNG, SVG or PDF.")
-@output_option("Configuration to write the fitted [broadening] to, for broaden --config and train --config.")
+@figure_option("Figure of the fit")
+@output_option("Configuration with the fitted [broadening], for broaden --config and train --config.", ending=".toml")
 @overwrite_option
 @json_option
 def command(
@@ -70,11 +71,11 @@ def command(
     from xanes_hpc.experiments import read_calculated, read_experiment
     from xanes_hpc.plots import check_figure
     from xanes_hpc.records import NO_TREATMENT, treatment_name
-    from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.outputs import check_output
 
     check_figure(plot)
     if output is not None:
-        check_output(output, overwrite, sources=[prediction, experiment])
+        check_output(output, overwrite)
     calculated = read_calculated(prediction, site, absorber, edge.upper(), kind, treatment)
     measured = read_experiment(experiment)
     before = calculated.placed.spectrum.treatment
@@ -94,7 +95,7 @@ def command(
         fitted_spectrum(fitted, calculated.name, experiment.name, plot)
     if output is not None:
         from xanes_hpc.config_files import broadening_toml
-        from xanes_hpc.stores.hdf5 import whole_output
+        from xanes_hpc.stores.outputs import whole_output
 
         with whole_output(output, overwrite) as temporary:
             temporary.write_text(broadening_toml(fitted.broadening), encoding="utf-8")

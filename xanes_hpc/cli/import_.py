@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, site_options
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, site_options
 
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, json_option
 
 
 @click.command("info", cls=JsonCommand)

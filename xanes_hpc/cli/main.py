@@ -79,7 +79,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except MemoryError:
         _fail("out of memory")
     except OSError as error:
-        from xanes_hpc.stores.hdf5 import explain
+        from xanes_hpc.stores.outputs import explain
 
         _fail(f"{error.filename or 'system'}: {explain(error)}")
     finally:

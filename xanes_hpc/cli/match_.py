@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, figure_option, json_option, output_option, overwrite_option, window_option
 
 
 @click.command("match", cls=JsonCommand)
@@ -34,8 +35,8 @@ from xanes_hpc.cli.options import PATH, JsonCommand, json_option, output_option,
 @click.option("--keep", type=click.IntRange(min=1), default=20, show_default=True, help="How many are told.")
 @click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum of a structure store.")
 @click.option("--treatment", help="Treatment of a structure store's spectra, where sites have several.")
-@click.option("--plot", type=PATH, metavar="FILE", help="Figure of the best: PNG, SVG or PDF.")
-@output_option("CSV file of the ranks.")
+@figure_option("Figure of the best")
+@output_option("CSV file of the ranks.", ending=".csv")
 @overwrite_option
 @json_option
 def command(
@@ -75,13 +76,13 @@ def command(
     from xanes_hpc.libraries import open_library, rows_of
     from xanes_hpc.matching import match
     from xanes_hpc.plots import check_figure
-    from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.outputs import check_output
 
     if (pre is None) != (post is None):
         raise click.UsageError("--pre, --post: expected both or none")
     check_figure(plot)
     if output is not None:
-        check_output(output, overwrite, sources=[experiment, store])
+        check_output(output, overwrite)
     measured = read_experiment(experiment)
     start, stop = range or (None, None)
     options = MatchOptions(scale, by, max_shift, noise, start, stop, keep, mixture)
@@ -104,7 +105,7 @@ def command(
 
         matched_spectra(found, experiment.name, plot)
     if output is not None:
-        from xanes_hpc.stores.hdf5 import whole_output
+        from xanes_hpc.stores.outputs import whole_output
 
         with whole_output(output, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)

@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
-@click.command("pack")
+@click.command("pack", cls=Command)
 @click.argument("model", type=PATH, metavar="MODEL")
 @output_option("Packed model to write. Default: NAME.xanes-model beside the model.")
 @overwrite_option

@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
-@click.command("unpack")
+@click.command("unpack", cls=Command)
 @click.argument("file", type=PATH, metavar="FILE.xanes-model")
 @output_option("Model folder to write. Default: NAME.model beside the file.")
 @overwrite_option

@@ -6,35 +6,10 @@ from typing import Any, TypeVar
 
 import click
 
+from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
+
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path, readable=False)
-
-
-class JsonCommand(click.Command):
-    """A command whose ``--json`` takes a file ending in .json, or stands alone and prints to standard output."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a bare ``--json`` its value, or say what a word after it would have to be."""
-        following = [*args, ""][1:]
-        stray = {n for a, n in zip(args, following, strict=True) if a == "--json" and n and not n.startswith("-")} - {
-            n for n in following if n.endswith(".json")
-        }
-        if missing := [word for word in stray if not Path(word).exists()]:
-            raise _not_json(missing[0], ctx)
-        args = [
-            "--json=-" if a == "--json" and not n.endswith(".json") and n != "-" else a
-            for a, n in zip(args, following, strict=True)
-        ]
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if stray and "extra argument" in error.message:
-                raise _not_json(stray.pop(), ctx) from None
-            raise
-
-
-def _not_json(word: str, context: click.Context) -> click.UsageError:
-    return click.UsageError(f"--json: expected a file ending in .json, or -, received {word!r}", context)
 
 
 def _check_json_target(context: click.Context, parameter: click.Parameter, target: str | None) -> str | None:
@@ -42,7 +17,7 @@ def _check_json_target(context: click.Context, parameter: click.Parameter, targe
     if target is None or target == "-":
         return target
     if not target.endswith(".json"):
-        raise _not_json(target, context)
+        raise not_json(target, context)
     if Path(target).is_dir():
         raise click.UsageError(f"--json: {target}: is a folder", context)
     if not Path(target).parent.is_dir():
@@ -52,7 +27,7 @@ def _check_json_target(context: click.Context, parameter: click.Parameter, targe
 
 json_option = click.option(
     "--json",
-    "json_target",
+    JSON_TARGET,
     metavar="[FILE.json]",
     callback=_check_json_target,
     help="Write JSON to FILE.json, or to standard output.",
@@ -81,9 +56,14 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
     return click.option(name, metavar="START:STOP", callback=energies, help=what)
 
 
-def output_option(what: str, required: bool = False) -> Callable[[F], F]:
-    """``-o`` for the output described by ``what``."""
-    return click.option("-o", "--output", type=PATH, required=required, help=what)
+def output_option(what: str, required: bool = False, ending: str | None = None) -> Callable[[F], F]:
+    """``-o`` for the output described by ``what``, with the ending it must have."""
+    return click.option("-o", "--output", type=OutputPath(ending), required=required, help=what)
+
+
+def figure_option(what: str) -> Callable[[F], F]:
+    """``--plot`` for a figure beside the output."""
+    return click.option("--plot", type=OutputPath(beside=True), metavar="FILE", help=f"{what}: PNG, SVG or PDF.")
 
 
 def site_options(command: F) -> F:

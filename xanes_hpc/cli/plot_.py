@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option
 
 KINDS = {
@@ -20,7 +21,7 @@ KINDS = {
 """Kinds of figures and what they show."""
 
 
-@click.command("plot")
+@click.command("plot", cls=Command)
 @click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option, site_options, threads_option
 
 LISTED = 3
 """Sites that are named of those not to be trusted."""
 
 
-@click.command("predict")
+@click.command("predict", cls=Command)
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
 @model_option
 @output_option("Prediction store to write.  [default: predictions.h5]")
@@ -34,7 +35,7 @@ LISTED = 3
     metavar="STRUCTURES.h5",
     help="Structure store with the references. Default: the source's own.",
 )
-@click.option("--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write one CSV file per site.")
+@click.option("--csv", "csv_folder", type=OutputPath(), metavar="DIR", help="Also write one CSV file per site.")
 @threads_option
 @overwrite_option
 def command(
@@ -61,7 +62,7 @@ def command(
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.export import check_folder, export
     from xanes_hpc.prediction import PredictOptions, open_sources, predict
-    from xanes_hpc.stores.hdf5 import check_output
+    from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.predictions import PredictionStore
 
@@ -69,7 +70,7 @@ def command(
     kernel_threads.use(threads)
     folder = ModelFolder(model)
     options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
-    check_output(target, overwrite, sources=sources)
+    check_store(target, overwrite, sources)
     if csv_folder is not None:
         check_folder(csv_folder, "csv", overwrite)
     with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option
 
 COLUMNS = ("rank", "site", "score", "uncertainty %", "distance")
 MOST_SHOWN = 10
 
 
-@click.command("select")
+@click.command("select", cls=Command)
 @click.argument("store", type=PATH, metavar="STORE")
 @model_option
 @click.option("-n", "n", type=click.IntRange(min=1), required=True, help="How many sites.")
@@ -25,8 +26,8 @@ MOST_SHOWN = 10
 )
 @click.option("--missing", is_flag=True, help="Only sites that have no spectrum as calculated yet.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws, and of chance.")
-@click.option("--fdmnes", type=PATH, metavar="DIR", help="Also write their FDMNES runs, as fdmnes write does.")
-@output_option("CSV file of the sites chosen.  [default: selected.csv]")
+@click.option("--fdmnes", type=OutputPath(), metavar="DIR", help="Also write their FDMNES runs, as fdmnes write does.")
+@output_option("CSV file of the sites chosen.  [default: selected.csv]", ending=".csv")
 @overwrite_option
 def command(
     store: Path,
@@ -49,12 +50,12 @@ def command(
     from xanes_hpc.fdmnes_runs import TABLE, without_spectrum, write_runs
     from xanes_hpc.formats.fdmnes_input import Settings
     from xanes_hpc.selecting import select
-    from xanes_hpc.stores.hdf5 import check_output, whole_output
     from xanes_hpc.stores.models import ModelFolder
+    from xanes_hpc.stores.outputs import check_output, whole_output
     from xanes_hpc.stores.structures import StructureStore
 
     target = output or Path("selected.csv")
-    check_output(target, overwrite, sources=[store])
+    check_output(target, overwrite)
     if fdmnes is not None and not overwrite:
         check_output(fdmnes, False)
     with StructureStore(store) as source:

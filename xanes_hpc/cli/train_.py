@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 FLAGS = {
@@ -36,7 +37,7 @@ FEW_TO_CALIBRATE = 30
 """Sites below which what was measured on them tells sigma but roughly."""
 
 
-@click.command("train")
+@click.command("train", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
 @output_option("Model folder to write. Default: NAME.model beside the features.")
 @click.option("--config", type=PATH, metavar="RUN.toml", help="Configuration; flags beat it, it beats xanes-hpc.toml.")

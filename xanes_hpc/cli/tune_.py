@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 from xanes_hpc.cli.train_ import open_stores
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10
 
 
-@click.command("tune")
+@click.command("tune", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
 @output_option("Folder to write. Default: NAME.tune beside the features.")
 @click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Recipes that are tried.")

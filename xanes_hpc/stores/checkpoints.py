@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores import hdf5
+from xanes_hpc.stores import outputs
 from xanes_hpc.stores.new_file import new_file
 
 FORMAT = "xanes-hpc/checkpoint"
@@ -61,7 +61,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     temporary.unlink(missing_ok=True)  # of a run that was killed while it wrote
     plan, progress = (json.dumps(v, sort_keys=True) for v in (checkpoint.plan, checkpoint.progress))
-    with hdf5.whole_output(path, overwrite=True, temporary=temporary), new_file(temporary) as file:
+    with outputs.whole_output(path, overwrite=True, temporary=temporary), new_file(temporary) as file:
         file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
         file.attrs["stage"] = checkpoint.stage
         file["plan"], file["progress"] = plan, progress

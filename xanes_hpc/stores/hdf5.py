@@ -1,14 +1,9 @@
-"""What all stores have in common: opening with one-line errors, writing whole or not at all, strings, digests."""
+"""What all stores have in common: opening with one-line errors, making whole or not at all, strings, digests."""
 
-import errno
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from fnmatch import fnmatch
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,24 +16,13 @@ import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
+from xanes_hpc.stores.outputs import check_output, explain, whole_output
 
 ATTRIBUTES = "digest_attributes"
+SIGNATURE = b"\x89HDF"
+"""First bytes of an HDF5 file."""
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
-
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
-"""What systems say that have no hard links."""
-
-
-def explain(error: OSError) -> str:
-    """An operating-system or HDF5 error in a few words."""
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
-        return "no space left on the disk"
-    if error.errno == errno.EFBIG or "File too large" in str(error):
-        return "the file would grow larger than the system's limit allows"
-    if error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def open_store(path: Path, kind: str | None = None) -> h5py.File:
@@ -105,126 +89,9 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: damaged data, make the file again: {str(error).splitlines()[0]}") from None
 
 
-def check_output(
-    path: Path, overwrite: bool, contents: Sequence[str] | None = None, sources: Iterable[Path] = ()
-) -> None:
-    """Refuse an output that stands in the way or has no folder to stand in.
-
-    Parameters
-    ----------
-    path, overwrite
-        The output, and whether one that exists may be replaced.
-    contents
-        Names (or patterns) of what a folder of ours holds, the first of them always: only a folder with that, and with
-        nothing else, or an empty one, is ever replaced, and only where a folder is written.
-    sources
-        What the output is made from.
-
-    Raises
-    ------
-    StoreError
-        If the output exists and may not be replaced, is one of its sources, or its folder does not exist.
-    """
-    if path.exists():
-        if not overwrite:
-            raise StoreError(f"{path}: exists already; name another output or add --overwrite")
-        if any(source.exists() and source.samefile(path) for source in sources):
-            raise StoreError(f"{path}: is what the output is made from; name another output")
-        if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
-            what = "a folder that holds other things than ours" if path.is_dir() else "a file"
-            raise StoreError(f"{path}: is {what} and will not be replaced; name another output")
-    if not path.parent.is_dir():
-        raise StoreError(f"{path.parent}: no such folder for the output {path.name}")
-
-
-def _is_ours(folder: Path, contents: Sequence[str]) -> bool:
-    there = [entry.name for entry in folder.iterdir()]
-    known = all(any(fnmatch(name, pattern) for pattern in contents) for name in there)
-    return known and (not there or contents[0] in there)
-
-
-@contextmanager
-def whole_output(
-    path: Path,
-    overwrite: bool,
-    contents: Sequence[str] | None = None,
-    sources: Iterable[Path] = (),
-    temporary: Path | None = None,
-    lasting: bool = True,
-) -> Iterator[Path]:
-    """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
-
-    The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
-    stood at ``path`` survives a failure. An output that is ``lasting`` is on the disk before it takes its name. Other
-    parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
-    """
-    check_output(path, overwrite, contents, sources)
-    temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        yield temporary
-        if lasting:
-            flush_to_disk(temporary)
-        if not overwrite:
-            _give_free_name(temporary, path)
-        elif path.is_dir():
-            _swap_folder(temporary, path)
-        else:
-            temporary.replace(path)
-    except StoreError:
-        raise
-    except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(temporary)):
-            raise
-        raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                temporary.unlink()
-
-
-def _give_free_name(temporary: Path, path: Path) -> None:
-    """Rename to a name that was free at the start, unless another run has taken it since."""
-    try:
-        if temporary.is_file():
-            os.link(temporary, path)
-            temporary.unlink()
-            return
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-    if path.exists():
-        raise StoreError(f"{path}: another run has made it in the meantime; name another output or add --overwrite")
-    temporary.rename(path)
-
-
-def _swap_folder(temporary: Path, path: Path) -> None:
-    """Replace a folder; whatever happens in between, the old one gets its name back."""
-    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-    try:
-        path.rename(doomed)
-        temporary.rename(path)
-    except BaseException:
-        if os.path.lexists(doomed) and not os.path.lexists(path):
-            doomed.rename(path)
-        raise
-    if doomed.is_symlink():
-        doomed.unlink()
-    else:
-        shutil.rmtree(doomed)
-
-
-def flush_to_disk(path: Path) -> None:
-    """Wait until a file, or all files of a folder, are on the disk."""
-    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def check_store(path: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
+    """Refuse an output that no store may be written to; as ``outputs.check_output``, and only stores are replaced."""
+    check_output(path, overwrite, None, sources, SIGNATURE)
 
 
 @contextmanager
@@ -244,7 +111,10 @@ def create_store(
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with whole_output(path, overwrite, None, sources, temporary, lasting) as name, new_file(name) as file:
+    with (
+        whole_output(path, overwrite, None, sources, SIGNATURE, temporary, lasting) as name,
+        new_file(name) as file,
+    ):
         file.attrs["format"] = schema["format"]
         file.attrs["schema_version"] = schema["schema_version"]
         file.attrs["creator"] = f"xanes-hpc {__version__}"

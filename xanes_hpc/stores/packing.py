@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.hdf5 import whole_output
 from xanes_hpc.stores.models import CONTENTS, DESCRIPTION, ModelFolder
+from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.packed_manifest import MANIFEST, SUFFIX, PackedFile, may_be_packed, new_manifest, shown
 
 RUN = "run.toml"

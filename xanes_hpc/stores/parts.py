@@ -19,8 +19,8 @@ import numpy as np
 from h5py._objects import phil
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.hdf5 import explain, flush_to_disk
 from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.outputs import explain, flush_to_disk
 
 PLAN, LOCK, WHOLE = "plan.json", "lock", "whole.partial"
 PART = re.compile(r"part-\d{6}\.h5")

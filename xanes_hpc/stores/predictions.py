@@ -68,7 +68,7 @@ def create_derived(
     StoreError
         If the output stands in the way, is the store itself, or cannot be written.
     """
-    hdf5.check_output(path, overwrite, sources=[store.path])
+    hdf5.check_store(path, overwrite, [store.path])
     names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest")
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}

@@ -17,8 +17,8 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.hdf5 import explain, whole_output
 from xanes_hpc.stores.models import CONTENTS, ModelFolder
+from xanes_hpc.stores.outputs import explain, whole_output
 from xanes_hpc.stores.packed_manifest import (
     AGAIN,
     MANIFEST,
