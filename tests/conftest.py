@@ -7,7 +7,8 @@ import pytest
 
 from xanes_hpc import demo, descriptors
 from xanes_hpc.featurise import featurise
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.stores.structures import StructureStore
 
 QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0, "uncertainty.members": 2}

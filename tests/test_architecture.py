@@ -76,7 +76,11 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "featurise": (("stores", "descriptors", "neighbours", "overlapping", "rattling"), ("numpy",)),
     "selection": ((), ("numpy", "ase")),
     "symmetry": (("extras",), ("numpy", "spglib")),
-    "importing": (("formats", "neighbours", "selection", "spectra", "stores", "symmetry"), ("numpy", "ase")),
+    "import_options": (("selection", "symmetry"), ()),
+    "importing_structures": (
+        ("formats", "import_options", "neighbours", "selection", "spectra", "stores", "symmetry"), ("numpy", "ase")
+    ),
+    "importing": (("formats", "import_options", "importing_structures", "selection", "spectra", "stores"), ()),
     "importing_features": (("formats", "spectra", "stores", "descriptors"), ("numpy", "ase")),
     "fdmnes_runs": (("formats", "stores"), ("numpy", "ase")),
     "fdmnes_results": (("fdmnes_runs", "formats", "spectra", "stores"), ("numpy",)),
@@ -129,7 +133,9 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("numpy", "optuna"),
     )),
     "prediction": (
-        ("stores", "descriptors", "featurise", "importing", "inference", "spectra", "trust"),
+        (
+            "stores", "descriptors", "featurise", "import_options", "importing", "inference", "spectra", "trust",
+        ),
         ("numpy", "ase"),
     ),
     "selecting": (("landmarks", "prediction", "stores"), ("numpy",)),

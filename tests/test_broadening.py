@@ -16,7 +16,8 @@ from xanes_hpc.config import BroadeningConfig, Recipe, TargetConfig
 from xanes_hpc.config_files import load_run
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.featurise import featurise
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.records import Spectrum, treatment_name
 from xanes_hpc.spectra.broadening import broaden, broadened_treatment, core_hole_width
 from xanes_hpc.spectra.edges import place

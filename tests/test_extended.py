@@ -49,6 +49,7 @@ def test_properties_stand_after_the_features(folder, capsys):
     assert run(*words, "-o", folder / "plain.h5") == 0
     extended = ("--property", "charge", "--property", "oxidation=-1")
     assert run(*words, *extended, "-o", folder / "more.h5") == 0
+    assert "defaults    oxidation for 1 sites" in capsys.readouterr().out
     plain, more = (features(folder / name)[0] for name in ("plain.h5", "more.h5"))
     np.testing.assert_array_equal(more[:, :-2], plain)
     np.testing.assert_array_equal(more[:, -2], [-1.0, 0.0, 2.0, 1.0, 1.0])
@@ -58,9 +59,10 @@ def test_properties_stand_after_the_features(folder, capsys):
 def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
     words = ["featurise", folder / "s.h5", "--preset", "rdc", "-o", folder / "f.h5", "--property"]
     assert run(*words, "oxidation") == 2
-    assert "site 2 of the batch has no property oxidation: give it in the structure's file or a table" in (
-        capsys.readouterr().err
-    )
+    line = capsys.readouterr().err
+    assert " and 0 other sites have no property oxidation: give it in the structures' files or a table" in line
+    assert run(*words, "nosuch=0") == 2
+    assert "no site has the property nosuch, there are charge, " in capsys.readouterr().err
     assert run(*words, "note") == 2
     assert "structures/properties/note: expected numbers, it is text" in capsys.readouterr().err
     assert run(*words, "charge=high") == 2
@@ -155,4 +157,4 @@ def test_a_model_takes_them_to_predict(small, tmp_path, capsys):
     capsys.readouterr()
     write_xyz(tmp_path / "one.xyz", IRON)
     assert run(*words, tmp_path / "two.h5") == 2
-    assert "has no property charge" in capsys.readouterr().err
+    assert "one and 0 other sites have no property charge" in capsys.readouterr().err

@@ -19,7 +19,8 @@ from builders import (
     write_xyz,
 )
 
-from xanes_hpc.importing import SPECTRUM_ENDINGS, import_structures
+from xanes_hpc.importing import import_structures
+from xanes_hpc.importing_structures import SPECTRUM_ENDINGS
 from xanes_hpc.records import NO_TREATMENT, treatment_name
 
 

@@ -15,7 +15,8 @@ from xanes_hpc.errors import FormatError, ModelError, StoreError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.export import check_folder, export
 from xanes_hpc.featurise import featurise
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.prediction import PredictOptions, open_sources, predict
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder

@@ -14,7 +14,8 @@ from builders import run as call
 from xanes_hpc import descriptors
 from xanes_hpc.config import BROADENING_PRESETS, BroadeningConfig, Recipe
 from xanes_hpc.formats import read_spectrum, read_structures
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.features import FeatureStore

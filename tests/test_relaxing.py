@@ -1,6 +1,7 @@
 """Structures relaxed by GFN2-xTB: what comes out, what fails, and going on after a stop."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ from ase.build import molecule
 from builders import refused, run, write, write_xyz
 
 from xanes_hpc.errors import ConfigError
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.records import Structure
+from xanes_hpc.relaxation import relax_one
 from xanes_hpc.relaxing import RelaxOptions, relax
 from xanes_hpc.relaxing_journal import journal_path
 from xanes_hpc.relaxing_processes import computed
@@ -82,8 +85,24 @@ def test_what_fails_is_listed_and_left_out(tmp_path, capsys):
     with StructureStore(tmp_path / "r.h5") as found:
         assert [s.name for s, _ in found.structures()] == ["good"]
     assert run(*words, "--overwrite", "--keep-unconverged") == 0
+    assert "1 relaxed, 1 kept as they were after 3 steps" in capsys.readouterr().out
     with StructureStore(tmp_path / "r.h5") as found:
         assert [s.name for s, _ in found.structures()] == ["good", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "why"),
+    [
+        ({"charge": "plus one"}, "charge: expected a multiple of 1, received 'plus one'"),
+        ({"charge": 0.4}, "charge: expected a multiple of 1, received 0.4"),
+        ({"spin": 0.7}, "spin: expected a multiple of 0.5, received 0.7"),
+        ({"spin": "high"}, "spin: expected a multiple of 0.5, received 'high'"),
+    ],
+)
+def test_charges_that_are_none(properties, why):
+    water = molecule("H2O")
+    structure = Structure("w", water.numbers.astype("u1"), water.positions, properties=properties)
+    assert relax_one(structure, "gfn2", 0.05, 10).failed == why
 
 
 def test_a_structure_that_ends_its_process_is_alone_in_that():
@@ -136,9 +155,14 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
     assert 1 <= len(done) < 6
     with journal.open("a") as stream:
         stream.write('{"row": 5, "posi')
+    shutil.copy(journal, tmp_path / "copy.jsonl")
     line = refused(capsys, tmp_path, *words[:-1], "0.02")
     assert "r.h5.relaxing.jsonl: is of another run (fmax 0.01, now 0.02)" in line
-    assert run(*words, "--json") == 0
+    assert "give its settings, or --overwrite to begin anew" in line
+    assert run(*words[:-1], "0.5", "--overwrite", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["taken_up"] == 0
+    shutil.copy(tmp_path / "copy.jsonl", journal)
+    assert run(*words, "--overwrite", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["relaxed"], told["taken_up"]) == (6, len(done))
     with h5py.File(tmp_path / "r.h5") as file:
@@ -182,7 +206,11 @@ def test_it_needs_its_extra(store, tmp_path, monkeypatch):
 
 def test_where_all_fail_nothing_is_left(tmp_path, capsys):
     write_xyz(tmp_path / "xyz" / "odd.xyz", *xyz("odd", molecule("H2O"), "charge=1 spin=0"))
+    write_xyz(tmp_path / "xyz" / "even.xyz", *xyz("even", molecule("H2O"), "charge=0 spin=0.5"))
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "s.h5", "--absorber", "O") == 0
     assert run("relax", tmp_path / "s.h5", "-o", tmp_path / "r.h5") == 2
-    assert "s.h5: no structure could be relaxed; odd: 9 electrons cannot" in capsys.readouterr().err
+    assert (
+        "s.h5: no structure could be relaxed: even: 10 electrons cannot have a total spin of 0.5; odd: 9 electrons"
+        in capsys.readouterr().err
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"xyz", "s.h5"}

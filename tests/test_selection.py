@@ -131,6 +131,9 @@ def test_properties_of_a_table_are_stored(tmqm, capsys):
         assert [v.decode() for v in properties["Note"][:]] == [f"text {k}" for k in ranks]
         assert properties["MND"][0] == 4
     assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
+    every = list(complexes())
+    changed = sum(rank != every[rank][2] for rank in ranks)
+    assert summary["properties_replaced"] == {"charge": changed}
 
 
 def test_rows_belong_to_names_or_codes(tmp_path, capsys):
@@ -139,6 +142,9 @@ def test_rows_belong_to_names_or_codes(tmp_path, capsys):
     table = write(tmp_path / "p.csv.gz", "gap,name\n1.5,ABCDEF\n,other\n")
     _, summary = taken(tmp_path / "xyz", "--properties", table, capsys=capsys)
     assert (summary["without_properties"], summary["unused_properties"]) == (1, 1)
+    assert summary["first_without_properties"] == ["GHIJKL_FeO(2+)"]
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "other.h5", "--properties", table) == 0
+    assert "1 structures have no row in the tables (GHIJKL_FeO(2+)), 1 rows are of" in capsys.readouterr().out
     with h5py.File(tmp_path / "out.h5") as file:
         np.testing.assert_array_equal(file["structures/properties/gap"][:], [1.5, np.nan])
     found, _ = taken(tmp_path / "xyz", "--charge", "2", capsys=capsys)
@@ -152,6 +158,9 @@ def test_rows_belong_to_names_or_codes(tmp_path, capsys):
         ("code;gap\n", r"expected a column CSD_code or name in its first line, received code, gap"),
         ("name;gap\na;1\nb\n", "line 3: expected 2 columns, received 1"),
         ("name;gap\na;1\n\na;2\n", "line 4: a has a row already"),
+        ("name;gap;note;gap\na;1;2;3\n", "expected every column once, received 'gap' again"),
+        ("name;charge\na;1\nb;2+\n", r"b: charge: expected a number, received '2\+'"),
+        ("name;S\na;\nb;?\n", r"b: spin: expected a number, received '\?'"),
     ],
 )
 def test_what_is_no_table(tmp_path, text, message):

@@ -14,7 +14,8 @@ from xanes_hpc.config_files import load_run
 from xanes_hpc.datasets import statistics
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
 from xanes_hpc.featurise import featurise
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.stores.structures import StructureStore
 

@@ -9,7 +9,8 @@ from trainings import FEATURES, copied, opened
 
 from xanes_hpc.config import TargetConfig
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import read_ranges, read_spectra
 from xanes_hpc.stores.structures import StructureStore

@@ -18,7 +18,8 @@ from xanes_hpc import models
 from xanes_hpc.config_files import load_run
 from xanes_hpc.datasets import iterate
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.scaling import TRANSFORMS
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores.checkpoints import checkpoint_path, differences

@@ -1,5 +1,8 @@
 """Every error a user can cause. The command line prints their one-line message and exits with code 2."""
 
+MOST_LISTED = 10_000
+"""Reasons, of items that could not be used, that a summary lists one by one; all are counted."""
+
 
 class XanesHpcError(Exception):
     """Root of the errors this package raises on bad input; the message is one line."""

@@ -87,6 +87,27 @@ def plan(
     return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
 
 
+def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
+    """How many sites of a store take the default of each property that the descriptor takes.
+
+    Raises
+    ------
+    FormatError
+        If a site has neither the property nor a default.
+    """
+    taken = {}
+    for name in descriptor.properties:
+        taken[name], first = source.without_property(name)
+        if taken[name] and name not in descriptor.defaults:
+            site = source.sites(first, first + 1).name[0]
+            raise FormatError(
+                f"{site} and {taken[name] - 1:,} other sites have no property {name}: "
+                "give it in the structures' files or a table (import --properties), or featurise with a default "
+                f"({name}=0)"
+            )
+    return taken
+
+
 def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
     """Features of a batch that starts with site ``start`` of a store, shape (n_sites of the batch, n_features).
 
@@ -200,10 +221,14 @@ def featurise(
         If the source has no sites, the output stands in the way or cannot be written, or parts there are of something
         else.
     FormatError
-        If a structure cannot be described.
+        If a structure cannot be described, or the property of a site, or that of all, is missing.
     """
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
+    for name, n in defaults_taken(source, descriptor).items():
+        if n == source.n_sites:
+            there = ", ".join(source.property_names) or "none"
+            raise FormatError(f"{source.path}: no site has the property {name}, there are {there}: leave it out")
     whole = plan(source, descriptor, compression, rattling)
     check_store(output, overwrite, [source.path])
     with PartsFolder(output, whole.as_values(), restart) as parts:

@@ -15,7 +15,8 @@ from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
-from xanes_hpc.stores.structures import PROPERTIES, StructureStore
+from xanes_hpc.stores.properties import PROPERTIES
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
 from xanes_hpc.stores.unpacking import inspect, is_packed
 from xanes_hpc.stores.verification import Findings, read_all

@@ -13,8 +13,9 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.config import LARGEST, Recipe
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
-from xanes_hpc.featurise import describe_sites
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.featurise import defaults_taken, describe_sites
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.inference import n_draws
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
@@ -214,6 +215,8 @@ class _Features:
                 f"{model.path}: its descriptor is {spec['hash']}, "
                 f"this program builds {self._descriptor.hash} from its description"
             )
+        if self._descriptor.properties:
+            defaults_taken(source, self._descriptor)
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
         """Features of ascending rows, (n_rows, n_features).

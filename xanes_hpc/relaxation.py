@@ -40,11 +40,13 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
     from ase.optimize import LBFGS
     from tblite.ase import TBLite
 
-    charge = structure.properties.get("charge", 0.0)
-    charge = round(charge) if isinstance(charge, float) else 0
-    n_electrons = int(structure.numbers.astype(np.int64).sum()) - charge
-    spin = structure.properties.get("spin")
-    unpaired = round(2 * spin) if isinstance(spin, float) else n_electrons % 2
+    try:
+        charge = _whole(structure, "charge", 1) or 0
+        n_electrons = int(structure.numbers.astype(np.int64).sum()) - charge
+        twice = _whole(structure, "spin", 2)
+    except ValueError as error:
+        return Relaxed(failed=str(error))
+    unpaired = n_electrons % 2 if twice is None else twice
     if (n_electrons - unpaired) % 2:
         return Relaxed(failed=f"{n_electrons} electrons cannot have a total spin of {unpaired / 2:g}")
     periodic = bool(structure.pbc.any())
@@ -65,3 +67,19 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
     if not (np.isfinite(atoms.positions).all() and np.isfinite(energy)):
         return Relaxed(failed="the energy or a position is no number")
     return Relaxed(atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged)
+
+
+def _whole(structure: Structure, name: str, times: int) -> int | None:
+    """``times`` a property, which makes a whole number; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it does not, or is text.
+    """
+    value = structure.properties.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) or abs(times * value - round(times * value)) > 1e-6:
+        raise ValueError(f"{name}: expected a multiple of {1 / times:g}, received {value!r}")
+    return round(times * value)

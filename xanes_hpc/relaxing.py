@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.errors import MOST_LISTED, ConfigError, StoreError
 from xanes_hpc.extras import need
 from xanes_hpc.relaxation import METHODS, Relaxed, relax_one
 from xanes_hpc.relaxing_journal import journal_path, open_journal
@@ -22,7 +22,7 @@ from xanes_hpc.relaxing_processes import computed
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.structures import StructureStore, create_structures
 
-MOST_LISTED = 10_000
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ class RelaxOptions:
 
 @dataclass
 class RelaxSummary:
-    """What came of it: structures by how they ended, and why those failed that did."""
+    """What came of it: structures by how they ended, and why those failed that did.
+
+    ``relaxed`` are in the output, with those ``unconverged`` if they are kept; otherwise these are among the failed.
+    """
 
     relaxed: int = 0
     unconverged: int = 0
@@ -85,13 +88,16 @@ def relax(
         Structure store to write. A journal beside it is gone on with.
     options
         How.
+    overwrite
+        Whether the output, and a journal of a run with other options, may be replaced.
     workers
         Processes; by default one for each core.
 
     Raises
     ------
     ConfigError
-        If tblite is not installed, there is no such method, or a journal beside the output is of another run.
+        If tblite is not installed, there is no such method, or a journal beside the output is of another run and not to
+        be replaced.
     StoreError
         If no structure could be relaxed, or the output stands in the way or cannot be written.
     """
@@ -107,7 +113,7 @@ def relax(
         "steps": options.steps,
     }  # fmt: skip
     journal = journal_path(output)
-    with open_journal(journal, plan) as (done, note):
+    with open_journal(journal, plan, overwrite) as (done, note):
         summary = RelaxSummary(taken_up=len(done))
         pending = ((k, s) for k, (s, _) in enumerate(store.structures()) if k not in done)
         task = partial(relax_one, method=options.method, fmax=options.fmax, steps=options.steps)
@@ -158,6 +164,7 @@ def _write(
             edge = kinds.pop() if kinds else "K"
             writer.append(found, sites.atom, edge, [[] for _ in sites.name], sites.weight)
         if not summary.relaxed:
-            first = summary.failed[0] if summary.failed else "there are no structures"
-            raise StoreError(f"{store.path}: no structure could be relaxed; {first}")
+            listed = "; ".join(summary.failed[:MOST_NAMED]) or "there are no structures"
+            more = f"; and {summary.failed_count - MOST_NAMED:,} more" if summary.failed_count > MOST_NAMED else ""
+            raise StoreError(f"{store.path}: no structure could be relaxed: {listed}{more}")
     summary.mean_steps = steps / summary.relaxed

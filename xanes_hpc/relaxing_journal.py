@@ -20,22 +20,22 @@ def journal_path(output: Path) -> Path:
 
 @contextmanager
 def open_journal(
-    journal: Path, plan: dict[str, Any]
+    journal: Path, plan: dict[str, Any], anew: bool = False
 ) -> Iterator[tuple[dict[int, Relaxed], Callable[[int, Relaxed], None]]]:
     """What is done already, by row, and what writes down more; for this process alone.
 
     Raises
     ------
     ConfigError
-        If it is of another plan.
+        If it is of another plan, unless that may begin ``anew``.
     StoreError
         If it is damaged, or another run goes on with it.
     """
-    _read(journal, plan)  # one of another plan stays as it is
+    _read(journal, plan, anew)  # one of another plan stays as it is
     with journal.open("a", encoding="utf-8") as stream:
         if not locks.hold(stream.fileno()):
             raise StoreError(f"{journal}: another run goes on with it; wait for its end")
-        done, n_bytes = _read(journal, plan)
+        done, n_bytes = _read(journal, plan, anew)
         os.truncate(journal, n_bytes)
         if not n_bytes:
             stream.write(json.dumps(plan) + "\n")
@@ -47,7 +47,7 @@ def open_journal(
         yield done, note
 
 
-def _read(journal: Path, plan: dict[str, Any]) -> tuple[dict[int, Relaxed], int]:
+def _read(journal: Path, plan: dict[str, Any], anew: bool) -> tuple[dict[int, Relaxed], int]:
     """What is done already, by row; and the length of whole lines: a killed run may leave half a line."""
     done: dict[int, Relaxed] = {}
     if not journal.exists():
@@ -63,7 +63,9 @@ def _read(journal: Path, plan: dict[str, Any]) -> tuple[dict[int, Relaxed], int]
             done[row] = Relaxed(**values)
     except (ValueError, TypeError, KeyError):
         raise StoreError(f"{journal}: damaged; delete it to begin anew") from None
+    if found != plan and anew:
+        return {}, 0
     if found != plan:
         differs = ", ".join(f"{k} {found.get(k)!r}, now {plan[k]!r}" for k in plan if found.get(k) != plan[k])
-        raise ConfigError(f"{journal}: is of another run ({differs}); give its settings, or delete it to begin anew")
+        raise ConfigError(f"{journal}: is of another run ({differs}); give its settings, or --overwrite to begin anew")
     return done, whole

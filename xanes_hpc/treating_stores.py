@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.config import Recipe
-from xanes_hpc.errors import SpectrumError
+from xanes_hpc.errors import MOST_LISTED, SpectrumError
 from xanes_hpc.records import PlacedSpectrum
 from xanes_hpc.spectra.treating import treat, treatment_after
 from xanes_hpc.stores.other_spectra import copy_spectra, with_other_spectra
@@ -16,8 +16,6 @@ from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, append_spectrum, read_spectra
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import NONE, choose_spectra
-
-MOST_LISTED = 10_000
 
 Progress = Callable[[int, int], None]
 

@@ -11,7 +11,8 @@ from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
 from xanes_hpc.featurise import featurise
-from xanes_hpc.importing import ImportOptions, import_structures
+from xanes_hpc.import_options import ImportOptions
+from xanes_hpc.importing import import_structures
 from xanes_hpc.importing_features import FeaturesOptions, import_features
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.records import Structure

@@ -63,7 +63,7 @@ def command(
     """
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose, with_properties
-    from xanes_hpc.featurise import featurise
+    from xanes_hpc.featurise import defaults_taken, featurise
     from xanes_hpc.rattling import Rattling
     from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.parts import parts_folder
@@ -79,6 +79,7 @@ def command(
     with StructureStore(source) as structures:
         n_sites = structures.n_sites
         check_store(target, overwrite, [source])
+        defaults = defaults_taken(structures, descriptor)
         kernel_threads.use(threads)
         begin = time.perf_counter()
         try:
@@ -95,6 +96,8 @@ def command(
         "descriptor": descriptor.hash,
         "time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)",
     }
+    if any(defaults.values()):
+        rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
     if rattling:
         rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
     console.table(str(target), rows)

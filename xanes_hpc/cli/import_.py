@@ -15,7 +15,7 @@ from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_op
 
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor
-    from xanes_hpc.importing import ImportSummary
+    from xanes_hpc.import_options import ImportSummary
     from xanes_hpc.importing_features import FeaturesOptions
 
 OF_STRUCTURES = (
@@ -120,7 +120,8 @@ def command(
     y (n_sites, n_energies), go into a feature store: give --element, --preset or --descriptor, and --energies.
     """
     from xanes_hpc.formats import npz
-    from xanes_hpc.importing import ImportOptions, import_structures
+    from xanes_hpc.import_options import ImportOptions
+    from xanes_hpc.importing import import_structures
     from xanes_hpc.records import parse_treatment
     from xanes_hpc.selection import Selection, parse_charges, parse_elements
 
@@ -203,10 +204,15 @@ def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | 
         if summary.not_selected:
             rows["not selected"] = _counts(summary.not_selected, "by ")
         if summary.unused_properties or summary.without_properties:
+            first = summary.first_without_properties
+            more = ", …" if summary.without_properties > len(first) else ""
             rows["properties"] = (
-                f"{summary.without_properties:,} structures have no row in the tables, "
-                f"{summary.unused_properties:,} rows are of no structure read"
+                f"{summary.without_properties:,} structures have no row in the tables"
+                + (f" ({', '.join(first)}{more})" if first else "")
+                + f", {summary.unused_properties:,} rows are of no structure read"
             )
+        if summary.properties_replaced:
+            rows["replaced"] = f"by tables, what structure files tell: {_counts(summary.properties_replaced, 'times ')}"
         if summary.spectra:
             rows["treatment"] = _counts(summary.treatments)
         if summary.properties_left_out:

@@ -43,9 +43,12 @@ def command(
     options = RelaxOptions(method, fmax, steps, keep_unconverged)
     with StructureStore(store) as source, console.progress("relaxing", "structures") as progress:
         found = relax(source, output, options, overwrite, workers, progress)
+    kept = found.unconverged if keep_unconverged else 0
     if json_target != "-":
         rows = {
-            "structures": f"{found.relaxed:,} relaxed, in {found.mean_steps:.0f} steps on average",
+            "structures": f"{found.relaxed - kept:,} relaxed"
+            + (f", {kept:,} kept as they were after {steps} steps" if kept else "")
+            + f", in {found.mean_steps:.0f} steps on average",
             "largest move": f"{found.largest_move:.2f} Å",
             "failed": f"{found.failed_count:,}",
         }

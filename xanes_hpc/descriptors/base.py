@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +38,8 @@ class Descriptor(ABC):
     descriptor with code of its own may put its version here."""
     properties: tuple[str, ...] = ()
     """Names of the properties that it takes of structures or sites."""
+    defaults: Mapping[str, float] = MappingProxyType({})
+    """Values of those for sites that have none."""
     name: str
     cutoff: float
     dtype: np.dtype[Any]

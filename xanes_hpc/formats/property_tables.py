@@ -7,7 +7,7 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from xanes_hpc.formats.tmqm import NAMES
 
 KEYS = ("csd_code", "name")
 """Names of the column with the structures' names, in small letters."""
+NUMBERS = ("charge", "spin")
+"""Properties that are never text."""
 SEPARATORS = ";,\t"
 
 
@@ -52,6 +54,9 @@ class PropertyTable:
         if not found:
             listed = ", ".join(names[:8]) or "nothing"
             raise FormatError(f"{self._path}: expected a column CSD_code or name in its first line, received {listed}")
+        twice = [name for k, name in enumerate(names) if name in names[:k]]
+        if twice:
+            raise FormatError(f"{self._path}: expected every column once, received {twice[0]!r} again")
         key = found[0]
         self._rows: dict[str, int] = {}
         columns: list[list[str]] = [[] for _ in names]
@@ -69,7 +74,16 @@ class PropertyTable:
         self._columns = {
             NAMES.get(n, n): _typed(c) for i, (n, c) in enumerate(zip(names, columns, strict=True)) if i != key
         }
+        for name in NUMBERS:
+            values: Any = self._columns.get(name, ())
+            if len(values) and isinstance(values[0], str):
+                self._refuse_text(name, values)
         self.names = list(self._columns)
+
+    def _refuse_text(self, name: str, column: Sequence[str]) -> None:
+        row, text = next((k, text) for k, text in enumerate(column) if isinstance(_typed([text]), list))
+        structure = next(own for own, k in self._rows.items() if k == row)
+        raise FormatError(f"{self._path}: {structure}: {name}: expected a number, received {text!r}")
 
     def of(self, structure: str) -> dict[str, float | str] | None:
         """The properties of a structure, by its name or what is before the first ``_``; None without a row."""

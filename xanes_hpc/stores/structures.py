@@ -13,8 +13,16 @@ from xanes_hpc.absorbers import formula
 from xanes_hpc.errors import StoreError
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc.stores import hdf5, spectra
-from xanes_hpc.stores.columns import ATOMS_PER_CHUNK, ROWS_PER_CHUNK, Column, Columns, StringColumn
+from xanes_hpc.stores import hdf5, properties, spectra
+from xanes_hpc.stores.columns import ATOMS_PER_CHUNK, Column, Columns, StringColumn
+from xanes_hpc.stores.properties import (
+    PROPERTIES,
+    SITE_PROPERTIES,
+    Properties,
+    PropertyColumns,
+    read_numbers,
+    read_of_structures,
+)
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
 
 STRUCTURE_NAMES = [
@@ -24,8 +32,6 @@ STRUCTURE_NAMES = [
     *(f"sites/{name}" for name in DTYPES),
 ]
 """The datasets of ``digest_structures``."""
-PROPERTIES, SITE_PROPERTIES = "structures/properties", "sites/properties"
-Properties = dict[str, float | str]
 SITES_AT_ONCE = 512
 
 
@@ -52,8 +58,8 @@ class StructureWriter:
         file.create_group(PROPERTIES)
         self.left_out: Counter[str] = Counter()
         """Values of properties that could not be stored, by name: text where others are numbers, or an odd name."""
-        self._of_structures = _PropertyColumns(file, columns, PROPERTIES, self.left_out)
-        self._of_sites = _PropertyColumns(file, columns, SITE_PROPERTIES, self.left_out)
+        self._of_structures = PropertyColumns(file, columns, PROPERTIES, self.left_out)
+        self._of_sites = PropertyColumns(file, columns, SITE_PROPERTIES, self.left_out)
 
     def append(
         self,
@@ -93,45 +99,6 @@ class StructureWriter:
         self._columns.finish()
         self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
         self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.spectrum_names(self._file))
-
-
-class _PropertyColumns:
-    """A column for each property, which comes to be with the first structure or site that has it."""
-
-    def __init__(self, file: h5py.File, columns: Columns, group: str, left_out: Counter[str]) -> None:
-        self._file, self._columns, self._group, self._left_out = file, columns, group, left_out
-        self._texts: dict[str, bool] = {}
-
-    def append(self, first: int, every: Sequence[Properties]) -> None:
-        """What is known of rows that begin with ``first``."""
-        for row, properties in enumerate(every, first):
-            stored: Properties = {}
-            for name, value in properties.items():
-                if not name or "/" in name or name.startswith("."):
-                    self._left_out[name] += 1
-                    continue
-                if name not in self._texts:
-                    self._begin(name, isinstance(value, str), row)
-                if self._texts[name]:
-                    stored[name] = value if isinstance(value, str) else f"{value:g}"
-                elif isinstance(value, str):
-                    self._left_out[name] += 1
-                else:
-                    stored[name] = value
-            for name, text in self._texts.items():
-                self._columns[f"{self._group}/{name}"].extend([stored.get(name, _missing(text))])
-
-    def _begin(self, name: str, text: bool, n_before: int) -> None:
-        self._texts[name] = text
-        path = f"{self._group}/{name}"
-        column = StringColumn(self._file, path) if text else Column(self._file, path, np.float64)
-        self._columns.add(path, column)
-        for start in range(0, n_before, ROWS_PER_CHUNK):
-            column.extend([_missing(text)] * min(ROWS_PER_CHUNK, n_before - start))
-
-
-def _missing(text: bool) -> float | str:
-    return "" if text else float("nan")
 
 
 @contextmanager
@@ -200,33 +167,26 @@ class StructureStore(hdf5.Store):
                 site_structures=structures - low,
                 site_atoms=file["sites/atom"][start:stop],
                 first_structure=low,
-                properties={name: self._numbers(name, start, stop, structures) for name in properties},
+                properties={name: read_numbers(file, self.path, name, start, structures) for name in properties},
             )
         lengths = np.diff(batch.offsets)[batch.site_structures]
         self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())
         return batch
 
-    def _numbers(self, name: str, start: int, stop: int, structures: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """A property of sites ``start:stop``: their own, else that of their structures; NaN where there is none."""
-        values = np.full(structures.size, np.nan)
-        for group, rows in ((PROPERTIES, None), (SITE_PROPERTIES, slice(start, stop))):
-            dataset = self.file.get(f"{group}/{name}")
-            if dataset is None or not structures.size:
-                continue
-            if dataset.dtype.kind != "f":
-                raise StoreError(f"{self.path}: {group}/{name}: expected numbers, it is text")
-            if rows is None:
-                low = int(structures.min())
-                own = dataset[low : int(structures.max()) + 1][structures - low]
-            else:
-                own = dataset[rows]
-            values = np.where(np.isfinite(own), own, values)
-        return values
-
     def digest_of_properties(self, names: Sequence[str]) -> str:
         """A digest over some properties of structures and sites."""
-        paths = [f"{group}/{name}" for group in (PROPERTIES, SITE_PROPERTIES) for name in names]
-        return hdf5.digest(self.file, [path for path in paths if path in self.file])
+        with hdf5.reading(self.path):
+            return properties.digest(self.file, names)
+
+    @property
+    def property_names(self) -> list[str]:
+        """Names of the properties of structures and of sites."""
+        return sorted({name for group in (PROPERTIES, SITE_PROPERTIES) for name in self.file.get(group, ())})
+
+    def without_property(self, name: str) -> tuple[int, int]:
+        """How many sites have no number for a property, of their own or their structure's; and the first of them."""
+        with hdf5.reading(self.path):
+            return properties.read_missing(self.file, self.path, name)
 
     def structures_at(self, rows: npt.NDArray[np.integer]) -> Iterator[tuple[Structure, int]]:
         """The structure, without its properties, and the absorber's index of each site at ``rows``.
@@ -274,23 +234,11 @@ class StructureStore(hdf5.Store):
                 numbers, positions = self.file["atoms/numbers"][atoms], self.file["atoms/positions"][atoms]
                 cells, pbc = (self.file[f"structures/{name}"][start:stop] for name in ("cell", "pbc"))
                 names = hdf5.read_strings(self.file, "structures/name", slice(start, stop))
-                properties = self._properties(start, stop)
+                known = read_of_structures(self.file, start, stop)
             for k in range(stop - start):
                 own = slice(offsets[k] - offsets[0], offsets[k + 1] - offsets[0])
-                structure = Structure(names[k], numbers[own], positions[own], cells[k], pbc[k], properties[k])
+                structure = Structure(names[k], numbers[own], positions[own], cells[k], pbc[k], known[k])
                 yield structure, sites.take(order[ends[start + k] : ends[start + k + 1]])
-
-    def _properties(self, start: int, stop: int) -> list[dict[str, float | str]]:
-        """What is known of structures ``start:stop``, by name."""
-        found: list[dict[str, float | str]] = [{} for _ in range(stop - start)]
-        for name, dataset in self.file.get(PROPERTIES, {}).items():
-            text = h5py.check_string_dtype(dataset.dtype) is not None
-            path = f"{PROPERTIES}/{name}"
-            values = hdf5.read_strings(self.file, path, slice(start, stop)) if text else dataset[start:stop].tolist()
-            for own, value in zip(found, values, strict=True):
-                if value != "" and value == value:
-                    own[name] = value
-        return found
 
     def cuts(self, start: int, stop: int, n_atoms: int) -> list[int]:
         """Sites between ``start`` and ``stop`` at which to cut, so that each piece's structures have few atoms.
