@@ -146,7 +146,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "relaxing_journal": (("locks", "relaxation"), ()),
     "relaxing_processes": (("relaxation",), ()),
     "relaxing": (("extras", "relaxation", "relaxing_journal", "relaxing_processes", "stores"), ("numpy",)),
-    "averaging": (("stores",), ("numpy", "ase")),
+    "averaging": (("formats", "stores"), ("numpy", "ase")),
     "treating_predictions": (("spectra", "stores"), ("numpy",)),
     "experiments": (("formats", "spectra", "stores"), ("numpy", "ase")),
     "broadening_fit": (("experiments", "extras", "spectra"), ("numpy", "lmfit")),

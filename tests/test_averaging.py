@@ -7,7 +7,7 @@ from builders import run, write
 
 from xanes_hpc.averaging import average
 from xanes_hpc.config import BroadeningConfig, NormalisationConfig, Recipe
-from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
+from xanes_hpc.errors import ConfigError, FormatError, SpectrumError, StoreError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.records import PlacedSpectrum, Spectrum, treatment_name
@@ -47,6 +47,14 @@ def renamed(predicted, tmp_path):
         return path
 
     return rename
+
+
+def predictions_of_frames(path):
+    """The same, every site the only frame of its own trajectory."""
+    with h5py.File(path, "r+") as file:
+        names = file["sites/name"]
+        names[...] = [f"t{k}@0".encode() for k in range(names.size)]
+    return path
 
 
 def by_hand(path, rows, weights):
@@ -140,7 +148,8 @@ def test_flags_and_parts_of_an_average(renamed, tmp_path):
         assert found.texts("part")[k] == "none"
 
 
-def test_what_cannot_be_averaged(predicted, model, small, tmp_path):
+def test_what_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_factory):
+    weights = tmp_path_factory.mktemp("weights")
     with StructureStore(small / "small.h5") as source:
         predict(ModelFolder(model), source, tmp_path / "n.h5", PredictOptions(draws=2))
     with PredictionStore(tmp_path / "n.h5") as store:
@@ -151,10 +160,18 @@ def test_what_cannot_be_averaged(predicted, model, small, tmp_path):
     with PredictionStore(predicted) as store:
         with pytest.raises(ConfigError, match="--by 'sites': expected structure, frames, all"):
             average(store, tmp_path / "a.h5", "sites")
-        with pytest.raises(ConfigError, match=r"weight of .*: expected 0 or more, received -1"):
-            average(store, tmp_path / "a.h5", weights=lambda name: -1.0)
-        with pytest.raises(ConfigError, match=r"weights of the sites of .*: expected some above 0"):
-            average(store, tmp_path / "a.h5", weights=lambda name: 0.0)
+        with pytest.raises(ConfigError, match="--by frames: expected structures called NAME@0, NAME@1, …; there is "):
+            average(store, tmp_path / "a.h5", "frames")
+        for value, error, message in (
+            ("-1", ConfigError, "weight of .*: expected 0 or more, received -1"),
+            ("0", ConfigError, "weights of the sites of .*: expected some above 0"),
+            ("nan", FormatError, r"w\.csv: weight of .*: expected a number, received nothing"),
+            ("", FormatError, "expected a number, received nothing"),
+            ("abc", FormatError, "expected a number, received abc"),
+        ):
+            rows = "".join(f"{name},{value}\n" for name in store.sites.name)
+            with pytest.raises(error, match=message):
+                average(store, tmp_path / "a.h5", weights=write(weights / "w.csv", f"name,weight\n{rows}"))
         with pytest.raises(StoreError, match="is what the output is made from"):
             average(store, predicted, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"n.h5"}
@@ -173,11 +190,18 @@ def test_the_command(renamed, tmp_path, capsys):
         np.testing.assert_allclose(found.read("mean", found.sites.name.index("A")), mean, rtol=1e-6)
     short = write(tmp_path / "short.csv", "name,weight\nA#0,3\n")
     assert run("average", path, "-o", tmp_path / "b.h5", "--weights", short) == 2
-    assert "short.csv: has no weight of A#1" in capsys.readouterr().err
+    assert "short.csv: weight of A#1: expected a number, received nothing" in capsys.readouterr().err
     other = write(tmp_path / "other.csv", "name,share\nA#0,3\n")
     assert run("average", path, "-o", tmp_path / "b.h5", "--weights", other) == 2
     assert "other.csv: expected a column weight, received share" in capsys.readouterr().err
     assert run("export", tmp_path / "a.h5", "--format", "xdi", "-o", tmp_path / "x") == 0
+    assert "# Xanes_hpc.average: 2 sites by structure, weights w.csv" in (tmp_path / "x" / "A.xdi").read_text()
+    assert run("broaden", tmp_path / "a.h5", "-o", tmp_path / "b.h5", "--recipe", "gaussian", "--gaussian", "1") == 0
+    with PredictionStore(tmp_path / "b.h5") as found:
+        assert sorted(found.n_averaged.tolist())[-2:] == [1, 2]
+    capsys.readouterr()
+    assert run("average", predictions_of_frames(path), "-o", tmp_path / "c.h5", "--by", "frames") == 0
+    assert "note: every average is of one site: no two have the same frames" in capsys.readouterr().err
 
 
 def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):

@@ -146,7 +146,7 @@ def test_runs_are_read_into_the_store(tmp_path, store, program, capsys):
     assert run("featurise", store, "--preset", "xanesnet-49") == 0
     found = summary(capsys, runs, store)
     assert found["runs"] == {"good": 4}
-    assert found["spectra"] == {"new": 8, "replaced": 0, "already_there": 0}
+    assert found["spectra"] == {"new": 8, "replaced": 0, "already_there": 0, "differing": []}
     every = spectra(store)
     names = ("ACOMUA_C36(1+)", "two; rm -rf#0", "two; rm -rf#2", "acomua_c36(1+)")
     found = [(site, text.count("fdmnes-conv")) for site, text, _ in every]
@@ -167,7 +167,7 @@ def test_reading_runs_again_changes_nothing(tmp_path, store, program, capsys):
     summary(capsys, runs, store)
     before = contents(tmp_path)
     again = summary(capsys, runs, store)
-    assert again["spectra"] == {"new": 0, "replaced": 0, "already_there": 8}
+    assert again["spectra"] == {"new": 0, "replaced": 0, "already_there": 8, "differing": []}
     assert contents(tmp_path) == before
 
 
@@ -176,11 +176,17 @@ def test_another_spectrum_takes_the_place_only_if_told(tmp_path, store, program,
     summary(capsys, runs, store)
     first = next(runs.glob("ACOMUA*/*).txt"))
     first.write_text(first.read_text().replace("7114.00", "7114.01"))
-    assert "has another xanes spectrum of treatment 'none'" in refused(
-        capsys, tmp_path, "fdmnes", "ingest", runs, store
-    )
+    kept = store.read_bytes()
+    found = summary(capsys, runs, store)
+    assert found["spectra"] == {
+        "new": 0, "replaced": 0, "already_there": 7,
+        "differing": ["ACOMUA_C36(1+) has another xanes spectrum of treatment 'none' than ACOMUA_C36(1+).txt"],
+    }  # fmt: skip
+    assert store.read_bytes() == kept
+    assert run("fdmnes", "ingest", runs, store) == 0
+    assert "left as it was: ACOMUA_C36(1+) has another xanes spectrum" in capsys.readouterr().err
     found = summary(capsys, runs, store, "--replace")
-    assert found["spectra"] == {"new": 0, "replaced": 1, "already_there": 7}
+    assert found["spectra"] == {"new": 0, "replaced": 1, "already_there": 7, "differing": []}
     every = spectra(store)
     assert sorted(site for site, _, _ in every) == sorted(2 * [site for site, text, _ in every if text == "none"])
     (changed,) = [p for site, text, p in every if site == "ACOMUA_C36(1+)" and text == "none"]
@@ -212,6 +218,10 @@ def test_runs_that_are_not_good_are_listed_and_left_out(tmp_path, store, program
 def spoil(name):
     """A change to a good run's folder, by name: what is in it, and what is said of it."""
 
+    def no_header(folder):
+        path = folder / f"{folder.name}.txt"
+        path.write_text(path.read_text().replace("= E_edge", "? E_edge"))
+
     def no_broadened(folder):
         (folder / f"{folder.name}_conv.txt").unlink()
 
@@ -236,12 +246,15 @@ def spoil(name):
         (folder / f"{folder.name}_bav.txt").write_text("a log without its end")
         (folder / "fdmnes_error.txt").write_text("Segmentation fault")
 
-    return {f.__name__: f for f in (no_broadened, no_numbers, not_begun, no_input, no_starter, two_inputs, died)}[name]
+    return {
+        f.__name__: f for f in (no_header, no_broadened, no_numbers, not_begun, no_input, no_starter, two_inputs, died)
+    }[name]
 
 
 @pytest.mark.parametrize(
     ("how", "state", "said"),
     [
+        ("no_header", State.FAILED, "ACOMUA_C36(1+).txt: line 1: expected FDMNES's '= E_edge, Z, …' after its numbers"),
         ("no_broadened", State.UNFINISHED, "no ACOMUA_C36(1+)_conv.txt, which it asks for"),
         ("no_numbers", State.FAILED, "ACOMUA_C36(1+).txt: no row of two numbers in it"),
         ("not_begun", State.NOT_STARTED, ""),
@@ -270,8 +283,11 @@ def test_looking_only_leaves_the_store(tmp_path, store, program, capsys):
 def test_folders_without_a_table_bear_their_sites_names(tmp_path, store, program, capsys):
     runs = calculated(tmp_path, store, program)
     (runs / "runs.csv").unlink()
-    said = refused(capsys, tmp_path, "fdmnes", "ingest", runs, store)
-    assert "has no site acomua_c36(1+)_2 (3 of 4 runs)" in said or "has no site two" in said
+    found = summary(capsys, runs, store)
+    assert found["runs"] == {"good": 1, "of another site": 3}
+    assert {line.rpartition(" ")[2] for line in found["not_good"]} == {
+        "acomua_c36(1+)_2", "two__rm_-rf_0", "two__rm_-rf_2"
+    }  # fmt: skip
     found = summary(capsys, runs / "ACOMUA_C36(1+)", store)
     assert found["runs"] == {"good": 1}
     assert {site for site, _, _ in spectra(store)} == {"ACOMUA_C36(1+)"}
@@ -289,7 +305,10 @@ def test_runs_of_other_structures_are_refused(tmp_path, store, program, capsys):
     ):
         assert old in text
         path.write_text(text.replace(old, new))
-        assert said in refused(capsys, tmp_path, "fdmnes", "ingest", runs, store)
+        found = summary(capsys, runs, store)
+        assert (found["runs"]["of another site"], len(found["not_good"])) == (1, 1)
+        assert said in found["not_good"][0]
+        assert "ACOMUA_C36(1+)" not in {site for site, _, _ in spectra(store)}
 
 
 def test_only_sites_without_a_spectrum_are_written(tmp_path, store, program, capsys):
@@ -341,6 +360,41 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
     assert "range 'x': expected numbers" in refused(
         capsys, tmp_path, "fdmnes", "write", store, "-o", tmp_path / "r", "--range", "x"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--program", " "], "program: expected a program's name or path, received ' '"),
+        (["--sbatch", "foo"], "sbatch: expected an option of sbatch such as --time=12:00:00, received 'foo'"),
+        (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option of sbatch"),
+        (["--keyword", "N_self 5\nRadius 3"], "keyword N_self: expected its values on one line"),
+        (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received again"),
+        (["--sites", "none.csv"], "s.h5: none of its sites is asked for"),
+        (["--sites", "other.csv"], "other.csv: s.h5 has no site 'x'"),
+    ],
+)
+def test_what_is_not_written(tmp_path, store, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.csv").write_text("site\n")
+    (tmp_path / "other.csv").write_text("site\nx\n")
+    assert message in refused(capsys, tmp_path, "fdmnes", "write", "s.h5", "-o", "runs", *words)
+
+
+@pytest.mark.parametrize("text", ["\ufeffsite;score\nACOMUA_C36(1+);1\n", "score\tsite\n2\tACOMUA_C36(1+)\n"])
+def test_tables_of_sites_as_spreadsheets_write_them(tmp_path, store, text):
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8")
+    assert run("fdmnes", "write", store, "-o", tmp_path / "runs", "--sites", tmp_path / "s.csv") == 0
+    assert len((tmp_path / "runs" / "runs.csv").read_text().splitlines()) == 2
+
+
+def test_a_program_with_blanks_in_its_path(tmp_path, store, program, capsys):
+    (tmp_path / "my programs").mkdir()
+    program.rename(tmp_path / "my programs" / "fdmnes")
+    words = ("--range", SHORT, "--program", tmp_path / "my programs" / "fdmnes")
+    assert run("fdmnes", "write", store, "-o", tmp_path / "runs", *words) == 0
+    subprocess.run(["bash", "runs/run.sh"], cwd=tmp_path, check=True)
+    assert summary(capsys, tmp_path / "runs", store)["runs"] == {"good": 4}
 
 
 def test_none_is_good(tmp_path, store, capsys):

@@ -12,6 +12,7 @@ import stored
 from stored import refused
 
 import xanes_hpc_schema
+from xanes_hpc.averaging import average
 from xanes_hpc.errors import StoreError
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
@@ -258,7 +259,9 @@ def predicted(tmp_path_factory):
     options = PredictOptions(draws=2, keep_draws=True, force=True)
     with FeatureStore(ARCHIVES / "features-1.h5") as source:
         predict(ModelFolder(folder / "model"), source, folder / "p.h5", options)
-    return folder / "p.h5"
+    with PredictionStore(folder / "p.h5") as store:
+        average(store, folder / "a.h5")
+    return folder / "a.h5"
 
 
 def test_a_prediction_store_has_all_that_its_schema_says_and_nothing_else(predicted):
@@ -269,11 +272,12 @@ def test_a_prediction_store_has_all_that_its_schema_says_and_nothing_else(predic
 
 def test_a_prediction_store_from_before_lacks_what_is_optional(predicted, tmp_path):
     optional = {name for name, entry in load("predictions")["datasets"].items() if entry.get("optional")}
-    assert optional == {"reference", "draws", "sites/distrust"}
+    assert optional == {"reference", "draws", "sites/distrust", "sites/n_averaged"}
     assert load("predictions")["attributes"]["method"]["optional"]
     for name in optional:
         with PredictionStore(stored.changed(predicted, tmp_path / "p.h5", without(name))) as store:
             assert (store.distrust is None) == (name == "sites/distrust")
+            assert (store.n_averaged is None) == (name == "sites/n_averaged")
 
 
 @pytest.mark.parametrize("name", required("predictions"))

@@ -5,6 +5,7 @@ one sampled network, the same for every site, so that errors which sites have in
 each site's draws are spread to its calibrated standard deviation.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import ConfigError, StoreError
-from xanes_hpc.stores.predictions import PredictionStore, create_derived, write_site_columns
+from xanes_hpc.errors import ConfigError, FormatError, StoreError
+from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.stores.predictions import N_AVERAGED, PredictionStore, create_derived, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 
 BY = ("structure", "frames", "all")
@@ -41,7 +43,7 @@ def average(
     store: PredictionStore,
     output: Path,
     by: str = "structure",
-    weights: Callable[[str], float] | None = None,
+    weights: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Averaged:
@@ -57,12 +59,15 @@ def average(
         ``structure``: the sites of one structure; ``frames``: those of all structures whose names differ after the
         ``@`` only; ``all``. Sites of several elements or edges make an average each.
     weights
-        Of each site by its name; times the weight that it has in the store.
+        Table with the columns ``name`` and ``weight``, of sites or structures; times the weight that a site has in the
+        store.
 
     Raises
     ------
     ConfigError
-        If ``by`` is none of these, or weights are not positive.
+        If ``by`` is none of these, nothing is a frame, or weights are not positive.
+    FormatError
+        If the table of weights cannot be read, or has none of a site.
     StoreError
         If the store has no draws, or the output stands in the way.
     """
@@ -71,7 +76,9 @@ def average(
     if not store.has_draws:
         raise StoreError(f"{store.path}: keeps no draws, which averages are taken of: predict again with --keep-draws")
     sites = store.sites
-    weight = sites.weight * np.array([1.0 if weights is None else weights(name) for name in sites.name])
+    if by == "frames" and not any("@" in name for name in sites.name):
+        raise ConfigError(f"--by frames: expected structures called NAME@0, NAME@1, …; there is {sites.name[0]}")
+    weight = sites.weight * (1.0 if weights is None else _read_weights(weights, sites.name))
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if wrong.size:
         raise ConfigError(f"weight of {sites.name[wrong[0]]}: expected 0 or more, received {weight[wrong[0]]:g}")
@@ -88,7 +95,9 @@ def average(
     e0, formulas, parts = store.read("sites/e0"), store.texts("formula"), store.texts("part")
     distrust, nearest, twins = store.distrust or [""] * len(sites), store.read("sites/nearest"), store.texts("twin")
     own_e0 = np.array([group.weights @ e0[group.rows] for group in groups])
-    with create_derived(output, store, table, overwrite) as file:
+    derivation = json.dumps({"by": by, "weights": "" if weights is None else weights.name})
+    with create_derived(output, store, table, overwrite, {"derivation": derivation}) as file:
+        file[N_AVERAGED] = np.array([group.rows.size for group in groups])
         for k, group in enumerate(groups):
             progress(k, len(groups))
             mean, draws, reference = _averaged(store, group, e0, own_e0[k])
@@ -106,6 +115,21 @@ def average(
         )
     progress(len(groups), len(groups))
     return Averaged(len(groups), len(sites))
+
+
+def _read_weights(path: Path, sites: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The weight of every site: of its own name, or its structure's."""
+    table = PropertyTable(path)
+    if "weight" not in table.names:
+        raise FormatError(f"{path}: expected a column weight, received {', '.join(table.names)}")
+    found = np.empty(len(sites))
+    for i, site in enumerate(sites):
+        value = (table.of(site) or {}).get("weight", "nothing")
+        try:
+            found[i] = float(value)
+        except ValueError:
+            raise FormatError(f"{path}: weight of {site}: expected a number, received {value}") from None
+    return found
 
 
 def _groups(store: PredictionStore, sites: SiteTable, by: str, weight: npt.NDArray[np.float64]) -> list[_Group]:

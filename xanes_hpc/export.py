@@ -1,5 +1,6 @@
 """Predictions in files that others read: one per site, in a folder."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -122,6 +123,7 @@ def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
     e0, formulas = store.read("sites/e0"), store.texts("formula")
     distrust = store.distrust or [""] * store.n_sites
     kind, treatment, unit = (store.attribute(name) for name in ("kind", "treatment", "unit"))
+    averages = _averages(store)
     provenance = {
         "model": store.attribute("model_digest"),
         "draws": str(store.file.attrs["n_draws"]),
@@ -148,9 +150,18 @@ def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
                 reference=_if_any(reference[i]),
                 treatment=treatment,
                 unit=unit,
-                provenance=provenance,
+                provenance=provenance | averages[row],
                 distrust=distrust[row],
             )
+
+
+def _averages(store: PredictionStore) -> list[dict[str, str]]:
+    """What each spectrum is an average of, if it is one."""
+    if store.n_averaged is None:
+        return [{}] * store.n_sites
+    how = json.loads(store.attribute("derivation") or "{}")
+    weighted = f", weights {how['weights']}" if how.get("weights") else ""
+    return [{"average": f"{n} sites by {how.get('by')}{weighted}"} for n in store.n_averaged]
 
 
 def _if_any(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:

@@ -19,7 +19,7 @@ from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.fdmnes_runs import COLUMNS, ENDS_WELL, STARTER, TABLE, TAIL_BYTES
 from xanes_hpc.formats import fdmnes, fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input
-from xanes_hpc.records import PlacedSpectrum, Structure
+from xanes_hpc.records import NO_TREATMENT, PlacedSpectrum, Structure
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.other_spectra import Added, add_spectra
 from xanes_hpc.stores.structures import StructureStore
@@ -37,6 +37,7 @@ class State(StrEnum):
     NOT_STARTED = "not started"
     UNFINISHED = "unfinished"
     FAILED = "failed"
+    OTHER = "of another site"
 
 
 @dataclass(frozen=True)
@@ -91,30 +92,27 @@ def ingest(
     Raises
     ------
     FormatError
-        If there are no runs, none that is good, or one is of another structure or site than the store has.
+        If there are no runs, or none is good and of a site of the store.
     StoreError
         As ``add_spectra``.
     """
     found, result = find_runs(folder), Ingested()
     with StructureStore(store) as opened:
         rows = {name: row for row, name in enumerate(opened.sites().name)}
-        unknown = [site for _, site in found if site not in rows]
-        if unknown:
-            raise FormatError(f"{folder}: {store} has no site {unknown[0]} ({len(unknown)} of {len(found)} runs)")
 
         def good_spectra() -> Iterator[tuple[int, PlacedSpectrum]]:
             for done, (path, site) in enumerate(found):
                 progress(done, len(found))
-                run, row = look_at(path, site), rows[site]
+                run = look_at(path, site)
                 if run.state is State.GOOD:
-                    structure, atom = next(opened.structures_at(np.array([row])))
-                    check_same(run, structure, atom)
+                    run = hold_to_site(run, opened, rows.get(site))
+                if run.state is State.GOOD:
                     try:
                         own = spectra_of(run)
                     except (FormatError, SpectrumError) as error:
                         run = replace(run, state=State.FAILED, reason=_without_folder(error, path))
                     else:
-                        yield from ((row, placed) for placed in own)
+                        yield from ((rows[site], placed) for placed in own)
                 result.runs[run.state] += 1
                 if run.state is not State.GOOD:
                     result.not_good.append(run.listed)
@@ -175,10 +173,13 @@ def look_at(folder: Path, site: str) -> Run:
         reason = said or f"{log.name} does not end with {ENDS_WELL!r}"
         return Run(folder, site, State.FAILED if said else State.UNFINISHED, reason, calculation)
     try:
-        n_rows = fdmnes.read(raw).energies.size
+        spectrum = fdmnes.read(raw)
+        if spectrum.treatment != NO_TREATMENT:
+            raise FormatError(f"{raw}: line 1: expected FDMNES's '= E_edge, Z, …' after its numbers")
     except FormatError as error:
         return Run(folder, site, State.FAILED, _without_folder(error, folder), calculation)
     expected = fdmnes_input.n_energies(calculation.settings.energies)
+    n_rows = spectrum.energies.size
     if n_rows != expected:
         reason = f"{raw.name} has {n_rows} rows; its range asks for {expected}"
         return Run(folder, site, State.UNFINISHED, reason, calculation)
@@ -245,27 +246,28 @@ def spectra_of(run: Run) -> list[PlacedSpectrum]:
         raise SpectrumError(f"{run.folder.name}/{error}") from None
 
 
-def check_same(run: Run, structure: Structure, atom: int) -> None:
-    """Refuse a run that is of another structure or absorber than its site.
+def hold_to_site(run: Run, store: StructureStore, row: int | None) -> Run:
+    """A good run, or the same as one of another site where it is not of the structure and absorber at a row."""
+    if row is None:
+        return replace(run, state=State.OTHER, reason=f"{store.path} has no site {run.site}")
+    structure, atom = next(store.structures_at(np.array([row])))
+    differs = _what_differs(run, structure, atom)
+    return replace(run, state=State.OTHER, reason=differs) if differs else run
 
-    Raises
-    ------
-    FormatError
-        Telling what differs.
-    """
+
+def _what_differs(run: Run, structure: Structure, atom: int) -> str:
     assert run.calculation is not None
     own = run.calculation.structure
     if own.numbers.tolist() != structure.numbers.tolist():
-        raise FormatError(f"{run.folder.name}: its atoms are not those of {run.site} in the store")
+        return f"its atoms are not those of {run.site} in the store"
     if run.calculation.absorber != atom:
-        raise FormatError(
-            f"{run.folder.name}: its absorber is atom {run.calculation.absorber}, that of {run.site} is atom {atom}"
-        )
+        return f"its absorber is atom {run.calculation.absorber}, that of {run.site} is atom {atom}"
     if (own.pbc != structure.pbc).any():
-        raise FormatError(f"{run.folder.name}: expected a {_kind(structure)} as in the store, received a {_kind(own)}")
+        return f"expected a {_kind(structure)} as in the store, received a {_kind(own)}"
     theirs, ours = (_lengths(s, atom) for s in (structure, own))
     if np.abs(theirs - ours).max(initial=0.0) > CLOSE:
-        raise FormatError(f"{run.folder.name}: its atoms stand elsewhere than those of {run.site} in the store")
+        return f"its atoms stand elsewhere than those of {run.site} in the store"
+    return ""
 
 
 def _kind(structure: Structure) -> str:

@@ -7,6 +7,7 @@ DIR/FOLDER/           fdmfile.txt and NAME_in.txt; FDMNES adds NAME.txt, NAME_co
 
 import csv
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
+from xanes_hpc.formats.tables import read_columns
 from xanes_hpc.records import NO_TREATMENT
 from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.spectra import SpectrumTable
@@ -59,14 +61,18 @@ def write_runs(
     Raises
     ------
     FormatError
-        If FDMNES could not take a site, or the settings are none.
+        If FDMNES could not take a site, the settings are none, or no site is asked for.
     StoreError
         If the output stands in the way, holds what FDMNES has calculated, or cannot be written.
     """
     fdmnes_input.check_settings(settings)
+    cluster = cluster or Cluster()
+    _check_cluster(cluster)
     if not store.n_sites:
         raise FormatError(f"{store.path}: has no sites")
     rows = np.arange(store.n_sites) if rows is None else rows
+    if not rows.size:
+        raise FormatError(f"{store.path}: none of its sites is asked for")
     table = store.sites()
     folders = _folder_names([table.name[row] for row in rows])
     entries = [
@@ -92,9 +98,17 @@ def write_runs(
             (temporary / folder / STARTER).write_text(f" 1\n{folder}_in.txt\n", encoding="utf-8")
         with (temporary / TABLE).open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *entries])
-        (temporary / SCRIPT).write_text(script(len(folders), cluster or Cluster()), encoding="utf-8")
+        (temporary / SCRIPT).write_text(script(len(folders), cluster), encoding="utf-8")
         (temporary / SCRIPT).chmod(0o755)
     return folders
+
+
+def _check_cluster(cluster: Cluster) -> None:
+    if not cluster.program.strip() or not cluster.program.isprintable():
+        raise FormatError(f"program: expected a program's name or path, received {cluster.program!r}")
+    for line in cluster.directives:
+        if not re.fullmatch(r"--?[A-Za-z].*", line) or not line.isprintable():
+            raise FormatError(f"sbatch: expected an option of sbatch such as --time=12:00:00, received {line!r}")
 
 
 def _is_input(name: str) -> bool:
@@ -137,7 +151,7 @@ def script(n_runs: int, cluster: Cluster) -> str:
 # sbatch {SCRIPT}: every task its share of the folders in {TABLE}; without SLURM, bash {SCRIPT}: one after another.
 # FDMNES names another program; runs that have ended well are passed over, so it can be started again.
 
-program=${{FDMNES:-{cluster.program}}}
+program=${{FDMNES:-{shlex.quote(cluster.program)}}}
 task=${{SLURM_ARRAY_TASK_ID:-0}}
 tasks=${{SLURM_ARRAY_TASK_COUNT:-1}}
 cd "${{SLURM_SUBMIT_DIR:-$(dirname "$0")}}" || exit 1
@@ -195,16 +209,7 @@ def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
     FormatError
         If it cannot be read, has no such column, or names a site that the store does not have.
     """
-    try:
-        with table.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if "site" not in (reader.fieldnames or ()):
-                raise FormatError(
-                    f"{table}: expected a column site, received {', '.join(reader.fieldnames or ['none'])}"
-                )
-            names = [str(row["site"]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{table}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    names, _ = read_columns(table, ("site",), unique=False)
     known = {name: row for row, name in enumerate(store.sites().name)}
     for name in names:
         if name not in known:

@@ -34,23 +34,11 @@ def command(predictions: Path, by: str, weights: Path | None, output: Path, over
     count as often as they occur.
     """
     from xanes_hpc.averaging import average
-    from xanes_hpc.errors import ConfigError
-    from xanes_hpc.formats.property_tables import PropertyTable
     from xanes_hpc.stores.predictions import PredictionStore
 
-    weight_of = None
-    if weights is not None:
-        table = PropertyTable(weights)
-        if "weight" not in table.names:
-            raise ConfigError(f"{weights}: expected a column weight, received {', '.join(table.names)}")
-
-        def weight_of(name: str) -> float:
-            found = (table.of(name) or {}).get("weight")
-            if not isinstance(found, float):
-                raise ConfigError(f"{weights}: has no weight of {name}")
-            return found
-
     with PredictionStore(predictions) as store, console.progress("averaging", "averages") as progress:
-        done = average(store, output, by, weight_of, overwrite, progress)
+        done = average(store, output, by, weights, overwrite, progress)
     console.table(str(output), {"averages": f"{done.n_averages:,} of {done.n_sites:,} sites"})
+    if done.n_averages == done.n_sites:
+        console.err.print(f"note: every average is of one site: no two have the same {by}")
     console.next_step(f"xanes-hpc export {shlex.quote(str(output))} --format csv -o averages/")

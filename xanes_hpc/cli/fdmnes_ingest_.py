@@ -20,8 +20,8 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
     """Read the spectra of runs into their store.
 
     DIR is a folder that "fdmnes write" made, or any with a folder per calculation that bears its site's name. Spectra
-    as calculated and those that FDMNES broadened are both taken. Runs that failed, are not finished or have not begun
-    are listed; once they have run, ingest them again. Features made from the store stay valid.
+    as calculated and those that FDMNES broadened are both taken. Runs that failed, are not finished, have not begun or
+    are of another structure are listed; once they have run, ingest them again. Features made from the store stay valid.
     """
     from xanes_hpc.fdmnes_results import ingest
 
@@ -35,8 +35,12 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
                 rows["replaced"] = f"{result.spectra.replaced:,}"
             if result.spectra.already_there:
                 rows["there already"] = f"{result.spectra.already_there:,}"
+            if result.spectra.differing:
+                rows["left out"] = f"{len(result.spectra.differing):,}, for their sites have others: see --replace"
         console.table(str(store), rows)
     console.reasons(result.not_good, len(result.not_good))
+    differing = [f"left as it was: {line} (--replace)" for line in result.spectra.differing]
+    console.reasons(differing, len(differing))
     console.write_json(json_target, {"store": str(store), **result.as_dict()})
     if not look_only:
         console.next_step(f"xanes-hpc featurise {shlex.quote(str(store))}")

@@ -15,10 +15,14 @@ from xanes_hpc.errors import FormatError
 
 LARGEST = 64 << 20
 """Files above 64 MiB are no spectra."""
-ENERGY_TITLES = ("energy", "energies", "e", "ev", "eev", "energyev", "photonenergy", "photonenergyev")
+ENERGY_TITLES = (
+    "energy", "energies", "e", "ev", "eev", "energyev", "photonenergy", "photonenergyev",
+)  # fmt: skip
 """Of which only letters and digits count: ``Energy (eV)``, ``energy_ev``."""
+RELATIVE_TITLE = "energy_ev_relative_to_e0"
+"""Of energies where there are none else."""
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
-INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas")
+INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean")
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def energy_and_intensity(path: Path, table: Table) -> tuple[npt.NDArray[np.float
     if n_columns != 2:
         titles = [t.strip("<>\"' ").lower() for t in table.titles]
         energy = [i for i, t in enumerate(titles) if re.sub("[^a-z0-9]", "", t) in ENERGY_TITLES]
+        energy = energy or [i for i, t in enumerate(titles) if t == RELATIVE_TITLE]
         intensity = [i for i, t in enumerate(titles) if t in INTENSITY_TITLES]
         if len(energy) != 1 or len(intensity) != 1:
             raise FormatError(

@@ -97,14 +97,21 @@ def check_settings(settings: Settings) -> None:
     Raises
     ------
     FormatError
-        If the radius is not positive, the range is not one, or a further keyword is one of ours.
+        If the radius is not positive, the range is not one, or a further keyword is one of ours, comes twice or is
+        no line.
     """
     if not 0.0 < settings.radius < np.inf:
         raise FormatError(f"radius: expected more than 0 Å, received {settings.radius:g}")
     n_energies(settings.energies)
-    for keyword, _ in settings.keywords:
+    seen = set[str]()
+    for keyword, values in settings.keywords:
         if not re.fullmatch(r"[A-Za-z]\w*", keyword):
             raise FormatError(f"keyword {keyword!r}: expected one word of letters")
+        if any(not line.isprintable() for line in values):
+            raise FormatError(f"keyword {keyword}: expected its values on one line, received {values[0]!r}")
+        if keyword.lower() in seen:
+            raise FormatError(f"keyword {keyword}: expected once, received again")
+        seen.add(keyword.lower())
         if keyword.lower() in KNOWN:
             raise FormatError(f"keyword {keyword}: is written anyway, or has an option of its own")
 

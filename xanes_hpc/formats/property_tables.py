@@ -1,26 +1,24 @@
 """Tables of structures' properties, one row a structure: CSV with a header, such as tmQM's ``tmQM_y.csv``.
 
-Columns are separated by ``;``, ``,`` or tabs. The column ``CSD_code``, or ``name``, has the structures' names.
+The column ``CSD_code``, or ``name``, has the structures' names.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.text import open_text
+from xanes_hpc.formats.tables import read_columns
 from xanes_hpc.formats.tmqm import NAMES
 
 KEYS = ("csd_code", "name")
 """Names of the column with the structures' names, in small letters."""
 NUMBERS = ("charge", "spin")
 """Properties that are never text."""
-SEPARATORS = ";,\t"
 
 
 class PropertyTable:
@@ -39,41 +37,10 @@ class PropertyTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with open_text(path, newline="") as stream:
-                self._read(stream)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            raise FormatError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        structures, columns = read_columns(path, KEYS)
+        self._rows = {name: row for row, name in enumerate(structures)}
+        self._columns = {NAMES.get(name, name): _typed(cells) for name, cells in columns.items()}
         self._used: set[int] = set()
-
-    def _read(self, stream: TextIO) -> None:
-        head = stream.readline()
-        separator = max(SEPARATORS, key=head.count)
-        names = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
-        found = [i for i, name in enumerate(names) if name.lower() in KEYS]
-        if not found:
-            listed = ", ".join(names[:8]) or "nothing"
-            raise FormatError(f"{self._path}: expected a column CSD_code or name in its first line, received {listed}")
-        twice = [name for k, name in enumerate(names) if name in names[:k]]
-        if twice:
-            raise FormatError(f"{self._path}: expected every column once, received {twice[0]!r} again")
-        key = found[0]
-        self._rows: dict[str, int] = {}
-        columns: list[list[str]] = [[] for _ in names]
-        for line, cells in enumerate(csv.reader(stream, delimiter=separator), 2):
-            if not cells:
-                continue
-            if len(cells) != len(names):
-                raise FormatError(f"{self._path}: line {line}: expected {len(names)} columns, received {len(cells)}")
-            name = cells[key].strip()
-            if name in self._rows:
-                raise FormatError(f"{self._path}: line {line}: {name} has a row already")
-            self._rows[name] = len(self._rows)
-            for column, cell in zip(columns, cells, strict=True):
-                column.append(cell.strip())
-        self._columns = {
-            NAMES.get(n, n): _typed(c) for i, (n, c) in enumerate(zip(names, columns, strict=True)) if i != key
-        }
         for name in NUMBERS:
             values: Any = self._columns.get(name, ())
             if len(values) and isinstance(values[0], str):

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from xanes_hpc.errors import StoreError
 from xanes_hpc.records import PlacedSpectrum, treatment_name
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.columns import Columns
@@ -50,11 +49,15 @@ def copy_spectra(store: StructureStore, rows: list[int], columns: Columns) -> No
 
 @dataclass
 class Added:
-    """Numbers of spectra: new ones, those that took another's place, and those that were there already."""
+    """Numbers of spectra: new ones, those that took another's place, and those that were there already.
+
+    ``differing`` lists those that were not added, for their site has another.
+    """
 
     new: int = 0
     replaced: int = 0
     already_there: int = 0
+    differing: list[str] = field(default_factory=list)
 
 
 class _NothingNew(Exception):
@@ -64,14 +67,14 @@ class _NothingNew(Exception):
 def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], replace: bool = False) -> Added:
     """Add spectra of sites (by their rows) to a structure store, in a new one that takes its place.
 
-    A site has one spectrum of a kind and treatment: one that is there already, number by number, is passed over, and
-    another takes its place with ``replace``. Where nothing changes, the store is not written.
+    A site has one spectrum of a kind and treatment: one that is there already, number by number, is passed over;
+    another takes its place with ``replace``, and is listed and left out without. Where nothing changes, the store is
+    not written.
 
     Raises
     ------
     StoreError
-        If a site has another spectrum of that kind and treatment; the store then stays as it was. Or if it cannot be
-        written.
+        If it cannot be written; the store then stays as it was.
     """
     added, gone = Added(), set[int]()
     with suppress(_NothingNew), StructureStore(path) as store, with_other_spectra(store, path, True, ()) as columns:
@@ -84,11 +87,12 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
                     added.already_there += 1
                     continue
                 if not replace:
-                    raise StoreError(
-                        f"{path}: {store.sites(site, site + 1).name[0]} has another {placed.spectrum.kind} spectrum "
-                        f"of treatment {treatment_name(placed.spectrum.treatment)!r} than {placed.spectrum.source}: "
-                        "add --replace to have the new one in its place"
+                    name = store.sites(site, site + 1).name[0]
+                    added.differing.append(
+                        f"{name} has another {placed.spectrum.kind} spectrum of treatment "
+                        f"{treatment_name(placed.spectrum.treatment)!r} than {placed.spectrum.source}"
                     )
+                    continue
                 gone.add(row)
                 added.replaced += 1
             else:

@@ -17,6 +17,7 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.uncertainty import Calibration
 
+N_AVERAGED = "sites/n_averaged"
 SMALLEST_SPREAD = 1e-12
 """Of draws; with less of it there is nothing to spread."""
 
@@ -69,7 +70,7 @@ def create_derived(
         If the output stands in the way, is the store itself, or cannot be written.
     """
     hdf5.check_store(path, overwrite, [store.path])
-    names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest")
+    names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest", "derivation")
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
     attributes |= {"calibration": json.dumps({"conformal": [], "n_sites": 0}), **changed}
@@ -104,6 +105,8 @@ def copy_site_columns(store: "PredictionStore", file: h5py.File) -> None:
     formulas, parts, twins = (store.texts(name) for name in ("formula", "part", "twin"))
     distrust = store.distrust or [""] * store.n_sites
     write_site_columns(file, store.read("sites/e0"), formulas, parts, store.read("sites/nearest"), twins, distrust)
+    if store.n_averaged is not None:
+        hdf5.write_whole(file, N_AVERAGED, store.n_averaged)
 
 
 def write_site_columns(
@@ -156,6 +159,12 @@ class PredictionStore(hdf5.Store):
     def has_draws(self) -> bool:
         """Whether the store keeps every draw."""
         return "draws" in self.file
+
+    @property
+    def n_averaged(self) -> npt.NDArray[np.int64] | None:
+        """Of how many predicted sites each is an average; None where they are predictions themselves."""
+        with hdf5.reading(self.path):
+            return np.asarray(self.file[N_AVERAGED][:]) if N_AVERAGED in self.file else None
 
     def calibrated_draws(self, row: int) -> npt.NDArray[np.float64]:
         """The draws of a site, (n_draws, n_energies), spread so that their standard deviation is the calibrated one.
