@@ -240,12 +240,28 @@ def test_predictions_that_are_not_broadened(predicted, tmp_path, recipe, message
     assert not list(tmp_path.iterdir())
 
 
+def test_predictions_that_are_not_finite_are_named(predicted, tmp_path, capsys):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(predicted.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["mean"][3, 5] = np.nan
+        name = file["sites/name"][3].decode()
+    for words in (
+        ("average", path, "-o", tmp_path / "a.h5", "--by", "all"),
+        ("broaden", path, "-o", tmp_path / "a.h5", "--recipe", "gaussian", "--gaussian", "1"),
+        ("export", path, "-o", tmp_path / "x", "--format", "csv"),
+    ):
+        assert run(*words) == 2
+        assert f"odd.h5: the spectrum of {name} has NaN or infinite values" in capsys.readouterr().err
+    assert {p.name for p in tmp_path.iterdir()} == {"odd.h5"}
+
+
 def test_the_command_broadens_predictions(predicted, tmp_path, capsys):
     words = ["broaden", predicted, "-o", tmp_path / "b.h5", "--recipe", "gaussian", "--gaussian", 1.5]
     assert run(*words) == 0
     assert "synthetic → synthetic+gaussian" in capsys.readouterr().out
     assert run(*words, "--overwrite", "--keep") == 2
-    assert "--keep: applies to structure stores, " in capsys.readouterr().err
+    assert "--keep applies to structure stores, " in capsys.readouterr().err
     assert run("broaden", tmp_path / "b.h5", "-o", tmp_path / "c.h5", "--normalise", "area") == 0
     with PredictionStore(tmp_path / "c.h5") as found:
         assert found.attribute("unit") == "normalised"

@@ -194,11 +194,16 @@ def test_treatments_tell_what_was_done():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("core_hole = 1.25", "broadening.name: expected arctangent or seah-dench or lorentzian or summed or gaussian"),
+        (
+            "core_hole = 1.25",
+            "expected arctangent or seah-dench or lorentzian or summed, received nothing",
+        ),
         ('name = "voigt"', "broadening.name: expected none or arctangent .*, received 'voigt'"),
         ('name = "lorentzian"\ncore_hole = 0.0', "broadening.core_hole: expected a number above 0, received 0.0"),
         ('name = "arctangent"\ncentre = -1.0', "broadening.centre: expected a number above 0, received -1.0"),
         ('name = "arctangent"\ne_cut = nan', "broadening.e_cut: expected an energy in eV, received nan"),
+        ('name = "lorentzian"\ngamma_max = 5.0', "gamma_max: is of broadening arctangent or seah-dench only"),
+        ('name = "arctangent"\nseah = 2.0', "broadening.seah: is of broadening seah-dench only"),
         ('name = "gaussian"', "broadening.gaussian: expected a width in eV, received 0"),
     ],
 )

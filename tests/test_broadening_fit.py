@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from builders import fdmnes_header, run, table, write
 
-from xanes_hpc.broadening_fit import FitOptions, fit_broadening
+from xanes_hpc.broadening_fit import fit_broadening
 from xanes_hpc.config import BroadeningConfig
 from xanes_hpc.config_files import load_run
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiments import Calculated
+from xanes_hpc.fit_options import FitOptions
 from xanes_hpc.records import NO_TREATMENT, PlacedSpectrum, Spectrum, treatment
 from xanes_hpc.spectra.broadening import broaden
 
@@ -106,6 +107,44 @@ def test_a_width_that_goes_to_its_end_is_told_and_the_others_have_errors():
     assert found["core_hole"].stderr > 0
 
 
+def test_what_nothing_tells_is_said_and_the_others_have_errors():
+    """Where gamma_max goes to its end, the energy at which it would set in changes nothing."""
+    experiment = measured(BroadeningConfig("lorentzian", core_hole=1.25), **TRUE, noise=0.002)
+    start = BroadeningConfig("arctangent", core_hole=1.25, gamma_max=1.0, gaussian=0.5)
+    options = FitOptions(start, varied=("gamma_max", "centre"))
+    found = fit_broadening(calculated(), experiment, options)
+    p = found.parameters
+    assert (p["gamma_max"].at_bound, p["centre"].undetermined, p["centre"].stderr) == (True, True, None)
+    for name in ("shift", "scale"):
+        low, high = p[name].intervals["95"]
+        assert low < p[name].value < high
+    assert found.as_dict()["parameters"]["centre"]["undetermined"]
+
+
+def test_a_resolution_of_no_width_is_no_broadening():
+    plain = calculated()
+    relative = np.arange(-9.9, 52.0, 0.37)
+    values = TRUE["scale"] * np.interp(relative - TRUE["shift"], GRID, plain.placed.spectrum.intensities)
+    experiment = Spectrum(E0 + relative, values, source="measured", absolute=True)
+    found = fit_broadening(plain, experiment, FitOptions(BroadeningConfig("gaussian", gaussian=1.0)))
+    assert found.parameters["gaussian"].at_bound
+    assert found.broadening == BroadeningConfig()
+
+
+def test_upside_down_and_not_finite():
+    recipe = BroadeningConfig("gaussian", gaussian=1.0)
+    experiment = measured(recipe, **TRUE)
+    down = replace(experiment, intensities=-experiment.intensities)
+    with pytest.raises(SpectrumError, match="no factor above 0 brings the calculated spectrum to the measured one"):
+        fit_broadening(calculated(), down, FitOptions(recipe))
+    own = calculated()
+    values = own.placed.spectrum.intensities.copy()
+    values[7] = np.nan
+    odd = replace(own, placed=replace(own.placed, spectrum=replace(own.placed.spectrum, intensities=values)))
+    with pytest.raises(SpectrumError, match=r"calculated: expected finite numbers, received .* nan at point 7"):
+        fit_broadening(odd, experiment, FitOptions(recipe))
+
+
 def test_widths_can_be_kept_and_energies_chosen():
     recipe = BroadeningConfig("lorentzian", core_hole=1.6, gaussian=1.1)
     options = FitOptions(recipe, varied=(), start=-5.0, stop=30.0)
@@ -168,6 +207,14 @@ def test_the_command(files, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["raw.txt", "e.dat", "--absorber", "Fe", "--site", "A"],
+            "--site applies to stores, raw.txt is a",
+        ),
+        (
+            ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--seah", "2"],
+            "broadening.seah: is of broad",
+        ),
         (["raw.txt", "e.dat"], "raw.txt: of which element? give --absorber, such as Fe"),
         (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element's symbol"),
         (["raw.txt", "none.dat", "--absorber", "Fe"], "none.dat"),
@@ -179,7 +226,7 @@ def test_the_command(files, capsys):
         (["raw.txt", "e.dat", "--absorber", "Fe", "--vary", "hight"], "'hight' is no width of arctangent"),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "-o", "e.dat", "--overwrite"],
-            "e.dat: is what the output is made from",
+            "expected a file ending in .toml, received 'e.dat'",
         ),
     ],
 )

@@ -310,6 +310,7 @@ def test_the_command(predicted, small, tmp_path, capsys):
     ("words", "message"),
     [
         ([], "expected sites of one element and edge, there are Cr K, Mn K, Fe K, Co K, Ni K, Cu K: choose with --abs"),
+        (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores, "),
         (["--absorber", "Zn"], "no sites of Zn: there are Cr K, Mn K"),
         (["--absorber", "Fe", "--edge", "L3"], "no sites of Fe L3: there are Cr K, Mn K"),
         (["--absorber", "Fe", "--range", "500:600"], "e.txt: covers 0 of the grid's energies in the range compared"),

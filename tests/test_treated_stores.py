@@ -118,6 +118,11 @@ def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
             (*WINDOWS[:3], "--post", "30:90", "--treatment", "none"),
             "none of 5 spectra can be treated; 0.txt: the post-edge",
         ),
+        (
+            ("--recipe", "lorentzian", "--e-cut", 500, "--treatment", "none"),
+            "e_cut 500 eV: expected it below the last energy, ",
+        ),
+        (("--gaussian", 2), "or summed or gaussian, received nothing (--recipe) but its gaussian"),
         (("--recipe", "gaussian", "--gaussian", 1, "--kind", "xes"), "no spectra of kind xes"),
     ],
 )
@@ -127,7 +132,7 @@ def test_what_is_refused(tmp_path, store, capsys, arguments, said):
 
 def test_the_store_itself_is_never_the_output(tmp_path, store, capsys):
     arguments = ("--recipe", "lorentzian", "--treatment", "none")
-    assert "exists already" in refused(capsys, tmp_path, "broaden", store, "-o", store, *arguments)
+    assert "is what the output is made from" in refused(capsys, tmp_path, "broaden", store, "-o", store, *arguments)
     assert "is what the output is made from" in refused(
         capsys, tmp_path, "broaden", store, "-o", store, *arguments, "--overwrite"
     )

@@ -165,8 +165,9 @@ def _averaged(
             rows = [np.interp(energies + move, energies, own) for own in np.atleast_2d(values)]
             return np.asarray(np.array(rows).reshape(values.shape))
 
-        mean = mean + share * placed(store.read("mean", row))
-        draws = draws + share * placed(store.calibrated_draws(row))
+        own, drawn = store.read("mean", row), store.calibrated_draws(row)
+        store.check_finite(np.array([row]), own, drawn)
+        mean, draws = mean + share * placed(own), draws + share * placed(drawn)
         if store.has_reference:
             reference = reference + share * placed(store.read("reference", row))
     return mean, draws, reference if store.has_reference else None

@@ -10,87 +10,49 @@ the calculation is systematic, so that they are a least.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config import BroadeningConfig
-from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.config import BROADENING_USES, BroadeningConfig
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiments import Calculated, from_edge
 from xanes_hpc.extras import need
+from xanes_hpc.fit_curves import FEWEST, FIRST_GAUSSIAN, MARGIN, Curve, first_shift, points_inside
+from xanes_hpc.fit_options import BASELINES, FitOptions, check_options
 from xanes_hpc.records import Spectrum
-from xanes_hpc.spectra.broadening import USED, broaden, broadened_treatment, core_hole_width
+from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.broadening import broadened_treatment
 
 Array = npt.NDArray[np.float64]
 
-BASELINES = {"none": (), "constant": ("offset",), "line": ("offset", "slope")}
-"""What is added, and its parameters."""
 BOUNDS = {
     "gaussian": (0.0, 20.0),
     "core_hole": (0.01, 20.0),
-    "gamma_max": (0.0, 100.0),
+    "gamma_max": (0.01, 100.0),
     "centre": (1.0, 300.0),
     "width": (1.0, 300.0),
-    "seah": (0.0, 100.0),
+    "seah": (0.01, 100.0),
     "e_cut": (-30.0, 30.0),
 }
 """Of the widths, in eV."""
-VARIED = {
-    "arctangent": ("gaussian", "gamma_max", "centre"),
-    "seah-dench": ("gaussian", "gamma_max"),
-    "lorentzian": ("gaussian", "core_hole"),
-    "summed": ("gaussian", "core_hole"),
-    "gaussian": ("gaussian",),
-}
-"""By recipe, what is fitted unless it is said."""
-FIRST_GAUSSIAN = 1.0
-"""eV: at a width of 0 nothing tells which way is better."""
 AT_BOUND = 0.003
 """Of a width's range: nearer to its end it is there."""
-MARGIN = 3.0
-"""eV by which the shift may leave the one found first."""
-FEWEST = 10
-"""Measured points that a fit needs, beyond its parameters."""
-SCANNED = 0.25
-"""eV between the shifts looked at first."""
+NO_EFFECT = 1e-3
+"""Share of the largest intensity: what moves it by less, from one end of its range to the other, is not told by it."""
 LEVELS = {"68": 1, "95": 2}
 """Intervals, in sigmas."""
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What is fitted.
-
-    Attributes
-    ----------
-    broadening
-        The recipe, its widths being those to begin with.
-    varied
-        Names of the widths that are fitted; None for ``VARIED``.
-    baseline
-        One of ``BASELINES``.
-    start, stop
-        Energies to fit within, eV from e0; None for all that both have.
-    max_shift
-        The largest shift looked for, eV.
-    """
-
-    broadening: BroadeningConfig = field(default_factory=lambda: BroadeningConfig("gaussian"))
-    varied: tuple[str, ...] | None = None
-    baseline: str = "none"
-    start: float | None = None
-    stop: float | None = None
-    max_shift: float = 15.0
 
 
 @dataclass(frozen=True)
 class Parameter:
     """A fitted (or fixed) number: its value, standard error, and the ends of its intervals by ``LEVELS``.
 
-    ``at_bound`` tells that it was to be fitted and went to the end of its range.
+    ``at_bound`` tells that it was to be fitted and went to the end of its range, ``undetermined`` that it was to be and
+    that nothing tells it.
     """
 
     value: float
@@ -98,6 +60,7 @@ class Parameter:
     stderr: float | None = None
     intervals: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     at_bound: bool = False
+    undetermined: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +92,8 @@ class Fitted:
         """Plain values, for JSON."""
         return {
             "parameters": {
-                name: {"value": p.value, "varied": p.varied, "at_bound": p.at_bound, "stderr": p.stderr}
+                name: {"value": p.value, "varied": p.varied, "at_bound": p.at_bound, "undetermined": p.undetermined}
+                | {"stderr": p.stderr}
                 | {f"interval_{level}": list(ends) for level, ends in p.intervals.items()}
                 for name, p in self.parameters.items()
             },
@@ -148,18 +112,19 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     ConfigError
         If lmfit is not installed, or a parameter or baseline is none of the recipe's.
     SpectrumError
-        If the calculated spectrum is broadened already and the recipe is more than a resolution, or the two share too
-        few energies.
+        If the calculated spectrum is broadened already and the recipe is more than a resolution, the two share too few
+        energies, or are alike upside down only; or one is not sound.
     """
     need("lmfit", "fit", "fitting a broadening")
     options = options or FitOptions()
     recipe = options.broadening
+    edges.check(calculated.placed.spectrum)
     broadened_treatment(recipe, calculated.placed.spectrum.treatment)
-    varied = _varied(options)
+    varied = check_options(options)
     energies = from_edge(experiment, calculated.placed.e0)
-    curve = _Curve(calculated, recipe)
-    shift = _first_shift(curve, energies, experiment.intensities, options)
-    inside = _inside(curve, energies, shift, options)
+    curve = Curve(calculated, recipe)
+    shift = first_shift(curve, energies, experiment.intensities, options)
+    inside = points_inside(curve, energies, shift, options)
     n_free = 2 + len(varied) + len(BASELINES[options.baseline])
     if inside.sum() < FEWEST + n_free:
         raise SpectrumError(
@@ -170,85 +135,63 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     return _fit(curve, energies[inside], experiment.intensities[inside], shift, varied, options)
 
 
-def _varied(options: FitOptions) -> tuple[str, ...]:
-    name = options.broadening.name
-    if name not in VARIED:
-        raise ConfigError(f"recipe {name!r}: has no width to fit; expected {', '.join(VARIED)}")
-    if not 0 <= options.max_shift < np.inf:
-        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
-    if options.baseline not in BASELINES:
-        raise ConfigError(f"baseline {options.baseline!r}: expected {', '.join(BASELINES)}")
-    varied = VARIED[name] if options.varied is None else options.varied
-    for own in varied:
-        if own not in USED[name]:
-            raise ConfigError(f"{own!r} is no width of {name}: expected {', '.join(USED[name])}")
-    return varied
-
-
-class _Curve:
-    """The calculated spectrum as a function of widths."""
-
-    def __init__(self, calculated: Calculated, recipe: BroadeningConfig) -> None:
-        self._calculated, self.recipe = calculated, recipe
-        self.energies = calculated.placed.relative
-        self.plain = calculated.placed.spectrum.intensities
-
-    def value(self, name: str) -> float:
-        """A width to begin with."""
-        own = getattr(self.recipe, name)
-        if name == "core_hole" and own is None:
-            return core_hole_width(self._calculated.element, self._calculated.edge)
-        if name == "e_cut" and own is None:
-            return self._calculated.placed.e_cut
-        return float(own)
-
-    def with_widths(self, widths: dict[str, Any]) -> Array:
-        """Intensities at its own energies, broadened."""
-        recipe = replace(self.recipe, **widths)
-        return broaden([self._calculated.placed], [self._calculated.element], [self._calculated.edge], recipe)[0]
-
-
-def _first_shift(curve: _Curve, energies: Array, measured: Array, options: FitOptions) -> float:
-    """The shift at which the two are alike most, by the correlation over what they share."""
-    widths = {"gaussian": FIRST_GAUSSIAN} if "gaussian" in USED[curve.recipe.name] else {}
-    mu = curve.with_widths(widths)
-    best, found = -np.inf, 0.0
-    for shift in np.arange(-options.max_shift, options.max_shift + SCANNED, SCANNED):
-        inside = _within(energies, curve.energies + shift, options)
-        if inside.sum() < FEWEST:
-            continue
-        there = np.interp(energies[inside] - shift, curve.energies, mu)
-        if there.std() == 0 or measured[inside].std() == 0:
-            continue
-        alike = float(np.corrcoef(there, measured[inside])[0, 1]) * np.sqrt(inside.mean())
-        if alike > best:
-            best, found = alike, float(shift)
-    return found
-
-
-def _within(energies: Array, calculated: Array, options: FitOptions) -> npt.NDArray[np.bool_]:
-    low = calculated[0] if options.start is None else max(calculated[0], options.start)
-    high = calculated[-1] if options.stop is None else min(calculated[-1], options.stop)
-    return np.asarray((energies >= low) & (energies <= high))
-
-
-def _inside(curve: _Curve, energies: Array, shift: float, options: FitOptions) -> npt.NDArray[np.bool_]:
-    """Measured points that the calculation reaches whatever the shift within its bounds."""
-    reached = np.array([curve.energies[0] + shift + MARGIN, curve.energies[-1] + shift - MARGIN])
-    return _within(energies, reached, options)
-
-
 def _fit(
-    curve: _Curve, energies: Array, measured: Array, shift: float, varied: Sequence[str], options: FitOptions
+    curve: Curve, energies: Array, measured: Array, shift: float, varied: Sequence[str], options: FitOptions
 ) -> Fitted:
     import lmfit
 
-    widths = USED[curve.recipe.name]
+    parameters = _first_parameters(curve, energies, measured, shift, varied, options)
+    widths = [name for name in BROADENING_USES[curve.recipe.name] if name in varied]
+
+    def model(values: Any) -> Array:
+        return _modelled(curve, energies, {name: float(p.value) for name, p in values.items()})
+
+    at_bound, undetermined = set[str](), set[str]()
+    while True:
+        minimizer = lmfit.Minimizer(lambda values: model(values) - measured, parameters)
+        result = minimizer.minimize(method="leastsq")
+        free = [name for name in widths if result.params[name].vary]
+        effects = _effects(model, result.params, free)
+        unknown = [name for name in free if effects[name] < NO_EFFECT]
+        ended = [name for name in free if _ended(result.params[name]) and name not in unknown]
+        if ended:  # the others are found with it there: first that which matters most
+            name = max(ended, key=lambda own: effects[own])
+            p = result.params[name]
+            parameters[name].set(value=p.min if p.value - p.min < p.max - p.value else p.max, vary=False)
+            at_bound.add(name)
+        elif unknown:
+            parameters[unknown[0]].set(vary=False)
+            undetermined.add(unknown[0])
+        else:
+            break
+    if result.params["scale"].value <= 0.0:
+        raise SpectrumError("no factor above 0 brings the calculated spectrum to the measured one: is it upside down?")
+    found = {
+        name: Parameter(
+            float(p.value), bool(p.vary), float(p.stderr) if p.vary and p.stderr is not None else None,
+            at_bound=name in at_bound, undetermined=name in undetermined,
+        )
+        for name, p in result.params.items()
+    }  # fmt: skip
+    for name, ends in _intervals(minimizer, result).items():
+        found[name] = replace(found[name], intervals=ends)
+    fitted = model(result.params)
+    before = found["scale"].value * np.interp(energies - found["shift"].value, curve.energies, curve.plain)
+    r_factor = float(np.sum((fitted - measured) ** 2) / np.sum(measured**2))
+    return Fitted(found, _recipe_of(curve.recipe, found), energies, measured, fitted, before, r_factor)
+
+
+def _first_parameters(
+    curve: Curve, energies: Array, measured: Array, shift: float, varied: Sequence[str], options: FitOptions
+) -> Any:
+    """Parameters of lmfit where the fit begins."""
+    import lmfit
+
     parameters = lmfit.Parameters()
     parameters.add("shift", value=shift, min=shift - MARGIN, max=shift + MARGIN)
     there = np.interp(energies - shift, curve.energies, curve.plain)
     parameters.add("scale", value=float(measured @ there / (there @ there)), min=0.0)
-    for name in widths:
+    for name in BROADENING_USES[curve.recipe.name]:
         first = curve.value(name)
         if name == "gaussian" and name in varied:
             first = first or FIRST_GAUSSIAN
@@ -256,41 +199,35 @@ def _fit(
         parameters.add(name, value=first, min=min(low, first), max=max(high, first), vary=name in varied)
     for name in BASELINES[options.baseline]:
         parameters.add(name, value=0.0)
+    return parameters
 
-    def model(values: Any) -> Array:
-        mu = curve.with_widths({name: float(values[name].value) for name in widths})
-        found = values["scale"].value * np.interp(energies - values["shift"].value, curve.energies, mu)
-        if "offset" in values:
-            found = found + values["offset"].value
-        if "slope" in values:
-            found = found + values["slope"].value * energies
-        return np.asarray(found)
 
-    at_bound: set[str] = set()
-    while True:
-        minimizer = lmfit.Minimizer(lambda values: model(values) - measured, parameters)
-        result = minimizer.minimize(method="leastsq")
-        ended = {name for name in widths if result.params[name].vary and _ended(result.params[name])}
-        if not ended:
-            break
-        for name in ended:  # nothing tells how far it would go on: the others are found with it there
-            p = result.params[name]
-            parameters[name].set(value=p.min if p.value - p.min < p.max - p.value else p.max, vary=False)
-        at_bound |= ended
-    found = {
-        name: Parameter(
-            float(p.value), bool(p.vary), None if p.stderr is None else float(p.stderr), at_bound=name in at_bound
-        )
-        for name, p in result.params.items()
-    }
-    for name, ends in _intervals(minimizer, result).items():
-        found[name] = replace(found[name], intervals=ends)
-    fitted = model(result.params)
-    before = found["scale"].value * np.interp(energies - found["shift"].value, curve.energies, curve.plain)
-    values: dict[str, Any] = {name: found[name].value for name in widths}
-    own = replace(curve.recipe, **values)
-    r_factor = float(np.sum((fitted - measured) ** 2) / np.sum(measured**2))
-    return Fitted(found, own, energies, measured, fitted, before, r_factor)
+def _modelled(curve: Curve, energies: Array, values: dict[str, float]) -> Array:
+    """What the measured spectrum is taken for."""
+    mu = curve.with_widths({name: values[name] for name in BROADENING_USES[curve.recipe.name]})
+    found = values["scale"] * np.interp(energies - values["shift"], curve.energies, mu)
+    return np.asarray(found + values.get("offset", 0.0) + values.get("slope", 0.0) * energies)
+
+
+def _recipe_of(recipe: BroadeningConfig, found: dict[str, Parameter]) -> BroadeningConfig:
+    """A recipe with the widths found; none for a resolution of no width."""
+    values: dict[str, Any] = {name: found[name].value for name in BROADENING_USES[recipe.name]}
+    if recipe.name == "gaussian" and not values["gaussian"]:
+        return BroadeningConfig()
+    return replace(recipe, **values)
+
+
+def _effects(model: Callable[[Any], Array], parameters: Any, names: Sequence[str]) -> dict[str, float]:
+    """How far each parameter moves the model within its range, as a share of its largest value."""
+    there, effects = model(parameters), {}
+    for name in names:
+        moved = []
+        for end in (parameters[name].min, parameters[name].max):
+            other = parameters.copy()
+            other[name].set(value=end)
+            moved.append(float(np.abs(model(other) - there).max()))
+        effects[name] = max(moved) / float(np.abs(there).max() or 1.0)
+    return effects
 
 
 def _ended(p: Any) -> bool:

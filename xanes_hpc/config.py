@@ -22,6 +22,22 @@ DEFAULT_ARCHITECTURE = "residual"
 BROADENING_PRESETS: dict[str, dict[str, Any]] = {"published-fe": {"name": "summed", "core_hole": 1.25, "e_cut": -1.0}}
 """Broadenings by another name, which stands for these numbers: how the published Fe K-edge set was broadened."""
 EDGE_STEP, STEEPEST, HALF_STEP = "edge-step", "steepest", "half-step"
+BROADENING_USES = {
+    "none": (),
+    "arctangent": ("core_hole", "gamma_max", "centre", "width", "e_cut", "gaussian"),
+    "seah-dench": ("core_hole", "gamma_max", "seah", "e_cut", "gaussian"),
+    "lorentzian": ("core_hole", "e_cut", "gaussian"),
+    "summed": ("core_hole", "e_cut", "gaussian"),
+    "gaussian": ("gaussian",),
+}
+"""By broadening, the parameters it has."""
+NORMALISATION_USES = {
+    "none": (),
+    EDGE_STEP: ("pre_start", "pre_stop", "post_start", "post_stop", "order", "flatten"),
+    "area": ("start", "stop"),
+    "min-max": ("start", "stop"),
+}
+"""By normalisation, the parameters it has beside where the edge is."""
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the rate."""
 

@@ -1,9 +1,14 @@
 """What the values of a run's configuration may be."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from xanes_hpc.config import (
+    BROADENING_USES,
     EDGE_STEP,
     HALF_STEP,
     LARGEST,
+    NORMALISATION_USES,
     PLATEAU_EPOCHS,
     STEEPEST,
     BroadeningConfig,
@@ -27,11 +32,12 @@ CHOICES = {
     "target.origin": ("e0", "absolute"),
 }
 """Values that a key may have."""
-NORMALISATIONS = ("none", EDGE_STEP, "area", "min-max")
 EDGES_AT = ("stored", STEEPEST, HALF_STEP)
 EDGE_STEP_WINDOWS = ("pre_start", "pre_stop", "post_start", "post_stop")
 MOST_ORDER = 3
-BROADENINGS = ("none", "arctangent", "seah-dench", "lorentzian", "summed", "gaussian")
+OPTIONS = {"broadening": "--recipe", "normalisation": "--normalise"}
+"""What gives a section's name on the command line."""
+BROADENINGS, NORMALISATIONS = tuple(BROADENING_USES), tuple(NORMALISATION_USES)
 
 
 def check(run: RunConfig) -> None:
@@ -94,8 +100,17 @@ def check_broadening(broadening: BroadeningConfig) -> None:
         raise ConfigError(f"broadening.e_cut: expected an energy in eV, received {broadening.e_cut}")
     if broadening.name == "gaussian" and not broadening.gaussian:
         raise ConfigError("broadening.gaussian: expected a width in eV, received 0")
-    if broadening.name == "none" and broadening != BroadeningConfig():
-        raise ConfigError(f"broadening.name: expected {' or '.join(BROADENINGS[1:])}, received nothing")
+    _check_used("broadening", broadening, BROADENING_USES, BroadeningConfig())
+
+
+def _check_used(section: str, given: Any, uses: Mapping[str, Sequence[str]], default: Any) -> None:
+    """Refuse what a section's method has no use for, if it is not as it is by default."""
+    for key in dict.fromkeys(key for keys in uses.values() for key in keys):
+        if key not in uses[given.name] and getattr(given, key) != getattr(default, key):
+            of = " or ".join(name for name, keys in uses.items() if key in keys)
+            if given.name == "none":
+                raise ConfigError(f"{section}.name: expected {of}, received nothing ({OPTIONS[section]}) but its {key}")
+            raise ConfigError(f"{section}.{key}: is of {section} {of} only, received {section} {given.name}")
 
 
 def check_normalisation(normalisation: NormalisationConfig) -> None:
@@ -114,8 +129,6 @@ def check_normalisation(normalisation: NormalisationConfig) -> None:
         value = getattr(n, key)
         if value is not None and not abs(value) <= LARGEST:
             raise ConfigError(f"normalisation.{key}: expected an energy in eV from the edge, received {value}")
-        if value is not None and n.name == "none":
-            raise ConfigError(f"normalisation.name: expected {' or '.join(NORMALISATIONS[1:])}, received nothing")
         if value is None and n.name == EDGE_STEP and key in EDGE_STEP_WINDOWS:
             raise ConfigError(
                 f"normalisation.{key}: missing: edge-step takes a window before the edge and one after it, in eV from "
@@ -136,8 +149,7 @@ def check_normalisation(normalisation: NormalisationConfig) -> None:
         raise ConfigError("normalisation.e0: half-step needs normalisation edge-step, with its windows")
     if n.align and n.e0 == EDGES_AT[0]:
         raise ConfigError(f"normalisation.align: needs e0 to be looked for: expected e0 {' or '.join(EDGES_AT[1:])}")
-    if n.flatten and n.name != EDGE_STEP:
-        raise ConfigError("normalisation.flatten: is of normalisation edge-step only")
+    _check_used("normalisation", n, NORMALISATION_USES, NormalisationConfig())
 
 
 def _check_whole(run: RunConfig) -> None:

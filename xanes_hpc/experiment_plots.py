@@ -34,7 +34,8 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
         below.axhline(0.0, color="0.6", lw=0.6, ls=":")
         below.plot(energies, fitted.experiment - fitted.fitted, color=SECOND, lw=0.8)
         below.set(xlabel="E − E₀ (eV)", ylabel="left")
-        figure.suptitle(f"R = {fitted.r_factor:.2g}")
+        told = [f"{name} {p.value:.3g}" for name, p in fitted.parameters.items() if p.varied or p.at_bound]
+        figure.suptitle(", ".join([*told, f"R = {fitted.r_factor:.2g}"]), fontsize=8)
 
 
 def matched_spectra(match: Match, experiment: str, path: Path) -> None:

@@ -16,12 +16,10 @@ from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.normalisation import normalise
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
-from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.sites import MOST_NAMED, SiteTable
 from xanes_hpc.stores.spectra import read_spectra
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import NONE, choose_spectra
-
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -156,11 +154,9 @@ def _predicted(store: PredictionStore, row: int) -> Calculated:
 
 def _row(path: Path, sites: SiteTable, name: str | None) -> int:
     """The row of a site: that of a name, or the only one."""
-    if name is None and len(sites) == 1:
+    if name is not None:
+        return sites.find(name, path)
+    if len(sites) == 1:
         return 0
-    found = [i for i, own in enumerate(sites.name) if own == name]
-    if len(found) == 1:
-        return found[0]
     listed = ", ".join(sites.name[:MOST_NAMED]) + (", …" if len(sites) > MOST_NAMED else "")
-    what = f"no site {name!r}" if name is not None else f"{len(sites):,} sites"
-    raise StoreError(f"{path}: {what}: choose one with --site; there are {listed}")
+    raise StoreError(f"{path}: {len(sites):,} sites: choose one with --site; there are {listed}")

@@ -134,6 +134,7 @@ def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
     for start in range(0, store.n_sites, ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         mean, std = store.read("mean", rows), store.read("std", rows)
+        store.check_finite(np.arange(start, start + len(mean)), mean, std)
         reference = store.read("reference", rows) if store.has_reference else np.full_like(mean, np.nan)
         for i, row in enumerate(range(start, start + len(mean))):
             known = bool(np.isfinite(e0[row]))

@@ -59,6 +59,7 @@ def treat_predictions(
             whole = reference.size and np.isfinite(reference).all()
             rows = [store.read("mean", row), *([reference] if whole else []), *store.calibrated_draws(row)]
             site = sites.name[row], int(sites.element[row]), sites.edge[row], float(e0[row])
+            store.check_finite(np.array([row]), np.array(rows))
             done = _treated(store, np.array(rows), site, recipe)
             file["mean"][row] = done[0]
             drawn = done[1 + bool(whole) :]

@@ -8,7 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, refuse, window_option
 
 BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 
@@ -83,9 +83,7 @@ def command(
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
     recipe = load_run(config, Path(), flags).recipe
     if hdf5.is_kind(store, "predictions"):
-        for option, is_given in (("--keep", keep), ("--strict", strict), ("--treatment", treatment is not None)):
-            if is_given:
-                raise click.UsageError(f"{option}: applies to structure stores, {store} is one of predictions")
+        refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores, {store} has predictions")
         with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
             before, after = treat_predictions(predictions, output, recipe, overwrite, progress)
             n_sites = predictions.n_sites

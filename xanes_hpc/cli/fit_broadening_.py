@@ -8,7 +8,15 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, figure_option, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.options import (
+    PATH,
+    figure_option,
+    json_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    window_option,
+)
 
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 
@@ -66,14 +74,23 @@ def command(
     NeXus, an Athena project, or columns. Intervals come from the scatter of the residuals; what is wrong with the
     calculation itself is not in them.
     """
-    from xanes_hpc.broadening_fit import FIRST_GAUSSIAN, FitOptions, fit_broadening
+    from xanes_hpc.broadening_fit import fit_broadening
     from xanes_hpc.config_files import load_run
     from xanes_hpc.experiments import read_calculated, read_experiment
+    from xanes_hpc.fit_curves import FIRST_GAUSSIAN
+    from xanes_hpc.fit_options import FitOptions
     from xanes_hpc.plots import check_figure
     from xanes_hpc.records import NO_TREATMENT, treatment_name
+    from xanes_hpc.stores.hdf5 import is_kind
     from xanes_hpc.stores.outputs import check_output
 
     check_figure(plot)
+    if is_kind(prediction, "structures"):
+        refuse(("absorber", "edge"), f"applies to a spectrum's file, the sites of {prediction} have theirs")
+    elif is_kind(prediction, "predictions"):
+        refuse(("absorber", "edge", "kind", "treatment"), f"does not apply to predictions ({prediction})")
+    else:
+        refuse(("site", "kind", "treatment"), f"applies to stores, {prediction} is a spectrum's file")
     if output is not None:
         check_output(output, overwrite)
     calculated = read_calculated(prediction, site, absorber, edge.upper(), kind, treatment)
@@ -116,6 +133,8 @@ def command(
 def _told(parameter: Any) -> str:
     if parameter.at_bound:
         return f"{parameter.value:.5g} (the end of its range)"
+    if parameter.undetermined:
+        return f"{parameter.value:.5g} (nothing tells it)"
     if not parameter.varied:
         return f"{parameter.value:.5g} (fixed)"
     error = "" if parameter.stderr is None else f" ± {parameter.stderr:.2g}"

@@ -2,16 +2,14 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, site_options
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, refuse, site_options
 
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor
@@ -131,7 +129,7 @@ def command(
         from xanes_hpc.descriptors import choose
         from xanes_hpc.importing_features import FeaturesOptions, energy_range
 
-        _refuse(context, OF_STRUCTURES, f"does not apply to features without structures ({arrays})")
+        refuse(OF_STRUCTURES, f"does not apply to features without structures ({arrays})")
         missing = {"--element": element, "--preset or --descriptor": preset or description}
         asked = " and ".join(name for name, value in missing.items() if value is None)
         if len(sources) > 1:
@@ -142,7 +140,7 @@ def command(
         of_all = FeaturesOptions(element, edge, limits, e0, shift, treatment)
         _import_features(arrays, output, choose(preset, description), of_all, overwrite, json_target)
         return
-    _refuse(context, OF_FEATURES, "applies to a .npz file of features and spectra only")
+    refuse(OF_FEATURES, "applies to a .npz file of features and spectra only")
     selection = Selection(
         None if elements is None else parse_elements(elements),
         None if charge is None else parse_charges(charge),
@@ -157,13 +155,6 @@ def command(
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
     _tell(output, summary, edge, json_target)
-
-
-def _refuse(context: click.Context, names: Sequence[str], why: str) -> None:
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} {why}", context)
 
 
 def _import_features(

@@ -8,7 +8,15 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, figure_option, json_option, output_option, overwrite_option, window_option
+from xanes_hpc.cli.options import (
+    PATH,
+    figure_option,
+    json_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    window_option,
+)
 
 
 @click.command("match", cls=JsonCommand)
@@ -76,11 +84,14 @@ def command(
     from xanes_hpc.libraries import open_library, rows_of
     from xanes_hpc.matching import match
     from xanes_hpc.plots import check_figure
+    from xanes_hpc.stores.hdf5 import is_kind
     from xanes_hpc.stores.outputs import check_output
 
     if (pre is None) != (post is None):
         raise click.UsageError("--pre, --post: expected both or none")
     check_figure(plot)
+    if is_kind(store, "predictions"):
+        refuse(("kind", "treatment"), f"applies to structure stores, {store} has predictions")
     if output is not None:
         check_output(output, overwrite)
     measured = read_experiment(experiment)

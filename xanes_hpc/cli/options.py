@@ -1,10 +1,11 @@
 """Options that several commands share, each defined once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
 
@@ -54,6 +55,15 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
         return start, stop
 
     return click.option(name, metavar="START:STOP", callback=energies, help=what)
+
+
+def refuse(names: Iterable[str], why: str) -> None:
+    """Refuse parameters that were given although they do not apply."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} {why}", context)
 
 
 def output_option(what: str, required: bool = False, ending: str | None = None) -> Callable[[F], F]:

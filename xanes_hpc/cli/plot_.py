@@ -72,7 +72,6 @@ def command(
 
 def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tuple[Any, ...], target: Path) -> None:
     from xanes_hpc import plots, site_plots
-    from xanes_hpc.errors import StoreError
     from xanes_hpc.evaluation import evaluate
     from xanes_hpc.splits import FITTED
     from xanes_hpc.stores.predictions import PredictionStore
@@ -85,11 +84,8 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
                 "predict --split test leaves them out"
             )
         if kind == "spectra" and sites:
-            known = {name: row for row, name in enumerate(store.sites.name)}
-            for name in sites:
-                if name not in known:
-                    raise StoreError(f"{source}: has no site {name!r}")
-            plots.chosen_sites(store, [known[name] for name in sites], target)
+            table = store.sites
+            plots.chosen_sites(store, [table.find(name, source) for name in sites], target)
         elif kind == "spectra":
             plots.predicted_against_reference(store, target)
         elif kind == "errors":

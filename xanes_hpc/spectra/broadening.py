@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc import threads
-from xanes_hpc.config import BroadeningConfig
+from xanes_hpc.config import BROADENING_USES, BroadeningConfig
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.records import NO_TREATMENT, PlacedSpectrum, treatment, treatment_name
 from xanes_hpc_kernels import broadening as kernels
@@ -34,14 +34,6 @@ STEPS_BEYOND = 500.5
 EV_BEYOND = 90.0
 """The same in eV where a Lorentzian is summed."""
 SUMMED = "summed"
-USED = {
-    "arctangent": ("core_hole", "gamma_max", "centre", "width", "e_cut", "gaussian"),
-    "seah-dench": ("core_hole", "gamma_max", "seah", "e_cut", "gaussian"),
-    "lorentzian": ("core_hole", "e_cut", "gaussian"),
-    SUMMED: ("core_hole", "e_cut", "gaussian"),
-    "gaussian": ("gaussian",),
-}
-"""By recipe, the parameters it has."""
 OWN = "own"
 """In a treatment's text, for a number that is each site's own."""
 
@@ -56,7 +48,7 @@ def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
     """
     if recipe.name == "none":
         return before
-    values = {name: getattr(recipe, name) for name in USED[recipe.name]}
+    values = {name: getattr(recipe, name) for name in BROADENING_USES[recipe.name]}
     values = {name: OWN if value is None else value for name, value in values.items()}
     if before == NO_TREATMENT:
         return treatment(recipe.name, **values)
@@ -109,7 +101,8 @@ def broaden(
     Raises
     ------
     SpectrumError
-        If a spectrum does not say where empty states begin and the recipe does not either, or XrayDB has no width.
+        If a spectrum does not say where empty states begin and the recipe does not either, they begin beyond it, or
+        XrayDB has no width.
     """
     if not placed:
         return []
@@ -150,6 +143,11 @@ def _run(
 
 def _cut(placed: PlacedSpectrum, recipe: BroadeningConfig) -> float:
     cut = placed.e_cut if recipe.e_cut is None else recipe.e_cut
+    if cut >= placed.relative[-1]:
+        raise SpectrumError(
+            f"{placed.spectrum.source}: e_cut {cut:g} eV: expected it below the last energy, "
+            f"{placed.relative[-1]:g} eV from e0: no state would be empty"
+        )
     if not np.isfinite(cut):
         raise SpectrumError(
             f"{placed.spectrum.source}: does not say where empty states begin (E_cut of FDMNES): give e_cut, in eV "

@@ -217,6 +217,20 @@ class PredictionStore(hdf5.Store):
         with hdf5.reading(self.path):
             return hdf5.read_strings(self.file, f"sites/{name}")
 
+    def check_finite(self, rows: npt.NDArray[np.integer], *values: npt.NDArray[np.float64]) -> None:
+        """Refuse values (n_rows, …) of sites at ``rows`` some of which are no finite numbers.
+
+        Raises
+        ------
+        StoreError
+            Naming the site.
+        """
+        for own in values:
+            finite = np.isfinite(own).reshape(rows.size, -1).all(axis=1)
+            if not finite.all():
+                name = self.sites.name[int(rows[np.argmin(finite)])]
+                raise StoreError(f"{self.path}: the spectrum of {name} has NaN or infinite values: predict it again")
+
     def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
         """``mean``, ``std`` or ``reference`` (n_rows, n_energies), or a number column such as ``sites/e0``."""
         with hdf5.reading(self.path):

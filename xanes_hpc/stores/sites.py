@@ -1,5 +1,6 @@
 """The ``sites`` group, which every store has."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,9 +10,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading, write_strings
 
+MOST_NAMED = 5
 DTYPES: dict[str, Any] = {
     "name": str,
     "structure": np.int64,
@@ -48,6 +51,24 @@ class SiteTable:
                 for name, dtype in DTYPES.items()
             }
         return cls(**columns)
+
+    def find(self, name: str, path: Path) -> int:
+        """The row of a site, by its name or, if only one has it, by what stands before the first ``_``, ``#`` or ``@``.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or several; names the store by ``path``.
+        """
+        if name in self.name:
+            return self.name.index(name)
+        found = [i for i, own in enumerate(self.name) if re.split("[_#@]", own, maxsplit=1)[0] == name]
+        if len(found) == 1:
+            return found[0]
+        some = [self.name[i] for i in found] or self.name
+        listed = ", ".join(some[:MOST_NAMED]) + (", …" if len(some) > MOST_NAMED else "")
+        what = f"{len(found):,} sites" if found else "no site"
+        raise StoreError(f"{path}: {what} {name!r}: there are {listed}")
 
     def write(self, file: h5py.File) -> None:
         """Write a whole group."""
