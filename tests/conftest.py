@@ -48,3 +48,15 @@ def model(small: Path) -> Path:
     with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:
         train(run, [(features, source)], small / "small.model")
     return small / "small.model"
+
+
+@pytest.fixture(scope="session")
+def predicted(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Predictions of the small set with 12 draws. Read only."""
+    from xanes_hpc.prediction import PredictOptions, predict
+    from xanes_hpc.stores.models import ModelFolder
+
+    path = tmp_path_factory.mktemp("predicted") / "p.h5"
+    with StructureStore(small / "small.h5") as source:
+        predict(ModelFolder(model), source, path, PredictOptions(draws=12, keep_draws=True))
+    return path

@@ -20,15 +20,6 @@ from xanes_hpc.treating_predictions import treat_predictions
 NARROW = Recipe(BroadeningConfig("gaussian", gaussian=2.0))
 
 
-@pytest.fixture(scope="module")
-def predicted(model, small, tmp_path_factory):
-    """Predictions of the small set with 12 draws."""
-    path = tmp_path_factory.mktemp("predicted") / "p.h5"
-    with StructureStore(small / "small.h5") as source:
-        predict(ModelFolder(model), source, path, PredictOptions(draws=12, keep_draws=True))
-    return path
-
-
 @pytest.fixture
 def renamed(predicted, tmp_path):
     """A copy whose first sites bear other names."""

@@ -13,11 +13,8 @@ from xanes_hpc import comparing
 from xanes_hpc.comparing import MatchOptions
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.matching import match
-from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.records import Spectrum
-from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
-from xanes_hpc.stores.structures import StructureStore
 
 GRID = np.linspace(-15.0, 60.0, 76)
 E0 = 7112.0
@@ -266,14 +263,6 @@ def test_what_cannot_be_matched(options, error, message):
     shelf = Shelf()
     with pytest.raises(error, match=message):
         match(shelf.measured(1), shelf, options)
-
-
-@pytest.fixture(scope="module")
-def predicted(model, small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("predicted") / "p.h5"
-    with StructureStore(small / "small.h5") as source:
-        predict(ModelFolder(model), source, path, PredictOptions(draws=4))
-    return path
 
 
 def measured_file(folder, store, row):

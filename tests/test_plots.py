@@ -10,22 +10,12 @@ from builders import run, write
 from sklearn.decomposition import PCA
 
 from xanes_hpc.errors import ConfigError, StoreError
-from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.projections import project
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
-from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.training_plots import read_history
 
 KINDS = ("spectra", "errors", "parity", "uncertainty", "distance")
-
-
-@pytest.fixture(scope="module")
-def predicted(model, small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("plots") / "p.h5"
-    with StructureStore(small / "small.h5") as source:
-        predict(ModelFolder(model), source, path, PredictOptions(draws=4))
-    return path
 
 
 @pytest.fixture

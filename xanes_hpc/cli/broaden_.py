@@ -8,9 +8,16 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, refuse, window_option
-
-BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
+from xanes_hpc.cli.options import (
+    PATH,
+    WIDTHS,
+    json_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    width_options,
+    window_option,
+)
 
 
 @click.command("broaden", cls=JsonCommand)
@@ -21,13 +28,7 @@ BROADENING = ("name", "core_hole", "gamma_max", "centre", "width", "seah", "e_cu
     "name",
     help="Broadening: arctangent (FDMNES's), seah-dench, lorentzian, summed, gaussian, or published-fe.",
 )
-@click.option("--core-hole", type=float, help="Full width of the core hole in eV. Default: XrayDB's.")
-@click.option("--gamma-max", type=float, help="Of arctangent and seah-dench, in eV.  [default: 15]")
-@click.option("--centre", type=float, help="Of arctangent, in eV.  [default: 30]")
-@click.option("--width", type=float, help="Of arctangent, in eV.  [default: 30]")
-@click.option("--seah", type=float, help="Of seah-dench.  [default: 1]")
-@click.option("--e-cut", type=float, help="Where empty states begin, in eV from e0. Default: as each file says.")
-@click.option("--gaussian", type=float, help="Full width of the instrument's resolution in eV.")
+@width_options
 @click.option("--normalise", help="Normalisation: edge-step, area or min-max.")
 @window_option("--pre", "Window before the edge, in eV from it: of edge-step.")
 @window_option("--post", "Window after the edge: of edge-step.")
@@ -76,7 +77,7 @@ def command(
     from xanes_hpc.treating_stores import treat_store
 
     windows = {"pre": ("pre_start", "pre_stop"), "post": ("post_start", "post_stop"), "window": ("start", "stop")}
-    flags = {f"broadening.{n}": given[n] for n in BROADENING}
+    flags = {f"broadening.{n}": given[n] for n in ("name", *WIDTHS)}
     flags |= {"normalisation.name": given["normalise"], "normalisation.e0": given["edge_at"]}
     flags |= {f"normalisation.{n}": given[n] for n in ("order", "flatten", "align")}
     for option, keys in windows.items():

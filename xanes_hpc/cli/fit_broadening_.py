@@ -10,15 +10,15 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
+    WIDTHS,
     figure_option,
     json_option,
     output_option,
     overwrite_option,
     refuse,
+    width_options,
     window_option,
 )
-
-WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 
 
 @click.command("fit-broadening", cls=JsonCommand)
@@ -34,13 +34,7 @@ WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussia
     help="Broadening to fit: gaussian, or for spectra as calculated arctangent, seah-dench or lorentzian.  "
     "[default: gaussian if PREDICTION is broadened, else arctangent]",
 )
-@click.option("--core-hole", type=float, help="Full width of the core hole in eV. Default: XrayDB's.")
-@click.option("--gamma-max", type=float, help="Of arctangent and seah-dench, in eV, to begin with.  [default: 15]")
-@click.option("--centre", type=float, help="Of arctangent, in eV.  [default: 30]")
-@click.option("--width", type=float, help="Of arctangent, in eV.  [default: 30]")
-@click.option("--seah", type=float, help="Of seah-dench.  [default: 1]")
-@click.option("--e-cut", type=float, help="Where empty states begin, in eV from e0. Default: as the file says.")
-@click.option("--gaussian", type=float, help="Full width of the resolution in eV, to begin with.")
+@width_options
 @click.option("--vary", metavar="NAMES", help="Widths to fit, such as gaussian,core_hole; none for no width.")
 @click.option("--baseline", default="none", show_default=True, help="What is added: none, constant or line.")
 @window_option("--range", "Energies to fit within, in eV from e0. Default: all that both have.")
@@ -72,7 +66,7 @@ def command(
 
     PREDICTION is a prediction store, a structure store with spectra, or a spectrum's file; EXPERIMENT a file: XDI,
     NeXus, an Athena project, or columns. Intervals come from the scatter of the residuals; what is wrong with the
-    calculation itself is not in them.
+    calculation itself is not in them. The fit begins with the widths that are given.
     """
     from xanes_hpc.broadening_fit import fit_broadening
     from xanes_hpc.config_files import load_run

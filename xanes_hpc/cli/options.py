@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
 
 F = TypeVar("F", bound=Callable[..., Any])
+WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
 PATH = click.Path(path_type=Path, readable=False)
 
 
@@ -55,6 +56,22 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
         return start, stop
 
     return click.option(name, metavar="START:STOP", callback=energies, help=what)
+
+
+def width_options(command: F) -> F:
+    """What a broadening may be told: the names of ``WIDTHS``."""
+    helps = (
+        "Full width of the core hole in eV. Default: XrayDB's.",
+        "Of arctangent and seah-dench, in eV.  [default: 15]",
+        "Of arctangent, in eV.  [default: 30]",
+        "Of arctangent, in eV.  [default: 30]",
+        "Of seah-dench.  [default: 1]",
+        "Where empty states begin, in eV from e0. Default: as the spectrum's file says.",
+        "Full width of the instrument's resolution in eV.",
+    )
+    for name, help_ in zip(reversed(WIDTHS), reversed(helps), strict=True):
+        command = click.option(f"--{name.replace('_', '-')}", type=float, help=help_)(command)
+    return command
 
 
 def refuse(names: Iterable[str], why: str) -> None:
