@@ -21,7 +21,7 @@ from builders import (
     write_xyz,
 )
 
-OLD = b"an old output"
+OLD = b"\x89HDF an old output"
 
 
 @pytest.fixture(scope="module")
