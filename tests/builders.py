@@ -23,6 +23,16 @@ EDGE = 7112.0
 """Iron's K edge, as FDMNES and XrayDB have it."""
 
 
+OLD = b"\x89HDF old"
+"""What stands in an output's place: it looks like a store, and is none."""
+
+
+def old_store(path: Path) -> Path:
+    """A file that a store may replace."""
+    path.write_bytes(OLD)
+    return path
+
+
 def frame(atoms: Iterable[Sequence[object]] = IRON_OXIDE, comment: str = "") -> str:
     """One frame of an XYZ file."""
     rows = [" ".join(map(str, atom)) for atom in atoms]

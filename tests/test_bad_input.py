@@ -9,10 +9,12 @@ import pytest
 from builders import (
     ERROR,
     IRON_OXIDE,
+    OLD,
     TWO_IRONS,
     edge_step,
     frame,
     many_frames,
+    old_store,
     refused,
     run,
     table,
@@ -20,8 +22,6 @@ from builders import (
     write_spectrum,
     write_xyz,
 )
-
-OLD = b"\x89HDF an old output"
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_files_without_permission(tmp_path, capsys, stores):
 def test_output_that_exists(tmp_path, capsys, stores):
     path = write_xyz(tmp_path / "a.xyz")
     for command, source in (("import", path), ("featurise", stores / "s.h5")):
-        output = write(tmp_path / f"{command}.h5", "old")
+        output = old_store(tmp_path / f"{command}.h5")
         line = refused(capsys, tmp_path, command, source, "-o", output)
         assert line == f"{output}: exists already; name another output or add --overwrite"
 

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from builders import ERROR, contents, many_frames, run, write, write_xyz
+from builders import ERROR, OLD, contents, many_frames, old_store, run, write, write_xyz
 
 from xanes_hpc.cli import main
 
@@ -64,10 +64,10 @@ def arguments_of(command, inputs, output):
 @pytest.mark.parametrize("n_bytes", [100, 4_500, 20_000, 60_000])
 def test_file_too_large(tmp_path, inputs, command, n_bytes):
     """In a process of its own: the limit holds for whatever a process writes, and a crash at its end would show."""
-    output = write(tmp_path / "out.h5", "old")
+    output = old_store(tmp_path / "out.h5")
     result = finish(start(LIMITED, n_bytes, *arguments_of(command, inputs, output)))
     assert result == (2, "", f"{ERROR}{output}: cannot be written: {TOO_LARGE}\n")
-    assert contents(tmp_path) == {str(output): b"old"}
+    assert contents(tmp_path) == {str(output): OLD}
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def tiny_disk(tmp_path):
 
 @pytest.mark.parametrize("command", ["import", "featurise"])
 def test_full_disk(tiny_disk, inputs, command):
-    output = write(tiny_disk / "out.h5", "old")
+    output = old_store(tiny_disk / "out.h5")
     result = finish(start(INTERRUPTIBLE, *arguments_of(command, inputs, output)))
     assert result == (2, "", f"{ERROR}{output}: cannot be written: {NO_SPACE}\n")
-    assert contents(tiny_disk) == {str(output): b"old"}
+    assert contents(tiny_disk) == {str(output): OLD}
 
 
 def test_json_on_a_full_disk(tmp_path, inputs):
@@ -126,7 +126,7 @@ def interrupt(process, folder, number):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", ["import", "featurise"])
 def test_interrupted(tmp_path, long_inputs, command, number):
-    output = write(tmp_path / "out.h5", "old")
+    output = old_store(tmp_path / "out.h5")
     more = ("--threads", 1, "--preset", "default") if command == "featurise" else ()
     process = start(INTERRUPTIBLE, *arguments_of(command, long_inputs, output), *more)
     interrupt(process, tmp_path, number)
@@ -135,7 +135,7 @@ def test_interrupted(tmp_path, long_inputs, command, number):
     assert code in (130, -signal.SIGINT)  # a shell's $? is 130 for both
     message = "xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched"
     assert error.strip() == message  # after a line break, which ends the line where a terminal shows ^C
-    assert contents(tmp_path) == {str(output): b"old"}
+    assert contents(tmp_path) == {str(output): OLD}
 
 
 def test_interruption_in_a_callback_of_a_c_library(monkeypatch, capsys):

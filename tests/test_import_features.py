@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import stored
-from builders import ERROR, feature_arrays, refused, run, write, write_npz, write_xyz
+from builders import ERROR, OLD, feature_arrays, old_store, refused, run, write, write_npz, write_xyz
 
 import xanes_hpc_schema
 from xanes_hpc import descriptors
@@ -200,7 +200,7 @@ def test_a_folder_may_be_called_so(tmp_path):
 
 
 def test_output_in_the_way(save, tmp_path, capsys):
-    path, output = save(), write(tmp_path / "f.h5", "old")
+    path, output = save(), old_store(tmp_path / "f.h5")
     arguments = ("import", path, *OPTIONS, RANGE, "-o")
     line = refused(capsys, tmp_path, *arguments, output)
     assert line == f"{output}: exists already; name another output or add --overwrite"
@@ -215,8 +215,8 @@ def test_nothing_is_left_where_writing_fails(save, tmp_path, capsys, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("xanes_hpc.stores.standalone.append_spectra", fail)
-    path, output = save(), write(tmp_path / "f.h5", "old")
+    path, output = save(), old_store(tmp_path / "f.h5")
     assert run("import", path, *OPTIONS, RANGE, "-o", output, "--overwrite") == 2
     assert capsys.readouterr().err == f"{ERROR}{output}: cannot be written: no space left on the disk\n"
     assert {p.name for p in tmp_path.iterdir()} == {"set_v.npz", "f.h5"}
-    assert output.read_text() == "old"
+    assert output.read_bytes() == OLD

@@ -36,9 +36,9 @@ FIT = "fit-broadening p.h5 e.txt --site S0"
     ("words", "message"),
     [
         ("select {small} --model {model} -n 2 -o {model}/model.json --overwrite", "expected a file ending in .csv"),
-        ("average p.h5 --by structure --weights w.csv -o w.csv --overwrite", "--output w.csv: is what the output is m"),
+        ("average p.h5 --by structure --weights w.csv -o w.csv --overwrite", "w.csv: is what the output is m"),
         ("average p.h5 -o old.csv --overwrite", "old.csv: is a file of another kind and will not be re"),
-        ("broaden {small} --config run.toml -o run.toml --overwrite", "--output run.toml: is what the output is m"),
+        ("broaden {small} --config run.toml -o run.toml --overwrite", "run.toml: is what the output is m"),
         ("broaden {small} -o ./{small} --overwrite", "is what the output is made from; name another output"),
         ("predict {small} --model {model} -o {model}/sites.h5 --overwrite", "is part of the model"),
         ("predict {small} --model {model} -o old.png --overwrite", "old.png: is a file of another kind"),
@@ -49,8 +49,8 @@ FIT = "fit-broadening p.h5 e.txt --site S0"
         (f"{MATCH} -o old.png --overwrite", "expected a file ending in .csv, received 'old.png'"),
         (f"{FIT} -o e.txt --overwrite", "expected a file ending in .toml, received 'e.txt'"),
         (f"{FIT} --plot old.png", "old.png: exists already; name another file for --plot or add --overwrite"),
-        ("evaluate p.h5 --json {model}/model.json", "--json {model}/model.json: is part of the model"),
-        ("info {model} --json {model}/model.json", "--json {model}/model.json: is part of the model"),
+        ("evaluate p.h5 --json {model}/model.json", "{model}/model.json: is part of the model"),
+        ("info {model} --json {model}/model.json", "{model}/model.json: is part of the model"),
     ],
 )  # fmt: skip
 def test_nothing_is_lost(place, model, small, monkeypatch, capsys, words, message):

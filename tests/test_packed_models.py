@@ -224,7 +224,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         (["pack", "tm.model", "-o", "empty", "--overwrite"], "empty: is a folder that holds other things than ours"),
         (
             ["pack", "tm.model", "-o", "tm.model/model.json", "--overwrite"],
-            "tm.model/model.json: is what the output is made from; name another output",
+            "tm.model/model.json: is part of the model ",
         ),
         (["unpack", "none.xanes-model"], "none.xanes-model: no such file"),
         (["unpack", "empty"], "empty: expected a packed model, received a folder"),

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import stored
+from builders import OLD
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns
@@ -14,8 +15,6 @@ from xanes_hpc.stores.hdf5 import create_store
 from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc_schema import SchemaError
-
-OLD = b"\x89HDF what stood here before"
 
 
 class Interrupted(Exception):

@@ -70,13 +70,13 @@ def _paths(param: click.Parameter, ctx: click.Context) -> Iterator[Path]:
 def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
     """Refuse a file that stands in for an input, or is part of a model."""
     if any(source.exists() and source.samefile(path) for source in inputs):
-        raise StoreError(f"{name} {path}: is what the output is made from; name another output")
+        raise StoreError(f"{path}: is what the output is made from; name another output")
     for folder in path.resolve().parents[:2]:
         if path.is_file() and (folder / "model.json").exists():
             from xanes_hpc.stores.models import CONTENTS
 
             if path.resolve().relative_to(folder).parts[0] in CONTENTS:
-                raise StoreError(f"{name} {path}: is part of the model {folder}; name another output")
+                raise StoreError(f"{path}: is part of the model {folder}; name another output")
 
 
 class JsonCommand(Command):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from xanes_hpc import threads
 from xanes_hpc.errors import DescriptorError, FormatError
+from xanes_hpc.meanings import Meaning
 from xanes_hpc.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels._jit import CODE
@@ -44,6 +45,11 @@ class Descriptor(ABC):
     cutoff: float
     dtype: np.dtype[Any]
     labels: list[str]
+
+    @property
+    def meanings(self) -> list[Meaning]:
+        """What each feature means; as far as the descriptor tells."""
+        return [Meaning()] * self.n_features
 
     @abstractmethod
     def __init__(self, description: Mapping[str, Any]) -> None: ...

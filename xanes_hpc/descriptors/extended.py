@@ -19,6 +19,7 @@ import numpy as np
 from xanes_hpc.descriptors._values import is_number
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError, FormatError
+from xanes_hpc.meanings import Meaning
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 
@@ -52,6 +53,11 @@ class Extended(Descriptor):
         self.defaults = {name: float(value) for name, value in defaults.items()}
         self.cutoff, self.dtype = self.inner.cutoff, self.inner.dtype
         self.labels = [*self.inner.labels, *(f"property {name}" for name in names)]
+
+    @property
+    def meanings(self) -> list[Meaning]:
+        """Those of the other descriptor, then the properties."""
+        return [*self.inner.meanings, *(Meaning("property", name) for name in self.properties)]
 
     def describe(self) -> dict[str, Any]:
         """The description in full."""

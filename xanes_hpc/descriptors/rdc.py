@@ -24,6 +24,7 @@ import numpy.typing as npt
 from xanes_hpc.descriptors._values import is_number, read_dtype
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
+from xanes_hpc.meanings import Meaning
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels.radial_distribution import radial_distribution
@@ -68,6 +69,11 @@ class RDC(Descriptor):
         if not is_number(alpha) or not alpha > 0:
             raise DescriptorError(f"{WHERE}: expected alpha above 0 (1/Å²), received {alpha!r}")
         return float(alpha)
+
+    @property
+    def meanings(self) -> list[Meaning]:
+        """Every feature is a point of the curve."""
+        return [Meaning("radial", "Z", float(r)) for r in self.grid]
 
     def describe(self) -> dict[str, Any]:
         """The description with alpha written out."""

@@ -39,9 +39,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.descriptors._values import is_number, read_dtype
-from xanes_hpc.descriptors._weighting import FUNCTIONS, Vector, Weighting
+from xanes_hpc.descriptors._weighting import FUNCTIONS, Gaussians, Vector, Weighting
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
+from xanes_hpc.meanings import Meaning, largest_at
 from xanes_hpc.neighbours import NeighbourList
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_paths, wacsf_radial
@@ -81,6 +82,7 @@ class WACSF(Descriptor):
         self.g1 = g1
         self.weightings = [Weighting.read(i, w, self.cutoff) for i, w in enumerate(weightings)]
         self.labels = ["G1"] if self.g1 else []
+        self._meanings = [Meaning("G1", "one")] if self.g1 else []
         self._radial: dict[_Functions, _Sharing] = {}
         self._angular: dict[_Functions, _Sharing] = {}
         self._paths: dict[_Functions, _Sharing] = {}
@@ -88,6 +90,7 @@ class WACSF(Descriptor):
             if w.g2 is not None:
                 parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
                 self._add("G2", w, self._radial, (w.g2.mu, w.g2.eta), parameters)
+                self._mean("G2", w, _distances(w.g2))
         for w in self.weightings:
             if w.g4 is not None:
                 parameters = [
@@ -97,6 +100,7 @@ class WACSF(Descriptor):
                     for z in w.zetas
                 ]
                 self._add("G4", w, self._angular, (w.g4.mu, w.g4.eta, w.lambdas, w.zetas), parameters)
+                self._mean("G4", w, _distances(w.g4), [(x, z) for x in w.lambdas for z in w.zetas])
         for w in self.weightings:
             if w.paths is not None:
                 parameters = [
@@ -105,6 +109,7 @@ class WACSF(Descriptor):
                     for z in w.path_zetas
                 ]
                 self._add("path", w, self._paths, (w.paths.mu, w.paths.eta, w.path_zetas), parameters)
+                self._mean("path", w, [mu for mu in _distances(w.paths) for _ in w.path_zetas])
         if not self.labels:
             raise DescriptorError("descriptor wacsf: expected at least one function")
 
@@ -126,6 +131,20 @@ class WACSF(Descriptor):
         sharing = shared.setdefault(key, _Sharing([], []))
         sharing.tables.append(weighting.tables)
         sharing.columns.append(columns)
+
+    def _mean(
+        self, kind: str, weighting: Weighting, distances: list[float], towards: list[tuple[float, float]] | None = None
+    ) -> None:
+        """Keep what features mean, in the order in which ``_add`` has their labels."""
+        for label in weighting.labels:
+            for distance in distances:
+                meaning = Meaning(kind, label, distance, cutoff=weighting.cutoff)
+                self._meanings += [meaning.towards(x, z) for x, z in towards] if towards is not None else [meaning]
+
+    @property
+    def meanings(self) -> list[Meaning]:
+        """What each function means."""
+        return self._meanings
 
     def describe(self) -> dict[str, Any]:
         """The description with every mu and eta written out."""
@@ -172,6 +191,10 @@ class WACSF(Descriptor):
             wacsf_paths.path_functions(
                 own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff, mu, eta, zetas, columns, out
             )
+
+
+def _distances(gaussians: Gaussians) -> list[float]:
+    return [largest_at(float(m), float(e)) for m, e in zip(gaussians.mu, gaussians.eta, strict=True)]
 
 
 def _xanesnet_2022() -> dict[str, Any]:

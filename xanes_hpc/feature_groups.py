@@ -1,0 +1,86 @@
+"""Features by what they mean: in parts that are explained together, and in the sums that are told of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.meanings import NAN, Meaning
+
+Columns = npt.NDArray[np.int64]
+NOWHERE = -1.0
+RADIAL = ("G2", "radial")
+"""Kinds whose features are of single neighbours at a distance."""
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Features that mean alike.
+
+    Attributes
+    ----------
+    kind, distance, angle, half_width
+        As of ``Meaning``; of G2 the distance of the nearest of the common grid.
+    columns
+        Of the features.
+    """
+
+    kind: str
+    columns: Columns
+    distance: float = NAN
+    angle: float = NAN
+    half_width: float = NAN
+    label: str = field(default="", compare=False)
+
+
+def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
+    """All features in groups that have none in common: by kind and distance, angles also by angle, else one a label.
+
+    Radial functions of several sets go with the distances of the set that reaches farthest.
+    """
+    grid = _grid(meanings)
+    found: dict[tuple[str, str, float, float, float], list[int]] = {}
+    for column, own in enumerate(meanings):
+        distance = own.distance
+        if own.kind in RADIAL and np.isfinite(distance):
+            distance = float(grid[np.argmin(np.abs(grid - distance))])
+        name = {"property": own.channel, "feature": str(column)}.get(own.kind, "")
+        where = [NOWHERE if np.isnan(v) else round(v, 6) for v in (distance, own.angle, own.half_width)]
+        found.setdefault((own.kind, name, where[0], where[1], where[2]), []).append(column)
+    groups = []
+    for (kind, name, *own_where), columns in found.items():
+        distance, angle, half_width = (NAN if v == NOWHERE else v for v in own_where)
+        label = f"{kind} {name}" if name else _label(kind, distance, angle, half_width)
+        groups.append(FeatureGroup(kind, np.array(columns), distance, angle, half_width, label))
+    order = {kind: k for k, kind in enumerate(dict.fromkeys(group.kind for group in groups))}
+    return sorted(groups, key=lambda g: (order[g.kind], np.nan_to_num(g.distance), np.nan_to_num(g.angle)))
+
+
+def _grid(meanings: Sequence[Meaning]) -> npt.NDArray[np.float64]:
+    """Distances of the radial set that reaches farthest."""
+    sets: dict[tuple[str, float], list[float]] = {}
+    for own in meanings:
+        if own.kind in RADIAL and np.isfinite(own.distance):
+            sets.setdefault((own.channel, own.cutoff), []).append(own.distance)
+    return np.unique(np.round(max(sets.values(), key=max, default=[0.0]), 6))
+
+
+def _label(kind: str, distance: float, angle: float, half_width: float) -> str:
+    text = kind
+    if np.isfinite(distance):
+        text += f" {distance:.2f} Å"
+    if np.isfinite(angle):
+        text += f" {angle:.0f}° ± {half_width:.0f}°"
+    return text
+
+
+def joined(groups: Sequence[FeatureGroup], chosen: Callable[[FeatureGroup], bool], label: str) -> FeatureGroup:
+    """All features of some groups together."""
+    columns = [group.columns for group in groups if chosen(group)]
+    return FeatureGroup(label, np.concatenate(columns) if columns else np.empty(0, np.int64), label=label)
+
+
+def within(start: float, stop: float) -> Callable[[FeatureGroup], bool]:
+    """Whether a group's distance lies from ``start`` on and below ``stop``, Å."""
+    return lambda group: bool(start <= group.distance < stop)

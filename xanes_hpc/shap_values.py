@@ -1,0 +1,75 @@
+"""Shapley values of groups of features (Lundberg & Lee, arXiv:1705.07874), by the package shap."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.extras import need
+from xanes_hpc.feature_groups import FeatureGroup
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.floating]
+
+
+def shapley_values(
+    function: Callable[[Rows], Array],
+    x: Rows,
+    background: Rows,
+    groups: Sequence[FeatureGroup],
+    rounds: int = 1,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Array, Array]:
+    """How much each group of features moves each output from its mean over a background.
+
+    Groups are told or left at the background's together, in random orders and the reverse of each; what a site's values
+    add up to is its output less the background's mean, to rounding.
+
+    Parameters
+    ----------
+    function
+        Outputs (n_rows, n_outputs) of features (n_rows, n_features).
+    x : (n_sites, n_features)
+        Of the sites to explain.
+    background : (n_background, n_features)
+        Of sites that stand for all.
+    groups
+        With all features among them.
+    rounds
+        Orders, each with its reverse.
+    seed
+        Of the orders.
+
+    Returns
+    -------
+    values : (n_sites, n_outputs, n_groups)
+    base : (n_outputs,)
+        Mean over the background.
+
+    Raises
+    ------
+    ConfigError
+        If shap is not installed.
+    """
+    need("shap", "explain", "Shapley values")
+    from shap import PermutationExplainer
+
+    owner = np.empty(x.shape[1], np.int64)
+    for k, group in enumerate(groups):
+        owner[group.columns] = k
+
+    def masked(told: npt.NDArray[np.bool_], row: npt.NDArray[np.floating]) -> tuple[Rows]:
+        return (np.where(told[owner], row[: x.shape[1]], background),)
+
+    masked.shape = lambda row: (len(background), len(groups))  # type: ignore[attr-defined]
+    explainer = PermutationExplainer(function, masked, seed=seed)
+    found = []
+    for k, row in enumerate(x):
+        progress(k, len(x))
+        explanation = explainer(
+            row[None], max_evals=rounds * (2 * len(groups) + 1), silent=True, batch_size=len(groups)
+        )
+        found.append(np.atleast_2d(explanation.values[0].T))
+    progress(len(x), len(x))
+    return np.array(found), np.atleast_1d(np.mean(function(background), axis=0))

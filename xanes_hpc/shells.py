@@ -1,0 +1,78 @@
+"""How the neighbours of sites are distributed over distances, and the shells they stand in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from xanes_hpc.neighbours import NeighbourSearch
+from xanes_hpc.stores.structures import StructureStore
+
+Array = npt.NDArray[np.float64]
+
+STEP = 0.05
+"""Å, of the histogram."""
+SMOOTH = 0.1
+"""Å, standard deviation of the Gaussian that smooths it before minima are looked for."""
+PROMINENT = 0.02
+"""Of the largest value: what a minimum must lie below its surroundings."""
+MOST = 4
+"""Shells with a name; what is beyond has none."""
+ORDINALS = ("1st shell", "2nd shell", "3rd shell", "4th shell")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Distances from ``start`` to ``stop`` (Å)."""
+
+    name: str
+    start: float
+    stop: float
+
+
+@dataclass(frozen=True)
+class RadialHistogram:
+    """Neighbours of a site per Å, on average, at ``distances`` (n_bins,); and their atomic numbers' sum per Å."""
+
+    distances: Array
+    atoms: Array
+    weighted: Array
+
+
+def radial_histogram(store: StructureStore, rows: npt.NDArray[np.int64], cutoff: float) -> RadialHistogram:
+    """The histogram of distances from sites at ``rows``, up to a cutoff (Å).
+
+    Raises
+    ------
+    StoreError
+        If the data are damaged.
+    """
+    edges = np.arange(0.0, cutoff + 0.5 * STEP, STEP)
+    atoms, weighted = np.zeros(edges.size - 1), np.zeros(edges.size - 1)
+    for row in rows.tolist():
+        batch = store.batch(row, row + 1)
+        search = NeighbourSearch(batch, cutoff)
+        pairs = search.pairs(0, 1, search.counts(0, 1))
+        atoms += np.histogram(pairs.distances, edges)[0]
+        weighted += np.histogram(pairs.distances, edges, weights=pairs.numbers.astype(float))[0]
+    size = max(1, rows.size) * STEP
+    return RadialHistogram(0.5 * (edges[1:] + edges[:-1]), atoms / size, weighted / size)
+
+
+def find_shells(histogram: RadialHistogram, given: Sequence[float] = ()) -> list[Shell]:
+    """Shells between distances that are given, or between the minima of the smoothed histogram of atomic numbers.
+
+    What lies beyond the last of at most four is called so.
+    """
+    ends = list(given)
+    if not ends:
+        smooth = gaussian_filter1d(histogram.weighted, SMOOTH / STEP)
+        minima, _ = find_peaks(-smooth, prominence=PROMINENT * smooth.max(initial=0.0))
+        ends = histogram.distances[minima[:MOST]].tolist()
+    starts = [0.0, *ends[:-1]]
+    named = [Shell(name, a, b) for name, a, b in zip(ORDINALS, starts, ends, strict=False)]
+    last = named[-1].stop if named else 0.0
+    return [*named, Shell("beyond" if named else "all", last, float(histogram.distances[-1] + 0.5 * STEP))]
