@@ -11,7 +11,8 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.export import FORMATS, predicted_spectra
 from xanes_hpc.formats import athena, nexus, read_spectrum, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
-from xanes_hpc.prediction import PredictOptions, open_sources, predict
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.prediction_sources import open_sources
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.spectra import read_spectra

@@ -17,7 +17,8 @@ from xanes_hpc.export import check_folder, export
 from xanes_hpc.featurise import featurise
 from xanes_hpc.import_options import ImportOptions
 from xanes_hpc.importing import import_structures
-from xanes_hpc.prediction import PredictOptions, open_sources, predict
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.prediction_sources import open_sources
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore

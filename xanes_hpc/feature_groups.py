@@ -1,6 +1,6 @@
 """Features by what they mean: in parts that are explained together, and in the sums that are told of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,10 +75,11 @@ def _label(kind: str, distance: float, angle: float, half_width: float) -> str:
     return text
 
 
-def joined(groups: Sequence[FeatureGroup], chosen: Callable[[FeatureGroup], bool], label: str) -> FeatureGroup:
+def joined(groups: Iterable[FeatureGroup], label: str, angle: float = NAN, half_width: float = NAN) -> FeatureGroup:
     """All features of some groups together."""
-    columns = [group.columns for group in groups if chosen(group)]
-    return FeatureGroup(label, np.concatenate(columns) if columns else np.empty(0, np.int64), label=label)
+    columns = [group.columns for group in groups]
+    every = np.sort(np.concatenate(columns)) if columns else np.empty(0, np.int64)
+    return FeatureGroup(label, every, NAN, angle, half_width, label)
 
 
 def within(start: float, stop: float) -> Callable[[FeatureGroup], bool]:

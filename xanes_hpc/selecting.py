@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.landmarks import mean_differences
-from xanes_hpc.prediction import ROWS_AT_ONCE, Store, check_seen, features_of, sites_of
+from xanes_hpc.prediction import ROWS_AT_ONCE
+from xanes_hpc.prediction_sources import Store, check_seen, features_of, sites_of
 from xanes_hpc.splits import FITTED
 from xanes_hpc.stores.models import ModelFolder
 

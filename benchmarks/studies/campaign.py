@@ -22,7 +22,7 @@ from xanes_hpc.datasets import TrainingData
 from xanes_hpc.evaluation import error_percent
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
-from xanes_hpc.prediction import features_of
+from xanes_hpc.prediction_sources import features_of
 from xanes_hpc.selecting import judged, pick
 from xanes_hpc.splits import LEFT_OUT, PARTS
 from xanes_hpc.stores.features import FeatureStore

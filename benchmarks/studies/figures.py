@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from xanes_hpc.cross_validation import FIGURES
 from xanes_hpc.evaluation import error_percent, evaluate
-from xanes_hpc.prediction import PredictOptions, Store, predict
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.prediction_sources import Store
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 

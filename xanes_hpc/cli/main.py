@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "Predict spectra with their uncertainty.",
     "evaluate": "Measure predictions against their references.",
     "plot": "Draw figures of predictions and of training.",
+    "explain": "Tell which features, shells and atoms predictions rest on.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
     "average": "Average predicted spectra over sites or frames.",

@@ -39,21 +39,24 @@ threads_option = click.option("--threads", type=click.IntRange(min=1), help="Thr
 model_option = click.option("--model", "model", type=PATH, required=True, help="Model folder, as train made it.")
 
 
+def parse_window(name: str, text: str, context: click.Context) -> tuple[float, float]:
+    """Two energies in eV with a colon between them, as the value of an option."""
+    try:
+        start, stop = map(float, text.split(":"))
+    except ValueError:
+        raise click.UsageError(
+            f"{name}: expected START:STOP in eV, such as -15:-8, received {text!r}", context
+        ) from None
+    if not start < stop:
+        raise click.UsageError(f"{name}: expected START below STOP, received {text!r}", context)
+    return start, stop
+
+
 def window_option(name: str, what: str) -> Callable[[F], F]:
     """An option whose value is two energies in eV with a colon between them."""
 
     def energies(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
-        if text is None:
-            return None
-        try:
-            start, stop = map(float, text.split(":"))
-        except ValueError:
-            raise click.UsageError(
-                f"{name}: expected START:STOP in eV, such as -15:-8, received {text!r}", context
-            ) from None
-        if not start < stop:
-            raise click.UsageError(f"{name}: expected START below STOP, received {text!r}", context)
-        return start, stop
+        return None if text is None else parse_window(name, text, context)
 
     return click.option(name, metavar="START:STOP", callback=energies, help=what)
 

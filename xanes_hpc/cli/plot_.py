@@ -105,7 +105,7 @@ def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: i
     import numpy as np
 
     from xanes_hpc.errors import ConfigError, StoreError
-    from xanes_hpc.prediction import features_of, open_sources, sites_of
+    from xanes_hpc.prediction_sources import features_of, open_sources, sites_of
     from xanes_hpc.projections import project
     from xanes_hpc.site_plots import site_map
     from xanes_hpc.stores.models import ModelFolder

@@ -61,7 +61,8 @@ def command(
     """
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.export import check_folder, export
-    from xanes_hpc.prediction import PredictOptions, open_sources, predict
+    from xanes_hpc.prediction import PredictOptions, predict
+    from xanes_hpc.prediction_sources import open_sources
     from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.predictions import PredictionStore

@@ -1,0 +1,146 @@
+"""``xanes-hpc explain``."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, parse_window, threads_option
+
+if TYPE_CHECKING:
+    from xanes_hpc.explanation import Explanation, Section
+
+CONTENTS = ("importance.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
+COLUMNS = ("window", "section", "label", "distance", "angle", "change_percent", "std", "error_increase_percent", "shap")
+
+
+def _windows(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[float, float], ...]:
+    return tuple(parse_window("--window", text, context) for text in texts)
+
+
+def _distances(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
+    try:
+        return () if text is None else tuple(map(float, text.split(",")))
+    except ValueError:
+        raise click.UsageError(
+            f"--shells: expected distances in Å, such as 2.5,3.2,3.9, received {text!r}", context
+        ) from None
+
+
+@click.command("explain", cls=JsonCommand)
+@click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
+@click.argument("store", type=PATH, metavar="STORE")
+@click.option(
+    "--window", "windows", multiple=True, metavar="START:STOP", callback=_windows,
+    help="Energies in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
+)  # fmt: skip
+@click.option("--split", "part", metavar="PART", help="Sites of a part of training only: test, validation, …")
+@click.option("--sites", type=click.IntRange(min=2), default=300, show_default=True, help="At most so many, drawn.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Times features are dealt out."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
+@click.option(
+    "--shap", type=click.IntRange(min=0), default=0, show_default=True, help="Sites to find Shapley values of."
+)
+@click.option(
+    "--background", type=click.IntRange(min=1), default=20, show_default=True, help="Sites they are told against."
+)
+@click.option(
+    "--site", "atoms_of", multiple=True, metavar="NAME", help="A site whose atoms are told of. May be repeated."
+)
+@click.option("--shells", metavar="ENDS", callback=_distances, help="Ends of the shells in Å. Default: from the sites.")
+@threads_option
+@output_option("Folder for figures and a table.")
+@overwrite_option
+@json_option
+def command(
+    models: tuple[Path, ...],
+    store: Path,
+    windows: tuple[tuple[float, float], ...],
+    part: str | None,
+    sites: int,
+    repeats: int,
+    seed: int,
+    shap: int,
+    background: int,
+    atoms_of: tuple[str, ...],
+    shells: tuple[float, ...],
+    threads: int | None,
+    output: Path | None,
+    overwrite: bool,
+    json_target: str | None,
+) -> None:
+    """Tell which features, shells, angles and atoms predictions rest on.
+
+    MODEL is a model folder, or several of one descriptor, such as of several seeds. STORE has the sites: structures, or
+    features with their structures behind them. Features are dealt out anew among the sites; what the spectrum changes
+    by in a window of energies is their importance there. Error bars are over the networks of all models.
+
+    Shapley values (--shap, --site) tell what each group of features adds at a site, and --site which atoms add it; they
+    need shap: pip install 'xanes-hpc[explain]'.
+    """
+    from xanes_hpc import threads as kernel_threads
+    from xanes_hpc.explaining import WINDOWS, ExplainOptions, explain
+    from xanes_hpc.prediction_sources import open_sources
+    from xanes_hpc.stores.models import ModelFolder
+    from xanes_hpc.stores.outputs import check_output, whole_output
+
+    if output is not None:
+        check_output(output, overwrite, CONTENTS)
+    kernel_threads.use(threads)
+    options = ExplainOptions(windows or WINDOWS, part, sites, repeats, seed, shap, background, atoms_of, shells)
+    folders = [ModelFolder(path) for path in models]
+    with open_sources([store]) as source, console.progress("explaining") as progress:
+        found = explain(folders, source, options, progress)
+    if output is not None:
+        from xanes_hpc.explanation_plots import draw_all
+
+        with whole_output(output, overwrite, CONTENTS) as folder:
+            folder.mkdir()
+            with (folder / CONTENTS[0]).open("w", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([COLUMNS, *_rows(found)])
+            draw_all(found, folder)
+    if json_target != "-":
+        _tell(found, store)
+    console.write_json(json_target, found.as_dict())
+    if output is not None:
+        console.next_step(f"look at the figures in {output}")
+
+
+def _tell(found: "Explanation", store: Path) -> None:
+    console.table(str(store), {"sites": f"{found.n_sites:,}", "networks": f"{found.n_networks}"})
+    names = [f"{a:+g} to {b:+g} eV" for a, b in found.windows]
+    for section, title in ((found.kinds, "features"), (found.shells, "shell"), (found.angles, "angle")):
+        if section.groups:
+            console.listing((title, *names), [[label, *values] for label, values in _changes(section, found, title)])
+
+
+def _changes(section: "Section", found: "Explanation", title: str) -> list[tuple[str, list[str]]]:
+    labels = [group.label for group in section.groups]
+    if title == "shell":
+        labels = [f"{s.name}, {s.start:.2f} to {s.stop:.2f} Å" for s in found.shell_ends]
+    return [
+        (label, [_figure(section.mean[w, k], section.std[w, k]) for w in range(len(found.windows))])
+        for k, label in enumerate(labels)
+    ]
+
+
+def _figure(mean: float, std: float) -> str:
+    return f"{mean:.2f} %" + (f" ± {std:.2f}" if std == std else "")
+
+
+def _rows(found: "Explanation") -> list[list[Any]]:
+    values = found.as_dict()
+    rows = []
+    for window in [*values["windows"], values["whole"]]:
+        for section in ("kinds", "shells", "angles", "groups"):
+            for row in window[section]:
+                own = {"window": f"{window['start']:g}:{window['stop']:g}", "section": section, **row}
+                rows.append([own.get(name, "") for name in COLUMNS])
+    return rows
