@@ -252,7 +252,7 @@ def _shapley(
         outputs.append(windows(x)[0])
     progress(rows.size, rows.size, "Shapley values")
     names = [every.name[row] for row in rows.tolist()]
-    return ShapleyValues(names, np.array(values), np.mean(bases, axis=0), np.array(outputs))
+    return ShapleyValues(names, np.array(values), np.array(bases), np.array(outputs))
 
 
 def _atoms(

@@ -42,8 +42,8 @@ class ShapleyValues:
         Names.
     values : (n_sites, n_windows, n_groups)
         In the spectra's unit.
-    base, output : (n_windows,), (n_sites, n_windows)
-        Mean over the background, and of each site: base plus its values.
+    base, output : (n_sites, n_windows)
+        Mean over the background, told to be of the site's element and edge, and of the site: base plus its values.
     """
 
     sites: list[str]

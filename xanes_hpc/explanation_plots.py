@@ -12,6 +12,8 @@ from xanes_hpc.explanation import AtomShares, Explanation, Section, spread
 from xanes_hpc.plots import PREDICTION, SECOND, THIRD, figure_at
 
 COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7", "#E69F00", "#56B4E9")
+DARK = 0.6
+"""Share of the largest value from which on a colour is dark."""
 BOND = 1.25
 """Of the sum of two covalent radii: atoms nearer to each other are drawn bonded."""
 
@@ -120,7 +122,9 @@ def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], p
                 if shares.numbers[k] > 1:
                     symbol = chemical_symbols[shares.numbers[k]]
                     weight = "bold" if k == shares.absorber else "normal"
-                    axis.text(*flat[k, :2], symbol, ha="center", va="center", fontsize=6, weight=weight, zorder=3)
+                    colour = "white" if abs(shares.values[w][k]) > DARK * largest else "black"
+                    style = {"ha": "center", "va": "center", "fontsize": 6, "weight": weight, "color": colour}
+                    axis.text(*flat[k, :2], symbol, zorder=3, **style)
             axis.set_aspect("equal")
             axis.axis("off")
             axis.set_title(_window(windows[w]), fontsize=8)

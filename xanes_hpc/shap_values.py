@@ -1,5 +1,6 @@
 """Shapley values of groups of features (Lundberg & Lee, arXiv:1705.07874), by the package shap."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -53,17 +54,10 @@ def shapley_values(
         If shap is not installed.
     """
     need("shap", "explain", "Shapley values")
-    from shap import PermutationExplainer
-
-    owner = np.empty(x.shape[1], np.int64)
-    for k, group in enumerate(groups):
-        owner[group.columns] = k
-
-    def masked(told: npt.NDArray[np.bool_], row: npt.NDArray[np.floating]) -> tuple[Rows]:
-        return (np.where(told[owner], row[: x.shape[1]], background),)
-
-    masked.shape = lambda row: (len(background), len(groups))  # type: ignore[attr-defined]
-    explainer = PermutationExplainer(function, masked, seed=seed)
+    with warnings.catch_warnings():  # of what its own plots do
+        warnings.simplefilter("ignore")
+        from shap import PermutationExplainer
+    explainer = PermutationExplainer(function, _Masker(background, groups), seed=seed)
     found = []
     for k, row in enumerate(x):
         progress(k, len(x))
@@ -73,3 +67,25 @@ def shapley_values(
         found.append(np.atleast_2d(explanation.values[0].T))
     progress(len(x), len(x))
     return np.array(found), np.atleast_1d(np.mean(function(background), axis=0))
+
+
+class _Masker:
+    """Features of a site, of some groups as they are and of the others as in each site of a background."""
+
+    def __init__(self, background: Rows, groups: Sequence[FeatureGroup]) -> None:
+        self._background, self._n_groups = background, len(groups)
+        self._owner = np.empty(background.shape[1], np.int64)
+        for k, group in enumerate(groups):
+            self._owner[group.columns] = k
+
+    def __call__(self, told: npt.NDArray[np.bool_], row: Rows) -> tuple[Rows]:
+        """All of the background, with the site's own features of the groups that are told."""
+        return (np.where(told[self._owner], row, self._background),)
+
+    def shape(self, row: Rows) -> tuple[int, int]:
+        """Rows that a mask gives, and length of a mask."""
+        return len(self._background), self._n_groups
+
+    def mask_shapes(self, row: Rows) -> list[tuple[int, ...]]:
+        """Of a site's values."""
+        return [(self._n_groups,)]
