@@ -168,6 +168,13 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "libraries": (("comparing", "spectra", "stores"), ("numpy", "ase")),
     "experiment_plots": (("broadening_fit", "matching", "plots"), ("numpy",)),
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
+    "reporting": (
+        (
+            "evaluation", "explaining", "explanation", "explanation_plots", "extras", "plots", "prediction",
+            "prediction_sources", "site_plots", "stores", "training_plots",
+        ),
+        ("numpy", "jinja2"),
+    ),
     "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
     "training_plots": (("plots", "site_plots"), ("numpy", "matplotlib")),

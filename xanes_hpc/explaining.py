@@ -43,7 +43,7 @@ class ExplainOptions:
     Attributes
     ----------
     windows
-        Energies, as the model's grid counts them, in eV.
+        Energies, as the model's grid counts them, in eV; by default ``default_windows``.
     part
         Only sites that had this part when the model was trained; None for all.
     most_sites
@@ -62,7 +62,7 @@ class ExplainOptions:
         Ends of the shells, Å; by default minima of the radial histogram.
     """
 
-    windows: tuple[Window, ...] = WINDOWS
+    windows: tuple[Window, ...] = ()
     part: str | None = None
     most_sites: int = 300
     repeats: int = 5
@@ -103,7 +103,7 @@ def explain(
     model = models[0]
     _check_alike(models)
     energies, _ = model.grid
-    windows = (*options.windows, (float(energies[0]), float(energies[-1])))
+    windows = (*(options.windows or default_windows(model)), (float(energies[0]), float(energies[-1])))
     masks = [_mask(energies, window) for window in windows]
     if any(b <= a for a, b in pairwise((0.0, *options.shells))):
         raise ConfigError(f"shells: expected distances that ascend, received {options.shells}")
@@ -145,6 +145,17 @@ def explain(
         windows, of_groups, of_kinds, of_shells, of_angles, shells, histogram, rows.size, n_networks, shapley,
         atoms,
     )  # fmt: skip
+
+
+def default_windows(model: ModelFolder) -> tuple[Window, ...]:
+    """Windows about the edge as the model's grid counts: those of ``WINDOWS``, or its ends where it is shorter."""
+    energies, origin = model.grid
+    edge = 0.0 if origin == "e0" else float(np.median(list(model.seen.values())))
+    (low, high), width = WINDOWS, WINDOWS[1][1] - WINDOWS[1][0]
+    found = [(edge + low[0], edge + low[1]), (edge + high[0], edge + high[1])]
+    if found[1][1] > energies[-1]:
+        found[1] = (float(energies[-1]) - width, float(energies[-1]))
+    return tuple(window for window in found if ((energies >= window[0]) & (energies <= window[1])).any())
 
 
 def _check_alike(models: Sequence[ModelFolder]) -> None:

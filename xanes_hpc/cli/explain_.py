@@ -86,7 +86,7 @@ def command(
     need shap: pip install 'xanes-hpc[explain]'.
     """
     from xanes_hpc import threads as kernel_threads
-    from xanes_hpc.explaining import WINDOWS, ExplainOptions, explain
+    from xanes_hpc.explaining import ExplainOptions, explain
     from xanes_hpc.prediction_sources import open_sources
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.outputs import check_output, whole_output
@@ -94,7 +94,7 @@ def command(
     if output is not None:
         check_output(output, overwrite, CONTENTS)
     kernel_threads.use(threads)
-    options = ExplainOptions(windows or WINDOWS, part, sites, repeats, seed, shap, background, atoms_of, shells)
+    options = ExplainOptions(windows, part, sites, repeats, seed, shap, background, atoms_of, shells)
     folders = [ModelFolder(path) for path in models]
     with open_sources([store]) as source, console.progress("explaining") as progress:
         found = explain(folders, source, options, progress)

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "Measure predictions against their references.",
     "plot": "Draw figures of predictions and of training.",
     "explain": "Tell which features, shells and atoms predictions rest on.",
+    "report": "Tell of a model in one HTML page.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
     "average": "Average predicted spectra over sites or frames.",

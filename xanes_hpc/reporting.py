@@ -1,0 +1,328 @@
+"""A model told of in one HTML page that needs nothing else: what it was made of, how good it is, what it rests on."""
+
+import base64
+import json
+import platform
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc import __version__, explanation_plots, plots, site_plots, training_plots
+from xanes_hpc.errors import ModelError, StoreError
+from xanes_hpc.evaluation import error_percent, evaluate, rows_to_compare
+from xanes_hpc.explaining import ExplainOptions, explain
+from xanes_hpc.explanation import Explanation
+from xanes_hpc.extras import need
+from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.prediction_sources import Store, open_sources
+from xanes_hpc.records import treatment_name
+from xanes_hpc.splits import PARTS
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.outputs import whole_output
+from xanes_hpc.stores.predictions import PredictionStore
+
+TEMPLATE = "report.html"
+WORST = 6
+RESAMPLED = 2000
+"""Times that sites are drawn anew for an interval."""
+LEVEL = (2.5, 97.5)
+"""Percentiles of its ends."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What goes into a report.
+
+    Attributes
+    ----------
+    part
+        Of the sites that it is measured on; None for the first of test and validation that has some.
+    draws
+        Of each prediction.
+    explained
+        How it is explained; its ``part`` is that of the report. None for no explanation.
+    """
+
+    part: str | None = None
+    draws: int = 100
+    explained: ExplainOptions | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in a page: what it shows, and its file as text that a page takes."""
+
+    caption: str
+    data: str
+
+
+def report(
+    model: ModelFolder,
+    output: Path,
+    source: Path | None = None,
+    options: ReportOptions | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> dict[str, Any]:
+    """Write a report, and give the figures of merit in it.
+
+    Parameters
+    ----------
+    model
+        The model.
+    output
+        HTML file to write.
+    source
+        Feature or structure store with the sites it is measured on; by default the features it was trained on.
+    options
+        What goes into it.
+
+    Raises
+    ------
+    ConfigError
+        If jinja2 is not installed, or an option is wrong.
+    ModelError
+        If the model had no sites of the part.
+    StoreError
+        If a store is not there or cannot be read, or the output stands in the way.
+    """
+    need("jinja2", "report", "a report")
+    options = options or ReportOptions()
+    with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
+        with open_sources([source or trained_on(model)]) as store:
+            part = options.part or held_out(model)
+            progress(0, 3, "predicting")
+            predictions = Path(folder) / "predictions.h5"
+            predict(model, store, predictions, PredictOptions(draws=options.draws, part=part))
+            progress(1, 3, "explaining")
+            explained = _explained(model, store, part, options)
+        progress(2, 3, "drawing")
+        with PredictionStore(predictions) as found:
+            figures = evaluate(found)
+            content = {
+                "name": model.path.resolve().name,
+                "part": part,
+                "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
+                "card": card(model),
+                "merits": merits(found, figures),
+                "leakage": leakage(figures["leakage"]),
+                "worst": worst(found),
+                "pictures": list(_pictures(model, found, figures, Path(folder))),
+                "explained": None if explained is None else _told(explained),
+                "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
+                "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
+                "descriptor": json.dumps(model.description["descriptor"]["description"], indent=1),
+                "metrics": json.dumps(figures, indent=1, ensure_ascii=False),
+            }
+        temporary.write_text(_rendered(content), encoding="utf-8")
+    progress(3, 3, "")
+    return figures
+
+
+def trained_on(model: ModelFolder) -> Path:
+    """The feature store a model was trained on, as its configuration names it from its folder.
+
+    Raises
+    ------
+    StoreError
+        If there are several, or it is not there any more.
+    """
+    path = model.path / "run.toml"
+    try:
+        named = tomllib.loads(path.read_text(encoding="utf-8")).get("features") or []
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from None
+    if len(named) != 1:
+        raise StoreError(f"{model.path}: was trained on {len(named)} feature stores: name one with --store")
+    found = (model.path / str(named[0])).resolve()
+    if not found.is_file():
+        raise StoreError(f"{found}: the features that {model.path} was trained on are not there: name a --store")
+    return found
+
+
+def held_out(model: ModelFolder) -> str:
+    """The part that tells most honestly how good a model is.
+
+    Raises
+    ------
+    ModelError
+        If it has neither test nor validation sites.
+    """
+    counts = np.bincount(model.training_sites.parts, minlength=len(PARTS) + 1)
+    for name in ("test", "validation"):
+        if counts[PARTS.index(name)]:
+            return name
+    raise ModelError(f"{model.path}: held out no sites to measure it on")
+
+
+def _explained(model: ModelFolder, store: Store, part: str, options: ReportOptions) -> Explanation | None:
+    if options.explained is None:
+        return None
+    return explain([model], store, replace(options.explained, part=part))
+
+
+def card(model: ModelFolder) -> dict[str, dict[str, str]]:
+    """What a model is and was made of, by section."""
+    d, provenance = model.description, model.description["provenance"]
+    energies, origin = model.grid
+    sites = {part: f"{n:,}" for part, n in provenance["sites"].items()}
+    split = provenance["split"]
+    kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
+    treatment = d["target"]["treatment"]
+    return {
+        "Data": {
+            "absorbers": kinds,
+            **{f"sites, {part}": n for part, n in sites.items()},
+            "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
+            "energies": f"{energies.size} from {energies[0]:g} to {energies[-1]:g} eV ({origin})",
+            "structures, digest": provenance.get("digest_structures", ""),
+            "spectra, digest": provenance.get("digest_spectra", ""),
+        },
+        "Split": {name: str(value) for name, value in split.items() if value is not None},
+        "Descriptor": {
+            "name": d["descriptor"]["description"]["name"],
+            "features": f"{d['n_features']:,}",
+            "hash": d["descriptor"]["hash"],
+        },
+        "Recipe": {
+            "network": d["architecture"]["name"],
+            **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
+            "networks": str(d["members"]),
+            "kernel ridge": "none" if model.regression is None else f"share {model.regression.share:.2f}",
+            "uncertainty": model.method,
+        },
+        "Versions": {**provenance["versions"], "model": model.digest},
+    }
+
+
+def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Figures of merit: what, its value, and the ends of its 95 % interval by drawing sites anew."""
+    reference, mean = store.read("reference"), store.read("mean")
+    rows, _ = rows_to_compare(reference)
+    errors = error_percent(reference[rows], mean[rows])
+    found = [
+        ("error, mean over sites", f"{errors.mean():.2f} %", _interval(errors, np.mean)),
+        ("error, median", f"{np.median(errors):.2f} %", _interval(errors, np.median)),
+        ("error, ninth decile", f"{np.quantile(errors, 0.9):.2f} %", _interval(errors, _ninth)),
+    ]
+    peaks, coverage = figures["peaks"], figures["coverage"]
+    found += [
+        ("mean absolute error", f"{figures['mae']:.4g}", ""),
+        ("R²", f"{figures['r2']:.4f}" if figures["r2"] is not None else "–", ""),
+        ("peaks, F1", f"{peaks['f1']:.3f}" if peaks["f1"] is not None else "–", ""),
+        ("peaks, |ΔE|", f"{peaks['delta_energy_ev']:.2f} eV" if peaks["delta_energy_ev"] is not None else "–", ""),
+    ]
+    for name, nominal in plots.NOMINAL.items():
+        if name in coverage:
+            found.append(
+                (f"coverage of {name[0]}σ (nominal {100 * nominal:.1f} %)", f"{100 * coverage[name]:.1f} %", "")
+            )
+    return found
+
+
+def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What held-out sites have in common with training sites, and the error without those that do."""
+    if figures is None:
+        return []
+    shared = (
+        ("held-out sites", "n_held_out"),
+        ("share a training site's code", "same_code"),
+        ("share its formula", "same_formula"),
+        (f"lie nearer to one than {figures['near_threshold']:g}", "near_features"),
+    )
+    found = [(what, f"{figures[key]:,}") for what, key in shared]
+    for what, key in (("all", "error_percent_held_out"), ("those without", "error_percent_without_twins")):
+        own = figures[key]
+        mean = "–" if own["mean"] is None else f"{own['mean']:.2f} %"
+        found.append((f"error of {what}, mean over {own['n_sites']:,} sites", mean))
+    return found
+
+
+def _ninth(errors: npt.NDArray[np.float64], axis: int | None = None) -> Any:
+    return np.quantile(errors, 0.9, axis=axis)
+
+
+def _interval(values: npt.NDArray[np.float64], statistic: Callable[..., Any]) -> str:
+    """By the bootstrap over sites."""
+    generator = np.random.default_rng(0)
+    drawn = [statistic(values[generator.integers(0, values.size, values.size)]) for _ in range(RESAMPLED)]
+    low, high = np.percentile(drawn, LEVEL)
+    return f"{low:.2f} to {high:.2f} %"
+
+
+def worst(store: PredictionStore) -> list[tuple[str, str, str, str]]:
+    """The sites with the largest errors: name, formula, error, and why they should not be trusted."""
+    reference, mean = store.read("reference"), store.read("mean")
+    rows, _ = rows_to_compare(reference)
+    errors = error_percent(reference[rows], mean[rows])
+    distrust, formulas = store.distrust or [""] * store.n_sites, store.texts("formula")
+    order = np.argsort(-errors)[:WORST]
+    return [(store.sites.name[rows[i]], formulas[rows[i]], f"{errors[i]:.1f} %", distrust[rows[i]]) for i in order]
+
+
+def _worst_rows(store: PredictionStore) -> list[int]:
+    names = store.sites.name
+    return [names.index(name) for name, *_ in worst(store)]
+
+
+def _pictures(
+    model: ModelFolder, store: PredictionStore, figures: Mapping[str, Any], folder: Path
+) -> Iterator[Picture]:
+    drawn: list[tuple[str, Callable[[Path], None]]] = [
+        ("Predicted beside reference, from best to worst", lambda path: plots.predicted_against_reference(store, path)),
+        ("The worst sites", lambda path: plots.chosen_sites(store, _worst_rows(store), path)),
+        ("Error at each energy", lambda path: plots.error_at_each_energy(figures, path)),
+        ("Uncertainty: reliability, rejection, coverage", lambda path: plots.calibration(figures, path)),
+        ("Predicted against reference intensity", lambda path: site_plots.parity(store, path)),
+        ("Error and σ against the distance from the training sites", lambda path: site_plots.distance(store, path)),
+        ("Training: every epoch", lambda path: training_plots.learning([model.path], path)),
+    ]
+    for k, (caption, draw) in enumerate(drawn):
+        path = folder / f"{k}.png"
+        draw(path)
+        yield Picture(caption, _encoded(path))
+
+
+def _drawn(explanation: Explanation, folder: Path) -> Iterator[Picture]:
+    captions = {
+        "importance": "Neighbours by distance, and what radial functions there matter for the whole spectrum",
+        "windows": "The same in each window of energies",
+        "difference": "How much more they matter in the second window than in the first",
+        "shells": "What the spectrum changes by when the radial functions of a shell are dealt out among sites",
+        "angles": "The same for angular functions, by angle",
+        "kinds": "The same for all features of a kind",
+    }
+    for path in explanation_plots.draw_all(explanation, folder):
+        yield Picture(captions.get(path.stem, path.stem), _encoded(path))
+
+
+def _encoded(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _told(explanation: Explanation) -> dict[str, Any]:
+    names = [f"{a:+g} to {b:+g} eV" for a, b in explanation.windows]
+    rows = [
+        (f"{shell.name}, {shell.start:.1f} to {shell.stop:.1f} Å", [
+            f"{explanation.shells.mean[w, k]:.1f} %" for w in range(len(names))
+        ])
+        for k, shell in enumerate(explanation.shell_ends)
+    ]  # fmt: skip
+    return {"windows": names, "shells": rows, "sites": explanation.n_sites}
+
+
+def _rendered(content: dict[str, Any]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    text = files("xanes_hpc").joinpath("templates", TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text).render(content)
