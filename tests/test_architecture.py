@@ -175,6 +175,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("numpy", "jinja2"),
     ),
+    "site_prediction": (("descriptors", "prediction", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")),
     "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
     "training_plots": (("plots", "site_plots"), ("numpy", "matplotlib")),

@@ -100,7 +100,7 @@ def predict(
         references, recipe, why_none = references_of(model, spectra, len(sites))
         grid = Grid(*model.grid)
         digest = structures.attribute("digest_structures") if structures is not None else ""
-        e0, nearest = _model_e0(model, chosen), np.empty(rows.size)
+        e0, nearest = edge_energies(model, chosen), np.empty(rows.size)
         absorbers, calibration = model.absorbers(chosen.element, chosen.edge), model.calibration
         dropout = model.method == "dropout"
         with create_predictions(
@@ -131,8 +131,8 @@ def predict(
     return missing or why_none
 
 
-def _model_e0(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
-    """Edge energy that training spectra of the site's element and edge had, else XrayDB's; NaN where neither."""
+def edge_energies(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:
+    """Edge energy (eV) that training spectra of each site's element and edge had, else XrayDB's; NaN where neither."""
     known: dict[tuple[int, str], float] = {}
     for z, edge in zip(sites.element.tolist(), sites.edge, strict=True):
         if (z, edge) not in known:

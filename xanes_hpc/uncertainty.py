@@ -36,6 +36,16 @@ N_CANDIDATES = 400
 """Scales that are tried."""
 
 
+SMALLEST_SPREAD = 1e-12
+"""Below that draws do not differ."""
+
+
+def spread_to(draws: Array, sigma: Array) -> Array:
+    """Draws (n_draws, n_energies) moved from their mean so far that their standard deviation is ``sigma``."""
+    centre, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    return np.asarray(centre + (draws - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD)))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a calibration split says of the draws' spread.

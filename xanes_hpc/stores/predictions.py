@@ -15,10 +15,9 @@ from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.model_description import are_scores
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
-from xanes_hpc.uncertainty import Calibration
+from xanes_hpc.uncertainty import Calibration, spread_to
 
 N_AVERAGED = "sites/n_averaged"
-SMALLEST_SPREAD = 1e-12
 """Of draws; with less of it there is nothing to spread."""
 
 
@@ -175,9 +174,7 @@ class PredictionStore(hdf5.Store):
             If they are damaged.
         """
         drawn, sigma = self.read("draws", row), self.read("std", row)
-        centre, spread = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
-        found: npt.NDArray[np.float64] = centre + (drawn - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD))
-        return found
+        return spread_to(drawn, sigma)
 
     @property
     def conformal(self) -> list[dict[str, float]]:
