@@ -176,6 +176,13 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("numpy", "jinja2"),
     ),
     "site_prediction": (("descriptors", "prediction", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")),
+    "uploads": (("experiments", "formats", "neighbours"), ("numpy",)),
+    "serving": (
+        (
+            "comparing", "config", "formats", "matching", "site_prediction", "spectra", "stores", "uploads",
+        ),
+        ("numpy", "ase", "fastapi", "pydantic", "starlette"),
+    ),
     "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
     "training_plots": (("plots", "site_plots"), ("numpy", "matplotlib")),

@@ -26,6 +26,7 @@ COMMANDS = {
     "plot": "Draw figures of predictions and of training.",
     "explain": "Tell which features, shells and atoms predictions rest on.",
     "report": "Tell of a model in one HTML page.",
+    "serve": "Open a page in which structures become spectra.",
     "info": "Say what a store or model is.",
     "broaden": "Broaden and normalise the spectra of a store.",
     "average": "Average predicted spectra over sites or frames.",

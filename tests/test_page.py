@@ -1,0 +1,244 @@
+"""The page in a real browser: structures in, spectra out, by mouse, by keyboard, on a small screen."""
+
+import shutil
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from builders import frame, write
+
+pytest.importorskip("fastapi")
+pytest.importorskip("playwright")
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from xanes_hpc.serving import application
+from xanes_hpc.site_prediction import SitePredictor
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.structures import StructureStore
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium")
+FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    """Of a server in a thread of its own."""
+    app = application(SitePredictor(ModelFolder(model), draws=8), ["127.0.0.1"])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page, opened; nothing may go wrong in it or be asked of elsewhere."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: wrong.append(request.url) if not _is_own(request.url, address) else None)
+    page.goto(address)
+    wait(page, "document.querySelector('#model').textContent.includes('XANES')")
+    yield page
+    page.close()
+    assert [text for text in wrong if "422" not in text] == []  # refusals are told on the page
+
+
+def _is_own(url, address):
+    return url.startswith((address, "data:", "blob:"))
+
+
+@pytest.fixture(scope="module")
+def files(small, tmp_path_factory):
+    """Two structures of the small set, one with two kinds of absorbers, and one that is none."""
+    folder = tmp_path_factory.mktemp("files")
+    with StructureStore(small / "small.h5") as source:
+        names = source.sites().name
+        rows = [names.index(next(n for n in names if f"_{metal}_" in n)) for metal in ("Fe", "Co")]
+        for name, (structure, _) in zip(("iron", "cobalt"), source.structures_at(np.array(rows)), strict=True):
+            atoms = [(int(z), *p) for z, p in zip(structure.numbers, structure.positions, strict=True)]
+            write(folder / f"{name}.xyz", frame(atoms))
+    write(folder / "two.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8), ("Ni", 0, 0, 3.6), ("O", 0, 1.8, 0)]))
+    write(folder / "bad.xyz", "3\n\nFe 0 0 0\n")
+    write(folder / "none.xyz", frame([("C", 0, 0, 0), ("O", 0, 0, 1.2)]))
+    return folder
+
+
+def wait(page, expression, seconds=20.0):
+    """Until an expression is true; asked from outside, for the page lets nobody evaluate text in it."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
+
+
+def predicted(page):
+    """The mean that is drawn, once it is."""
+    wait(page, "state.predicted !== null")
+    return np.array(page.evaluate("state.predicted.mean"))
+
+
+def changed(page, before):
+    """The mean that is drawn once it is another than before."""
+    wait(page, f"state.predicted !== null && state.predicted.mean[60] !== {float(before[60])!r}")
+    return np.array(page.evaluate("state.predicted.mean"))
+
+
+def test_from_files_to_spectra_that_are_compared(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    first = predicted(page)
+    assert page.locator("#structure option").count() == 2
+    assert page.locator("#trust").inner_text().startswith(("Nothing speaks against", "Do not trust"))
+    page.click("#keep")
+    page.select_option("#structure", "1")
+    second = changed(page, first)
+    assert "Co" in page.locator("#absorber option").first.inner_text()
+    traces = page.evaluate("document.querySelector('#spectrum').data.map(t => t.name)")
+    assert len(traces) == 4  # two bands, the prediction, the one that is kept
+    kept = page.evaluate("document.querySelector('#spectrum').data[3].y")
+    np.testing.assert_allclose(kept, first)
+    page.click("#kept button")
+    assert page.locator("#kept li").count() == 0
+    assert np.abs(second - first).max() > 0.01
+
+
+def test_the_absorber_is_chosen(page, files):
+    page.set_input_files("#files", files / "two.xyz")
+    first = predicted(page)
+    assert page.locator("#absorber option").all_inner_texts() == ["Fe (atom 0)", "Ni (atom 2)"]
+    page.select_option("#absorber", "2")
+    changed(page, first)
+    assert page.evaluate("state.predicted.element") == "Ni"
+
+
+def test_sliders_broaden(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    first = predicted(page)
+    page.evaluate(
+        "s => { const i = document.querySelector('#gaussian'); i.value = s; i.dispatchEvent(new Event('input')); }", 3
+    )
+    second = changed(page, first)
+    assert second.max() < first.max()
+    assert page.locator("output[for=gaussian]").inner_text() == "3 eV"
+    assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
+
+
+def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "measured.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "measured.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('moved')")
+    assert "moved by -1.60 eV, times 0.5" in page.locator("#measured-told").inner_text()
+    trace = page.evaluate("document.querySelector('#spectrum').data.at(-1)")
+    np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
+    np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
+    page.click("#measured-drop")
+    assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
+    write(tmp_path / "wrong.dat", "no numbers")
+    page.set_input_files("#measured", tmp_path / "wrong.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two numbers')")
+
+
+def test_what_is_wrong_is_told_on_the_page(page, files):
+    page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
+    wait(page, "document.querySelector('#problems').textContent.includes('the model has seen')")
+    assert "none of its atoms is of an element that the model has seen" in page.locator("#problems").inner_text()
+    assert page.evaluate("state.predicted") is None
+    assert page.locator("#csv").is_disabled()
+    page.set_input_files("#files", files / "bad.xyz")
+    wait(page, "document.querySelector('#problems').textContent.includes('bad.xyz')")
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    assert page.locator("#problems").inner_text() == ""
+
+
+def test_names_are_text(page, tmp_path):
+    write(tmp_path / "x.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8)], "CSD_code = <img src=x onerror=alert(1)>"))
+    page.set_input_files("#files", tmp_path / "x.xyz")
+    predicted(page)
+    page.click("#keep")
+    assert page.locator("#kept img, #structure img, #problems img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("button", "ending", "begins"), [("csv", ".csv", b"#"), ("xdi", ".xdi", b"# XDI"), ("png", ".png", b"\x89PNG")]
+)
+def test_downloads(page, files, button, ending, begins):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    with page.expect_download() as download:
+        page.click(f"#{button}")
+    assert download.value.suggested_filename.endswith(ending)
+    assert download.value.path().read_bytes().startswith(begins)
+
+
+def test_on_a_small_screen_nothing_sticks_out(page, files):
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    boxes = [page.locator(f"#{name}").bounding_box() for name in ("atoms", "spectrum")]
+    assert boxes[1]["y"] > boxes[0]["y"]  # one under the other
+    assert all(box["width"] <= 360 for box in boxes)
+
+
+def test_by_keyboard_alone(page, files):
+    def tab_to(name, most=30):
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.id || document.activeElement.tagName") == name:
+                return
+        raise AssertionError(f"{name} is not reached")
+
+    tab_to("files")
+    tab_to("SUMMARY")
+    page.keyboard.press("Enter")
+    tab_to("paste")
+    page.keyboard.insert_text((files / "two.xyz").read_text())
+    tab_to("paste-use")
+    page.keyboard.press("Enter")
+    first = predicted(page)
+    tab_to("absorber")
+    page.keyboard.press("ArrowDown")
+    second = changed(page, first)
+    tab_to("gaussian", 60)
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    changed(page, second)
+    assert page.locator("#gaussian").input_value() == "1"
+    tab_to("measured")
+    tab_to("keep")
+    page.keyboard.press("Enter")
+    assert page.locator("#kept li").count() == 1
+    tab_to("BUTTON")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Remove ")
+    page.keyboard.press("Enter")
+    assert page.locator("#kept li").count() == 0
+
+
+def test_every_control_has_a_name(page):
+    nameless = page.evaluate("""[...document.querySelectorAll('input, select, textarea, button')].filter(e =>
+        !e.labels?.length && !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.id)""")
+    assert nameless == []

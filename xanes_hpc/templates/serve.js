@@ -1,0 +1,372 @@
+"use strict";
+
+const by = (id) => document.getElementById(id);
+const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442"];
+const PREDICTION = "#0072B2";
+const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0 };
+
+const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+const ink = () => (dark() ? "#eeeeee" : "#111111");
+
+async function ask(path, body) {
+  const isForm = body instanceof FormData;
+  const options = body === undefined ? {} : {
+    method: "POST",
+    body: isForm ? body : JSON.stringify(body),
+    headers: isForm ? {} : { "Content-Type": "application/json" },
+  };
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("xanes-hpc serve does not answer: is it still running?");
+  }
+  const type = response.headers.get("content-type") || "";
+  const answer = type.includes("json") ? await response.json() : await response.text();
+  if (!response.ok) throw new Error(answer.error || `refused (${response.status})`);
+  return answer;
+}
+
+function problems(texts) {
+  by("problems").replaceChildren(...texts.map((text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    return line;
+  }));
+}
+
+function options(select, entries, chosen) {
+  select.replaceChildren(...entries.map(([value, text]) => new Option(text, value, false, String(value) === String(chosen))));
+  select.disabled = entries.length === 0;
+}
+
+async function take(files) {
+  if (!files.length) return;
+  const form = new FormData();
+  for (const file of files) form.append("files", file, file.name);
+  try {
+    const total = [...files].reduce((sum, file) => sum + file.size, 0);
+    const { limits } = state.model;
+    if (files.length > limits.files) throw new Error(`at most ${limits.files} files at a time`);
+    if (total > limits.files * limits.bytes) throw new Error("these files are too large");
+    const found = await ask("/api/structures", form);
+    problems(found.errors);
+    if (!found.structures.length) return;
+    const first = state.structures.length;
+    state.structures.push(...found.structures);
+    options(by("structure"), state.structures.map((s, k) => [k, `${s.name} (${s.formula})`]), first);
+    choose();
+  } catch (error) {
+    problems([error.message]);
+  }
+}
+
+function pasted() {
+  const text = by("paste").value;
+  if (!text.trim()) return problems(["nothing is pasted"]);
+  const cif = /^\s*(#.*\n|\s)*data_/m.test(text) && /_cell_length_a|_atom_site/.test(text);
+  return take([new File([text.endsWith("\n") ? text : `${text}\n`], cif ? "pasted.cif" : "pasted.xyz")]);
+}
+
+const structure = () => state.structures[Number(by("structure").value)];
+
+function choose() {
+  const own = structure();
+  options(by("absorber"), own.absorbers.map((k) => [k, `${own.symbols[k]} (atom ${k})`]), own.absorbers[0]);
+  drawAtoms();
+  if (!own.absorbers.length) {
+    const known = Object.keys(state.model.absorbers).join(", ");
+    problems([`${own.name}: none of its atoms is of an element that the model has seen (${known})`]);
+    state.predicted = null;
+    options(by("edge"), []);
+    return drawSpectrum();
+  }
+  return chooseEdge();
+}
+
+function chooseEdge() {
+  const own = structure();
+  const edges = state.model.absorbers[own.symbols[Number(by("absorber").value)]] || [];
+  options(by("edge"), edges.map((edge) => [edge, edge]), edges[0]);
+  drawAtoms();
+  return predict();
+}
+
+function broadening() {
+  const raw = !state.model.broadened;
+  const name = raw ? by("recipe").value : "gaussian";
+  const gaussian = Number(by("gaussian").value);
+  if (name === "gaussian") return gaussian > 0 ? { name, gaussian } : { name: "none" };
+  const found = { name, gaussian, core_hole: Number(by("core_hole").value) };
+  if (name !== "lorentzian") found.gamma_max = Number(by("gamma_max").value);
+  return found;
+}
+
+function request() {
+  const own = structure();
+  const given = { name: own.name, numbers: own.numbers, positions: own.positions, cell: own.cell };
+  for (const name of ["charge", "spin"]) if (own[name] !== undefined) given[name] = own[name];
+  return { structure: given, absorber: Number(by("absorber").value), edge: by("edge").value, broadening: broadening() };
+}
+
+async function predict() {
+  const number = ++state.asked;
+  try {
+    const found = await ask("/api/predict", request());
+    if (number !== state.asked) return; // a later question is on its way
+    state.predicted = { ...found, label: `${structure().name}, ${found.element} ${by("absorber").value}` };
+    const trust = by("trust");
+    trust.className = found.distrust ? "no" : "yes";
+    trust.textContent = found.distrust ? `Do not trust this spectrum: ${found.distrust}.` : "Nothing speaks against trusting this spectrum.";
+  } catch (error) {
+    if (number !== state.asked) return;
+    state.predicted = null;
+    by("trust").className = "no";
+    by("trust").textContent = error.message;
+  }
+  drawSpectrum();
+}
+
+function scene() {
+  const none = { visible: false };
+  return {
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    showlegend: false,
+    scene: { xaxis: none, yaxis: none, zaxis: none, aspectmode: "data", dragmode: "orbit" },
+    uirevision: by("structure").value,
+  };
+}
+
+function drawAtoms() {
+  const own = structure();
+  const [x, y, z] = [0, 1, 2].map((axis) => own.positions.map((p) => p[axis]));
+  const ends = (axis) => own.bonds.flatMap(([i, j]) => [own.positions[i][axis], own.positions[j][axis], null]);
+  const chosen = by("absorber").value === "" ? -1 : Number(by("absorber").value);
+  const bonds = {
+    type: "scatter3d", mode: "lines", x: ends(0), y: ends(1), z: ends(2), hoverinfo: "skip",
+    line: { color: "#888888", width: 5 },
+  };
+  const atoms = {
+    type: "scatter3d", mode: "markers", x, y, z,
+    text: own.symbols.map((symbol, k) => `${symbol}, atom ${k}`), hoverinfo: "text",
+    marker: {
+      size: own.radii.map((r, k) => (k === chosen ? 26 : 8 + 10 * r)), color: own.colours, opacity: 1,
+      line: { color: "#333333", width: 1 },
+    },
+  };
+  Plotly.react("atoms", [bonds, atoms], scene(), { displayModeBar: false, responsive: true });
+  const view = by("atoms");
+  if (!view.listening) {
+    view.listening = true;
+    view.on("plotly_click", (event) => {
+      const k = event.points[0].pointNumber;
+      if (event.points[0].curveNumber === 1 && structure().absorbers.includes(k)) {
+        by("absorber").value = k;
+        chooseEdge();
+      }
+    });
+  }
+}
+
+const axisOf = (found) => found.energies;
+
+function curve(found, colour, name, band) {
+  const x = axisOf(found);
+  const up = found.mean.map((y, i) => y + 2 * found.std[i]);
+  const down = found.mean.map((y, i) => y - 2 * found.std[i]);
+  const traces = [];
+  if (band) {
+    for (const k of [2, 1]) {
+      const above = k === 2 ? up : found.mean.map((y, i) => y + found.std[i]);
+      const below = k === 2 ? down : found.mean.map((y, i) => y - found.std[i]);
+      traces.push({
+        x: [...x, ...[...x].reverse()], y: [...above, ...[...below].reverse()], fill: "toself", mode: "lines",
+        line: { width: 0 }, fillcolor: k === 2 ? "rgba(0,114,178,.18)" : "rgba(0,114,178,.3)", hoverinfo: "skip",
+        name: "±1σ, ±2σ", showlegend: k === 1, legendgroup: "band",
+      });
+    }
+  }
+  traces.push({ x, y: found.mean, mode: "lines", name, line: { color: colour, width: 2 } });
+  return traces;
+}
+
+function measuredTrace() {
+  const { measured, predicted, shift, factor } = state;
+  if (!measured) return [];
+  const e0 = predicted && predicted.e0;
+  let offset = -shift;
+  const isAbsolute = measured.absolute === null ? measured.energies[0] > 0.5 * (e0 || Infinity) : measured.absolute;
+  if (predicted && predicted.origin === "e0" && isAbsolute) offset -= e0 || 0;
+  if (predicted && predicted.origin === "absolute" && !isAbsolute) offset += e0 || 0;
+  return [{
+    x: measured.energies.map((e) => e + offset), y: measured.intensities.map((y) => y * factor), mode: "lines",
+    name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" },
+  }];
+}
+
+function drawSpectrum() {
+  const { predicted, kept } = state;
+  const traces = kept.flatMap((own) => curve(own, own.colour, own.label, false));
+  if (predicted) traces.unshift(...curve(predicted, PREDICTION, predicted.label, true));
+  traces.push(...measuredTrace());
+  const first = predicted || kept[0];
+  const relative = !first || first.origin === "e0";
+  const edge = first && (relative ? 0 : first.e0);
+  const range = first ? [first.energies[0], first.energies[first.energies.length - 1]] : undefined;
+  const unit = first && first.unit !== "arbitrary" ? ` (${first.unit})` : "";
+  Plotly.react("spectrum", traces, {
+    margin: { l: 55, r: 15, t: 10, b: 45 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
+    xaxis: { title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, range, gridcolor: "#8884", zeroline: false },
+    yaxis: { title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    shapes: first && edge !== null ? [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dot", width: 1 } }] : [],
+    uirevision: "kept",
+  }, { displayModeBar: false, responsive: true });
+  for (const id of ["keep", "csv", "xdi"]) by(id).disabled = !predicted;
+  by("png").disabled = !predicted && !kept.length;
+  by("align").disabled = !(predicted && state.measured);
+  by("measured-drop").disabled = !state.measured;
+}
+
+async function measure(file) {
+  if (!file) return;
+  const form = new FormData();
+  form.append("file", file, file.name);
+  try {
+    state.measured = await ask("/api/experiment", form);
+    [state.shift, state.factor] = [0, 1];
+    by("measured-told").textContent = `${state.measured.name}: ${state.measured.energies.length} points`;
+    drawSpectrum();
+    if (state.predicted) await align();
+  } catch (error) {
+    by("measured-told").textContent = error.message;
+  }
+}
+
+async function align() {
+  const { measured, predicted } = state;
+  try {
+    const found = await ask("/api/align", {
+      experiment: { energies: measured.energies, intensities: measured.intensities, absolute: measured.absolute },
+      energies: predicted.energies, mean: predicted.mean, std: predicted.std, e0: predicted.e0, origin: predicted.origin,
+    });
+    [state.shift, state.factor] = [found.shift, found.factor];
+    by("measured-told").textContent = `${measured.name}: moved by ${(-found.shift).toFixed(2)} eV, times ${found.factor.toPrecision(3)}; error ${found.error_percent.toFixed(1)} %`;
+  } catch (error) {
+    by("measured-told").textContent = error.message;
+  }
+  drawSpectrum();
+}
+
+function keep() {
+  if (!state.predicted) return;
+  state.kept.push({ ...state.predicted, colour: COLOURS[state.kept.length % COLOURS.length] });
+  listKept();
+}
+
+function listKept() {
+  by("kept").replaceChildren(...state.kept.map((own, k) => {
+    const line = document.createElement("li");
+    const swatch = document.createElement("i");
+    swatch.style.background = own.colour;
+    const text = document.createElement("span");
+    text.textContent = own.label + (own.distrust ? " (not to be trusted)" : "");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Remove";
+    button.setAttribute("aria-label", `Remove ${own.label}`);
+    button.addEventListener("click", () => {
+      state.kept.splice(k, 1);
+      listKept();
+    });
+    line.append(swatch, text, button);
+    return line;
+  }));
+  drawSpectrum();
+}
+
+function save(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+const fileName = () => structure().name.replace(/[^\w.+()-]+/g, "_");
+
+async function download(kind) {
+  try {
+    const text = await ask(`/api/export/${kind}`, request());
+    save(`${fileName()}.${kind}`, new Blob([text], { type: "text/plain" }));
+  } catch (error) {
+    problems([error.message]);
+  }
+}
+
+async function picture() {
+  const url = await Plotly.toImage("spectrum", { format: "png", width: 1200, height: 800, scale: 2 });
+  const bytes = Uint8Array.from(atob(url.split(",")[1]), (character) => character.charCodeAt(0));
+  save(`${state.predicted ? fileName() : "spectra"}.png`, new Blob([bytes], { type: "image/png" }));
+}
+
+function sliders() {
+  let waiting = 0;
+  const changed = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => state.predicted && predict(), 60);
+  };
+  for (const input of document.querySelectorAll("input[type=range]")) {
+    const output = document.querySelector(`output[for=${input.id}]`);
+    input.addEventListener("input", () => {
+      output.textContent = `${Number(input.value)} eV`;
+      changed();
+    });
+  }
+  by("recipe").addEventListener("change", () => {
+    const name = by("recipe").value;
+    const [hole, gamma] = document.querySelectorAll(".raw");
+    hole.hidden = name === "gaussian";
+    gamma.hidden = !["arctangent", "seah-dench"].includes(name);
+    changed();
+  });
+}
+
+async function start() {
+  try {
+    state.model = await ask("/api/model");
+  } catch (error) {
+    by("model").textContent = error.message;
+    return;
+  }
+  const { model } = state;
+  const known = Object.entries(model.absorbers).map(([element, edges]) => `${element} ${edges.join(", ")}`).join("; ");
+  by("model").textContent = `${model.name}: ${model.kind.toUpperCase()} of ${known}, spectra ${model.treatment}`;
+  by("recipe-row").hidden = model.broadened;
+  by("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
+  by("paste-use").addEventListener("click", pasted);
+  by("structure").addEventListener("change", () => { problems([]); choose(); });
+  by("absorber").addEventListener("change", chooseEdge);
+  by("edge").addEventListener("change", predict);
+  by("measured").addEventListener("change", (event) => { measure(event.target.files[0]); event.target.value = ""; });
+  by("align").addEventListener("click", align);
+  by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-told").textContent = ""; drawSpectrum(); });
+  by("keep").addEventListener("click", keep);
+  by("csv").addEventListener("click", () => download("csv"));
+  by("xdi").addEventListener("click", () => download("xdi"));
+  by("png").addEventListener("click", picture);
+  const drop = by("drop");
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", name === "dragover");
+      if (name === "drop") take([...event.dataTransfer.files]);
+    });
+  }
+  sliders();
+  drawSpectrum();
+}
+
+start();
