@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 LARCH := .venv-larch
 
-.PHONY: demo test test-all larch-test bench accuracy soak lint types format wheel-check clean
+.PHONY: demo docs test test-all larch-test bench accuracy soak lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,6 +55,9 @@ types: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 wheel-check: $(STAMP)
 	$(BIN)/python .ci/wheel_check.py

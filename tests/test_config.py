@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import quick
 
-from xanes_hpc.config import ModelConfig, RunConfig, TrainingConfig, TransferConfig, UncertaintyConfig
+from xanes_hpc.config import BroadeningConfig, ModelConfig, RunConfig, TrainingConfig, TransferConfig, UncertaintyConfig
 from xanes_hpc.config_files import FILE_NAME, load_run, to_toml
 from xanes_hpc.errors import ConfigError
 
@@ -248,3 +248,13 @@ def test_the_plateau_schedule_lowers_the_rate_before_patience_ends(tmp_path):
     message = "training.patience: expected more than the 10 epochs after which the plateau schedule lowers the rate"
     with pytest.raises(ConfigError, match=f"{message}, received 10"):
         load_run(None, tmp_path, words | {"training.patience": 10})
+
+
+def test_flags_of_another_broadening_do_not_meet_the_widths_of_a_file(tmp_path):
+    (tmp_path / "run.toml").write_text('[broadening]\nname = "arctangent"\ngamma_max = 9.0\n')
+    flags = {"broadening.name": "gaussian", "broadening.gaussian": 1.0}
+    assert load_run(tmp_path / "run.toml", None, flags).broadening == BroadeningConfig("gaussian", gaussian=1.0)
+    assert load_run(tmp_path / "run.toml", None, {"broadening.width": 20.0}).broadening.gamma_max == 9.0
+    (tmp_path / "xanes-hpc.toml").write_text('[broadening]\nname = "lorentzian"\n')
+    assert load_run(None, tmp_path, {}).broadening.name == "lorentzian"
+    assert load_run(None, None, {}).broadening.name == "none"

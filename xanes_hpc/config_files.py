@@ -19,12 +19,14 @@ from xanes_hpc.errors import ConfigError, XanesHpcError
 
 FILE_NAME = "xanes-hpc.toml"
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+OF_A_NAME = ("model", "broadening", "normalisation")
+"""Sections whose keys depend on their name."""
 T = TypeVar("T")
 
 
 def load_run(
     config: Path | None,
-    folder: Path,
+    folder: Path | None,
     flags: Mapping[str, Any],
     architecture_of: Callable[[Path], dict[str, Any]] | None = None,
 ) -> RunConfig:
@@ -35,7 +37,7 @@ def load_run(
     config
         The file given with ``--config``.
     folder
-        The working folder.
+        The working folder; None where its file has no say.
     flags
         Values by dotted key, such as ``training.epochs``; None where a flag was not given.
     architecture_of
@@ -47,9 +49,8 @@ def load_run(
         If a file is missing or not TOML, or a key is unknown or a value of the wrong type.
     """
     values: dict[str, Any] = {}
-    own = folder / FILE_NAME
-    if own.is_file():
-        _merge(values, _read(own))
+    if folder is not None and (folder / FILE_NAME).is_file():
+        _merge(values, _read(folder / FILE_NAME))
     if config is not None:
         _merge(values, _from_its_folder(_read(config), config.parent))
     given: dict[str, Any] = {}
@@ -107,8 +108,8 @@ def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if key == "model" and "name" in value and value["name"] != into[key].get("name", value["name"]):
-                into[key] = dict(value)  # another architecture: the former one's parameters do not apply
+            if key in OF_A_NAME and "name" in value and value["name"] != into[key].get("name", value["name"]):
+                into[key] = dict(value)  # of another name: the former one's parameters do not apply
             else:
                 _merge(into[key], value)
         else:

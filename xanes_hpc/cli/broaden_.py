@@ -82,7 +82,7 @@ def command(
     flags |= {f"normalisation.{n}": given[n] for n in ("order", "flatten", "align")}
     for option, keys in windows.items():
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
-    recipe = load_run(config, Path(), flags).recipe
+    recipe = load_run(config, None, flags).recipe
     if hdf5.is_kind(store, "predictions"):
         refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores, {store} has predictions")
         with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:

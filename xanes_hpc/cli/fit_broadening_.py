@@ -98,7 +98,7 @@ def command(
     varied = (
         None if vary is None else tuple(n.strip().replace("-", "_") for n in vary.split(",") if n.strip() != "none")
     )
-    options = FitOptions(load_run(None, Path(), flags).broadening, varied, baseline, start, stop, max_shift)
+    options = FitOptions(load_run(None, None, flags).broadening, varied, baseline, start, stop, max_shift)
     fitted = fit_broadening(calculated, measured, options)
     if plot is not None:
         from xanes_hpc.experiment_plots import fitted_spectrum
