@@ -307,3 +307,11 @@ def test_unknown_kind_and_version_are_refused():
 
 def test_schema_error_is_a_value_error():
     assert issubclass(xanes_hpc_schema.SchemaError, ValueError)
+
+
+@pytest.mark.parametrize("kind", ["structures", "features", "predictions", "targets"])
+def test_the_prose_has_every_entry_of_the_schema(kind):
+    text = (Path(__file__).parents[1] / "hdf5_schema" / "README.md").read_text(encoding="utf-8")
+    schema = load(kind)
+    for name, entry in (schema["attributes"] | schema["datasets"]).items():
+        assert any(f"| `{name}` |" in line and entry["meaning"] in line for line in text.splitlines()), name
