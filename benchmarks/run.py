@@ -26,6 +26,7 @@ import matching
 import neighbours
 import peak
 import prediction
+import serving
 import stores
 import training
 import wacsf
@@ -44,6 +45,7 @@ CASES = {
     "stores": stores,
     "first_call": first_call,
     "prediction": prediction,
+    "serving": serving,
     "peak": peak,
     "kernel_rates": kernel_rates,
     "compression": compression,

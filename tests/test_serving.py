@@ -1,6 +1,11 @@
 """The interface behind the page: what it answers, what it refuses, and that it stays up whatever it is asked."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -310,3 +315,14 @@ def test_it_needs_its_extra(model, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("serve", "--model", model) == 2
     assert "pip install 'xanes-hpc[serve]'" in capsys.readouterr().err
+
+
+def test_the_command_answers_as_soon_as_it_says_where(model):
+    command = [sys.executable, "-m", "xanes_hpc", "serve", "--model", model, "--port", "0", "--draws", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        address = re.findall(r"http://\S+", server.stdout.readline())[0]
+        with urllib.request.urlopen(f"{address}/api/model", timeout=20) as answer:
+            assert json.load(answer)["absorbers"]["Fe"] == ["K"]
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) in (0, 130)
+        assert "Traceback" not in server.stderr.read()

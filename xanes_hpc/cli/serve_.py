@@ -65,6 +65,7 @@ def command(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen(128)  # who asks from now on is answered
         except OSError as error:
             raise click.UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from None
         shown = f"[{host}]" if ":" in host else host
