@@ -84,17 +84,29 @@ def windows_apart(explanation: Explanation, path: Path) -> None:
 def shells_beside(explanation: Explanation, path: Path) -> None:
     """What dealing out the radial functions of each shell does to the windows."""
     labels = [f"{s.name}\n{s.start:.1f}–{s.stop:.1f} Å" for s in explanation.shell_ends]
-    _bars(explanation, explanation.shells, labels, "radial functions of", path)
+    _bars(explanation, explanation.shells, labels, "radial functions of each shell,", path)
 
 
 def angles_beside(explanation: Explanation, path: Path) -> None:
     """What dealing out the angular functions of each angle does to the windows."""
-    _bars(explanation, explanation.angles, [group.label for group in explanation.angles.groups], "angle", path)
+    _bars(
+        explanation,
+        explanation.angles,
+        [group.label for group in explanation.angles.groups],
+        "angular functions of each angle,",
+        path,
+    )
 
 
 def kinds_beside(explanation: Explanation, path: Path) -> None:
     """What dealing out all features of each kind does to the windows."""
-    _bars(explanation, explanation.kinds, [group.label for group in explanation.kinds.groups], "features", path)
+    _bars(
+        explanation,
+        explanation.kinds,
+        [group.label for group in explanation.kinds.groups],
+        "all features of a kind,",
+        path,
+    )
 
 
 def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], path: Path) -> None:
