@@ -154,10 +154,10 @@ def test_what_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_fac
         with pytest.raises(ConfigError, match="--by frames: expected structures called NAME@0, NAME@1, …; there is "):
             average(store, tmp_path / "a.h5", "frames")
         for value, error, message in (
-            ("-1", ConfigError, "weight of .*: expected 0 or more, received -1"),
+            ("-1", FormatError, r"w\.csv: weight of .*: expected 0 or more, received -1"),
             ("0", ConfigError, "weights of the sites of .*: expected some above 0"),
-            ("nan", FormatError, r"w\.csv: weight of .*: expected a number, received nothing"),
-            ("", FormatError, "expected a number, received nothing"),
+            ("nan", FormatError, r"w\.csv: weight of .*: expected a number, received an empty or odd cell"),
+            ("", FormatError, "expected a number, received an empty or odd cell"),
             ("abc", FormatError, "expected a number, received abc"),
         ):
             rows = "".join(f"{name},{value}\n" for name in store.sites.name)
@@ -181,12 +181,18 @@ def test_the_command(renamed, tmp_path, capsys):
         np.testing.assert_allclose(found.read("mean", found.sites.name.index("A")), mean, rtol=1e-6)
     short = write(tmp_path / "short.csv", "name,weight\nA#0,3\n")
     assert run("average", path, "-o", tmp_path / "b.h5", "--weights", short) == 2
-    assert "short.csv: weight of A#1: expected a number, received nothing" in capsys.readouterr().err
+    assert "short.csv: weight of A#1: expected a number, received no row for it" in capsys.readouterr().err
     other = write(tmp_path / "other.csv", "name,share\nA#0,3\n")
     assert run("average", path, "-o", tmp_path / "b.h5", "--weights", other) == 2
     assert "other.csv: expected a column weight, received share" in capsys.readouterr().err
     assert run("export", tmp_path / "a.h5", "--format", "xdi", "-o", tmp_path / "x") == 0
     assert "# Xanes_hpc.average: 2 sites by structure, weights w.csv" in (tmp_path / "x" / "A.xdi").read_text()
+    assert run("average", tmp_path / "a.h5", "-o", tmp_path / "again.h5", "--by", "all") == 0
+    with PredictionStore(tmp_path / "again.h5") as found:
+        assert found.n_averaged.sum() == 120
+    more = write(tmp_path / "more.csv", table.read_text() + "nobody,1\n")
+    assert run("average", path, "-o", tmp_path / "c.h5", "--weights", more) == 2
+    assert "more.csv: 1 rows are of no site or structure there is" in capsys.readouterr().err
     assert run("broaden", tmp_path / "a.h5", "-o", tmp_path / "b.h5", "--recipe", "gaussian", "--gaussian", "1") == 0
     with PredictionStore(tmp_path / "b.h5") as found:
         assert sorted(found.n_averaged.tolist())[-2:] == [1, 2]

@@ -137,12 +137,26 @@ def test_upside_down_and_not_finite():
     down = replace(experiment, intensities=-experiment.intensities)
     with pytest.raises(SpectrumError, match="no factor above 0 brings the calculated spectrum to the measured one"):
         fit_broadening(calculated(), down, FitOptions(recipe))
+    odd = replace(experiment, intensities=1.0 - experiment.intensities)
+    with pytest.raises(SpectrumError, match="is that upside down, or flat"):
+        fit_broadening(calculated(), odd, FitOptions(recipe, baseline="constant", max_shift=1.0))
+    with pytest.raises(SpectrumError, match="measured: is flat: expected a spectrum"):
+        fit_broadening(calculated(), replace(experiment, intensities=0.5 + 0.0 * down.intensities), FitOptions(recipe))
     own = calculated()
     values = own.placed.spectrum.intensities.copy()
     values[7] = np.nan
     odd = replace(own, placed=replace(own.placed, spectrum=replace(own.placed.spectrum, intensities=values)))
     with pytest.raises(SpectrumError, match=r"calculated: expected finite numbers, received .* nan at point 7"):
         fit_broadening(odd, experiment, FitOptions(recipe))
+
+
+def test_the_shift_is_kept_within_what_it_may_be():
+    recipe = BroadeningConfig("gaussian", gaussian=1.0)
+    experiment = measured(recipe, **TRUE, noise=0.003)
+    fixed = fit_broadening(calculated(), experiment, FitOptions(recipe, max_shift=0.0)).parameters["shift"]
+    assert (fixed.value, fixed.varied) == (0.0, False)
+    short = fit_broadening(calculated(), experiment, FitOptions(recipe, max_shift=1.0)).parameters["shift"]
+    assert (short.value, short.at_bound) == (pytest.approx(1.0, abs=0.01), True)
 
 
 def test_widths_can_be_kept_and_energies_chosen():
@@ -164,6 +178,11 @@ def test_widths_can_be_kept_and_energies_chosen():
             "expected spectra as calculated, received treatment 'x'",
         ),
         (FitOptions(max_shift=float("nan")), ConfigError, "max_shift: expected 0 eV or more, received nan"),
+        (
+            FitOptions(varied=("none", "gaussian")),
+            ConfigError,
+            "vary: expected none, or names of widths",
+        ),
         (FitOptions(baseline="spline"), ConfigError, "baseline 'spline': expected none, constant, line"),
         (FitOptions(varied=("core_hole",)), ConfigError, "'core_hole' is no width of gaussian: expected gaussian"),
         (FitOptions(start=58.0), SpectrumError, "measured: shares 0 points with calculated in the range to fit"),

@@ -210,12 +210,12 @@ def test_explained_as_a_whole(model, small):
     with StructureStore(small / "small.h5") as source:
         name = source.sites().name[3]
         options = ExplainOptions(WINDOWS, most_sites=40, repeats=1, shap_sites=2, background=5, atoms_of=(name,))
-        found = explain([folder, folder], source, options)
+        found = explain([folder], source, options)
         again = explain([folder], source, replace(options, shap_sites=0, atoms_of=()))
-    assert (found.n_sites, found.n_networks, len(found.windows)) == (40, 2 * len(folder.members), 3)
-    n = len(folder.members)
-    np.testing.assert_array_equal(found.groups.importance.change[:n], found.groups.importance.change[n:])
-    np.testing.assert_array_equal(again.groups.importance.change, found.groups.importance.change[:n])
+        with pytest.raises(ModelError, match="is the same model as one before"):
+            explain([folder, ModelFolder(model)], source, options)
+    assert (found.n_sites, found.n_networks, len(found.windows)) == (40, len(folder.members), 3)
+    np.testing.assert_array_equal(again.groups.importance.change, found.groups.importance.change)
     np.testing.assert_allclose(found.radial_shares.sum(axis=-1), 1.0)
     assert found.distances.tolist() == sorted(found.distances)
     shapley = found.shapley
@@ -250,6 +250,8 @@ def test_without_structures(model, small, tmp_path):
             "window 90 to 95 eV: holds none of the model's energies",
         ),
         ({"shells": (3.0, 2.0)}, ConfigError, "shells: expected distances that ascend"),
+        ({"shells": (2.0, 100.0)}, ConfigError, "below 6 Å, received 2, 100"),
+        ({"windows": ((-3.0, 3.0), (-3.0, 3.0))}, ConfigError, "windows: expected each once"),
         ({"atoms_of": ("nobody",)}, StoreError, r"small\.h5: no site 'nobody'"),
         ({"part": "none of them"}, ModelError, "expected 2 sites or more of the none of them part"),
     ],
@@ -273,6 +275,8 @@ def test_the_command(model, small, tmp_path, capsys):
         assert sum(window["g2_importance"]) == pytest.approx(1.0)
         assert [s["label"] for s in window["shells"]] == [s["shell"] for s in found["shells"]]
         assert all(row["change_percent"] >= 0 for row in window["groups"])
+        assert [(s["start"], s["stop"]) for s in window["shells"]] == [(s["start"], s["stop"]) for s in found["shells"]]
+    assert found["columns"] == ["-3:3", "40:46", "-20:60"]
     assert len(found["atoms"][0]["numbers"]) == len(found["atoms"][0]["values"][0])
     names = {"importance", "windows", "difference", "shells", "angles", "kinds", "atoms-1"}
     figures = {path.stem: path for path in (tmp_path / "figures").glob("*.png")}
@@ -280,6 +284,8 @@ def test_the_command(model, small, tmp_path, capsys):
     assert min(path.stat().st_size for path in figures.values()) > 8_000
     rows = list(csv.DictReader((tmp_path / "figures" / "importance.csv").read_text().splitlines()))
     assert {row["section"] for row in rows} == {"kinds", "shells", "angles", "groups"}
+    own = [float(row["g2_importance"]) for row in rows if row["window"] == "-3:3" and row["g2_importance"]]
+    assert own == pytest.approx(found["windows"][0]["g2_importance"])
     assert {row["window"] for row in rows} == {"-3:3", "40:46", "-20:60"}
 
 

@@ -57,6 +57,7 @@ def test_a_file_a_site_that_is_read_back(predictions, tmp_path, kind):
         if kind == "athena":
             np.testing.assert_allclose(np.loadtxt(path)[:, 2], one.std, rtol=1e-8)
         found = read_spectrum(path)
+        assert found.e_edge == one.e0
         np.testing.assert_allclose(found.energies, one.energies, rtol=1e-8)
         np.testing.assert_allclose(found.intensities, one.mean, rtol=1e-8)
 
@@ -283,6 +284,53 @@ def test_a_nexus_file_without_a_spectrum(tmp_path, fill):
         fill(file)
     with pytest.raises(FormatError, match=r"a\.nxs: no NXdata with a signal over energies in it"):
         read_spectrum(tmp_path / "a.nxs")
+
+
+def test_numbers_of_other_files_are_not_read(tmp_path):
+    """External storage, links to other files and virtual datasets are how one file tells what stands in another."""
+    write(tmp_path / "secret.dat", "secret" * 20)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["values"] = np.arange(30.0)
+
+    def stored(group):
+        group.create_dataset("data", (30,), "u1", external=[(str(tmp_path / "secret.dat"), 0, 30)])
+
+    def linked(group):
+        group["data"] = h5py.ExternalLink("other.h5", "values")
+
+    def linked_twice(group):
+        group.file["away"] = h5py.ExternalLink("other.h5", "/")
+        group["data"] = h5py.SoftLink("/away/values")
+
+    def virtual(group):
+        layout = h5py.VirtualLayout((30,), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "values", (30,))
+        group.create_virtual_dataset("data", layout)
+
+    def large(group):
+        group.create_dataset("data", (2_000_000,), "f8", chunks=(1000,), compression="gzip")
+        del group["energy"]
+        group.create_dataset("energy", (2_000_000,), "f8", chunks=(1000,), compression="gzip")
+
+    for k, fill in enumerate((stored, linked, linked_twice, virtual, large)):
+        path = tmp_path / f"{k}.nxs"
+        with h5py.File(path, "w") as file:
+            group = file.create_group("entry/data")
+            group.attrs["NX_class"], group.attrs["signal"] = "NXdata", "data"
+            group["energy"] = np.arange(7100.0, 7130.0)
+            fill(group)
+        with pytest.raises(FormatError, match=r"in another file|1,000,000 points or fewer"):
+            nexus.read(path)
+
+
+def test_links_within_a_file_are_followed(tmp_path):
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        file["entry/instrument/mu"] = np.arange(30.0)
+        group = file.create_group("entry/data")
+        group.attrs["NX_class"], group.attrs["signal"] = "NXdata", "data"
+        group["energy"] = np.arange(7100.0, 7130.0)
+        group["data"] = h5py.SoftLink("/entry/instrument/mu")
+    np.testing.assert_array_equal(nexus.read(tmp_path / "a.nxs").intensities, np.arange(30.0))
 
 
 def test_what_is_no_nexus_file(tmp_path):

@@ -400,7 +400,7 @@ def test_a_program_with_blanks_in_its_path(tmp_path, store, program, capsys):
 def test_none_is_good(tmp_path, store, capsys):
     run("fdmnes", "write", store, "-o", tmp_path / "runs")
     said = refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
-    assert said.endswith("none of 4 runs is good; the first: ACOMUA_C36(1+): not started")
+    assert said.endswith("none of 4 runs is good (4 not started); the first: ACOMUA_C36(1+): not started")
 
 
 def test_a_failure_in_the_middle_leaves_the_store_as_it_was(tmp_path, store, program, capsys, monkeypatch):

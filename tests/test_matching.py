@@ -190,6 +190,17 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
     assert scores == sorted(scores)
 
 
+def test_upside_down_with_an_offset_and_flat_are_like_nothing():
+    shelf = Shelf()
+    own = shelf.measured(13)
+    for values in (2.0 - own.intensities, np.full(own.energies.size, 0.7)):
+        odd = Spectrum(own.energies, values, absolute=True, source="odd.txt")
+        with pytest.raises(SpectrumError, match=r"odd\.txt: none of 50 spectra rises and falls as it does"):
+            match(odd, shelf)
+    with pytest.raises(ConfigError, match=r"expected 0 or at least the 1 eV between energies, received 0\.5"):
+        match(own, shelf, MatchOptions(max_shift=0.5))
+
+
 def test_sites_with_other_edge_energies_are_added_on_one_axis():
     shelf = Shelf(with_std=False)
     shelf.e0[:] = E0
@@ -300,6 +311,10 @@ def test_the_command(predicted, small, tmp_path, capsys):
     [
         ([], "expected sites of one element and edge, there are Cr K, Mn K, Fe K, Co K, Ni K, Cu K: choose with --abs"),
         (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores, "),
+        (
+            ["--absorber", "Fe", "--order", "2"],
+            "--order is of a normalisation: expected together with",
+        ),
         (["--absorber", "Zn"], "no sites of Zn: there are Cr K, Mn K"),
         (["--absorber", "Fe", "--edge", "L3"], "no sites of Fe L3: there are Cr K, Mn K"),
         (["--absorber", "Fe", "--range", "500:600"], "e.txt: covers 0 of the grid's energies in the range compared"),
@@ -339,7 +354,7 @@ def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatc
 
 
 def test_a_spectrum_as_measured_is_normalised_first(predicted, tmp_path, capsys):
-    """A sloping background takes the site from its place; without it, it is back."""
+    """A background that falls makes it like nothing; without it, the site is found."""
     with PredictionStore(predicted) as predictions:
         row = predictions.sites.element.tolist().index(26)
         energies, e0 = predictions.energies, float(predictions.read("sites/e0", row))
@@ -348,11 +363,11 @@ def test_a_spectrum_as_measured_is_normalised_first(predicted, tmp_path, capsys)
     rows = zip(energies + e0, 7.0 * (values + slope), strict=True)
     path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in rows))
     words = ["match", path, predicted, "--absorber", "Fe", "--by", "chi2", "--json"]
-    assert run(*words) == 0
-    first = json.loads(capsys.readouterr().out)["ranked"][0]
+    assert run(*words) == 2
+    assert "is it upside down, flat, or on a background (then --pre and --post)?" in capsys.readouterr().err
     assert run(*words, "--pre=-20:-8", "--post", "30:60") == 0
     normalised = {one["site"]: one for one in json.loads(capsys.readouterr().out)["ranked"]}
-    assert normalised[name]["error_percent"] < 0.5 * first["error_percent"]
+    assert normalised[name]["error_percent"] < 20.0
     assert run(*words, "--pre=-20:-8") == 2
     assert "--pre, --post: expected both or none" in capsys.readouterr().err
     assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2

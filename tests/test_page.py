@@ -91,6 +91,12 @@ def wait(page, expression, seconds=20.0):
         page.wait_for_timeout(20)
 
 
+def slide(page, width):
+    """Set the resolution, in eV."""
+    set_to = "s => { const i = document.querySelector('#gaussian'); i.value = s; i.dispatchEvent(new Event('input')); }"
+    page.evaluate(set_to, width)
+
+
 def predicted(page):
     """The mean that is drawn, once it is."""
     wait(page, "state.predicted !== null")
@@ -133,9 +139,7 @@ def test_the_absorber_is_chosen(page, files):
 def test_sliders_broaden(page, files):
     page.set_input_files("#files", files / "iron.xyz")
     first = predicted(page)
-    page.evaluate(
-        "s => { const i = document.querySelector('#gaussian'); i.value = s; i.dispatchEvent(new Event('input')); }", 3
-    )
+    slide(page, 3)
     second = changed(page, first)
     assert second.max() < first.max()
     assert page.locator("output[for=gaussian]").inner_text() == "3 eV"
@@ -159,6 +163,44 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     write(tmp_path / "wrong.dat", "no numbers")
     page.set_input_files("#measured", tmp_path / "wrong.dat")
     wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two numbers')")
+
+
+def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):
+    """Not of the structure before, and none where nothing is predicted."""
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "counts.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "counts.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "cobalt.xyz")
+    changed(page, mean)
+    wait(page, "!document.querySelector('#measured-told').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "none.xyz")
+    wait(page, "state.predicted === null")
+    assert "error" not in page.locator("#measured-told").inner_text()
+    assert page.locator("#trust").inner_text() == ""
+
+
+def test_the_same_is_kept_once_and_told_apart(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    first = predicted(page)
+    page.click("#keep")
+    page.click("#keep")
+    slide(page, 2)
+    changed(page, first)
+    page.click("#keep")
+    labels = page.locator("#kept span").all_inner_texts()
+    assert len(set(labels)) == len(labels) == 2
+    assert "gaussian 2" in labels[1]
+
+
+def test_a_poscar_is_pasted(page):
+    page.click("summary")
+    page.fill("#paste", "FeO\n1.0\n4.0 0.0 0.0\n0.0 4.0 0.0\n0.0 0.0 4.0\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
+    page.click("#paste-use")
+    predicted(page)
 
 
 def test_what_is_wrong_is_told_on_the_page(page, files):

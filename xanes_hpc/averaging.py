@@ -97,7 +97,8 @@ def average(
     own_e0 = np.array([group.weights @ e0[group.rows] for group in groups])
     derivation = json.dumps({"by": by, "weights": "" if weights is None else weights.name})
     with create_derived(output, store, table, overwrite, {"derivation": derivation}) as file:
-        file[N_AVERAGED] = np.array([group.rows.size for group in groups])
+        own = np.ones(len(sites), np.int64) if store.n_averaged is None else store.n_averaged
+        file[N_AVERAGED] = np.array([own[group.rows].sum() for group in groups])
         for k, group in enumerate(groups):
             progress(k, len(groups))
             mean, draws, reference = _averaged(store, group, e0, own_e0[k])
@@ -124,11 +125,16 @@ def _read_weights(path: Path, sites: Sequence[str]) -> npt.NDArray[np.float64]:
         raise FormatError(f"{path}: expected a column weight, received {', '.join(table.names)}")
     found = np.empty(len(sites))
     for i, site in enumerate(sites):
-        value = (table.of(site) or {}).get("weight", "nothing")
+        row = table.of(site)
+        value = "no row for it" if row is None else row.get("weight", "an empty or odd cell")
         try:
             found[i] = float(value)
         except ValueError:
             raise FormatError(f"{path}: weight of {site}: expected a number, received {value}") from None
+        if not 0 <= found[i] < np.inf:
+            raise FormatError(f"{path}: weight of {site}: expected 0 or more, received {found[i]:g}")
+    if table.n_unused:
+        raise FormatError(f"{path}: {table.n_unused:,} rows are of no site or structure there is: expected only such")
     return found
 
 

@@ -41,6 +41,8 @@ BOUNDS = {
 """Of the widths, in eV."""
 AT_BOUND = 0.003
 """Of a width's range: nearer to its end it is there."""
+FLAT = 1e-3
+"""Share of what the measured spectrum varies by: a calculated one that is scaled to less of it is not in it."""
 NO_EFFECT = 1e-3
 """Share of the largest intensity: what moves it by less, from one end of its range to the other, is not told by it."""
 LEVELS = {"68": 1, "95": 2}
@@ -122,6 +124,8 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     broadened_treatment(recipe, calculated.placed.spectrum.treatment)
     varied = check_options(options)
     energies = from_edge(experiment, calculated.placed.e0)
+    if not np.ptp(experiment.intensities) > 0:
+        raise SpectrumError(f"{experiment.source}: is flat: expected a spectrum")
     curve = Curve(calculated, recipe)
     shift = first_shift(curve, energies, experiment.intensities, options)
     inside = points_inside(curve, energies, shift, options)
@@ -164,8 +168,13 @@ def _fit(
             undetermined.add(unknown[0])
         else:
             break
-    if result.params["scale"].value <= 0.0:
-        raise SpectrumError("no factor above 0 brings the calculated spectrum to the measured one: is it upside down?")
+    scaled = float(result.params["scale"].value) * np.ptp(np.interp(energies, curve.energies, curve.plain))
+    if scaled <= FLAT * np.ptp(measured):
+        raise SpectrumError(
+            "no factor above 0 brings the calculated spectrum to the measured one: is that upside down, or flat?"
+        )
+    if result.params["shift"].vary and _ended(result.params["shift"]):
+        at_bound.add("shift")
     found = {
         name: Parameter(
             float(p.value), bool(p.vary), float(p.stderr) if p.vary and p.stderr is not None else None,
@@ -188,7 +197,9 @@ def _first_parameters(
     import lmfit
 
     parameters = lmfit.Parameters()
-    parameters.add("shift", value=shift, min=shift - MARGIN, max=shift + MARGIN)
+    margin = min(MARGIN, options.max_shift)
+    low, high = max(shift - margin, -options.max_shift), min(shift + margin, options.max_shift)
+    parameters.add("shift", value=shift, **({"min": low, "max": high} if high > low else {"vary": False}))
     there = np.interp(energies - shift, curve.energies, curve.plain)
     parameters.add("scale", value=float(measured @ there / (there @ there)), min=0.0)
     for name in BROADENING_USES[curve.recipe.name]:

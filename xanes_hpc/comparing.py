@@ -123,6 +123,10 @@ class Measured:
             )
         step = float(np.median(np.diff(grid)))
         n_shifts = int(options.max_shift / step + 1e-9)
+        if options.max_shift and not n_shifts:
+            raise ConfigError(
+                f"max_shift: expected 0 or at least the {step:.3g} eV between energies, received {options.max_shift:g}"
+            )
         self.shifts = step * np.arange(-n_shifts, n_shifts + 1)
         self._known: dict[float, Array] = {}
         e0 = library.e0[rows]

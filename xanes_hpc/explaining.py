@@ -103,11 +103,15 @@ def explain(
     model = models[0]
     _check_alike(models)
     energies, _ = model.grid
-    windows = (*(options.windows or default_windows(model)), (float(energies[0]), float(energies[-1])))
+    chosen = [_clipped(window, energies) for window in options.windows or default_windows(model)]
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError("windows: expected each once, received one twice")
+    windows = (*chosen, (float(energies[0]), float(energies[-1])))
     masks = [_mask(energies, window) for window in windows]
-    if any(b <= a for a, b in pairwise((0.0, *options.shells))):
-        raise ConfigError(f"shells: expected distances that ascend, received {options.shells}")
     descriptor = descriptors.from_description(model.description["descriptor"]["description"])
+    if any(b <= a for a, b in pairwise((0.0, *options.shells, descriptor.cutoff))):
+        given = ", ".join(f"{end:g}" for end in options.shells)
+        raise ConfigError(f"shells: expected distances that ascend, below {descriptor.cutoff:g} Å, received {given}")
     groups = feature_groups(descriptor.meanings)
     every = sites_of(source)
     named = np.array([every.find(name, source.path) for name in options.atoms_of], np.int64)
@@ -159,11 +163,20 @@ def default_windows(model: ModelFolder) -> tuple[Window, ...]:
 
 
 def _check_alike(models: Sequence[ModelFolder]) -> None:
+    for k, other in enumerate(models):
+        if any(other.digest == before.digest for before in models[:k]):
+            raise ModelError(f"{other.path}: is the same model as one before: it would count twice")
     for other in models[1:]:
         if other.descriptor_hash != models[0].descriptor_hash:
             raise ModelError(f"{other.path}: has another descriptor than {models[0].path}")
         if other.description["grid"] != models[0].description["grid"]:
             raise ModelError(f"{other.path}: has other energies than {models[0].path}")
+
+
+def _clipped(window: Window, energies: Array) -> Window:
+    """A window as far as the model's energies go."""
+    low, high = max(window[0], float(energies[0])), min(window[1], float(energies[-1]))
+    return window if low > high else (low, high)
 
 
 def _mask(energies: Array, window: Window) -> npt.NDArray[np.bool_]:

@@ -130,6 +130,7 @@ class Explanation:
         *found, whole = [self._window(w) for w in range(len(self.windows))]
         values: dict[str, Any] = {"n_sites": self.n_sites, "n_networks": self.n_networks, "windows": found}
         values["whole"] = whole
+        values["columns"] = [f"{a:g}:{b:g}" for a, b in self.windows]
         values["shells"] = [{"shell": s.name, "start": s.start, "stop": s.stop} for s in self.shell_ends]
         if self.histogram is not None:
             names = ("distances", "atoms", "weighted")
@@ -160,11 +161,16 @@ class Explanation:
             "g2_importance_std": plain(spread(own)),
             "g2_change_percent": change.mean(axis=0).tolist(),
         }
+        limits = [{"start": shell.start, "stop": shell.stop} for shell in self.shell_ends]
         if self.shapley is not None:
             size = np.abs(self.shapley.values[:, w][:, radial]).mean(axis=0)
             found["g2_shap"] = (size / max(size.sum(), np.finfo(float).tiny)).tolist()
         for name in ("groups", "kinds", "shells", "angles"):
             found[name] = self._section(getattr(self, name), w)
+        found["shells"] = [row | ends for row, ends in zip(found["shells"], limits, strict=True)]
+        radial_rows = (row for row, is_radial in zip(found["groups"], radial, strict=True) if is_radial)
+        for row, share in zip(radial_rows, found["g2_importance"], strict=True):
+            row["g2_importance"] = share
         return found
 
     def _section(self, section: Section, w: int) -> list[dict[str, Any]]:

@@ -118,7 +118,9 @@ def ingest(
                     result.not_good.append(run.listed)
             progress(len(found), len(found))
             if not result.runs[State.GOOD] and not look_only:
-                raise FormatError(f"{folder}: none of {len(found)} runs is good; the first: {result.not_good[0]}")
+                counts = ", ".join(f"{n:,} {state}" for state, n in result.runs.most_common())
+                first = next((line for line in result.not_good if State.NOT_STARTED not in line), result.not_good[0])
+                raise FormatError(f"{folder}: none of {len(found)} runs is good ({counts}); the first: {first}")
 
         if look_only:
             for _ in good_spectra():

@@ -61,6 +61,9 @@ def check_options(options: FitOptions) -> tuple[str, ...]:
     if options.baseline not in BASELINES:
         raise ConfigError(f"baseline {options.baseline!r}: expected {', '.join(BASELINES)}")
     varied = VARIED[name] if options.varied is None else options.varied
+    if len(varied) > 1 and "none" in varied:
+        raise ConfigError(f"vary: expected none, or names of widths, received {', '.join(varied)}")
+    varied = tuple(own for own in varied if own != "none")
     for own in varied:
         if own not in BROADENING_USES[name]:
             raise ConfigError(f"{own!r} is no width of {name}: expected {', '.join(BROADENING_USES[name])}")

@@ -132,8 +132,8 @@ class Taker:
         """What tables have of sites beside what they have of the structure."""
         found: list[dict[str, float | str]] = [{} for _ in names]
         for table in self._tables:
-            for own, name in zip(found, names, strict=True):
-                own.update(table.of_site(name) if name != structure.name else {})
+            for own, name, atom in zip(found, names, atoms.tolist(), strict=True):
+                own.update(table.of_site(name if name != structure.name else f"{name}#{atom}"))
         for charges in self._charges:
             values = charges.of(structure.name, len(structure.numbers))
             if values is None:

@@ -22,6 +22,8 @@ from xanes_hpc.mixtures import BEAM, Mixture, Support, grow
 from xanes_hpc.records import Spectrum
 
 Progress = Callable[[int, int], None]
+LEAST_ALIKE = 0.3
+"""Correlation with the best matches below which a measured spectrum is like none."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def match(
     ConfigError
         If an option is none there is.
     SpectrumError
-        If the measured spectrum does not reach over enough of the grid, or is like none unless turned upside down.
+        If the measured spectrum does not reach over enough of the grid, or is like none: upside down, or flat.
     """
     options = options or MatchOptions()
     check_options(options)
@@ -96,6 +98,11 @@ def match(
             f"{experiment.source}: none of {rows.size:,} spectra fits with a factor above 0: is it upside down, or are "
             "they not finite?"
         )
+    if max(map(_likeness, ranked)) < LEAST_ALIKE:
+        raise SpectrumError(
+            f"{experiment.source}: none of {rows.size:,} spectra rises and falls as it does: is it upside down, flat, "
+            "or on a background (then --pre and --post)?"
+        )
     mixtures: list[Mixture] = []
     supports = [Support.begun(measured, m.row, m.score) for m in ranked[:BEAM]]
     for n in range(2, options.mixture + 1):
@@ -108,6 +115,13 @@ def match(
     return Match(
         measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep]
     )
+
+
+def _likeness(matched: Matched) -> float:
+    """The correlation of a measured spectrum with a prediction; 0 where one of them is flat."""
+    y, p = matched.experiment - matched.experiment.mean(), matched.mean - matched.mean.mean()
+    size = float(np.sqrt((y @ y) * (p @ p)))
+    return float(y @ p) / size if size > 0 else 0.0
 
 
 def _tell(progress: Progress, before: int, total: int, done: int) -> None:

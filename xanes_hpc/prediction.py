@@ -93,7 +93,10 @@ def predict(
         if options.part is not None:
             rows = rows[[p == options.part for p in parts]]
             if not rows.size:
-                raise ModelError(f"none of the sites was in the {options.part} part of {model.path}")
+                there = ", ".join(dict.fromkeys(parts)) or "none"
+                raise ModelError(
+                    f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
+                )
         chosen = sites.take(rows)
         check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
         spectra = structures if structures is not None else source

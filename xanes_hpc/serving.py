@@ -20,6 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
@@ -37,6 +38,8 @@ from xanes_hpc.uploads import Limits, check_structure, read_spectrum_file, read_
 
 BOND = 1.2
 """Of the sum of two covalent radii: atoms nearer to each other are drawn bonded."""
+MOST_JSON = 16 << 20
+"""Bytes of a body that is no file: room for the largest spectrum."""
 MOST_BONDED = 2000
 """Atoms of a structure whose bonds are looked for."""
 POLICY = (
@@ -90,14 +93,17 @@ class PredictRequest(Strict):
     broadening: Broadening = Broadening()
 
 
-Values = Annotated[list[Finite], Field(min_length=10, max_length=20_000)]
+Energies = Annotated[list[Finite], Field(min_length=2, max_length=200_000)]
+Intensities = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]], Field(min_length=2, max_length=200_000)
+]
 
 
 class Curve(Strict):
     """A spectrum: energies in eV, from the edge or absolute, and intensities."""
 
-    energies: Values
-    intensities: Values
+    energies: Energies
+    intensities: Intensities
     absolute: bool | None = None
 
 
@@ -105,9 +111,9 @@ class AlignRequest(Strict):
     """A measured spectrum and a predicted one to lay it over."""
 
     experiment: Curve
-    energies: Values
-    mean: Values
-    std: Values
+    energies: Energies
+    mean: Intensities
+    std: Intensities
     e0: Finite | None = None
     origin: Literal["e0", "absolute"] = "e0"
     max_shift: Annotated[float, Field(allow_inf_nan=False, ge=0, le=30)] = 10.0
@@ -141,8 +147,10 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         length = request.headers.get("content-length")
         if request.method not in ("GET", "HEAD", "OPTIONS") and (length is None or not length.isdigit()):
             return _error(411, "expected a body whose length is told")
-        if length is not None and length.isdigit() and int(length) > limits.files * limits.bytes:
-            return _error(413, f"expected {limits.files * limits.bytes >> 20} MiB or less")
+        files_too = request.headers.get("content-type", "").startswith("multipart/")
+        most = limits.files * limits.bytes if files_too else max(limits.bytes, MOST_JSON)
+        if length is not None and length.isdigit() and int(length) > most:
+            return _error(413, f"expected {most >> 20} MiB or less")
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -152,6 +160,10 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
     @app.exception_handler(XanesHpcError)
     async def ours(request: Request, error: XanesHpcError) -> Response:
         return _error(422, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -186,6 +198,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
             "treatment": treatment_name(description["target"]["treatment"]),
             "broadened": description["target"]["treatment"] != "none",
             "unit": description["target"]["unit"],
+            "properties": list(predictor.properties),
             "energies": {"start": float(energies[0]), "stop": float(energies[-1]), "n": int(energies.size)},
             "origin": origin,
             "limits": {"bytes": limits.bytes, "atoms": limits.atoms, "files": limits.files},
@@ -375,7 +388,13 @@ def _file(
         reference=None,
         treatment=found.treatment,
         unit=found.unit,
-        provenance={"model": predictor.model.digest, "program": f"xanes-hpc {__version__}"},
+        provenance={
+            "model": predictor.model.digest,
+            "draws": str(predictor.draws),
+            "seed": str(predictor.seed),
+            "method": predictor.model.method,
+            "program": f"xanes-hpc {__version__}",
+        },
         distrust=found.distrust,
     )
     with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
@@ -420,4 +439,5 @@ def _aligned(request: AlignRequest) -> dict[str, Any]:
         "factor": found.factor,
         "chi2": found.chi2,
         "error_percent": found.error_percent,
+        "max_shift": float(options.max_shift),
     }

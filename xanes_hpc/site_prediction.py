@@ -69,13 +69,18 @@ class SitePredictor:
     """
 
     def __init__(self, model: ModelFolder, draws: int = 100, seed: int = 0) -> None:
-        self.model, self._draws, self._seed = model, draws, seed
+        self.model, self.draws, self.seed = model, draws, seed
         spec = model.description["descriptor"]
         self._descriptor = descriptors.from_description(spec["description"])
         if self._descriptor.hash != spec["hash"]:
             raise ModelError(
                 f"{model.path}: its descriptor is {spec['hash']}, this program builds {self._descriptor.hash}"
             )
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names of what the model takes of a structure beside its atoms."""
+        return self._descriptor.properties
 
     @cached_property
     def edges(self) -> dict[str, list[str]]:
@@ -104,10 +109,13 @@ class SitePredictor:
         if edge not in self.edges.get(symbol, ()):
             known = ", ".join(f"{element} {own}" for element, edges in self.edges.items() for own in edges)
             raise ModelError(f"the model has not seen {symbol} {edge} in training; it has seen {known}")
+        for name in self.properties:
+            if isinstance(structure.properties.get(name), str):
+                raise FormatError(f"{name}: expected a number, received {structure.properties[name]!r}")
         x = self._descriptor.compute(self._batch(structure, atom))
         element = np.array([number], np.uint8)
         drawn, evidence = self.model.sample(
-            x, self.model.absorbers(element, [edge]), self._draws, self._seed, keep_draws=recipe is not None
+            x, self.model.absorbers(element, [edge]), self.draws, self.seed, keep_draws=recipe is not None
         )
         mean, std = drawn.mean[0], self.model.calibration.sigma(evidence)[0]
         energies, origin = self.model.grid

@@ -97,7 +97,7 @@ class _stored:
         if ending not in endings:
             raise FormatError(f"{name[:80]!r}: expected a file ending in {', '.join(endings)}")
         if len(data) > limits.bytes:
-            raise FormatError(f"{name[:80]!r}: expected {limits.bytes >> 20} MiB or less, received {len(data):,} bytes")
+            raise FormatError(f"{name[:80]!r}: expected {limits.bytes >> 20} MiB or less, received more")
         if not data.strip():
             raise FormatError(f"{name[:80]!r}: empty file")
         self._folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")

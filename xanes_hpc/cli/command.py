@@ -9,6 +9,8 @@ import click
 from xanes_hpc.errors import StoreError
 
 JSON_TARGET = "json_target"
+NO_INPUTS = (".csv", ".html", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
+"""Endings of files that no command takes as an argument: after ``--json`` they are a slip."""
 
 
 class OutputPath(click.Path):
@@ -88,8 +90,8 @@ class JsonCommand(Command):
         stray = {n for a, n in zip(args, following, strict=True) if a == "--json" and n and not n.startswith("-")} - {
             n for n in following if n.endswith(".json")
         }
-        if missing := [word for word in stray if not Path(word).exists()]:
-            raise not_json(missing[0], ctx)
+        if wrong := [word for word in stray if not Path(word).exists() or Path(word).suffix in NO_INPUTS]:
+            raise not_json(wrong[0], ctx)
         args = [
             "--json=-" if a == "--json" and not n.endswith(".json") and n != "-" else a
             for a, n in zip(args, following, strict=True)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from xanes_hpc.explanation import Explanation, Section
 
 CONTENTS = ("importance.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
-COLUMNS = ("window", "section", "label", "distance", "angle", "change_percent", "std", "error_increase_percent", "shap")
+COLUMNS = (
+    "window", "section", "label", "distance", "start", "stop", "angle", "change_percent", "std",
+    "error_increase_percent", "g2_importance", "shap",
+)  # fmt: skip
 
 
 def _windows(
@@ -141,6 +144,6 @@ def _rows(found: "Explanation") -> list[list[Any]]:
     for window in [*values["windows"], values["whole"]]:
         for section in ("kinds", "shells", "angles", "groups"):
             for row in window[section]:
-                own = {"window": f"{window['start']:g}:{window['stop']:g}", "section": section, **row}
+                own = {"section": section, **row, "window": f"{window['start']:g}:{window['stop']:g}"}
                 rows.append([own.get(name, "") for name in COLUMNS])
     return rows

@@ -95,9 +95,7 @@ def command(
     if name == "gaussian" and widths["gaussian"] is None:
         flags["broadening.gaussian"] = FIRST_GAUSSIAN
     start, stop = range or (None, None)
-    varied = (
-        None if vary is None else tuple(n.strip().replace("-", "_") for n in vary.split(",") if n.strip() != "none")
-    )
+    varied = None if vary is None else tuple(n.strip().replace("-", "_") for n in vary.split(","))
     options = FitOptions(load_run(None, None, flags).broadening, varied, baseline, start, stop, max_shift)
     fitted = fit_broadening(calculated, measured, options)
     if plot is not None:
@@ -119,7 +117,9 @@ def command(
         }
         console.table(f"{name} fitted", rows)
     console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict()})
-    if output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:
+    if output is not None and fitted.broadening.name == "none":
+        console.err.print(f"note: {output} says that nothing need be broadened: the resolution came out as nothing")
+    elif output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:
         words = ["xanes-hpc", "broaden", str(prediction), "--config", str(output), "-o", "broadened.h5"]
         console.next_step(shlex.join(words))
 

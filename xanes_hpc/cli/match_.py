@@ -18,6 +18,9 @@ from xanes_hpc.cli.options import (
     window_option,
 )
 
+POOR = 50.0
+"""% of error from which on nothing is like a measured spectrum."""
+
 
 @click.command("match", cls=JsonCommand)
 @click.argument("experiment", type=PATH, metavar="EXPERIMENT")
@@ -89,6 +92,8 @@ def command(
 
     if (pre is None) != (post is None):
         raise click.UsageError("--pre, --post: expected both or none")
+    if pre is None:
+        refuse(("order",), "is of a normalisation: expected together with --pre and --post")
     check_figure(plot)
     if is_kind(store, "predictions"):
         refuse(("kind", "treatment"), f"applies to structure stores, {store} has predictions")
@@ -104,7 +109,7 @@ def command(
             measured = normalised(measured, float(np.nanmedian(library.e0[rows])), recipe)
         found = match(measured, library, options, rows, progress)
         distrust = library.distrust
-    columns = ("rank", "site", "chi2", "error %", "factor", "shift", "flag")
+    columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
     ranked = [[str(k), m.site, *_figures(m), distrust[m.row]] for k, m in enumerate(found.ranked, 1)]
     mixed = []
     for k, m in enumerate(found.mixtures, 1):
@@ -129,6 +134,8 @@ def command(
             | ({"left out": f"{found.n_left_out:,} sites, not finite or upside down"} if found.n_left_out else {}),
         )
         console.listing(columns, ranked)
+        if found.ranked[0].error_percent > POOR:
+            console.err.print(f"note: nothing is like it: the best error is {found.ranked[0].error_percent:.0f} %")
         if mixed:
             console.listing(("rank", "mixture", *columns[2:]), mixed)
         elif mixture > 1:
@@ -137,7 +144,8 @@ def command(
 
 
 def _figures(found: Any) -> list[str]:
-    return [f"{found.chi2:.4g}", f"{found.error_percent:.2f}", f"{found.factor:.4g}", f"{found.shift:+.2f}"]
+    score, chi2 = f"{found.score:.5g}", f"{found.chi2:.4g}"
+    return [score, chi2, f"{found.error_percent:.2f}", f"{found.factor:.4g}", f"{found.shift:+.2f}"]
 
 
 def _plain(found: Any, ranked: list[list[str]], mixed: list[list[str]]) -> dict[str, Any]:

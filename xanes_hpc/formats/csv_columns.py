@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.records import treatment_name
 
 SUFFIX = ".csv"
 
@@ -18,9 +17,9 @@ def write(path: Path, predicted: PredictedSpectrum) -> None:
     columns = {**energies, "mean": predicted.mean, "std": predicted.std}
     if predicted.reference is not None:
         columns["reference"] = predicted.reference
-    warning = f"; not to be trusted: {predicted.distrust}" if predicted.distrust else ""
-    comment = (
-        f"# {predicted.site}; e0 {predicted.e0:.6g} eV; treatment {treatment_name(predicted.treatment)}{warning}\n"
-    )
+    told = predicted.told
+    warning = f"; not to be trusted: {told['not_to_be_trusted']}" if predicted.distrust else ""
+    treated = told.get("treatment_in_full", told["treatment"])
+    comment = f"# {told['site']}; e0 {predicted.e0:.6g} eV; treatment {treated}{warning}\n"
     text = comment + ",".join(columns) + "\n" + rows_of_numbers(columns, ",")
     path.write_text(text, encoding="utf-8", errors="surrogateescape")

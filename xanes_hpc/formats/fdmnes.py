@@ -22,6 +22,7 @@ CONVOLVED = treatment("fdmnes-conv")
 """FDMNES's own broadening, with parameters its output does not tell."""
 
 
+TOLD_EDGE = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
 PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
 
 
@@ -37,6 +38,7 @@ def read(path: Path) -> Spectrum:
     edge = _edge_energy(path, table)
     pair = PAIR_TITLES.search(" ".join(table.titles).lower())
     energies, intensities = _pair_of_edges(path, table) if pair else energy_and_intensity(path, table)
+    told = edge if edge is not None else _told_edge(table)
     emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
     if path.stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
@@ -50,9 +52,9 @@ def read(path: Path) -> Spectrum:
         kind="xes" if emission else "xanes",
         treatment=treated,
         unit=unit,
-        e_edge=edge,
+        e_edge=told,
         e_cut=None if edge is None else _e_cut(table),
-        absolute=None if edge is None else bool(energies[0] > 0.5 * edge),
+        absolute=None if told is None else bool(energies[0] > 0.5 * told),
         source=path.name,
     )
 
@@ -80,6 +82,14 @@ def _edge_energy(path: Path, table: Table) -> float | None:
     if not np.isfinite(edge) or edge <= 0:
         raise FormatError(f"{path}: line 1: expected FDMNES's edge energy, received {table.header[0][:20]!r}")
     return edge
+
+
+def _told_edge(table: Table) -> float | None:
+    """The edge energy that a header tells in words, as those of our own exported files do; None without."""
+    for line in table.header:
+        if found := TOLD_EDGE.search(line):
+            return float(found[1])
+    return None
 
 
 def _e_cut(table: Table) -> float | None:

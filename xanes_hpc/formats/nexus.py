@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +21,8 @@ from xanes_hpc.records import Spectrum
 
 SUFFIX = ".nxs"
 ENTRY = "entry"
+MOST_POINTS = 1_000_000
+"""Of a spectrum that is read: more than any has."""
 RELATIVE = "energies are relative to the edge"
 
 
@@ -102,23 +105,70 @@ def read(path: Path) -> Spectrum:
 
 def _spectra_of(path: Path, data: h5py.Group) -> list[Spectrum]:
     signal = _text(data.attrs.get("signal")) or "data"
-    if "energy" not in data or signal not in data:
-        return []
-    energies, values = data["energy"], data[signal]
-    if energies.ndim != 1 or energies.shape != values.shape:
+    energies, values = (_dataset(path, data, name) for name in ("energy", signal))
+    if energies is None or values is None or energies.ndim != 1 or energies.shape != values.shape:
         return []
     unit = _text(energies.attrs.get("units")) or "eV"
     factor = {"ev": 1.0, "kev": 1000.0}.get(unit.lower())
     if factor is None:
         raise FormatError(f"{path}: energies in {unit!r}: expected eV or keV")
+    e0 = _told_e0(data)
     return [
         Spectrum(
             np.asarray(energies[()], np.float64) * factor,
             np.asarray(values[()], np.float64),
             unit=_text(values.attrs.get("units")) or "arbitrary",
+            e_edge=e0,
+            absolute=None if e0 is None else True,
             source=path.name,
         )
     ]
+
+
+def _dataset(path: Path, group: h5py.Group, name: str, most_links: int = 8) -> Any:
+    """Numbers that stand in the file itself; None where there are none of that name.
+
+    Raises
+    ------
+    FormatError
+        If they stand in another file, or are more than a spectrum has.
+    """
+    node: Any = group
+    for part in name.strip("/").split("/"):
+        if not isinstance(node, h5py.Group):
+            return None
+        link = node.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise FormatError(f"{path}: {name} stands in another file, {link.filename}: expected it in this one")
+        if isinstance(link, h5py.SoftLink):
+            start = node.file if link.path.startswith("/") else node
+            node = _dataset(path, start, link.path, most_links - 1) if most_links else None
+        else:
+            node = node.get(part)
+    if isinstance(node, h5py.Group):
+        return node  # on the way of a link
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf":
+        return None
+    if node.external or node.is_virtual:
+        raise FormatError(f"{path}: the numbers of {name} stand in another file: expected them in this one")
+    if node.size > MOST_POINTS or int(np.prod(node.chunks or (1,))) > MOST_POINTS:
+        raise FormatError(
+            f"{path}: {name}: expected a spectrum of {MOST_POINTS:,} points or fewer, received {node.size:,}"
+        )
+    return node
+
+
+def _told_e0(data: h5py.Group) -> float | None:
+    """The edge energy, in eV, that our own files tell beside their data."""
+    try:
+        told = data.parent["XAS_data_reduction/parameters/e0"][()]
+    except (KeyError, ValueError, TypeError, OSError):
+        return None
+    words = _text(told).split()
+    try:
+        return float(words[0]) if len(words) == 2 and words[1] == "eV" else None
+    except ValueError:
+        return None
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.records import treatment_name
+from xanes_hpc.records import treatment, treatment_name
 
 Array = npt.NDArray[np.float64]
 
@@ -68,6 +68,8 @@ class PredictedSpectrum:
         else:
             told["energies"] = "relative to the edge, whose energy is not known"
         told |= {"treatment": treatment_name(self.treatment), "unit": self.unit, **self.provenance}
+        if self.treatment.startswith("{") and self.treatment != treatment(told["treatment"]):
+            told["treatment_in_full"] = self.treatment
         if self.distrust:
             told["not_to_be_trusted"] = self.distrust
         return {name: " ".join(value.split()) for name, value in told.items()}

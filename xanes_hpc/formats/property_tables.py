@@ -74,8 +74,15 @@ class PropertyTable:
 
 
 def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:
-    """Numbers where all cells are, NaN for empty ones."""
-    try:
-        return np.array([float(cell or "nan") for cell in cells])
-    except ValueError:
-        return cells
+    """Numbers where all cells are, NaN for empty ones; commas in them are decimal ones."""
+    for write in (str, _with_point):
+        try:
+            found = np.array([float(write(cell) or "nan") for cell in cells])
+        except ValueError:
+            continue
+        return found if not np.isinf(found).any() else cells
+    return cells
+
+
+def _with_point(number: str) -> str:
+    return number.replace(",", ".")

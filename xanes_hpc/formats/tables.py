@@ -37,6 +37,8 @@ def read_columns(path: Path, keys: Sequence[str], unique: bool = True) -> tuple[
 
 def _read(path: Path, stream: TextIO, keys: Sequence[str], unique: bool) -> tuple[list[str], dict[str, list[str]]]:
     head = stream.readline()
+    if "\0" in head:
+        raise FormatError(f"{path}: expected text, received a binary file")
     separator = max(SEPARATORS, key=head.count)
     titles = [title.strip() for title in next(csv.reader([head], delimiter=separator), [])]
     found = [i for i, title in enumerate(titles) if title.lower() in keys]
@@ -49,7 +51,7 @@ def _read(path: Path, stream: TextIO, keys: Sequence[str], unique: bool) -> tupl
         raise FormatError(f"{path}: expected every column once, received {twice[0]!r} again")
     columns: list[list[str]] = [[] for _ in titles]
     seen = set[str]()
-    for line, cells in enumerate(csv.reader(stream, delimiter=separator), 2):
+    for line, cells in enumerate(csv.reader(stream, delimiter=separator, strict=True), 2):
         if not cells:
             continue
         if len(cells) != len(titles):

@@ -1,12 +1,15 @@
 "use strict";
 
 const by = (id) => document.getElementById(id);
-const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442"];
+const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#D55E00"];
+const DASHES = ["solid", "dash", "dashdot", "longdash"];
+const SPECTRA = /\.(txt|dat|csv|xmu|nor|nxs|xdi)$/i;
 const PREDICTION = "#0072B2";
 const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0 };
 
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const ink = () => (dark() ? "#eeeeee" : "#111111");
+const shade = (k) => (dark() ? `rgba(86,180,233,${k === 2 ? 0.28 : 0.45})` : `rgba(0,114,178,${k === 2 ? 0.18 : 0.3})`);
 
 async function ask(path, body) {
   const isForm = body instanceof FormData;
@@ -64,8 +67,24 @@ async function take(files) {
 function pasted() {
   const text = by("paste").value;
   if (!text.trim()) return problems(["nothing is pasted"]);
-  const cif = /^\s*(#.*\n|\s)*data_/m.test(text) && /_cell_length_a|_atom_site/.test(text);
-  return take([new File([text.endsWith("\n") ? text : `${text}\n`], cif ? "pasted.cif" : "pasted.xyz")]);
+  return take([new File([text.endsWith("\n") ? text : `${text}\n`], pastedName(text))]);
+}
+
+function dropped(transfer) {
+  const files = [...transfer.files];
+  const measured = files.find((file) => SPECTRA.test(file.name));
+  if (measured) measure(measured);
+  const others = files.filter((file) => !SPECTRA.test(file.name));
+  const text = transfer.getData("text/plain");
+  if (!files.length && text.trim()) others.push(new File([`${text}\n`], pastedName(text)));
+  return take(others);
+}
+
+function pastedName(text) {
+  if (/^\s*(#.*\n|\s)*data_/m.test(text) && /_cell_length_a|_atom_site/.test(text)) return "pasted.cif";
+  const three = (line) => /^\s*(-?[\d.]+([eE][-+]?\d+)?\s+){2}-?[\d.]+/.test(line || "");
+  const lines = text.split("\n");
+  return !/^\s*\d+\s*$/.test(lines[0]) && lines.slice(2, 5).every(three) ? "POSCAR" : "pasted.xyz";
 }
 
 const structure = () => state.structures[Number(by("structure").value)];
@@ -75,6 +94,10 @@ function choose() {
   options(by("absorber"), own.absorbers.map((k) => [k, `${own.symbols[k]} (atom ${k})`]), own.absorbers[0]);
   drawAtoms();
   if (!own.absorbers.length) {
+    state.asked += 1; // what is on its way is of another structure
+    by("trust").className = "";
+    by("trust").textContent = "";
+    by("measured-told").textContent = state.measured ? state.measured.name : "";
     const known = Object.keys(state.model.absorbers).join(", ");
     problems([`${own.name}: none of its atoms is of an element that the model has seen (${known})`]);
     state.predicted = null;
@@ -106,15 +129,21 @@ function request() {
   const own = structure();
   const given = { name: own.name, numbers: own.numbers, positions: own.positions, cell: own.cell };
   for (const name of ["charge", "spin"]) if (own[name] !== undefined) given[name] = own[name];
+  for (const name of state.model.properties) {
+    if (by(name) && by(name).value !== "") given[name] = Number(by(name).value);
+  }
   return { structure: given, absorber: Number(by("absorber").value), edge: by("edge").value, broadening: broadening() };
 }
 
 async function predict() {
   const number = ++state.asked;
   try {
-    const found = await ask("/api/predict", request());
+    const asked = request();
+    const found = await ask("/api/predict", asked);
     if (number !== state.asked) return; // a later question is on its way
-    state.predicted = { ...found, label: `${structure().name}, ${found.element} ${by("absorber").value}` };
+    const width = asked.broadening.name === "none" ? "" : `, ${Object.values(asked.broadening).join(" ")}`;
+    const label = `${asked.structure.name}, ${found.element} ${asked.absorber}${width}`;
+    state.predicted = { ...found, label, key: JSON.stringify(asked) };
     const trust = by("trust");
     trust.className = found.distrust ? "no" : "yes";
     trust.textContent = found.distrust ? `Do not trust this spectrum: ${found.distrust}.` : "Nothing speaks against trusting this spectrum.";
@@ -125,6 +154,7 @@ async function predict() {
     by("trust").textContent = error.message;
   }
   drawSpectrum();
+  if (state.measured && state.predicted) await align();
 }
 
 function scene() {
@@ -171,7 +201,7 @@ function drawAtoms() {
 
 const axisOf = (found) => found.energies;
 
-function curve(found, colour, name, band) {
+function curve(found, colour, name, band, dash = "solid") {
   const x = axisOf(found);
   const up = found.mean.map((y, i) => y + 2 * found.std[i]);
   const down = found.mean.map((y, i) => y - 2 * found.std[i]);
@@ -182,12 +212,12 @@ function curve(found, colour, name, band) {
       const below = k === 2 ? down : found.mean.map((y, i) => y - found.std[i]);
       traces.push({
         x: [...x, ...[...x].reverse()], y: [...above, ...[...below].reverse()], fill: "toself", mode: "lines",
-        line: { width: 0 }, fillcolor: k === 2 ? "rgba(0,114,178,.18)" : "rgba(0,114,178,.3)", hoverinfo: "skip",
+        line: { width: 0 }, fillcolor: shade(k), hoverinfo: "skip",
         name: "±1σ, ±2σ", showlegend: k === 1, legendgroup: "band",
       });
     }
   }
-  traces.push({ x, y: found.mean, mode: "lines", name, line: { color: colour, width: 2 } });
+  traces.push({ x, y: found.mean, mode: "lines", name, line: { color: colour, width: 2, dash } });
   return traces;
 }
 
@@ -207,7 +237,7 @@ function measuredTrace() {
 
 function drawSpectrum() {
   const { predicted, kept } = state;
-  const traces = kept.flatMap((own) => curve(own, own.colour, own.label, false));
+  const traces = kept.flatMap((own) => curve(own, own.colour, own.label, false, own.dash));
   if (predicted) traces.unshift(...curve(predicted, PREDICTION, predicted.label, true));
   traces.push(...measuredTrace());
   const first = predicted || kept[0];
@@ -218,8 +248,8 @@ function drawSpectrum() {
   Plotly.react("spectrum", traces, {
     margin: { l: 55, r: 15, t: 10, b: 45 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
-    xaxis: { title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, range, gridcolor: "#8884", zeroline: false },
-    yaxis: { title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
+    xaxis: { visible: Boolean(first), title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, range, gridcolor: "#8884", zeroline: false },
+    yaxis: { visible: Boolean(first), title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
     shapes: first && edge !== null ? [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dot", width: 1 } }] : [],
     uirevision: "kept",
@@ -236,13 +266,20 @@ async function measure(file) {
   form.append("file", file, file.name);
   try {
     state.measured = await ask("/api/experiment", form);
-    [state.shift, state.factor] = [0, 1];
+    unaligned();
     by("measured-told").textContent = `${state.measured.name}: ${state.measured.energies.length} points`;
     drawSpectrum();
     if (state.predicted) await align();
   } catch (error) {
     by("measured-told").textContent = error.message;
   }
+}
+
+function unaligned() {
+  const highest = (values) => values.reduce((most, value) => Math.max(most, value), -Infinity);
+  const { measured, predicted } = state;
+  state.shift = 0;
+  state.factor = predicted ? highest(predicted.mean) / (highest(measured.intensities) || 1) : 1;
 }
 
 async function align() {
@@ -254,15 +291,21 @@ async function align() {
     });
     [state.shift, state.factor] = [found.shift, found.factor];
     by("measured-told").textContent = `${measured.name}: moved by ${(-found.shift).toFixed(2)} eV, times ${found.factor.toPrecision(3)}; error ${found.error_percent.toFixed(1)} %`;
+    const limit = Math.abs(found.shift) >= found.max_shift - 1e-6;
+    if (limit || found.error_percent > 50) by("measured-told").textContent += " – nothing like it within 10 eV";
+    if (predicted !== state.predicted) return; // it is of another prediction by now
   } catch (error) {
-    by("measured-told").textContent = error.message;
+    unaligned();
+    by("measured-told").textContent = `${measured.name}: ${error.message}`;
   }
   drawSpectrum();
 }
 
 function keep() {
-  if (!state.predicted) return;
-  state.kept.push({ ...state.predicted, colour: COLOURS[state.kept.length % COLOURS.length] });
+  if (!state.predicted || state.kept.some((own) => own.key === state.predicted.key)) return;
+  const n = state.kept.length;
+  const style = { colour: COLOURS[n % COLOURS.length], dash: DASHES[Math.floor(n / COLOURS.length) % DASHES.length] };
+  state.kept.push({ ...state.predicted, ...style });
   listKept();
 }
 
@@ -307,7 +350,11 @@ async function download(kind) {
 }
 
 async function picture() {
-  const url = await Plotly.toImage("spectrum", { format: "png", width: 1200, height: 800, scale: 2 });
+  const { data, layout } = by("spectrum");
+  const paper = { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", font: { color: "#111111" } };
+  const black = (trace) => (trace.line && trace.line.color === ink() ? { ...trace, line: { ...trace.line, color: "#111111" } } : trace);
+  const figure = { data: data.map(black), layout: { ...layout, ...paper } };
+  const url = await Plotly.toImage(figure, { format: "png", width: 1200, height: 800, scale: 2 });
   const bytes = Uint8Array.from(atob(url.split(",")[1]), (character) => character.charCodeAt(0));
   save(`${state.predicted ? fileName() : "spectra"}.png`, new Blob([bytes], { type: "image/png" }));
 }
@@ -345,6 +392,10 @@ async function start() {
   const known = Object.entries(model.absorbers).map(([element, edges]) => `${element} ${edges.join(", ")}`).join("; ");
   by("model").textContent = `${model.name}: ${model.kind.toUpperCase()} of ${known}, spectra ${model.treatment}`;
   by("recipe-row").hidden = model.broadened;
+  for (const name of ["charge", "spin"]) {
+    by(`${name}-row`).hidden = !model.properties.includes(name);
+    by(name).addEventListener("change", () => state.predicted && predict());
+  }
   by("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
   by("paste-use").addEventListener("click", pasted);
   by("structure").addEventListener("change", () => { problems([]); choose(); });
@@ -362,7 +413,7 @@ async function start() {
     document.addEventListener(name, (event) => {
       event.preventDefault();
       drop.classList.toggle("over", name === "dragover");
-      if (name === "drop") take([...event.dataTransfer.files]);
+      if (name === "drop") dropped(event.dataTransfer);
     });
   }
   sliders();
