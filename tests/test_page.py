@@ -1,9 +1,11 @@
 """The page in a real browser: structures in, spectra out, by mouse, by keyboard, on a small screen."""
 
+import json
 import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -24,9 +26,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: inst
 FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
 
 
-@pytest.fixture(scope="module")
-def address(model):
-    """Of a server in a thread of its own."""
+@contextmanager
+def served(model):
+    """The address of a server in a thread of its own."""
     app = application(SitePredictor(ModelFolder(model), draws=8), ["127.0.0.1"])
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -41,6 +43,12 @@ def address(model):
 
 
 @pytest.fixture(scope="module")
+def address(model):
+    with served(model) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -48,8 +56,8 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser, address):
+@contextmanager
+def opened(browser, address):
     """The page, opened; nothing may go wrong in it or be asked of elsewhere."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     wrong = []
@@ -61,6 +69,12 @@ def page(browser, address):
     yield page
     page.close()
     assert [text for text in wrong if "422" not in text] == []  # refusals are told on the page
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address) as page:
+        yield page
 
 
 def _is_own(url, address):
@@ -144,6 +158,24 @@ def test_sliders_broaden(page, files):
     assert second.max() < first.max()
     assert page.locator("output[for=gaussian]").inner_text() == "3 eV"
     assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
+
+
+def test_spectra_as_calculated_are_broadened_by_more_than_a_resolution(browser, model, files, tmp_path):
+    shutil.copytree(model, tmp_path / "raw.model")
+    path = tmp_path / "raw.model" / "model.json"
+    description = json.loads(path.read_text())
+    description["target"]["treatment"] = "none"
+    path.write_text(json.dumps(description))
+    with served(tmp_path / "raw.model") as address, opened(browser, address) as page:
+        page.set_input_files("#files", files / "iron.xyz")
+        mean = predicted(page)
+        shown = {"gaussian": 0, "lorentzian": 2, "arctangent": 3, "seah-dench": 3}
+        for recipe, n_sliders in shown.items():
+            page.select_option("#recipe", recipe)
+            assert page.locator(".raw:visible").count() == n_sliders
+            if recipe != "gaussian":
+                mean = changed(page, mean)
+                assert page.evaluate("state.predicted.treatment") == recipe
 
 
 def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):

@@ -120,7 +120,7 @@ function broadening() {
   const name = raw ? by("recipe").value : "gaussian";
   const gaussian = Number(by("gaussian").value);
   if (name === "gaussian") return gaussian > 0 ? { name, gaussian } : { name: "none" };
-  const found = { name, gaussian, core_hole: Number(by("core_hole").value) };
+  const found = { name, gaussian, core_hole: Number(by("core_hole").value), e_cut: Number(by("e_cut").value) };
   if (name !== "lorentzian") found.gamma_max = Number(by("gamma_max").value);
   return found;
 }
@@ -374,8 +374,8 @@ function sliders() {
   }
   by("recipe").addEventListener("change", () => {
     const name = by("recipe").value;
-    const [hole, gamma] = document.querySelectorAll(".raw");
-    hole.hidden = name === "gaussian";
+    const [hole, gamma, cut] = document.querySelectorAll(".raw");
+    hole.hidden = cut.hidden = name === "gaussian";
     gamma.hidden = !["arctangent", "seah-dench"].includes(name);
     changed();
   });
