@@ -185,7 +185,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
-    "training_plots": (("plots", "site_plots"), ("numpy", "matplotlib")),
+    "training_plots": (("plots", "site_plots", "stores"), ("numpy", "matplotlib")),
     "projections": (("extras",), ("numpy", "umap")),
     "information": (("stores", "descriptors"), ("numpy", "ase")),
     "demo": (("spectra",), ("numpy", "ase")),

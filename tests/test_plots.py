@@ -148,3 +148,17 @@ def test_what_cannot_be_projected(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs umap.*pip install 'xanes-hpc\[umap\]'"):
         project(np.zeros((9, 2)), "umap")
+
+
+def test_models_of_several_sizes_have_a_learning_curve(model, small, tmp_path):
+    """Error against the number of training sites, from models that differ in it."""
+    (tmp_path / "run.toml").write_text(
+        '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 2\nkernel_ridge = false\n'
+        "[uncertainty]\nmembers = 1\n[split]\ntest = 0.5\n"
+    )
+    fewer = tmp_path / "fewer.model"
+    assert run("train", small / "small.features.h5", "--config", tmp_path / "run.toml", "-o", fewer) == 0
+    assert run("plot", "learning", model, fewer, "-o", tmp_path / "sizes.svg") == 0
+    assert run("plot", "learning", model, model, "-o", tmp_path / "same.svg") == 0
+    texts = [(tmp_path / name).read_text() for name in ("sizes.svg", "same.svg")]
+    assert ["training sites" in text for text in texts] == [True, False]

@@ -1,8 +1,9 @@
 """Figures of how training went."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from xanes_hpc.errors import StoreError
 from xanes_hpc.plots import PREDICTION, SECOND, figure_at
 from xanes_hpc.site_plots import COLOURS
+from xanes_hpc.splits import PARTS
+from xanes_hpc.stores.models import ModelFolder
 
 HISTORY = "history.csv"
 Columns = dict[str, npt.NDArray[np.float64]]
@@ -41,6 +44,8 @@ def read_history(model: Path) -> dict[str, Columns]:
 def learning(models: Sequence[Path], path: Path) -> None:
     """Error % of the validation part and loss against epochs, of one model or several.
 
+    Of models with different numbers of training sites also the least error against that number.
+
     Parameters
     ----------
     models
@@ -49,8 +54,10 @@ def learning(models: Sequence[Path], path: Path) -> None:
         PNG, SVG or PDF to write, by its ending.
     """
     histories = {model: read_history(model) for model in models}
-    with figure_at(path, (8.0, 3.6)) as figure:
-        left, right = figure.subplots(1, 2)
+    sizes = {model: _training_sites(model) for model in models}
+    grown = len(set(sizes.values())) > 1
+    with figure_at(path, (12.0 if grown else 8.0, 3.6)) as figure:
+        left, right, *more = figure.subplots(1, 3 if grown else 2)
         for k, (model, stages) in enumerate(histories.items()):
             colour = COLOURS[k % len(COLOURS)] if len(models) > 1 else PREDICTION
             label = f"{model.name}: " if len(models) > 1 else ""
@@ -66,6 +73,25 @@ def learning(models: Sequence[Path], path: Path) -> None:
                 right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=f"{label}{stage}")
         left.set(xlabel="epoch", ylabel="error % of the validation part", ylim=(0, None))
         right.set(xlabel="epoch", ylabel="loss", yscale="log")
+        if grown:
+            _against_sites(more[0], histories, sizes)
         for axis in (left, right):
             if axis.lines:
                 axis.legend(frameon=False)
+
+
+def _training_sites(model: Path) -> int:
+    """How many sites a model's weights have seen."""
+    return int(np.isin(ModelFolder(model).training_sites.parts, [PARTS.index("train")]).sum())
+
+
+def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path, int]) -> None:
+    """The least validation error of every model against its number of training sites."""
+    points = []
+    for model, stages in histories.items():
+        errors = np.concatenate([columns["validation_error_percent"] for columns in stages.values()])
+        if np.isfinite(errors).any():
+            points.append((sizes[model], float(np.nanmin(errors))))
+    found = np.array(sorted(points)).reshape(-1, 2)
+    axis.plot(found[:, 0], found[:, 1], color=PREDICTION, lw=1.0, marker="o", ms=4)
+    axis.set(xlabel="training sites", ylabel="least error % of the validation part", xscale="log", yscale="log")

@@ -51,7 +51,7 @@ def command(
     uncertainty  reliability, rejection, coverage and error at each energy
     distance     σ and error against the distance from the training sites
     map          sites by their features, coloured by error and element
-    learning     validation error and loss of every epoch
+    learning     validation error and loss of every epoch; of several models also error against training sites
 
     SOURCE is a prediction store, for learning one or several model folders. A figure that is there is drawn anew.
     """
