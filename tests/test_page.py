@@ -190,6 +190,12 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     trace = page.evaluate("document.querySelector('#spectrum').data.at(-1)")
     np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
     np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
+    page.fill("#shift", "5")
+    wait(page, "document.querySelector('#spectrum').data.at(-1).x[0] > -14")
+    assert "moved by 5 eV by hand" in page.locator("#measured-told").inner_text()
+    kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
+    page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
+    wait(page, "/kev.dat: moved by -?0.00 eV/.test(document.querySelector('#measured-told').textContent)")
     page.click("#measured-drop")
     assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
     write(tmp_path / "wrong.dat", "no numbers")
@@ -225,7 +231,7 @@ def test_the_same_is_kept_once_and_told_apart(page, files):
     page.click("#keep")
     labels = page.locator("#kept span").all_inner_texts()
     assert len(set(labels)) == len(labels) == 2
-    assert "gaussian 2" in labels[1]
+    assert labels[1].endswith("resolution 2 eV")
 
 
 def test_a_poscar_is_pasted(page):

@@ -67,16 +67,24 @@ def test_sites_of_choice_with_references_or_without(predicted, bare, tmp_path, c
     assert not (tmp_path / "n.png").exists()
 
 
-@pytest.mark.parametrize("kind", ["spectra", "errors", "parity", "uncertainty"])
+@pytest.mark.parametrize("kind", ["errors", "parity", "uncertainty"])
 def test_without_references_there_is_nothing_to_measure(bare, tmp_path, capsys, kind):
     assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 2
     assert "bare.h5" in capsys.readouterr().err
     assert not (tmp_path / "f.png").exists()
 
 
-def test_distance_needs_no_references(bare, tmp_path):
-    assert run("plot", "distance", bare, "-o", tmp_path / "f.png") == 0
+@pytest.mark.parametrize("kind", ["distance", "spectra"])
+def test_some_need_no_references(bare, tmp_path, kind):
+    assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 0
     assert is_drawn(tmp_path / "f.png")
+
+
+def test_text_stays_text(bare, tmp_path):
+    assert run("plot", "spectra", bare, "-o", tmp_path / "f.svg") == 0
+    assert "<text" in (tmp_path / "f.svg").read_text()
+    assert run("plot", "spectra", bare, "-o", tmp_path / "f.pdf") == 0
+    assert b"/Type3" not in (tmp_path / "f.pdf").read_bytes()
 
 
 def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):

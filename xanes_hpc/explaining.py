@@ -191,12 +191,13 @@ def _mask(energies: Array, window: Window) -> npt.NDArray[np.bool_]:
 
 def _chosen(model: ModelFolder, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
     """Rows of the sites that features are dealt out among, ascending."""
-    rows = np.arange(len(sites))
+    rows, of = np.arange(len(sites)), ""
     if options.part is not None:
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-        rows = rows[[part == options.part for part in model.training_sites.parts_of(sites.name, formulas)]]
+        parts = model.training_sites.parts_of(sites.name, formulas)
+        rows = rows[[part == options.part for part in parts]]
+        of = f" of the {options.part} part of {model.path} (parts here: {', '.join(dict.fromkeys(parts))})"
     if rows.size < FEWEST_SITES:
-        of = f" of the {options.part} part of {model.path}" if options.part is not None else ""
         raise ModelError(f"expected {FEWEST_SITES} sites or more{of} to deal features out among, there are {rows.size}")
     if rows.size > options.most_sites:
         rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.most_sites, replace=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from xanes_hpc.stores.predictions import PredictionStore
 REFERENCE, PREDICTION, SECOND, THIRD = "#000000", "#0072B2", "#D55E00", "#009E73"
 """Colours of Okabe and Ito's colour-blind-safe palette."""
 ENDINGS = ("png", "svg", "pdf")
+STYLE: Any = {
+    "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.fonttype": "none",
+}  # fmt: skip
+"""Text stays text in SVG and PDF, as journals want it."""
+resolution: ContextVar[int] = ContextVar("resolution", default=300)
+"""Of PNG files, dots per inch."""
 NOMINAL = {"1sigma": 0.6827, "2sigma": 0.9545, "3sigma": 0.9973}
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The sites shown, by the share of sites that have a smaller error."""
@@ -57,7 +64,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
             row = int(order[place])
             _one_site(axis, store, energies, row, sites_e0[row])
             axis.set_title(f"{title}, error {ranked[place]:.1f} %\n{names[row]}", fontsize=8)
-        axes[0, 0].legend(frameon=False, loc="lower right")
+        _legend(figure, axes[0, 0])
         _label(figure, store)
         what = "held-out sites" if held_out.size else "sites"
         figure.suptitle(f"Predicted against reference, {order.size} {what}{_synthetic(store)}")
@@ -88,7 +95,7 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
             axis.set_title(f"{names[row]}{error}", fontsize=8)
         for axis in axes[len(rows) :]:
             axis.axis("off")
-        axes[0].legend(frameon=False, loc="lower right")
+        _legend(figure, axes[0])
         _label(figure, store)
         figure.suptitle(f"Predicted spectra{_synthetic(store)}")
 
@@ -102,10 +109,16 @@ def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: fl
     if there.any():
         axis.plot(energies, reference, color=REFERENCE, lw=1.0, label="reference")
     axis.plot(energies, mean, color=PREDICTION, lw=1.0, ls="--" if there.any() else "-", label="prediction")
-    axis.axvline(0.0 if store.origin == "e0" else e0, color="0.6", lw=0.6, ls=":")
-    least = float(np.min(reference[there])) if there.any() else float(mean.min())
+    mark_edge(axis, 0.0 if store.origin == "e0" else e0)
+    least = min(float(np.min(reference[there], initial=0.0)), float((mean - std).min()))
     axis.set_ylim(bottom=min(0.0, least * 1.1))
     return reference
+
+
+def mark_edge(axis: Any, e0: float) -> None:
+    """A line at the edge, with its name."""
+    axis.axvline(e0, color="0.4", lw=0.8, ls="--")
+    axis.annotate("E₀", (e0, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top")
 
 
 def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
@@ -113,6 +126,12 @@ def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
     for k, alpha in ((2, 0.18), (1, 0.35)):
         band = (mean - k * std, mean + k * std)
         axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
+
+
+def _legend(figure: Any, axis: Any) -> None:
+    """What the lines of an axis are, below all."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
 
 
 def _label(figure: Any, store: PredictionStore) -> None:
@@ -144,7 +163,7 @@ def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
             color=SECOND, lw=1.0, ls="--", label="mean",
         )  # fmt: skip
         if figures["grid"]["origin"] == "e0":
-            axis.axvline(0.0, color="0.6", lw=0.6, ls=":")
+            mark_edge(axis, 0.0)
         axis.set(xlabel="E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")
         axis.legend(frameon=False)
         figure.suptitle(f"Error at each energy, {figures['n_sites']:,} sites")
@@ -239,8 +258,8 @@ def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         yield figure
         with whole_output(path, overwrite=True) as temporary:
-            figure.savefig(temporary, dpi=150, format=path.suffix.removeprefix(".").lower())
+            figure.savefig(temporary, dpi=resolution.get(), format=path.suffix.removeprefix(".").lower())

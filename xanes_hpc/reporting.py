@@ -31,6 +31,8 @@ from xanes_hpc.stores.predictions import PredictionStore
 
 TEMPLATE = "report.html"
 WORST = 6
+RESOLUTION = 130
+"""Dots per inch of its figures."""
 RESAMPLED = 2000
 """Times that sites are drawn anew for an interval."""
 LEVEL = (2.5, 97.5)
@@ -105,6 +107,7 @@ def report(
             progress(1, 3, "explaining")
             explained = _explained(model, store, part, options)
         progress(2, 3, "drawing")
+        token = plots.resolution.set(RESOLUTION)
         with PredictionStore(predictions) as found:
             figures = evaluate(found)
             content = {
@@ -123,6 +126,7 @@ def report(
                 "descriptor": json.dumps(model.description["descriptor"]["description"], indent=1),
                 "metrics": json.dumps(figures, indent=1, ensure_ascii=False),
             }
+        plots.resolution.reset(token)
         temporary.write_text(_rendered(content), encoding="utf-8")
     progress(3, 3, "")
     return figures
@@ -259,14 +263,20 @@ def _interval(values: npt.NDArray[np.float64], statistic: Callable[..., Any]) ->
     return f"{low:.2f} to {high:.2f} %"
 
 
-def worst(store: PredictionStore) -> list[tuple[str, str, str, str]]:
-    """The sites with the largest errors: name, formula, error, and why they should not be trusted."""
+def worst(store: PredictionStore) -> list[tuple[str, str, str, str, str]]:
+    """The sites with the largest errors: name, formula, error, σ in % alike, and why they should not be trusted."""
     reference, mean = store.read("reference"), store.read("mean")
     rows, _ = rows_to_compare(reference)
     errors = error_percent(reference[rows], mean[rows])
     distrust, formulas = store.distrust or [""] * store.n_sites, store.texts("formula")
     order = np.argsort(-errors)[:WORST]
-    return [(store.sites.name[rows[i]], formulas[rows[i]], f"{errors[i]:.1f} %", distrust[rows[i]]) for i in order]
+    std = store.read("std")
+    sigma = 100.0 * std.sum(axis=1) / np.maximum(np.abs(mean).sum(axis=1), np.finfo(float).tiny)
+    names = store.sites.name
+    return [
+        (names[row], formulas[row], f"{errors[i]:.1f} %", f"{sigma[row]:.1f} %", distrust[row])
+        for i, row in ((i, rows[i]) for i in order)
+    ]
 
 
 def _worst_rows(store: PredictionStore) -> list[int]:
@@ -313,11 +323,15 @@ def _told(explanation: Explanation) -> dict[str, Any]:
     names = [f"{a:+g} to {b:+g} eV" for a, b in explanation.windows]
     rows = [
         (f"{shell.name}, {shell.start:.1f} to {shell.stop:.1f} Å", [
-            f"{explanation.shells.mean[w, k]:.1f} %" for w in range(len(names))
+            _percent(explanation.shells.mean[w, k], explanation.shells.std[w, k]) for w in range(len(names))
         ])
         for k, shell in enumerate(explanation.shell_ends)
     ]  # fmt: skip
     return {"windows": names, "shells": rows, "sites": explanation.n_sites}
+
+
+def _percent(mean: float, std: float) -> str:
+    return f"{mean:.1f} %" + (f" ± {std:.1f}" if np.isfinite(std) else "")
 
 
 def _rendered(content: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from xanes_hpc.absorbers import formula
 from xanes_hpc.comparing import MatchOptions
 from xanes_hpc.config import BroadeningConfig, NormalisationConfig, Recipe
 from xanes_hpc.config_checks import check_broadening
-from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import csv_columns, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.matching import match
@@ -254,9 +254,11 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         """A measured spectrum out of its file."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
+        first, last = found.energies[0], found.energies[-1]
+        kilo = any(first <= e0 / 1000.0 <= last < 0.1 * e0 for e0 in predictor.model.seen.values())
         return {
             "name": (file.filename or "spectrum")[:200],
-            "energies": found.energies.tolist(),
+            "energies": (found.energies * (1000.0 if kilo else 1.0)).tolist(),
             "intensities": found.intensities.tolist(),
             "absolute": found.absolute,
         }
@@ -433,7 +435,15 @@ def _aligned(request: AlignRequest) -> dict[str, Any]:
     )
     span = request.energies[-1] - request.energies[0]
     options = MatchOptions(by="chi2", max_shift=min(request.max_shift, span), keep=1)
-    found = match(measured, _One(request), options).ranked[0]
+    try:
+        found = match(measured, _One(request), options).ranked[0]
+    except SpectrumError as error:
+        if "rises and falls" not in str(error):
+            raise
+        raise FormatError(
+            f"it cannot be aligned within ±{options.max_shift:g} eV: it may lie farther away (move it by hand), be "
+            "upside down or flat, or stand on a background"
+        ) from None
     return {
         "shift": found.shift,
         "factor": found.factor,

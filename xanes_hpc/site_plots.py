@@ -72,9 +72,10 @@ def distance(store: PredictionStore, path: Path) -> None:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (label, rows, values) in zip(axes, panels, strict=True):
             own = flagged[rows]
-            for chosen, colour, name in ((~own, PREDICTION, "others"), (own, SECOND, "not to be trusted")):
+            kinds = ((~own, PREDICTION, ".", "others"), (own, SECOND, "^", "not to be trusted"))
+            for chosen, colour, marker, name in kinds:
                 if chosen.any():
-                    axis.plot(nearest[rows][chosen], values[chosen], ".", ms=3, alpha=0.5, color=colour, label=name)
+                    axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
             axis.set(xlabel="distance to the nearest training site", ylabel=label, ylim=(0, None))
             axis.legend(frameon=False)
         figure.suptitle(f"{store.n_sites:,} sites")

@@ -8,7 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, parse_window, threads_option
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, threads_option, windows_of
 
 if TYPE_CHECKING:
     from xanes_hpc.explanation import Explanation, Section
@@ -18,12 +18,6 @@ COLUMNS = (
     "window", "section", "label", "distance", "start", "stop", "angle", "change_percent", "std",
     "error_increase_percent", "g2_importance", "shap",
 )  # fmt: skip
-
-
-def _windows(
-    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
-) -> tuple[tuple[float, float], ...]:
-    return tuple(parse_window("--window", text, context) for text in texts)
 
 
 def _distances(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
@@ -39,7 +33,7 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
 @click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option(
-    "--window", "windows", multiple=True, metavar="START:STOP", callback=_windows,
+    "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
     help="Energies in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
 )  # fmt: skip
 @click.option("--split", "part", metavar="PART", help="Sites of a part of training only: test, validation, …")

@@ -52,6 +52,13 @@ def parse_window(name: str, text: str, context: click.Context) -> tuple[float, f
     return start, stop
 
 
+def windows_of(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[float, float], ...]:
+    """The values of an option that takes windows again and again."""
+    return tuple(parse_window(parameter.opts[0], text, context) for text in texts)
+
+
 def window_option(name: str, what: str) -> Callable[[F], F]:
     """An option whose value is two energies in eV with a colon between them."""
 

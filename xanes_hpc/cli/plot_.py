@@ -15,10 +15,14 @@ KINDS = {
     "parity": "predicted against reference intensity",
     "uncertainty": "reliability, rejection, coverage and error at each energy",
     "distance": "σ and error against the distance from the training sites",
-    "map": "sites by their features, coloured by error and element; needs --model",
+    "map": "sites by their features, coloured by error and element; takes --model and --features",
     "learning": "validation error and loss of every epoch; of model folders",
 }
 """Kinds of figures and what they show."""
+
+
+MOST_SHOWN = 6
+"""Sites of predictions without references."""
 
 
 @click.command("plot", cls=Command)
@@ -86,6 +90,8 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
         if kind == "spectra" and sites:
             table = store.sites
             plots.chosen_sites(store, [table.find(name, source) for name in sites], target)
+        elif kind == "spectra" and not store.has_reference:
+            plots.chosen_sites(store, range(min(MOST_SHOWN, store.n_sites)), target)
         elif kind == "spectra":
             plots.predicted_against_reference(store, target)
         elif kind == "errors":

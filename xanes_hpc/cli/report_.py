@@ -6,7 +6,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option
+from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option, windows_of
 
 
 @click.command("report", cls=Command)
@@ -15,6 +15,10 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 @click.option("--split", "part", metavar="PART", help="Its sites of this part. Default: test, else validation.")
 @click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Of each prediction.")
 @click.option("--sites", type=click.IntRange(min=2), default=100, show_default=True, help="Explained, at most.")
+@click.option(
+    "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
+    help="Energies explained, in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
+)  # fmt: skip
 @click.option("--no-explanation", is_flag=True, help="Leave out what it rests on.")
 @threads_option
 @output_option("HTML file to write. Default: NAME.html beside the model.", ending=".html")
@@ -25,6 +29,7 @@ def command(
     part: str | None,
     draws: int,
     sites: int,
+    windows: tuple[tuple[float, float], ...],
     no_explanation: bool,
     threads: int | None,
     output: Path | None,
@@ -43,7 +48,7 @@ def command(
     target = output or model.with_suffix(".html")
     check_output(target, overwrite)
     kernel_threads.use(threads)
-    explained = None if no_explanation else ExplainOptions(most_sites=sites, repeats=2)
+    explained = None if no_explanation else ExplainOptions(windows, most_sites=sites, repeats=2)
     with console.progress("reporting", "steps") as progress:
         figures = report(ModelFolder(model), target, store, ReportOptions(part, draws, explained), overwrite, progress)
     console.table(

@@ -1,9 +1,12 @@
 """What all stores have in common: opening with one-line errors, making whole or not at all, strings, digests."""
 
+import difflib
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +24,8 @@ from xanes_hpc.stores.outputs import check_output, explain, whole_output
 ATTRIBUTES = "digest_attributes"
 SIGNATURE = b"\x89HDF"
 """First bytes of an HDF5 file."""
+MOST_BESIDE = 10_000
+"""Entries of a folder among which like names are looked for."""
 SLAB_BYTES = 1 << 22
 """Most bytes of one dataset that are in memory at a time when a store is walked through."""
 
@@ -34,7 +39,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
         If there is no such file, it is not HDF5, truncated, of another kind or of a newer schema.
     """
     if not path.exists():
-        raise StoreError(f"{path}: no such file")
+        raise StoreError(f"{path}: no such file{nearest(path)}")
     if path.is_dir():
         raise StoreError(f"{path}: expected an HDF5 file, received a folder")
     try:
@@ -50,6 +55,16 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
         file.close()
         raise StoreError(f"{path}: damaged HDF5 file: {str(error).splitlines()[0]}") from None
     return file
+
+
+def nearest(path: Path) -> str:
+    """The file or folder beside a path that is missing whose name is most like its, as words to add; or nothing."""
+    try:
+        names = [entry.name for entry in islice(os.scandir(path.parent), MOST_BESIDE)]
+    except OSError:
+        return ""
+    found = difflib.get_close_matches(path.name, names, 1, 0.75)
+    return f"; did you mean {path.with_name(found[0])}?" if found else ""
 
 
 def is_kind(path: Path, kind: str) -> bool:

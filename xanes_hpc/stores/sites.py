@@ -1,5 +1,6 @@
 """The ``sites`` group, which every store has."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -15,6 +16,8 @@ from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading, write_strings
 
 MOST_NAMED = 5
+MOST_SEARCHED = 20_000
+"""Names among which like ones are looked for."""
 DTYPES: dict[str, Any] = {
     "name": str,
     "structure": np.int64,
@@ -65,7 +68,8 @@ class SiteTable:
         found = [i for i, own in enumerate(self.name) if re.split("[_#@]", own, maxsplit=1)[0] == name]
         if len(found) == 1:
             return found[0]
-        some = [self.name[i] for i in found] or self.name
+        near = difflib.get_close_matches(name, self.name[:MOST_SEARCHED], MOST_NAMED, 0.4)
+        some = [self.name[i] for i in found] or near or self.name
         listed = ", ".join(some[:MOST_NAMED]) + (", …" if len(some) > MOST_NAMED else "")
         what = f"{len(found):,} sites" if found else "no site"
         raise StoreError(f"{path}: {what} {name!r}: there are {listed}")

@@ -5,7 +5,7 @@ const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#D55E00
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
 const SPECTRA = /\.(txt|dat|csv|xmu|nor|nxs|xdi)$/i;
 const PREDICTION = "#0072B2";
-const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0 };
+const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0, noAbsorber: "" };
 
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const ink = () => (dark() ? "#eeeeee" : "#111111");
@@ -31,7 +31,8 @@ async function ask(path, body) {
 }
 
 function problems(texts) {
-  by("problems").replaceChildren(...texts.map((text) => {
+  const every = state.noAbsorber ? [...texts, state.noAbsorber] : texts;
+  by("problems").replaceChildren(...every.map((text) => {
     const line = document.createElement("p");
     line.textContent = text;
     return line;
@@ -55,6 +56,8 @@ async function take(files) {
     const found = await ask("/api/structures", form);
     problems(found.errors);
     if (!found.structures.length) return;
+    state.noAbsorber = "";
+    problems(found.errors);
     const first = state.structures.length;
     state.structures.push(...found.structures);
     options(by("structure"), state.structures.map((s, k) => [k, `${s.name} (${s.formula})`]), first);
@@ -72,8 +75,9 @@ function pasted() {
 
 function dropped(transfer) {
   const files = [...transfer.files];
-  const measured = files.find((file) => SPECTRA.test(file.name));
-  if (measured) measure(measured);
+  const measured = files.filter((file) => SPECTRA.test(file.name));
+  if (measured.length > 1) problems(["one measured spectrum at a time: the first is taken"]);
+  if (measured.length) measure(measured[0]);
   const others = files.filter((file) => !SPECTRA.test(file.name));
   const text = transfer.getData("text/plain");
   if (!files.length && text.trim()) others.push(new File([`${text}\n`], pastedName(text)));
@@ -84,13 +88,14 @@ function pastedName(text) {
   if (/^\s*(#.*\n|\s)*data_/m.test(text) && /_cell_length_a|_atom_site/.test(text)) return "pasted.cif";
   const three = (line) => /^\s*(-?[\d.]+([eE][-+]?\d+)?\s+){2}-?[\d.]+/.test(line || "");
   const lines = text.split("\n");
-  return !/^\s*\d+\s*$/.test(lines[0]) && lines.slice(2, 5).every(three) ? "POSCAR" : "pasted.xyz";
+  return lines.length > 7 && !/^\s*\d+\s*$/.test(lines[0]) && lines.slice(2, 5).every(three) ? "POSCAR" : "pasted.xyz";
 }
 
 const structure = () => state.structures[Number(by("structure").value)];
 
 function choose() {
   const own = structure();
+  state.noAbsorber = "";
   options(by("absorber"), own.absorbers.map((k) => [k, `${own.symbols[k]} (atom ${k})`]), own.absorbers[0]);
   drawAtoms();
   if (!own.absorbers.length) {
@@ -99,7 +104,8 @@ function choose() {
     by("trust").textContent = "";
     by("measured-told").textContent = state.measured ? state.measured.name : "";
     const known = Object.keys(state.model.absorbers).join(", ");
-    problems([`${own.name}: none of its atoms is of an element that the model has seen (${known})`]);
+    state.noAbsorber = `${own.name}: none of its atoms is of an element that the model has seen (${known})`;
+    problems([]);
     state.predicted = null;
     options(by("edge"), []);
     return drawSpectrum();
@@ -125,6 +131,12 @@ function broadening() {
   return found;
 }
 
+function widths({ name, gaussian, core_hole: hole, gamma_max: gamma }) {
+  if (name === "none") return "";
+  const told = name === "gaussian" ? [] : [`${name} ${hole}${gamma ? `, ${gamma}` : ""} eV`];
+  return `, ${[...told, ...(gaussian ? [`resolution ${gaussian} eV`] : [])].join(", ")}`;
+}
+
 function request() {
   const own = structure();
   const given = { name: own.name, numbers: own.numbers, positions: own.positions, cell: own.cell };
@@ -141,7 +153,7 @@ async function predict() {
     const asked = request();
     const found = await ask("/api/predict", asked);
     if (number !== state.asked) return; // a later question is on its way
-    const width = asked.broadening.name === "none" ? "" : `, ${Object.values(asked.broadening).join(" ")}`;
+    const width = widths(asked.broadening);
     const label = `${asked.structure.name}, ${found.element} ${asked.absorber}${width}`;
     state.predicted = { ...found, label, key: JSON.stringify(asked) };
     const trust = by("trust");
@@ -185,13 +197,19 @@ function drawAtoms() {
       line: { color: "#333333", width: 1 },
     },
   };
-  Plotly.react("atoms", [bonds, atoms], scene(), { displayModeBar: false, responsive: true });
+  const one = chosen < 0 ? [] : [chosen];
+  const absorber = {
+    type: "scatter3d", mode: "markers+text", x: one.map((k) => x[k]), y: one.map((k) => y[k]), z: one.map((k) => z[k]),
+    text: one.map((k) => `${own.symbols[k]} ${k}`), textposition: "top center", textfont: { color: ink(), size: 14 }, hoverinfo: "skip",
+    marker: { size: 34, color: "#0072B2", opacity: 0.35, line: { width: 0 } },
+  };
+  Plotly.react("atoms", [bonds, atoms, absorber], scene(), { displayModeBar: false, responsive: true });
   const view = by("atoms");
   if (!view.listening) {
     view.listening = true;
     view.on("plotly_click", (event) => {
       const k = event.points[0].pointNumber;
-      if (event.points[0].curveNumber === 1 && structure().absorbers.includes(k)) {
+      if (event.points[0].curveNumber >= 1 && structure().absorbers.includes(k)) {
         by("absorber").value = k;
         chooseEdge();
       }
@@ -222,9 +240,10 @@ function curve(found, colour, name, band, dash = "solid") {
 }
 
 function measuredTrace() {
-  const { measured, predicted, shift, factor } = state;
-  if (!measured) return [];
-  const e0 = predicted && predicted.e0;
+  const { measured, shift, factor } = state;
+  const predicted = state.predicted || state.kept[0];
+  if (!measured || !predicted) return [];
+  const { e0 } = predicted;
   let offset = -shift;
   const isAbsolute = measured.absolute === null ? measured.energies[0] > 0.5 * (e0 || Infinity) : measured.absolute;
   if (predicted && predicted.origin === "e0" && isAbsolute) offset -= e0 || 0;
@@ -245,19 +264,25 @@ function drawSpectrum() {
   const edge = first && (relative ? 0 : first.e0);
   const range = first ? [first.energies[0], first.energies[first.energies.length - 1]] : undefined;
   const unit = first && first.unit !== "arbitrary" ? ` (${first.unit})` : "";
+  const narrow = innerWidth < 600;
+  const shown = traces.filter((trace) => trace.showlegend !== false).length;
+  by("spectrum").style.height = narrow ? `${17 + 1.5 * shown}rem` : "";
+  const legend = narrow ? { orientation: "h", y: -0.3, yanchor: "top" } : { orientation: "h", y: 1.02, yanchor: "bottom" };
   Plotly.react("spectrum", traces, {
     margin: { l: 55, r: 15, t: 10, b: 45 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
     xaxis: { visible: Boolean(first), title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, range, gridcolor: "#8884", zeroline: false },
     yaxis: { visible: Boolean(first), title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
-    shapes: first && edge !== null ? [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dot", width: 1 } }] : [],
+    legend,
+    shapes: first && edge !== null ? [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dash", width: 1.5 } }] : [],
+    annotations: first && edge !== null ? [{ x: edge, y: 1, yref: "paper", text: "E₀", showarrow: false, xanchor: "left", yanchor: "top" }] : [],
     uirevision: "kept",
   }, { displayModeBar: false, responsive: true });
   for (const id of ["keep", "csv", "xdi"]) by(id).disabled = !predicted;
   by("png").disabled = !predicted && !kept.length;
   by("align").disabled = !(predicted && state.measured);
   by("measured-drop").disabled = !state.measured;
+  by("shift").disabled = !state.measured;
 }
 
 async function measure(file) {
@@ -290,6 +315,7 @@ async function align() {
       energies: predicted.energies, mean: predicted.mean, std: predicted.std, e0: predicted.e0, origin: predicted.origin,
     });
     [state.shift, state.factor] = [found.shift, found.factor];
+    by("shift").value = (-found.shift).toFixed(2);
     by("measured-told").textContent = `${measured.name}: moved by ${(-found.shift).toFixed(2)} eV, times ${found.factor.toPrecision(3)}; error ${found.error_percent.toFixed(1)} %`;
     const limit = Math.abs(found.shift) >= found.max_shift - 1e-6;
     if (limit || found.error_percent > 50) by("measured-told").textContent += " – nothing like it within 10 eV";
@@ -403,6 +429,11 @@ async function start() {
   by("edge").addEventListener("change", predict);
   by("measured").addEventListener("change", (event) => { measure(event.target.files[0]); event.target.value = ""; });
   by("align").addEventListener("click", align);
+  by("shift").addEventListener("input", () => {
+    state.shift = -Number(by("shift").value);
+    by("measured-told").textContent = `${state.measured.name}: moved by ${-state.shift} eV by hand`;
+    drawSpectrum();
+  });
   by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-told").textContent = ""; drawSpectrum(); });
   by("keep").addEventListener("click", keep);
   by("csv").addEventListener("click", () => download("csv"));
