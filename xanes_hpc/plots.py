@@ -57,7 +57,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     order = rows[np.argsort(errors, kind="stable")]
     ranked = np.sort(errors)
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
-    with figure_at(path, (9.0, 5.2)) as figure:
+    with figure_at(path, (9.8, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, title in zip(axes.flat, SHARES, TITLES, strict=True):
             place = round(share * (order.size - 1))
@@ -85,7 +85,7 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     n_columns = min(3, len(rows))
     n_rows = -(-len(rows) // n_columns)
-    with figure_at(path, (3.0 * n_columns + 0.3, 2.4 * n_rows + 0.4)) as figure:
+    with figure_at(path, (3.0 * n_columns + 1.1, 2.4 * n_rows + 0.4)) as figure:
         axes = list(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).flat)
         for axis, row in zip(axes, rows, strict=False):
             reference = _one_site(axis, store, energies, row, sites_e0[row])
@@ -129,9 +129,9 @@ def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
 
 
 def _legend(figure: Any, axis: Any) -> None:
-    """What the lines of an axis are, below all."""
+    """What the lines of an axis are, to the right of all."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
 
 
 def _label(figure: Any, store: PredictionStore) -> None:
