@@ -29,6 +29,8 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
 
+Rows = npt.NDArray[np.int64]
+
 TEMPLATE = "report.html"
 WORST = 6
 RESOLUTION = 130
@@ -210,27 +212,44 @@ def card(model: ModelFolder) -> dict[str, dict[str, str]]:
 
 def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Figures of merit: what, its value, and the ends of its 95 % interval by drawing sites anew."""
-    reference, mean = store.read("reference"), store.read("mean")
-    rows, _ = rows_to_compare(reference)
-    errors = error_percent(reference[rows], mean[rows])
-    found = [
-        ("error, mean over sites", f"{errors.mean():.2f} %", _interval(errors, np.mean)),
-        ("error, median", f"{np.median(errors):.2f} %", _interval(errors, np.median)),
-        ("error, ninth decile", f"{np.quantile(errors, 0.9):.2f} %", _interval(errors, _ninth)),
-    ]
+    every = store.read("reference")
+    rows, _ = rows_to_compare(every)
+    reference, mean, std = every[rows], store.read("mean")[rows], store.read("std")[rows]
+    errors, apart = error_percent(reference, mean), np.abs(reference - mean)
+    squares = np.nansum(apart**2, axis=1), np.nansum((reference - np.nanmean(reference)) ** 2, axis=1)
+    site_mae = np.nanmean(apart, axis=1)
     peaks, coverage = figures["peaks"], figures["coverage"]
-    found += [
-        ("mean absolute error", f"{figures['mae']:.4g}", ""),
-        ("R²", f"{figures['r2']:.4f}" if figures["r2"] is not None else "–", ""),
+    r2 = f"{figures['r2']:.4f}" if figures["r2"] is not None else "–"
+    statistics: list[tuple[str, str, str, Callable[[Rows], Any]]] = [
+        ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
+        ("error, median", "{:.2f} %", f"{np.median(errors):.2f} %", lambda i: np.median(errors[i])),
+        ("error, ninth decile", "{:.2f} %", f"{np.quantile(errors, 0.9):.2f} %", lambda i: np.quantile(errors[i], 0.9)),
+        ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
+        ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
+    ]
+    for k, (name, nominal) in enumerate(plots.NOMINAL.items(), 1):
+        if name in coverage:
+            within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= k * std, np.nan), axis=1)
+            what = f"coverage of {k}σ (nominal {100 * nominal:.1f} %)"
+            statistics.append((what, "{:.1f} %", f"{100 * coverage[name]:.1f} %", _mean_of(within)))
+    found = [(what, told, _interval(errors.size, own, form)) for what, form, told, own in statistics]
+    return [
+        *found,
         ("peaks, F1", f"{peaks['f1']:.3f}" if peaks["f1"] is not None else "–", ""),
         ("peaks, |ΔE|", f"{peaks['delta_energy_ev']:.2f} eV" if peaks["delta_energy_ev"] is not None else "–", ""),
     ]
-    for name, nominal in plots.NOMINAL.items():
-        if name in coverage:
-            found.append(
-                (f"coverage of {name[0]}σ (nominal {100 * nominal:.1f} %)", f"{100 * coverage[name]:.1f} %", "")
-            )
-    return found
+
+
+def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:
+    return lambda rows: values[rows].mean()
+
+
+def _interval(n_sites: int, statistic: Callable[[Rows], Any], form: str) -> str:
+    """By the bootstrap over sites: a statistic of rows drawn anew."""
+    generator = np.random.default_rng(0)
+    drawn = [float(statistic(generator.integers(0, n_sites, n_sites))) for _ in range(RESAMPLED)]
+    low, high = np.nanpercentile(drawn, LEVEL)
+    return f"{form.format(low)} to {form.format(high)}"
 
 
 def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -249,18 +268,6 @@ def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         mean = "–" if own["mean"] is None else f"{own['mean']:.2f} %"
         found.append((f"error of {what}, mean over {own['n_sites']:,} sites", mean))
     return found
-
-
-def _ninth(errors: npt.NDArray[np.float64], axis: int | None = None) -> Any:
-    return np.quantile(errors, 0.9, axis=axis)
-
-
-def _interval(values: npt.NDArray[np.float64], statistic: Callable[..., Any]) -> str:
-    """By the bootstrap over sites."""
-    generator = np.random.default_rng(0)
-    drawn = [statistic(values[generator.integers(0, values.size, values.size)]) for _ in range(RESAMPLED)]
-    low, high = np.percentile(drawn, LEVEL)
-    return f"{low:.2f} to {high:.2f} %"
 
 
 def worst(store: PredictionStore) -> list[tuple[str, str, str, str, str]]:
