@@ -170,19 +170,22 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
     "reporting": (
         (
-            "evaluation", "explaining", "explanation", "explanation_plots", "extras", "plots", "prediction",
+            "evaluation", "explaining", "explanation", "explanation_plots", "extras", "merits", "plots", "prediction",
             "prediction_sources", "site_plots", "stores", "training_plots",
         ),
         ("numpy", "jinja2"),
     ),
     "site_prediction": (("descriptors", "prediction", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")),
     "uploads": (("experiments", "formats", "neighbours"), ("numpy",)),
-    "serving": (
-        (
-            "comparing", "config", "formats", "matching", "site_prediction", "spectra", "stores", "uploads",
-        ),
-        ("numpy", "ase", "fastapi", "pydantic", "starlette"),
+    "serving_requests": (("uploads",), ("numpy", "pydantic")),
+    "serving_answers": (
+        ("comparing", "formats", "matching", "serving_requests", "site_prediction"), ("numpy", "ase")
     ),
+    "serving": (
+        ("serving_answers", "serving_requests", "site_prediction", "uploads"),
+        ("numpy", "ase", "fastapi", "starlette"),
+    ),
+    "merits": (("evaluation", "plots", "stores"), ("numpy",)),
     "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
     "training_plots": (("plots", "site_plots", "stores"), ("numpy", "matplotlib")),

@@ -7,7 +7,8 @@ import pytest
 from builders import run
 
 from xanes_hpc.evaluation import evaluate
-from xanes_hpc.reporting import held_out, merits, trained_on
+from xanes_hpc.merits import merits
+from xanes_hpc.reporting import held_out, trained_on
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 
