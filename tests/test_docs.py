@@ -125,6 +125,7 @@ def stocked(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name, path in PAGES.items() if blocks(path.read_text("utf-8"))])
 def test_every_command_of_a_page_is_run(stocked, tmp_path, monkeypatch, page):
     """Each block in a folder that has all files; of the tutorial all in one, for it makes its own."""
