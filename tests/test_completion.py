@@ -7,6 +7,8 @@ import sys
 import pytest
 from builders import run
 
+from xanes_hpc.cli import console
+
 
 def proposed(words):
     """What is proposed for the last of some words."""
@@ -43,3 +45,11 @@ def test_commands_and_options_are_completed(words, expected):
 def test_what_is_mistyped_is_put_right(capsys, words, message):
     assert run(*words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_progress_in_a_log_tells_how_long_it_takes(monkeypatch, capsys):
+    times = iter([0.0, 20.0, 40.0, 41.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
+    with console.progress("working", "sites") as tell:
+        tell(1000, 5000)
+    assert capsys.readouterr().err == "working: 1,000 of 5,000 sites, about 160 s left\n".replace("160 s", "3 min")

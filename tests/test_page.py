@@ -141,6 +141,20 @@ def test_from_files_to_spectra_that_are_compared(page, files):
     assert np.abs(second - first).max() > 0.01
 
 
+def test_structures_are_removed(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    first = predicted(page)
+    page.click("#structure-drop")
+    changed(page, first)
+    assert page.locator("#structure option").count() == 1
+    page.click("#structure-drop")
+    wait(page, "state.predicted === null")
+    assert page.locator("#trust").inner_text() == ""
+    assert page.locator("#structure-drop").is_disabled()
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+
+
 def test_the_absorber_is_chosen(page, files):
     page.set_input_files("#files", files / "two.xyz")
     first = predicted(page)

@@ -73,15 +73,24 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
 
             yield show
         return
-    last = time.monotonic()
+    begin = last = time.monotonic()
 
     def tell(done: int, total: int, note: str = "") -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            err.print(f"{what}: {done} of {total} {unit}".rstrip() + (f", {note}" if note else ""))
+            left = f"about {_duration((last - begin) * (total - done) / done)} left" if 0 < done < total else ""
+            told = f"{what}: {done:,} of {total:,} {unit}".rstrip()
+            err.print(", ".join(text for text in (told, note, left) if text))
 
     yield tell
+
+
+def _duration(seconds: float) -> str:
+    """Roughly how long: seconds, minutes or hours."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def table(title: str, rows: Mapping[str, Any]) -> None:

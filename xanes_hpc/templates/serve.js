@@ -61,6 +61,7 @@ async function take(files) {
     const first = state.structures.length;
     state.structures.push(...found.structures);
     options(by("structure"), state.structures.map((s, k) => [k, `${s.name} (${s.formula})`]), first);
+    by("structure-drop").disabled = false;
     choose();
   } catch (error) {
     problems([error.message]);
@@ -92,6 +93,24 @@ function pastedName(text) {
 }
 
 const structure = () => state.structures[Number(by("structure").value)];
+
+function removeStructure() {
+  state.structures.splice(Number(by("structure").value), 1);
+  options(by("structure"), state.structures.map((s, k) => [k, `${s.name} (${s.formula})`]), 0);
+  by("structure-drop").disabled = !state.structures.length;
+  state.noAbsorber = "";
+  problems([]);
+  if (state.structures.length) return choose();
+  state.asked += 1;
+  state.predicted = null;
+  options(by("absorber"), []);
+  options(by("edge"), []);
+  by("trust").className = "";
+  by("trust").textContent = "";
+  Plotly.purge("atoms");
+  by("atoms").listening = false;
+  return drawSpectrum();
+}
 
 function choose() {
   const own = structure();
@@ -425,6 +444,7 @@ async function start() {
   by("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
   by("paste-use").addEventListener("click", pasted);
   by("structure").addEventListener("change", () => { problems([]); choose(); });
+  by("structure-drop").addEventListener("click", removeStructure);
   by("absorber").addEventListener("change", chooseEdge);
   by("edge").addEventListener("change", predict);
   by("measured").addEventListener("change", (event) => { measure(event.target.files[0]); event.target.value = ""; });
