@@ -103,25 +103,27 @@ def report(
             explained = _explained(model, store, part, options)
         progress(2, 3, "drawing")
         token = plots.resolution.set(RESOLUTION)
-        with PredictionStore(predictions) as found:
-            figures = evaluate(found)
-            content = {
-                "name": model.path.resolve().name,
-                "part": part,
-                "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
-                "card": card(model),
-                "merits": merits(found, figures),
-                "leakage": leakage(figures["leakage"]),
-                "worst": worst(found),
-                "pictures": list(_pictures(model, found, figures, Path(folder))),
-                "explained": None if explained is None else _told(explained),
-                "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
-                "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
-                "descriptor": json.dumps(model.description["descriptor"]["description"], indent=1),
-                "metrics": json.dumps(figures, indent=1, ensure_ascii=False),
-            }
-        plots.resolution.reset(token)
+        try:
+            with PredictionStore(predictions) as found:
+                figures = evaluate(found)
+                content = {
+                    "name": model.path.resolve().name,
+                    "part": part,
+                    "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
+                    "card": card(model),
+                    "merits": merits(found, figures),
+                    "leakage": leakage(figures["leakage"]),
+                    "worst": worst(found),
+                    "pictures": list(_pictures(model, found, figures, Path(folder))),
+                    "explained": None if explained is None else _told(explained),
+                    "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
+                    "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
+                    "descriptor": json.dumps(model.description["descriptor"]["description"], indent=1),
+                    "metrics": json.dumps(figures, indent=1, ensure_ascii=False),
+                }
+        finally:
+            plots.resolution.reset(token)
         temporary.write_text(_rendered(content), encoding="utf-8")
     progress(3, 3, "")
     return figures
