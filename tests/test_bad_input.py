@@ -75,8 +75,8 @@ def refused_featurise(tmp_path, capsys):
         (frame([("Fe", 0, 0, 0), ("Qq", 0, 0, 1.6)]), "line 4: unknown element 'Qq'"),
         (frame([("Fe", 0, 0, 0), ("O", 0, 0, "nan")]), "atom 1: expected finite coordinates"),
         (frame([("Fe", 0, 0, 0), ("O", 0, "-inf", 0)]), "atom 1: expected finite coordinates"),
-        (frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]), "two atoms on one spot: 1 and 2 are 0.000 Å apart"),
-        (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "two atoms on one spot: 0 and 1 are 0.050 Å apart"),
+        (frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]), "a: two atoms on one spot: 1 and 2 are 0.000 Å apart"),
+        (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "a: two atoms on one spot: 0 and 1 are 0.050 Å apart"),
         (
             frame([("C", 0, 0, 0)]),
             "expected exactly one transition metal as the absorber, found 0 in C; choose",
@@ -90,6 +90,12 @@ def refused_featurise(tmp_path, capsys):
 def test_structure_files(tmp_path, refused_import, text, message):
     path = write(tmp_path / "a.xyz", text)
     assert refused_import(path).startswith(f"{path}: {message}")
+
+
+def test_a_structure_of_a_file_of_many_is_named(tmp_path, refused_import):
+    path = write(tmp_path / "a.xyz", many_frames(2) + frame(TWO_IRONS))
+    told = refused_import(path, "--strict")
+    assert told.startswith(f"{path}: a@2: expected exactly one transition metal as the absorber, found 2")
 
 
 @pytest.mark.parametrize(

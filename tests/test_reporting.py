@@ -78,9 +78,8 @@ def test_its_figures_are_those_of_evaluate(page, model, small, tmp_path):
 
 def test_names_are_text(model, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "xanes_hpc.reporting.worst", lambda store: [("<script>alert(1)</script>", "H<2>", "1 %", "2 %", "a & b")]
+        "xanes_hpc.reporting.cases", lambda store, rows: [("<script>alert(1)</script>", "H<2>", "1 %", "2 %", "a & b")]
     )
-    monkeypatch.setattr("xanes_hpc.reporting._worst_rows", lambda store: [0])
     assert run("report", model, "-o", tmp_path / "r.html", "--no-explanation", "--draws", 2) == 0
     text = (tmp_path / "r.html").read_text()
     assert "<script>" not in text

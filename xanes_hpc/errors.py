@@ -20,6 +20,10 @@ class SpectrumError(XanesHpcError, ValueError):
     """A spectrum that cannot be used."""
 
 
+class UnlikeError(SpectrumError):
+    """A measured spectrum that is like none it was held against."""
+
+
 class StoreError(XanesHpcError, OSError):
     """One of our HDF5 stores, or a model folder, that is missing, damaged, of another kind or in the way."""
 

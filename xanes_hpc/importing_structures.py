@@ -14,9 +14,10 @@ from xanes_hpc.absorbers import select_absorbers
 from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
+from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.import_options import ImportOptions, ImportSummary
-from xanes_hpc.neighbours import coincident_atoms
+from xanes_hpc.neighbours import check_distances
 from xanes_hpc.records import PlacedSpectrum, Structure
 from xanes_hpc.selection import ELEMENT, SAMPLE, key_of
 from xanes_hpc.spectra import edges
@@ -68,8 +69,7 @@ class Taker:
                     raise structure
                 self._take(structure)
             except (FormatError, AbsorberError, SpectrumError) as error:
-                text = str(error)
-                self._skip(error if text.startswith(str(path)) else type(error)(f"{path}: {text}"))
+                self._skip(_located(error, path, structure))
             yield
 
     def _skip(self, error: XanesHpcError) -> None:
@@ -162,6 +162,14 @@ class Taker:
         return placed
 
 
+def _located(error: XanesHpcError, path: Path, structure: Structure | FormatError) -> XanesHpcError:
+    """An error with the file it is about, and the structure of a file of many."""
+    text = str(error)
+    if isinstance(structure, Structure) and structure.name != stem(path) and structure.name not in text:
+        text = f"{structure.name}: {text}"
+    return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
+
+
 def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
     for folder in folders if Path(name).name == name else ():
         for ending in SPECTRUM_ENDINGS:
@@ -177,19 +185,3 @@ def _is_in(place: int, sample: npt.NDArray[np.uint64]) -> bool:
 
 def _name_key(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-def check_distances(structure: Structure) -> None:
-    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot.
-
-    Raises
-    ------
-    FormatError
-        Naming the two atoms.
-    """
-    try:
-        found = coincident_atoms(structure)
-    except FormatError as error:
-        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
-    if found is not None:
-        raise FormatError(f"two atoms on one spot: {found[0]} and {found[1]} are {found[2]:.3f} Å apart")

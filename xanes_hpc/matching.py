@@ -17,7 +17,7 @@ from xanes_hpc.comparing import (
     chunks,
     error_between,
 )
-from xanes_hpc.errors import SpectrumError
+from xanes_hpc.errors import SpectrumError, UnlikeError
 from xanes_hpc.mixtures import BEAM, Mixture, Support, grow
 from xanes_hpc.records import Spectrum
 
@@ -79,7 +79,9 @@ def match(
     ConfigError
         If an option is none there is.
     SpectrumError
-        If the measured spectrum does not reach over enough of the grid, or is like none: upside down, or flat.
+        If the measured spectrum does not reach over enough of the grid, or fits none with a factor above 0.
+    UnlikeError
+        If it is like none: upside down, flat, or on a background.
     """
     options = options or MatchOptions()
     check_options(options)
@@ -99,7 +101,7 @@ def match(
             "they not finite?"
         )
     if max(map(_likeness, ranked)) < LEAST_ALIKE:
-        raise SpectrumError(
+        raise UnlikeError(
             f"{experiment.source}: none of {rows.size:,} spectra rises and falls as it does: is it upside down, flat, "
             "or on a background (then --pre and --post)?"
         )

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc import plots
-from xanes_hpc.evaluation import error_percent, rows_to_compare
+from xanes_hpc.evaluation import NOMINAL, error_percent, rows_to_compare
 from xanes_hpc.stores.predictions import PredictionStore
 
 Rows = npt.NDArray[np.int64]
@@ -35,7 +34,7 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
         ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
         ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
     ]
-    for k, (name, nominal) in enumerate(plots.NOMINAL.items(), 1):
+    for k, (name, nominal) in enumerate(NOMINAL.items(), 1):
         if name in coverage:
             within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= k * std, np.nan), axis=1)
             what = f"coverage of {k}σ (nominal {100 * nominal:.1f} %)"
@@ -78,17 +77,21 @@ def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return found
 
 
-def worst(store: PredictionStore) -> list[tuple[str, str, str, str, str]]:
-    """The sites with the largest errors: name, formula, error, σ in % alike, and why they should not be trusted."""
-    reference, mean = store.read("reference"), store.read("mean")
+def worst(store: PredictionStore) -> Rows:
+    """Rows of the sites with the largest errors, the largest first."""
+    reference = store.read("reference")
     rows, _ = rows_to_compare(reference)
-    errors = error_percent(reference[rows], mean[rows])
-    distrust, formulas = store.distrust or [""] * store.n_sites, store.texts("formula")
-    order = np.argsort(-errors)[:WORST]
-    std = store.read("std")
-    sigma = 100.0 * std.sum(axis=1) / np.maximum(np.abs(mean).sum(axis=1), np.finfo(float).tiny)
-    names = store.sites.name
-    return [
-        (names[row], formulas[row], f"{errors[i]:.1f} %", f"{sigma[row]:.1f} %", distrust[row])
-        for i, row in ((i, rows[i]) for i in order)
-    ]
+    errors = error_percent(reference[rows], store.read("mean")[rows])
+    return np.asarray(rows[np.argsort(-errors)[:WORST]])
+
+
+def cases(store: PredictionStore, rows: Rows) -> list[tuple[str, str, str, str, str]]:
+    """What is told of sites: name, formula, error, σ in % alike, and why they should not be trusted."""
+    names, formulas, distrust = store.sites.name, store.texts("formula"), store.distrust or [""] * store.n_sites
+    found = []
+    for row in rows.tolist():
+        mean, std = store.read("mean", row), store.read("std", row)
+        error = error_percent(store.read("reference", row)[None], mean[None])[0]
+        sigma = 100.0 * std.sum() / max(float(np.abs(mean).sum()), np.finfo(float).tiny)
+        found.append((names[row], formulas[row], f"{error:.1f} %", f"{sigma:.1f} %", distrust[row]))
+    return found

@@ -213,13 +213,13 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     return NeighbourSearch(batch, cutoff).pairs(share_out=threads.share_out)
 
 
-def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:
-    """Two atoms of a structure (or an atom and an image) on one spot, and their distance in Å; None if all stand apart.
+def check_distances(structure: Structure) -> None:
+    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot.
 
     Raises
     ------
     FormatError
-        As ``neighbour_list``.
+        Naming the structure, and the two atoms or what is wrong with the cell.
     """
     batch = SiteBatch(
         structure.numbers,
@@ -230,9 +230,13 @@ def coincident_atoms(structure: Structure) -> tuple[int, int, float] | None:
         np.empty(0, np.int64),
         np.empty(0, np.int64),
     )
-    cells, inverses = _completed_cells(batch)
-    first, second, distance = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
-    return None if first < 0 else (first, second, distance)
+    try:
+        cells, inverses = _completed_cells(batch)
+    except FormatError as error:
+        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
+    first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
+    if first >= 0:
+        raise FormatError(f"{structure.name}: two atoms on one spot: {first} and {second} are {apart:.3f} Å apart")
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

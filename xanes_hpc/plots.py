@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.errors import ConfigError, SpectrumError
-from xanes_hpc.evaluation import HELD_OUT, error_percent, rows_to_compare
+from xanes_hpc.evaluation import HELD_OUT, NOMINAL, error_percent, rows_to_compare
 from xanes_hpc.records import treatment_name
 from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
@@ -23,7 +23,6 @@ STYLE: Any = {
 """Text stays text in SVG and PDF, as journals want it."""
 resolution: ContextVar[int] = ContextVar("resolution", default=300)
 """Of PNG files, dots per inch."""
-NOMINAL = {"1sigma": 0.6827, "2sigma": 0.9545, "3sigma": 0.9973}
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The sites shown, by the share of sites that have a smaller error."""
 TITLES = ("best", "lower quartile", "median", "upper quartile", "worst tenth", "worst")

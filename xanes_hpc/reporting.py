@@ -20,7 +20,7 @@ from xanes_hpc.evaluation import evaluate
 from xanes_hpc.explaining import ExplainOptions, explain
 from xanes_hpc.explanation import Explanation
 from xanes_hpc.extras import need
-from xanes_hpc.merits import leakage, merits, worst
+from xanes_hpc.merits import cases, leakage, merits, worst
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.prediction_sources import Store, open_sources
 from xanes_hpc.records import treatment_name
@@ -114,7 +114,7 @@ def report(
                     "card": card(model),
                     "merits": merits(found, figures),
                     "leakage": leakage(figures["leakage"]),
-                    "worst": worst(found),
+                    "worst": cases(found, worst(found)),
                     "pictures": list(_pictures(model, found, figures, Path(folder))),
                     "explained": None if explained is None else _told(explained),
                     "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
@@ -205,17 +205,12 @@ def card(model: ModelFolder) -> dict[str, dict[str, str]]:
     }
 
 
-def _worst_rows(store: PredictionStore) -> list[int]:
-    names = store.sites.name
-    return [names.index(name) for name, *_ in worst(store)]
-
-
 def _pictures(
     model: ModelFolder, store: PredictionStore, figures: Mapping[str, Any], folder: Path
 ) -> Iterator[Picture]:
     drawn: list[tuple[str, Callable[[Path], None]]] = [
         ("Predicted beside reference, from best to worst", lambda path: plots.predicted_against_reference(store, path)),
-        ("The worst sites", lambda path: plots.chosen_sites(store, _worst_rows(store), path)),
+        ("The worst sites", lambda path: plots.chosen_sites(store, worst(store).tolist(), path)),
         ("Error at each energy", lambda path: plots.error_at_each_energy(figures, path)),
         ("Uncertainty: reliability, rejection, coverage", lambda path: plots.calibration(figures, path)),
         ("Predicted against reference intensity", lambda path: site_plots.parity(store, path)),

@@ -13,7 +13,7 @@ from ase.data.colors import jmol_colors
 from xanes_hpc import __version__
 from xanes_hpc.absorbers import formula
 from xanes_hpc.comparing import MatchOptions
-from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.errors import FormatError, UnlikeError
 from xanes_hpc.formats import csv_columns, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.matching import match
@@ -150,9 +150,7 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
     options = MatchOptions(by="chi2", max_shift=min(request.max_shift, span), keep=1)
     try:
         found = match(measured, _One(request), options).ranked[0]
-    except SpectrumError as error:
-        if "rises and falls" not in str(error):
-            raise
+    except UnlikeError:
         raise FormatError(
             f"it cannot be aligned within ±{options.max_shift:g} eV: it may lie farther away (move it by hand), be "
             "upside down or flat, or stand on a background"

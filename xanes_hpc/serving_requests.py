@@ -99,14 +99,11 @@ def structure_of(given: Atoms, limits: Limits) -> Structure:
         raise FormatError(f"structure: expected {n_atoms} positions, one a number, received {len(given.positions)}")
     cell = np.zeros((3, 3)) if given.cell is None else np.array(given.cell, np.float64)
     properties = {name: float(value) for name in ("charge", "spin") if (value := getattr(given, name)) is not None}
-    found = check_structure(
-        Structure(
-            given.name or "structure", np.array(given.numbers, np.uint8), np.array(given.positions, np.float64), cell,
-            np.full(3, given.cell is not None), dict(properties),
-        )
+    found = Structure(
+        given.name or "structure", np.array(given.numbers, np.uint8), np.array(given.positions, np.float64), cell,
+        np.full(3, given.cell is not None), dict(properties),
     )  # fmt: skip
-    if isinstance(found, FormatError):
-        raise found
+    check_structure(found)
     return found
 
 

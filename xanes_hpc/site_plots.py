@@ -15,6 +15,7 @@ from xanes_hpc.stores.predictions import PredictionStore
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Okabe and Ito's colour-blind-safe palette, for elements."""
 ERROR_SCALE = "viridis"
+SIGMA_LABEL = "mean σ (% of mean intensity)"
 
 
 def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
@@ -32,6 +33,12 @@ def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray
     if not rows.size:
         raise SpectrumError(f"{store.path}: no site has a reference spectrum to measure errors by")
     return rows, error_percent(reference[rows], store.read("mean")[rows])
+
+
+def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
+    """Each site's mean sigma in % of its mean intensity, (n_sites,)."""
+    std, mean = store.read("std"), store.read("mean")
+    return np.asarray(100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1))
 
 
 def parity(store: PredictionStore, path: Path) -> None:
@@ -59,11 +66,10 @@ def parity(store: PredictionStore, path: Path) -> None:
 
 def distance(store: PredictionStore, path: Path) -> None:
     """Uncertainty (and error, where there are references) of each site against its distance from the training sites."""
-    nearest, mean, std = store.read("sites/nearest"), store.read("mean"), store.read("std")
-    uncertainty = 100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1)
+    nearest = store.read("sites/nearest")
     flagged = np.array([bool(reason) for reason in store.distrust or [""] * store.n_sites])
     panels: list[tuple[str, npt.NDArray[np.intp], npt.NDArray[np.float64]]] = [
-        ("mean σ (% of mean intensity)", np.arange(store.n_sites), uncertainty)
+        (SIGMA_LABEL, np.arange(store.n_sites), mean_sigma(store))
     ]
     if store.has_reference:
         rows, errors = errors_of(store)
@@ -108,8 +114,7 @@ def site_map(
         rows, values = errors_of(store)
         label = "error %"
     else:
-        rows, label = np.arange(store.n_sites), "mean σ (% of mean intensity)"
-        values = 100.0 * store.read("std").mean(axis=1) / np.abs(store.read("mean")).mean(axis=1)
+        rows, label, values = np.arange(store.n_sites), SIGMA_LABEL, mean_sigma(store)
     with figure_at(path, (9.0, 4.2)) as figure:
         left, right = figure.subplots(1, 2)
         most = float(np.quantile(values, 0.98))

@@ -11,7 +11,7 @@ import numpy as np
 from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.experiments import read_experiment
 from xanes_hpc.formats import read_structures
-from xanes_hpc.neighbours import coincident_atoms
+from xanes_hpc.neighbours import check_distances
 from xanes_hpc.records import Spectrum, Structure
 
 STRUCTURES = (".xyz", ".extxyz", ".cif", ".vasp", ".poscar")
@@ -39,7 +39,7 @@ def read_structure_file(name: str, data: bytes, limits: Limits) -> Iterator[Stru
     FormatError
         If it is of no format that is taken, too large, or cannot be read.
     """
-    with _stored(name, data, STRUCTURES, limits) as path:
+    with _Stored(name, data, STRUCTURES, limits) as path:
         try:
             for structure in islice(read_structures(path), limits.structures + 1):
                 yield _checked(structure, limits)
@@ -54,22 +54,24 @@ def _checked(structure: Structure | FormatError, limits: Limits) -> Structure | 
         return FormatError(
             f"{structure.name}: expected {limits.atoms:,} atoms or fewer, received {structure.numbers.size:,}"
         )
-    return check_structure(structure)
-
-
-def check_structure(structure: Structure) -> Structure | FormatError:
-    """A structure, or why it is none: positions that are no numbers, or two atoms on one spot."""
-    if not np.isfinite(structure.positions).all() or not np.isfinite(structure.cell).all():
-        return FormatError(f"{structure.name}: expected finite positions and cell vectors")
     try:
-        found = coincident_atoms(structure)
-    except XanesHpcError as error:
-        return FormatError(str(error).replace("structure 0 of the batch", structure.name))
-    if found is not None:
-        return FormatError(
-            f"{structure.name}: two atoms on one spot: {found[0]} and {found[1]} are {found[2]:.3f} Å apart"
-        )
+        check_structure(structure)
+    except FormatError as error:
+        return error
     return structure
+
+
+def check_structure(structure: Structure) -> None:
+    """Refuse positions that are no numbers, and two atoms on one spot.
+
+    Raises
+    ------
+    FormatError
+        Naming the structure.
+    """
+    if not np.isfinite(structure.positions).all() or not np.isfinite(structure.cell).all():
+        raise FormatError(f"{structure.name}: expected finite positions and cell vectors")
+    check_distances(structure)
 
 
 def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
@@ -82,14 +84,14 @@ def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
     SpectrumError
         If it is not sound.
     """
-    with _stored(name, data, SPECTRA, limits) as path:
+    with _Stored(name, data, SPECTRA, limits) as path:
         try:
             return read_experiment(path)
         except XanesHpcError as error:
             raise type(error)(_named(error, path, name)) from None
 
 
-class _stored:
+class _Stored:
     """A file's bytes in a folder of their own, under a name of ours with its ending."""
 
     def __init__(self, name: str, data: bytes, endings: tuple[str, ...], limits: Limits) -> None:
