@@ -69,11 +69,19 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "permutation_importance": (("feature_groups", "kernel_ridge", "landmarks", "scaling", "stores"), ("numpy",)),
     "shap_values": (("extras", "feature_groups"), ("numpy", "shap")),
     "atom_shares": (("descriptors",), ("numpy",)),
-    "explanation": (("feature_groups", "permutation_importance", "shells"), ("numpy",)),
+    "energy_windows": (("stores",), ("numpy",)),
+    "explanation": (("energy_windows", "feature_groups", "permutation_importance", "shells"), ("numpy",)),
+    "site_contributions": (
+        (
+            "atom_shares", "descriptors", "explanation", "feature_groups", "permutation_importance", "shap_values",
+            "stores",
+        ),
+        ("numpy",),
+    ),
     "explaining": (
         (
-            "atom_shares", "descriptors", "explanation", "feature_groups", "permutation_importance",
-            "prediction_sources", "shap_values", "shells", "spectra", "stores",
+            "descriptors", "energy_windows", "explanation", "feature_groups", "permutation_importance",
+            "prediction_sources", "shells", "site_contributions", "spectra", "stores",
         ),
         ("numpy",),
     ),
@@ -146,6 +154,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("numpy", "optuna"),
     )),
+    "bonds": ((), ("numpy", "ase", "scipy")),
     "prediction_sources": (("stores", "descriptors", "featurise", "import_options", "importing"), ("numpy", "ase")),
     "prediction": (("stores", "inference", "prediction_sources", "spectra", "trust"), ("numpy", "ase")),
     "selecting": (("landmarks", "prediction", "prediction_sources", "stores"), ("numpy",)),
@@ -170,23 +179,26 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plots": (("evaluation", "stores"), ("numpy", "matplotlib")),
     "reporting": (
         (
-            "evaluation", "explaining", "explanation", "explanation_plots", "extras", "merits", "plots", "prediction",
+            "energy_windows", "evaluation", "explaining", "explanation", "explanation_plots", "extras", "merits",
+            "plots", "prediction",
             "prediction_sources", "site_plots", "stores", "training_plots",
         ),
         ("numpy", "jinja2"),
     ),
-    "site_prediction": (("descriptors", "prediction", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")),
+    "site_prediction": (
+        ("prediction", "prediction_sources", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")
+    ),
     "uploads": (("experiments", "formats", "neighbours"), ("numpy",)),
     "serving_requests": (("uploads",), ("numpy", "pydantic")),
     "serving_answers": (
-        ("comparing", "formats", "matching", "serving_requests", "site_prediction"), ("numpy", "ase")
+        ("bonds", "comparing", "formats", "matching", "serving_requests", "site_prediction"), ("numpy", "ase")
     ),
     "serving": (
-        ("serving_answers", "serving_requests", "site_prediction", "uploads"),
+        ("experiments", "serving_answers", "serving_requests", "site_prediction", "uploads"),
         ("numpy", "ase", "fastapi", "starlette"),
     ),
-    "merits": (("evaluation", "plots", "stores"), ("numpy",)),
-    "explanation_plots": (("explanation", "plots"), ("numpy", "ase")),
+    "merits": (("evaluation", "stores"), ("numpy",)),
+    "explanation_plots": (("bonds", "energy_windows", "explanation", "plots"), ("numpy", "ase")),
     "site_plots": (("evaluation", "plots", "stores"), ("numpy", "ase", "matplotlib")),
     "training_plots": (("plots", "site_plots", "stores"), ("numpy", "matplotlib")),
     "projections": (("extras",), ("numpy", "umap")),

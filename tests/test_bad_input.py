@@ -75,7 +75,10 @@ def refused_featurise(tmp_path, capsys):
         (frame([("Fe", 0, 0, 0), ("Qq", 0, 0, 1.6)]), "line 4: unknown element 'Qq'"),
         (frame([("Fe", 0, 0, 0), ("O", 0, 0, "nan")]), "atom 1: expected finite coordinates"),
         (frame([("Fe", 0, 0, 0), ("O", 0, "-inf", 0)]), "atom 1: expected finite coordinates"),
-        (frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]), "a: two atoms on one spot: 1 and 2 are 0.000 Å apart"),
+        (
+            frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]),
+            "a: two atoms on one spot: 1 and 2 are 0.000 Å apart",
+        ),
         (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "a: two atoms on one spot: 0 and 1 are 0.050 Å apart"),
         (
             frame([("C", 0, 0, 0)]),

@@ -85,7 +85,7 @@ def test_other_descriptors_say_what_they_know():
     assert len(groups) == charged.n_features
 
 
-def test_dealing_out_is_that_of_a_plain_loop(at_sites):
+def test_permuting_is_that_of_a_plain_loop(at_sites):
     folder, mean = at_sites
     groups = feature_groups(descriptors.from_description(folder.description["descriptor"]["description"]).meanings)[::7]
     energies, _ = folder.grid

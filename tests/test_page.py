@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from builders import frame, write
 
 pytest.importorskip("fastapi")
@@ -174,6 +175,30 @@ def test_sliders_broaden(page, files):
     assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
 
 
+def test_kept_spectra_are_broadened_along(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    plain = predicted(page)
+    page.click("#keep")
+    page.select_option("#structure", "1")
+    changed(page, plain)
+    slide(page, 2.0)
+    wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
+    assert np.ptp(np.diff(page.evaluate("state.kept[0].mean"))) < np.ptp(np.diff(plain))
+    page.uncheck("#along")
+    slide(page, 0.0)
+    wait(page, "!state.predicted.label.includes('resolution')")
+    assert page.evaluate("state.kept[0].label").endswith("resolution 2 eV")
+
+
+def test_a_crystal_is_drawn_with_its_cell(page, tmp_path):
+    bulk("FeO", "rocksalt", a=4.3, cubic=True).write(tmp_path / "oxide.cif")
+    page.set_input_files("#files", [tmp_path / "oxide.cif"])
+    predicted(page)
+    bonds, atoms, _, images, cell = page.evaluate("document.querySelector('#atoms').data.map(t => t.x.length)")
+    assert (atoms, images, cell) == (8, 19, 3 * 12)
+    assert bonds == 3 * 54  # of a cube of 27 atoms
+
+
 def test_spectra_as_calculated_are_broadened_by_more_than_a_resolution(browser, model, files, tmp_path):
     shutil.copytree(model, tmp_path / "raw.model")
     path = tmp_path / "raw.model" / "model.json"
@@ -240,6 +265,7 @@ def test_the_same_is_kept_once_and_told_apart(page, files):
     first = predicted(page)
     page.click("#keep")
     page.click("#keep")
+    page.uncheck("#along")
     slide(page, 2)
     changed(page, first)
     page.click("#keep")

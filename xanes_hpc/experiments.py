@@ -83,13 +83,19 @@ def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
     SpectrumError
         If they look like keV.
     """
-    first, last = experiment.energies[0], experiment.energies[-1]
-    if experiment.absolute is None and 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
+    if looks_like_kev(experiment, e0):
+        first, last = experiment.energies[0], experiment.energies[-1]
         raise SpectrumError(
             f"{experiment.source}: energies from {first:g} to {last:g} look like keV of an edge at {e0:g} eV: "
             "expected eV"
         )
     return experiment.energies - e0 if edges.is_absolute(experiment, e0) else experiment.energies
+
+
+def looks_like_kev(experiment: Spectrum, e0: float) -> bool:
+    """Whether energies lie about an edge at ``e0`` (eV) if they are keV, and are not said to be eV."""
+    first, last = experiment.energies[0], experiment.energies[-1]
+    return bool(experiment.absolute is None and 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0)
 
 
 def read_calculated(

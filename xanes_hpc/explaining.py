@@ -1,7 +1,7 @@
 """What predictions rest on: features by their meaning, shells of neighbours, angles, and down to single atoms.
 
-For windows of energy it is told by how much a prediction changes when features are dealt out anew among sites
-(``permutation_importance``), and what each group of features adds to it (``shap_values``).
+For windows of energy it is told by how much a prediction changes when features are permuted among sites
+(``permutation_importance``), and what each group of features adds to it (``site_contributions``).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,23 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc import descriptors
-from xanes_hpc.atom_shares import atom_shares
 from xanes_hpc.descriptors.base import Descriptor
+from xanes_hpc.energy_windows import Window, clipped, default_windows, points_in
 from xanes_hpc.errors import ConfigError, ModelError
-from xanes_hpc.explanation import AtomShares, Explanation, Section, ShapleyValues, Window
-from xanes_hpc.feature_groups import RADIAL, FeatureGroup, feature_groups, joined, within
+from xanes_hpc.explanation import Explanation, Section
+from xanes_hpc.feature_groups import by_angle, by_distance, by_kind, feature_groups
 from xanes_hpc.permutation_importance import Importance, MeanModel, permutation_importance
-from xanes_hpc.prediction_sources import Store, check_seen, features_of, references_of, sites_of, structures_behind
-from xanes_hpc.shap_values import shapley_values
+from xanes_hpc.prediction_sources import (
+    Store,
+    check_seen,
+    features_of,
+    model_descriptor,
+    references_of,
+    sites_of,
+    structures_behind,
+)
 from xanes_hpc.shells import RadialHistogram, Shell, find_shells, radial_histogram
+from xanes_hpc.site_contributions import WindowMeans, atom_contributions, group_contributions
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
@@ -31,8 +38,6 @@ Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
 
-WINDOWS: tuple[Window, ...] = ((-3.0, 3.0), (50.0, 56.0))
-"""eV about the edge: where multiple scattering counts most, and where single scattering does."""
 FEWEST_SITES = 2
 
 
@@ -49,7 +54,7 @@ class ExplainOptions:
     most_sites
         Of more, so many are drawn.
     repeats
-        How often features are dealt out anew.
+        How often features are permuted.
     seed
         Of all that is drawn.
     shap_sites
@@ -102,16 +107,9 @@ def explain(
     options = options or ExplainOptions()
     model = models[0]
     _check_alike(models)
-    energies, _ = model.grid
-    chosen = [_clipped(window, energies) for window in options.windows or default_windows(model)]
-    if len(set(chosen)) < len(chosen):
-        raise ConfigError("windows: expected each once, received one twice")
-    windows = (*chosen, (float(energies[0]), float(energies[-1])))
-    masks = [_mask(energies, window) for window in windows]
-    descriptor = descriptors.from_description(model.description["descriptor"]["description"])
-    if any(b <= a for a, b in pairwise((0.0, *options.shells, descriptor.cutoff))):
-        given = ", ".join(f"{end:g}" for end in options.shells)
-        raise ConfigError(f"shells: expected distances that ascend, below {descriptor.cutoff:g} Å, received {given}")
+    windows, masks = _windows(model, options)
+    descriptor = model_descriptor(model)
+    _check_shells(options.shells, descriptor.cutoff)
     groups = feature_groups(descriptor.meanings)
     every = sites_of(source)
     named = np.array([every.find(name, source.path) for name in options.atoms_of], np.int64)
@@ -125,41 +123,55 @@ def explain(
         references = _references(model, structures if structures is not None else source, rows, every)
         histogram = None if structures is None else radial_histogram(structures, rows, descriptor.cutoff)
         shells = _shells(histogram, options, descriptor)
-        sections = [groups, _by_kind(groups), _by_shell(groups, shells), _by_angle(groups)]
+        ranges = [(shell.name, shell.start, shell.stop) for shell in shells]
+        sections = [groups, by_kind(groups), by_distance(groups, ranges), by_angle(groups)]
         together = [group for section in sections for group in section]
         parts = []
         for k, own in enumerate(models):
             mean = MeanModel(own, x, own.absorbers(sites.element, sites.edge))
-            told = _noted(progress, "dealing out" + (f", model {k + 1} of {len(models)}" if len(models) > 1 else ""))
+            of = f", model {k + 1} of {len(models)}" if len(models) > 1 else ""
+            told = _noted(progress, "permuting features" + of)
             parts.append(permutation_importance(mean, together, masks, references, options.repeats, options.seed, told))
         shapley, atoms = None, []
         explained = np.concatenate([named, rows[: options.shap_sites]])
         if explained.size:
             background = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.background])
-            shapley = _shapley(models, read, every, explained, background, groups, masks, options, progress)
+            shapley = group_contributions(
+                WindowMeans(models, masks), every.take(explained), _features(read, explained), read(background), groups,
+                options.seed, _noted(progress, "Shapley values"),
+            )  # fmt: skip
         if structures is not None and shapley is not None:
             atoms = [
-                _atoms(descriptor, structures, int(row), every.name[row], groups, shapley.values[k])
-                for k, row in enumerate(named)
+                atom_contributions(descriptor, structures, row, groups, shapley.values[k])
+                for k, row in enumerate(named.tolist())
             ]
     found = [Section(g, i) for g, i in zip(sections, _cut(parts, [len(s) for s in sections]), strict=True)]
     n_networks = sum(len(own.members) for own in models)
     of_groups, of_kinds, of_shells, of_angles = found
     return Explanation(
-        windows, of_groups, of_kinds, of_shells, of_angles, shells, histogram, rows.size, n_networks, shapley,
-        atoms,
-    )  # fmt: skip
+        windows, of_groups, of_kinds, of_shells, of_angles, shells, histogram, rows.size, n_networks, shapley, atoms
+    )
 
 
-def default_windows(model: ModelFolder) -> tuple[Window, ...]:
-    """Windows about the edge as the model's grid counts: those of ``WINDOWS``, or its ends where it is shorter."""
-    energies, origin = model.grid
-    edge = 0.0 if origin == "e0" else float(np.median(list(model.seen.values())))
-    (low, high), width = WINDOWS, WINDOWS[1][1] - WINDOWS[1][0]
-    found = [(edge + low[0], edge + low[1]), (edge + high[0], edge + high[1])]
-    if found[1][1] > energies[-1]:
-        found[1] = (float(energies[-1]) - width, float(energies[-1]))
-    return tuple(window for window in found if ((energies >= window[0]) & (energies <= window[1])).any())
+def _windows(model: ModelFolder, options: ExplainOptions) -> tuple[tuple[Window, ...], list[npt.NDArray[np.bool_]]]:
+    """The windows and, as the last, the whole range; and which of the model's energies lie in each."""
+    energies, _ = model.grid
+    chosen = [clipped(window, energies) for window in options.windows or default_windows(model)]
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError("windows: expected each once, received one twice")
+    windows = (*chosen, (float(energies[0]), float(energies[-1])))
+    return windows, [points_in(window, energies) for window in windows]
+
+
+def _check_shells(ends: Sequence[float], cutoff: float) -> None:
+    if any(b <= a for a, b in pairwise((0.0, *ends, cutoff))):
+        given = ", ".join(f"{end:g}" for end in ends)
+        raise ConfigError(f"shells: expected distances that ascend, below {cutoff:g} Å, received {given}")
+
+
+def _features(read: Callable[[Rows], npt.NDArray[np.floating]], rows: Rows) -> npt.NDArray[np.floating]:
+    """Features of rows in any order."""
+    return np.concatenate([read(rows[k : k + 1]) for k in range(rows.size)])
 
 
 def _check_alike(models: Sequence[ModelFolder]) -> None:
@@ -173,24 +185,8 @@ def _check_alike(models: Sequence[ModelFolder]) -> None:
             raise ModelError(f"{other.path}: has other energies than {models[0].path}")
 
 
-def _clipped(window: Window, energies: Array) -> Window:
-    """A window as far as the model's energies go."""
-    low, high = max(window[0], float(energies[0])), min(window[1], float(energies[-1]))
-    return window if low > high else (low, high)
-
-
-def _mask(energies: Array, window: Window) -> npt.NDArray[np.bool_]:
-    found = (energies >= window[0] - 1e-9) & (energies <= window[1] + 1e-9)
-    if not found.any():
-        raise ConfigError(
-            f"window {window[0]:g} to {window[1]:g} eV: holds none of the model's energies, {energies[0]:g} to "
-            f"{energies[-1]:g} eV"
-        )
-    return np.asarray(found)
-
-
 def _chosen(model: ModelFolder, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
-    """Rows of the sites that features are dealt out among, ascending."""
+    """Rows of the sites that features are permuted among, ascending."""
     rows, of = np.arange(len(sites)), ""
     if options.part is not None:
         formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
@@ -198,7 +194,7 @@ def _chosen(model: ModelFolder, sites: SiteTable, structures: StructureStore | N
         rows = rows[[part == options.part for part in parts]]
         of = f" of the {options.part} part of {model.path} (parts here: {', '.join(dict.fromkeys(parts))})"
     if rows.size < FEWEST_SITES:
-        raise ModelError(f"expected {FEWEST_SITES} sites or more{of} to deal features out among, there are {rows.size}")
+        raise ModelError(f"expected {FEWEST_SITES} sites or more{of} to permute features among, there are {rows.size}")
     if rows.size > options.most_sites:
         rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.most_sites, replace=False))
     return rows
@@ -218,24 +214,6 @@ def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descript
     return find_shells(histogram, options.shells)
 
 
-def _by_kind(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
-    kinds = dict.fromkeys(group.kind for group in groups)
-    return [joined([g for g in groups if g.kind == kind], kind) for kind in kinds]
-
-
-def _by_shell(groups: Sequence[FeatureGroup], shells: Sequence[Shell]) -> list[FeatureGroup]:
-    radial = [group for group in groups if group.kind in RADIAL]
-    return [joined(filter(within(s.start, s.stop), radial), s.name) for s in shells]
-
-
-def _by_angle(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
-    angles = dict.fromkeys((g.angle, g.half_width) for g in groups if np.isfinite(g.angle))
-    return [
-        joined([g for g in groups if (g.angle, g.half_width) == own], f"{own[0]:.0f}° ± {own[1]:.0f}°", *own)
-        for own in sorted(angles)
-    ]
-
-
 def _cut(parts: Sequence[Importance], sizes: Sequence[int]) -> list[Importance]:
     """Importances of several models as one, and cut into sections."""
     names, ends = ("change", "error_increase"), np.cumsum(sizes)[:-1]
@@ -248,57 +226,3 @@ def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
         progress(done, total, note)
 
     return told
-
-
-def _shapley(
-    models: Sequence[ModelFolder], read: Callable[[Rows], npt.NDArray[np.floating]], every: SiteTable, rows: Rows,
-    background: Rows, groups: Sequence[FeatureGroup], masks: Sequence[npt.NDArray[np.bool_]], options: ExplainOptions,
-    progress: Progress,
-) -> ShapleyValues:  # fmt: skip
-    """Shapley values of sites, each against background sites told to be of its own element and edge."""
-    there = read(background)
-    values, bases, outputs = [], [], []
-    for k, row in enumerate(rows.tolist()):
-        own = np.array([row])
-        x, site = read(own), every.take(own)
-
-        def windows(features: npt.NDArray[np.floating], site: SiteTable = site) -> Array:
-            found = []
-            for model in models:
-                absorbers = np.repeat(model.absorbers(site.element, site.edge), len(features))
-                found.append(MeanModel(model, features, absorbers).spectra().mean(axis=0))
-            mean = np.mean(found, axis=0)
-            return np.stack([mean[:, mask].mean(axis=1) for mask in masks], axis=1)
-
-        progress(k, rows.size, "Shapley values")
-        own_values, base = shapley_values(windows, x, there, groups, seed=options.seed)
-        values.append(own_values[0])
-        bases.append(base)
-        outputs.append(windows(x)[0])
-    progress(rows.size, rows.size, "Shapley values")
-    names = [every.name[row] for row in rows.tolist()]
-    return ShapleyValues(names, np.array(values), np.array(bases), np.array(outputs))
-
-
-def _atoms(
-    descriptor: Descriptor,
-    structures: StructureStore,
-    row: int,
-    name: str,
-    groups: Sequence[FeatureGroup],
-    values: Array,
-) -> AtomShares:
-    """What each atom adds, from the values (n_windows, n_groups) of its site."""
-    batch = structures.batch(row, row + 1, descriptor.properties)
-    shares = atom_shares(descriptor, batch)
-    of_groups = np.stack([_of_group(shares[:, group.columns]) for group in groups], axis=1)
-    found = values @ of_groups.T
-    return AtomShares(
-        name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, values.sum(axis=1) - found.sum(axis=1)
-    )
-
-
-def _of_group(shares: Array) -> Array:
-    """Shares (n_atoms,) in a group of features: the mean of those that some atom has."""
-    some = shares[:, shares.sum(axis=0) > 0]
-    return np.asarray(some.mean(axis=1)) if some.shape[1] else np.zeros(len(shares))

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.energy_windows import Window
 from xanes_hpc.feature_groups import RADIAL, FeatureGroup
 from xanes_hpc.permutation_importance import Importance
 from xanes_hpc.shells import RadialHistogram, Shell
 
 Array = npt.NDArray[np.float64]
-Window = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Explanation:
     groups
         All features in groups by meaning.
     kinds, shells, angles
-        All features of a kind, the radial ones of a shell, and the angular ones of an angle, each dealt out together.
+        All features of a kind, the radial ones of a shell, and the angular ones of an angle, each permuted together.
     shell_ends
         Of the shells, Å.
     histogram
@@ -95,7 +95,7 @@ class Explanation:
     shapley, atoms
         Where they were asked for.
     n_sites, n_networks
-        Sites that features were dealt out among, and networks of all models.
+        Sites that features were permuted among, and networks of all models.
     """
 
     windows: tuple[Window, ...]

@@ -8,14 +8,14 @@ import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 
+from xanes_hpc.bonds import bonded_pairs
+from xanes_hpc.energy_windows import in_words
 from xanes_hpc.explanation import AtomShares, Explanation, Section, spread
 from xanes_hpc.plots import PREDICTION, SECOND, THIRD, figure_at
 
 COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7", "#E69F00", "#56B4E9")
 DARK = 0.6
 """Share of the largest value from which on a colour is dark."""
-BOND = 1.25
-"""Of the sum of two covalent radii: atoms nearer to each other are drawn bonded."""
 
 
 def draw_all(explanation: Explanation, folder: Path, ending: str = "png") -> list[Path]:
@@ -60,7 +60,7 @@ def windows_beside(explanation: Explanation, path: Path) -> None:
         _histogram(axis, explanation)
         for w, colour in zip(range(len(explanation.windows) - 1), COLOURS, strict=False):
             own = explanation.radial_shares[:, w]
-            label = _window(explanation.windows[w])
+            label = in_words(explanation.windows[w])
             _against_distance(axis, explanation, 100 * own.mean(axis=0), 100 * spread(own), colour, label)
         axis.set(ylabel="importance (% of all radial functions)")
         axis.set_ylim(bottom=0.0)
@@ -76,37 +76,27 @@ def windows_apart(explanation: Explanation, path: Path) -> None:
         apart = 100 * (explanation.radial_shares[:, 1] - explanation.radial_shares[:, 0])
         axis.axhline(0.0, color="0.6", lw=0.6, ls=":")
         _against_distance(axis, explanation, apart.mean(axis=0), spread(apart), PREDICTION, "")
-        low, high = (_window(window) for window in explanation.windows[:2])
+        low, high = map(in_words, explanation.windows[:2])
         axis.set(ylabel=f"importance in {high}\nless that in {low} (percentage points)")
         figure.suptitle(_who(explanation))
 
 
 def shells_beside(explanation: Explanation, path: Path) -> None:
-    """What dealing out the radial functions of each shell does to the windows."""
+    """What permuting the radial functions of each shell does to the windows."""
     labels = [f"{s.name}\n{s.start:.1f}–{s.stop:.1f} Å" for s in explanation.shell_ends]
     _bars(explanation, explanation.shells, labels, "radial functions of each shell,", path)
 
 
 def angles_beside(explanation: Explanation, path: Path) -> None:
-    """What dealing out the angular functions of each angle does to the windows."""
-    _bars(
-        explanation,
-        explanation.angles,
-        [group.label for group in explanation.angles.groups],
-        "angular functions of each angle,",
-        path,
-    )
+    """What permuting the angular functions of each angle does to the windows."""
+    labels = [group.label for group in explanation.angles.groups]
+    _bars(explanation, explanation.angles, labels, "angular functions of each angle,", path)
 
 
 def kinds_beside(explanation: Explanation, path: Path) -> None:
-    """What dealing out all features of each kind does to the windows."""
-    _bars(
-        explanation,
-        explanation.kinds,
-        [group.label for group in explanation.kinds.groups],
-        "all features of a kind,",
-        path,
-    )
+    """What permuting all features of each kind does to the windows."""
+    labels = [group.label for group in explanation.kinds.groups]
+    _bars(explanation, explanation.kinds, labels, "all features of a kind,", path)
 
 
 def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], path: Path) -> None:
@@ -116,8 +106,7 @@ def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], p
     flat = centred @ axes_of.T
     shown = range(len(windows) - 1)
     radii = covalent_radii[shares.numbers]
-    apart = np.linalg.norm(centred[:, None] - centred[None], axis=-1)
-    bonds = np.argwhere(np.triu((apart < BOND * (radii[:, None] + radii[None])) & (apart > 0)))
+    bonds = bonded_pairs(shares.numbers, shares.positions)
     order = np.argsort(flat[:, 2])
     with figure_at(path, (3.6 * len(shown) + 0.4, 3.6)) as figure:
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
@@ -139,17 +128,13 @@ def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], p
                     axis.text(*flat[k, :2], symbol, zorder=3, **style)
             axis.set_aspect("equal")
             axis.axis("off")
-            axis.set_title(_window(windows[w]), fontsize=8)
+            axis.set_title(in_words(windows[w]), fontsize=8)
             figure.colorbar(drawn, ax=axis, shrink=0.7, label="adds to the intensity")
         figure.suptitle(shares.site)
 
 
 def _edge(number: int) -> Any:
     return tuple(0.6 * jmol_colors[number])
-
-
-def _window(window: tuple[float, float]) -> str:
-    return f"{window[0]:+g} to {window[1]:+g} eV"
 
 
 def _who(explanation: Explanation) -> str:
@@ -190,11 +175,11 @@ def _bars(explanation: Explanation, section: Section, labels: Sequence[str], wha
         for w, colour in zip(range(n), COLOURS, strict=False):
             at = np.arange(len(labels)) + (w - (n - 1) / 2) * 0.8 / n
             error = section.std[w] if np.isfinite(section.std[w]).all() else None
-            window = _window(explanation.windows[w])
+            window = in_words(explanation.windows[w])
             axis.bar(
                 at, section.mean[w], 0.8 / n, yerr=error, color=colour, capsize=2, label=window, error_kw={"lw": 0.8}
             )
         axis.set_xticks(np.arange(len(labels)), labels, fontsize=7)
-        axis.set(ylabel="change of the spectrum (%)", xlabel=f"{what} dealt out among sites")
+        axis.set(ylabel="change of the spectrum (%)", xlabel=f"{what} permuted among sites")
         axis.legend(frameon=False)
         figure.suptitle(_who(explanation))

@@ -1,6 +1,6 @@
 """Features by what they mean: in parts that are explained together, and in the sums that are told of."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,6 +82,22 @@ def joined(groups: Iterable[FeatureGroup], label: str, angle: float = NAN, half_
     return FeatureGroup(label, every, NAN, angle, half_width, label)
 
 
-def within(start: float, stop: float) -> Callable[[FeatureGroup], bool]:
-    """Whether a group's distance lies from ``start`` on and below ``stop``, Å."""
-    return lambda group: bool(start <= group.distance < stop)
+def by_kind(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """All features of each kind together."""
+    kinds = dict.fromkeys(group.kind for group in groups)
+    return [joined([g for g in groups if g.kind == kind], kind) for kind in kinds]
+
+
+def by_angle(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """The angular functions of each angle together."""
+    angles = dict.fromkeys((g.angle, g.half_width) for g in groups if np.isfinite(g.angle))
+    return [
+        joined([g for g in groups if (g.angle, g.half_width) == own], f"{own[0]:.0f}° ± {own[1]:.0f}°", *own)
+        for own in sorted(angles)
+    ]
+
+
+def by_distance(groups: Sequence[FeatureGroup], ranges: Iterable[tuple[str, float, float]]) -> list[FeatureGroup]:
+    """The radial functions of each range of distances together: its name, start, and stop (not in it), in Å."""
+    radial = [group for group in groups if group.kind in RADIAL]
+    return [joined([g for g in radial if start <= g.distance < stop], name) for name, start, stop in ranges]

@@ -1,4 +1,4 @@
-"""What a prediction changes by when features are dealt out anew among sites (Breiman, doi:10.1023/A:1010933404324)."""
+"""What a prediction changes by when features are permuted among sites (Breiman, doi:10.1023/A:1010933404324)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class MeanModel:
 
 @dataclass(frozen=True)
 class Importance:
-    """What dealing features out anew does, each (n_networks, n_windows, n_groups).
+    """What permuting features does, each (n_networks, n_windows, n_groups).
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def _share(difference: Array, of: Array) -> Array:
 
 
 def _dealt(absorbers: Absorbers, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """An order of rows in which those of each absorber are dealt out among themselves."""
+    """An order of rows in which those of each absorber change places among themselves."""
     order = np.arange(len(absorbers))
     for one in np.unique(absorbers):
         rows = np.flatnonzero(absorbers == one)

@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
 from xanes_hpc.config import Recipe
+from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.featurise import defaults_taken, describe_sites
 from xanes_hpc.import_options import ImportOptions
@@ -23,6 +24,8 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import choose_spectra
 
 Store = StructureStore | FeatureStore
+FARTHEST_READ = 16
+"""Rows that lie farther apart are read on their own."""
 
 
 @contextmanager
@@ -67,6 +70,23 @@ def sites_of(source: Store) -> SiteTable:
     return source.sites if isinstance(source, FeatureStore) else source.sites()
 
 
+def model_descriptor(model: ModelFolder) -> Descriptor:
+    """The descriptor whose features a model takes.
+
+    Raises
+    ------
+    ModelError
+        If this program builds another one from its description.
+    """
+    spec = model.description["descriptor"]
+    found = descriptors.from_description(spec["description"])
+    if found.hash != spec["hash"]:
+        raise ModelError(
+            f"{model.path}: its descriptor is {spec['hash']}, this program builds {found.hash} from its description"
+        )
+    return found
+
+
 def features_of(model: ModelFolder, source: Store) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.floating]]:
     """What reads, or computes, features in the model's descriptor, of ascending rows of a store's sites.
 
@@ -95,12 +115,7 @@ class _Features:
                     "featurise with the model's descriptor, or predict from the structure store"
                 )
             return
-        self._descriptor = descriptors.from_description(spec["description"])
-        if self._descriptor.hash != spec["hash"]:
-            raise ModelError(
-                f"{model.path}: its descriptor is {spec['hash']}, "
-                f"this program builds {self._descriptor.hash} from its description"
-            )
+        self._descriptor = model_descriptor(model)
         if self._descriptor.properties:
             defaults_taken(source, self._descriptor)
 
@@ -112,16 +127,18 @@ class _Features:
         StoreError
             If one is NaN or infinite; names the site.
         """
-        low, high = int(rows[0]), int(rows[-1]) + 1
-        if isinstance(self._source, FeatureStore):
-            x = self._source.read(low, high)[rows - low]
-        else:
-            x = describe_sites(self._descriptor, self._source, low, high)[rows - low]
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1)
+        x = np.concatenate([self._between(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])
         finite = np.isfinite(x).all(axis=1)
         if not finite.all():
             site = int(rows[np.argmin(finite)])
             raise StoreError(f"{self._source.path}: site {site} has NaN or infinite features: featurise it again")
         return x
+
+    def _between(self, low: int, high: int) -> npt.NDArray[np.floating]:
+        if isinstance(self._source, FeatureStore):
+            return self._source.read(low, high)
+        return describe_sites(self._descriptor, self._source, low, high)
 
 
 def structures_behind(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc import __version__, explanation_plots, plots, site_plots, training_plots
+from xanes_hpc.energy_windows import in_words
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.evaluation import evaluate
 from xanes_hpc.explaining import ExplainOptions, explain
@@ -228,7 +229,7 @@ def _drawn(explanation: Explanation, folder: Path) -> Iterator[Picture]:
         "importance": "Neighbours by distance, and what radial functions there matter for the whole spectrum",
         "windows": "The same in each window of energies",
         "difference": "How much more they matter in the second window than in the first",
-        "shells": "What the spectrum changes by when the radial functions of a shell are dealt out among sites",
+        "shells": "What the spectrum changes by when the radial functions of a shell are permuted among sites",
         "angles": "The same for angular functions, by angle",
         "kinds": "The same for all features of a kind",
     }
@@ -241,7 +242,7 @@ def _encoded(path: Path) -> str:
 
 
 def _told(explanation: Explanation) -> dict[str, Any]:
-    names = [f"{a:+g} to {b:+g} eV" for a, b in explanation.windows]
+    names = list(map(in_words, explanation.windows))
     rows = [
         (f"{shell.name}, {shell.start:.1f} to {shell.stop:.1f} Å", [
             _percent(explanation.shells.mean[w, k], explanation.shells.std[w, k]) for w in range(len(names))

@@ -1,11 +1,12 @@
 """A web page and an interface to a model, for people without a terminal: structures in, spectra out.
 
-Nothing is kept between requests. What is handed in is read as text of a few formats under names of our own; no path and
+Nothing is kept between requests. What is handed in is read as one of a few formats under names of our own; no path and
 no code of it is ever followed. All that the page loads comes from installed packages.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from xanes_hpc import __version__
 from xanes_hpc.config import BroadeningConfig, Recipe
 from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.experiments import looks_like_kev
 from xanes_hpc.records import Structure, treatment_name
 from xanes_hpc.serving_answers import aligned, as_file, described, told
 from xanes_hpc.serving_requests import AlignRequest, PredictRequest, recipe_of, structure_of
@@ -92,10 +94,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: Literal["serve.js", "serve.css", "plotly.js"]) -> Response:
-        if name == "plotly.js":
-            text = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-        else:
-            text = _own(name)
+        text = _plotly() if name == "plotly.js" else _own(name)
         kind = "text/css" if name.endswith(".css") else "text/javascript"
         return Response(text, media_type=kind, headers={"Cache-Control": "max-age=3600"})
 
@@ -170,8 +169,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         """A measured spectrum out of its file."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
-        first, last = found.energies[0], found.energies[-1]
-        kilo = any(first <= e0 / 1000.0 <= last < 0.1 * e0 for e0 in predictor.model.seen.values())
+        kilo = any(looks_like_kev(found, e0) for e0 in predictor.model.seen.values())
         return {
             "name": (file.filename or "spectrum")[:200],
             "energies": (found.energies * (1000.0 if kilo else 1.0)).tolist(),
@@ -201,6 +199,12 @@ def warm_up(predictor: SitePredictor) -> None:
 def _error(status: int, message: str) -> JSONResponse:
     text = message.encode("utf-8", "replace").decode()
     return JSONResponse({"error": text[:1000]}, status)
+
+
+@cache
+def _plotly() -> str:
+    """Plotly's bundle, megabytes of it, out of the installed package."""
+    return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
 
 
 def _own(name: str) -> str:

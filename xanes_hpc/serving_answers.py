@@ -12,6 +12,7 @@ from ase.data.colors import jmol_colors
 
 from xanes_hpc import __version__
 from xanes_hpc.absorbers import formula
+from xanes_hpc.bonds import bonded_pairs, on_faces
 from xanes_hpc.comparing import MatchOptions
 from xanes_hpc.errors import FormatError, UnlikeError
 from xanes_hpc.formats import csv_columns, xdi
@@ -21,14 +22,15 @@ from xanes_hpc.records import Spectrum, Structure, treatment_name
 from xanes_hpc.serving_requests import AlignRequest, PredictRequest
 from xanes_hpc.site_prediction import SitePrediction, SitePredictor
 
-BOND = 1.2
-"""Of the sum of two covalent radii: atoms nearer to each other are drawn bonded."""
-MOST_BONDED = 2000
-"""Atoms of a structure whose bonds are looked for."""
-
 
 def described(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
-    """A structure as it is drawn, with the atoms that the model has spectra for."""
+    """A structure as it is drawn, with the atoms that the model has spectra for.
+
+    ``images`` are of atoms on faces of a crystal's cell; ``bonds`` count them after the atoms.
+    """
+    images, there = on_faces(structure)
+    shown = np.concatenate([structure.numbers, structure.numbers[images]])
+    places = np.concatenate([structure.positions, there])
     symbols = [chemical_symbols[z] for z in structure.numbers]
     known = [k for k, symbol in enumerate(symbols) if symbol in predictor.edges]
     properties = {n: v for n, v in structure.properties.items() if n in ("charge", "spin") and not isinstance(v, str)}
@@ -39,22 +41,13 @@ def described(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
         "symbols": symbols,
         "positions": structure.positions.tolist(),
         "cell": structure.cell.tolist() if structure.pbc.any() else None,
-        "bonds": _bonds(structure),
+        "images": {"atoms": images.tolist(), "positions": there.tolist()},
+        "bonds": bonded_pairs(shown, places).tolist(),
         "colours": [f"#{''.join(f'{round(255 * c):02x}' for c in jmol_colors[z])}" for z in structure.numbers],
         "radii": np.round(covalent_radii[structure.numbers], 2).tolist(),
         "absorbers": known,
         **properties,
     }
-
-
-def _bonds(structure: Structure) -> list[list[int]]:
-    if structure.numbers.size > MOST_BONDED:
-        return []
-    radii = covalent_radii[structure.numbers]
-    apart = np.linalg.norm(structure.positions[:, None] - structure.positions[None], axis=-1)
-    near = np.triu(apart < BOND * (radii[:, None] + radii[None]), k=1)
-    pairs: list[list[int]] = np.argwhere(near).tolist()
-    return pairs
 
 
 def told(

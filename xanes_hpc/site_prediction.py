@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc import descriptors
 from xanes_hpc.absorbers import formula
 from xanes_hpc.config import Recipe
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.prediction import edge_energies
+from xanes_hpc.prediction_sources import model_descriptor
 from xanes_hpc.records import PlacedSpectrum, Spectrum, Structure
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc.spectra.treating import treat, treatment_after
+from xanes_hpc.spectra.treating import treat_rows, treatment_after
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.trust import reasons
@@ -70,12 +70,7 @@ class SitePredictor:
 
     def __init__(self, model: ModelFolder, draws: int = 100, seed: int = 0) -> None:
         self.model, self.draws, self.seed = model, draws, seed
-        spec = model.description["descriptor"]
-        self._descriptor = descriptors.from_description(spec["description"])
-        if self._descriptor.hash != spec["hash"]:
-            raise ModelError(
-                f"{model.path}: its descriptor is {spec['hash']}, this program builds {self._descriptor.hash}"
-            )
+        self._descriptor = model_descriptor(model)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -157,8 +152,7 @@ def _treated(
         raise SpectrumError("the edge energy is not known: the spectrum cannot be treated")
     spectrum = Spectrum(found.energies, rows[0], kind, found.treatment, found.unit, source="the prediction")
     placed = PlacedSpectrum(spectrum, found.e0, "model", "e0" if origin == "e0" else "absolute")
-    every = [replace(placed, spectrum=replace(spectrum, intensities=row)) for row in rows]
-    done = np.array([p.spectrum.intensities for p in treat(every, [number] * len(rows), [edge] * len(rows), recipe)])
+    done = treat_rows(placed, rows, number, edge, recipe)
     return replace(
         found, mean=done[0], std=done[1:].std(axis=0, ddof=1), treatment=treatment_after(recipe, found.treatment)
     )

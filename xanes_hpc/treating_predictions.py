@@ -1,7 +1,6 @@
 """A prediction store's spectra broadened (and normalised) further, sigma through the draws."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from xanes_hpc.config import Recipe
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.records import PlacedSpectrum, Spectrum
 from xanes_hpc.spectra.normalisation import unit_after
-from xanes_hpc.spectra.treating import check_kind, treat, treatment_after
+from xanes_hpc.spectra.treating import check_kind, treat_rows, treatment_after
 from xanes_hpc.stores.predictions import PredictionStore, copy_site_columns, create_derived
 
 STORED = "stored"
@@ -78,5 +77,4 @@ def _treated(
     spectrum = Spectrum(store.energies, rows[0], store.attribute("kind"), store.attribute("treatment"), source=name)
     absolute = store.origin != "e0"
     placed = PlacedSpectrum(spectrum, e0, "store", "absolute" if absolute else "e0")
-    every = [replace(placed, spectrum=replace(spectrum, intensities=values)) for values in rows]
-    return np.array([p.spectrum.intensities for p in treat(every, [element] * len(every), [edge] * len(every), recipe)])
+    return treat_rows(placed, rows, element, edge, recipe)

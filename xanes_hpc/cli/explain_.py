@@ -39,7 +39,7 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
 @click.option("--split", "part", metavar="PART", help="Sites of a part of training only: test, validation, …")
 @click.option("--sites", type=click.IntRange(min=2), default=300, show_default=True, help="At most so many, drawn.")
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Times features are dealt out."
+    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Times features are permuted."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
 @click.option(
@@ -76,7 +76,7 @@ def command(
     """Tell which features, shells, angles and atoms predictions rest on.
 
     MODEL is a model folder, or several of one descriptor, such as of several seeds. STORE has the sites: structures, or
-    features with their structures behind them. Features are dealt out anew among the sites; what the spectrum changes
+    features with their structures behind them. Features are permuted among the sites; what the spectrum changes
     by in a window of energies is their importance there. Error bars are over the networks of all models.
 
     Shapley values (--shap, --site) tell what each group of features adds at a site, and --site which atoms add it; they
@@ -111,8 +111,10 @@ def command(
 
 
 def _tell(found: "Explanation", store: Path) -> None:
+    from xanes_hpc.energy_windows import in_words
+
     console.table(str(store), {"sites": f"{found.n_sites:,}", "networks": f"{found.n_networks}"})
-    names = [f"{a:+g} to {b:+g} eV" for a, b in found.windows]
+    names = list(map(in_words, found.windows))
     for section, title in ((found.kinds, "features"), (found.shells, "shell"), (found.angles, "angle")):
         if section.groups:
             console.listing((title, *names), [[label, *values] for label, values in _changes(section, found, title)])

@@ -1,8 +1,11 @@
 """All that is done to a calculated spectrum before it is learnt, compared or handed on: broadened, then normalised."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.config import NormalisationConfig, Recipe
 from xanes_hpc.errors import SpectrumError
@@ -60,6 +63,21 @@ def check_kind(kind: str, recipe: Recipe) -> None:
         raise SpectrumError(
             f"broadening {recipe.broadening.name} is of absorption: expected gaussian for emission spectra"
         )
+
+
+def treat_rows(
+    placed: PlacedSpectrum, rows: Iterable[npt.NDArray[np.float64]], element: int, edge: str, recipe: Recipe
+) -> npt.NDArray[np.float64]:
+    """Several intensities of one site, such as its draws, after a recipe: (n_rows, n_energies).
+
+    Raises
+    ------
+    SpectrumError
+        As ``treat``.
+    """
+    every = [replace(placed, spectrum=replace(placed.spectrum, intensities=row)) for row in rows]
+    done = treat(every, [element] * len(every), [edge] * len(every), recipe)
+    return np.array([p.spectrum.intensities for p in done])
 
 
 def treat(

@@ -106,7 +106,7 @@ function removeStructure() {
   options(by("absorber"), []);
   options(by("edge"), []);
   by("trust").className = "";
-  by("trust").textContent = "";
+  by("trust").textContent = "The spectrum of a structure appears here.";
   Plotly.purge("atoms");
   by("atoms").listening = false;
   return drawSpectrum();
@@ -166,15 +166,15 @@ function request() {
   return { structure: given, absorber: Number(by("absorber").value), edge: by("edge").value, broadening: broadening() };
 }
 
+const labelOf = (asked, found) => `${asked.structure.name}, ${found.element} ${asked.absorber}${widths(asked.broadening)}`;
+
 async function predict() {
   const number = ++state.asked;
   try {
     const asked = request();
     const found = await ask("/api/predict", asked);
     if (number !== state.asked) return; // a later question is on its way
-    const width = widths(asked.broadening);
-    const label = `${asked.structure.name}, ${found.element} ${asked.absorber}${width}`;
-    state.predicted = { ...found, label, key: JSON.stringify(asked) };
+    state.predicted = { ...found, label: labelOf(asked, found), asked, key: JSON.stringify(asked) };
     const trust = by("trust");
     trust.className = found.distrust ? "no" : "yes";
     trust.textContent = found.distrust ? `Do not trust this spectrum: ${found.distrust}.` : "Nothing speaks against trusting this spectrum.";
@@ -194,15 +194,29 @@ function scene() {
     margin: { l: 0, r: 0, t: 0, b: 0 },
     paper_bgcolor: "rgba(0,0,0,0)",
     showlegend: false,
-    scene: { xaxis: none, yaxis: none, zaxis: none, aspectmode: "data", dragmode: "orbit" },
+    scene: { xaxis: none, yaxis: none, zaxis: none, aspectmode: "data", dragmode: "orbit", camera: { eye: { x: 1.6, y: 1.6, z: 1.1 } } },
     uirevision: by("structure").value,
   };
+}
+
+function cellEdges(cell) {
+  const corner = ([i, j, k]) => [0, 1, 2].map((axis) => i * cell[0][axis] + j * cell[1][axis] + k * cell[2][axis]);
+  const lines = [];
+  for (let n = 0; cell && n < 8; n += 1) {
+    const from = [n & 1, (n >> 1) & 1, n >> 2];
+    for (let along = 0; along < 3; along += 1) {
+      if (!from[along]) lines.push(corner(from), corner(from.map((v, axis) => (axis === along ? 1 : v))), [null, null, null]);
+    }
+  }
+  const [x, y, z] = [0, 1, 2].map((axis) => lines.map((p) => p[axis]));
+  return { type: "scatter3d", mode: "lines", x, y, z, hoverinfo: "skip", line: { color: ink(), width: 1.5 } };
 }
 
 function drawAtoms() {
   const own = structure();
   const [x, y, z] = [0, 1, 2].map((axis) => own.positions.map((p) => p[axis]));
-  const ends = (axis) => own.bonds.flatMap(([i, j]) => [own.positions[i][axis], own.positions[j][axis], null]);
+  const places = [...own.positions, ...own.images.positions];
+  const ends = (axis) => own.bonds.flatMap(([i, j]) => [places[i][axis], places[j][axis], null]);
   const chosen = by("absorber").value === "" ? -1 : Number(by("absorber").value);
   const bonds = {
     type: "scatter3d", mode: "lines", x: ends(0), y: ends(1), z: ends(2), hoverinfo: "skip",
@@ -216,19 +230,26 @@ function drawAtoms() {
       line: { color: "#333333", width: 1 },
     },
   };
+  const of = own.images.atoms;
+  const images = {
+    type: "scatter3d", mode: "markers", text: of.map((k) => `image of ${own.symbols[k]}, atom ${k}`), hoverinfo: "text",
+    x: own.images.positions.map((p) => p[0]), y: own.images.positions.map((p) => p[1]), z: own.images.positions.map((p) => p[2]),
+    marker: { size: of.map((k) => 8 + 10 * own.radii[k]), color: of.map((k) => own.colours[k]), opacity: 0.45, line: { color: "#333333", width: 1 } },
+  };
   const one = chosen < 0 ? [] : [chosen];
   const absorber = {
     type: "scatter3d", mode: "markers+text", x: one.map((k) => x[k]), y: one.map((k) => y[k]), z: one.map((k) => z[k]),
     text: one.map((k) => `${own.symbols[k]} ${k}`), textposition: "top center", textfont: { color: ink(), size: 14 }, hoverinfo: "skip",
     marker: { size: 34, color: "#0072B2", opacity: 0.35, line: { width: 0 } },
   };
-  Plotly.react("atoms", [bonds, atoms, absorber], scene(), { displayModeBar: false, responsive: true });
+  Plotly.react("atoms", [bonds, atoms, absorber, images, cellEdges(own.cell)], scene(), { displayModeBar: false, responsive: true });
   const view = by("atoms");
   if (!view.listening) {
     view.listening = true;
     view.on("plotly_click", (event) => {
-      const k = event.points[0].pointNumber;
-      if (event.points[0].curveNumber >= 1 && structure().absorbers.includes(k)) {
+      const { curveNumber, pointNumber } = event.points[0];
+      const k = curveNumber === 3 ? structure().images.atoms[pointNumber] : pointNumber;
+      if ([1, 3].includes(curveNumber) && structure().absorbers.includes(k)) {
         by("absorber").value = k;
         chooseEdge();
       }
@@ -354,6 +375,26 @@ function keep() {
   listKept();
 }
 
+async function broadenAll() {
+  if (state.predicted) await predict();
+  const wanted = broadening();
+  if (!by("along").checked) return;
+  for (const own of [...state.kept]) {
+    const asked = { ...own.asked, broadening: wanted };
+    const key = JSON.stringify(asked);
+    if (key === own.key) continue;
+    try {
+      const found = await ask("/api/predict", asked);
+      const at = state.kept.indexOf(own);
+      if (JSON.stringify(wanted) !== JSON.stringify(broadening())) return; // moved on meanwhile
+      if (at >= 0) state.kept[at] = { ...own, ...found, label: labelOf(asked, found), asked, key };
+    } catch (error) {
+      problems([`${own.label}: ${error.message}`]);
+    }
+  }
+  listKept();
+}
+
 function listKept() {
   by("kept").replaceChildren(...state.kept.map((own, k) => {
     const line = document.createElement("li");
@@ -408,7 +449,7 @@ function sliders() {
   let waiting = 0;
   const changed = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => state.predicted && predict(), 60);
+    waiting = setTimeout(broadenAll, 60);
   };
   for (const input of document.querySelectorAll("input[type=range]")) {
     const output = document.querySelector(`output[for=${input.id}]`);
@@ -417,6 +458,7 @@ function sliders() {
       changed();
     });
   }
+  by("along").addEventListener("change", changed);
   by("recipe").addEventListener("change", () => {
     const name = by("recipe").value;
     const [hole, gamma, cut] = document.querySelectorAll(".raw");

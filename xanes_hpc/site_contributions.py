@@ -1,0 +1,113 @@
+"""What a site's features, and its atoms, add to the mean intensity of windows of its spectrum."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.atom_shares import atom_shares
+from xanes_hpc.descriptors.base import Descriptor
+from xanes_hpc.explanation import AtomShares, ShapleyValues
+from xanes_hpc.feature_groups import FeatureGroup
+from xanes_hpc.permutation_importance import MeanModel
+from xanes_hpc.shap_values import shapley_values
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+
+Array = npt.NDArray[np.float64]
+Features = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class WindowMeans:
+    """The mean intensity in windows, as models predict it on average; ``masks`` (n_energies,) are of their points."""
+
+    models: Sequence[ModelFolder]
+    masks: Sequence[npt.NDArray[np.bool_]]
+
+    def of(self, site: SiteTable) -> Callable[[Features], Array]:
+        """What gives (n_rows, n_windows) of features (n_rows, n_features), all told to be of one site's absorber."""
+
+        def means(x: Features) -> Array:
+            found = []
+            for model in self.models:
+                absorbers = np.repeat(model.absorbers(site.element, site.edge), len(x))
+                found.append(MeanModel(model, x, absorbers).spectra().mean(axis=0))
+            mean = np.mean(found, axis=0)
+            return np.stack([mean[:, mask].mean(axis=1) for mask in self.masks], axis=1)
+
+        return means
+
+
+def group_contributions(
+    means: WindowMeans,
+    sites: SiteTable,
+    x: Features,
+    background: Features,
+    groups: Sequence[FeatureGroup],
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ShapleyValues:
+    """Shapley values of groups of features at sites, each against a background told to be of its own absorber.
+
+    Parameters
+    ----------
+    means
+        What is explained.
+    sites, x : (n_sites, n_features)
+        The sites, and their features.
+    background : (n_background, n_features)
+        Of sites that stand for all.
+    groups
+        With all features among them.
+    seed
+        As of ``shapley_values``.
+
+    Raises
+    ------
+    ConfigError
+        If shap is not installed.
+    """
+    values, bases, outputs = [], [], []
+    for k in range(len(sites)):
+        progress(k, len(sites))
+        function = means.of(sites.take(np.array([k])))
+        own, base = shapley_values(function, x[k : k + 1], background, groups, seed=seed)
+        values.append(own[0])
+        bases.append(base)
+        outputs.append(function(x[k : k + 1])[0])
+    progress(len(sites), len(sites))
+    return ShapleyValues(list(sites.name), np.array(values), np.array(bases), np.array(outputs))
+
+
+def atom_contributions(
+    descriptor: Descriptor, structures: StructureStore, row: int, groups: Sequence[FeatureGroup], values: Array
+) -> AtomShares:
+    """What each atom around a site adds, from what groups of features do.
+
+    Parameters
+    ----------
+    descriptor
+        Of the features.
+    structures, row
+        Where the site stands.
+    groups
+        Of features.
+    values : (n_windows, n_groups)
+        What they add.
+    """
+    batch = structures.batch(row, row + 1, descriptor.properties)
+    shares = atom_shares(descriptor, batch)
+    of_groups = np.stack([_of_group(shares[:, group.columns]) for group in groups], axis=1)
+    found = values @ of_groups.T
+    rest = values.sum(axis=1) - found.sum(axis=1)
+    name = structures.sites(row, row + 1).name[0]
+    return AtomShares(name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, rest)
+
+
+def _of_group(shares: Array) -> Array:
+    """Shares (n_atoms,) in a group of features: the mean of those that some atom has."""
+    some = shares[:, shares.sum(axis=0) > 0]
+    return np.asarray(some.mean(axis=1)) if some.shape[1] else np.zeros(len(shares))
