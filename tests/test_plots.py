@@ -11,6 +11,9 @@ from sklearn.decomposition import PCA
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.projections import project
+from xanes_hpc.site_maps import map_sites
+from xanes_hpc.splits import FITTED
+from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.training_plots import read_history
@@ -94,6 +97,24 @@ def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
         assert is_drawn(tmp_path / "m.png")
     assert run("plot", "map", predicted) == 2
     assert "a map: give --model MODEL, and the store of its sites with --features STORE" in capsys.readouterr().err
+
+
+def test_the_training_sites_stand_behind(predicted, model, small):
+    """On a map each site of the store stands once: predicted, or a training site that is not."""
+    folder = ModelFolder(model)
+    with PredictionStore(predicted) as store, FeatureStore(small / "small.features.h5") as source:
+        found = map_sites(store, folder, source, "pca")
+        names, parts = source.sites.name, store.texts("part")
+        x = folder.members[0].scalers.features(source.read(0, source.n_sites))
+        own = [names.index(name) for name in store.sites.name]
+    trained = sum(folder.training_sites.count(part) for part in FITTED)
+    assert len(found.behind) == trained - sum(part in FITTED for part in parts)
+    assert found.places.shape == (len(own), 2)
+    every = np.concatenate([found.places, found.behind])
+    assert len(every) <= len(names)
+    apart = np.linalg.norm(x[own][:, None] - x[own][None], axis=-1)
+    flat = np.linalg.norm(found.places[:, None] - found.places[None], axis=-1)
+    assert (flat <= apart + 1e-4).all()  # a projection brings nothing apart
 
 
 def test_training_of_one_model_and_of_several(model, tmp_path, capsys):

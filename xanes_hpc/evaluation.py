@@ -23,9 +23,9 @@ NEAR = 0.015
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
 HELD_OUT = ("test", "none")
+"""Parts of sites that had no influence on the model."""
 NOMINAL = {f"{k}sigma": math.erf(k / math.sqrt(2.0)) for k in (1, 2, 3)}
 """Fractions that 1, 2 and 3 sigma of a Gaussian cover."""
-"""Parts of sites that had no influence on the model."""
 
 
 def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:

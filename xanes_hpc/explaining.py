@@ -22,6 +22,7 @@ from xanes_hpc.prediction_sources import (
     check_seen,
     features_of,
     model_descriptor,
+    parts_of,
     references_of,
     sites_of,
     structures_behind,
@@ -189,8 +190,7 @@ def _chosen(model: ModelFolder, sites: SiteTable, structures: StructureStore | N
     """Rows of the sites that features are permuted among, ascending."""
     rows, of = np.arange(len(sites)), ""
     if options.part is not None:
-        formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-        parts = model.training_sites.parts_of(sites.name, formulas)
+        parts = parts_of(model, sites, structures)
         rows = rows[[part == options.part for part in parts]]
         of = f" of the {options.part} part of {model.path} (parts here: {', '.join(dict.fromkeys(parts))})"
     if rows.size < FEWEST_SITES:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.evaluation import NOMINAL, error_percent, rows_to_compare
+from xanes_hpc.spectrum_peaks import site_peaks
 from xanes_hpc.stores.predictions import PredictionStore
 
 Rows = npt.NDArray[np.int64]
@@ -39,12 +40,18 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
             within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= k * std, np.nan), axis=1)
             what = f"coverage of {k}σ (nominal {100 * nominal:.1f} %)"
             statistics.append((what, "{:.1f} %", f"{100 * coverage[name]:.1f} %", _mean_of(within)))
-    found = [(what, told, _interval(errors.size, own, form)) for what, form, told, own in statistics]
-    return [
-        *found,
-        ("peaks, F1", f"{peaks['f1']:.3f}" if peaks["f1"] is not None else "–", ""),
-        ("peaks, |ΔE|", f"{peaks['delta_energy_ev']:.2f} eV" if peaks["delta_energy_ev"] is not None else "–", ""),
-    ]
+    matches = site_peaks(reference, mean, store.energies)
+    n_peaks = np.array([own.n_reference + own.n_predicted for own in matches])
+    n_pairs = np.array([own.delta_energy.size for own in matches])
+    delta_energy = np.array([own.delta_energy.sum() for own in matches])
+    if peaks["f1"] is not None:
+        f1 = f"{peaks['f1']:.3f}"
+        statistics.append(("peaks, F1", "{:.3f}", f1, lambda i: 2.0 * n_pairs[i].sum() / max(1, n_peaks[i].sum())))
+    if peaks["delta_energy_ev"] is not None:
+        apart_ev = f"{peaks['delta_energy_ev']:.2f} eV"
+        ratio: Callable[[Rows], Any] = lambda i: delta_energy[i].sum() / max(1, n_pairs[i].sum())  # noqa: E731
+        statistics.append(("peaks, |ΔE|", "{:.2f} eV", apart_ev, ratio))
+    return [(what, told, _interval(errors.size, own, form)) for what, form, told, own in statistics]
 
 
 def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:

@@ -161,6 +161,12 @@ def structures_behind(
     return other, ""
 
 
+def parts_of(model: ModelFolder, sites: SiteTable, structures: StructureStore | None) -> list[str]:
+    """The part of training that each site had, or ``NO_PART``; known by formula too where structures are at hand."""
+    formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
+    return model.training_sites.parts_of(sites.name, formulas)
+
+
 def check_seen(model: ModelFolder, sites: SiteTable, force: bool, advice: str = "") -> None:
     """Refuse sites of elements and edges that a model has not seen, unless it is forced.
 

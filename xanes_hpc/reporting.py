@@ -24,7 +24,9 @@ from xanes_hpc.extras import need
 from xanes_hpc.merits import cases, leakage, merits, worst
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.prediction_sources import Store, open_sources
+from xanes_hpc.projections import SMALLEST
 from xanes_hpc.records import treatment_name
+from xanes_hpc.site_maps import SiteMap, map_sites
 from xanes_hpc.splits import PARTS
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.outputs import whole_output
@@ -100,6 +102,8 @@ def report(
             progress(0, 3, "predicting")
             predictions = Path(folder) / "predictions.h5"
             predict(model, store, predictions, PredictOptions(draws=options.draws, part=part))
+            with PredictionStore(predictions) as found:
+                mapped = map_sites(found, model, store, "pca") if found.n_sites >= SMALLEST else None
             progress(1, 3, "explaining")
             explained = _explained(model, store, part, options)
         progress(2, 3, "drawing")
@@ -116,7 +120,7 @@ def report(
                     "merits": merits(found, figures),
                     "leakage": leakage(figures["leakage"]),
                     "worst": cases(found, worst(found)),
-                    "pictures": list(_pictures(model, found, figures, Path(folder))),
+                    "pictures": list(_pictures(model, found, figures, mapped, Path(folder))),
                     "explained": None if explained is None else _told(explained),
                     "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
                     "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
@@ -207,7 +211,7 @@ def card(model: ModelFolder) -> dict[str, dict[str, str]]:
 
 
 def _pictures(
-    model: ModelFolder, store: PredictionStore, figures: Mapping[str, Any], folder: Path
+    model: ModelFolder, store: PredictionStore, figures: Mapping[str, Any], mapped: SiteMap | None, folder: Path
 ) -> Iterator[Picture]:
     drawn: list[tuple[str, Callable[[Path], None]]] = [
         ("Predicted beside reference, from best to worst", lambda path: plots.predicted_against_reference(store, path)),
@@ -216,12 +220,20 @@ def _pictures(
         ("Uncertainty: reliability, rejection, coverage", lambda path: plots.calibration(figures, path)),
         ("Predicted against reference intensity", lambda path: site_plots.parity(store, path)),
         ("Error and σ against the distance from the training sites", lambda path: site_plots.distance(store, path)),
+        *_mapped(store, mapped),
         ("Training: every epoch", lambda path: training_plots.learning([model.path], path)),
     ]
     for k, (caption, draw) in enumerate(drawn):
         path = folder / f"{k}.png"
         draw(path)
         yield Picture(caption, _encoded(path))
+
+
+def _mapped(store: PredictionStore, mapped: SiteMap | None) -> list[tuple[str, Callable[[Path], None]]]:
+    if mapped is None:
+        return []
+    caption = "The sites among the training sites, by the two main components of their features"
+    return [(caption, lambda path: site_plots.site_map(store, mapped, path))]
 
 
 def _drawn(explanation: Explanation, folder: Path) -> Iterator[Picture]:

@@ -10,11 +10,12 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.evaluation import error_percent, rows_to_compare
 from xanes_hpc.plots import PREDICTION, SECOND, figure_at
+from xanes_hpc.site_maps import SiteMap
 from xanes_hpc.stores.predictions import PredictionStore
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Okabe and Ito's colour-blind-safe palette, for elements."""
-ERROR_SCALE = "viridis"
+SCALE = "viridis"
 SIGMA_LABEL = "mean σ (% of mean intensity)"
 
 
@@ -87,52 +88,56 @@ def distance(store: PredictionStore, path: Path) -> None:
         figure.suptitle(f"{store.n_sites:,} sites")
 
 
-def site_map(
-    store: PredictionStore,
-    places: npt.NDArray[np.float64],
-    how: str,
-    shares: npt.NDArray[np.float64] | None,
-    path: Path,
-) -> None:
-    """Sites where a projection of their features puts them, coloured by error (or uncertainty) and by element.
+def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
+    """Sites on a map, training sites grey behind them, coloured by error (or uncertainty), and by element.
+
+    Sites of one element are coloured by their distance from the training sites instead, where it is known.
 
     Parameters
     ----------
     store
         Predictions of the sites.
-    places
-        (n_sites, 2).
-    how
-        Name of the projection.
-    shares
-        Share of the variance along each of its axes, where it tells.
+    found
+        Where they stand.
     path
         PNG, SVG or PDF to write, by its ending.
     """
-    elements = store.sites.element
     if store.has_reference:
         rows, values = errors_of(store)
         label = "error %"
     else:
         rows, label, values = np.arange(store.n_sites), SIGMA_LABEL, mean_sigma(store)
-    with figure_at(path, (9.0, 4.2)) as figure:
+    nearest = store.read("sites/nearest")
+    with figure_at(path, (9.0, 4.4)) as figure:
         left, right = figure.subplots(1, 2)
-        most = float(np.quantile(values, 0.98))
-        order = np.argsort(values)
-        dots: Any = left.scatter(
-            *places[rows[order]].T, c=values[order], s=6, cmap=ERROR_SCALE, vmax=most, linewidths=0
-        )
-        figure.colorbar(dots, ax=left, label=label, extend="max")
-        kinds = np.unique(elements)
-        for k, z in enumerate(kinds):
-            own = elements == z
-            colour = COLOURS[k % len(COLOURS)]
-            right.scatter(
-                *places[own].T, s=6, color=colour, linewidths=0, label=f"{chemical_symbols[z]} ({own.sum():,})"
-            )
-        right.legend(frameon=False, markerscale=2.0)
         for axis in (left, right):
+            if found.behind.size:
+                what = f"training sites ({len(found.behind):,})"
+                axis.scatter(*found.behind.T, s=5, color="0.82", linewidths=0, label=what)
             for k, name in enumerate("xy"):
-                share = "" if shares is None else f" ({100 * shares[k]:.0f} % of the variance)"
-                getattr(axis, f"set_{name}label")(f"{how} {k + 1}{share}")
+                share = "" if found.shares is None else f" ({100 * found.shares[k]:.0f} % of the variance)"
+                getattr(axis, f"set_{name}label")(f"{found.how} {k + 1}{share}")
+        _coloured(figure, left, found.places[rows], values, label)
+        elements = store.sites.element
+        if np.unique(elements).size == 1 and np.isfinite(nearest).all():
+            _coloured(figure, right, found.places, nearest, "distance to the nearest training site")
+        else:
+            _by_element(right, found.places, elements)
+        if right.get_legend_handles_labels()[0]:
+            right.legend(frameon=False, markerscale=2.0)
         figure.suptitle(f"{store.n_sites:,} sites by their features")
+
+
+def _coloured(figure: Any, axis: Any, places: npt.NDArray[np.float64], values: Any, label: str) -> None:
+    """Sites coloured by a value, the largest on top."""
+    order = np.argsort(values)
+    most = float(np.quantile(values, 0.98))
+    dots = axis.scatter(*places[order].T, c=values[order], s=7, cmap=SCALE, vmax=most, linewidths=0)
+    figure.colorbar(dots, ax=axis, label=label, extend="max")
+
+
+def _by_element(axis: Any, places: npt.NDArray[np.float64], elements: npt.NDArray[np.uint8]) -> None:
+    for k, z in enumerate(np.unique(elements)):
+        own = elements == z
+        label = f"{chemical_symbols[z]} ({own.sum():,})"
+        axis.scatter(*places[own].T, s=7, color=COLOURS[k % len(COLOURS)], linewidths=0, label=label)

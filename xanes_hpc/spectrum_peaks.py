@@ -1,5 +1,7 @@
 """Peaks of spectra, and how well predicted ones match them; arrays are (n_sites, n_energies) unless said otherwise."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
@@ -30,32 +32,56 @@ def match_peaks(first: Array, second: Array) -> tuple[npt.NDArray[np.intp], npt.
     return rows[kept], columns[kept]
 
 
-def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
-    """Recall, precision and F1 of peaks, counts pooled over spectra; mean |dE| and |dI|/I of matched pairs."""
-    n_reference = n_predicted = 0
-    delta_energy, delta_intensity = [np.empty(0)], [np.empty(0)]
+@dataclass(frozen=True)
+class PeakMatches:
+    """How a site's predicted peaks match those of its reference.
+
+    Attributes
+    ----------
+    n_reference, n_predicted
+        Peaks of either.
+    delta_energy, delta_intensity : (n_matched,)
+        |dE| (eV) and |dI|/I (%) of the pairs.
+    """
+
+    n_reference: int
+    n_predicted: int
+    delta_energy: Array
+    delta_intensity: Array
+
+
+def site_peaks(reference: Array, predicted: Array, energies: Array) -> list[PeakMatches]:
+    """The matches of each site's peaks; NaN in a reference is left out of both."""
+    found = []
     for y, p in zip(reference, predicted, strict=True):
         there = np.isfinite(y)
         energies_y, heights_y = find_spectrum_peaks(energies[there], y[there])
         energies_p, heights_p = find_spectrum_peaks(energies[there], p[there])
-        n_reference += energies_y.size
-        n_predicted += energies_p.size
         i, j = match_peaks(energies_y, energies_p)
-        delta_energy.append(np.abs(energies_y[i] - energies_p[j]))
         with np.errstate(divide="ignore", invalid="ignore"):  # a peak may be of height zero
-            delta_intensity.append(100.0 * np.abs(heights_y[i] - heights_p[j]) / np.abs(heights_y[i]))
-    every = np.concatenate(delta_energy)
-    recall, precision = _ratio(every.size, n_reference), _ratio(every.size, n_predicted)
+            delta_intensity = 100.0 * np.abs(heights_y[i] - heights_p[j]) / np.abs(heights_y[i])
+        delta_energy = np.abs(energies_y[i] - energies_p[j])
+        found.append(PeakMatches(energies_y.size, energies_p.size, delta_energy, delta_intensity))
+    return found
+
+
+def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
+    """Recall, precision and F1 of peaks, counts pooled over spectra; mean |dE| and |dI|/I of matched pairs."""
+    found = site_peaks(reference, predicted, energies)
+    n_reference, n_predicted = sum(own.n_reference for own in found), sum(own.n_predicted for own in found)
+    delta_energy = np.concatenate([np.empty(0), *(own.delta_energy for own in found)])
+    delta_intensity = np.concatenate([np.empty(0), *(own.delta_intensity for own in found)])
+    recall, precision = _ratio(delta_energy.size, n_reference), _ratio(delta_energy.size, n_predicted)
     both = (recall or 0.0) + (precision or 0.0)
     return {
         "recall": recall,
         "precision": precision,
         "f1": 2.0 * (recall or 0.0) * (precision or 0.0) / both if both else None,
-        "delta_energy_ev": finite_mean(every),
-        "delta_intensity_percent": finite_mean(np.concatenate(delta_intensity)),
+        "delta_energy_ev": finite_mean(delta_energy),
+        "delta_intensity_percent": finite_mean(delta_intensity),
         "n_reference": n_reference,
         "n_predicted": n_predicted,
-        "n_matched": int(every.size),
+        "n_matched": int(delta_energy.size),
     }
 
 

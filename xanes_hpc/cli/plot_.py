@@ -15,7 +15,7 @@ KINDS = {
     "parity": "predicted against reference intensity",
     "uncertainty": "reliability, rejection, coverage and error at each energy",
     "distance": "σ and error against the distance from the training sites",
-    "map": "sites by their features, coloured by error and element; takes --model and --features",
+    "map": "sites among training sites by their features, coloured by error, and by element or distance",
     "learning": "validation error and loss of every epoch; of model folders",
 }
 """Kinds of figures and what they show."""
@@ -54,7 +54,8 @@ def command(
     parity       predicted against reference intensity
     uncertainty  reliability, rejection, coverage and error at each energy
     distance     σ and error against the distance from the training sites
-    map          sites by their features, coloured by error and element
+    map          sites among training sites by their features, coloured by error and by element (of one element by
+                 the distance from the training sites); takes --model and --features
     learning     validation error and loss of every epoch; of several models also error against training sites
 
     SOURCE is a prediction store, for learning one or several model folders. A figure that is there is drawn anew.
@@ -108,25 +109,13 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
 
 
 def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: int, target: Path) -> None:
-    import numpy as np
-
-    from xanes_hpc.errors import ConfigError, StoreError
-    from xanes_hpc.prediction_sources import features_of, open_sources, sites_of
-    from xanes_hpc.projections import project
+    from xanes_hpc.errors import ConfigError
+    from xanes_hpc.prediction_sources import open_sources
+    from xanes_hpc.site_maps import map_sites
     from xanes_hpc.site_plots import site_map
     from xanes_hpc.stores.models import ModelFolder
 
     if model is None or features is None:
         raise ConfigError("a map: give --model MODEL, and the store of its sites with --features STORE")
-    folder = ModelFolder(model)
     with open_sources([features]) as source:
-        known = {name: row for row, name in enumerate(sites_of(source).name)}
-        names = store.sites.name
-        if missing := [name for name in names if name not in known]:
-            raise StoreError(f"{features}: has no site {missing[0]!r} of {store.path}")
-        rows = np.array([known[name] for name in names])
-        order = np.argsort(rows)
-        read = features_of(folder, source)
-        x = folder.members[0].scalers.features(read(rows[order]))[np.argsort(order)]
-    places, shares = project(x, by, seed)
-    site_map(store, places, by.upper(), shares, target)
+        site_map(store, map_sites(store, ModelFolder(model), source, by, seed), target)
