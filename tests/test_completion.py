@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 from builders import run
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.known import Known
+from xanes_hpc.cli.main import cli
 
 
 def proposed(words):
@@ -28,10 +31,34 @@ def proposed(words):
         (["xanes-hpc", "fdmnes", ""], {"write", "ingest"}),
         (["xanes-hpc", "match", "--mi"], {"--mixture"}),
         (["xanes-hpc", "model", "p"], {"pack"}),
+        (["xanes-hpc", "featurise", "tmqm.h5", "--preset", "xanesnet"], {"xanesnet-2022", "xanesnet-49"}),
+        (["xanes-hpc", "train", "--model", "con"], {"conditioned", "convolutional"}),
+        (["xanes-hpc", "train", "--loss", ""], {"mae", "mse", "huber"}),
+        (["xanes-hpc", "match", "m.xdi", "p.h5", "--by", ""], {"chi2", "likelihood"}),
+        (["xanes-hpc", "plot", "map", "--by", "u"], {"umap"}),
     ],
 )
 def test_commands_and_options_are_completed(words, expected):
     assert set(proposed(words)) == expected
+
+
+def commands(group=cli):
+    """Every command, whatever group it stands in."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield from commands(command) if isinstance(command, click.Group) else [command]
+
+
+def test_what_is_proposed_is_there():
+    every = [(p.opts[0], p) for command in commands() for p in command.params if isinstance(p.type, Known)]
+    assert len(every) > 20
+    for option, parameter in every:
+        assert len(parameter.type.names()) > 1, option
+        assert (
+            parameter.default is None
+            or not isinstance(parameter.default, str)
+            or (parameter.default in parameter.type.names())
+        ), option
 
 
 @pytest.mark.parametrize(

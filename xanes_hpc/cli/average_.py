@@ -7,6 +7,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
@@ -14,6 +15,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS")
 @click.option(
     "--by",
+    type=Known("averaging", "BY"),
     default="structure",
     show_default=True,
     help="structure: its sites; frames: structures NAME@0, NAME@1, … of one trajectory; all: every site there is.",

@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import BROADENING, Known
 from xanes_hpc.cli.options import (
     PATH,
     WIDTHS,
@@ -26,16 +27,24 @@ from xanes_hpc.cli.options import (
 @click.option(
     "--recipe",
     "name",
+    type=BROADENING,
     help="Broadening: arctangent (FDMNES's), seah-dench, lorentzian, summed, gaussian, or published-fe.",
 )
 @width_options
-@click.option("--normalise", help="Normalisation: edge-step, area or min-max.")
+@click.option(
+    "--normalise", type=Known("config_checks", "NORMALISATIONS"), help="Normalisation: edge-step, area or min-max."
+)
 @window_option("--pre", "Window before the edge, in eV from it: of edge-step.")
 @window_option("--post", "Window after the edge: of edge-step.")
 @click.option("--order", type=int, help="Degree of the polynomial after the edge, 0 to 3.  [default: 1]")
 @click.option("--flatten", is_flag=True, default=None, help="Take the post-edge's own shape off above the edge.")
 @window_option("--window", "Window of area and min-max. Default: all of the spectrum.")
-@click.option("--edge-at", metavar="WHERE", help="Where the edge is: stored, steepest or half-step.  [default: stored]")
+@click.option(
+    "--edge-at",
+    type=Known("config_checks", "EDGES_AT"),
+    metavar="WHERE",
+    help="Where the edge is: stored, steepest or half-step.  [default: stored]",
+)
 @click.option("--align", is_flag=True, default=None, help="Move the spectrum so that its edge lies at the stored e0.")
 @click.option(
     "--config", type=PATH, help="Sections [broadening] and [normalisation] of a configuration; flags beat it."

@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import PART
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, threads_option, windows_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
     "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
     help="Energies in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
 )  # fmt: skip
-@click.option("--split", "part", metavar="PART", help="Sites of a part of training only: test, validation, …")
+@click.option(
+    "--split", "part", type=PART, metavar="PART", help="Sites of a part of training only: test, validation, …"
+)
 @click.option("--sites", type=click.IntRange(min=2), default=300, show_default=True, help="At most so many, drawn.")
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Times features are permuted."

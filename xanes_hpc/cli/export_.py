@@ -6,13 +6,19 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 
 @click.command("export", cls=Command)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS")
 @click.option(
-    "--format", "kind", default="xdi", show_default=True, help="xdi, nexus (NXxasproc), athena (columns), or csv."
+    "--format",
+    "kind",
+    type=Known("export", "FORMATS"),
+    default="xdi",
+    show_default=True,
+    help="xdi, nexus (NXxasproc), athena (columns), or csv.",
 )
 @output_option("Folder to write.", required=True)
 @overwrite_option

@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import PRESET
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option
 
 
@@ -16,7 +17,11 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 @output_option(
     "Feature store to write. Default: NAME.features.h5, or NAME.rattled-SEED.features.h5, beside the source."
 )
-@click.option("--preset", help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]")
+@click.option(
+    "--preset",
+    type=PRESET,
+    help="Descriptor by preset: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]",
+)
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Descriptor by its description.")
 @click.option(
     "--property",

@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import BROADENING, EDGE, Known
 from xanes_hpc.cli.options import (
     PATH,
     WIDTHS,
@@ -26,17 +27,24 @@ from xanes_hpc.cli.options import (
 @click.argument("experiment", type=PATH, metavar="EXPERIMENT")
 @click.option("--site", metavar="NAME", help="Which site of a store with several.")
 @click.option("--absorber", metavar="SYMBOL", help="Element, where PREDICTION is a spectrum's file.")
-@click.option("--edge", default="K", show_default=True, help="Its edge.")
+@click.option("--edge", type=EDGE, default="K", show_default=True, help="Its edge.")
 @click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum of a structure store.")
 @click.option("--treatment", help="Treatment of the spectrum to take, where the site has several.")
 @click.option(
     "--recipe",
+    type=BROADENING,
     help="Broadening to fit: gaussian, or for spectra as calculated arctangent, seah-dench or lorentzian.  "
     "[default: gaussian if PREDICTION is broadened, else arctangent]",
 )
 @width_options
 @click.option("--vary", metavar="NAMES", help="Widths to fit, such as gaussian,core_hole; none for no width.")
-@click.option("--baseline", default="none", show_default=True, help="What is added: none, constant or line.")
+@click.option(
+    "--baseline",
+    type=Known("fit_options", "BASELINES"),
+    default="none",
+    show_default=True,
+    help="What is added: none, constant or line.",
+)
 @window_option("--range", "Energies to fit within, in eV from e0. Default: all that both have.")
 @click.option("--max-shift", type=float, default=15.0, show_default=True, help="Largest shift looked for, in eV.")
 @figure_option("Figure of the fit")

@@ -9,6 +9,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import PRESET
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, refuse, site_options
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ OF_FEATURES = ("element", "preset", "description", "energies")
 @click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
 @click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
 @click.option("--element", metavar="SYMBOL", help="Absorber of a .npz file's sites, such as V.")
-@click.option("--preset", help="Descriptor of a .npz file's features, by preset, such as xanesnet-2022.")
+@click.option("--preset", type=PRESET, help="Descriptor of a .npz file's features, by preset, such as xanesnet-2022.")
 @click.option(
     "--descriptor",
     "description",

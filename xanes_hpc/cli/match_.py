@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import EDGE, Known
 from xanes_hpc.cli.options import (
     PATH,
     figure_option,
@@ -26,12 +27,17 @@ POOR = 50.0
 @click.argument("experiment", type=PATH, metavar="EXPERIMENT")
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option("--absorber", metavar="SYMBOL", help="Sites of this element only.")
-@click.option("--edge", help="Sites of this edge only.")
+@click.option("--edge", type=EDGE, help="Sites of this edge only.")
 @click.option(
-    "--scale", default="factor", show_default=True, help="factor (the best for each site), none, area, or min-max."
+    "--scale",
+    type=Known("comparing", "SCALES"),
+    default="factor",
+    show_default=True,
+    help="factor (the best for each site), none, area, or min-max.",
 )
 @click.option(
     "--by",
+    type=Known("comparing", "CRITERIA"),
     default="likelihood",
     show_default=True,
     help="likelihood, or chi2: a wide sigma is a merit then. Of mixtures too.",

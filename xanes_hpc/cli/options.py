@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
+from xanes_hpc.cli.known import EDGE
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
@@ -110,5 +111,5 @@ def site_options(command: F) -> F:
     absorber = click.option(
         "--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal."
     )
-    edge = click.option("--edge", help="Absorption edge: K, L1, L2, L3, …  [default: K]")
+    edge = click.option("--edge", type=EDGE, help="Absorption edge: K, L1, L2, L3, …  [default: K]")
     return absorber(edge(command))

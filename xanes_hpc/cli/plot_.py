@@ -7,6 +7,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, output_option
 
 KINDS = {
@@ -31,7 +32,13 @@ MOST_SHOWN = 6
 @click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")
 @click.option("--model", type=PATH, help="Model folder whose features a map is of.")
 @click.option("--features", type=PATH, metavar="STORE", help="Feature or structure store of a map's sites.")
-@click.option("--by", default="pca", show_default=True, help="Projection of a map: pca, or umap.")
+@click.option(
+    "--by",
+    type=Known("projections", "PROJECTIONS"),
+    default="pca",
+    show_default=True,
+    help="Projection of a map: pca, or umap.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of umap.")
 @output_option("Figure to write: PNG, SVG or PDF. Default: KIND.png.")
 def command(

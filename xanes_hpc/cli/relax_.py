@@ -7,13 +7,20 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option
 
 
 @click.command("relax", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
 @output_option("Structure store to write.", required=True)
-@click.option("--method", default="gfn2", show_default=True, help="gfn2 or gfn1: GFN2-xTB or GFN1-xTB.")
+@click.option(
+    "--method",
+    type=Known("relaxation", "METHODS"),
+    default="gfn2",
+    show_default=True,
+    help="gfn2 or gfn1: GFN2-xTB or GFN1-xTB.",
+)
 @click.option("--fmax", type=float, default=0.05, show_default=True, help="Largest force in the end, in eV/Å.")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="The most steps.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: one for each core.")

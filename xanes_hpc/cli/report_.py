@@ -6,13 +6,16 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import PART
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option, windows_of
 
 
 @click.command("report", cls=Command)
 @click.argument("model", type=PATH, metavar="MODEL")
 @click.option("--store", type=PATH, help="Feature or structure store to measure on. Default: what it was trained on.")
-@click.option("--split", "part", metavar="PART", help="Its sites of this part. Default: test, else validation.")
+@click.option(
+    "--split", "part", type=PART, metavar="PART", help="Its sites of this part. Default: test, else validation."
+)
 @click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Of each prediction.")
 @click.option("--sites", type=click.IntRange(min=2), default=100, show_default=True, help="Explained, at most.")
 @click.option(

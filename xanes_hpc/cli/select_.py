@@ -8,6 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command, OutputPath
+from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option
 
 COLUMNS = ("rank", "site", "score", "uncertainty %", "distance")
@@ -20,6 +21,7 @@ MOST_SHOWN = 10
 @click.option("-n", "n", type=click.IntRange(min=1), required=True, help="How many sites.")
 @click.option(
     "--strategy",
+    type=Known("selecting", "STRATEGIES"),
     default="both",
     show_default=True,
     help="both: uncertainty times distance; uncertainty; diversity: distance; or chance.",

@@ -10,6 +10,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.known import Known, choice
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 FLAGS = {
@@ -50,21 +51,25 @@ FEW_TO_CALIBRATE = 30
 )
 @click.option("--kind", help="Kind of spectrum to learn.  [default: xanes]")
 @click.option("--treatment", help="Name of the spectra's treatment, where a site has spectra of several.")
-@click.option("--model", "architecture", metavar="NAME", help="Architecture.  [default: residual]")
+@click.option(
+    "--model", "architecture", type=Known("models", "names"), metavar="NAME", help="Architecture.  [default: residual]"
+)
 @click.option("--epochs", type=int, help="Most passes over the training sites.")
 @click.option("--batch-size", type=int, help="Sites per step, over all devices.")
 @click.option("--learning-rate", type=float, help="Of the first steps.")
-@click.option("--loss", help="mae, mse or huber.")
-@click.option("--schedule", help="Of the learning rate: cosine, plateau or constant.")
+@click.option("--loss", type=choice("training.loss"), help="mae, mse or huber.")
+@click.option("--schedule", type=choice("training.schedule"), help="Of the learning rate: cosine, plateau or constant.")
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without a better validation error.")
-@click.option("--method", help="Of the uncertainty: dropout, ensemble or bootstrap.")
+@click.option("--method", type=choice("uncertainty.method"), help="Of the uncertainty: dropout, ensemble or bootstrap.")
 @click.option("--members", type=int, metavar="N", help="Networks that are averaged.")
-@click.option("--group", help="What stays together in the split: formula, code, cluster or none.")
+@click.option(
+    "--group", type=choice("split.group"), help="What stays together in the split: formula, code, cluster or none."
+)
 @click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Train K models, each tested on its own K-th.")
 @click.option("--augment", type=PATH, multiple=True, metavar="RATTLED.h5", help="Rattled features of the same sites.")
 @click.option("--init-from", type=PATH, metavar="MODEL", help="Start from a trained model.")
 @click.option("--freeze", type=int, metavar="N", help="Keep the weights of its first N layers.")
-@click.option("--precision", help="float32, mixed_bfloat16 or mixed_float16.")
+@click.option("--precision", type=choice("training.precision"), help="float32, mixed_bfloat16 or mixed_float16.")
 @click.option("--seed", type=int, help="Of the split, the initial weights, the order and the dropout.")
 @click.option("--gpus", type=int, metavar="N", help="GPUs to use; 0 for the CPU. Default: one, if there is one.")
 @click.option("--devices", metavar="cpu:N", help="Instead of GPUs, the processor as N devices.")
