@@ -193,6 +193,17 @@ def test_shells_end_at_the_minima():
     assert (alone.name, alone.stop) == ("all", pytest.approx(6.0))
 
 
+def test_shells_of_few_sites_end_between_clumps():
+    """Drawn from two clumps, the first ends between them whatever the draw."""
+    rng = np.random.default_rng(0)
+    edges = np.arange(0.0, 6.05, 0.05)
+    for _ in range(50):
+        r = np.concatenate([rng.normal(2.0, 0.12, 12), rng.normal(3.2, 0.15, 20)])
+        counts = np.histogram(r, edges)[0] / (2 * 0.05)
+        first, *_ = find_shells(RadialHistogram(0.5 * (edges[1:] + edges[:-1]), counts, counts, 2))
+        assert 2.25 < first.stop < 2.95
+
+
 def test_the_histogram_counts_neighbours(small):
     with StructureStore(small / "small.h5") as source:
         rows = np.array([3, 50, 110])

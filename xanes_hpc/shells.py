@@ -15,8 +15,9 @@ Array = npt.NDArray[np.float64]
 
 STEP = 0.05
 """Å, of the histogram."""
-SMOOTH = 0.1
-"""Å, standard deviation of the Gaussian that smooths it before minima are looked for."""
+SMOOTH, ENOUGH = 0.1, 100
+"""Å, standard deviation of the Gaussian that smooths the histogram of so many sites, before minima are looked for; of
+fewer it is wider, as the fifth root goes (Scott's rule), lest a shell ends where by chance no atom stands."""
 PROMINENT = 0.02
 """Of the largest value: what a minimum must lie below its surroundings."""
 MOST = 4
@@ -40,6 +41,7 @@ class RadialHistogram:
     distances: Array
     atoms: Array
     weighted: Array
+    n_sites: int = ENOUGH
 
 
 def radial_histogram(store: StructureStore, rows: npt.NDArray[np.int64], cutoff: float) -> RadialHistogram:
@@ -59,7 +61,7 @@ def radial_histogram(store: StructureStore, rows: npt.NDArray[np.int64], cutoff:
         atoms += np.histogram(pairs.distances, edges)[0]
         weighted += np.histogram(pairs.distances, edges, weights=pairs.numbers.astype(float))[0]
     size = max(1, rows.size) * STEP
-    return RadialHistogram(0.5 * (edges[1:] + edges[:-1]), atoms / size, weighted / size)
+    return RadialHistogram(0.5 * (edges[1:] + edges[:-1]), atoms / size, weighted / size, max(1, rows.size))
 
 
 def find_shells(histogram: RadialHistogram, given: Sequence[float] = ()) -> list[Shell]:
@@ -69,7 +71,8 @@ def find_shells(histogram: RadialHistogram, given: Sequence[float] = ()) -> list
     """
     ends = list(given)
     if not ends:
-        smooth = gaussian_filter1d(histogram.weighted, SMOOTH / STEP)
+        width = SMOOTH * max(1.0, (ENOUGH / histogram.n_sites) ** 0.2)
+        smooth = gaussian_filter1d(histogram.weighted, width / STEP)
         minima, _ = find_peaks(-smooth, prominence=PROMINENT * smooth.max(initial=0.0))
         ends = histogram.distances[minima[:MOST]].tolist()
     starts = [0.0, *ends[:-1]]
