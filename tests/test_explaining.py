@@ -198,10 +198,10 @@ def test_shells_of_few_sites_end_between_clumps():
     rng = np.random.default_rng(0)
     edges = np.arange(0.0, 6.05, 0.05)
     for _ in range(50):
-        r = np.concatenate([rng.normal(2.0, 0.12, 12), rng.normal(3.2, 0.15, 20)])
+        r = np.concatenate([rng.normal(2.0, 0.2, 12), rng.normal(3.5, 0.15, 20)])
         counts = np.histogram(r, edges)[0] / (2 * 0.05)
         first, *_ = find_shells(RadialHistogram(0.5 * (edges[1:] + edges[:-1]), counts, counts, 2))
-        assert 2.25 < first.stop < 2.95
+        assert 2.3 < first.stop < 3.2
 
 
 def test_the_histogram_counts_neighbours(small):
