@@ -73,13 +73,19 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
 
             yield show
         return
-    begin = last = time.monotonic()
+    last = time.monotonic()
+    since: tuple[float, int, int] | None = None  # from when on, from how many, of how many the rate is reckoned
 
     def tell(done: int, total: int, note: str = "") -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            left = f"about {_duration((last - begin) * (total - done) / done)} left" if 0 < done < total else ""
+        nonlocal last, since
+        now = time.monotonic()
+        if done and (since is None or done < since[1] or total != since[2]):
+            since = now, done, total  # after what is made ready once, or was done by an earlier run
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            left = ""
+            if since is not None and since[1] < done < total:
+                left = f"about {_duration((now - since[0]) * (total - done) / (done - since[1]))} left"
             told = f"{what}: {done:,} of {total:,} {unit}".rstrip()
             err.print(", ".join(text for text in (told, note, left) if text))
 
