@@ -91,6 +91,19 @@ def flip_a_byte(path, dataset, chunk=0):
         stream.write(bytes([byte ^ 1]))
 
 
+def everything(path):
+    """Every dataset and attribute of a store."""
+    with h5py.File(path, "r") as file:
+        found = {f"@{name}": value for name, value in file.attrs.items()}
+
+        def take(name, node):
+            if isinstance(node, h5py.Dataset):
+                found[name] = (node.dtype.str, node.shape, node.chunks, node[()].tobytes() if node.shape else node[()])
+
+        file.visititems(take)
+    return found
+
+
 def refused(path, kind=None):
     """The one line with which opening a store is refused, without the file's name."""
     with pytest.raises(StoreError) as caught:

@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "registry": ((), ()),
     "splits": ((), ("numpy",)),
     "stores": (("schema",), ("h5py", "numpy")),
+    "stores.parts": (("stores", "locks"), ()),
     "stores.targets": (("schema", "stores", "spectra"), ("numpy",)),
     "stores.models": (
         (
@@ -95,7 +96,11 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "formats.athena": (("extras", "formats"), ("numpy", "larch")),
     "overlapping": ((), ()),
     "rattling": ((), ("numpy",)),
-    "featurise": (("stores", "descriptors", "neighbours", "overlapping", "rattling"), ("numpy",)),
+    "partitions": (("stores",), ()),
+    "feature_plans": (("descriptors", "rattling", "stores"), ()),
+    "featurise": (
+        ("stores", "descriptors", "feature_plans", "neighbours", "overlapping", "partitions", "rattling"), ("numpy",)
+    ),
     "selection": ((), ("numpy", "ase")),
     "symmetry": (("extras",), ("numpy", "spglib")),
     "import_options": (("selection", "symmetry"), ()),
@@ -155,7 +160,9 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("numpy", "optuna"),
     )),
     "bonds": ((), ("numpy", "ase", "scipy")),
-    "prediction_sources": (("stores", "descriptors", "featurise", "import_options", "importing"), ("numpy", "ase")),
+    "prediction_sources": (
+        ("stores", "descriptors", "feature_plans", "featurise", "import_options", "importing"), ("numpy", "ase")
+    ),
     "prediction": (("stores", "inference", "prediction_sources", "spectra", "trust"), ("numpy", "ase")),
     "selecting": (("landmarks", "prediction", "prediction_sources", "stores"), ("numpy",)),
     "spectrum_peaks": ((), ("numpy", "scipy")),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import stored
 from builders import contents, run
+from stored import everything
 
 from xanes_hpc import descriptors, featurise
 from xanes_hpc.errors import FormatError, StoreError
@@ -35,19 +36,6 @@ def source(tmp_path, monkeypatch):
     stored.write_structures(tmp_path / "s.h5", taken)
     with StructureStore(tmp_path / "s.h5") as store:
         yield store
-
-
-def everything(path):
-    """Every dataset and attribute of a store."""
-    with h5py.File(path, "r") as file:
-        found = {f"@{name}": value for name, value in file.attrs.items()}
-
-        def take(name, node):
-            if isinstance(node, h5py.Dataset):
-                found[name] = (node.dtype.str, node.shape, node.chunks, node[()].tobytes() if node.shape else node[()])
-
-        file.visititems(take)
-    return found
 
 
 class Stop(Exception):
@@ -169,7 +157,7 @@ def test_damaged_part_is_made_again(tmp_path, source, monkeypatch, harm):
     part = parts_folder(output) / "part-000000.h5"
     data = part.read_bytes()
     if harm == "flip":
-        stored.flip_a_byte(part, "rows", 1)
+        stored.flip_a_byte(part, "features", 1)
     elif harm == "other":
         with h5py.File(part, "w") as file:
             file["rows"] = np.zeros((3, 49))

@@ -2,12 +2,13 @@
 
 Parts are whole chunks of the feature store. Each stands in a file of its own until all are there, so that a run that
 was stopped, however it was, goes on with the first part that is missing. While one batch of sites is computed the next
-is read and the last written.
+is read and the last written. The ordinary run makes all parts and appends each to the output at once; partitions are
+made by runs of their own, wherever they run, and one output of their parts in the end.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -15,97 +16,25 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc import __version__
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.errors import ConfigError, FormatError, StoreError
+from xanes_hpc.errors import FormatError
+from xanes_hpc.feature_plans import Plan, check_sites, plan, planned
 from xanes_hpc.overlapping import overlap
+from xanes_hpc.partitions import check_whole, parts_of
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc.stores.features import COMPRESSION, PART_BYTES, Layout, create_features
+from xanes_hpc.stores.features import PART_BYTES, create_features
 from xanes_hpc.stores.hdf5 import check_store
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import copy_chunks, new_part
 from xanes_hpc.stores.parts import PartsFolder
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.virtual import write_virtual
 
 Progress = Callable[[int, int], None]
 Features = npt.NDArray[np.floating[Any]]
 ATOMS_AT_ONCE = 1 << 20
 """Atoms in memory for one batch of sites, unless one structure has more."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be computed, and how it is shared out over parts."""
-
-    descriptor: Descriptor
-    layout: Layout
-    source_digest: str
-    rattling: Rattling | None = None
-    properties_digest: str = ""
-
-    @property
-    def bounds(self) -> tuple[int, ...]:
-        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
-        return self.layout.bounds
-
-    @property
-    def n_parts(self) -> int:
-        """Number of parts."""
-        return len(self.bounds) - 1
-
-    def as_values(self) -> dict[str, Any]:
-        """All that the parts' bytes depend on."""
-        layout = asdict(self.layout) | {
-            "dtype": self.layout.dtype.name,
-            "chunk_rows": self.layout.chunk_rows,
-            "part_rows": self.layout.part_rows,
-        }
-        return {
-            "descriptor_hash": self.descriptor.hash,
-            "source_digest": self.source_digest,
-            "creator": f"xanes-hpc {__version__}",
-            "code": self.descriptor.code,
-            "rattle": "none" if self.rattling is None else self.rattling.text,
-            **({"properties": self.properties_digest} if self.properties_digest else {}),
-            **layout,
-        }
-
-
-def plan(
-    source: StructureStore, descriptor: Descriptor, compression: str = "none", rattling: Rattling | None = None
-) -> Plan:
-    """Share the sites of a store out over parts.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such compression.
-    """
-    if compression not in COMPRESSION:
-        raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
-    layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
-    digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
-    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
-
-
-def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
-    """How many sites of a store take the default of each property that the descriptor takes.
-
-    Raises
-    ------
-    FormatError
-        If a site has neither the property nor a default.
-    """
-    taken = {}
-    for name in descriptor.properties:
-        taken[name], first = source.without_property(name)
-        if taken[name] and name not in descriptor.defaults:
-            site = source.sites(first, first + 1).name[0]
-            raise FormatError(
-                f"{site} and {taken[name] - 1:,} other sites have no property {name}: "
-                "give it in the structures' files or a table (import --properties), or featurise with a default "
-                f"({name}=0)"
-            )
-    return taken
 
 
 def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
@@ -142,10 +71,11 @@ class _Span:
     stop: int
 
 
-def _spans(plan: Plan, source: StructureStore, parts: PartsFolder) -> Iterator[_Span]:
+def _spans(plan: Plan, source: StructureStore, parts: PartsFolder, numbers: Iterable[int]) -> Iterator[_Span]:
     """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
-    for part, (first, last) in enumerate(pairwise(plan.bounds)):
-        if parts.is_whole(part, (last - first, plan.descriptor.n_features)):
+    for part in numbers:
+        first, last = plan.bounds[part : part + 2]
+        if parts.is_whole(part, [plan.layout.table], last - first):
             yield _Span(part, last, last)
         else:
             most = max(1, PART_BYTES // plan.layout.row_bytes)
@@ -172,32 +102,86 @@ def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch |
 
 
 class _PartWriter:
-    """Writes the batches of each part, and hands the part on when it is whole."""
+    """Writes the batches of each part, and tells of the part when it is whole."""
 
-    def __init__(self, plan: Plan, parts: PartsFolder, append: Callable[[Path, int], None]) -> None:
-        self._plan, self._parts, self._append = plan, parts, append
+    def __init__(self, plan: Plan, parts: PartsFolder, made: Callable[[int], None]) -> None:
+        self._plan, self._parts, self._made = plan, parts, made
         self._open = ExitStack()
         self._rows: Any = None
 
     def write(self, span: _Span, features: Features | None) -> None:
-        layout = self._plan.layout
+        table = self._plan.layout.table
         first, last = self._plan.bounds[span.part : span.part + 2]
         if features is not None:
             if self._rows is None:
-                shape = (last - first, layout.n_features)
-                part = self._parts.new_part(span.part, shape, layout.dtype, layout.chunks, layout.filters)
-                self._rows = self._open.enter_context(part)
+                part = new_part(self._parts.part(span.part), [table], last - first, self._parts.plan_digest)
+                self._rows = self._open.enter_context(part).rows[table.name]
             self._rows[span.start - first : span.stop - first] = features
         if span.stop == last:
             self._rows = None
             self._open.close()
-            self._append(self._parts.part(span.part), first)
+            self._made(span.part)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._open.__exit__(*error)
+
+
+def make_parts(
+    plan: Plan,
+    source: StructureStore,
+    parts: PartsFolder,
+    numbers: range,
+    made: Callable[[int], None] = lambda number: None,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Make the parts of a plan with some numbers, unless they are there and whole; ``made`` is told of each, in order.
+
+    Raises
+    ------
+    FormatError
+        If a structure cannot be described.
+    StoreError
+        If the source is damaged.
+    OSError
+        If a part cannot be written.
+    """
+    first, total = plan.bounds[numbers.start], plan.bounds[numbers.stop] - plan.bounds[numbers.start]
+    with _PartWriter(plan, parts, made) as writer:
+        progress(0, total)
+        written = overlap(
+            _spans(plan, source, parts, numbers),
+            lambda span: _read(plan, source, span),
+            lambda span, batch: _compute(plan, source, span, batch),
+            writer.write,
+        )
+        with closing(written):
+            for span in written:
+                progress(span.stop - first, total)
+
+
+@contextmanager
+def _output(
+    plan: Plan, source: StructureStore, output: Path, overwrite: bool, parts: PartsFolder
+) -> Iterator[tuple[NewFile, Callable[[int], None]]]:
+    """The output but for its features, and what appends a part to them."""
+    descriptor, rattling = plan.descriptor, plan.rattling
+    with create_features(
+        output, source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite, parts.whole,
+        "" if rattling is None else rattling.text,
+    ) as file:  # fmt: skip
+        table = plan.layout.table
+        features = None
+
+        def append(number: int) -> None:
+            nonlocal features
+            features = features or table.create(file, source.n_sites)
+            copy_chunks(parts.part(number), features, table.name, plan.bounds[number])
+            file.sync()
+
+        yield file, append
 
 
 def featurise(
@@ -223,27 +207,62 @@ def featurise(
     FormatError
         If a structure cannot be described, or the property of a site, or that of all, is missing.
     """
-    if not source.n_sites:
-        raise StoreError(f"{source.path}: has no sites")
-    for name, n in defaults_taken(source, descriptor).items():
-        if n == source.n_sites:
-            there = ", ".join(source.property_names) or "none"
-            raise FormatError(f"{source.path}: no site has the property {name}, there are {there}: leave it out")
+    check_sites(source, descriptor)
     whole = plan(source, descriptor, compression, rattling)
     check_store(output, overwrite, [source.path])
-    with PartsFolder(output, whole.as_values(), restart) as parts:
-        made = create_features(
-            output, source, descriptor.describe(), descriptor.hash, descriptor.labels, whole.layout, overwrite,
-            parts.whole, "" if rattling is None else rattling.text,
-        )  # fmt: skip
-        with made as append, _PartWriter(whole, parts, append) as writer:
-            progress(0, source.n_sites)
-            written = overlap(
-                _spans(whole, source, parts),
-                lambda span: _read(whole, source, span),
-                lambda span, batch: _compute(whole, source, span, batch),
-                writer.write,
-            )
-            with closing(written):
-                for span in written:
-                    progress(span.stop, source.n_sites)
+    with (
+        PartsFolder(output, whole.as_values(), restart) as parts,
+        _output(whole, source, output, overwrite, parts) as (_, append),
+    ):
+        make_parts(whole, source, parts, range(whole.n_parts), append, progress)
+
+
+def make_partition(
+    source: StructureStore, output: Path, partition: int, progress: Progress = lambda done, total: None
+) -> range:
+    """Make the parts of one partition of an output that was planned; gives their numbers.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such partition.
+    StoreError
+        If there is no plan, another run makes the partition, or the plan is of something else.
+    FormatError
+        If a structure cannot be described.
+    """
+    whole, n_partitions = planned(source, output)
+    numbers = parts_of(partition, n_partitions, whole.n_parts)
+    with PartsFolder(output, whole.as_values(), partition=partition) as parts:
+        make_parts(whole, source, parts, numbers, progress=progress)
+    return numbers
+
+
+def finalise(source: StructureStore, output: Path, overwrite: bool = False, virtual: bool = False) -> Plan:
+    """Make one store of the parts that all partitions have made; gives the plan.
+
+    Parameters
+    ----------
+    source, output
+        As they were planned.
+    virtual
+        Leave the features in the parts, and refer to them.
+
+    Raises
+    ------
+    StoreError
+        If a part is missing or damaged: names it; or as ``featurise``.
+    """
+    whole, n_partitions = planned(source, output)
+    check_store(output, overwrite, [source.path])
+    table = whole.layout.table
+    with PartsFolder(output, whole.as_values()) as parts:
+        check_whole(parts, [table], whole.bounds, n_partitions)
+        with _output(whole, source, output, overwrite, parts) as (file, append):
+            if virtual:
+                write_virtual(file, table, output, whole.bounds, parts.plan_digest)
+            else:
+                for number in range(whole.n_parts):
+                    append(number)
+        parts.keep = virtual
+    return whole

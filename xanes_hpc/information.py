@@ -20,6 +20,7 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
 from xanes_hpc.stores.unpacking import inspect, is_packed
 from xanes_hpc.stores.verification import Findings, read_all
+from xanes_hpc.stores.virtual import virtual_parts
 
 ROWS_AT_ONCE = 1 << 20
 
@@ -63,7 +64,15 @@ def _common(store: hdf5.Store) -> dict[str, Any]:
         "schema_version": int(store.file.attrs["schema_version"]),
         "creator": store.attribute("creator"),
         "bytes": store.path.stat().st_size,
+        **_parts(store),
     }
+
+
+def _parts(store: hdf5.Store) -> dict[str, Any]:
+    """Of a virtual store: how many parts its rows stand in, and their bytes."""
+    datasets = [node for node in store.file.values() if hasattr(node, "is_virtual")]
+    parts = {part for node in datasets for part in virtual_parts(node, store.path)}
+    return {"parts": len(parts), "bytes_in_parts": sum(part.stat().st_size for part in parts)} if parts else {}
 
 
 def _structures(store: StructureStore) -> dict[str, Any]:

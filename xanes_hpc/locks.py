@@ -1,4 +1,4 @@
-"""Files that one process at a time works on."""
+"""Files that one process at a time works on, or several that know of each other."""
 
 import fcntl
 
@@ -8,8 +8,17 @@ def hold(descriptor: int) -> bool:
 
     On a file system without locks nobody has it.
     """
+    return _locked(descriptor, fcntl.LOCK_EX)
+
+
+def share(descriptor: int) -> bool:
+    """Lock an open file together with others that share it; False where a process holds it alone."""
+    return _locked(descriptor, fcntl.LOCK_SH)
+
+
+def _locked(descriptor: int, how: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

@@ -13,7 +13,8 @@ from xanes_hpc import descriptors
 from xanes_hpc.config import Recipe
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
-from xanes_hpc.featurise import defaults_taken, describe_sites
+from xanes_hpc.feature_plans import defaults_taken
+from xanes_hpc.featurise import describe_sites
 from xanes_hpc.import_options import ImportOptions
 from xanes_hpc.importing import import_structures
 from xanes_hpc.stores import hdf5

@@ -125,7 +125,7 @@ def _check_dataset(
     wanted = entry["dtype"] if isinstance(entry["dtype"], list) else [entry["dtype"]]
     if not any(_matches(node.dtype, w) for w in wanted):
         raise SchemaError(f"{path}: expected {' or '.join(wanted)}, received {node.dtype}")
-    if node.is_virtual or node.external or node.file != file:
+    if (node.is_virtual and not entry.get("virtual")) or node.external or node.file != file:
         raise SchemaError(f"{path}: its data lie in another file")
     if node.shape is None:
         raise SchemaError(f"{path}: has no data")

@@ -2,14 +2,27 @@
 
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.known import PRESET
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option
+from xanes_hpc.cli.options import (
+    PATH,
+    check_steps,
+    output_option,
+    overwrite_option,
+    partition_options,
+    refuse,
+    threads_option,
+)
+
+OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "seed", "restart")
 
 
 @click.command("featurise", cls=Command)
@@ -45,6 +58,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of the displacements of --rattle.  [default: 0]")
 @threads_option
+@partition_options
 @click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
 def command(
@@ -57,6 +71,11 @@ def command(
     rattle: float | None,
     seed: int | None,
     threads: int | None,
+    n_partitions: int | None,
+    partition: int | None,
+    finalise: bool,
+    virtual: bool,
+    directives: tuple[str, ...],
     restart: bool,
     overwrite: bool,
 ) -> None:
@@ -65,46 +84,117 @@ def command(
     The features, one vector a site, go into a feature store that names its source and carries the descriptor's
     full description. A run that was stopped goes on where it was with the same command. Features of rattled
     structures are for training beside the plain ones: train --augment.
+
+    On a cluster: --plan N, then --partition K for every K below N, wherever and in whatever order, then --finalise;
+    the descriptor is given with --plan only.
     """
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose, with_properties
-    from xanes_hpc.featurise import defaults_taken, featurise
     from xanes_hpc.rattling import Rattling
-    from xanes_hpc.stores.hdf5 import check_store
-    from xanes_hpc.stores.parts import parts_folder
     from xanes_hpc.stores.structures import StructureStore
 
     if seed is not None and rattle is None:
         raise click.UsageError("--seed: expected together with --rattle", click.get_current_context())
+    check_steps(n_partitions, partition, finalise, virtual, directives)
+    kernel_threads.use(threads)
+    if partition is not None or finalise:
+        refuse(OF_A_PLAN, "is told with --plan, not with its partitions")
+        target = output or source.with_suffix(".features.h5")
+        with StructureStore(source) as structures:
+            if partition is not None:
+                _make_partition(structures, target, partition)
+            else:
+                _finalise(structures, target, overwrite, virtual)
+        return
     rattling = None if rattle is None else Rattling(rattle, seed or 0)
     plain = source.with_suffix(".features.h5")
     target = output or (source.with_suffix(f".rattled-{rattling.seed}.features.h5") if rattling else plain)
     descriptor = choose(preset, description)
     descriptor = with_properties(descriptor, properties) if properties else descriptor
     with StructureStore(source) as structures:
-        n_sites = structures.n_sites
-        check_store(target, overwrite, [source])
-        defaults = defaults_taken(structures, descriptor)
-        kernel_threads.use(threads)
-        begin = time.perf_counter()
-        try:
-            with console.progress("featurising", "sites") as progress:
-                featurise(structures, descriptor, target, overwrite, progress, compression, restart, rattling)
-        except KeyboardInterrupt:
-            if parts_folder(target).exists():
-                console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
-            raise
-        seconds = time.perf_counter() - begin
-    rows = {
-        "sites": f"{n_sites:,}",
-        "features": f"{descriptor.n_features:,} a site ({descriptor.name}, {descriptor.dtype})",
-        "descriptor": descriptor.hash,
-        "time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)",
-    }
+        if n_partitions is None:
+            _featurise(structures, descriptor, target, compression, rattling, restart, overwrite)
+            words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
+            console.next_step(shlex.join(words))
+        else:
+            _plan(structures, descriptor, target, compression, rattling, restart, n_partitions, directives)
+
+
+def _featurise(
+    source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, overwrite: bool
+) -> None:
+    from xanes_hpc.feature_plans import defaults_taken
+    from xanes_hpc.featurise import featurise
+    from xanes_hpc.stores.hdf5 import check_store
+
+    check_store(target, overwrite, [source.path])
+    defaults = defaults_taken(source, descriptor)
+    begin = time.perf_counter()
+    with _kept(target), console.progress("featurising", "sites") as progress:
+        featurise(source, descriptor, target, overwrite, progress, compression, restart, rattling)
+    rows = _told(source.n_sites, descriptor) | {"time": _rate(source.n_sites, begin)}
     if any(defaults.values()):
         rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
     if rattling:
         rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
     console.table(str(target), rows)
-    words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
-    console.next_step(shlex.join(words))
+
+
+def _plan(
+    source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, n_partitions: int,
+    directives: tuple[str, ...],
+) -> None:  # fmt: skip
+    from xanes_hpc.feature_plans import check_sites, plan
+    from xanes_hpc.partitions import plan_partitions
+
+    check_sites(source, descriptor)
+    whole = plan(source, descriptor, compression, rattling)
+    words = ["xanes-hpc", "featurise", str(source.path.resolve()), "-o", str(target.resolve())]
+    script = plan_partitions(target, whole.as_values(), whole.n_parts, n_partitions, words, directives, restart)
+    rows = _told(source.n_sites, descriptor)
+    console.table(str(script.parent), rows | {"parts": f"{whole.n_parts:,} in {n_partitions:,} partitions"})
+    console.next_step(f"sbatch {shlex.quote(str(script))}, or {shlex.join(words)} --partition 0, 1, …")
+
+
+def _make_partition(source: Any, target: Path, partition: int) -> None:
+    from xanes_hpc.featurise import make_partition
+
+    with _kept(target), console.progress(f"partition {partition}", "sites") as progress:
+        numbers = make_partition(source, target, partition, progress)
+    console.table(f"partition {partition} of {target}", {"parts": f"{numbers.start} to {numbers.stop - 1}"})
+    words = ["xanes-hpc", "featurise", str(source.path), "-o", str(target), "--finalise"]
+    console.next_step(f"when all are made, {shlex.join(words)}")
+
+
+def _finalise(source: Any, target: Path, overwrite: bool, virtual: bool) -> None:
+    from xanes_hpc.featurise import finalise
+
+    made = finalise(source, target, overwrite, virtual)
+    console.table(str(target), _told(source.n_sites, made.descriptor))
+    console.next_step(shlex.join(["xanes-hpc", "train", str(target)]))
+
+
+@contextmanager
+def _kept(target: Path) -> Iterator[None]:
+    """Says where what is done stays, if the run is interrupted."""
+    from xanes_hpc.stores.parts import parts_folder
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if parts_folder(target).exists():
+            console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
+        raise
+
+
+def _rate(n_sites: int, begin: float) -> str:
+    seconds = time.perf_counter() - begin
+    return f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)"
+
+
+def _told(n_sites: int, descriptor: Any) -> dict[str, str]:
+    return {
+        "sites": f"{n_sites:,}",
+        "features": f"{descriptor.n_features:,} a site ({descriptor.name}, {descriptor.dtype})",
+        "descriptor": descriptor.hash,
+    }

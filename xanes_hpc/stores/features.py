@@ -2,20 +2,19 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.parts import copy_chunks
+from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable, copy_sites
 from xanes_hpc.stores.structures import StructureStore
 
@@ -69,31 +68,16 @@ class Layout:
         return (*range(0, self.n_sites, self.part_rows), self.n_sites)
 
     @property
-    def chunks(self) -> tuple[int, int]:
-        """Shape of a chunk."""
-        return self.chunk_rows, self.n_features
-
-    @property
-    def filters(self) -> dict[str, Any]:
-        """h5py's options for the dataset."""
-        return COMPRESSION[self.compression]
+    def table(self) -> Table:
+        """The dataset of features."""
+        return Table("features", (self.n_features,), self.dtype, self.chunk_rows, COMPRESSION[self.compression])
 
 
-def begin_features(
-    file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str], layout: Layout
-) -> h5py.Dataset:
-    """Write what a new feature store says of its descriptor; gives the dataset of features, to be filled."""
+def begin_features(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
+    """Write what a new feature store says of its descriptor."""
     file.attrs["descriptor_hash"] = descriptor_hash
     file["descriptor"] = json.dumps(description)
     hdf5.write_strings(file, "labels", labels)
-    return file.create_dataset(
-        "features",
-        (layout.n_sites, layout.n_features),
-        layout.dtype,
-        chunks=layout.chunks,
-        fletcher32=True,
-        **layout.filters,
-    )
 
 
 @contextmanager
@@ -103,12 +87,11 @@ def create_features(
     description: dict[str, Any],
     descriptor_hash: str,
     labels: list[str],
-    layout: Layout,
     overwrite: bool = False,
     temporary: Path | None = None,
     rattle: str = "",
-) -> Iterator[Callable[[Path, int], None]]:
-    """A new feature store over a structure store's sites; yields a function that copies a part in from a row on.
+) -> Iterator[NewFile]:
+    """A new feature store over a structure store's sites, but for the features themselves.
 
     ``rattle`` is the JSON text of ``Rattling``; empty where atoms stand as in the structure store.
 
@@ -118,20 +101,14 @@ def create_features(
         If the output stands in the way or cannot be written.
     """
     with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
-        features = begin_features(file, description, descriptor_hash, labels, layout)
+        begin_features(file, description, descriptor_hash, labels)
         file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
         if rattle:
             file.attrs["rattle"] = rattle
-
-        def append(part: Path, first_row: int) -> None:
-            if first_row == 0:  # here, so that it takes its time while features are computed
-                with hdf5.reading(source.path):
-                    copy_sites(source.file, file)
-            copy_chunks(part, features, first_row)
-            file.sync()
-
-        yield append
+        with hdf5.reading(source.path):
+            copy_sites(source.file, file)
+        yield file
 
 
 class FeatureStore(hdf5.Store):
@@ -152,8 +129,8 @@ class FeatureStore(hdf5.Store):
     @property
     def chunk_rows(self) -> int:
         """Sites per chunk."""
-        chunks = self.file["features"].chunks
-        return int(chunks[0]) if chunks else max(1, self.n_sites)
+        features = self.file["features"]
+        return int(features.chunks[0]) if features.chunks else chunk_rows(self.n_features, features.dtype.itemsize)
 
     @property
     def description(self) -> dict[str, Any]:

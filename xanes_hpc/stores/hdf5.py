@@ -20,6 +20,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.outputs import check_output, explain, whole_output
+from xanes_hpc.stores.virtual import check_virtual
 
 ATTRIBUTES = "digest_attributes"
 SIGNATURE = b"\x89HDF"
@@ -48,9 +49,13 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
         raise StoreError(f"{path}: {_why_not_opened(path, error)}") from None
     try:
         xanes_hpc_schema.validate(file, kind)
+        check_virtual(file, path)
     except xanes_hpc_schema.SchemaError as error:
         file.close()
         raise StoreError(f"{path}: {error}") from None
+    except StoreError:
+        file.close()
+        raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         file.close()
         raise StoreError(f"{path}: damaged HDF5 file: {str(error).splitlines()[0]}") from None

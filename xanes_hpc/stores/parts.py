@@ -1,37 +1,71 @@
 """The parts of an output that is being made: whole files in a folder ``NAME.parts`` beside it.
 
-A run goes on from the parts that an earlier one has left. A part is written under a temporary name, flushed to the
-disk, and renamed. ``plan.json`` says what the parts are of; a run that would make others is refused. While a run is at
-work it holds a lock on the folder.
+A run goes on from the parts that an earlier one has left. ``plan.json`` says what the parts are of; a run that would
+make others is refused. While a run is at work it holds a lock on the folder: alone, or together with others that each
+make a partition of the parts, a lock of their own on that.
 """
 
-import fcntl
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import h5py
-import numpy as np
-from h5py._objects import phil
-
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.locks import hold, share
 from xanes_hpc.stores.outputs import explain, flush_to_disk
+from xanes_hpc.stores.part_files import Table, why_not_whole
 
 PLAN, LOCK, WHOLE = "plan.json", "lock", "whole.partial"
+SCRIPT = "partitions.slurm"
 PART = re.compile(r"part-\d{6}\.h5")
-OURS = re.compile(rf"{PART.pattern}(\.partial)?|{re.escape(PLAN)}(\.partial)?|{LOCK}|{re.escape(WHOLE)}")
-NAMES = {"descriptor_hash": "descriptor", "source_digest": "structures"}
+PARTITION_LOCK = re.compile(rf"{LOCK}-\d{{6}}")
+OURS = re.compile(
+    rf"{PART.pattern}(\..*\.partial)?|{re.escape(PLAN)}(\.partial)?|{LOCK}(-\d{{6}})?|{re.escape(WHOLE)}|"
+    rf"{re.escape(SCRIPT)}|slurm-.*\.out"
+)
+NAMES = {"descriptor_hash": "descriptor", "source_digest": "structures", "model_digest": "model"}
 """What a plan's members are called where they differ."""
+PARTITIONS = "partitions"
+"""Member of a plan that parts do not depend on: by how many they are made."""
 
 
 def parts_folder(output: Path) -> Path:
     """Where the parts of an output stand."""
     return output.with_name(f"{output.name}.parts")
+
+
+def part_name(number: int) -> str:
+    """Name of a part's file."""
+    return f"part-{number:06d}.h5"
+
+
+def plan_digest(plan: dict[str, Any]) -> str:
+    """SHA-256 over all of a plan that parts depend on, in hexadecimal."""
+    own = {name: value for name, value in plan.items() if name != PARTITIONS}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+def read_plan(output: Path) -> dict[str, Any]:
+    """The plan of an output's parts.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it cannot be read.
+    """
+    path = parts_folder(output) / PLAN
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file: plan the partitions of {output.name} first, with --plan N") from None
+    except (OSError, ValueError):
+        plan = None
+    if not isinstance(plan, dict):
+        raise StoreError(f"{path}: cannot be read; begin anew with --restart")
+    return plan
 
 
 class PartsFolder:
@@ -45,6 +79,10 @@ class PartsFolder:
         Everything the parts depend on, as plain values.
     restart
         Throw away the parts of an earlier run.
+    partition
+        Which partition this run makes beside others; None to have the folder alone.
+    n_partitions
+        Have the folder planned for so many: it stays until its output is made.
 
     Raises
     ------
@@ -52,13 +90,22 @@ class PartsFolder:
         If another run is at work, the parts there are of something else, or the folder cannot be made or is not ours.
     """
 
-    def __init__(self, output: Path, plan: dict[str, Any], restart: bool = False) -> None:
-        self.path = parts_folder(output)
-        self._plan = plan
+    def __init__(
+        self, output: Path, plan: dict[str, Any], restart: bool = False, partition: int | None = None,
+        n_partitions: int | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self.plan_digest = parts_folder(output), plan_digest(plan)
+        self.keep = False
+        """Whether the folder stays although its output is made: a virtual one."""
+        self._plan, self._shared = plan, partition is not None
+        self._locks: list[int] = []
         try:
-            self._lock = self._locked()
             try:
-                self._begin(restart)
+                self._lock_folder(partition)
+                if partition is None:
+                    self._begin(restart, n_partitions)
+                else:
+                    self._compare(read_plan(output))
             except BaseException:
                 self._leave(made=False)
                 raise
@@ -74,46 +121,74 @@ class PartsFolder:
                 f"{self.path}: holds other things than parts ({strangers[0]}): remove or rename the folder"
             )
 
-    def _locked(self) -> int:
-        """Descriptor of the folder's lock, held by this process until it is closed, however the process ends."""
+    def _lock_folder(self, partition: int | None) -> None:
+        """Lock the folder until this run ends, however it does."""
         while True:
             if self.path.is_symlink():
                 raise StoreError(f"{self.path}: is a link, and parts are renamed into place: remove or rename it")
-            self.path.mkdir(exist_ok=True)
+            if partition is None:
+                self.path.mkdir(exist_ok=True)
             self._refuse_strangers()
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                holder = os.pread(lock, 200, 0).decode("utf-8", "replace").strip()
+            if not (hold(lock) if partition is None else share(lock)):
+                holder = _told(lock) if partition is not None else self._holders(lock)
                 os.close(lock)
-                raise StoreError(f"{self.path}: another run is making this output ({holder or 'unknown'})") from None
+                raise StoreError(f"{self.path}: another run is making this output ({holder or 'unknown'})")
             try:
-                if os.path.samestat(os.fstat(lock), os.stat(self.path / LOCK)):
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
-                    return lock
+                same = os.path.samestat(os.fstat(lock), os.stat(self.path / LOCK))
             except FileNotFoundError:
-                pass
+                same = False
+            if same:
+                self._locks.append(lock)
+                break
             os.close(lock)  # the run that held it has ended and removed the folder in the meantime
+        me = f"process {os.getpid()} on {os.uname().nodename}"
+        if partition is None:
+            _tell(lock, me)
+            return
+        own = os.open(self.path / f"{LOCK}-{partition:06d}", os.O_RDWR | os.O_CREAT, 0o666)
+        if not hold(own):
+            holder = _told(own)
+            os.close(own)
+            raise StoreError(f"{self.path}: another run is making partition {partition} ({holder or 'unknown'})")
+        self._locks.append(own)
+        _tell(own, f"partition {partition}: {me}")
 
-    def _begin(self, restart: bool) -> None:
+    def _holders(self, lock: int) -> str:
+        """Who holds the folder: one run, or those of its partitions."""
+        found = []
+        for path in sorted(self.path.glob(f"{LOCK}-*")):
+            own = os.open(path, os.O_RDWR)
+            if not hold(own):
+                found.append(_told(own))
+            os.close(own)
+        return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else _told(lock)
+
+    def _begin(self, restart: bool, n_partitions: int | None) -> None:
         for stale in self.path.glob("*.partial"):
             stale.unlink()
         path = self.path / PLAN
-        if restart or not path.exists() or not self._has_parts():
+        if restart or not path.exists():
             self._clear()
-            temporary = self.path / f"{PLAN}.partial"
-            temporary.write_text(json.dumps(self._plan, indent=2) + "\n", encoding="utf-8")
-            flush_to_disk(temporary)
-            temporary.replace(path)
-            return
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            begun = None
-        if not isinstance(begun, dict):
-            raise StoreError(f"{path}: cannot be read; begin anew with --restart")
+        else:
+            try:
+                begun = read_plan(self.path.with_name(self.path.name.removesuffix(".parts")))
+            except StoreError:
+                if self._has_parts():
+                    raise
+                begun = {}
+            if self._has_parts() or begun.get(PARTITIONS):
+                self._compare(begun)
+                n_partitions = n_partitions or begun.get(PARTITIONS)
+            else:
+                self._clear()
+        plan = self._plan | ({PARTITIONS: n_partitions} if n_partitions else {})
+        temporary = self.path / f"{PLAN}.partial"
+        temporary.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+        flush_to_disk(temporary)
+        temporary.replace(path)
+
+    def _compare(self, begun: dict[str, Any]) -> None:
         for name, value in self._plan.items():
             if begun.get(name) != value:
                 what = NAMES.get(name, name.replace("_", " "))
@@ -124,6 +199,12 @@ class PartsFolder:
 
     def _has_parts(self) -> bool:
         return any(PART.fullmatch(entry.name) for entry in self.path.iterdir())
+
+    def _is_planned(self) -> bool:
+        try:
+            return bool(json.loads((self.path / PLAN).read_text(encoding="utf-8")).get(PARTITIONS))
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
@@ -137,92 +218,44 @@ class PartsFolder:
 
     def part(self, number: int) -> Path:
         """Name of a part."""
-        return self.path / f"part-{number:06d}.h5"
+        return self.path / part_name(number)
 
-    @contextmanager
-    def new_part(
-        self,
-        number: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        chunks: tuple[int, ...],
-        filters: dict[str, Any],
-    ) -> Iterator[h5py.Dataset]:
-        """A part to fill; it takes its name when the block ends well.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        temporary = self.part(number).with_suffix(".h5.partial")
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        try:
-            with new_file(temporary) as file:
-                yield file.create_dataset(
-                    "rows", shape, dtype, chunks=chunks, maxshape=(None, *shape[1:]), fletcher32=True, **filters
-                )
-            flush_to_disk(temporary)
-            temporary.rename(self.part(number))
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-
-    def is_whole(self, number: int, shape: tuple[int, ...]) -> bool:
+    def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
         """Whether a part is there and every checksum in it holds; one that is damaged is removed."""
-        path = self.part(number)
-        if not path.exists():
-            return False
-        try:
-            with h5py.File(path, "r") as file:
-                rows = file["rows"]
-                whole = bool(rows.shape == shape)
-                for chunk in rows.iter_chunks():
-                    rows[chunk]
-        except (OSError, KeyError, AttributeError, TypeError, RuntimeError):
-            whole = False
-        if not whole:
-            path.unlink()
-        return whole
+        why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
+        if why and why != "missing":
+            self.part(number).unlink()
+        return not why
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Remove the folder if its output is made or no part is; leave the parts to the next run otherwise."""
-        self._leave(made=kind is None)
+        self._leave(made=kind is None and not self._shared)
 
     def _leave(self, made: bool) -> None:
         try:
-            for stale in self.path.glob("*.partial"):
-                stale.unlink()
-            if made or not self._has_parts():
-                for entry in self.path.iterdir():
-                    if OURS.fullmatch(entry.name):
-                        entry.unlink()
-                self.path.rmdir()
+            if self._locks and not self._shared and not self.keep:
+                for stale in self.path.glob("*.partial"):
+                    stale.unlink()
+                if made or not (self._has_parts() or self._is_planned()):
+                    for entry in self.path.iterdir():
+                        if OURS.fullmatch(entry.name):
+                            entry.unlink()
+                    self.path.rmdir()
         except OSError:
             pass
         finally:
-            os.close(self._lock)
+            for lock in self._locks:
+                os.close(lock)
+            self._locks = []
 
 
-def copy_chunks(part: Path, target: h5py.Dataset, first_row: int) -> None:
-    """Append a part's chunks to a dataset with the same chunks and filters, as they are.
+def _told(lock: int) -> str:
+    return os.pread(lock, 200, 0).decode("utf-8", "replace").strip()
 
-    Raises
-    ------
-    StoreError
-        If the part cannot be read.
-    """
-    try:
-        with h5py.File(part, "r") as file:
-            rows = file["rows"].id
-            for index in range(rows.get_num_chunks()):
-                with phil:  # h5py reads chunks directly without its lock: another thread's reading would crash
-                    offset = rows.get_chunk_info(index).chunk_offset
-                    mask, data = rows.read_direct_chunk(offset)
-                    target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
-    except (OSError, KeyError) as error:
-        raise StoreError(f"{part}: damaged part, remove it: {str(error).splitlines()[0]}") from None
+
+def _tell(lock: int, text: str) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text.encode(), 0)

@@ -59,7 +59,8 @@ def write_standalone(
     """
     layout = Layout(len(sites), len(labels), features.dtype)
     with hdf5.create_store(path, "features", overwrite, sources) as file:
-        begin_features(file, description, descriptor_hash, labels, layout)[:] = features
+        begin_features(file, description, descriptor_hash, labels)
+        layout.table.create(file, layout.n_sites)[:] = features
         sites.write(file)
         columns = Columns()
         add_spectrum_columns(columns, file)

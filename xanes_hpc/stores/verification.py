@@ -8,6 +8,7 @@ import h5py
 
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.structures import STRUCTURE_NAMES
+from xanes_hpc.stores.virtual import virtual_parts
 
 
 @dataclass
@@ -51,22 +52,27 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _read(file: h5py.File, name: str, findings: Findings) -> None:
+def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> None:
     try:
         dataset = file[name]
+        if dataset.is_virtual:
+            for part in virtual_parts(dataset, Path(file.filename)):
+                with h5py.File(part, "r") as own:
+                    _read(own, name, findings, f"{part.name}: ")
+            return
         if dataset.chunks is None or not dataset.fletcher32:
             findings.unchecked.append(name)
             dataset[()]
             return
         for chunk in dataset.iter_chunks() if dataset.size else ():
-            where = f"{name}, rows {chunk[0].start} to {chunk[0].stop - 1}"
+            rows = f"{where}{name}, rows {chunk[0].start} to {chunk[0].stop - 1}"
             try:
                 findings.bytes += dataset[chunk].nbytes
             except (OSError, RuntimeError) as error:
-                findings.damage.append(f"{where}: {_reason(error)}")
+                findings.damage.append(f"{rows}: {_reason(error)}")
             findings.chunks += 1
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        findings.damage.append(f"{name}: {_reason(error)}")
+        findings.damage.append(f"{where}{name}: {_reason(error)}")
 
 
 def _compare_digests(file: h5py.File, findings: Findings) -> None:

@@ -1,0 +1,134 @@
+"""Parts of an output shared out over partitions, each made by a run of its own, wherever a scheduler puts it."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.stores.part_files import Table, why_not_whole
+from xanes_hpc.stores.parts import SCRIPT, PartsFolder
+
+ARRAY_INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "LSB_JOBINDEX", "SGE_TASK_ID")
+"""Variables by which schedulers tell a task of an array which it is."""
+MOST_NAMED = 5
+
+
+def parts_of(partition: int, n_partitions: int, n_parts: int) -> range:
+    """The parts of a partition: as many, one after another, as of every other, give or take one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such partition.
+    """
+    if not 0 <= partition < n_partitions:
+        raise ConfigError(f"partition {partition}: expected 0 to {n_partitions - 1}")
+    return range(partition * n_parts // n_partitions, (partition + 1) * n_parts // n_partitions)
+
+
+def array_index(environment: Mapping[str, str] = os.environ) -> int:
+    """Which task of a scheduler's array this is.
+
+    Raises
+    ------
+    ConfigError
+        If no scheduler says so.
+    """
+    for name in ARRAY_INDICES:
+        text = environment.get(name, "")
+        if text.isdigit():
+            return int(text)
+    raise ConfigError(f"--partition: which? give its number, or run it as a scheduler's array ({ARRAY_INDICES[0]}, …)")
+
+
+def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[int], n_partitions: int) -> None:
+    """Refuse parts that are missing or damaged, every checksum checked.
+
+    Raises
+    ------
+    StoreError
+        Naming the first, how many there are, and the partitions that make them.
+    """
+    wrong: dict[int, str] = {}
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        why = why_not_whole(folder.part(number), tables, stop - start, folder.plan_digest)
+        if why:
+            wrong[number] = why
+    if not wrong:
+        return
+    n_parts = len(bounds) - 1
+    again = [k for k in range(n_partitions) if any(n in wrong for n in parts_of(k, n_partitions, n_parts))]
+    named = ", ".join(f"{folder.part(n).name} ({why})" for n, why in list(wrong.items())[:MOST_NAMED])
+    more = f" and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
+    listed = ",".join(map(str, again))
+    raise StoreError(
+        f"{folder.path}: {len(wrong):,} of {n_parts:,} parts are not whole: {named}{more}; run partition {listed} "
+        "again (sbatch --array takes this list)"
+    )
+
+
+def plan_partitions(
+    output: Path,
+    plan: dict[str, Any],
+    n_parts: int,
+    n_partitions: int,
+    command: Sequence[str],
+    directives: Sequence[str] = (),
+    restart: bool = False,
+) -> Path:
+    """Leave a plan beside an output that is to be made in partitions, and a SLURM array script; gives its path.
+
+    Parameters
+    ----------
+    output, plan, restart
+        As of ``PartsFolder``.
+    n_parts, n_partitions
+        Parts there are, and how many runs are to make them.
+    command
+        What makes a partition, but for ``--partition``.
+    directives
+        Lines for ``#SBATCH``.
+
+    Raises
+    ------
+    ConfigError
+        If there are more partitions than parts, or a directive is none.
+    StoreError
+        As ``PartsFolder``.
+    """
+    if not 1 <= n_partitions <= n_parts:
+        advice = (
+            f"expected 1 to {n_parts:,}, for so many parts there are"
+            if n_parts > 1
+            else "it is one part, so leave --plan out"
+        )
+        raise ConfigError(f"--plan {n_partitions}: {advice}")
+    for line in directives:
+        if not line.startswith("-") or "\n" in line:
+            raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")
+    with PartsFolder(output, plan, restart, n_partitions=n_partitions) as folder:
+        path = folder.path.resolve() / SCRIPT
+        path.write_text(_script(path, command, n_partitions, directives), encoding="utf-8")
+        path.chmod(0o755)
+        folder.keep = True
+    return path
+
+
+def _script(path: Path, command: Sequence[str], n_partitions: int, directives: Sequence[str]) -> str:
+    lines = "".join(f"#SBATCH {line}\n" for line in directives)
+    finalise = shlex.join([*command, "--finalise"])
+    return f"""#!/bin/bash
+#SBATCH --job-name=xanes-hpc
+#SBATCH --array=0-{n_partitions - 1}
+{lines}
+# Submit it, and what makes one store of the parts once all tasks have ended well:
+#   job=$(sbatch --parsable {shlex.quote(str(path))})
+#   sbatch --dependency=afterok:$job --wrap {shlex.quote(finalise)}
+# A task that was stopped goes on where it was when it is submitted again. Without SLURM: bash {SCRIPT} K
+
+partition=${{SLURM_ARRAY_TASK_ID:-${{1:?which partition, 0 to {n_partitions - 1}?}}}}
+exec {shlex.join(command)} --partition "$partition"
+"""

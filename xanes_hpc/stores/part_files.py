@@ -1,0 +1,116 @@
+"""One part of an output: an HDF5 file with some rows of its tables, written whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py._objects import phil
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.stores.new_file import NewFile, new_file
+from xanes_hpc.stores.outputs import flush_to_disk
+
+PLAN_DIGEST = "plan"
+"""Attribute of a part: digest of the plan it was made by."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A dataset of an output whose rows are made in parts, each a whole number of chunks."""
+
+    name: str
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_rows: int
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+    def create(self, file: h5py.File, n_rows: int, extendable: bool = False) -> h5py.Dataset:
+        """The dataset, to be filled, in chunks with checksums."""
+        return file.create_dataset(
+            self.name,
+            (n_rows, *self.row_shape),
+            self.dtype,
+            chunks=(self.chunk_rows, *self.row_shape),
+            maxshape=(None, *self.row_shape) if extendable else None,  # of fewer rows than a chunk has, too
+            fletcher32=True,
+            **self.filters,
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part to fill: its tables' rows, and whatever columns its file is given besides."""
+
+    file: NewFile
+    rows: dict[str, h5py.Dataset]
+
+
+@contextmanager
+def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Iterator[Part]:
+    """A part that takes its name when the block ends well, on the disk by then.
+
+    Its temporary name is this process's own: where a file system has no locks, two may make the same part, and the same
+    bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with new_file(temporary) as file:
+            file.attrs[PLAN_DIGEST] = plan
+            yield Part(file, {table.name: table.create(file, n_rows, extendable=True) for table in tables})
+        flush_to_disk(temporary)
+        temporary.rename(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> str:
+    """What is wrong with a part, every checksum in it checked; empty for nothing."""
+    if not path.exists():
+        return "missing"
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get(PLAN_DIGEST) != plan:
+                return "of another plan"
+            for table in tables:
+                if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:
+                    return f"{table.name}: expected {n_rows} rows of {table.dtype}"
+            names: list[str] = []
+            file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+            for name in names:
+                for chunk in file[name].iter_chunks() if file[name].size else ():
+                    file[name][chunk]
+    except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError) as error:
+        return f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    return ""
+
+
+def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int) -> None:
+    """Append a part's chunks to a dataset with the same chunks and filters, as they are.
+
+    Raises
+    ------
+    StoreError
+        If the part cannot be read.
+    """
+    try:
+        with h5py.File(part, "r") as file:
+            rows = file[name].id
+            for index in range(rows.get_num_chunks()):
+                with phil:  # h5py reads chunks directly without its lock: another thread's reading would crash
+                    offset = rows.get_chunk_info(index).chunk_offset
+                    mask, data = rows.read_direct_chunk(offset)
+                    target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
+    except (OSError, KeyError) as error:
+        raise StoreError(f"{part}: damaged part, remove it: {str(error).splitlines()[0]}") from None

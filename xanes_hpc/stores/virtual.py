@@ -1,0 +1,93 @@
+"""Virtual datasets: those of a store whose rows stay in the parts beside it.
+
+HDF5 gives the fill value for what is missing, without a word, and follows names wherever they lead. So a virtual store
+names nothing but the parts in ``NAME.parts`` beside it, and every one of them is looked at whenever it is opened.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.stores.part_files import PLAN_DIGEST, Table
+from xanes_hpc.stores.parts import part_name, parts_folder
+
+
+def write_virtual(file: h5py.File, table: Table, output: Path, bounds: Sequence[int], plan: str) -> None:
+    """A dataset over the parts of an output; part k has its rows ``bounds[k]:bounds[k + 1]``."""
+    layout = h5py.VirtualLayout((bounds[-1], *table.row_shape), table.dtype)
+    folder = parts_folder(output).name
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        shape = (stop - start, *table.row_shape)
+        layout[start:stop] = h5py.VirtualSource(f"{folder}/{part_name(number)}", table.name, shape, table.dtype)
+    dataset = file.create_virtual_dataset(table.name, layout)
+    dataset.attrs[PLAN_DIGEST] = plan
+
+
+def check_virtual(file: h5py.File, path: Path) -> None:
+    """Refuse a store any of whose virtual datasets is of more than its own parts, or lacks one.
+
+    Raises
+    ------
+    StoreError
+        Naming the part.
+    """
+    names: list[str] = []
+    file.visititems(lambda name, node: names.append(name) if _is_virtual(node) else None)
+    for name in names:
+        _check_dataset(file[name], path)
+
+
+def virtual_parts(dataset: h5py.Dataset, path: Path) -> list[Path]:
+    """The parts that a virtual dataset of a store takes its rows from; none where it is not virtual."""
+    return [path.parent / source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+
+
+def _is_virtual(node: object) -> bool:
+    return isinstance(node, h5py.Dataset) and bool(node.is_virtual)
+
+
+def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
+    folder, name = parts_folder(path).name, dataset.name.lstrip("/")
+    plan, next_row = dataset.attrs.get(PLAN_DIGEST), 0
+    for number, source in enumerate(dataset.virtual_sources()):
+        expected = f"{folder}/{part_name(number)}"
+        if source.file_name != expected or source.dset_name.lstrip("/") != name:
+            raise StoreError(
+                f"{path}: {name}: expected rows of {expected}, received {source.file_name}: a virtual store keeps its "
+                "name, and takes rows from its own parts only"
+            )
+        start, stop = source.vspace.get_select_bounds()
+        whole = (start[0], *start[1:]) == (next_row, *(0,) * (len(start) - 1))
+        if not whole or tuple(stop[1:]) != tuple(n - 1 for n in dataset.shape[1:]):
+            raise StoreError(f"{path}: {name}: its rows are not those of its parts one after another")
+        _check_part(path.parent / expected, name, stop[0] + 1 - start[0], dataset, plan)
+        next_row = stop[0] + 1
+    if next_row != dataset.shape[0]:
+        raise StoreError(f"{path}: {name}: expected parts with {dataset.shape[0]:,} rows, there are {next_row:,}")
+
+
+def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan: object) -> None:
+    if not part.exists():
+        raise StoreError(f"{part}: no such file: the virtual store beside it needs it; put it back, or finalise again")
+    if part.is_symlink() or part.parent.is_symlink():
+        raise StoreError(f"{part}: is a link: a virtual store takes rows from its own parts only")
+    try:
+        with h5py.File(part, "r") as file:
+            found = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+            shape = (n_rows, *dataset.shape[1:])
+            if (
+                not isinstance(found, h5py.Dataset)
+                or (found.shape, found.dtype) != (shape, dataset.dtype)
+                or found.is_virtual
+                or found.external
+                or not plan
+                or file.attrs.get(PLAN_DIGEST) != plan
+            ):
+                raise StoreError(f"{part}: is not the part that the virtual store beside it was made of")
+    except StoreError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise StoreError(f"{part}: damaged part: {str(error).splitlines()[0]}") from None
