@@ -97,9 +97,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overlapping": ((), ()),
     "rattling": ((), ("numpy",)),
     "partitions": (("stores",), ()),
+    "execution": (("partitions", "stores"), ()),
     "feature_plans": (("descriptors", "rattling", "stores"), ()),
     "featurise": (
-        ("stores", "descriptors", "feature_plans", "neighbours", "overlapping", "partitions", "rattling"), ("numpy",)
+        ("stores", "descriptors", "execution", "feature_plans", "neighbours", "overlapping", "rattling"), ("numpy",)
     ),
     "selection": ((), ("numpy", "ase")),
     "symmetry": (("extras",), ("numpy", "spglib")),

@@ -12,10 +12,10 @@ import stored
 from builders import run, write
 from stored import everything
 
-from xanes_hpc import descriptors, featurise
+from xanes_hpc import descriptors, execution, featurise
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.feature_plans import plan
-from xanes_hpc.partitions import array_index, parts_of, plan_partitions
+from xanes_hpc.partitions import array_index, parts_of
 from xanes_hpc.stores import features as feature_stores
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.parts import PartsFolder, parts_folder
@@ -44,14 +44,24 @@ def whole(source, tmp_path):
 
 
 def planned(source, output, n_partitions=3, **options):
-    made = plan(source, DESCRIPTOR)
-    return plan_partitions(output, made.as_values(), made.n_parts, n_partitions, ["xanes-hpc"], **options)
+    job = featurise.FeatureJob(source, plan(source, DESCRIPTOR), output)
+    return execution.plan(job, n_partitions, ["xanes-hpc"], **options)
+
+
+def make_partition(source, output, partition, *words):
+    job, n_partitions = featurise.planned_job(source, output)
+    return execution.make_partition(job, partition, n_partitions, *words)
+
+
+def finalise(source, output, **options):
+    job, n_partitions = featurise.planned_job(source, output)
+    execution.finalise(job, n_partitions, **options)
 
 
 def all_made(source, output, n_partitions=3, **options):
     planned(source, output, n_partitions, **options)
     for k in range(n_partitions):
-        featurise.make_partition(source, output, k)
+        make_partition(source, output, k)
 
 
 @pytest.mark.parametrize("n_partitions", range(1, N_PARTS + 1))
@@ -69,8 +79,8 @@ def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole
     output = tmp_path / "f.h5"
     planned(source, output)
     for k in order:
-        featurise.make_partition(source, output, k)
-    featurise.finalise(source, output)
+        make_partition(source, output, k)
+    finalise(source, output)
     assert everything(output) == whole
     assert not parts_folder(output).exists()
 
@@ -78,7 +88,7 @@ def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole
 def test_the_ordinary_run_takes_over_what_partitions_made(source, tmp_path, whole, monkeypatch):
     output = tmp_path / "f.h5"
     planned(source, output)
-    featurise.make_partition(source, output, 1)
+    make_partition(source, output, 1)
     computed, compute = [], featurise.describe_batch
     monkeypatch.setattr(featurise, "describe_batch", lambda *words: computed.append(words[2]) or compute(*words))
     featurise.featurise(source, DESCRIPTOR, output)
@@ -90,13 +100,13 @@ def test_the_ordinary_run_takes_over_what_partitions_made(source, tmp_path, whol
 def test_another_number_of_partitions_keeps_the_parts(source, tmp_path, whole):
     output = tmp_path / "f.h5"
     planned(source, output, 3)
-    featurise.make_partition(source, output, 0)
+    make_partition(source, output, 0)
     before = {path.name: path.stat().st_mtime_ns for path in parts_folder(output).glob("part-*.h5")}
     assert before
     all_made(source, output, 5)
     after = {path.name: path.stat().st_mtime_ns for path in parts_folder(output).glob("part-*.h5")}
     assert before.items() <= after.items()
-    featurise.finalise(source, output)
+    finalise(source, output)
     assert everything(output) == whole
 
 
@@ -116,10 +126,10 @@ def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm
             file.attrs["plan"] = "0" * 64
     what = {"missing": "missing", "another plan": "of another plan"}.get(harm, "damaged: ")
     with pytest.raises(StoreError, match=rf"1 of 7 parts are not whole: part-000003\.h5 \({what}.*; run partition 1 "):
-        featurise.finalise(source, output)
+        finalise(source, output)
     assert not output.exists()
-    featurise.make_partition(source, output, 1)
-    featurise.finalise(source, output)
+    make_partition(source, output, 1)
+    finalise(source, output)
     assert everything(output) == whole
 
 
@@ -132,16 +142,16 @@ def test_one_run_a_partition_and_nobody_else_meanwhile(source, tmp_path, whole):
         if done:
             return
         with pytest.raises(StoreError, match=rf"another run is making partition 0 \(partition 0: {me}"):
-            featurise.make_partition(source, output, 0)
+            make_partition(source, output, 0)
         with pytest.raises(StoreError, match=rf"another run is making this output \(partition 0: {me}"):
             featurise.featurise(source, DESCRIPTOR, output)
         with pytest.raises(StoreError, match="another run is making this output"):
-            featurise.finalise(source, output)
-        featurise.make_partition(source, output, 2)
+            finalise(source, output)
+        make_partition(source, output, 2)
 
-    featurise.make_partition(source, output, 0, meanwhile)
-    featurise.make_partition(source, output, 1)
-    featurise.finalise(source, output)
+    make_partition(source, output, 0, meanwhile)
+    make_partition(source, output, 1)
+    finalise(source, output)
     assert everything(output) == whole
 
 
@@ -151,7 +161,7 @@ def test_a_partition_of_other_structures_is_refused(source, tmp_path):
     taken = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
     stored.write_structures(tmp_path / "other.h5", taken)
     with StructureStore(tmp_path / "other.h5") as other:
-        for step in (lambda: featurise.make_partition(other, output, 0), lambda: featurise.finalise(other, output)):
+        for step in (lambda: make_partition(other, output, 0), lambda: finalise(other, output)):
             with pytest.raises(StoreError, match="parts of an unfinished run with structures"):
                 step()
     assert not list(parts_folder(output).glob("part-*"))
@@ -163,20 +173,20 @@ def test_a_plan_that_is_none(source, tmp_path, text):
     planned(source, output)
     write(parts_folder(output) / "plan.json", text)
     with pytest.raises(StoreError, match=r"plan\.json: cannot be read|its plan cannot be read|parts of predictions"):
-        featurise.make_partition(source, output, 0)
+        make_partition(source, output, 0)
 
 
 def test_a_virtual_store_has_the_same_and_stays_with_its_parts(source, tmp_path, whole):
     output = tmp_path / "f.h5"
     all_made(source, output)
-    featurise.finalise(source, output, virtual=True)
+    finalise(source, output, virtual=True)
     found = everything(output)
     different = {name for name in whole if found[name] != whole[name]}
     assert different == {"@digest_attributes", "features"}  # it says that it is virtual, and has no chunks
     with FeatureStore(output) as store, FeatureStore(tmp_path / "whole.h5") as plain:
         np.testing.assert_array_equal(store.read(0, N_SITES), plain.read(0, N_SITES))
         assert store.chunk_rows == plain.chunk_rows
-    featurise.finalise(source, output, overwrite=True)
+    finalise(source, output, overwrite=True)
     assert everything(output) == whole
     assert not parts_folder(output).exists()
 
@@ -220,7 +230,7 @@ def _an_external_link(folder):
 def test_a_virtual_store_is_refused_without_its_own_parts(source, tmp_path, harm, message):
     output = tmp_path / "f.h5"
     all_made(source, output)
-    featurise.finalise(source, output, virtual=True)
+    finalise(source, output, virtual=True)
     harm(parts_folder(output))
     with pytest.raises(StoreError, match=message) as caught:
         FeatureStore(output)
@@ -230,7 +240,7 @@ def test_a_virtual_store_is_refused_without_its_own_parts(source, tmp_path, harm
 def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
     output = tmp_path / "f.h5"
     all_made(source, output)
-    featurise.finalise(source, output, virtual=True)
+    finalise(source, output, virtual=True)
     output.rename(tmp_path / "g.h5")
     with pytest.raises(StoreError, match=r"expected rows of g\.h5\.parts/part-000000\.h5, received f\.h5\.parts/"):
         FeatureStore(tmp_path / "g.h5")
@@ -247,7 +257,7 @@ def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
 def test_damage_in_parts_of_a_virtual_store_is_found(source, tmp_path, capsys):
     output = tmp_path / "f.h5"
     all_made(source, output)
-    featurise.finalise(source, output, virtual=True)
+    finalise(source, output, virtual=True)
     assert run("info", "--verify", output) == 0
     assert run("info", output) == 0
     assert "parts" in capsys.readouterr().out

@@ -16,20 +16,19 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc import execution
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import FormatError
 from xanes_hpc.feature_plans import Plan, check_sites, plan, planned
 from xanes_hpc.overlapping import overlap
-from xanes_hpc.partitions import check_whole, parts_of
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.features import PART_BYTES, create_features
 from xanes_hpc.stores.hdf5 import check_store
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.part_files import copy_chunks, new_part
+from xanes_hpc.stores.part_files import Table, new_part
 from xanes_hpc.stores.parts import PartsFolder
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.virtual import write_virtual
 
 Progress = Callable[[int, int], None]
 Features = npt.NDArray[np.floating[Any]]
@@ -129,59 +128,68 @@ class _PartWriter:
         return self._open.__exit__(*error)
 
 
-def make_parts(
-    plan: Plan,
-    source: StructureStore,
-    parts: PartsFolder,
-    numbers: range,
-    made: Callable[[int], None] = lambda number: None,
-    progress: Progress = lambda done, total: None,
-) -> None:
-    """Make the parts of a plan with some numbers, unless they are there and whole; ``made`` is told of each, in order.
+@dataclass(frozen=True)
+class FeatureJob:
+    """Features of all sites of a store, to be made in parts; as ``execution.Job``."""
 
-    Raises
-    ------
-    FormatError
-        If a structure cannot be described.
-    StoreError
-        If the source is damaged.
-    OSError
-        If a part cannot be written.
-    """
-    first, total = plan.bounds[numbers.start], plan.bounds[numbers.stop] - plan.bounds[numbers.start]
-    with _PartWriter(plan, parts, made) as writer:
-        progress(0, total)
-        written = overlap(
-            _spans(plan, source, parts, numbers),
-            lambda span: _read(plan, source, span),
-            lambda span, batch: _compute(plan, source, span, batch),
-            writer.write,
-        )
-        with closing(written):
-            for span in written:
-                progress(span.stop - first, total)
+    source: StructureStore
+    plan: Plan
+    output: Path
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything that parts depend on."""
+        return self.plan.as_values()
 
-@contextmanager
-def _output(
-    plan: Plan, source: StructureStore, output: Path, overwrite: bool, parts: PartsFolder
-) -> Iterator[tuple[NewFile, Callable[[int], None]]]:
-    """The output but for its features, and what appends a part to them."""
-    descriptor, rattling = plan.descriptor, plan.rattling
-    with create_features(
-        output, source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite, parts.whole,
-        "" if rattling is None else rattling.text,
-    ) as file:  # fmt: skip
-        table = plan.layout.table
-        features = None
+    @property
+    def tables(self) -> list[Table]:
+        """The features."""
+        return [self.plan.layout.table]
 
-        def append(number: int) -> None:
-            nonlocal features
-            features = features or table.create(file, source.n_sites)
-            copy_chunks(parts.part(number), features, table.name, plan.bounds[number])
-            file.sync()
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Sites of the parts."""
+        return self.plan.bounds
 
-        yield file, append
+    def check(self, overwrite: bool) -> None:
+        """Refuse an output that stands in the way."""
+        check_store(self.output, overwrite, [self.source.path])
+
+    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+        """Make parts, unless they are there and whole.
+
+        Raises
+        ------
+        FormatError
+            If a structure cannot be described.
+        StoreError
+            If the source is damaged.
+        OSError
+            If a part cannot be written.
+        """
+        plan, source = self.plan, self.source
+        first, total = plan.bounds[numbers.start], plan.bounds[numbers.stop] - plan.bounds[numbers.start]
+        with _PartWriter(plan, folder, made) as writer:
+            progress(0, total)
+            written = overlap(
+                _spans(plan, source, folder, numbers),
+                lambda span: _read(plan, source, span),
+                lambda span, batch: _compute(plan, source, span, batch),
+                writer.write,
+            )
+            with closing(written):
+                for span in written:
+                    progress(span.stop - first, total)
+
+    @contextmanager
+    def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
+        """The output but for its features."""
+        descriptor, rattling = self.plan.descriptor, self.plan.rattling
+        with create_features(
+            self.output, self.source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite,
+            folder.whole, "" if rattling is None else rattling.text,
+        ) as file:  # fmt: skip
+            yield file
 
 
 def featurise(
@@ -208,61 +216,17 @@ def featurise(
         If a structure cannot be described, or the property of a site, or that of all, is missing.
     """
     check_sites(source, descriptor)
-    whole = plan(source, descriptor, compression, rattling)
-    check_store(output, overwrite, [source.path])
-    with (
-        PartsFolder(output, whole.as_values(), restart) as parts,
-        _output(whole, source, output, overwrite, parts) as (_, append),
-    ):
-        make_parts(whole, source, parts, range(whole.n_parts), append, progress)
+    job = FeatureJob(source, plan(source, descriptor, compression, rattling), output)
+    execution.run(job, overwrite, restart, progress)
 
 
-def make_partition(
-    source: StructureStore, output: Path, partition: int, progress: Progress = lambda done, total: None
-) -> range:
-    """Make the parts of one partition of an output that was planned; gives their numbers.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such partition.
-    StoreError
-        If there is no plan, another run makes the partition, or the plan is of something else.
-    FormatError
-        If a structure cannot be described.
-    """
-    whole, n_partitions = planned(source, output)
-    numbers = parts_of(partition, n_partitions, whole.n_parts)
-    with PartsFolder(output, whole.as_values(), partition=partition) as parts:
-        make_parts(whole, source, parts, numbers, progress=progress)
-    return numbers
-
-
-def finalise(source: StructureStore, output: Path, overwrite: bool = False, virtual: bool = False) -> Plan:
-    """Make one store of the parts that all partitions have made; gives the plan.
-
-    Parameters
-    ----------
-    source, output
-        As they were planned.
-    virtual
-        Leave the features in the parts, and refer to them.
+def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:
+    """What was planned for an output, and by how many partitions it is made.
 
     Raises
     ------
     StoreError
-        If a part is missing or damaged: names it; or as ``featurise``.
+        As ``feature_plans.planned``.
     """
-    whole, n_partitions = planned(source, output)
-    check_store(output, overwrite, [source.path])
-    table = whole.layout.table
-    with PartsFolder(output, whole.as_values()) as parts:
-        check_whole(parts, [table], whole.bounds, n_partitions)
-        with _output(whole, source, output, overwrite, parts) as (file, append):
-            if virtual:
-                write_virtual(file, table, output, whole.bounds, parts.plan_digest)
-            else:
-                for number in range(whole.n_parts):
-                    append(number)
-        parts.keep = virtual
-    return whole
+    found, n_partitions = planned(source, output)
+    return FeatureJob(source, found, output), n_partitions

@@ -5,11 +5,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.stores.part_files import Table, why_not_whole
-from xanes_hpc.stores.parts import SCRIPT, PartsFolder
+from xanes_hpc.stores.parts import PartsFolder
 
 ARRAY_INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "LSB_JOBINDEX", "SGE_TASK_ID")
 """Variables by which schedulers tell a task of an array which it is."""
@@ -70,54 +69,20 @@ def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[i
     )
 
 
-def plan_partitions(
-    output: Path,
-    plan: dict[str, Any],
-    n_parts: int,
-    n_partitions: int,
-    command: Sequence[str],
-    directives: Sequence[str] = (),
-    restart: bool = False,
-) -> Path:
-    """Leave a plan beside an output that is to be made in partitions, and a SLURM array script; gives its path.
-
-    Parameters
-    ----------
-    output, plan, restart
-        As of ``PartsFolder``.
-    n_parts, n_partitions
-        Parts there are, and how many runs are to make them.
-    command
-        What makes a partition, but for ``--partition``.
-    directives
-        Lines for ``#SBATCH``.
+def script(path: Path, command: Sequence[str], n_partitions: int, n_parts: int, directives: Sequence[str] = ()) -> str:
+    """A SLURM array script that is to stand at a path and runs a command once for each partition.
 
     Raises
     ------
     ConfigError
         If there are more partitions than parts, or a directive is none.
-    StoreError
-        As ``PartsFolder``.
     """
     if not 1 <= n_partitions <= n_parts:
-        advice = (
-            f"expected 1 to {n_parts:,}, for so many parts there are"
-            if n_parts > 1
-            else "it is one part, so leave --plan out"
-        )
-        raise ConfigError(f"--plan {n_partitions}: {advice}")
+        there = f"expected 1 to {n_parts:,}, for so many parts there are"
+        raise ConfigError(f"--plan {n_partitions}: {there if n_parts > 1 else 'it is one part, so leave --plan out'}")
     for line in directives:
         if not line.startswith("-") or "\n" in line:
             raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")
-    with PartsFolder(output, plan, restart, n_partitions=n_partitions) as folder:
-        path = folder.path.resolve() / SCRIPT
-        path.write_text(_script(path, command, n_partitions, directives), encoding="utf-8")
-        path.chmod(0o755)
-        folder.keep = True
-    return path
-
-
-def _script(path: Path, command: Sequence[str], n_partitions: int, directives: Sequence[str]) -> str:
     lines = "".join(f"#SBATCH {line}\n" for line in directives)
     finalise = shlex.join([*command, "--finalise"])
     return f"""#!/bin/bash
@@ -127,7 +92,7 @@ def _script(path: Path, command: Sequence[str], n_partitions: int, directives: S
 # Submit it, and what makes one store of the parts once all tasks have ended well:
 #   job=$(sbatch --parsable {shlex.quote(str(path))})
 #   sbatch --dependency=afterok:$job --wrap {shlex.quote(finalise)}
-# A task that was stopped goes on where it was when it is submitted again. Without SLURM: bash {SCRIPT} K
+# A task that was stopped goes on where it was when it is submitted again. Without SLURM: bash {path.name} K
 
 partition=${{SLURM_ARRAY_TASK_ID:-${{1:?which partition, 0 to {n_partitions - 1}?}}}}
 exec {shlex.join(command)} --partition "$partition"

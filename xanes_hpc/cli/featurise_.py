@@ -144,33 +144,40 @@ def _plan(
     source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, n_partitions: int,
     directives: tuple[str, ...],
 ) -> None:  # fmt: skip
+    from xanes_hpc import execution
     from xanes_hpc.feature_plans import check_sites, plan
-    from xanes_hpc.partitions import plan_partitions
+    from xanes_hpc.featurise import FeatureJob
 
     check_sites(source, descriptor)
-    whole = plan(source, descriptor, compression, rattling)
+    job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
     words = ["xanes-hpc", "featurise", str(source.path.resolve()), "-o", str(target.resolve())]
-    script = plan_partitions(target, whole.as_values(), whole.n_parts, n_partitions, words, directives, restart)
-    rows = _told(source.n_sites, descriptor)
-    console.table(str(script.parent), rows | {"parts": f"{whole.n_parts:,} in {n_partitions:,} partitions"})
+    script = execution.plan(job, n_partitions, words, directives, restart)
+    console.table(
+        str(script.parent),
+        _told(source.n_sites, descriptor) | {"parts": f"{job.plan.n_parts:,} in {n_partitions:,} partitions"},
+    )
     console.next_step(f"sbatch {shlex.quote(str(script))}, or {shlex.join(words)} --partition 0, 1, …")
 
 
 def _make_partition(source: Any, target: Path, partition: int) -> None:
-    from xanes_hpc.featurise import make_partition
+    from xanes_hpc.execution import make_partition
+    from xanes_hpc.featurise import planned_job
 
+    job, n_partitions = planned_job(source, target)
     with _kept(target), console.progress(f"partition {partition}", "sites") as progress:
-        numbers = make_partition(source, target, partition, progress)
+        numbers = make_partition(job, partition, n_partitions, progress)
     console.table(f"partition {partition} of {target}", {"parts": f"{numbers.start} to {numbers.stop - 1}"})
     words = ["xanes-hpc", "featurise", str(source.path), "-o", str(target), "--finalise"]
     console.next_step(f"when all are made, {shlex.join(words)}")
 
 
 def _finalise(source: Any, target: Path, overwrite: bool, virtual: bool) -> None:
-    from xanes_hpc.featurise import finalise
+    from xanes_hpc.execution import finalise
+    from xanes_hpc.featurise import planned_job
 
-    made = finalise(source, target, overwrite, virtual)
-    console.table(str(target), _told(source.n_sites, made.descriptor))
+    job, n_partitions = planned_job(source, target)
+    finalise(job, n_partitions, overwrite, virtual)
+    console.table(str(target), _told(source.n_sites, job.plan.descriptor))
     console.next_step(shlex.join(["xanes-hpc", "train", str(target)]))
 
 

@@ -1,0 +1,143 @@
+"""Who makes the parts of an output: this run, or runs of their own on whatever machines; and one output of them.
+
+The steps are the same. The ordinary run makes all parts and puts each into the output when it is whole; partitions are
+planned first, each made by a run of its own, and the output is put together when all are there.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from xanes_hpc.partitions import check_whole, parts_of, script
+from xanes_hpc.stores.assembling import Assembly
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import Table
+from xanes_hpc.stores.parts import SCRIPT, PartsFolder, parts_folder
+
+Progress = Callable[[int, int], None]
+
+
+class Job(Protocol):
+    """An output that can be made in parts.
+
+    Attributes
+    ----------
+    output
+        What is made.
+    values
+        Everything that parts depend on, as plain values.
+    tables, bounds
+        Datasets that are made in parts; part k has their rows ``bounds[k]:bounds[k + 1]``.
+    """
+
+    @property
+    def output(self) -> Path: ...  # noqa: D102
+    @property
+    def values(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def tables(self) -> Sequence[Table]: ...  # noqa: D102
+    @property
+    def bounds(self) -> Sequence[int]: ...  # noqa: D102
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse an output that stands in the way."""
+
+    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+        """Make parts, unless they are there and whole; ``made`` is told of each, in order."""
+
+    def begin(self, folder: PartsFolder, overwrite: bool) -> AbstractContextManager[NewFile]:
+        """The output but for its tables; it takes its name when the block ends well, all parts being there."""
+
+
+def _nothing(number: int) -> None:
+    pass
+
+
+def run(
+    job: Job, overwrite: bool = False, restart: bool = False, progress: Progress = lambda done, total: None
+) -> None:
+    """Make all parts, and the output. Parts that an earlier run has left are taken over, unless ``restart`` is set.
+
+    Raises
+    ------
+    XanesHpcError
+        As the job's own steps; if the output or another run stands in the way, or parts there are of something else.
+    """
+    job.check(overwrite)
+    with PartsFolder(job.output, job.values, restart) as folder, job.begin(folder, overwrite) as file:
+        assembly = Assembly(file, folder, job.tables, job.bounds)
+        job.make(folder, range(len(job.bounds) - 1), assembly.append, progress)
+
+
+def plan(
+    job: Job, n_partitions: int, command: Sequence[str], directives: Sequence[str] = (), restart: bool = False
+) -> Path:
+    """Leave a plan beside the output, and a SLURM array script; gives the script's path.
+
+    Parameters
+    ----------
+    job
+        What is to be made.
+    n_partitions
+        By how many runs.
+    command
+        What makes a partition, but for ``--partition``.
+    directives
+        Lines for ``#SBATCH``.
+    restart
+        Throw away the parts there are.
+
+    Raises
+    ------
+    ConfigError
+        If there are more partitions than parts, or a directive is none.
+    StoreError
+        As ``PartsFolder``.
+    """
+    path = parts_folder(job.output).resolve() / SCRIPT
+    text = script(path, command, n_partitions, len(job.bounds) - 1, directives)
+    with PartsFolder(job.output, job.values, restart, n_partitions=n_partitions) as folder:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        folder.keep = True
+    return path
+
+
+def make_partition(job: Job, partition: int, n_partitions: int, progress: Progress = lambda done, total: None) -> range:
+    """Make the parts of one partition; gives their numbers.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such partition.
+    StoreError
+        If another run makes the partition, or the plan is of something else.
+    """
+    numbers = parts_of(partition, n_partitions, len(job.bounds) - 1)
+    with PartsFolder(job.output, job.values, partition=partition) as folder:
+        job.make(folder, numbers, _nothing, progress)
+    return numbers
+
+
+def finalise(job: Job, n_partitions: int, overwrite: bool = False, virtual: bool = False) -> None:
+    """Make the output of the parts that all partitions have made.
+
+    With ``virtual`` the rows are left in the parts, and referred to.
+
+    Raises
+    ------
+    StoreError
+        If a part is missing or damaged: names it; or if the output stands in the way.
+    """
+    job.check(overwrite)
+    with PartsFolder(job.output, job.values) as folder:
+        check_whole(folder, job.tables, job.bounds, n_partitions)
+        with job.begin(folder, overwrite) as file:
+            assembly = Assembly(file, folder, job.tables, job.bounds)
+            if virtual:
+                assembly.refer(job.output)
+            else:
+                for number in range(len(job.bounds) - 1):
+                    assembly.append(number)
+        folder.keep = virtual
