@@ -164,7 +164,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "prediction_sources": (
         ("stores", "descriptors", "feature_plans", "featurise", "import_options", "importing"), ("numpy", "ase")
     ),
-    "prediction": (("stores", "inference", "prediction_sources", "spectra", "trust"), ("numpy", "ase")),
+    "prediction_plans": (("inference", "prediction_sources", "stores"), ("numpy",)),
+    "prediction": (
+        ("execution", "prediction_plans", "prediction_sources", "spectra", "stores", "trust"), ("numpy", "ase")
+    ),
     "selecting": (("landmarks", "prediction", "prediction_sources", "stores"), ("numpy",)),
     "spectrum_peaks": ((), ("numpy", "scipy")),
     "export": (("formats", "stores"), ("numpy", "ase")),

@@ -1,57 +1,143 @@
-"""From a model and structures, features or files to a prediction store."""
+"""From a model and structures, features or files to a prediction store, in parts as ``execution`` has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.config import LARGEST
-from xanes_hpc.errors import ModelError, SpectrumError
-from xanes_hpc.inference import n_draws
-from xanes_hpc.prediction_sources import Store, check_seen, features_of, references_of, sites_of, structures_behind
+from xanes_hpc import execution
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.prediction_plans import PredictionPlan, PredictOptions, opened_plan, planned_options
+from xanes_hpc.prediction_sources import Store, features_of
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.models import ModelFolder
-from xanes_hpc.stores.predictions import create_predictions, write_site_columns
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import Part, Table, new_part
+from xanes_hpc.stores.parts import PartsFolder
+from xanes_hpc.stores.predictions import create_predictions, gather_site_columns, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.targets import gridded
 from xanes_hpc.trust import reasons
+
+__all__ = ["ROWS_AT_ONCE", "PredictOptions", "PredictionJob", "edge_energies", "planned_job", "predict"]
 
 ROWS_AT_ONCE = 512
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class PredictOptions:
-    """How to predict.
+class PredictionJob:
+    """Predictions of a source's sites, to be made in parts; as ``execution.Job``."""
 
-    Attributes
-    ----------
-    draws
-        Monte Carlo draws, of all members of the model together; an ensemble without dropout has one of each member.
-    seed
-        Of the draws.
-    keep_draws
-        Whether the store keeps every draw.
-    part
-        Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
-    force
-        Whether elements and edges the model has not seen are predicted all the same.
-    spectra
-        Structure store with the references, where it is not the source itself or the one that the source names; it
-        must hold the same structures.
-    """
+    plan: PredictionPlan
+    output: Path
 
-    draws: int = 100
-    seed: int = 0
-    keep_draws: bool = False
-    part: str | None = None
-    force: bool = False
-    spectra: Path | None = None
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything that parts depend on."""
+        return self.plan.as_values()
+
+    @property
+    def tables(self) -> list[Table]:
+        """Mean, sigma, and what goes along."""
+        return self.plan.tables
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Rows of the parts."""
+        return self.plan.bounds
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse an output that stands in the way."""
+        behind = [] if self.plan.structures is None else [self.plan.structures.path]
+        hdf5.check_store(self.output, overwrite, [self.plan.source.path, *behind])
+
+    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+        """Make parts, unless they are there and whole.
+
+        Raises
+        ------
+        StoreError
+            If the source is damaged.
+        FormatError
+            If a structure cannot be described.
+        OSError
+            If a part cannot be written.
+        """
+        bounds, tables = self.bounds, self.tables
+        first, total = bounds[numbers.start], bounds[numbers.stop] - bounds[numbers.start]
+        predict_rows = _Rows(self.plan)
+        for number in numbers:
+            start, stop = bounds[number : number + 2]
+            if not folder.is_whole(number, tables, stop - start):
+                with new_part(folder.part(number), tables, stop - start, folder.plan_digest) as part:
+                    predict_rows.fill(part, start, stop, lambda row: progress(row - first, total))
+            made(number)
+        progress(total, total)
+
+    @contextmanager
+    def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
+        """The output but for what is made in parts."""
+        plan = self.plan
+        with create_predictions(
+            self.output, plan.model, plan.sites, plan.n_draws, plan.options.seed, plan.source_digest, overwrite,
+            folder.whole,
+        ) as file:  # fmt: skip
+            yield file
+            gather_site_columns(file, [folder.part(number) for number in range(len(self.bounds) - 1)])
+
+
+class _Rows:
+    """Predicts rows of a plan into parts."""
+
+    def __init__(self, plan: PredictionPlan) -> None:
+        self._plan, self._grid = plan, Grid(*plan.model.grid)
+        self._read = features_of(plan.model, plan.source)
+        self._spectra = plan.structures if plan.structures is not None else plan.source
+        self._absorbers = plan.model.absorbers(plan.sites.element, plan.sites.edge)
+
+    def fill(self, part: Part, start: int, stop: int, progress: Callable[[int], None]) -> None:
+        plan, model = self._plan, self._plan.model
+        sites = plan.sites.take(np.arange(start, stop))
+        e0, nearest = edge_energies(model, sites), np.empty(stop - start)
+        for row in range(start, stop, ROWS_AT_ONCE):
+            progress(row)
+            here = slice(row - start, min(row + ROWS_AT_ONCE, stop) - start)
+            own_e0 = self._predict(part, here, row, nearest)
+            e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+        formulas, parts = plan.formulas[start:stop], plan.parts[start:stop]
+        unseen = model.unseen(sites.element, sites.edge)
+        write_site_columns(
+            part.file, e0, formulas, parts, nearest, model.training_sites.twins_of(sites.name, formulas),
+            reasons(model.trust, nearest, formulas, unseen),
+        )  # fmt: skip
+
+    def _predict(self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Fill rows of a part, from a row of the plan on; gives the references' own e0, NaN where there is none."""
+        plan, options = self._plan, self._plan.options
+        chosen = np.arange(row, row + here.stop - here.start)
+        drawn, evidence = plan.model.sample(
+            self._read(plan.rows[chosen]), self._absorbers[chosen], options.draws, options.seed, options.keep_draws
+        )
+        nearest[here] = evidence.distance
+        part.rows["mean"][here] = drawn.mean
+        part.rows["std"][here] = plan.model.calibration.sigma(evidence)
+        if drawn.draws is not None:
+            part.rows["draws"][here] = drawn.draws
+        if plan.references is None:
+            return np.full(chosen.size, np.nan)
+        values, own_e0 = gridded(
+            self._spectra, plan.references[chosen], self._grid, plan.sites.take(chosen), plan.recipe
+        )
+        part.rows["reference"][here] = values
+        return own_e0
 
 
 def predict(
@@ -61,8 +147,11 @@ def predict(
     options: PredictOptions | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
+    restart: bool = False,
 ) -> str:
     """Write predictions of a source's sites, with references where it has spectra of the model's kind and treatment.
+
+    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set.
 
     Returns
     -------
@@ -74,64 +163,27 @@ def predict(
     ModelError
         If the features are of another descriptor, or an element or edge is new to the model.
     StoreError
-        If a store cannot be read or written.
+        If a store cannot be read or written, or parts there are of something else.
     """
-    options = options or PredictOptions()
-    if options.draws < 2:
-        raise ModelError(f"draws: expected at least 2, received {options.draws}")
-    if not 0 <= options.seed <= LARGEST:
-        raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
-    behind, missing = structures_behind(source, options.spectra)
-    with behind as structures:
-        made_from = [source.path, *([structures.path] if structures is not None else [])]
-        hdf5.check_store(output, overwrite, made_from)
-        read = features_of(model, source)
-        sites = sites_of(source)
-        formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-        parts = model.training_sites.parts_of(sites.name, formulas)
-        rows = np.arange(len(sites))
-        if options.part is not None:
-            rows = rows[[p == options.part for p in parts]]
-            if not rows.size:
-                there = ", ".join(dict.fromkeys(parts)) or "none"
-                raise ModelError(
-                    f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
-                )
-        chosen = sites.take(rows)
-        check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
-        spectra = structures if structures is not None else source
-        references, recipe, why_none = references_of(model, spectra, len(sites))
-        grid = Grid(*model.grid)
-        digest = structures.attribute("digest_structures") if structures is not None else ""
-        e0, nearest = edge_energies(model, chosen), np.empty(rows.size)
-        absorbers, calibration = model.absorbers(chosen.element, chosen.edge), model.calibration
-        dropout = model.method == "dropout"
-        with create_predictions(
-            output, model, chosen, n_draws(model.members, options.draws, dropout), options.seed, digest,
-            references is not None, options.keep_draws, overwrite,
-        ) as file:  # fmt: skip
-            for start in range(0, rows.size, ROWS_AT_ONCE):
-                progress(start, rows.size)
-                here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
-                x = read(rows[here])
-                drawn, evidence = model.sample(x, absorbers[here], options.draws, options.seed, options.keep_draws)
-                nearest[here] = evidence.distance
-                file["mean"][here] = drawn.mean
-                file["std"][here] = calibration.sigma(evidence)
-                if drawn.draws is not None:
-                    file["draws"][here] = drawn.draws
-                if references is not None:
-                    some = chosen.take(np.arange(here.start, here.stop))
-                    values, own_e0 = gridded(spectra, references[rows[here]], grid, some, recipe)
-                    file["reference"][here] = values
-                    e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
-            own = [formulas[i] for i in rows]
-            write_site_columns(
-                file, e0, own, [parts[i] for i in rows], nearest, model.training_sites.twins_of(chosen.name, own),
-                reasons(model.trust, nearest, own, model.unseen(chosen.element, chosen.edge)),
-            )  # fmt: skip
-        progress(rows.size, rows.size)
-    return missing or why_none
+    with opened_plan(model, source, options or PredictOptions()) as plan:
+        execution.run(PredictionJob(plan, output), overwrite, restart, progress)
+        return plan.why_none
+
+
+@contextmanager
+def planned_job(model: ModelFolder, source: Store, output: Path) -> Iterator[tuple[PredictionJob, int]]:
+    """What was planned for an output, and by how many partitions it is made.
+
+    Raises
+    ------
+    StoreError
+        As ``planned_options``.
+    ModelError
+        As ``opened_plan``.
+    """
+    options, n_partitions = planned_options(output)
+    with opened_plan(model, source, options) as plan:
+        yield PredictionJob(plan, output), n_partitions
 
 
 def edge_energies(model: ModelFolder, sites: SiteTable) -> npt.NDArray[np.float64]:

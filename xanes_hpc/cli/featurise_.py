@@ -2,8 +2,6 @@
 
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,12 @@ from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.known import PRESET
 from xanes_hpc.cli.options import (
     PATH,
-    check_steps,
     output_option,
     overwrite_option,
-    partition_options,
     refuse,
     threads_option,
 )
+from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, tell_partition, tell_plan
 
 OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "seed", "restart")
 
@@ -130,7 +127,7 @@ def _featurise(
     check_store(target, overwrite, [source.path])
     defaults = defaults_taken(source, descriptor)
     begin = time.perf_counter()
-    with _kept(target), console.progress("featurising", "sites") as progress:
+    with kept(target), console.progress("featurising", "sites") as progress:
         featurise(source, descriptor, target, overwrite, progress, compression, restart, rattling)
     rows = _told(source.n_sites, descriptor) | {"time": _rate(source.n_sites, begin)}
     if any(defaults.values()):
@@ -152,11 +149,7 @@ def _plan(
     job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
     words = ["xanes-hpc", "featurise", str(source.path.resolve()), "-o", str(target.resolve())]
     script = execution.plan(job, n_partitions, words, directives, restart)
-    console.table(
-        str(script.parent),
-        _told(source.n_sites, descriptor) | {"parts": f"{job.plan.n_parts:,} in {n_partitions:,} partitions"},
-    )
-    console.next_step(f"sbatch {shlex.quote(str(script))}, or {shlex.join(words)} --partition 0, 1, …")
+    tell_plan(script, _told(source.n_sites, descriptor), job.plan.n_parts, n_partitions, words)
 
 
 def _make_partition(source: Any, target: Path, partition: int) -> None:
@@ -164,11 +157,9 @@ def _make_partition(source: Any, target: Path, partition: int) -> None:
     from xanes_hpc.featurise import planned_job
 
     job, n_partitions = planned_job(source, target)
-    with _kept(target), console.progress(f"partition {partition}", "sites") as progress:
+    with kept(target), console.progress(f"partition {partition}", "sites") as progress:
         numbers = make_partition(job, partition, n_partitions, progress)
-    console.table(f"partition {partition} of {target}", {"parts": f"{numbers.start} to {numbers.stop - 1}"})
-    words = ["xanes-hpc", "featurise", str(source.path), "-o", str(target), "--finalise"]
-    console.next_step(f"when all are made, {shlex.join(words)}")
+    tell_partition(target, partition, numbers, ["xanes-hpc", "featurise", str(source.path), "-o", str(target)])
 
 
 def _finalise(source: Any, target: Path, overwrite: bool, virtual: bool) -> None:
@@ -179,19 +170,6 @@ def _finalise(source: Any, target: Path, overwrite: bool, virtual: bool) -> None
     finalise(job, n_partitions, overwrite, virtual)
     console.table(str(target), _told(source.n_sites, job.plan.descriptor))
     console.next_step(shlex.join(["xanes-hpc", "train", str(target)]))
-
-
-@contextmanager
-def _kept(target: Path) -> Iterator[None]:
-    """Says where what is done stays, if the run is interrupted."""
-    from xanes_hpc.stores.parts import parts_folder
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        if parts_folder(target).exists():
-            console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
-        raise
 
 
 def _rate(n_sites: int, begin: float) -> str:

@@ -94,63 +94,6 @@ def refuse(names: Iterable[str], why: str) -> None:
             raise click.UsageError(f"{parameter.opts[0]} {why}", context)
 
 
-def partition_options(command: F) -> F:
-    """To plan an output, make a partition of it, and finalise it."""
-    options = (
-        click.option(
-            "--plan", "n_partitions", type=click.IntRange(min=1), metavar="N",
-            help="Share the work out over N partitions, which runs of their own make, and write a script for SLURM.",
-        ),
-        click.option(
-            "--partition", type=PartitionNumber(), is_flag=False, flag_value="array", metavar="[K]",
-            help="Make partition K, from 0 on, of what was planned; without K the one a scheduler's array says.",
-        ),
-        click.option("--finalise", is_flag=True, help="Make one store of the parts of all partitions."),
-        click.option(
-            "--virtual", is_flag=True, help="With --finalise: leave the rows in the parts, and refer to them there."
-        ),
-        click.option(
-            "--sbatch", "directives", multiple=True, metavar="OPTION",
-            help="With --plan: a line of the script for SLURM, such as --time=02:00:00. May be repeated.",
-        ),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic in all versions
-    """The number of a partition, or the one that a scheduler's array says."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number, from 0 on."""
-        from xanes_hpc.partitions import array_index
-
-        if value == "array":
-            return array_index()
-        try:
-            number = int(value)
-        except ValueError:
-            number = -1
-        if number < 0:
-            self.fail(f"expected the number of a partition, from 0 on, received {value!r}", param, ctx)
-        return number
-
-
-def check_steps(n_partitions: int | None, partition: int | None, finalise: bool, virtual: bool, lines: Any) -> None:
-    """Refuse several of ``--plan``, ``--partition`` and ``--finalise``, and what belongs to another of them."""
-    context = click.get_current_context()
-    steps = (n_partitions is not None, partition is not None, finalise)
-    if sum(steps) > 1:
-        raise click.UsageError("expected one of --plan, --partition and --finalise", context)
-    if virtual and not finalise:
-        raise click.UsageError("--virtual: expected together with --finalise", context)
-    if lines and n_partitions is None:
-        raise click.UsageError("--sbatch: expected together with --plan", context)
-
-
 def output_option(what: str, required: bool = False, ending: str | None = None) -> Callable[[F], F]:
     """``-o`` for the output described by ``what``, with the ending it must have."""
     return click.option("-o", "--output", type=OutputPath(ending), required=required, help=what)

@@ -2,13 +2,29 @@
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command, OutputPath
-from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option, site_options, threads_option
+from xanes_hpc.cli.options import (
+    PATH,
+    model_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    site_options,
+    threads_option,
+)
+from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, tell_partition, tell_plan
+
+if TYPE_CHECKING:
+    from xanes_hpc.stores.models import ModelFolder
+
+OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "csv_folder", "restart")
 
 LISTED = 3
 """Sites that are named of those not to be trusted."""
@@ -37,6 +53,8 @@ LISTED = 3
 )
 @click.option("--csv", "csv_folder", type=OutputPath(), metavar="DIR", help="Also write one CSV file per site.")
 @threads_option
+@partition_options
+@click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
 def command(
     sources: tuple[Path, ...],
@@ -52,30 +70,75 @@ def command(
     spectra: Path | None,
     csv_folder: Path | None,
     threads: int | None,
+    n_partitions: int | None,
+    partition: int | None,
+    finalise: bool,
+    virtual: bool,
+    directives: tuple[str, ...],
+    restart: bool,
     overwrite: bool,
 ) -> None:
     """Predict spectra with their uncertainty.
 
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (then
-    --absorber and --edge say what is predicted). Where the source has spectra they go along as references.
+    --absorber and --edge say what is predicted). Where the source has spectra they go along as references. A run that
+    was stopped goes on where it was with the same command.
+
+    On a cluster, from a store: --plan N, then --partition K for every K below N, then --finalise; what is predicted
+    how is given with --plan only.
     """
+    from xanes_hpc import execution
     from xanes_hpc import threads as kernel_threads
-    from xanes_hpc.export import check_folder, export
-    from xanes_hpc.prediction import PredictOptions, predict
+    from xanes_hpc.export import check_folder
+    from xanes_hpc.prediction import PredictionJob, PredictOptions, planned_job
+    from xanes_hpc.prediction_plans import opened_plan
     from xanes_hpc.prediction_sources import open_sources
     from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.models import ModelFolder
-    from xanes_hpc.stores.predictions import PredictionStore
 
+    check_steps(n_partitions, partition, finalise, virtual, directives)
     target = output or Path("predictions.h5")
     kernel_threads.use(threads)
     folder = ModelFolder(model)
-    options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
-    check_store(target, overwrite, sources)
-    if csv_folder is not None:
-        check_folder(csv_folder, "csv", overwrite)
-    with open_sources(sources, absorber, edge) as source, console.progress("predicting", "sites") as progress:
-        why_none = predict(folder, source, target, options, overwrite, progress)
+    with ExitStack() as opened:
+        if partition is not None or finalise:
+            refuse(OF_A_PLAN, "is told with --plan, not with its partitions")
+            source = opened.enter_context(open_sources(sources))
+            job, n_partitions = opened.enter_context(planned_job(folder, source, target))
+            if partition is not None:
+                with kept(target), console.progress(f"partition {partition}", "sites") as progress:
+                    numbers = execution.make_partition(job, partition, n_partitions, progress)
+                tell_partition(target, partition, numbers, _words(sources[0], model, target))
+                return
+            execution.finalise(job, n_partitions, overwrite, virtual)
+        else:
+            check_store(target, overwrite, sources)
+            if csv_folder is not None:
+                check_folder(csv_folder, "csv", overwrite)
+            options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
+            source = opened.enter_context(open_sources(sources, absorber, edge))
+            job = PredictionJob(opened.enter_context(opened_plan(folder, source, options)), target)
+            if n_partitions is not None:
+                if source.path not in sources:
+                    raise click.UsageError("--plan: expected a store, made by import", click.get_current_context())
+                words = _words(sources[0].resolve(), model.resolve(), target.resolve())
+                script = execution.plan(job, n_partitions, words, directives, restart)
+                tell_plan(script, {"sites": f"{len(job.plan.rows):,}"}, len(job.bounds) - 1, n_partitions, words)
+                return
+            with kept(target), console.progress("predicting", "sites") as progress:
+                execution.run(job, overwrite, restart, progress)
+        why_none = job.plan.why_none
+    _tell(target, folder, why_none, csv_folder, overwrite)
+
+
+def _words(source: Path, model: Path, target: Path) -> list[str]:
+    return ["xanes-hpc", "predict", str(source), "--model", str(model), "-o", str(target)]
+
+
+def _tell(target: Path, folder: "ModelFolder", why_none: str, csv_folder: Path | None, overwrite: bool) -> None:
+    from xanes_hpc.export import export
+    from xanes_hpc.stores.predictions import PredictionStore
+
     with PredictionStore(target) as store:
         rows = {
             "sites": f"{store.n_sites:,}",
@@ -88,7 +151,9 @@ def command(
         has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
     console.table(str(target), rows)
     if not folder.calibration.n_sites:
-        console.err.print(f"Note: {model} had no sites to calibrate with: sigma is the draws' spread, far too narrow")
+        console.err.print(
+            f"Note: {folder.path} had no sites to calibrate with: sigma is the draws' spread, far too narrow"
+        )
     if warning:
         console.err.print(warning)
     if has_reference:

@@ -14,11 +14,24 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.model_description import are_scores
 from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.uncertainty import Calibration, spread_to
 
+CHUNK_BYTES = 1 << 20
 N_AVERAGED = "sites/n_averaged"
 """Of draws; with less of it there is nothing to spread."""
+
+
+def prediction_tables(n_sites: int, n_energies: int, n_draws: int | None, with_reference: bool) -> list[Table]:
+    """Datasets with a row a site; ``n_draws`` is None where draws are not kept."""
+    rows = max(1, min(n_sites, CHUNK_BYTES // (4 * n_energies)))
+    names = ("mean", "std", *(("reference",) if with_reference else ()))
+    tables = [Table(name, (n_energies,), np.dtype(np.float32), rows) for name in names]
+    if n_draws is not None:
+        tables.append(Table("draws", (n_draws, n_energies), np.dtype(np.float32), 1))
+    return tables
 
 
 @contextmanager
@@ -29,11 +42,10 @@ def create_predictions(
     n_draws: int,
     seed: int,
     source_digest: str,
-    with_reference: bool,
-    keep_draws: bool,
     overwrite: bool = False,
-) -> Iterator[h5py.File]:
-    """A new prediction store whose arrays the caller fills row by row; it takes its name when the block ends well.
+    temporary: Path | None = None,
+) -> Iterator[NewFile]:
+    """A new prediction store but for ``prediction_tables`` and site columns; named when the block ends well.
 
     Raises
     ------
@@ -51,7 +63,7 @@ def create_predictions(
         **({"source_digest": source_digest} if source_digest else {}),
     }
     energies, origin = model.grid
-    with _created(path, attributes, energies, origin, sites, with_reference, keep_draws, overwrite) as file:
+    with _created(path, attributes, energies, origin, sites, overwrite, temporary) as file:
         yield file
 
 
@@ -73,28 +85,22 @@ def create_derived(
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
     attributes |= {"calibration": json.dumps({"conformal": [], "n_sites": 0}), **changed}
-    with _created(
-        path, attributes, store.energies, store.origin, sites, store.has_reference, True, overwrite
-    ) as file:  # fmt: skip
+    tables = prediction_tables(len(sites), store.energies.size, int(attributes["n_draws"]), store.has_reference)
+    with _created(path, attributes, store.energies, store.origin, sites, overwrite) as file:
+        for table in tables:
+            table.create(file, len(sites))
         yield file
 
 
 @contextmanager
 def _created(
     path: Path, attributes: Mapping[str, Any], energies: npt.NDArray[np.float64], origin: str, sites: SiteTable,
-    with_reference: bool, keep_draws: bool, overwrite: bool,
-) -> Iterator[h5py.File]:  # fmt: skip
-    n_sites, n_energies = len(sites), energies.size
-    rows = max(1, min(n_sites, (1 << 20) // (4 * n_energies)))
-    with hdf5.create_store(path, "predictions", overwrite) as file:
+    overwrite: bool, temporary: Path | None = None,
+) -> Iterator[NewFile]:  # fmt: skip
+    with hdf5.create_store(path, "predictions", overwrite, temporary=temporary) as file:
         for name, value in attributes.items():
             file.attrs[name] = value
         hdf5.write_whole(file, "energy", energies).attrs["origin"] = origin
-        for name in ("mean", "std", *(("reference",) if with_reference else ())):
-            file.create_dataset(name, (n_sites, n_energies), np.float32, chunks=(rows, n_energies), fletcher32=True)
-        if keep_draws:
-            shape = (n_sites, int(attributes["n_draws"]), n_energies)
-            file.create_dataset("draws", shape, np.float32, chunks=(1, *shape[1:]), fletcher32=True)
         sites.write(file)
         yield file
 
@@ -122,6 +128,26 @@ def write_site_columns(
     hdf5.write_whole(file, "sites/nearest", nearest)
     for name, texts in (("formula", formulas), ("part", parts), ("twin", twins), ("distrust", distrust)):
         hdf5.write_strings(file, f"sites/{name}", texts)
+
+
+def gather_site_columns(file: h5py.File, parts: Sequence[Path]) -> None:
+    """Put together what parts say of their sites, in their order, as ``write_site_columns`` wrote it.
+
+    Raises
+    ------
+    StoreError
+        If a part cannot be read.
+    """
+    numbers: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in ("e0", "nearest")}
+    texts: dict[str, list[str]] = {name: [] for name in ("formula", "part", "twin", "distrust")}
+    for path in parts:
+        with hdf5.reading(path), h5py.File(path, "r") as part:
+            for name, found in numbers.items():
+                found.append(part[f"sites/{name}"][:])
+            for name, column in texts.items():
+                column += hdf5.read_strings(part, f"sites/{name}")
+    e0, nearest = (np.concatenate([np.empty(0), *found]) for found in numbers.values())
+    write_site_columns(file, e0, texts["formula"], texts["part"], nearest, texts["twin"], texts["distrust"])
 
 
 def _intervals(calibration: Calibration) -> dict[str, Any]:

@@ -1,0 +1,205 @@
+"""What is to be predicted, with what references, and how it is shared out over parts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc import __version__
+from xanes_hpc.config import LARGEST, Recipe
+from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
+from xanes_hpc.inference import n_draws
+from xanes_hpc.prediction_sources import (
+    Store,
+    check_seen,
+    model_descriptor,
+    references_of,
+    sites_of,
+    structures_behind,
+)
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.hdf5 import ATTRIBUTES
+from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.part_files import Table
+from xanes_hpc.stores.parts import PARTITIONS, parts_folder, read_plan
+from xanes_hpc.stores.predictions import prediction_tables
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+
+KIND = "predictions"
+PART_BYTES = 32 << 20
+MOST_PARTS = 1000
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes
+    ----------
+    draws
+        Monte Carlo draws, of all members of the model together; an ensemble without dropout has one of each member.
+    seed
+        Of the draws.
+    keep_draws
+        Whether the store keeps every draw.
+    part
+        Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
+    force
+        Whether elements and edges the model has not seen are predicted all the same.
+    spectra
+        Structure store with the references, where it is not the source itself or the one that the source names; it
+        must hold the same structures.
+    """
+
+    draws: int = 100
+    seed: int = 0
+    keep_draws: bool = False
+    part: str | None = None
+    force: bool = False
+    spectra: Path | None = None
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    model, source, structures, options
+        Who predicts which sites, how; the structures behind the sites, where there are any.
+    rows
+        Of the source's sites.
+    sites
+        These sites.
+    formulas, parts
+        Of these sites: of their structures, and in the model's training.
+    references
+        Row of each site's reference spectrum; None where the source has none, and ``why_none``.
+    recipe
+        By which references become such as the model predicts.
+    """
+
+    model: ModelFolder
+    source: Store
+    structures: StructureStore | None
+    options: PredictOptions
+    rows: npt.NDArray[np.int64]
+    sites: SiteTable
+    formulas: Sequence[str]
+    parts: Sequence[str]
+    references: npt.NDArray[np.int64] | None
+    recipe: Recipe
+    why_none: str
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of a site, of all members."""
+        return n_draws(self.model.members, self.options.draws, self.model.method == "dropout")
+
+    @property
+    def tables(self) -> list[Table]:
+        """Datasets that are made in parts."""
+        draws = self.n_draws if self.options.keep_draws else None
+        return prediction_tables(len(self.rows), self.model.grid[0].size, draws, self.references is not None)
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Rows ``bounds[k]:bounds[k + 1]`` are part k: whole chunks, about 32 MiB or more."""
+        tables, n = self.tables, len(self.rows)
+        most = max(table.chunk_rows for table in tables)
+        row_bytes = sum(int(np.prod(table.row_shape)) * table.dtype.itemsize for table in tables)
+        chunks = max(1, PART_BYTES // (most * row_bytes), -(-n // (most * MOST_PARTS)))
+        return (*range(0, n, most * chunks), n)
+
+    @property
+    def source_digest(self) -> str:
+        """Digest of the structures; empty where there are none."""
+        return "" if self.structures is None else self.structures.attribute("digest_structures")
+
+    def as_values(self) -> dict[str, Any]:
+        """All that the parts' bytes depend on."""
+        spectra = self.options.spectra
+        options = asdict(self.options) | {"spectra": None if spectra is None else str(spectra.resolve())}
+        of_features = isinstance(self.source, FeatureStore)
+        return {
+            "kind": KIND,
+            "model_digest": self.model.digest,
+            "source_digest": self.source_digest,
+            "features": self.source.attribute(ATTRIBUTES) if of_features else "",
+            "references": "" if self.references is None else self._spectra.attribute("digest_spectra") or "own",
+            "creator": f"xanes-hpc {__version__}",
+            "code": "" if of_features else model_descriptor(self.model).code,
+            "n_sites": len(self.rows),
+            "bounds": list(self.bounds[:2]),
+            "options": options,
+        }
+
+    @property
+    def _spectra(self) -> Store:
+        return self.structures if self.structures is not None else self.source
+
+
+@contextmanager
+def opened_plan(model: ModelFolder, source: Store, options: PredictOptions) -> Iterator[PredictionPlan]:
+    """What a model is to predict of a source's sites.
+
+    Raises
+    ------
+    ModelError
+        If an option is wrong, the features are of another descriptor, no site had the part, or an element or edge is
+        new to the model.
+    StoreError
+        If a store cannot be read.
+    """
+    if options.draws < 2:
+        raise ModelError(f"draws: expected at least 2, received {options.draws}")
+    if not 0 <= options.seed <= LARGEST:
+        raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
+    behind, missing = structures_behind(source, options.spectra)
+    with behind as structures:
+        every = sites_of(source)
+        formulas = structures.site_formulas() if structures is not None else [""] * len(every)
+        parts = model.training_sites.parts_of(every.name, formulas)
+        rows = np.arange(len(every))
+        if options.part is not None:
+            rows = rows[[part == options.part for part in parts]]
+            if not rows.size:
+                there = ", ".join(dict.fromkeys(parts)) or "none"
+                raise ModelError(
+                    f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
+                )
+        chosen = every.take(rows)
+        check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
+        references, recipe, why = references_of(model, structures if structures is not None else source, len(every))
+        yield PredictionPlan(
+            model, source, structures, options, rows, chosen, [formulas[i] for i in rows], [parts[i] for i in rows],
+            None if references is None else references[rows], recipe, missing or why,
+        )  # fmt: skip
+
+
+def planned_options(output: Path) -> tuple[PredictOptions, int]:
+    """How the plan that ``--plan`` left beside an output predicts, and the number of its partitions.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or not of predictions.
+    """
+    values = read_plan(output)
+    path = parts_folder(output)
+    try:
+        if values["kind"] != KIND:
+            raise StoreError(f"{path}: parts of {values['kind']}, not of predictions")
+        options = dict(values["options"])
+        spectra = options.pop("spectra")
+        found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra))
+        return found, int(values.get(PARTITIONS) or 1)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, XanesHpcError):
+            raise
+        raise StoreError(f"{path}: its plan cannot be read; begin anew with --restart") from None
