@@ -13,9 +13,18 @@ from xanes_hpc.partitions import check_whole, parts_of, script
 from xanes_hpc.stores.assembling import Assembly
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
-from xanes_hpc.stores.parts import SCRIPT, PartsFolder, parts_folder
+from xanes_hpc.stores.parts import SCRIPT, Parts, PartsFolder, parts_folder
 
 Progress = Callable[[int, int], None]
+
+
+class Opening(Protocol):
+    """What opens a planned job again, in another process; it can be pickled, and compared."""
+
+    def open(self) -> "Job":
+        """The job, of which ``plan.json`` says how it is done; its files stay open."""
+
+    def __hash__(self) -> int: ...
 
 
 class Job(Protocol):
@@ -29,6 +38,8 @@ class Job(Protocol):
         Everything that parts depend on, as plain values.
     tables, bounds
         Datasets that are made in parts; part k has their rows ``bounds[k]:bounds[k + 1]``.
+    opening
+        What opens it again elsewhere.
     """
 
     @property
@@ -39,11 +50,13 @@ class Job(Protocol):
     def tables(self) -> Sequence[Table]: ...  # noqa: D102
     @property
     def bounds(self) -> Sequence[int]: ...  # noqa: D102
+    @property
+    def opening(self) -> Opening: ...  # noqa: D102
 
     def check(self, overwrite: bool) -> None:
         """Refuse an output that stands in the way."""
 
-    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+    def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
         """Make parts, unless they are there and whole; ``made`` is told of each, in order."""
 
     def begin(self, folder: PartsFolder, overwrite: bool) -> AbstractContextManager[NewFile]:

@@ -27,7 +27,7 @@ from xanes_hpc.stores.features import PART_BYTES, create_features
 from xanes_hpc.stores.hdf5 import check_store
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table, new_part
-from xanes_hpc.stores.parts import PartsFolder
+from xanes_hpc.stores.parts import Parts, PartsFolder
 from xanes_hpc.stores.structures import StructureStore
 
 Progress = Callable[[int, int], None]
@@ -70,7 +70,7 @@ class _Span:
     stop: int
 
 
-def _spans(plan: Plan, source: StructureStore, parts: PartsFolder, numbers: Iterable[int]) -> Iterator[_Span]:
+def _spans(plan: Plan, source: StructureStore, parts: Parts, numbers: Iterable[int]) -> Iterator[_Span]:
     """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
     for part in numbers:
         first, last = plan.bounds[part : part + 2]
@@ -103,7 +103,7 @@ def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch |
 class _PartWriter:
     """Writes the batches of each part, and tells of the part when it is whole."""
 
-    def __init__(self, plan: Plan, parts: PartsFolder, made: Callable[[int], None]) -> None:
+    def __init__(self, plan: Plan, parts: Parts, made: Callable[[int], None]) -> None:
         self._plan, self._parts, self._made = plan, parts, made
         self._open = ExitStack()
         self._rows: Any = None
@@ -151,11 +151,16 @@ class FeatureJob:
         """Sites of the parts."""
         return self.plan.bounds
 
+    @property
+    def opening(self) -> "FeatureOpening":
+        """What opens it again elsewhere."""
+        return FeatureOpening(self.source.path.resolve(), self.output.resolve())
+
     def check(self, overwrite: bool) -> None:
         """Refuse an output that stands in the way."""
         check_store(self.output, overwrite, [self.source.path])
 
-    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+    def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
         """Make parts, unless they are there and whole.
 
         Raises
@@ -190,6 +195,18 @@ class FeatureJob:
             folder.whole, "" if rattling is None else rattling.text,
         ) as file:  # fmt: skip
             yield file
+
+
+@dataclass(frozen=True)
+class FeatureOpening:
+    """Opens the planned features of a store at a path again."""
+
+    source: Path
+    output: Path
+
+    def open(self) -> FeatureJob:
+        """The job; its store stays open."""
+        return planned_job(StructureStore(self.source), self.output)[0]
 
 
 def featurise(

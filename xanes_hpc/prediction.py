@@ -1,7 +1,7 @@
 """From a model and structures, features or files to a prediction store, in parts as ``execution`` has it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from ase.data import chemical_symbols
 from xanes_hpc import execution
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.prediction_plans import PredictionPlan, PredictOptions, opened_plan, planned_options
-from xanes_hpc.prediction_sources import Store, features_of
+from xanes_hpc.prediction_sources import Store, features_of, open_sources
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Part, Table, new_part
-from xanes_hpc.stores.parts import PartsFolder
+from xanes_hpc.stores.parts import Parts, PartsFolder
 from xanes_hpc.stores.predictions import create_predictions, gather_site_columns, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.targets import gridded
@@ -54,12 +54,17 @@ class PredictionJob:
         """Rows of the parts."""
         return self.plan.bounds
 
+    @property
+    def opening(self) -> "PredictionOpening":
+        """What opens it again elsewhere."""
+        return PredictionOpening(self.plan.model.path.resolve(), self.plan.source.path.resolve(), self.output.resolve())
+
     def check(self, overwrite: bool) -> None:
         """Refuse an output that stands in the way."""
         behind = [] if self.plan.structures is None else [self.plan.structures.path]
         hdf5.check_store(self.output, overwrite, [self.plan.source.path, *behind])
 
-    def make(self, folder: PartsFolder, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+    def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
         """Make parts, unless they are there and whole.
 
         Raises
@@ -92,6 +97,23 @@ class PredictionJob:
         ) as file:  # fmt: skip
             yield file
             gather_site_columns(file, [folder.part(number) for number in range(len(self.bounds) - 1)])
+
+
+@dataclass(frozen=True)
+class PredictionOpening:
+    """Opens the planned predictions of a store's sites by a model again, all of them at paths."""
+
+    model: Path
+    source: Path
+    output: Path
+
+    def open(self) -> PredictionJob:
+        """The job; its stores stay open."""
+        opened = ExitStack()
+        source = opened.enter_context(open_sources([self.source]))
+        job = opened.enter_context(planned_job(ModelFolder(self.model), source, self.output))[0]
+        opened.pop_all()
+        return job
 
 
 class _Rows:

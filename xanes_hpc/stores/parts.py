@@ -68,7 +68,49 @@ def read_plan(output: Path) -> dict[str, Any]:
     return plan
 
 
-class PartsFolder:
+class Parts:
+    """The parts of one output: their names, and whether they are whole.
+
+    Parameters
+    ----------
+    output
+        The file to be made.
+    plan
+        Everything the parts depend on, as plain values.
+    """
+
+    def __init__(self, output: Path, plan: dict[str, Any]) -> None:
+        self.path, self.plan_digest = parts_folder(output), plan_digest(plan)
+
+    def part(self, number: int) -> Path:
+        """Name of a part."""
+        return self.path / part_name(number)
+
+    def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
+        """Whether a part is there and every checksum in it holds; one that is damaged is removed."""
+        why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
+        if why and why != "missing":
+            self.part(number).unlink()
+        return not why
+
+
+def plan_difference(output: Path, plan: dict[str, Any]) -> str:
+    """In what a plan differs from the one beside an output: what, its value there, and in the plan; or nothing.
+
+    Raises
+    ------
+    StoreError
+        If there is none beside the output.
+    """
+    begun = read_plan(output)
+    for name, value in plan.items():
+        if begun.get(name) != value:
+            what = NAMES.get(name, name.replace("_", " "))
+            return f"parts of an unfinished run with {what} {begun.get(name)}; this run has {what} {value}"
+    return ""
+
+
+class PartsFolder(Parts):
     """The parts of one output, locked for this run.
 
     Parameters
@@ -94,10 +136,10 @@ class PartsFolder:
         self, output: Path, plan: dict[str, Any], restart: bool = False, partition: int | None = None,
         n_partitions: int | None = None,
     ) -> None:  # fmt: skip
-        self.path, self.plan_digest = parts_folder(output), plan_digest(plan)
+        super().__init__(output, plan)
         self.keep = False
         """Whether the folder stays although its output is made: a virtual one."""
-        self._plan, self._shared = plan, partition is not None
+        self._output, self._plan, self._shared = output, plan, partition is not None
         self._locks: list[int] = []
         try:
             try:
@@ -105,7 +147,7 @@ class PartsFolder:
                 if partition is None:
                     self._begin(restart, n_partitions)
                 else:
-                    self._compare(read_plan(output))
+                    self._compare()
             except BaseException:
                 self._leave(made=False)
                 raise
@@ -172,13 +214,13 @@ class PartsFolder:
             self._clear()
         else:
             try:
-                begun = read_plan(self.path.with_name(self.path.name.removesuffix(".parts")))
+                begun = read_plan(self._output)
             except StoreError:
                 if self._has_parts():
                     raise
                 begun = {}
             if self._has_parts() or begun.get(PARTITIONS):
-                self._compare(begun)
+                self._compare()
                 n_partitions = n_partitions or begun.get(PARTITIONS)
             else:
                 self._clear()
@@ -188,14 +230,12 @@ class PartsFolder:
         flush_to_disk(temporary)
         temporary.replace(path)
 
-    def _compare(self, begun: dict[str, Any]) -> None:
-        for name, value in self._plan.items():
-            if begun.get(name) != value:
-                what = NAMES.get(name, name.replace("_", " "))
-                raise StoreError(
-                    f"{self.path}: parts of an unfinished run with {what} {begun.get(name)}; this run has {what} "
-                    f"{value}: finish that one with its own command, or begin anew with --restart"
-                )
+    def _compare(self) -> None:
+        different = plan_difference(self._output, self._plan)
+        if different:
+            raise StoreError(
+                f"{self.path}: {different}: finish that one with its own command, or begin anew with --restart"
+            )
 
     def _has_parts(self) -> bool:
         return any(PART.fullmatch(entry.name) for entry in self.path.iterdir())
@@ -215,17 +255,6 @@ class PartsFolder:
     def whole(self) -> Path:
         """Temporary name of the output that is made from the parts."""
         return self.path / WHOLE
-
-    def part(self, number: int) -> Path:
-        """Name of a part."""
-        return self.path / part_name(number)
-
-    def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
-        """Whether a part is there and every checksum in it holds; one that is damaged is removed."""
-        why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
-        if why and why != "missing":
-            self.part(number).unlink()
-        return not why
 
     def __enter__(self) -> Self:
         return self

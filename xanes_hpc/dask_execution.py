@@ -1,0 +1,151 @@
+"""Work done by the workers of a Dask cluster, which may come and go: parts of an output, and tasks one by one."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xanes_hpc.errors import StoreError, XanesHpcError
+from xanes_hpc.execution import Job, Opening, Progress
+from xanes_hpc.stores.assembling import Assembly
+from xanes_hpc.stores.parts import Parts, PartsFolder
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+RETRIES = 2
+"""Times that a task which failed otherwise than by bad input is tried again, elsewhere if it can be."""
+AHEAD = 2
+"""Tasks given out for each thread of the workers."""
+
+
+def run(
+    client: "Client",
+    job: Job,
+    overwrite: bool = False,
+    restart: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """As ``execution.run``, the parts made by workers: they and this run see the same files by the same names.
+
+    Raises
+    ------
+    XanesHpcError
+        As ``execution.run``; or if a worker's program is another, or workers end over a part again and again.
+    """
+    job.check(overwrite)
+    bounds = job.bounds
+    n_parts = len(bounds) - 1
+    with PartsFolder(job.output, job.values, restart) as folder, job.begin(folder, overwrite) as file:
+        assembly = Assembly(file, folder, job.tables, bounds)
+        ready = {n for n in range(n_parts) if folder.is_whole(n, job.tables, bounds[n + 1] - bounds[n])}
+        missing = [n for n in range(n_parts) if n not in ready]
+        appended = done = 0
+        made = sum(bounds[n + 1] - bounds[n] for n in ready)
+        progress(made, bounds[-1])
+        arguments = [(job.opening, folder.plan_digest, n) for n in missing]
+        for index in completed(client, _make_part, arguments, "part"):
+            number = missing[index]
+            ready.add(number)
+            done += bounds[number + 1] - bounds[number]
+            while appended in ready:
+                assembly.append(appended)
+                appended += 1
+            progress(made + done, bounds[-1])
+        for number in range(appended, n_parts):
+            assembly.append(number)
+
+
+def completed(
+    client: "Client", function: Callable[..., str], arguments: list[tuple[Any, ...]], what: str
+) -> Iterator[int]:
+    """Call a function, which gives what is wrong or nothing, with each of several arguments; tells which are done.
+
+    Raises
+    ------
+    StoreError
+        With what is wrong; or if workers end over a call again and again.
+    """
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    futures = [
+        client.submit(function, *own, priority=-k, retries=RETRIES, pure=False) for k, own in enumerate(arguments)
+    ]
+    indices = {future.key: k for k, future in enumerate(futures)}
+    try:
+        for future in as_completed(futures):
+            index = indices[future.key]
+            try:
+                wrong = future.result()
+            except KilledWorker as error:
+                raise StoreError(
+                    f"{what} {arguments[index][-1]}: its workers ended again and again ({_first_line(error)}); have "
+                    "they memory enough?"
+                ) from None
+            if wrong:
+                raise StoreError(wrong)
+            yield index
+    finally:
+        client.cancel(futures)
+
+
+def _make_part(opening: Opening, plan_digest: str, number: int) -> str:
+    """Make a part, on a worker; what is wrong with the input or the program, or nothing."""
+    from xanes_hpc import threads
+
+    threads.use(1)  # the cluster shares out cores
+    try:
+        job, parts = _opened(opening, plan_digest)
+        job.make(parts, range(number, number + 1), lambda made: None, lambda done, total: None)
+    except XanesHpcError as error:
+        return str(error)
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts]:
+    """A job open in this process, until another is: its files stay open from part to part."""
+    from xanes_hpc.stores.parts import plan_difference
+
+    job = opening.open()
+    parts = Parts(job.output, job.values)
+    if parts.plan_digest != plan_digest:
+        raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.values)}")
+    return job, parts
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def results(
+    client: "Client", pending: Iterator[tuple[int, Item]], task: Callable[[Item], Result], lost: Callable[[], Result]
+) -> Iterator[tuple[int, Result]]:
+    """What a task makes of items as they come, some ahead of each worker; of one over which workers end, ``lost()``."""
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    running: dict[str, int] = {}
+    waiting = as_completed()
+
+    def give_out() -> None:
+        n_threads = max(1, sum(client.nthreads().values()))
+        while len(running) < AHEAD * n_threads and (one := next(pending, None)) is not None:
+            future: Future = client.submit(task, one[1], retries=RETRIES, pure=False)
+            running[future.key] = one[0]
+            waiting.add(future)
+
+    give_out()
+    try:
+        for future in waiting:
+            row = running.pop(future.key)
+            try:
+                found = future.result()
+            except KilledWorker:
+                found = lost()
+            yield row, found
+            give_out()
+    finally:
+        client.cancel(list(waiting.futures))
