@@ -3,6 +3,7 @@
 from xanes_hpc import __version__
 
 project = "xanes-hpc"
+smartquotes = False  # options would lose a dash
 author = "the xanes-hpc developers"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]

@@ -97,6 +97,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overlapping": ((), ()),
     "rattling": ((), ("numpy",)),
     "partitions": (("stores",), ()),
+    "dask_clusters": (("extras",), ("dask_jobqueue", "distributed")),
+    "dask_execution": (("execution", "stores", "threads"), ("distributed",)),
     "execution": (("partitions", "stores"), ()),
     "feature_plans": (("descriptors", "rattling", "stores"), ()),
     "featurise": (
@@ -199,8 +201,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site_prediction": (
         ("prediction", "prediction_sources", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")
     ),
-    "uploads": (("experiments", "formats", "neighbours"), ("numpy",)),
-    "serving_requests": (("uploads",), ("numpy", "pydantic")),
+    "uploads": (("experiments", "formats", "neighbours"), ()),
+    "serving_requests": (("neighbours", "uploads"), ("numpy", "pydantic")),
     "serving_answers": (
         ("bonds", "comparing", "formats", "matching", "serving_requests", "site_prediction"), ("numpy", "ase")
     ),

@@ -25,11 +25,11 @@ from xanes_hpc.cli.main import COMMANDS
         (["featurise", "s.h5", "--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1"),
         (
             ["featurise", "s.h5", "--preset", "xanesnet-2021"],
-            "no descriptor has a preset 'xanesnet-2021'; did you",
+            "Invalid value for '--preset': expected charged, rdc, xanesnet-2022, xanesnet-49, default, received",
         ),
         (["featurise", "s.h5", "--descriptor", "d.toml"], "d.toml: cannot be read"),
         (["train", "f.h5", "--config", "none.toml"], "none.toml: cannot be read: no such file or directory"),
-        (["train", "f.h5", "--loss", "mape"], "training.loss: expected mae or mse or huber, received 'mape'"),
+        (["train", "f.h5", "--loss", "cosine"], "training.loss: expected mae or mse or huber, received 'cosine'"),
         (["train", "f.h5", "--members", "0"], "uncertainty.members: expected 1 to 100, received 0"),
         (["train", "f.h5", "--method", "ensemble", "--members", "1"], "uncertainty.members: method ensemble needs 2"),
         (["train", "f.h5", "--patience", "0"], "training.patience: expected 1 to 2147483647, received 0"),

@@ -79,6 +79,7 @@ def refused_featurise(tmp_path, capsys):
             frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]),
             "a: two atoms on one spot: 1 and 2 are 0.000 Å apart",
         ),
+        (frame([("Fe", 0, 0, 0), ("O", 0, 0, 1e9)]), "a: expected coordinates within ±1,000,000 Å, received 1e+09"),
         (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "a: two atoms on one spot: 0 and 1 are 0.050 Å apart"),
         (
             frame([("C", 0, 0, 0)]),

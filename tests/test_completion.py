@@ -67,11 +67,31 @@ def test_what_is_proposed_is_there():
         (["trian"], "no command 'trian'; did you mean 'train'?"),
         (["match", "--mixtures", "2"], "--mixture"),
         (["explain", "--windows", "1:2"], "--window"),
+        (["plot", "spectre", "p.h5"], "received 'spectre'; did you mean 'spectra'?"),
+        (["plot", "map", "p.h5", "--by", "umpa"], "expected pca, umap, received 'umpa'; did you mean 'umap'?"),
+        (["explain", "m", "s.h5", "--split", "trian"], "received 'trian'; did you mean 'train'?"),
+        (["predict", "s.h5", "--model", "m", "--split", "tset"], "received 'tset'; did you mean 'test'?"),
+        (["featurise", "s.h5", "--preset", "xanesnet-2020"], "did you mean 'xanesnet-2022'?"),
+        (["explain", "mine.model"], "expected MODEL... and STORE, received mine.model only"),
+        (["serve"], "expected one model, received 0"),
     ],
 )
 def test_what_is_mistyped_is_put_right(capsys, words, message):
     assert run(*words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_capital_letters_and_names_that_are_like_none_are_left_to_the_library():
+    edge = Known("spectra.edges", "EDGES")
+    for text in ("l23", "K", "published-fe"):
+        assert edge.convert(text, None, None) == text
+
+
+def test_a_model_that_is_mistyped_is_put_right(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.model").mkdir()
+    assert run("report", "mine.modl") == 2
+    assert "did you mean mine.model?" in capsys.readouterr().err
 
 
 def test_progress_in_a_log_tells_how_long_it_takes(monkeypatch, capsys):

@@ -150,6 +150,9 @@ def _run(command, monkeypatch):
         monkeypatch.chdir(words[1])
     elif words[0] == "cp":
         shutil.copy(next(Path().glob(words[1])), words[2])
+    elif words[0] == "ase":
+        own = [str(p) for w in words[1:] for p in (sorted(Path().glob(w))[:1] if "*" in w else [w])]
+        subprocess.run([sys.executable, "-m", "ase", *own], check=True)
     elif words[0] != "sbatch":  # runs are calculated as soon as they are written
         assert words[0] == "xanes-hpc", command
         own = [str(p) for w in words[1:] for p in (sorted(Path().glob(w)) if "*" in w else [w])]
@@ -191,6 +194,13 @@ def test_blocks_of_python_run(page, tmp_path, monkeypatch):
     scope: dict[str, object] = {}
     for block in re.findall(r"(?s)```python\n(.*?)```", PAGES[page].read_text(encoding="utf-8")):
         exec(block, scope)
+
+
+def test_options_keep_their_dashes(tmp_path):
+    """Sphinx makes one long dash of two where it is let."""
+    scope: dict[str, object] = {}
+    exec((ROOT / "docs" / "conf.py").read_text(encoding="utf-8"), scope)
+    assert scope["smartquotes"] is False
 
 
 def test_links_between_pages_lead_somewhere():

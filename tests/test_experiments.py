@@ -1,11 +1,12 @@
 """One calculated spectrum out of a store: which site is meant."""
 
+import numpy as np
 import pytest
-from builders import run
+from builders import edge_step, run, table, write
 from stored import structure, write_structures
 
-from xanes_hpc.errors import StoreError
-from xanes_hpc.experiments import read_calculated
+from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.experiments import read_calculated, read_experiment
 from xanes_hpc.stores.structures import StructureStore
 
 
@@ -24,6 +25,17 @@ def store(tmp_path):
 def test_a_site_by_its_name_or_code(store, name, row):
     with StructureStore(store) as opened:
         assert opened.sites().find(name, store) == row
+
+
+def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
+    points = edge_step()
+    up, down = (write(tmp_path / f"{name}.txt", table(rows)) for name, rows in (("up", points), ("down", points[::-1])))
+    first, second = read_experiment(up), read_experiment(down)
+    np.testing.assert_array_equal(first.energies, second.energies)
+    np.testing.assert_array_equal(first.intensities, second.intensities)
+    mixed = write(tmp_path / "mixed.txt", table(points[[0, 2, 1, *range(3, len(points))]]))
+    with pytest.raises(SpectrumError, match=r"mixed\.txt: unsorted energies"):
+        read_experiment(mixed)
 
 
 @pytest.mark.parametrize(

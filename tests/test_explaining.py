@@ -278,7 +278,9 @@ def test_the_command(model, small, tmp_path, capsys):
     with StructureStore(small / "small.h5") as source:
         words[-1] = source.sites().name[3]
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
-    assert "1st shell" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1st shell" in told
+    assert "adds at " in told
     found = json.loads((tmp_path / "explain.json").read_text())
     assert [(w["start"], w["stop"]) for w in found["windows"]] == [(-3.0, 3.0), (40.0, 46.0)]
     for window in [*found["windows"], found["whole"]]:
@@ -294,6 +296,8 @@ def test_the_command(model, small, tmp_path, capsys):
     assert figures.keys() == names
     assert min(path.stat().st_size for path in figures.values()) > 8_000
     rows = list(csv.DictReader((tmp_path / "figures" / "importance.csv").read_text().splitlines()))
+    atoms = list(csv.DictReader((tmp_path / "figures" / "atoms.csv").read_text().splitlines()))
+    assert [float(row["-3 to +3 eV"]) for row in atoms] == pytest.approx(found["atoms"][0]["values"][0])
     assert {row["section"] for row in rows} == {"kinds", "shells", "angles", "groups"}
     own = [float(row["g2_importance"]) for row in rows if row["window"] == "-3:3" and row["g2_importance"]]
     assert own == pytest.approx(found["windows"][0]["g2_importance"])
@@ -307,7 +311,7 @@ def test_the_command(model, small, tmp_path, capsys):
         (["--window", "3:-3"], "--window: expected START below STOP, received '3:-3'"),
         (["--window", "80:90"], "window 80 to 90 eV: holds none of the model's energies"),
         (["--shells", "a"], "--shells: expected distances in Å, such as 2.5,3.2,3.9, received 'a'"),
-        (["--split", "tests"], "expected 2 sites or more of the tests part"),
+        (["--split", "mine"], "expected 2 sites or more of the mine part"),
         (["-o", "here"], "here: is a folder that holds other things than ours and will not be replaced"),
     ],
 )

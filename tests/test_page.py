@@ -150,7 +150,7 @@ def test_structures_are_removed(page, files):
     assert page.locator("#structure option").count() == 1
     page.click("#structure-drop")
     wait(page, "state.predicted === null")
-    assert page.locator("#trust").inner_text() == ""
+    assert page.locator("#trust").inner_text() == "The spectrum of a structure appears here."
     assert page.locator("#structure-drop").is_disabled()
     page.set_input_files("#files", files / "iron.xyz")
     predicted(page)
@@ -322,6 +322,28 @@ def test_on_a_small_screen_nothing_sticks_out(page, files):
     boxes = [page.locator(f"#{name}").bounding_box() for name in ("atoms", "spectrum")]
     assert boxes[1]["y"] > boxes[0]["y"]  # one under the other
     assert all(box["width"] <= 360 for box in boxes)
+
+
+def test_arrow_keys_turn_the_structure(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    eye = "Object.values(document.querySelector('#atoms').layout.scene.camera.eye)"
+    before = page.evaluate(eye)
+    page.focus("#atoms")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    wait(page, f"Math.abs({eye}[2] - {before[2]}) > 0.01")
+    after = page.evaluate(eye)
+    assert after[2] > before[2]
+    np.testing.assert_allclose(np.linalg.norm(after), np.linalg.norm(before))
+
+
+def test_a_picture_says_what_is_not_to_be_trusted(page, tmp_path):
+    write(tmp_path / "alone.xyz", frame([("Fe", 0, 0, 0), ("Pb", 0, 0, 2.9)]))
+    page.set_input_files("#files", tmp_path / "alone.xyz")
+    predicted(page)
+    texts = page.evaluate("document.querySelector('#spectrum').layout.annotations.map(a => a.text)")
+    assert texts == ["not to be trusted", "E₀"]
 
 
 def test_by_keyboard_alone(page, files):

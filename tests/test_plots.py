@@ -7,8 +7,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 from builders import run, write
+from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
+from xanes_hpc import plots
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.projections import project
 from xanes_hpc.site_maps import map_sites
@@ -99,6 +101,27 @@ def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
     assert "a map: give --model MODEL, and the store of its sites with --features STORE" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("n_sites", [1, 2, 6])
+def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_sites):
+    """Of spectra that are made up, and of sites that are not to be trusted: nothing lies over anything else."""
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda own, *words, **more: drawn.append(own) or save(own, *words, **more))
+    with PredictionStore(predicted) as store:
+        monkeypatch.setattr(PredictionStore, "distrust", ["far"] * store.n_sites)
+        plots.chosen_sites(store, range(n_sites), tmp_path / "f.png")
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    boxes = [figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()]
+    boxes += [axis.get_window_extent() for axis in figure.axes] + [
+        axis.title.get_window_extent() for axis in figure.axes[:n_sites]
+    ]
+    assert "SYNTHETIC" in figure._suptitle.get_text()
+    assert "NOT TO BE TRUSTED" in figure.axes[0].get_title()
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
 def test_the_training_sites_stand_behind(predicted, model, small):
     """On a map each site of the store stands once: predicted, or a training site that is not."""
     folder = ModelFolder(model)
@@ -139,6 +162,8 @@ def test_no_history(tmp_path, text):
     [
         (["pie", "p.h5"], "Invalid value for 'KIND': 'pie' is not one of"),
         (["parity", "p.h5", "q.h5"], "parity: expected one prediction store, received 2"),
+        (["errors", "p.h5", "--site", "a"], "--site: expected with spectra, received with errors"),
+        (["learning", "here.h5"], "here.h5: expected a model folder, received a file"),
         (["parity", "none.h5"], "none.h5"),
         (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file that ends in .png, .svg, .pdf; received '.jpg'"),
         (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder for the figure f.png"),
@@ -146,6 +171,7 @@ def test_no_history(tmp_path, text):
 )
 def test_refused(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
+    write(tmp_path / "here.h5", "a file")
     assert run("plot", *words) == 2
     assert message in capsys.readouterr().err
 

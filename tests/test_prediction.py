@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase import Atoms
+from builders import run as run_command
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import FormatError, ModelError, StoreError
@@ -175,6 +177,19 @@ def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tm
         pytest.raises(StoreError, match=r"p\.h5: its calibration is damaged"),
     ):
         evaluate(store)
+
+
+def test_a_site_that_the_model_was_made_with_is_told_of(model, small, tmp_path, capsys):
+    """One that goes by another name, so that its part is not known."""
+    with StructureStore(small / "small.h5") as source:
+        structure, _ = next(iter(source.structures_at(np.array([0]))))
+    atoms = Atoms(structure.numbers, structure.positions)
+    atoms.write(tmp_path / "known.xyz")
+    atoms.rattle(0.1, seed=1)
+    atoms.write(tmp_path / "unknown.xyz")
+    for name, told in (("known", True), ("unknown", False)):
+        assert run_command("predict", tmp_path / f"{name}.xyz", "--model", model, "-o", tmp_path / f"{name}.h5") == 0
+        assert ("1 of 1 sites are described as training sites are" in capsys.readouterr().err) == told
 
 
 def test_csv_files_hold_the_prediction(model, small, tmp_path):

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.generation import GenerationMode
 from starlette.testclient import TestClient
 
+from xanes_hpc import serving
 from xanes_hpc.errors import FormatError
 from xanes_hpc.prediction import PredictOptions, predict
 from xanes_hpc.serving import application, warm_up
@@ -119,12 +120,13 @@ def test_files_of_structures(client):
     ("name", "data", "message"),
     [
         ("a.xyz", b"not a structure", "a.xyz: "),
-        ("a.xyz", b"", "'a.xyz': empty file"),
-        ("a.py", b"print(1)", "'a.py': expected a file ending in .xyz, .extxyz, .cif"),
+        ("a.xyz", b"", "a.xyz: empty file"),
+        ("a.py", b"print(1)", "a.py: expected a file ending in .xyz, .extxyz, .cif"),
         ("a.traj", b"- of Ulm", "expected a file ending in"),
         ("../../etc/passwd", b"root", "expected a file ending in"),
-        ("a.xyz", b"x" * 300_000, "'a.xyz': expected 0 MiB or less, received more"),
+        ("a.xyz", b"x" * 300_000, "a.xyz: expected 0 MiB or less, received more"),
         ("a.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 0)]).encode(), "two atoms on one spot"),
+        ("a.xyz", frame([("Fe", 0, 0, 0), ("O", 1e300, 0, 0)]).encode(), "expected coordinates within ±1,000,000 Å"),
         (
             "a.xyz",
             frame([("Fe", k * 3.0, 0, 0) for k in range(60)]).encode(),
@@ -145,6 +147,22 @@ def test_files_that_cannot_be_used(client, name, data, message):
     assert message in found["errors"][0]
     assert "/tmp" not in found["errors"][0]
     assert len(found["errors"][0]) < 400
+
+
+def test_a_file_that_breaks_a_reader_costs_no_other(client, monkeypatch):
+    read = serving.read_structure_file
+    broken = RuntimeError("a reader's own fault")
+
+    def failing(name, data, limits):
+        if name == "bad.xyz":
+            raise broken
+        return read(name, data, limits)
+
+    monkeypatch.setattr(serving, "read_structure_file", failing)
+    good = frame([("Fe", 0, 0, 0), ("O", 0, 0, 2)]).encode()
+    found = client.post("/api/structures", files=[("files", ("bad.xyz", good)), ("files", ("good.xyz", good))]).json()
+    assert [structure["name"] for structure in found["structures"]] == ["good"]
+    assert found["errors"] == ["bad.xyz: cannot be read: RuntimeError"]
 
 
 def test_many_structures_and_many_files(client, app):
@@ -224,7 +242,7 @@ def test_a_measured_spectrum_is_laid_over(client):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("m.exe", b"MZ", "'m.exe': expected a file ending in .txt"),
+        ("m.exe", b"MZ", "m.exe: expected a file ending in .txt"),
         ("m.txt", b"no numbers", "m.txt: no row of two numbers in it"),
         ("m.xdi", b"# XDI/1.0\n# Column.1: angle\n# Column.2: mu\n#---\n1 2\n2 3\n", "no column energy"),
         ("m.nxs", b"\x89HDF\r\n\x1a\n and no more", "m.nxs: cannot be read as NeXus"),
@@ -301,7 +319,7 @@ def test_uploads_by_hand():
     limits = Limits(structures=2)
     found = list(read_structure_file("a.xyz", frame(WATER_OF_IRON).encode() * 4, limits))
     assert len(found) == 3  # one more than is taken, so that it can be told
-    with pytest.raises(FormatError, match=r"'a': expected a file ending in"):
+    with pytest.raises(FormatError, match=r"a: expected a file ending in"):
         list(read_structure_file("a", b"1", limits))
     with pytest.raises(FormatError, match="empty"):
         read_spectrum_file("a.txt", b" \n", limits)

@@ -46,7 +46,7 @@ class Calculated:
 
 
 def read_experiment(path: Path) -> Spectrum:
-    """A measured spectrum of any format that ``import`` reads.
+    """A measured spectrum of any format that ``import`` reads, its energies ascending or descending throughout.
 
     Raises
     ------
@@ -56,6 +56,10 @@ def read_experiment(path: Path) -> Spectrum:
         If it is not sound: names the file.
     """
     spectrum = read_spectrum(path)
+    if spectrum.energies.size > 1 and (np.diff(spectrum.energies) < 0).all():  # a scan downwards
+        spectrum = replace(
+            spectrum, energies=spectrum.energies[::-1].copy(), intensities=spectrum.intensities[::-1].copy()
+        )
     try:
         edges.check(spectrum)
     except SpectrumError as error:

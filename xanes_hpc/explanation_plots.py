@@ -151,10 +151,9 @@ def _histogram(axis: Any, explanation: Explanation) -> Any:
     if found is None:
         return None
     other = axis.twinx()
-    other.bar(
-        found.distances, found.atoms, width=found.distances[1] - found.distances[0], color="0.87", label="neighbours"
-    )
-    other.set(ylabel="neighbours per Å")
+    width = found.distances[1] - found.distances[0]
+    other.bar(found.distances, found.weighted, width=width, color="0.87", label="neighbours, by atomic number")
+    other.set(ylabel="Σ Z of neighbours per Å (grey), shells dotted")
     other.spines["right"].set_visible(True)
     axis.set_zorder(other.get_zorder() + 1)
     axis.patch.set_visible(False)

@@ -14,6 +14,8 @@ from xanes_hpc_kernels import cell_lists
 from xanes_hpc_kernels import neighbours as kernels
 from xanes_hpc_kernels.compaction import LANES
 
+LARGEST = 1e6
+"""Å: the largest coordinate of an atom or a cell vector."""
 COINCIDENT = 0.1
 """Two atoms closer than this (Å) stand on one spot."""
 WORTH_SORTING = 200_000
@@ -214,13 +216,16 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
 
 
 def check_distances(structure: Structure) -> None:
-    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot.
+    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot, or one beyond all bounds.
 
     Raises
     ------
     FormatError
         Naming the structure, and the two atoms or what is wrong with the cell.
     """
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in (structure.positions, structure.cell))
+    if not largest <= LARGEST:
+        raise FormatError(f"{structure.name}: expected coordinates within ±{LARGEST:,.0f} Å, received {largest:g}")
     batch = SiteBatch(
         structure.numbers,
         structure.positions,

@@ -56,17 +56,18 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     order = rows[np.argsort(errors, kind="stable")]
     ranked = np.sort(errors)
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
+    distrust = store.distrust or [""] * store.n_sites
     with figure_at(path, (9.8, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, title in zip(axes.flat, SHARES, TITLES, strict=True):
             place = round(share * (order.size - 1))
             row = int(order[place])
             _one_site(axis, store, energies, row, sites_e0[row])
-            axis.set_title(f"{title}, error {ranked[place]:.1f} %\n{names[row]}", fontsize=8)
+            axis.set_title(f"{title}, error {ranked[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}", fontsize=8)
         _legend(figure, axes[0, 0])
         _label(figure, store)
         what = "held-out sites" if held_out.size else "sites"
-        figure.suptitle(f"Predicted against reference, {order.size} {what}{_synthetic(store)}")
+        figure.suptitle(f"Predicted against reference, {order.size} {what}{synthetic(store.attribute('treatment'))}")
 
 
 def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> None:
@@ -82,6 +83,7 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
         PNG, SVG or PDF to write, by its ending.
     """
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
+    distrust = store.distrust or [""] * store.n_sites
     n_columns = min(3, len(rows))
     n_rows = -(-len(rows) // n_columns)
     with figure_at(path, (3.0 * n_columns + 1.1, 2.4 * n_rows + 0.4)) as figure:
@@ -91,12 +93,16 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
             error = ""
             if np.isfinite(reference).any():
                 error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
-            axis.set_title(f"{names[row]}{error}", fontsize=8)
+            axis.set_title(f"{names[row]}{_doubt(distrust[row])}{error}", fontsize=8)
         for axis in axes[len(rows) :]:
             axis.axis("off")
         _legend(figure, axes[0])
         _label(figure, store)
-        figure.suptitle(f"Predicted spectra{_synthetic(store)}")
+        figure.suptitle(f"Predicted spectra{synthetic(store.attribute('treatment'))}")
+
+
+def _doubt(reason: str) -> str:
+    return "\nNOT TO BE TRUSTED" if reason else ""
 
 
 def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: float) -> Any:
@@ -130,7 +136,7 @@ def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
 def _legend(figure: Any, axis: Any) -> None:
     """What the lines of an axis are, to the right of all."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
 
 
 def _label(figure: Any, store: PredictionStore) -> None:
@@ -139,9 +145,9 @@ def _label(figure: Any, store: PredictionStore) -> None:
     figure.supylabel("intensity" + ("" if unit == "arbitrary" else f" ({unit})"))
 
 
-def _synthetic(store: PredictionStore) -> str:
-    name = treatment_name(store.attribute("treatment"))
-    return " — SYNTHETIC spectra, not a calculation" if name == "synthetic" else ""
+def synthetic(treatment: str) -> str:
+    """A second line of a title, where spectra are made up; or nothing."""
+    return "\nSYNTHETIC spectra, not a calculation" if treatment_name(treatment) == "synthetic" else ""
 
 
 def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
@@ -165,7 +171,9 @@ def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
             mark_edge(axis, 0.0)
         axis.set(xlabel="E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")
         axis.legend(frameon=False)
-        figure.suptitle(f"Error at each energy, {figures['n_sites']:,} sites")
+        figure.suptitle(
+            f"Error at each energy, {count_of_sites(figures['n_sites'])}{synthetic(figures['spectrum']['treatment'])}"
+        )
 
 
 def _error_curve(axis: Any, curve: Mapping[str, Any]) -> None:
@@ -219,9 +227,18 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
         error.set_title("error at each energy", fontsize=8)
         for axis in (coverage, error):
             axis.set_xlabel("E − E₀ (eV)" if figures["grid"]["origin"] == "e0" else "energy (eV)")
+            if figures["grid"]["origin"] == "e0":
+                mark_edge(axis, 0.0)
         for axis in (reliability, rejection, coverage, error):
             axis.legend(frameon=False)
-        figure.suptitle(f"Uncertainty of {figures['n_sites']:,} predicted spectra")
+        figure.suptitle(
+            f"Uncertainty of {figures['n_sites']:,} predicted spectra{synthetic(figures['spectrum']['treatment'])}"
+        )
+
+
+def count_of_sites(n: int) -> str:
+    """Such as ``204 sites``."""
+    return f"{n:,} site" + ("s" if n != 1 else "")
 
 
 def _percent(fractions: list[float | None]) -> Any:

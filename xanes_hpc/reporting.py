@@ -33,6 +33,12 @@ from xanes_hpc.stores.outputs import whole_output
 from xanes_hpc.stores.predictions import PredictionStore
 
 TEMPLATE = "report.html"
+SPLIT = {
+    "group": "kept together: sites of one", "seed": "seed", "folds": "parts of cross-validation",
+    "fold": "tested on the part", "validation": "share that validates", "calibration": "share that calibrates",
+    "test": "share that tests",
+}  # fmt: skip
+"""What the members of a split are called."""
 RESOLUTION = 130
 """Dots per inch of its figures."""
 
@@ -193,7 +199,7 @@ def card(model: ModelFolder) -> dict[str, dict[str, str]]:
             "structures, digest": provenance.get("digest_structures", ""),
             "spectra, digest": provenance.get("digest_spectra", ""),
         },
-        "Split": {name: str(value) for name, value in split.items() if value is not None},
+        "Split": {SPLIT.get(name, name): str(value) for name, value in split.items() if value is not None},
         "Descriptor": {
             "name": d["descriptor"]["description"]["name"],
             "features": f"{d['n_features']:,}",

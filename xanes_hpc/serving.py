@@ -143,6 +143,8 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
                     found.append(described(structure, predictor))
         except XanesHpcError as error:
             errors.append(str(error))
+        except Exception as error:  # of one file: the others are taken all the same
+            errors.append(f"{name[:80]}: cannot be read: {type(error).__name__}")
 
     @app.post("/api/predict", responses=responses)
     async def predict(request: PredictRequest) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from xanes_hpc.config import BroadeningConfig, NormalisationConfig, Recipe
 from xanes_hpc.config_checks import check_broadening
 from xanes_hpc.errors import FormatError
+from xanes_hpc.neighbours import check_distances
 from xanes_hpc.records import Structure
-from xanes_hpc.uploads import Limits, check_structure
+from xanes_hpc.uploads import Limits
 
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
@@ -103,7 +104,7 @@ def structure_of(given: Atoms, limits: Limits) -> Structure:
         given.name or "structure", np.array(given.numbers, np.uint8), np.array(given.positions, np.float64), cell,
         np.full(3, given.cell is not None), dict(properties),
     )  # fmt: skip
-    check_structure(found)
+    check_distances(found)
     return found
 
 

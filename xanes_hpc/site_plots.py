@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.evaluation import error_percent, rows_to_compare
-from xanes_hpc.plots import PREDICTION, SECOND, figure_at
+from xanes_hpc.plots import PREDICTION, SECOND, count_of_sites, figure_at, synthetic
 from xanes_hpc.site_maps import SiteMap
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -42,6 +42,10 @@ def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
     return np.asarray(100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1))
 
 
+def _made_up(store: PredictionStore) -> str:
+    return synthetic(store.attribute("treatment"))
+
+
 def parity(store: PredictionStore, path: Path) -> None:
     """Predicted against reference intensity of every point, as a density.
 
@@ -62,7 +66,9 @@ def parity(store: PredictionStore, path: Path) -> None:
         axis.plot(limits, limits, color="0.4", lw=0.6, ls=":")
         axis.set(xlabel="reference", ylabel="predicted", xlim=limits, ylim=limits, aspect="equal")
         figure.colorbar(counts, ax=axis, label="points", shrink=0.8)
-        figure.suptitle(f"{rows.size:,} sites, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}")
+        figure.suptitle(
+            f"{count_of_sites(rows.size)}, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}{_made_up(store)}"
+        )
 
 
 def distance(store: PredictionStore, path: Path) -> None:
@@ -79,13 +85,13 @@ def distance(store: PredictionStore, path: Path) -> None:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (label, rows, values) in zip(axes, panels, strict=True):
             own = flagged[rows]
-            kinds = ((~own, PREDICTION, ".", "others"), (own, SECOND, "^", "not to be trusted"))
+            kinds = ((~own, PREDICTION, ".", "nothing speaks against them"), (own, SECOND, "^", "not to be trusted"))
             for chosen, colour, marker, name in kinds:
                 if chosen.any():
                     axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
-            axis.set(xlabel="distance to the nearest training site", ylabel=label, ylim=(0, None))
+            axis.set(xlabel="distance to the nearest training site", ylabel=label, xlim=(0, None), ylim=(0, None))
             axis.legend(frameon=False)
-        figure.suptitle(f"{store.n_sites:,} sites")
+        figure.suptitle(f"{count_of_sites(store.n_sites)}{_made_up(store)}")
 
 
 def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
@@ -125,7 +131,7 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
             _by_element(right, found.places, elements)
         if right.get_legend_handles_labels()[0]:
             right.legend(frameon=False, markerscale=2.0)
-        figure.suptitle(f"{store.n_sites:,} sites by their features")
+        figure.suptitle(f"{count_of_sites(store.n_sites)} by their features{_made_up(store)}")
 
 
 def _coloured(figure: Any, axis: Any, places: npt.NDArray[np.float64], values: Any, label: str) -> None:

@@ -12,9 +12,11 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.plots import PREDICTION, SECOND, figure_at
 from xanes_hpc.site_plots import COLOURS
 from xanes_hpc.splits import PARTS
+from xanes_hpc.stores.hdf5 import nearest
 from xanes_hpc.stores.models import ModelFolder
 
 HISTORY = "history.csv"
+STAGES = {"choose": "choosing the number of epochs", "refit": "training again, with the validation part"}
 Columns = dict[str, npt.NDArray[np.float64]]
 
 
@@ -27,6 +29,10 @@ def read_history(model: Path) -> dict[str, Columns]:
         If it is missing or damaged.
     """
     path = model / HISTORY
+    if not model.is_dir():
+        raise StoreError(
+            f"{model}: expected a model folder" + (", received a file" if model.exists() else nearest(model))
+        )
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -62,15 +68,16 @@ def learning(models: Sequence[Path], path: Path) -> None:
             colour = COLOURS[k % len(COLOURS)] if len(models) > 1 else PREDICTION
             label = f"{model.name}: " if len(models) > 1 else ""
             for stage, columns in stages.items():
+                told = f"{label}{STAGES.get(stage, stage)}"
                 errors = columns["validation_error_percent"]
                 dashes = "-" if stage == "choose" else "--"
                 if np.isfinite(errors).any():
-                    left.plot(columns["epoch"], errors, color=colour, lw=1.0, ls=dashes, label=f"{label}{stage}")
+                    left.plot(columns["epoch"], errors, color=colour, lw=1.0, ls=dashes, label=told)
                     best = int(np.nanargmin(errors))
                     left.plot(
                         columns["epoch"][best], errors[best], "o", ms=4, color=SECOND if len(models) == 1 else colour
                     )
-                right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=f"{label}{stage}")
+                right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=told)
         left.set(xlabel="epoch", ylabel="error % of the validation part", ylim=(0, None))
         right.set(xlabel="epoch", ylabel="loss", yscale="log")
         if grown:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.experiments import read_experiment
 from xanes_hpc.formats import read_structures
@@ -55,23 +53,10 @@ def _checked(structure: Structure | FormatError, limits: Limits) -> Structure | 
             f"{structure.name}: expected {limits.atoms:,} atoms or fewer, received {structure.numbers.size:,}"
         )
     try:
-        check_structure(structure)
+        check_distances(structure)
     except FormatError as error:
         return error
     return structure
-
-
-def check_structure(structure: Structure) -> None:
-    """Refuse positions that are no numbers, and two atoms on one spot.
-
-    Raises
-    ------
-    FormatError
-        Naming the structure.
-    """
-    if not np.isfinite(structure.positions).all() or not np.isfinite(structure.cell).all():
-        raise FormatError(f"{structure.name}: expected finite positions and cell vectors")
-    check_distances(structure)
 
 
 def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
@@ -97,11 +82,11 @@ class _Stored:
     def __init__(self, name: str, data: bytes, endings: tuple[str, ...], limits: Limits) -> None:
         stem, ending = _parts(name)
         if ending not in endings:
-            raise FormatError(f"{name[:80]!r}: expected a file ending in {', '.join(endings)}")
+            raise FormatError(f"{name[:80]}: expected a file ending in {', '.join(endings)}")
         if len(data) > limits.bytes:
-            raise FormatError(f"{name[:80]!r}: expected {limits.bytes >> 20} MiB or less, received more")
+            raise FormatError(f"{name[:80]}: expected {limits.bytes >> 20} MiB or less, received more")
         if not data.strip():
-            raise FormatError(f"{name[:80]!r}: empty file")
+            raise FormatError(f"{name[:80]}: empty file")
         self._folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         self._path = Path(self._folder.name) / f"{stem}{'.vasp' if ending == '.poscar' else ending}"
         self._path.write_bytes(data)

@@ -12,9 +12,11 @@ from xanes_hpc.cli.known import PART
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, threads_option, windows_of
 
 if TYPE_CHECKING:
-    from xanes_hpc.explanation import Explanation, Section
+    from xanes_hpc.explanation import AtomShares, Explanation, Section
 
-CONTENTS = ("importance.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
+CONTENTS = ("importance.csv", "atoms.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
+MOST_ATOMS = 8
+"""Atoms of a site that are listed, those that add most in a window."""
 COLUMNS = (
     "window", "section", "label", "distance", "start", "stop", "angle", "change_percent", "std",
     "error_increase_percent", "g2_importance", "shap",
@@ -31,8 +33,7 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
 
 
 @click.command("explain", cls=JsonCommand)
-@click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
-@click.argument("store", type=PATH, metavar="STORE")
+@click.argument("paths", type=PATH, nargs=-1, metavar="MODEL... STORE")
 @click.option(
     "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
     help="Energies in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
@@ -60,8 +61,7 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
 @overwrite_option
 @json_option
 def command(
-    models: tuple[Path, ...],
-    store: Path,
+    paths: tuple[Path, ...],
     windows: tuple[tuple[float, float], ...],
     part: str | None,
     sites: int,
@@ -91,6 +91,10 @@ def command(
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.stores.outputs import check_output, whole_output
 
+    if len(paths) < 2:
+        given = f"received {paths[0]} only" if paths else "received nothing"
+        raise click.UsageError(f"expected MODEL... and STORE, {given}", click.get_current_context())
+    *models, store = paths
     if output is not None:
         check_output(output, overwrite, CONTENTS)
     kernel_threads.use(threads)
@@ -105,6 +109,9 @@ def command(
             folder.mkdir()
             with (folder / CONTENTS[0]).open("w", newline="", encoding="utf-8") as stream:
                 csv.writer(stream).writerows([COLUMNS, *_rows(found)])
+            if found.atoms:
+                with (folder / CONTENTS[1]).open("w", newline="", encoding="utf-8") as stream:
+                    csv.writer(stream).writerows(_atoms(found))
             draw_all(found, folder)
     if json_target != "-":
         _tell(found, store)
@@ -121,6 +128,34 @@ def _tell(found: "Explanation", store: Path) -> None:
     for section, title in ((found.kinds, "features"), (found.shells, "shell"), (found.angles, "angle")):
         if section.groups:
             console.listing((title, *names), [[label, *values] for label, values in _changes(section, found, title)])
+
+    for shares in found.atoms:
+        listed = abs(shares.values[:-1]).max(axis=0).argsort()[::-1][:MOST_ATOMS]
+        rows = [[_atom(shares, k), *(f"{value:+.3g}" for value in shares.values[:, k])] for k in listed.tolist()]
+        console.listing((f"adds at {shares.site}", *names), rows)
+
+
+def _atom(shares: "AtomShares", k: int) -> str:
+    import numpy as np
+    from ase.data import chemical_symbols
+
+    apart = np.linalg.norm(shares.positions[k] - shares.positions[shares.absorber])
+    return f"{chemical_symbols[shares.numbers[k]]}, atom {k}, {apart:.2f} Å"
+
+
+def _atoms(found: "Explanation") -> list[list[Any]]:
+    """What each atom adds, a row an atom."""
+    import numpy as np
+    from ase.data import chemical_symbols
+
+    from xanes_hpc.energy_windows import in_words
+
+    rows: list[list[Any]] = [["site", "atom", "element", "distance", *map(in_words, found.windows)]]
+    for shares in found.atoms:
+        apart = np.linalg.norm(shares.positions - shares.positions[shares.absorber], axis=1)
+        for k, (number, distance) in enumerate(zip(shares.numbers, apart, strict=True)):
+            rows.append([shares.site, k, chemical_symbols[number], distance, *shares.values[:, k]])
+    return rows
 
 
 def _changes(section: "Section", found: "Explanation", title: str) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.known import Known
+from xanes_hpc.cli.known import Choice, Known
 from xanes_hpc.cli.options import PATH, output_option
 
 KINDS = {
@@ -27,7 +27,7 @@ MOST_SHOWN = 6
 
 
 @click.command("plot", cls=Command)
-@click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
+@click.argument("kind", type=Choice(list(KINDS)), metavar="KIND")
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")
 @click.option("--model", type=PATH, help="Model folder whose features a map is of.")
@@ -69,6 +69,8 @@ def command(
     """
     from xanes_hpc.plots import check_figure
 
+    if sites and kind != "spectra":
+        raise click.UsageError(f"--site: expected with spectra, received with {kind}", click.get_current_context())
     target = output or Path(f"{kind}.png")
     check_figure(target)
     if kind == "learning":

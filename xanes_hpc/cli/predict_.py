@@ -10,6 +10,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command, OutputPath
+from xanes_hpc.cli.known import Choice
 from xanes_hpc.cli.options import (
     PATH,
     model_option,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "csv_folder", "restart")
 
+SAME = 1e-6
+"""Distance to a training site below which a site is described as that one is."""
 LISTED = 3
 """Sites that are named of those not to be trusted."""
 
@@ -41,7 +44,7 @@ LISTED = 3
 @click.option(
     "--split",
     "part",
-    type=click.Choice(["train", "validation", "calibration", "test"]),
+    type=Choice(["train", "validation", "calibration", "test"]),
     help="Only sites of this part of the model's split.",
 )
 @click.option("--force", is_flag=True, help="Predict elements and edges that the model has not seen.")
@@ -149,6 +152,8 @@ def _tell(target: Path, folder: "ModelFolder", why_none: str, csv_folder: Path |
         if csv_folder is not None:
             rows["csv"] = f"{export(store, csv_folder, 'csv', overwrite):,} files in {csv_folder}"
         has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
+        parts, nearest = store.texts("part"), store.read("sites/nearest")
+        n_known = sum(part == "none" and apart < SAME for part, apart in zip(parts, nearest, strict=True))
     console.table(str(target), rows)
     if not folder.calibration.n_sites:
         console.err.print(
@@ -156,6 +161,11 @@ def _tell(target: Path, folder: "ModelFolder", why_none: str, csv_folder: Path |
         )
     if warning:
         console.err.print(warning)
+    if n_known:
+        console.err.print(
+            f"Note: {n_known:,} of {len(parts):,} sites are described as training sites are: the model was made with "
+            "them, or their twins"
+        )
     if has_reference:
         console.next_step(f"xanes-hpc evaluate {shlex.quote(str(target))} --json metrics.json")
     else:

@@ -6,13 +6,14 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import model_option, threads_option
+from xanes_hpc.cli.options import PATH, threads_option
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command("serve", cls=Command)
-@model_option
+@click.argument("model", type=PATH, required=False, metavar="[MODEL]")
+@click.option("--model", "model_named", type=PATH, help="Model folder, as train made it.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="Port; 0 for a free one.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="A further name under which it may be asked for.")
@@ -21,7 +22,8 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option("--max-mib", type=click.IntRange(min=1), default=10, show_default=True, help="Of a file.")
 @threads_option
 def command(
-    model: Path,
+    model: Path | None,
+    model_named: Path | None,
     host: str,
     port: int,
     names: tuple[str, ...],
@@ -40,6 +42,10 @@ def command(
     """
     import socket
 
+    given = [path for path in (model, model_named) if path is not None]
+    if len(given) != 1:
+        raise click.UsageError(f"expected one model, received {len(given)}", click.get_current_context())
+
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.extras import need
     from xanes_hpc.site_prediction import SitePredictor
@@ -53,7 +59,7 @@ def command(
     from xanes_hpc.serving import application, warm_up
 
     kernel_threads.use(threads)
-    predictor = SitePredictor(ModelFolder(model), draws)
+    predictor = SitePredictor(ModelFolder(given[0]), draws)
     warm_up(predictor)
     hosts = [*dict.fromkeys([*LOCAL, host, *names])] if host not in ("0.0.0.0", "::") else [*LOCAL, *names]
     if host not in LOCAL:

@@ -31,6 +31,7 @@ from xanes_hpc.landmarks import mean_differences
 from xanes_hpc.models.network import weight_shapes
 from xanes_hpc.scaling import Absorbers
 from xanes_hpc.sigma_factors import Evidence
+from xanes_hpc.stores.hdf5 import nearest
 from xanes_hpc.stores.model_description import check_description, read_calibration
 from xanes_hpc.stores.model_numbers import SCALERS, SOFTNESS, read_regression, read_scalers, read_weights
 from xanes_hpc.stores.training_sites import TrainingSites, read_training_sites
@@ -77,7 +78,7 @@ class ModelFolder:
         self.path = Path(path)
         file = self.path / DESCRIPTION
         if not self.path.exists():
-            raise StoreError(f"{path}: no such model folder")
+            raise StoreError(f"{path}: no such model folder{nearest(self.path)}")
         if self.path.is_file():
             raise StoreError(
                 f"{path}: expected a model folder, received a file; xanes-hpc model unpack makes a folder of a packed "

@@ -5,7 +5,7 @@ const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#D55E00
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
 const SPECTRA = /\.(txt|dat|csv|xmu|nor|nxs|xdi)$/i;
 const PREDICTION = "#0072B2";
-const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0, noAbsorber: "" };
+const state = { model: null, structures: [], predicted: null, kept: [], measured: null, shift: 0, factor: 1, asked: 0, noAbsorber: "", view: { around: 0.8, up: 0.45 } };
 
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const ink = () => (dark() ? "#eeeeee" : "#111111");
@@ -188,25 +188,44 @@ async function predict() {
   if (state.measured && state.predicted) await align();
 }
 
-function scene() {
-  const none = { visible: false };
+function scene(own) {
+  const places = [...own.positions, ...own.images.positions, ...corners(own.cell)];
+  const ends = [0, 1, 2].map((axis) => places.map((p) => p[axis]).reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]));
+  const half = 1.2 + Math.max(...ends.map(([low, high]) => high - low)) / 2; // room for the atoms at the ends
+  const [x, y, z] = ends.map(([low, high]) => ({ visible: false, range: [(low + high) / 2 - half, (low + high) / 2 + half] }));
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 },
     paper_bgcolor: "rgba(0,0,0,0)",
     showlegend: false,
-    scene: { xaxis: none, yaxis: none, zaxis: none, aspectmode: "data", dragmode: "orbit", camera: { eye: { x: 1.6, y: 1.6, z: 1.1 } } },
+    scene: { xaxis: x, yaxis: y, zaxis: z, aspectmode: "cube", dragmode: "orbit", camera: { eye: eyeOf() } },
     uirevision: by("structure").value,
   };
 }
 
+const eyeOf = () => {
+  const { around, up } = state.view;
+  return { x: 1.75 * Math.cos(around) * Math.cos(up), y: 1.75 * Math.sin(around) * Math.cos(up), z: 1.75 * Math.sin(up) };
+};
+
+function turn(event) {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (!step || !structure()) return;
+  event.preventDefault();
+  const { around, up } = state.view;
+  state.view = { around: around + step[0] * 0.15, up: Math.max(-1.5, Math.min(1.5, up + step[1] * 0.15)) };
+  Plotly.relayout("atoms", { "scene.camera.eye": eyeOf() });
+}
+
+function corners(cell) {
+  const steps = cell ? [0, 1, 2, 3, 4, 5, 6, 7].map((n) => [n & 1, (n >> 1) & 1, n >> 2]) : [];
+  return steps.map(([i, j, k]) => [0, 1, 2].map((axis) => i * cell[0][axis] + j * cell[1][axis] + k * cell[2][axis]));
+}
+
 function cellEdges(cell) {
-  const corner = ([i, j, k]) => [0, 1, 2].map((axis) => i * cell[0][axis] + j * cell[1][axis] + k * cell[2][axis]);
+  const places = corners(cell);
   const lines = [];
-  for (let n = 0; cell && n < 8; n += 1) {
-    const from = [n & 1, (n >> 1) & 1, n >> 2];
-    for (let along = 0; along < 3; along += 1) {
-      if (!from[along]) lines.push(corner(from), corner(from.map((v, axis) => (axis === along ? 1 : v))), [null, null, null]);
-    }
+  for (let n = 0; n < places.length; n += 1) {
+    for (const step of [1, 2, 4]) if (!(n & step)) lines.push(places[n], places[n | step], [null, null, null]);
   }
   const [x, y, z] = [0, 1, 2].map((axis) => lines.map((p) => p[axis]));
   return { type: "scatter3d", mode: "lines", x, y, z, hoverinfo: "skip", line: { color: ink(), width: 1.5 } };
@@ -242,7 +261,7 @@ function drawAtoms() {
     text: one.map((k) => `${own.symbols[k]} ${k}`), textposition: "top center", textfont: { color: ink(), size: 14 }, hoverinfo: "skip",
     marker: { size: 34, color: "#0072B2", opacity: 0.35, line: { width: 0 } },
   };
-  Plotly.react("atoms", [bonds, atoms, absorber, images, cellEdges(own.cell)], scene(), { displayModeBar: false, responsive: true });
+  Plotly.react("atoms", [bonds, atoms, absorber, images, cellEdges(own.cell)], scene(own), { displayModeBar: false, responsive: true });
   const view = by("atoms");
   if (!view.listening) {
     view.listening = true;
@@ -306,16 +325,19 @@ function drawSpectrum() {
   const unit = first && first.unit !== "arbitrary" ? ` (${first.unit})` : "";
   const narrow = innerWidth < 600;
   const shown = traces.filter((trace) => trace.showlegend !== false).length;
-  by("spectrum").style.height = narrow ? `${17 + 1.5 * shown}rem` : "";
-  const legend = narrow ? { orientation: "h", y: -0.3, yanchor: "top" } : { orientation: "h", y: 1.02, yanchor: "bottom" };
+  const below = narrow ? 29 * shown + 10 : 0; // the legend's height, an entry a line
+  by("spectrum").style.height = narrow ? `${320 + below}px` : "";
+  const legend = narrow ? { orientation: "v", x: 0, yref: "container", y: 0, yanchor: "bottom" } : { orientation: "h", y: 1.02, yanchor: "bottom" };
+  const doubt = predicted && predicted.distrust ? [{ x: 1, y: 1, xref: "paper", yref: "paper", text: "not to be trusted", font: { color: "#d55e00" }, showarrow: false, xanchor: "right", yanchor: "top" }] : [];
   Plotly.react("spectrum", traces, {
-    margin: { l: 55, r: 15, t: 10, b: 45 },
+    height: narrow ? 320 + below : by("spectrum").clientHeight,
+    margin: { l: 55, r: 15, t: 10, b: 45 + below },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
     xaxis: { visible: Boolean(first), title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, range, gridcolor: "#8884", zeroline: false },
     yaxis: { visible: Boolean(first), title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
     legend,
     shapes: first && edge !== null ? [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dash", width: 1.5 } }] : [],
-    annotations: first && edge !== null ? [{ x: edge, y: 1, yref: "paper", text: "E₀", showarrow: false, xanchor: "left", yanchor: "top" }] : [],
+    annotations: [...doubt, ...(first && edge !== null ? [{ x: edge, y: 1, yref: "paper", text: "E₀", showarrow: false, xanchor: "left", yanchor: "top", bgcolor: dark() ? "#121212b0" : "#ffffffb0" }] : [])],
     uirevision: "kept",
   }, { displayModeBar: false, responsive: true });
   for (const id of ["keep", "csv", "xdi"]) by(id).disabled = !predicted;
@@ -509,6 +531,7 @@ async function start() {
       if (name === "drop") dropped(event.dataTransfer);
     });
   }
+  by("atoms").addEventListener("keydown", turn);
   sliders();
   drawSpectrum();
 }
