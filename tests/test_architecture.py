@@ -177,7 +177,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "relaxation": ((), ("numpy", "ase", "tblite")),
     "relaxing_journal": (("locks", "relaxation"), ()),
     "relaxing_processes": (("relaxation",), ()),
-    "relaxing": (("extras", "relaxation", "relaxing_journal", "relaxing_processes", "stores"), ("numpy",)),
+    "relaxing": (
+        ("dask_execution", "extras", "relaxation", "relaxing_journal", "relaxing_processes", "stores"),
+        ("distributed", "numpy"),
+    ),
     "averaging": (("formats", "stores"), ("numpy", "ase")),
     "treating_predictions": (("spectra", "stores"), ("numpy",)),
     "experiments": (("formats", "spectra", "stores"), ("numpy", "ase")),

@@ -17,6 +17,8 @@ QUEUES = {"slurm": ("SLURMCluster", "sbatch"), "pbs": ("PBSCluster", "qsub")}
 """What makes the jobs of a queue, and the program that submits them."""
 KINDS = ("local", *QUEUES)
 SECONDS_TO_CONNECT = 30.0
+FREE_PORT = ":0"
+"""Of a dashboard: any."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def connected(workers: Workers) -> "Iterator[Client]":
             yield client
         return
     if workers.kind == "local":
-        cluster = LocalCluster(n_workers=workers.number, threads_per_worker=1, processes=True)
+        cluster = LocalCluster(
+            n_workers=workers.number, threads_per_worker=1, processes=True, dashboard_address=FREE_PORT
+        )
     else:
         cluster = queue_cluster(workers)
         cluster.scale(jobs=workers.number or 1)
@@ -102,7 +106,8 @@ def queue_cluster(workers: Workers) -> Any:
     if shutil.which(program) is None:
         raise ConfigError(f"--cluster {workers.kind}: there is no {program} here, which submits its jobs")
     try:
-        return getattr(dask_jobqueue, name)(**{"cores": 1, "memory": "4GB", **workers.options})
+        plain = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": FREE_PORT}}
+        return getattr(dask_jobqueue, name)(**{**plain, **workers.options})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"--cluster-option: {_first_line(error)}") from None
 

@@ -1,6 +1,7 @@
 """Work done by the workers of a Dask cluster, which may come and go: parts of an output, and tasks one by one."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,7 +98,7 @@ def _make_part(opening: Opening, plan_digest: str, number: int) -> str:
 
     threads.use(1)  # the cluster shares out cores
     try:
-        job, parts = _opened(opening, plan_digest)
+        job, parts, _opened_files = _opened(opening, plan_digest)
         job.make(parts, range(number, number + 1), lambda made: None, lambda done, total: None)
     except XanesHpcError as error:
         return str(error)
@@ -105,15 +106,15 @@ def _make_part(opening: Opening, plan_digest: str, number: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts]:
-    """A job open in this process, until another is: its files stay open from part to part."""
+def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
+    """A job open in this process, from part to part, until another is and nothing uses it any more."""
     from xanes_hpc.stores.parts import plan_difference
 
-    job = opening.open()
+    job, files = opening.open()
     parts = Parts(job.output, job.values)
     if parts.plan_digest != plan_digest:
         raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.values)}")
-    return job, parts
+    return job, parts, files
 
 
 def _first_line(error: Exception) -> str:

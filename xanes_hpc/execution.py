@@ -5,7 +5,7 @@ planned first, each made by a run of its own, and the output is put together whe
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 class Opening(Protocol):
     """What opens a planned job again, in another process; it can be pickled, and compared."""
 
-    def open(self) -> "Job":
-        """The job, of which ``plan.json`` says how it is done; its files stay open."""
+    def open(self) -> "tuple[Job, ExitStack]":
+        """The job, of which ``plan.json`` says how it is done, and what its files are open as long as."""
 
     def __hash__(self) -> int: ...
 

@@ -204,9 +204,11 @@ class FeatureOpening:
     source: Path
     output: Path
 
-    def open(self) -> FeatureJob:
-        """The job; its store stays open."""
-        return planned_job(StructureStore(self.source), self.output)[0]
+    def open(self) -> tuple[FeatureJob, ExitStack]:
+        """The job, and what its store is open as long as."""
+        with ExitStack() as opened:
+            source = opened.enter_context(StructureStore(self.source))
+            return planned_job(source, self.output)[0], opened.pop_all()
 
 
 def featurise(

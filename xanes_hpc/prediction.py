@@ -107,13 +107,12 @@ class PredictionOpening:
     source: Path
     output: Path
 
-    def open(self) -> PredictionJob:
-        """The job; its stores stay open."""
-        opened = ExitStack()
-        source = opened.enter_context(open_sources([self.source]))
-        job = opened.enter_context(planned_job(ModelFolder(self.model), source, self.output))[0]
-        opened.pop_all()
-        return job
+    def open(self) -> tuple[PredictionJob, ExitStack]:
+        """The job, and what its stores are open as long as."""
+        with ExitStack() as opened:
+            source = opened.enter_context(open_sources([self.source]))
+            job, _ = opened.enter_context(planned_job(ModelFolder(self.model), source, self.output))
+            return job, opened.pop_all()
 
 
 class _Rows:

@@ -5,22 +5,26 @@ What is done is written to a journal beside the output, one line a structure, un
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xanes_hpc.errors import MOST_LISTED, ConfigError, StoreError
 from xanes_hpc.extras import need
+from xanes_hpc.records import Structure
 from xanes_hpc.relaxation import METHODS, Relaxed, relax_one
 from xanes_hpc.relaxing_journal import journal_path, open_journal
-from xanes_hpc.relaxing_processes import computed
+from xanes_hpc.relaxing_processes import ENDED, computed
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.structures import StructureStore, create_structures
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 MOST_NAMED = 5
 
@@ -72,7 +76,7 @@ def relax(
     output: Path,
     options: RelaxOptions | None = None,
     overwrite: bool = False,
-    workers: int | None = None,
+    workers: "int | Client | None" = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> RelaxSummary:
     """Relax every structure of a store, and write those that could be into another, with the same sites.
@@ -91,7 +95,7 @@ def relax(
     overwrite
         Whether the output, and a journal of a run with other options, may be replaced.
     workers
-        Processes; by default one for each core.
+        Processes, by default one for each core; or a client of a Dask cluster.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def relax(
         summary = RelaxSummary(taken_up=len(done))
         pending = ((k, s) for k, (s, _) in enumerate(store.structures()) if k not in done)
         task = partial(relax_one, method=options.method, fmax=options.fmax, steps=options.steps)
-        for row, relaxed in computed(pending, task, workers or os.cpu_count() or 1):
+        for row, relaxed in _computed(pending, task, workers):
             note(row, relaxed)
             done[row] = relaxed
             progress(len(done), store.n_structures, "")
@@ -127,6 +131,16 @@ def relax(
     with suppress(FileNotFoundError):
         journal.unlink()
     return summary
+
+
+def _computed(
+    pending: Iterator[tuple[int, Structure]], task: Callable[[Structure], Relaxed], workers: "int | Client | None"
+) -> Iterator[tuple[int, Relaxed]]:
+    if workers is None or isinstance(workers, int):
+        return computed(pending, task, workers or os.cpu_count() or 1)
+    from xanes_hpc.dask_execution import results
+
+    return results(workers, pending, task, lambda: Relaxed(failed=ENDED))
 
 
 def _write(

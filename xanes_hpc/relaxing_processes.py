@@ -14,6 +14,7 @@ from xanes_hpc.relaxation import Relaxed
 
 AHEAD = 2
 """Structures given out for each process."""
+ENDED = "the process ended within the calculation"
 
 
 def computed(
@@ -42,7 +43,7 @@ def computed(
                 try:
                     yield row, alone.submit(task, structure).result()
                 except BrokenProcessPool:
-                    yield row, Relaxed(failed="the process ended within the calculation")
+                    yield row, Relaxed(failed=ENDED)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.cluster_options import WORKERS, cluster_options, workers_of
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.known import PRESET
 from xanes_hpc.cli.options import (
@@ -17,7 +18,7 @@ from xanes_hpc.cli.options import (
     refuse,
     threads_option,
 )
-from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, tell_partition, tell_plan
+from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, run, tell_partition, tell_plan
 
 OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "seed", "restart")
 
@@ -55,6 +56,8 @@ OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "se
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of the displacements of --rattle.  [default: 0]")
 @threads_option
+@cluster_options
+@WORKERS
 @partition_options
 @click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
@@ -68,6 +71,10 @@ def command(
     rattle: float | None,
     seed: int | None,
     threads: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    job_options: tuple[str, ...],
+    workers: int | None,
     n_partitions: int | None,
     partition: int | None,
     finalise: bool,
@@ -82,8 +89,8 @@ def command(
     full description. A run that was stopped goes on where it was with the same command. Features of rattled
     structures are for training beside the plain ones: train --augment.
 
-    On a cluster: --plan N, then --partition K for every K below N, wherever and in whatever order, then --finalise;
-    the descriptor is given with --plan only.
+    On a cluster: --scheduler or --cluster for Dask; or --plan N, then --partition K for every K below N, wherever and
+    in whatever order, then --finalise; the descriptor is given with --plan only.
     """
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose, with_properties
@@ -94,6 +101,9 @@ def command(
         raise click.UsageError("--seed: expected together with --rattle", click.get_current_context())
     check_steps(n_partitions, partition, finalise, virtual, directives)
     kernel_threads.use(threads)
+    meant = workers_of(scheduler, cluster, workers, job_options)
+    if meant is not None and (n_partitions is not None or partition is not None or finalise):
+        raise click.UsageError("--plan, --partition, --finalise: expected without Dask", click.get_current_context())
     if partition is not None or finalise:
         refuse(OF_A_PLAN, "is told with --plan, not with its partitions")
         target = output or source.with_suffix(".features.h5")
@@ -110,7 +120,7 @@ def command(
     descriptor = with_properties(descriptor, properties) if properties else descriptor
     with StructureStore(source) as structures:
         if n_partitions is None:
-            _featurise(structures, descriptor, target, compression, rattling, restart, overwrite)
+            _featurise(structures, descriptor, target, compression, rattling, restart, overwrite, meant)
             words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
             console.next_step(shlex.join(words))
         else:
@@ -118,17 +128,25 @@ def command(
 
 
 def _featurise(
-    source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, overwrite: bool
+    source: Any,
+    descriptor: Any,
+    target: Path,
+    compression: str,
+    rattling: Any,
+    restart: bool,
+    overwrite: bool,
+    workers: Any,
 ) -> None:
-    from xanes_hpc.feature_plans import defaults_taken
-    from xanes_hpc.featurise import featurise
+    from xanes_hpc.feature_plans import check_sites, defaults_taken, plan
+    from xanes_hpc.featurise import FeatureJob
     from xanes_hpc.stores.hdf5 import check_store
 
     check_store(target, overwrite, [source.path])
     defaults = defaults_taken(source, descriptor)
     begin = time.perf_counter()
-    with kept(target), console.progress("featurising", "sites") as progress:
-        featurise(source, descriptor, target, overwrite, progress, compression, restart, rattling)
+    check_sites(source, descriptor)
+    job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
+    run(job, workers, "featurising", overwrite, restart)
     rows = _told(source.n_sites, descriptor) | {"time": _rate(source.n_sites, begin)}
     if any(defaults.values()):
         rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)

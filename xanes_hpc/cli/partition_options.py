@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.cluster_options import told_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +82,22 @@ def kept(target: Path) -> Iterator[None]:
         if parts_folder(target).exists():
             console.err.print(f"{parts_folder(target)}: keeps what is done; the same command goes on from there")
         raise
+
+
+def run(job: Any, workers: Any, what: str, overwrite: bool, restart: bool) -> None:
+    """Make all of a job here, or by workers of a Dask cluster."""
+    from xanes_hpc import execution
+
+    with ExitStack() as opened:
+        opened.enter_context(kept(job.output))
+        client = None if workers is None else opened.enter_context(told_of(workers))
+        progress = opened.enter_context(console.progress(what, "sites"))
+        if client is None:
+            execution.run(job, overwrite, restart, progress)
+        else:
+            from xanes_hpc import dask_execution
+
+            dask_execution.run(client, job, overwrite, restart, progress)
 
 
 def tell_plan(script: Path, rows: Mapping[str, str], n_parts: int, n_partitions: int, words: Sequence[str]) -> None:

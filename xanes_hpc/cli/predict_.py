@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.cluster_options import WORKERS, cluster_options, workers_of
 from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.known import Choice
 from xanes_hpc.cli.options import (
@@ -20,7 +21,7 @@ from xanes_hpc.cli.options import (
     site_options,
     threads_option,
 )
-from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, tell_partition, tell_plan
+from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, run, tell_partition, tell_plan
 
 if TYPE_CHECKING:
     from xanes_hpc.stores.models import ModelFolder
@@ -56,6 +57,8 @@ LISTED = 3
 )
 @click.option("--csv", "csv_folder", type=OutputPath(), metavar="DIR", help="Also write one CSV file per site.")
 @threads_option
+@cluster_options
+@WORKERS
 @partition_options
 @click.option("--restart", is_flag=True, help="Throw away the parts that a stopped run has left.")
 @overwrite_option
@@ -73,6 +76,10 @@ def command(
     spectra: Path | None,
     csv_folder: Path | None,
     threads: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    job_options: tuple[str, ...],
+    workers: int | None,
     n_partitions: int | None,
     partition: int | None,
     finalise: bool,
@@ -87,8 +94,8 @@ def command(
     --absorber and --edge say what is predicted). Where the source has spectra they go along as references. A run that
     was stopped goes on where it was with the same command.
 
-    On a cluster, from a store: --plan N, then --partition K for every K below N, then --finalise; what is predicted
-    how is given with --plan only.
+    On a cluster, from a store: --scheduler or --cluster for Dask; or --plan N, then --partition K for every K below
+    N, then --finalise; what is predicted how is given with --plan only.
     """
     from xanes_hpc import execution
     from xanes_hpc import threads as kernel_threads
@@ -102,6 +109,9 @@ def command(
     check_steps(n_partitions, partition, finalise, virtual, directives)
     target = output or Path("predictions.h5")
     kernel_threads.use(threads)
+    meant = workers_of(scheduler, cluster, workers, job_options)
+    if meant is not None and (n_partitions is not None or partition is not None or finalise):
+        raise click.UsageError("--plan, --partition, --finalise: expected without Dask", click.get_current_context())
     folder = ModelFolder(model)
     with ExitStack() as opened:
         if partition is not None or finalise:
@@ -121,15 +131,15 @@ def command(
             options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
             source = opened.enter_context(open_sources(sources, absorber, edge))
             job = PredictionJob(opened.enter_context(opened_plan(folder, source, options)), target)
+            if (n_partitions is not None or meant is not None) and source.path not in sources:
+                what = "--plan" if meant is None else "workers of a cluster"
+                raise click.UsageError(f"{what}: expected a store, made by import", click.get_current_context())
             if n_partitions is not None:
-                if source.path not in sources:
-                    raise click.UsageError("--plan: expected a store, made by import", click.get_current_context())
                 words = _words(sources[0].resolve(), model.resolve(), target.resolve())
                 script = execution.plan(job, n_partitions, words, directives, restart)
                 tell_plan(script, {"sites": f"{len(job.plan.rows):,}"}, len(job.bounds) - 1, n_partitions, words)
                 return
-            with kept(target), console.progress("predicting", "sites") as progress:
-                execution.run(job, overwrite, restart, progress)
+            run(job, meant, "predicting", overwrite, restart)
         why_none = job.plan.why_none
     _tell(target, folder, why_none, csv_folder, overwrite)
 

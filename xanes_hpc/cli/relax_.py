@@ -1,11 +1,13 @@
 """``xanes-hpc relax``."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from xanes_hpc.cli import console
+from xanes_hpc.cli.cluster_options import cluster_options, told_of, workers_of
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.known import Known
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option
@@ -23,7 +25,8 @@ from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_op
 )
 @click.option("--fmax", type=float, default=0.05, show_default=True, help="Largest force in the end, in eV/Å.")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="The most steps.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: one for each core.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes, or workers of --cluster. Default: one a core.")
+@cluster_options
 @click.option("--keep-unconverged", is_flag=True, help="Keep structures that are not there after so many steps.")
 @overwrite_option
 @json_option
@@ -34,6 +37,9 @@ def command(
     fmax: float,
     steps: int,
     workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    job_options: tuple[str, ...],
     keep_unconverged: bool,
     overwrite: bool,
     json_target: str | None,
@@ -48,8 +54,12 @@ def command(
     from xanes_hpc.stores.structures import StructureStore
 
     options = RelaxOptions(method, fmax, steps, keep_unconverged)
-    with StructureStore(store) as source, console.progress("relaxing", "structures") as progress:
-        found = relax(source, output, options, overwrite, workers, progress)
+    meant = workers_of(scheduler, cluster, workers, job_options)
+    with ExitStack() as opened:
+        source = opened.enter_context(StructureStore(store))
+        done_by = workers if meant is None else opened.enter_context(told_of(meant))
+        progress = opened.enter_context(console.progress("relaxing", "structures"))
+        found = relax(source, output, options, overwrite, done_by, progress)
     kept = found.unconverged if keep_unconverged else 0
     if json_target != "-":
         rows = {

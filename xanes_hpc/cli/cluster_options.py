@@ -1,0 +1,68 @@
+"""Options of the commands whose work the workers of a Dask cluster can do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.known import Known
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xanes_hpc.dask_clusters import Workers
+
+F = TypeVar("F", bound=Callable[..., Any])
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Workers that --cluster starts.")
+
+
+def cluster_options(command: F) -> F:
+    """``--scheduler`` and ``--cluster``; ``--workers`` is the command's own."""
+    options = (
+        click.option(
+            "--scheduler", metavar="ADDRESS",
+            help="Let the workers of a Dask scheduler do the work, such as tcp://node1:8786; they see the same files.",
+        ),
+        click.option(
+            "--cluster", type=Known("dask_clusters", "KINDS"), metavar="KIND",
+            help="Or start workers for it: local, or jobs of slurm or pbs by dask-jobqueue.",
+        ),
+        click.option(
+            "--cluster-option", "job_options", multiple=True, metavar="NAME=VALUE",
+            help="Of each job, as dask-jobqueue takes it: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def workers_of(
+    scheduler: str | None, cluster: str | None, number: int | None, job_options: tuple[str, ...]
+) -> "Workers | None":
+    """Which workers are meant; None where this process does the work."""
+    from xanes_hpc.dask_clusters import QUEUES, Workers, parse_option
+
+    context = click.get_current_context()
+    if scheduler is not None and cluster is not None:
+        raise click.UsageError("expected one of --scheduler and --cluster", context)
+    if job_options and cluster not in QUEUES:
+        raise click.UsageError(f"--cluster-option: expected with --cluster {' or '.join(QUEUES)}", context)
+    if scheduler is None and cluster is None:
+        return None
+    return Workers(scheduler, cluster, number, dict(map(parse_option, job_options)))
+
+
+@contextmanager
+def told_of(workers: "Workers") -> "Iterator[Client]":
+    """A connection to workers, of which the user is told."""
+    import logging
+
+    from xanes_hpc.dask_clusters import connected
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # what workers come to is told by their parts
+    with connected(workers) as client:
+        console.err.print(f"dashboard: {client.dashboard_link}")
+        yield client
