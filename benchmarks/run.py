@@ -30,6 +30,7 @@ import serving
 import stores
 import training
 import wacsf
+import workers
 from options import Options
 from report import page
 from tables import rounded
@@ -43,6 +44,7 @@ CASES = {
     "growth": growth,
     "importing": importing,
     "stores": stores,
+    "workers": workers,
     "first_call": first_call,
     "prediction": prediction,
     "serving": serving,
