@@ -130,25 +130,31 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "datasets": (("scaling", "stores"), ("numpy",)),
     "clusters": (("datasets",), ("numpy", "scipy")),
     "gathering": (("clusters", "datasets", "stores"), ("numpy",)),
-    "feeding": (("datasets", "overlapping", "scaling"), ("numpy", "tensorflow")),
-    "fitting": (("datasets", "feeding", "interruption", "training_loop"), ("numpy",)),
+    "machines": ((), ()),
+    "teams": (("backend", "machines"), ()),
+    "sharding": (("datasets", "feeding", "scaling"), ("numpy",)),
+    "feeding": (("datasets", "overlapping", "scaling", "sharding"), ("numpy", "tensorflow")),
+    "fitting": (("datasets", "feeding", "interruption", "sharding", "training_loop"), ("numpy",)),
     "transfer": (("inference", "models", "scaling", "spectra.grid", "stores"), ("numpy",)),
     "training_inputs": (("stores",), ()),
     "training_logs": (("fitting", "stores"), ("numpy", "tensorflow")),
     "training_losses": (("scaling",), ("tensorflow",)),
-    "training_loop": (("feeding", "models", "scaling", "training_losses"), ("numpy", "tensorflow", "keras")),
+    "training_loop": (
+        ("feeding", "models", "scaling", "sharding", "teams", "training_losses"), ("numpy", "tensorflow", "keras")
+    ),
     "training_record": (("datasets", "fitting", "scaling", "stores"), ("numpy", "ase", "tensorflow", "keras")),
     "training_stages": (
         (
             "config_files", "datasets", "feeding", "fitting", "interruption", "kernel_fitting", "models",
-            "sigma_factors", "stores", "training_loop", "training_record", "transfer", "trust", "uncertainty",
+            "scaling", "sharding", "sigma_factors", "stores", "teams", "training_loop", "training_record", "transfer",
+            "trust", "uncertainty",
         ),
         ("numpy", "ase"),
     ),
     "training": (
         (
-            "backend", "datasets", "gathering", "interruption", "models", "stores", "training_record",
-            "training_stages", "transfer",
+            "backend", "datasets", "gathering", "interruption", "machines", "models", "stores", "teams",
+            "training_record", "training_stages", "transfer",
         ),
         (),
     ),

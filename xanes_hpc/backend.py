@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from xanes_hpc.errors import ConfigError
 
@@ -76,6 +77,37 @@ def _logical_cpus(named: str) -> list[str]:
                 if there < n:
                     raise ConfigError(f"--devices {named}: TensorFlow runs with {there} already") from None
     return [f"/CPU:{i}" for i in range(n)] if n > 1 else []
+
+
+def shared_strategy(tf_config: str) -> Any:
+    """TensorFlow's strategy of several processes, which waits until the others are there.
+
+    Raises
+    ------
+    ConfigError
+        If TensorFlow has begun to work already, or the others cannot be met.
+    """
+    os.environ["TF_CONFIG"] = tf_config
+    with _quiet():
+        import tensorflow as tf
+
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (RuntimeError, ValueError, tf.errors.OpError) as error:
+            raise ConfigError(f"the other machines cannot be met: {str(error).splitlines()[0]}") from None
+
+
+def total_of(strategy: Any, value: float) -> float:
+    """The sum of what every process of a shared strategy gives."""
+    import tensorflow as tf
+
+    def summed(own: Any) -> Any:
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    n_local = len(strategy.extended.worker_devices)
+    every = strategy.run(summed, args=(tf.constant(value / n_local, tf.float64),))
+    return float(strategy.experimental_local_results(every)[0])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

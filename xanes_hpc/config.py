@@ -216,6 +216,9 @@ class TrainingConfig:
         Number of GPUs, 0 for the CPU; by default one, or the CPU where there is none.
     devices
         Instead of ``gpus``, ``cpu:N``: the processor as N devices.
+    shards
+        In how many shards training sites lie, each of which gives an equal share of every batch; machines that train
+        together read a shard each, or several. By default one for each machine.
     checkpoint_minutes
         A checkpoint is written after an epoch once so many minutes have passed since the last.
     """
@@ -239,6 +242,7 @@ class TrainingConfig:
     precision: str = "float32"
     gpus: int | None = None
     devices: str | None = None
+    shards: int | None = None
     checkpoint_minutes: float = 1.0
 
 

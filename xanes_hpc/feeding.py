@@ -18,6 +18,8 @@ from xanes_hpc.scaling import Scalers
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from xanes_hpc.sharding import ShardedFeed
+
 BUFFER_BYTES = 256 << 20
 """Features and targets held for shuffling."""
 READERS = 2
@@ -52,6 +54,8 @@ class Feed:
 
     Attributes
     ----------
+    own_size
+        Sites of a batch that come from here: all.
     failure
         What went wrong in reading for a ``tf.data.Dataset``.
 
@@ -74,6 +78,7 @@ class Feed:
         if part.n_sites < n_devices:
             raise ConfigError(f"{part.n_sites} sites to train on are too few for {n_devices} devices: use fewer")
         self.batch_size = min(batch_size, part.n_sites) // n_devices * n_devices
+        self.own_size = self.batch_size
         self.n_batches = part.n_sites // self.batch_size
         self.n_features = scalers.feature_mean.size
         self.n_energies = scalers.target_mean.shape[1]
@@ -186,11 +191,11 @@ def _weights(n_sites: int, n_members: int, seed: int, resampled: bool) -> npt.ND
     return np.stack([generator.poisson(1.0, n_sites) for generator in generators], axis=1).astype(np.uint8)
 
 
-def dataset(feed: Feed, epochs: range) -> "tf.data.Dataset":
+def dataset(feed: "Feed | ShardedFeed", epochs: range) -> "tf.data.Dataset":
     """The batches of several epochs, one after another.
 
-    Each is features (batch_size, n_features) float32, absorbers (batch_size,) int32, targets (batch_size, n_energies)
-    float32 and weights (batch_size, n_members) float32.
+    Each is features (own_size, n_features) float32, absorbers (own_size,) int32, targets (own_size, n_energies)
+    float32 and weights (own_size, n_members) float32.
     """
     import tensorflow as tf
 
@@ -202,7 +207,7 @@ def dataset(feed: Feed, epochs: range) -> "tf.data.Dataset":
             feed.failure = error
             raise
 
-    size = feed.batch_size
+    size = feed.own_size
     signature = tuple(
         tf.TensorSpec((None, *shape), dtype)
         for shape, dtype in (

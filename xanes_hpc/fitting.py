@@ -13,6 +13,7 @@ from xanes_hpc.datasets import Held, Part
 from xanes_hpc.errors import ModelError
 from xanes_hpc.feeding import Feed
 from xanes_hpc.interruption import Interruption
+from xanes_hpc.sharding import ShardedFeed
 
 if TYPE_CHECKING:
     from xanes_hpc.training_loop import Trainer
@@ -92,7 +93,7 @@ class Watch:
 
 def fit(
     trainer: "Trainer",
-    feed: Feed,
+    feed: Feed | ShardedFeed,
     validation: Part,
     config: TrainingConfig,
     stage: str,
@@ -147,7 +148,7 @@ def fit(
             break
         if losses.mean() > RISE * (progress.epochs[0].loss if progress.epochs else losses[0]):
             raise _diverged(f"the loss rose to {losses.mean():.3g} in epoch {number + 1}", config)
-        error = validation_error(trainer, held)
+        error = trainer.team.as_chief(lambda: validation_error(trainer, held))
         if error > FAR_BEYOND or (validation.n_sites and np.isnan(error)):
             raise _diverged(f"the validation error is {error:.4g} % after epoch {number + 1}", config)
         seconds = time.monotonic() - started
@@ -175,16 +176,20 @@ def _is_over(progress: Fit, config: TrainingConfig) -> bool:
     return config.patience is not None and progress.since_best >= config.patience
 
 
-def _one_epoch(trainer: "Trainer", feed: Feed, batches: Any, interruption: Interruption) -> npt.NDArray[np.float32]:
+def _one_epoch(
+    trainer: "Trainer", feed: Feed | ShardedFeed, batches: Any, interruption: Interruption
+) -> npt.NDArray[np.float32]:
     """The loss of every step of an epoch; of fewer if it was interrupted."""
     losses: list[npt.NDArray[np.float32]] = []
     done, at_once = 0, 1
-    while done < feed.n_batches and not interruption.asked:
+    while done < feed.n_batches and not trainer.team.any_of(interruption.asked):
         n = min(at_once, feed.n_batches - done)
         started = time.monotonic()
         losses.append(trainer.steps(batches, n))
         done += n
-        at_once = max(1, int(n * min(4.0, SECONDS_AT_ONCE / max(1e-3, time.monotonic() - started))))
+        taken = time.monotonic() - started
+        faster = trainer.team.as_chief(lambda taken=taken: min(4.0, SECONDS_AT_ONCE / max(1e-3, taken)))  # type: ignore[misc]
+        at_once = max(1, int(n * faster))
     return np.concatenate(losses) if losses else np.empty(0, np.float32)
 
 

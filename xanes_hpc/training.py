@@ -1,6 +1,7 @@
 """Training networks on feature stores and the spectra of their sites: what is checked before, and kept between runs."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,11 +14,13 @@ from xanes_hpc.datasets import TrainingData, statistics
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.gathering import gather
 from xanes_hpc.interruption import Interruption
+from xanes_hpc.machines import Machines
 from xanes_hpc.stores import outputs
 from xanes_hpc.stores.checkpoints import check_plan, checkpoint_path, read_checkpoint
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import CONTENTS, ModelFolder
 from xanes_hpc.stores.targets import Pairs
+from xanes_hpc.teams import Alone, Team
 from xanes_hpc.training_record import Digests, digests_of, resolved_run
 from xanes_hpc.training_stages import Looker, Result, Training
 from xanes_hpc.transfer import frozen_layers
@@ -35,6 +38,7 @@ def train(
     resume: bool = False,
     augmented: Sequence[FeatureStore] = (),
     looker: Looker | None = None,
+    machines: Machines | None = None,
 ) -> Result:
     """Train a model and write its folder.
 
@@ -54,6 +58,8 @@ def train(
         Feature stores of the same sites with rattled structures.
     looker
         Who is told how it goes.
+    machines
+        Processes that train together, each called with the same arguments; the first writes the model.
 
     Raises
     ------
@@ -66,19 +72,40 @@ def train(
     checkpoint = checkpoint_path(output)
     run = resolved(run, pairs[0][0].n_features)
     devices = _devices(run)
+    team = Alone() if machines is None else Team(machines)
+    run = _shared_out(run, team, max(1, len(devices)))
+    if not team.is_chief:
+        team.wait()  # until the first has made the targets
     with closing(gather(run, pairs, augmented)) as data, Interruption() as interruption:
         digests = digests_of(pairs)
         plan = plan_of(run, data, digests)
-        if not resume:
+        if not resume and team.is_chief:
             checkpoint.unlink(missing_ok=True)
-        training = Training(run, data, devices, plan, checkpoint, interruption, looker or Looker())
+        if team.is_chief:
+            team.wait()
+        training = Training(run, data, devices, plan, checkpoint, interruption, looker or Looker(), team)
         if resume:
             training.take_up(read_checkpoint(checkpoint, training.plan))
+        if not team.is_chief:
+            return training.run_all(output, output, digests)
         with outputs.whole_output(output, overwrite or resume, CONTENTS) as folder:
             result = training.run_all(folder, output, digests)
         if not result.interrupted:
             checkpoint.unlink(missing_ok=True)
         return result
+
+
+def _shared_out(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
+    """The run with its number of shards, which the machines must be able to share out."""
+    n_shards = run.training.shards or team.n_members
+    if n_shards % team.n_members:
+        raise ConfigError(f"training.shards: expected a multiple of the {team.n_members} machines, received {n_shards}")
+    if run.training.batch_size % math.lcm(n_shards, team.n_members * n_local):
+        what = f"{n_shards} shards" + (f" and {team.n_members * n_local} devices" if team.n_members > 1 else "")
+        raise ConfigError(f"batch_size {run.training.batch_size}: expected a multiple of the {what}")
+    if team.n_members > 1 and run.training.devices is not None:
+        raise ConfigError("--devices: expected without --distributed")
+    return replace(run, training=replace(run.training, shards=n_shards))
 
 
 def check_free(output: Path, overwrite: bool, resume: bool) -> None:
@@ -161,6 +188,8 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
         del values[name]
     for name in NOT_IN_PLAN:
         del values["training"][name]
+    if values["training"]["shards"] in (None, 1):
+        del values["training"]["shards"]
     start = ModelFolder(Path(run.transfer.model)).digest if run.transfer.model else None
     return {
         "run": values | {"transfer": {"model": start, "freeze": run.transfer.freeze}},

@@ -23,6 +23,8 @@ from xanes_hpc.models import Layer
 from xanes_hpc.models.keras_network import keras_models
 from xanes_hpc.models.network import dropout_widths, shapes, takes_absorber
 from xanes_hpc.scaling import Absorbers, Scalers
+from xanes_hpc.sharding import ShardedFeed
+from xanes_hpc.teams import Alone
 from xanes_hpc.training_losses import spectrum_loss
 
 ROWS_AT_ONCE = 4096
@@ -50,6 +52,8 @@ class Trainer:
         TensorFlow's names of the devices; none for the default one.
     frozen
         Names of the layers whose weights stay.
+    team
+        The processes that train together.
     """
 
     def __init__(
@@ -57,12 +61,14 @@ class Trainer:
         layers: Sequence[Layer],
         scalers: Scalers,
         config: TrainingConfig,
-        feed: Feed,
+        feed: Feed | ShardedFeed,
         step_ev: float,
         devices: Sequence[str] = (),
         frozen: Sequence[str] = (),
+        team: Alone | None = None,
     ) -> None:
-        self._strategy = _strategy(tuple(devices))
+        self.team = team or Alone()
+        self._strategy = self.team.strategy or _strategy(tuple(devices))
         self._config, self._feed, self._scalers = config, feed, scalers
         n_absorbers = len(scalers.target_mean)
         self._n_absorbers = n_absorbers if takes_absorber(layers) else 0
@@ -79,7 +85,8 @@ class Trainer:
             self._optimizer = _optimizer(config, feed.n_batches)
             self._optimizer.build(self._trained)
         self._update = self._apply
-        if not devices and config.precision == "float32" and _compiles():
+        alone = not devices and self.team.strategy is None
+        if alone and config.precision == "float32" and _compiles():
             self._update = tf.function(self._apply, jit_compile=True)
         self._steps = tf.function(self._some_steps)
         self._forward = tf.function(
@@ -106,8 +113,16 @@ class Trainer:
 
     def batches(self, epochs: range) -> Iterator[Any]:
         """An iterator over the batches of several epochs, for ``steps``."""
-        batches: Iterator[Any] = iter(self._strategy.experimental_distribute_dataset(dataset(self._feed, epochs)))
-        return batches
+        if self.team.strategy is None:
+            batches: Iterator[Any] = iter(self._strategy.experimental_distribute_dataset(dataset(self._feed, epochs)))
+            return batches
+        n_local = len(self._strategy.extended.worker_devices)
+
+        def own(context: Any) -> Any:
+            return dataset(self._feed, epochs).unbatch().batch(self._feed.own_size // n_local)
+
+        shared: Iterator[Any] = iter(self._strategy.distribute_datasets_from_function(own))
+        return shared
 
     def steps(self, batches: Iterator[Any], n: int) -> npt.NDArray[np.float32]:
         """Take ``n`` steps; the loss of each, (n,), mean over members.

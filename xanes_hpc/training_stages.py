@@ -15,13 +15,15 @@ from ase.data import chemical_symbols
 from xanes_hpc import models
 from xanes_hpc.config import RunConfig
 from xanes_hpc.config_files import to_toml
-from xanes_hpc.datasets import TrainingData, statistics
+from xanes_hpc.datasets import Part, TrainingData, statistics
 from xanes_hpc.errors import StoreError
 from xanes_hpc.feeding import Feed
 from xanes_hpc.fitting import Epoch, Fit, Watch, Weights, fit
 from xanes_hpc.interruption import Interruption
 from xanes_hpc.kernel_fitting import RATE, SHARE, choose
 from xanes_hpc.kernel_fitting import fit as fit_regression
+from xanes_hpc.scaling import Scalers
+from xanes_hpc.sharding import ShardedFeed
 from xanes_hpc.sigma_factors import Evidence
 from xanes_hpc.splits import LEFT_OUT, PARTS
 from xanes_hpc.stores.checkpoints import Checkpoint, by_member, flat, write_checkpoint
@@ -35,6 +37,7 @@ from xanes_hpc.stores.models import (
     digests_of_files,
     write_description,
 )
+from xanes_hpc.teams import Alone
 from xanes_hpc.training_record import Digests, describe, reference_sites, resolved_run, write_history
 from xanes_hpc.transfer import Start, frozen_layers
 from xanes_hpc.trust import describe_trust
@@ -88,8 +91,9 @@ class Training:
 
     def __init__(
         self, run: RunConfig, data: TrainingData, devices: Sequence[str], plan: dict[str, Any], checkpoint: Path,
-        interruption: Interruption, looker: Looker,
+        interruption: Interruption, looker: Looker, team: Alone | None = None,
     ) -> None:  # fmt: skip
+        self._team = team or Alone()
         self.plan = plan
         self._run, self._data, self._devices = run, data, devices
         self._checkpoint, self._interruption, self._looker = checkpoint, interruption, looker
@@ -116,7 +120,7 @@ class Training:
         first = None
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
-            if run.training.kernel_ridge:
+            if run.training.kernel_ridge and self._team.is_chief:
                 validation, seed = data.part("validation"), run.training.seed
                 self._rate_and_share = choose(
                     data.part("train"), validation, first.scalers, first.trainer.spectra, seed
@@ -134,6 +138,8 @@ class Training:
             self._done.pop(REFIT, None)
         if last.fit.best is None:
             raise KeyboardInterrupt
+        if not self._team.is_chief:
+            return self._result(first or last, last, 0.0, interrupted)
         return self._write(folder, output, digests, first or last, last, interrupted)
 
     def choose(self) -> Fit:
@@ -161,12 +167,10 @@ class Training:
         if self._start is not None:
             scalers = self._start.scalers(scalers)
         resampled = run.uncertainty.method == "bootstrap" and n_members > 1
-        feed = Feed(
-            part, scalers, run.training.batch_size, run.training.seed, n_members, resampled, max(1, len(self._devices))
-        )
+        feed = self._feed(part, scalers, n_members, resampled)
         trainer = Trainer(
             self._layers, scalers, run.training, feed, data.first.targets.grid.step, self._devices,
-            frozen_layers(self._layers, run.transfer.freeze),
+            frozen_layers(self._layers, run.transfer.freeze), self._team,
         )  # fmt: skip
         if self._start is not None:
             for member in range(n_members):
@@ -189,6 +193,8 @@ class Training:
             self._looker.progress(epoch.epoch, total, f"{name}: {error}loss {epoch.loss:.4f}")
 
         def save(progress: Fit) -> None:
+            if not self._team.is_chief:
+                return
             fits = {n: f.as_values() for n, f in {**self._done, name: progress}.items()}
             if not any(values["epochs"] for values in fits.values()):
                 return  # nothing to go on from
@@ -206,6 +212,14 @@ class Training:
         if name == CHOOSE:
             self._chosen = found.best_weights
         return _Stage(name, found, trainer, scalers, tuple(parts))
+
+    def _feed(self, part: Part, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
+        config, team = self._run.training, self._team
+        n_shards, n_devices = config.shards or team.n_members, max(1, len(self._devices))
+        if n_shards == 1:
+            return Feed(part, scalers, config.batch_size, config.seed, n_members, resampled, n_devices)
+        own = range(team.index * n_shards // team.n_members, (team.index + 1) * n_shards // team.n_members)
+        return ShardedFeed(part, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own)
 
     def _restore(self, trainer: Any, checkpoint: Checkpoint) -> None:
         try:
@@ -258,11 +272,14 @@ class Training:
         write_description(folder, description)
         measured = _measured(ModelFolder(folder), data, run.training.seed)
         write_description(folder, description | measured | {"files": digests_of_files(folder)})
-        counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
+        return self._result(first, last, share, interrupted)
+
+    def _result(self, first: "_Stage", last: "_Stage", share: float, interrupted: bool) -> Result:
+        counts = np.bincount(self._data.parts, minlength=LEFT_OUT + 1)
         parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
         assert first.fit.best is not None
         return Result(
-            parts, int(counts[LEFT_OUT]), first.fit.best, n_members, share, interrupted,
+            parts, int(counts[LEFT_OUT]), first.fit.best, last.trainer.n_members, share, interrupted,
             None if self._start is None else self._start.taken_over,
         )  # fmt: skip
 

@@ -73,6 +73,9 @@ FEW_TO_CALIBRATE = 30
 @click.option("--seed", type=int, help="Of the split, the initial weights, the order and the dropout.")
 @click.option("--gpus", type=int, metavar="N", help="GPUs to use; 0 for the CPU. Default: one, if there is one.")
 @click.option("--devices", metavar="cpu:N", help="Instead of GPUs, the processor as N devices.")
+@click.option(
+    "--distributed", is_flag=True, help="Train together with the other processes of this srun, or of TF_CONFIG."
+)
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write every epoch's figures for TensorBoard.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @overwrite_option
@@ -109,6 +112,7 @@ def open_stores(run: Any, opened: ExitStack) -> tuple[list[Path], Any, Any]:
 
 
 def _train(run: Any, options: dict[str, Any]) -> None:
+    from xanes_hpc.machines import find_machines
     from xanes_hpc.stores.checkpoints import checkpoint_path
     from xanes_hpc.stores.models import ModelFolder
     from xanes_hpc.training import check_free, train
@@ -116,6 +120,7 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     from xanes_hpc.training_logs import tensorboard_writer
     from xanes_hpc.training_stages import Looker
 
+    machines = find_machines() if options["distributed"] else None
     with ExitStack() as opened:
         paths, pairs, augmented = open_stores(run, opened)
         target = Path(run.output) if run.output else default_output(paths[0])
@@ -124,11 +129,13 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
         looker = Looker(progress, log)
         try:
-            result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+            result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, looker, machines)
         except KeyboardInterrupt:
             if checkpoint_path(target).exists():
                 console.err.print("Note: to go on with it, give the same command with --resume.")
             raise
+    if machines is not None and machines.index:
+        return  # the first process tells
     rows = {
         "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
         + (f"; {result.left_out:,} left out (no spectrum on the whole grid)" if result.left_out else ""),
