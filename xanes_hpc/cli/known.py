@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from xanes_hpc.errors import XanesHpcError
+
 
 class Known(click.types.StringParamType):
     """Text, of which some is known.
@@ -38,7 +40,10 @@ class Known(click.types.StringParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text; one that is nearly known is a slip."""
-        known = {name.lower(): name for name in self.names()}
+        try:
+            known = {name.lower(): name for name in self.names()}
+        except XanesHpcError:  # another distribution's part, broken: the library says so if it is wanted
+            known = {}
         text = str(value).lower()
         if text not in known and (near := get_close_matches(text, list(known), 1)):
             self.fail(f"{_expected(known.values(), value)}; did you mean {known[near[0]]!r}?", param, ctx)
