@@ -29,9 +29,16 @@ PATHS = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) i
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in PATHS}
 ELSEWHERE = (
     "pip ", ".venv/bin/", "git clone", "make ", "python3 -m venv", ". .venv", "eval ", "xyz/", "xanes/", "curl ",
+    "srun ",
 )  # fmt: skip
 """How lines begin that are run by other tests, by continuous integration, or install and fetch things."""
-LONG = ("xanes-hpc serve", "xanes-hpc tune", "(cd runs", "xanes-hpc featurise tmqm.h5 --preset shells")
+LONG = (
+    "xanes-hpc serve",
+    "xanes-hpc tune",
+    "(cd runs",
+    "xanes-hpc featurise tmqm.h5 --preset shells",
+    "xanes-hpc featurise tmqm.h5 --cluster slurm",
+)
 """Commands that go on until they are ended or for hours, or take something that is not there; they have other tests."""
 QUICK = """
 [training]
@@ -158,6 +165,8 @@ def _run(command, monkeypatch):
         own = [str(p) for w in words[1:] for p in (sorted(Path().glob(w)) if "*" in w else [w])]
         if own[0] == "demo":
             own[own.index("-n") + 1] = "60"
+        if "--plan" in own:
+            own[own.index("--plan") + 1] = "1"
         if own[0] == "select":
             own[own.index("-n") + 1] = "2"
         if {"-o", "--csv", "--fdmnes", "--overwrite"} & set(own) or own[0] in (
