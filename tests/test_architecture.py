@@ -50,8 +50,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sites": ((), ("numpy", "ase")),
     "registry": ((), ()),
     "splits": ((), ("numpy",)),
-    "stores": (("schema",), ("h5py", "numpy")),
-    "stores.parts": (("stores", "locks"), ()),
+    "stores": (("locks", "schema"), ("h5py", "numpy")),
     "stores.targets": (("schema", "stores", "spectra"), ("numpy",)),
     "stores.models": (
         (

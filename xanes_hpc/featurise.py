@@ -103,8 +103,8 @@ def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch |
 class _PartWriter:
     """Writes the batches of each part, and tells of the part when it is whole."""
 
-    def __init__(self, plan: Plan, parts: Parts, made: Callable[[int], None]) -> None:
-        self._plan, self._parts, self._made = plan, parts, made
+    def __init__(self, plan: Plan, source: StructureStore, parts: Parts, made: Callable[[int], None]) -> None:
+        self._plan, self._source, self._parts, self._made = plan, source, parts, made
         self._open = ExitStack()
         self._rows: Any = None
 
@@ -117,6 +117,7 @@ class _PartWriter:
                 self._rows = self._open.enter_context(part).rows[table.name]
             self._rows[span.start - first : span.stop - first] = features
         if span.stop == last:
+            self._source.check_unchanged()
             self._rows = None
             self._open.close()
             self._made(span.part)
@@ -174,7 +175,7 @@ class FeatureJob:
         """
         plan, source = self.plan, self.source
         first, total = plan.bounds[numbers.start], plan.bounds[numbers.stop] - plan.bounds[numbers.start]
-        with _PartWriter(plan, folder, made) as writer:
+        with _PartWriter(plan, source, folder, made) as writer:
             progress(0, total)
             written = overlap(
                 _spans(plan, source, folder, numbers),

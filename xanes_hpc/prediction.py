@@ -133,6 +133,9 @@ class _Rows:
             here = slice(row - start, min(row + ROWS_AT_ONCE, stop) - start)
             own_e0 = self._predict(part, here, row, nearest)
             e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+        for store in (plan.source, plan.structures):
+            if store is not None:
+                store.check_unchanged()
         formulas, parts = plan.formulas[start:stop], plan.parts[start:stop]
         unseen = model.unseen(sites.element, sites.edge)
         write_site_columns(

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,11 @@ def train(
     run = _shared_out(run, team, max(1, len(devices)))
     if not team.is_chief:
         team.wait()  # until the first has made the targets
-    with closing(gather(run, pairs, augmented)) as data, Interruption() as interruption:
+    with ExitStack() as opened:
+        if team.is_chief:
+            opened.enter_context(outputs.only_run(output))
+        data = opened.enter_context(closing(gather(run, pairs, augmented)))
+        interruption = opened.enter_context(Interruption())
         digests = digests_of(pairs)
         plan = plan_of(run, data, digests)
         if not resume and team.is_chief:
@@ -90,6 +94,8 @@ def train(
             return training.run_all(output, output, digests)
         with outputs.whole_output(output, overwrite or resume, CONTENTS) as folder:
             result = training.run_all(folder, output, digests)
+            for store in (*(one for pair in pairs for one in pair), *augmented):
+                store.check_unchanged()
         if not result.interrupted:
             checkpoint.unlink(missing_ok=True)
         return result

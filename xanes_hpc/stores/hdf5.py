@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
-from xanes_hpc.stores.outputs import check_output, explain, whole_output
+from xanes_hpc.stores.outputs import check_output, explain, only_run, whole_output
 from xanes_hpc.stores.virtual import check_virtual
 
 ATTRIBUTES = "digest_attributes"
@@ -122,8 +122,11 @@ def create_store(
     sources: Iterable[Path] = (),
     temporary: Path | None = None,
     lasting: bool = True,
+    locked: bool = False,
 ) -> Iterator[NewFile]:
     """A new store, open for writing, that takes its name when the block ends well.
+
+    No other run makes it meanwhile; ``locked`` says that the caller has seen to that.
 
     Raises
     ------
@@ -131,10 +134,12 @@ def create_store(
         As ``whole_output``.
     """
     schema = xanes_hpc_schema.load(kind)
-    with (
-        whole_output(path, overwrite, None, sources, SIGNATURE, temporary, lasting) as name,
-        new_file(name) as file,
-    ):
+    with ExitStack() as opened:
+        check_store(path, overwrite, sources)
+        if temporary is None and lasting and not locked:  # parts have a lock of their own
+            opened.enter_context(only_run(path))
+        name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary, lasting))
+        file = opened.enter_context(new_file(name))
         file.attrs["format"] = schema["format"]
         file.attrs["schema_version"] = schema["schema_version"]
         file.attrs["creator"] = f"xanes-hpc {__version__}"
@@ -211,6 +216,15 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value.tolist() if hasattr(value, "tolist") else value
 
 
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What tells a file from what may have taken its name since; nothing of one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Store:
     """A store open for reading; closes at the end of a ``with`` block."""
 
@@ -218,6 +232,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._stamp = _stamp(self.path)
         self.file = open_store(self.path, self.kind)
         self._datasets: dict[str, h5py.Dataset] = {}
 
@@ -242,6 +257,17 @@ class Store:
                 self._datasets[name] = self.file[name]
             rows: npt.NDArray[Any] = self._datasets[name][start:stop]
             return rows
+
+    def check_unchanged(self) -> None:
+        """Refuse what was read of a file that another took the place of in the meantime, or that was written over.
+
+        Raises
+        ------
+        StoreError
+            Naming the file.
+        """
+        if _stamp(self.path) != self._stamp:
+            raise StoreError(f"{self.path}: was changed or replaced while it was read: give the command again")
 
     def attribute(self, name: str) -> str:
         """A text attribute of the store; empty where it is absent."""

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.locks import hold, holder, is_still, sign, wait_for
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
 """What systems say that have no hard links."""
@@ -120,6 +121,41 @@ def whole_output(
         else:
             with suppress(OSError):
                 temporary.unlink()
+
+
+@contextmanager
+def only_run(path: Path, wait: bool = False) -> Iterator[None]:
+    """Be the only run that makes an output, by a lock beside it that ends with the block, or with the process.
+
+    With ``wait`` another run's end is waited for.
+
+    Raises
+    ------
+    StoreError
+        If another run makes it: says who.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        while True:
+            lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+            if not (wait_for(lock) if wait else hold(lock)):
+                who = holder(lock)
+                os.close(lock)
+                raise StoreError(f"{path}: another run is making this output ({who or 'unknown'})")
+            if is_still(lock, beside):
+                break
+            os.close(lock)
+        sign(lock)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+        os.close(lock)
 
 
 def _give_free_name(temporary: Path, path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.locks import hold, share
+from xanes_hpc.locks import hold, holder, is_still, share, sign
 from xanes_hpc.stores.outputs import explain, flush_to_disk
 from xanes_hpc.stores.part_files import Table, why_not_whole
 
@@ -173,28 +173,23 @@ class PartsFolder(Parts):
             self._refuse_strangers()
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             if not (hold(lock) if partition is None else share(lock)):
-                holder = _told(lock) if partition is not None else self._holders(lock)
+                who = holder(lock) if partition is not None else self._holders(lock)
                 os.close(lock)
-                raise StoreError(f"{self.path}: another run is making this output ({holder or 'unknown'})")
-            try:
-                same = os.path.samestat(os.fstat(lock), os.stat(self.path / LOCK))
-            except FileNotFoundError:
-                same = False
-            if same:
+                raise StoreError(f"{self.path}: another run is making this output ({who or 'unknown'})")
+            if is_still(lock, self.path / LOCK):
                 self._locks.append(lock)
                 break
             os.close(lock)  # the run that held it has ended and removed the folder in the meantime
-        me = f"process {os.getpid()} on {os.uname().nodename}"
         if partition is None:
-            _tell(lock, me)
+            sign(lock)
             return
         own = os.open(self.path / f"{LOCK}-{partition:06d}", os.O_RDWR | os.O_CREAT, 0o666)
         if not hold(own):
-            holder = _told(own)
+            who = holder(own)
             os.close(own)
-            raise StoreError(f"{self.path}: another run is making partition {partition} ({holder or 'unknown'})")
+            raise StoreError(f"{self.path}: another run is making partition {partition} ({who or 'unknown'})")
         self._locks.append(own)
-        _tell(own, f"partition {partition}: {me}")
+        sign(own, f"partition {partition}: ")
 
     def _holders(self, lock: int) -> str:
         """Who holds the folder: one run, or those of its partitions."""
@@ -202,9 +197,9 @@ class PartsFolder(Parts):
         for path in sorted(self.path.glob(f"{LOCK}-*")):
             own = os.open(path, os.O_RDWR)
             if not hold(own):
-                found.append(_told(own))
+                found.append(holder(own))
             os.close(own)
-        return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else _told(lock)
+        return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else holder(lock)
 
     def _begin(self, restart: bool, n_partitions: int | None) -> None:
         for stale in self.path.glob("*.partial"):
@@ -279,12 +274,3 @@ class PartsFolder(Parts):
             for lock in self._locks:
                 os.close(lock)
             self._locks = []
-
-
-def _told(lock: int) -> str:
-    return os.pread(lock, 200, 0).decode("utf-8", "replace").strip()
-
-
-def _tell(lock: int, text: str) -> None:
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, text.encode(), 0)

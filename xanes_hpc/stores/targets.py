@@ -21,6 +21,7 @@ from xanes_hpc.spectra.normalisation import unit_after
 from xanes_hpc.spectra.treating import check_kind, treat, treatment_after
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.outputs import only_run
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_ranges, read_spectra, spectrum_names
 from xanes_hpc.stores.structures import StructureStore
@@ -167,8 +168,11 @@ def _prepared(
     if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    _write(path, features, source, rows, grid, key, unit, treatment, recipe)
-    return TargetStore(path, folder)
+    with only_run(path, wait=True):  # several trainings may begin at once: one makes it for all
+        cached = _cached(path, key)
+        if cached is None:
+            _write(path, features, source, rows, grid, key, unit, treatment, recipe)
+    return cached or TargetStore(path, folder)
 
 
 def _cached(path: Path, key: str) -> TargetStore | None:
@@ -194,7 +198,7 @@ def _write(
         "unit": unit_after(recipe.normalisation, unit),
         "treatment": treatment_after(recipe, treatment),
     }
-    with hdf5.create_store(path, "targets", overwrite=True) as file:
+    with hdf5.create_store(path, "targets", overwrite=True, locked=True) as file:
         for name, text in (texts | {"source_treatment": treatment}).items():
             file.attrs[name] = text
         hdf5.write_whole(file, "energy", grid.energies).attrs["origin"] = grid.origin
