@@ -85,6 +85,15 @@ def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole
     assert not parts_folder(output).exists()
 
 
+def test_an_output_that_is_made_is_not_made_again(source, tmp_path):
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    finalise(source, output)
+    for step in (lambda: finalise(source, output), lambda: make_partition(source, output, 0)):
+        with pytest.raises(StoreError, match=r"f\.h5: exists already; for another, plan its partitions"):
+            step()
+
+
 def test_the_ordinary_run_takes_over_what_partitions_made(source, tmp_path, whole, monkeypatch):
     output = tmp_path / "f.h5"
     planned(source, output)

@@ -60,6 +60,8 @@ def read_plan(output: Path) -> dict[str, Any]:
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if output.exists():
+            raise StoreError(f"{output}: exists already; for another, plan its partitions with --plan N") from None
         raise StoreError(f"{path}: no such file: plan the partitions of {output.name} first, with --plan N") from None
     except (OSError, ValueError):
         plan = None
