@@ -11,6 +11,7 @@ from xanes_hpc.config import TrainingConfig
 from xanes_hpc.datasets import Held
 from xanes_hpc.errors import ModelError
 from xanes_hpc.fitting import PLATEAU_EPOCHS, Fit, Watch, fit, validation_error
+from xanes_hpc.teams import Alone
 
 N_BATCHES = 4
 
@@ -25,6 +26,8 @@ class Scripted:
     @property
     def epoch(self):
         return self.n_steps // N_BATCHES
+
+    team = Alone()
 
     def batches(self, epochs):
         self.n_steps = epochs.start * N_BATCHES
