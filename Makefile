@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 LARCH := .venv-larch
 
-.PHONY: demo docs test test-all larch-test bench accuracy soak lint types format wheel-check clean
+.PHONY: demo docs test test-all larch-test bench accuracy soak fuzz lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,6 +34,10 @@ larch-test:
 # Faults injected into every stage, thirty rounds of each: nothing is lost; about an hour. SOAK="--rounds 5" for fewer.
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py $(SOAK)
+
+# Files that are wrong at random, many thousands of every kind that is read; about an hour. FUZZ="--inputs 500" for fewer.
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz.py --inputs 20000 $(FUZZ)
 
 # Every figure of docs/performance.md, in about 10 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
 bench: $(STAMP)

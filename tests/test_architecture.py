@@ -209,7 +209,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site_prediction": (
         ("prediction", "prediction_sources", "spectra", "stores", "trust", "uncertainty"), ("numpy", "ase")
     ),
-    "uploads": (("experiments", "formats", "neighbours"), ()),
+    "reading_apart": (("experiments",), ("numpy",)),
+    "uploads": (("experiments", "formats", "neighbours", "reading_apart"), ()),
     "serving_requests": (("neighbours", "uploads"), ("numpy", "pydantic")),
     "serving_answers": (
         ("bonds", "comparing", "formats", "matching", "serving_requests", "site_prediction"), ("numpy", "ase")

@@ -20,7 +20,10 @@ from starlette.testclient import TestClient
 
 from xanes_hpc import serving
 from xanes_hpc.errors import FormatError
+from xanes_hpc.experiments import read_experiment
+from xanes_hpc.export import export
 from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.reading_apart import read_apart
 from xanes_hpc.serving import application, warm_up
 from xanes_hpc.site_prediction import SitePredictor
 from xanes_hpc.stores.models import ModelFolder
@@ -253,6 +256,23 @@ def test_spectra_that_cannot_be_used(client, name, data, message):
     assert answer.status_code == 422
     assert message in answer.json()["error"]
     assert "/tmp" not in answer.json()["error"]
+
+
+def test_a_file_that_hdf5_does_not_come_back_from(predicted, tmp_path):
+    """Read in a process of its own, which is ended."""
+    with PredictionStore(predicted) as store:
+        export(store, tmp_path / "nexus", "nexus")
+    path = sorted((tmp_path / "nexus").glob("*.nxs"))[0]
+    there, apart = read_experiment(path), read_apart(path)
+    for own in (apart, read_spectrum_file(path.name, path.read_bytes(), Limits())):
+        np.testing.assert_array_equal(own.energies, there.energies)
+        np.testing.assert_array_equal(own.intensities, there.intensities)
+        assert (own.unit, own.absolute, own.e_edge) == (there.unit, there.absolute, there.e_edge)
+    with pytest.raises(FormatError, match=r"damaged: it cannot be read in 0\.01 s"):
+        read_apart(path, 0.01)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
+    with pytest.raises(FormatError, match="cannot be read as NeXus"):
+        read_apart(path)
 
 
 def test_the_page_brings_all_it_needs(client):

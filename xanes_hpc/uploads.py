@@ -10,6 +10,7 @@ from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.experiments import read_experiment
 from xanes_hpc.formats import read_structures
 from xanes_hpc.neighbours import check_distances
+from xanes_hpc.reading_apart import read_apart
 from xanes_hpc.records import Spectrum, Structure
 
 STRUCTURES = (".xyz", ".extxyz", ".cif", ".vasp", ".poscar")
@@ -71,7 +72,7 @@ def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
     """
     with _Stored(name, data, SPECTRA, limits) as path:
         try:
-            return read_experiment(path)
+            return read_apart(path) if path.suffix == ".nxs" else read_experiment(path)
         except XanesHpcError as error:
             raise type(error)(_named(error, path, name)) from None
 

@@ -96,8 +96,11 @@ def read(path: Path) -> Spectrum:
                     found.extend(_spectra_of(path, node))
 
             file.visititems(look)
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read as NeXus: {str(error).splitlines()[0]}") from None
+    except FormatError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # whatever HDF5 says of damage
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FormatError(f"{path}: cannot be read as NeXus: {reason[:200]}") from None
     if not found:
         raise FormatError(f"{path}: no NXdata with a signal over energies in it")
     return found[0]

@@ -77,7 +77,7 @@ def is_kind(path: Path, kind: str) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return xanes_hpc_schema.kind_of(file)[0] == kind
-    except (OSError, xanes_hpc_schema.SchemaError):
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # SchemaError is a ValueError
         return False
 
 
@@ -103,10 +103,10 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except OSError as error:
-        if error.errno:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if not is_damage(error):
             raise
-        raise StoreError(f"{path}: damaged data, make the file again: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{path}: damaged data, make the file again: {first_line(error)}") from None
 
 
 def check_store(path: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
@@ -216,6 +216,23 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value.tolist() if hasattr(value, "tolist") else value
 
 
+def is_damage(error: BaseException | None) -> bool:
+    """Whether an error is what HDF5 says of data that it cannot make sense of."""
+    if not isinstance(error, (OSError, RuntimeError, KeyError, ValueError, TypeError)) or isinstance(error, StoreError):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return not getattr(error, "errno", None) and str(raised_in).startswith("h5py")
+
+
+def first_line(error: BaseException | None) -> str:
+    """What an error says, in a line."""
+    text = str(error.args[0]) if error is not None and error.args else ""
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def _stamp(path: Path) -> tuple[int, ...]:
     """What tells a file from what may have taken its name since; nothing of one that is not there."""
     try:
@@ -242,7 +259,16 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the store; what HDF5 itself raised within the block is damage.
+
+        Raises
+        ------
+        StoreError
+            In the place of such an error.
+        """
         self.file.close()
+        if is_damage(error):
+            raise StoreError(f"{self.path}: damaged data, make the file again: {first_line(error)}") from None
 
     def read_rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows ``start:stop`` of a dataset, which stays open: to find it takes as long as to read some.
