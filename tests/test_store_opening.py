@@ -1,10 +1,12 @@
 """What may stand where a store is expected, and the one line said of it."""
 
+import re
 import shutil
 
+import h5py
 import pytest
 import stored
-from stored import refused
+from stored import changed, refused
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.hdf5 import open_store
@@ -58,3 +60,28 @@ def test_damage_to_the_structure_of_the_file_is_an_error_or_does_no_harm(stores,
         message = str(error)
     assert message == "sound" or message.startswith(f"{path}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("options", [{"chunks": (1000,)}, {"chunks": (1000,), "compression": "gzip"}, {}])
+def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
+    """HDF5 would make them up, and take the memory for it."""
+    name, n = "sites/weight", 10**12
+    with h5py.File(stores / "f.h5") as file:
+        n_sites = file[name].shape[0]
+
+    def claim(file):
+        del file[name]
+        file.create_dataset(name, (n_sites if not options else n,), "f8", **options)
+
+    message = refused(changed(stores / "f.h5", tmp_path / "c.h5", claim))
+    assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, and the file has 0 of it", message)
+
+
+def test_an_external_link_is_not_followed(stores, tmp_path):
+    shutil.copy(stores / "f.h5", tmp_path / "other.h5")
+
+    def link(file):
+        del file["sites/weight"]
+        file["sites/weight"] = h5py.ExternalLink("other.h5", "/sites/weight")
+
+    assert refused(changed(stores / "f.h5", tmp_path / "c.h5", link)) == "sites/weight: its data lie in another file"

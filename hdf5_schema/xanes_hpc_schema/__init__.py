@@ -5,6 +5,7 @@ are numbers or names; a name stands for one length throughout a file, and ``n+1`
 """
 
 import json
+import math
 from importlib.resources import files
 from typing import Any
 
@@ -14,6 +15,10 @@ import numpy as np
 KINDS = ("structures", "features", "targets", "predictions")
 CURRENT = {"structures": 1, "features": 1, "targets": 1, "predictions": 1}
 """The version that is written; every version that has a JSON file here is read."""
+
+
+MOST_COMPRESSED = 1100
+"""What gzip makes of a byte at most; lzf makes less."""
 
 
 class SchemaError(ValueError):
@@ -129,6 +134,7 @@ def _check_dataset(
         raise SchemaError(f"{path}: its data lie in another file")
     if node.shape is None:
         raise SchemaError(f"{path}: has no data")
+    _check_size(path, node)
     if len(node.shape) != len(entry["shape"]):
         raise SchemaError(f"{path}: expected {len(entry['shape'])} dimensions, received {len(node.shape)}")
     for length, dimension in zip(node.shape, entry["shape"], strict=True):
@@ -139,6 +145,15 @@ def _check_dataset(
             expected = lengths.setdefault(name, length - int(more or 0)) + int(more or 0)
         if length != expected:
             raise SchemaError(f"{path}: expected length {expected} for {dimension}, received {length}")
+
+
+def _check_size(path: str, node: h5py.Dataset) -> None:
+    """Refuse a dataset that claims to be larger than what the file has of it can be: HDF5 would make up the rest."""
+    if node.is_virtual or not node.shape or node.dtype.hasobject:
+        return
+    claimed, stored = node.dtype.itemsize * math.prod(node.shape), node.id.get_storage_size()
+    if claimed > stored * (MOST_COMPRESSED if node.compression else 1):
+        raise SchemaError(f"{path}: claims {claimed:,} bytes, and the file has {stored:,} of it")
 
 
 def _matches(dtype: np.dtype[Any], wanted: str) -> bool:

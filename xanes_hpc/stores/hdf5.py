@@ -145,6 +145,7 @@ def create_store(
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         yield file
         file.attrs[ATTRIBUTES] = digest_attributes(file)
+        file.flush()
         xanes_hpc_schema.validate(file, kind)
 
 
