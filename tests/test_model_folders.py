@@ -273,3 +273,17 @@ def test_a_model_that_says_neither_method_nor_trust_is_one_of_dropout(copy):
     (copy / DESCRIPTION).write_text(json.dumps(description))
     found = ModelFolder(copy)
     assert (found.method, found.trust) == ("dropout", {})
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, "sites.h5", f"members/00/{WEIGHTS}", "members/01"])
+def test_nothing_is_read_from_outside_the_folder(copy, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    (copy / name).rename(elsewhere)
+    (copy / name).symlink_to(elsewhere)
+    with pytest.raises(StoreError, match=r"leads out of the model's folder, to .*elsewhere"):
+        _ = ModelFolder(copy).members, ModelFolder(copy).training_sites
+
+
+def test_a_folder_that_is_a_link_is_a_model(copy, tmp_path):
+    (tmp_path / "latest.model").symlink_to(copy)
+    assert ModelFolder(tmp_path / "latest.model").members

@@ -86,6 +86,7 @@ class ModelFolder:
             )
         if not file.is_file():
             raise StoreError(f"{path}: not a model folder (it has no model.json)")
+        self._refuse_links(file)
         try:
             self.description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             kind, schema = self.description["format"], int(self.description["schema_version"])
@@ -105,10 +106,17 @@ class ModelFolder:
     def _numbers(self, name: str) -> Path:
         """The path of a file of numbers, whose bytes are those that were written where the description tells them."""
         path = self.path / name
+        self._refuse_links(path)
         expected = self.description.get("files", {}).get(name)
         if expected is not None and path.is_file() and _digest_of(path) != expected:
             raise StoreError(f"{path}: damaged: its bytes are not those that were written")
         return path
+
+    def _refuse_links(self, path: Path) -> None:
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise StoreError(
+                f"{path}: leads out of the model's folder, to {path.resolve()}: a model is all in its folder"
+            )
 
     @property
     def schema_version(self) -> int:
