@@ -306,3 +306,11 @@ def test_damaged_data(tmp_path, stores, refused_featurise):
         stream.seek(offset + 40)
         stream.write(bytes([byte ^ 1]))
     assert refused_featurise(path).startswith(f"{path}: damaged data, make the file again")
+
+
+@pytest.mark.parametrize("name", ["\0key", "a\0b", ".", "a/b"])
+def test_names_of_properties_that_hdf5_has_not_are_left_out(tmp_path, name):
+    path = write(tmp_path / "a.xyz", frame(comment=f"{name}=1.5 other=2.5"))
+    assert run("import", path, "-o", tmp_path / "s.h5") == 0
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert list(file["structures/properties"]) == ["other"]

@@ -37,7 +37,7 @@ class PropertyColumns:
         for row, properties in enumerate(every, first):
             stored: Properties = {}
             for name, value in properties.items():
-                if not name or "/" in name or name.startswith("."):
+                if not name or "/" in name or name.startswith(".") or not name.isprintable():
                     self._left_out[name] += 1
                     continue
                 if name not in self._texts:
