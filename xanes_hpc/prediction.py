@@ -136,7 +136,7 @@ class _Rows:
         for store in (plan.source, plan.structures):
             if store is not None:
                 store.check_unchanged()
-        formulas, parts = plan.formulas[start:stop], plan.parts[start:stop]
+        formulas, parts = plan.known_of(start, stop)
         unseen = model.unseen(sites.element, sites.edge)
         write_site_columns(
             part.file, e0, formulas, parts, nearest, model.training_sites.twins_of(sites.name, formulas),

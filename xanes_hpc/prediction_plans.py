@@ -1,6 +1,6 @@
 """What is to be predicted, with what references, and how it is shared out over parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from xanes_hpc.prediction_sources import (
     Store,
     check_seen,
     model_descriptor,
+    parts_of,
     references_of,
     sites_of,
     structures_behind,
@@ -76,8 +77,6 @@ class PredictionPlan:
         Of the source's sites.
     sites
         These sites.
-    formulas, parts
-        Of these sites: of their structures, and in the model's training.
     references
         Row of each site's reference spectrum; None where the source has none, and ``why_none``.
     recipe
@@ -90,8 +89,6 @@ class PredictionPlan:
     options: PredictOptions
     rows: npt.NDArray[np.int64]
     sites: SiteTable
-    formulas: Sequence[str]
-    parts: Sequence[str]
     references: npt.NDArray[np.int64] | None
     recipe: Recipe
     why_none: str
@@ -115,6 +112,16 @@ class PredictionPlan:
         row_bytes = sum(int(np.prod(table.row_shape)) * table.dtype.itemsize for table in tables)
         chunks = max(1, PART_BYTES // (most * row_bytes), -(-n // (most * MOST_PARTS)))
         return (*range(0, n, most * chunks), n)
+
+    def known_of(self, start: int, stop: int) -> tuple[list[str], list[str]]:
+        """Formulas of the structures of rows ``start:stop``, empty where there are none, and parts in training."""
+        rows = self.rows[start:stop]
+        formulas = [""] * rows.size
+        if self.structures is not None:
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            every = self.structures.site_formulas(low, high)
+            formulas = [every[row - low] for row in rows.tolist()]
+        return formulas, self.model.training_sites.parts_of(self.sites.name[start:stop], formulas)
 
     @property
     def source_digest(self) -> str:
@@ -163,22 +170,21 @@ def opened_plan(model: ModelFolder, source: Store, options: PredictOptions) -> I
     behind, missing = structures_behind(source, options.spectra)
     with behind as structures:
         every = sites_of(source)
-        formulas = structures.site_formulas() if structures is not None else [""] * len(every)
-        parts = model.training_sites.parts_of(every.name, formulas)
         rows = np.arange(len(every))
         if options.part is not None:
+            parts = parts_of(model, every, structures)
             rows = rows[[part == options.part for part in parts]]
             if not rows.size:
                 there = ", ".join(dict.fromkeys(parts)) or "none"
                 raise ModelError(
                     f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
                 )
-        chosen = every.take(rows)
+        chosen = every if options.part is None else every.take(rows)
         check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
         references, recipe, why = references_of(model, structures if structures is not None else source, len(every))
         yield PredictionPlan(
-            model, source, structures, options, rows, chosen, [formulas[i] for i in rows], [parts[i] for i in rows],
-            None if references is None else references[rows], recipe, missing or why,
+            model, source, structures, options, rows, chosen, None if references is None else references[rows], recipe,
+            missing or why,
         )  # fmt: skip
 
 

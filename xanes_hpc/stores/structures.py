@@ -268,11 +268,12 @@ class StructureStore(hdf5.Store):
         if not there:
             raise StoreError(f"{self.path}: a site or structure counts atoms or structures that are not there")
 
-    def site_formulas(self, rows_at_once: int = 8192) -> list[str]:
-        """The formula of every site's structure, in Hill order."""
+    def site_formulas(self, first: int = 0, last: int | None = None, rows_at_once: int = 8192) -> list[str]:
+        """The formula of the structure of every site, or of sites ``first:last``, in Hill order."""
         formulas: list[str] = []
-        for start in range(0, self.n_sites, rows_at_once):
-            batch = self.batch(start, min(start + rows_at_once, self.n_sites))
+        last = self.n_sites if last is None else last
+        for start in range(first, last, rows_at_once):
+            batch = self.batch(start, min(start + rows_at_once, last))
             known = [formula(batch.numbers[a:b]) for a, b in zip(batch.offsets, batch.offsets[1:], strict=False)]
             formulas += [known[s] for s in batch.site_structures]
         return formulas

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -81,15 +82,33 @@ class TrainingSites:
 
         Of sites that cannot be told apart (those of one structure's edges, say) the part nearest to the weights.
         """
+        parts = []
+        for name, formula in zip(names, formulas, strict=True):
+            same = [part for known, part in self._by_name.get(name, []) if not formula or not known or formula == known]
+            parts.append(PARTS[min(same)] if same else NO_PART)
+        return parts
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[str, int]]]:
+        """Formula and part of the sites of each name."""
         own: dict[str, list[tuple[str, int]]] = {}
         for name, formula, part in zip(self.names, self.formulas, self.parts.tolist(), strict=True):
             if part < len(PARTS):
                 own.setdefault(name, []).append((formula, part))
-        parts = []
-        for name, formula in zip(names, formulas, strict=True):
-            same = [part for known, part in own.get(name, []) if not formula or not known or formula == known]
-            parts.append(PARTS[min(same)] if same else NO_PART)
-        return parts
+        return own
+
+    @cached_property
+    def _trained_by(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """Names of the trained sites by code and by formula; of an earlier model's, as others than themselves."""
+        by_code: dict[str, set[str]] = {}
+        by_formula: dict[str, set[str]] = {}
+        fitted = self.fitted
+        for i, (name, formula) in enumerate(fitted):
+            known_as = name if i < len(fitted) - len(self.earlier) else f"{name} earlier"
+            by_code.setdefault(code(name), set()).add(known_as)
+            if formula:
+                by_formula.setdefault(formula, set()).add(known_as)
+        return by_code, by_formula
 
     @property
     def n_tested_known_earlier(self) -> int:
@@ -105,14 +124,7 @@ class TrainingSites:
         With others than themselves, that is; but sites of the model that this one started from are trained sites like
         any other, also where they are held out now.
         """
-        by_code: dict[str, set[str]] = {}
-        by_formula: dict[str, set[str]] = {}
-        fitted = self.fitted
-        for i, (name, formula) in enumerate(fitted):
-            known_as = name if i < len(fitted) - len(self.earlier) else f"{name} earlier"
-            by_code.setdefault(code(name), set()).add(known_as)
-            if formula:
-                by_formula.setdefault(formula, set()).add(known_as)
+        by_code, by_formula = self._trained_by
         twins = []
         for name, formula in zip(names, formulas, strict=True):
             known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
