@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import COMPRESSED, named
+from xanes_hpc.formats.text import open_text
 from xanes_hpc.records import Structure
 
 SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
@@ -42,6 +44,8 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
 
     plain = path.with_suffix("") if path.suffix in COMPRESSED else path
     form = "vasp" if VASP.match(plain.name) else FORMATS.get(plain.suffix.lower())
+    if form == "extxyz" or plain.suffix.lower() == ".extxyz":
+        _check_counts(path)
     try:
         for atoms in iread(path, index=":", format=form):
             yield _structure(atoms, "", {})
@@ -52,6 +56,32 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     except Exception as error:  # ASE's readers raise whatever their parsing meets
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
+
+
+def _check_counts(path: Path) -> None:
+    """Refuse extended XYZ that announces more atoms than it has: ASE would look for them for ever.
+
+    Raises
+    ------
+    FormatError
+        Naming the line.
+    """
+    with open_text(path) as lines:
+        number = 0
+        for line in lines:
+            number += 1
+            if not line.strip():
+                continue
+            if not line.strip().isdigit():
+                return  # whatever it is, ASE says so
+            n_atoms = int(line.strip()[:18])
+            there = sum(1 for _ in islice(lines, n_atoms + 1))
+            if there < n_atoms + 1:
+                raise FormatError(
+                    f"{path}: truncated: line {number} announces {n_atoms} atoms, the file ends after "
+                    f"{max(0, there - 1)}"
+                )
+            number += there
 
 
 def _database(path: Path) -> Iterator[Structure | FormatError]:

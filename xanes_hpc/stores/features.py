@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -76,7 +77,8 @@ class Layout:
 def begin_features(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
     """Write what a new feature store says of its descriptor."""
     file.attrs["descriptor_hash"] = descriptor_hash
-    file["descriptor"] = json.dumps(description)
+    text = json.dumps(description).encode()
+    file.create_dataset("descriptor", data=text, dtype=h5py.string_dtype("utf-8", len(text)))
     hdf5.write_strings(file, "labels", labels)
 
 

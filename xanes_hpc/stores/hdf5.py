@@ -20,6 +20,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.outputs import check_output, explain, only_run, whole_output
+from xanes_hpc.stores.texts import fix_texts, read_text, write_text
 from xanes_hpc.stores.virtual import check_virtual
 
 ATTRIBUTES = "digest_attributes"
@@ -144,7 +145,8 @@ def create_store(
         file.attrs["schema_version"] = schema["schema_version"]
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         yield file
-        file.attrs[ATTRIBUTES] = digest_attributes(file)
+        fix_texts(file)
+        write_text(file, ATTRIBUTES, digest_attributes(file))
         file.flush()
         xanes_hpc_schema.validate(file, kind)
 
@@ -153,12 +155,6 @@ def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]
     """Strings as fixed-width UTF-8 bytes, at least one byte wide."""
     rows = np.array([s.encode() if isinstance(s, str) else bytes(s) for s in strings], dtype=np.bytes_)
     return rows.astype("S1") if rows.dtype.itemsize == 0 else rows
-
-
-def read_text(node: h5py.HLObject, name: str) -> str:
-    """A text attribute; empty where it is absent."""
-    value = node.attrs.get(name, "")
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def write_whole(file: h5py.File, name: str, values: npt.NDArray[Any]) -> h5py.Dataset:

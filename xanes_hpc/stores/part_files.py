@@ -15,6 +15,7 @@ from h5py._objects import phil
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.outputs import flush_to_disk
+from xanes_hpc.stores.texts import read_text, write_text
 
 PLAN_DIGEST = "plan"
 """Attribute of a part: digest of the plan it was made by."""
@@ -66,7 +67,7 @@ def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Ite
     temporary = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
     try:
         with new_file(temporary) as file:
-            file.attrs[PLAN_DIGEST] = plan
+            write_text(file, PLAN_DIGEST, plan)
             yield Part(file, {table.name: table.create(file, n_rows, extendable=True) for table in tables})
         flush_to_disk(temporary)
         temporary.rename(path)
@@ -81,7 +82,7 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
         return "missing"
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get(PLAN_DIGEST) != plan:
+            if read_text(file, PLAN_DIGEST) != plan:
                 return "of another plan"
             for table in tables:
                 if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:

@@ -17,6 +17,7 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.texts import read_text
 from xanes_hpc.uncertainty import Calibration, spread_to
 
 CHUNK_BYTES = 1 << 20
@@ -168,7 +169,7 @@ class PredictionStore(hdf5.Store):
     @property
     def origin(self) -> str:
         """``e0`` or ``absolute``."""
-        return hdf5.read_text(self.file["energy"], "origin")
+        return read_text(self.file["energy"], "origin")
 
     @property
     def n_sites(self) -> int:

@@ -25,6 +25,7 @@ from xanes_hpc.stores.outputs import only_run
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, SpectrumTable, read_ranges, read_spectra, spectrum_names
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.texts import read_text
 
 NONE = -1
 """In place of a spectrum's row where a site has none."""
@@ -54,7 +55,7 @@ class TargetStore(hdf5.Store):
     def grid(self) -> Grid:
         """The grid of all targets."""
         energy = self.file["energy"]
-        return Grid(energy[:], hdf5.read_text(energy, "origin"))
+        return Grid(energy[:], read_text(energy, "origin"))
 
     @property
     def e0(self) -> npt.NDArray[np.float64]:

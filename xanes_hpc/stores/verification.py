@@ -8,6 +8,7 @@ import h5py
 
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.structures import STRUCTURE_NAMES
+from xanes_hpc.stores.texts import read_text
 from xanes_hpc.stores.virtual import virtual_parts
 
 
@@ -77,8 +78,8 @@ def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> No
 
 def _compare_digests(file: h5py.File, findings: Findings) -> None:
     for attribute, names in (("digest_structures", STRUCTURE_NAMES), ("digest_spectra", spectra.spectrum_names(file))):
-        written = hdf5.read_text(file, attribute)
+        written = read_text(file, attribute)
         if written and hdf5.digest(file, names) != written:
             findings.damage.append(f"attribute {attribute}: is not the digest of the data")
-    if hdf5.read_text(file, hdf5.ATTRIBUTES) not in ("", hdf5.digest_attributes(file)):
+    if read_text(file, hdf5.ATTRIBUTES) not in ("", hdf5.digest_attributes(file)):
         findings.damage.append("attributes: are not those that were written")

@@ -13,6 +13,7 @@ import h5py
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.part_files import PLAN_DIGEST, Table
 from xanes_hpc.stores.parts import part_name, parts_folder
+from xanes_hpc.stores.texts import read_text, write_text
 
 
 def write_virtual(file: h5py.File, table: Table, output: Path, bounds: Sequence[int], plan: str) -> None:
@@ -23,7 +24,7 @@ def write_virtual(file: h5py.File, table: Table, output: Path, bounds: Sequence[
         shape = (stop - start, *table.row_shape)
         layout[start:stop] = h5py.VirtualSource(f"{folder}/{part_name(number)}", table.name, shape, table.dtype)
     dataset = file.create_virtual_dataset(table.name, layout)
-    dataset.attrs[PLAN_DIGEST] = plan
+    write_text(dataset, PLAN_DIGEST, plan)
 
 
 def check_virtual(file: h5py.File, path: Path) -> None:
@@ -51,7 +52,7 @@ def _is_virtual(node: object) -> bool:
 
 def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
     folder, name = parts_folder(path).name, dataset.name.lstrip("/")
-    plan, next_row = dataset.attrs.get(PLAN_DIGEST), 0
+    plan, next_row = read_text(dataset, PLAN_DIGEST), 0
     for number, source in enumerate(dataset.virtual_sources()):
         expected = f"{folder}/{part_name(number)}"
         if source.file_name != expected or source.dset_name.lstrip("/") != name:
@@ -69,7 +70,7 @@ def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
         raise StoreError(f"{path}: {name}: expected parts with {dataset.shape[0]:,} rows, there are {next_row:,}")
 
 
-def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan: object) -> None:
+def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan: str) -> None:
     if not part.exists():
         raise StoreError(f"{part}: no such file: the virtual store beside it needs it; put it back, or finalise again")
     if part.is_symlink() or part.parent.is_symlink():
@@ -84,7 +85,7 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
                 or found.is_virtual
                 or found.external
                 or not plan
-                or file.attrs.get(PLAN_DIGEST) != plan
+                or read_text(file, PLAN_DIGEST) != plan
             ):
                 raise StoreError(f"{part}: is not the part that the virtual store beside it was made of")
     except StoreError:
