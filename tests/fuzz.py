@@ -130,7 +130,7 @@ def seeds(folder: Path) -> dict[str, list[Path]]:
 
 
 def _as_written_now(archive: Path, path: Path) -> Path:
-    """An archived store with texts of a fixed width, as they are written now: HDF5 may not come back from the others."""
+    """An archived store with texts of a fixed width, as they are written now: others HDF5 may read for ever."""
     import h5py
 
     from xanes_hpc.stores.texts import fix_texts

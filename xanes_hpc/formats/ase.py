@@ -66,7 +66,7 @@ def _check_counts(path: Path) -> None:
     FormatError
         Naming the line.
     """
-    with open_text(path) as lines:
+    with open_text(path, "replace") as lines:
         number = 0
         for line in lines:
             number += 1
