@@ -27,4 +27,5 @@ def dask_setup(worker):
         time.sleep(float(os.environ.get("XANES_HPC_TEST_REST", "0")))
         return opened(*words)
 
+    slowly.cache_clear = opened.cache_clear
     dask_execution._opened = slowly

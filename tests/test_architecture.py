@@ -139,7 +139,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "training_logs": (("fitting", "stores"), ("numpy", "tensorflow")),
     "training_losses": (("scaling",), ("tensorflow",)),
     "training_loop": (
-        ("feeding", "models", "scaling", "sharding", "teams", "training_losses"), ("numpy", "tensorflow", "keras")
+        ("backend", "feeding", "models", "scaling", "sharding", "teams", "training_losses"),
+        ("numpy", "tensorflow", "keras"),
     ),
     "training_record": (("datasets", "fitting", "scaling", "stores"), ("numpy", "ase", "tensorflow", "keras")),
     "training_stages": (

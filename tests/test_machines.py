@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -74,6 +76,27 @@ def test_every_site_is_in_one_shard_of_whole_chunks(data, n_shards):
     assert max(sizes) - min(sizes) <= 32
 
 
+def test_chunks_of_very_different_sizes(data):
+    """Each shard has one at least, in order."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        sizes = rng.choice([1, 2, 5, 200], rng.integers(3, 9))
+        n_shards = int(rng.integers(1, sizes.size + 1))
+        ends = np.cumsum(sizes)
+        chunks = [SimpleNamespace(rows=slice(int(b - n), int(b))) for n, b in zip(sizes, ends, strict=True)]
+        part = _Part(chunks, np.ones(int(ends[-1]), bool))
+        found = [shard.chosen for shard in shards_of(part, n_shards)]
+        assert all(chosen.any() for chosen in found)
+        owner = np.array([int(np.argmax([chosen[chunk.rows.start] for chosen in found])) for chunk in chunks])
+        assert (np.diff(owner) >= 0).all()
+
+
+@dataclass(frozen=True)
+class _Part:
+    chunks: list
+    chosen: np.ndarray
+
+
 def test_more_shards_than_chunks_are_refused(data):
     with pytest.raises(ConfigError, match=r"9 shards: the training sites lie in 8 chunks"):
         shards_of(data.part("train"), 9)
@@ -136,6 +159,7 @@ def test_machines_of_a_slurm_step():
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'}, "TF_CONFIG: "),
         ({"TF_CONFIG": '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'}, "TF_CONFIG: "),
         (SLURM | {"SLURM_PROCID": "4"}, "as srun sets them"),
+        (SLURM | {"SLURM_NODEID": "0", "SLURM_LOCALID": "1"}, "srun --distribution=block"),
         (SLURM | {"SLURM_STEP_TASKS_PER_NODE": "two"}, "as srun sets them"),
         ({"SLURM_PROCID": "0"}, "as srun sets them"),
     ],

@@ -263,6 +263,62 @@ def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
         FeatureStore(tmp_path / "g.h5")
 
 
+def test_parts_of_a_virtual_store_are_not_thrown_away(source, tmp_path):
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    finalise(source, output, virtual=True)
+    before = {path.name: path.read_bytes() for path in parts_folder(output).glob("part-*.h5")}
+    other = descriptors.load("rdc")
+    for attempt in (
+        lambda: planned(source, output, restart=True),
+        lambda: planned(source, output, restart=True, overwrite=True),
+        lambda: featurise.featurise(source, DESCRIPTOR, output, overwrite=True, restart=True),
+        lambda: featurise.featurise(source, other, output, overwrite=True),
+    ):
+        with pytest.raises(StoreError, match=r"exists already|parts of the virtual store f\.h5"):
+            attempt()
+    assert {path.name: path.read_bytes() for path in parts_folder(output).glob("part-*.h5")} == before
+    with FeatureStore(output) as store:
+        store.check_unchanged()
+        (parts_folder(output) / "part-000002.h5").touch()
+        with pytest.raises(StoreError, match=r"part-000002\.h5: was changed or replaced while it was read"):
+            store.check_unchanged()
+
+
+def test_a_part_of_another_plan_is_not_copied(source, tmp_path, monkeypatch):
+    """A worker of a run that was given up may put it there late."""
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    monkeypatch.setattr(execution, "check_whole", lambda *words: None)
+    _another_part(parts_folder(output))
+    with pytest.raises(StoreError, match=r"part-000002\.h5: is a part of another output by now"):
+        finalise(source, output)
+    assert not output.exists()
+
+
+def _strided(path):
+    with h5py.File(path, "r+") as file:
+        shape, dtype, plan = file["features"].shape, file["features"].dtype, file["features"].attrs["plan"]
+        del file["features"]
+        layout = h5py.VirtualLayout(shape, dtype)
+        layout[0:32:31] = h5py.VirtualSource("f.h5.parts/part-000000.h5", "features", (2, *shape[1:]))
+        for k in range(1, 7):
+            rows = slice(32 * k, min(32 * k + 32, shape[0]))
+            size = (rows.stop - rows.start, *shape[1:])
+            layout[rows] = h5py.VirtualSource(f"f.h5.parts/part-{k:06d}.h5", "features", size)
+        file.create_virtual_dataset("features", layout).attrs["plan"] = plan
+
+
+def test_rows_that_no_part_has_are_refused(source, tmp_path):
+    """HDF5 would give the fill value for them."""
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    finalise(source, output, virtual=True)
+    _strided(output)
+    with pytest.raises(StoreError, match="its rows are not those of its parts one after another"):
+        FeatureStore(output)
+
+
 def test_damage_in_parts_of_a_virtual_store_is_found(source, tmp_path, capsys):
     output = tmp_path / "f.h5"
     all_made(source, output)
@@ -291,6 +347,8 @@ def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
         ({"SLURM_ARRAY_TASK_ID": "3"}, 3),
         ({"PBS_ARRAY_INDEX": "0"}, 0),
         ({"SGE_TASK_ID": "undefined"}, None),
+        ({"SGE_TASK_ID": "1"}, 0),
+        ({"LSB_JOBINDEX": "0"}, None),
         ({}, None),
     ],
 )

@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from xanes_hpc.errors import ConfigError
+from xanes_hpc.errors import ConfigError, ModelError
+
+OTHERS_ENDED = (
+    "another of the machines that train together has ended, and may say why: give the same command with --resume on all"
+)
 
 
 def devices(gpus: int | None, named: str | None = None) -> list[str]:
@@ -106,8 +110,11 @@ def total_of(strategy: Any, value: float) -> float:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     n_local = len(strategy.extended.worker_devices)
-    every = strategy.run(summed, args=(tf.constant(value / n_local, tf.float64),))
-    return float(strategy.experimental_local_results(every)[0])
+    try:
+        every = strategy.run(summed, args=(tf.constant(value / n_local, tf.float64),))
+        return float(strategy.experimental_local_results(every)[0])
+    except tf.errors.OpError as error:
+        raise ModelError(f"{OTHERS_ENDED} ({str(error).splitlines()[0][:100]})") from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -101,6 +101,7 @@ def _make_part(opening: Opening, plan_digest: str, number: int) -> str:
         job, parts, _opened_files = _opened(opening, plan_digest)
         job.make(parts, range(number, number + 1), lambda made: None, lambda done, total: None)
     except XanesHpcError as error:
+        _opened.cache_clear()  # what was open may be another file by now
         return str(error)
     return ""
 

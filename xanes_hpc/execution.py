@@ -84,7 +84,13 @@ def run(
 
 
 def plan(
-    job: Job, n_partitions: int, command: Sequence[str], directives: Sequence[str] = (), restart: bool = False
+    job: Job,
+    n_partitions: int,
+    command: Sequence[str],
+    directives: Sequence[str] = (),
+    restart: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
 ) -> Path:
     """Leave a plan beside the output, and a SLURM array script; gives the script's path.
 
@@ -100,6 +106,10 @@ def plan(
         Lines for ``#SBATCH``.
     restart
         Throw away the parts there are.
+    overwrite
+        Whether an output that exists may be replaced in the end.
+    threads
+        Of each run; by default all cores.
 
     Raises
     ------
@@ -109,7 +119,10 @@ def plan(
         As ``PartsFolder``.
     """
     path = parts_folder(job.output).resolve() / SCRIPT
-    text = script(path, command, n_partitions, len(job.bounds) - 1, directives)
+    job.check(overwrite)
+    last = [*command, "--finalise", *(["--overwrite"] if overwrite else [])]
+    own = [*command, *([] if threads is None else ["--threads", str(threads)])]
+    text = script(path, own, last, n_partitions, len(job.bounds) - 1, directives)
     with PartsFolder(job.output, job.values, restart, n_partitions=n_partitions) as folder:
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)

@@ -69,6 +69,12 @@ def _of_slurm(environment: Mapping[str, str]) -> Machines:
         index, job = int(environment["SLURM_PROCID"]), int(environment["SLURM_JOB_ID"])
         if len(nodes) != len(counts) or not 0 <= index < sum(counts):
             raise ValueError
+        places = [(node, k) for node, n in enumerate(counts) for k in range(n)]
+        told = environment.get("SLURM_NODEID"), environment.get("SLURM_LOCALID")
+        if None not in told and told != tuple(map(str, places[index])):
+            raise ConfigError("--distributed: expected processes node by node: srun --distribution=block")
+    except ConfigError:
+        raise
     except (KeyError, ValueError):
         raise ConfigError(
             "--distributed: expected SLURM_STEP_NODELIST, SLURM_STEP_TASKS_PER_NODE, SLURM_PROCID and SLURM_JOB_ID as "

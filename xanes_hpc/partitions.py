@@ -10,8 +10,10 @@ from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.stores.part_files import Table, why_not_whole
 from xanes_hpc.stores.parts import PartsFolder
 
-ARRAY_INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "LSB_JOBINDEX", "SGE_TASK_ID")
-"""Variables by which schedulers tell a task of an array which it is."""
+ARRAY_INDICES = {
+    "SLURM_ARRAY_TASK_ID": 0, "PBS_ARRAY_INDEX": 0, "PBS_ARRAYID": 0, "LSB_JOBINDEX": 1, "SGE_TASK_ID": 1,
+}  # fmt: skip
+"""Variables by which schedulers tell a task of an array which it is, and where each begins to count."""
 MOST_NAMED = 5
 
 
@@ -36,11 +38,11 @@ def array_index(environment: Mapping[str, str] = os.environ) -> int:
     ConfigError
         If no scheduler says so.
     """
-    for name in ARRAY_INDICES:
+    for name, first in ARRAY_INDICES.items():
         text = environment.get(name, "")
-        if text.isdigit():
-            return int(text)
-    raise ConfigError(f"--partition: which? give its number, or run it as a scheduler's array ({ARRAY_INDICES[0]}, …)")
+        if text.isdigit() and int(text) >= first:
+            return int(text) - first
+    raise ConfigError("--partition: which? give its number, or run it as a scheduler's array (SLURM_ARRAY_TASK_ID, …)")
 
 
 def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[int], n_partitions: int) -> None:
@@ -69,8 +71,11 @@ def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[i
     )
 
 
-def script(path: Path, command: Sequence[str], n_partitions: int, n_parts: int, directives: Sequence[str] = ()) -> str:
-    """A SLURM array script that is to stand at a path and runs a command once for each partition.
+def script(
+    path: Path, command: Sequence[str], last: Sequence[str], n_partitions: int, n_parts: int,
+    directives: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """A SLURM array script that is to stand at a path: runs a command for each partition, and tells of the last one.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def script(path: Path, command: Sequence[str], n_partitions: int, n_parts: int, 
         if not line.startswith("-") or "\n" in line:
             raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")
     lines = "".join(f"#SBATCH {line}\n" for line in directives)
-    finalise = shlex.join([*command, "--finalise"])
+    finalise = shlex.join(last)
     return f"""#!/bin/bash
 #SBATCH --job-name=xanes-hpc
 #SBATCH --array=0-{n_partitions - 1}

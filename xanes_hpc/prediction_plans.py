@@ -137,7 +137,8 @@ class PredictionPlan:
             "kind": KIND,
             "model_digest": self.model.digest,
             "source_digest": self.source_digest,
-            "features": self.source.attribute(ATTRIBUTES) if of_features else "",
+            "features": _stamp_of(self.source),
+            "properties": self._properties,
             "references": "" if self.references is None else self._spectra.attribute("digest_spectra") or "own",
             "creator": f"xanes-hpc {__version__}",
             "code": "" if of_features else model_descriptor(self.model).code,
@@ -147,8 +148,24 @@ class PredictionPlan:
         }
 
     @property
+    def _properties(self) -> str:
+        """Digest of the properties that the descriptor takes of structures."""
+        if isinstance(self.source, FeatureStore):
+            return ""
+        names = model_descriptor(self.model).properties
+        return self.source.digest_of_properties(names) if names else ""
+
+    @property
     def _spectra(self) -> Store:
         return self.structures if self.structures is not None else self.source
+
+
+def _stamp_of(store: Store) -> str:
+    """What tells a feature store from one made anew: its texts, size and time; nothing of structures."""
+    if not isinstance(store, FeatureStore):
+        return ""
+    found = store.path.stat()
+    return f"{store.attribute(ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
 
 
 @contextmanager
@@ -171,6 +188,8 @@ def opened_plan(model: ModelFolder, source: Store, options: PredictOptions) -> I
     with behind as structures:
         every = sites_of(source)
         rows = np.arange(len(every))
+        if not rows.size:
+            raise StoreError(f"{source.path}: has no sites")
         if options.part is not None:
             parts = parts_of(model, every, structures)
             rows = rows[[part == options.part for part in parts]]

@@ -32,9 +32,12 @@ def shards_of(part: Part, n_shards: int) -> list[Part]:
     sizes = np.array([int(part.chosen[chunk.rows].sum()) for chunk in chunks])
     middles = np.cumsum(sizes) - 0.5 * sizes
     owner = np.minimum(n_shards - 1, (middles * n_shards / sizes.sum()).astype(int))
-    for k in range(n_shards):  # one at least for each, where sizes differ much
-        owner[k] = min(owner[k], k)
-        owner[len(chunks) - 1 - k] = max(owner[len(chunks) - 1 - k], n_shards - 1 - k)
+    owner[0], owner[-1] = 0, n_shards - 1  # one chunk at least for each, where sizes differ much
+    for i in range(1, len(chunks)):
+        owner[i] = min(owner[i], owner[i - 1] + 1)
+    owner[-1] = n_shards - 1
+    for i in range(len(chunks) - 2, -1, -1):
+        owner[i] = max(owner[i], owner[i + 1] - 1)
     found = []
     for k in range(n_shards):
         chosen = np.zeros_like(part.chosen)
@@ -56,6 +59,8 @@ class ShardedFeed:
         How many there are.
     own
         Those that this process reads: its share of every batch, in their order.
+    n_local
+        Devices that this share is shared out over.
 
     Attributes
     ----------
@@ -70,12 +75,17 @@ class ShardedFeed:
 
     def __init__(
         self, part: Part, scalers: Scalers, batch_size: int, seed: int, n_members: int, resampled: bool, n_shards: int,
-        own: range,
+        own: range, n_local: int = 1,
     ) -> None:  # fmt: skip
         shards = shards_of(part, n_shards)
         share = min(batch_size // n_shards, *(shard.n_sites for shard in shards))
+        while share and share * len(own) % n_local:  # each device has as many
+            share -= 1
         if not share:
-            raise ConfigError(f"batch_size {batch_size}: expected at least one site of each of {n_shards} shards")
+            raise ConfigError(
+                f"batch_size {batch_size}: expected at least one site of each of {n_shards} shards, and as many on "
+                "each device"
+            )
         feeds = [
             Feed(shards[k], scalers, share, _seed(seed, k), n_members, resampled) if k in own else None
             for k in range(n_shards)

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from xanes_hpc.backend import OTHERS_ENDED
 from xanes_hpc.config import TrainingConfig
+from xanes_hpc.errors import ModelError
 from xanes_hpc.feeding import Feed, dataset
 from xanes_hpc.models import Layer
 from xanes_hpc.models.keras_network import keras_models
@@ -137,6 +139,8 @@ class Trainer:
         except tf.errors.OpError:
             if self._feed.failure is not None:
                 raise self._feed.failure from None
+            if self.team.strategy is not None:
+                raise ModelError(OTHERS_ENDED) from None
             raise
         return losses
 

@@ -206,7 +206,7 @@ class Training:
             found = fit(trainer, feed, validation, run.training, name, n_epochs, watch, so_far, falls)
         finally:
             feed.forget()  # TensorFlow does not let go of the feed
-        if self._interruption.at_once:
+        if self._team.any_of(self._interruption.at_once):
             raise KeyboardInterrupt
         self._done[name] = found
         if name == CHOOSE:
@@ -219,7 +219,9 @@ class Training:
         if n_shards == 1:
             return Feed(part, scalers, config.batch_size, config.seed, n_members, resampled, n_devices)
         own = range(team.index * n_shards // team.n_members, (team.index + 1) * n_shards // team.n_members)
-        return ShardedFeed(part, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own)
+        return ShardedFeed(
+            part, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own, n_devices
+        )
 
     def _restore(self, trainer: Any, checkpoint: Checkpoint) -> None:
         try:

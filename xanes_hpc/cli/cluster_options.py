@@ -40,9 +40,13 @@ def cluster_options(command: F) -> F:
 
 
 def workers_of(
-    scheduler: str | None, cluster: str | None, number: int | None, job_options: tuple[str, ...]
+    scheduler: str | None,
+    cluster: str | None,
+    number: int | None,
+    job_options: tuple[str, ...],
+    alone: bool = False,
 ) -> "Workers | None":
-    """Which workers are meant; None where this process does the work."""
+    """Which workers are meant; None where this process does the work (``alone``: by so many processes)."""
     from xanes_hpc.dask_clusters import QUEUES, Workers, parse_option
 
     context = click.get_current_context()
@@ -50,6 +54,8 @@ def workers_of(
         raise click.UsageError("expected one of --scheduler and --cluster", context)
     if job_options and cluster not in QUEUES:
         raise click.UsageError(f"--cluster-option: expected with --cluster {' or '.join(QUEUES)}", context)
+    if number is not None and cluster is None and (scheduler is not None or not alone):
+        raise click.UsageError("--workers: expected with --cluster", context)
     if scheduler is None and cluster is None:
         return None
     return Workers(scheduler, cluster, number, dict(map(parse_option, job_options)))

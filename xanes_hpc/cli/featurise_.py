@@ -124,7 +124,10 @@ def command(
             words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
             console.next_step(shlex.join(words))
         else:
-            _plan(structures, descriptor, target, compression, rattling, restart, n_partitions, directives)
+            _plan(
+                structures, descriptor, target, compression, rattling, restart, n_partitions, directives, overwrite,
+                threads,
+            )  # fmt: skip
 
 
 def _featurise(
@@ -157,7 +160,7 @@ def _featurise(
 
 def _plan(
     source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, n_partitions: int,
-    directives: tuple[str, ...],
+    directives: tuple[str, ...], overwrite: bool, threads: int | None,
 ) -> None:  # fmt: skip
     from xanes_hpc import execution
     from xanes_hpc.feature_plans import check_sites, plan
@@ -166,7 +169,7 @@ def _plan(
     check_sites(source, descriptor)
     job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
     words = ["xanes-hpc", "featurise", str(source.path.resolve()), "-o", str(target.resolve())]
-    script = execution.plan(job, n_partitions, words, directives, restart)
+    script = execution.plan(job, n_partitions, words, directives, restart, overwrite, threads)
     tell_plan(script, _told(source.n_sites, descriptor), job.plan.n_parts, n_partitions, words)
 
 

@@ -26,7 +26,7 @@ from xanes_hpc.cli.partition_options import check_steps, kept, partition_options
 if TYPE_CHECKING:
     from xanes_hpc.stores.models import ModelFolder
 
-OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "csv_folder", "restart")
+OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "restart")
 
 SAME = 1e-6
 """Distance to a training site below which a site is described as that one is."""
@@ -118,11 +118,15 @@ def command(
             refuse(OF_A_PLAN, "is told with --plan, not with its partitions")
             source = opened.enter_context(open_sources(sources))
             job, n_partitions = opened.enter_context(planned_job(folder, source, target))
+            if csv_folder is not None and partition is not None:
+                raise click.UsageError("--csv: expected with --finalise", click.get_current_context())
             if partition is not None:
                 with kept(target), console.progress(f"partition {partition}", "sites") as progress:
                     numbers = execution.make_partition(job, partition, n_partitions, progress)
                 tell_partition(target, partition, numbers, _words(sources[0], model, target))
                 return
+            if csv_folder is not None:
+                check_folder(csv_folder, "csv", overwrite)
             execution.finalise(job, n_partitions, overwrite, virtual)
         else:
             check_store(target, overwrite, sources)
@@ -135,8 +139,10 @@ def command(
                 what = "--plan" if meant is None else "workers of a cluster"
                 raise click.UsageError(f"{what}: expected a store, made by import", click.get_current_context())
             if n_partitions is not None:
+                if csv_folder is not None:
+                    raise click.UsageError("--csv: expected with --finalise", click.get_current_context())
                 words = _words(sources[0].resolve(), model.resolve(), target.resolve())
-                script = execution.plan(job, n_partitions, words, directives, restart)
+                script = execution.plan(job, n_partitions, words, directives, restart, overwrite, threads)
                 tell_plan(script, {"sites": f"{len(job.plan.rows):,}"}, len(job.bounds) - 1, n_partitions, words)
                 return
             run(job, meant, "predicting", overwrite, restart)

@@ -54,7 +54,7 @@ def command(
     from xanes_hpc.stores.structures import StructureStore
 
     options = RelaxOptions(method, fmax, steps, keep_unconverged)
-    meant = workers_of(scheduler, cluster, workers, job_options)
+    meant = workers_of(scheduler, cluster, workers, job_options, alone=True)
     with ExitStack() as opened:
         source = opened.enter_context(StructureStore(store))
         done_by = workers if meant is None else opened.enter_context(told_of(meant))

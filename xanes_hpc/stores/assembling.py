@@ -41,7 +41,9 @@ class Assembly:
         for table in self._tables:
             if table.name not in self._datasets:
                 self._datasets[table.name] = table.create(self._file, self._bounds[-1])
-            copy_chunks(self._folder.part(number), self._datasets[table.name], table.name, self._bounds[number])
+            first, last = self._bounds[number : number + 2]
+            part, plan = self._folder.part(number), self._folder.plan_digest
+            copy_chunks(part, self._datasets[table.name], table.name, first, last - first, plan)
         self._file.sync()
 
     def refer(self, output: Path) -> None:

@@ -21,7 +21,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.outputs import check_output, explain, only_run, whole_output
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
-from xanes_hpc.stores.virtual import check_virtual
+from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 
 ATTRIBUTES = "digest_attributes"
 SIGNATURE = b"\x89HDF"
@@ -248,6 +248,8 @@ class Store:
         self.path = Path(path)
         self._stamp = _stamp(self.path)
         self.file = open_store(self.path, self.kind)
+        datasets = [node for node in self.file.values() if isinstance(node, h5py.Dataset)]
+        self._parts = {part: _stamp(part) for node in datasets for part in virtual_parts(node, self.path)}
         self._datasets: dict[str, h5py.Dataset] = {}
 
     def __enter__(self) -> Self:
@@ -289,8 +291,9 @@ class Store:
         StoreError
             Naming the file.
         """
-        if _stamp(self.path) != self._stamp:
-            raise StoreError(f"{self.path}: was changed or replaced while it was read: give the command again")
+        for path, stamp in {self.path: self._stamp, **self._parts}.items():
+            if _stamp(path) != stamp:
+                raise StoreError(f"{path}: was changed or replaced while it was read: give the command again")
 
     def attribute(self, name: str) -> str:
         """A text attribute of the store; empty where it is absent."""

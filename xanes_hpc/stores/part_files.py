@@ -1,5 +1,6 @@
 """One part of an output: an HDF5 file with some rows of its tables, written whole or not at all."""
 
+import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,21 +98,31 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
     return ""
 
 
-def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int) -> None:
+def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_rows: int, plan: str) -> None:
     """Append a part's chunks to a dataset with the same chunks and filters, as they are.
 
     Raises
     ------
     StoreError
-        If the part cannot be read.
+        If the part cannot be read, or is of another plan.
     """
     try:
         with h5py.File(part, "r") as file:
-            rows = file[name].id
+            own, rows = file[name], file[name].id
+            alike = (own.shape[1:], own.dtype, own.chunks) == (target.shape[1:], target.dtype, target.chunks)
+            n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
+                -(-n // size) for n, size in zip(target.shape[1:], target.chunks[1:], strict=True)
+            )
+            if read_text(file, PLAN_DIGEST) != plan or not alike or own.shape[0] != n_rows:
+                raise StoreError(f"{part}: is a part of another output by now: give the command again")
+            if rows.get_num_chunks() != n_chunks:
+                raise StoreError(f"{part}: damaged part, remove it: it lacks some of its {n_chunks} chunks")
             for index in range(rows.get_num_chunks()):
                 with phil:  # h5py reads chunks directly without its lock: another thread's reading would crash
                     offset = rows.get_chunk_info(index).chunk_offset
                     mask, data = rows.read_direct_chunk(offset)
                     target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
-    except (OSError, KeyError) as error:
+    except StoreError:
+        raise
+    except (OSError, KeyError, AttributeError) as error:
         raise StoreError(f"{part}: damaged part, remove it: {str(error).splitlines()[0]}") from None

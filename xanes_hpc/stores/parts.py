@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+
+import h5py
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.locks import hold, holder, is_still, share, sign
@@ -24,7 +27,7 @@ PART = re.compile(r"part-\d{6}\.h5")
 PARTITION_LOCK = re.compile(rf"{LOCK}-\d{{6}}")
 OURS = re.compile(
     rf"{PART.pattern}(\..*\.partial)?|{re.escape(PLAN)}(\.partial)?|{LOCK}(-\d{{6}})?|{re.escape(WHOLE)}|"
-    rf"{re.escape(SCRIPT)}|slurm-.*\.out"
+    rf"{re.escape(SCRIPT)}|slurm-.*\.out|\.nfs[0-9a-f]+"
 )
 NAMES = {"descriptor_hash": "descriptor", "source_digest": "structures", "model_digest": "model"}
 """What a plan's members are called where they differ."""
@@ -170,10 +173,15 @@ class PartsFolder(Parts):
         while True:
             if self.path.is_symlink():
                 raise StoreError(f"{self.path}: is a link, and parts are renamed into place: remove or rename it")
-            if partition is None:
-                self.path.mkdir(exist_ok=True)
-            self._refuse_strangers()
-            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                if partition is None:
+                    self.path.mkdir(exist_ok=True)
+                self._refuse_strangers()
+                lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:
+                if partition is None and self.path.parent.is_dir():
+                    continue  # another run has removed it in the meantime
+                raise
             if not (hold(lock) if partition is None else share(lock)):
                 who = holder(lock) if partition is not None else self._holders(lock)
                 os.close(lock)
@@ -186,7 +194,11 @@ class PartsFolder(Parts):
             sign(lock)
             return
         own = os.open(self.path / f"{LOCK}-{partition:06d}", os.O_RDWR | os.O_CREAT, 0o666)
-        if not hold(own):
+        held = hold(own)
+        if not held:
+            time.sleep(0.2)  # a run that wants the folder looks who has it
+            held = hold(own)
+        if not held:
             who = holder(own)
             os.close(own)
             raise StoreError(f"{self.path}: another run is making partition {partition} ({who or 'unknown'})")
@@ -198,7 +210,7 @@ class PartsFolder(Parts):
         found = []
         for path in sorted(self.path.glob(f"{LOCK}-*")):
             own = os.open(path, os.O_RDWR)
-            if not hold(own):
+            if not share(own):  # which stands in the way of a partition that begins for a moment: it tries again
                 found.append(holder(own))
             os.close(own)
         return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else holder(lock)
@@ -208,6 +220,7 @@ class PartsFolder(Parts):
             stale.unlink()
         path = self.path / PLAN
         if restart or not path.exists():
+            self._refuse_loss("they would be thrown away")
             self._clear()
         else:
             try:
@@ -230,8 +243,22 @@ class PartsFolder(Parts):
     def _compare(self) -> None:
         different = plan_difference(self._output, self._plan)
         if different:
+            self._refuse_loss(different)
             raise StoreError(
                 f"{self.path}: {different}: finish that one with its own command, or begin anew with --restart"
+            )
+
+    def _refuse_loss(self, why: str) -> None:
+        """Refuse to do without parts that a virtual store has its rows in."""
+        try:
+            with h5py.File(self._output, "r") as file:
+                virtual = any(isinstance(node, h5py.Dataset) and node.is_virtual for node in file.values())
+        except (OSError, RuntimeError, KeyError):
+            return
+        if virtual and self._has_parts():
+            raise StoreError(
+                f"{self.path}: parts of the virtual store {self._output.name}, which has its rows in them ({why}): "
+                "give it rows of its own with --finalise --overwrite first, or remove both"
             )
 
     def _has_parts(self) -> bool:
@@ -267,8 +294,9 @@ class PartsFolder(Parts):
                     stale.unlink()
                 if made or not (self._has_parts() or self._is_planned()):
                     for entry in self.path.iterdir():
-                        if OURS.fullmatch(entry.name):
+                        if OURS.fullmatch(entry.name) and entry.name != LOCK:
                             entry.unlink()
+                    (self.path / LOCK).unlink()  # the last: who finds it is alone until then
                     self.path.rmdir()
         except OSError:
             pass

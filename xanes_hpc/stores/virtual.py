@@ -4,6 +4,7 @@ HDF5 gives the fill value for what is missing, without a word, and follows names
 names nothing but the parts in ``NAME.parts`` beside it, and every one of them is looked at whenever it is opened.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -62,7 +63,10 @@ def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
             )
         start, stop = source.vspace.get_select_bounds()
         whole = (start[0], *start[1:]) == (next_row, *(0,) * (len(start) - 1))
-        if not whole or tuple(stop[1:]) != tuple(n - 1 for n in dataset.shape[1:]):
+        n_points = (stop[0] + 1 - start[0]) * math.prod(dataset.shape[1:])
+        every = source.src_space.get_select_type() == h5py.h5s.SEL_ALL
+        gapless = source.vspace.get_select_npoints() == n_points and every
+        if not whole or tuple(stop[1:]) != tuple(n - 1 for n in dataset.shape[1:]) or not gapless:
             raise StoreError(f"{path}: {name}: its rows are not those of its parts one after another")
         _check_part(path.parent / expected, name, stop[0] + 1 - start[0], dataset, plan)
         next_row = stop[0] + 1
@@ -84,6 +88,8 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
                 or (found.shape, found.dtype) != (shape, dataset.dtype)
                 or found.is_virtual
                 or found.external
+                or found.file != file
+                or found.id.get_storage_size() == 0
                 or not plan
                 or read_text(file, PLAN_DIGEST) != plan
             ):
