@@ -77,6 +77,16 @@ def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
     assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, and the file has 0 of it", message)
 
 
+def test_chunks_that_would_fill_the_memory_are_refused(stores, tmp_path):
+    def claim(file):
+        del file["sites/weight"]
+        own = file.create_dataset("sites/weight", (10**8,), "f8", chunks=(10**8,), compression="gzip")
+        own[:1] = 0.0
+
+    message = refused(changed(stores / "f.h5", tmp_path / "c.h5", claim))
+    assert message == "sites/weight: expected chunks of 268,435,456 bytes or fewer, received 800,000,000"
+
+
 def test_an_external_link_is_not_followed(stores, tmp_path):
     shutil.copy(stores / "f.h5", tmp_path / "other.h5")
 

@@ -1,8 +1,11 @@
 """Work done by the workers of a Dask cluster, which may come and go: parts of an output, and tasks one by one."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xanes_hpc.errors import StoreError, XanesHpcError
@@ -17,6 +20,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 RETRIES = 2
 """Times that a task which failed otherwise than by bad input is tried again, elsewhere if it can be."""
+SECONDS_UNSEEN = 60.0
+"""That a part may take to be seen on this machine."""
 AHEAD = 2
 """Tasks given out for each thread of the workers."""
 
@@ -51,11 +56,21 @@ def run(
             ready.add(number)
             done += bounds[number + 1] - bounds[number]
             while appended in ready:
+                _wait_for(folder.part(appended))
                 assembly.append(appended)
                 appended += 1
             progress(made + done, bounds[-1])
         for number in range(appended, n_parts):
             assembly.append(number)
+
+
+def _wait_for(part: Path) -> None:
+    """Wait until a part that another machine has made is seen here too: network file systems remember what was not."""
+    deadline = time.monotonic() + SECONDS_UNSEEN
+    while part.name not in os.listdir(part.parent) or not part.exists():
+        if time.monotonic() > deadline:
+            raise StoreError(f"{part}: a worker made it, and it is not seen here: does it see the same files?")
+        time.sleep(0.2)
 
 
 def completed(

@@ -33,7 +33,7 @@ def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
         told = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise FormatError(f"{path}: damaged: it cannot be read in {seconds:g} s") from None
+        raise FormatError(f"{path}: took longer to read than {seconds:g} s: is it damaged?") from None
     except ValueError:  # the process has come to an end
         raise FormatError(f"{path}: damaged: it cannot be read") from None
     if "error" in told:

@@ -21,6 +21,10 @@ MOST_COMPRESSED = 1100
 """What gzip makes of a byte at most; lzf makes less."""
 
 
+LARGEST_CHUNK = 1 << 28
+"""Bytes of a chunk, all of which are in memory where one row of it is read."""
+
+
 class SchemaError(ValueError):
     """A file that is not what its schema says; the message is one line without the file's name."""
 
@@ -152,6 +156,9 @@ def _check_size(path: str, node: h5py.Dataset) -> None:
     if node.is_virtual or not node.shape or node.dtype.hasobject:
         return
     claimed, stored = node.dtype.itemsize * math.prod(node.shape), node.id.get_storage_size()
+    chunk = node.dtype.itemsize * math.prod(node.chunks or (0,))
+    if chunk > LARGEST_CHUNK:
+        raise SchemaError(f"{path}: expected chunks of {LARGEST_CHUNK:,} bytes or fewer, received {chunk:,}")
     if claimed > stored * (MOST_COMPRESSED if node.compression else 1):
         raise SchemaError(f"{path}: claims {claimed:,} bytes, and the file has {stored:,} of it")
 
