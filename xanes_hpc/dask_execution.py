@@ -144,25 +144,30 @@ def results(
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    running: dict[str, int] = {}
+    running: dict[str, tuple[int, Item]] = {}
+    suspects: list[tuple[int, Item]] = []
     waiting = as_completed()
 
     def give_out() -> None:
         n_threads = max(1, sum(client.nthreads().values()))
         while len(running) < AHEAD * n_threads and (one := next(pending, None)) is not None:
             future: Future = client.submit(task, one[1], retries=RETRIES, pure=False)
-            running[future.key] = one[0]
+            running[future.key] = one
             waiting.add(future)
 
     give_out()
     try:
         for future in waiting:
-            row = running.pop(future.key)
+            row, item = running.pop(future.key)
             try:
-                found = future.result()
+                yield row, future.result()
             except KilledWorker:
-                found = lost()
-            yield row, found
+                suspects.append((row, item))
             give_out()
+        for row, item in suspects:  # one of those that were on a worker has ended it: each alone tells which
+            try:
+                yield row, client.submit(task, item, pure=False).result()
+            except KilledWorker:
+                yield row, lost()
     finally:
         client.cancel(list(waiting.futures))
