@@ -37,7 +37,7 @@ def client():
     """Two workers, each a process of its own with a nanny that starts another in its place."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "XANES_HPC_TEST_REST": "0.1"}
     cluster = LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, preload=[small_parts.__file__],
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", preload=[small_parts.__file__],
         env=environment, silence_logs=50,
     )  # fmt: skip
     with cluster, Client(cluster) as client:
