@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xanes_hpc.errors import ConfigError
+from xanes_hpc.errors import ConfigError, in_a_line
 from xanes_hpc.extras import need
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def connected(workers: Workers) -> "Iterator[Client]":
         try:
             client = Client(workers.address, timeout=SECONDS_TO_CONNECT)
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"--scheduler {workers.address}: cannot be reached: {_first_line(error)}") from None
+            raise ConfigError(f"--scheduler {workers.address}: cannot be reached: {in_a_line(error)}") from None
         with client:
             yield client
         return
@@ -109,8 +109,4 @@ def queue_cluster(workers: Workers) -> Any:
         plain = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": FREE_PORT}}
         return getattr(dask_jobqueue, name)(**{**plain, **workers.options})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"--cluster-option: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"--cluster-option: {in_a_line(error)}") from None

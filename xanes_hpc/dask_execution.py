@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xanes_hpc.errors import StoreError, XanesHpcError
+from xanes_hpc.errors import StoreError, XanesHpcError, in_a_line
 from xanes_hpc.execution import Job, Opening, Progress
 from xanes_hpc.stores.assembling import Assembly
 from xanes_hpc.stores.parts import Parts, PartsFolder
@@ -97,7 +97,7 @@ def completed(
                 wrong = future.result()
             except KilledWorker as error:
                 raise StoreError(
-                    f"{what} {arguments[index][-1]}: its workers ended again and again ({_first_line(error)}); have "
+                    f"{what} {arguments[index][-1]}: its workers ended again and again ({in_a_line(error)}); have "
                     "they memory enough?"
                 ) from None
             if wrong:
@@ -131,10 +131,6 @@ def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
     if parts.plan_digest != plan_digest:
         raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.values)}")
     return job, parts, files
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def results(

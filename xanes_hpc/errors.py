@@ -38,3 +38,8 @@ class ConfigError(XanesHpcError, ValueError):
 
 class ModelError(XanesHpcError, ValueError):
     """A model that does not fit its input."""
+
+
+def in_a_line(error: Exception) -> str:
+    """What an error of another library says, in a line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -99,11 +99,9 @@ def command(
 
     if seed is not None and rattle is None:
         raise click.UsageError("--seed: expected together with --rattle", click.get_current_context())
-    check_steps(n_partitions, partition, finalise, virtual, directives)
-    kernel_threads.use(threads)
     meant = workers_of(scheduler, cluster, workers, job_options)
-    if meant is not None and (n_partitions is not None or partition is not None or finalise):
-        raise click.UsageError("--plan, --partition, --finalise: expected without Dask", click.get_current_context())
+    check_steps(n_partitions, partition, finalise, virtual, directives, meant)
+    kernel_threads.use(threads)
     if partition is not None or finalise:
         refuse(OF_A_PLAN, "is told with --plan, not with its partitions")
         target = output or source.with_suffix(".features.h5")

@@ -59,8 +59,10 @@ class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic
         return number
 
 
-def check_steps(n_partitions: int | None, partition: int | None, finalise: bool, virtual: bool, lines: Any) -> None:
-    """Refuse several of ``--plan``, ``--partition`` and ``--finalise``, and what belongs to another of them."""
+def check_steps(
+    n_partitions: int | None, partition: int | None, finalise: bool, virtual: bool, lines: Any, workers: Any
+) -> None:
+    """Refuse several of ``--plan``, ``--partition`` and ``--finalise``, any with Dask, and what belongs to another."""
     context = click.get_current_context()
     steps = (n_partitions is not None, partition is not None, finalise)
     if sum(steps) > 1:
@@ -69,6 +71,8 @@ def check_steps(n_partitions: int | None, partition: int | None, finalise: bool,
         raise click.UsageError("--virtual: expected together with --finalise", context)
     if lines and n_partitions is None:
         raise click.UsageError("--sbatch: expected together with --plan", context)
+    if workers is not None and any(steps):
+        raise click.UsageError("--plan, --partition, --finalise: expected without Dask", context)
 
 
 @contextmanager

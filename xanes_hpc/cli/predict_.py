@@ -106,12 +106,10 @@ def command(
     from xanes_hpc.stores.hdf5 import check_store
     from xanes_hpc.stores.models import ModelFolder
 
-    check_steps(n_partitions, partition, finalise, virtual, directives)
+    meant = workers_of(scheduler, cluster, workers, job_options)
+    check_steps(n_partitions, partition, finalise, virtual, directives, meant)
     target = output or Path("predictions.h5")
     kernel_threads.use(threads)
-    meant = workers_of(scheduler, cluster, workers, job_options)
-    if meant is not None and (n_partitions is not None or partition is not None or finalise):
-        raise click.UsageError("--plan, --partition, --finalise: expected without Dask", click.get_current_context())
     folder = ModelFolder(model)
     with ExitStack() as opened:
         if partition is not None or finalise:
