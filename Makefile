@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 LARCH := .venv-larch
 
-.PHONY: demo docs test test-all larch-test bench accuracy soak fuzz lint types format wheel-check clean
+.PHONY: demo docs test test-all larch-test bench accuracy soak fuzz guided-fuzz lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -38,6 +38,11 @@ soak: $(STAMP)
 # Files that are wrong at random, many thousands of every kind that is read; about an hour. FUZZ="--inputs 500" for fewer.
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz.py --inputs 20000 $(FUZZ)
+
+# Inputs that atheris makes, each good file of the parsers for two minutes; three quarters of an hour.
+guided-fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(BIN)/python tests/guided_fuzz.py $(FUZZ)
 
 # Every figure of docs/performance.md, in about 10 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
 bench: $(STAMP)

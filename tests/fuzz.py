@@ -331,15 +331,15 @@ def child(folder: Path, kind: str, first: int, stop: int, seed: int) -> None:
             path = Path(place) / source.name
             path.write_bytes(mutated(source.read_bytes(), generator))
             for reader in READERS[kind]:
-                answer, finding = _answer(reader, path, source)
-                told[answer] += 1
+                came, finding = answer(reader, path, source)
+                told[came] += 1
                 if finding:
                     told["findings"].append([number, reader.__name__, finding])
             path.unlink(missing_ok=True)
     print(json.dumps(told))
 
 
-def _answer(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tuple[str, str]:
+def answer(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tuple[str, str]:
     """Whether a file was read or refused, and what is wrong with how."""
     from xanes_hpc.errors import XanesHpcError
 

@@ -1,6 +1,6 @@
 """Faults injected into every stage of the work, again and again at random moments; prints a table of what came of it.
 
-    python tests/soak.py --rounds 30          # every fault, half an hour on two cores
+    python tests/soak.py --rounds 30          # every fault, an hour on two cores
     python tests/soak.py --only kill --rounds 100
 
 After each fault: nothing half-made stands under a final name, what a command said was one line with exit code 2, and
@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,6 +97,8 @@ STAGES = {
         ),
     )
 }  # fmt: skip
+SLOW = {"train": 5}
+"""Stages into which only a share of the faults is injected, for each run takes long."""
 SECONDS: dict[str, float] = {}
 """That an undisturbed run takes, by stage."""
 
@@ -245,19 +247,48 @@ def no_space(stage: Stage, folder: Path, whole: str, moments: random.Random) -> 
     yield False, finish(stage, folder, whole, f"files of {size} bytes at most")
 
 
+def small_disk(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
+    """A file system that is full after a random size, and then is made larger."""
+    room = int(10 ** moments.uniform(3, 7.5))
+    disk = folder / "disk"
+    disk.mkdir()
+    if not _mount("-t", "tmpfs", "-o", "size=4g", "tmpfs", disk):
+        return
+    try:
+        for name in stage.inputs:
+            (shutil.copytree if (folder / name).is_dir() else shutil.copy)(folder / name, disk / name)
+        used = shutil.disk_usage(disk).used
+        if not _mount("-o", f"remount,size={used + room}", disk):
+            return
+        done = subprocess.run(resumed(stage, disk), capture_output=True, text=True, check=False)
+        harmed, what = done.returncode != 0, f"a disk with room for {room} bytes"
+        wrong = harmed and (refusal(done) or ("" if "no space left" in done.stderr else f"it says {done.stderr}"))
+        yield harmed, f"{what}: {wrong}" if wrong else check(stage, disk, whole, what)
+        if _mount("-o", "remount,size=4g", disk):
+            yield False, finish(stage, disk, whole, what)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def no_memory(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """Memory that runs out, at a random place."""
-    bytes_ = int(moments.uniform(0.1, 1.2) * 2**30)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
-
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        resumed(stage, folder), capture_output=True, text=True, check=False, preexec_fn=limit, env=environment
-    )
-    yield done.returncode != 0, check(stage, folder, whole, f"{bytes_} bytes of memory")
-    yield False, finish(stage, folder, whole, f"{bytes_} bytes of memory")
+    """No more memory than a little, from a random moment on; who then no longer comes to an end is killed."""
+    process = subprocess.Popen(resumed(stage, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(moments.uniform(0.3, 0.9) * SECONDS[stage.name])
+    more = int(10 ** moments.uniform(5, 7.8))
+    with suppress(FileNotFoundError, ProcessLookupError):  # it is through
+        size = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize() + more
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
+    try:
+        _, told = process.communicate(timeout=30 + 5 * SECONDS[stage.name])
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, told = process.communicate()
+    what = f"{more} bytes of memory and no more"
+    done = subprocess.CompletedProcess([], process.returncode, "", told)
+    wrong = refusal(done) if process.returncode == REFUSED else ""  # libraries may end it where they please
+    yield process.returncode != 0, f"{what}: {wrong}" if wrong else check(stage, folder, whole, what)
+    yield False, finish(stage, folder, whole, what)
 
 
 def read_only(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
@@ -344,8 +375,8 @@ def two_at_once(stage: Stage, folder: Path, whole: str, moments: random.Random) 
 
 
 FAULTS: dict[str, Fault] = {
-    "kill": kill, "no space": no_space, "no memory": no_memory, "read-only": read_only, "damage": damage,
-    "replaced": replaced, "two at once": two_at_once,
+    "kill": kill, "no space": no_space, "small disk": small_disk, "no memory": no_memory, "read-only": read_only,
+    "damage": damage, "replaced": replaced, "two at once": two_at_once,
 }  # fmt: skip
 
 
@@ -358,7 +389,7 @@ def inject(
     for fault in faults:
         for name in stages:
             tally = found.setdefault((fault, name), Tally())
-            for k in range(rounds):
+            for k in range(max(1, rounds // SLOW.get(name, 1))):
                 moments = random.Random(f"{seed} {fault} {name} {k}")
                 with copied(folder, STAGES[name]) as own:
                     for harmed, lost in FAULTS[fault](STAGES[name], own, whole[name], moments):

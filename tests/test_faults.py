@@ -165,3 +165,26 @@ def test_closed_pipe(inputs, arguments):
         os.close(write_end)
     assert result.stderr == ""
     assert result.returncode in (1, 141)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), ImportError("h5py/h5a.so: failed to map segment from shared object")],
+    ids=["plain", "library"],
+)
+def test_memory_that_runs_out_is_told_in_a_line(monkeypatch, capsys, error):
+    def end(*_, **__):
+        raise error
+
+    monkeypatch.setattr(main.cli, "main", end)
+    assert run("info", "x.h5") == 2
+    assert ERROR + "out of memory" in capsys.readouterr().err
+
+
+def test_a_library_that_is_missing_is_not_taken_for_memory(monkeypatch):
+    def end(*_, **__):
+        raise ImportError("no module named h5py")
+
+    monkeypatch.setattr(main.cli, "main", end)
+    with pytest.raises(ImportError, match="no module"):
+        run("info", "x.h5")

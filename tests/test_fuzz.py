@@ -45,7 +45,7 @@ def test_findings_are_found(prepared, tmp_path, monkeypatch):
     def long(path, source):
         raise XanesHpcError("one\ntwo")
 
-    assert fuzz._answer(bad, tmp_path, tmp_path) == ("refused", "ZeroDivisionError: oh")
-    assert "several lines" in fuzz._answer(long, tmp_path, tmp_path)[1]
+    assert fuzz.answer(bad, tmp_path, tmp_path) == ("refused", "ZeroDivisionError: oh")
+    assert "several lines" in fuzz.answer(long, tmp_path, tmp_path)[1]
     data = bytes(range(256)) * 4
     assert len({fuzz.mutated(data, random.Random(k)) for k in range(50)}) > 40

@@ -81,6 +81,10 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         _exit(141)
     except MemoryError:
         _fail("out of memory")
+    except ImportError as error:
+        if "failed to map segment" not in str(error) and "annot allocate memory" not in str(error):
+            raise
+        _fail(f"out of memory: {error}")
     except OSError as error:
         from xanes_hpc.stores.outputs import explain
 
