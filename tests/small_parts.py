@@ -3,18 +3,18 @@
 import os
 import time
 
-from xanes_hpc import dask_execution, featurise, prediction, prediction_plans
+from xanes_hpc import dask_execution, featurise, prediction
 from xanes_hpc.stores import features as feature_stores
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores import predictions as prediction_stores
 
 
 def use(set_to=setattr):
     """Set the sizes; ``set_to`` as ``monkeypatch.setattr``."""
     set_to(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
-    set_to(feature_stores, "PART_BYTES", 2 * 16 * 49 * 8)
+    set_to(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
     set_to(featurise, "PART_BYTES", 2 * 16 * 49 * 8)
     set_to(prediction_stores, "CHUNK_BYTES", 8 * 201 * 4)
-    set_to(prediction_plans, "PART_BYTES", 1)
     set_to(prediction, "ROWS_AT_ONCE", 5)
 
 

@@ -12,15 +12,15 @@ import pytest
 import small_parts
 import stored
 from builders import run
+from partitioned import DESCRIPTOR, job_of, write_source
 from stored import everything
 
 pytest.importorskip("distributed")
 from distributed import Client, LocalCluster
 
-from xanes_hpc import dask_execution, descriptors, execution, featurise
+from xanes_hpc import dask_execution, execution, featurise
 from xanes_hpc.dask_clusters import Workers, connected, parse_option, queue_cluster
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
-from xanes_hpc.feature_plans import plan
 from xanes_hpc.prediction import PredictionJob, PredictOptions
 from xanes_hpc.prediction_plans import opened_plan
 from xanes_hpc.relaxation import Relaxed
@@ -28,7 +28,6 @@ from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.parts import parts_folder
 from xanes_hpc.stores.structures import StructureStore
 
-DESCRIPTOR = descriptors.load("wacsf", "xanesnet-49")
 N_SITES, N_PARTS = 640, 20
 
 
@@ -52,8 +51,7 @@ def sizes(monkeypatch):
 @pytest.fixture
 def source(tmp_path):
     """A store whose features are of twenty parts."""
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
-    stored.write_structures(tmp_path / "s.h5", taken)
+    write_source(tmp_path / "s.h5", N_SITES)
     with StructureStore(tmp_path / "s.h5") as store:
         yield store
 
@@ -65,14 +63,10 @@ def whole(source, tmp_path):
     return everything(tmp_path / "whole.h5")
 
 
-def job_of(source, output):
-    return featurise.FeatureJob(source, plan(source, DESCRIPTOR), output)
-
-
 def test_features_are_those_of_one_run(client, source, tmp_path, whole):
     seen = []
     job = job_of(source, tmp_path / "f.h5")
-    assert len(job.bounds) == N_PARTS + 1
+    assert len(job.plan.bounds) == N_PARTS + 1
     dask_execution.run(client, job, progress=lambda done, total: seen.append((done, total)))
     assert everything(tmp_path / "f.h5") == whole
     assert not parts_folder(tmp_path / "f.h5").exists()

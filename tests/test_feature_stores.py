@@ -15,6 +15,7 @@ from xanes_hpc import descriptors, threads
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.featurise import _PartWriter, describe_sites, featurise, plan
 from xanes_hpc.stores import features as feature_stores
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores.features import FeatureStore, chunk_rows
 from xanes_hpc.stores.structures import StructureStore
 
@@ -89,7 +90,7 @@ def test_dtype_of_the_store_is_the_descriptors(tmp_path, stores, dtype):
 
 def test_parts_are_whole_chunks_and_together_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
-    monkeypatch.setattr(feature_stores, "PART_BYTES", 2 * 16 * 49 * 8)
+    monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(77)]
     path = stored.write_features(tmp_path, taken=taken)
     with FeatureStore(path) as features, StructureStore(tmp_path / "s.h5") as source:

@@ -10,10 +10,11 @@ from ase import Atoms
 from builders import run
 from stored import everything
 
-from xanes_hpc import execution, prediction, prediction_plans
+from xanes_hpc import execution, prediction
 from xanes_hpc.errors import StoreError
 from xanes_hpc.prediction import PredictionJob, PredictOptions, planned_job, predict
 from xanes_hpc.prediction_plans import opened_plan
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores import predictions as prediction_stores
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.models import ModelFolder
@@ -28,8 +29,8 @@ OPTIONS = PredictOptions(draws=6, keep_draws=True, seed=3)
 def small_parts(monkeypatch):
     """Chunks of 8 rows, parts of 16."""
     monkeypatch.setattr(prediction_stores, "CHUNK_BYTES", 8 * 201 * 4)
-    monkeypatch.setattr(prediction_plans, "PART_BYTES", 1)
-    monkeypatch.setattr(prediction_plans, "MOST_PARTS", 10)
+    monkeypatch.setattr(part_files, "PART_BYTES", 1)
+    monkeypatch.setattr(part_files, "MOST_PARTS", 10)
     monkeypatch.setattr(prediction, "ROWS_AT_ONCE", 5)
 
 

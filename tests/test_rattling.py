@@ -16,6 +16,7 @@ from xanes_hpc.information import flat, inform, verify
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores import features as feature_stores
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.parts import parts_folder
 from xanes_hpc.stores.structures import StructureStore
@@ -131,7 +132,7 @@ def shuffle(file, order):
 def test_stores_are_the_same_whatever_parts_batches_and_threads(tmp_path, source, monkeypatch):
     whole = make(source, tmp_path / "whole.h5")
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
-    monkeypatch.setattr(feature_stores, "PART_BYTES", 16 * ROW_BYTES)
+    monkeypatch.setattr(part_files, "PART_BYTES", 16 * ROW_BYTES)
     monkeypatch.setattr(featurise, "ATOMS_AT_ONCE", 9)
     for n in (1, min(2, threads.MOST)):
         with threads.limited_to(n):
@@ -145,7 +146,7 @@ class Stop(Exception):
 def stopped(source, output, monkeypatch, rattling):
     """Stop a run in its fourth part."""
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
-    monkeypatch.setattr(feature_stores, "PART_BYTES", 16 * ROW_BYTES)
+    monkeypatch.setattr(part_files, "PART_BYTES", 16 * ROW_BYTES)
     compute = featurise.describe_batch
 
     def failing(descriptor, store, start, batch):

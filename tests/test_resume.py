@@ -18,6 +18,7 @@ from stored import everything
 from xanes_hpc import descriptors, featurise
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.stores import features as feature_stores
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores.parts import parts_folder
 from xanes_hpc.stores.structures import StructureStore
 
@@ -30,7 +31,7 @@ N_SITES = 200
 def source(tmp_path, monkeypatch):
     """A store of 200 sites, of which a part holds 32 and a batch 16 or fewer."""
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
-    monkeypatch.setattr(feature_stores, "PART_BYTES", 2 * 16 * ROW_BYTES)
+    monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * ROW_BYTES)
     monkeypatch.setattr(featurise, "ATOMS_AT_ONCE", 40)
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
     stored.write_structures(tmp_path / "s.h5", taken)
@@ -204,7 +205,7 @@ def test_plan_tells_what_the_parts_are_of(tmp_path, source, monkeypatch):
     plan = json.loads((parts_folder(tmp_path / "f.h5") / "plan.json").read_text())
     assert plan["descriptor_hash"] == DESCRIPTOR.hash
     assert plan["source_digest"] == source.attribute("digest_structures")
-    assert (plan["n_sites"], plan["chunk_rows"], plan["part_rows"]) == (N_SITES, 16, 32)
+    assert (plan["n_sites"], plan["chunk_rows"], plan["bounds"]) == (N_SITES, 16, [0, 32])
 
 
 @pytest.mark.parametrize("compression", ["gzip", "lzf"])
@@ -219,8 +220,8 @@ def test_compressed_features_are_the_same(tmp_path, source, compression):
 
 KILLED = """
 import sys
-from xanes_hpc.stores import features
-features.CHUNK_BYTES, features.PART_BYTES = 16 * 49 * 8, 2 * 16 * 49 * 8
+from xanes_hpc.stores import features, part_files
+features.CHUNK_BYTES, part_files.PART_BYTES = 16 * 49 * 8, 2 * 16 * 49 * 8
 from xanes_hpc.cli.main import run
 run(sys.argv[1:])
 """

@@ -41,11 +41,11 @@ def run(
         As ``execution.run``; or if a worker's program is another, or workers end over a part again and again.
     """
     job.check(overwrite)
-    bounds = job.bounds
+    bounds = job.plan.bounds
     n_parts = len(bounds) - 1
-    with PartsFolder(job.output, job.values, restart) as folder, job.begin(folder, overwrite) as file:
-        assembly = Assembly(file, folder, job.tables, bounds)
-        ready = {n for n in range(n_parts) if folder.is_whole(n, job.tables, bounds[n + 1] - bounds[n])}
+    with PartsFolder(job.output, job.plan.as_values(), restart) as folder, job.begin(folder, overwrite) as file:
+        assembly = Assembly(file, folder, job.plan.tables, bounds)
+        ready = {n for n in range(n_parts) if folder.is_whole(n, job.plan.tables, bounds[n + 1] - bounds[n])}
         missing = [n for n in range(n_parts) if n not in ready]
         appended = done = 0
         made = sum(bounds[n + 1] - bounds[n] for n in ready)
@@ -127,9 +127,9 @@ def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
     from xanes_hpc.stores.parts import plan_difference
 
     job, files = opening.open()
-    parts = Parts(job.output, job.values)
+    parts = Parts(job.output, job.plan.as_values())
     if parts.plan_digest != plan_digest:
-        raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.values)}")
+        raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.plan.as_values())}")
     return job, parts, files
 
 

@@ -27,17 +27,31 @@ class Opening(Protocol):
     def __hash__(self) -> int: ...
 
 
+class Plan(Protocol):
+    """What is made in parts.
+
+    Attributes
+    ----------
+    tables, bounds
+        Datasets that are made in parts; part k has their rows ``bounds[k]:bounds[k + 1]``.
+    """
+
+    @property
+    def tables(self) -> Sequence[Table]: ...  # noqa: D102
+    @property
+    def bounds(self) -> Sequence[int]: ...  # noqa: D102
+
+    def as_values(self) -> dict[str, Any]:
+        """Everything that parts depend on, as plain values."""
+
+
 class Job(Protocol):
     """An output that can be made in parts.
 
     Attributes
     ----------
-    output
-        What is made.
-    values
-        Everything that parts depend on, as plain values.
-    tables, bounds
-        Datasets that are made in parts; part k has their rows ``bounds[k]:bounds[k + 1]``.
+    output, plan
+        What is made, and how it is shared out.
     opening
         What opens it again elsewhere.
     """
@@ -45,11 +59,7 @@ class Job(Protocol):
     @property
     def output(self) -> Path: ...  # noqa: D102
     @property
-    def values(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def tables(self) -> Sequence[Table]: ...  # noqa: D102
-    @property
-    def bounds(self) -> Sequence[int]: ...  # noqa: D102
+    def plan(self) -> Plan: ...  # noqa: D102
     @property
     def opening(self) -> Opening: ...  # noqa: D102
 
@@ -78,9 +88,9 @@ def run(
         As the job's own steps; if the output or another run stands in the way, or parts there are of something else.
     """
     job.check(overwrite)
-    with PartsFolder(job.output, job.values, restart) as folder, job.begin(folder, overwrite) as file:
-        assembly = Assembly(file, folder, job.tables, job.bounds)
-        job.make(folder, range(len(job.bounds) - 1), assembly.append, progress)
+    with PartsFolder(job.output, job.plan.as_values(), restart) as folder, job.begin(folder, overwrite) as file:
+        assembly = Assembly(file, folder, job.plan.tables, job.plan.bounds)
+        job.make(folder, range(len(job.plan.bounds) - 1), assembly.append, progress)
 
 
 def plan(
@@ -122,8 +132,8 @@ def plan(
     job.check(overwrite)
     last = [*command, "--finalise", *(["--overwrite"] if overwrite else [])]
     own = [*command, *([] if threads is None else ["--threads", str(threads)])]
-    text = script(path, own, last, n_partitions, len(job.bounds) - 1, directives)
-    with PartsFolder(job.output, job.values, restart, n_partitions=n_partitions) as folder:
+    text = script(path, own, last, n_partitions, len(job.plan.bounds) - 1, directives)
+    with PartsFolder(job.output, job.plan.as_values(), restart, n_partitions=n_partitions) as folder:
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
         folder.keep = True
@@ -140,8 +150,8 @@ def make_partition(job: Job, partition: int, n_partitions: int, progress: Progre
     StoreError
         If another run makes the partition, or the plan is of something else.
     """
-    numbers = parts_of(partition, n_partitions, len(job.bounds) - 1)
-    with PartsFolder(job.output, job.values, partition=partition) as folder:
+    numbers = parts_of(partition, n_partitions, len(job.plan.bounds) - 1)
+    with PartsFolder(job.output, job.plan.as_values(), partition=partition) as folder:
         job.make(folder, numbers, _nothing, progress)
     return numbers
 
@@ -157,13 +167,13 @@ def finalise(job: Job, n_partitions: int, overwrite: bool = False, virtual: bool
         If a part is missing or damaged: names it; or if the output stands in the way.
     """
     job.check(overwrite)
-    with PartsFolder(job.output, job.values) as folder:
-        check_whole(folder, job.tables, job.bounds, n_partitions)
+    with PartsFolder(job.output, job.plan.as_values()) as folder:
+        check_whole(folder, job.plan.tables, job.plan.bounds, n_partitions)
         with job.begin(folder, overwrite) as file:
-            assembly = Assembly(file, folder, job.tables, job.bounds)
+            assembly = Assembly(file, folder, job.plan.tables, job.plan.bounds)
             if virtual:
                 assembly.refer(job.output)
             else:
-                for number in range(len(job.bounds) - 1):
+                for number in range(len(job.plan.bounds) - 1):
                     assembly.append(number)
         folder.keep = virtual

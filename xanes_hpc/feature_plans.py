@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError, XanesHpcError
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.stores.features import COMPRESSION, Layout
+from xanes_hpc.stores.part_files import Table, part_bounds
 from xanes_hpc.stores.parts import PARTITIONS, parts_folder, read_plan
 from xanes_hpc.stores.structures import StructureStore
 
@@ -27,21 +29,26 @@ class Plan:
     properties_digest: str = ""
 
     @property
-    def bounds(self) -> tuple[int, ...]:
-        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
-        return self.layout.bounds
+    def table(self) -> Table:
+        """The dataset of features."""
+        return self.layout.table
 
     @property
-    def n_parts(self) -> int:
-        """Number of parts."""
-        return len(self.bounds) - 1
+    def tables(self) -> list[Table]:
+        """The features."""
+        return [self.table]
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+        return part_bounds(self.tables, self.layout.n_sites)
 
     def as_values(self) -> dict[str, Any]:
         """All that the parts' bytes depend on."""
         layout = asdict(self.layout) | {
             "dtype": self.layout.dtype.name,
             "chunk_rows": self.layout.chunk_rows,
-            "part_rows": self.layout.part_rows,
+            "bounds": list(self.bounds[:2]),
         }
         return {
             "kind": KIND,

@@ -23,10 +23,10 @@ from xanes_hpc.feature_plans import Plan, check_sites, plan, planned
 from xanes_hpc.overlapping import overlap
 from xanes_hpc.rattling import Rattling
 from xanes_hpc.sites import SiteBatch
-from xanes_hpc.stores.features import PART_BYTES, create_features
+from xanes_hpc.stores.features import create_features
 from xanes_hpc.stores.hdf5 import check_store
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.part_files import Table, new_part
+from xanes_hpc.stores.part_files import PART_BYTES, new_part
 from xanes_hpc.stores.parts import Parts, PartsFolder
 from xanes_hpc.stores.structures import StructureStore
 
@@ -74,10 +74,10 @@ def _spans(plan: Plan, source: StructureStore, parts: Parts, numbers: Iterable[i
     """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
     for part in numbers:
         first, last = plan.bounds[part : part + 2]
-        if parts.is_whole(part, [plan.layout.table], last - first):
+        if parts.is_whole(part, plan.tables, last - first):
             yield _Span(part, last, last)
         else:
-            most = max(1, PART_BYTES // plan.layout.row_bytes)
+            most = max(1, PART_BYTES // plan.table.row_bytes)
             for start, stop in pairwise([first, *source.cuts(first, last, ATOMS_AT_ONCE), last]):
                 yield from (_Span(part, a, min(a + most, stop)) for a in range(start, stop, most))
 
@@ -109,7 +109,7 @@ class _PartWriter:
         self._rows: Any = None
 
     def write(self, span: _Span, features: Features | None) -> None:
-        table = self._plan.layout.table
+        table = self._plan.table
         first, last = self._plan.bounds[span.part : span.part + 2]
         if features is not None:
             if self._rows is None:
@@ -136,21 +136,6 @@ class FeatureJob:
     source: StructureStore
     plan: Plan
     output: Path
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Everything that parts depend on."""
-        return self.plan.as_values()
-
-    @property
-    def tables(self) -> list[Table]:
-        """The features."""
-        return [self.plan.layout.table]
-
-    @property
-    def bounds(self) -> tuple[int, ...]:
-        """Sites of the parts."""
-        return self.plan.bounds
 
     @property
     def opening(self) -> "FeatureOpening":
@@ -235,9 +220,29 @@ def featurise(
     FormatError
         If a structure cannot be described, or the property of a site, or that of all, is missing.
     """
+    execution.run(new_job(source, descriptor, output, compression, rattling), overwrite, restart, progress)
+
+
+def new_job(
+    source: StructureStore,
+    descriptor: Descriptor,
+    output: Path,
+    compression: str = "none",
+    rattling: Rattling | None = None,
+) -> FeatureJob:
+    """Features of every site of ``source``, to be made.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such compression.
+    StoreError
+        If the source has no sites.
+    FormatError
+        If the property of a site without a default, or that of all, is missing.
+    """
     check_sites(source, descriptor)
-    job = FeatureJob(source, plan(source, descriptor, compression, rattling), output)
-    execution.run(job, overwrite, restart, progress)
+    return FeatureJob(source, plan(source, descriptor, compression, rattling), output)
 
 
 def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.models import ModelFolder
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.part_files import Part, Table, new_part
+from xanes_hpc.stores.part_files import Part, new_part
 from xanes_hpc.stores.parts import Parts, PartsFolder
 from xanes_hpc.stores.predictions import create_predictions, gather_site_columns, write_site_columns
 from xanes_hpc.stores.sites import SiteTable
@@ -38,21 +37,6 @@ class PredictionJob:
 
     plan: PredictionPlan
     output: Path
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Everything that parts depend on."""
-        return self.plan.as_values()
-
-    @property
-    def tables(self) -> list[Table]:
-        """Mean, sigma, and what goes along."""
-        return self.plan.tables
-
-    @property
-    def bounds(self) -> tuple[int, ...]:
-        """Rows of the parts."""
-        return self.plan.bounds
 
     @property
     def opening(self) -> "PredictionOpening":
@@ -76,7 +60,7 @@ class PredictionJob:
         OSError
             If a part cannot be written.
         """
-        bounds, tables = self.bounds, self.tables
+        bounds, tables = self.plan.bounds, self.plan.tables
         first, total = bounds[numbers.start], bounds[numbers.stop] - bounds[numbers.start]
         predict_rows = _Rows(self.plan)
         for number in numbers:
@@ -96,7 +80,7 @@ class PredictionJob:
             folder.whole,
         ) as file:  # fmt: skip
             yield file
-            gather_site_columns(file, [folder.part(number) for number in range(len(self.bounds) - 1)])
+            gather_site_columns(file, [folder.part(number) for number in range(len(plan.bounds) - 1)])
 
 
 @dataclass(frozen=True)

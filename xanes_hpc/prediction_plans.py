@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,13 @@ from xanes_hpc.prediction_sources import (
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import ATTRIBUTES
 from xanes_hpc.stores.models import ModelFolder
-from xanes_hpc.stores.part_files import Table
+from xanes_hpc.stores.part_files import Table, part_bounds
 from xanes_hpc.stores.parts import PARTITIONS, parts_folder, read_plan
 from xanes_hpc.stores.predictions import prediction_tables
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 
 KIND = "predictions"
-PART_BYTES = 32 << 20
-MOST_PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -98,20 +97,16 @@ class PredictionPlan:
         """Draws of a site, of all members."""
         return n_draws(self.model.members, self.options.draws, self.model.method == "dropout")
 
-    @property
+    @cached_property
     def tables(self) -> list[Table]:
         """Datasets that are made in parts."""
         draws = self.n_draws if self.options.keep_draws else None
         return prediction_tables(len(self.rows), self.model.grid[0].size, draws, self.references is not None)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[int, ...]:
-        """Rows ``bounds[k]:bounds[k + 1]`` are part k: whole chunks, about 32 MiB or more."""
-        tables, n = self.tables, len(self.rows)
-        most = max(table.chunk_rows for table in tables)
-        row_bytes = sum(int(np.prod(table.row_shape)) * table.dtype.itemsize for table in tables)
-        chunks = max(1, PART_BYTES // (most * row_bytes), -(-n // (most * MOST_PARTS)))
-        return (*range(0, n, most * chunks), n)
+        """Rows ``bounds[k]:bounds[k + 1]`` are part k."""
+        return part_bounds(self.tables, len(self.rows))
 
     def known_of(self, start: int, stop: int) -> tuple[list[str], list[str]]:
         """Formulas of the structures of rows ``start:stop``, empty where there are none, and parts in training."""

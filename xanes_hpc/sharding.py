@@ -95,17 +95,7 @@ class ShardedFeed:
         self.batch_size, self.own_size = share * n_shards, share * len(own)
         self.n_batches = min(shard.n_sites // share for shard in shards)
         self.n_features, self.n_energies, self.n_members = first.n_features, first.n_energies, n_members
-
-    @property
-    def failure(self) -> Exception | None:
-        """What went wrong in reading."""
-        return next((feed.failure for feed in self._feeds if feed.failure is not None), self._failure)
-
-    @failure.setter
-    def failure(self, error: Exception | None) -> None:
-        self._failure = error
-
-    _failure: Exception | None = None
+        self.failure: Exception | None = None
 
     def blocks(self, epoch: int) -> Iterator[Rows]:
         """The own part of the batches of an epoch, each as a block of one: arrays (1, own_size, ...).

@@ -1,42 +1,44 @@
 """Options of the commands whose work the workers of a Dask cluster can do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.known import Known
+from xanes_hpc.cli.options import several
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from xanes_hpc.dask_clusters import Workers
 
-F = TypeVar("F", bound=Callable[..., Any])
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Workers that --cluster starts.")
 
 
-def cluster_options(command: F) -> F:
-    """``--scheduler`` and ``--cluster``; ``--workers`` is the command's own."""
-    options = (
-        click.option(
-            "--scheduler", metavar="ADDRESS",
-            help="Let the workers of a Dask scheduler do the work, such as tcp://node1:8786; they see the same files.",
-        ),
-        click.option(
-            "--cluster", type=Known("dask_clusters", "KINDS"), metavar="KIND",
-            help="Or start workers for it: local, or jobs of slurm or pbs by dask-jobqueue.",
-        ),
-        click.option(
-            "--cluster-option", "job_options", multiple=True, metavar="NAME=VALUE",
-            help="Of each job, as dask-jobqueue takes it: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
-        ),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+cluster_options = several(
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let the workers of a Dask scheduler do the work, such as tcp://node1:8786; they see the same files.",
+    ),
+    click.option(
+        "--cluster",
+        type=Known("dask_clusters", "KINDS"),
+        metavar="KIND",
+        help="Or start workers for it: local, or jobs of slurm or pbs by dask-jobqueue.",
+    ),
+    click.option(
+        "--cluster-option",
+        "job_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Of each job, as dask-jobqueue takes it: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
+    ),
+)
+"""``--scheduler`` and ``--cluster``; ``--workers`` is the command's own."""
 
 
 def workers_of(

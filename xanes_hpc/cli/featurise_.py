@@ -3,7 +3,7 @@
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from xanes_hpc.cli.options import (
     threads_option,
 )
 from xanes_hpc.cli.partition_options import check_steps, kept, partition_options, run, tell_partition, tell_plan
+
+if TYPE_CHECKING:
+    from xanes_hpc.featurise import FeatureJob
 
 OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "seed", "restart")
 
@@ -92,8 +95,10 @@ def command(
     On a cluster: --scheduler or --cluster for Dask; or --plan N, then --partition K for every K below N, wherever and
     in whatever order, then --finalise; the descriptor is given with --plan only.
     """
+    from xanes_hpc import execution
     from xanes_hpc import threads as kernel_threads
     from xanes_hpc.descriptors import choose, with_properties
+    from xanes_hpc.featurise import new_job
     from xanes_hpc.rattling import Rattling
     from xanes_hpc.stores.structures import StructureStore
 
@@ -117,58 +122,17 @@ def command(
     descriptor = choose(preset, description)
     descriptor = with_properties(descriptor, properties) if properties else descriptor
     with StructureStore(source) as structures:
-        if n_partitions is None:
-            _featurise(structures, descriptor, target, compression, rattling, restart, overwrite, meant)
-            words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
-            console.next_step(shlex.join(words))
-        else:
-            _plan(
-                structures, descriptor, target, compression, rattling, restart, n_partitions, directives, overwrite,
-                threads,
-            )  # fmt: skip
-
-
-def _featurise(
-    source: Any,
-    descriptor: Any,
-    target: Path,
-    compression: str,
-    rattling: Any,
-    restart: bool,
-    overwrite: bool,
-    workers: Any,
-) -> None:
-    from xanes_hpc.feature_plans import check_sites, defaults_taken, plan
-    from xanes_hpc.featurise import FeatureJob
-    from xanes_hpc.stores.hdf5 import check_store
-
-    check_store(target, overwrite, [source.path])
-    defaults = defaults_taken(source, descriptor)
-    begin = time.perf_counter()
-    check_sites(source, descriptor)
-    job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
-    run(job, workers, "featurising", overwrite, restart)
-    rows = _told(source.n_sites, descriptor) | {"time": _rate(source.n_sites, begin)}
-    if any(defaults.values()):
-        rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
-    if rattling:
-        rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
-    console.table(str(target), rows)
-
-
-def _plan(
-    source: Any, descriptor: Any, target: Path, compression: str, rattling: Any, restart: bool, n_partitions: int,
-    directives: tuple[str, ...], overwrite: bool, threads: int | None,
-) -> None:  # fmt: skip
-    from xanes_hpc import execution
-    from xanes_hpc.feature_plans import check_sites, plan
-    from xanes_hpc.featurise import FeatureJob
-
-    check_sites(source, descriptor)
-    job = FeatureJob(source, plan(source, descriptor, compression, rattling), target)
-    words = ["xanes-hpc", "featurise", str(source.path.resolve()), "-o", str(target.resolve())]
-    script = execution.plan(job, n_partitions, words, directives, restart, overwrite, threads)
-    tell_plan(script, _told(source.n_sites, descriptor), job.plan.n_parts, n_partitions, words)
+        job = new_job(structures, descriptor, target, compression, rattling)
+        if n_partitions is not None:
+            words = ["xanes-hpc", "featurise", str(source.resolve()), "-o", str(target.resolve())]
+            script = execution.plan(job, n_partitions, words, directives, restart, overwrite, threads)
+            tell_plan(script, _told(job), job, n_partitions, words)
+            return
+        begin = time.perf_counter()
+        run(job, meant, "featurising", overwrite, restart)
+        console.table(str(target), _told(job) | _told_of_run(job, begin))
+    words = ["xanes-hpc", "train", *([str(plain), "--augment"] if rattling else []), str(target)]
+    console.next_step(shlex.join(words))
 
 
 def _make_partition(source: Any, target: Path, partition: int) -> None:
@@ -187,18 +151,27 @@ def _finalise(source: Any, target: Path, overwrite: bool, virtual: bool) -> None
 
     job, n_partitions = planned_job(source, target)
     finalise(job, n_partitions, overwrite, virtual)
-    console.table(str(target), _told(source.n_sites, job.plan.descriptor))
+    console.table(str(target), _told(job))
     console.next_step(shlex.join(["xanes-hpc", "train", str(target)]))
 
 
-def _rate(n_sites: int, begin: float) -> str:
-    seconds = time.perf_counter() - begin
-    return f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)"
-
-
-def _told(n_sites: int, descriptor: Any) -> dict[str, str]:
+def _told(job: "FeatureJob") -> dict[str, str]:
+    descriptor = job.plan.descriptor
     return {
-        "sites": f"{n_sites:,}",
+        "sites": f"{job.source.n_sites:,}",
         "features": f"{descriptor.n_features:,} a site ({descriptor.name}, {descriptor.dtype})",
         "descriptor": descriptor.hash,
     }
+
+
+def _told_of_run(job: "FeatureJob", begin: float) -> dict[str, str]:
+    from xanes_hpc.feature_plans import defaults_taken
+
+    seconds, n_sites, rattling = time.perf_counter() - begin, job.source.n_sites, job.plan.rattling
+    rows = {"time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)"}
+    defaults = defaults_taken(job.source, job.plan.descriptor)
+    if any(defaults.values()):
+        rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
+    if rattling:
+        rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
+    return rows

@@ -1,6 +1,7 @@
 """Options that several commands share, each defined once."""
 
 from collections.abc import Callable, Iterable
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +68,15 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
         return None if text is None else parse_window(name, text, context)
 
     return click.option(name, metavar="START:STOP", callback=energies, help=what)
+
+
+def several(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator of several options, in the order in which the help shows them."""
+
+    def decorate(command: F) -> F:
+        return reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    return decorate
 
 
 def width_options(command: F) -> F:

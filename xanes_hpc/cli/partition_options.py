@@ -1,42 +1,16 @@
 """Options of the commands whose output can be planned, made in partitions, and finalised; and what they print."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.cluster_options import told_of
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def partition_options(command: F) -> F:
-    """To plan an output, make a partition of it, and finalise it."""
-    options = (
-        click.option(
-            "--plan", "n_partitions", type=click.IntRange(min=1), metavar="N",
-            help="Share the work out over N partitions, which runs of their own make, and write a script for SLURM.",
-        ),
-        click.option(
-            "--partition", type=PartitionNumber(), is_flag=False, flag_value="array", metavar="[K]",
-            help="Make partition K, from 0 on, of what was planned; without K the one a scheduler's array says.",
-        ),
-        click.option("--finalise", is_flag=True, help="Make one store of the parts of all partitions."),
-        click.option(
-            "--virtual", is_flag=True, help="With --finalise: leave the rows in the parts, and refer to them there."
-        ),
-        click.option(
-            "--sbatch", "directives", multiple=True, metavar="OPTION",
-            help="With --plan: a line of the script for SLURM, such as --time=02:00:00. May be repeated.",
-        ),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+from xanes_hpc.cli.options import several
 
 
 class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic in all versions
@@ -57,6 +31,37 @@ class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic
         if number < 0:
             self.fail(f"expected the number of a partition, from 0 on, received {value!r}", param, ctx)
         return number
+
+
+partition_options = several(
+    click.option(
+        "--plan",
+        "n_partitions",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Share the work out over N partitions, which runs of their own make, and write a script for SLURM.",
+    ),
+    click.option(
+        "--partition",
+        type=PartitionNumber(),
+        is_flag=False,
+        flag_value="array",
+        metavar="[K]",
+        help="Make partition K, from 0 on, of what was planned; without K the one a scheduler's array says.",
+    ),
+    click.option("--finalise", is_flag=True, help="Make one store of the parts of all partitions."),
+    click.option(
+        "--virtual", is_flag=True, help="With --finalise: leave the rows in the parts, and refer to them there."
+    ),
+    click.option(
+        "--sbatch",
+        "directives",
+        multiple=True,
+        metavar="OPTION",
+        help="With --plan: a line of the script for SLURM, such as --time=02:00:00. May be repeated.",
+    ),
+)
+"""To plan an output, make a partition of it, and finalise it."""
 
 
 def check_steps(
@@ -104,8 +109,9 @@ def run(job: Any, workers: Any, what: str, overwrite: bool, restart: bool) -> No
             dask_execution.run(client, job, overwrite, restart, progress)
 
 
-def tell_plan(script: Path, rows: Mapping[str, str], n_parts: int, n_partitions: int, words: Sequence[str]) -> None:
+def tell_plan(script: Path, rows: Mapping[str, str], job: Any, n_partitions: int, words: Sequence[str]) -> None:
     """What was planned, and how it is run."""
+    n_parts = len(job.plan.bounds) - 1
     console.table(str(script.parent), {**rows, "parts": f"{n_parts:,} in {n_partitions:,} partitions"})
     console.next_step(f"sbatch {shlex.quote(str(script))}, or {shlex.join(words)} --partition 0, 1, …")
 

@@ -141,7 +141,7 @@ def command(
                     raise click.UsageError("--csv: expected with --finalise", click.get_current_context())
                 words = _words(sources[0].resolve(), model.resolve(), target.resolve())
                 script = execution.plan(job, n_partitions, words, directives, restart, overwrite, threads)
-                tell_plan(script, {"sites": f"{len(job.plan.rows):,}"}, len(job.bounds) - 1, n_partitions, words)
+                tell_plan(script, {"sites": f"{len(job.plan.rows):,}"}, job, n_partitions, words)
                 return
             run(job, meant, "predicting", overwrite, restart)
         why_none = job.plan.why_none

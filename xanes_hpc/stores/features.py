@@ -20,9 +20,6 @@ from xanes_hpc.stores.sites import SiteTable, copy_sites
 from xanes_hpc.stores.structures import StructureStore
 
 CHUNK_BYTES = 1 << 20
-PART_BYTES = 32 << 20
-MOST_PARTS = 1000
-"""Of a run, however many sites it has."""
 COMPRESSION: dict[str, dict[str, Any]] = {
     "none": {},
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
@@ -39,7 +36,7 @@ def chunk_rows(n_features: int, item_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """How features of many sites are shared out over chunks and parts; depends on their number and size only."""
+    """How features of many sites are shared out over chunks; depends on their number and size only."""
 
     n_sites: int
     n_features: int
@@ -50,23 +47,6 @@ class Layout:
     def chunk_rows(self) -> int:
         """Sites per chunk."""
         return min(chunk_rows(self.n_features, self.dtype.itemsize), max(1, self.n_sites))
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a site's features."""
-        return self.n_features * self.dtype.itemsize
-
-    @property
-    def part_rows(self) -> int:
-        """Sites per part: a whole number of chunks, about 32 MiB, more where there would be too many parts."""
-        chunk_bytes = self.chunk_rows * self.row_bytes
-        n_chunks = -(-self.n_sites // self.chunk_rows)
-        return self.chunk_rows * max(1, PART_BYTES // chunk_bytes, -(-n_chunks // MOST_PARTS))
-
-    @property
-    def bounds(self) -> tuple[int, ...]:
-        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
-        return (*range(0, self.n_sites, self.part_rows), self.n_sites)
 
     @property
     def table(self) -> Table:

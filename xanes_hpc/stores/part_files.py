@@ -18,6 +18,10 @@ from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.outputs import flush_to_disk
 from xanes_hpc.stores.texts import read_text, write_text
 
+PART_BYTES = 32 << 20
+"""That a part has at least, if its output has so many."""
+MOST_PARTS = 1000
+"""Of an output, however many rows it has."""
 PLAN_DIGEST = "plan"
 """Attribute of a part: digest of the plan it was made by."""
 
@@ -32,6 +36,11 @@ class Table:
     chunk_rows: int
     filters: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
     def create(self, file: h5py.File, n_rows: int, extendable: bool = False) -> h5py.Dataset:
         """The dataset, to be filled, in chunks with checksums."""
         return file.create_dataset(
@@ -43,6 +52,15 @@ class Table:
             fletcher32=True,
             **self.filters,
         )
+
+
+def part_bounds(tables: Sequence[Table], n_rows: int) -> tuple[int, ...]:
+    """Rows ``bounds[k]:bounds[k + 1]`` are part k: whole chunks, of about 32 MiB or more in all tables together."""
+    chunk_rows = max(table.chunk_rows for table in tables)
+    chunk_bytes = chunk_rows * sum(table.row_bytes for table in tables)
+    n_chunks = -(-n_rows // chunk_rows)
+    n = chunk_rows * max(1, PART_BYTES // chunk_bytes, -(-n_chunks // MOST_PARTS))
+    return (*range(0, n_rows, n), n_rows)
 
 
 @dataclass(frozen=True)
