@@ -129,7 +129,8 @@ def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
     job, files = opening.open()
     parts = Parts(job.output, job.plan.as_values())
     if parts.plan_digest != plan_digest:
-        raise StoreError(f"a worker would make other parts: {plan_difference(job.output, job.plan.as_values())}")
+        different = plan_difference(job.output, job.plan.as_values())
+        raise StoreError(f"a worker would make other parts: those there are with {different}")
     return job, parts, files
 
 

@@ -111,7 +111,7 @@ def plan_difference(output: Path, plan: dict[str, Any]) -> str:
     for name, value in plan.items():
         if begun.get(name) != value:
             what = NAMES.get(name, name.replace("_", " "))
-            return f"parts of an unfinished run with {what} {begun.get(name)}; this run has {what} {value}"
+            return f"{what} {begun.get(name)}; this run has {what} {value}"
     return ""
 
 
@@ -243,9 +243,10 @@ class PartsFolder(Parts):
     def _compare(self) -> None:
         different = plan_difference(self._output, self._plan)
         if different:
-            self._refuse_loss(different)
+            self._refuse_loss(f"made with {different}")
             raise StoreError(
-                f"{self.path}: {different}: finish that one with its own command, or begin anew with --restart"
+                f"{self.path}: parts of an unfinished run with {different}: "
+                "finish that one with its own command, or begin anew with --restart"
             )
 
     def _refuse_loss(self, why: str) -> None:
@@ -266,8 +267,8 @@ class PartsFolder(Parts):
 
     def _is_planned(self) -> bool:
         try:
-            return bool(json.loads((self.path / PLAN).read_text(encoding="utf-8")).get(PARTITIONS))
-        except (OSError, ValueError, AttributeError):
+            return bool(read_plan(self._output).get(PARTITIONS))
+        except StoreError:
             return False
 
     def _clear(self) -> None:
