@@ -1,5 +1,6 @@
 """Bad files of features and spectra, and options that do not fit them: one line, and nothing left behind."""
 
+import zipfile
 from contextlib import suppress
 from functools import partial
 
@@ -172,3 +173,18 @@ def test_no_damage_passes_unnoticed(save, compressed):
 def test_missing_file(tmp_path, refused_import):
     path = tmp_path / "none.npz"
     assert refused_import(path, *OPTIONS, RANGE) == f"{path}: no such file or folder"
+
+
+@pytest.mark.parametrize(
+    "shape", [b"(6, 49 ", b"(((((((", b"(9999999999999999999999,)"], ids=["open", "nested", "large"]
+)
+def test_a_header_that_ends_in_the_middle(save, tmp_path, shape):
+    path = save(feature_arrays())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert members["x.npy"].count(b"(6, 49)") == 1
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data.replace(b"(6, 49)", shape))
+    with pytest.raises(FormatError, match=r"set_v\.npz: damaged, or not of NumPy's making: "):
+        npz.read(path, np.dtype(np.float64), False)

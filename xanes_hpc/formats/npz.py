@@ -6,6 +6,7 @@ Arrays ``x`` (n_sites, n_features), ``y`` (n_sites, n_energies) and perhaps ``e`
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -17,6 +18,8 @@ from xanes_hpc.errors import FormatError
 
 ZIP = (b"PK\3\4", b"PK\5\6")
 """How a ZIP archive begins, and an empty one."""
+DAMAGE = (EOFError, ValueError, BadZipFile, MemoryError, OverflowError, RuntimeError, TokenError, zlib.error)
+"""What NumPy makes of a file that is damaged, or claims what it does not have."""
 MOST_NAMED = 8
 """Arrays that a message names."""
 
@@ -76,7 +79,7 @@ def read(path: Path, dtype: np.dtype[Any], with_energies: bool = True) -> Featur
         raise FormatError(f"{path}: no such file or folder") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except (EOFError, ValueError, BadZipFile, RuntimeError, zlib.error) as error:
+    except DAMAGE as error:
         raise FormatError(f"{path}: damaged, or not of NumPy's making: {_reason(error)}") from None
 
 
