@@ -31,15 +31,15 @@ larch-test:
 	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/test_export.py -k "larch or project"
 
-# Faults injected into every stage, thirty rounds of each: nothing is lost; about an hour. SOAK="--rounds 5" for fewer.
+# Faults injected into every stage, 25 rounds of each: nothing is lost; about an hour. SOAK="--rounds 5" for fewer.
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py $(SOAK)
 
-# Files that are wrong at random, many thousands of every kind that is read; about an hour. FUZZ="--inputs 500" for fewer.
+# Files that are wrong at random, 20,000 of most kinds that are read; an hour and a half. FUZZ="--inputs 500" for fewer.
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz.py --inputs 20000 $(FUZZ)
 
-# Inputs that atheris makes, each good file of the parsers for two minutes; three quarters of an hour.
+# Inputs that atheris makes, each good file of the parsers for two minutes; half an hour.
 guided-fuzz: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	$(BIN)/python tests/guided_fuzz.py $(FUZZ)

@@ -22,6 +22,7 @@ import first_call
 import growth
 import importing
 import kernel_rates
+import machines
 import matching
 import neighbours
 import peak
@@ -53,6 +54,7 @@ CASES = {
     "compression": compression,
     "broadening": broadening,
     "training": training,
+    "machines": machines,
     "matching": matching,
 }
 

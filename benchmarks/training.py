@@ -35,7 +35,7 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def _child(call: str, n_threads: int, **arguments: Any) -> dict[str, Any]:
+def child(call: str, n_threads: int, **arguments: Any) -> dict[str, Any]:
     """What a function of ``training_calls`` returns in a process of its own, on so many cores."""
     words = [sys.executable, str(CHILD), call, str(n_threads), json.dumps(arguments)]
     done = subprocess.run(words, capture_output=True, text=True)
@@ -53,7 +53,7 @@ def _time_to_error(options: Options) -> dict[str, Any] | None:
         featurise(source, descriptors.load("wacsf", "default"), features)
     most = thread_counts()[-1]
     rounds = [
-        _child("time_to_error", most, features=str(features), error=ERROR, seed=seed, epochs=options.size(200, 2))
+        child("time_to_error", most, features=str(features), error=ERROR, seed=seed, epochs=options.size(200, 2))
         for seed in range(min(3, options.repeats))
     ]
     return {"error": ERROR, "threads": most, "rounds": rounds}
@@ -62,10 +62,10 @@ def _time_to_error(options: Options) -> dict[str, Any] | None:
 def _feeding(options: Options) -> dict[str, Any]:
     n_sites, buffer, steps = options.size((1_000_000, 256 << 20, 800), (2_000, 1 << 21, 4))
     most, store = thread_counts()[-1], options.folder / "tiled.features.h5"
-    made = _child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
+    made = child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
     arguments = {"features": str(store), "grid": made["grid"], "buffer": buffer, "steps": steps}
-    found = _child("fed_steps", most, **arguments, feeds=FEEDS, rounds=min(5, options.repeats))
-    peaks = {feed: _child("fed_steps", most, **arguments, feeds=[feed], rounds=1)["peak"] for feed in FEEDS}
+    found = child("fed_steps", most, **arguments, feeds=FEEDS, rounds=min(5, options.repeats))
+    peaks = {feed: child("fed_steps", most, **arguments, feeds=[feed], rounds=1)["peak"] for feed in FEEDS}
     files = list(options.folder.glob("tiled.features*.h5"))
     size = sum(path.stat().st_size for path in files)
     for path in files:
@@ -76,10 +76,10 @@ def _feeding(options: Options) -> dict[str, Any]:
 def _steps(options: Options) -> dict[str, Any]:
     n_sites, steps = options.size((20_000, 100), (500, 2))
     most, store = thread_counts()[-1], options.folder / "few.features.h5"
-    made = _child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
+    made = child("tiled_store", most, output=str(store), n_sites=n_sites, source=_given(options))
     arguments = {"features": str(store), "grid": made["grid"], "members": options.size(MEMBERS, MEMBERS[:1])}
     arguments |= {"steps": steps, "rounds": options.repeats}
-    rates = {str(n): _child("step_rates", n, **arguments) for n in options.size(thread_counts(), [1])}
+    rates = {str(n): child("step_rates", n, **arguments) for n in options.size(thread_counts(), [1])}
     return {"batch": rates["1"]["batch"], "n_features": made["n_features"], "rates": rates}
 
 

@@ -1,6 +1,6 @@
 """Every parser, and the readers of stores and models, given files that are wrong at random.
 
-    python tests/fuzz.py --inputs 20000            # of each kind; an hour on two cores
+    python tests/fuzz.py --inputs 20000            # of each kind; an hour and a half
     python tests/fuzz.py --only xyz stores --inputs 1000 --seed 7
 
 Each file is a good one that was changed: bytes flipped, cut, repeated or swapped, numbers made huge, and so on. It must

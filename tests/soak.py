@@ -1,6 +1,6 @@
 """Faults injected into every stage of the work, again and again at random moments; prints a table of what came of it.
 
-    python tests/soak.py --rounds 30          # every fault, an hour on two cores
+    python tests/soak.py --rounds 25          # every fault, an hour on two cores
     python tests/soak.py --only kill --rounds 100
 
 After each fault: nothing half-made stands under a final name, what a command said was one line with exit code 2, and
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -381,7 +380,12 @@ FAULTS: dict[str, Fault] = {
 
 
 def inject(
-    folder: Path, faults: Sequence[str], stages: Sequence[str], rounds: int, seed: int = 0
+    folder: Path,
+    faults: Sequence[str],
+    stages: Sequence[str],
+    rounds: int,
+    seed: int = 0,
+    told: Callable[[str, str, Tally], None] = lambda fault, stage, tally: None,
 ) -> dict[tuple[str, str], Tally]:
     """Inject faults into stages so many times each."""
     whole = {name: fingerprint(folder / "whole" / STAGES[name].output) for name in stages}
@@ -398,32 +402,32 @@ def inject(
                         tally.lost += [f"{fault}, {name}, round {k}: {lost}"] if lost else []
             if not tally.injected and not tally.harmless:
                 del found[fault, name]
-            elif sys.stderr.isatty():
-                print(f"{fault}, {name}: {tally.injected} injected", file=sys.stderr)
+            else:
+                told(fault, name, tally)
     return found
+
+
+def _print_row(fault: str, stage: str, tally: Tally) -> None:
+    n_lost = len(tally.lost)
+    print(f"| {fault} | {stage} | {tally.injected} | {tally.injected - n_lost} | {n_lost} |", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, help="of each fault in each stage (default 30)")
+    parser.add_argument("--rounds", type=int, default=25, help="of each fault in each stage (default 25)")
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE")
-    parser.add_argument("--sites", type=int, default=100_000, help="of what is featurised and predicted")
+    parser.add_argument("--sites", type=int, default=20_000, help="of what is featurised and predicted")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), options.sites)
-        found = inject(Path(name), options.only, options.stages, options.rounds, options.seed)
-    print("| fault | stage | injected | survived | lost |\n| --- | --- | --- | --- | --- |")
-    for (fault, stage), tally in found.items():
-        print(f"| {fault} | {stage} | {tally.injected} | {tally.injected - len(tally.lost)} | {len(tally.lost)} |")
+        print("| fault | stage | injected | survived | lost |\n| --- | --- | --- | --- | --- |")
+        found = inject(Path(name), options.only, options.stages, options.rounds, options.seed, _print_row)
     lost = [line for tally in found.values() for line in tally.lost]
     for line in lost:
         print(line)
-    total = Counter({fault: 0 for fault, _ in found})
-    for (fault, _), tally in found.items():
-        total[fault] += tally.injected
-    print(f"{sum(total.values())} faults, {len(lost)} losses")
+    print(f"{sum(tally.injected for tally in found.values())} faults, {len(lost)} losses")
     return 1 if lost else 0
 
 
