@@ -1,6 +1,7 @@
 """Parts made by runs of their own, in any order, and one store of them: the same as by one run; refused where not."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_another_number_of_partitions_keeps_the_parts(source, tmp_path, whole):
     assert everything(output) == whole
 
 
-@pytest.mark.parametrize("harm", ["missing", "flip", "truncate", "another plan"])
+@pytest.mark.parametrize("harm", ["missing", "flip", "truncate", "another plan", "another part"])
 def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm):
     output = tmp_path / "f.h5"
     all_made(source, output)
@@ -106,10 +107,16 @@ def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm
         stored.flip_a_byte(part, "features", 1)
     elif harm == "truncate":
         part.write_bytes(part.read_bytes()[:3000])
+    elif harm == "another part":
+        shutil.copy(part.with_name("part-000002.h5"), part)
     else:
         with h5py.File(part, "r+") as file:
             file.attrs["plan"] = "0" * 64
-    what = {"missing": "missing", "another plan": "of another plan"}.get(harm, "damaged: ")
+    what = {
+        "missing": "missing",
+        "another plan": "of another plan",
+        "another part": r"holds the rows of part-000002\.h5",
+    }.get(harm, "damaged: ")
     with pytest.raises(StoreError, match=rf"1 of 7 parts are not whole: part-000003\.h5 \({what}.*; run partition 1 "):
         finalise(source, output)
     assert not output.exists()
@@ -186,6 +193,22 @@ def test_the_index_of_a_task(environment, expected):
             array_index(environment)
     else:
         assert array_index(environment) == expected
+
+
+def test_an_index_that_is_none():
+    with pytest.raises(
+        ConfigError, match="SLURM_ARRAY_TASK_ID: expected the number of a task, from 0 on, received 'x'"
+    ):
+        array_index({"SLURM_ARRAY_TASK_ID": "x"})
+
+
+def test_damaged_sites_are_not_taken_over(source, tmp_path):
+    """A run copies their chunks as they are."""
+    source.file.close()
+    stored.flip_a_byte(tmp_path / "s.h5", "sites/element")
+    with StructureStore(tmp_path / "s.h5") as damaged, pytest.raises(StoreError, match=r"s\.h5: damaged data"):
+        featurise.featurise(damaged, DESCRIPTOR, tmp_path / "f.h5")
+    assert not (tmp_path / "f.h5").exists()
 
 
 def test_from_the_command_line_by_the_script(tmp_path, capsys):

@@ -98,6 +98,17 @@ def test_features_without_their_structures_are_predicted_without_references(mode
     assert store.texts("part").count("test") == trained["test"]
 
 
+def test_structures_behind_that_are_damaged_are_not_taken_for_none(model, small, tmp_path):
+    shutil.copy(small / "small.features.h5", tmp_path / "small.features.h5")
+    (tmp_path / "small.h5").write_bytes((small / "small.h5").read_bytes()[:5000])
+    with (
+        open_sources([tmp_path / "small.features.h5"]) as source,
+        pytest.raises(StoreError, match=r"small\.h5: truncated HDF5 file"),
+    ):
+        predict(ModelFolder(model), source, tmp_path / "p.h5", FEW)
+    assert not (tmp_path / "p.h5").exists()
+
+
 def test_references_of_another_treatment_are_not_taken(model, small, tmp_path):
     import_structures([small / "structures"], tmp_path / "s.h5", ImportOptions(spectra=(small / "spectra",)))
     with open_sources([tmp_path / "s.h5"]) as source:

@@ -1,5 +1,7 @@
 """A store whose rows stay in the parts that partitions made: it reads them only, and only where they are its own."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -79,6 +81,7 @@ def _an_external_link(folder):
     [
         (lambda folder: (folder / "part-000002.h5").unlink(), "no such file: the virtual store beside it needs it"),
         (_another_part, "is not the part that the virtual store beside it was made of"),
+        (lambda folder: shutil.copy(folder / "part-000001.h5", folder / "part-000002.h5"), "is not the part that the"),
         (_a_link, "is a link"),
         (_a_virtual_part, "is not the part"),
         (_an_external_link, "is not the part"),

@@ -4,8 +4,10 @@ import gc
 import logging
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -96,9 +98,24 @@ def shared_strategy(tf_config: str) -> Any:
         import tensorflow as tf
 
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            with _deaf_to_python():
+                return tf.distribute.MultiWorkerMirroredStrategy()
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
             raise ConfigError(f"the other machines cannot be met: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def _deaf_to_python() -> Iterator[None]:
+    """Let interruptions end the process at once: TensorFlow waits without hearing of Python's handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def total_of(strategy: Any, value: float) -> float:

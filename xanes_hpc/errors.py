@@ -28,6 +28,10 @@ class StoreError(XanesHpcError, OSError):
     """One of our HDF5 stores, or a model folder, that is missing, damaged, of another kind or in the way."""
 
 
+class SourceError(StoreError):
+    """The structure store behind features that is not named, gone, or of other structures by now."""
+
+
 class DescriptorError(XanesHpcError, ValueError):
     """A descriptor that is described wrongly or does not fit."""
 

@@ -12,6 +12,11 @@ FIRST_PORT, PORTS = 12000, 20000
 """Ports that processes of a SLURM job meet at: by the job's number, so that jobs on one node do not meet."""
 
 
+OF_SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_JOB_ID")
+MOST_SHOWN = 200
+"""Characters of what is wrong."""
+
+
 @dataclass(frozen=True)
 class Machines:
     """Processes that train together, one of them this one.
@@ -56,10 +61,20 @@ def _of_tensorflow(text: str) -> Machines:
         index = int(task["index"])
         if task["type"] != "worker" or set(config["cluster"]) != {"worker"} or not 0 <= index < len(addresses):
             raise ValueError
-        return Machines(tuple(map(str, addresses)), index)
+        if not all(_is_address(address) for address in addresses):
+            raise ValueError
+        return Machines(tuple(addresses), index)
     except (ValueError, KeyError, TypeError):
         example = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
-        raise ConfigError(f"TF_CONFIG: expected a cluster of workers, such as {example}") from None
+        raise ConfigError(
+            f"TF_CONFIG: expected a cluster of workers, host:port each, and which of them this is, from 0 on, such as "
+            f"{example}, received {text[:MOST_SHOWN]}"
+        ) from None
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and 0 < int(port) < 1 << 16
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Machines:
@@ -78,7 +93,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Machines:
     except (KeyError, ValueError):
         raise ConfigError(
             "--distributed: expected SLURM_STEP_NODELIST, SLURM_STEP_TASKS_PER_NODE, SLURM_PROCID and SLURM_JOB_ID as "
-            "srun sets them"
+            "srun sets them, received "
+            + (", ".join(f"{name}={environment[name]}" for name in OF_SLURM if name in environment))
         ) from None
     first = FIRST_PORT + job % PORTS
     addresses = [f"{node}:{first + k}" for node, n in zip(nodes, counts, strict=True) for k in range(n)]

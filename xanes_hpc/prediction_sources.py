@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.config import Recipe
 from xanes_hpc.descriptors.base import Descriptor
-from xanes_hpc.errors import ModelError, SpectrumError, StoreError
+from xanes_hpc.errors import ModelError, SourceError, SpectrumError, StoreError
 from xanes_hpc.feature_plans import defaults_taken
 from xanes_hpc.featurise import describe_sites
 from xanes_hpc.import_options import ImportOptions
@@ -151,7 +151,7 @@ def structures_behind(
             return source.open_source(spectra), ""
         try:
             return source.open_source(), ""
-        except StoreError as error:
+        except SourceError as error:
             return nullcontext(None), "" if source.has_spectra else str(error)
     if spectra is None:
         return nullcontext(source), ""

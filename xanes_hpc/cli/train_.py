@@ -128,6 +128,8 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         progress = opened.enter_context(console.progress("training", "epochs"))
         log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
         looker = Looker(progress, log)
+        if machines is not None:
+            console.err.print(f"process {machines.index}: waits for all of {', '.join(machines.addresses)}")
         try:
             result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, looker, machines)
         except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import SourceError, StoreError
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
@@ -165,15 +165,17 @@ class FeatureStore(hdf5.Store):
 
         Raises
         ------
-        StoreError
+        SourceError
             If it is gone, or holds other structures than when the features were computed.
+        StoreError
+            If it cannot be opened.
         """
         recorded = self.attribute("source_path")
         if instead is None and not recorded:
-            raise StoreError(f"{self.path}: names no structure store; name one with --spectra")
+            raise SourceError(f"{self.path}: names no structure store; name one with --spectra")
         path = instead or Path(os.path.normpath(self.path.resolve().parent / recorded))
         if not path.exists():
-            raise StoreError(
+            raise SourceError(
                 f"{path}: no such file; it is the structure store of {self.path}: "
                 "put it back, or name it with --spectra"
             )
@@ -181,7 +183,7 @@ class FeatureStore(hdf5.Store):
         digest = source.attribute("digest_structures")
         if digest != self.attribute("source_digest"):
             source.file.close()
-            raise StoreError(
+            raise SourceError(
                 f"{path}: holds other structures (digest {digest[:12]}…) than {self.path} was computed from "
                 f"({self.attribute('source_digest')[:12]}…): featurise it again"
             )

@@ -23,7 +23,7 @@ PART_BYTES = 32 << 20
 MOST_PARTS = 1000
 """Of an output, however many rows it has."""
 PLAN_DIGEST = "plan"
-"""Attribute of a part: digest of the plan it was made by."""
+"""Attribute of a part: digest of the plan it was made by, and the name it was made under."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ def part_bounds(tables: Sequence[Table], n_rows: int) -> tuple[int, ...]:
     return (*range(0, n_rows, n), n_rows)
 
 
+def read_through(dataset: h5py.Dataset) -> None:
+    """Read all of a dataset, so that every chunk is held against its checksum."""
+    for chunk in dataset.iter_chunks() if dataset.chunks and dataset.size else ((),):
+        dataset[chunk]
+
+
 @dataclass(frozen=True)
 class Part:
     """A part to fill: its tables' rows, and whatever columns its file is given besides."""
@@ -86,7 +92,7 @@ def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Ite
     temporary = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
     try:
         with new_file(temporary) as file:
-            write_text(file, PLAN_DIGEST, plan)
+            write_text(file, PLAN_DIGEST, _mark(path, plan))
             yield Part(file, {table.name: table.create(file, n_rows, extendable=True) for table in tables})
         flush_to_disk(temporary)
         temporary.rename(path)
@@ -95,22 +101,33 @@ def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Ite
             temporary.unlink()
 
 
+def _mark(path: Path, plan: str) -> str:
+    return f"{plan} {path.name}"
+
+
+def whose(file: h5py.File, path: Path, plan: str) -> str:
+    """Of what else an open file is the part than a plan's of this name; empty for nothing else."""
+    own, _, name = read_text(file, PLAN_DIGEST).rpartition(" ")
+    if own != plan:
+        return "of another plan"
+    return "" if name == path.name else f"holds the rows of {name}"
+
+
 def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> str:
     """What is wrong with a part, every checksum in it checked; empty for nothing."""
     if not path.exists():
         return "missing"
     try:
         with h5py.File(path, "r") as file:
-            if read_text(file, PLAN_DIGEST) != plan:
-                return "of another plan"
+            if whose(file, path, plan):
+                return whose(file, path, plan)
             for table in tables:
                 if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:
                     return f"{table.name}: expected {n_rows} rows of {table.dtype}"
             names: list[str] = []
             file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
             for name in names:
-                for chunk in file[name].iter_chunks() if file[name].size else ():
-                    file[name][chunk]
+                read_through(file[name])
     except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError) as error:
         return f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     return ""
@@ -131,7 +148,7 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
             n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
                 -(-n // size) for n, size in zip(target.shape[1:], target.chunks[1:], strict=True)
             )
-            if read_text(file, PLAN_DIGEST) != plan or not alike or own.shape[0] != n_rows:
+            if whose(file, part, plan) or not alike or own.shape[0] != n_rows:
                 raise StoreError(f"{part}: is a part of another output by now: give the command again")
             if rows.get_num_chunks() != n_chunks:
                 raise StoreError(f"{part}: damaged part, remove it: it lacks some of its {n_chunks} chunks")

@@ -209,7 +209,10 @@ class PartsFolder(Parts):
         """Who holds the folder: one run, or those of its partitions."""
         found = []
         for path in sorted(self.path.glob(f"{LOCK}-*")):
-            own = os.open(path, os.O_RDWR)
+            try:
+                own = os.open(path, os.O_RDWR)
+            except FileNotFoundError:  # the run that holds the folder has made its output, and clears away
+                continue
             if not share(own):  # which stands in the way of a partition that begins for a moment: it tries again
                 found.append(holder(own))
             os.close(own)
@@ -246,7 +249,8 @@ class PartsFolder(Parts):
             self._refuse_loss(f"made with {different}")
             raise StoreError(
                 f"{self.path}: parts of an unfinished run with {different}: "
-                "finish that one with its own command, or begin anew with --restart"
+                "finish that one with its own command, or begin anew with "
+                + ("--plan N --restart" if self._is_planned() else "--restart")
             )
 
     def _refuse_loss(self, why: str) -> None:

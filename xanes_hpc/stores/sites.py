@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading, write_strings
+from xanes_hpc.stores.part_files import read_through
 
 MOST_NAMED = 5
 MOST_SEARCHED = 20_000
@@ -96,9 +97,17 @@ class SiteTable:
 
 
 def copy_sites(source: h5py.File, target: h5py.File) -> None:
-    """Copy the whole group from one store to a new one, its chunks as they are."""
+    """Copy the whole group from one store to a new one, its chunks as they are.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
     group = target.create_group("sites")
     for name in DTYPES:
+        with reading(Path(source.filename)):
+            read_through(source[f"sites/{name}"])
         source.copy(source[f"sites/{name}"], group, name)
 
 

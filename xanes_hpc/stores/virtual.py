@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.part_files import PLAN_DIGEST, Table
+from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, whose
 from xanes_hpc.stores.parts import part_name, parts_folder
 from xanes_hpc.stores.texts import read_text, write_text
 
@@ -91,7 +91,7 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
                 or found.file != file
                 or found.id.get_storage_size() == 0
                 or not plan
-                or read_text(file, PLAN_DIGEST) != plan
+                or whose(file, part, plan)
             ):
                 raise StoreError(f"{part}: is not the part that the virtual store beside it was made of")
     except StoreError:
