@@ -190,9 +190,9 @@ def test_umap_keeps_crowds_apart():
     x = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
     places, shares = project(x, "umap")
     assert shares is None
-    middles = places[:40].mean(axis=0), places[40:].mean(axis=0)
-    widths = [own.std() for own in (places[:40], places[40:])]
-    assert np.linalg.norm(middles[0] - middles[1]) > 3 * max(widths)
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2)
+    nearest = np.argsort(apart, axis=1)[:, 1:6]
+    assert ((nearest < 40) == (np.arange(80) < 40)[:, None]).all()  # how far apart depends on the machine
 
 
 def test_what_cannot_be_projected(monkeypatch):

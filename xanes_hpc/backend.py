@@ -106,7 +106,10 @@ def shared_strategy(tf_config: str) -> Any:
 
 @contextmanager
 def _deaf_to_python() -> Iterator[None]:
-    """Let interruptions end the process at once: TensorFlow waits without hearing of Python's handlers."""
+    """Let Ctrl-C end the process at once, and have SIGTERM's handler again after it: TensorFlow puts its own there.
+
+    While it waits for the others TensorFlow hears of nothing but Ctrl-C and SIGKILL.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
