@@ -51,7 +51,7 @@ def measure(options: Options) -> dict[str, Any]:
         shutil.rmtree(model)
     store.unlink()
     config.unlink()
-    return {"sites": n_sites, "batch_size": batch_size, "cores": len(cores), "seconds": found}
+    return {"sites": n_sites, "batch_size": batch_size, "seconds": found}
 
 
 def _train(words: list[str], shares: list[list[int]]) -> None:
@@ -103,7 +103,3 @@ def section(result: dict[str, Any]) -> list[str]:
 
 def _share(name: str, alone: float, taken: float) -> float:
     return alone / taken / (1 if name == "one, on one core" else 2)
-
-
-def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    return []

@@ -157,6 +157,7 @@ def test_machines_of_a_slurm_step():
         ({}, "--distributed: which machines"),
         ({"TF_CONFIG": "{"}, "TF_CONFIG: expected a cluster of workers"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'}, "from 0 on"),
+        ({"TF_CONFIG": '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}'}, "host:port each"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:99999"]}, "task": {"type": "worker", "index": 0}}'}, "a:99999"),
         ({"TF_CONFIG": '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'}, "TF_CONFIG: "),
         (SLURM | {"SLURM_PROCID": "4"}, "as srun sets them"),

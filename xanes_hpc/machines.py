@@ -72,9 +72,9 @@ def _of_tensorflow(text: str) -> Machines:
         ) from None
 
 
-def _is_address(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and 0 < int(port) < 1 << 16
+def _is_address(text: object) -> bool:
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 1 << 16
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Machines:

@@ -40,9 +40,9 @@ def array_index(environment: Mapping[str, str] = os.environ) -> int:
     """
     for name, first in ARRAY_INDICES.items():
         text = environment.get(name, "")
-        if text.isdigit() and int(text) >= first:
+        if text.isdecimal() and int(text) >= first:
             return int(text) - first
-        if text and not text.isdigit() and text != "undefined":  # as SGE has it outside of arrays
+        if text and not text.isdecimal() and text != "undefined":  # as SGE has it outside of arrays
             raise ConfigError(f"{name}: expected the number of a task, from {first} on, received {text!r}")
     raise ConfigError("--partition: which? give its number, or run it as a scheduler's array (SLURM_ARRAY_TASK_ID, …)")
 

@@ -119,8 +119,8 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
         return "missing"
     try:
         with h5py.File(path, "r") as file:
-            if whose(file, path, plan):
-                return whose(file, path, plan)
+            if another := whose(file, path, plan):
+                return another
             for table in tables:
                 if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:
                     return f"{table.name}: expected {n_rows} rows of {table.dtype}"
