@@ -29,20 +29,20 @@ larch-test:
 	$(PYTHON) -m venv $(LARCH)
 	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click h5py hypothesis numba pytest rich xraydb
 	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
-	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/test_export.py -k "larch or project"
+	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/prediction/test_export.py -k "larch or project"
 
 # Faults injected into every stage, 25 rounds of each: nothing is lost; about an hour. SOAK="--rounds 5" for fewer.
 soak: $(STAMP)
-	$(BIN)/python tests/soak.py $(SOAK)
+	PYTHONPATH=tests $(BIN)/python -m faults.soak $(SOAK)
 
 # Files that are wrong at random, 20,000 of most kinds that are read; an hour and a half. FUZZ="--inputs 500" for fewer.
 fuzz: $(STAMP)
-	$(BIN)/python tests/fuzz.py --inputs 20000 $(FUZZ)
+	PYTHONPATH=tests $(BIN)/python -m faults.fuzz --inputs 20000 $(FUZZ)
 
 # Inputs that atheris makes, each good file of the parsers for two minutes; half an hour.
 guided-fuzz: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
-	$(BIN)/python tests/guided_fuzz.py $(FUZZ)
+	PYTHONPATH=tests $(BIN)/python -m faults.guided_fuzz $(FUZZ)
 
 # Every figure of docs/performance.md, in about 10 minutes; make bench BENCH="--store tmqm.h5" measures on those sites too.
 bench: $(STAMP)

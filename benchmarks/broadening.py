@@ -7,10 +7,10 @@ from options import Options
 from tables import number, paragraph, table
 from timing import available_cores, interleaved
 
-from xanes_hpc import threads
-from xanes_hpc.config import BroadeningConfig
-from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.runtime import threads
 from xanes_hpc.spectra.broadening import STEPS_BEYOND, broaden
+from xanes_hpc.spectra.recipe import BroadeningConfig
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 TITLE = "Broadening"
 N_POINTS, WIDTH, CUT = 376, 1.25, -2.5

@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from xanes_hpc.neighbours import NeighbourList, neighbour_list
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourList, neighbour_list
+from xanes_hpc.structures.sites import SiteBatch
 
 EXP = {"float64": 22, "float32": 14}
 CUTOFF = {"float64": 23, "float32": 15}

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from xanes_hpc import descriptors
-from xanes_hpc import threads as kernel_threads
-from xanes_hpc.featurise import featurise
+from xanes_hpc.features.featurise import featurise
+from xanes_hpc.runtime import threads as kernel_threads
 from xanes_hpc.stores.structures import StructureStore
 
 

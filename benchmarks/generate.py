@@ -14,9 +14,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
-from xanes_hpc.records import Structure
-from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.structures.sites import SiteBatch
+from xanes_hpc.structures.structure import Structure
 
 SEED = 20220
 N_SHAPES = 64

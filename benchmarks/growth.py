@@ -13,8 +13,8 @@ from timing import Call, interleaved, on_threads, thread_counts
 
 from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.neighbours import NeighbourSearch
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourSearch
+from xanes_hpc.structures.sites import SiteBatch
 
 TITLE = "Growth"
 PRESET = "xanesnet-2022"

@@ -15,7 +15,7 @@ from options import Options
 from tables import number, paragraph, table
 from timing import seconds, summary
 
-from xanes_hpc.absorbers import formula
+from xanes_hpc.structures.absorbers import formula
 
 TITLE = "Import"
 CHILD = Path(__file__).with_name("command_once.py")

@@ -21,8 +21,8 @@ from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.descriptors._weighting import FUNCTIONS
 from xanes_hpc.descriptors.base import SITES_AT_ONCE
-from xanes_hpc.neighbours import NeighbourList, NeighbourSearch
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourList, NeighbourSearch
+from xanes_hpc.structures.sites import SiteBatch
 
 TITLE = "Kernels against the core's peak"
 MOLECULES, CELLS = "search, molecules", "search, cell lists"

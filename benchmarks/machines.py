@@ -14,7 +14,7 @@ from tables import number, paragraph, percent, table
 from timing import thread_counts
 from training import child
 
-from xanes_hpc.machines import Machines
+from xanes_hpc.training.processes import Machines
 
 TITLE = "Training on several machines"
 CONFIG = """

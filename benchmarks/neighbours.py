@@ -14,8 +14,8 @@ from tables import number, paragraph, table, times
 from timing import Call, interleaved, on_threads, thread_counts
 
 from xanes_hpc.descriptors.base import SITES_AT_ONCE
-from xanes_hpc.neighbours import NeighbourSearch, neighbour_list
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourSearch, neighbour_list
+from xanes_hpc.structures.sites import SiteBatch
 
 TITLE = "Neighbours"
 OURS, WHOLE = "xanes-hpc", "xanes-hpc, one list"

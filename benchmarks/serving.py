@@ -15,7 +15,7 @@ from timing import summary
 from untrained import write_model
 
 from xanes_hpc import descriptors
-from xanes_hpc.featurise import featurise
+from xanes_hpc.features.featurise import featurise
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 

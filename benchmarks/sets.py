@@ -8,9 +8,9 @@ from ase.data import chemical_symbols
 from generate import complexes
 from options import Options
 
-from xanes_hpc.neighbours import neighbour_list
-from xanes_hpc.sites import SiteBatch
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.neighbours import neighbour_list
+from xanes_hpc.structures.sites import SiteBatch
 
 GENERATED, GIVEN = "generated complexes", "given store"
 CUTOFF = 6.0

@@ -13,8 +13,9 @@ from options import Options
 from tables import number, paragraph, percent, table
 from timing import seconds, summary, thread_counts
 
-from xanes_hpc import descriptors, threads
+from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.runtime import threads
 from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "Store to store"

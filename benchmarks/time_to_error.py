@@ -11,17 +11,17 @@ import numpy as np
 import peers
 from timing import available_cores
 
-from xanes_hpc import backend
-from xanes_hpc.config import RunConfig, TrainingConfig
-from xanes_hpc.datasets import Part, TrainingData, iterate, statistics
-from xanes_hpc.evaluation import error_percent
-from xanes_hpc.fitting import Epoch
-from xanes_hpc.gathering import gather
-from xanes_hpc.interruption import Interruption
+from xanes_hpc.analysis.evaluate import error_percent
+from xanes_hpc.config.sections import RunConfig, TrainingConfig
+from xanes_hpc.data.datasets import Part, TrainingData, iterate, statistics
+from xanes_hpc.data.gather import gather
+from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.training import resolved
-from xanes_hpc.training_inputs import open_spectra
-from xanes_hpc.training_stages import Looker, Training
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.epochs import Epoch
+from xanes_hpc.training.inputs import open_spectra
+from xanes_hpc.training.stages import Looker, Training
+from xanes_hpc.training.train import resolved
 
 Found = dict[str, Any]
 
@@ -45,8 +45,8 @@ def _opened(features: Path, seed: int) -> Iterator[tuple[RunConfig, TrainingData
 
 def ours(features: Path, error: float, seed: int) -> Found:
     """The first stage of a training run with its defaults, from the call on, validation included."""
-    backend.devices(0)
-    from xanes_hpc import training_loop  # noqa: F401
+    tensorflow_setup.devices(0)
+    from xanes_hpc.training import trainer  # noqa: F401
 
     curve: list[tuple[float, float]] = []
     with _opened(features, seed) as (run, data), Interruption() as interruption:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc import threads
+from xanes_hpc.runtime import threads
 
 Call = Callable[[], object]
 PACKAGES = ("xanes-hpc", "numpy", "numba", "llvmlite", "h5py", "ase", "dscribe", "vesin", "matscipy")

@@ -13,7 +13,7 @@ from tables import number, paragraph, percent, table, times
 from timing import summary, thread_counts
 
 from xanes_hpc import descriptors
-from xanes_hpc.featurise import featurise
+from xanes_hpc.features.featurise import featurise
 from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "Training"

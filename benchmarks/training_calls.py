@@ -11,18 +11,21 @@ from featurise_once import peak_bytes
 from generate import complexes
 from timing import seconds, summary
 
-from xanes_hpc import backend, descriptors, feeding, models
-from xanes_hpc.config import RunConfig, SplitConfig, TargetConfig
-from xanes_hpc.datasets import Part, TrainingData, statistics
-from xanes_hpc.featurise import describe_sites
-from xanes_hpc.gathering import gather
-from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc import descriptors
+from xanes_hpc.config.sections import RunConfig, SplitConfig, TargetConfig
+from xanes_hpc.data import feed as feeding
+from xanes_hpc.data.datasets import Part, TrainingData, statistics
+from xanes_hpc.data.gather import gather
+from xanes_hpc.features.featurise import describe_sites
+from xanes_hpc.models import architectures
 from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.site_spectra import choose_spectra, gridded
 from xanes_hpc.stores.standalone import sites_alone, write_standalone
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.targets import choose_spectra, gridded
-from xanes_hpc.training import resolved
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.train import resolved
 
 Array = np.ndarray
 ELEMENT, E0 = 26, 7112.0
@@ -99,12 +102,12 @@ def _opened(features: str, grid: Sequence[float]) -> Iterator[tuple[FeatureStore
 
 def _trainer(run: RunConfig, part: Part, scalers: Any, n_members: int) -> tuple[Any, feeding.Feed]:
     """Networks as by default on a part's sites, and what feeds them."""
-    backend.devices(0)
-    from xanes_hpc.training_loop import Trainer
+    tensorflow_setup.devices(0)
+    from xanes_hpc.training.trainer import Trainer
 
     first = part.sources[0]
     energies = first.targets.grid.energies
-    _, layers = models.build(run.model.name, run.model.parameters, first.features.n_features, energies.size)
+    _, layers = architectures.build(run.model.name, run.model.parameters, first.features.n_features, energies.size)
     feed = feeding.Feed(part, scalers, run.training.batch_size, run.training.seed, n_members)
     config = replace(run.training, schedule="constant")
     return Trainer(layers, scalers, config, feed, first.targets.grid.step), feed

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc import models
-from xanes_hpc.config import DEFAULT_ARCHITECTURE, UncertaintyConfig
+from xanes_hpc.config.sections import DEFAULT_ARCHITECTURE, UncertaintyConfig
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.models.network import weight_shapes
-from xanes_hpc.scaling import Scalers
-from xanes_hpc.stores.model_numbers import write_scalers
-from xanes_hpc.stores.models import WEIGHTS, write_description
+from xanes_hpc.models import architectures
+from xanes_hpc.models.folder import WEIGHTS, write_description
+from xanes_hpc.models.layers import weight_shapes
+from xanes_hpc.models.numbers import write_scalers
+from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.models.training_sites import TrainingSites
+from xanes_hpc.models.trust import describe_trust
 from xanes_hpc.stores.new_file import new_file
-from xanes_hpc.stores.training_sites import TrainingSites
-from xanes_hpc.trust import describe_trust
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
 
@@ -31,7 +31,7 @@ def write_model(
     """A model folder that knows the sites' features, and the metals' K edges; returns how many members it has."""
     n_features, n_metals, n_members = descriptor.n_features, len(metals), UncertaintyConfig().n_members
     generator = np.random.default_rng(0)
-    parameters, layers = models.build(DEFAULT_ARCHITECTURE, {}, n_features, ENERGIES.size)
+    parameters, layers = architectures.build(DEFAULT_ARCHITECTURE, {}, n_features, ENERGIES.size)
     shape = (n_metals, ENERGIES.size)
     mean_f, scale_f = features_sf.mean(axis=0, dtype=np.float64), features_sf.std(axis=0, dtype=np.float64) + 1e-3
     scalers = Scalers(mean_f, scale_f, np.ones(shape), np.full(shape, 0.1), np.full(shape, 0.05))

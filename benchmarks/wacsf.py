@@ -12,7 +12,7 @@ from timing import Call, interleaved, on_threads, thread_counts
 
 from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.sites import SiteBatch
 
 TITLE = "Descriptors"
 PRESETS = {"xanesnet-2022": "wacsf", "xanesnet-49": "wacsf", "default": "wacsf", "rdc": "rdc"}

@@ -12,9 +12,11 @@ from options import Options
 from tables import number, paragraph, percent, table
 from timing import seconds, summary, thread_counts
 
-from xanes_hpc import dask_execution, descriptors, execution, threads
-from xanes_hpc.feature_plans import plan
-from xanes_hpc.featurise import FeatureJob
+from xanes_hpc import descriptors
+from xanes_hpc.features.featurise import FeatureJob
+from xanes_hpc.features.plan import plan
+from xanes_hpc.jobs import dask, run
+from xanes_hpc.runtime import threads
 from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "Workers of a cluster"
@@ -39,8 +41,8 @@ def measure(options: Options) -> dict[str, Any]:
         same = True
         for _ in range(min(3, options.repeats)):
             with threads.limited_to(n_workers):
-                plain.append(seconds(lambda: execution.run(whole, overwrite=True)))
-            workers.append(seconds(lambda: dask_execution.run(client, by_workers, overwrite=True)))
+                plain.append(seconds(lambda: run.run(whole, overwrite=True)))
+            workers.append(seconds(lambda: dask.run(client, by_workers, overwrite=True)))
             same = same and _same(whole.output, by_workers.output)
         killed: list[int] = []
 
@@ -49,7 +51,7 @@ def measure(options: Options) -> dict[str, Any]:
                 killed.append(next(iter(client.run(os.getpid).values())))
                 os.kill(killed[0], signal.SIGKILL)
 
-        with_a_death = seconds(lambda: dask_execution.run(client, by_workers, overwrite=True, progress=kill))
+        with_a_death = seconds(lambda: dask.run(client, by_workers, overwrite=True, progress=kill))
         same_after = _same(whole.output, by_workers.output)
     for path in (store, whole.output, by_workers.output):
         path.unlink()

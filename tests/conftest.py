@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from xanes_hpc import demo, descriptors
-from xanes_hpc.featurise import featurise
-from xanes_hpc.import_options import ImportOptions
-from xanes_hpc.importing import import_structures
+from xanes_hpc import descriptors
+from xanes_hpc.features.featurise import featurise
+from xanes_hpc.importing import demo_data
+from xanes_hpc.importing.from_files import import_structures
+from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.stores.structures import StructureStore
 
 QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0, "uncertainty.members": 2}
@@ -28,7 +29,7 @@ def published() -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 120 generated complexes: files, structure store, feature store. Read only."""
     folder = tmp_path_factory.mktemp("small")
-    demo.write(folder, n=120, seed=1)
+    demo_data.write(folder, n=120, seed=1)
     options = ImportOptions(spectra=(folder / "spectra",), treatment='{"name":"synthetic"}')
     import_structures([folder / "structures"], folder / "small.h5", options)
     with StructureStore(folder / "small.h5") as source:
@@ -39,9 +40,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(small: Path) -> Path:
     """A model trained on the small set, briefly. Read only."""
-    from xanes_hpc.config_files import load_run
+    from xanes_hpc.config.files import load_run
     from xanes_hpc.stores.features import FeatureStore
-    from xanes_hpc.training import train
+    from xanes_hpc.training.train import train
 
     (small / "quick.toml").write_text('[model]\nname = "mlp"\nhidden = [32, 32]\n')
     run = load_run(small / "quick.toml", small, QUICK)
@@ -53,10 +54,10 @@ def model(small: Path) -> Path:
 @pytest.fixture(scope="session")
 def predicted(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Predictions of the small set with 12 draws. Read only."""
-    from xanes_hpc.prediction import PredictOptions, predict
-    from xanes_hpc.stores.models import ModelFolder
+    from xanes_hpc.models.model import Model
+    from xanes_hpc.prediction.predict import PredictOptions, predict
 
     path = tmp_path_factory.mktemp("predicted") / "p.h5"
     with StructureStore(small / "small.h5") as source:
-        predict(ModelFolder(model), source, path, PredictOptions(draws=12, keep_draws=True))
+        predict(Model.open(model), source, path, PredictOptions(draws=12, keep_draws=True))
     return path

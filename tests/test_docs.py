@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write as write_atoms
-from builders import fdmnes_header, run, table, write
+from support.builders import fdmnes_header, run, table, write
+from support.places import ROOT
 
-from xanes_hpc import demo
 from xanes_hpc.cli.main import cli
-from xanes_hpc.prediction import PredictOptions, predict
-from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.importing import demo_data
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
-ROOT = Path(__file__).parents[1]
 WRITTEN = ("accuracy.md", "performance.md")
 """Pages that benchmarks write, with the commands of their own."""
 PATHS = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.name not in WRITTEN)]
@@ -81,7 +81,7 @@ def stocked(tmp_path_factory):
     """A folder with all files that pages begin with: an Fe set as FDMNES would leave it, a model, and so on."""
     folder = tmp_path_factory.mktemp("stocked")
     made = tmp_path_factory.mktemp("made")
-    demo.write(made, n=600, seed=3)
+    demo_data.write(made, n=600, seed=3)
     iron = sorted((made / "structures").glob("*_Fe_*.xyz"))
     names = ["ACOMUA_Fe", "ABIHUO_Fe", *(path.stem for path in iron[2:])]
     for path, name in zip(iron, names, strict=True):
@@ -119,8 +119,8 @@ def stocked(tmp_path_factory):
     shutil.copy(folder / "tmqm.features.h5", folder / "co.features.h5")
     with StructureStore(folder / "tmqm.h5") as source:
         options = PredictOptions(draws=4, keep_draws=True)
-        predict(ModelFolder(folder / "tmqm.model"), source, folder / "predictions.h5", options)
-        predict(ModelFolder(folder / "tmqm.model"), source, folder / "conformers.h5", options)
+        predict(Model.open(folder / "tmqm.model"), source, folder / "predictions.h5", options)
+        predict(Model.open(folder / "tmqm.model"), source, folder / "conformers.h5", options)
     with PredictionStore(folder / "predictions.h5") as store:
         rows = np.column_stack([store.energies + 7112.0, store.read("mean", 3)])
         write(folder / "populations.csv", "name,weight\n" + "".join(f"{name},1\n" for name in store.sites.name))

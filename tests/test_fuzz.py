@@ -1,10 +1,10 @@
-"""A few files of each kind, wrong at random; ``python tests/fuzz.py`` reads many."""
+"""A few files of each kind, wrong at random; ``python tests/faults/fuzz.py`` reads many."""
 
 import random
 from pathlib import Path
 
-import fuzz
 import pytest
+from faults import fuzz
 
 from xanes_hpc.errors import XanesHpcError
 

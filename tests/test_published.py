@@ -5,23 +5,22 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pair_lists
 import pytest
-import reference
 from ase import Atoms
-from builders import run as call
+from support import pair_lists, reference
+from support.builders import run as call
 
 from xanes_hpc import descriptors
-from xanes_hpc.config import BROADENING_PRESETS, BroadeningConfig, Recipe
 from xanes_hpc.formats import read_spectrum, read_structures
-from xanes_hpc.import_options import ImportOptions
-from xanes_hpc.importing import import_structures
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.importing.from_files import import_structures
+from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.spectra.recipe import BROADENING_PRESETS, BroadeningConfig, Recipe
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.site_spectra import choose_spectra, gridded
 from xanes_hpc.stores.spectra import read_spectra
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.stores.targets import choose_spectra, gridded
+from xanes_hpc.structures.sites import SiteBatch
 
 
 def unpack(archive: Path, into: Path, at_most: int | None = None) -> Path:

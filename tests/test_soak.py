@@ -1,7 +1,7 @@
 """Every fault once in every stage, at a small size; ``make soak`` injects many."""
 
 import pytest
-import soak
+from faults import soak
 
 
 @pytest.fixture(scope="module")

@@ -16,21 +16,21 @@ from tables import paragraph, table
 from studies.figures import counted, spread, with_spread
 from studies.inputs import Inputs, describe
 from studies.sitting import Sitting
-from xanes_hpc import backend
-from xanes_hpc.config_files import load_run
-from xanes_hpc.datasets import TrainingData
-from xanes_hpc.evaluation import error_percent
-from xanes_hpc.gathering import gather
-from xanes_hpc.interruption import Interruption
-from xanes_hpc.prediction_sources import features_of
-from xanes_hpc.selecting import judged, pick
-from xanes_hpc.splits import LEFT_OUT, PARTS
+from xanes_hpc.analysis.evaluate import error_percent
+from xanes_hpc.config.files import load_run
+from xanes_hpc.data.datasets import TrainingData
+from xanes_hpc.data.gather import gather
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
+from xanes_hpc.prediction.select import judged, pick
+from xanes_hpc.prediction.sources import features_of
+from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.models import ModelFolder
-from xanes_hpc.training import resolved
-from xanes_hpc.training_inputs import open_spectra
-from xanes_hpc.training_record import digests_of
-from xanes_hpc.training_stages import Looker, Training
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.inputs import open_spectra
+from xanes_hpc.training.record import digests_of
+from xanes_hpc.training.stages import Looker, Training
+from xanes_hpc.training.train import resolved
 
 TITLE = "Growing by selection"
 STRATEGIES = ("chance", "both", "uncertainty", "diversity")
@@ -75,7 +75,7 @@ def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs:
             pool = rng.permutation(np.flatnonzero((data.parts != PARTS.index("test")) & (data.parts != LEFT_OUT)))
             chosen, rows, hard = pool[: sizes[0]], [], np.empty(0, np.int64)
             for k, size in enumerate(sizes):
-                with tempfile.TemporaryDirectory() as folder, backend.networks_forgotten():
+                with tempfile.TemporaryDirectory() as folder, tensorflow_setup.networks_forgotten():
                     model = _trained(run, replace(data, parts=_parts(data, chosen, seed)), pairs, Path(folder) / "m")
                     errors = _errors(model, features, data, test)
                     if not k:
@@ -102,18 +102,18 @@ def _parts(data: TrainingData, chosen: npt.NDArray[np.int64], seed: int) -> npt.
     return parts
 
 
-def _trained(run: Any, data: TrainingData, pairs: Any, folder: Path) -> ModelFolder:
+def _trained(run: Any, data: TrainingData, pairs: Any, folder: Path) -> Model:
     with Interruption() as interruption:
         training = Training(run, data, [], {}, folder.with_suffix(".checkpoint"), interruption, Looker())
         work = folder.with_suffix(".partial")
         work.mkdir()
         training.run_all(work, folder, digests_of(pairs))
     shutil.move(work, folder)
-    return ModelFolder(folder)
+    return Model.open(folder)
 
 
 def _errors(
-    model: ModelFolder, features: FeatureStore, data: TrainingData, rows: npt.NDArray[np.int64]
+    model: Model, features: FeatureStore, data: TrainingData, rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     x, sites = features_of(model, features)(rows), features.sites.take(rows)
     drawn, _ = model.sample(x, model.absorbers(sites.element, sites.edge), 30, 0)
@@ -122,7 +122,7 @@ def _errors(
 
 
 def _picked(
-    model: ModelFolder, features: FeatureStore, free: npt.NDArray[np.int64], n: int, strategy: str, seed: int
+    model: Model, features: FeatureStore, free: npt.NDArray[np.int64], n: int, strategy: str, seed: int
 ) -> npt.NDArray[np.int64]:
     known, read = judged(model, features, free, seed), features_of(model, features)
     order = pick(known, n, strategy, seed + free.size, lambda some: model.members[0].scalers.features(read(some)))

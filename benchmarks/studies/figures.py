@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.cross_validation import FIGURES
-from xanes_hpc.evaluation import error_percent, evaluate
-from xanes_hpc.prediction import PredictOptions, predict
-from xanes_hpc.prediction_sources import Store
-from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.analysis.evaluate import error_percent, evaluate
+from xanes_hpc.model_selection.cross_validation import FIGURES
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.predict import PredictOptions, predict
+from xanes_hpc.prediction.sources import Store
 from xanes_hpc.stores.predictions import PredictionStore
 
 Figures = Mapping[str, float | None]
@@ -23,7 +23,7 @@ NOMINAL = (68.27, 95.45, 99.73)
 """What one, two and three sigma of a Gaussian cover, percent."""
 
 
-def measured(predictions: Path, model: ModelFolder, source: Store) -> dict[str, float | None]:
+def measured(predictions: Path, model: Model, source: Store) -> dict[str, float | None]:
     """Everything that studies tell of a model's predictions of a store's test sites; coverage as fractions."""
     with PredictionStore(predictions) as store:
         every = evaluate(store)
@@ -33,9 +33,9 @@ def measured(predictions: Path, model: ModelFolder, source: Store) -> dict[str, 
     return found | {f"raw_coverage_{k}sigma": raw[f"{k}sigma"] for k in SIGMAS}
 
 
-def _raw_coverage(model: ModelFolder, source: Store) -> Mapping[str, float]:
+def _raw_coverage(model: Model, source: Store) -> Mapping[str, float]:
     """Share of points within 1, 2 and 3 times the spread before calibration."""
-    raw = ModelFolder(model.path)
+    raw = Model.open(model.path)
     raw.description["calibration"] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "raw.h5"

@@ -12,7 +12,7 @@ from studies import folds
 from studies.figures import counted
 from studies.inputs import Inputs, describe
 from studies.sitting import Outcome, Sitting
-from xanes_hpc.evaluation import error_percent
+from xanes_hpc.analysis.evaluate import error_percent
 from xanes_hpc.stores.predictions import PredictionStore
 
 TITLE = "Flagged sites"

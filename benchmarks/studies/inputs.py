@@ -10,16 +10,16 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
-from xanes_hpc.featurise import featurise
-from xanes_hpc.import_options import ImportOptions
-from xanes_hpc.importing import import_structures
-from xanes_hpc.importing_features import FeaturesOptions, import_features
-from xanes_hpc.rattling import Rattling
-from xanes_hpc.records import Structure
-from xanes_hpc.splits import code
+from xanes_hpc.features.featurise import featurise
+from xanes_hpc.features.from_arrays import FeaturesOptions, import_features
+from xanes_hpc.importing.from_files import import_structures
+from xanes_hpc.importing.options import ImportOptions
+from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.structures.rattling import Rattling
+from xanes_hpc.structures.structure import Structure
 
 SULPHUR_SHIFT = 67.0
 """Added to ORCA's energies (eV): brings the first peak of most spectra of the S set to the tabulated edge, 2472 eV."""

@@ -10,8 +10,8 @@ from tables import paragraph, table
 from studies.figures import counted, errors, mean_error, spread, with_spread
 from studies.inputs import Inputs, describe
 from studies.sitting import Run, Sitting
-from xanes_hpc.config import TrainingConfig
-from xanes_hpc.splits import PARTS
+from xanes_hpc.config.sections import TrainingConfig
+from xanes_hpc.models.training_sites import PARTS
 
 TITLE = "Learning curve"
 TEST = 0.2

@@ -18,16 +18,17 @@ from typing import Any
 from timing import available_cores, machine
 
 from studies.figures import measured
-from xanes_hpc import backend
-from xanes_hpc.config import RunConfig
-from xanes_hpc.config_files import load_run
-from xanes_hpc.gathering import gather
-from xanes_hpc.prediction import PredictOptions, predict
+from xanes_hpc.config.files import load_run
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.gather import gather
+from xanes_hpc.data.targets import Pairs
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.models import ModelFolder
-from xanes_hpc.stores.targets import Pairs, digest_of_spectra
-from xanes_hpc.training import resolved, train
-from xanes_hpc.training_inputs import open_spectra
+from xanes_hpc.stores.site_spectra import digest_of_spectra
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.inputs import open_spectra
+from xanes_hpc.training.train import resolved, train
 
 PACKAGES = ("xanes-hpc", "tensorflow", "keras", "numpy")
 
@@ -158,10 +159,10 @@ class Sitting:
 def _measure(
     config: RunConfig, pairs: Pairs, augmented: list[FeatureStore], outcome: Outcome, keeps_model: bool
 ) -> dict[str, Any]:
-    backend.devices(config.training.gpus)  # imports TensorFlow without its chatter
+    tensorflow_setup.devices(config.training.gpus)  # imports TensorFlow without its chatter
     import keras
 
-    from xanes_hpc import training_loop  # noqa: F401
+    from xanes_hpc.training import trainer  # noqa: F401
 
     gather(config, pairs, augmented).close()  # makes the cache of targets; all of that outside the clock
     begin = time.perf_counter()
@@ -171,7 +172,7 @@ def _measure(
     trained = time.perf_counter() - begin
     keras.backend.clear_session()
     gc.collect()
-    model, figures, predicted = ModelFolder(outcome.model), [], []
+    model, figures, predicted = Model.open(outcome.model), [], []
     for (store, _), path in zip(pairs, outcome.predictions, strict=True):
         begin = time.perf_counter()
         predict(model, store, path, PredictOptions(part="test"), overwrite=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.known import Known
+from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.options import several
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from xanes_hpc.dask_clusters import Workers
+    from xanes_hpc.jobs.dask_workers import Workers
 
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Workers that --cluster starts.")
 
@@ -26,7 +26,7 @@ cluster_options = several(
     ),
     click.option(
         "--cluster",
-        type=Known("dask_clusters", "KINDS"),
+        type=Known("jobs.dask_workers", "KINDS"),
         metavar="KIND",
         help="Or start workers for it: local, or jobs of slurm or pbs by dask-jobqueue.",
     ),
@@ -49,7 +49,7 @@ def workers_of(
     alone: bool = False,
 ) -> "Workers | None":
     """Which workers are meant; None where this process does the work (``alone``: by so many processes)."""
-    from xanes_hpc.dask_clusters import QUEUES, Workers, parse_option
+    from xanes_hpc.jobs.dask_workers import QUEUES, Workers, parse_option
 
     context = click.get_current_context()
     if scheduler is not None and cluster is not None:
@@ -68,7 +68,7 @@ def told_of(workers: "Workers") -> "Iterator[Client]":
     """A connection to workers, of which the user is told."""
     import logging
 
-    from xanes_hpc.dask_clusters import connected
+    from xanes_hpc.jobs.dask_workers import connected
 
     logging.getLogger("distributed").setLevel(logging.ERROR)  # what workers come to is told by their parts
     with connected(workers) as client:

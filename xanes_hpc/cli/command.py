@@ -75,7 +75,7 @@ def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
         raise StoreError(f"{path}: is what the output is made from; name another output")
     for folder in path.resolve().parents[:2]:
         if path.is_file() and (folder / "model.json").exists():
-            from xanes_hpc.stores.models import CONTENTS
+            from xanes_hpc.models.folder import CONTENTS
 
             if path.resolve().relative_to(folder).parts[0] in CONTENTS:
                 raise StoreError(f"{path}: is part of the model {folder}; name another output")

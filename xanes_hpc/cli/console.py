@@ -155,7 +155,7 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
     if target == "-":
         sys.stdout.write(text)
     else:
-        from xanes_hpc.stores.outputs import whole_output
+        from xanes_hpc.runtime.outputs import whole_output
 
         with whole_output(Path(target), overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ class LazyGroup(click.Group):
     lines
         Every command and its line in the help, in the order of the work.
     prefix
-        A command's file is ``xanes_hpc/cli/PREFIXNAME_.py``; a group inside ``cli`` has its own name and ``_`` here.
+        A command's module is ``xanes_hpc.cli.commands.PREFIXNAME``; a group inside ``cli`` gives its name and ``_``.
     aliases
         Other spellings of commands.
     """
@@ -44,7 +45,8 @@ class LazyGroup(click.Group):
         name = self.aliases.get(cmd_name, cmd_name)
         if name not in self.lines:
             return None
-        module = importlib.import_module(f"xanes_hpc.cli.{self.prefix}{name.replace('-', '_')}_")
+        stem = name.replace("-", "_") + ("_" if iskeyword(name) else "")
+        module = importlib.import_module(f"xanes_hpc.cli.commands.{self.prefix}{stem}")
         command: click.Command = module.command
         return command
 

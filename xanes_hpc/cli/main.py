@@ -39,7 +39,7 @@ COMMANDS = {
     "model": "Pack a model into one file to send, and unpack it.",
     "demo": "Run the whole way on generated data.",
 }
-"""Every command and its line in the help; each stands in ``xanes_hpc/cli/NAME.py``, imported only when it runs."""
+"""Every command and its line in the help; its module in ``cli.commands`` is imported only when it runs."""
 ALIASES = {"featurize": "featurise"}
 
 
@@ -86,7 +86,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
             raise
         _fail(f"out of memory: {error}")
     except OSError as error:
-        from xanes_hpc.stores.outputs import explain
+        from xanes_hpc.runtime.outputs import explain
 
         _fail(f"{error.filename or 'system'}: {explain(error)}")
     finally:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from xanes_hpc.cli.choices import EDGE
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
-from xanes_hpc.cli.known import EDGE
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
@@ -116,7 +116,7 @@ def figure_option(what: str) -> Callable[[F], F]:
 
 def site_options(command: F) -> F:
     """``--absorber`` and ``--edge``: which atoms of a structure are sites, and their edge."""
-    from xanes_hpc.absorbers import RULES
+    from xanes_hpc.structures.absorbers import RULES
 
     absorber = click.option(
         "--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal."

@@ -20,7 +20,7 @@ class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number, from 0 on."""
-        from xanes_hpc.partitions import array_index
+        from xanes_hpc.jobs.slurm import array_index
 
         if value == "array":
             return array_index()
@@ -83,7 +83,7 @@ def check_steps(
 @contextmanager
 def kept(target: Path) -> Iterator[None]:
     """Says where what is done stays, if the run is interrupted."""
-    from xanes_hpc.stores.parts import parts_folder
+    from xanes_hpc.stores.part_files import parts_folder
 
     try:
         yield
@@ -95,7 +95,7 @@ def kept(target: Path) -> Iterator[None]:
 
 def run(job: Any, workers: Any, what: str, overwrite: bool, restart: bool) -> None:
     """Make all of a job here, or by workers of a Dask cluster."""
-    from xanes_hpc import execution
+    from xanes_hpc.jobs import run as execution
 
     with ExitStack() as opened:
         opened.enter_context(kept(job.output))
@@ -104,9 +104,9 @@ def run(job: Any, workers: Any, what: str, overwrite: bool, restart: bool) -> No
         if client is None:
             execution.run(job, overwrite, restart, progress)
         else:
-            from xanes_hpc import dask_execution
+            from xanes_hpc.jobs import dask
 
-            dask_execution.run(client, job, overwrite, restart, progress)
+            dask.run(client, job, overwrite, restart, progress)
 
 
 def tell_plan(script: Path, rows: Mapping[str, str], job: Any, n_partitions: int, words: Sequence[str]) -> None:

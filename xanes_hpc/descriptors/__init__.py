@@ -1,29 +1,27 @@
 """Descriptors: from the surroundings of an absorption site to a vector of numbers.
 
-One file per descriptor, which is known by the file's name and named ``PART`` in it. Other distributions add theirs
+One file per descriptor, which is known by the file's name and named ``PLUGIN`` in it. Other distributions add theirs
 through the entry point group ``xanes_hpc.descriptors``. All presets share one space of names: one that several
 descriptors have is our own descriptor's.
 """
 
 import difflib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xanes_hpc import registry
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
+from xanes_hpc.runtime.plugins import Plugins
 
 __all__ = ["Descriptor", "choose", "from_description", "load", "names", "presets", "read_toml", "with_properties"]
 
-NOT_PARTS = {"base"}
-"""Modules here that are not descriptors."""
+PLUGINS = Plugins("descriptor", "xanes_hpc.descriptors", "xanes_hpc.descriptors", DescriptorError, ("base",))
 
 
 def names() -> list[str]:
     """Names of all descriptors."""
-    return registry.names(sys.modules[__name__])
+    return PLUGINS.names()
 
 
 def load(name: str, preset: str | None = None, dtype: str | None = None) -> Descriptor:
@@ -85,9 +83,9 @@ def read_toml(path: Path) -> Descriptor:
     DescriptorError
         If the file is missing, not TOML, or describes no descriptor.
     """
-    from xanes_hpc import config_files
+    from xanes_hpc.runtime.toml import read_toml as read
 
-    description = config_files.read_toml(path, DescriptorError)
+    description = read(path, DescriptorError)
     try:
         return from_description(description)
     except DescriptorError as error:
@@ -147,14 +145,14 @@ def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descri
 
 def _each_preset() -> Iterator[tuple[str, str]]:
     """(preset, descriptor), our own first; others' are imported only when it comes to them."""
-    own = registry.own_names(sys.modules[__name__])
+    own = PLUGINS.own_names()
     for name in [*own, *(n for n in names() if n not in own)]:
         for preset in _part(name).PRESETS:
             yield preset, name
 
 
 def _part(name: str) -> type[Descriptor]:
-    part = registry.find(sys.modules[__name__], name, DescriptorError)
+    part = PLUGINS.find(name)
     if not (isinstance(part, type) and issubclass(part, Descriptor) and hasattr(part, "PRESETS")):
         raise DescriptorError(f"descriptor {name}: expected a class of Descriptor with PRESETS, received {part!r}")
     return part

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc import threads
+from xanes_hpc.descriptors._meaning import Meaning
 from xanes_hpc.errors import DescriptorError, FormatError
-from xanes_hpc.meanings import Meaning
-from xanes_hpc.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.runtime import threads
+from xanes_hpc.structures.neighbours import COINCIDENT, NeighbourList, NeighbourSearch
+from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc_kernels._jit import CODE
 
 N_ELEMENTS = 119

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from xanes_hpc.descriptors._meaning import Meaning
 from xanes_hpc.descriptors._values import is_number
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError, FormatError
-from xanes_hpc.meanings import Meaning
-from xanes_hpc.neighbours import NeighbourList
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourList
+from xanes_hpc.structures.sites import SiteBatch
 
 WHERE = "descriptor extended"
 
@@ -106,4 +106,4 @@ def _charged() -> dict[str, Any]:
 
 
 Extended.PRESETS = {"charged": _charged}
-PART = Extended
+PLUGIN = Extended

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.descriptors._meaning import Meaning
 from xanes_hpc.descriptors._values import is_number, read_dtype
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
-from xanes_hpc.meanings import Meaning
-from xanes_hpc.neighbours import NeighbourList
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourList
+from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc_kernels.radial_distribution import radial_distribution
 
 WHERE = "descriptor rdc"
@@ -122,4 +122,4 @@ def _rdc() -> dict[str, Any]:
 
 
 RDC.PRESETS = {"rdc": _rdc}
-PART = RDC
+PLUGIN = RDC

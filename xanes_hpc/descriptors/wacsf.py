@@ -38,13 +38,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.descriptors._meaning import Meaning, largest_at
 from xanes_hpc.descriptors._values import is_number, read_dtype
 from xanes_hpc.descriptors._weighting import FUNCTIONS, Gaussians, Vector, Weighting
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
-from xanes_hpc.meanings import Meaning, largest_at
-from xanes_hpc.neighbours import NeighbourList
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.structures.neighbours import NeighbourList
+from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_paths, wacsf_radial
 
 _Functions = tuple[float, tuple[bytes, ...]]
@@ -243,4 +243,4 @@ def _default() -> dict[str, Any]:
 
 
 WACSF.PRESETS = {"xanesnet-2022": _xanesnet_2022, "xanesnet-49": _xanesnet_49, "default": _default}
-PART = WACSF
+PLUGIN = WACSF

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ase, athena, fdmnes, nexus, xdi, xyz
-from xanes_hpc.records import Spectrum, Structure
+from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import COMPRESSED, named
 from xanes_hpc.formats.text import open_text
-from xanes_hpc.records import Structure
+from xanes_hpc.structures.structure import Structure
 
 SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")

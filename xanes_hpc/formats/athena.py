@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.extras import need
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.records import Spectrum
+from xanes_hpc.runtime.optional import need
+from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".xmu"
 PROJECT = ".prj"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.columns import Table, energy_and_intensity, read_table
-from xanes_hpc.records import NO_TREATMENT, UNSTATED, Spectrum, treatment
+from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
 """FDMNES's own broadening, with parameters its output does not tell."""

@@ -17,7 +17,7 @@ from ase import cell as ase_cell
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.records import Structure
+from xanes_hpc.structures.structure import Structure
 
 Cell: Any = ase_cell.Cell
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M23", "M4", "M5", "M45", "N1", "N2", "N3", "N23")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.records import Structure
+from xanes_hpc.structures.structure import Structure
 
 COMPRESSED = {".gz", ".bz2", ".xz"}
 

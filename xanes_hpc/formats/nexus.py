@@ -17,7 +17,7 @@ import numpy as np
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.predicted import PredictedSpectrum
-from xanes_hpc.records import Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".nxs"
 ENTRY = "entry"

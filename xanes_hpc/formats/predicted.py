@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.records import treatment, treatment_name
+from xanes_hpc.spectra.spectrum import treatment, treatment_name
 
 Array = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.columns import read_table
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.records import Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"

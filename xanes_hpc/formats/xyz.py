@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
-from xanes_hpc.absorbers import formula
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import tmqm
 from xanes_hpc.formats.frames import named, stem
 from xanes_hpc.formats.text import open_text
-from xanes_hpc.records import Structure
+from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.structure import Structure
 
 ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z < 119}
 WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")

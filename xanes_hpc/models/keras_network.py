@@ -10,15 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xanes_hpc.models.network import (
-    ABSORBER,
-    FEATURES,
-    Layer,
-    dropout_widths,
-    shapes,
-    takes_absorber,
-    wired,
-)
+from xanes_hpc.models.layers import ABSORBER, FEATURES, Layer, dropout_widths, shapes, takes_absorber, wired
 
 
 def keras_models(

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc import threads
-from xanes_hpc.config import BROADENING_USES, BroadeningConfig
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.records import NO_TREATMENT, PlacedSpectrum, treatment, treatment_name
+from xanes_hpc.runtime import threads
+from xanes_hpc.spectra.recipe import BROADENING_USES, BroadeningConfig
+from xanes_hpc.spectra.spectrum import NO_TREATMENT, PlacedSpectrum, treatment, treatment_name
 from xanes_hpc_kernels import broadening as kernels
 
 Array = npt.NDArray[np.float64]

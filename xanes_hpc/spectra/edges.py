@@ -7,7 +7,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 FEWEST_POINTS = 5
 ABSOLUTE = 0.5

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.records import PlacedSpectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
 
 FEWEST = 2
 MOST = 100_000

@@ -17,9 +17,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.config import EDGE_STEP, HALF_STEP, STEEPEST, NormalisationConfig
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.records import PlacedSpectrum
+from xanes_hpc.spectra.recipe import EDGE_STEP, HALF_STEP, STEEPEST, NormalisationConfig
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
 
 Array = npt.NDArray[np.float64]
 

@@ -18,8 +18,9 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.outputs import check_output, explain, only_run, whole_output
 from xanes_hpc.stores.new_file import NewFile, new_file
-from xanes_hpc.stores.outputs import check_output, explain, only_run, whole_output
+from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
 from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 
@@ -45,7 +46,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
     if path.is_dir():
         raise StoreError(f"{path}: expected an HDF5 file, received a folder")
     try:
-        file = h5py.File(path, "r")
+        file = open_file(path)
     except OSError as error:
         raise StoreError(f"{path}: {_why_not_opened(path, error)}") from None
     try:
@@ -76,7 +77,7 @@ def nearest(path: Path) -> str:
 def is_kind(path: Path, kind: str) -> bool:
     """Whether a file is a store of a kind, whatever its schema version."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_file(path) as file:
             return xanes_hpc_schema.kind_of(file)[0] == kind
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # SchemaError is a ValueError
         return False

@@ -14,8 +14,9 @@ import numpy as np
 from h5py._objects import phil
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.outputs import flush_to_disk
 from xanes_hpc.stores.new_file import NewFile, new_file
-from xanes_hpc.stores.outputs import flush_to_disk
+from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import read_text, write_text
 
 PART_BYTES = 32 << 20
@@ -118,7 +119,7 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
     if not path.exists():
         return "missing"
     try:
-        with h5py.File(path, "r") as file:
+        with open_file(path) as file:
             if another := whose(file, path, plan):
                 return another
             for table in tables:
@@ -142,7 +143,7 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
         If the part cannot be read, or is of another plan.
     """
     try:
-        with h5py.File(part, "r") as file:
+        with open_file(part) as file:
             own, rows = file[name], file[name].id
             alike = (own.shape[1:], own.dtype, own.chunks) == (target.shape[1:], target.dtype, target.chunks)
             n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
@@ -161,3 +162,13 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
         raise
     except (OSError, KeyError, AttributeError) as error:
         raise StoreError(f"{part}: damaged part, remove it: {str(error).splitlines()[0]}") from None
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the parts of an output stand."""
+    return output.with_name(f"{output.name}.parts")
+
+
+def part_name(number: int) -> str:
+    """Name of a part's file."""
+    return f"part-{number:06d}.h5"

@@ -12,13 +12,16 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.model_description import are_scores
-from xanes_hpc.stores.models import ModelFolder
+from xanes_hpc.stores.json_values import is_number, is_object
 from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.texts import read_text
-from xanes_hpc.uncertainty import Calibration, spread_to
+
+SMALLEST_SPREAD = 1e-12
+"""Below that draws do not differ."""
+Array = npt.NDArray[np.float64]
 
 CHUNK_BYTES = 1 << 20
 N_AVERAGED = "sites/n_averaged"
@@ -38,33 +41,27 @@ def prediction_tables(n_sites: int, n_energies: int, n_draws: int | None, with_r
 @contextmanager
 def create_predictions(
     path: Path,
-    model: ModelFolder,
+    attributes: Mapping[str, Any],
+    grid: tuple[npt.NDArray[np.float64], str],
     sites: SiteTable,
-    n_draws: int,
-    seed: int,
-    source_digest: str,
     overwrite: bool = False,
     temporary: Path | None = None,
 ) -> Iterator[NewFile]:
     """A new prediction store but for ``prediction_tables`` and site columns; named when the block ends well.
+
+    Parameters
+    ----------
+    attributes
+        Of the file: the model and the draws that its predictions come from.
+    grid
+        Energies in eV, (n_energies,), and their origin.
 
     Raises
     ------
     StoreError
         If the output stands in the way or cannot be written.
     """
-    attributes: dict[str, Any] = {
-        "model_digest": model.digest,
-        "descriptor_hash": model.descriptor_hash,
-        "n_draws": n_draws,
-        "seed": seed,
-        **{name: model.description["target"][name] for name in ("kind", "treatment", "unit")},
-        "method": model.method,
-        "calibration": json.dumps(_intervals(model.calibration)),
-        **({"source_digest": source_digest} if source_digest else {}),
-    }
-    energies, origin = model.grid
-    with _created(path, attributes, energies, origin, sites, overwrite, temporary) as file:
+    with _created(path, attributes, *grid, sites, overwrite, temporary) as file:
         yield file
 
 
@@ -142,18 +139,13 @@ def gather_site_columns(file: h5py.File, parts: Sequence[Path]) -> None:
     numbers: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in ("e0", "nearest")}
     texts: dict[str, list[str]] = {name: [] for name in ("formula", "part", "twin", "distrust")}
     for path in parts:
-        with hdf5.reading(path), h5py.File(path, "r") as part:
+        with hdf5.reading(path), open_file(path) as part:
             for name, found in numbers.items():
                 found.append(part[f"sites/{name}"][:])
             for name, column in texts.items():
                 column += hdf5.read_strings(part, f"sites/{name}")
     e0, nearest = (np.concatenate([np.empty(0), *found]) for found in numbers.values())
     write_site_columns(file, e0, texts["formula"], texts["part"], nearest, texts["twin"], texts["distrust"])
-
-
-def _intervals(calibration: Calibration) -> dict[str, Any]:
-    values = calibration.as_dict()
-    return {name: values[name] for name in ("conformal", "n_sites")}
 
 
 class PredictionStore(hdf5.Store):
@@ -260,3 +252,16 @@ class PredictionStore(hdf5.Store):
         with hdf5.reading(self.path):
             values: npt.NDArray[np.float64] = self.file[name][rows].astype(np.float64)
             return values
+
+
+def are_scores(value: Any) -> bool:
+    """Whether a value is a list of conformal levels and scores."""
+    return isinstance(value, list) and all(
+        is_object(s) and is_number(s.get("level")) and is_number(s.get("score")) for s in value
+    )
+
+
+def spread_to(draws: Array, sigma: Array) -> Array:
+    """Draws (n_draws, n_energies) moved from their mean so far that their standard deviation is ``sigma``."""
+    centre, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    return np.asarray(centre + (draws - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD)))

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.records import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading
 

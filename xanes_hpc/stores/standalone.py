@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.records import PlacedSpectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.columns import Columns
 from xanes_hpc.stores.features import Layout, begin_features

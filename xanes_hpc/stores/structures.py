@@ -9,10 +9,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.absorbers import formula
 from xanes_hpc.errors import StoreError
-from xanes_hpc.records import PlacedSpectrum, Structure
-from xanes_hpc.sites import SiteBatch
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores import hdf5, properties, spectra
 from xanes_hpc.stores.columns import ATOMS_PER_CHUNK, Column, Columns, StringColumn
 from xanes_hpc.stores.properties import (
@@ -24,6 +22,9 @@ from xanes_hpc.stores.properties import (
     read_of_structures,
 )
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
+from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.sites import SiteBatch
+from xanes_hpc.structures.structure import Structure
 
 STRUCTURE_NAMES = [
     "atoms/numbers",

@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 
 from xanes_hpc.stores import hdf5, spectra
+from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.structures import STRUCTURE_NAMES
 from xanes_hpc.stores.texts import read_text
 from xanes_hpc.stores.virtual import virtual_parts
@@ -58,7 +59,7 @@ def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> No
         dataset = file[name]
         if dataset.is_virtual:
             for part in virtual_parts(dataset, Path(file.filename)):
-                with h5py.File(part, "r") as own:
+                with open_file(part) as own:
                     _read(own, name, findings, f"{part.name}: ")
             return
         if dataset.chunks is None or not dataset.fletcher32:

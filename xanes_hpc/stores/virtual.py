@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, whose
-from xanes_hpc.stores.parts import part_name, parts_folder
+from xanes_hpc.stores.opening import open_file
+from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, whose
 from xanes_hpc.stores.texts import read_text, write_text
 
 
@@ -45,6 +45,15 @@ def check_virtual(file: h5py.File, path: Path) -> None:
 def virtual_parts(dataset: h5py.Dataset, path: Path) -> list[Path]:
     """The parts that a virtual dataset of a store takes its rows from; none where it is not virtual."""
     return [path.parent / source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+
+
+def is_virtual_store(path: Path) -> bool:
+    """Whether a file is a store that takes rows from its parts; a file that cannot be read is none."""
+    try:
+        with open_file(path) as file:
+            return any(_is_virtual(node) for node in file.values())
+    except (OSError, RuntimeError, KeyError):
+        return False
 
 
 def _is_virtual(node: object) -> bool:
@@ -80,7 +89,7 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
     if part.is_symlink() or part.parent.is_symlink():
         raise StoreError(f"{part}: is a link: a virtual store takes rows from its own parts only")
     try:
-        with h5py.File(part, "r") as file:
+        with open_file(part) as file:
             found = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
             shape = (n_rows, *dataset.shape[1:])
             if (

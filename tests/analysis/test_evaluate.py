@@ -1,0 +1,245 @@
+"""Figures of merit against hand-made cases and slow definitions."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from support.builders import run
+
+from xanes_hpc.analysis import evaluate as ev
+from xanes_hpc.analysis.inspect import inform
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.plotting.spectra import predicted_against_reference
+from xanes_hpc.stores.predictions import PredictionStore
+
+ENERGIES = np.linspace(-15.0, 60.0, 226)
+
+
+def test_error_percent_divides_by_the_reference():
+    reference = np.array([[1.0, 3.0], [2.0, 2.0]])
+    predicted = np.array([[2.0, 3.0], [1.0, 1.0]])
+    np.testing.assert_allclose(ev.error_percent(reference, predicted), [25.0, 50.0])
+
+
+def test_error_percent_leaves_nan_out():
+    reference = np.array([[1.0, np.nan, 3.0]])
+    np.testing.assert_allclose(ev.error_percent(reference, np.array([[2.0, 99.0, 3.0]])), [25.0])
+
+
+def test_the_error_curve_averages_to_the_error():
+    generator = np.random.default_rng(0)
+    reference, predicted = generator.uniform(0.1, 1, (7, 226)), generator.uniform(0.1, 1, (7, 226))
+    curve = ev.error_by_energy(reference, predicted, ENERGIES)
+    assert np.mean(curve["mean"]) == pytest.approx(ev.error_percent(reference, predicted).mean(), rel=1e-12)
+
+
+def test_derivative_errors_of_a_slope_and_a_parabola():
+    reference = np.zeros((1, 226))
+    predicted = (0.5 * ENERGIES**2)[None]
+    figures = ev.derivative_mae(reference, predicted, ENERGIES)
+    assert figures["second_mae"] == pytest.approx(1.0, abs=0.02)
+    assert figures["first_mae"] == pytest.approx(np.abs(ENERGIES).mean(), rel=0.01)
+
+
+def test_gaussian_crps_is_its_integral():
+    def squared(x):
+        return (norm.cdf(x, 0.3, 0.7) - (x >= 1.1)) ** 2
+
+    expected = quad(squared, -8, 1.1)[0] + quad(squared, 1.1, 8)[0]
+    assert ev.crps_gaussian(np.array(1.1), np.array(0.3), np.array(0.7)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_crps_of_draws_is_the_double_sum_and_tends_to_the_gaussian():
+    generator = np.random.default_rng(1)
+    few = generator.normal(0.3, 0.7, (9, 3))
+    y = np.array([1.1, 0.0, -2.0])
+    pairs = np.abs(few[:, None] - few[None]).sum(axis=(0, 1)) / (9 * 8)
+    np.testing.assert_allclose(ev.crps_draws(y, few), np.abs(few - y).mean(axis=0) - 0.5 * pairs, rtol=1e-12)
+    many = generator.normal(0.3, 0.7, (20000, 1))
+    assert ev.crps_draws(y[:1], many)[0] == pytest.approx(float(ev.crps_gaussian(y[0], 0.3, 0.7)), abs=0.02)
+
+
+def test_a_true_sigma_covers_what_it_says():
+    generator = np.random.default_rng(2)
+    mean, std = generator.normal(size=(400, 50)), generator.uniform(0.5, 2.0, (400, 50))
+    reference = mean + std * generator.normal(size=mean.shape)
+    figures = ev.uncertainty(reference, mean, std, [{"level": 0.9, "score": 1.6449}])
+    assert figures["coverage"]["1sigma"] == pytest.approx(0.6827, abs=0.01)
+    assert figures["coverage"]["2sigma"] == pytest.approx(0.9545, abs=0.01)
+    assert figures["coverage"]["3sigma"] == pytest.approx(0.9973, abs=0.003)
+    assert figures["conformal"][0]["coverage"] == pytest.approx(0.9, abs=0.01)
+    assert figures["calibration_error"] < 0.01
+    narrow = ev.uncertainty(reference, mean, 0.5 * std, [])
+    assert narrow["coverage"]["1sigma"] < 0.4
+    assert narrow["calibration_error"] > 0.05
+    assert narrow["crps"] > figures["crps"]
+
+
+def test_stored_draws_replace_the_gaussian():
+    generator = np.random.default_rng(3)
+    draws = generator.normal(size=(30, 500, 20))
+    reference = generator.normal(size=(30, 20))
+    figures = ev.uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), [], iter(draws))
+    assert figures["distribution"] == "draws"
+    assert figures["calibration_error"] < 0.05
+
+
+def test_rejection_drops_the_most_uncertain_first():
+    errors, sigma = np.arange(1.0, 11.0), np.arange(10.0)
+    curve = ev.rejection(errors, sigma)
+    assert curve["error_percent_mean"][0] == pytest.approx(5.5)
+    assert curve["error_percent_mean"][-1] == pytest.approx(1.0)
+    assert np.all(np.diff(curve["error_percent_mean"]) < 0)
+    assert curve["best_possible"] == curve["error_percent_mean"]  # sigma goes as the error
+
+
+def test_rejection_by_a_sigma_that_knows_nothing_is_worse_than_by_the_error():
+    errors, sigma = np.arange(1.0, 11.0), np.tile([0.0, 1.0], 5)
+    curve = ev.rejection(errors, sigma)
+    assert curve["best_possible"][5] == pytest.approx(3.0)
+    assert curve["error_percent_mean"][5] == pytest.approx(5.0)
+
+
+def test_sites_not_to_be_trusted_are_measured_apart():
+    figures = ev.by_trust(np.array([1.0, 2.0, 3.0, 30.0]), ["", "", "", "far from the training sites"])
+    assert figures["trusted"] == {"mean": 2.0, "median": 2.0, "n_sites": 3}
+    assert figures["not_trusted"] == {"mean": 30.0, "median": 30.0, "n_sites": 1}
+    assert ev.by_trust(np.array([1.0]), [""])["not_trusted"] == {"mean": None, "median": None, "n_sites": 0}
+
+
+def test_coverage_by_energy_is_that_of_every_column():
+    generator = np.random.default_rng(4)
+    mean, std = generator.normal(size=(30, 226)), generator.uniform(0.5, 2.0, (30, 226))
+    reference = mean + std * generator.normal(size=mean.shape)
+    reference[generator.random(reference.shape) < 0.2] = np.nan
+    reference[:, 7] = np.nan
+    figures = ev.coverage_by_energy(reference, mean, std, ENERGIES)
+    assert figures["energy_ev"] == ENERGIES.tolist()
+    for k in (1, 2, 3):
+        for i, found in enumerate(figures[f"{k}sigma"]):
+            there = np.isfinite(reference[:, i])
+            errors = np.abs(reference[there, i] - mean[there, i])
+            expected = np.mean(errors <= k * std[there, i]) if there.any() else None
+            assert found == (expected if expected is None else pytest.approx(expected, abs=1e-12))
+    assert figures["1sigma"][7] is None
+
+
+def test_energies_without_a_reference_have_no_error():
+    reference = np.ones((3, 226))
+    reference[:, :5] = np.nan
+    curve = ev.error_by_energy(reference, 1.5 * np.ones((3, 226)), ENERGIES)
+    for name in ("q25", "median", "q75", "mean"):
+        assert curve[name] == [None] * 5 + [50.0] * 221
+
+
+def test_leakage_counts_twins_among_held_out_sites_only():
+    errors = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
+    parts = ["test", "test", "none", "test", "train"]
+    twins = ["code", "formula", "", "", "code+formula"]
+    nearest = np.array([1.0, 1.0, 1.0, 0.001, 0.0])
+    audit = ev.leakage(errors, parts, twins, nearest)
+    assert (audit["n_held_out"], audit["same_code"], audit["same_formula"], audit["near_features"]) == (4, 1, 1, 1)
+    assert audit["error_percent_without_twins"] == {"mean": 3.0, "median": 3.0, "n_sites": 1}
+    assert ev.leakage(errors[4:], parts[4:], twins[4:], nearest[4:]) is None
+
+
+@pytest.fixture(scope="module")
+def predicted(model, small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("predicted") / "p.h5"
+    assert run("predict", small / "small.h5", "--model", model, "-o", path, "--draws", 4) == 0
+    return path
+
+
+@pytest.fixture
+def changed(predicted, tmp_path):
+    """A prediction store, and a function that sets rows of a dataset of it."""
+    path = tmp_path / "p.h5"
+    shutil.copy(predicted, path)
+
+    def change(name, row, value):
+        with h5py.File(path, "r+") as file:
+            file[name][row] = value
+
+    return path, change
+
+
+def test_sites_that_are_zero_everywhere_are_left_out_and_counted(changed, tmp_path):
+    path, change = changed
+    change("reference", 3, 0.0)
+    change("reference", 5, np.nan)
+    with PredictionStore(path) as store:
+        figures = ev.evaluate(store)
+        predicted_against_reference(store, tmp_path / "p.png")
+    assert (figures["n_sites"], figures["n_zero_reference"], figures["n_without_reference"]) == (118, 1, 1)
+    assert inform(path)["references"] == 119
+
+
+def test_a_store_of_zero_references_only_is_refused(changed):
+    path, change = changed
+    change("reference", slice(None), 0.0)
+    with PredictionStore(path) as store, pytest.raises(SpectrumError, match="but for 120 that are zero everywhere"):
+        ev.evaluate(store)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mean", np.nan), ("std", np.inf), ("reference", np.inf)])
+def test_numbers_that_are_not_finite_are_refused_naming_the_site(changed, name, value):
+    path, change = changed
+    change(name, (7, 4), value)
+    with (
+        PredictionStore(path) as store,
+        pytest.raises(SpectrumError, match=f"{name} of {store.sites.name[7]}: expected"),
+    ):
+        ev.evaluate(store)
+
+
+def test_references_that_begin_late_are_measured_where_they_are(changed, capsys):
+    path, change = changed
+    with h5py.File(path) as file:
+        reference = file["reference"][:]
+    reference[:, :9] = np.nan
+    change("reference", slice(None), reference)
+    assert run("evaluate", path, "--json", "-") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["n_points"] == reference.size - 9 * len(reference)
+    assert figures["coverage_by_energy"]["2sigma"][8] is None
+    assert 0.0 <= figures["coverage_by_energy"]["2sigma"][9] <= 1.0
+
+
+def test_flagged_sites_stand_in_the_table_and_in_the_figures(changed, capsys):
+    path, _ = changed
+    with h5py.File(path, "r+") as file:
+        reasons = [b"far from the training sites" if i < 4 else b"" for i in range(120)]
+        del file["sites/distrust"]
+        file["sites/distrust"] = np.array(reasons)
+    with PredictionStore(path) as store:
+        figures = ev.evaluate(store)
+        errors = ev.error_percent(store.read("reference"), store.read("mean"))
+    assert figures["by_trust"]["not_trusted"]["n_sites"] == 4
+    assert figures["by_trust"]["not_trusted"]["mean"] == pytest.approx(errors[:4].mean())
+    assert figures["by_trust"]["trusted"]["median"] == pytest.approx(np.median(errors[4:]))
+    assert run("evaluate", path) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not to be trusted")]
+    assert f"4 of 120 sites: error % mean {errors[:4].mean():.2f}" in row
+    assert f"of the 116 others mean {errors[4:].mean():.2f}" in row
+
+
+def test_a_store_from_before_does_not_say_whom_to_trust(changed, capsys):
+    path, _ = changed
+    with h5py.File(path, "r+") as file:
+        del file["sites/distrust"]
+    with PredictionStore(path) as store:
+        assert ev.evaluate(store)["by_trust"] is None
+    assert run("evaluate", path) == 0
+    assert "trusted" not in capsys.readouterr().out
+
+
+def test_figures_say_what_was_measured(predicted):
+    with PredictionStore(predicted) as store:
+        figures = ev.evaluate(store)
+        assert figures["model_digest"] == store.attribute("model_digest")
+        assert figures["source_digest"] == store.attribute("source_digest")
+    assert figures["spectrum"] == {"kind": "xanes", "treatment": '{"name":"synthetic"}', "unit": "arbitrary"}

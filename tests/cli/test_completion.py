@@ -1,0 +1,109 @@
+"""What the shell proposes while a command is typed, and what is said of one that is mistyped."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from support.builders import run
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import Known
+from xanes_hpc.cli.main import cli
+
+
+def proposed(words):
+    """What is proposed for the last of some words."""
+    environment = {
+        **os.environ, "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
+        "_XANES_HPC_COMPLETE": "bash_complete",
+    }  # fmt: skip
+    code = "import sys; sys.argv[0] = 'xanes-hpc'; from xanes_hpc.cli.main import run; run()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["xanes-hpc", "fe"], {"featurise"}),
+        (["xanes-hpc", "fdmnes", ""], {"write", "ingest"}),
+        (["xanes-hpc", "match", "--mi"], {"--mixture"}),
+        (["xanes-hpc", "model", "p"], {"pack"}),
+        (["xanes-hpc", "featurise", "tmqm.h5", "--preset", "xanesnet"], {"xanesnet-2022", "xanesnet-49"}),
+        (["xanes-hpc", "train", "--model", "con"], {"conditioned", "convolutional"}),
+        (["xanes-hpc", "train", "--loss", ""], {"mae", "mse", "huber"}),
+        (["xanes-hpc", "match", "m.xdi", "p.h5", "--by", ""], {"chi2", "likelihood"}),
+        (["xanes-hpc", "plot", "map", "--by", "u"], {"umap"}),
+    ],
+)
+def test_commands_and_options_are_completed(words, expected):
+    assert set(proposed(words)) == expected
+
+
+def commands(group=cli):
+    """Every command, whatever group it stands in."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield from commands(command) if isinstance(command, click.Group) else [command]
+
+
+def test_what_is_proposed_is_there():
+    every = [(p.opts[0], p) for command in commands() for p in command.params if isinstance(p.type, Known)]
+    assert len(every) > 20
+    for option, parameter in every:
+        assert len(parameter.type.names()) > 1, option
+        assert (
+            parameter.default is None
+            or not isinstance(parameter.default, str)
+            or (parameter.default in parameter.type.names())
+        ), option
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "no command 'trian'; did you mean 'train'?"),
+        (["match", "--mixtures", "2"], "--mixture"),
+        (["explain", "--windows", "1:2"], "--window"),
+        (["plot", "spectre", "p.h5"], "received 'spectre'; did you mean 'spectra'?"),
+        (["plot", "map", "p.h5", "--by", "umpa"], "expected pca, umap, received 'umpa'; did you mean 'umap'?"),
+        (["explain", "m", "s.h5", "--split", "trian"], "received 'trian'; did you mean 'train'?"),
+        (["predict", "s.h5", "--model", "m", "--split", "tset"], "received 'tset'; did you mean 'test'?"),
+        (["featurise", "s.h5", "--preset", "xanesnet-2020"], "did you mean 'xanesnet-2022'?"),
+        (["explain", "mine.model"], "expected MODEL... and STORE, received mine.model only"),
+        (["serve"], "expected one model, received 0"),
+    ],
+)
+def test_what_is_mistyped_is_put_right(capsys, words, message):
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_capital_letters_and_names_that_are_like_none_are_left_to_the_library():
+    edge = Known("spectra.edges", "EDGES")
+    for text in ("l23", "K", "published-fe"):
+        assert edge.convert(text, None, None) == text
+
+
+def test_a_model_that_is_mistyped_is_put_right(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.model").mkdir()
+    assert run("report", "mine.modl") == 2
+    assert "did you mean mine.model?" in capsys.readouterr().err
+
+
+def test_progress_in_a_log_tells_how_long_it_takes(monkeypatch, capsys):
+    times = iter([0.0, 20.0, 30.0, 50.0, 70.0, 71.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
+    with console.progress("working", "sites") as tell:
+        for done in (0, 1000, 2000):  # what comes before the first are compilers, or an earlier run
+            tell(done, 5000)
+        tell(4000, 5000, "a note")
+    assert capsys.readouterr().err.splitlines() == [
+        "working: 0 of 5,000 sites",
+        "working: 1,000 of 5,000 sites",
+        "working: 2,000 of 5,000 sites, about 60 s left",
+        "working: 4,000 of 5,000 sites, a note, about 13 s left",
+    ]

@@ -1,0 +1,374 @@
+"""Measured spectra against many predictions: ranks beside a slow reference, mixtures beside trying all."""
+
+import csv
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+from support.builders import run, write
+
+from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.experiment import compare
+from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.match import match
+from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.stores.predictions import PredictionStore
+
+GRID = np.linspace(-15.0, 60.0, 76)
+E0 = 7112.0
+
+
+class Shelf:
+    """A library of made-up spectra: an edge, and peaks where each has its own."""
+
+    def __init__(self, n_sites=50, with_std=True, origin="e0", seed=1):
+        rng = np.random.default_rng(seed)
+        self.energies, self.origin = GRID if origin == "e0" else GRID + E0, origin
+        self.names = [f"S{k}" for k in range(n_sites)]
+        self.e0 = np.full(n_sites, E0)
+        self.e0[::5] += 0.75
+        places, heights = rng.uniform(0, 50, (n_sites, 5)), rng.uniform(0.1, 0.8, (n_sites, 5))
+        self.places, self.heights = places, heights
+        self.mean = np.array([self.curve(k, GRID) for k in range(n_sites)])
+        self.std = rng.uniform(0.01, 0.1, (n_sites, 1)) * (0.2 + self.mean) if with_std else None
+        self.reads = 0
+
+    def curve(self, k, relative):
+        step = 0.5 + np.arctan(relative / 2.0) / np.pi
+        peaks = np.exp(-0.5 * ((relative[:, None] - self.places[k]) / 3.0) ** 2)
+        return step + peaks @ self.heights[k]
+
+    def read(self, rows):
+        self.reads += 1
+        assert (np.diff(rows) > 0).all()
+        return self.mean[rows], None if self.std is None else self.std[rows]
+
+    def measured(self, k, factor=1.0, shift=0.0):
+        """Site k as it would be measured, on finer energies than the grid's and beyond them."""
+        fine = np.linspace(-25.0, 70.0, 1901)
+        return Spectrum(self.e0[k] + fine + shift, self.curve(k, fine) / factor, absolute=True, source="measured")
+
+
+def slow(shelf, experiment, options):
+    """chi2 per energy, factor and shift of every site, one after another."""
+    shifts = np.arange(-round(options.max_shift), round(options.max_shift) + 1)  # the grid's step is 1 eV
+    found = []
+    for k in range(len(shelf.names)):
+        mean = shelf.mean[k]
+        std = np.zeros_like(mean) if shelf.std is None else shelf.std[k]
+        every = []
+        for shift in shifts:
+            y = np.interp(GRID + shift, experiment.energies - shelf.e0[k], experiment.intensities)
+            if options.scale == "area":
+                y, p, s = y / y.mean(), mean / mean.mean(), std / mean.mean()
+            elif options.scale == "min-max":
+                y, p, s = (
+                    (v - w.min()) / (w.max() - w.min()) for v, w in ((y, y), (mean, mean), (std + mean.min(), mean))
+                )
+            else:
+                p, s = mean, std
+            variance = s**2 + (options.noise * p.max()) ** 2
+            factor = max(0.0, (y * p / variance).sum() / (y * y / variance).sum()) if options.scale == "factor" else 1.0
+            every.append((((factor * y - p) ** 2 / variance).mean(), factor, float(shift), np.log(variance).mean()))
+        found.append(min(every))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("with_std", [True, False])
+@pytest.mark.parametrize("scale", compare.SCALES)
+@pytest.mark.parametrize("rows_at_once", [7, 8192])
+def test_ranks_are_those_of_the_slow_reference(monkeypatch, scale, with_std, rows_at_once):
+    monkeypatch.setattr(compare, "ROWS_AT_ONCE", rows_at_once)
+    shelf = Shelf(with_std=with_std)
+    options = MatchOptions(scale=scale, by="chi2", max_shift=3.0, keep=50)
+    experiment = shelf.measured(13, factor=2.5, shift=1.0)
+    found = match(experiment, shelf, options)
+    expected = slow(shelf, experiment, options)
+    assert [m.row for m in found.ranked] == np.argsort(expected[:, 0], kind="stable").tolist()
+    for one in found.ranked:
+        chi2, factor, shift, _ = expected[one.row]
+        assert one.chi2 == pytest.approx(chi2, rel=1e-9, abs=1e-9)
+        assert (one.factor, one.shift) == (pytest.approx(factor), pytest.approx(shift))
+        assert one.error_percent == pytest.approx(
+            100 * np.abs(one.experiment - one.mean).sum() / np.abs(one.experiment).sum()
+        )
+    if scale != "none":
+        assert found.ranked[0].row == 13
+        assert found.ranked[0].shift == 1.0
+    if scale == "factor":
+        assert found.ranked[0].factor == pytest.approx(2.5, rel=1e-3)
+
+
+def test_by_likelihood_a_wide_sigma_is_no_merit():
+    shelf = Shelf()
+    shelf.std[20] *= 40.0
+    experiment = shelf.measured(13)
+    options = MatchOptions(keep=50)
+    found = match(experiment, shelf, options)
+    expected = slow(shelf, experiment, options)
+    scores = expected[:, 0] + expected[:, 3] - 2 * np.log(expected[:, 1])
+    assert [m.row for m in found.ranked] == np.argsort(scores, kind="stable").tolist()
+    places = {by: [m.row for m in match(experiment, shelf, MatchOptions(by=by, keep=50)).ranked].index(20)
+              for by in compare.CRITERIA}  # fmt: skip
+    assert places["chi2"] < 3
+    assert places["likelihood"] > 10
+
+
+def test_absolute_grids_and_relative_experiments_are_the_same():
+    shelf, other = Shelf(), Shelf(origin="absolute")
+    shelf.e0[:] = other.e0[:] = E0
+    experiment = shelf.measured(4)
+    relative = Spectrum(experiment.energies - E0, experiment.intensities, absolute=False, source="measured")
+    found = [match(e, s) for e, s in ((experiment, shelf), (experiment, other), (relative, shelf))]
+    assert found[1].energies == pytest.approx(found[0].energies + E0)
+    for one in found[1:]:
+        assert [m.row for m in one.ranked] == [m.row for m in found[0].ranked]
+        assert [m.chi2 for m in one.ranked] == pytest.approx([m.chi2 for m in found[0].ranked], abs=1e-9)
+
+
+def mixed(shelf, shares):
+    rows = [(shelf.curve(k, np.linspace(-25.0, 70.0, 1901)), share) for k, share in shares.items()]
+    y = sum(share * curve for curve, share in rows)
+    return Spectrum(E0 + np.linspace(-25.0, 70.0, 1901), 3.0 * y, absolute=True, source="measured")
+
+
+@pytest.mark.parametrize("shares", [{3: 0.7, 8: 0.3}, {3: 0.5, 8: 0.3, 21: 0.2}])
+def test_a_mixture_is_found(shares):
+    shelf = Shelf()
+    shelf.e0[:] = E0
+    found = match(mixed(shelf, shares), shelf, MatchOptions(by="chi2", mixture=3))
+    best = found.mixtures[0]
+    assert dict(zip(best.rows, best.fractions, strict=True)) == pytest.approx(shares, abs=0.01)
+    assert best.chi2 < 1e-3
+    assert best.factor == pytest.approx(1 / 3, rel=1e-3)
+    assert all(f >= 0.01 for m in found.mixtures for f in m.fractions)
+    assert [m.chi2 for m in found.mixtures] == sorted(m.chi2 for m in found.mixtures)
+
+
+@pytest.mark.parametrize("by", compare.CRITERIA)
+def test_a_mixture_moved_is_found_at_its_shift(by):
+    """Neither of its sites alone fits best there."""
+    shelf = Shelf()
+    shelf.e0[:] = E0
+    shelf.std = np.full_like(shelf.mean, 0.02)
+    experiment = mixed(shelf, {0: 0.6, 12: 0.4})
+    for shift in (0.0, 2.0):
+        moved = Spectrum(experiment.energies + shift, experiment.intensities, absolute=True, source="measured")
+        found = match(moved, shelf, MatchOptions(by=by, max_shift=3.0, keep=50, mixture=2))
+        assert (sorted(found.mixtures[0].rows), found.mixtures[0].shift) == ([0, 12], shift)
+        assert found.mixtures[0].fractions == pytest.approx((0.6, 0.4), abs=1e-3)
+    assert {m.shift for m in found.ranked if m.row in (0, 12)} == {1.0, 3.0}
+
+
+@pytest.mark.parametrize("scale", compare.SCALES)
+@pytest.mark.parametrize("by", compare.CRITERIA)
+def test_mixtures_are_ranked_as_sites_are(by, scale):
+    shelf = Shelf()
+    rng = np.random.default_rng(2)
+    experiment = mixed(shelf, {3: 0.6, 8: 0.4})
+    noisy = experiment.intensities / 3.0 + rng.normal(0, 0.02, experiment.energies.size)
+    options = MatchOptions(by=by, scale=scale, max_shift=1.0, mixture=2)
+    experiment = Spectrum(experiment.energies, noisy, absolute=True, source="measured")
+    found = match(experiment, shelf, options)
+    assert len(found.mixtures) == options.keep
+    alone = {
+        m.row: m.score
+        for m in match(experiment, shelf, MatchOptions(by=by, scale=scale, max_shift=1.0, keep=50)).ranked
+    }
+    for one in found.mixtures:
+        assert sum(one.fractions) == pytest.approx(1.0)
+        assert one.score < min(alone[row] for row in one.rows)
+        variance = one.std**2 + (options.noise * one.mean.max()) ** 2
+        chi2 = np.sum((one.experiment - one.mean) ** 2 / variance)
+        assert one.chi2 == pytest.approx(chi2 / one.mean.size)
+        width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)
+        assert one.score == pytest.approx(chi2 + (width if by == "likelihood" else 0.0))
+        assert one.factor == 1.0 or scale == "factor"
+    scores = [m.score for m in found.mixtures]
+    assert scores == sorted(scores)
+
+
+def test_upside_down_with_an_offset_and_flat_are_like_nothing():
+    shelf = Shelf()
+    own = shelf.measured(13)
+    for values in (2.0 - own.intensities, np.full(own.energies.size, 0.7)):
+        odd = Spectrum(own.energies, values, absolute=True, source="odd.txt")
+        with pytest.raises(SpectrumError, match=r"odd\.txt: none of 50 spectra rises and falls as it does"):
+            match(odd, shelf)
+    with pytest.raises(ConfigError, match=r"expected 0 or at least the 1 eV between energies, received 0\.5"):
+        match(own, shelf, MatchOptions(max_shift=0.5))
+
+
+def test_sites_with_other_edge_energies_are_added_on_one_axis():
+    shelf = Shelf(with_std=False)
+    shelf.e0[:] = E0
+    y = mixed(shelf, {3: 0.6, 8: 0.4})
+    shelf.e0[8] -= 2.0
+    shelf.mean[8] = shelf.curve(8, GRID - 2.0)
+    best = match(y, shelf, MatchOptions(by="chi2", mixture=2, start=-10.0)).mixtures[0]
+    assert dict(zip(best.rows, best.fractions, strict=True)) == pytest.approx({3: 0.6, 8: 0.4}, abs=1e-3)
+
+
+def test_no_mixture_where_one_site_is_enough():
+    shelf = Shelf()
+    found = match(shelf.measured(13), shelf, MatchOptions(mixture=2))
+    assert all(m.score < found.ranked[0].score for m in found.mixtures if 13 in m.rows)
+    shelf = Shelf(n_sites=1)
+    assert match(shelf.measured(0), shelf, MatchOptions(mixture=2)).mixtures == []
+
+
+def test_what_cannot_be_ranked_is_left_out():
+    shelf = Shelf()
+    shelf.mean[7, 3] = np.nan
+    shelf.std[9, 5] = np.inf
+    found = match(shelf.measured(13), shelf, MatchOptions(keep=50))
+    assert {7, 9}.isdisjoint(m.row for m in found.ranked)
+    assert (found.n_left_out, len(found.ranked)) == (2, 48)
+    down = shelf.measured(13)
+    down = Spectrum(down.energies, -down.intensities, absolute=True, source="down.txt")
+    with pytest.raises(
+        SpectrumError, match=r"down\.txt: none of 50 spectra fits with a factor above 0: is it upside do"
+    ):
+        match(down, shelf)
+
+
+def test_the_best_pair_is_that_of_trying_all():
+    """Without standard deviations all pairs are weighed alike, but for their own noise."""
+    shelf = Shelf(n_sites=30, with_std=False)
+    shelf.e0[:] = E0
+    rng = np.random.default_rng(5)
+    fine = np.linspace(-25.0, 70.0, 96)
+    y = 0.6 * shelf.curve(2, fine) + 0.4 * shelf.curve(17, fine) + rng.normal(0, 0.02, fine.size)
+    experiment = Spectrum(E0 + fine, y, absolute=True, source="measured")
+    target = np.interp(GRID, fine, y)
+    best = min(combinations(range(30), 2), key=lambda pair: nnls(shelf.mean[list(pair)].T, target)[1])
+    found = match(experiment, shelf, MatchOptions(mixture=2)).mixtures[0]
+    assert sorted(found.rows) == list(best) == [2, 17]
+    expected = nnls(shelf.mean[list(found.rows)].T, target)[0]
+    assert found.fractions == pytest.approx(expected / expected.sum(), abs=1e-6)
+
+
+def test_a_range_and_some_rows():
+    shelf = Shelf()
+    rows = np.arange(10, 30)
+    found = match(shelf.measured(13), shelf, MatchOptions(start=-5.0, stop=20.0), rows)
+    assert (found.energies[0], found.energies[-1], found.n_compared) == (-5.0, 20.0, 20)
+    assert {m.row for m in found.ranked} <= set(rows.tolist())
+    assert found.ranked[0].row == 13
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (MatchOptions(scale="area2"), ConfigError, "scale 'area2': expected factor, none, area, min-max"),
+        (MatchOptions(by="r2"), ConfigError, "by 'r2': expected chi2, likelihood"),
+        (MatchOptions(mixture=4), ConfigError, "mixture: expected 1 to 3 sites, received 4"),
+        (MatchOptions(max_shift=1e9), ConfigError, "max_shift: expected no more than the 75 eV that the spectra span"),
+        (MatchOptions(noise=0.0), ConfigError, "noise: expected a share above 0"),
+        (MatchOptions(start=55.0), SpectrumError, "measured: covers 6 of the grid's energies in the range compared"),
+    ],
+)
+def test_what_cannot_be_matched(options, error, message):
+    shelf = Shelf()
+    with pytest.raises(error, match=message):
+        match(shelf.measured(1), shelf, options)
+
+
+def measured_file(folder, store, row):
+    with PredictionStore(store) as predictions:
+        energies = predictions.energies + predictions.read("sites/e0", row)
+        name, values = predictions.sites.name[row], predictions.read("mean", row)
+        element = predictions.sites.take(np.array([row])).element[0]
+    write(folder / "e.txt", "".join(f"{e:.4f} {3 * y:.8f}\n" for e, y in zip(energies, values, strict=True)))
+    return name, int(element)
+
+
+def test_the_command(predicted, small, tmp_path, capsys):
+    from ase.data import chemical_symbols
+
+    name, element = measured_file(tmp_path, predicted, 17)
+    words = ["match", tmp_path / "e.txt", predicted, "--absorber", chemical_symbols[element]]
+    words += ["--by", "chi2"]
+    assert run(*words, "--keep", 4, "--mixture", 2, "-o", tmp_path / "m.csv", "--plot", tmp_path / "m.png") == 0
+    told = capsys.readouterr().out
+    assert f"1 {name}" in " ".join(told.split())
+    rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
+    assert (rows[0]["kind"], rows[0]["rank"], rows[0]["site"], float(rows[0]["factor"])) == ("site", "1", name, 0.3333)
+    assert len([row for row in rows if row["kind"] == "site"]) == 4
+    assert (tmp_path / "m.png").stat().st_size > 10_000
+    assert run(*words, "-o", tmp_path / "m.csv") == 2
+    assert "m.csv: exists already" in capsys.readouterr().err
+    assert run("match", tmp_path / "e.txt", small / "small.h5", "--absorber", chemical_symbols[element], "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ranked"][0]["chi2"] <= found["ranked"][1]["chi2"]
+    assert 0 < found["compared"] < 120
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected sites of one element and edge, there are Cr K, Mn K, Fe K, Co K, Ni K, Cu K: choose with --abs"),
+        (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores, "),
+        (
+            ["--absorber", "Fe", "--order", "2"],
+            "--order is of a normalisation: expected together with",
+        ),
+        (["--absorber", "Zn"], "no sites of Zn: there are Cr K, Mn K"),
+        (["--absorber", "Fe", "--edge", "L3"], "no sites of Fe L3: there are Cr K, Mn K"),
+        (["--absorber", "Fe", "--range", "500:600"], "e.txt: covers 0 of the grid's energies in the range compared"),
+        (["--absorber", "Fe", "--range", "5"], "--range: expected START:STOP in eV"),
+        (["--absorber", "Fe", "--range", "60:-15"], "--range: expected START below STOP, received '60:-15'"),
+        (["--absorber", "Fe", "--max-shift", "nan"], "max_shift: expected 0 eV or more, received nan"),
+        (["--absorber", "Fe", "--noise", "inf"], "noise: expected a share above 0, received inf"),
+        (["--absorber", "Fe", "--plot", "m.jpg"], "m.jpg: expected a file that ends in .png"),
+        (["--absorber", "Fe", "--mixture", "5"], "5 is not in the range 1<=x<=3"),
+    ],
+)
+def test_refused(predicted, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    with PredictionStore(predicted) as store:
+        iron = store.sites.element.tolist().index(26)
+    measured_file(tmp_path, predicted, iron)
+    assert run("match", "e.txt", predicted, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "far.txt", "".join(f"{e} 1.{e}\n" for e in range(100, 120)))
+    assert run("match", "far.txt", predicted, "--absorber", "Fe") == 2
+    assert "far.txt: covers 0 of the grid's energies" in capsys.readouterr().err
+    write(tmp_path / "kev.txt", "".join(f"{7.1 + 0.002 * k:.4f} {1 + k}\n" for k in range(40)))
+    assert run("match", "kev.txt", predicted, "--absorber", "Fe") == 2
+    assert "kev.txt: energies from 7.1 to 7.178 look like keV of an edge at 7112 eV" in capsys.readouterr().err
+    write(tmp_path / "short.txt", "1 2\n2 3\n")
+    assert run("match", "short.txt", predicted, "--absorber", "Fe") == 2
+    assert "short.txt" in capsys.readouterr().err
+    assert run("match", predicted, predicted, "--absorber", "Fe") == 2
+    assert "p.h5: expected text, received a binary file" in capsys.readouterr().err
+    write(tmp_path / "no.h5", "no store")
+    assert run("match", "far.txt", "no.h5") == 2
+    assert "no.h5" in capsys.readouterr().err
+
+
+def test_a_spectrum_as_measured_is_normalised_first(predicted, tmp_path, capsys):
+    """A background that falls makes it like nothing; without it, the site is found."""
+    with PredictionStore(predicted) as predictions:
+        row = predictions.sites.element.tolist().index(26)
+        energies, e0 = predictions.energies, float(predictions.read("sites/e0", row))
+        name, values = predictions.sites.name[row], predictions.read("mean", row)
+    slope = 5.0 * values.max() * (1.0 - 0.02 * energies)
+    rows = zip(energies + e0, 7.0 * (values + slope), strict=True)
+    path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in rows))
+    words = ["match", path, predicted, "--absorber", "Fe", "--by", "chi2", "--json"]
+    assert run(*words) == 2
+    assert "is it upside down, flat, or on a background (then --pre and --post)?" in capsys.readouterr().err
+    assert run(*words, "--pre=-20:-8", "--post", "30:60") == 0
+    normalised = {one["site"]: one for one in json.loads(capsys.readouterr().out)["ranked"]}
+    assert normalised[name]["error_percent"] < 20.0
+    assert run(*words, "--pre=-20:-8") == 2
+    assert "--pre, --post: expected both or none" in capsys.readouterr().err
+    assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2
+    assert "the pre-edge window, -200 to -80 eV from the edge, reaches beyond the spectrum" in capsys.readouterr().err

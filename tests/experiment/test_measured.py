@@ -1,0 +1,57 @@
+"""One calculated spectrum out of a store: which site is meant."""
+
+import numpy as np
+import pytest
+from support.builders import edge_step, run, table, write
+from support.stored import structure, write_structures
+
+from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.experiment.measured import read_calculated, read_experiment
+from xanes_hpc.stores.structures import StructureStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    taken = [
+        (structure("ACOMUA_C36(1+)", 4, 0), [0], "K", [[]]),
+        (structure("BACDEF_a", 5, 1), [0], "K", [[]]),
+        (structure("BACDEF_b", 5, 2), [0], "K", [[]]),
+        (structure("plain", 5, 3), [0, 2], "K", [[], []]),
+    ]
+    return write_structures(tmp_path / "s.h5", taken)
+
+
+@pytest.mark.parametrize(("name", "row"), [("ACOMUA_C36(1+)", 0), ("ACOMUA", 0), ("BACDEF_b", 2), ("plain#2", 4)])
+def test_a_site_by_its_name_or_code(store, name, row):
+    with StructureStore(store) as opened:
+        assert opened.sites().find(name, store) == row
+
+
+def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
+    points = edge_step()
+    up, down = (write(tmp_path / f"{name}.txt", table(rows)) for name, rows in (("up", points), ("down", points[::-1])))
+    first, second = read_experiment(up), read_experiment(down)
+    np.testing.assert_array_equal(first.energies, second.energies)
+    np.testing.assert_array_equal(first.intensities, second.intensities)
+    mixed = write(tmp_path / "mixed.txt", table(points[[0, 2, 1, *range(3, len(points))]]))
+    with pytest.raises(SpectrumError, match=r"mixed\.txt: unsorted energies"):
+        read_experiment(mixed)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("BACDEF", r"s\.h5: 2 sites 'BACDEF': there are BACDEF_a, BACDEF_b$"),
+        ("plain", r"s\.h5: 2 sites 'plain': there are plain#0, plain#2$"),
+        ("ACO", r"s\.h5: no site 'ACO': there are ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
+        (None, r"s\.h5: 5 sites: choose one with --site; there are ACOMUA"),
+    ],
+)
+def test_a_site_that_is_not_told(store, name, message):
+    with pytest.raises(StoreError, match=message):
+        read_calculated(store, name)
+
+
+def test_options_of_other_sources_are_refused(store, tmp_path, capsys):
+    assert run("fit-broadening", store, store, "--absorber", "Fe") == 2
+    assert "--absorber applies to a spectrum's file" in capsys.readouterr().err

@@ -1,0 +1,431 @@
+"""Every parser, and the readers of stores and models, given files that are wrong at random.
+
+    PYTHONPATH=tests python -m faults.fuzz --inputs 20000            # of each kind; an hour and a half
+    PYTHONPATH=tests python -m faults.fuzz --only xyz stores --inputs 1000 --seed 7
+
+Each file is a good one that was changed: bytes flipped, cut, repeated or swapped, numbers made huge, and so on. It must
+be read, or refused by one of our errors: any other exception, the end of the process, more memory than a small file can
+ask for, or more time, is a finding, told with what makes it again. Ends with 0 if there are none.
+"""
+
+import argparse
+import faulthandler
+import io
+import json
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from support.places import ARCHIVES, WITH_TESTS, program
+
+MEMORY = 3 << 30
+"""Bytes of address space that a process may take which reads small files."""
+SECONDS = 20
+AT_ONCE = 250
+"""Inputs that one process reads."""
+NUMBERS = (b"0", b"-1", b"1e308", b"1e999", b"nan", b"-inf", b"99999999999999999999", b"2147483648", b"1e-320", b"")
+XDI = "# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: K\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
+
+
+def mutated(data: bytes, place: random.Random) -> bytes:
+    """Bytes that were changed in a few places; often those of a zip archive's member, whose checksum is right again."""
+    if data.startswith(b"PK") and place.random() < 0.7:
+        return _with_a_member_mutated(data, place)
+    return _mutated(data, place)
+
+
+def _with_a_member_mutated(data: bytes, place: random.Random) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
+        chosen = place.choice(old.namelist())
+        for info in old.infolist():
+            member = old.read(info)
+            new.writestr(info, _mutated(member, place) if info.filename == chosen else member)
+    return made.getvalue()
+
+
+def _mutated(data: bytes, place: random.Random) -> bytes:
+    found = bytearray(data)
+    for _ in range(place.choice((1, 1, 1, 2, 3, 8))):
+        if not found:
+            break
+        at, kind = place.randrange(len(found)), place.randrange(8)
+        size = min(len(found) - at, place.choice((1, 2, 4, 8, 40, 400)))
+        if kind == 0:
+            found[at] ^= 1 << place.randrange(8)
+        elif kind == 1:
+            found[at : at + size] = place.randbytes(size)
+        elif kind == 2:
+            del found[at : at + size]
+        elif kind == 3:
+            found[at:at] = found[at : at + size] * place.choice((1, 2, 50))
+        elif kind == 4:
+            del found[at:]
+        elif kind == 5:
+            to = place.randrange(len(found))
+            found[at : at + size] = found[to : to + size]
+        elif kind == 6:
+            found[at : at + size] = place.choice((b"\xff", b"\x00", b"\n", b" ", b"9")) * size
+        else:
+            _change_a_number(found, at, place)
+    return bytes(found)
+
+
+def _change_a_number(found: bytearray, at: int, place: random.Random) -> None:
+    """Put another number in the place of the next one, if it is near."""
+    start = next((k for k in range(at, min(len(found), at + 200)) if chr(found[k]).isdigit()), None)
+    if start is None:
+        return
+    stop = start
+    while stop < len(found) and chr(found[stop]) in "0123456789.eE+-":
+        stop += 1
+    found[start:stop] = place.choice(NUMBERS)
+
+
+# ---- good files, and what reads them
+
+
+def seeds(folder: Path) -> dict[str, list[Path]]:
+    """Good files of every kind, made anew."""
+    import numpy as np
+    from ase.build import bulk
+    from support.builders import fdmnes_header
+
+    from xanes_hpc.importing import demo_data
+
+    (folder / "demo").mkdir()
+    demo_data.write(folder / "demo", n=3, seed=1)
+    xyz = sorted((folder / "demo" / "structures").glob("*.xyz"))
+    many = folder / "many.xyz"
+    many.write_text("".join(path.read_text() for path in xyz))
+    tmqm = folder / "tmqm.xyz"
+    lines = xyz[0].read_text().splitlines()
+    lines[1] = "CSD_code = AAAAAA | q = 1 | S = 0 | Stoichiometry = C2FeN2 | MND = 6 | 2020-2024 CSD"
+    tmqm.write_text("\n".join(lines) + "\n\n" + "\n".join(lines) + "\n")
+    made: dict[str, list[Path]] = {"xyz": [xyz[0], many, tmqm]}
+    oxide = bulk("FeO", "rocksalt", a=4.3, cubic=True)
+    for ending in ("cif", "vasp", "extxyz", "traj", "db", "xsf", "pdb", "gen"):
+        path = folder / f"oxide.{ending}"
+        oxide.write(path)
+        made[ending] = [path]
+    e, mu = np.linspace(7100, 7200, 60), np.linspace(0.0, 1.0, 60)
+    rows = "".join(f"{a:.3f} {b:.6f}\n" for a, b in zip(e, mu, strict=True))
+    texts = {
+        "columns.txt": rows,
+        "columns.csv": "energy,mu\n" + rows.replace(" ", ","),
+        "spectrum.xdi": XDI + rows,
+        "fdmnes.txt": fdmnes_header() + rows,
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    made["spectra"] = [folder / name for name in texts]
+    made["nexus"] = [_nexus(folder)]
+    (folder / "table.csv").write_text("name,charge,oxidation\ndemo0000,1,2\ndemo0001,0,3\n")
+    (folder / "table2.csv").write_text("CSD_code;HL_Gap;note\nAAAAAA;0.1;x\nBBBBBB;0.2;y\n")
+    made["tables"] = [folder / "table.csv", folder / "table2.csv"]
+    (folder / "charges.q").write_text("CSD_code = AAAAAA\nFe 0.1\nO -0.2\n\nCSD_code = BBBBBB\nFe 0.3\n")
+    made["charges"] = [folder / "charges.q"]
+    rng = np.random.default_rng(0)
+    np.savez(folder / "features.npz", x=rng.random((6, 49)), y=rng.random((6, 30)))
+    made["npz"] = [folder / "features.npz"]
+    made["stores"] = [_as_written_now(path, folder / path.name) for path in sorted(ARCHIVES.glob("*.h5"))]
+    made["models"] = [path for k in (1, 3) for path in sorted((ARCHIVES / f"model-{k}").rglob("*")) if path.is_file()]
+    made["packed"] = [ARCHIVES / "packed-1.xanes-model"]
+    made["configs"] = [ARCHIVES / "model-3" / "run.toml"]
+    (folder / "descriptor.toml").write_text(_descriptor())
+    made["descriptors"] = [folder / "descriptor.toml"]
+    return made
+
+
+def _as_written_now(archive: Path, path: Path) -> Path:
+    """An archived store with texts of a fixed width, as they are written now: others HDF5 may read for ever."""
+    import h5py
+
+    from xanes_hpc.stores.texts import fix_texts
+
+    with h5py.File(archive) as old, h5py.File(path, "w", libver="v110") as new:
+        for name in old:
+            old.copy(name, new)
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+        if "descriptor" in new:
+            text = new["descriptor"][()]
+            del new["descriptor"]
+            new.create_dataset("descriptor", data=text, dtype=h5py.string_dtype("utf-8", len(text)))
+        fix_texts(new)
+    return path
+
+
+def _nexus(folder: Path) -> Path:
+    from xanes_hpc.prediction.export import export
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(ARCHIVES / "predictions-1.h5") as store:
+        export(store, folder / "nexus", "nexus")
+    return sorted((folder / "nexus").glob("*.nxs"))[0]
+
+
+def _descriptor() -> str:
+    return (
+        'name = "wacsf"\ncutoff = 6.0\n\n[[weighting]]\nweights = "Z"\nscale = 1.0\n'
+        "[weighting.g2]\nmu = [1.0, 2.0, 3.0]\neta = [4.0, 4.0, 4.0]\n"
+    )
+
+
+def read_structures(path: Path, source: Path) -> None:
+    from xanes_hpc import formats
+    from xanes_hpc.errors import XanesHpcError
+    from xanes_hpc.structures.neighbours import check_distances
+    from xanes_hpc.structures.structure import Structure
+
+    for k, structure in enumerate(formats.read_structures(path)):
+        if isinstance(structure, Structure):
+            try:
+                check_distances(structure)
+            except XanesHpcError:
+                continue
+        if k > 1000:
+            break
+
+
+def import_structures(path: Path, source: Path) -> None:
+    from xanes_hpc.importing.from_files import import_structures as imported
+    from xanes_hpc.importing.options import ImportOptions
+
+    imported([path], path.with_name("out.h5"), ImportOptions(absorber="all", lasting=False), overwrite=True)
+
+
+def read_spectrum(path: Path, source: Path) -> None:
+    from xanes_hpc.experiment.measured import read_experiment
+
+    read_experiment(path)
+
+
+def read_spectrum_apart(path: Path, source: Path) -> None:
+    """As the page does: HDF5 does not come back from some files."""
+    from xanes_hpc.pages.isolated_reading import read_apart
+
+    read_apart(path, 5.0)
+
+
+def read_table(path: Path, source: Path) -> None:
+    from xanes_hpc.formats.property_tables import PropertyTable
+
+    PropertyTable(path).of("AAAAAA")
+
+
+def read_charges(path: Path, source: Path) -> None:
+    from xanes_hpc.formats.charge_tables import ChargeTable
+
+    ChargeTable(path).of("AAAAAA", 2)
+
+
+def read_npz(path: Path, source: Path) -> None:
+    import numpy as np
+
+    from xanes_hpc.formats import npz
+
+    npz.read(path, np.dtype(np.float64), False)
+
+
+def read_store(path: Path, source: Path) -> None:
+    """Verified, told of, and read as the stages of the work do."""
+    from xanes_hpc.analysis.inspect import inform
+    from xanes_hpc.errors import XanesHpcError
+    from xanes_hpc.stores.verification import read_all
+
+    for step in (read_all, inform):
+        with suppress(XanesHpcError):
+            step(path)
+    _use(path)
+
+
+def _use(path: Path) -> None:
+    from xanes_hpc import descriptors
+    from xanes_hpc.analysis.evaluate import evaluate
+    from xanes_hpc.stores import hdf5
+    from xanes_hpc.stores.features import FeatureStore
+    from xanes_hpc.stores.predictions import PredictionStore
+    from xanes_hpc.stores.structures import StructureStore
+
+    if hdf5.is_kind(path, "structures"):
+        with StructureStore(path) as store:
+            descriptors.load("wacsf", "xanesnet-49").compute(store.batch(0, min(8, store.n_sites)))
+            for _ in zip(range(8), store.structures(), strict=False):
+                pass
+    elif hdf5.is_kind(path, "features"):
+        with FeatureStore(path) as features:
+            features.read(0, features.n_sites)
+            descriptors.from_description(features.description)
+    elif hdf5.is_kind(path, "predictions"):
+        with PredictionStore(path) as predictions:
+            evaluate(predictions)
+    else:
+        hdf5.open_store(path).close()
+
+
+def read_model(path: Path, source: Path) -> None:
+    """The model folder that a file is of, with that file changed."""
+    import numpy as np
+
+    from xanes_hpc.models.model import Model
+
+    root = next(folder for folder in source.parents if folder.name.startswith("model-"))
+    folder = path.with_name("model")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root, folder)
+    target = folder / source.relative_to(root)
+    target.write_bytes(path.read_bytes())
+    model = Model.open(folder)
+    n_features = model.description["n_features"]
+    if isinstance(n_features, int) and 0 < n_features < 10_000:
+        x = np.full((2, n_features), 0.3)
+        absorbers = model.absorbers(np.array([26, 26], np.uint8), ["K", "K"])
+        model.sample(x, absorbers, 4, 0)
+
+
+def read_packed(path: Path, source: Path) -> None:
+    from xanes_hpc.models.unpack import unpack
+
+    folder = path.with_name("unpacked")
+    shutil.rmtree(folder, ignore_errors=True)
+    unpack(path, folder)
+
+
+def read_config(path: Path, source: Path) -> None:
+    from xanes_hpc.config.files import load_run
+
+    load_run(path, path.parent, {})
+
+
+def read_descriptor(path: Path, source: Path) -> None:
+    from ase.build import molecule
+
+    from xanes_hpc import descriptors
+
+    descriptor = descriptors.read_toml(path)
+    if descriptor.n_features < 100_000:
+        descriptor.transform(molecule("H2O"), "O")
+
+
+READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
+    **dict.fromkeys(("xyz", "cif", "vasp", "extxyz"), (read_structures, import_structures)),
+    **dict.fromkeys(("traj", "db", "xsf", "pdb", "gen"), (read_structures,)),
+    "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
+    "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
+    "configs": (read_config,), "descriptors": (read_descriptor,),
+}  # fmt: skip
+
+
+SLOW = {"nexus": 20, "models": 4}
+"""Kinds of which only a share of the inputs is read, for each takes long."""
+
+
+# ---- one process that reads many, and one that looks after it
+
+
+def child(folder: Path, kind: str, first: int, stop: int, seed: int) -> None:
+    """Read inputs, and print what came of them as JSON; a file says which is being read."""
+    made = [Path(path) for path in json.loads((folder / "seeds.json").read_text())[kind]]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    told: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        for number in range(first, stop):
+            (folder / f"at-{kind}").write_text(str(number))
+            generator = random.Random(f"{seed} {kind} {number}")
+            source = generator.choice(made)
+            path = Path(place) / source.name
+            path.write_bytes(mutated(source.read_bytes(), generator))
+            for reader in READERS[kind]:
+                came, finding = answer(reader, path, source)
+                told[came] += 1
+                if finding:
+                    told["findings"].append([number, reader.__name__, finding])
+            path.unlink(missing_ok=True)
+    print(json.dumps(told))
+
+
+def answer(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tuple[str, str]:
+    """Whether a file was read or refused, and what is wrong with how."""
+    from xanes_hpc.errors import XanesHpcError
+
+    signal.alarm(SECONDS)
+    try:
+        reader(path, source)
+    except XanesHpcError as error:
+        return "refused", f"an error of several lines: {str(error)[:200]!r}" if "\n" in str(error) else ""
+    except Exception as error:
+        return "refused", f"{type(error).__name__}: {str(error)[:200]}"
+    finally:
+        signal.alarm(0)
+    return "read", ""
+
+
+def fuzz(folder: Path, kind: str, n_inputs: int, seed: int) -> dict[str, Any]:
+    """Have inputs of a kind read, in processes that may come to an end."""
+    told: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
+    first, environment = 0, WITH_TESTS | {"NUMBA_NUM_THREADS": "1"}
+    while first < n_inputs:
+        stop = min(first + AT_ONCE, n_inputs)
+        command = [*program("faults.fuzz"), "--child", str(folder), kind, str(first), str(stop), "--seed", str(seed)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode == 0:
+            own = json.loads(done.stdout.splitlines()[-1])
+            for name in ("read", "refused", "findings"):
+                told[name] += own[name]
+            first = stop
+            continue
+        at = int((folder / f"at-{kind}").read_text())
+        late = done.returncode == -signal.SIGALRM
+        what = "took too long" if late else f"exit code {done.returncode}: {done.stderr[-400:]}"
+        told["findings"].append([at, "", f"the process ended: {what}"])
+        first = at + 1
+    return told
+
+
+def prepare(folder: Path) -> None:
+    """Good files, and where they stand."""
+    made = {kind: [str(path) for path in paths] for kind, paths in seeds(folder).items()}
+    (folder / "seeds.json").write_text(json.dumps(made))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=2000, help="of each kind (default 2000)")
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS), metavar="KIND")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", nargs=4, metavar=("FOLDER", "KIND", "FIRST", "STOP"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        folder, kind, first, stop = options.child
+        child(Path(folder), kind, int(first), int(stop), options.seed)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as name:
+        prepare(Path(name))
+        found = {}
+        print("| kind | inputs | read | refused | findings |\n| --- | --- | --- | --- | --- |")
+        for kind in options.only:
+            n_inputs = max(1, options.inputs // SLOW.get(kind, 1))
+            found[kind] = own = fuzz(Path(name), kind, n_inputs, options.seed)
+            row = (kind, n_inputs, own["read"], own["refused"], len(own["findings"]))
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
+    for kind, own in found.items():
+        for number, reader, what in own["findings"]:
+            print(f"{kind} {number} {reader}: {what}")
+    return 1 if any(own["findings"] for own in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

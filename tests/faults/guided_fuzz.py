@@ -1,0 +1,103 @@
+"""Parsers written in Python, given files that atheris makes: each input that reaches new code is changed further.
+
+    pip install -e ".[dev,fuzz]"
+    PYTHONPATH=tests python -m faults.guided_fuzz --seconds 120          # of each good file that inputs are made of
+    PYTHONPATH=tests python -m faults.guided_fuzz --only xyz --seconds 600
+
+What is a finding is said in ``faults/fuzz.py``, whose good files and readers are taken. Ends with 0 if there are none.
+"""
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from faults import fuzz
+from support.places import WITH_TESTS, program
+
+KINDS = ("xyz", "extxyz", "spectra", "tables", "charges", "npz", "packed", "configs", "descriptors")
+"""Those that our own code reads, byte by byte or line by line; HDF5 sees no coverage."""
+LONGEST = 20_000
+
+
+def child(kind: str, source: Path, seconds: int, folder: Path) -> None:
+    """Never returns: libFuzzer ends the process."""
+    import atheris
+
+    with atheris.instrument_imports(include=["xanes_hpc"]):
+        from xanes_hpc import descriptors, formats  # noqa: F401
+        from xanes_hpc.config import files  # noqa: F401
+        from xanes_hpc.errors import XanesHpcError  # noqa: F401
+        from xanes_hpc.experiment import measured  # noqa: F401
+        from xanes_hpc.formats import charge_tables, npz, property_tables  # noqa: F401
+        from xanes_hpc.importing import from_files  # noqa: F401
+        from xanes_hpc.models import unpack  # noqa: F401
+    warnings.simplefilter("ignore")
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    (corpus / source.name).write_bytes(source.read_bytes())
+    path = folder / source.name
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        for reader in fuzz.READERS[kind]:
+            _, finding = fuzz.answer(reader, path, source)
+            if finding:
+                (folder / "finding").write_text(f"{reader.__name__}: {finding}")
+                raise RuntimeError(finding)
+
+    limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=0", "-rss_limit_mb=3000"]
+    atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={folder}/", str(corpus)], read)
+    atheris.Fuzz()
+
+
+def guided(kind: str, source: Path, seconds: int, folder: Path) -> tuple[int, int, str]:
+    """How many inputs one process read, how many of them reached new code, and what it found."""
+    command = [*program("faults.guided_fuzz"), "--child", kind, str(source), str(folder), "--seconds", str(seconds)]
+    environment = WITH_TESTS | {"NUMBA_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    executed = re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)
+    n_inputs = max(map(int, executed), default=0)
+    n_new = len(list((folder / "corpus").iterdir()))
+    finding = ""
+    if done.returncode:
+        said = folder / "finding"
+        late = done.returncode == -signal.SIGALRM
+        finding = said.read_text() if said.exists() else "took too long" if late else done.stderr[-500:]
+        kept = Path.cwd() / f"finding-{kind}-{source.name}"
+        kept.write_bytes((folder / source.name).read_bytes())
+        finding += f" (its input is {kept.name})"
+    return n_inputs, n_new, finding
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=120, help="for each good file (default 120)")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
+    parser.add_argument("--child", nargs=3, metavar=("KIND", "SOURCE", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        kind, source, folder = options.child
+        child(kind, Path(source), options.seconds, Path(folder))
+    findings = []
+    with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as name:
+        fuzz.prepare(Path(name))
+        made = json.loads((Path(name) / "seeds.json").read_text())
+        print("| kind | file | inputs | reached new code | findings |\n| --- | --- | --- | --- | --- |")
+        for kind in options.only:
+            for source in map(Path, made[kind]):
+                with tempfile.TemporaryDirectory(dir=name) as own:
+                    n_inputs, n_new, finding = guided(kind, source, options.seconds, Path(own))
+                print(f"| {kind} | {source.name} | {n_inputs} | {n_new} | {int(bool(finding))} |", flush=True)
+                findings += [f"{kind}, {source.name}: {finding}"] if finding else []
+    print("\n".join(findings))
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""XYZ files: frames, elements, comments, names, and what is refused."""
+
+import gzip
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.builders import IRON_OXIDE, frame, many_frames, write, write_xyz
+from support.strategies import quick
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import is_structure_file, read_structures
+from xanes_hpc.formats.tmqm import parse_comment
+
+TMQM_2024 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD"
+TMQM_2020 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8"
+
+
+def read(path):
+    return list(read_structures(path))
+
+
+def only(path):
+    (structure,) = read(path)
+    return structure
+
+
+def test_symbols_in_any_case(tmp_path):
+    s = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0), ("CL", 2, 0, 0), ("h", 0, 1.5, 0)]))
+    assert s.numbers.tolist() == [26, 17, 1]
+    assert s.numbers.dtype == np.uint8
+
+
+def test_atomic_numbers(tmp_path):
+    s = only(write_xyz(tmp_path / "a.xyz", [(26, 0, 0, 0), (8, "1.6E+00", "-0.25", ".5")]))
+    assert s.numbers.tolist() == [26, 8]
+    np.testing.assert_array_equal(s.positions[1], [1.6, -0.25, 0.5])
+
+
+def test_molecules_have_no_cell(tmp_path):
+    s = only(write_xyz(tmp_path / "a.xyz"))
+    assert not s.pbc.any()
+    assert not s.cell.any()
+
+
+def test_further_columns_are_passed_over(tmp_path):
+    s = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0, 0.71, "x"), ("O", 0, 0, 1.6, -0.5)]))
+    np.testing.assert_array_equal(s.positions, [[0, 0, 0], [0, 0, 1.6]])
+
+
+def test_windows_line_ends_and_byte_order_mark(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_bytes(("\ufeff" + frame().replace("\n", "\r\n")).encode())
+    assert only(path).numbers.tolist() == [26, 8]
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\n \n\n"])
+def test_frames_with_blank_lines_between(tmp_path, between):
+    path = write(tmp_path / "many.xyz", between.join([frame(), frame([("Co", 0, 0, 0)]), frame()]) + between)
+    structures = read(path)
+    assert [s.name for s in structures] == ["many@0", "many@1", "many@2"]
+    assert [s.numbers[0] for s in structures] == [26, 27, 26]
+
+
+def test_one_frame_takes_the_stem(tmp_path):
+    assert only(write_xyz(tmp_path / "a.b.xyz")).name == "a.b"
+
+
+@pytest.mark.parametrize("name", ["a.xyz.gz", "a.XYZ.GZ"])
+def test_gzip(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(frame().encode()))
+    assert is_structure_file(path)
+    assert only(path).name == "a"
+    np.testing.assert_array_equal(only(path).positions[1], [0, 0, 1.6])
+
+
+@pytest.mark.parametrize("comment", [TMQM_2024, TMQM_2020])
+def test_tmqm_comment(tmp_path, comment):
+    s = only(write_xyz(tmp_path / "a.xyz", comment=comment))
+    assert s.name == "WELROW"
+    assert s.properties == {"charge": -1.0, "spin": 0.0, "Stoichiometry": "C40H36LaN2P3Se6", "MND": 8.0}
+
+
+def test_tmqm_items_in_any_number_and_order():
+    assert parse_comment("odd | MND=8|CSD_code=ABC") == ("ABC", {"MND": 8.0})
+    assert parse_comment("CSD_code = ABC") == ("ABC", {})
+
+
+@pytest.mark.parametrize("comment", ["", "free text", "q = 0 | S = 0", "CSD_code = | q = 0"])
+def test_not_tmqm(comment):
+    assert parse_comment(comment) is None
+
+
+def test_key_value_comment(tmp_path):
+    s = only(write_xyz(tmp_path / "a.xyz", comment='charge=-2 method=GFN2-xTB title="two words" energy=-1.5e1'))
+    assert s.properties == {"charge": -2.0, "method": "GFN2-xTB", "title": "two words", "energy": -15.0}
+
+
+def test_numbers_among_free_text(tmp_path):
+    assert only(write_xyz(tmp_path / "a.xyz", comment="relaxed charge=1 C=CC")).properties == {"charge": 1.0}
+
+
+@pytest.mark.parametrize("comment", ["C=CS(=O)(=O)C", "Cn1ccsc1=N", "O=C1CCS1", "CC(=O)C=C", "CCC=O", "ABC_C6H6"])
+def test_smiles_are_free_text(tmp_path, comment):
+    assert only(write_xyz(tmp_path / "a.xyz", comment=comment)).properties == {}
+
+
+@pytest.mark.parametrize(
+    ("stem", "charge"), [("A_C6H6Fe(1+)", 1.0), ("A_C6H6Fe(2-)", -2.0), ("A_C6H6Fe(-)", -1.0), ("B_Fe(12+)", 12.0)]
+)
+@pytest.mark.parametrize("ending", [".xyz", ".xyz.gz"])
+def test_charge_in_name(tmp_path, stem, charge, ending):
+    s = only(write_xyz(tmp_path / f"{stem}{ending}"))
+    assert s.name == stem
+    assert s.properties == {"charge": charge}
+
+
+def test_comment_beats_the_charge_in_the_name(tmp_path):
+    assert only(write_xyz(tmp_path / "A(1+).xyz", comment="charge=0")).properties == {"charge": 0.0}
+
+
+def test_bad_frame_in_the_middle(tmp_path):
+    first, bad, last = read(write(tmp_path / "a.xyz", frame() + frame([("Qq", 0, 0, 0), ("O", 0, 0, 1)]) + frame()))
+    assert isinstance(bad, FormatError)
+    assert str(bad) == f"{tmp_path}/a.xyz: line 7: unknown element 'Qq'"
+    assert (first.name, last.name) == ("a@0", "a@2")
+
+
+@pytest.mark.parametrize("element", ["Qq", "X", "0", "119", "-1", "²", "9" * 5000])
+def test_unknown_elements(tmp_path, element):
+    error = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0), (element, 0, 0, 1)]))
+    assert isinstance(error, FormatError)
+    assert "line 4: unknown element" in str(error)
+
+
+@pytest.mark.parametrize("coordinate", ["nan", "inf", "-inf"])
+def test_coordinates_that_are_not_finite(tmp_path, coordinate):
+    error = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0), ("O", 0, 0, coordinate)]))
+    assert str(error).startswith(f"{tmp_path}/a.xyz: atom 1: expected finite coordinates")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty file"),
+        ("\n\n", "empty file"),
+        ("two\n\nFe 0 0 0\n", "line 1: expected an atom count, received 'two'"),
+        ("0\n\n", "line 1: expected an atom count, received '0'"),
+        ("²\n\nFe 0 0 0\n", "line 1: expected an atom count, received '²'"),
+        ("-1\n\n", "line 1: expected an atom count, received '-1'"),
+        ("9" * 5000 + "\n\n", "line 1: expected an atom count, received '999"),
+        ("3\n\nFe 0 0 0\nO 0 0 1.6\n", "truncated: line 1 announces 3 atoms, the file ends after 2"),
+        ("2", "truncated: line 1 announces 2 atoms, the file ends after 0"),
+        ("1\n\nFe 0 0 0\nO 0 0 1.6\n", "line 4: expected another frame's atom count or the end (line 1 announces 1"),
+        (frame([*IRON_OXIDE, ("", "", "", "")]) + frame(), "line 5: line 1 announces 3 atoms, received a blank line"),
+        ("3\n\nFe 0 0 0\nO 0 0 1.6\n" + frame(), "line 5: line 1 announces 3 atoms, received '2' in place of atom 2"),
+    ],
+)
+def test_frames_that_cannot_be_told_apart(tmp_path, text, message):
+    with pytest.raises(FormatError) as error:
+        read(write(tmp_path / "a.xyz", text))
+    assert str(error.value).startswith(f"{tmp_path}/a.xyz: {message}")
+    assert len(str(error.value)) < len(str(tmp_path)) + 150
+
+
+@pytest.mark.parametrize("row", ["Fe 0 0", "Fe 0 0 z", "Fe 1.0D+00 0 0"])
+def test_rows_that_are_no_atoms(tmp_path, row):
+    good, error, last = read(write(tmp_path / "a.xyz", frame() + f"1\n\n{row}\n" + frame()))
+    assert isinstance(error, FormatError)
+    assert "line 7: expected" in str(error)
+    assert (good.name, last.name) == ("a@0", "a@2")
+
+
+def test_file_that_is_not_gzip(tmp_path):
+    path = tmp_path / "a.xyz.gz"
+    path.write_text(frame())
+    with pytest.raises(FormatError, match=r"a\.xyz\.gz: cannot be read: not a gzipped file"):
+        read(path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered"])
+def test_damaged_gzip(tmp_path, damage):
+    data = bytearray(gzip.compress(many_frames(500).encode()))
+    if damage == "truncated":
+        data = data[: len(data) // 2]
+    else:
+        data[10:14] = b"\xff\xff\xff\xff"
+    path = tmp_path / "a.xyz.gz"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=r"a\.xyz\.gz: cannot be read: "):
+        read(path)
+
+
+def test_frames_are_read_one_at_a_time(tmp_path):
+    """A frame is there before the rest of its file is: the end, which is no gzip at all, is not met."""
+    path = tmp_path / "a.xyz.gz"
+    data = gzip.compress(many_frames(5000).encode())
+    path.write_bytes(data[: len(data) // 2])
+    structures = read_structures(path)
+    assert [s.name for s in islice(structures, 3)] == ["S000000", "S000001", "S000002"]
+    with pytest.raises(FormatError):
+        list(structures)
+
+
+FINITE = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@settings(quick, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(1, 118), FINITE, FINITE, FINITE), min_size=1, max_size=8))
+def test_what_is_written_is_read(tmp_path, atoms):
+    s = only(write_xyz(tmp_path / "a.xyz", atoms))
+    assert s.numbers.tolist() == [atom[0] for atom in atoms]
+    np.testing.assert_array_equal(s.positions, [atom[1:] for atom in atoms])
+
+
+def test_a_truncated_second_frame_does_not_cost_the_first(tmp_path):
+    path = write(tmp_path / "two.xyz", frame() + "3\n\nFe 0 0 0\n")
+    found = read_structures(path)
+    assert next(found).name == "two@0"
+    with pytest.raises(FormatError, match="truncated"):
+        next(found)
+
+
+def test_a_frame_with_too_many_atoms_is_not_taken(tmp_path):
+    path = write(tmp_path / "one.xyz", "1\n\nFe 0 0 0\nO 0 0 1.9\n")
+    with pytest.raises(FormatError, match="expected another frame's atom count or the end"):
+        next(read_structures(path))

@@ -1,0 +1,267 @@
+"""What an import takes: by element, charge and size, a seeded sample of it, and properties from tables."""
+
+import gzip
+import json
+
+import h5py
+import numpy as np
+import pytest
+from support.builders import frame, run, write, write_xyz
+
+from xanes_hpc.errors import ConfigError, FormatError
+from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing.selection import draw, key_of, parse_charges, parse_elements, shares
+
+METALS = {"Ti": 12, "Fe": 60, "Ni": 27, "Pd": 21}
+"""Complexes of each in the file."""
+
+
+def complexes():
+    """Code, metal, charge and number of atoms of every complex, in an order of no meaning."""
+    kinds = [metal for metal, n in METALS.items() for _ in range(n)]
+    order = np.random.default_rng(3).permutation(len(kinds))
+    for k, i in enumerate(order):
+        letters = "".join(chr(65 + k // 26**p % 26) for p in range(3))
+        yield f"QQQ{letters}", kinds[i], int(k % 3) - 1, 3 + k % 5
+
+
+def tmqm_frame(code, metal, charge, n_atoms):
+    atoms = [(metal, 0.0, 0.0, 0.0), *(("O", 1.6 * k, 0.1, 0.0) for k in range(1, n_atoms))]
+    return frame(atoms, f"CSD_code = {code} | q = {charge} | S = 0 | Stoichiometry = X | MND = 4 | 2020-2024 CSD")
+
+
+@pytest.fixture
+def tmqm(tmp_path):
+    """The complexes in two files of tmQM's form, their properties in a third."""
+    every = list(complexes())
+    for name, some in (("tmQM_X1.xyz.gz", every[:70]), ("tmQM_X2.xyz.gz", every[70:])):
+        write(tmp_path / "tmqm" / name, "\n".join(tmqm_frame(*one) for one in some))
+    rows = [f"{code};{-0.1 * k};{k};text {k}" for k, (code, *_) in enumerate(every)]
+    write(tmp_path / "y.csv", "\n".join(["CSD_code;HL_Gap;q;Note", *rows]) + "\n")
+    return tmp_path / "tmqm"
+
+
+def taken(source, *words, capsys):
+    """Elements, charges and numbers of atoms of what an import takes, by name; and its summary."""
+    output = source.parent / "out.h5"
+    capsys.readouterr()
+    assert run("import", source, "-o", output, "--overwrite", "--json", *words) == 0
+    summary = json.loads(capsys.readouterr().out)
+    with h5py.File(output) as file:
+        names = [name.decode() for name in file["structures/name"][:]]
+        columns = (file["sites/element"][:], file["structures/properties/charge"][:])
+        sizes = np.diff(file["structures/offsets"][:])
+        return dict(zip(names, zip(*columns, sizes, strict=True), strict=True)), summary
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "reasons"),
+    [
+        (["--elements", "Ti-Zn"], lambda z, q, n: 22 <= z <= 30, {"element": 21}),
+        (["--elements", "fe, Pd"], lambda z, q, n: z in (26, 46), {"element": 39}),
+        (["--charge", "0"], lambda z, q, n: q == 0, {"charge": 80}),
+        (["--charge", "-1,1"], lambda z, q, n: q != 0, {"charge": 40}),
+        (["--max-atoms", "5"], lambda z, q, n: n <= 5, {"number of atoms": 48}),
+        (["--max-atoms", "5", "--elements", "Fe"], lambda z, q, n: n <= 5 and z == 26, None),
+    ],
+)
+def test_what_is_wanted_is_taken(tmqm, capsys, words, wanted, reasons):
+    every, _ = taken(tmqm, capsys=capsys)
+    assert len(every) == sum(METALS.values())
+    found, summary = taken(tmqm, *words, capsys=capsys)
+    assert found == {name: about for name, about in every.items() if wanted(*about)}
+    if reasons:
+        assert summary["not_selected"] == reasons
+    assert sum(summary["not_selected"].values()) == len(every) - len(found)
+
+
+def test_a_sample_has_every_metal_in_proportion(tmqm, capsys):
+    every, _ = taken(tmqm, capsys=capsys)
+    found, summary = taken(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
+    assert {name: every[name] for name in found} == found
+    elements = [int(z) for z, *_ in found.values()]
+    assert {z: elements.count(z) for z in set(elements)} == {22: 4, 26: 20, 28: 9, 46: 7}
+    assert summary["not_selected"] == {"sample": 80}
+    again, _ = taken(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
+    other, _ = taken(tmqm, "--sample", "40", "--seed", "8", capsys=capsys)
+    assert again == found != other
+    some, _ = taken(tmqm, "--sample", "40", "--seed", "7", "--elements", "Ti-Zn", capsys=capsys)
+    assert len(some) == 40
+    everything, _ = taken(tmqm, "--sample", "4000", capsys=capsys)
+    assert everything == every
+
+
+def test_a_sample_does_not_depend_on_how_files_are_cut(tmqm, capsys):
+    found, _ = taken(tmqm, "--sample", "30", capsys=capsys)
+    text = "\n\n".join(gzip.decompress(path.read_bytes()).decode() for path in sorted(tmqm.iterdir(), reverse=True))
+    whole = write(tmqm.parent / "whole" / "all.xyz", text)
+    again, _ = taken(whole.parent, "--sample", "30", capsys=capsys)
+    assert found == again
+
+
+def test_what_cannot_be_used_is_not_in_the_sample(tmqm, capsys):
+    write_xyz(tmqm / "two.xyz", (("Fe", 0.0, 0.0, 0.0), ("Fe", 0.0, 0.0, 2.0)), "CSD_code = QQQZZZ | q = 0")
+    found, summary = taken(tmqm, "--sample", "120", capsys=capsys)
+    assert len(found) == 120
+    assert (summary["skipped_count"], len(summary["skipped"])) == (1, 1)
+
+
+def test_shares_add_up_and_leave_no_element_out():
+    elements = np.repeat(np.array([22, 26, 30], np.uint8), [1, 97, 2])
+    assert shares(elements, 10) == {22: 1, 26: 8, 30: 1}
+    assert shares(elements, 2) == {22: 0, 26: 2, 30: 0}
+    for n in range(1, 101):
+        given = shares(elements, n)
+        assert sum(given.values()) == n
+        assert given[22] <= 1
+        assert given[30] <= 2
+    keys = np.array([key_of(f"{k}", 0) for k in range(100)], np.uint64)
+    assert set(draw(keys, elements, 5)) <= set(draw(keys, elements, 50)) <= set(draw(keys, elements, 100)) == set(keys)
+
+
+def test_properties_of_a_table_are_stored(tmqm, capsys):
+    _, summary = taken(tmqm, "--properties", tmqm.parent / "y.csv", "--max-atoms", "4", capsys=capsys)
+    codes = [code for code, *_ in complexes()]
+    with h5py.File(tmqm.parent / "out.h5") as file:
+        names = [name.decode() for name in file["structures/name"][:]]
+        properties = file["structures/properties"]
+        ranks = [codes.index(name) for name in names]
+        np.testing.assert_allclose(properties["HL_Gap"][:], -0.1 * np.array(ranks))
+        np.testing.assert_array_equal(properties["charge"][:], ranks)  # the table's own
+        assert [v.decode() for v in properties["Note"][:]] == [f"text {k}" for k in ranks]
+        assert properties["MND"][0] == 4
+    assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
+    every = list(complexes())
+    changed = sum(rank != every[rank][2] for rank in ranks)
+    assert summary["properties_replaced"] == {"charge": changed}
+
+
+def test_rows_belong_to_names_or_codes(tmp_path, capsys):
+    write_xyz(tmp_path / "xyz" / "ABCDEF_FeO(2+).xyz")
+    write_xyz(tmp_path / "xyz" / "GHIJKL_FeO(2+).xyz")
+    table = write(tmp_path / "p.csv.gz", "gap,name\n1.5,ABCDEF\n,other\n")
+    _, summary = taken(tmp_path / "xyz", "--properties", table, capsys=capsys)
+    assert (summary["without_properties"], summary["unused_properties"]) == (1, 1)
+    assert summary["first_without_properties"] == ["GHIJKL_FeO(2+)"]
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "other.h5", "--properties", table) == 0
+    assert "1 structures have no row in the tables (GHIJKL_FeO(2+)), 1 rows are of" in capsys.readouterr().out
+    with h5py.File(tmp_path / "out.h5") as file:
+        np.testing.assert_array_equal(file["structures/properties/gap"][:], [1.5, np.nan])
+    found, _ = taken(tmp_path / "xyz", "--charge", "2", capsys=capsys)
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"expected a column CSD_code or name in its first line, received nothing"),
+        ("code;gap\n", r"expected a column CSD_code or name in its first line, received code, gap"),
+        ("name;gap\na;1\nb\n", "line 3: expected 2 columns, received 1"),
+        ("name;gap\na;1\n\na;2\n", "line 4: a has a row already"),
+        ("name;gap;note;gap\na;1;2;3\n", "expected every column once, received 'gap' again"),
+        ("name;charge\na;1\nb;2+\n", r"b: charge: expected a number, received '2\+'"),
+        ("name;S\na;\nb;?\n", r"b: spin: expected a number, received '\?'"),
+    ],
+)
+def test_what_is_no_table(tmp_path, text, message):
+    with pytest.raises(FormatError, match=rf"p\.csv: {message}"):
+        PropertyTable(write(tmp_path / "p.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--elements", "Zn-Ti"], "--elements 'Zn-Ti': expected symbols and ranges in the order of the periodic table"),
+        (["--elements", ""], "--elements '': expected symbols and ranges"),
+        (["--elements", "Ti-Zn-Mo"], "received 'Ti-Zn-Mo'"),
+        (["--elements", "Ti,Qq"], "received 'Qq'"),
+        (["--charge", "one"], "--charge 'one': expected whole numbers, such as 0 or -1,0,1"),
+        (["--charge", "7"], "nothing imported: none of the structures is selected (120 by charge)"),
+        (["--elements", "Au"], "nothing imported: none of the structures is selected (120 by element)"),
+        (["--properties", "none.csv"], "none.csv: cannot be read: No such file or directory"),
+        (["--sample", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_refused(tmqm, capsys, words, message):
+    assert run("import", tmqm, "-o", tmqm.parent / "out.h5", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmqm.parent / "out.h5").exists()
+
+
+def test_a_charge_that_nothing_tells(tmp_path, capsys):
+    write_xyz(tmp_path / "xyz" / "a.xyz")
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "out.h5", "--charge", "0") == 2
+    assert "a.xyz: nothing tells its charge: --charge cannot select it" in capsys.readouterr().err
+
+
+def test_elements_and_charges_as_given():
+    assert parse_elements("Ti-V, fe") == {22, 23, 26}
+    assert parse_charges("-1,2") == {-1.0, 2.0}
+    with pytest.raises(ConfigError):
+        parse_elements("X")
+
+
+def charges_of(folder, end="Total charge = 0.0\n\n"):
+    """Natural charges of the atoms of every complex, as tmQM has them."""
+    blocks = []
+    for k, (code, metal, _, n_atoms) in enumerate(complexes()):
+        rows = [f" {metal}  {0.01 * k:.4f}", *(f" O  {-0.1 * a:.4f}" for a in range(1, n_atoms))]
+        blocks.append("\n".join([f"CSD_code = {code} | 2020-2024 CSD", *rows]) + "\n" + end)
+    return write(folder / "tmQM_X.q", "".join(blocks))
+
+
+@pytest.mark.parametrize("end", ["Total charge = 0.0\n\n", "\n", ""])
+def test_natural_charges_of_absorbers(tmqm, capsys, end):
+    charges = charges_of(tmqm.parent, end)
+    _, summary = taken(tmqm, "--properties", charges, "--properties", tmqm.parent / "y.csv", capsys=capsys)
+    assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
+    codes = [code for code, *_ in complexes()]
+    with h5py.File(tmqm.parent / "out.h5") as file:
+        names = [name.decode() for name in file["structures/name"][:]]
+        found = file["structures/properties/natural_charge"][:]
+    np.testing.assert_allclose(found, [0.01 * codes.index(name) for name in names], atol=1e-6)
+
+
+def test_natural_charges_of_several_sites(tmqm):
+    words = ["import", tmqm, "-o", tmqm.parent / "out.h5", "--properties", charges_of(tmqm.parent)]
+    assert run(*words, "--absorber", "O", "--max-atoms", "4") == 0
+    with h5py.File(tmqm.parent / "out.h5") as file:
+        atoms, structures = file["sites/atom"][:], file["sites/structure"][:]
+        several = np.bincount(structures)[structures] > 1
+        found = file["sites/properties/natural_charge"][:]
+        np.testing.assert_allclose(found[several], -0.1 * atoms[several], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.q: expected blocks that begin with CSD_code"),
+        ("CSD_code = QQQAAA\n Fe one\n", "x.q: line 2: expected an element and a charge, received 'Fe one'"),
+        ("CSD_code = A\n Fe 1\nCSD_code = A\n", "x.q: line 3: A has a block already"),
+    ],
+)
+def test_what_are_no_charges(tmqm, capsys, text, message):
+    path = write(tmqm.parent / "x.q", text)
+    assert run("import", tmqm, "-o", tmqm.parent / "out.h5", "--properties", path) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_charges_of_other_atoms(tmqm, capsys):
+    path = write(tmqm.parent / "x.q", "CSD_code = QQQAAA\n Fe 1.0\n")
+    _, summary = taken(tmqm, "--properties", path, capsys=capsys)
+    assert summary["skipped_count"] == 1
+    assert "x.q: has 1 charges of QQQAAA, which has 3 atoms" in summary["skipped"][0]["reason"]
+    assert summary["without_properties"] == 119
+
+
+@pytest.mark.parametrize(
+    ("name", "charge"),
+    [("ABCDEF_FeO", 0.0), ("ABCDEF01_FeO", 0.0), ("ABCDEF_FeO(2-)", -2.0), ("ABCDEF_FeO2", None), ("abcdef_FeO", None)],
+)
+def test_charges_in_names_of_published_files(tmp_path, name, charge):
+    """Neutral ones are not told so, but by code and formula alone."""
+    write_xyz(tmp_path / "xyz" / f"{name}.xyz")
+    assert run("import", tmp_path / "xyz", "-o", tmp_path / "out.h5") == 0
+    with h5py.File(tmp_path / "out.h5") as file:
+        found = file.get("structures/properties/charge")
+        assert (None if found is None else found[0]) == charge

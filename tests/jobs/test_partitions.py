@@ -1,0 +1,263 @@
+"""Parts made by runs of their own, in any order, and one store of them: the same as by one run; refused where not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from support import small_parts, stored
+from support.builders import run, write
+from support.partitioned import DESCRIPTOR, all_made, finalise, make_partition, planned, write_source
+from support.stored import everything
+
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.features import featurise
+from xanes_hpc.features.plan import plan
+from xanes_hpc.jobs.partitions import parts_of
+from xanes_hpc.jobs.parts import PartsFolder
+from xanes_hpc.jobs.slurm import array_index
+from xanes_hpc.stores.part_files import parts_folder
+from xanes_hpc.stores.structures import StructureStore
+
+N_SITES, N_PARTS = 200, 7
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """A store of 200 sites, of which a part holds 32."""
+    small_parts.use(monkeypatch.setattr)
+    write_source(tmp_path / "s.h5", N_SITES)
+    with StructureStore(tmp_path / "s.h5") as store:
+        yield store
+
+
+@pytest.fixture
+def whole(source, tmp_path):
+    """What one run makes."""
+    featurise.featurise(source, DESCRIPTOR, tmp_path / "whole.h5")
+    return everything(tmp_path / "whole.h5")
+
+
+@pytest.mark.parametrize("n_partitions", range(1, N_PARTS + 1))
+def test_every_part_is_of_one_partition(n_partitions):
+    every = [number for k in range(n_partitions) for number in parts_of(k, n_partitions, N_PARTS)]
+    assert every == list(range(N_PARTS))
+    sizes = [len(parts_of(k, n_partitions, N_PARTS)) for k in range(n_partitions)]
+    assert max(sizes) - min(sizes) <= 1
+    with pytest.raises(ConfigError, match=rf"partition {n_partitions}: expected 0 to {n_partitions - 1}"):
+        parts_of(n_partitions, n_partitions, N_PARTS)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 1, 2, 0)])
+def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole, order):
+    output = tmp_path / "f.h5"
+    planned(source, output)
+    for k in order:
+        make_partition(source, output, k)
+    finalise(source, output)
+    assert everything(output) == whole
+    assert not parts_folder(output).exists()
+
+
+def test_an_output_that_is_made_is_not_made_again(source, tmp_path):
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    finalise(source, output)
+    for step in (lambda: finalise(source, output), lambda: make_partition(source, output, 0)):
+        with pytest.raises(StoreError, match=r"f\.h5: exists already; for another, plan its partitions"):
+            step()
+
+
+def test_the_ordinary_run_takes_over_what_partitions_made(source, tmp_path, whole, monkeypatch):
+    output = tmp_path / "f.h5"
+    planned(source, output)
+    make_partition(source, output, 1)
+    computed, compute = [], featurise.describe_batch
+    monkeypatch.setattr(featurise, "describe_batch", lambda *words: computed.append(words[2]) or compute(*words))
+    featurise.featurise(source, DESCRIPTOR, output)
+    bounds = plan(source, DESCRIPTOR).bounds
+    assert not any(bounds[2] <= start < bounds[4] for start in computed)
+    assert everything(output) == whole
+
+
+def test_another_number_of_partitions_keeps_the_parts(source, tmp_path, whole):
+    output = tmp_path / "f.h5"
+    planned(source, output, 3)
+    make_partition(source, output, 0)
+    before = {path.name: path.stat().st_mtime_ns for path in parts_folder(output).glob("part-*.h5")}
+    assert before
+    all_made(source, output, 5)
+    after = {path.name: path.stat().st_mtime_ns for path in parts_folder(output).glob("part-*.h5")}
+    assert before.items() <= after.items()
+    finalise(source, output)
+    assert everything(output) == whole
+
+
+@pytest.mark.parametrize("harm", ["missing", "flip", "truncate", "another plan", "another part"])
+def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm):
+    output = tmp_path / "f.h5"
+    all_made(source, output)
+    part = parts_folder(output) / "part-000003.h5"
+    if harm == "missing":
+        part.unlink()
+    elif harm == "flip":
+        stored.flip_a_byte(part, "features", 1)
+    elif harm == "truncate":
+        part.write_bytes(part.read_bytes()[:3000])
+    elif harm == "another part":
+        shutil.copy(part.with_name("part-000002.h5"), part)
+    else:
+        with h5py.File(part, "r+") as file:
+            file.attrs["plan"] = "0" * 64
+    what = {
+        "missing": "missing",
+        "another plan": "of another plan",
+        "another part": r"holds the rows of part-000002\.h5",
+    }.get(harm, "damaged: ")
+    with pytest.raises(StoreError, match=rf"1 of 7 parts are not whole: part-000003\.h5 \({what}.*; run partition 1 "):
+        finalise(source, output)
+    assert not output.exists()
+    make_partition(source, output, 1)
+    finalise(source, output)
+    assert everything(output) == whole
+
+
+def test_one_run_a_partition_and_nobody_else_meanwhile(source, tmp_path, whole):
+    output = tmp_path / "f.h5"
+    planned(source, output)
+    me = rf"process {os.getpid()} on "
+
+    def meanwhile(done, total):
+        if done:
+            return
+        with pytest.raises(StoreError, match=rf"another run is making partition 0 \(partition 0: {me}"):
+            make_partition(source, output, 0)
+        with pytest.raises(StoreError, match=rf"another run is making this output \(partition 0: {me}"):
+            featurise.featurise(source, DESCRIPTOR, output)
+        with pytest.raises(StoreError, match="another run is making this output"):
+            finalise(source, output)
+        make_partition(source, output, 2)
+
+    make_partition(source, output, 0, meanwhile)
+    make_partition(source, output, 1)
+    finalise(source, output)
+    assert everything(output) == whole
+
+
+def test_a_partition_of_other_structures_is_refused(source, tmp_path):
+    output = tmp_path / "f.h5"
+    planned(source, output)
+    taken = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
+    stored.write_structures(tmp_path / "other.h5", taken)
+    with StructureStore(tmp_path / "other.h5") as other:
+        for step in (lambda: make_partition(other, output, 0), lambda: finalise(other, output)):
+            with pytest.raises(StoreError, match="parts of an unfinished run with structures"):
+                step()
+    assert not list(parts_folder(output).glob("part-*"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "features"}', '{"kind": "predictions"}'])
+def test_a_plan_that_is_none(source, tmp_path, text):
+    output = tmp_path / "f.h5"
+    planned(source, output)
+    write(parts_folder(output) / "plan.json", text)
+    with pytest.raises(StoreError, match=r"plan\.json: cannot be read|its plan cannot be read|parts of predictions"):
+        make_partition(source, output, 0)
+
+
+def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
+    with pytest.raises(ConfigError, match="--plan 8: expected 1 to 7, for so many parts there are"):
+        planned(source, tmp_path / "f.h5", 8)
+    with pytest.raises(ConfigError, match="received 'rm -rf'"):
+        planned(source, tmp_path / "f.h5", directives=["rm -rf"])
+    assert not parts_folder(tmp_path / "f.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"SLURM_ARRAY_TASK_ID": "3"}, 3),
+        ({"PBS_ARRAY_INDEX": "0"}, 0),
+        ({"SGE_TASK_ID": "undefined"}, None),
+        ({"SGE_TASK_ID": "1"}, 0),
+        ({"LSB_JOBINDEX": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_the_index_of_a_task(environment, expected):
+    if expected is None:
+        with pytest.raises(ConfigError, match="--partition: which"):
+            array_index(environment)
+    else:
+        assert array_index(environment) == expected
+
+
+def test_an_index_that_is_none():
+    with pytest.raises(
+        ConfigError, match="SLURM_ARRAY_TASK_ID: expected the number of a task, from 0 on, received 'x'"
+    ):
+        array_index({"SLURM_ARRAY_TASK_ID": "x"})
+
+
+def test_damaged_sites_are_not_taken_over(source, tmp_path):
+    """A run copies their chunks as they are."""
+    source.file.close()
+    stored.flip_a_byte(tmp_path / "s.h5", "sites/element")
+    with StructureStore(tmp_path / "s.h5") as damaged, pytest.raises(StoreError, match=r"s\.h5: damaged data"):
+        featurise.featurise(damaged, DESCRIPTOR, tmp_path / "f.h5")
+    assert not (tmp_path / "f.h5").exists()
+
+
+def test_from_the_command_line_by_the_script(tmp_path, capsys):
+    """As a scheduler runs it: the script with the number of each task in its environment."""
+    folder = tmp_path / "with spaces"
+    folder.mkdir()
+    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(120_000)]
+    stored.write_structures(folder / "s.h5", taken)
+    assert run("featurise", folder / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "whole.h5") == 0
+    words = ["featurise", folder / "s.h5", "--preset", "xanesnet-49"]
+    assert run(*words, "--plan", 2, "--sbatch", "--time=01:00:00") == 0
+    script = parts_folder(folder / "s.features.h5") / "partitions.slurm"
+    text = script.read_text()
+    assert "#SBATCH --array=0-1\n#SBATCH --time=01:00:00\n" in text
+    assert str(script) in capsys.readouterr().err
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for k in ("1", "0"):
+        environment = {**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": k}
+        done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert run("featurise", folder / "s.h5", "--finalise") == 0
+    with h5py.File(folder / "s.features.h5") as found, h5py.File(tmp_path / "whole.h5") as whole:
+        np.testing.assert_array_equal(found["features"], whole["features"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--plan", 2, "--finalise"], "expected one of --plan, --partition and --finalise"),
+        (["--virtual"], "--virtual: expected together with --finalise"),
+        (["--sbatch", "--time=1"], "--sbatch: expected together with --plan"),
+        (["--partition", "x"], "expected the number of a partition, from 0 on, received 'x'"),
+        (["--partition", "0", "--preset", "rdc"], "--preset is told with --plan, not with its partitions"),
+        (["--partition", "0"], "plan the partitions of s.features.h5 first, with --plan N"),
+        (["--finalise"], "plan the partitions of s.features.h5 first, with --plan N"),
+        (["--partition"], "--partition: which? give its number"),
+        (["--plan", 2], "--plan 2: it is one part, so leave --plan out"),
+    ],
+)
+def test_refused(source, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.undo()
+    before = {path.name for path in tmp_path.iterdir()}
+    assert run("featurise", tmp_path / "s.h5", *words) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_made(source, tmp_path):
+    (tmp_path / "f.h5.parts").write_text("mine")
+    with pytest.raises(StoreError, match=r"f\.h5: cannot be written"):
+        PartsFolder(tmp_path / "f.h5", {})

@@ -1,0 +1,259 @@
+"""Distances to landmarks, and the kernel ridge regression on them, against plain NumPy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.trainings import FEATURES, gathered, run_of
+
+from xanes_hpc.data.datasets import Part, statistics
+from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.kernel_ridge import SHARPER, KernelRidge, similarities
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.runtime.threads import limited_to
+from xanes_hpc.training import kernel_ridge_fit
+from xanes_hpc.training.kernel_ridge_fit import RIDGE, SHARES, best_share, choose, fit
+
+N_FEATURES = 13
+
+
+@pytest.fixture
+def scalers():
+    generator = np.random.default_rng(0)
+    ones = np.ones((1, 2))
+    return Scalers(generator.normal(size=N_FEATURES), generator.uniform(0.5, 2.0, N_FEATURES), ones, ones)
+
+
+def drawn(n, seed):
+    """Features as stored, of n sites."""
+    return np.random.default_rng(seed).normal(size=(n, N_FEATURES))
+
+
+def slow_nearest(rows, trained):
+    """Mean absolute difference over the features, to the nearest."""
+    return [min(np.mean(np.abs(row - other)) for other in trained) for row in rows.astype(np.float64)]
+
+
+def nearest(x, trained):
+    return mean_differences(x, trained).min(axis=1)
+
+
+def test_distances_are_those_of_the_loop(scalers):
+    trained, x = scalers.features(drawn(40, 1)), scalers.features(drawn(130, 2))
+    np.testing.assert_allclose(nearest(x, trained), slow_nearest(x, trained), rtol=1e-5)
+
+
+def test_a_training_site_is_at_no_distance_however_far_out_it_lies(scalers):
+    x = scalers.features(np.concatenate([drawn(200, 3), 50.0 * drawn(20, 4)]))
+    assert nearest(x, x).max() < 1e-6
+
+
+def test_a_small_step_away_from_a_training_site_is_its_length(scalers):
+    x = drawn(100, 5)
+    moved = x + 1e-3 * scalers.feature_scale
+    np.testing.assert_allclose(nearest(scalers.features(moved), scalers.features(x)), 1e-3, rtol=1e-2)
+
+
+def test_no_sites_have_no_distances(scalers):
+    assert mean_differences(scalers.features(drawn(0, 7)), scalers.features(drawn(3, 6))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("n_features", [1, 7, 16, 33, 1321])
+def test_differences_of_every_width(n_features):
+    generator = np.random.default_rng(n_features)
+    x, marks = (generator.normal(size=(n, n_features)).astype(np.float32) for n in (37, 70))
+    expected = np.abs(x[:, None].astype(np.float64) - marks).mean(axis=2)
+    np.testing.assert_allclose(mean_differences(x, marks), expected, rtol=1e-5)
+    on_all = mean_differences(x, marks)
+    with limited_to(1):
+        np.testing.assert_array_equal(mean_differences(x, marks), on_all)
+
+
+def test_sites_of_other_absorbers_have_nothing_in_common():
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    absorbers = np.array([0, 1, 0, 1, 1, 0])
+    found = similarities(x, absorbers, x, absorbers, 1.4)
+    assert (found[absorbers[:, None] != absorbers] == 0).all()
+    np.testing.assert_allclose(np.diag(found), 1.0)
+    assert found[0, 2] == pytest.approx(np.exp(-1.4 * np.abs(x[0] - x[2]).mean()), rel=1e-5)
+
+
+@pytest.fixture
+def fitted(small, tmp_path):
+    """A part of the small set, its scalers, and its features, absorbers and targets."""
+    with gathered([small / FEATURES], run_of(tmp_path)) as data:
+        part = Part(data.sources, np.arange(120) % 4 != 0, data.absorbers)
+        scalers = statistics(part, "sqrt").scalers("global")
+        columns = zip(*(part.read(chunk) for chunk in part.chunks), strict=True)
+        yield part, scalers, *(np.concatenate(c) for c in columns)
+
+
+def test_regression_is_the_plain_formula(fitted):
+    part, scalers, x, absorbers, y = fitted
+    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    scaled = scalers.features(x).astype(np.float64)
+    kernel = np.exp(-1.4 * np.abs(scaled[:, None] - scaled).mean(axis=2)) * (absorbers[:, None] == absorbers)
+    coefficients = np.linalg.solve(kernel + RIDGE * np.eye(len(x)), scalers.targets(y, absorbers))
+    expected = kernel @ coefficients * scalers.target_scale[absorbers] + scalers.target_mean[absorbers]
+    expected = np.maximum(expected, 0.0)
+    np.testing.assert_allclose(found.spectra(x, absorbers), expected, atol=2e-3 * np.ptp(y))
+    assert np.abs(found.spectra(x, absorbers) - y).mean() < 0.05 * np.abs(y).mean()
+
+
+def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted, monkeypatch):
+    part, scalers, x, absorbers, y = fitted
+    monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", 30)
+    monkeypatch.setattr(kernel_ridge_fit, "ROWS_AT_ONCE", 7)
+    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    assert found.landmarks.shape == (30, x.shape[1])
+    scaled = scalers.features(x).astype(np.float64)
+    marks = found.landmarks.astype(np.float64)
+    alike = absorbers[:, None] == found.absorbers
+    between = np.exp(-1.4 * np.abs(scaled[:, None] - marks).mean(axis=2)) * alike
+    own = np.exp(-1.4 * np.abs(marks[:, None] - marks).mean(axis=2)) * (found.absorbers[:, None] == found.absorbers)
+    matrix = between.T @ between + RIDGE * own
+    expected = between @ np.linalg.solve(matrix, between.T @ scalers.targets(y, absorbers))
+    z = similarities(scalers.features(x), absorbers, found.landmarks, found.absorbers, 1.4) @ found.coefficients
+    np.testing.assert_allclose(z, expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("alike", [1, 3])
+@pytest.mark.parametrize("n_landmarks", [4096, 30])
+def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks, alike):
+    """Fitted anew without the landmarks of its label; the other landmarks stay, as do the scalers."""
+    part, scalers, x, absorbers, y = fitted
+    monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", n_landmarks)
+    labels = np.array([f"{site // alike}" for site in range(120)])
+    found = fit(part, scalers, 1.4, 0.5, seed=0, together=labels)
+    own_labels = labels[part.sample(n_landmarks, 0).chosen]
+    scaled, targets = scalers.features(x).astype(np.float64), scalers.targets(y, absorbers)
+    marks = found.landmarks.astype(np.float64)
+    differences = np.abs(scaled[:, None] - marks).mean(axis=2)
+    between = np.exp(-1.4 * differences) * (absorbers[:, None] == found.absorbers)
+    rows = differences.argmin(axis=0)
+    own = between[rows]
+    assert n_landmarks == 30 or alike == 1 or (np.unique(own_labels, return_counts=True)[1] > 1).any()
+    for mark in (0, 7, len(marks) - 1):
+        left_out = own_labels == own_labels[mark]
+        others = ~np.isin(np.arange(len(x)), rows[left_out])
+        if len(marks) == len(x):  # sites that are left out are no landmarks either
+            matrix = own[~left_out][:, ~left_out] + RIDGE * np.eye((~left_out).sum())
+            predicted = own[mark, ~left_out] @ np.linalg.solve(matrix, targets[rows[~left_out]])
+        else:
+            matrix = between[others].T @ between[others] + RIDGE * own
+            predicted = own[mark] @ np.linalg.solve(matrix, between[others].T @ targets[others])
+        expected = np.abs(targets[rows[mark]] - predicted)
+        np.testing.assert_allclose(found.errors[mark], expected, atol=0.02 * expected.max() + 1e-4)
+
+
+def test_sites_that_are_there_twice_are_no_easier(fitted):
+    """The error without one of them alone would be next to nothing."""
+    part, scalers, *_ = fitted
+    twice = TwiceThere(part)
+    labels = np.arange(120).astype(str)
+    once = fit(part, scalers, 1.4, 0.5, seed=0, together=labels).errors
+    both = fit(twice, scalers, 1.4, 0.5, seed=0, together=labels).errors
+    assert np.median(both) == pytest.approx(np.median(once), rel=0.05)
+
+
+class TwiceThere:
+    """A part whose sites are all there twice."""
+
+    def __init__(self, part):
+        self._part, self.n_sites = part, 2 * part.n_sites
+        self.chosen = np.repeat(np.flatnonzero(part.chosen), 2)
+
+    def sample(self, most, seed):
+        return self
+
+    @property
+    def chunks(self):
+        return self._part.chunks
+
+    def read(self, chunk):
+        return tuple(np.repeat(values, 2, axis=0) for values in self._part.read(chunk))
+
+
+def test_without_labels_there_are_no_errors(fitted):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    assert regression.errors is None
+    assert regression.local_errors(np.zeros((1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
+
+
+def test_local_errors_are_means_over_the_landmarks_around(fitted):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0, together=np.arange(120).astype(str))
+    energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
+    differences = mean_differences(scalers.features(x), regression.landmarks)
+    found = regression.local_errors(differences, absorbers, energies)
+    for site in (0, 11):
+        same = regression.absorbers == absorbers[site]
+        weights = np.exp(-1.4 * SHARPER * differences[site, same].astype(np.float64))
+        mean = np.average(regression.errors[same], weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
+        window = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
+        np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
+    unknown = replace(regression, absorbers=regression.absorbers + 7)
+    found = unknown.local_errors(differences[:2], absorbers[:2], energies)
+    for site in (0, 1):  # of all landmarks, where there is none of the same element
+        weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
+        mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
+        np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
+
+
+def test_the_best_share_is_found():
+    generator = np.random.default_rng(0)
+    y = 1.0 + generator.random((50, 20))
+    first, second = generator.normal(0.0, 0.1, (2, 50, 20))
+    share, error = best_share(y, y + 2.0 * first, y + second)
+    assert 0.6 <= share <= 0.8
+    assert error < best_share(y, y + 2.0 * first, y + 2.0 * first)[1]
+    assert best_share(y, y, y + second) == (0.0, 0.0)
+    assert best_share(y, y + second, y)[0] == SHARES[-1]
+
+
+def test_spectra_that_are_zero_say_nothing_of_the_share():
+    y = np.ones((3, 4))
+    y[1] = 0.0
+    assert best_share(y, y + 1.0, y) == best_share(y[[0, 2]], y[[0, 2]] + 1.0, y[[0, 2]])
+    assert best_share(y[1:2], y[1:2], y[1:2]) == (0.0, 0.0)
+
+
+def test_many_sites_are_done_in_blocks(fitted, monkeypatch):
+    part, scalers, x, absorbers, _ = fitted
+    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    whole = regression.spectra(x, absorbers)
+    monkeypatch.setattr("xanes_hpc.models.kernel_ridge.ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(regression.spectra(x, absorbers), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_rate_and_share_come_from_the_validation_part(fitted):
+    part, scalers, *_ = fitted
+    rows = np.flatnonzero(part.chosen)
+    held_out = np.zeros_like(part.chosen)
+    held_out[rows[::5]] = True
+    rest = replace(part, chosen=part.chosen & ~held_out)
+    rate, share = choose(rest, replace(part, chosen=held_out), scalers, lambda x, a: scalers.target_mean[a], seed=0)
+    assert rate in kernel_ridge_fit.RATES
+    assert share > 0.5  # next to the mean spectrum
+
+
+def test_a_model_averages_its_networks_with_the_regression(model):
+    trained = Model.open(model)
+    regression = trained.regression
+    assert isinstance(regression, KernelRidge)
+    assert 0 < regression.share <= 1
+    x = np.abs(np.random.default_rng(0).normal(size=(3, trained.description["n_features"])))
+    absorbers = np.zeros(3, np.int64)
+    drawn, _ = trained.sample(x, absorbers, 10, 0, keep_draws=True)
+    trained.folder.__dict__["regression"] = None
+    alone, _ = trained.sample(x, absorbers, 10, 0, keep_draws=True)
+    share, spectra = regression.share, regression.spectra(x, absorbers)
+    np.testing.assert_allclose(drawn.mean, (1 - share) * alone.mean + share * spectra, rtol=1e-6)
+    energies, _ = trained.grid
+    weights = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
+    apart = np.array([[np.average(row, weights=w) for w in weights] for row in np.abs(spectra - drawn.mean)])
+    np.testing.assert_allclose(drawn.std, (1 - share) * np.sqrt(alone.std**2 + apart**2), rtol=1e-6)
+    assert (drawn.std > (1 - share) * alone.std).any()
+    np.testing.assert_allclose(drawn.draws.mean(axis=1), drawn.mean, rtol=1e-4, atol=1e-6)

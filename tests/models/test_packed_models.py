@@ -1,0 +1,272 @@
+"""A packed model: the same model at the other end, and nothing that is none of its files."""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.builders import contents, refused, run
+from support.zips import ARCHIVES, FILES, MODEL, WEIGHTS, members_of, refusal
+
+from xanes_hpc.analysis.inspect import inform
+from xanes_hpc.errors import ModelError, StoreError
+from xanes_hpc.models import manifest as packed_manifest
+from xanes_hpc.models import pack as packing
+from xanes_hpc.models import unpack as unpacking
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.pack import pack
+from xanes_hpc.models.unpack import unpack
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of a model, to be spoilt."""
+    return Path(shutil.copytree(MODEL, tmp_path / "tm.model"))
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """A packed model, to be spoilt."""
+    pack(MODEL, tmp_path / "tm.xanes-model")
+    return tmp_path / "tm.xanes-model"
+
+
+def test_a_model_comes_back_as_it_was(tmp_path, packed):
+    manifest = unpack(packed, tmp_path / "back.model")
+    assert contents(tmp_path / "back.model").keys() == {str(tmp_path / "back.model" / name) for name in FILES}
+    assert [f.path for f in manifest.files] == list(FILES)
+    assert all((tmp_path / "back.model" / name).read_bytes() == (MODEL / name).read_bytes() for name in FILES)
+    assert Model.open(tmp_path / "back.model").digest == Model.open(MODEL).digest
+
+
+def test_a_model_just_trained_comes_back_with_nothing_left_out(tmp_path, model):
+    assert pack(model, tmp_path / "t.xanes-model").left_out == []
+    unpack(tmp_path / "t.xanes-model", tmp_path / "t.model")
+    there, back = contents(model), contents(tmp_path / "t.model")
+    assert {p.removeprefix(f"{tmp_path / 't.model'}"): data for p, data in back.items()} == {
+        p.removeprefix(f"{model}"): data for p, data in there.items()
+    }
+
+
+def test_a_file_packed_by_the_first_version_is_read(tmp_path):
+    unpack(ARCHIVES / "packed-1.xanes-model", tmp_path / "m.model")
+    assert all((tmp_path / "m.model" / name).read_bytes() == (MODEL / name).read_bytes() for name in FILES)
+
+
+def test_equal_models_give_equal_bytes(tmp_path, folder, packed):
+    os.utime(folder / "model.json", (1e9, 1e9))
+    (folder / "run.toml").chmod(0o600)
+    (folder / "notes.txt").write_text("of no account")
+    pack(folder, tmp_path / "again.xanes-model")
+    assert (tmp_path / "again.xanes-model").read_bytes() == packed.read_bytes()
+
+
+def test_the_manifest_comes_first_and_pins_every_file(packed):
+    members = members_of(packed)
+    assert list(members) == ["manifest.json", *FILES]
+    values = json.loads(members["manifest.json"])
+    assert values["format"] == "xanes-hpc/packed-model"
+    for file in values["files"]:
+        data = (MODEL / file["path"]).read_bytes()
+        assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    with zipfile.ZipFile(packed) as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+
+
+def test_only_files_of_the_model_are_packed(tmp_path, folder):
+    others = (".env", "members/00/notes.h5.txt", "members/000/scalers.h5", "members/a.h5", "sub/model.json", "x.py")
+    for name in others:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("secret")
+    (folder / "elsewhere").symlink_to("/etc/passwd")
+    assert pack(folder, tmp_path / "m.xanes-model").left_out == sorted([*others, "elsewhere"])
+    assert list(members_of(tmp_path / "m.xanes-model")) == ["manifest.json", *FILES]
+
+
+@pytest.mark.parametrize("name", ["run.toml", "sites.h5", "members", "members/00", WEIGHTS])
+def test_links_are_not_packed(tmp_path, folder, name):
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match=f"{folder / name}: expected a file or folder, received a symbolic link; put "):
+        pack(folder, tmp_path / "m.xanes-model")
+    assert not (tmp_path / "m.xanes-model").exists()
+
+
+def test_a_link_to_a_model_is_followed(tmp_path, folder, packed):
+    (tmp_path / "latest.model").symlink_to(folder)
+    pack(tmp_path / "latest.model", tmp_path / "m.xanes-model")
+    assert (tmp_path / "m.xanes-model").read_bytes() == packed.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["model.json", "sites.h5", WEIGHTS, "members/00/scalers.h5"])
+@pytest.mark.parametrize("data", [None, b"", b"not what it was"])
+def test_a_model_that_does_not_open_is_not_packed(tmp_path, capsys, folder, name, data):
+    (folder / name).unlink() if data is None else (folder / name).write_bytes(data)
+    line = refused(capsys, tmp_path, "model", "pack", folder)
+    assert line.startswith(f"{folder}")
+    assert name in line
+
+
+@pytest.mark.parametrize("path", ["/home/me/tm.h5", "C:\\\\tm.h5", "\\\\\\\\host\\\\tm.h5"])
+def test_absolute_paths_are_not_told(tmp_path, capsys, folder, path):
+    run_file = folder / "run.toml"
+    run_file.write_text(f'spectra = ["../a.h5", "{path}"]\n' + run_file.read_text())
+    line = refused(capsys, tmp_path, "model", "pack", folder)
+    assert line.startswith(f"{run_file}: spectra: expected no absolute path, which would tell others where things are")
+
+
+def test_relative_paths_are_told_to_the_user(tmp_path, capsys, folder):
+    (folder / "run.toml").write_text('features = ["../b.h5"]\n[transfer]\nmodel = "../a.model"\n')
+    assert run("model", "pack", folder) == 0
+    assert "../a.model, ../b.h5" in capsys.readouterr().out
+
+
+def test_a_configuration_that_is_none_is_refused(tmp_path, capsys, folder):
+    (folder / "run.toml").write_text("= /home/me")
+    assert refused(capsys, tmp_path, "model", "pack", folder).startswith(
+        f"{folder / 'run.toml'}: damaged: not a config"
+    )
+
+
+def test_a_model_that_changes_meanwhile_is_not_packed(tmp_path, folder, monkeypatch):
+    measured = packing._measured
+
+    def measure_and_change(where, name):
+        result = measured(where, name)
+        if name == "history.csv":
+            (where / name).write_text("another epoch")
+        return result
+
+    monkeypatch.setattr(packing, "_measured", measure_and_change)
+    with pytest.raises(StoreError, match=r"history\.csv: changed while it was packed; pack the model again when"):
+        pack(folder, tmp_path / "m.xanes-model")
+    assert [p.name for p in tmp_path.iterdir()] == ["tm.model"]
+
+
+@pytest.mark.parametrize(("limit", "name"), [("MOST_BYTES", "all files"), ("MOST_TEXT_BYTES", "model.json")])
+def test_what_is_too_large_is_neither_packed_nor_unpacked(tmp_path, packed, monkeypatch, limit, name):
+    monkeypatch.setattr(packed_manifest, limit, 5000)
+    with pytest.raises(StoreError, match=f"{name}.* received"):
+        pack(MODEL, tmp_path / "m.xanes-model")
+    assert "expected at most 5,000 bytes" in refusal(packed)
+    assert not (tmp_path / "m.xanes-model").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
+@pytest.mark.parametrize("place", ["_extract", "_check_model"])
+def test_an_interrupted_unpacking_leaves_nothing(tmp_path, packed, monkeypatch, error, place):
+    old = Path(shutil.copytree(MODEL, tmp_path / "tm.model"))
+    (old / "run.toml").unlink()
+    done, before = getattr(unpacking, place), contents(tmp_path)
+    calls = []
+
+    def interrupted(*arguments):
+        done(*arguments)
+        calls.append(arguments)
+        if len(calls) == 3 or place == "_check_model":
+            raise error
+
+    monkeypatch.setattr(unpacking, place, interrupted)
+    for output, overwrite in ((old, True), (tmp_path / "new.model", False)):
+        with pytest.raises(error):
+            unpack(packed, output, overwrite)
+        assert contents(tmp_path) == before
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["tm.model", "tm.xanes-model"]
+        calls.clear()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ModelError])
+def test_an_interrupted_packing_leaves_nothing(tmp_path, folder, monkeypatch, error):
+    def interrupted(*arguments):
+        raise error("interrupted")
+
+    monkeypatch.setattr(packing, "_add", interrupted)
+    with pytest.raises(error):
+        pack(folder, tmp_path / "m.xanes-model")
+    assert [p.name for p in tmp_path.iterdir()] == ["tm.model"]
+
+
+def test_commands_pack_and_unpack_beside(tmp_path, capsys, folder):
+    assert run("model", "pack", folder) == 0
+    printed, file = capsys.readouterr(), tmp_path / "tm.xanes-model"
+    assert printed.out.startswith(f"{file}")
+    assert "24, with names and formulas" in printed.out
+    assert printed.err == f"Next: xanes-hpc model unpack {file}\n"
+    (tmp_path / "there").mkdir()
+    file = file.rename(tmp_path / "there" / "tm.xanes-model")
+    assert run("model", "unpack", file) == 0
+    printed, back = capsys.readouterr(), tmp_path / "there" / "tm.model"
+    assert printed.out.startswith(f"{back}")
+    assert "Cr K, Mn K, Co K, Ni K, Cu K" in printed.out
+    assert printed.err == f"Next: xanes-hpc predict STRUCTURES --model {back}\n"
+    assert sorted(contents(back).values()) == sorted(contents(folder).values())
+
+
+def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
+    monkeypatch.chdir(folder / "members")
+    assert run("model", "pack", "..") == 0
+    assert (tmp_path / "tm.xanes-model").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pack", "none.model"], "none.model: no such model folder"),
+        (
+            ["pack", "tm.xanes-model"],
+            "tm.xanes-model: expected a model folder, received a file; xanes-hpc model",
+        ),
+        (["pack", "empty"], "empty: not a model folder (it has no model.json)"),
+        (["pack", "tm.model"], "tm.xanes-model: exists already; name another output or add --overwrite"),
+        (["pack", "tm.model", "-o", "no/m.xanes-model"], "no: no such folder for the output m.xanes-model"),
+        (["pack", "tm.model", "-o", "empty", "--overwrite"], "empty: is a folder that holds other things than ours"),
+        (
+            ["pack", "tm.model", "-o", "tm.model/model.json", "--overwrite"],
+            "tm.model/model.json: is part of the model ",
+        ),
+        (["unpack", "none.xanes-model"], "none.xanes-model: no such file"),
+        (["unpack", "empty"], "empty: expected a packed model, received a folder"),
+        (["unpack", "tm.xanes-model"], "tm.model: exists already; name another output or add --overwrite"),
+        (
+            ["unpack", "tm.xanes-model", "-o", "tm.xanes-model", "--overwrite"],
+            "tm.xanes-model: is what the output is made from; name another output",
+        ),
+        (
+            ["unpack", "tm.xanes-model", "-o", "thesis", "--overwrite"],
+            "thesis: is a folder that holds other things than ours and will not be replaced; name another output",
+        ),
+        (["unpak", "tm.xanes-model"], "no command 'unpak'; did you mean 'unpack'? (see xanes-hpc model --help)"),
+        (["pack"], "Missing argument 'MODEL' (see xanes-hpc model pack --help)"),
+        (["unpack"], "Missing argument 'FILE.xanes-model' (see xanes-hpc model unpack --help)"),
+    ],
+)
+def test_commands_refuse(tmp_path, capsys, monkeypatch, folder, packed, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    assert refused(capsys, tmp_path, "model", *words).startswith(message)
+
+
+def test_outputs_are_replaced_where_that_is_asked_for(tmp_path, folder, packed):
+    (folder / "history.csv").unlink()
+    packed.write_bytes(b"old")
+    assert run("model", "pack", MODEL, "-o", packed, "--overwrite") == 0
+    assert run("model", "unpack", packed, "--overwrite") == 0
+    assert (folder / "history.csv").is_file()
+
+
+def test_info_tells_of_a_packed_model(packed):
+    told = inform(packed)
+    assert told["kind"] == "packed"
+    assert told["files"] == list(FILES)
+    assert told["bytes_unpacked"] == sum((MODEL / name).stat().st_size for name in FILES)
+    packed.rename(packed.with_suffix(".zip"))
+    assert inform(packed.with_suffix(".zip")) == told
+    packed.write_bytes(b"")
+    with pytest.raises(StoreError, match="expected a packed model"):
+        inform(packed)

@@ -1,0 +1,74 @@
+"""The reasons not to trust a prediction."""
+
+import json
+
+import numpy as np
+import pytest
+
+from xanes_hpc.models.trust import describe_trust, elements_of, reasons
+
+
+def test_elements_are_read_off_formulas():
+    assert elements_of(["C10H10Fe", "C12CoN2", "", "H"]) == {"C", "H", "Fe", "Co", "N"}
+
+
+def test_the_threshold_has_all_but_one_of_a_hundred_sites_within_it():
+    nearest = np.random.default_rng(8).permutation(1000) / 1000.0
+    found = describe_trust(nearest, ["C2Fe", "FeO", ""])
+    assert np.mean(nearest <= found["threshold"]) == pytest.approx(0.99, abs=0.002)
+    assert found["elements"] == ["C", "Fe", "O"]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_threshold_of_few_sites_is_the_farthest():
+    assert describe_trust(np.array([0.1, 0.5, 0.3]), [])["threshold"] == 0.5
+
+
+def test_without_held_out_sites_there_is_no_threshold():
+    found = describe_trust(np.empty(0), ["FeO"])
+    assert found["threshold"] is None
+    assert reasons(found, np.array([1e9]), ["FeO"], [""]) == [""]
+
+
+TRUST = {"threshold": 1.0, "quantile": 0.99, "elements": ["C", "Fe", "O"]}
+
+
+@pytest.mark.parametrize(
+    ("nearest", "formula", "unseen", "expected"),
+    [
+        (0.4, "CFeO3", "", ""),
+        (1.0, "FeO", "", ""),
+        (1.5, "FeO", "", "far from the training sites (1.5; 99% of held-out ones within 1)"),
+        (np.nan, "FeO", "", "far from the training sites (nan; 99% of held-out ones within 1)"),
+        (0.4, "Cl2FeN", "", "elements not seen in training: Cl, N"),
+        (0.4, "", "", ""),
+        (0.4, "", "Zn K", "absorber not seen in training: Zn K"),
+        (
+            9.0, "OZn", "Zn K",
+            "absorber not seen in training: Zn K; far from the training sites (9; 99% of held-out ones within 1); "
+            "elements not seen in training: Zn",
+        ),
+    ],
+)  # fmt: skip
+def test_reasons(nearest, formula, unseen, expected):
+    assert reasons(TRUST, np.array([nearest]), [formula], [unseen]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("n_sites", "told"), [(4, "all of 4 held-out ones within 1"), (1204, "99% of 1,204 held-out ones within 1")]
+)
+def test_a_threshold_tells_how_many_sites_it_is_of(n_sites, told):
+    trust = describe_trust(np.linspace(0.5, 1.0, n_sites), ["FeO"])
+    assert trust["n_sites"] == n_sites
+    (reason,) = reasons(trust | {"threshold": 1.0}, np.array([1.5]), ["FeO"], [""])
+    assert reason == f"far from the training sites (1.5; {told})"
+
+
+def test_a_model_that_does_not_say_whom_to_trust_still_knows_its_absorbers():
+    found = reasons({}, np.array([9.0, 9.0]), ["Cl2FeN", "OZn"], ["", "Zn K"])
+    assert found == ["", "absorber not seen in training: Zn K"]
+
+
+def test_a_model_trained_without_structures_says_nothing_of_elements():
+    found = reasons(describe_trust(np.array([1.0]), ["", ""]), np.array([0.5]), ["Cl2FeN"], [""])
+    assert found == [""]

@@ -1,0 +1,386 @@
+"""The page in a real browser: structures in, spectra out, by mouse, by keyboard, on a small screen."""
+
+import json
+import shutil
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from support.builders import frame, write
+
+pytest.importorskip("fastapi")
+pytest.importorskip("playwright")
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from xanes_hpc.models.model import Model
+from xanes_hpc.pages.server import application
+from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.stores.structures import StructureStore
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium")
+FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+@contextmanager
+def served(model):
+    """The address of a server in a thread of its own."""
+    app = application(SitePredictor(Model.open(model), draws=8), ["127.0.0.1"])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    with served(model) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, address):
+    """The page, opened; nothing may go wrong in it or be asked of elsewhere."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: wrong.append(request.url) if not _is_own(request.url, address) else None)
+    page.goto(address)
+    wait(page, "document.querySelector('#model').textContent.includes('XANES')")
+    yield page
+    page.close()
+    assert [text for text in wrong if "422" not in text] == []  # refusals are told on the page
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address) as page:
+        yield page
+
+
+def _is_own(url, address):
+    return url.startswith((address, "data:", "blob:"))
+
+
+@pytest.fixture(scope="module")
+def files(small, tmp_path_factory):
+    """Two structures of the small set, one with two kinds of absorbers, and one that is none."""
+    folder = tmp_path_factory.mktemp("files")
+    with StructureStore(small / "small.h5") as source:
+        names = source.sites().name
+        rows = [names.index(next(n for n in names if f"_{metal}_" in n)) for metal in ("Fe", "Co")]
+        for name, (structure, _) in zip(("iron", "cobalt"), source.structures_at(np.array(rows)), strict=True):
+            atoms = [(int(z), *p) for z, p in zip(structure.numbers, structure.positions, strict=True)]
+            write(folder / f"{name}.xyz", frame(atoms))
+    write(folder / "two.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8), ("Ni", 0, 0, 3.6), ("O", 0, 1.8, 0)]))
+    write(folder / "bad.xyz", "3\n\nFe 0 0 0\n")
+    write(folder / "none.xyz", frame([("C", 0, 0, 0), ("O", 0, 0, 1.2)]))
+    return folder
+
+
+def wait(page, expression, seconds=20.0):
+    """Until an expression is true; asked from outside, for the page lets nobody evaluate text in it."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
+
+
+def slide(page, width):
+    """Set the resolution, in eV."""
+    set_to = "s => { const i = document.querySelector('#gaussian'); i.value = s; i.dispatchEvent(new Event('input')); }"
+    page.evaluate(set_to, width)
+
+
+def predicted(page):
+    """The mean that is drawn, once it is."""
+    wait(page, "state.predicted !== null")
+    return np.array(page.evaluate("state.predicted.mean"))
+
+
+def changed(page, before):
+    """The mean that is drawn once it is another than before."""
+    wait(page, f"state.predicted !== null && state.predicted.mean[60] !== {float(before[60])!r}")
+    return np.array(page.evaluate("state.predicted.mean"))
+
+
+def test_from_files_to_spectra_that_are_compared(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    first = predicted(page)
+    assert page.locator("#structure option").count() == 2
+    assert page.locator("#trust").inner_text().startswith(("Nothing speaks against", "Do not trust"))
+    page.click("#keep")
+    page.select_option("#structure", "1")
+    second = changed(page, first)
+    assert "Co" in page.locator("#absorber option").first.inner_text()
+    traces = page.evaluate("document.querySelector('#spectrum').data.map(t => t.name)")
+    assert len(traces) == 4  # two bands, the prediction, the one that is kept
+    kept = page.evaluate("document.querySelector('#spectrum').data[3].y")
+    np.testing.assert_allclose(kept, first)
+    page.click("#kept button")
+    assert page.locator("#kept li").count() == 0
+    assert np.abs(second - first).max() > 0.01
+
+
+def test_structures_are_removed(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    first = predicted(page)
+    page.click("#structure-drop")
+    changed(page, first)
+    assert page.locator("#structure option").count() == 1
+    page.click("#structure-drop")
+    wait(page, "state.predicted === null")
+    assert page.locator("#trust").inner_text() == "The spectrum of a structure appears here."
+    assert page.locator("#structure-drop").is_disabled()
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+
+
+def test_the_absorber_is_chosen(page, files):
+    page.set_input_files("#files", files / "two.xyz")
+    first = predicted(page)
+    assert page.locator("#absorber option").all_inner_texts() == ["Fe (atom 0)", "Ni (atom 2)"]
+    page.select_option("#absorber", "2")
+    changed(page, first)
+    assert page.evaluate("state.predicted.element") == "Ni"
+
+
+def test_sliders_broaden(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    first = predicted(page)
+    slide(page, 3)
+    second = changed(page, first)
+    assert second.max() < first.max()
+    assert page.locator("output[for=gaussian]").inner_text() == "3 eV"
+    assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
+
+
+def test_kept_spectra_are_broadened_along(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    plain = predicted(page)
+    page.click("#keep")
+    page.select_option("#structure", "1")
+    changed(page, plain)
+    slide(page, 2.0)
+    wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
+    assert np.ptp(np.diff(page.evaluate("state.kept[0].mean"))) < np.ptp(np.diff(plain))
+    page.uncheck("#along")
+    slide(page, 0.0)
+    wait(page, "!state.predicted.label.includes('resolution')")
+    assert page.evaluate("state.kept[0].label").endswith("resolution 2 eV")
+
+
+def test_a_crystal_is_drawn_with_its_cell(page, tmp_path):
+    bulk("FeO", "rocksalt", a=4.3, cubic=True).write(tmp_path / "oxide.cif")
+    page.set_input_files("#files", [tmp_path / "oxide.cif"])
+    predicted(page)
+    bonds, atoms, _, images, cell = page.evaluate("document.querySelector('#atoms').data.map(t => t.x.length)")
+    assert (atoms, images, cell) == (8, 19, 3 * 12)
+    assert bonds == 3 * 54  # of a cube of 27 atoms
+
+
+def test_spectra_as_calculated_are_broadened_by_more_than_a_resolution(browser, model, files, tmp_path):
+    shutil.copytree(model, tmp_path / "raw.model")
+    path = tmp_path / "raw.model" / "model.json"
+    description = json.loads(path.read_text())
+    description["target"]["treatment"] = "none"
+    path.write_text(json.dumps(description))
+    with served(tmp_path / "raw.model") as address, opened(browser, address) as page:
+        page.set_input_files("#files", files / "iron.xyz")
+        mean = predicted(page)
+        shown = {"gaussian": 0, "lorentzian": 2, "arctangent": 3, "seah-dench": 3}
+        for recipe, n_sliders in shown.items():
+            page.select_option("#recipe", recipe)
+            assert page.locator(".raw:visible").count() == n_sliders
+            if recipe != "gaussian":
+                mean = changed(page, mean)
+                assert page.evaluate("state.predicted.treatment") == recipe
+
+
+def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "measured.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "measured.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('moved')")
+    assert "moved by -1.60 eV, times 0.5" in page.locator("#measured-told").inner_text()
+    trace = page.evaluate("document.querySelector('#spectrum').data.at(-1)")
+    np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
+    np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
+    page.fill("#shift", "5")
+    wait(page, "document.querySelector('#spectrum').data.at(-1).x[0] > -14")
+    assert "moved by 5 eV by hand" in page.locator("#measured-told").inner_text()
+    kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
+    page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
+    wait(page, "/kev.dat: moved by -?0.00 eV/.test(document.querySelector('#measured-told').textContent)")
+    page.click("#measured-drop")
+    assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
+    write(tmp_path / "wrong.dat", "no numbers")
+    page.set_input_files("#measured", tmp_path / "wrong.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two numbers')")
+
+
+def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):
+    """Not of the structure before, and none where nothing is predicted."""
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "counts.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "counts.dat")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "cobalt.xyz")
+    changed(page, mean)
+    wait(page, "!document.querySelector('#measured-told').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "none.xyz")
+    wait(page, "state.predicted === null")
+    assert "error" not in page.locator("#measured-told").inner_text()
+    assert page.locator("#trust").inner_text() == ""
+
+
+def test_the_same_is_kept_once_and_told_apart(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    first = predicted(page)
+    page.click("#keep")
+    page.click("#keep")
+    page.uncheck("#along")
+    slide(page, 2)
+    changed(page, first)
+    page.click("#keep")
+    labels = page.locator("#kept span").all_inner_texts()
+    assert len(set(labels)) == len(labels) == 2
+    assert labels[1].endswith("resolution 2 eV")
+
+
+def test_a_poscar_is_pasted(page):
+    page.click("summary")
+    page.fill("#paste", "FeO\n1.0\n4.0 0.0 0.0\n0.0 4.0 0.0\n0.0 0.0 4.0\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
+    page.click("#paste-use")
+    predicted(page)
+
+
+def test_what_is_wrong_is_told_on_the_page(page, files):
+    page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
+    wait(page, "document.querySelector('#problems').textContent.includes('the model has seen')")
+    assert "none of its atoms is of an element that the model has seen" in page.locator("#problems").inner_text()
+    assert page.evaluate("state.predicted") is None
+    assert page.locator("#csv").is_disabled()
+    page.set_input_files("#files", files / "bad.xyz")
+    wait(page, "document.querySelector('#problems').textContent.includes('bad.xyz')")
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    assert page.locator("#problems").inner_text() == ""
+
+
+def test_names_are_text(page, tmp_path):
+    write(tmp_path / "x.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8)], "CSD_code = <img src=x onerror=alert(1)>"))
+    page.set_input_files("#files", tmp_path / "x.xyz")
+    predicted(page)
+    page.click("#keep")
+    assert page.locator("#kept img, #structure img, #problems img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("button", "ending", "begins"), [("csv", ".csv", b"#"), ("xdi", ".xdi", b"# XDI"), ("png", ".png", b"\x89PNG")]
+)
+def test_downloads(page, files, button, ending, begins):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    with page.expect_download() as download:
+        page.click(f"#{button}")
+    assert download.value.suggested_filename.endswith(ending)
+    assert download.value.path().read_bytes().startswith(begins)
+
+
+def test_on_a_small_screen_nothing_sticks_out(page, files):
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    boxes = [page.locator(f"#{name}").bounding_box() for name in ("atoms", "spectrum")]
+    assert boxes[1]["y"] > boxes[0]["y"]  # one under the other
+    assert all(box["width"] <= 360 for box in boxes)
+
+
+def test_arrow_keys_turn_the_structure(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    eye = "Object.values(document.querySelector('#atoms').layout.scene.camera.eye)"
+    before = page.evaluate(eye)
+    page.focus("#atoms")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    wait(page, f"Math.abs({eye}[2] - {before[2]}) > 0.01")
+    after = page.evaluate(eye)
+    assert after[2] > before[2]
+    np.testing.assert_allclose(np.linalg.norm(after), np.linalg.norm(before))
+
+
+def test_a_picture_says_what_is_not_to_be_trusted(page, tmp_path):
+    write(tmp_path / "alone.xyz", frame([("Fe", 0, 0, 0), ("Pb", 0, 0, 2.9)]))
+    page.set_input_files("#files", tmp_path / "alone.xyz")
+    predicted(page)
+    texts = page.evaluate("document.querySelector('#spectrum').layout.annotations.map(a => a.text)")
+    assert texts == ["not to be trusted", "E₀"]
+
+
+def test_by_keyboard_alone(page, files):
+    def tab_to(name, most=30):
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.id || document.activeElement.tagName") == name:
+                return
+        raise AssertionError(f"{name} is not reached")
+
+    tab_to("files")
+    tab_to("SUMMARY")
+    page.keyboard.press("Enter")
+    tab_to("paste")
+    page.keyboard.insert_text((files / "two.xyz").read_text())
+    tab_to("paste-use")
+    page.keyboard.press("Enter")
+    first = predicted(page)
+    tab_to("absorber")
+    page.keyboard.press("ArrowDown")
+    second = changed(page, first)
+    tab_to("gaussian", 60)
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    changed(page, second)
+    assert page.locator("#gaussian").input_value() == "1"
+    tab_to("measured")
+    tab_to("keep")
+    page.keyboard.press("Enter")
+    assert page.locator("#kept li").count() == 1
+    tab_to("BUTTON")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Remove ")
+    page.keyboard.press("Enter")
+    assert page.locator("#kept li").count() == 0
+
+
+def test_every_control_has_a_name(page):
+    nameless = page.evaluate("""[...document.querySelectorAll('input, select, textarea, button')].filter(e =>
+        !e.labels?.length && !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.id)""")
+    assert nameless == []

@@ -1,0 +1,120 @@
+"""The page that tells of a model: whole in itself, and with the figures that evaluate finds."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from support.builders import run
+
+from xanes_hpc.analysis.evaluate import evaluate
+from xanes_hpc.models.model import Model
+from xanes_hpc.pages.report import held_out, trained_on
+from xanes_hpc.pages.report_merits import merits
+from xanes_hpc.stores.predictions import PredictionStore
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Checker(HTMLParser):
+    """Elements that are opened and closed in order, and what pages would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.fetched, self.ids, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.open += [] if tag in VOID else [tag]
+        given = dict(attributes)
+        self.ids += [given["id"]] if "id" in given else []
+        self.fetched += [given[name] for name in ("src", "href") if name in given]
+        assert tag not in ("script", "link", "iframe")
+        assert tag != "img" or given["alt"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "r.html"
+    assert run("report", model, "-o", path, "--sites", 6, "--draws", 4) == 0
+    checker = Checker()
+    checker.feed(path.read_text(encoding="utf-8"))
+    return checker
+
+
+def test_it_is_whole_in_itself(page):
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    for target in page.fetched:
+        assert target.startswith("data:image/png;base64,") or target.removeprefix("#") in page.ids
+    assert sum(target.startswith("data:") for target in page.fetched) >= 12
+
+
+def test_it_tells_what_the_model_is(page, model):
+    text = " ".join(" ".join(page.text).split())
+    folder = Model.open(model)
+    for word in (folder.digest, folder.descriptor_hash, "Leakage audit", "Worst cases", "1st shell", "[training]"):
+        assert word in text
+
+
+def test_its_figures_are_those_of_evaluate(page, model, small, tmp_path):
+    part = held_out(Model.open(model))
+    assert part == "test"
+    words = ["predict", small / "small.h5", "--model", model, "--draws", 4, "--split", part, "-o", tmp_path / "p.h5"]
+    assert run(*words) == 0
+    with PredictionStore(tmp_path / "p.h5") as store:
+        figures = evaluate(store)
+        told = merits(store, figures)
+    assert told[0][1] == f"{figures['error_percent']['mean']:.2f} %"
+    low, high = map(float, re.findall(r"[\d.]+", told[0][2]))
+    assert low < figures["error_percent"]["mean"] < high
+    text = " ".join(page.text)
+    assert all(value in text and interval in text for _, value, interval in told)
+
+
+def test_names_are_text(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "xanes_hpc.pages.report.cases",
+        lambda store, rows: [("<script>alert(1)</script>", "H<2>", "1 %", "2 %", "a & b")],
+    )
+    assert run("report", model, "-o", tmp_path / "r.html", "--no-explanation", "--draws", 2) == 0
+    text = (tmp_path / "r.html").read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "r.txt"], "expected a file ending in .html, received 'r.txt'"),
+        (["-o", "old.html"], "old.html: exists already"),
+        (["-o", "r.html", "--split", "mine"], "none of the sites was in the mine part"),
+        (["-o", "r.html", "--store", "none.h5"], "none.h5: no such file or folder"),
+    ],
+)
+def test_refused(model, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.html").write_text("mine")
+    assert run("report", model, *words) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"old.html"}
+    assert (tmp_path / "old.html").read_text() == "mine"
+
+
+def test_features_that_are_gone(model, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(model, tmp_path / "m.model")
+    assert trained_on(Model.open(model)).name == "small.features.h5"
+    assert run("report", tmp_path / "m.model", "-o", tmp_path / "r.html") == 2
+    assert "the features that" in capsys.readouterr().err
+
+
+def test_it_needs_its_extra(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run("report", model, "-o", tmp_path / "r.html") == 2
+    assert "pip install 'xanes-hpc[report]'" in capsys.readouterr().err

@@ -1,0 +1,218 @@
+"""Figures: what is drawn, and what cannot be; the projections beside scikit-learn's and UMAP's own."""
+
+import re
+
+import h5py
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from support.builders import run, write
+
+from xanes_hpc.analysis.site_map import map_sites, project
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.training_sites import FITTED
+from xanes_hpc.plotting import spectra
+from xanes_hpc.plotting.training import read_history
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.predictions import PredictionStore
+
+KINDS = ("spectra", "errors", "parity", "uncertainty", "distance")
+
+
+@pytest.fixture
+def bare(predicted, tmp_path):
+    """The same without references."""
+    path = tmp_path / "bare.h5"
+    path.write_bytes(predicted.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["reference"]
+    return path
+
+
+def is_drawn(path):
+    """Whether a PNG has more than white in it."""
+    image = matplotlib.image.imread(path)
+    return image.shape[0] > 300 and image[..., :3].std() > 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_figures_of_predictions(predicted, tmp_path, capsys, kind, ending):
+    path = tmp_path / f"f.{ending}"
+    assert run("plot", kind, predicted, "-o", path) == 0
+    if ending == "png":
+        assert is_drawn(path)
+    else:
+        assert path.read_bytes().startswith(b"%PDF" if ending == "pdf" else b"<?xml")
+    assert ("which flatter it" in capsys.readouterr().err) == (kind != "spectra")
+
+
+def test_the_default_name_and_a_figure_drawn_anew(predicted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "parity.png", "old")
+    assert run("plot", "parity", predicted) == 0
+    assert capsys.readouterr().out.startswith("parity.png\n")
+    assert is_drawn(tmp_path / "parity.png")
+
+
+def test_sites_of_choice_with_references_or_without(predicted, bare, tmp_path, capsys):
+    with PredictionStore(predicted) as store:
+        first, second = store.sites.name[:2]
+    for source in (predicted, bare):
+        path = tmp_path / "s.svg"
+        assert run("plot", "spectra", source, "--site", first, "--site", second, "-o", path) == 0
+        text = path.read_text()
+        assert first in text or re.search(r"<!-- " + re.escape(first), text)
+    assert run("plot", "spectra", predicted, "--site", "nobody", "-o", tmp_path / "n.png") == 2
+    assert "no site 'nobody': there are" in capsys.readouterr().err
+    assert not (tmp_path / "n.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["errors", "parity", "uncertainty"])
+def test_without_references_there_is_nothing_to_measure(bare, tmp_path, capsys, kind):
+    assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 2
+    assert "bare.h5" in capsys.readouterr().err
+    assert not (tmp_path / "f.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["distance", "spectra"])
+def test_some_need_no_references(bare, tmp_path, kind):
+    assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 0
+    assert is_drawn(tmp_path / "f.png")
+
+
+def test_text_stays_text(bare, tmp_path):
+    assert run("plot", "spectra", bare, "-o", tmp_path / "f.svg") == 0
+    assert "<text" in (tmp_path / "f.svg").read_text()
+    assert run("plot", "spectra", bare, "-o", tmp_path / "f.pdf") == 0
+    assert b"/Type3" not in (tmp_path / "f.pdf").read_bytes()
+
+
+def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
+    words = ["--model", model, "--features", small / "small.features.h5", "-o", tmp_path / "m.png"]
+    for source in (predicted, bare):
+        assert run("plot", "map", source, *words) == 0
+        assert is_drawn(tmp_path / "m.png")
+    assert run("plot", "map", predicted) == 2
+    assert "a map: give --model MODEL, and the store of its sites with --features STORE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_sites", [1, 2, 6])
+def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_sites):
+    """Of spectra that are made up, and of sites that are not to be trusted: nothing lies over anything else."""
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda own, *words, **more: drawn.append(own) or save(own, *words, **more))
+    with PredictionStore(predicted) as store:
+        monkeypatch.setattr(PredictionStore, "distrust", ["far"] * store.n_sites)
+        spectra.chosen_sites(store, range(n_sites), tmp_path / "f.png")
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    boxes = [figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()]
+    boxes += [axis.get_window_extent() for axis in figure.axes] + [
+        axis.title.get_window_extent() for axis in figure.axes[:n_sites]
+    ]
+    assert "SYNTHETIC" in figure._suptitle.get_text()
+    assert "NOT TO BE TRUSTED" in figure.axes[0].get_title()
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+def test_the_training_sites_stand_behind(predicted, model, small):
+    """On a map each site of the store stands once: predicted, or a training site that is not."""
+    folder = Model.open(model)
+    with PredictionStore(predicted) as store, FeatureStore(small / "small.features.h5") as source:
+        found = map_sites(store, folder, source, "pca")
+        names, parts = source.sites.name, store.texts("part")
+        x = folder.members[0].scalers.features(source.read(0, source.n_sites))
+        own = [names.index(name) for name in store.sites.name]
+    trained = sum(folder.training_sites.count(part) for part in FITTED)
+    assert len(found.behind) == trained - sum(part in FITTED for part in parts)
+    assert found.places.shape == (len(own), 2)
+    every = np.concatenate([found.places, found.behind])
+    assert len(every) <= len(names)
+    apart = np.linalg.norm(x[own][:, None] - x[own][None], axis=-1)
+    flat = np.linalg.norm(found.places[:, None] - found.places[None], axis=-1)
+    assert (flat <= apart + 1e-4).all()  # a projection brings nothing apart
+
+
+def test_training_of_one_model_and_of_several(model, tmp_path, capsys):
+    assert run("plot", "learning", model, "-o", tmp_path / "l.png") == 0
+    assert is_drawn(tmp_path / "l.png")
+    assert run("plot", "learning", model, model, "-o", tmp_path / "l.svg") == 0
+    history = read_history(Model.open(model).path)
+    assert list(history) == ["choose", "refit"]
+    assert history["choose"]["epoch"].tolist() == list(range(1, history["choose"]["epoch"].size + 1))
+
+
+@pytest.mark.parametrize("text", [None, "", "stage,epoch\n", "stage,epoch,loss\nchoose,one,2\n"])
+def test_no_history(tmp_path, text):
+    if text is not None:
+        write(tmp_path / "history.csv", text)
+    with pytest.raises(StoreError, match=r"history\.csv: "):
+        read_history(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pie", "p.h5"], "Invalid value for 'KIND': 'pie' is not one of"),
+        (["parity", "p.h5", "q.h5"], "parity: expected one prediction store, received 2"),
+        (["errors", "p.h5", "--site", "a"], "--site: expected with spectra, received with errors"),
+        (["learning", "here.h5"], "here.h5: expected a model folder, received a file"),
+        (["parity", "none.h5"], "none.h5"),
+        (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file that ends in .png, .svg, .pdf; received '.jpg'"),
+        (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder for the figure f.png"),
+    ],
+)
+def test_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "here.h5", "a file")
+    assert run("plot", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    x = np.random.default_rng(0).normal(size=(60, 9)) * np.arange(1, 10)
+    places, shares = project(x.astype(np.float32), "pca")
+    expected = PCA(2).fit(x)
+    np.testing.assert_allclose(shares, expected.explained_variance_ratio_, rtol=1e-5)
+    np.testing.assert_allclose(np.abs(places), np.abs(expected.transform(x)), rtol=1e-3, atol=1e-3)
+
+
+def test_umap_keeps_crowds_apart():
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
+    places, shares = project(x, "umap")
+    assert shares is None
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2)
+    nearest = np.argsort(apart, axis=1)[:, 1:6]
+    assert ((nearest < 40) == (np.arange(80) < 40)[:, None]).all()  # how far apart depends on the machine
+
+
+def test_what_cannot_be_projected(monkeypatch):
+    with pytest.raises(ConfigError, match="--by 'tsne': expected pca, umap"):
+        project(np.zeros((9, 2)), "tsne")
+    with pytest.raises(ConfigError, match="a map: expected 4 sites or more, received 3"):
+        project(np.zeros((3, 2)), "pca")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs umap.*pip install 'xanes-hpc\[umap\]'"):
+        project(np.zeros((9, 2)), "umap")
+
+
+def test_models_of_several_sizes_have_a_learning_curve(model, small, tmp_path):
+    """Error against the number of training sites, from models that differ in it."""
+    (tmp_path / "run.toml").write_text(
+        '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 2\nkernel_ridge = false\n'
+        "[uncertainty]\nmembers = 1\n[split]\ntest = 0.5\n"
+    )
+    fewer = tmp_path / "fewer.model"
+    assert run("train", small / "small.features.h5", "--config", tmp_path / "run.toml", "-o", fewer) == 0
+    assert run("plot", "learning", model, fewer, "-o", tmp_path / "sizes.svg") == 0
+    assert run("plot", "learning", model, model, "-o", tmp_path / "same.svg") == 0
+    texts = [(tmp_path / name).read_text() for name in ("sizes.svg", "same.svg")]
+    assert ["training sites" in text for text in texts] == [True, False]

@@ -1,0 +1,98 @@
+"""Predictions that should not be trusted: which are flagged, and where it is said."""
+
+import json
+import shutil
+
+import pytest
+from support.builders import run
+
+from xanes_hpc.models.model import Model
+from xanes_hpc.stores.predictions import PredictionStore
+
+IRON_OXIDE = "3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n"
+FAR = "far from the training sites ("
+
+
+@pytest.fixture
+def predicted(model, tmp_path):
+    """Predicts structures, given as XYZ by name, and gives the store."""
+
+    def predict(structures, *options, trust=None):
+        folder = model
+        if trust is not None:
+            folder = tmp_path / "copy.model"
+            shutil.copytree(model, folder)
+            description = json.loads((folder / "model.json").read_text())
+            (folder / "model.json").write_text(json.dumps(description | {"trust": trust}))
+        (tmp_path / "xyz").mkdir()
+        for name, text in structures.items():
+            (tmp_path / "xyz" / f"{name}.xyz").write_text(text)
+        output = tmp_path / "p.h5"
+        assert run("predict", tmp_path / "xyz", "--model", folder, "-o", output, "--draws", 4, *options) == 0
+        return PredictionStore(output)
+
+    return predict
+
+
+def trusting(model, **others):
+    """What the model says of whom to trust, with something changed."""
+    return Model.open(model).trust | others
+
+
+def test_the_sites_a_model_was_trained_with_are_trusted(model, small, tmp_path):
+    assert run("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
+    with PredictionStore(tmp_path / "p.h5") as store:
+        parts, distrust = store.texts("part"), store.distrust
+        threshold = Model.open(model).trust["threshold"]
+        far = store.read("sites/nearest") > threshold
+    assert [reason.startswith(FAR) for reason in distrust] == far.tolist()
+    assert not any(reason for reason, part in zip(distrust, parts, strict=True) if part == "train")
+    assert sum(map(bool, distrust)) < 12
+
+
+def test_elements_that_the_model_has_not_met_are_named(model, predicted, capsys):
+    trust = trusting(model, threshold=1e9)
+    store = predicted({"a": IRON_OXIDE, "b": IRON_OXIDE.replace("O", "Xe")}, trust=trust)
+    assert store.distrust == ["", "elements not seen in training: Xe"]
+    warning = "Note: do not trust the predictions of 1 of 2 sites: b (elements not seen in training: Xe)"
+    assert warning in capsys.readouterr().err.splitlines()
+
+
+def test_a_site_far_from_the_training_sites_is_flagged_with_its_distance(model, predicted):
+    store = predicted({"a": IRON_OXIDE}, trust=trusting(model, threshold=1e-6, elements=["Fe", "O"]))
+    distance = store.read("sites/nearest")[0]
+    assert store.distrust == [f"far from the training sites ({distance:.2g}; all of 6 held-out ones within 1e-06)"]
+
+
+def test_an_absorber_that_is_forced_upon_the_model_is_flagged(model, predicted):
+    trust = trusting(model, threshold=1e9, elements=["Fe", "O"])
+    store = predicted({"a": IRON_OXIDE.replace("Fe", "Zn")}, "--force", trust=trust)
+    assert store.distrust == ["absorber not seen in training: Zn K; elements not seen in training: Zn"]
+
+
+def test_an_edge_that_is_forced_upon_the_model_is_flagged(model, predicted):
+    trust = trusting(model, threshold=1e9, elements=["Fe", "O"])
+    store = predicted({"a": IRON_OXIDE}, "--force", "--edge", "L3", trust=trust)
+    assert store.distrust == ["absorber not seen in training: Fe L3"]
+
+
+def test_no_more_than_a_few_sites_are_named(model, predicted, capsys):
+    trust = trusting(model, threshold=1e9, elements=["Fe"])
+    predicted({f"s{i}": IRON_OXIDE for i in range(7)}, trust=trust)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note: ")]
+    reason = "(elements not seen in training: O)"
+    assert line == f"Note: do not trust the predictions of 7 of 7 sites: s0 {reason}, s1 {reason}, s2 {reason}, …"
+
+
+def test_a_model_that_does_not_say_whom_to_trust_flags_nothing(predicted, capsys):
+    store = predicted({"a": IRON_OXIDE.replace("O", "Xe")}, trust={"threshold": None, "elements": []})
+    assert store.distrust == [""]
+    assert "trust" not in capsys.readouterr().err
+
+
+def test_the_reason_stands_in_the_header_of_the_csv_file(model, predicted, tmp_path):
+    structures = {"a": IRON_OXIDE, "b": IRON_OXIDE.replace("O", "Xe")}
+    predicted(structures, "--csv", tmp_path / "csv", trust=trusting(model, threshold=1e9))
+    first, second = ((tmp_path / "csv" / f"{name}.csv").read_text().splitlines()[0] for name in "ab")
+    assert first == "# a; e0 7112 eV; treatment synthetic"
+    assert second == f"{first.replace('a;', 'b;', 1)}; not to be trusted: elements not seen in training: Xe"

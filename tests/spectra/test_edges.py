@@ -1,0 +1,199 @@
+"""Settling a spectrum's energy scale: which e0, which origin, and what is refused with what advice."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.builders import EDGE, edge_step
+from support.strategies import quick
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectra.edges import EDGES, check, edge_energy, place
+from xanes_hpc.spectra.spectrum import Spectrum
+
+IRON, SULPHUR = 26, 16
+
+
+def spectrum(points=None, **said):
+    points = edge_step() if points is None else np.asarray(points, float)
+    return Spectrum(points[:, 0], points[:, 1], source="a.txt", **said)
+
+
+def relative():
+    return edge_step() - [EDGE, 0]
+
+
+def proposed_shift(error) -> float:
+    return float(re.search(r"--shift (-?[0-9.]+)", str(error.value))[1])
+
+
+def test_e0_given_beats_the_file_s():
+    placed = place(spectrum(e_edge=7110.0, absolute=True), IRON, "K", e0=7115.0)
+    assert (placed.e0, placed.e0_source) == (7115.0, "given")
+
+
+def test_e0_of_the_file_beats_the_table_s():
+    placed = place(spectrum(e_edge=7110.0, absolute=True), IRON, "K")
+    assert (placed.e0, placed.e0_source) == (7110.0, "file")
+
+
+def test_e0_from_the_table():
+    placed = place(spectrum(), IRON, "K")
+    assert (placed.e0, placed.e0_source) == (7112.0, "xraydb")
+
+
+def test_absolute_energies_become_relative_to_e0():
+    placed = place(spectrum(), IRON, "K")
+    assert (placed.energy_origin, placed.shift) == ("absolute", 0.0)
+    np.testing.assert_allclose(placed.relative, edge_step()[:, 0] - EDGE, atol=1e-9)
+
+
+def test_relative_energies_stay_as_they_are():
+    placed = place(spectrum(relative()), IRON, "K")
+    assert (placed.energy_origin, placed.e0) == ("e0", EDGE)
+    np.testing.assert_array_equal(placed.relative, relative()[:, 0])
+
+
+def test_the_file_s_word_on_its_energies_counts():
+    """Energies above half of the edge energy that count from it, as the file says."""
+    points = np.column_stack([np.linspace(-1, 60, 20), np.linspace(0, 1, 20)])
+    assert place(spectrum(points, absolute=False, e_edge=10.0), IRON, "K").energy_origin == "e0"
+    points[:, 0] += 8.0
+    assert place(spectrum(points, absolute=True, e_edge=10.0), IRON, "K").energy_origin == "absolute"
+
+
+def test_shift_is_added_and_the_file_s_numbers_stay():
+    read = spectrum(edge_step() - [30.0, 0.0])
+    placed = place(read, IRON, "K", shift=30.0)
+    assert placed.spectrum is read
+    assert (placed.e0, placed.shift) == (EDGE, 30.0)
+    np.testing.assert_allclose(placed.relative, edge_step()[:, 0] - EDGE, atol=1e-9)
+
+
+def test_e0_is_on_the_shifted_scale():
+    placed = place(spectrum(edge_step() - [30.0, 0.0]), IRON, "K", e0=7120.0, shift=30.0)
+    np.testing.assert_allclose(placed.relative, edge_step()[:, 0] - 7120.0, atol=1e-9)
+
+
+def test_no_shift_for_energies_that_count_from_the_edge():
+    with pytest.raises(SpectrumError, match=r"a\.txt: energies count from the edge \(they begin at -15 eV\)"):
+        place(spectrum(relative()), IRON, "K", shift=5.0)
+    assert place(spectrum(relative()), IRON, "K", shift=0.0).shift == 0.0
+
+
+@pytest.mark.parametrize("e0", [7112.0, 7150.0])
+def test_e0_at_an_end_is_within(e0):
+    points = np.column_stack([np.linspace(7112.0, 7150.0, 20), np.linspace(0, 1, 20)])
+    assert place(spectrum(points), IRON, "K", e0=e0).e0 == e0
+
+
+def test_tddft_spectrum_gets_a_shift_that_works():
+    """As in the sulphur set: 2395 to 2445 eV against a tabulated 2472 eV."""
+    read = spectrum(edge_step(2395.0, 2445.0, 401))
+    with pytest.raises(SpectrumError, match=r"e0 = 2472 eV \(xraydb\) lies outside .*, 2395 to 2445 eV; ") as error:
+        place(read, SULPHUR, "K")
+    placed = place(read, SULPHUR, "K", shift=proposed_shift(error))
+    steepest = np.argmax(np.gradient(read.intensities, read.energies))
+    assert abs(placed.relative[steepest]) < 0.2
+    np.testing.assert_allclose(placed.relative, read.energies + proposed_shift(error) - 2472.0, atol=1e-9)
+
+
+@settings(quick, max_examples=100)
+@given(
+    st.floats(7300, 14000) | st.floats(3600, 6000),
+    st.lists(st.tuples(st.floats(1e-3, 20), st.floats(-10, 10)), min_size=5, max_size=30),
+    st.none() | st.floats(7000, 7200),
+    st.none() | st.floats(-5, 5),
+)
+def test_every_shift_that_is_proposed_works(first, points, e0, shift):
+    steps, intensities = np.array(points).T
+    read = spectrum(np.column_stack([first + np.cumsum(steps), intensities]))
+    with pytest.raises(SpectrumError) as error:
+        place(read, IRON, "K", e0, shift)
+    if "--shift" in str(error.value):
+        placed = place(read, IRON, "K", e0, proposed_shift(error))
+        assert placed.relative[0] <= 0 <= placed.relative[-1]
+    else:
+        assert "repeated energies" in str(error.value) or "is zero everywhere" in str(error.value)
+
+
+@pytest.mark.parametrize("intensities", [[0, 0, 0, 0, 1], [-1, 0, 0, 0, 0], [4, 3, 2, 1, 0]])
+def test_steepest_rise_at_an_end(intensities):
+    read = spectrum(np.column_stack([7200.04 + 0.01 * np.arange(5), intensities]))
+    with pytest.raises(SpectrumError) as error:
+        place(read, IRON, "K")
+    assert place(read, IRON, "K", shift=proposed_shift(error)).e0 == EDGE
+
+
+def test_e0_out_of_range_for_energies_that_seem_relative():
+    """A molybdenum L3 spectrum taken for a K edge's: no shift, but what to look at."""
+    with pytest.raises(SpectrumError, match="check --absorber and --edge or give --e0") as error:
+        place(spectrum(edge_step(2500.0, 2560.0)), 42, "K")
+    assert "--shift" not in str(error.value)
+    assert place(spectrum(edge_step(2500.0, 2560.0)), 42, "L3").energy_origin == "absolute"
+    assert place(spectrum(edge_step(2500.0, 2560.0)), 42, "K", e0=2520.0).energy_origin == "absolute"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", [0, 1])
+def test_numbers_that_are_not_finite(bad, column):
+    points = edge_step()
+    points[3, column] = bad
+    with pytest.raises(SpectrumError, match=rf"a\.txt: expected finite numbers, received .*{bad:g}.* at point 3"):
+        place(spectrum(points), IRON, "K")
+
+
+def test_zero_everywhere():
+    with pytest.raises(SpectrumError, match=r"a\.txt: is zero everywhere"):
+        place(spectrum(edge_step() * [1, 0]), IRON, "K")
+
+
+def test_unsorted_energies():
+    with pytest.raises(SpectrumError, match=r"a\.txt: unsorted energies: .* received 7172 then 7171 eV"):
+        place(spectrum(edge_step()[::-1]), IRON, "K")
+
+
+def test_repeated_energies():
+    points = edge_step()
+    points[4, 0] = points[3, 0]
+    with pytest.raises(SpectrumError, match=r"a\.txt: repeated energies: .* received 7100 then 7100 eV"):
+        place(spectrum(points), IRON, "K")
+
+
+@pytest.mark.parametrize("n_points", range(5))
+def test_too_few_points(n_points):
+    with pytest.raises(SpectrumError, match=rf"a\.txt: expected at least 5 points, received {n_points}"):
+        place(spectrum(edge_step()[:n_points]), IRON, "K")
+
+
+def test_five_points_are_enough():
+    assert check(spectrum(edge_step(n_points=5))) is None
+
+
+@pytest.mark.parametrize(
+    ("element", "edge", "energy"),
+    [(IRON, "K", 7112.0), (27, "K", 7709.0), (SULPHUR, "K", 2472.0), (26, "L3", 706.8), (23, "K", 5465.0)],
+)
+def test_tabulated_edges(element, edge, energy):
+    assert edge_energy(element, edge) == pytest.approx(energy, abs=1.0)
+
+
+@pytest.mark.parametrize(("pair", "lower"), [("L23", "L3"), ("M23", "M3"), ("M45", "M5")])
+def test_a_pair_of_edges_begins_with_the_lower(pair, lower):
+    assert edge_energy(78, pair) == edge_energy(78, lower) < edge_energy(78, f"{pair[0]}{pair[1]}")
+
+
+def test_edge_that_an_element_lacks():
+    with pytest.raises(SpectrumError, match=r"C has no N3 edge in XrayDB; it has K.*; give --e0"):
+        edge_energy(6, "N3")
+
+
+def test_e0_given_needs_no_table():
+    assert place(replace(spectrum(), source="b"), 6, "N3", e0=7112.0).e0_source == "given"
+
+
+def test_every_edge_we_name_is_in_the_table():
+    assert all(edge_energy(92, edge) > 0 for edge in EDGES)

@@ -1,0 +1,97 @@
+"""What may stand where a store is expected, and the one line said of it."""
+
+import re
+import shutil
+
+import h5py
+import pytest
+from support import stored
+from support.stored import changed, refused
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.stores.hdf5 import open_store
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """A folder with ``s.h5`` and ``f.h5``. Read only."""
+    return stored.write_features(tmp_path_factory.mktemp("stores")).parent
+
+
+def test_file_that_is_not_hdf5(tmp_path):
+    path = tmp_path / "x.h5"
+    path.write_text("26\n\nFe 0 0 0\n")
+    assert refused(path) == "not an HDF5 file"
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "x.h5").touch()
+    assert refused(tmp_path / "x.h5") == "empty file, expected HDF5"
+
+
+def test_folder(tmp_path):
+    assert refused(tmp_path) == "expected an HDF5 file, received a folder"
+
+
+def test_missing_file(tmp_path):
+    assert refused(tmp_path / "none.h5") == "no such file"
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+def test_truncated_file(stores, tmp_path, kept):
+    whole = (stores / "s.h5").read_bytes()
+    path = tmp_path / "s.h5"
+    path.write_bytes(whole[: int(kept * len(whole))])
+    assert refused(path) == "truncated HDF5 file: copy or make it again"
+
+
+@pytest.mark.parametrize("start", range(8, 4096, 256))
+def test_damage_to_the_structure_of_the_file_is_an_error_or_does_no_harm(stores, tmp_path, start):
+    """Whatever eight bytes of the first pages become, opening raises nothing but ``StoreError``."""
+    path = tmp_path / "s.h5"
+    shutil.copy(stores / "s.h5", path)
+    with path.open("r+b") as stream:
+        stream.seek(start)
+        stream.write(b"\xff" * 8)
+    try:
+        open_store(path, "structures").close()
+        message = "sound"
+    except StoreError as error:
+        message = str(error)
+    assert message == "sound" or message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("options", [{"chunks": (1000,)}, {"chunks": (1000,), "compression": "gzip"}, {}])
+def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
+    """HDF5 would make them up, and take the memory for it."""
+    name, n = "sites/weight", 10**12
+    with h5py.File(stores / "f.h5") as file:
+        n_sites = file[name].shape[0]
+
+    def claim(file):
+        del file[name]
+        file.create_dataset(name, (n_sites if not options else n,), "f8", **options)
+
+    message = refused(changed(stores / "f.h5", tmp_path / "c.h5", claim))
+    assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, and the file has 0 of it", message)
+
+
+def test_chunks_that_would_fill_the_memory_are_refused(stores, tmp_path):
+    def claim(file):
+        del file["sites/weight"]
+        own = file.create_dataset("sites/weight", (10**8,), "f8", chunks=(10**8,), compression="gzip")
+        own[:1] = 0.0
+
+    message = refused(changed(stores / "f.h5", tmp_path / "c.h5", claim))
+    assert message == "sites/weight: expected chunks of 268,435,456 bytes or fewer, received 800,000,000"
+
+
+def test_an_external_link_is_not_followed(stores, tmp_path):
+    shutil.copy(stores / "f.h5", tmp_path / "other.h5")
+
+    def link(file):
+        del file["sites/weight"]
+        file["sites/weight"] = h5py.ExternalLink("other.h5", "/sites/weight")
+
+    assert refused(changed(stores / "f.h5", tmp_path / "c.h5", link)) == "sites/weight: its data lie in another file"

@@ -1,0 +1,1 @@
+"""What tests share: small files, stores and models, and slow references."""

@@ -1,0 +1,101 @@
+"""Networks with random weights, for NumPy and for Keras."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from xanes_hpc.models import architectures
+from xanes_hpc.models.layers import Layer, takes_absorber, weight_shapes
+from xanes_hpc.models.numpy_network import Member
+from xanes_hpc.models.scaling import Scalers
+
+
+def scalers(n_features: int, n_energies: int, n_absorbers: int = 1, positive: bool = False) -> Scalers:
+    """Scalers of random numbers, of their own for every absorber."""
+    generator = np.random.default_rng(0)
+    shape = (n_absorbers, n_energies)
+    return Scalers(
+        generator.normal(size=n_features),
+        generator.uniform(0.5, 2, n_features),
+        generator.normal(size=shape),
+        generator.uniform(0.5, 2, shape),
+        generator.uniform(0.05, 0.1, shape) if positive else None,
+    )
+
+
+def member_of(layers: Sequence[Layer], own: Scalers, index: int = 0, seed: int = 4) -> Member:
+    """A network with weights drawn at random; they do not depend on its index."""
+    generator = np.random.default_rng(seed)
+    weights = {}
+    for name, (kernel, bias) in weight_shapes(layers, own.feature_mean.size, len(own.target_mean)).items():
+        spread = 1.0 / np.sqrt(np.prod(kernel[:-1]))
+        weights[name] = tuple(
+            (scale * generator.normal(size=shape)).astype(np.float32)
+            for shape, scale in ((kernel, spread), (bias, 0.3))
+        )
+    return Member(layers, weights, own, index)
+
+
+def network(
+    name: str, parameters: Mapping[str, Any] | None = None, n_features: int = 7, n_energies: int = 11,
+    n_absorbers: int = 1, index: int = 0, positive: bool = False,
+) -> Member:  # fmt: skip
+    """An architecture with weights drawn at random."""
+    _, layers = architectures.build(name, parameters or {}, n_features, n_energies)
+    return member_of(layers, scalers(n_features, n_energies, n_absorbers, positive), index)
+
+
+def sites(member: Member, n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Features as stored, (n, n_features), and absorbers, (n,)."""
+    generator = np.random.default_rng(seed)
+    n_absorbers = len(member.scalers.target_mean)
+    return generator.normal(size=(n, member.scalers.feature_mean.size)), generator.integers(n_absorbers, size=n)
+
+
+class KerasTwin:
+    """The same network as Keras models."""
+
+    def __init__(self, member: Member) -> None:
+        from xanes_hpc.models.keras_network import keras_models
+
+        own = member.scalers
+        self.masked, self.plain = keras_models(member.layers, own.feature_mean.size, len(own.target_mean), seed=0)
+        for layer in self.plain.layers:
+            if layer.name in member.weights:
+                layer.set_weights(member.weights[layer.name])
+        self._member = member
+
+    def mean_network(self, x: np.ndarray, absorbers: np.ndarray) -> np.ndarray:
+        """Spectra without dropout."""
+        return self._member.scalers.spectra(np.asarray(self.plain(self._starts(x, absorbers))), absorbers)
+
+    def draw(self, x: np.ndarray, absorbers: np.ndarray, draw: int, seed: int) -> np.ndarray:
+        """Spectra of a draw, from the masks that NumPy has for it."""
+        masks = self._member._masks(seed, [draw]).values()
+        repeated = [np.repeat(mask.reshape(1, -1), len(x), axis=0) for mask in masks]
+        raw = np.asarray(self.masked([*self._starts(x, absorbers), *repeated]))
+        return self._member.scalers.spectra(raw, absorbers)
+
+    def _starts(self, x: np.ndarray, absorbers: np.ndarray) -> list[np.ndarray]:
+        own = self._member.scalers
+        one_hot = np.eye(len(own.target_mean), dtype=np.float32)[absorbers]
+        return [own.features(x), one_hot] if takes_absorber(self._member.layers) else [own.features(x)]
+
+
+def assert_same_spectra(found: np.ndarray, expected: np.ndarray, extent: float | None = None) -> None:
+    """To 1e-5 of the range of the spectra, or of the ``extent`` that is given."""
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-5 * (extent or float(np.ptp(expected))))
+
+
+def write_weights(path: Path, member: Member) -> None:
+    """Weights as Keras writes them."""
+    with h5py.File(path, "w") as file:
+        for i, (name, arrays) in enumerate(member.weights.items()):
+            variables = file.create_group(f"layers/layer_{i}/vars")
+            variables.attrs["name"] = name
+            for number, array in enumerate(arrays):
+                variables[str(number)] = array

@@ -1,0 +1,33 @@
+"""Preloaded by Dask workers in tests: parts of a few rows, and a moment's rest before each is made."""
+
+import os
+import time
+
+from xanes_hpc.features import featurise
+from xanes_hpc.jobs import dask
+from xanes_hpc.prediction import predict
+from xanes_hpc.stores import features as feature_stores
+from xanes_hpc.stores import part_files
+from xanes_hpc.stores import predictions as prediction_stores
+
+
+def use(set_to=setattr):
+    """Set the sizes; ``set_to`` as ``monkeypatch.setattr``."""
+    set_to(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
+    set_to(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
+    set_to(featurise, "PART_BYTES", 2 * 16 * 49 * 8)
+    set_to(prediction_stores, "CHUNK_BYTES", 8 * 201 * 4)
+    set_to(predict, "ROWS_AT_ONCE", 5)
+
+
+def dask_setup(worker):
+    """In a worker."""
+    use()
+    opened = dask._opened
+
+    def slowly(*words):
+        time.sleep(float(os.environ.get("XANES_HPC_TEST_REST", "0")))
+        return opened(*words)
+
+    slowly.cache_clear = opened.cache_clear
+    dask._opened = slowly

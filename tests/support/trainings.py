@@ -1,0 +1,74 @@
+"""Short trainings on the small set, and what they leave."""
+
+import csv
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from xanes_hpc.config.files import load_run
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.datasets import TrainingData
+from xanes_hpc.data.gather import gather
+from xanes_hpc.data.targets import Pairs
+from xanes_hpc.models.model import Model
+from xanes_hpc.stores.features import FeatureStore
+
+FEATURES = "small.features.h5"
+BRIEF = {
+    "training.epochs": 3, "training.batch_size": 16, "uncertainty.members": 1, "training.kernel_ridge": False,
+}  # fmt: skip
+"""A training run of the small set that takes a second or two: of the networks alone."""
+TINY = '[model]\nname = "mlp"\nhidden = [16]\n'
+"""A network that is no good, but quick."""
+
+
+@contextmanager
+def opened(*paths: Path) -> Iterator[Pairs]:
+    """Feature stores, each with its own spectra or those of its structure store."""
+    with ExitStack() as stack:
+        stores = [stack.enter_context(FeatureStore(path)) for path in paths]
+        yield [(s, s if s.has_spectra else stack.enter_context(s.open_source())) for s in stores]
+
+
+def copied(small: Path, folder: Path) -> Path:
+    """The small set's stores in a folder of their own; gives the feature store."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(small / "small.h5", folder)
+    return Path(shutil.copy(small / FEATURES, folder))
+
+
+def run_of(folder: Path, toml: str = "", network: str = TINY, **flags: object) -> RunConfig:
+    """A brief run; ``toml`` goes on in its section ``[model]``."""
+    config = folder / "brief.toml"
+    config.write_text(network + toml)
+    return load_run(config, folder, BRIEF | {key.replace("__", "."): value for key, value in flags.items()})
+
+
+def train_on(
+    paths: Path | Sequence[Path], output: Path, toml: str = "", augmented: Sequence[Path] = (), **flags: object
+) -> Model:
+    """A model trained briefly on feature stores; flags are keys of the configuration, two underscores for a dot."""
+    from xanes_hpc.training.train import train
+
+    options = {name: flags.pop(name) for name in ("overwrite", "resume", "looker") if name in flags}
+    run = run_of(output.parent, toml, **flags)
+    with ExitStack() as stack, opened(*([paths] if isinstance(paths, Path) else paths)) as pairs:
+        rattled = [stack.enter_context(FeatureStore(path)) for path in augmented]
+        train(run, pairs, output, augmented=rattled, **options)
+    return Model.open(output)
+
+
+@contextmanager
+def gathered(paths: Sequence[Path], run: RunConfig, augmented: Sequence[Path] = ()) -> Iterator[TrainingData]:
+    """What a run would train on."""
+    with ExitStack() as stack, opened(*paths) as pairs:
+        data = gather(run, pairs, [stack.enter_context(FeatureStore(path)) for path in augmented])
+        stack.callback(data.close)
+        yield data
+
+
+def history(model: Model, column: str, stage: str = "choose") -> list[float]:
+    """A figure of every epoch of a stage."""
+    with (model.path / "history.csv").open() as stream:
+        return [float(row[column]) for row in csv.DictReader(stream) if row["stage"] == stage]

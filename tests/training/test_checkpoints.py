@@ -1,0 +1,217 @@
+"""The file a training run goes on from: what it keeps, and whose it refuses to be."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from support.builders import refused, run
+from support.stored import flip_a_byte
+from support.trainings import FEATURES, TINY, train_on
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.training.checkpoints import (
+    Checkpoint,
+    by_member,
+    checkpoint_path,
+    flat,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+PLAN = {"run": {"training": {"epochs": 60, "seed": 0}, "model": {"hidden": [4, 4]}}, "sites": 12}
+
+
+def checkpoint(plan=PLAN):
+    generator = np.random.default_rng(0)
+    state = [generator.normal(size=(30, 40)).astype(np.float32), np.array(17, np.int64), np.float32([1.5])]
+    best = [generator.normal(size=(3, 2)).astype(np.float32), np.zeros(2, np.float32)]
+    progress = {"choose": {"epochs": [{"loss": float("nan"), "rate": 1e-3}], "best": None}}
+    return Checkpoint(plan, "choose", progress, state, best)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return checkpoint_path(tmp_path / "m.model")
+
+
+def refusal(path, plan=PLAN):
+    with pytest.raises(StoreError) as caught:
+        read_checkpoint(path, plan)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_there_and_back(path):
+    write_checkpoint(path, checkpoint())
+    write_checkpoint(path, checkpoint())
+    found, written = read_checkpoint(path, PLAN), checkpoint()
+    assert (found.plan, found.stage) == (PLAN, "choose")
+    assert repr(found.progress["choose"]) == repr(dict(sorted(written.progress["choose"].items())))
+    for read, given in ((found.state, written.state), (found.best, written.best)):
+        assert [(a.dtype, a.shape) for a in read] == [(a.dtype, a.shape) for a in given]
+        assert all(np.array_equal(a, b) for a, b in zip(read, given, strict=True))
+    assert path.name == "m.model.checkpoint.h5"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_killed_run_has_half_written_is_no_checkpoint_and_in_nobodys_way(path):
+    write_checkpoint(path, checkpoint())
+    path.with_name(f".{path.name}.partial").write_bytes(b"half")
+    read_checkpoint(path, PLAN)
+    write_checkpoint(path, checkpoint())
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_arrays_by_member():
+    arrays = [[np.array([10 * member + i]) for i in range(3)] for member in range(2)]
+    assert by_member(flat(arrays), 2) == arrays
+
+
+def test_no_checkpoint(path):
+    assert refusal(path) == "no such checkpoint: there is nothing to resume; train without --resume"
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (PLAN | {"sites": 13}, "is of another run: sites was 12, now 13; give that run's settings, or --overwrite"),
+        ({"run": {"training": {"epochs": 60, "seed": 1}, "model": {"hidden": [4]}}, "sites": 12},
+         "is of another run: run.model.hidden was [4, 4], now [4]; run.training.seed was 0, now 1; give"),
+        (PLAN | {"augmented": 2, "digest": "ab" * 40},
+         f"is of another run: augmented was null, now 2; digest was null, now \"{'ab' * 18}...; give that"),
+    ],
+)  # fmt: skip
+def test_other_settings_are_named(path, plan, message):
+    write_checkpoint(path, checkpoint())
+    assert refusal(path, plan).startswith(message)
+
+
+def with_attribute(name, value):
+    def damage(path):
+        with h5py.File(path, "a") as file:
+            file.attrs[name] = value
+
+    return damage
+
+
+def with_number(path):
+    with h5py.File(path, "a") as file:
+        file["state/1"][()] = 18
+
+
+def without(name):
+    def damage(path):
+        with h5py.File(path, "a") as file:
+            del file[name]
+
+    return damage
+
+
+def with_text(name, old, new):
+    def damage(path):
+        with h5py.File(path, "a") as file:
+            text = file[name][()].replace(old, new)
+            del file[name]
+            file[name] = text
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no checkpoint"),
+        lambda path: path.write_bytes(path.read_bytes()[:3000]),
+        lambda path: flip_a_byte(path, "state/0"),
+        lambda path: flip_a_byte(path, "best/0"),
+        with_attribute("stage", "refit"),
+        with_attribute("state", 9),
+        with_attribute("state", 2),
+        with_attribute("schema_version", "new"),
+        with_number,
+        without("plan"),
+        without("state"),
+        without("progress"),
+        with_text("progress", b"rate", b"rape"),
+        with_text("plan", b'"', b""),
+    ],
+)
+def test_damage_is_said_in_a_line(path, damage):
+    write_checkpoint(path, checkpoint())
+    damage(path)
+    message = refusal(path)
+    assert message.startswith("damaged: ")
+    assert message.endswith("; delete it and train anew")
+
+
+def test_another_schema(path):
+    write_checkpoint(path, checkpoint())
+    with_attribute("schema_version", 2)(path)
+    assert refusal(path) == "expected xanes-hpc/checkpoint up to schema 1, received xanes-hpc/checkpoint of schema 2"
+
+
+@pytest.fixture(scope="module")
+def stopped(small, tmp_path_factory):
+    """A folder with the checkpoint of a run that was stopped after its first epoch."""
+    from xanes_hpc.training.stages import Looker
+
+    class Stop(Exception):
+        pass
+
+    def stop(epoch):
+        if epoch.epoch == 2:
+            raise Stop
+
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Stop):
+        train_on(small / FEATURES, folder / "m", looker=Looker(epoch=stop), training__checkpoint_minutes=0.0)
+    (folder / "run.toml").write_text(
+        TINY + "[training]\nepochs = 3\nbatch_size = 16\nkernel_ridge = false\n[uncertainty]\nmembers = 1\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def again(stopped, small, tmp_path):
+    """The command that goes on, in a folder of its own."""
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    return ("train", small / FEATURES, "-o", tmp_path / "m", "--config", tmp_path / "run.toml")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "m.checkpoint.h5: a run was stopped: add --resume to go on with it, or --overwrite to train anew"),
+        (["--resume", "--seed", "3"], "m.checkpoint.h5: is of another run: run.training.seed was 0, now 3; give that"),
+        (["--resume", "--members", "2"], "m.checkpoint.h5: is of another run: run.uncertainty.members was 1, now 2;"),
+        (["--resume", "--group", "none"], "is of another run: run.split.group was \"formula\", now \"none\";"),
+    ],
+)  # fmt: skip
+def test_a_run_that_is_not_the_stopped_one_is_refused(again, tmp_path, capsys, words, message):
+    assert message in refused(capsys, tmp_path, *again, *words)
+
+
+def test_a_checkpoint_of_other_networks_is_refused(again, tmp_path, capsys):
+    """A version of Keras that counts its variables in another way, say."""
+    path = checkpoint_path(tmp_path / "m")
+    with h5py.File(path) as file:
+        plan = json.loads(file["plan"][()])
+    found = read_checkpoint(path, plan)
+    write_checkpoint(path, Checkpoint(plan, found.stage, found.progress, found.state[:-1], found.best))
+    assert "m.checkpoint.h5: does not fit the networks: " in refused(capsys, tmp_path, *again, "--resume")
+
+
+def test_overwriting_trains_anew(again, tmp_path, capsys):
+    assert run(*again, "--overwrite", "--seed", "3") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["brief.toml", "m", "run.toml"]
+    assert "seed = 3" in (tmp_path / "m" / "run.toml").read_text()
+
+
+def test_settings_that_change_nothing_do_not_matter(again, tmp_path, capsys):
+    assert run(*again, "--resume", "--devices", "cpu") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["brief.toml", "m", "run.toml"]

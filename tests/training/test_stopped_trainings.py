@@ -1,0 +1,155 @@
+"""Trainings that are killed or interrupted: what they leave, and that they go on as if nothing had been."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from support.places import WITH_TESTS, program
+from support.trainings import FEATURES, copied, history
+
+from xanes_hpc.config.files import load_run
+from xanes_hpc.models.model import Model
+from xanes_hpc.stores.features import FeatureStore
+
+FIGURES = ("epoch", "loss", "validation_error_percent", "learning_rate")
+TOLERANCE = 1e-6
+"""Relative, of weights; measured: the same bits."""
+
+
+@pytest.fixture(scope="module")
+def folder(small, tmp_path_factory):
+    return tmp_path_factory.mktemp("stopped")
+
+
+@pytest.fixture(scope="module")
+def found(small, folder):
+    command = [*program("support.stopped_trainings"), copied(small, folder / "s"), folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=WITH_TESTS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def said(folder, name):
+    """What a command printed on standard error, but for TensorFlow's lines about its own start."""
+    text = (folder / f"{name}.err").read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("I0000 ")]
+
+
+def assert_same(first, second):
+    """Two models with the same weights, scalers, calibration and history."""
+    assert len(first.members) == len(second.members)
+    for a, b in zip(first.members, second.members, strict=True):
+        assert a.weights.keys() == b.weights.keys()
+        for name, arrays in a.weights.items():
+            for mine, other in zip(arrays, b.weights[name], strict=True):
+                np.testing.assert_allclose(mine, other, rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_array_equal(a.scalers.target_mean, b.scalers.target_mean)
+    for stage in ("choose", "refit"):
+        for figure in FIGURES:
+            np.testing.assert_allclose(history(first, figure, stage), history(second, figure, stage), rtol=TOLERANCE)
+    np.testing.assert_allclose(first.calibration.scale, second.calibration.scale, rtol=1e-4)
+
+
+def test_a_run_killed_in_both_stages_ends_as_if_it_had_not_been(found, folder):
+    """Killed between a fall of the rate and the next checkpoint, then while a checkpoint was half written."""
+    codes = [found[name] for name in ("whole", "killed in choose", "killed in refit", "resumed")]
+    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
+    whole = Model.open(folder / "whole")
+    assert_same(whole, Model.open(folder / "killed"))
+    for stage, n_epochs, falls in (("choose", 8, [3, 5, 7]), ("refit", 6, [3, 5])):
+        rates = history(whole, "learning_rate", stage)
+        assert [k for k in range(1, n_epochs) if rates[k] < rates[k - 1]] == falls
+        assert history(whole, "epoch", stage) == list(range(1, n_epochs + 1))
+
+
+def test_nothing_but_the_model_is_left_in_the_end(found, folder):
+    assert found["half written"] == [".killed.checkpoint.h5.partial", ".killed.lock"]
+    left = {path.name for path in folder.iterdir()}
+    assert {"whole", "killed", "commanded", "kept", "interrupted"} <= left
+    ours = {name for name in left if any(word in name for word in ("partial", "checkpoint", "lock"))}
+    assert ours == {"terminated.checkpoint.h5"}
+
+
+def test_ctrl_c_before_the_first_epoch_ends_leaves_nothing(found, folder):
+    assert found["early"] == 130
+    assert {path.name for path in folder.glob("*early*")} == {"early.toml", "early.err", "early.out"}
+    (line,) = said(folder, "early")
+    assert line.startswith("xanes-hpc: interrupted; ")
+
+
+def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
+    """Of the first stage, where the networks of the second are not trained yet; with its own uncertainty."""
+    assert found["interrupted"] == 0
+    calibrated, note, following = said(folder, "interrupted")
+    assert calibrated.startswith("Note: sigma was calibrated with 6 sites only")
+    assert note == (
+        "Note: stopped before its end; the model is what was best so far. "
+        "To go on with it, give the same command with --resume."
+    )
+    assert following.startswith("Next: xanes-hpc predict ")
+    model = Model.open(folder / "kept")
+    assert (len(model.members), model.method) == (1, "dropout")
+    assert model.training_sites.trained == ("train",)
+    errors = history(model, "validation_error_percent")
+    assert (len(errors), history(model, "epoch", "refit")) == (4, [])
+    with FeatureStore(small / FEATURES) as features:
+        absorbers = model.absorbers(features.sites.element, features.sites.edge)
+        predicted = model.members[0].mean_network(features.read(0, 120), absorbers)
+    reference = np.array([np.loadtxt(path)[:, 1] for path in sorted((small / "spectra").iterdir())])
+    each = 100 * np.abs(predicted - reference).sum(axis=1) / reference.sum(axis=1)
+    chosen = model.training_sites.parts == 1
+    assert each[chosen].mean() == pytest.approx(min(errors), rel=1e-3)
+    assert load_run(folder / "kept" / "run.toml", folder, {}).uncertainty.n_members == 1
+
+
+def test_what_ctrl_c_stopped_can_go_on(found, folder):
+    assert (found["command"], found["taken up"]) == (0, 0)
+    assert_same(Model.open(folder / "commanded"), Model.open(folder / "interrupted"))
+
+
+def test_folds_that_ctrl_c_stopped_go_on_where_they_were(found, folder):
+    """In the second fold's refit: what was kept of it is not taken for the fold's model."""
+    assert [found[name] for name in ("folds", "folds interrupted", "folds taken up")] == [0, 130, 0]
+    expected = ["fold-0.model", "fold-0.predictions.h5", "fold-1.model", "fold-1.model.checkpoint.h5", "folds.json"]
+    assert found["folds left"] == expected
+    whole, taken_up = folder / "folds", folder / "folds_stopped"
+    for fold in range(2):
+        assert_same(*(Model.open(path / f"fold-{fold}.model") for path in (whole, taken_up)))
+    summaries = [json.loads((path / "folds.json").read_text()) for path in (whole, taken_up)]
+    assert len(summaries[0]["folds"]) == len(summaries[1]["folds"]) == 2
+    for name, value in summaries[0]["mean"].items():
+        assert summaries[1]["mean"][name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_sigterm_leaves_the_checkpoint_and_says_how_to_go_on(found, folder):
+    assert found["terminated"] == 130
+    names = {path.name for path in folder.glob("*terminated*")}
+    assert names == {"terminated.toml", "terminated.err", "terminated.out", "terminated.checkpoint.h5"}
+    note, line = said(folder, "terminated")
+    assert note == "Note: to go on with it, give the same command with --resume."
+    assert line.startswith("xanes-hpc: interrupted; ")
+
+
+def test_ctrl_c_in_a_process_of_its_own(small, tmp_path):
+    """With nothing of TensorFlow's on standard error."""
+    (tmp_path / "xanes-hpc.toml").write_text(
+        '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 1000000\nbatch_size = 16\ncheckpoint_minutes = 0\n'
+    )
+    command = [sys.executable, "-m", "xanes_hpc", "train", copied(small, tmp_path)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "small.model.checkpoint.h5").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, printed
+    lines = [line for line in printed.splitlines() if not line.startswith("training: ")]
+    assert [line.split()[0] for line in lines] == ["Note:", "Note:", "Next:"], printed
+    assert Model.open(tmp_path / "small.model").members

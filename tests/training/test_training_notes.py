@@ -1,0 +1,87 @@
+"""What train and predict remark upon: results that look better, or surer, than they are."""
+
+import re
+
+import h5py
+import pytest
+from support.builders import run as call
+from support.trainings import TINY, copied
+
+UNCALIBRATED = "sigma was not calibrated (sites of the calibration part: 0): it is the spread of the draws as it is"
+OTHER = '[model]\nname = "residual"\nwidth = 16\nblocks = 1\n'
+NOT_FAR = "no site will be told to be too far from the training sites"
+ALONE = "120 sites have no structure and no formula: each is a group of its own"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a configuration of a brief run, and gives its path."""
+
+    def write(text=""):
+        path = tmp_path / "brief.toml"
+        path.write_text(f"{TINY}[training]\nepochs = 1\nkernel_ridge = false\n[uncertainty]\nmembers = 1\n{text}")
+        return path
+
+    return write
+
+
+def test_a_model_without_a_calibration_part(small, tmp_path, config, capsys):
+    path, output = copied(small, tmp_path), tmp_path / "m"
+    assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.0\n")) == 0
+    said = capsys.readouterr().err
+    assert UNCALIBRATED in said
+    assert NOT_FAR in said
+    assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
+    assert "m had no sites to calibrate with: sigma is the draws' spread" in capsys.readouterr().err
+
+
+def test_a_model_like_any_other(small, tmp_path, config, capsys):
+    path, output = copied(small, tmp_path), tmp_path / "m"
+    assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.3\n")) == 0
+    assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
+    said = capsys.readouterr().err
+    assert not any(note in said for note in ("calibrat", "formula", "flatter", "too far"))
+
+
+def test_a_calibration_part_that_is_too_small(small, tmp_path, config, capsys):
+    path, output = copied(small, tmp_path), tmp_path / "m"
+    assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.001\ngroup = 'none'\n")) == 0
+    assert "sigma was not calibrated (sites of the calibration part: 1)" in capsys.readouterr().err
+    assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.1\n"), "--overwrite") == 0
+    assert re.search(r"sigma was calibrated with 1\d sites only: take it for an estimate", capsys.readouterr().err)
+
+
+def test_groups_by_codes_that_names_do_not_have(small, tmp_path, config, capsys):
+    words = ("train", copied(small, tmp_path), "-o", tmp_path / "m", "--config", config())
+    assert call(*words, "--group", "code") == 0
+    assert "the names of 120 sites have no CSD code: each structure is a group of its own" in capsys.readouterr().err
+
+
+def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config, capsys):
+    """Of another architecture, and with a grid that not all spectra cover."""
+    path = copied(small, tmp_path)
+    with h5py.File(tmp_path / "small.h5", "r+") as file:
+        file["spectra/energies"][0] += 0.35  # the first spectrum begins later
+    words = ("train", path, "--config", config("[target]\nstart = -20.0\nstop = 50.0\nstep = 0.5\n"))
+    assert call(*words, "-o", tmp_path / "m") == 0
+    capsys.readouterr()
+    (tmp_path / "other.toml").write_text((tmp_path / "brief.toml").read_text().replace(TINY, OTHER))
+    words = ("train", path, "--config", tmp_path / "other.toml", "--init-from", tmp_path / "m")
+    assert call(*words, "--folds", 2, "-o", tmp_path / "f") == 0
+    said = capsys.readouterr()
+    assert re.search(r"the model to start from was trained on \d+ of the 119 test sites", said.err)
+    assert "m is of the architecture mlp, this is residual: layers of one name and shape took its" in said.err
+    assert "1 (no spectrum on the whole grid)" in said.out
+
+
+def test_sites_without_formulas_beside_others(small, tmp_path, config, capsys):
+    path = copied(small, tmp_path / "alone")
+    with h5py.File(path, "a") as file, h5py.File(small / "small.h5") as source:
+        source.copy("spectra", file)
+        for name in ("source_path", "source_digest", "digest_attributes"):
+            del file.attrs[name]
+    words = ("train", copied(small, tmp_path), path, "-o", tmp_path / "m", "--config")
+    assert call(*words, config()) == 0
+    assert ALONE in capsys.readouterr().err
+    assert call(*words, config('[split]\ngroup = "cluster"\n'), "--overwrite") == 0
+    assert ALONE not in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""How good predictions are, and which structural features they depend on."""

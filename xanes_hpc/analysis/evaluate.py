@@ -1,0 +1,266 @@
+"""Figures of merit of predicted spectra against references, both on one grid, neither rescaled.
+
+Arrays are (n_sites, n_energies) unless said otherwise; NaN in a reference is left out.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+from scipy.stats import spearmanr
+
+from xanes_hpc.analysis.peaks import finite_mean, peaks
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.stores.predictions import PredictionStore
+
+Array = npt.NDArray[np.float64]
+
+NEAR = 0.015
+"""Distance to the nearest training site (mean absolute difference of standardised features) of a near-duplicate."""
+QUANTILES = np.linspace(0.05, 0.95, 19)
+REJECTED = np.linspace(0.0, 0.9, 10)
+HELD_OUT = ("test", "none")
+"""Parts of sites that had no influence on the model."""
+NOMINAL = {f"{k}sigma": math.erf(k / math.sqrt(2.0)) for k in (1, 2, 3)}
+"""Fractions that 1, 2 and 3 sigma of a Gaussian cover."""
+
+
+def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
+    """100 sum |y - p| / sum |y| of each spectrum, (n_sites,)."""
+    there = np.isfinite(reference)
+    difference = np.where(there, np.abs(reference - predicted), 0.0).sum(axis=1)
+    return np.asarray(100.0 * difference / np.where(there, np.abs(reference), 0.0).sum(axis=1))
+
+
+def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float | None]]:
+    """Quartiles and mean over sites of 100 |y - p| / mean |y|, per energy; its mean over energies is the error %.
+
+    None at energies where no site has a reference.
+    """
+    level = np.nanmean(np.abs(reference), axis=1, keepdims=True)
+    relative = 100.0 * np.abs(reference - predicted) / level
+    there = np.isfinite(reference).sum(axis=0) > 0
+    low, middle, high = np.nanquantile(relative[:, there], (0.25, 0.5, 0.75), axis=0)
+    curves = {"q25": low, "median": middle, "q75": high, "mean": np.nanmean(relative[:, there], axis=0)}
+    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in curves.items()}}
+
+
+def coverage_by_energy(reference: Array, mean: Array, std: Array, energies: Array) -> dict[str, list[float | None]]:
+    """Share of sites whose error is within 1, 2 and 3 sigma at each energy; None where no site has a reference."""
+    z = np.abs(reference - mean) / np.maximum(std, 1e-12)
+    n_sites = np.isfinite(reference).sum(axis=0)
+    there = n_sites > 0
+    covered = {f"{k}sigma": (z <= k).sum(axis=0)[there] / n_sites[there] for k in (1, 2, 3)}
+    return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in covered.items()}}
+
+
+def by_trust(errors: Array, distrust: Sequence[str]) -> dict[str, Any]:
+    """Error % of the sites with a reason not to be trusted and of the others, both (n_sites,)."""
+    flagged = np.array([bool(reason) for reason in distrust], np.bool_)
+    return {"trusted": _summary(errors[~flagged]), "not_trusted": _summary(errors[flagged])}
+
+
+def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[str, float | None]:
+    """Mean absolute error of the first (per eV) and second derivative (per eV^2): the line shape."""
+    difference = predicted - reference
+    first = np.gradient(difference, energies, axis=1)
+    second = np.gradient(first, energies, axis=1)
+    return {"first_mae": finite_mean(np.abs(first)), "second_mae": finite_mean(np.abs(second))}
+
+
+def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
+    """Continuous ranked probability score of a Gaussian (Gneiting & Raftery, doi:10.1198/016214506000001437)."""
+    z = (reference - mean) / std
+    density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+    return np.asarray(std * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / np.sqrt(np.pi)))
+
+
+def crps_draws(reference: Array, draws: Array) -> Array:
+    """The same score of draws (n_draws, n_energies) for one spectrum: E|X - y| - E|X - X'| / 2, unbiased."""
+    n = len(draws)
+    ordered = np.sort(draws, axis=0)
+    ranks = 2.0 * np.arange(1, n + 1)[:, None] - n - 1.0
+    spread = (ranks * ordered).sum(axis=0) / (n * (n - 1))
+    return np.asarray(np.abs(draws - reference).mean(axis=0) - spread)
+
+
+def uncertainty(
+    reference: Array, mean: Array, std: Array, conformal: Sequence[dict[str, float]], draws: Any = None
+) -> dict[str, Any]:
+    """Coverage, calibration error, CRPS, sharpness and conformal intervals over all points.
+
+    Parameters
+    ----------
+    reference, mean, std
+        (n_sites, n_energies); ``std`` calibrated.
+    conformal
+        Level and score (in sigmas) of each interval.
+    draws
+        Calibrated draws per site: an iterable of (n_draws, n_energies) in the order of sites; by default
+        Gaussians are assumed.
+    """
+    there = np.isfinite(reference)
+    y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
+    z = (y - p) / sigma
+    if draws is None:
+        scores = crps_gaussian(y, p, sigma)
+        reached = np.array([np.mean(z <= ndtri(q)) for q in QUANTILES])
+    else:
+        every, below = [np.empty(0)], np.zeros(QUANTILES.size)
+        for row, drawn in enumerate(draws):
+            here = there[row]
+            every.append(crps_draws(reference[row, here], drawn[:, here]))
+            below += (reference[row, here] <= np.quantile(drawn[:, here], QUANTILES, axis=0)).sum(axis=1)
+        scores, reached = np.concatenate(every), below / max(1, y.size)
+    return {
+        "coverage": {f"{k}sigma": float(np.mean(np.abs(z) <= k)) for k in (1, 2, 3)},
+        "conformal": [
+            {
+                "level": c["level"],
+                "coverage": float(np.mean(np.abs(z) <= c["score"])),
+                "mean_width": float(np.mean(2.0 * c["score"] * sigma)),
+            }
+            for c in conformal
+        ],
+        "calibration_error": float(np.mean(np.abs(reached - QUANTILES))),
+        "crps": float(scores.mean()),
+        "distribution": "gaussian" if draws is None else "draws",
+        "sharpness": {f"{k}sigma": float(2.0 * k * sigma.mean()) for k in (1, 2, 3)},
+        "reliability": {"quantile": QUANTILES.tolist(), "reached": reached.tolist()},
+    }
+
+
+def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
+    """Mean error % of the sites kept as the most uncertain are rejected; both arguments (n_sites,).
+
+    ``best_possible`` is that of a sigma that knew the errors.
+    """
+    orders = {"error_percent_mean": np.argsort(site_sigma, kind="stable"), "best_possible": np.argsort(errors)}
+    kept = [max(1, round(errors.size * (1.0 - f))) for f in REJECTED]
+    return {
+        "rejected_fraction": REJECTED.round(3).tolist(),
+        **{name: [float(errors[order[:n]].mean()) for n in kept] for name, order in orders.items()},
+    }
+
+
+def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
+    """Held-out sites with a twin among the training sites, and the error without them; None where none is held out."""
+    held_out = np.isin(parts, HELD_OUT)
+    if not held_out.any():
+        return None
+    shares_code = np.array(["code" in t for t in twins])
+    shares_formula = np.array(["formula" in t for t in twins])
+    near = nearest < NEAR
+    clean = held_out & ~(shares_code | shares_formula | near)
+    return {
+        "n_held_out": int(held_out.sum()),
+        "same_code": int((held_out & shares_code).sum()),
+        "same_formula": int((held_out & shares_formula).sum()),
+        "near_features": int((held_out & near).sum()),
+        "near_threshold": NEAR,
+        "n_without_twins": int(clean.sum()),
+        "error_percent_held_out": _summary(errors[held_out]),
+        "error_percent_without_twins": _summary(errors[clean]),
+    }
+
+
+def rows_to_compare(reference: Array) -> tuple[npt.NDArray[np.intp], int]:
+    """Rows with a reference of two points or more, but for those zero everywhere (no relative error), and how many
+    those are."""
+    there = np.isfinite(reference)
+    known = there.sum(axis=1) > 1
+    zero = known & ~np.where(there, reference, 0.0).any(axis=1)
+    return np.flatnonzero(known & ~zero), int(zero.sum())
+
+
+def evaluate(store: PredictionStore) -> dict[str, Any]:
+    """Every figure of merit of a prediction store, nested, as plain values; sites without a reference are left out.
+
+    Raises
+    ------
+    SpectrumError
+        If no site has a reference that is not zero everywhere, or a number is infinite or missing.
+    """
+    if not store.has_reference:
+        raise SpectrumError(f"{store.path}: has no reference spectra: predict from a store that has spectra")
+    reference = store.read("reference")
+    rows, n_zero = rows_to_compare(reference)
+    if not rows.size:
+        but = f" but for {n_zero} that are zero everywhere" if n_zero else ""
+        raise SpectrumError(f"{store.path}: none of its {store.n_sites} sites has a reference spectrum{but}")
+    reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
+    for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
+        _refuse(store, name, rows[wrong.any(axis=1)])
+    energies, conformal = store.energies, store.conformal
+    parts, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
+    distrust = store.distrust
+    errors = error_percent(reference, mean)
+    difference = (reference - mean)[np.isfinite(reference)]
+    spread = (reference - np.nanmean(reference))[np.isfinite(reference)]
+    site_sigma = np.nanmean(np.where(np.isfinite(reference), std, np.nan), axis=1)
+    draws = _calibrated_draws(store, rows) if store.has_draws else None
+    return {
+        "error_percent": _summary(errors),
+        "mae": float(np.abs(difference).mean()),
+        "mse": float((difference**2).mean()),
+        "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
+        "peaks": peaks(reference, mean, energies),
+        "derivatives": derivative_mae(reference, mean, energies),
+        **uncertainty(reference, mean, std, conformal, draws),
+        "spearman_sigma_error": _spearman(site_sigma, errors),
+        "n_sites": int(rows.size),
+        "n_without_reference": store.n_sites - int(rows.size) - n_zero,
+        "n_zero_reference": n_zero,
+        "n_points": int(difference.size),
+        "grid": {
+            "origin": store.origin,
+            "start_ev": float(energies[0]),
+            "stop_ev": float(energies[-1]),
+            "n": energies.size,
+        },
+        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
+        "model_digest": store.attribute("model_digest"),
+        "source_digest": store.attribute("source_digest") or None,
+        "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
+        "by_trust": by_trust(errors, [distrust[i] for i in rows]) if distrust is not None else None,
+        "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
+        "rejection": rejection(errors, site_sigma),
+        "error_by_energy": error_by_energy(reference, mean, energies),
+        "coverage_by_energy": coverage_by_energy(reference, mean, std, energies),
+    }
+
+
+def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> None:
+    if rows.size:
+        site = store.sites.name[int(rows[0])]
+        raise SpectrumError(f"{store.path}: {name} of {site}: expected finite numbers, received NaN or infinity")
+
+
+def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp]) -> Any:
+    """The draws of each site, spread so that their standard deviation is the calibrated one."""
+    for row in rows:
+        drawn = store.calibrated_draws(int(row))
+        if not np.isfinite(drawn).all():
+            _refuse(store, "draws", np.array([row]))
+        yield drawn
+
+
+def _summary(errors: Array) -> dict[str, Any]:
+    if not errors.size:
+        return {"mean": None, "median": None, "n_sites": 0}
+    return {"mean": float(errors.mean()), "median": float(np.median(errors)), "n_sites": int(errors.size)}
+
+
+def _curve(values: Array, there: npt.NDArray[np.bool_]) -> list[float | None]:
+    """Values at the energies where there are some; None at the others."""
+    found = iter(values.tolist())
+    return [next(found) if known else None for known in there]
+
+
+def _spearman(first: Array, second: Array) -> float | None:
+    if first.size < 3 or not np.ptp(first) or not np.ptp(second):
+        return None
+    return float(spearmanr(first, second).statistic)

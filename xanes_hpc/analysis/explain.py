@@ -1,0 +1,228 @@
+"""What predictions rest on: features by their meaning, shells of neighbours, angles, and down to single atoms.
+
+For windows of energy it is told by how much a prediction changes when features are permuted among sites
+(``permutation_importance``), and what each group of features adds to it (``site_contributions``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.analysis.contributions import WindowMeans, atom_contributions, group_contributions
+from xanes_hpc.analysis.explanation import Explanation, Section
+from xanes_hpc.analysis.feature_groups import by_angle, by_distance, by_kind, feature_groups
+from xanes_hpc.analysis.permutation import Importance, MeanModel, permutation_importance
+from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radial_histogram
+from xanes_hpc.analysis.windows import Window, clipped, default_windows, points_in
+from xanes_hpc.descriptors.base import Descriptor
+from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.sources import (
+    Store,
+    check_seen,
+    features_of,
+    model_descriptor,
+    parts_of,
+    references_of,
+    sites_of,
+    structures_behind,
+)
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.stores.site_spectra import gridded
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Progress = Callable[[int, int, str], None]
+
+FEWEST_SITES = 2
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """How predictions are explained.
+
+    Attributes
+    ----------
+    windows
+        Energies, as the model's grid counts them, in eV; by default ``default_windows``.
+    part
+        Only sites that had this part when the model was trained; None for all.
+    most_sites
+        Of more, so many are drawn.
+    repeats
+        How often features are permuted.
+    seed
+        Of all that is drawn.
+    shap_sites
+        For how many of the sites Shapley values are found, beside those of ``atoms_of``.
+    background
+        Sites that they are told against.
+    atoms_of
+        Names of sites whose atoms are told of.
+    shells
+        Ends of the shells, Å; by default minima of the radial histogram.
+    """
+
+    windows: tuple[Window, ...] = ()
+    part: str | None = None
+    most_sites: int = 300
+    repeats: int = 5
+    seed: int = 0
+    shap_sites: int = 0
+    background: int = 20
+    atoms_of: tuple[str, ...] = ()
+    shells: tuple[float, ...] = ()
+
+
+def explain(
+    models: Sequence[Model],
+    source: Store,
+    options: ExplainOptions | None = None,
+    progress: Progress = lambda done, total, note: None,
+) -> Explanation:
+    """Explain what models make of a source's sites.
+
+    Parameters
+    ----------
+    models
+        Models of one descriptor and grid, such as of several seeds.
+    source
+        Structures or features of the sites; where they have spectra, errors are told of too.
+    options
+        How.
+
+    Raises
+    ------
+    ConfigError
+        If a window holds no energy of the grid, shells do not ascend, or shap is needed and not installed.
+    ModelError
+        If models differ in descriptor or grid, have not seen the sites' elements, or there are too few sites.
+    StoreError
+        If a store cannot be read, has no site of a name, or no structures where atoms are asked for.
+    """
+    options = options or ExplainOptions()
+    model = models[0]
+    _check_alike(models)
+    windows, masks = _windows(model, options)
+    descriptor = model_descriptor(model)
+    _check_shells(options.shells, descriptor.cutoff)
+    groups = feature_groups(descriptor.meanings)
+    every = sites_of(source)
+    named = np.array([every.find(name, source.path) for name in options.atoms_of], np.int64)
+    with structures_behind(source, None)[0] as structures:
+        if named.size and structures is None:
+            raise ModelError(f"{source.path}: has features only: atoms are told of structures")
+        rows = _chosen(model, every, structures, options)
+        check_seen(model, every.take(np.union1d(rows, named)), False)
+        read = features_of(model, source)
+        x, sites = read(rows), every.take(rows)
+        references = _references(model, structures if structures is not None else source, rows, every)
+        histogram = None if structures is None else radial_histogram(structures, rows, descriptor.cutoff)
+        shells = _shells(histogram, options, descriptor)
+        ranges = [(shell.name, shell.start, shell.stop) for shell in shells]
+        sections = [groups, by_kind(groups), by_distance(groups, ranges), by_angle(groups)]
+        together = [group for section in sections for group in section]
+        parts = []
+        for k, own in enumerate(models):
+            mean = MeanModel(own, x, own.absorbers(sites.element, sites.edge))
+            of = f", model {k + 1} of {len(models)}" if len(models) > 1 else ""
+            told = _noted(progress, "permuting features" + of)
+            parts.append(permutation_importance(mean, together, masks, references, options.repeats, options.seed, told))
+        shapley, atoms = None, []
+        explained = np.concatenate([named, rows[: options.shap_sites]])
+        if explained.size:
+            background = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.background])
+            shapley = group_contributions(
+                WindowMeans(models, masks), every.take(explained), _features(read, explained), read(background), groups,
+                options.seed, _noted(progress, "Shapley values"),
+            )  # fmt: skip
+        if structures is not None and shapley is not None:
+            atoms = [
+                atom_contributions(descriptor, structures, row, groups, shapley.values[k])
+                for k, row in enumerate(named.tolist())
+            ]
+    found = [Section(g, i) for g, i in zip(sections, _cut(parts, [len(s) for s in sections]), strict=True)]
+    n_networks = sum(len(own.members) for own in models)
+    of_groups, of_kinds, of_shells, of_angles = found
+    return Explanation(
+        windows, of_groups, of_kinds, of_shells, of_angles, shells, histogram, rows.size, n_networks, shapley, atoms
+    )
+
+
+def _windows(model: Model, options: ExplainOptions) -> tuple[tuple[Window, ...], list[npt.NDArray[np.bool_]]]:
+    """The windows and, as the last, the whole range; and which of the model's energies lie in each."""
+    energies, _ = model.grid
+    chosen = [clipped(window, energies) for window in options.windows or default_windows(model)]
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError("windows: expected each once, received one twice")
+    windows = (*chosen, (float(energies[0]), float(energies[-1])))
+    return windows, [points_in(window, energies) for window in windows]
+
+
+def _check_shells(ends: Sequence[float], cutoff: float) -> None:
+    if any(b <= a for a, b in pairwise((0.0, *ends, cutoff))):
+        given = ", ".join(f"{end:g}" for end in ends)
+        raise ConfigError(f"shells: expected distances that ascend, below {cutoff:g} Å, received {given}")
+
+
+def _features(read: Callable[[Rows], npt.NDArray[np.floating]], rows: Rows) -> npt.NDArray[np.floating]:
+    """Features of rows in any order."""
+    return np.concatenate([read(rows[k : k + 1]) for k in range(rows.size)])
+
+
+def _check_alike(models: Sequence[Model]) -> None:
+    for k, other in enumerate(models):
+        if any(other.digest == before.digest for before in models[:k]):
+            raise ModelError(f"{other.path}: is the same model as one before: it would count twice")
+    for other in models[1:]:
+        if other.descriptor_hash != models[0].descriptor_hash:
+            raise ModelError(f"{other.path}: has another descriptor than {models[0].path}")
+        if other.description["grid"] != models[0].description["grid"]:
+            raise ModelError(f"{other.path}: has other energies than {models[0].path}")
+
+
+def _chosen(model: Model, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
+    """Rows of the sites that features are permuted among, ascending."""
+    rows, of = np.arange(len(sites)), ""
+    if options.part is not None:
+        parts = parts_of(model, sites, structures)
+        rows = rows[[part == options.part for part in parts]]
+        of = f" of the {options.part} part of {model.path} (parts here: {', '.join(dict.fromkeys(parts))})"
+    if rows.size < FEWEST_SITES:
+        raise ModelError(f"expected {FEWEST_SITES} sites or more{of} to permute features among, there are {rows.size}")
+    if rows.size > options.most_sites:
+        rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.most_sites, replace=False))
+    return rows
+
+
+def _references(model: Model, spectra: Store, rows: Rows, every: SiteTable) -> Array | None:
+    found, recipe, _ = references_of(model, spectra, len(every))
+    if found is None:
+        return None
+    return gridded(spectra, found[rows], Grid(*model.grid), every.take(rows), recipe)[0].astype(np.float64)
+
+
+def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descriptor: Descriptor) -> list[Shell]:
+    if histogram is None:
+        empty = np.array([0.0, descriptor.cutoff])
+        histogram = RadialHistogram(empty, np.zeros(2), np.zeros(2))
+    return find_shells(histogram, options.shells)
+
+
+def _cut(parts: Sequence[Importance], sizes: Sequence[int]) -> list[Importance]:
+    """Importances of several models as one, and cut into sections."""
+    names, ends = ("change", "error_increase"), np.cumsum(sizes)[:-1]
+    columns = [np.split(np.concatenate([getattr(part, n) for part in parts]), ends, axis=-1) for n in names]
+    return [Importance(change, increase) for change, increase in zip(*columns, strict=True)]
+
+
+def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
+    def told(done: int, total: int) -> None:
+        progress(done, total, note)
+
+    return told

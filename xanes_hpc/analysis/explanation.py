@@ -1,0 +1,214 @@
+"""What was found of how a model comes to its predictions."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.analysis.feature_groups import RADIAL, FeatureGroup
+from xanes_hpc.analysis.permutation import Importance
+from xanes_hpc.analysis.shells import RadialHistogram, Shell
+from xanes_hpc.analysis.windows import Window
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Groups of features side by side, and their importance."""
+
+    groups: list[FeatureGroup]
+    importance: Importance
+
+    @property
+    def mean(self) -> Array:
+        """Change in %, mean over networks, (n_windows, n_groups)."""
+        return np.asarray(self.importance.change.mean(axis=0))
+
+    @property
+    def std(self) -> Array:
+        """Its standard deviation over networks; NaN of one alone."""
+        return spread(self.importance.change)
+
+
+@dataclass(frozen=True)
+class ShapleyValues:
+    """Of sites, what each group of features adds to the mean intensity of each window.
+
+    Attributes
+    ----------
+    sites
+        Names.
+    values : (n_sites, n_windows, n_groups)
+        In the spectra's unit.
+    base, output : (n_sites, n_windows)
+        Mean over the background, told to be of the site's element and edge, and of the site: base plus its values.
+    """
+
+    sites: list[str]
+    values: Array
+    base: Array
+    output: Array
+
+
+@dataclass(frozen=True)
+class AtomShares:
+    """What each atom of a site's structure adds to the mean intensity of each window.
+
+    Attributes
+    ----------
+    site
+        Its name.
+    numbers, positions
+        Of the atoms, (n_atoms,) and (n_atoms, 3) in Å; ``absorber`` is the index of the site's.
+    values : (n_windows, n_atoms)
+        In the spectra's unit: the Shapley values of features, shared out by what each atom is of them.
+    rest : (n_windows,)
+        Of features that are no atom's.
+    """
+
+    site: str
+    numbers: npt.NDArray[np.uint8]
+    positions: Array
+    absorber: int
+    values: Array
+    rest: Array
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was found; estimates are those of each network of each model.
+
+    Attributes
+    ----------
+    windows
+        Energies, eV; the last is the whole range.
+    groups
+        All features in groups by meaning.
+    kinds, shells, angles
+        All features of a kind, the radial ones of a shell, and the angular ones of an angle, each permuted together.
+    shell_ends
+        Of the shells, Å.
+    histogram
+        Neighbours by distance; None where there are no structures.
+    shapley, atoms
+        Where they were asked for.
+    n_sites, n_networks
+        Sites that features were permuted among, and networks of all models.
+    """
+
+    windows: tuple[Window, ...]
+    groups: Section
+    kinds: Section
+    shells: Section
+    angles: Section
+    shell_ends: list[Shell]
+    histogram: RadialHistogram | None
+    n_sites: int
+    n_networks: int
+    shapley: ShapleyValues | None = None
+    atoms: list[AtomShares] = field(default_factory=list)
+
+    @property
+    def radial(self) -> npt.NDArray[np.bool_]:
+        """Which of the groups are radial functions."""
+        return np.array([group.kind in RADIAL for group in self.groups.groups])
+
+    @property
+    def distances(self) -> Array:
+        """Of the radial groups, Å."""
+        return np.array([group.distance for group in self.groups.groups if group.kind in RADIAL])
+
+    @property
+    def radial_shares(self) -> Array:
+        """Change that the radial groups make, as shares of their sum, (n_networks, n_windows, n_radial)."""
+        return shares(self.groups.importance.change[..., self.radial])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        *found, whole = [self._window(w) for w in range(len(self.windows))]
+        values: dict[str, Any] = {"n_sites": self.n_sites, "n_networks": self.n_networks, "windows": found}
+        values["whole"] = whole
+        values["columns"] = [f"{a:g}:{b:g}" for a, b in self.windows]
+        values["shells"] = [{"shell": s.name, "start": s.start, "stop": s.stop} for s in self.shell_ends]
+        if self.histogram is not None:
+            names = ("distances", "atoms", "weighted")
+            values["radial_histogram"] = {name: getattr(self.histogram, name).tolist() for name in names}
+        if self.shapley is not None:
+            s = self.shapley
+            values["shapley"] = {
+                "sites": s.sites, "groups": [group.label for group in self.groups.groups],
+                "base": s.base.tolist(), "output": s.output.tolist(), "values": s.values.tolist(),
+            }  # fmt: skip
+        values["atoms"] = [
+            {
+                "site": a.site, "absorber": a.absorber, "numbers": a.numbers.tolist(),
+                "positions": a.positions.tolist(), "values": a.values.tolist(), "rest": a.rest.tolist(),
+            }
+            for a in self.atoms
+        ]  # fmt: skip
+        return values
+
+    def _window(self, w: int) -> dict[str, Any]:
+        radial, own = self.radial, self.radial_shares[:, w]
+        change = self.groups.importance.change[:, w][:, radial]
+        found: dict[str, Any] = {
+            "start": self.windows[w][0],
+            "stop": self.windows[w][1],
+            "mu": self.distances.tolist(),
+            "g2_importance": own.mean(axis=0).tolist(),
+            "g2_importance_std": plain(spread(own)),
+            "g2_change_percent": change.mean(axis=0).tolist(),
+        }
+        limits = [{"start": shell.start, "stop": shell.stop} for shell in self.shell_ends]
+        if self.shapley is not None:
+            size = np.abs(self.shapley.values[:, w][:, radial]).mean(axis=0)
+            found["g2_shap"] = (size / max(size.sum(), np.finfo(float).tiny)).tolist()
+        for name in ("groups", "kinds", "shells", "angles"):
+            found[name] = self._section(getattr(self, name), w)
+        found["shells"] = [row | ends for row, ends in zip(found["shells"], limits, strict=True)]
+        radial_rows = (row for row, is_radial in zip(found["groups"], radial, strict=True) if is_radial)
+        for row, share in zip(radial_rows, found["g2_importance"], strict=True):
+            row["g2_importance"] = share
+        return found
+
+    def _section(self, section: Section, w: int) -> list[dict[str, Any]]:
+        rows = []
+        increase = section.importance.error_increase.mean(axis=0)[w]
+        for k, group in enumerate(section.groups):
+            row: dict[str, Any] = {"label": group.label, "n_features": int(group.columns.size)}
+            for name in ("distance", "angle", "half_width"):
+                if np.isfinite(getattr(group, name)):
+                    row[name] = getattr(group, name)
+            row |= {
+                "change_percent": float(section.mean[w, k]), "std": plain(section.std[w, k]),
+                "error_increase_percent": plain(increase[k]),
+            }  # fmt: skip
+            if self.shapley is not None:
+                own = np.isin(np.arange(len(self.groups.groups)), self._members(group))
+                row["shap"] = float(np.abs(self.shapley.values[:, w][:, own].sum(axis=-1)).mean())
+            rows.append(row)
+        return rows
+
+    def _members(self, group: FeatureGroup) -> list[int]:
+        """Which of the groups have features of another group."""
+        return [k for k, own in enumerate(self.groups.groups) if np.isin(own.columns, group.columns).any()]
+
+
+def shares(values: Array) -> Array:
+    """Values as shares of their sum over the last axis."""
+    return np.asarray(values / np.maximum(values.sum(axis=-1, keepdims=True), np.finfo(float).tiny))
+
+
+def spread(values: Array) -> Array:
+    """Standard deviation over the first axis; NaN of one row."""
+    return np.asarray(values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan))
+
+
+def plain(values: Any) -> Any:
+    """Numbers for JSON: None where there is none."""
+    array = np.asarray(values, np.float64)
+    if array.ndim == 0:
+        return float(array) if np.isfinite(array) else None
+    return [plain(value) for value in array]

@@ -1,0 +1,103 @@
+"""Features by what they mean: in parts that are explained together, and in the sums that are told of."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.descriptors._meaning import NAN, Meaning
+
+Columns = npt.NDArray[np.int64]
+NOWHERE = -1.0
+RADIAL = ("G2", "radial")
+"""Kinds whose features are of single neighbours at a distance."""
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Features that mean alike.
+
+    Attributes
+    ----------
+    kind, distance, angle, half_width
+        As of ``Meaning``; of G2 the distance of the nearest of the common grid.
+    columns
+        Of the features.
+    """
+
+    kind: str
+    columns: Columns
+    distance: float = NAN
+    angle: float = NAN
+    half_width: float = NAN
+    label: str = field(default="", compare=False)
+
+
+def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
+    """All features in groups that have none in common: by kind and distance, angles also by angle, else one a label.
+
+    Radial functions of several sets go with the distances of the set that reaches farthest.
+    """
+    grid = _grid(meanings)
+    found: dict[tuple[str, str, float, float, float], list[int]] = {}
+    for column, own in enumerate(meanings):
+        distance = own.distance
+        if own.kind in RADIAL and np.isfinite(distance):
+            distance = float(grid[np.argmin(np.abs(grid - distance))])
+        name = {"property": own.channel, "feature": str(column)}.get(own.kind, "")
+        where = [NOWHERE if np.isnan(v) else round(v, 6) for v in (distance, own.angle, own.half_width)]
+        found.setdefault((own.kind, name, where[0], where[1], where[2]), []).append(column)
+    groups = []
+    for (kind, name, *own_where), columns in found.items():
+        distance, angle, half_width = (NAN if v == NOWHERE else v for v in own_where)
+        label = f"{kind} {name}" if name else _label(kind, distance, angle, half_width)
+        groups.append(FeatureGroup(kind, np.array(columns), distance, angle, half_width, label))
+    order = {kind: k for k, kind in enumerate(dict.fromkeys(group.kind for group in groups))}
+    return sorted(groups, key=lambda g: (order[g.kind], np.nan_to_num(g.distance), np.nan_to_num(g.angle)))
+
+
+def _grid(meanings: Sequence[Meaning]) -> npt.NDArray[np.float64]:
+    """Distances of the radial set that reaches farthest."""
+    sets: dict[tuple[str, float], list[float]] = {}
+    for own in meanings:
+        if own.kind in RADIAL and np.isfinite(own.distance):
+            sets.setdefault((own.channel, own.cutoff), []).append(own.distance)
+    return np.unique(np.round(max(sets.values(), key=max, default=[0.0]), 6))
+
+
+def _label(kind: str, distance: float, angle: float, half_width: float) -> str:
+    text = kind
+    if np.isfinite(distance):
+        text += f" {distance:.2f} Å"
+    if np.isfinite(angle):
+        text += f" {angle:.0f}° ± {half_width:.0f}°"
+    return text
+
+
+def joined(groups: Iterable[FeatureGroup], label: str, angle: float = NAN, half_width: float = NAN) -> FeatureGroup:
+    """All features of some groups together."""
+    columns = [group.columns for group in groups]
+    every = np.sort(np.concatenate(columns)) if columns else np.empty(0, np.int64)
+    return FeatureGroup(label, every, NAN, angle, half_width, label)
+
+
+def by_kind(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """All features of each kind together."""
+    kinds = dict.fromkeys(group.kind for group in groups)
+    return [joined([g for g in groups if g.kind == kind], kind) for kind in kinds]
+
+
+def by_angle(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
+    """The angular functions of each angle together."""
+    angles = dict.fromkeys((g.angle, g.half_width) for g in groups if np.isfinite(g.angle))
+    return [
+        joined([g for g in groups if (g.angle, g.half_width) == own], f"{own[0]:.0f}° ± {own[1]:.0f}°", *own)
+        for own in sorted(angles)
+    ]
+
+
+def by_distance(groups: Sequence[FeatureGroup], ranges: Iterable[tuple[str, float, float]]) -> list[FeatureGroup]:
+    """The radial functions of each range of distances together: its name, start, and stop (not in it), in Å."""
+    radial = [group for group in groups if group.kind in RADIAL]
+    return [joined([g for g in radial if start <= g.distance < stop], name) for name, start, stop in ranges]

@@ -1,0 +1,270 @@
+"""What a store or a model is, from its header and site table; plain values for ``info``."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from xanes_hpc import descriptors
+from xanes_hpc.errors import DescriptorError, StoreError
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.unpack import inspect, is_packed
+from xanes_hpc.spectra.spectrum import treatment_name
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.properties import PROPERTIES
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.stores.verification import Findings, read_all
+from xanes_hpc.stores.virtual import virtual_parts
+
+ROWS_AT_ONCE = 1 << 20
+
+
+def inform(path: Path) -> dict[str, Any]:
+    """What ``path`` is.
+
+    Raises
+    ------
+    StoreError
+        If it is neither a store, a model folder nor a packed model, or is damaged.
+    """
+    if path.is_dir():
+        return _model(Model.open(path))
+    if path.name == "model.json":
+        return _model(Model.open(path.parent))
+    if is_packed(path):
+        return _packed(path)
+    with hdf5.reading(path):
+        return _store(path)
+
+
+def _store(path: Path) -> dict[str, Any]:
+    hdf5.open_store(path).close()  # says what is wrong, if anything is
+    if hdf5.is_kind(path, "structures"):
+        with StructureStore(path) as store:
+            return _common(store) | _structures(store)
+    if hdf5.is_kind(path, "features"):
+        with FeatureStore(path) as store:
+            return _common(store) | _features(store)
+    if hdf5.is_kind(path, "targets"):
+        with TargetStore(path) as store:
+            return _common(store) | _targets(store)
+    with PredictionStore(path) as store:
+        return _common(store) | _predictions(store)
+
+
+def _common(store: hdf5.Store) -> dict[str, Any]:
+    return {
+        "kind": store.kind,
+        "schema_version": int(store.file.attrs["schema_version"]),
+        "creator": store.attribute("creator"),
+        "bytes": store.path.stat().st_size,
+        **_parts(store),
+    }
+
+
+def _parts(store: hdf5.Store) -> dict[str, Any]:
+    """Of a virtual store: how many parts its rows stand in, and their bytes."""
+    datasets = [node for node in store.file.values() if hasattr(node, "is_virtual")]
+    parts = {part for node in datasets for part in virtual_parts(node, store.path)}
+    return {"parts": len(parts), "bytes_in_parts": sum(part.stat().st_size for part in parts)} if parts else {}
+
+
+def _structures(store: StructureStore) -> dict[str, Any]:
+    file = store.file
+    return {
+        "structures": store.n_structures,
+        "atoms": int(file["atoms/numbers"].shape[0]),
+        "sites": store.n_sites,
+        "absorbers": _absorbers(store),
+        "periodic": sum(int(rows.any(axis=1).sum()) for rows in hdf5.slabs(file["structures/pbc"])),
+        "properties": sorted(file[PROPERTIES]),
+        "spectra": _spectra(store),
+        "digest_structures": store.attribute("digest_structures"),
+        "digest_spectra": store.attribute("digest_spectra"),
+    }
+
+
+def _spectra(store: StructureStore | FeatureStore) -> dict[str, Any]:
+    treatments: Counter[str] = Counter()
+    for text, number in _counts(store, "spectra/treatment").items():
+        treatments[treatment_name(text)] += number
+    return {
+        "number": int(store.file["spectra/site"].shape[0]),
+        "kinds": _counts(store, "spectra/kind"),
+        "treatments": dict(treatments),
+        "e0_sources": _counts(store, "spectra/e0_source"),
+    }
+
+
+def _features(store: FeatureStore) -> dict[str, Any]:
+    description = store.description
+    path = store.attribute("source_path")
+    source = {
+        "path": path,
+        "digest": store.attribute("source_digest"),
+        "there": bool(path) and (store.path.parent / path).exists(),
+    }
+    return {
+        "sites": store.n_sites,
+        "features": store.n_features,
+        "dtype": store.file["features"].dtype.name,
+        **({"rattle": store.rattle} if store.rattled else {}),
+        "absorbers": _absorbers(store),
+        "descriptor": {
+            "name": description.get("name"),
+            "cutoff": description.get("cutoff"),
+            "hash": store.attribute("descriptor_hash"),
+            "description": description,
+        },
+        **({"spectra": _spectra(store)} if store.has_spectra else {}),
+        **({"source": source} if path else {}),
+    }
+
+
+def _targets(store: TargetStore) -> dict[str, Any]:
+    return {
+        "sites": int(store.file["e0"].shape[0]),
+        "grid": _grid(store.grid.energies, store.grid.origin),
+        "treatment": treatment_name(store.attribute("treatment")),
+        "unit": store.attribute("unit"),
+    }
+
+
+def _predictions(store: PredictionStore) -> dict[str, Any]:
+    return {
+        "sites": store.n_sites,
+        "absorbers": _absorbers(store),
+        "grid": _grid(store.energies, store.origin),
+        "draws": {"number": int(store.file.attrs["n_draws"]), "kept": "draws" in store.file},
+        "references": _n_references(store),
+        "parts": _counts(store, "sites/part"),
+        **_flagged(store),
+        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
+        "conformal": store.conformal,
+        "model_digest": store.attribute("model_digest"),
+        "descriptor_hash": store.attribute("descriptor_hash"),
+        "source_digest": store.attribute("source_digest"),
+    }
+
+
+def _model(model: Model) -> dict[str, Any]:
+    description = model.description
+    return {
+        "kind": "model",
+        "schema_version": description["schema_version"],
+        "creator": description["creator"],
+        "bytes": sum(p.stat().st_size for p in model.path.rglob("*") if p.is_file()),
+        "architecture": description["architecture"],
+        "members": description["members"],
+        "seen": description["seen"],
+        "grid": _grid(*model.grid),
+        "spectrum": {name: description["target"][name] for name in ("kind", "treatment", "unit")},
+        "descriptor": {
+            "name": description["descriptor"]["description"].get("name"),
+            "features": description["n_features"],
+            "hash": model.descriptor_hash,
+        },
+        "uncertainty": {"method": model.method, "calibration_sites": model.calibration.n_sites},
+        "trust": model.trust,
+        "provenance": {k: v for k, v in description["provenance"].items() if k != "plan"},  # run.toml has it
+    }
+
+
+def _packed(path: Path) -> dict[str, Any]:
+    manifest = inspect(path)
+    return {
+        "kind": "packed",
+        "schema_version": manifest.schema_version,
+        "creator": manifest.creator,
+        "bytes": path.stat().st_size,
+        "bytes_unpacked": sum(file.size for file in manifest.files),
+        "files": [file.path for file in manifest.files],
+    }
+
+
+def _grid(energies: "np.ndarray[Any, Any]", origin: str) -> dict[str, Any]:
+    return {
+        "origin": origin,
+        "start_ev": float(energies[0]),
+        "stop_ev": float(energies[-1]),
+        "energies": int(energies.size),
+    }
+
+
+def _counts(store: hdf5.Store, name: str) -> dict[str, int]:
+    """How often each text stands in a column, in the order in which they come."""
+    counts: Counter[bytes] = Counter()
+    for rows in hdf5.slabs(store.file[name]):
+        counts.update(rows.tolist())
+    return {text.decode("utf-8", "replace"): number for text, number in counts.items()}
+
+
+def _flagged(store: PredictionStore) -> dict[str, int]:
+    """How many sites have a reason not to be trusted; nothing where the store does not say."""
+    if "sites/distrust" not in store.file:
+        return {}
+    return {"not_to_be_trusted": sum(int(np.count_nonzero(rows)) for rows in hdf5.slabs(store.file["sites/distrust"]))}
+
+
+def _n_references(store: PredictionStore) -> int:
+    if not store.has_reference:
+        return 0
+    return sum(int(np.isfinite(rows).any(axis=1).sum()) for rows in hdf5.slabs(store.file["reference"]))
+
+
+def _absorbers(store: hdf5.Store) -> dict[str, int]:
+    counts: Counter[tuple[int, bytes]] = Counter()
+    elements, edges = store.file["sites/element"], store.file["sites/edge"]
+    for start in range(0, elements.shape[0], ROWS_AT_ONCE):
+        here = slice(start, start + ROWS_AT_ONCE)
+        counts.update(zip(elements[here].tolist(), edges[here].tolist(), strict=True))
+    return {f"{chemical_symbols[z]} {edge.decode()}": n for (z, edge), n in counts.most_common()}
+
+
+def verify(path: Path) -> Findings:
+    """Read all of a store, and hold its checksums, digests and hashes to its data.
+
+    Raises
+    ------
+    StoreError
+        If it is not a store, or cannot be opened.
+    """
+    findings = read_all(path)
+    if not findings.damage and hdf5.is_kind(path, "features"):
+        try:
+            with FeatureStore(path) as store:
+                descriptor = descriptors.from_description(store.description)
+                if descriptor.hash != store.attribute("descriptor_hash"):
+                    findings.damage.append("attribute descriptor_hash: is not the hash of the descriptor described")
+                elif descriptor.labels != hdf5.read_strings(store.file, "labels"):
+                    findings.damage.append("labels: are not those of the descriptor described")
+        except (DescriptorError, StoreError) as error:
+            findings.damage.append(f"descriptor: {error}")
+    return findings
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as rows of a table; long ones are cut."""
+    rows: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict) and key != "description":
+            rows |= flat(value, f"{name}: ")
+        elif key != "description":
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+            rows[name] = text if len(text) <= 300 else text[:297] + "..."
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_text, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    return value if isinstance(value, str) else json.dumps(value)

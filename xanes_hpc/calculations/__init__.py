@@ -1,0 +1,1 @@
+"""Calculations by other programs: written, run, read back."""

@@ -1,0 +1,120 @@
+"""A structure store's spectra broadened and normalised, into another store; the first keeps them as they were."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.errors import MOST_LISTED, SpectrumError
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
+from xanes_hpc.spectra.treatment import treat, treatment_after
+from xanes_hpc.stores.other_spectra import copy_spectra, with_other_spectra
+from xanes_hpc.stores.site_spectra import NONE, choose_spectra
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import ROWS_AT_ONCE, append_spectrum, read_spectra
+from xanes_hpc.stores.structures import StructureStore
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Treated:
+    """How many spectra were treated, what they are called now, and those that could not be, with the reason."""
+
+    spectra: int = 0
+    kept: int = 0
+    before: str = ""
+    treatment: str = ""
+    skipped_count: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def treat_store(
+    source: StructureStore,
+    output: Path,
+    recipe: Recipe,
+    kind: str = "xanes",
+    treatment: str | None = None,
+    keep: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Treated:
+    """Write a structure store with the same structures and treated spectra, on the energies they have.
+
+    Parameters
+    ----------
+    source
+        Whose spectra are taken.
+    output
+        Store to write.
+    recipe
+        What is done to them.
+    kind, treatment
+        Which of a site's spectra, as for training.
+    keep
+        Whether all spectra of the source go along.
+    strict
+        Whether the first spectrum that cannot be treated ends it; by default it is left out.
+
+    Raises
+    ------
+    SpectrumError
+        If the recipe does nothing, the spectra cannot be chosen or are treated already, or none can be treated; with
+        ``strict``, if one cannot.
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    if recipe.does_nothing:
+        raise SpectrumError("nothing to do: give a broadening or a normalisation")
+    rows, table = choose_spectra(source, source.n_sites, kind, treatment)
+    there = np.flatnonzero(rows != NONE)
+    result = Treated(before=table.treatment[rows[there[0]]])
+    try:
+        result.treatment = treatment_after(recipe, result.before)
+    except SpectrumError as error:
+        raise SpectrumError(f"{source.path}: {error}") from None
+    with with_other_spectra(source, output, overwrite, [source.path]) as columns:
+        for start in range(0, there.size, ROWS_AT_ONCE):
+            progress(start, there.size)
+            some = there[start : start + ROWS_AT_ONCE]
+            placed = list(read_spectra(source.file, rows[some].tolist()))
+            for site, done in zip(some, _treated(placed, source.sites().take(some), recipe), strict=True):
+                if isinstance(done, SpectrumError):
+                    if strict:
+                        raise SpectrumError(f"{source.path}: {done}")
+                    result.skipped_count += 1
+                    result.skipped += [str(done)] if len(result.skipped) < MOST_LISTED else []
+                else:
+                    append_spectrum(columns, int(site), done)
+                    result.spectra += 1
+        if not result.spectra:
+            raise SpectrumError(f"{source.path}: none of {there.size:,} spectra can be treated; {result.skipped[0]}")
+        if keep:
+            every = list(range(source.n_spectra))
+            copy_spectra(source, every, columns)
+            result.kept = len(every)
+    progress(there.size, there.size)
+    return result
+
+
+def _treated(placed: list[PlacedSpectrum], sites: SiteTable, recipe: Recipe) -> list[PlacedSpectrum | SpectrumError]:
+    """Each spectrum treated, or why it cannot be; together where all can."""
+    try:
+        return list(treat(placed, sites.element.tolist(), sites.edge, recipe))
+    except SpectrumError:
+        pass
+    found: list[PlacedSpectrum | SpectrumError] = []
+    for own, element, edge in zip(placed, sites.element.tolist(), sites.edge, strict=True):
+        try:
+            found += treat([own], [element], [edge], recipe)
+        except SpectrumError as error:
+            found.append(error)
+    return found

@@ -1,0 +1,1 @@
+"""FDMNES calculations: written for a store's sites, and read back."""

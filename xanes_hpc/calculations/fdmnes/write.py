@@ -1,0 +1,217 @@
+"""FDMNES calculations of a store's sites: a folder for each, and a script that runs them all.
+
+DIR/runs.csv          a row per site: folder, site, element, edge
+DIR/run.sh            runs what has not ended well; a SLURM array script too
+DIR/FOLDER/           fdmfile.txt and NAME_in.txt; FDMNES adds NAME.txt, NAME_conv.txt, NAME_bav.txt
+"""
+
+import csv
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.formats import fdmnes_input
+from xanes_hpc.formats.fdmnes_input import Input, Settings
+from xanes_hpc.formats.tables import read_columns
+from xanes_hpc.runtime.outputs import whole_output
+from xanes_hpc.spectra.spectrum import NO_TREATMENT
+from xanes_hpc.stores.spectra import SpectrumTable
+from xanes_hpc.stores.structures import StructureStore
+
+TABLE, SCRIPT, STARTER = "runs.csv", "run.sh", "fdmfile.txt"
+COLUMNS = ("folder", "site", "element", "edge")
+ENDS_WELL = "Have a beautiful day !"
+TAIL_BYTES = 4096
+UNSAFE = re.compile(r"[^\w.+()-]", re.ASCII)
+"""Characters that a folder's name does without."""
+MOST_TASKS = 1000
+"""Of a SLURM array: what schedulers take unless told otherwise."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the SLURM script asks for: lines for ``#SBATCH``, the program, and how many runs go at a time."""
+
+    program: str = "fdmnes"
+    directives: tuple[str, ...] = ("--time=12:00:00", "--ntasks=1", "--mem=4G")
+    at_once: int = 100
+
+
+def write_runs(
+    store: StructureStore,
+    output: Path,
+    settings: Settings,
+    rows: npt.NDArray[np.int64] | None = None,
+    cluster: Cluster | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> list[str]:
+    """A runnable folder for each of the sites at ``rows``, all by default, and a script; gives the folders' names.
+
+    Raises
+    ------
+    FormatError
+        If FDMNES could not take a site, the settings are none, or no site is asked for.
+    StoreError
+        If the output stands in the way, holds what FDMNES has calculated, or cannot be written.
+    """
+    fdmnes_input.check_settings(settings)
+    cluster = cluster or Cluster()
+    _check_cluster(cluster)
+    if not store.n_sites:
+        raise FormatError(f"{store.path}: has no sites")
+    rows = np.arange(store.n_sites) if rows is None else rows
+    if not rows.size:
+        raise FormatError(f"{store.path}: none of its sites is asked for")
+    table = store.sites()
+    folders = _folder_names([table.name[row] for row in rows])
+    entries = [
+        (folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row])
+        for folder, row in zip(folders, rows, strict=True)
+    ]
+    before = _listed(output)
+    for folder in before:
+        if any(not _is_input(path.name) for path in (output / folder).glob("*")):
+            raise StoreError(
+                f"{output}: holds what FDMNES has calculated ({folder}): ingest it, and name another folder"
+            )
+    contents = (TABLE, SCRIPT, *folders, *before)
+    with whole_output(output, overwrite, contents, [store.path]) as temporary:
+        temporary.mkdir()
+        made = zip(folders, rows.tolist(), store.structures_at(rows), strict=True)
+        for done, (folder, row, (structure, atom)) in enumerate(made):
+            if done % 100 == 0:
+                progress(done, len(folders))
+            text = fdmnes_input.write(Input(structure, atom, table.edge[row], folder, settings))
+            (temporary / folder).mkdir()
+            (temporary / folder / f"{folder}_in.txt").write_text(text, encoding="utf-8")
+            (temporary / folder / STARTER).write_text(f" 1\n{folder}_in.txt\n", encoding="utf-8")
+        with (temporary / TABLE).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *entries])
+        (temporary / SCRIPT).write_text(script(len(folders), cluster), encoding="utf-8")
+        (temporary / SCRIPT).chmod(0o755)
+    return folders
+
+
+def _check_cluster(cluster: Cluster) -> None:
+    if not cluster.program.strip() or not cluster.program.isprintable():
+        raise FormatError(f"program: expected a program's name or path, received {cluster.program!r}")
+    for line in cluster.directives:
+        if not re.fullmatch(r"--?[A-Za-z].*", line) or not line.isprintable():
+            raise FormatError(f"sbatch: expected an option of sbatch such as --time=12:00:00, received {line!r}")
+
+
+def _is_input(name: str) -> bool:
+    return name == STARTER or name.endswith("_in.txt")
+
+
+def _listed(output: Path) -> list[str]:
+    """Folders of runs that were written to a place before, as its table has them."""
+    try:
+        with (output / TABLE).open(encoding="utf-8", newline="") as stream:
+            return [row["folder"] for row in csv.DictReader(stream)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        return []
+
+
+def _folder_names(sites: Sequence[str]) -> list[str]:
+    """A name for each site's folder and files: its own, without what a shell or FDMNES might stumble over."""
+    taken: Counter[str] = Counter()
+    names = []
+    for site in sites:
+        name = UNSAFE.sub("_", site)[: fdmnes_input.LONGEST_NAME].lstrip("-.") or "site"
+        taken[name.lower()] += 1
+        if taken[name.lower()] > 1:  # also where a file system does not tell capitals from small letters
+            name = f"{name}_{taken[name.lower()]}"
+            taken[name.lower()] += 1
+        names.append(name)
+    return names
+
+
+def script(n_runs: int, cluster: Cluster) -> str:
+    """A shell script that runs all folders, or as a SLURM array each task its share of them."""
+    n_tasks = min(n_runs, MOST_TASKS)
+    directives = "\n".join(f"#SBATCH {line}" for line in cluster.directives)
+    return f"""#!/bin/bash
+#SBATCH --job-name=fdmnes
+#SBATCH --array=0-{n_tasks - 1}%{min(n_tasks, cluster.at_once)}
+#SBATCH --output=/dev/null
+{directives}
+
+# sbatch {SCRIPT}: every task its share of the folders in {TABLE}; without SLURM, bash {SCRIPT}: one after another.
+# FDMNES names another program; runs that have ended well are passed over, so it can be started again.
+
+program=${{FDMNES:-{shlex.quote(cluster.program)}}}
+task=${{SLURM_ARRAY_TASK_ID:-0}}
+tasks=${{SLURM_ARRAY_TASK_COUNT:-1}}
+cd "${{SLURM_SUBMIT_DIR:-$(dirname "$0")}}" || exit 1
+[ -f {TABLE} ] || {{ echo "no {TABLE} here: submit {SCRIPT} from its own folder" >&2; exit 1; }}
+
+tail -n +2 {TABLE} | cut -d, -f1 | awk -v t="$task" -v n="$tasks" 'NR % n == (t + 1) % n' | while read -r folder; do
+    log="$folder/${{folder}}_bav.txt"
+    if tail -c {TAIL_BYTES} "$log" 2>/dev/null | grep -q '{ENDS_WELL}'; then continue; fi
+    (cd "$folder" && rm -f fdmnes_error.txt && "$program" > run.log 2>&1 < /dev/null)
+done
+"""
+
+
+def parse_range(text: str) -> tuple[float, ...]:
+    """Energies and steps from text.
+
+    Raises
+    ------
+    FormatError
+        If something in it is no number.
+    """
+    try:
+        return tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise FormatError(f"range {text!r}: expected numbers, such as -15 0.2 60") from None
+
+
+def parse_keyword(text: str) -> tuple[str, tuple[str, ...]]:
+    """A keyword and its line of values from text."""
+    keyword, _, values = text.strip().partition(" ")
+    return keyword, (values.strip(),) if values.strip() else ()
+
+
+def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
+    """Rows of the sites that have no spectrum as calculated.
+
+    Raises
+    ------
+    FormatError
+        If there are none.
+    """
+    table = SpectrumTable.read(store.file)
+    calculated = [site for site, text in zip(table.site, table.treatment, strict=True) if text == NO_TREATMENT]
+    rows = np.setdiff1d(np.arange(store.n_sites), np.array(calculated, np.int64))
+    if not rows.size:
+        raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a spectrum as calculated")
+    return rows
+
+
+def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
+    """Rows, ascending, of the sites that the column ``site`` of a CSV file names.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, has no such column, or names a site that the store does not have.
+    """
+    names, _ = read_columns(table, ("site",), unique=False)
+    known = {name: row for row, name in enumerate(store.sites().name)}
+    for name in names:
+        if name not in known:
+            raise FormatError(f"{table}: {store.path} has no site {name!r}")
+    return np.unique([known[name] for name in names]).astype(np.int64)

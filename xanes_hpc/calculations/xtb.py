@@ -1,0 +1,85 @@
+"""One structure relaxed, in whatever process."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.structures.structure import Structure
+
+METHODS = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
+"""tblite's names of them."""
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """What came of a structure: where its atoms are (Å), its energy (eV), the largest force (eV/Å); or why nothing."""
+
+    positions: list[list[float]] | None = None
+    energy: float = float("nan")
+    fmax: float = float("nan")
+    steps: int = 0
+    converged: bool = False
+    failed: str = ""
+
+
+def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Relaxed:
+    """Relax the atoms of a structure; its cell stays.
+
+    Parameters
+    ----------
+    structure
+        With its charge and total spin as properties ``charge`` and ``spin``, if it has any.
+    method
+        A key of ``METHODS``.
+    fmax, steps
+        The largest force in the end, eV/Å, and the most steps.
+    """
+    from ase import Atoms
+    from ase.optimize import LBFGS
+    from tblite.ase import TBLite
+
+    try:
+        charge = _whole(structure, "charge", 1) or 0
+        n_electrons = int(structure.numbers.astype(np.int64).sum()) - charge
+        twice = _whole(structure, "spin", 2)
+    except ValueError as error:
+        return Relaxed(failed=str(error))
+    unpaired = n_electrons % 2 if twice is None else twice
+    if (n_electrons - unpaired) % 2:
+        return Relaxed(failed=f"{n_electrons} electrons cannot have a total spin of {unpaired / 2:g}")
+    periodic = bool(structure.pbc.any())
+    atoms: Any = Atoms(
+        structure.numbers, structure.positions, cell=structure.cell if periodic else None, pbc=structure.pbc
+    )
+    try:
+        atoms.calc = TBLite(method=METHODS[method], charge=charge, multiplicity=unpaired + 1, verbosity=0)
+        optimize: Any = LBFGS
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # what goes wrong is seen in the end
+            warnings.simplefilter("ignore")
+            optimizer = optimize(atoms, logfile=None)
+            converged = bool(optimizer.run(fmax=fmax, steps=steps))
+            energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+    except Exception as error:  # tblite's and ASE's own kinds
+        return Relaxed(failed=" ".join(str(error).split())[:200] or type(error).__name__)
+    largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(energy)):
+        return Relaxed(failed="the energy or a position is no number")
+    return Relaxed(atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged)
+
+
+def _whole(structure: Structure, name: str, times: int) -> int | None:
+    """``times`` a property, which makes a whole number; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it does not, or is text.
+    """
+    value = structure.properties.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) or abs(times * value - round(times * value)) > 1e-6:
+        raise ValueError(f"{name}: expected a multiple of {1 / times:g}, received {value!r}")
+    return round(times * value)

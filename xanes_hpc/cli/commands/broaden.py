@@ -1,0 +1,118 @@
+"""``xanes-hpc broaden``."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import BROADENING, Known
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import (
+    PATH,
+    WIDTHS,
+    json_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    width_options,
+    window_option,
+)
+
+
+@click.command("broaden", cls=JsonCommand)
+@click.argument("store", type=PATH, metavar="STORE")
+@output_option("Store to write.", required=True)
+@click.option(
+    "--recipe",
+    "name",
+    type=BROADENING,
+    help="Broadening: arctangent (FDMNES's), seah-dench, lorentzian, summed, gaussian, or published-fe.",
+)
+@width_options
+@click.option(
+    "--normalise", type=Known("spectra.recipe", "NORMALISATIONS"), help="Normalisation: edge-step, area or min-max."
+)
+@window_option("--pre", "Window before the edge, in eV from it: of edge-step.")
+@window_option("--post", "Window after the edge: of edge-step.")
+@click.option("--order", type=int, help="Degree of the polynomial after the edge, 0 to 3.  [default: 1]")
+@click.option("--flatten", is_flag=True, default=None, help="Take the post-edge's own shape off above the edge.")
+@window_option("--window", "Window of area and min-max. Default: all of the spectrum.")
+@click.option(
+    "--edge-at",
+    type=Known("spectra.recipe", "EDGES_AT"),
+    metavar="WHERE",
+    help="Where the edge is: stored, steepest or half-step.  [default: stored]",
+)
+@click.option("--align", is_flag=True, default=None, help="Move the spectrum so that its edge lies at the stored e0.")
+@click.option(
+    "--config", type=PATH, help="Sections [broadening] and [normalisation] of a configuration; flags beat it."
+)
+@click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum: xanes, xes.")
+@click.option("--treatment", help="Treatment of the spectra to take, where sites have several.")
+@click.option("--keep", is_flag=True, help="Have all spectra of STORE in the output too.")
+@click.option("--strict", is_flag=True, help="Stop at the first spectrum that cannot be treated.")
+@overwrite_option
+@json_option
+def command(
+    store: Path,
+    output: Path,
+    config: Path | None,
+    kind: str,
+    treatment: str | None,
+    keep: bool,
+    strict: bool,
+    overwrite: bool,
+    json_target: str | None,
+    **given: Any,
+) -> None:
+    """Broaden and normalise the spectra of a store into another.
+
+    STORE stays as it is. The output has the same structures, so that features made from STORE go with it: train
+    --spectra OUTPUT. What was done is written down with every spectrum, and is not done twice.
+
+    Of a prediction store that keeps its draws the predictions are broadened, sigma by way of the draws.
+
+    published-fe is how the published Fe K-edge set was made of its spectra as calculated: a fixed width, no
+    normalisation. Windows are in eV from the edge, such as --pre=-15:-8 --post 20:60.
+    """
+    from xanes_hpc.calculations.broaden_store import treat_store
+    from xanes_hpc.config.files import load_run
+    from xanes_hpc.prediction.broaden_predictions import treat_predictions
+    from xanes_hpc.spectra.spectrum import treatment_name
+    from xanes_hpc.stores import hdf5
+    from xanes_hpc.stores.predictions import PredictionStore
+    from xanes_hpc.stores.structures import StructureStore
+
+    windows = {"pre": ("pre_start", "pre_stop"), "post": ("post_start", "post_stop"), "window": ("start", "stop")}
+    flags = {f"broadening.{n}": given[n] for n in ("name", *WIDTHS)}
+    flags |= {"normalisation.name": given["normalise"], "normalisation.e0": given["edge_at"]}
+    flags |= {f"normalisation.{n}": given[n] for n in ("order", "flatten", "align")}
+    for option, keys in windows.items():
+        flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
+    recipe = load_run(config, None, flags).recipe
+    if hdf5.is_kind(store, "predictions"):
+        refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores, {store} has predictions")
+        with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
+            before, after = treat_predictions(predictions, output, recipe, overwrite, progress)
+            n_sites = predictions.n_sites
+        if json_target != "-":
+            told = f"{treatment_name(before)} → {treatment_name(after)}"
+            console.table(str(output), {"predictions": f"{n_sites:,}", "treatment": told})
+        console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": after})
+        return
+    with StructureStore(store) as source, console.progress("broadening", "spectra") as progress:
+        result = treat_store(source, output, recipe, kind, treatment, keep, strict, overwrite, progress)
+    if json_target != "-":
+        rows = {
+            "spectra": f"{result.spectra:,}",
+            "treatment": f"{treatment_name(result.before)} → {treatment_name(result.treatment)}",
+            "skipped": f"{result.skipped_count:,}",
+        }
+        if result.kept:
+            rows["kept"] = f"{result.kept:,} of {store}"
+        console.table(str(output), rows)
+    console.reasons([f"skipped: {line}" for line in result.skipped], result.skipped_count)
+    console.write_json(json_target, {"output": str(output), **result.as_dict()})
+    console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")

@@ -1,0 +1,99 @@
+"""``xanes-hpc evaluate``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, figure_option, json_option
+
+
+@click.command("evaluate", cls=JsonCommand)
+@click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
+@figure_option("Figure of reliability, rejection, coverage")
+@json_option
+def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
+    """Measure predictions against their references.
+
+    Every figure is over the sites of the store that have a reference. Sites the model was trained on flatter
+    it: predict with --split test, or from sites the model has never seen, for figures to report.
+    """
+    from xanes_hpc.analysis.evaluate import evaluate
+    from xanes_hpc.models.training_sites import FITTED
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(predictions) as store:
+        figures = evaluate(store)
+        trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in FITTED)
+    if plot is not None:
+        from xanes_hpc.plotting.spectra import calibration
+
+        calibration(figures, plot)
+    console.write_json(json_target, figures)
+    if json_target != "-":
+        console.table(str(predictions), _rows(figures))
+    if trained:
+        console.err.print(
+            f"Note: the model was made with {trained:,} of these {figures['n_sites']:,} sites; "
+            "only the errors by part tell how it does on others."
+        )
+
+
+def _rows(figures: dict[str, Any]) -> dict[str, str]:
+    from xanes_hpc.spectra.spectrum import treatment_name
+
+    peaks, coverage, grid = figures["peaks"], figures["coverage"], figures["grid"]
+    zero = f", {figures['n_zero_reference']:,} left out as zero everywhere" if figures["n_zero_reference"] else ""
+    rows = {
+        "sites": f"{figures['n_sites']:,} with a reference, {figures['n_without_reference']:,} without{zero}",
+        "spectra": f"{figures['spectrum']['kind']}, treatment {treatment_name(figures['spectrum']['treatment'])}",
+        "grid": f"{grid['n']} energies, {grid['start_ev']:g} to {grid['stop_ev']:g} eV ({grid['origin']})",
+        "error %": f"mean {figures['error_percent']['mean']:.2f}, median {figures['error_percent']['median']:.2f}",
+        "MAE, MSE, R²": f"{figures['mae']:.4g}, {figures['mse']:.4g}, {_number(figures['r2'], '.4f')}",
+        "peaks": f"recall {_number(peaks['recall'], '.3f')}, precision {_number(peaks['precision'], '.3f')}, "
+        f"F1 {_number(peaks['f1'], '.3f')} ({peaks['n_matched']:,} of {peaks['n_reference']:,} matched)",
+        "peak positions": f"|ΔE| {_number(peaks['delta_energy_ev'], '.2f')} eV, "
+        f"|ΔI|/I {_number(peaks['delta_intensity_percent'], '.1f')} %",
+        "line shape": f"MAE of first derivative {_number(figures['derivatives']['first_mae'], '.4g')} /eV, "
+        f"of second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
+        "coverage": ", ".join(f"{k[0]}σ {100 * v:.1f} %" for k, v in coverage.items()) + " (nominal 68.3, 95.4, 99.7)",
+    }
+    for interval in figures["conformal"]:
+        rows[f"conformal {100 * interval['level']:g} %"] = (
+            f"covers {100 * interval['coverage']:.1f} %, mean width {interval['mean_width']:.4g}"
+        )
+    rows |= {
+        "calibration": f"expected error {figures['calibration_error']:.3f}, CRPS {figures['crps']:.4g}, "
+        f"mean width of ±1σ {figures['sharpness']['1sigma']:.4g}",
+        "σ against error": f"Spearman {_number(figures['spearman_sigma_error'], '.2f')}; error % of the surest half "
+        f"{figures['rejection']['error_percent_mean'][5]:.2f}",
+    }
+    for part, errors in figures["by_part"].items():
+        title = "never trained on" if part == "none" else part
+        rows[f"error %, {title}"] = (
+            f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
+        )
+    if (trust := figures["by_trust"]) is not None:
+        flagged, others = trust["not_trusted"], trust["trusted"]
+        rows["not to be trusted"] = f"{flagged['n_sites']:,} of {figures['n_sites']:,} sites" + (
+            f": error % mean {flagged['mean']:.2f}, median {flagged['median']:.2f}; "
+            f"of the {others['n_sites']:,} others mean {_number(others['mean'], '.2f')}, "
+            f"median {_number(others['median'], '.2f')}"
+            if flagged["n_sites"]
+            else ""
+        )
+    if (audit := figures["leakage"]) is not None:
+        without = audit["error_percent_without_twins"]
+        rows["leakage"] = (
+            f"of {audit['n_held_out']:,} held-out sites {audit['same_code']:,} share a training site's code, "
+            f"{audit['same_formula']:,} its formula, {audit['near_features']:,} lie nearer than "
+            f"{audit['near_threshold']:g}; "
+            f"error % without them {_number(without['mean'], '.2f')} ({without['n_sites']:,} sites)"
+        )
+    return rows
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

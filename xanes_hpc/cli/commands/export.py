@@ -1,0 +1,37 @@
+"""``xanes-hpc export``."""
+
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import Known
+from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+
+
+@click.command("export", cls=Command)
+@click.argument("predictions", type=PATH, metavar="PREDICTIONS")
+@click.option(
+    "--format",
+    "kind",
+    type=Known("prediction.export", "FORMATS"),
+    default="xdi",
+    show_default=True,
+    help="xdi, nexus (NXxasproc), athena (columns), or csv.",
+)
+@output_option("Folder to write.", required=True)
+@overwrite_option
+def command(predictions: Path, kind: str, output: Path, overwrite: bool) -> None:
+    """Write predictions as files that others read, one per site.
+
+    Each holds absolute energies in eV, the mean, its standard deviation, the reference where there is one, and
+    where it comes from. XDI is what the field exchanges; nexus is HDF5 by the definition NXxasproc; athena is
+    columns that Athena and Larch read.
+    """
+    from xanes_hpc.prediction.export import export
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(predictions) as store, console.progress("exporting", "sites") as progress:
+        n_files = export(store, output, kind, overwrite, progress)
+    console.table(str(output), {"files": f"{n_files:,}", "format": kind})

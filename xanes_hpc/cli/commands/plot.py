@@ -1,0 +1,131 @@
+"""``xanes-hpc plot``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import Choice, Known
+from xanes_hpc.cli.command import Command
+from xanes_hpc.cli.options import PATH, output_option
+
+KINDS = {
+    "spectra": "predicted beside reference, σ as bands: from best to worst, or the sites of --site",
+    "errors": "error % at each energy, quartiles over sites",
+    "parity": "predicted against reference intensity",
+    "uncertainty": "reliability, rejection, coverage and error at each energy",
+    "distance": "σ and error against the distance from the training sites",
+    "map": "sites among training sites by their features, coloured by error, and by element or distance",
+    "learning": "validation error and loss of every epoch; of model folders",
+}
+"""Kinds of figures and what they show."""
+
+
+MOST_SHOWN = 6
+"""Sites of predictions without references."""
+
+
+@click.command("plot", cls=Command)
+@click.argument("kind", type=Choice(list(KINDS)), metavar="KIND")
+@click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")
+@click.option("--model", type=PATH, help="Model folder whose features a map is of.")
+@click.option("--features", type=PATH, metavar="STORE", help="Feature or structure store of a map's sites.")
+@click.option(
+    "--by",
+    type=Known("analysis.site_map", "PROJECTIONS"),
+    default="pca",
+    show_default=True,
+    help="Projection of a map: pca, or umap.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of umap.")
+@output_option("Figure to write: PNG, SVG or PDF. Default: KIND.png.")
+def command(
+    kind: str,
+    sources: tuple[Path, ...],
+    sites: tuple[str, ...],
+    model: Path | None,
+    features: Path | None,
+    by: str,
+    seed: int,
+    output: Path | None,
+) -> None:
+    """Draw a figure of predictions or of training.
+
+    KIND is one of
+
+    \b
+    spectra      predicted beside reference, σ as bands: best to worst, or --site
+    errors       error % at each energy, quartiles over sites
+    parity       predicted against reference intensity
+    uncertainty  reliability, rejection, coverage and error at each energy
+    distance     σ and error against the distance from the training sites
+    map          sites among training sites by their features, coloured by error and by element (of one element by
+                 the distance from the training sites); takes --model and --features
+    learning     validation error and loss of every epoch; of several models also error against training sites
+
+    SOURCE is a prediction store, for learning one or several model folders. A figure that is there is drawn anew.
+    """
+    from xanes_hpc.plotting.spectra import check_figure
+
+    if sites and kind != "spectra":
+        raise click.UsageError(f"--site: expected with spectra, received with {kind}", click.get_current_context())
+    target = output or Path(f"{kind}.png")
+    check_figure(target)
+    if kind == "learning":
+        from xanes_hpc.plotting.training import learning
+
+        learning(sources, target)
+    else:
+        if len(sources) > 1:
+            raise click.UsageError(f"{kind}: expected one prediction store, received {len(sources)}")
+        _of_predictions(kind, sources[0], sites, (model, features, by, seed), target)
+    console.table(str(target), {"shows": KINDS[kind]})
+
+
+def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tuple[Any, ...], target: Path) -> None:
+    from xanes_hpc.analysis.evaluate import evaluate
+    from xanes_hpc.models.training_sites import FITTED
+    from xanes_hpc.plotting import sites as site_plots
+    from xanes_hpc.plotting import spectra
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(source) as store:
+        trained = sum(part in FITTED for part in store.texts("part"))
+        if trained and kind not in ("spectra", "map"):
+            console.err.print(
+                f"Note: the model was made with {trained:,} of these {store.n_sites:,} sites, which flatter it; "
+                "predict --split test leaves them out"
+            )
+        if kind == "spectra" and sites:
+            table = store.sites
+            spectra.chosen_sites(store, [table.find(name, source) for name in sites], target)
+        elif kind == "spectra" and not store.has_reference:
+            spectra.chosen_sites(store, range(min(MOST_SHOWN, store.n_sites)), target)
+        elif kind == "spectra":
+            spectra.predicted_against_reference(store, target)
+        elif kind == "errors":
+            spectra.error_at_each_energy(evaluate(store), target)
+        elif kind == "uncertainty":
+            spectra.calibration(evaluate(store), target)
+        elif kind == "parity":
+            site_plots.parity(store, target)
+        elif kind == "distance":
+            site_plots.distance(store, target)
+        else:
+            model, features, by, seed = of_map
+            _map(store, model, features, by, seed, target)
+
+
+def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: int, target: Path) -> None:
+    from xanes_hpc.analysis.site_map import map_sites
+    from xanes_hpc.errors import ConfigError
+    from xanes_hpc.models.model import Model
+    from xanes_hpc.plotting.sites import site_map
+    from xanes_hpc.prediction.sources import open_sources
+
+    if model is None or features is None:
+        raise ConfigError("a map: give --model MODEL, and the store of its sites with --features STORE")
+    with open_sources([features]) as source:
+        site_map(store, map_sites(store, Model.open(model), source, by, seed), target)

@@ -1,0 +1,77 @@
+"""``xanes-hpc relax``."""
+
+import shlex
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import Known
+from xanes_hpc.cli.cluster_options import cluster_options, told_of, workers_of
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option
+
+
+@click.command("relax", cls=JsonCommand)
+@click.argument("store", type=PATH, metavar="STORE")
+@output_option("Structure store to write.", required=True)
+@click.option(
+    "--method",
+    type=Known("calculations.xtb", "METHODS"),
+    default="gfn2",
+    show_default=True,
+    help="gfn2 or gfn1: GFN2-xTB or GFN1-xTB.",
+)
+@click.option("--fmax", type=float, default=0.05, show_default=True, help="Largest force in the end, in eV/Å.")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="The most steps.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes, or workers of --cluster. Default: one a core.")
+@cluster_options
+@click.option("--keep-unconverged", is_flag=True, help="Keep structures that are not there after so many steps.")
+@overwrite_option
+@json_option
+def command(
+    store: Path,
+    output: Path,
+    method: str,
+    fmax: float,
+    steps: int,
+    workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    job_options: tuple[str, ...],
+    keep_unconverged: bool,
+    overwrite: bool,
+    json_target: str | None,
+) -> None:
+    """Relax the structures of a store by GFN2-xTB.
+
+    Charges and total spins are the structures' properties charge and spin. The output has the same sites, and no
+    spectra. A run that was stopped, even killed, goes on with the same command. Structures that fail are listed and
+    left out.
+    """
+    from xanes_hpc.calculations.relax import RelaxOptions, relax
+    from xanes_hpc.stores.structures import StructureStore
+
+    options = RelaxOptions(method, fmax, steps, keep_unconverged)
+    meant = workers_of(scheduler, cluster, workers, job_options, alone=True)
+    with ExitStack() as opened:
+        source = opened.enter_context(StructureStore(store))
+        done_by = workers if meant is None else opened.enter_context(told_of(meant))
+        progress = opened.enter_context(console.progress("relaxing", "structures"))
+        found = relax(source, output, options, overwrite, done_by, progress)
+    kept = found.unconverged if keep_unconverged else 0
+    if json_target != "-":
+        rows = {
+            "structures": f"{found.relaxed - kept:,} relaxed"
+            + (f", {kept:,} kept as they were after {steps} steps" if kept else "")
+            + f", in {found.mean_steps:.0f} steps on average",
+            "largest move": f"{found.largest_move:.2f} Å",
+            "failed": f"{found.failed_count:,}",
+        }
+        if found.taken_up:
+            rows["taken up"] = f"{found.taken_up:,} structures that were done before"
+        console.table(str(output), rows)
+    console.reasons([f"failed: {line}" for line in found.failed], found.failed_count)
+    console.write_json(json_target, {"output": str(output), **found.as_dict()})
+    console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")

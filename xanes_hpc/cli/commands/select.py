@@ -1,0 +1,84 @@
+"""``xanes-hpc select``."""
+
+import csv
+import shlex
+from pathlib import Path
+
+import click
+
+from xanes_hpc.cli import console
+from xanes_hpc.cli.choices import Known
+from xanes_hpc.cli.command import Command, OutputPath
+from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option
+
+COLUMNS = ("rank", "site", "score", "uncertainty %", "distance")
+MOST_SHOWN = 10
+
+
+@click.command("select", cls=Command)
+@click.argument("store", type=PATH, metavar="STORE")
+@model_option
+@click.option("-n", "n", type=click.IntRange(min=1), required=True, help="How many sites.")
+@click.option(
+    "--strategy",
+    type=Known("prediction.select", "STRATEGIES"),
+    default="both",
+    show_default=True,
+    help="both: uncertainty times distance; uncertainty; diversity: distance; or chance.",
+)
+@click.option("--missing", is_flag=True, help="Only sites that have no spectrum as calculated yet.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws, and of chance.")
+@click.option("--fdmnes", type=OutputPath(), metavar="DIR", help="Also write their FDMNES runs, as fdmnes write does.")
+@output_option("CSV file of the sites chosen.  [default: selected.csv]", ending=".csv")
+@overwrite_option
+def command(
+    store: Path,
+    model: Path,
+    n: int,
+    strategy: str,
+    missing: bool,
+    seed: int,
+    fdmnes: Path | None,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Choose the sites that are most worth calculating next.
+
+    STORE is a structure store. One after another that site is taken of which the model is least sure, and that is
+    farthest from the training sites and from those taken before. Sites that the model was made with are left out.
+    """
+    import numpy as np
+
+    from xanes_hpc.calculations.fdmnes.write import TABLE, without_spectrum, write_runs
+    from xanes_hpc.formats.fdmnes_input import Settings
+    from xanes_hpc.models.model import Model
+    from xanes_hpc.prediction.select import select
+    from xanes_hpc.runtime.outputs import check_output, whole_output
+    from xanes_hpc.stores.structures import StructureStore
+
+    target = output or Path("selected.csv")
+    check_output(target, overwrite)
+    if fdmnes is not None and not overwrite:
+        check_output(fdmnes, False)
+    with StructureStore(store) as source:
+        rows = without_spectrum(source) if missing else None
+        with console.progress("judging", "sites") as progress:
+            found = select(Model.open(model), source, n, strategy, seed, rows, progress)
+        table = [
+            [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
+            for k, s in enumerate(found, 1)
+        ]
+        if fdmnes is not None:
+            write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
+        with whole_output(target, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([COLUMNS, *table])
+    console.table(str(target), {"sites": f"{len(found):,}", "strategy": strategy})
+    console.listing(COLUMNS, table[:MOST_SHOWN])
+    if fdmnes is not None:
+        console.err.print(f"{fdmnes}: {len(found):,} runs, listed in {TABLE}")
+        words = ["xanes-hpc", "fdmnes", "ingest", str(fdmnes), str(store)]
+        console.next_step(f"sbatch run.sh in {shlex.quote(str(fdmnes))} (or bash run.sh); then {shlex.join(words)}")
+    else:
+        console.next_step(
+            shlex.join(["xanes-hpc", "fdmnes", "write", str(store), "--sites", str(target), "-o", "runs"])
+        )

@@ -1,0 +1,1 @@
+"""A run's settings: sections, checks, TOML files."""

@@ -1,0 +1,80 @@
+"""What the values of a run's configuration may be."""
+
+from xanes_hpc.config.sections import PLATEAU_EPOCHS, RunConfig
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.runtime.limits import LARGEST
+from xanes_hpc.spectra.recipe import LEAST_STEP, check_broadening, check_normalisation
+
+MOST_MEMBERS = 100
+"""Their folders have names of two digits."""
+DERIVATIVES = ("first_derivative", "second_derivative")
+CHOICES = {
+    "split.group": ("formula", "code", "cluster", "none"),
+    "training.loss": ("mae", "mse", "huber"),
+    "training.schedule": ("cosine", "plateau", "constant"),
+    "training.target_scale": ("global", "energy"),
+    "training.feature_transform": ("sqrt", "none"),
+    "training.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "uncertainty.method": ("dropout", "ensemble", "bootstrap"),
+    "target.origin": ("e0", "absolute"),
+}
+"""Values that a key may have."""
+
+
+def check(run: RunConfig) -> None:
+    """Hold a run's values to what they may be.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key.
+    """
+    split, training, target = run.split, run.training, run.target
+    _check_whole(run)
+    check_broadening(run.broadening)
+    check_normalisation(run.normalisation)
+    for name in ("validation", "calibration", "test"):
+        if not 0 <= getattr(split, name) < 1:
+            raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
+    test = 1 / split.folds if split.folds else split.test
+    if split.validation + split.calibration + test >= 1:
+        raise ConfigError("split: validation, calibration and test leave nothing to train on")
+    for name in ("learning_rate", "checkpoint_minutes", "weight_decay", "feature_noise", *DERIVATIVES):
+        value, low = getattr(training, name), 1e-30 if name == "learning_rate" else 0.0
+        if value is not None and not low <= value < float("inf"):
+            least = "a number above 0" if low else "0 or more"
+            raise ConfigError(f"training.{name}: expected {least}, received {value}")
+    for key, allowed in CHOICES.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(run, section), name)
+        if value not in allowed:
+            raise ConfigError(f"{key}: expected {' or '.join(allowed)}, received {value!r}")
+    if training.schedule == "plateau" and training.patience is not None and training.patience <= PLATEAU_EPOCHS:
+        raise ConfigError(
+            f"training.patience: expected more than the {PLATEAU_EPOCHS} epochs after which the plateau schedule "
+            f"lowers the rate, received {training.patience}"
+        )
+    for name, value in (("start", target.start), ("stop", target.stop)):
+        if value is not None and not abs(value) <= LARGEST:
+            raise ConfigError(f"target.{name}: expected an energy in eV, received {value}")
+    if target.step is not None and not LEAST_STEP <= target.step <= LARGEST:
+        raise ConfigError(f"target.step: expected a step above 0 eV, received {target.step}")
+    if target.start is not None and target.stop is not None and not target.start < target.stop:
+        raise ConfigError(f"target: expected start below stop, received {target.start} and {target.stop} eV")
+
+
+def _check_whole(run: RunConfig) -> None:
+    ranges = {
+        "training.epochs": (1, LARGEST), "training.batch_size": (1, LARGEST), "training.seed": (0, LARGEST),
+        "training.gpus": (0, LARGEST), "training.patience": (1, LARGEST), "split.folds": (2, LARGEST),
+        "split.fold": (0, LARGEST), "uncertainty.members": (1, MOST_MEMBERS), "transfer.freeze": (0, LARGEST),
+    }  # fmt: skip
+    for key, (low, high) in ranges.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(run, section), name)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"{key}: expected {low} to {high}, received {value}")
+    if run.split.folds and run.split.fold >= run.split.folds:
+        raise ConfigError(f"split.fold: expected 0 to {run.split.folds - 1}, received {run.split.fold}")
+    if run.uncertainty.method != "dropout" and run.uncertainty.n_members < 2:
+        raise ConfigError(f"uncertainty.members: method {run.uncertainty.method} needs 2 or more, received 1")

@@ -1,0 +1,177 @@
+"""Reading and writing the configuration of a training run as TOML.
+
+Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working folder, which beats the defaults.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from xanes_hpc.config.checks import check
+from xanes_hpc.config.sections import DEFAULT_ARCHITECTURE, ModelConfig, RunConfig
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.runtime.toml import read_toml
+from xanes_hpc.spectra.recipe import BROADENING_PRESETS, BroadeningConfig
+
+FILE_NAME = "xanes-hpc.toml"
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+OF_A_NAME = ("model", "broadening", "normalisation")
+"""Sections whose keys depend on their name."""
+T = TypeVar("T")
+
+
+def load_run(
+    config: Path | None,
+    folder: Path | None,
+    flags: Mapping[str, Any],
+    architecture_of: Callable[[Path], dict[str, Any]] | None = None,
+) -> RunConfig:
+    """The run from ``folder``'s ``xanes-hpc.toml``, then ``config``, then flags.
+
+    Parameters
+    ----------
+    config
+        The file given with ``--config``.
+    folder
+        The working folder; None where its file has no say.
+    flags
+        Values by dotted key, such as ``training.epochs``; None where a flag was not given.
+    architecture_of
+        Gives the section ``[model]`` of a model to start from, which holds where no other is given.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing or not TOML, or a key is unknown or a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    if folder is not None and (folder / FILE_NAME).is_file():
+        _merge(values, _read(folder / FILE_NAME))
+    if config is not None:
+        _merge(values, _from_its_folder(_read(config), config.parent))
+    given: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is not None:
+            section, _, name = key.rpartition(".")
+            (given.setdefault(section, {}) if section else given)[name] = value
+    _merge(values, given)
+    run = _build(RunConfig, values, "the configuration")
+    if architecture_of is not None and run.transfer.model and not values.get("model"):
+        run = _build(RunConfig, values | {"model": architecture_of(Path(run.transfer.model))}, "the configuration")
+    check(run)
+    return run
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = read_toml(path, ConfigError)
+    _build(RunConfig, values, str(path))  # so that an error names the file
+    return values
+
+
+def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths of a file given with ``--config`` count from its folder."""
+
+    def placed(path: Any) -> Any:
+        return os.path.normpath(folder / path) if isinstance(path, str) and path else path
+
+    values = dict(values)
+    for key in ("features", "spectra", "augmented", "output"):
+        if key in values:
+            given = values[key]
+            values[key] = [placed(p) for p in given] if isinstance(given, list) else placed(given)
+    transfer = values.get("transfer")
+    if isinstance(transfer, dict) and "model" in transfer:
+        values["transfer"] = transfer | {"model": placed(transfer["model"])}
+    return values
+
+
+def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            if key in OF_A_NAME and "name" in value and value["name"] != into[key].get("name", value["name"]):
+                into[key] = dict(value)  # of another name: the former one's parameters do not apply
+            else:
+                _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    if cls is ModelConfig:
+        name = values.get("name", DEFAULT_ARCHITECTURE)
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}, model.name: expected text, received {name!r}")
+        parameters = {k: v for k, v in values.items() if k != "name"}
+        return cast(T, ModelConfig(name=name, parameters=parameters))
+    if cls is BroadeningConfig and isinstance(values.get("name"), str):
+        values = dict(values) | BROADENING_PRESETS.get(values["name"], {})
+    hints = get_type_hints(cls)
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    built = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+        hint_type = hints[key]
+        if is_dataclass(hint_type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}: expected a section [{key}], received {value!r}")
+            built[key] = _build(hint_type, value, f"{where}, [{key}]")  # type: ignore[arg-type]
+        else:
+            built[key] = _typed(hint_type, value, f"{where}: {key}")
+    return cls(**built)
+
+
+def _typed(wanted: Any, value: Any, where: str) -> Any:
+    if get_origin(wanted) is list:
+        several = [value] if isinstance(value, str) else value
+        if not isinstance(several, list) or not all(isinstance(v, str) for v in several):
+            raise ConfigError(f"{where}: expected text, or a list of texts, received {value!r}")
+        return several
+    types = get_args(wanted) if get_origin(wanted) in (UnionType,) else (wanted,)
+    if float in types and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: expected a number of fewer digits") from None
+    plain = tuple(t for t in types if isinstance(t, type))
+    if not isinstance(value, plain) or (isinstance(value, bool) and bool not in types):
+        names = " or ".join(WORDS[t] for t in plain if t is not NoneType)
+        raise ConfigError(f"{where}: expected {names}, received {value!r}")
+    return value
+
+
+def to_toml(run: RunConfig) -> str:
+    """The run as TOML that ``load_run`` reads back; keys without a value are left out."""
+    lines, sections = [], []
+    for f in fields(run):
+        value = getattr(run, f.name)
+        if is_dataclass(value):
+            sections += ["", *_section(f.name, value)]
+        elif value != []:
+            lines += _entries({f.name: value})
+    text = "\n".join([*lines, *sections]) + "\n"
+    return text.encode("utf-8", "replace").decode()  # file names need not be UTF-8; TOML must
+
+
+def broadening_toml(broadening: BroadeningConfig) -> str:
+    """The section ``[broadening]`` alone, as TOML that ``load_run`` reads."""
+    return "\n".join(_section("broadening", broadening)) + "\n"
+
+
+def _section(name: str, section: Any) -> list[str]:
+    """A section's lines; the parameters of an architecture stand in it like any key."""
+    entries = {f.name: getattr(section, f.name) for f in fields(section)}
+    entries |= entries.pop("parameters", {})
+    return [f"[{name}]", *_entries(entries)]
+
+
+def _entries(values: Mapping[str, Any]) -> list[str]:
+    texts = {k: json.dumps(v, ensure_ascii=False) for k, v in values.items() if v is not None}
+    return [f"{k} = {text}".replace("\x7f", "\\u007f") for k, text in texts.items()]

@@ -1,0 +1,72 @@
+"""Groups of sites whose features are alike, so that near-duplicates come to one part of a split."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.vq import kmeans2, vq
+
+from xanes_hpc.data.datasets import Part, Source, statistics
+from xanes_hpc.errors import ConfigError
+
+SITES_A_CLUSTER = 20
+MOST_CLUSTERS = 1000
+FEWEST_CLUSTERS = 10
+SAMPLED = 20_000
+"""Sites that the clusters are found on; the others join the nearest."""
+
+
+def clusters(sources: Sequence[Source], usable: npt.NDArray[np.bool_], transform: str, seed: int) -> list[str]:
+    """The name of each site's cluster, by k-means of the standardised features; empty where a site is not usable.
+
+    Raises
+    ------
+    ConfigError
+        If there are too few sites, or too few that differ, to form clusters.
+    """
+    part = Part(sources, usable, np.zeros(usable.size, np.int64))
+    n_clusters = min(MOST_CLUSTERS, part.n_sites // SITES_A_CLUSTER)
+    if n_clusters < FEWEST_CLUSTERS:
+        raise ConfigError(f'split: {part.n_sites} sites are too few to group by cluster; use [split] group = "none"')
+    scalers = statistics(part, transform).scalers("global")
+    generator = np.random.default_rng(seed)
+    chance, sampled = min(1.0, SAMPLED / part.n_sites), []
+    for chunk in part.chunks:
+        x, _, _ = part.read(chunk)
+        sampled.append(scalers.features(x)[generator.random(len(x)) < chance])
+    vectors = np.concatenate(sampled)
+    centres = _first_centres(vectors, n_clusters, generator)
+    if len(centres) < FEWEST_CLUSTERS:
+        raise ConfigError(
+            f"split: {part.n_sites} sites have only {len(centres)} different features, too few to group by cluster; "
+            'use [split] group = "none"'
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a cluster that lost all its sites does no harm
+        centres, _ = kmeans2(vectors, centres, minit="matrix")
+    names = np.full(usable.size, "", dtype=object)
+    for chunk in part.chunks:
+        x, _, _ = part.read(chunk)
+        nearest, _ = vq(scalers.features(x), centres)
+        names[np.flatnonzero(usable[chunk.rows]) + chunk.rows.start] = [f"cluster {i}" for i in nearest]
+    return list(names)
+
+
+def _first_centres(vectors: npt.NDArray[np.float32], n: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Rows far from one another (k-means++, Arthur & Vassilvitskii, doi:10.5555/1283383.1283494); all differ.
+
+    Fewer than ``n`` where there are not as many that differ.
+    """
+    chosen = [int(generator.integers(len(vectors)))]
+    squares = _squares(vectors, chosen[-1])
+    while len(chosen) < n and squares.any():
+        chosen.append(int(generator.choice(len(vectors), p=squares / squares.sum())))
+        squares = np.minimum(squares, _squares(vectors, chosen[-1]))
+    return vectors[chosen]
+
+
+def _squares(vectors: npt.NDArray[np.float32], row: int) -> npt.NDArray[np.float64]:
+    """Squared distance of every row to one of them."""
+    difference = vectors - vectors[row]
+    return np.asarray(np.einsum("sf,sf->s", difference, difference, dtype=np.float64))

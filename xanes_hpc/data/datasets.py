@@ -1,0 +1,287 @@
+"""What is trained on: the sites of one or several feature stores, their targets, and the parts of a split.
+
+Stores are read chunk by chunk; nothing else of them is in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.models.scaling import TRANSFORMS, Absorbers, Scalers
+from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.targets import TargetStore
+
+SOFTNESS = 0.05
+"""Of a positive target's spread over all energies: how near zero the network's output is bent."""
+FEWEST = 10
+"""Sites of an element and edge that tell its spread; with fewer, that of all sites is taken."""
+HELD_BYTES = 256 << 20
+"""Of a part that is gone through again and again."""
+CONSTANT = 1e-12
+"""Of a typical spread: what is below is rounding."""
+Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A feature store with its targets; ``first`` is the row of its first site among those of all sources.
+
+    ``augmented`` are stores of the same sites with rattled structures.
+    """
+
+    features: FeatureStore
+    targets: TargetStore
+    first: int = 0
+    augmented: tuple[FeatureStore, ...] = ()
+
+    @property
+    def n_variants(self) -> int:
+        """How many features every site has to choose from."""
+        return 1 + len(self.augmented)
+
+    @property
+    def chunks(self) -> list["Chunk"]:
+        """All chunks of the store, in its order."""
+        rows, n_sites = self.features.chunk_rows, self.features.n_sites
+        return [Chunk(self, start, min(start + rows, n_sites)) for start in range(0, n_sites, rows)]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sites ``start:stop`` of a source: one chunk of its features."""
+
+    source: Source
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> slice:
+        """Its rows among those of all sources."""
+        return slice(self.source.first + self.start, self.source.first + self.stop)
+
+    def read(self, chosen: npt.NDArray[np.bool_], variant: int = 0) -> Pair:
+        """Features and targets of the sites where ``chosen`` (stop - start,) is set.
+
+        Parameters
+        ----------
+        chosen
+            Which sites.
+        variant
+            0 for the features themselves, k for those of the k-th augmented store.
+
+        Raises
+        ------
+        StoreError
+            If a feature is NaN or infinite; names the site.
+        """
+        store = self.source.augmented[variant - 1] if variant else self.source.features
+        rows = slice(None) if chosen.all() else chosen  # a slice copies nothing
+        x = store.read(self.start, self.stop)[rows]
+        with np.errstate(all="ignore"):
+            suspect = not np.isfinite(x.sum())  # also where it overflows
+        if suspect and not np.isfinite(x).all():
+            site = self.start + int(np.flatnonzero(chosen)[np.argmin(np.isfinite(x).all(axis=1))])
+            raise StoreError(f"{store.path}: site {site} has NaN or infinite features: featurise it again")
+        return x, self.source.targets.read(self.start, self.stop)[rows]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sites of one part of a split, or of several: rows of all sources where ``chosen`` (n_sites,) is set.
+
+    ``absorbers`` (n_sites,) has the index of each site's element and edge.
+    """
+
+    sources: Sequence[Source]
+    chosen: npt.NDArray[np.bool_]
+    absorbers: Absorbers
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites in the part."""
+        return int(self.chosen.sum())
+
+    @property
+    def n_absorbers(self) -> int:
+        """Number of elements and edges in all sources."""
+        return int(self.absorbers.max(initial=0)) + 1
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The chunks that hold sites of the part, in the stores' order."""
+        every = [chunk for source in self.sources for chunk in source.chunks]
+        return [chunk for chunk in every if self.chosen[chunk.rows].any()]
+
+    def sample(self, most: int, seed: int) -> "Part":
+        """The part itself, or ``most`` of its sites, drawn by a seed."""
+        rows = np.flatnonzero(self.chosen)
+        if rows.size <= most:
+            return self
+        chosen = np.zeros_like(self.chosen)
+        chosen[np.random.default_rng(seed).permutation(rows)[:most]] = True
+        return replace(self, chosen=chosen)
+
+    def read(self, chunk: Chunk, variant: int = 0) -> tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]:
+        """Features, absorbers and targets of the part's sites in a chunk.
+
+        Raises
+        ------
+        StoreError
+            If a feature is NaN or infinite.
+        """
+        chosen = self.chosen[chunk.rows]
+        x, y = chunk.read(chosen, variant)
+        return x, self.absorbers[chunk.rows][chosen], y
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that is trained on; one entry per site of all sources.
+
+    ``parts`` (n_sites,) are indices into ``splits.PARTS``, or beyond for sites left out; ``absorbers`` (n_sites,) into
+    ``seen``, the elements (atomic numbers) and edges there are.
+    """
+
+    sources: Sequence[Source]
+    names: list[str]
+    formulas: list[str]
+    absorbers: Absorbers
+    seen: list[tuple[int, str]]
+    parts: npt.NDArray[np.uint8]
+
+    def part(self, *names: str) -> Part:
+        """The sites of one or several parts of the split, by name."""
+        chosen = np.isin(self.parts, [PARTS.index(name) for name in names])
+        return Part(self.sources, chosen, self.absorbers)
+
+    @property
+    def first(self) -> Source:
+        """The first source: what all have in common can be read off it."""
+        return self.sources[0]
+
+    @property
+    def e0(self) -> npt.NDArray[np.float64]:
+        """Edge energy of every site in eV, NaN where it has no spectrum."""
+        return np.concatenate([source.targets.e0 for source in self.sources])
+
+    def close(self) -> None:
+        """Close the targets."""
+        for source in self.sources:
+            source.targets.close()
+
+
+class _Moments:
+    """Mean and standard deviation in one pass (Chan, Golub & LeVeque, doi:10.1080/00031305.1983.10483115)."""
+
+    def __init__(self, width: int) -> None:
+        self.n = 0
+        self.mean, self._squares = np.zeros(width), np.zeros(width)
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Take in rows of values, (n_rows, width)."""
+        if not len(values):
+            return
+        n, mean = len(values), values.mean(axis=0, dtype=np.float64)
+        squares = ((values - mean) ** 2).sum(axis=0, dtype=np.float64)
+        delta, both = mean - self.mean, self.n + n
+        self._squares = self._squares + squares + delta**2 * (self.n * n / both)
+        self.mean = self.mean + delta * (n / both)
+        self.n = both
+
+    @property
+    def std(self) -> npt.NDArray[np.float64]:
+        """Standard deviation, (width,)."""
+        return np.asarray(np.sqrt(self._squares / max(1, self.n)))
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of a part: transformed features (n_features,), and targets by absorber, (n_absorbers, n_energies)."""
+
+    transform: str
+    feature_mean: npt.NDArray[np.float64]
+    feature_std: npt.NDArray[np.float64]
+    target_mean: npt.NDArray[np.float64]
+    target_std: npt.NDArray[np.float64]
+    positive: bool
+
+    def scalers(self, target_scale: str, positive: bool | None = None) -> Scalers:
+        """Standardisation by these; a constant feature or energy is only shifted.
+
+        Parameters
+        ----------
+        target_scale
+            ``global`` or ``energy``.
+        positive
+            Whether spectra are kept positive; by default if every target is.
+        """
+        overall = np.sqrt(np.mean(self.target_std**2, axis=1, keepdims=True))
+        overall = np.where(overall > 0, overall, 1.0)
+        std = np.where(self.target_std > CONSTANT * overall, self.target_std, overall)
+        scale = std if target_scale == "energy" else np.array(np.broadcast_to(overall, std.shape))
+        soft = np.array(np.broadcast_to(SOFTNESS * overall, std.shape))
+        feature_scale = np.where(self.feature_std > CONSTANT * self.feature_std.max(initial=0.0), self.feature_std, 1.0)
+        return Scalers(
+            self.feature_mean,
+            feature_scale,
+            self.target_mean,
+            scale,
+            soft if (self.positive if positive is None else positive) else None,
+            self.transform,
+        )
+
+
+def statistics(part: Part, transform: str) -> Statistics:
+    """One streaming pass over a part. Absorbers with few sites in it have the spread of all sites; with none, all."""
+    n_energies = part.sources[0].targets.grid.energies.size
+    x_moments = _Moments(part.sources[0].features.n_features)
+    every, by_absorber = _Moments(n_energies), [_Moments(n_energies) for _ in range(part.n_absorbers)]
+    positive = True
+    for chunk in part.chunks:
+        x, absorbers, y = part.read(chunk)
+        x_moments.add(TRANSFORMS[transform](x))
+        every.add(y)
+        positive = positive and bool((y >= 0).all())
+        for absorber in np.unique(absorbers):
+            by_absorber[absorber].add(y[absorbers == absorber])
+    return Statistics(
+        transform,
+        x_moments.mean,
+        x_moments.std,
+        np.stack([own.mean if own.n else every.mean for own in by_absorber]),
+        np.stack([own.std if own.n >= FEWEST else every.std for own in by_absorber]),
+        positive,
+    )
+
+
+def iterate(part: Part) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
+    """Features, absorbers and targets of a part, chunk by chunk, in the stores' order."""
+    for chunk in part.chunks:
+        yield part.read(chunk)
+
+
+class Held:
+    """The sites of a part for going through them many times: in memory after the first, where they fit."""
+
+    def __init__(self, part: Part) -> None:
+        self.n_sites = part.n_sites
+        self._part = part
+        source = part.sources[0]
+        width = source.features.n_features + source.targets.grid.energies.size
+        self._fits = part.n_sites * 8 * width <= HELD_BYTES
+        self._kept: list[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]] | None = None
+
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
+        """Features, absorbers and targets of many sites at a time."""
+        if not self._fits:
+            return iterate(self._part)
+        if self._kept is None:
+            read = list(iterate(self._part))
+            x, absorbers, y = zip(*read, strict=True) if read else ((), (), ())
+            self._kept = [(np.concatenate(x), np.concatenate(absorbers), np.concatenate(y))] if read else []
+        return iter(self._kept)

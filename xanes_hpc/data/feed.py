@@ -1,0 +1,186 @@
+"""Shuffled, scaled batches out of stores, and as a ``tf.data.Dataset``.
+
+Sites that fit into memory are read once and kept. Otherwise chunks are read in a shuffled order by several threads,
+some ahead of their use, into a pool that batches are drawn from at random.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.data.datasets import Part
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.runtime.overlap import ahead
+
+BUFFER_BYTES = 256 << 20
+"""Features and targets held for shuffling."""
+READERS = 2
+BATCHES_AT_ONCE = 16
+"""Batches handed over to TensorFlow together."""
+RESAMPLING = 1 << 62
+"""Counters of the resampling lie beyond those of the epochs."""
+
+Rows = tuple[npt.NDArray[Any], ...]
+"""Scaled features (n, n_features), absorbers (n,), scaled targets (n, n_energies), weights (n, n_members)."""
+
+
+class Feed:
+    """The sites of a part as shuffled batches.
+
+    Where features have augmented variants, those of a site are taken from any of them, drawn anew in every epoch.
+
+    Parameters
+    ----------
+    part, scalers
+        What is read, and how it is scaled.
+    batch_size
+        Sites in a batch; the few left at the end of an epoch are dropped.
+    seed
+        The order depends on it and the epoch only.
+    n_members
+        Networks that learn from each batch.
+    resampled
+        Whether each learns from sites of its own: by weights drawn from a Poisson distribution of mean 1.
+    n_devices
+        What the size of a batch must be a multiple of, where there are fewer sites than it asks for.
+
+    Attributes
+    ----------
+    own_size
+        Sites of a batch that come from here: all.
+    failure
+        What went wrong in reading for a ``tf.data.Dataset``.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer sites than devices.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        scalers: Scalers,
+        batch_size: int,
+        seed: int,
+        n_members: int = 1,
+        resampled: bool = False,
+        n_devices: int = 1,
+    ) -> None:
+        if part.n_sites < n_devices:
+            raise ConfigError(f"{part.n_sites} sites to train on are too few for {n_devices} devices: use fewer")
+        self.batch_size = min(batch_size, part.n_sites) // n_devices * n_devices
+        self.own_size = self.batch_size
+        self.n_batches = part.n_sites // self.batch_size
+        self.n_features = scalers.feature_mean.size
+        self.n_energies = scalers.target_mean.shape[1]
+        self.n_members = n_members
+        self.failure: Exception | None = None
+        self._part, self._scalers, self._seed = part, scalers, seed
+        self._chunks = part.chunks
+        self._weights = _weights(part.chosen.size, n_members, seed, resampled)
+        own_bytes = 4 * (self.n_energies + n_members + 1)
+        self._pool_rows = max(1, BUFFER_BYTES // (4 * self.n_features + own_bytes))
+        most_variants = max(chunk.source.n_variants for chunk in self._chunks)
+        self._keep = part.n_sites * (4 * self.n_features * most_variants + own_bytes) <= BUFFER_BYTES
+        self._kept: tuple[npt.NDArray[np.int64], Rows] | None = None
+
+    def blocks(self, epoch: int) -> Iterator[Rows]:
+        """The batches of an epoch, some together: arrays (n_batches, batch_size, ...).
+
+        Raises
+        ------
+        StoreError
+            If features cannot be read, are NaN or infinite.
+        """
+        generator = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+        return self._from_memory(generator) if self._keep else self._streamed(generator)
+
+    def forget(self) -> None:
+        """Give the memory of sites that were kept free; they are read again if need be."""
+        self._kept = None
+
+    def _from_memory(self, generator: np.random.Generator) -> Iterator[Rows]:
+        if self._kept is None:
+            self._kept = self._read_all()
+        n_variants, (x, *others) = self._kept
+        variants, order = generator.integers(n_variants), generator.permutation(n_variants.size)
+        for rows in self._in_blocks(order):
+            yield self._batched([x[variants[rows], rows], *(array[rows] for array in others)])
+
+    def _read_all(self) -> tuple[npt.NDArray[np.int64], Rows]:
+        """The number of variants of every site, and all sites; features (n_variants, n_sites, n_features)."""
+        items = [(i, variant) for i, chunk in enumerate(self._chunks) for variant in range(chunk.source.n_variants)]
+        n_sites, most = self._part.n_sites, 1 + max(variant for _, variant in items)
+        features, *others = self._empty(n_sites)
+        every = np.empty((most, *features.shape), features.dtype)
+        n_variants, start, stop = np.empty(n_sites, np.int64), 0, 0
+        for (i, variant), read in zip(items, ahead(items, self._load, READERS), strict=True):
+            if variant == 0:
+                start, stop = stop, stop + len(read[0])
+                n_variants[start:stop] = self._chunks[i].source.n_variants
+            self._put(read, np.arange(start, stop), (every[variant], *others))
+        return n_variants, (every, *others)
+
+    def _streamed(self, generator: np.random.Generator) -> Iterator[Rows]:
+        order = generator.permutation(len(self._chunks))
+        variants = [int(generator.integers(self._chunks[i].source.n_variants)) for i in order]
+        largest = max(chunk.stop - chunk.start for chunk in self._chunks)
+        full = max(self.batch_size, self._pool_rows - largest)
+        pool, slots, n = self._empty(full + largest), np.arange(full + largest), 0
+        for read in ahead(zip(order.tolist(), variants, strict=True), self._load, READERS):
+            self._put(read, slots[n : n + len(read[0])], pool)
+            n += len(read[0])
+            while n > full:
+                n_drawn = min(BATCHES_AT_ONCE, n // self.batch_size) * self.batch_size
+                drawn = _draw(slots, n, n_drawn, generator)
+                yield self._batched([array[drawn] for array in pool])
+                n -= n_drawn
+        for last in self._in_blocks(generator.permutation(slots[:n])):
+            yield self._batched([array[last] for array in pool])
+
+    def _load(self, item: tuple[int, int]) -> Rows:
+        """The part's sites of a chunk in one variant, as the store has them."""
+        chunk = self._chunks[item[0]]
+        return *self._part.read(chunk, item[1]), self._weights[chunk.rows][self._part.chosen[chunk.rows]]
+
+    def _put(self, read: Rows, places: npt.NDArray[np.integer], rows: Rows) -> None:
+        """Scale what was read into places among rows."""
+        x, absorbers, y, weights = read
+        self._scalers.put_features(x, places, rows[0])
+        rows[1][places] = absorbers
+        self._scalers.put_targets(y, absorbers, places, rows[2])
+        rows[3][places] = weights
+
+    def _empty(self, n: int) -> Rows:
+        shapes = ((n, self.n_features), (n,), (n, self.n_energies), (n, self.n_members))
+        dtypes = (np.float32, np.int32, np.float32, np.float32)
+        return tuple(np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+
+    def _in_blocks(self, order: npt.NDArray[np.integer]) -> Iterator[npt.NDArray[np.integer]]:
+        whole, at_once = order.size - order.size % self.batch_size, BATCHES_AT_ONCE * self.batch_size
+        for start in range(0, whole, at_once):
+            yield order[start : min(start + at_once, whole)]
+
+    def _batched(self, rows: list[npt.NDArray[Any]]) -> Rows:
+        return tuple(array.reshape(-1, self.batch_size, *array.shape[1:]) for array in rows)
+
+
+def _draw(slots: npt.NDArray[np.int64], n: int, n_drawn: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """So many of the first ``n``, drawn at random and put behind the others of them."""
+    places, rest = generator.choice(n, n_drawn, replace=False), n - n_drawn
+    drawn = slots[places]
+    slots[places[places < rest]] = slots[np.setdiff1d(np.arange(rest, n), places)]
+    slots[rest:n] = drawn
+    return drawn
+
+
+def _weights(n_sites: int, n_members: int, seed: int, resampled: bool) -> npt.NDArray[np.uint8]:
+    """How often each member learns from a site in an epoch, (n_sites, n_members)."""
+    if not resampled:
+        return np.ones((n_sites, n_members), np.uint8)
+    generators = [np.random.Generator(np.random.Philox(key=[seed, RESAMPLING + i])) for i in range(n_members)]
+    return np.stack([generator.poisson(1.0, n_sites) for generator in generators], axis=1).astype(np.uint8)

@@ -1,0 +1,170 @@
+"""From stores to what is trained on: targets on one grid, groups, parts."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.clusters import clusters
+from xanes_hpc.data.datasets import Source, TrainingData
+from xanes_hpc.data.splits import split
+from xanes_hpc.data.targets import Pairs, prepare_targets
+from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
+from xanes_hpc.models.training_sites import code
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.site_spectra import NONE, choose_spectra
+from xanes_hpc.stores.spectra import read_ranges
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.stores.targets import TargetStore
+
+
+def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> TrainingData:
+    """The sites of several feature stores, shared out to the parts of the split.
+
+    Parameters
+    ----------
+    run
+        The configuration.
+    pairs
+        Feature stores, each with the store of its sites' spectra.
+    augmented
+        Feature stores of rattled structures; each belongs to the feature store of the same sites.
+
+    Raises
+    ------
+    ModelError
+        If features are of several descriptors.
+    ConfigError
+        If the sites cannot be split as configured, or rattled features are of other sites.
+    SpectrumError
+        If the spectra cannot be brought together.
+    """
+    first = pairs[0][0]
+    for store, _ in (*pairs[1:], *((store, None) for store in augmented)):
+        expected, received = (s.attribute("descriptor_hash") for s in (first, store))
+        if received != expected:
+            raise ModelError(
+                f"{store.path}: expected features of the descriptor of {first.path}, {expected}, received {received}"
+            )
+    for store, _ in pairs:
+        if store.rattled:
+            raise ConfigError(
+                f"{store.path}: its structures were rattled: give it with --augment beside the plain features"
+            )
+    for store in augmented:
+        if not store.rattled:
+            raise ConfigError(
+                f"{store.path}: expected rattled features to augment with, received plain ones: "
+                "xanes-hpc featurise --rattle makes them"
+            )
+    _check_apart([store for store, _ in pairs])
+    owners = [_owner(store, pairs) for store in augmented]
+    with ExitStack() as opened:
+        sources, start = [], 0
+        for i, ((store, _), targets) in enumerate(
+            zip(pairs, prepare_targets(pairs, run.target, run.recipe), strict=True)
+        ):
+            opened.callback(targets.close)
+            own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
+            sources.append(Source(store, targets, start, own))
+            start += store.n_sites
+        data = _shared_out(run, pairs, sources)
+        opened.pop_all()  # the data close them
+    return data
+
+
+def _shared_out(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
+    tables = [source.features.sites for source in sources]
+    names = [name for table in tables for name in table.name]
+    kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
+    usable = np.concatenate([_usable(source.features, source.targets) for source in sources])
+    if not usable.any():
+        raise SpectrumError(f"{pairs[0][1].path}: no spectrum covers {_ranges(run, pairs, sources)}")
+    formulas = _formulas(pairs, run)
+    seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
+    number = {kind: i for i, kind in enumerate(seen)}
+    absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
+    parts = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
+    return TrainingData(sources, names, formulas, absorbers, seen, parts)
+
+
+def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:
+    """The grid, and where the spectra begin and end, in words."""
+    grid = sources[0].targets.grid
+    found = []
+    for store, source in pairs:
+        rows, _ = choose_spectra(source, store.n_sites, run.target.kind, run.target.treatment)
+        ranges = read_ranges(source.file, rows[rows != NONE])
+        moved = ranges.e0 if grid.origin == "absolute" else 0.0
+        found.append((ranges.first + moved, ranges.last + moved))
+    starts, stops = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    return (
+        f"[target] {grid.energies[0]:g} to {grid.energies[-1]:g} eV ({grid.origin}) as a whole; they begin at "
+        f"{starts.min():g} to {starts.max():g} eV and end at {stops.min():g} to {stops.max():g} eV: give another start "
+        "and stop"
+    )
+
+
+def _groups(
+    run: RunConfig, sources: list[Source], usable: npt.NDArray[np.bool_], names: list[str], formulas: list[str]
+) -> list[str]:
+    match run.split.group:
+        case "cluster":
+            return clusters(sources, usable, run.training.feature_transform, run.training.seed)
+        case "formula":
+            return [formula or name for formula, name in zip(formulas, names, strict=True)]
+        case "code":
+            return [code(name) for name in names]
+    return names
+
+
+def _check_apart(stores: Sequence[FeatureStore]) -> None:
+    """Refuse stores that share sites: one part of the split would hold what another does."""
+    for i, store in enumerate(stores):
+        for other in stores[:i]:
+            digest = store.attribute("source_digest")
+            if store.path.samefile(other.path):
+                raise ConfigError(f"{store.path}: expected stores of different sites, received this one twice")
+            if digest and digest == other.attribute("source_digest"):
+                twice = _keys(store) & _keys(other)
+                if twice:
+                    structure, atom, edge = min(twice)
+                    raise ConfigError(
+                        f"{store.path}: expected other sites than those of {other.path}, received {len(twice):,} of "
+                        f"them again (structure {structure}, atom {atom}, edge {edge})"
+                    )
+
+
+def _keys(store: FeatureStore) -> set[tuple[int, int, str]]:
+    sites = store.sites
+    return {*zip(sites.structure.tolist(), sites.atom.tolist(), sites.edge, strict=True)}
+
+
+def _owner(store: FeatureStore, pairs: Pairs) -> int:
+    digests = [pair[0].attribute("source_digest") for pair in pairs]
+    if not store.attribute("source_digest") or store.attribute("source_digest") not in digests:
+        raise ConfigError(f"{store.path}: its sites are those of none of the feature stores")
+    return digests.index(store.attribute("source_digest"))
+
+
+def _usable(features: FeatureStore, targets: TargetStore) -> npt.NDArray[np.bool_]:
+    return np.concatenate([
+        np.isfinite(targets.read(start, start + features.chunk_rows)).all(axis=1)
+        for start in range(0, features.n_sites, features.chunk_rows)
+    ])  # fmt: skip
+
+
+def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
+    formulas: list[str] = []
+    for store, source in pairs:
+        if isinstance(source, StructureStore):
+            formulas += source.site_formulas()
+        elif run.split.group == "formula" and len(pairs) == 1:
+            raise ConfigError(
+                f'{store.path}: has no structures to take formulas from; set [split] group = "cluster" or "none"'
+            )
+        else:  # each a group of its own: nothing says what belongs together
+            formulas += [""] * store.n_sites
+    return formulas

@@ -1,0 +1,67 @@
+"""Sharing sites out to training, validation, calibration and test, groups staying together."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.config.sections import SplitConfig
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
+
+
+def split(
+    groups: Sequence[str], usable: npt.NDArray[np.bool_], config: SplitConfig, seed: int
+) -> npt.NDArray[np.uint8]:
+    """Part of every site, as an index into ``PARTS``.
+
+    Groups are put into an order that depends on their names and the seed only, and dealt out in it: to test,
+    calibration and validation until each has its fraction of the usable sites, then to training. With folds, every
+    n-th group is dealt to the test part instead.
+
+    Parameters
+    ----------
+    groups
+        The group of each site; sites of one group come to one part.
+    usable
+        Sites that have a target; the others are left out.
+    config, seed
+        Fractions, and the seed of the order.
+
+    Raises
+    ------
+    ConfigError
+        If a part that should have sites gets none.
+    """
+    parts = np.full(len(groups), LEFT_OUT, np.uint8)
+    members: dict[str, list[int]] = {}
+    for site in np.flatnonzero(usable):
+        members.setdefault(groups[int(site)], []).append(int(site))
+    order = sorted(members, key=lambda g: hashlib.sha256(f"{seed}\0{g}".encode()).digest())
+    total = int(usable.sum())
+    if config.folds and len(order) < config.folds:
+        raise ConfigError(f"split: {len(order)} groups are too few for {config.folds} folds")
+    if config.folds:
+        for group in order[config.fold :: config.folds]:
+            parts[members[group]] = PARTS.index("test")
+        order = [group for i, group in enumerate(order) if i % config.folds != config.fold]
+    dealt = ("calibration", "validation") if config.folds else ("test", "calibration", "validation")
+    wanted = {name: getattr(config, name) * total for name in dealt}
+    sizes = dict.fromkeys(wanted, 0)
+    for group in order:
+        for name, size in wanted.items():
+            if sizes[name] < size:
+                sizes[name] += len(members[group])
+                parts[members[group]] = PARTS.index(name)
+                break
+        else:
+            parts[members[group]] = PARTS.index("train")
+    counts = np.bincount(parts, minlength=LEFT_OUT + 1)
+    for i, name in enumerate(PARTS):
+        if not counts[i] and (name == "train" or wanted.get(name)):
+            raise ConfigError(
+                f"split: {total} sites in {len(members)} groups leave none for {name}; "
+                "use more sites, smaller fractions, or another [split] group"
+            )
+    return parts

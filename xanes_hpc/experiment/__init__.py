@@ -1,0 +1,1 @@
+"""A measured spectrum beside calculated ones."""

@@ -1,0 +1,268 @@
+"""Many predicted spectra held against a measured one: chi-square, factor and shift of each.
+
+With p the prediction, s its standard deviation, f a noise (a share of the prediction's largest value) and y the
+measured spectrum at the prediction's energies E + shift, all in the prediction's units,
+
+    chi2 = sum over E of (c y - p)² / (s² + f²)
+
+where c >= 0 is the factor with the least chi2, or 1; the shift is the best of a row of them. A likelihood adds
+sum ln((s² + f²) / c²), so that a wide sigma is no merit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.experiment.measured import from_edge
+from xanes_hpc.spectra.spectrum import Spectrum
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+SCALES = ("factor", "none", "area", "min-max")
+CRITERIA = ("chi2", "likelihood")
+ROWS_AT_ONCE = 8192
+FEWEST = 10
+"""Energies that a comparison needs."""
+E0_DIGITS = 3
+LARGEST_MIXTURE = 3
+
+
+class Library(Protocol):
+    """Spectra on one grid, with a standard deviation or without."""
+
+    energies: Array
+    origin: str
+    names: Sequence[str]
+    e0: Array
+
+    def read(self, rows: Rows) -> tuple[Array, Array | None]:
+        """Mean and standard deviation at ascending rows, (n_rows, n_energies)."""
+        ...
+
+
+@dataclass(frozen=True)
+class MatchOptions:
+    """How spectra are compared.
+
+    Attributes
+    ----------
+    scale
+        ``factor``: the best for each site; ``none``; ``area`` and ``min-max``: each spectrum by its own, in the range.
+    by
+        ``chi2`` or ``likelihood``.
+    max_shift
+        Largest shift of the measured spectrum, eV; 0 for none. Shifts are multiples of the grid's step.
+    noise
+        Of the measured spectrum, as a share of the largest value.
+    start, stop
+        Energies compared, as the grid counts them; None for all that both have.
+    keep
+        How many sites are told.
+    mixture
+        The most sites in a mixture, 1 to 3.
+    """
+
+    scale: str = "factor"
+    by: str = "likelihood"
+    max_shift: float = 0.0
+    noise: float = 0.01
+    start: float | None = None
+    stop: float | None = None
+    keep: int = 20
+    mixture: int = 1
+
+
+def check_options(options: MatchOptions) -> None:
+    """Hold options to what there is.
+
+    Raises
+    ------
+    ConfigError
+        Naming the option.
+    """
+    for name, value, known in (("scale", options.scale, SCALES), ("by", options.by, CRITERIA)):
+        if value not in known:
+            raise ConfigError(f"{name} {value!r}: expected {', '.join(known)}")
+    if not 1 <= options.mixture <= LARGEST_MIXTURE:
+        raise ConfigError(f"mixture: expected 1 to {LARGEST_MIXTURE} sites, received {options.mixture}")
+    if not 0 < options.noise < np.inf:
+        raise ConfigError(f"noise: expected a share above 0, received {options.noise:g}")
+    if not 0 <= options.max_shift < np.inf:
+        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
+
+
+def chunks(rows: Rows) -> Iterator[tuple[int, Rows]]:
+    """Rows some at a time, with the number of those before."""
+    for start in range(0, rows.size, ROWS_AT_ONCE):
+        yield start, rows[start : start + ROWS_AT_ONCE]
+
+
+class Measured:
+    """The measured spectrum at the grid's energies, for every edge energy and shift, and what is held against it.
+
+    Attributes
+    ----------
+    library, options
+        What it is compared with, and how.
+    energies, shifts
+        Energies compared, (n_energies,), and how far the measured spectrum is moved, (n_shifts,), in eV.
+    """
+
+    def __init__(self, experiment: Spectrum, library: Library, options: MatchOptions, rows: Rows) -> None:
+        self._experiment, self.library, self.options = experiment, library, options
+        grid = library.energies
+        if options.max_shift > grid[-1] - grid[0]:
+            raise ConfigError(
+                f"max_shift: expected no more than the {grid[-1] - grid[0]:g} eV that the spectra span, received "
+                f"{options.max_shift:g}"
+            )
+        step = float(np.median(np.diff(grid)))
+        n_shifts = int(options.max_shift / step + 1e-9)
+        if options.max_shift and not n_shifts:
+            raise ConfigError(
+                f"max_shift: expected 0 or at least the {step:.3g} eV between energies, received {options.max_shift:g}"
+            )
+        self.shifts = step * np.arange(-n_shifts, n_shifts + 1)
+        self._known: dict[float, Array] = {}
+        e0 = library.e0[rows]
+        known = e0[np.isfinite(e0)]
+        if not known.size:
+            raise SpectrumError("the edge energies of the sites are not known: nothing to place the experiment by")
+        self._typical = round(float(np.median(known)), E0_DIGITS)
+        relative = [self._energies(e) for e in (known.min(), known.max())]
+        low = max(r[0] for r in relative) - self.shifts[0]
+        high = min(r[-1] for r in relative) - self.shifts[-1]
+        low = low if options.start is None else max(low, options.start)
+        high = high if options.stop is None else min(high, options.stop)
+        self._inside = (grid >= low - 1e-9) & (grid <= high + 1e-9)
+        if self._inside.sum() < FEWEST:
+            raise SpectrumError(
+                f"{experiment.source}: covers {self._inside.sum()} of the grid's energies in the range compared, "
+                f"expected {FEWEST} or more (it has {relative[0][0]:g} to {relative[0][-1]:g} eV, the grid "
+                f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
+            )
+        self.energies = grid[self._inside]
+
+    def _energies(self, e0: float) -> Array:
+        """The measured energies as the grid counts them."""
+        relative = from_edge(self._experiment, e0)
+        return relative if self.library.origin == "e0" else relative + e0
+
+    def _e0(self, rows: Rows) -> Array:
+        """Edge energies of rows; the typical one where it is not known."""
+        e0 = self.library.e0[rows]
+        return np.asarray(np.round(np.where(np.isfinite(e0), e0, self._typical), E0_DIGITS))
+
+    def at(self, e0: float | None = None) -> Array:
+        """The measured spectrum for each shift, (n_shifts, n_energies), for a site with this or the typical e0."""
+        key = self._typical if e0 is None else e0
+        if key not in self._known:
+            moved = self.energies[None, :] + self.shifts[:, None]
+            values = np.interp(moved, self._energies(key), self._experiment.intensities)
+            self._known[key] = scaled(values, self.options.scale)[0]
+        return self._known[key]
+
+    def groups(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.bool_], Array]]:
+        """Which of the rows have one edge energy, and the measured spectrum for it."""
+        e0 = self._e0(rows)
+        for value in np.unique(e0):
+            yield e0 == value, self.at(float(value))
+
+    def beside(self, row: int, shift: float) -> Array:
+        """The measured spectrum as it is held against a row at a shift, (n_energies,)."""
+        at = int(np.argmin(np.abs(self.shifts - shift)))
+        return np.asarray(self.at(float(self._e0(np.array([row]))[0]))[at])
+
+    def read(self, rows: Rows) -> tuple[Array, Array | None]:
+        """Predictions at the energies compared, scaled as asked."""
+        return self._scaled(*self.library.read(rows))
+
+    def read_on_one_axis(self, rows: Rows) -> tuple[Array, Array | None]:
+        """The same, all counted from the typical e0, so that they can be added; at the ends, their last value."""
+        mean, std = self.library.read(rows)
+        if self.library.origin == "e0":
+            grid, e0 = self.library.energies, self._e0(rows)
+            for i in np.flatnonzero(e0 != self._typical):
+                for values in (mean,) if std is None else (mean, std):
+                    values[i] = np.interp(grid + self._typical - e0[i], grid, values[i])
+        return self._scaled(mean, std)
+
+    def _scaled(self, mean: Array, std: Array | None) -> tuple[Array, Array | None]:
+        return scaled(mean[:, self._inside], self.options.scale, None if std is None else std[:, self._inside])
+
+    def variance(self, mean: Array, std: Array | None) -> Array:
+        """s² + f² of spectra, (…, n_energies)."""
+        noise = np.square(self.options.noise * np.abs(mean).max(axis=-1, keepdims=True))
+        noise = np.where(noise > 0, noise, 1.0)
+        return np.asarray(noise + (np.zeros_like(mean) if std is None else np.square(std)))
+
+    def compare(self, rows: Rows, mean: Array, std: Array | None) -> tuple[Array, Array, Array, Array]:
+        """Score, chi2 (in sum), factor and shift of each row at its best shift; no factor, no finite score."""
+        variance = self.variance(mean, std)
+        weights = 1.0 / variance
+        own = np.einsum("ij,ij,ij->i", weights, mean, mean)
+        chi2, factor, shift = np.empty(rows.size), np.ones(rows.size), np.empty(rows.size)
+        for chosen, y in self.groups(rows):
+            both = (weights[chosen] * mean[chosen]) @ y.T
+            size = weights[chosen] @ np.square(y).T
+            fitted = np.maximum(both / np.where(size > 0, size, 1.0), 0.0)
+            c = fitted if self.options.scale == "factor" else np.ones_like(both)
+            every = own[chosen, None] - 2.0 * c * both + c**2 * size
+            at = np.argmin(every, axis=1)
+            pick = np.arange(at.size), at
+            chi2[chosen], factor[chosen], shift[chosen] = every[pick], c[pick], self.shifts[at]
+        chi2 = np.maximum(chi2, 0.0)
+        return self.score(chi2, variance, factor), chi2, factor, shift
+
+    def score(self, chi2: Array, variance: Array, factor: Array) -> Array:
+        """What rows are ranked by, the least the best; infinite where there is nothing to rank."""
+        there = np.isfinite(chi2) & (factor > 0)
+        if self.options.by == "likelihood":
+            n_energies = variance.shape[-1]
+            chi2 = chi2 + np.log(variance).sum(axis=-1) - 2.0 * n_energies * np.log(np.where(there, factor, 1.0))
+        return np.where(there, chi2, np.inf)
+
+
+def scaled(values: Array, scale: str, std: Array | None = None) -> tuple[Array, Array | None]:
+    """Spectra (n_rows, n_energies) by their own area or range, and their standard deviations alike."""
+    if scale == "area":
+        base, size = 0.0, np.abs(values.mean(axis=1, keepdims=True))
+    elif scale == "min-max":
+        base = values.min(axis=1, keepdims=True)
+        size = values.max(axis=1, keepdims=True) - base
+    else:
+        return values, std
+    size = np.where(size > 0, size, 1.0)
+    return (values - base) / size, None if std is None else std / size
+
+
+class Best:
+    """The rows with the least scores of those seen so far; none whose score is not finite."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._columns: list[npt.NDArray[Any]] = []
+
+    def add(self, *columns: npt.NDArray[Any]) -> None:
+        """Rows, scores and what goes along."""
+        joined = (
+            [np.concatenate(pair) for pair in zip(self._columns, columns, strict=True)] if self._columns else columns
+        )
+        order = np.argsort(joined[1], kind="stable")[: self._n]
+        order = order[np.isfinite(joined[1][order])]
+        self._columns = [column[order] for column in joined]
+
+    def found(self) -> list[tuple[Any, ...]]:
+        """From best to worst."""
+        return list(zip(*(column.tolist() for column in self._columns), strict=True))
+
+
+def error_between(y: Array, mean: Array) -> float:
+    """Error % of a prediction, the measured spectrum being the reference."""
+    size = float(np.abs(y).sum())
+    return 100.0 * float(np.abs(y - mean).sum()) / size if size else float("nan")

@@ -1,0 +1,111 @@
+"""Stores of spectra to search in: predictions with their uncertainty, or the calculated spectra of structures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.experiment.compare import Rows
+from xanes_hpc.spectra.grid import Grid, shared_grid
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.site_spectra import NONE, choose_spectra, gridded
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import read_ranges
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.absorbers import element_number
+
+Array = npt.NDArray[np.float64]
+
+
+class PredictionLibrary:
+    """The predictions of a store."""
+
+    def __init__(self, store: PredictionStore) -> None:
+        self._store = store
+        self.energies, self.origin = store.energies, store.origin
+        self.sites = store.sites
+        self.names, self.e0 = self.sites.name, store.read("sites/e0")
+        self.distrust = store.distrust or [""] * store.n_sites
+        self.rows = np.arange(store.n_sites)
+
+    def read(self, rows: Rows) -> tuple[Array, Array | None]:
+        """Mean and standard deviation at ascending rows."""
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        mean, std = (self._store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
+        return mean, std
+
+
+class SpectrumLibrary:
+    """The spectra of a structure store, brought to the grid that most of them cover."""
+
+    def __init__(self, store: StructureStore, kind: str, treatment: str | None) -> None:
+        self._store = store
+        self._spectra, _ = choose_spectra(store, store.n_sites, kind, treatment)
+        there = self._spectra[self._spectra != NONE]
+        ranges = read_ranges(store.file, there)
+        steps = (ranges.last - ranges.first) / (ranges.n_points - 1)
+        self._grid: Grid = shared_grid(ranges.first, ranges.last, steps, "e0")
+        self.energies, self.origin = self._grid.energies, "e0"
+        self.sites = store.sites()
+        self.names, self.distrust = self.sites.name, [""] * store.n_sites
+        self.e0 = np.full(store.n_sites, np.nan)
+        self.e0[self._spectra != NONE] = ranges.e0
+        low, high = (np.full(store.n_sites, np.nan) for _ in range(2))
+        low[self._spectra != NONE], high[self._spectra != NONE] = ranges.first, ranges.last
+        slack = 0.51 * self._grid.step
+        self.rows = np.flatnonzero((low <= self.energies[0] + slack) & (high >= self.energies[-1] - slack))
+
+    def read(self, rows: Rows) -> tuple[Array, Array | None]:
+        """Spectra at ascending rows; they have no standard deviation."""
+        found, _ = gridded(self._store, self._spectra[rows], self._grid)
+        return found.astype(np.float64), None
+
+
+@contextmanager
+def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) -> Iterator[Any]:
+    """The library of a prediction or structure store.
+
+    Raises
+    ------
+    StoreError
+        If it is neither.
+    """
+    if hdf5.is_kind(path, "predictions"):
+        with PredictionStore(path) as store:
+            yield PredictionLibrary(store)
+    elif hdf5.is_kind(path, "structures"):
+        with StructureStore(path) as source:
+            yield SpectrumLibrary(source, kind, treatment)
+    else:
+        hdf5.open_store(path).close()  # says what is wrong, if anything is
+        raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
+
+
+def rows_of(sites: SiteTable, rows: Rows, element: str | None, edge: str | None) -> Rows:
+    """Those of the rows that are of one element and edge.
+
+    Raises
+    ------
+    SpectrumError
+        If there are none, or several kinds and none was asked for.
+    """
+    kinds = sorted({(int(sites.element[i]), sites.edge[i]) for i in rows})
+    number = None if element is None else element_number(element)
+    wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
+    if len(wanted) != 1:
+        listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"
+        if not wanted and kinds:
+            asked = " ".join(text for text in (element, edge) if text)
+            raise SpectrumError(f"no sites of {asked}: there are {listed}")
+        raise SpectrumError(
+            f"expected sites of one element and edge, there are {listed}: choose with --absorber and --edge"
+        )
+    z, own = wanted[0]
+    chosen = (sites.element[rows] == z) & np.array([sites.edge[i] == own for i in rows])
+    return np.asarray(rows[chosen])

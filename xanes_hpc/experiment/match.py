@@ -1,0 +1,139 @@
+"""Which of many predicted spectra a measured one is, and which mixtures of two or three; ``comparing`` has how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from xanes_hpc.errors import SpectrumError, UnlikeError
+from xanes_hpc.experiment.compare import (
+    Array,
+    Best,
+    Library,
+    MatchOptions,
+    Measured,
+    Rows,
+    check_options,
+    chunks,
+    error_between,
+)
+from xanes_hpc.experiment.mixtures import BEAM, Mixture, Support, grow
+from xanes_hpc.spectra.spectrum import Spectrum
+
+Progress = Callable[[int, int], None]
+LEAST_ALIKE = 0.3
+"""Correlation with the best matches below which a measured spectrum is like none."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A site beside the measured spectrum; arrays (n_energies,) in the prediction's units."""
+
+    row: int
+    site: str
+    chi2: float
+    score: float
+    factor: float
+    shift: float
+    error_percent: float
+    mean: Array
+    std: Array | None
+    experiment: Array
+
+
+@dataclass(frozen=True)
+class Match:
+    """What was found; ``chi2`` of all is per energy; ``n_left_out`` have no finite spectrum or only upside down."""
+
+    energies: Array
+    origin: str
+    n_compared: int
+    n_left_out: int
+    ranked: list[Matched]
+    mixtures: list[Mixture] = field(default_factory=list)
+
+
+def match(
+    experiment: Spectrum,
+    library: Library,
+    options: MatchOptions | None = None,
+    rows: Rows | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Match:
+    """Rank the spectra of a library by how like a measured one they are.
+
+    Parameters
+    ----------
+    experiment
+        The measured spectrum.
+    library
+        Spectra; read chunk by chunk.
+    options
+        How they are compared.
+    rows
+        Those that are compared; all by default.
+
+    Raises
+    ------
+    ConfigError
+        If an option is none there is.
+    SpectrumError
+        If the measured spectrum does not reach over enough of the grid, or fits none with a factor above 0.
+    UnlikeError
+        If it is like none: upside down, flat, or on a background.
+    """
+    options = options or MatchOptions()
+    check_options(options)
+    rows = np.arange(len(library.names)) if rows is None else rows
+    measured = Measured(experiment, library, options, rows)
+    n_passes, n_left_out = options.mixture, 0
+    best = Best(max(options.keep, BEAM if options.mixture > 1 else 0))
+    for done, here in chunks(rows):
+        progress(done, n_passes * rows.size)
+        score, *figures = measured.compare(here, *measured.read(here))
+        n_left_out += int(np.sum(~np.isfinite(score)))
+        best.add(here, score, *figures)
+    ranked = [_matched(measured, *one) for one in best.found()]
+    if not ranked:
+        raise SpectrumError(
+            f"{experiment.source}: none of {rows.size:,} spectra fits with a factor above 0: is it upside down, or are "
+            "they not finite?"
+        )
+    if max(map(_likeness, ranked)) < LEAST_ALIKE:
+        raise UnlikeError(
+            f"{experiment.source}: none of {rows.size:,} spectra rises and falls as it does: is it upside down, flat, "
+            "or on a background (then --pre and --post)?"
+        )
+    mixtures: list[Mixture] = []
+    supports = [Support.begun(measured, m.row, m.score) for m in ranked[:BEAM]]
+    for n in range(2, options.mixture + 1):
+        told = partial(_tell, progress, (n - 1) * rows.size, n_passes * rows.size)
+        grown = grow(measured, rows, supports, told)
+        mixtures += [mixture for mixture, _ in grown]
+        supports = [support for _, support in grown]
+    mixtures.sort(key=lambda m: m.score)
+    progress(n_passes * rows.size, n_passes * rows.size)
+    return Match(
+        measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep]
+    )
+
+
+def _likeness(matched: Matched) -> float:
+    """The correlation of a measured spectrum with a prediction; 0 where one of them is flat."""
+    y, p = matched.experiment - matched.experiment.mean(), matched.mean - matched.mean.mean()
+    size = float(np.sqrt((y @ y) * (p @ p)))
+    return float(y @ p) / size if size > 0 else 0.0
+
+
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _matched(measured: Measured, row: int, score: float, chi2: float, factor: float, shift: float) -> Matched:
+    mean, std = measured.read(np.array([row]))
+    y = factor * measured.beside(row, shift)
+    return Matched(
+        row, measured.library.names[row], chi2 / mean.shape[1], score, factor, shift, error_between(y, mean[0]),
+        mean[0], None if std is None else std[0], y,
+    )  # fmt: skip

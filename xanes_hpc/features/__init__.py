@@ -1,0 +1,1 @@
+"""From a structure store to a feature store."""

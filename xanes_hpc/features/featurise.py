@@ -1,0 +1,257 @@
+"""From a structure store to a feature store: plan, compute the parts, finalise.
+
+Parts are whole chunks of the feature store. Each stands in a file of its own until all are there, so that a run that
+was stopped, however it was, goes on with the first part that is missing. While one batch of sites is computed the next
+is read and the last written. The ordinary run makes all parts and appends each to the output at once; partitions are
+made by runs of their own, wherever they run, and one output of their parts in the end.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.errors import FormatError
+from xanes_hpc.features.plan import Plan, check_sites, plan, planned
+from xanes_hpc.jobs import run
+from xanes_hpc.jobs.parts import Parts, PartsFolder
+from xanes_hpc.runtime.overlap import overlap
+from xanes_hpc.stores.features import create_features
+from xanes_hpc.stores.hdf5 import check_store
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import PART_BYTES, new_part
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.rattling import Rattling
+from xanes_hpc.structures.sites import SiteBatch
+
+Progress = Callable[[int, int], None]
+Features = npt.NDArray[np.floating[Any]]
+ATOMS_AT_ONCE = 1 << 20
+"""Atoms in memory for one batch of sites, unless one structure has more."""
+
+
+def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
+    """Features of a batch that starts with site ``start`` of a store, shape (n_sites of the batch, n_features).
+
+    Raises
+    ------
+    FormatError
+        If a structure cannot be described; names the sites.
+    """
+    try:
+        return descriptor.compute(batch)
+    except FormatError as error:
+        raise FormatError(f"{source.path}: sites {start} to {start + batch.n_sites - 1}: {error}") from None
+
+
+def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, stop: int) -> Features:
+    """Features of sites ``start:stop`` of a store, shape (stop - start, n_features).
+
+    Raises
+    ------
+    FormatError
+        As ``describe_batch``.
+    """
+    return describe_batch(descriptor, source, start, source.batch(start, stop, descriptor.properties))
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Sites ``start:stop``, all of one part; none where the part is there already."""
+
+    part: int
+    start: int
+    stop: int
+
+
+def _spans(plan: Plan, source: StructureStore, parts: Parts, numbers: Iterable[int]) -> Iterator[_Span]:
+    """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
+    for part in numbers:
+        first, last = plan.bounds[part : part + 2]
+        if parts.is_whole(part, plan.tables, last - first):
+            yield _Span(part, last, last)
+        else:
+            most = max(1, PART_BYTES // plan.table.row_bytes)
+            for start, stop in pairwise([first, *source.cuts(first, last, ATOMS_AT_ONCE), last]):
+                yield from (_Span(part, a, min(a + most, stop)) for a in range(start, stop, most))
+
+
+def _read(plan: Plan, source: StructureStore, span: _Span) -> SiteBatch | None:
+    if span.start == span.stop:
+        return None
+    batch = source.batch(span.start, span.stop, plan.descriptor.properties)
+    return batch if plan.rattling is None else plan.rattling.displaced(batch)
+
+
+def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch | None) -> Features | None:
+    if batch is None:
+        return None
+    try:
+        return describe_batch(plan.descriptor, source, span.start, batch)
+    except FormatError as error:
+        if plan.rattling is None:
+            raise
+        raise FormatError(f"{error} (atoms rattled by {plan.rattling.std:g} Å: take less, or another seed)") from None
+
+
+class _PartWriter:
+    """Writes the batches of each part, and tells of the part when it is whole."""
+
+    def __init__(self, plan: Plan, source: StructureStore, parts: Parts, made: Callable[[int], None]) -> None:
+        self._plan, self._source, self._parts, self._made = plan, source, parts, made
+        self._open = ExitStack()
+        self._rows: Any = None
+
+    def write(self, span: _Span, features: Features | None) -> None:
+        table = self._plan.table
+        first, last = self._plan.bounds[span.part : span.part + 2]
+        if features is not None:
+            if self._rows is None:
+                part = new_part(self._parts.part(span.part), [table], last - first, self._parts.plan_digest)
+                self._rows = self._open.enter_context(part).rows[table.name]
+            self._rows[span.start - first : span.stop - first] = features
+        if span.stop == last:
+            self._source.check_unchanged()
+            self._rows = None
+            self._open.close()
+            self._made(span.part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._open.__exit__(*error)
+
+
+@dataclass(frozen=True)
+class FeatureJob:
+    """Features of all sites of a store, to be made in parts; as ``execution.Job``."""
+
+    source: StructureStore
+    plan: Plan
+    output: Path
+
+    @property
+    def opening(self) -> "FeatureOpening":
+        """What opens it again elsewhere."""
+        return FeatureOpening(self.source.path.resolve(), self.output.resolve())
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse an output that stands in the way."""
+        check_store(self.output, overwrite, [self.source.path])
+
+    def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+        """Make parts, unless they are there and whole.
+
+        Raises
+        ------
+        FormatError
+            If a structure cannot be described.
+        StoreError
+            If the source is damaged.
+        OSError
+            If a part cannot be written.
+        """
+        plan, source = self.plan, self.source
+        first, total = plan.bounds[numbers.start], plan.bounds[numbers.stop] - plan.bounds[numbers.start]
+        with _PartWriter(plan, source, folder, made) as writer:
+            progress(0, total)
+            written = overlap(
+                _spans(plan, source, folder, numbers),
+                lambda span: _read(plan, source, span),
+                lambda span, batch: _compute(plan, source, span, batch),
+                writer.write,
+            )
+            with closing(written):
+                for span in written:
+                    progress(span.stop - first, total)
+
+    @contextmanager
+    def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
+        """The output but for its features."""
+        descriptor, rattling = self.plan.descriptor, self.plan.rattling
+        with create_features(
+            self.output, self.source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite,
+            folder.whole, "" if rattling is None else rattling.text,
+        ) as file:  # fmt: skip
+            yield file
+
+
+@dataclass(frozen=True)
+class FeatureOpening:
+    """Opens the planned features of a store at a path again."""
+
+    source: Path
+    output: Path
+
+    def open(self) -> tuple[FeatureJob, ExitStack]:
+        """The job, and what its store is open as long as."""
+        with ExitStack() as opened:
+            source = opened.enter_context(StructureStore(self.source))
+            return planned_job(source, self.output)[0], opened.pop_all()
+
+
+def featurise(
+    source: StructureStore,
+    descriptor: Descriptor,
+    output: Path,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+    compression: str = "none",
+    restart: bool = False,
+    rattling: Rattling | None = None,
+) -> None:
+    """Write the features of every site of ``source`` to a new feature store.
+
+    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set. With ``rattling``
+    the features are those of the structures displaced, and the store says so.
+
+    Raises
+    ------
+    StoreError
+        If the source has no sites, the output stands in the way or cannot be written, or parts there are of something
+        else.
+    FormatError
+        If a structure cannot be described, or the property of a site, or that of all, is missing.
+    """
+    run.run(new_job(source, descriptor, output, compression, rattling), overwrite, restart, progress)
+
+
+def new_job(
+    source: StructureStore,
+    descriptor: Descriptor,
+    output: Path,
+    compression: str = "none",
+    rattling: Rattling | None = None,
+) -> FeatureJob:
+    """Features of every site of ``source``, to be made.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such compression.
+    StoreError
+        If the source has no sites.
+    FormatError
+        If the property of a site without a default, or that of all, is missing.
+    """
+    check_sites(source, descriptor)
+    return FeatureJob(source, plan(source, descriptor, compression, rattling), output)
+
+
+def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:
+    """What was planned for an output, and by how many partitions it is made.
+
+    Raises
+    ------
+    StoreError
+        As ``feature_plans.planned``.
+    """
+    found, n_partitions = planned(source, output)
+    return FeatureJob(source, found, output), n_partitions

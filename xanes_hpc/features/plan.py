@@ -1,0 +1,144 @@
+"""What features are to be computed, and how it is shared out over parts."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc import __version__, descriptors
+from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.errors import ConfigError, FormatError, StoreError, XanesHpcError
+from xanes_hpc.jobs.parts import PARTITIONS, read_plan
+from xanes_hpc.stores.features import COMPRESSION, Layout
+from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.rattling import Rattling
+
+KIND = "features"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be computed, and how it is shared out over parts."""
+
+    descriptor: Descriptor
+    layout: Layout
+    source_digest: str
+    rattling: Rattling | None = None
+    properties_digest: str = ""
+
+    @property
+    def table(self) -> Table:
+        """The dataset of features."""
+        return self.layout.table
+
+    @property
+    def tables(self) -> list[Table]:
+        """The features."""
+        return [self.table]
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+        return part_bounds(self.tables, self.layout.n_sites)
+
+    def as_values(self) -> dict[str, Any]:
+        """All that the parts' bytes depend on."""
+        layout = asdict(self.layout) | {
+            "dtype": self.layout.dtype.name,
+            "chunk_rows": self.layout.chunk_rows,
+            "bounds": list(self.bounds[:2]),
+        }
+        return {
+            "kind": KIND,
+            "descriptor_hash": self.descriptor.hash,
+            "source_digest": self.source_digest,
+            "creator": f"xanes-hpc {__version__}",
+            "code": self.descriptor.code,
+            "rattle": "none" if self.rattling is None else self.rattling.text,
+            **({"properties": self.properties_digest} if self.properties_digest else {}),
+            **layout,
+            "description": self.descriptor.describe(),
+        }
+
+
+def plan(
+    source: StructureStore, descriptor: Descriptor, compression: str = "none", rattling: Rattling | None = None
+) -> Plan:
+    """Share the sites of a store out over parts.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such compression.
+    """
+    if compression not in COMPRESSION:
+        raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
+    layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
+    digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
+    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
+
+
+def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
+    """The plan that ``--plan`` left beside an output, for this source and program, and the number of its partitions.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or not of features.
+    DescriptorError
+        If this program has no such descriptor.
+    """
+    values = read_plan(output)
+    path = parts_folder(output)
+    try:
+        if values["kind"] != KIND:
+            raise StoreError(f"{path}: parts of {values['kind']}, not of features")
+        descriptor = descriptors.from_description(values["description"])
+        rattle = values["rattle"]
+        rattling = None if rattle == "none" else Rattling(**json.loads(rattle))
+        return plan(source, descriptor, values["compression"], rattling), int(values.get(PARTITIONS) or 1)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, XanesHpcError):
+            raise
+        raise StoreError(f"{path}: its plan cannot be read; begin anew with --restart") from None
+
+
+def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
+    """How many sites of a store take the default of each property that the descriptor takes.
+
+    Raises
+    ------
+    FormatError
+        If a site has neither the property nor a default.
+    """
+    taken = {}
+    for name in descriptor.properties:
+        taken[name], first = source.without_property(name)
+        if taken[name] and name not in descriptor.defaults:
+            site = source.sites(first, first + 1).name[0]
+            raise FormatError(
+                f"{site} and {taken[name] - 1:,} other sites have no property {name}: "
+                "give it in the structures' files or a table (import --properties), or featurise with a default "
+                f"({name}=0)"
+            )
+    return taken
+
+
+def check_sites(source: StructureStore, descriptor: Descriptor) -> None:
+    """Refuse a store without sites, or none of whose sites has a property that is taken.
+
+    Raises
+    ------
+    StoreError
+        If it has no sites.
+    FormatError
+        If the property of a site without a default, or that of all, is missing.
+    """
+    if not source.n_sites:
+        raise StoreError(f"{source.path}: has no sites")
+    for name, n in defaults_taken(source, descriptor).items():
+        if n == source.n_sites:
+            there = ", ".join(source.property_names) or "none"
+            raise FormatError(f"{source.path}: no site has the property {name}, there are {there}: leave it out")

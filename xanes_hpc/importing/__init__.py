@@ -1,0 +1,1 @@
+"""Read foreign files into a structure store."""

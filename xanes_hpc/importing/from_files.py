@@ -1,0 +1,135 @@
+"""From foreign files to a structure store, one structure at a time."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.formats import charge_tables, is_structure_file
+from xanes_hpc.formats.charge_tables import ChargeTable
+from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing.options import ImportOptions, ImportSummary
+from xanes_hpc.importing.selection import draw
+from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Taker
+from xanes_hpc.spectra import edges
+from xanes_hpc.stores.structures import create_structures
+
+STRUCTURES_BETWEEN_NOTES = 100
+"""Structures of one file from one word of progress to the next."""
+
+Progress = Callable[[int, int, str], None]
+
+
+def import_structures(
+    sources: Sequence[Path],
+    output: Path,
+    options: ImportOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total, note: None,
+) -> ImportSummary:
+    """Write a structure store from files and folders of structures and, by name, their spectra.
+
+    Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique,
+    the file names of the folder being read, and tables of properties. For a sample everything is read twice.
+
+    Raises
+    ------
+    FormatError
+        If nothing could be taken, or with ``strict`` if anything could not.
+    StoreError
+        If the output stands in the way or cannot be written.
+    """
+    options = options or ImportOptions()
+    _check_options(sources, options)
+    options = replace(options, spectra=_different_folders(options.spectra))
+    summary = ImportSummary()
+    files = _structure_files(sources, summary)
+    _check_not_a_spectrum(output, options.spectra)
+    tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
+    inputs = [*sources, *files, *options.properties]
+    with create_structures(output, overwrite, inputs, options.lasting) as writer:
+        sample = None
+        if options.selection.sample is not None:
+            looking = Taker(None, options, ImportSummary(), tables)
+            _take_all(looking, files, lambda done, note: progress(done, 2 * len(files), f"looking: {note}"))
+            sample = draw(*looking.seen, options.selection.sample)
+        taker, passes = Taker(writer, options, summary, tables, sample), 1 if sample is None else 2
+        _take_all(
+            taker, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
+        )
+        summary.files = len(files)
+        if not summary.structures:
+            raise _nothing_taken(sources, summary)
+    summary.properties_left_out = writer.left_out
+    summary.unused_properties = sum(table.n_unused for table in tables)
+    summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
+    return summary
+
+
+def _take_all(taker: "Taker", files: Sequence[Path], progress: Callable[[int, str], None]) -> None:
+    for done, path in enumerate(files):
+        progress(done, taker.note)
+        for n_read, _ in enumerate(taker.take_file(path), 1):
+            if n_read % STRUCTURES_BETWEEN_NOTES == 0:
+                progress(done, taker.note)
+    progress(len(files), taker.note)
+
+
+def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
+    if not sources:
+        raise FormatError("no source: expected structure files or folders")
+    for path in sources:
+        if not path.exists():
+            raise FormatError(f"{path}: no such file or folder")
+    for path in options.spectra:
+        if not path.is_dir():
+            raise FormatError(f"{path}: expected a folder of spectra" + ("" if path.exists() else ", there is none"))
+    edges.check_given(options.edge, options.e0, options.shift)
+
+
+def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Each folder once, under the first of the names given for it."""
+    different: dict[Path, Path] = {}
+    for folder in folders:
+        different.setdefault(folder.resolve(), folder)
+    return tuple(different.values())
+
+
+def _check_not_a_spectrum(output: Path, folders: Sequence[Path]) -> None:
+    if output.exists() and output.suffix in SPECTRUM_SUFFIXES and any(output.parent.samefile(f) for f in folders):
+        raise StoreError(f"{output}: is what the output is made from; name another output")
+
+
+def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Path]:
+    files = []
+    for source in sources:
+        if not source.is_dir():
+            files.append(source)
+            continue
+        for folder, subfolders, names in os.walk(source):
+            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+            found = [Path(folder, n) for n in sorted(names) if not n.startswith(".")]
+            chosen = [p for p in found if is_structure_file(p)]
+            summary.ignored_files += len(found) - len(chosen)
+            files += chosen
+    if not files:
+        where = ", ".join(map(str, sources))
+        raise FormatError(f"{where}: no structure files in it (XYZ, extxyz, CIF, POSCAR, trajectories, ASE databases)")
+    return files
+
+
+def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatError:
+    if summary.not_selected:
+        reasons = ", ".join(f"{n:,} by {why}" for why, n in summary.not_selected.most_common())
+        skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
+        why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
+        return FormatError(f"nothing imported: none of the structures is selected ({reasons}{skipped}{why})")
+    first = summary.skipped[0]["reason"] if summary.skipped else "no structures"
+    if summary.skipped_count <= 1:
+        return FormatError(first)
+    return FormatError(f"nothing imported: all {summary.skipped_count} structures skipped; the first: {first}")
+
+
+def _count_spectra(folder: Path) -> int:
+    return sum(1 for entry in os.scandir(folder) if os.path.splitext(entry.name)[1] in SPECTRUM_SUFFIXES)

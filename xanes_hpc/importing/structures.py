@@ -1,0 +1,188 @@
+"""Structures taken into a store one after another, each with its sites, properties and spectra; or why not."""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
+from xanes_hpc.formats import read_spectrum, read_structures
+from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
+from xanes_hpc.formats.frames import stem
+from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing.options import ImportOptions, ImportSummary
+from xanes_hpc.importing.selection import ELEMENT, SAMPLE, key_of
+from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
+from xanes_hpc.stores.structures import StructureWriter, site_names
+from xanes_hpc.structures.absorbers import select_absorbers
+from xanes_hpc.structures.neighbours import check_distances
+from xanes_hpc.structures.structure import Structure
+from xanes_hpc.structures.symmetry import unique_sites
+
+SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs")
+SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
+"""What may follow a structure's name in the name of its spectrum's file."""
+
+
+class Taker:
+    """Takes structures into a store, or notes why not; without a store it only looks at those that could be taken."""
+
+    def __init__(
+        self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary,
+        tables: Sequence[PropertyTable | ChargeTable], sample: npt.NDArray[np.uint64] | None = None,
+    ) -> None:  # fmt: skip
+        self._writer, self._options, self._summary = writer, options, summary
+        self._tables = [table for table in tables if isinstance(table, PropertyTable)]
+        self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
+        self._names: set[int] = set()
+        self._seen = array("Q"), array("B")
+
+    @property
+    def seen(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """Key and element (of the first absorber) of every structure that was looked at."""
+        keys, elements = self._seen
+        return np.array(keys, np.uint64), np.array(elements, np.uint8)
+
+    @property
+    def note(self) -> str:
+        """How far it is, in words."""
+        return f"{self._summary.structures:,} structures taken, {self._summary.skipped_count:,} skipped"
+
+    def take_file(self, path: Path) -> Iterator[None]:
+        """Every structure of a file; yields after each."""
+        structures = read_structures(path)
+        while True:
+            try:
+                structure = next(structures, None)
+            except FormatError as error:
+                self._skip(error)
+                return
+            if structure is None:
+                return
+            try:
+                if isinstance(structure, FormatError):
+                    raise structure
+                self._take(structure)
+            except (FormatError, AbsorberError, SpectrumError) as error:
+                self._skip(_located(error, path, structure))
+            yield
+
+    def _skip(self, error: XanesHpcError) -> None:
+        if self._options.strict:
+            raise error
+        self._summary.skip(error)
+
+    def _take(self, structure: Structure) -> None:
+        options, summary, selection = self._options, self._summary, self._options.selection
+        own = structure.properties
+        told = [table.of(structure.name) for table in self._tables]
+        for properties in told:
+            structure = replace(structure, properties=structure.properties | (properties or {}))
+        reason = selection.why_not(structure)
+        if reason:
+            summary.not_selected[reason] += 1
+            return
+        atoms = select_absorbers(structure.numbers, options.absorber)
+        atoms = selection.absorbers(structure, atoms)
+        if not atoms.size:
+            summary.not_selected[ELEMENT] += 1
+            return
+        weights = None
+        if options.unique:
+            atoms, weights = unique_sites(structure, atoms, options.symprec)
+        place = key_of(structure.name, selection.seed) if selection.sample is not None else 0
+        if self._sample is not None and not _is_in(place, self._sample):
+            summary.not_selected[SAMPLE] += 1
+            return
+        keys = {_name_key(name) for name in (structure.name, *site_names(structure.name, atoms))}
+        if keys & self._names:
+            raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
+        check_distances(structure)
+        names = site_names(structure.name, atoms)
+        of_sites = self._of_sites(structure, names, atoms)
+        if len(of_sites) == 1:  # what its only site has is the structure's
+            structure, of_sites = replace(structure, properties=structure.properties | of_sites[0]), [{}]
+        placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
+        if self._writer is None:
+            self._seen[0].append(place)
+            self._seen[1].append(int(structure.numbers[atoms[0]]))
+        else:
+            self._writer.append(structure, atoms, options.edge, placed, weights, of_sites)
+        self._names |= keys
+        summary.properties_replaced.update(name for name in own if own[name] != structure.properties[name])
+        if None in told:
+            summary.lacks_properties(structure.name)
+        summary.structures += 1
+        summary.sites += len(names)
+        summary.atoms += len(structure.numbers)
+        summary.elements.update(chemical_symbols[z] for z in structure.numbers[atoms])
+        for spectrum in (s for site in placed for s in site):
+            summary.spectra += 1
+            summary.e0_sources[spectrum.e0_source] += 1
+            summary.treatments[spectrum.spectrum.treatment] += 1
+
+    def _of_sites(
+        self, structure: Structure, names: Sequence[str], atoms: npt.NDArray[np.int64]
+    ) -> list[dict[str, float | str]]:
+        """What tables have of sites beside what they have of the structure."""
+        found: list[dict[str, float | str]] = [{} for _ in names]
+        for table in self._tables:
+            for own, name, atom in zip(found, names, atoms.tolist(), strict=True):
+                own.update(table.of_site(name if name != structure.name else f"{name}#{atom}"))
+        for charges in self._charges:
+            values = charges.of(structure.name, len(structure.numbers))
+            if values is None:
+                self._summary.lacks_properties(structure.name)
+                continue
+            for properties, atom in zip(found, atoms, strict=True):
+                properties[NATURAL_CHARGE] = float(values[atom])
+        return found
+
+    def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:
+        options = self._options
+        placed = []
+        for path in _spectrum_files(options.spectra, site):
+            spectrum = read_spectrum(path)
+            if options.treatment is not None:
+                spectrum = replace(spectrum, treatment=options.treatment)
+            try:
+                placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
+            except SpectrumError as error:
+                raise SpectrumError(f"{path.parent}/{error}") from None
+        if options.spectra and not placed and not options.keep_unpaired:
+            advice = "--keep-unpaired takes it without"
+            if site != structure.name and next(_spectrum_files(options.spectra, structure.name), None):
+                advice = f"{structure.name} has several sites, so a spectrum must bear a site's name ({site})"
+            raise SpectrumError(f"no spectrum for {site} in {', '.join(map(str, options.spectra))}; {advice}")
+        return placed
+
+
+def _located(error: XanesHpcError, path: Path, structure: Structure | FormatError) -> XanesHpcError:
+    """An error with the file it is about, and the structure of a file of many."""
+    text = str(error)
+    if isinstance(structure, Structure) and structure.name != stem(path) and structure.name not in text:
+        text = f"{structure.name}: {text}"
+    return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
+
+
+def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
+    for folder in folders if Path(name).name == name else ():
+        for ending in SPECTRUM_ENDINGS:
+            path = folder / f"{name}{ending}"
+            if path.is_file():
+                yield path
+
+
+def _is_in(place: int, sample: npt.NDArray[np.uint64]) -> bool:
+    at = int(np.searchsorted(sample, np.uint64(place)))
+    return at < sample.size and int(sample[at]) == place
+
+
+def _name_key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

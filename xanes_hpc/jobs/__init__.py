@@ -1,0 +1,1 @@
+"""One output made in parts: here, by a scheduler's job array, or by Dask."""

@@ -1,0 +1,295 @@
+"""The parts of an output that is being made: whole files in a folder ``NAME.parts`` beside it.
+
+A run goes on from the parts that an earlier one has left. ``plan.json`` says what the parts are of; a run that would
+make others is refused. While a run is at work it holds a lock on the folder: alone, or together with others that each
+make a partition of the parts, a lock of their own on that.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.locks import hold, holder, is_still, share, sign
+from xanes_hpc.runtime.outputs import explain, flush_to_disk
+from xanes_hpc.stores.part_files import Table, part_name, parts_folder, why_not_whole
+from xanes_hpc.stores.virtual import is_virtual_store
+
+PLAN, LOCK, WHOLE = "plan.json", "lock", "whole.partial"
+SCRIPT = "partitions.slurm"
+PART = re.compile(r"part-\d{6}\.h5")
+PARTITION_LOCK = re.compile(rf"{LOCK}-\d{{6}}")
+OURS = re.compile(
+    rf"{PART.pattern}(\..*\.partial)?|{re.escape(PLAN)}(\.partial)?|{LOCK}(-\d{{6}})?|{re.escape(WHOLE)}|"
+    rf"{re.escape(SCRIPT)}|slurm-.*\.out|\.nfs[0-9a-f]+"
+)
+NAMES = {"descriptor_hash": "descriptor", "source_digest": "structures", "model_digest": "model"}
+"""What a plan's members are called where they differ."""
+PARTITIONS = "partitions"
+"""Member of a plan that parts do not depend on: by how many they are made."""
+
+
+def plan_digest(plan: dict[str, Any]) -> str:
+    """SHA-256 over all of a plan that parts depend on, in hexadecimal."""
+    own = {name: value for name, value in plan.items() if name != PARTITIONS}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+def read_plan(output: Path) -> dict[str, Any]:
+    """The plan of an output's parts.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it cannot be read.
+    """
+    path = parts_folder(output) / PLAN
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if output.exists():
+            raise StoreError(f"{output}: exists already; for another, plan its partitions with --plan N") from None
+        raise StoreError(f"{path}: no such file: plan the partitions of {output.name} first, with --plan N") from None
+    except (OSError, ValueError):
+        plan = None
+    if not isinstance(plan, dict):
+        raise StoreError(f"{path}: cannot be read; begin anew with --restart")
+    return plan
+
+
+class Parts:
+    """The parts of one output: their names, and whether they are whole.
+
+    Parameters
+    ----------
+    output
+        The file to be made.
+    plan
+        Everything the parts depend on, as plain values.
+    """
+
+    def __init__(self, output: Path, plan: dict[str, Any]) -> None:
+        self.path, self.plan_digest = parts_folder(output), plan_digest(plan)
+
+    def part(self, number: int) -> Path:
+        """Name of a part."""
+        return self.path / part_name(number)
+
+    def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
+        """Whether a part is there and every checksum in it holds; one that is damaged is removed."""
+        why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
+        if why and why != "missing":
+            self.part(number).unlink()
+        return not why
+
+
+def plan_difference(output: Path, plan: dict[str, Any]) -> str:
+    """In what a plan differs from the one beside an output: what, its value there, and in the plan; or nothing.
+
+    Raises
+    ------
+    StoreError
+        If there is none beside the output.
+    """
+    begun = read_plan(output)
+    for name, value in plan.items():
+        if begun.get(name) != value:
+            what = NAMES.get(name, name.replace("_", " "))
+            return f"{what} {begun.get(name)}; this run has {what} {value}"
+    return ""
+
+
+class PartsFolder(Parts):
+    """The parts of one output, locked for this run.
+
+    Parameters
+    ----------
+    output
+        The file to be made.
+    plan
+        Everything the parts depend on, as plain values.
+    restart
+        Throw away the parts of an earlier run.
+    partition
+        Which partition this run makes beside others; None to have the folder alone.
+    n_partitions
+        Have the folder planned for so many: it stays until its output is made.
+
+    Raises
+    ------
+    StoreError
+        If another run is at work, the parts there are of something else, or the folder cannot be made or is not ours.
+    """
+
+    def __init__(
+        self, output: Path, plan: dict[str, Any], restart: bool = False, partition: int | None = None,
+        n_partitions: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(output, plan)
+        self.keep = False
+        """Whether the folder stays although its output is made: a virtual one."""
+        self._output, self._plan, self._shared = output, plan, partition is not None
+        self._locks: list[int] = []
+        try:
+            try:
+                self._lock_folder(partition)
+                if partition is None:
+                    self._begin(restart, n_partitions)
+                else:
+                    self._compare()
+            except BaseException:
+                self._leave(made=False)
+                raise
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{output}: cannot be written: {explain(error)}") from None
+
+    def _refuse_strangers(self) -> None:
+        strangers = [entry.name for entry in self.path.iterdir() if not OURS.fullmatch(entry.name)]
+        if strangers:
+            raise StoreError(
+                f"{self.path}: holds other things than parts ({strangers[0]}): remove or rename the folder"
+            )
+
+    def _lock_folder(self, partition: int | None) -> None:
+        """Lock the folder until this run ends, however it does."""
+        while True:
+            if self.path.is_symlink():
+                raise StoreError(f"{self.path}: is a link, and parts are renamed into place: remove or rename it")
+            try:
+                if partition is None:
+                    self.path.mkdir(exist_ok=True)
+                self._refuse_strangers()
+                lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:
+                if partition is None and self.path.parent.is_dir():
+                    continue  # another run has removed it in the meantime
+                raise
+            if not (hold(lock) if partition is None else share(lock)):
+                who = holder(lock) if partition is not None else self._holders(lock)
+                os.close(lock)
+                raise StoreError(f"{self.path}: another run is making this output ({who or 'unknown'})")
+            if is_still(lock, self.path / LOCK):
+                self._locks.append(lock)
+                break
+            os.close(lock)  # the run that held it has ended and removed the folder in the meantime
+        if partition is None:
+            sign(lock)
+            return
+        own = os.open(self.path / f"{LOCK}-{partition:06d}", os.O_RDWR | os.O_CREAT, 0o666)
+        held = hold(own)
+        if not held:
+            time.sleep(0.2)  # a run that wants the folder looks who has it
+            held = hold(own)
+        if not held:
+            who = holder(own)
+            os.close(own)
+            raise StoreError(f"{self.path}: another run is making partition {partition} ({who or 'unknown'})")
+        self._locks.append(own)
+        sign(own, f"partition {partition}: ")
+
+    def _holders(self, lock: int) -> str:
+        """Who holds the folder: one run, or those of its partitions."""
+        found = []
+        for path in sorted(self.path.glob(f"{LOCK}-*")):
+            try:
+                own = os.open(path, os.O_RDWR)
+            except FileNotFoundError:  # the run that holds the folder has made its output, and clears away
+                continue
+            if not share(own):  # which stands in the way of a partition that begins for a moment: it tries again
+                found.append(holder(own))
+            os.close(own)
+        return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else holder(lock)
+
+    def _begin(self, restart: bool, n_partitions: int | None) -> None:
+        for stale in self.path.glob("*.partial"):
+            stale.unlink()
+        path = self.path / PLAN
+        if restart or not path.exists():
+            self._refuse_loss("they would be thrown away")
+            self._clear()
+        else:
+            try:
+                begun = read_plan(self._output)
+            except StoreError:
+                if self._has_parts():
+                    raise
+                begun = {}
+            if self._has_parts() or begun.get(PARTITIONS):
+                self._compare()
+                n_partitions = n_partitions or begun.get(PARTITIONS)
+            else:
+                self._clear()
+        plan = self._plan | ({PARTITIONS: n_partitions} if n_partitions else {})
+        temporary = self.path / f"{PLAN}.partial"
+        temporary.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+        flush_to_disk(temporary)
+        temporary.replace(path)
+
+    def _compare(self) -> None:
+        different = plan_difference(self._output, self._plan)
+        if different:
+            self._refuse_loss(f"made with {different}")
+            raise StoreError(
+                f"{self.path}: parts of an unfinished run with {different}: "
+                "finish that one with its own command, or begin anew with "
+                + ("--plan N --restart" if self._is_planned() else "--restart")
+            )
+
+    def _refuse_loss(self, why: str) -> None:
+        """Refuse to do without parts that a virtual store has its rows in."""
+        if is_virtual_store(self._output) and self._has_parts():
+            raise StoreError(
+                f"{self.path}: parts of the virtual store {self._output.name}, which has its rows in them ({why}): "
+                "give it rows of its own with --finalise --overwrite first, or remove both"
+            )
+
+    def _has_parts(self) -> bool:
+        return any(PART.fullmatch(entry.name) for entry in self.path.iterdir())
+
+    def _is_planned(self) -> bool:
+        try:
+            return bool(read_plan(self._output).get(PARTITIONS))
+        except StoreError:
+            return False
+
+    def _clear(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.name != LOCK:
+                entry.unlink()
+
+    @property
+    def whole(self) -> Path:
+        """Temporary name of the output that is made from the parts."""
+        return self.path / WHOLE
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Remove the folder if its output is made or no part is; leave the parts to the next run otherwise."""
+        self._leave(made=kind is None and not self._shared)
+
+    def _leave(self, made: bool) -> None:
+        try:
+            if self._locks and not self._shared and not self.keep:
+                for stale in self.path.glob("*.partial"):
+                    stale.unlink()
+                if made or not (self._has_parts() or self._is_planned()):
+                    for entry in self.path.iterdir():
+                        if OURS.fullmatch(entry.name) and entry.name != LOCK:
+                            entry.unlink()
+                    (self.path / LOCK).unlink()  # the last: who finds it is alone until then
+                    self.path.rmdir()
+        except OSError:
+            pass
+        finally:
+            for lock in self._locks:
+                os.close(lock)
+            self._locks = []

@@ -1,0 +1,63 @@
+"""SLURM scripts, and the index that a scheduler gives a task of a job array."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from xanes_hpc.errors import ConfigError
+
+ARRAY_INDICES = {
+    "SLURM_ARRAY_TASK_ID": 0, "PBS_ARRAY_INDEX": 0, "PBS_ARRAYID": 0, "LSB_JOBINDEX": 1, "SGE_TASK_ID": 1,
+}  # fmt: skip
+"""Variables by which schedulers tell a task of an array which it is, and where each begins to count."""
+
+
+def array_index(environment: Mapping[str, str] = os.environ) -> int:
+    """Which task of a scheduler's array this is.
+
+    Raises
+    ------
+    ConfigError
+        If no scheduler says so, or not by a number.
+    """
+    for name, first in ARRAY_INDICES.items():
+        text = environment.get(name, "")
+        if text.isdecimal() and int(text) >= first:
+            return int(text) - first
+        if text and not text.isdecimal() and text != "undefined":  # as SGE has it outside of arrays
+            raise ConfigError(f"{name}: expected the number of a task, from {first} on, received {text!r}")
+    raise ConfigError("--partition: which? give its number, or run it as a scheduler's array (SLURM_ARRAY_TASK_ID, …)")
+
+
+def script(
+    path: Path, command: Sequence[str], last: Sequence[str], n_partitions: int, n_parts: int,
+    directives: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """A SLURM array script that is to stand at a path: runs a command for each partition, and tells of the last one.
+
+    Raises
+    ------
+    ConfigError
+        If there are more partitions than parts, or a directive is none.
+    """
+    if not 1 <= n_partitions <= n_parts:
+        there = f"expected 1 to {n_parts:,}, for so many parts there are"
+        raise ConfigError(f"--plan {n_partitions}: {there if n_parts > 1 else 'it is one part, so leave --plan out'}")
+    for line in directives:
+        if not line.startswith("-") or "\n" in line:
+            raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")
+    lines = "".join(f"#SBATCH {line}\n" for line in directives)
+    finalise = shlex.join(last)
+    return f"""#!/bin/bash
+#SBATCH --job-name=xanes-hpc
+#SBATCH --array=0-{n_partitions - 1}
+{lines}
+# Submit it, and what makes one store of the parts once all tasks have ended well:
+#   job=$(sbatch --parsable {shlex.quote(str(path))})
+#   sbatch --dependency=afterok:$job --wrap {shlex.quote(finalise)}
+# A task that was stopped goes on where it was when it is submitted again. Without SLURM: bash {path.name} K
+
+partition=${{SLURM_ARRAY_TASK_ID:-${{1:?which partition, 0 to {n_partitions - 1}?}}}}
+exec {shlex.join(command)} --partition "$partition"
+"""

@@ -1,0 +1,144 @@
+"""K-fold cross-validation: every site is predicted once by a model that has not seen it, nor its group."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.analysis.evaluate import evaluate
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.targets import Pairs
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.models.folder import DESCRIPTION, ModelFolder
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.predict import PredictOptions, predict
+from xanes_hpc.runtime import outputs
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.checkpoints import checkpoint_path
+from xanes_hpc.training.stages import Looker
+from xanes_hpc.training.train import check, check_trained, train
+
+SUMMARY = "folds.json"
+CONTENTS = (SUMMARY, "fold-*")
+FIGURES: dict[str, Callable[[dict[str, Any]], float | None]] = {
+    "error_percent_mean": lambda m: m["error_percent"]["mean"],
+    "error_percent_median": lambda m: m["error_percent"]["median"],
+    "peaks_recall": lambda m: m["peaks"]["recall"],
+    "peaks_precision": lambda m: m["peaks"]["precision"],
+    "peaks_f1": lambda m: m["peaks"]["f1"],
+    "delta_energy_ev": lambda m: m["peaks"]["delta_energy_ev"],
+    "coverage_1sigma": lambda m: m["coverage"]["1sigma"],
+    "coverage_2sigma": lambda m: m["coverage"]["2sigma"],
+    "coverage_3sigma": lambda m: m["coverage"]["3sigma"],
+    "crps": lambda m: m["crps"],
+    "sharpness_1sigma": lambda m: m["sharpness"]["1sigma"],
+    "spearman_sigma_error": lambda m: m["spearman_sigma_error"],
+}
+"""Figures of merit that are averaged over the folds."""
+
+
+def cross_validate(
+    run: RunConfig,
+    pairs: Pairs,
+    output: Path,
+    overwrite: bool = False,
+    resume: bool = False,
+    augmented: Sequence[FeatureStore] = (),
+    looker: Callable[[int], Looker] = lambda fold: Looker(),
+) -> dict[str, Any]:
+    """Train a model on all folds but one, for each of them in turn, and measure it on that one.
+
+    Parameters
+    ----------
+    run
+        The configuration, with the number of folds.
+    pairs, augmented
+        As for ``train``.
+    output
+        A folder: for every fold its model ``fold-K.model`` and predictions ``fold-K.predictions.h5``; ``folds.json``.
+    overwrite
+        Whether what is there is replaced.
+    resume
+        Whether folds that are done are kept, and the one that was stopped goes on.
+    looker
+        Who is told how the training of each fold goes.
+
+    Returns
+    -------
+    dict
+        Mean and standard deviation over the folds of the figures of merit, and those of every fold.
+
+    Raises
+    ------
+    XanesHpcError
+        As ``train``, ``predict`` and ``evaluate`` do.
+    """
+    n_folds = run.split.folds
+    if n_folds is None:
+        raise ConfigError("split.folds: expected a number of folds, received nothing")
+    for store, _ in pairs[1:]:
+        raise ConfigError(f"--folds: expected one feature store, received also {store.path}")
+    if not (resume and output.is_dir()):
+        outputs.check_output(output, overwrite, CONTENTS)
+    check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
+    if overwrite and not resume and output.exists():
+        shutil.rmtree(output)
+    output.mkdir(exist_ok=True)
+    folds: list[dict[str, float | None]] = []
+    summary = _write_summary(output, n_folds, folds)
+    for fold in range(n_folds):
+        own = replace(run, split=replace(run.split, fold=fold))
+        folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, looker(fold)))
+        summary = _write_summary(output, n_folds, folds)
+    return summary
+
+
+def model_of(output: Path, fold: int) -> Path:
+    """The model folder of a fold."""
+    return output / f"fold-{fold}.model"
+
+
+def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float | None]]) -> dict[str, Any]:
+    """Write down the figures of the folds that are done."""
+    columns = {name: np.array([figures[name] for figures in folds], np.float64) for name in FIGURES}
+    done = len(folds)
+    summary = {
+        "n_folds": n_folds,
+        "folds": list(folds),
+        "mean": {name: _finite(values.mean()) if done else None for name, values in columns.items()},
+        "std": {name: _finite(values.std(ddof=1)) if done > 1 else None for name, values in columns.items()},
+    }
+    with outputs.whole_output(output / SUMMARY, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def _one_fold(
+    run: RunConfig, pairs: Pairs, output: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
+    looker: Looker,
+) -> dict[str, float | None]:  # fmt: skip
+    model = model_of(output, run.split.fold)
+    predictions = model.with_name(f"fold-{run.split.fold}.predictions.h5")
+    if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:
+        check_trained(Model.open(model), run, pairs, augmented)
+    else:
+        going_on = resume and checkpoint_path(model).exists()
+        with tensorflow_setup.networks_forgotten():
+            result = train(run, pairs, model, overwrite or resume, going_on, augmented, looker)
+        if result.interrupted:
+            raise KeyboardInterrupt
+    options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)
+    predict(Model.open(model), pairs[0][0], predictions, options, overwrite or resume)
+    with PredictionStore(predictions) as store:
+        measured = evaluate(store)
+    return {name: of(measured) for name, of in FIGURES.items()}
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,268 @@
+"""The space of a search: by keys of the configuration, the values that trials may have."""
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from xanes_hpc.config.sections import ModelConfig, RunConfig
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.models import architectures as models
+
+if TYPE_CHECKING:
+    import optuna
+
+NAME = "model.name"
+MODEL, TRAINING = "model.", "training."
+DIGITS = 4
+"""Of numbers out of a range without a step."""
+MEMBERS = ("low", "high", "step", "log")
+"""Of a range."""
+WORDS = {str: "text", int: "whole numbers", float: "numbers", bool: "true or false"}
+SHAPES = ("model.width", "model.blocks", "model.hidden", "model.activation")
+"""Keys of the default space that make other layers."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of several values; a list among them is known to Optuna by its JSON text."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def probes(self) -> tuple[Any, ...]:
+        """Values that have to be allowed for all to be."""
+        return self.values
+
+    def ask(self, trial: "optuna.Trial", key: str) -> Any:
+        """What a trial has."""
+        return self.value(trial.suggest_categorical(key, [self.known_as(v) for v in self.values]))
+
+    def known_as(self, value: Any) -> Any:
+        """What Optuna knows a value by."""
+        return json.dumps(value) if isinstance(value, list) else value
+
+    def value(self, known: Any) -> Any:
+        """The reverse of ``known_as``."""
+        return next(v for v in self.values if self.known_as(v) == known)
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        return value in self.values
+
+    def as_values(self) -> Any:
+        """As in TOML."""
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both within; whole ones if these are.
+
+    Attributes
+    ----------
+    step
+        Distance of the numbers, where there is one.
+    log
+        Whether every factor is as likely, instead of every difference.
+    """
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are whole."""
+        return isinstance(self.low, int)
+
+    @property
+    def probes(self) -> tuple[float, ...]:
+        """Values that have to be allowed for all to be."""
+        between = (self.low + (self.step or 1),) if self.is_whole and self.low < self.high else ()
+        return (self.low, *between, self.high)
+
+    def ask(self, trial: "optuna.Trial", key: str) -> Any:
+        """What a trial has."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(key, self.low, self.high, step=int(self.step or 1), log=self.log)
+        return self.value(trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log))
+
+    def known_as(self, value: Any) -> Any:
+        """What Optuna knows a value by."""
+        return value
+
+    def value(self, known: Any) -> Any:
+        """A number as trials have it: without the digits that say nothing."""
+        if self.is_whole:
+            return known
+        rounded = float(f"{known:.{12 if self.step else DIGITS}g}")
+        return min(max(rounded, self.low), self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
+            return False
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return self.low <= value <= self.high and math.isclose(steps, round(steps), abs_tol=1e-9)
+
+    def as_values(self) -> Any:
+        """As in TOML."""
+        values = {"low": self.low, "high": self.high}
+        return values | ({"step": self.step} if self.step else {}) | ({"log": True} if self.log else {})
+
+
+Entry = Choices | Range
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched: choices and ranges by dotted keys, such as ``training.learning_rate``."""
+
+    entries: Mapping[str, Entry]
+
+    def architectures(self, run: RunConfig) -> list[str]:
+        """The architectures that trials may have."""
+        entry = self.entries.get(NAME)
+        return [str(v) for v in entry.probes] if entry else [run.model.name]
+
+    def keys(self, architecture: str) -> list[str]:
+        """The keys that apply to trials of an architecture, its name the first."""
+        taken = {MODEL + name for name in parameters(architecture)} | {NAME}
+        ours = [key for key in self.entries if key in taken or not key.startswith(MODEL)]
+        return sorted(ours, key=lambda key: key != NAME)
+
+    def ask(self, trial: "optuna.Trial", run: RunConfig) -> dict[str, Any]:
+        """The values of a trial, by key."""
+        name = self.entries[NAME].ask(trial, NAME) if NAME in self.entries else run.model.name
+        return {key: self.entries[key].ask(trial, key) for key in self.keys(name)}
+
+    def values(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """A trial's values from what Optuna knows them by."""
+        return {key: self.entries[key].value(known[key]) for key in self.entries if key in known}
+
+    def own(self, run: RunConfig) -> dict[str, Any] | None:
+        """The values of a run as Optuna knows them; None where the space does not hold them."""
+        resolved, _ = models.build(run.model.name, run.model.parameters, 1, 1)
+        found = {NAME: run.model.name} | {MODEL + name: value for name, value in resolved.items()}
+        found |= {TRAINING + name: value for name, value in vars(run.training).items()}
+        keys = self.keys(run.model.name)
+        if not all(self.entries[key].holds(found[key]) for key in keys):
+            return None
+        return {key: self.entries[key].known_as(found[key]) for key in keys}
+
+    def as_values(self) -> dict[str, Any]:
+        """As in TOML."""
+        return {key: entry.as_values() for key, entry in self.entries.items()}
+
+
+def parameters(architecture: str) -> dict[str, Any]:
+    """An architecture's parameters and their defaults."""
+    resolved, _ = models.build(architecture, {}, 1, 1)
+    return resolved
+
+
+def applied(run: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The run with a trial's values; parameters of another architecture than the trial's are dropped."""
+    name = values.get(NAME, run.model.name)
+    kept = run.model.parameters if name == run.model.name else {}
+    of_model = {key.removeprefix(MODEL): v for key, v in values.items() if key.startswith(MODEL) and key != NAME}
+    of_training = {key.removeprefix(TRAINING): v for key, v in values.items() if key.startswith(TRAINING)}
+    return replace(run, model=ModelConfig(name, {**kept, **of_model}), training=replace(run.training, **of_training))
+
+
+def default_space(run: RunConfig) -> Space:
+    """The space that is searched where none is given: what of it applies to the run's architecture.
+
+    Where training starts from a model, its layers stay as they are.
+    """
+    entries: dict[str, Entry] = {
+        "model.width": Range(256, 1024, 128),
+        "model.blocks": Range(1, 5),
+        "model.hidden": Choices(([256, 256], [512, 512], [1024, 1024], [512, 512, 512])),
+        "model.activation": Choices(("gelu", "silu", "relu")),
+        "model.dropout": Range(0.05, 0.3, 0.05),
+        "training.learning_rate": Range(1e-4, 5e-3, log=True),
+        "training.batch_size": Choices((32, 64, 128, 256)),
+        "training.weight_decay": Range(1e-6, 1e-2, log=True),
+        "training.first_derivative": Range(0.0, 2.0, 0.25),
+        "training.feature_noise": Range(0.0, 0.2, 0.02),
+    }
+    if run.transfer.model is not None:
+        entries = {key: entry for key, entry in entries.items() if key not in SHAPES}
+    return Space({key: entries[key] for key in Space(entries).keys(run.model.name)})
+
+
+def read_entry(value: Any, types: tuple[type, ...], where: str) -> Entry:
+    """Choices or a range from what TOML gives.
+
+    Parameters
+    ----------
+    value
+        A list of choices, or a table of ``low``, ``high``, and ``step`` or ``log``.
+    types
+        Those that values may be of; none for any.
+    where
+        File and key, for errors.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or of other types.
+    """
+    has_ranges = not types or bool({int, float} & set(types))
+    if isinstance(value, list) and value:
+        choices = tuple(_typed(v, types, where) for v in value)
+        if len({json.dumps(v) for v in choices}) < len(choices):
+            raise ConfigError(f"{where}: expected choices that differ, received {value}")
+        return Choices(choices)
+    if isinstance(value, dict) and has_ranges:
+        return _range(value, types, where)
+    wanted = "a list of choices" + (" or a range {low = …, high = …}" if has_ranges else "")
+    raise ConfigError(f"{where}: expected {wanted}, received {value!r}; what is fixed belongs into --config")
+
+
+def _typed(value: Any, types: tuple[type, ...], where: str) -> Any:
+    if float in types and type(value) is int:
+        value = float(value)
+    if type(value) not in (types or (str, bool, int, float, list)) or not _is_finite(value):
+        expected = " or ".join(WORDS[t] for t in types) or "text, numbers, true, false or lists"
+        raise ConfigError(f"{where}: expected {expected}, received {value!r}")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _range(value: Mapping[str, Any], types: tuple[type, ...], where: str) -> Range:
+    for name in value:
+        if name not in MEMBERS:
+            near = difflib.get_close_matches(name, MEMBERS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(MEMBERS)}"
+            raise ConfigError(f"{where}: unknown {name!r} of a range; {hint}")
+    missing = [name for name in ("low", "high") if name not in value]
+    if missing:
+        raise ConfigError(f"{where}: expected low and high of a range, received no {missing[0]}")
+    log, numbers = value.get("log", False), {name: value[name] for name in MEMBERS[:3] if name in value}
+    if not isinstance(log, bool):
+        raise ConfigError(f"{where}: log: expected true or false, received {log!r}")
+    allowed = (int,) if types == (int,) else (int, float)
+    for name, number in numbers.items():
+        if type(number) not in allowed or not _is_finite(number):
+            raise ConfigError(
+                f"{where}: {name}: expected a {'whole ' * (allowed == (int,))}number, received {number!r}"
+            )
+    if float in types or float in map(type, numbers.values()):
+        numbers = {name: float(number) for name, number in numbers.items()}
+    low, high, step = numbers["low"], numbers["high"], numbers.get("step")
+    if not low < high:
+        raise ConfigError(f"{where}: expected low below high, received {low} and {high}")
+    if log and (low <= 0 or step is not None):
+        raise ConfigError(f"{where}: log = true expects a low above 0 and no step, received {dict(value)}")
+    if step is not None and (step <= 0 or not Range(low, high, step).holds(high)):
+        raise ConfigError(f"{where}: expected a step that leads from {low} to {high}, received {step}")
+    return Range(low, high, step, log)

@@ -1,0 +1,191 @@
+"""A trained model: what it predicts, and what it was trained on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers, chemical_symbols
+
+from xanes_hpc.models.calibration import Calibration, smoothed
+from xanes_hpc.models.description import read_calibration
+from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.folder import ModelFolder
+from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.numbers import SCALERS, SOFTNESS
+from xanes_hpc.models.numpy_network import Member, Sample, sample
+from xanes_hpc.models.scaling import Absorbers
+from xanes_hpc.models.sigma_factors import Evidence
+from xanes_hpc.models.training_sites import TrainingSites
+from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Recipe
+
+
+class Model:
+    """A trained model, run in NumPy.
+
+    Parameters
+    ----------
+    folder
+        Its files.
+    """
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The model in a folder.
+
+        Raises
+        ------
+        StoreError
+            If it is no model folder, or its description is damaged.
+        """
+        return cls(ModelFolder(path))
+
+    @property
+    def path(self) -> Path:
+        """The model folder."""
+        return self.folder.path
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """``model.json``."""
+        return self.folder.description
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The trained networks."""
+        return self.folder.members
+
+    @property
+    def training_sites(self) -> TrainingSites:
+        """Names, formulas and parts of the sites it was trained on, and features of a sample of them."""
+        return self.folder.training_sites
+
+    @property
+    def regression(self) -> KernelRidge | None:
+        """The kernel ridge regression averaged with the networks; None where there is none."""
+        return self.folder.regression
+
+    @property
+    def grid(self) -> tuple[npt.NDArray[np.float64], str]:
+        """Energies in eV, (n_energies,), and their origin: ``e0`` or ``absolute``."""
+        grid = self.folder.description["grid"]
+        return np.array(grid["energies"], np.float64), grid["origin"]
+
+    @property
+    def descriptor_hash(self) -> str:
+        """Of the descriptor whose features the model takes."""
+        return str(self.folder.description["descriptor"]["hash"])
+
+    @property
+    def calibration(self) -> Calibration:
+        """What makes sigma of the draws' spread."""
+        return read_calibration(
+            self.folder.description["calibration"], len(self.folder.description["grid"]["energies"])
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """What made its targets of spectra of ``target.source_treatment``."""
+        target = self.folder.description["target"]
+        return Recipe(
+            BroadeningConfig(**target.get("broadening", {})), NormalisationConfig(**target.get("normalisation", {}))
+        )
+
+    @property
+    def method(self) -> str:
+        """Where its uncertainty comes from: ``dropout``, ``ensemble`` or ``bootstrap``."""
+        return str(self.folder.description.get("uncertainty", {}).get("method", "dropout"))
+
+    @property
+    def trust(self) -> dict[str, Any]:
+        """Threshold of the distance to training sites, and elements around them; empty where the model does not say."""
+        value: dict[str, Any] = self.folder.description.get("trust") or {}
+        return value
+
+    @property
+    def seen(self) -> dict[tuple[str, str], float]:
+        """Edge energy (eV, median over the training sites) by element and edge seen in training, as numbered."""
+        return {(s["element"], s["edge"]): s["e0"] for s in self.folder.description["seen"]}
+
+    def unseen(self, elements: npt.NDArray[np.integer], edges: Sequence[str]) -> list[str]:
+        """Each site's element (atomic number) and edge, such as ``Zn K``, where no weight has seen it, else nothing."""
+        trained = {kind for kind, n_sites in self._trained.items() if n_sites}
+        kinds = [(chemical_symbols[int(z)], edge) for z, edge in zip(elements, edges, strict=True)]
+        return ["" if kind in trained else " ".join(kind) for kind in kinds]
+
+    @property
+    def _trained(self) -> dict[tuple[str, str], float]:
+        """Number of training sites by element and edge, as numbered; all of them may have been held out."""
+        return {(s["element"], s["edge"]): s.get("sites", 1) for s in self.folder.description["seen"]}
+
+    def absorbers(self, elements: npt.NDArray[np.integer], edges: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Number of each site's element (atomic number) and edge; of the nearest element if no weight has seen it."""
+        kinds = [(atomic_numbers[symbol], edge, n_sites == 0) for (symbol, edge), n_sites in self._trained.items()]
+        numbers: dict[tuple[int, str], int] = {}
+        for z, edge in {(int(z), edge) for z, edge in zip(elements, edges, strict=True)}:
+            apart = [(untrained, own_edge != edge, abs(own_z - z)) for own_z, own_edge, untrained in kinds]
+            numbers[z, edge] = apart.index(min(apart))
+        return np.array([numbers[int(z), edge] for z, edge in zip(elements, edges, strict=True)], np.int64)
+
+    @property
+    def trained_absorbers(self) -> dict[tuple[str, str], int]:
+        """Numbers of the elements and edges that weights have seen."""
+        return {kind: i for i, (kind, n_sites) in enumerate(self._trained.items()) if n_sites}
+
+    def sample(
+        self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
+    ) -> tuple[Sample, Evidence]:
+        """Mean and spread of the model's draws, not calibrated, and what it knows of how wrong they may be.
+
+        Parameters are as ``inference.sample`` takes them.
+        """
+        energies, _ = self.grid
+        drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
+        differences = mean_differences(self.members[0].scalers.features(x), self.training_sites.features)
+        local = None
+        if self.regression is not None:
+            drawn = self.regression.averaged(drawn, differences, absorbers, energies)
+            local = self.regression.local_errors(differences, absorbers, energies)
+        steepness, intensity = (
+            smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
+        )
+        nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
+        return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the description and every member's numbers, in hexadecimal."""
+        text, schema = (
+            json.dumps(self.folder.description, sort_keys=True, ensure_ascii=False),
+            self.folder.schema_version,
+        )
+        result = hashlib.sha256(text.encode())
+        for member in self.members:
+            for name, arrays in sorted(member.weights.items()):
+                result.update(name.encode())
+                for array in arrays:
+                    result.update(np.ascontiguousarray(array).tobytes())
+            for name in (*SCALERS, SOFTNESS):
+                if (values := getattr(member.scalers, name)) is not None:
+                    rows = values[0] if schema == 1 and name.startswith("target") else values  # as schema 1 has them
+                    result.update(np.ascontiguousarray(rows).tobytes())
+            if schema > 1:
+                result.update(member.scalers.transform.encode())
+        if (regression := self.regression) is not None:
+            result.update(np.array([regression.rate, regression.share]).tobytes())
+            of_regression: tuple[npt.NDArray[Any], ...] = (
+                regression.landmarks,
+                regression.absorbers,
+                regression.coefficients,
+                *([] if regression.errors is None else [regression.errors]),
+            )
+            for numbers in of_regression:
+                result.update(np.ascontiguousarray(numbers).tobytes())
+        return result.hexdigest()

@@ -1,0 +1,144 @@
+"""The numbers in a model folder's HDF5 files: weights, scalers, regression, and columns of numbers and text."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
+from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.opening import open_file
+
+SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
+SOFTNESS = "softness"
+LARGEST_RATE = 1e6
+"""Of a kernel: beyond it nothing is like anything else."""
+POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
+
+
+@contextmanager
+def open_numbers(path: Path) -> Iterator[Any]:
+    """A file of a model folder, open for reading.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, or what the block reads of it is damaged or not there.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file: the model is not whole")
+    try:
+        with open_file(path) as file:
+            yield file
+    except StoreError:
+        raise
+    except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Whole datasets of equal length, by name.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    with open_numbers(path) as file:
+        values = {name: file[name][:] for name in names}
+    lengths = {name: len(column) for name, column in values.items()}
+    if len(set(lengths.values())) > 1:
+        raise StoreError(f"{path}: damaged: expected columns of one length, received {lengths}")
+    return values
+
+
+def read_scalers(path: Path, n_features: int, n_absorbers: int, n_energies: int) -> Scalers:
+    """A member's scalers.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged, or its numbers do not fit the model.
+    """
+    with open_numbers(path) as file:
+        values = {name: file[name][:] for name in (*SCALERS, SOFTNESS) if name != SOFTNESS or name in file}
+        transform = str(file.attrs.get("transform", "none"))
+    if transform not in TRANSFORMS:
+        raise StoreError(f"{path}: expected a transform {', '.join(TRANSFORMS)}, received {transform!r}")
+    for name, numbers in values.items():
+        shape = (n_features,) if name.startswith("feature") else (n_absorbers, n_energies)
+        if numbers.shape == shape[1:]:  # schema 1 has one row for all absorbers
+            numbers = values[name] = np.broadcast_to(numbers, shape)
+        if numbers.shape != shape:
+            raise StoreError(f"{path}: damaged: {name}: expected shape {shape}, received {numbers.shape}")
+        if not np.isfinite(numbers).all() or (name in POSITIVE and not (numbers > 0).all()):
+            kind = "positive finite numbers" if name in POSITIVE else "finite numbers"
+            raise StoreError(f"{path}: damaged: {name}: expected {kind}")
+    return Scalers(**values, transform=transform)
+
+
+def write_scalers(path: Path, scalers: Scalers) -> None:
+    """Write a member's scalers."""
+    with new_file(path) as file:
+        for name in SCALERS:
+            file.create_dataset(name, data=getattr(scalers, name), fletcher32=True)
+        if scalers.softness is not None:
+            file.create_dataset(SOFTNESS, data=scalers.softness, fletcher32=True)
+        file.attrs["transform"] = scalers.transform
+
+
+def read_weights(path: Path) -> dict[str, tuple[Array, Array]]:
+    """Kernel and bias of each layer of a Keras weights file, by the layer's name.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    weights = {}
+    with open_numbers(path) as file:
+        for group in file["layers"].values():
+            variables = group["vars"]
+            if len(variables) == 2:
+                weights[str(variables.attrs["name"])] = (variables["0"][:], variables["1"][:])
+    return weights
+
+
+def write_regression(path: Path, regression: KernelRidge) -> None:
+    """Write a kernel ridge regression whose landmarks are the training sites in ``sites.h5``."""
+    with new_file(path) as file:
+        file.create_dataset("absorbers", data=regression.absorbers, fletcher32=True)
+        file.create_dataset("coefficients", data=regression.coefficients, fletcher32=True)
+        if regression.errors is not None:
+            file.create_dataset("errors", data=regression.errors, fletcher32=True)
+        file.attrs["rate"], file.attrs["share"] = regression.rate, regression.share
+
+
+def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> KernelRidge:
+    """A kernel ridge regression on the features of the training sites, (n_landmarks, n_features).
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    with open_numbers(path) as file:
+        absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
+        errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
+        rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
+    expected = (len(landmarks),), (len(landmarks), n_energies)
+    numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
+    if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
+        received = absorbers.shape, coefficients.shape
+        raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
+    if errors is not None:
+        fits = errors.shape == expected[1] and errors.dtype.kind == "f"
+        if not fits or not np.isfinite(errors).all() or (errors < 0).any():
+            raise StoreError(f"{path}: damaged: errors: expected numbers of at least 0 of shape {expected[1]}")
+    if not 0 < rate < LARGEST_RATE or not 0 <= share <= 1:
+        raise StoreError(f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}")
+    return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers, errors)

@@ -1,0 +1,184 @@
+"""The sites that a model was trained with: ``sites.h5`` of its folder."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.models.numbers import open_numbers, read_columns
+from xanes_hpc.models.scaling import Array
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.new_file import new_file
+
+PARTS = ("train", "validation", "calibration", "test")
+FITTED = PARTS[:3]
+"""Those whose sites a model is made with."""
+LEFT_OUT = len(PARTS)
+"""In place of a part for sites without a target."""
+NO_PART = "none"
+"""In place of a part for a site that the model was not made with."""
+REFERENCE_SITES = 4096
+"""Training sites whose features are kept, for distances and the kernel ridge regression; a seeded sample of more."""
+
+
+@dataclass(frozen=True)
+class TrainingSites:
+    """What a model remembers of the sites it was trained with.
+
+    Attributes
+    ----------
+    names, formulas
+        One per site of the feature store.
+    parts : (n_sites,) uint8, index into ``splits.PARTS``, or beyond for sites left out
+    trained
+        Names of the parts that weights were fitted to.
+    features : (n_reference, n_features) float32, standardised features of training sites
+    earlier
+        Names and formulas of the sites that weights were fitted to before, in the model that this one started from.
+    """
+
+    names: list[str]
+    formulas: list[str]
+    parts: npt.NDArray[np.uint8]
+    features: Array
+    trained: tuple[str, ...] = ("train",)
+    earlier: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write ``sites.h5``."""
+        with new_file(path) as file:
+            hdf5.write_strings(file, "name", self.names)
+            hdf5.write_strings(file, "formula", self.formulas)
+            file.create_dataset("part", data=self.parts)
+            file["part"].attrs["parts"], file["part"].attrs["trained"] = ", ".join(PARTS), ", ".join(self.trained)
+            file.create_dataset("features", data=self.features)
+            if self.earlier:
+                names, formulas = (list(column) for column in zip(*self.earlier, strict=True))
+                hdf5.write_strings(file, "earlier/name", names)
+                hdf5.write_strings(file, "earlier/formula", formulas)
+
+    def count(self, part: str) -> int:
+        """Number of sites in a part."""
+        return int((self.parts == PARTS.index(part)).sum())
+
+    @property
+    def n_left_out(self) -> int:
+        """Number of sites in no part: those without a spectrum on the whole grid."""
+        return int((self.parts >= LEFT_OUT).sum())
+
+    @property
+    def n_alone(self) -> dict[str, int]:
+        """Number of sites that say nothing of the group they belong to: without a formula, and without a CSD code."""
+        return {"formula": sum(not f for f in self.formulas), "code": sum(not has_code(name) for name in self.names)}
+
+    @property
+    def fitted(self) -> list[tuple[str, str]]:
+        """Names and formulas of all sites that weights were ever fitted to."""
+        rows = np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained]))
+        return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
+
+    def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
+        """The part that sites had, or ``NO_PART``: known by their name, and by their formula where both are known.
+
+        Of sites that cannot be told apart (those of one structure's edges, say) the part nearest to the weights.
+        """
+        parts = []
+        for name, formula in zip(names, formulas, strict=True):
+            same = [part for known, part in self._by_name.get(name, []) if not formula or not known or formula == known]
+            parts.append(PARTS[min(same)] if same else NO_PART)
+        return parts
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[str, int]]]:
+        """Formula and part of the sites of each name."""
+        own: dict[str, list[tuple[str, int]]] = {}
+        for name, formula, part in zip(self.names, self.formulas, self.parts.tolist(), strict=True):
+            if part < len(PARTS):
+                own.setdefault(name, []).append((formula, part))
+        return own
+
+    @cached_property
+    def _trained_by(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """Names of the trained sites by code and by formula; of an earlier model's, as others than themselves."""
+        by_code: dict[str, set[str]] = {}
+        by_formula: dict[str, set[str]] = {}
+        fitted = self.fitted
+        for i, (name, formula) in enumerate(fitted):
+            known_as = name if i < len(fitted) - len(self.earlier) else f"{name} earlier"
+            by_code.setdefault(code(name), set()).add(known_as)
+            if formula:
+                by_formula.setdefault(formula, set()).add(known_as)
+        return by_code, by_formula
+
+    @property
+    def n_tested_known_earlier(self) -> int:
+        """Sites of the test part that have the code or the formula of an earlier site."""
+        codes = {code(name) for name, _ in self.earlier}
+        formulas = {formula for _, formula in self.earlier if formula}
+        rows = np.flatnonzero(self.parts == PARTS.index("test"))
+        return sum(code(self.names[i]) in codes or self.formulas[i] in formulas for i in rows)
+
+    def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
+        """What sites share with some trained site: ``code``, ``formula``, both or nothing.
+
+        With others than themselves, that is; but sites of the model that this one started from are trained sites like
+        any other, also where they are held out now.
+        """
+        by_code, by_formula = self._trained_by
+        twins = []
+        for name, formula in zip(names, formulas, strict=True):
+            known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
+            twins.append("+".join(what for what, found in known if found - {name}))
+        return twins
+
+
+def read_training_sites(path: Path, n_features: int) -> TrainingSites:
+    """What a model remembers of its sites.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    values = read_columns(path, ("name", "formula", "part"))
+    with open_numbers(path) as file:
+        names, formulas = ([s.decode("utf-8", "replace") for s in values[key]] for key in ("name", "formula"))
+        trained = tuple(str(file["part"].attrs.get("trained", "train")).split(", "))
+        features = file["features"][:]
+        there = "earlier" in file
+    columns = read_columns(path, ("earlier/name", "earlier/formula")) if there else {}
+    earlier = [tuple(s.decode("utf-8", "replace") for s in pair) for pair in zip(*columns.values(), strict=True)]
+    if features.ndim != 2 or features.shape[1] != n_features or not len(features):
+        raise StoreError(
+            f"{path}: damaged: features: expected shape (n_sites, {n_features}), received {features.shape}"
+        )
+    if not set(trained) <= set(PARTS):
+        raise StoreError(f"{path}: damaged: trained: expected {', '.join(PARTS)}, received {', '.join(trained)}")
+    return TrainingSites(names, formulas, values["part"], features, trained, earlier)
+
+
+def code(name: str) -> str:
+    """The CSD code that a site's name begins with, without the digits of a redetermination; else its structure's name.
+
+    A structure's name is what stands before the first ``#`` or ``@``; a code is six capitals, alone or before a ``_``.
+    """
+    found = _match_code(name)
+    return found[1] if found else _structure_of(name)
+
+
+def has_code(name: str) -> bool:
+    """Whether a site's name begins with a CSD code."""
+    return _match_code(name) is not None
+
+
+def _structure_of(name: str) -> str:
+    return re.split("[#@]", name, maxsplit=1)[0]
+
+
+def _match_code(name: str) -> "re.Match[str] | None":
+    return re.fullmatch(r"([A-Z]{6})(\d\d)?(_.*)?", _structure_of(name), re.DOTALL)

@@ -1,0 +1,104 @@
+"""Figures of merit as a report tells them: with intervals, the audit of leakage, and the worst cases."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.analysis.evaluate import NOMINAL, error_percent, rows_to_compare
+from xanes_hpc.analysis.peaks import site_peaks
+from xanes_hpc.stores.predictions import PredictionStore
+
+Rows = npt.NDArray[np.int64]
+WORST = 6
+RESAMPLED = 2000
+"""Times that sites are drawn anew for an interval."""
+LEVEL = (2.5, 97.5)
+"""Percentiles of its ends."""
+
+
+def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Figures of merit: what, its value, and the ends of its 95 % interval by drawing sites anew."""
+    every = store.read("reference")
+    rows, _ = rows_to_compare(every)
+    reference, mean, std = every[rows], store.read("mean")[rows], store.read("std")[rows]
+    errors, apart = error_percent(reference, mean), np.abs(reference - mean)
+    squares = np.nansum(apart**2, axis=1), np.nansum((reference - np.nanmean(reference)) ** 2, axis=1)
+    site_mae = np.nanmean(apart, axis=1)
+    peaks, coverage = figures["peaks"], figures["coverage"]
+    r2 = f"{figures['r2']:.4f}" if figures["r2"] is not None else "–"
+    statistics: list[tuple[str, str, str, Callable[[Rows], Any]]] = [
+        ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
+        ("error, median", "{:.2f} %", f"{np.median(errors):.2f} %", lambda i: np.median(errors[i])),
+        ("error, ninth decile", "{:.2f} %", f"{np.quantile(errors, 0.9):.2f} %", lambda i: np.quantile(errors[i], 0.9)),
+        ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
+        ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
+    ]
+    for k, (name, nominal) in enumerate(NOMINAL.items(), 1):
+        if name in coverage:
+            within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= k * std, np.nan), axis=1)
+            what = f"coverage of {k}σ (nominal {100 * nominal:.1f} %)"
+            statistics.append((what, "{:.1f} %", f"{100 * coverage[name]:.1f} %", _mean_of(within)))
+    matches = site_peaks(reference, mean, store.energies)
+    n_peaks = np.array([own.n_reference + own.n_predicted for own in matches])
+    n_pairs = np.array([own.delta_energy.size for own in matches])
+    delta_energy = np.array([own.delta_energy.sum() for own in matches])
+    if peaks["f1"] is not None:
+        f1 = f"{peaks['f1']:.3f}"
+        statistics.append(("peaks, F1", "{:.3f}", f1, lambda i: 2.0 * n_pairs[i].sum() / max(1, n_peaks[i].sum())))
+    if peaks["delta_energy_ev"] is not None:
+        apart_ev = f"{peaks['delta_energy_ev']:.2f} eV"
+        ratio: Callable[[Rows], Any] = lambda i: delta_energy[i].sum() / max(1, n_pairs[i].sum())  # noqa: E731
+        statistics.append(("peaks, |ΔE|", "{:.2f} eV", apart_ev, ratio))
+    return [(what, told, _interval(errors.size, own, form)) for what, form, told, own in statistics]
+
+
+def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:
+    return lambda rows: values[rows].mean()
+
+
+def _interval(n_sites: int, statistic: Callable[[Rows], Any], form: str) -> str:
+    """By the bootstrap over sites: a statistic of rows drawn anew."""
+    generator = np.random.default_rng(0)
+    drawn = [float(statistic(generator.integers(0, n_sites, n_sites))) for _ in range(RESAMPLED)]
+    low, high = np.nanpercentile(drawn, LEVEL)
+    return f"{form.format(low)} to {form.format(high)}"
+
+
+def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What held-out sites have in common with training sites, and the error without those that do."""
+    if figures is None:
+        return []
+    shared = (
+        ("held-out sites", "n_held_out"),
+        ("share a training site's code", "same_code"),
+        ("share its formula", "same_formula"),
+        (f"lie nearer to one than {figures['near_threshold']:g}", "near_features"),
+    )
+    found = [(what, f"{figures[key]:,}") for what, key in shared]
+    for what, key in (("all", "error_percent_held_out"), ("those without", "error_percent_without_twins")):
+        own = figures[key]
+        mean = "–" if own["mean"] is None else f"{own['mean']:.2f} %"
+        found.append((f"error of {what}, mean over {own['n_sites']:,} sites", mean))
+    return found
+
+
+def worst(store: PredictionStore) -> Rows:
+    """Rows of the sites with the largest errors, the largest first."""
+    reference = store.read("reference")
+    rows, _ = rows_to_compare(reference)
+    errors = error_percent(reference[rows], store.read("mean")[rows])
+    return np.asarray(rows[np.argsort(-errors)[:WORST]])
+
+
+def cases(store: PredictionStore, rows: Rows) -> list[tuple[str, str, str, str, str]]:
+    """What is told of sites: name, formula, error, σ in % alike, and why they should not be trusted."""
+    names, formulas, distrust = store.sites.name, store.texts("formula"), store.distrust or [""] * store.n_sites
+    found = []
+    for row in rows.tolist():
+        mean, std = store.read("mean", row), store.read("std", row)
+        error = error_percent(store.read("reference", row)[None], mean[None])[0]
+        sigma = 100.0 * std.sum() / max(float(np.abs(mean).sum()), np.finfo(float).tiny)
+        found.append((names[row], formulas[row], f"{error:.1f} %", f"{sigma:.1f} %", distrust[row]))
+    return found

@@ -1,0 +1,127 @@
+"""What the page and programs ask for: bodies of requests, held to what they may be, and what they are to us."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.pages.uploads import Limits
+from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Recipe, check_broadening
+from xanes_hpc.structures.neighbours import check_distances
+from xanes_hpc.structures.structure import Structure
+
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+
+
+class Strict(BaseModel):
+    """A body none of whose names may be unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Atoms(Strict):
+    """A structure: atomic numbers, positions in Å; of a crystal the cell vectors in Å."""
+
+    name: Annotated[str, Field(max_length=200)] = "structure"
+    numbers: Annotated[list[Annotated[int, Field(ge=1, le=118)]], Field(min_length=1, max_length=100_000)]
+    positions: Annotated[
+        list[Annotated[list[Finite], Field(min_length=3, max_length=3)]], Field(min_length=1, max_length=100_000)
+    ]
+    cell: Annotated[
+        list[Annotated[list[Finite], Field(min_length=3, max_length=3)]] | None, Field(min_length=3, max_length=3)
+    ] = None
+    charge: Annotated[float | None, Field(allow_inf_nan=False, ge=-100, le=100)] = None
+    spin: Annotated[float | None, Field(allow_inf_nan=False, ge=0, le=100)] = None
+
+
+Width = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
+
+
+class Broadening(Strict):
+    """A further broadening; names and widths as in a configuration's [broadening]."""
+
+    name: Literal["none", "gaussian", "lorentzian", "arctangent", "seah-dench"] = "none"
+    gaussian: Width = 0.0
+    core_hole: Width | None = None
+    gamma_max: Width | None = None
+    centre: Width | None = None
+    e_cut: Annotated[float | None, Field(allow_inf_nan=False, ge=-100, le=100)] = None
+
+
+class PredictRequest(Strict):
+    """Whose spectrum is asked for: an atom, from 0 on, of a structure."""
+
+    structure: Atoms
+    absorber: Annotated[int, Field(ge=0)]
+    edge: Annotated[str, Field(max_length=4)] = "K"
+    broadening: Broadening = Broadening()
+
+
+Energies = Annotated[list[Finite], Field(min_length=2, max_length=200_000)]
+Intensities = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]], Field(min_length=2, max_length=200_000)
+]
+
+
+class Curve(Strict):
+    """A spectrum: energies in eV, from the edge or absolute, and intensities."""
+
+    energies: Energies
+    intensities: Intensities
+    absolute: bool | None = None
+
+
+class AlignRequest(Strict):
+    """A measured spectrum and a predicted one to lay it over."""
+
+    experiment: Curve
+    energies: Energies
+    mean: Intensities
+    std: Intensities
+    e0: Finite | None = None
+    origin: Literal["e0", "absolute"] = "e0"
+    max_shift: Annotated[float, Field(allow_inf_nan=False, ge=0, le=30)] = 10.0
+
+
+def structure_of(given: Atoms, limits: Limits) -> Structure:
+    """A structure that was handed in.
+
+    Raises
+    ------
+    FormatError
+        If it is too large, or none.
+    """
+    n_atoms = len(given.numbers)
+    if n_atoms > limits.atoms:
+        raise FormatError(f"structure: expected {limits.atoms:,} atoms or fewer, received {n_atoms:,}")
+    if len(given.positions) != n_atoms:
+        raise FormatError(f"structure: expected {n_atoms} positions, one a number, received {len(given.positions)}")
+    cell = np.zeros((3, 3)) if given.cell is None else np.array(given.cell, np.float64)
+    properties = {name: float(value) for name in ("charge", "spin") if (value := getattr(given, name)) is not None}
+    found = Structure(
+        given.name or "structure", np.array(given.numbers, np.uint8), np.array(given.positions, np.float64), cell,
+        np.full(3, given.cell is not None), dict(properties),
+    )  # fmt: skip
+    check_distances(found)
+    return found
+
+
+def recipe_of(given: Broadening) -> Recipe | None:
+    """A broadening that was asked for; None for none.
+
+    Raises
+    ------
+    ConfigError
+        If a width is missing or does not apply.
+    """
+    if given.name == "none":
+        return None
+    values = {
+        name: value
+        for name in ("gaussian", "core_hole", "gamma_max", "centre", "e_cut")
+        if (value := getattr(given, name)) is not None
+    }
+    broadening = BroadeningConfig(given.name, **values)
+    check_broadening(broadening)
+    return Recipe(broadening, NormalisationConfig())

@@ -1,0 +1,214 @@
+"""A web page and an interface to a model, for people without a terminal: structures in, spectra out.
+
+Nothing is kept between requests. What is handed in is read as one of a few formats under names of our own; no path and
+no code of it is ever followed. All that the page loads comes from installed packages.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from ase.data import atomic_numbers
+from fastapi import FastAPI, File, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.experiment.measured import looks_like_kev
+from xanes_hpc.pages.answers import aligned, as_file, described, told
+from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
+from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
+from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.spectra.recipe import BroadeningConfig, Recipe
+from xanes_hpc.spectra.spectrum import treatment_name
+from xanes_hpc.structures.structure import Structure
+
+MOST_JSON = 16 << 20
+"""Bytes of a body that is no file: room for the largest spectrum."""
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def application(predictor: SitePredictor, hosts: list[str], limits: Limits | None = None) -> FastAPI:
+    """The application for one model.
+
+    Parameters
+    ----------
+    predictor
+        Of the model.
+    hosts
+        Names under which it may be asked for: others are refused, so that no page elsewhere can reach it by its own.
+    limits
+        Of what is taken.
+    """
+    limits = limits or Limits()
+    app = FastAPI(
+        title="xanes-hpc", version=__version__, docs_url=None, redoc_url=None,
+        description="Predicted X-ray absorption spectra of structures.",
+    )  # fmt: skip
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    one_at_a_time = asyncio.Semaphore(1)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            return _error(403, "requests from pages elsewhere are refused")
+        length = request.headers.get("content-length")
+        if request.method not in ("GET", "HEAD", "OPTIONS") and (length is None or not length.isdigit()):
+            return _error(411, "expected a body whose length is told")
+        files_too = request.headers.get("content-type", "").startswith("multipart/")
+        most = limits.files * limits.bytes if files_too else max(limits.bytes, MOST_JSON)
+        if length is not None and length.isdigit() and int(length) > most:
+            return _error(413, f"expected {most >> 20} MiB or less")
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @app.exception_handler(XanesHpcError)
+    async def ours(request: Request, error: XanesHpcError) -> Response:
+        return _error(422, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return _error(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        return _own("serve.html")
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: Literal["serve.js", "serve.css", "plotly.js"]) -> Response:
+        text = _plotly() if name == "plotly.js" else _own(name)
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return Response(text, media_type=kind, headers={"Cache-Control": "max-age=3600"})
+
+    responses: dict[int | str, dict[str, Any]] = {422: {"description": "what is wrong with the request"}}
+
+    @app.get("/api/model")
+    def model() -> dict[str, Any]:
+        """What the model predicts."""
+        description = predictor.model.description
+        energies, origin = predictor.model.grid
+        return {
+            "name": predictor.model.path.resolve().name,
+            "digest": predictor.model.digest,
+            "absorbers": predictor.edges,
+            "kind": description["target"]["kind"],
+            "treatment": treatment_name(description["target"]["treatment"]),
+            "broadened": description["target"]["treatment"] != "none",
+            "unit": description["target"]["unit"],
+            "properties": list(predictor.properties),
+            "energies": {"start": float(energies[0]), "stop": float(energies[-1]), "n": int(energies.size)},
+            "origin": origin,
+            "limits": {"bytes": limits.bytes, "atoms": limits.atoms, "files": limits.files},
+            "version": __version__,
+        }
+
+    @app.post("/api/structures", responses=responses)
+    async def structures(structure_files: Annotated[list[UploadFile], File(alias="files")]) -> dict[str, Any]:
+        """The structures of files, and what is wrong with those that cannot be used."""
+        if len(structure_files) > limits.files:
+            raise FormatError(f"expected {limits.files} files or fewer, received {len(structure_files)}")
+        found: list[dict[str, Any]] = []
+        errors: list[str] = []
+        for file in structure_files:
+            data = await file.read(limits.bytes + 1)
+            await run_in_threadpool(_take, file.filename or "structure.xyz", data, found, errors)
+        return {"structures": found, "errors": errors}
+
+    def _take(name: str, data: bytes, found: list[dict[str, Any]], errors: list[str]) -> None:
+        try:
+            for k, structure in enumerate(read_structure_file(name, data, limits)):
+                if k == limits.structures:
+                    errors.append(f"{name[:80]}: the first {limits.structures} structures are taken")
+                elif isinstance(structure, FormatError):
+                    errors.append(str(structure))
+                else:
+                    found.append(described(structure, predictor))
+        except XanesHpcError as error:
+            errors.append(str(error))
+        except Exception as error:  # of one file: the others are taken all the same
+            errors.append(f"{name[:80]}: cannot be read: {type(error).__name__}")
+
+    @app.post("/api/predict", responses=responses)
+    async def predict(request: PredictRequest) -> dict[str, Any]:
+        """The spectrum of an atom with its uncertainty, and why it should not be trusted if so."""
+        structure = structure_of(request.structure, limits)
+        recipe = recipe_of(request.broadening)
+        async with one_at_a_time:
+            found = await run_in_threadpool(predictor.predict, structure, request.absorber, request.edge, recipe)
+        return told(found, predictor, structure, request)
+
+    @app.post("/api/export/{kind}", responses={**responses, 200: {"content": {"text/plain": {}}}})
+    async def export(kind: Literal["csv", "xdi"], request: PredictRequest) -> Response:
+        """The same spectrum as a file."""
+        structure = structure_of(request.structure, limits)
+        async with one_at_a_time:
+            found = await run_in_threadpool(
+                predictor.predict, structure, request.absorber, request.edge, recipe_of(request.broadening)
+            )
+        text = await run_in_threadpool(as_file, kind, found, predictor, structure, request)
+        return Response(text, media_type="text/plain; charset=utf-8")
+
+    @app.post("/api/experiment", responses=responses)
+    async def experiment(file: UploadFile) -> dict[str, Any]:
+        """A measured spectrum out of its file."""
+        data = await file.read(limits.bytes + 1)
+        found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
+        kilo = any(looks_like_kev(found, e0) for e0 in predictor.model.seen.values())
+        return {
+            "name": (file.filename or "spectrum")[:200],
+            "energies": (found.energies * (1000.0 if kilo else 1.0)).tolist(),
+            "intensities": found.intensities.tolist(),
+            "absolute": found.absolute,
+        }
+
+    @app.post("/api/align", responses=responses)
+    async def align(request: AlignRequest) -> dict[str, Any]:
+        """How far (eV) a measured spectrum lies above a predicted one, and the factor that brings it to its height."""
+        return await run_in_threadpool(aligned, request)
+
+    return app
+
+
+def warm_up(predictor: SitePredictor) -> None:
+    """Predict once, so that nobody waits for kernels and weights to be loaded."""
+    element, edges = next(iter(predictor.edges.items()))
+    numbers = np.array([atomic_numbers[element], 8, 8], np.uint8)
+    positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.8], [0.0, 1.8, 0.0]])
+    known: dict[str, float | str] = {"charge": 0.0, "spin": 0.0}
+    gaussian = Recipe(BroadeningConfig("gaussian", gaussian=1.0))
+    for recipe in (None, gaussian):
+        predictor.predict(Structure("warm", numbers, positions, properties=known), 0, edges[0], recipe)
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    text = message.encode("utf-8", "replace").decode()
+    return JSONResponse({"error": text[:1000]}, status)
+
+
+@cache
+def _plotly() -> str:
+    """Plotly's bundle, megabytes of it, out of the installed package."""
+    return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+
+
+def _own(name: str) -> str:
+    return files("xanes_hpc.pages").joinpath("templates", name).read_text(encoding="utf-8")

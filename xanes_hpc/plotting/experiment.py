@@ -1,0 +1,75 @@
+"""Figures of calculated spectra beside a measured one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from xanes_hpc.experiment.fit_broadening import Fitted
+from xanes_hpc.experiment.match import Match
+from xanes_hpc.plotting.spectra import PREDICTION, REFERENCE, SECOND, THIRD, bands, figure_at
+
+MOST_SHOWN = 6
+
+
+def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path) -> None:
+    """The measured spectrum, the calculated one as it was and as fitted, and what is left.
+
+    Parameters
+    ----------
+    fitted
+        A fit.
+    calculated, experiment
+        What the two are called.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    with figure_at(path, (6.0, 4.8)) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        energies = fitted.energies
+        above.plot(energies, fitted.experiment, color=REFERENCE, lw=0, marker=".", ms=3, label=experiment)
+        above.plot(energies, fitted.before, color="0.6", lw=0.8, label=f"{calculated}, shifted and scaled")
+        above.plot(energies, fitted.fitted, color=PREDICTION, lw=1.2, label="fitted")
+        above.set(ylabel="intensity")
+        above.legend(frameon=False)
+        below.axhline(0.0, color="0.6", lw=0.6, ls=":")
+        below.plot(energies, fitted.experiment - fitted.fitted, color=SECOND, lw=0.8)
+        below.set(xlabel="E − E₀ (eV)", ylabel="left")
+        told = [f"{name} {p.value:.3g}" for name, p in fitted.parameters.items() if p.varied or p.at_bound]
+        figure.suptitle(", ".join([*told, f"R = {fitted.r_factor:.2g}"]), fontsize=8)
+
+
+def matched_spectra(match: Match, experiment: str, path: Path) -> None:
+    """The measured spectrum beside the best matches, one a panel, and the best mixture.
+
+    Parameters
+    ----------
+    match
+        What was found.
+    experiment
+        What the measured spectrum is called.
+    path
+        PNG, SVG or PDF to write, by its ending.
+    """
+    shown = match.ranked[:MOST_SHOWN]
+    mixtures = match.mixtures[:1]
+    n_panels = len(shown) + len(mixtures)
+    n_columns = min(3, n_panels)
+    n_rows = -(-n_panels // n_columns)
+    with figure_at(path, (3.0 * n_columns, 2.4 * n_rows + 0.4)) as figure:
+        axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)).flat)
+        for rank, (axis, one) in enumerate(zip(axes, shown, strict=False), 1):
+            if one.std is not None:
+                bands(axis, match.energies, one.mean, one.std)
+            axis.plot(match.energies, one.mean, color=PREDICTION, lw=1.0)
+            axis.plot(match.energies, one.experiment, color=REFERENCE, lw=1.0)
+            axis.set_title(f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %", fontsize=8)
+        for axis, mixture in zip(axes[len(shown) :], mixtures, strict=False):
+            axis.plot(match.energies, mixture.mean, color=THIRD, lw=1.0)
+            axis.plot(match.energies, mixture.experiment, color=REFERENCE, lw=1.0)
+            parts = "\n".join(f"{100 * f:.0f} % {s}" for f, s in zip(mixture.fractions, mixture.sites, strict=True))
+            axis.set_title(f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %", fontsize=8)
+        for axis in axes[n_panels:]:
+            axis.axis("off")
+        figure.supxlabel("E − E₀ (eV)" if match.origin == "e0" else "energy (eV)")
+        figure.supylabel("intensity")
+        figure.suptitle(f"{experiment} (black) beside predictions")

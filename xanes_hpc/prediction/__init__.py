@@ -1,0 +1,1 @@
+"""From a model and sites to a prediction store: averages, export, selection."""

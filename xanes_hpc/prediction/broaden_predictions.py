@@ -1,0 +1,80 @@
+"""A prediction store's spectra broadened (and normalised) further, sigma through the draws."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.spectra.normalisation import unit_after
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.treatment import check_kind, treat_rows, treatment_after
+from xanes_hpc.stores.predictions import PredictionStore, copy_site_columns, create_derived
+
+STORED = "stored"
+
+
+def treat_predictions(
+    store: PredictionStore,
+    output: Path,
+    recipe: Recipe,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[str, str]:
+    """Write predictions of treated spectra: mean and references treated, sigma that of the treated draws.
+
+    Returns
+    -------
+    tuple
+        The treatment before and after.
+
+    Raises
+    ------
+    SpectrumError
+        If the recipe does nothing, moves edges, or the spectra are treated already; or one cannot be treated.
+    StoreError
+        If the store keeps no draws, or the output stands in the way.
+    """
+    if recipe.does_nothing:
+        raise SpectrumError("nothing to do: give a broadening or a normalisation")
+    if recipe.normalisation.e0 != STORED:
+        raise SpectrumError("--edge-at: predictions are on one grid, their edges are not moved")
+    if not store.has_draws:
+        raise StoreError(f"{store.path}: keeps no draws, which sigma is found by: predict again with --keep-draws")
+    before, kind = store.attribute("treatment"), store.attribute("kind")
+    try:
+        check_kind(kind, recipe)
+        after = treatment_after(recipe, before)
+    except SpectrumError as error:
+        raise SpectrumError(f"{store.path}: {error}") from None
+    sites, e0 = store.sites, store.read("sites/e0")
+    changed = {"treatment": after, "unit": unit_after(recipe.normalisation, store.attribute("unit"))}
+    with create_derived(output, store, sites, overwrite, changed) as file:
+        for row in range(store.n_sites):
+            progress(row, store.n_sites)
+            reference = store.read("reference", row) if store.has_reference else np.empty(0)
+            whole = reference.size and np.isfinite(reference).all()
+            rows = [store.read("mean", row), *([reference] if whole else []), *store.calibrated_draws(row)]
+            site = sites.name[row], int(sites.element[row]), sites.edge[row], float(e0[row])
+            store.check_finite(np.array([row]), np.array(rows))
+            done = _treated(store, np.array(rows), site, recipe)
+            file["mean"][row] = done[0]
+            drawn = done[1 + bool(whole) :]
+            file["draws"][row], file["std"][row] = drawn, drawn.std(axis=0, ddof=1)
+            if store.has_reference:
+                file["reference"][row] = done[1] if whole else np.nan
+        copy_site_columns(store, file)
+    progress(store.n_sites, store.n_sites)
+    return before, after
+
+
+def _treated(
+    store: PredictionStore, rows: npt.NDArray[np.float64], site: tuple[str, int, str, float], recipe: Recipe
+) -> npt.NDArray[np.float64]:
+    name, element, edge, e0 = site
+    spectrum = Spectrum(store.energies, rows[0], store.attribute("kind"), store.attribute("treatment"), source=name)
+    absolute = store.origin != "e0"
+    placed = PlacedSpectrum(spectrum, e0, "store", "absolute" if absolute else "e0")
+    return treat_rows(placed, rows, element, edge, recipe)

@@ -1,0 +1,169 @@
+"""Predictions in files that others read: one per site, in a folder."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.formats import athena, csv_columns, nexus, xdi
+from xanes_hpc.formats.predicted import PredictedSpectrum
+from xanes_hpc.runtime import outputs
+from xanes_hpc.stores.predictions import PredictionStore
+
+Writer = Callable[[Path, PredictedSpectrum], None]
+FORMATS: dict[str, tuple[Writer, str]] = {
+    "xdi": (xdi.write, xdi.SUFFIX),
+    "nexus": (nexus.write, nexus.SUFFIX),
+    "athena": (athena.write, athena.SUFFIX),
+    "csv": (csv_columns.write, csv_columns.SUFFIX),
+}
+"""By name: what writes a file, and how its name ends."""
+ODD = set('/\\:*?"<>|')
+"""What some file systems do not take in a name."""
+ROWS_AT_ONCE = 512
+
+Progress = Callable[[int, int], None]
+
+
+def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
+    """Refuse a folder that files of a format cannot be written to.
+
+    Raises
+    ------
+    FormatError
+        If there is no such format.
+    StoreError
+        If it is a file, stands in no folder, may not be written to, or holds such files that may not be replaced.
+    """
+    if kind not in FORMATS:
+        raise FormatError(f"format {kind!r}: expected {', '.join(FORMATS)}")
+    suffix = FORMATS[kind][1]
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: expected a folder for {suffix} files, there is a file")
+    if not folder.parent.is_dir():
+        raise StoreError(f"{folder.parent}: no such folder for the output {folder.name}")
+    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
+        raise StoreError(f"{folder}: may not be written to; name another folder")
+    if not overwrite and folder.is_dir() and any(folder.glob(f"*{suffix}")):
+        raise StoreError(f"{folder}: holds {suffix} files already; name another folder or add --overwrite")
+
+
+def export(
+    store: PredictionStore,
+    folder: Path,
+    kind: str,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """One file per site: energies, mean, sigma, and the reference where there is one; the number of files.
+
+    A file bears its site's name, with what file systems do not take replaced by ``_`` and a number where names collide.
+    All are written before the first takes its place.
+
+    Raises
+    ------
+    FormatError
+        If there is no such format.
+    StoreError
+        If the folder stands in the way, or cannot be made or written.
+    """
+    check_folder(folder, kind, overwrite)
+    write, suffix = FORMATS[kind]
+    names = file_names(store.sites.name)
+    try:
+        with _filled(folder) as temporary:
+            for done, predicted in enumerate(predicted_spectra(store)):
+                if done % 100 == 0:
+                    progress(done, store.n_sites)
+                write(temporary / f"{names[done]}{suffix}", predicted)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{folder}: cannot be written: {outputs.explain(error)}") from None
+    progress(store.n_sites, store.n_sites)
+    return store.n_sites
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside another, into which its files are moved when the block ends well."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        for path in sorted(temporary.iterdir()):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_names(sites: list[str]) -> list[str]:
+    """A file name for each site, without its ending; all different."""
+    taken: Counter[str] = Counter()
+    names = []
+    for site in sites:
+        stem = "".join(c if c.isprintable() and c not in ODD else "_" for c in site)
+        taken[stem] += 1
+        names.append(stem if taken[stem] == 1 else f"{stem}~{taken[stem]}")
+    return names
+
+
+def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
+    """Every site's prediction with all that is known of it."""
+    energies, relative, sites = store.energies, store.origin == "e0", store.sites
+    e0, formulas = store.read("sites/e0"), store.texts("formula")
+    distrust = store.distrust or [""] * store.n_sites
+    kind, treatment, unit = (store.attribute(name) for name in ("kind", "treatment", "unit"))
+    averages = _averages(store)
+    provenance = {
+        "model": store.attribute("model_digest"),
+        "draws": str(store.file.attrs["n_draws"]),
+        "seed": str(store.file.attrs["seed"]),
+        "method": store.attribute("method") or "dropout",
+        "program": store.attribute("creator"),
+    }
+    for start in range(0, store.n_sites, ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        mean, std = store.read("mean", rows), store.read("std", rows)
+        store.check_finite(np.arange(start, start + len(mean)), mean, std)
+        reference = store.read("reference", rows) if store.has_reference else np.full_like(mean, np.nan)
+        for i, row in enumerate(range(start, start + len(mean))):
+            known = bool(np.isfinite(e0[row]))
+            yield PredictedSpectrum(
+                site=sites.name[row],
+                formula=formulas[row],
+                element=chemical_symbols[sites.element[row]],
+                edge=sites.edge[row],
+                kind=kind,
+                energies=energies + e0[row] if relative and known else energies,
+                e0=float(e0[row]),
+                mean=mean[i],
+                std=std[i],
+                reference=_if_any(reference[i]),
+                treatment=treatment,
+                unit=unit,
+                provenance=provenance | averages[row],
+                distrust=distrust[row],
+            )
+
+
+def _averages(store: PredictionStore) -> list[dict[str, str]]:
+    """What each spectrum is an average of, if it is one."""
+    if store.n_averaged is None:
+        return [{}] * store.n_sites
+    how = json.loads(store.attribute("derivation") or "{}")
+    weighted = f", weights {how['weights']}" if how.get("weights") else ""
+    return [{"average": f"{n} sites by {how.get('by')}{weighted}"} for n in store.n_averaged]
+
+
+def _if_any(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    return values if np.isfinite(values).any() else None

@@ -1,0 +1,242 @@
+"""What is to be predicted, with what references, and how it is shared out over parts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc import __version__
+from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
+from xanes_hpc.jobs.parts import PARTITIONS, read_plan
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.numpy_network import n_draws
+from xanes_hpc.prediction.sources import (
+    Store,
+    check_seen,
+    model_descriptor,
+    parts_of,
+    references_of,
+    sites_of,
+    structures_behind,
+)
+from xanes_hpc.runtime.limits import LARGEST
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.hdf5 import ATTRIBUTES
+from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder
+from xanes_hpc.stores.predictions import prediction_tables
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.structures import StructureStore
+
+KIND = "predictions"
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes
+    ----------
+    draws
+        Monte Carlo draws, of all members of the model together; an ensemble without dropout has one of each member.
+    seed
+        Of the draws.
+    keep_draws
+        Whether the store keeps every draw.
+    part
+        Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
+    force
+        Whether elements and edges the model has not seen are predicted all the same.
+    spectra
+        Structure store with the references, where it is not the source itself or the one that the source names; it
+        must hold the same structures.
+    """
+
+    draws: int = 100
+    seed: int = 0
+    keep_draws: bool = False
+    part: str | None = None
+    force: bool = False
+    spectra: Path | None = None
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    model, source, structures, options
+        Who predicts which sites, how; the structures behind the sites, where there are any.
+    rows
+        Of the source's sites.
+    sites
+        These sites.
+    references
+        Row of each site's reference spectrum; None where the source has none, and ``why_none``.
+    recipe
+        By which references become such as the model predicts.
+    """
+
+    model: Model
+    source: Store
+    structures: StructureStore | None
+    options: PredictOptions
+    rows: npt.NDArray[np.int64]
+    sites: SiteTable
+    references: npt.NDArray[np.int64] | None
+    recipe: Recipe
+    why_none: str
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of a site, of all members."""
+        return n_draws(self.model.members, self.options.draws, self.model.method == "dropout")
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Datasets that are made in parts."""
+        draws = self.n_draws if self.options.keep_draws else None
+        return prediction_tables(len(self.rows), self.model.grid[0].size, draws, self.references is not None)
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Rows ``bounds[k]:bounds[k + 1]`` are part k."""
+        return part_bounds(self.tables, len(self.rows))
+
+    def known_of(self, start: int, stop: int) -> tuple[list[str], list[str]]:
+        """Formulas of the structures of rows ``start:stop``, empty where there are none, and parts in training."""
+        rows = self.rows[start:stop]
+        formulas = [""] * rows.size
+        if self.structures is not None:
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            every = self.structures.site_formulas(low, high)
+            formulas = [every[row - low] for row in rows.tolist()]
+        return formulas, self.model.training_sites.parts_of(self.sites.name[start:stop], formulas)
+
+    @property
+    def source_digest(self) -> str:
+        """Digest of the structures; empty where there are none."""
+        return "" if self.structures is None else self.structures.attribute("digest_structures")
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the prediction store."""
+        model, calibration = self.model, self.model.calibration.as_dict()
+        return {
+            "model_digest": model.digest,
+            "descriptor_hash": model.descriptor_hash,
+            "n_draws": self.n_draws,
+            "seed": self.options.seed,
+            **{name: model.description["target"][name] for name in ("kind", "treatment", "unit")},
+            "method": model.method,
+            "calibration": json.dumps({name: calibration[name] for name in ("conformal", "n_sites")}),
+            **({"source_digest": self.source_digest} if self.source_digest else {}),
+        }
+
+    def as_values(self) -> dict[str, Any]:
+        """All that the parts' bytes depend on."""
+        spectra = self.options.spectra
+        options = asdict(self.options) | {"spectra": None if spectra is None else str(spectra.resolve())}
+        of_features = isinstance(self.source, FeatureStore)
+        return {
+            "kind": KIND,
+            "model_digest": self.model.digest,
+            "source_digest": self.source_digest,
+            "features": _stamp_of(self.source),
+            "properties": self._properties,
+            "references": "" if self.references is None else self._spectra.attribute("digest_spectra") or "own",
+            "creator": f"xanes-hpc {__version__}",
+            "code": "" if of_features else model_descriptor(self.model).code,
+            "n_sites": len(self.rows),
+            "bounds": list(self.bounds[:2]),
+            "options": options,
+        }
+
+    @property
+    def _properties(self) -> str:
+        """Digest of the properties that the descriptor takes of structures."""
+        if isinstance(self.source, FeatureStore):
+            return ""
+        names = model_descriptor(self.model).properties
+        return self.source.digest_of_properties(names) if names else ""
+
+    @property
+    def _spectra(self) -> Store:
+        return self.structures if self.structures is not None else self.source
+
+
+def _stamp_of(store: Store) -> str:
+    """What tells a feature store from one made anew: its texts, size and time; nothing of structures."""
+    if not isinstance(store, FeatureStore):
+        return ""
+    found = store.path.stat()
+    return f"{store.attribute(ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
+
+
+@contextmanager
+def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterator[PredictionPlan]:
+    """What a model is to predict of a source's sites.
+
+    Raises
+    ------
+    ModelError
+        If an option is wrong, the features are of another descriptor, no site had the part, or an element or edge is
+        new to the model.
+    StoreError
+        If a store cannot be read.
+    """
+    if options.draws < 2:
+        raise ModelError(f"draws: expected at least 2, received {options.draws}")
+    if not 0 <= options.seed <= LARGEST:
+        raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
+    behind, missing = structures_behind(source, options.spectra)
+    with behind as structures:
+        every = sites_of(source)
+        rows = np.arange(len(every))
+        if not rows.size:
+            raise StoreError(f"{source.path}: has no sites")
+        if options.part is not None:
+            parts = parts_of(model, every, structures)
+            rows = rows[[part == options.part for part in parts]]
+            if not rows.size:
+                there = ", ".join(dict.fromkeys(parts)) or "none"
+                raise ModelError(
+                    f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
+                )
+        chosen = every if options.part is None else every.take(rows)
+        check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
+        references, recipe, why = references_of(model, structures if structures is not None else source, len(every))
+        yield PredictionPlan(
+            model, source, structures, options, rows, chosen, None if references is None else references[rows], recipe,
+            missing or why,
+        )  # fmt: skip
+
+
+def planned_options(output: Path) -> tuple[PredictOptions, int]:
+    """How the plan that ``--plan`` left beside an output predicts, and the number of its partitions.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or not of predictions.
+    """
+    values = read_plan(output)
+    path = parts_folder(output)
+    try:
+        if values["kind"] != KIND:
+            raise StoreError(f"{path}: parts of {values['kind']}, not of predictions")
+        options = dict(values["options"])
+        spectra = options.pop("spectra")
+        found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra))
+        return found, int(values.get(PARTITIONS) or 1)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, XanesHpcError):
+            raise
+        raise StoreError(f"{path}: its plan cannot be read; begin anew with --restart") from None

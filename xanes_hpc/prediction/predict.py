@@ -1,0 +1,205 @@
+"""From a model and structures, features or files to a prediction store, in parts as ``execution`` has it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.jobs import run
+from xanes_hpc.jobs.parts import Parts, PartsFolder
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.trust import reasons
+from xanes_hpc.prediction.plan import PredictionPlan, PredictOptions, opened_plan, planned_options
+from xanes_hpc.prediction.sources import Store, features_of, open_sources
+from xanes_hpc.spectra.edges import edge_energy
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.stores.part_files import Part, new_part
+from xanes_hpc.stores.predictions import create_predictions, gather_site_columns, write_site_columns
+from xanes_hpc.stores.site_spectra import gridded
+from xanes_hpc.stores.sites import SiteTable
+
+__all__ = ["ROWS_AT_ONCE", "PredictOptions", "PredictionJob", "edge_energies", "planned_job", "predict"]
+
+ROWS_AT_ONCE = 512
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """Predictions of a source's sites, to be made in parts; as ``execution.Job``."""
+
+    plan: PredictionPlan
+    output: Path
+
+    @property
+    def opening(self) -> "PredictionOpening":
+        """What opens it again elsewhere."""
+        return PredictionOpening(self.plan.model.path.resolve(), self.plan.source.path.resolve(), self.output.resolve())
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse an output that stands in the way."""
+        behind = [] if self.plan.structures is None else [self.plan.structures.path]
+        hdf5.check_store(self.output, overwrite, [self.plan.source.path, *behind])
+
+    def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
+        """Make parts, unless they are there and whole.
+
+        Raises
+        ------
+        StoreError
+            If the source is damaged.
+        FormatError
+            If a structure cannot be described.
+        OSError
+            If a part cannot be written.
+        """
+        bounds, tables = self.plan.bounds, self.plan.tables
+        first, total = bounds[numbers.start], bounds[numbers.stop] - bounds[numbers.start]
+        predict_rows = _Rows(self.plan)
+        for number in numbers:
+            start, stop = bounds[number : number + 2]
+            if not folder.is_whole(number, tables, stop - start):
+                with new_part(folder.part(number), tables, stop - start, folder.plan_digest) as part:
+                    predict_rows.fill(part, start, stop, lambda row: progress(row - first, total))
+            made(number)
+        progress(total, total)
+
+    @contextmanager
+    def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
+        """The output but for what is made in parts."""
+        plan = self.plan
+        with create_predictions(
+            self.output, plan.attributes, plan.model.grid, plan.sites, overwrite, folder.whole
+        ) as file:
+            yield file
+            gather_site_columns(file, [folder.part(number) for number in range(len(plan.bounds) - 1)])
+
+
+@dataclass(frozen=True)
+class PredictionOpening:
+    """Opens the planned predictions of a store's sites by a model again, all of them at paths."""
+
+    model: Path
+    source: Path
+    output: Path
+
+    def open(self) -> tuple[PredictionJob, ExitStack]:
+        """The job, and what its stores are open as long as."""
+        with ExitStack() as opened:
+            source = opened.enter_context(open_sources([self.source]))
+            job, _ = opened.enter_context(planned_job(Model.open(self.model), source, self.output))
+            return job, opened.pop_all()
+
+
+class _Rows:
+    """Predicts rows of a plan into parts."""
+
+    def __init__(self, plan: PredictionPlan) -> None:
+        self._plan, self._grid = plan, Grid(*plan.model.grid)
+        self._read = features_of(plan.model, plan.source)
+        self._spectra = plan.structures if plan.structures is not None else plan.source
+        self._absorbers = plan.model.absorbers(plan.sites.element, plan.sites.edge)
+
+    def fill(self, part: Part, start: int, stop: int, progress: Callable[[int], None]) -> None:
+        plan, model = self._plan, self._plan.model
+        sites = plan.sites.take(np.arange(start, stop))
+        e0, nearest = edge_energies(model, sites), np.empty(stop - start)
+        for row in range(start, stop, ROWS_AT_ONCE):
+            progress(row)
+            here = slice(row - start, min(row + ROWS_AT_ONCE, stop) - start)
+            own_e0 = self._predict(part, here, row, nearest)
+            e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
+        for store in (plan.source, plan.structures):
+            if store is not None:
+                store.check_unchanged()
+        formulas, parts = plan.known_of(start, stop)
+        unseen = model.unseen(sites.element, sites.edge)
+        write_site_columns(
+            part.file, e0, formulas, parts, nearest, model.training_sites.twins_of(sites.name, formulas),
+            reasons(model.trust, nearest, formulas, unseen),
+        )  # fmt: skip
+
+    def _predict(self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Fill rows of a part, from a row of the plan on; gives the references' own e0, NaN where there is none."""
+        plan, options = self._plan, self._plan.options
+        chosen = np.arange(row, row + here.stop - here.start)
+        drawn, evidence = plan.model.sample(
+            self._read(plan.rows[chosen]), self._absorbers[chosen], options.draws, options.seed, options.keep_draws
+        )
+        nearest[here] = evidence.distance
+        part.rows["mean"][here] = drawn.mean
+        part.rows["std"][here] = plan.model.calibration.sigma(evidence)
+        if drawn.draws is not None:
+            part.rows["draws"][here] = drawn.draws
+        if plan.references is None:
+            return np.full(chosen.size, np.nan)
+        values, own_e0 = gridded(
+            self._spectra, plan.references[chosen], self._grid, plan.sites.take(chosen), plan.recipe
+        )
+        part.rows["reference"][here] = values
+        return own_e0
+
+
+def predict(
+    model: Model,
+    source: Store,
+    output: Path,
+    options: PredictOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+    restart: bool = False,
+) -> str:
+    """Write predictions of a source's sites, with references where it has spectra of the model's kind and treatment.
+
+    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set.
+
+    Returns
+    -------
+    str
+        Why there are no references; empty where there are some.
+
+    Raises
+    ------
+    ModelError
+        If the features are of another descriptor, or an element or edge is new to the model.
+    StoreError
+        If a store cannot be read or written, or parts there are of something else.
+    """
+    with opened_plan(model, source, options or PredictOptions()) as plan:
+        run.run(PredictionJob(plan, output), overwrite, restart, progress)
+        return plan.why_none
+
+
+@contextmanager
+def planned_job(model: Model, source: Store, output: Path) -> Iterator[tuple[PredictionJob, int]]:
+    """What was planned for an output, and by how many partitions it is made.
+
+    Raises
+    ------
+    StoreError
+        As ``planned_options``.
+    ModelError
+        As ``opened_plan``.
+    """
+    options, n_partitions = planned_options(output)
+    with opened_plan(model, source, options) as plan:
+        yield PredictionJob(plan, output), n_partitions
+
+
+def edge_energies(model: Model, sites: SiteTable) -> npt.NDArray[np.float64]:
+    """Edge energy (eV) that training spectra of each site's element and edge had, else XrayDB's; NaN where neither."""
+    known: dict[tuple[int, str], float] = {}
+    for z, edge in zip(sites.element.tolist(), sites.edge, strict=True):
+        if (z, edge) not in known:
+            try:
+                known[z, edge] = model.seen.get((chemical_symbols[z], edge)) or edge_energy(z, edge)
+            except SpectrumError:
+                known[z, edge] = np.nan
+    return np.array([known[z, edge] for z, edge in zip(sites.element.tolist(), sites.edge, strict=True)])

@@ -1,0 +1,159 @@
+"""One site's spectrum at once: from a structure in memory to mean, sigma and what speaks against trusting it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import FormatError, ModelError, SpectrumError
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.trust import reasons
+from xanes_hpc.prediction.predict import edge_energies
+from xanes_hpc.prediction.sources import model_descriptor
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.treatment import treat_rows, treatment_after
+from xanes_hpc.stores.predictions import spread_to
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.sites import SiteBatch
+from xanes_hpc.structures.structure import Structure
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SitePrediction:
+    """A site's predicted spectrum.
+
+    Attributes
+    ----------
+    energies, mean, std : (n_energies,)
+        As the model's grid counts them, in eV, and the spectrum in ``unit``.
+    e0
+        Edge energy, eV; NaN where it is not known.
+    treatment, unit
+        As in ``records``.
+    nearest
+        Distance to the nearest training site.
+    distrust
+        Why it should not be trusted; empty where nothing speaks against it.
+    """
+
+    energies: Array
+    mean: Array
+    std: Array
+    e0: float
+    treatment: str
+    unit: str
+    nearest: float
+    distrust: str
+
+
+class SitePredictor:
+    """Predicts one site after another.
+
+    Parameters
+    ----------
+    model
+        The model.
+    draws, seed
+        As of ``PredictOptions``.
+
+    Raises
+    ------
+    ModelError
+        If this program builds another descriptor than the model's from its description.
+    """
+
+    def __init__(self, model: Model, draws: int = 100, seed: int = 0) -> None:
+        self.model, self.draws, self.seed = model, draws, seed
+        self._descriptor = model_descriptor(model)
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names of what the model takes of a structure beside its atoms."""
+        return self._descriptor.properties
+
+    @cached_property
+    def edges(self) -> dict[str, list[str]]:
+        """Edges of each element that the model was trained on, by its symbol."""
+        found: dict[str, list[str]] = {}
+        for element, edge in self.model.trained_absorbers:
+            found.setdefault(element, []).append(edge)
+        return found
+
+    def predict(self, structure: Structure, atom: int, edge: str, recipe: Recipe | None = None) -> SitePrediction:
+        """The spectrum of an atom (0-based) of a structure, treated further by a recipe.
+
+        Raises
+        ------
+        FormatError
+            If there is no such atom, or the structure cannot be described.
+        ModelError
+            If the model has not seen the atom's element and edge.
+        SpectrumError
+            If the recipe cannot be applied to what the model predicts.
+        """
+        if not 0 <= atom < structure.numbers.size:
+            raise FormatError(f"absorber: expected an atom from 0 to {structure.numbers.size - 1}, received {atom}")
+        number = int(structure.numbers[atom])
+        symbol = chemical_symbols[number]
+        if edge not in self.edges.get(symbol, ()):
+            known = ", ".join(f"{element} {own}" for element, edges in self.edges.items() for own in edges)
+            raise ModelError(f"the model has not seen {symbol} {edge} in training; it has seen {known}")
+        for name in self.properties:
+            if isinstance(structure.properties.get(name), str):
+                raise FormatError(f"{name}: expected a number, received {structure.properties[name]!r}")
+        x = self._descriptor.compute(self._batch(structure, atom))
+        element = np.array([number], np.uint8)
+        drawn, evidence = self.model.sample(
+            x, self.model.absorbers(element, [edge]), self.draws, self.seed, keep_draws=recipe is not None
+        )
+        mean, std = drawn.mean[0], self.model.calibration.sigma(evidence)[0]
+        energies, origin = self.model.grid
+        target = self.model.description["target"]
+        e0 = float(edge_energies(self.model, _table(structure, atom, number, edge))[0])
+        nearest = evidence.distance if evidence.distance is not None else np.array([np.nan])
+        why = reasons(self.model.trust, nearest, [formula(structure.numbers)], self.model.unseen(element, [edge]))[0]
+        found = SitePrediction(energies, mean, std, e0, target["treatment"], target["unit"], float(nearest[0]), why)
+        if recipe is None or recipe.does_nothing or drawn.draws is None:
+            return found
+        calibrated = spread_to(drawn.draws[0].astype(np.float64), std)
+        return _treated(found, [mean, *calibrated], recipe, number, edge, origin, target["kind"])
+
+    def _batch(self, structure: Structure, atom: int) -> SiteBatch:
+        known = structure.properties
+        numbers = {name: known.get(name, np.nan) for name in self._descriptor.properties}
+        return SiteBatch(
+            numbers=structure.numbers,
+            positions=structure.positions,
+            offsets=np.array([0, structure.numbers.size]),
+            cells=structure.cell[None],
+            pbc=structure.pbc[None],
+            site_structures=np.array([0]),
+            site_atoms=np.array([atom]),
+            properties={n: np.array([np.nan if isinstance(v, str) else v], np.float64) for n, v in numbers.items()},
+        )
+
+
+def _table(structure: Structure, atom: int, number: int, edge: str) -> SiteTable:
+    one = np.array([0])
+    return SiteTable([structure.name], one, np.array([atom]), np.array([number], np.uint8), [edge], np.ones(1))
+
+
+def _treated(
+    found: SitePrediction, rows: Sequence[Array], recipe: Recipe, number: int, edge: str, origin: str, kind: str
+) -> SitePrediction:
+    """A prediction after a recipe, sigma by way of the draws."""
+    if origin == "e0" and not np.isfinite(found.e0):
+        raise SpectrumError("the edge energy is not known: the spectrum cannot be treated")
+    spectrum = Spectrum(found.energies, rows[0], kind, found.treatment, found.unit, source="the prediction")
+    placed = PlacedSpectrum(spectrum, found.e0, "model", "e0" if origin == "e0" else "absolute")
+    done = treat_rows(placed, rows, number, edge, recipe)
+    return replace(
+        found, mean=done[0], std=done[1:].std(axis=0, ddof=1), treatment=treatment_after(recipe, found.treatment)
+    )

@@ -1,0 +1,181 @@
+"""Which sites are worth calculating next: those a model knows least of, and that differ from each other.
+
+One after another the site is taken with the largest score
+
+    both          u · d
+    uncertainty   u
+    diversity     d
+    chance        a random number
+
+where u is the predicted uncertainty, the mean sigma over the mean intensity, and d the distance (mean absolute
+difference of standardised features) to what is known: the training sites, and those taken before, so that a batch does
+not hold one kind of site many times over.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.training_sites import FITTED
+from xanes_hpc.prediction.predict import ROWS_AT_ONCE
+from xanes_hpc.prediction.sources import Store, check_seen, features_of, sites_of
+
+STRATEGIES = ("both", "uncertainty", "diversity", "chance")
+POOL = 5_000
+"""Sites among which are chosen, besides twenty for each that is wanted: those with the best scores at first."""
+DRAWS = 30
+
+Progress = Callable[[int, int], None]
+Array = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A site that was chosen, in the order of the choice."""
+
+    row: int
+    site: str
+    score: float
+    uncertainty_percent: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is known of sites: rows in their store, u and d, (n_sites,)."""
+
+    rows: npt.NDArray[np.int64]
+    uncertainty: npt.NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
+
+
+def select(
+    model: Model,
+    source: Store,
+    n: int,
+    strategy: str = "both",
+    seed: int = 0,
+    rows: npt.NDArray[np.int64] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[Selected]:
+    """Choose sites of a store.
+
+    Parameters
+    ----------
+    model
+        Trained on what is known so far.
+    source
+        A feature or structure store.
+    n
+        How many.
+    strategy
+        One of ``STRATEGIES``.
+    seed
+        Of draws, and of chance.
+    rows
+        Among which; by default all that the model was not made with.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such strategy.
+    ModelError
+        If there are fewer sites, or they are of elements and edges that the model has not seen.
+    """
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"strategy {strategy!r}: expected {', '.join(STRATEGIES)}")
+    sites = sites_of(source)
+    if rows is None:
+        parts = model.training_sites.parts_of(sites.name, [""] * len(sites))
+        rows = np.flatnonzero([part not in FITTED for part in parts])
+    if rows.size < n:
+        raise ModelError(
+            f"{source.path}: {n:,} sites are wanted, {rows.size:,} are there that {model.path} was not made with"
+        )
+    check_seen(model, sites.take(rows), force=False)
+    known = judged(model, source, rows, seed, progress)
+    read = features_of(model, source)
+    order = pick(known, n, strategy, seed, lambda some: model.members[0].scalers.features(read(some)))
+    return [
+        Selected(
+            int(known.rows[i]), sites.name[int(known.rows[i])], score, 100.0 * float(known.uncertainty[i]),
+            float(known.distance[i]),
+        )
+        for i, score in order
+    ]  # fmt: skip
+
+
+def judged(
+    model: Model,
+    source: Store,
+    rows: npt.NDArray[np.int64],
+    seed: int,
+    progress: Progress = lambda done, total: None,
+) -> Candidates:
+    """Uncertainty and distance of sites, read some at a time."""
+    sites = sites_of(source)
+    read, calibration = features_of(model, source), model.calibration
+    uncertainty, distance = np.empty(rows.size), np.empty(rows.size)
+    for start in range(0, rows.size, ROWS_AT_ONCE):
+        progress(start, rows.size)
+        here = slice(start, min(start + ROWS_AT_ONCE, rows.size))
+        own = sites.take(rows[here])
+        drawn, evidence = model.sample(read(rows[here]), model.absorbers(own.element, own.edge), DRAWS, seed)
+        sigma = calibration.sigma(evidence).mean(axis=1)
+        size = np.abs(drawn.mean).mean(axis=1)
+        uncertainty[here] = sigma / np.where(size > 0, size, np.inf)
+        distance[here] = evidence.distance
+    progress(rows.size, rows.size)
+    return Candidates(rows, uncertainty, distance)
+
+
+def pick(
+    known: Candidates, n: int, strategy: str, seed: int, features: Callable[[npt.NDArray[np.int64]], Array]
+) -> list[tuple[int, float]]:
+    """Places among the candidates and scores, in the order of the choice.
+
+    Parameters
+    ----------
+    known
+        Candidates.
+    n
+        How many are chosen.
+    strategy
+        One of ``STRATEGIES``.
+    seed
+        Of chance.
+    features
+        Gives standardised features of ascending rows.
+    """
+    if strategy == "chance":
+        numbers = np.random.default_rng(seed).random(known.rows.size)
+        return [(int(i), float(numbers[i])) for i in np.argsort(-numbers)[:n]]
+    first = _score(strategy, known.uncertainty, known.distance)
+    order = np.argsort(-first, kind="stable")
+    if strategy == "uncertainty":
+        return [(int(i), float(first[i])) for i in order[:n]]
+    pool = np.sort(order[: POOL + 20 * n])
+    x = np.asarray(features(known.rows[pool]), np.float32)
+    distance, chosen = known.distance[pool].copy(), []
+    free = np.ones(pool.size, np.bool_)
+    for _ in range(n):
+        score = np.where(free, _score(strategy, known.uncertainty[pool], distance), -np.inf)
+        best = int(np.argmax(score))
+        chosen.append((int(pool[best]), float(score[best])))
+        free[best] = False
+        distance = np.minimum(distance, mean_differences(x, x[best : best + 1])[:, 0])
+    return chosen
+
+
+def _score(
+    strategy: str, uncertainty: npt.NDArray[np.float64], distance: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    if strategy == "uncertainty":
+        return uncertainty
+    return distance if strategy == "diversity" else uncertainty * distance

@@ -1,0 +1,1 @@
+"""How work runs: threads, locks, interruption, optional packages, plug-ins, whole outputs."""

@@ -1,0 +1,201 @@
+"""Outputs: refused before any work where they may not stand, written whole or not at all."""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
+from pathlib import Path
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.locks import hold, holder, is_still, sign, wait_for
+
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
+"""What systems say that have no hard links."""
+
+
+def explain(error: OSError) -> str:
+    """An operating-system or HDF5 error in a few words."""
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return "no space left on the disk"
+    if error.errno == errno.EFBIG or "File too large" in str(error):
+        return "the file would grow larger than the system's limit allows"
+    if error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def check_output(
+    path: Path,
+    overwrite: bool,
+    contents: Sequence[str] | None = None,
+    sources: Iterable[Path] = (),
+    signature: bytes = b"",
+) -> None:
+    """Refuse an output that stands in the way or has no folder to stand in.
+
+    Parameters
+    ----------
+    path, overwrite
+        The output, and whether one that exists may be replaced.
+    contents
+        Names (or patterns) of what a folder of ours holds, the first of them always: only a folder with that, and with
+        nothing else, or an empty one, is ever replaced, and only where a folder is written.
+    sources
+        What the output is made from.
+    signature
+        First bytes that a file has which is replaced; an empty one has none.
+
+    Raises
+    ------
+    StoreError
+        If the output exists and may not be replaced, is one of its sources, or its folder does not exist.
+    """
+    if path.exists():
+        if not overwrite:
+            raise StoreError(f"{path}: exists already; name another output or add --overwrite")
+        if any(source.exists() and source.samefile(path) for source in sources):
+            raise StoreError(f"{path}: is what the output is made from; name another output")
+        if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
+            what = "a folder that holds other things than ours" if path.is_dir() else "a file"
+            raise StoreError(f"{path}: is {what} and will not be replaced; name another output")
+        if not path.is_file() and not path.is_dir():
+            raise StoreError(f"{path}: is no regular file and will not be replaced; name another output")
+        if signature and path.is_file() and not _begins(path, signature):
+            raise StoreError(f"{path}: is a file of another kind and will not be replaced; name another output")
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent}: no such folder for the output {path.name}")
+
+
+def _is_ours(folder: Path, contents: Sequence[str]) -> bool:
+    there = [entry.name for entry in folder.iterdir()]
+    known = all(any(fnmatch(name, pattern) for pattern in contents) for name in there)
+    return known and (not there or contents[0] in there)
+
+
+def _begins(path: Path, signature: bytes) -> bool:
+    """Whether a file begins with some bytes, or is empty."""
+    with path.open("rb") as file:
+        return file.read(len(signature)) in (signature, b"")
+
+
+@contextmanager
+def whole_output(
+    path: Path,
+    overwrite: bool,
+    contents: Sequence[str] | None = None,
+    sources: Iterable[Path] = (),
+    signature: bytes = b"",
+    temporary: Path | None = None,
+    lasting: bool = True,
+) -> Iterator[Path]:
+    """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
+
+    The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
+    stood at ``path`` survives a failure. An output that is ``lasting`` is on the disk before it takes its name. Other
+    parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
+    """
+    check_output(path, overwrite, contents, sources, signature)
+    temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield temporary
+        if lasting:
+            flush_to_disk(temporary)
+        if not overwrite:
+            _give_free_name(temporary, path)
+        elif path.is_dir():
+            _swap_folder(temporary, path)
+        else:
+            temporary.replace(path)
+    except StoreError:
+        raise
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)):
+            raise
+        raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+@contextmanager
+def only_run(path: Path, wait: bool = False) -> Iterator[None]:
+    """Be the only run that makes an output, by a lock beside it that ends with the block, or with the process.
+
+    With ``wait`` another run's end is waited for.
+
+    Raises
+    ------
+    StoreError
+        If another run makes it: says who.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        while True:
+            lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+            if not (wait_for(lock) if wait else hold(lock)):
+                who = holder(lock)
+                os.close(lock)
+                raise StoreError(f"{path}: another run is making this output ({who or 'unknown'})")
+            if is_still(lock, beside):
+                break
+            os.close(lock)
+        sign(lock)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {explain(error)}") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+        os.close(lock)
+
+
+def _give_free_name(temporary: Path, path: Path) -> None:
+    """Rename to a name that was free at the start, unless another run has taken it since."""
+    try:
+        if temporary.is_file():
+            os.link(temporary, path)
+            temporary.unlink()
+            return
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+    if path.exists():
+        raise StoreError(f"{path}: another run has made it in the meantime; name another output or add --overwrite")
+    temporary.rename(path)
+
+
+def _swap_folder(temporary: Path, path: Path) -> None:
+    """Replace a folder; whatever happens in between, the old one gets its name back."""
+    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+    try:
+        path.rename(doomed)
+        temporary.rename(path)
+    except BaseException:
+        if os.path.lexists(doomed) and not os.path.lexists(path):
+            doomed.rename(path)
+        raise
+    if doomed.is_symlink():
+        doomed.unlink()
+    else:
+        shutil.rmtree(doomed)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or all files of a folder, are on the disk."""
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Plug-ins found by name: a module of one of our packages, or another distribution's entry point.
+
+A name that both have is our module's.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from xanes_hpc.errors import XanesHpcError
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The plug-ins of one kind.
+
+    Attributes
+    ----------
+    kind
+        What one is, in a word, for errors.
+    package
+        Ours: each of its public modules defines ``PLUGIN``.
+    group
+        The entry point group in which other distributions name theirs.
+    error
+        Raised where a plug-in is missing or cannot be loaded.
+    others
+        Public modules of the package that are no plug-ins.
+    """
+
+    kind: str
+    package: str
+    group: str
+    error: type[XanesHpcError]
+    others: tuple[str, ...] = ()
+
+    def own_names(self) -> list[str]:
+        """Return the names of the plug-ins in our package."""
+        path = importlib.import_module(self.package).__path__
+        modules = [m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")]
+        return sorted(name for name in modules if name not in self.others)
+
+    def names(self) -> list[str]:
+        """Return the names of all plug-ins: ours, and those of other distributions."""
+        return sorted({*self.own_names(), *(entry.name for entry in entry_points(group=self.group))})
+
+    def find(self, name: str) -> Any:
+        """Return the plug-in called ``name``.
+
+        Raises
+        ------
+        XanesHpcError
+            Of the type ``error``, naming the nearest plug-in, or the distribution whose plug-in cannot be loaded.
+        """
+        if name in self.own_names():  # spares a search through all installed distributions
+            return importlib.import_module(f"{self.package}.{name}").PLUGIN
+        known = self.names()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+            raise self.error(f"no {self.kind} is called {name!r}{hint}")
+        (entry, *_) = entry_points(group=self.group, name=name)
+        try:
+            return entry.load()
+        except Exception as problem:
+            source = entry.dist.name if entry.dist else entry.value
+            why = " ".join(f"{type(problem).__name__}: {problem}".split())
+            raise self.error(f"{self.kind} {name} of {source} cannot be loaded: {why}") from problem

@@ -1,0 +1,92 @@
+"""The one spectrum of each site that is wanted, chosen from a store and brought to a grid."""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.spectra.spectrum import treatment_name
+from xanes_hpc.spectra.treatment import treat
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.sites import SiteTable
+from xanes_hpc.stores.spectra import SpectrumTable, read_spectra, spectrum_names
+from xanes_hpc.stores.structures import StructureStore
+
+NONE = -1
+"""In place of a spectrum's row where a site has none."""
+
+
+def choose_spectra(
+    source: StructureStore | FeatureStore, n_sites: int, kind: str, treatment: str | None
+) -> tuple[npt.NDArray[np.int64], SpectrumTable]:
+    """Row of each site's spectrum of a kind and treatment, (n_sites,), -1 where it has none; and the table of spectra.
+
+    Raises
+    ------
+    SpectrumError
+        If no spectrum fits, or several of one site do; lists what there is.
+    """
+    table = SpectrumTable.read(source.file)
+    there = Counter((k, t) for k, t in zip(table.kind, table.treatment, strict=True))
+    listed = "; ".join(f"{k}, treatment {treatment_name(t)!r}: {n:,}" for (k, t), n in there.most_common(6)) or "none"
+    wanted = {pair for pair in there if pair[0] == kind and treatment in (None, pair[1], treatment_name(pair[1]))}
+    if not wanted:
+        asked = kind + (f" with treatment {treatment!r}" if treatment else "")
+        raise SpectrumError(f"{source.path}: no spectra of kind {asked}; there are: {listed}")
+    if len(wanted) > 1:
+        raise SpectrumError(
+            f"{source.path}: several kinds of spectra fit; choose with --treatment NAME; there are: {listed}"
+        )
+    chosen = next(iter(wanted))
+    rows = [i for i, pair in enumerate(zip(table.kind, table.treatment, strict=True)) if pair == chosen]
+    spectrum_of_site = np.full(n_sites, NONE, np.int64)
+    sites = table.site[rows]
+    if len(np.unique(sites)) < len(sites):
+        twice = int(Counter(sites.tolist()).most_common(1)[0][0])
+        raise SpectrumError(
+            f"{source.path}: site {twice} has several spectra of kind {chosen[0]}, treatment {chosen[1]}"
+        )
+    spectrum_of_site[sites] = rows
+    return spectrum_of_site, table
+
+
+AS_STORED = Recipe()
+
+
+def gridded(
+    source: StructureStore | FeatureStore,
+    rows: npt.NDArray[np.int64],
+    grid: Grid,
+    sites: SiteTable | None = None,
+    recipe: Recipe = AS_STORED,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1.
+
+    ``sites`` are those of the rows; a recipe asks for their elements and edges.
+    """
+    values = np.full((rows.size, grid.energies.size), np.nan, np.float32)
+    e0 = np.full(rows.size, np.nan)
+    there = np.flatnonzero(rows != NONE)
+    with hdf5.reading(source.path):
+        every = list(read_spectra(source.file, rows[there].tolist()))
+    for row, placed in zip(rows[there], every, strict=True):
+        if not np.isfinite(placed.spectrum.intensities).all():
+            raise SpectrumError(f"{source.path}: spectrum {row} has NaN or infinite intensities: import it again")
+    if sites is not None and not recipe.does_nothing:
+        own = sites.take(there)
+        try:
+            every = treat(every, own.element.tolist(), own.edge, recipe)
+        except SpectrumError as error:
+            raise SpectrumError(f"{source.path}: {error}") from None
+    for i, placed in zip(there, every, strict=True):
+        values[i], e0[i] = grid.resample(placed), placed.e0
+    return values, e0
+
+
+def digest_of_spectra(source: StructureStore | FeatureStore) -> str:
+    """The digest that a structure store carries, or that of a feature store's own spectra."""
+    return source.attribute("digest_spectra") or hdf5.digest(source.file, spectrum_names(source.file))

@@ -1,0 +1,1 @@
+"""Atoms in memory: sites, absorbers, neighbours, symmetry."""

@@ -1,0 +1,266 @@
+"""Neighbour lists of absorption sites, in compressed rows by site."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.runtime import threads
+from xanes_hpc.structures.sites import SiteBatch
+from xanes_hpc.structures.structure import Structure
+from xanes_hpc_kernels import cell_lists
+from xanes_hpc_kernels import neighbours as kernels
+from xanes_hpc_kernels.compaction import LANES
+
+LARGEST = 1e6
+"""Å: the largest coordinate of an atom or a cell vector."""
+COINCIDENT = 0.1
+"""Two atoms closer than this (Å) stand on one spot."""
+WORTH_SORTING = 200_000
+"""Pairs (site, atom of its structure) from which on a structure's atoms are sorted into bins."""
+Columns = tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]
+"""Those of ``NeighbourList`` with a row per pair."""
+MOST_BINS = 64
+"""Bins along one direction; more would only cost memory, as would more than there are atoms."""
+FARTHEST = 1e5
+"""Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
+Rows = npt.NDArray[np.int64]
+ShareOut = Callable[[int, int, Callable[[int, int], None]], None]
+"""``threads.share_out`` or what takes its place."""
+ROWS_AT_ONCE = 512
+
+
+def _on_this_thread(n_rows: int, at_once: int, work: Callable[[int, int], None]) -> None:
+    if n_rows:
+        work(0, n_rows)
+
+
+@dataclass(frozen=True)
+class NeighbourList:
+    """Pairs of a site and another atom, or an image, at a distance less than the cutoff.
+
+    The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors
+    point from the site to the neighbour: position of the atom + shift . cell - position of the site.
+
+    Attributes
+    ----------
+    offsets : (n_sites + 1,) int64
+    atoms : (n_pairs,) int64, counted over the atoms of the batch
+    numbers : (n_pairs,) uint8, atomic numbers of these atoms
+    shifts : (n_pairs, 3) int32, in cell vectors
+    vectors : (n_pairs, 3) float64, Å
+    distances : (n_pairs,) float64, Å
+    """
+
+    offsets: npt.NDArray[np.int64]
+    atoms: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.uint8]
+    shifts: npt.NDArray[np.int32]
+    vectors: npt.NDArray[np.float64]
+    distances: npt.NDArray[np.float64]
+
+    def within(self, cutoff: float) -> "NeighbourList":
+        """The pairs closer than ``cutoff`` (Å), in their order."""
+        rows = np.flatnonzero(self.distances < cutoff)
+        offsets = np.searchsorted(rows, self.offsets)
+        return NeighbourList(
+            offsets, self.atoms[rows], self.numbers[rows], self.shifts[rows], self.vectors[rows], self.distances[rows]
+        )
+
+
+class NeighbourSearch:
+    """Neighbours of a batch's sites closer than ``cutoff`` (Å), periodic images included, some sites at a time.
+
+    What the sites of one structure share is prepared once: the inverse of its cell and, for large structures with many
+    sites, atoms sorted into bins. Pairs, their order and every bit of them are the same with and without bins.
+
+    Raises
+    ------
+    FormatError
+        If a structure is periodic along a direction without a cell vector, or its cell has no volume or is not finite.
+    """
+
+    def __init__(self, batch: SiteBatch, cutoff: float) -> None:
+        self._batch, self._cutoff = batch, float(cutoff)
+        self._cells, self._inverses = _completed_cells(batch)
+        self._atoms_i = batch.offsets[batch.site_structures] + batch.site_atoms
+        n_sites_s = np.bincount(batch.site_structures, minlength=batch.offsets.size - 1)
+        self._bins = {
+            s: _Bins(batch, s, self._cells[s], self._inverses[s], self._cutoff)
+            for s in np.flatnonzero(n_sites_s * np.diff(batch.offsets) >= WORTH_SORTING).tolist()
+            if self._farthest(s) < FARTHEST * self._cutoff
+        }
+
+    def counts(self, start: int, stop: int, share_out: ShareOut = _on_this_thread) -> npt.NDArray[np.int64]:
+        """Number of pairs of each of sites ``start:stop``; ``share_out`` gives the sites to threads."""
+        counts = np.empty(stop - start, np.int64)
+        self._scan(start, stop, np.full(counts.size, -1, np.int64), counts, 0, share_out)
+        return counts
+
+    def pairs(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        counts: npt.NDArray[np.int64] | None = None,
+        share_out: ShareOut = _on_this_thread,
+    ) -> NeighbourList:
+        """Neighbours of sites ``start:stop``, by default of all; ``counts`` are their numbers where they are known."""
+        stop = self._batch.n_sites if stop is None else min(stop, self._batch.n_sites)
+        counts = self.counts(start, stop, share_out) if counts is None else counts
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        columns = self._scan(start, stop, offsets[:-1].copy(), counts.copy(), int(offsets[-1]), share_out)
+        return NeighbourList(offsets, *columns)
+
+    def _scan(self, start: int, stop: int, starts: Rows, counts: Rows, n_pairs: int, share_out: ShareOut) -> Columns:
+        """Count the pairs of sites, and write them where ``starts`` is not negative."""
+        batch = self._batch
+        structures, atoms_i = batch.site_structures[start:stop], self._atoms_i[start:stop]
+        binned = np.isin(structures, list(self._bins)) if self._bins else np.zeros(atoms_i.size, np.bool_)
+        rows = np.flatnonzero(~binned)
+        columns = (
+            np.empty(n_pairs, np.int64),
+            np.empty(n_pairs, np.uint8),
+            np.empty((n_pairs, 3), np.int32),
+            np.empty((n_pairs, 3)),
+            np.empty(n_pairs),
+        )
+
+        def scan_rows(first: int, last: int) -> None:
+            kernels.find_pairs(
+                rows[first:last], atoms_i, structures, batch.offsets, batch.numbers, batch.positions, self._cells,
+                self._inverses, batch.pbc, self._cutoff, starts, counts, *columns,
+            )  # fmt: skip
+
+        share_out(rows.size, ROWS_AT_ONCE, scan_rows)
+        for s in np.unique(structures[binned]).tolist():
+            its_rows = np.flatnonzero(structures == s)
+
+            def scan_binned(first: int, last: int, bins: _Bins = self._bins[s], r: Rows = its_rows) -> None:
+                bins.find_pairs(r[first:last], atoms_i, starts, counts, columns)
+
+            share_out(its_rows.size, ROWS_AT_ONCE, scan_binned)
+        return columns
+
+    def _farthest(self, s: int) -> float:
+        """Bound of the largest number (Å) that turns up when a structure's atoms are wrapped into its cell."""
+        positions = self._batch.positions[self._batch.offsets[s] : self._batch.offsets[s + 1]]
+        lengths, skew = np.linalg.norm(self._cells[s], axis=1), np.linalg.norm(self._inverses[s], axis=0)
+        return float(max(np.abs(positions).max(), lengths.max()) * (lengths * skew).max())
+
+
+class _Bins:
+    """The atoms of one structure, sorted into bins that are at least as thick as the cutoff where there is room."""
+
+    def __init__(
+        self,
+        batch: SiteBatch,
+        structure: int,
+        cell: npt.NDArray[np.float64],
+        inverse: npt.NDArray[np.float64],
+        cutoff: float,
+    ) -> None:
+        self._first, last = (int(a) for a in batch.offsets[structure : structure + 2])
+        self._numbers, self._positions = batch.numbers[self._first : last], batch.positions[self._first : last]
+        self._cell, self._pbc, self._cutoff = cell, batch.pbc[structure], cutoff
+        n_atoms = len(self._positions)
+        thickness = 1.0 / np.linalg.norm(inverse, axis=0)
+        fractions = self._positions @ inverse
+        low = np.where(self._pbc, 0.0, fractions.min(axis=0))
+        extent = np.where(self._pbc, 1.0, fractions.max(axis=0) - low)
+        room = extent * thickness / (cutoff * (1.0 + 1e-9))
+        room = np.clip(room, 1, MOST_BINS)
+        self._n_bins = np.maximum(room * min(1.0, (2.0 * n_atoms / room.prod()) ** (1 / 3)), 1).astype(np.int64)
+        width = np.maximum(extent, 1e-9) / self._n_bins
+        self._reach = np.ceil(cutoff * (1.0 + 1e-9) / (width * thickness)).astype(np.int64)
+        self._reach[~self._pbc] = np.minimum(self._reach, self._n_bins)[~self._pbc]
+        self._wraps, self._bins = np.empty((n_atoms, 3), np.int64), np.empty((n_atoms, 3), np.int64)
+        self._starts, self._order = np.empty(int(self._n_bins.prod()) + 1, np.int64), np.empty(n_atoms, np.int64)
+        self._wrapped = np.zeros((3, n_atoms + LANES))
+        cell_lists.sort_into_bins(
+            self._positions, cell, inverse, self._pbc, low, width, self._n_bins,
+            self._wraps, self._bins, self._starts, self._order, self._wrapped,
+        )  # fmt: skip
+
+    def find_pairs(
+        self,
+        rows: npt.NDArray[np.int64],
+        atoms_i: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        columns: Columns,
+    ) -> None:
+        cell_lists.find_pairs(
+            rows, atoms_i, self._first, self._numbers, self._positions, self._cell, self._pbc, self._cutoff,
+            self._reach, self._n_bins, self._wraps, self._bins, self._starts, self._order, self._wrapped,
+            starts, counts, *columns,
+        )  # fmt: skip
+
+
+def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
+    """Neighbours of every site of ``batch`` closer than ``cutoff`` (Å), periodic images included.
+
+    Raises
+    ------
+    FormatError
+        As ``NeighbourSearch``.
+    """
+    return NeighbourSearch(batch, cutoff).pairs(share_out=threads.share_out)
+
+
+def check_distances(structure: Structure) -> None:
+    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot, or one beyond all bounds.
+
+    Raises
+    ------
+    FormatError
+        Naming the structure, and the two atoms or what is wrong with the cell.
+    """
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in (structure.positions, structure.cell))
+    if not largest <= LARGEST:
+        raise FormatError(f"{structure.name}: expected coordinates within ±{LARGEST:,.0f} Å, received {largest:g}")
+    batch = SiteBatch(
+        structure.numbers,
+        structure.positions,
+        np.array([0, structure.numbers.size]),
+        structure.cell[None],
+        structure.pbc[None],
+        np.empty(0, np.int64),
+        np.empty(0, np.int64),
+    )
+    try:
+        cells, inverses = _completed_cells(batch)
+    except FormatError as error:
+        raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
+    first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
+    if first >= 0:
+        raise FormatError(f"{structure.name}: two atoms on one spot: {first} and {second} are {apart:.3f} Å apart")
+
+
+def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Cells with unit vectors put in along aperiodic directions, and their inverses; unit cells where all are."""
+    cells = batch.cells.copy()
+    cells[~batch.pbc.any(axis=1)] = np.eye(3)
+    inverses = cells.copy()
+    for s in np.flatnonzero(batch.pbc.any(axis=1)):
+        if not np.isfinite(cells[s]).all():
+            raise FormatError(f"structure {s} of the batch has a cell with NaN or infinity")
+        missing = np.linalg.norm(cells[s], axis=1) < 1e-12
+        if (missing & batch.pbc[s]).any():
+            raise FormatError(f"structure {s} of the batch is periodic along a direction without a cell vector")
+        # Along an aperiodic direction only the spacing of the others' planes matters: complete with their normals.
+        aperiodic = ~batch.pbc[s]
+        basis = cells[s][~aperiodic]
+        _, _, rows = np.linalg.svd(basis)
+        cells[s][aperiodic] = rows[len(basis) :]
+        if abs(np.linalg.det(cells[s])) < 1e-9:
+            raise FormatError(f"structure {s} of the batch has a cell without volume")
+        inverses[s] = np.linalg.inv(cells[s])
+    return cells, inverses

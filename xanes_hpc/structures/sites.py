@@ -1,0 +1,148 @@
+"""A batch of absorption sites with the structures they stand in, as plain arrays.
+
+Conventions: atoms of all structures stand one after another, ``offsets[s]:offsets[s + 1]`` are those of
+structure s. Atom indices of sites count within their structure, from 0. Positions and cell vectors (rows of
+``cells``) in Å. A site's neighbours include periodic images along the directions where ``pbc`` is set.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import AbsorberError, FormatError
+from xanes_hpc.structures.absorbers import select_absorbers
+
+
+@dataclass(frozen=True)
+class SiteBatch:
+    """Sites of one or many structures.
+
+    Attributes
+    ----------
+    numbers : (n_atoms,) uint8
+    positions : (n_atoms, 3) float64, Å
+    offsets : (n_structures + 1,) int64
+    cells : (n_structures, 3, 3) float64, Å; zero vectors where there is no cell
+    pbc : (n_structures, 3) bool
+    site_structures, site_atoms : (n_sites,) int64
+    first_structure : int, row in its store of the batch's first structure; 0 where there is no store
+    properties
+        Numbers that are known of every site or its structure, by name, (n_sites,); NaN where one is not.
+    """
+
+    numbers: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.float64]
+    pbc: npt.NDArray[np.bool_]
+    site_structures: npt.NDArray[np.int64]
+    site_atoms: npt.NDArray[np.int64]
+    first_structure: int = 0
+    properties: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.site_atoms.size)
+
+    def sites(self, start: int, stop: int) -> "SiteBatch":
+        """The same structures with sites ``start:stop`` alone; shares the arrays."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            site_structures=self.site_structures[rows],
+            site_atoms=self.site_atoms[rows],
+            properties={name: values[rows] for name, values in self.properties.items()},
+        )
+
+    @classmethod
+    def from_atoms(cls, atoms: Any, sites: Any = None, properties: Sequence[str] = ()) -> "SiteBatch":
+        """Batch of one ``ase.Atoms`` or a sequence of them.
+
+        Parameters
+        ----------
+        atoms
+            One ``ase.Atoms``, or several: a sequence or a generator of them.
+        sites
+            ``None`` for the one transition metal of each structure; a rule of ``select_absorbers`` for all of them; an
+            index or indices (0-based) for a single ``Atoms``; for a sequence, one entry per structure, each an index,
+            indices or a rule.
+        properties
+            Names of entries of ``Atoms.info`` to take along, numbers.
+
+        Raises
+        ------
+        AbsorberError
+            If a site is not there, or the entries do not fit the structures.
+        FormatError
+            If ``atoms`` is something else, or an atom is of no element there is.
+        """
+        single = hasattr(atoms, "get_positions")
+        structures = [atoms] if single else _several(atoms)
+        if single:
+            entries: list[Any] = [sites]
+        elif sites is None or isinstance(sites, (str, int, np.integer)):
+            entries = [sites] * len(structures)
+        else:
+            entries = list(sites)
+        if len(entries) != len(structures):
+            raise AbsorberError(f"expected sites for {len(structures)} structures, received {len(entries)} entries")
+        chosen = [_indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
+        lengths, counts = [len(s) for s in structures], [c.size for c in chosen]
+        return cls(
+            numbers=_numbers(structures),
+            positions=_joined([s.get_positions() for s in structures], np.float64, (0, 3)),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            cells=np.array([np.asarray(s.cell) for s in structures], np.float64).reshape(-1, 3, 3),
+            pbc=np.array([s.pbc for s in structures], np.bool_).reshape(-1, 3),
+            site_structures=np.repeat(np.arange(len(structures)), counts).astype(np.int64),
+            site_atoms=_joined(chosen, np.int64, (0,)),
+            properties={name: np.repeat([_property(s, name) for s in structures], counts) for name in properties},
+        )
+
+
+def _property(structure: Any, name: str) -> float:
+    """A number that ``Atoms.info`` has; NaN where it has none."""
+    try:
+        return float(structure.info.get(name, np.nan))
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _several(atoms: Any) -> list[Any]:
+    structures = (
+        list(atoms) if isinstance(atoms, Iterable) and not isinstance(atoms, (str, bytes, np.ndarray)) else [atoms]
+    )
+    for structure in structures:
+        if not hasattr(structure, "get_positions"):
+            within = "" if structure is atoms else f" with {type(structure).__name__} in it"
+            raise FormatError(f"expected ase.Atoms or a sequence of them, received {type(atoms).__name__}{within}")
+    return structures
+
+
+def _numbers(structures: list[Any]) -> npt.NDArray[np.uint8]:
+    numbers: npt.NDArray[np.int64] = _joined([s.get_atomic_numbers() for s in structures], np.int64, (0,))
+    wrong = numbers[(numbers < 0) | (numbers >= len(chemical_symbols))]
+    if wrong.size:
+        raise FormatError(f"atomic number {wrong[0]}: expected 0 to {len(chemical_symbols) - 1}")
+    return numbers.astype(np.uint8)
+
+
+def _indices(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int64]:
+    if entry is None or isinstance(entry, str):
+        return select_absorbers(numbers, entry)
+    indices = np.atleast_1d(np.asarray(entry))
+    if indices.size and not np.issubdtype(indices.dtype, np.integer):
+        raise AbsorberError(f"expected 0-based atom indices, received {entry!r}")
+    for index in indices:
+        if not 0 <= index < numbers.size:
+            raise AbsorberError(f"site {index} is not there: expected 0 to {numbers.size - 1}")
+    return indices.astype(np.int64)
+
+
+def _joined(arrays: Iterable[Any], dtype: Any, empty: tuple[int, ...]) -> Any:
+    return np.ascontiguousarray(np.concatenate([np.empty(empty), *arrays]), dtype=dtype)

@@ -1,0 +1,30 @@
+"""A structure in memory: atoms, cell, and what its file says of it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Atoms of one molecule or crystal.
+
+    Attributes
+    ----------
+    name
+        Unique within a store.
+    numbers : (n_atoms,) uint8
+    positions : (n_atoms, 3) float64, Å
+    cell : (3, 3) float64, vectors as rows, Å; zeros where there is none
+    pbc : (3,) bool
+    properties
+        Charge (``charge``, in e), total spin (``spin``) and any others, by name.
+    """
+
+    name: str
+    numbers: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float64]
+    cell: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+    pbc: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(3, np.bool_))
+    properties: dict[str, float | str] = field(default_factory=dict)

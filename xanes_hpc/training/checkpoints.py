@@ -1,0 +1,155 @@
+"""The checkpoint of a training run: one file beside the model to be, numbers only."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime import outputs
+from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.stores.opening import open_file
+
+FORMAT = "xanes-hpc/checkpoint"
+SCHEMA = 1
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    plan
+        All that its result depends on.
+    stage
+        Which of the run's fits it is in.
+    progress
+        What that fit, and those before it, have to remember; plain values.
+    state
+        Everything that a step changes.
+    best
+        The weights to keep so far; empty where those are the last.
+    """
+
+    plan: dict[str, Any]
+    stage: str
+    progress: dict[str, Any]
+    state: Arrays
+    best: Arrays = field(default_factory=list)
+
+
+def checkpoint_path(output: Path) -> Path:
+    """Where the checkpoint of the run that writes ``output`` stands."""
+    return output.with_name(f"{output.name}.checkpoint.h5")
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in the place of the one before.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.unlink(missing_ok=True)  # of a run that was killed while it wrote
+    plan, progress = (json.dumps(v, sort_keys=True) for v in (checkpoint.plan, checkpoint.progress))
+    with outputs.whole_output(path, overwrite=True, temporary=temporary), new_file(temporary) as file:
+        file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
+        file.attrs["stage"] = checkpoint.stage
+        file["plan"], file["progress"] = plan, progress
+        for name, arrays in (("state", checkpoint.state), ("best", checkpoint.best)):
+            file.attrs[name] = len(arrays)
+            for i, array in enumerate(arrays):
+                file.create_dataset(f"{name}/{i}", data=array, fletcher32=True if array.ndim else None)
+        file.attrs["digest"] = _digest(checkpoint.stage, plan, progress, checkpoint.state, checkpoint.best)
+
+
+def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
+    """The checkpoint of a run of this plan.
+
+    Raises
+    ------
+    StoreError
+        If there is none, it is damaged, or it is of another plan: names what differs.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: no such checkpoint: there is nothing to resume; train without --resume")
+    try:
+        with open_file(path) as file:
+            kind, schema = str(file.attrs["format"]), int(file.attrs["schema_version"])
+            if kind != FORMAT or schema > SCHEMA:
+                raise StoreError(f"{path}: expected {FORMAT} up to schema {SCHEMA}, received {kind} of schema {schema}")
+            stage = str(file.attrs["stage"])
+            plan_text, progress_text = (file[name][()].decode() for name in ("plan", "progress"))
+            state, best = (
+                [np.asarray(file[f"{name}/{i}"][()]) for i in range(int(file.attrs[name]))]
+                for name in ("state", "best")
+            )
+            if file.attrs["digest"] != _digest(stage, plan_text, progress_text, state, best):
+                raise ValueError("its values are not those that were written")
+            found, progress = json.loads(plan_text), json.loads(progress_text)
+    except StoreError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train anew") from None
+    check_plan(path, found, plan)
+    return Checkpoint(found, stage, progress, state, best)
+
+
+def _digest(stage: str, plan: str, progress: str, *arrays: Arrays) -> str:
+    """Of texts, single numbers and how many arrays there are: HDF5 guards with checksums only what is in chunks."""
+    numbers = [str(a.item()) for several in arrays for a in several if not a.ndim]
+    counts = [str(len(several)) for several in arrays]
+    return hashlib.sha256("\0".join((stage, plan, progress, *counts, *numbers)).encode()).hexdigest()
+
+
+def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Hold what was begun by one plan to another.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    differs = differences(found, json.loads(json.dumps(wanted)))
+    if differs:
+        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
+        raise StoreError(
+            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
+            "give that run's settings, or --overwrite to train anew"
+        )
+
+
+def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
+    """In words, where two plans of plain values differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return [
+            difference
+            for key in sorted({*found, *wanted})
+            for difference in differences(found.get(key), wanted.get(key), f"{where}.{key}" if where else key)
+        ]
+    return [] if found == wanted else [f"{where} was {_short(found)}, now {_short(wanted)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def flat(arrays: Sequence[Sequence[npt.NDArray[Any]]]) -> Arrays:
+    """Arrays by member, one after another."""
+    return [array for own in arrays for array in own]
+
+
+def by_member(arrays: Arrays, n_members: int) -> list[Arrays]:
+    """The reverse of ``flat``, every member having as many arrays."""
+    each = len(arrays) // n_members
+    return [arrays[i * each : (i + 1) * each] for i in range(n_members)]

@@ -1,0 +1,63 @@
+"""Which stores a training run takes, and which model it makes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.structures import StructureStore
+
+
+def open_spectra(
+    stores: Sequence[FeatureStore], named: Sequence[str]
+) -> list[tuple[FeatureStore, StructureStore | FeatureStore]]:
+    """Feature stores, each with the store of its sites' spectra: itself, the one it names, or one that is named here.
+
+    Raises
+    ------
+    ConfigError
+        If not as many are named as there are feature stores without spectra of their own.
+    StoreError
+        If a store cannot be opened or holds other structures.
+    """
+    bare = [store for store in stores if not store.has_spectra]
+    if named and len(named) != len(bare):
+        raise ConfigError(
+            f"--spectra: expected {len(bare)}, one for each feature store without spectra; received {len(named)}"
+        )
+    paths = dict(zip(bare, map(Path, named), strict=True)) if named else {}
+    return [(s, s if s.has_spectra else s.open_source(paths.get(s))) for s in stores]
+
+
+def default_output(features: Path) -> Path:
+    """The model folder's name where none is given: ``tmqm.features.h5`` trains ``tmqm.model``."""
+    return features.with_name(features.name.removesuffix(".h5").removesuffix(".features") + ".model")
+
+
+def find_features(run: RunConfig, folder: Path) -> list[Path]:
+    """The feature stores to train on: the configured ones, or the only one in ``folder``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or several.
+    """
+    if run.features:
+        return [Path(path) for path in run.features]
+    stores = [p for p in sorted(folder.glob("*.h5")) if hdf5.is_kind(p, "features")]
+    found = [p for p in stores if not _is_rattled(p)]
+    if len(found) == 1:
+        return [found[0].relative_to(folder)]
+    names = ", ".join(p.name for p in found[:5])
+    raise ConfigError(
+        f"expected a feature store: {'several are here (' + names + ')' if found else 'none is here'}; "
+        'name one on the command line, or as features = "NAME.features.h5" in xanes-hpc.toml'
+        + ("" if found else "; xanes-hpc featurise makes one")
+    )
+
+
+def _is_rattled(path: Path) -> bool:
+    with FeatureStore(path) as store:
+        return store.rattled

@@ -1,0 +1,129 @@
+"""Fitting the kernel ridge regression beside the networks, and choosing its rate and its share in the mean."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.data.datasets import Part, iterate
+from xanes_hpc.models.kernel_ridge import ROWS_AT_ONCE, KernelRidge, similarities
+from xanes_hpc.models.scaling import Absorbers, Array, Scalers
+from xanes_hpc.models.training_sites import REFERENCE_SITES
+
+MOST_VALIDATION_SITES = 10_000
+"""Of which the rate and the share are chosen; a seeded sample of more."""
+RIDGE = 1e-3
+"""What is added to the diagonal of the kernel, whose own is 1."""
+JITTER = 1e-5
+"""What rounding of the kernel may have taken from its diagonal."""
+RATES = (0.7, 1.4, 2.8)
+"""Rates that are tried."""
+SHARES = np.linspace(0.0, 0.8, 17)
+"""Shares in the average that are tried; networks keep one, for the spread of their draws says how sure the mean is."""
+RATE, SHARE = 1.4, 0.5
+"""Where there is no validation part to choose by."""
+
+
+def choose(
+    part: Part,
+    validation: Part,
+    scalers: Scalers,
+    networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
+    seed: int,
+) -> tuple[float, float]:
+    """Rate and share for the least validation error of the mean with the networks' spectra.
+
+    The rate is chosen with landmarks only.
+    """
+    sampled = iterate(validation.sample(MOST_VALIDATION_SITES, seed))
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
+    found = networks(x, absorbers)
+
+    def best(some: Part, rate: float) -> tuple[float, float]:
+        return best_share(y, found, fit(some, scalers, rate, SHARE, seed).spectra(x, absorbers))
+
+    landmarks = part.sample(REFERENCE_SITES, seed)
+    tried = {rate: best(landmarks, rate) for rate in RATES}
+    rate = min(tried, key=lambda r: tried[r][1])
+    return rate, best(part, rate)[0] if part.n_sites > REFERENCE_SITES else tried[rate][0]
+
+
+def fit(
+    part: Part, scalers: Scalers, rate: float, share: float, seed: int, together: npt.NDArray[np.str_] | None = None
+) -> KernelRidge:
+    """Fit to a part. Landmarks are all of its sites, or a sample of so many.
+
+    With ``together``, a label for every site of the sources, landmarks have errors too.
+
+    Where all sites are landmarks the coefficients solve (K + ridge) c = y. Otherwise, with K = C C^T between landmarks
+    and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
+
+    Errors of landmarks of one label L, when they are left out of the fit together, are (I - H)_LL^-1 of their residuals
+    with H the matrix that makes fitted spectra of given ones (Allen, doi:10.1080/00401706.1974.10489157): exact.
+    """
+    from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+
+    landmarks, errors = part.sample(REFERENCE_SITES, seed), None
+    columns = zip(*_scaled(landmarks, scalers), strict=True)
+    x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
+    kernel = similarities(x, absorbers, x, absorbers, rate).astype(np.float64)
+    if landmarks.n_sites == part.n_sites:
+        kernel[np.diag_indices_from(kernel)] += RIDGE
+        factor = cho_factor(kernel, overwrite_a=True)
+        coefficients = cho_solve(factor, y.astype(np.float64))
+        if together is not None:  # I - H is ridge times the inverse, and residuals are ridge times the coefficients
+            inverse = cho_solve(factor, np.eye(len(x)), overwrite_b=True)
+            errors = _left_out(coefficients, inverse, together[landmarks.chosen])
+    else:
+        kernel[np.diag_indices_from(kernel)] += JITTER
+        root = cholesky(kernel, lower=True, overwrite_a=True)
+        matrix, right = RIDGE * np.eye(len(x)), np.zeros((len(x), y.shape[1]))
+        for some, own, targets in _scaled(part, scalers):
+            for start in range(0, len(some), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                near = similarities(some[rows], own[rows], x, absorbers, rate)
+                whitened = solve_triangular(root, near.T.astype(np.float64), lower=True, overwrite_b=True)
+                matrix += whitened @ whitened.T
+                right += whitened @ targets[rows]
+        factor = cho_factor(matrix, overwrite_a=True)
+        solution = cho_solve(factor, right)
+        coefficients = solve_triangular(root, solution, lower=True, trans="T")
+        if together is not None:
+            rest = np.eye(len(x)) - root @ cho_solve(factor, root.T)
+            errors = _left_out(y - root @ solution, rest, together[landmarks.chosen])
+    return KernelRidge(x, absorbers.astype(np.int32), coefficients.astype(np.float32), rate, share, scalers, errors)
+
+
+def _left_out(
+    residuals: npt.NDArray[np.float64], rest: npt.NDArray[np.float64], labels: npt.NDArray[np.str_]
+) -> npt.NDArray[np.float32]:
+    """|errors| of every landmark with all of its label left out, by residuals and I - H (or both over one number)."""
+    _, groups, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    errors = residuals / np.diag(rest)[:, None]
+    for group in np.flatnonzero(counts > 1):
+        rows = np.flatnonzero(groups == group)
+        errors[rows] = np.linalg.solve(rest[np.ix_(rows, rows)], residuals[rows])
+    return np.abs(errors).astype(np.float32)
+
+
+def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:
+    for x, absorbers, y in iterate(part):
+        yield scalers.features(x), absorbers, scalers.targets(y, absorbers)
+
+
+def best_share(
+    reference: npt.NDArray[np.floating], networks: npt.NDArray[np.floating], regression: npt.NDArray[np.floating]
+) -> tuple[float, float]:
+    """The share of the regression in the mean with the networks for the least mean error %, and that error.
+
+    All arguments (n_sites, n_energies).
+    """
+    there = np.abs(reference).sum(axis=1) > 0
+    y, a, b = reference[there], regression[there], networks[there]
+    level = np.abs(y).sum(axis=1)
+    errors = [
+        float(np.mean(100.0 * np.abs(share * a + (1.0 - share) * b - y).sum(axis=1) / level)) if there.any() else 0.0
+        for share in SHARES
+    ]
+    best = int(np.argmin(errors))
+    return float(SHARES[best]), errors[best]

@@ -1,0 +1,306 @@
+"""The one training loop: ``strategy.run`` around a step of our own, on one device or several.
+
+All members of an ensemble take the same step side by side, from the same batch, with dropout of their own. Each replica
+takes its share of the global batch; gradients are summed over replicas, by Keras's optimizer, and applied on each. What
+is random in a step depends on the seed, the step and the place in the global batch: not on how many replicas share it.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from xanes_hpc.config.sections import TrainingConfig
+from xanes_hpc.data.feed import BATCHES_AT_ONCE, Feed, Rows
+from xanes_hpc.data.sharded_feed import ShardedFeed
+from xanes_hpc.errors import ModelError
+from xanes_hpc.models.architectures import Layer
+from xanes_hpc.models.keras_network import keras_models
+from xanes_hpc.models.layers import dropout_widths, shapes, takes_absorber
+from xanes_hpc.models.scaling import Absorbers, Scalers
+from xanes_hpc.training.losses import spectrum_loss
+from xanes_hpc.training.processes import Alone
+from xanes_hpc.training.tensorflow_setup import OTHERS_ENDED
+
+ROWS_AT_ONCE = 4096
+PLATEAU_FALL = 1 / 3
+NOISE = -1
+"""In place of a layer's number in the seed of the noise on features."""
+
+
+class Trainer:
+    """The members' networks, their optimizer, and the devices they are on.
+
+    Parameters
+    ----------
+    layers
+        The network of every member.
+    scalers
+        Of features and targets.
+    config
+        Loss, schedule, seed, epochs and so on.
+    feed
+        Where batches come from.
+    step_ev
+        Distance of two energies of the grid.
+    devices
+        TensorFlow's names of the devices; none for the default one.
+    frozen
+        Names of the layers whose weights stay.
+    team
+        The processes that train together.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        scalers: Scalers,
+        config: TrainingConfig,
+        feed: Feed | ShardedFeed,
+        step_ev: float,
+        devices: Sequence[str] = (),
+        frozen: Sequence[str] = (),
+        team: Alone | None = None,
+    ) -> None:
+        self.team = team or Alone()
+        self._strategy = self.team.strategy or _strategy(tuple(devices))
+        self._config, self._feed, self._scalers = config, feed, scalers
+        n_absorbers = len(scalers.target_mean)
+        self._n_absorbers = n_absorbers if takes_absorber(layers) else 0
+        widths = dropout_widths(layers, shapes(layers, feed.n_features, n_absorbers))
+        rates = {layer.name: layer.rate for layer in layers}
+        self._dropouts = [(i, widths[x.name], rates[x.name]) for i, x in enumerate(layers) if x.name in widths]
+        self._loss = spectrum_loss(config, scalers, step_ev)
+        with self._strategy.scope(), _precision(config.precision):
+            pairs = [keras_models(layers, feed.n_features, n_absorbers, config.seed, m) for m in range(feed.n_members)]
+            self._networks, self._plain = zip(*pairs, strict=True)
+            for network in self._plain:
+                for name in frozen:
+                    network.get_layer(name).trainable = False
+            self._optimizer = _optimizer(config, feed.n_batches)
+            self._optimizer.build(self._trained)
+        self._update = self._apply
+        alone = not devices and self.team.strategy is None
+        if alone and config.precision == "float32" and _compiles():
+            self._update = tf.function(self._apply, jit_compile=True)
+        self._steps = tf.function(self._some_steps)
+        self._forward = tf.function(
+            self._outputs, [tf.TensorSpec((None, n), tf.float32) for n in (feed.n_features, max(1, self._n_absorbers))]
+        )
+
+    @property
+    def _trained(self) -> list[Any]:
+        return [v for network in self._networks for v in network.trainable_variables]
+
+    @property
+    def n_members(self) -> int:
+        """How many networks are trained."""
+        return len(self._networks)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step."""
+        return float(self._optimizer.learning_rate)
+
+    def lower_learning_rate(self) -> None:
+        """Lower the rate, as the plateau schedule does."""
+        self._optimizer.learning_rate = self.learning_rate * PLATEAU_FALL
+
+    def batches(self, epochs: range) -> Iterator[Any]:
+        """An iterator over the batches of several epochs, for ``steps``."""
+        if self.team.strategy is None:
+            batches: Iterator[Any] = iter(self._strategy.experimental_distribute_dataset(dataset(self._feed, epochs)))
+            return batches
+        n_local = len(self._strategy.extended.worker_devices)
+
+        def own(context: Any) -> Any:
+            return dataset(self._feed, epochs).unbatch().batch(self._feed.own_size // n_local)
+
+        shared: Iterator[Any] = iter(self._strategy.distribute_datasets_from_function(own))
+        return shared
+
+    def steps(self, batches: Iterator[Any], n: int) -> npt.NDArray[np.float32]:
+        """Take ``n`` steps; the loss of each, (n,), mean over members.
+
+        Raises
+        ------
+        StoreError
+            If a batch cannot be read.
+        """
+        try:
+            losses: npt.NDArray[np.float32] = self._steps(batches, tf.constant(n)).numpy()
+        except tf.errors.OpError:
+            if self._feed.failure is not None:
+                raise self._feed.failure from None
+            if self.team.strategy is not None:
+                raise ModelError(OTHERS_ENDED) from None
+            raise
+        return losses
+
+    def _some_steps(self, batches: Any, n: Any) -> Any:
+        losses = tf.TensorArray(tf.float32, size=n)
+        for i in tf.range(n):
+            of_replicas = self._strategy.run(self._step, args=next(batches))
+            losses = losses.write(i, self._strategy.reduce(tf.distribute.ReduceOp.SUM, of_replicas, axis=None))
+        return losses.stack()
+
+    def _step(self, x: Any, absorbers: Any, y: Any, weights: Any) -> Any:
+        if self._config.feature_noise:
+            x += self._config.feature_noise * self._random(tf.random.stateless_normal, self._feed.n_features, 0, NOISE)
+        starts = [x, tf.one_hot(absorbers, self._n_absorbers)] if self._n_absorbers else [x]
+        with tf.GradientTape() as tape:
+            losses = []
+            for member, network in enumerate(self._networks):
+                masks = [self._mask(member, *dropout) for dropout in self._dropouts]
+                output = tf.cast(network([*starts, *masks]), tf.float32)
+                values = self._loss(output, y, absorbers)
+                losses.append(tf.reduce_sum(values * weights[:, member]))
+            loss = tf.add_n(losses) / self._feed.batch_size
+            scaled = self._optimizer.scale_loss(loss)
+        variables = self._trained
+        gradients = tape.gradient(scaled, variables)
+        if self._config.precision == "mixed_float16":  # replicas must agree on whether a step is left out
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        self._update(gradients)
+        return loss / self.n_members
+
+    def _apply(self, gradients: Any) -> None:
+        self._optimizer.apply(gradients, self._trained)  # which sums over replicas
+
+    def _mask(self, member: int, layer: int, width: int, rate: float) -> Any:
+        uniform = self._random(tf.random.stateless_uniform, width, member, layer)
+        return tf.cast(uniform >= rate, tf.float32) / (1.0 - rate)
+
+    def _random(self, draw: Any, width: int, member: int, layer: int) -> Any:
+        """This replica's rows of random numbers for the whole batch, (rows, width)."""
+        key = int(np.random.SeedSequence([self._config.seed, member, layer + 1]).generate_state(1)[0])
+        step = tf.cast(self._optimizer.iterations, tf.int64)
+        every = draw((self._feed.batch_size, width), tf.stack([tf.constant(key, tf.int64), step]))
+        rows = self._feed.batch_size // self._strategy.num_replicas_in_sync
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return every if rows == len(every) else every[replica * rows : (replica + 1) * rows]
+
+    def _outputs(self, x: Any, one_hot: Any) -> Any:
+        starts = [x, one_hot] if self._n_absorbers else [x]
+        return tf.stack([tf.cast(network(starts), tf.float32) for network in self._plain])
+
+    def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """The members' mean spectra without dropout, (n_sites, n_energies), from features as stored."""
+        scaled, one_hot = self._scalers.features(x), np.eye(max(1, self._n_absorbers), dtype=np.float32)
+        blocks = []
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            hot = one_hot[absorbers[rows] if self._n_absorbers else np.zeros(len(scaled[rows]), int)]
+            raw = self._forward(scaled[rows], hot).numpy()
+            blocks.append(self._scalers.spectra(raw, absorbers[rows]).mean(axis=0))
+        return np.concatenate(blocks)
+
+    @property
+    def _state(self) -> list[Any]:
+        return [v for network in self._networks for v in network.variables] + list(self._optimizer.variables)
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """A copy of everything that a step changes."""
+        return [np.array(v) for v in self._state]
+
+    def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
+        """Take up a state of a like trainer."""
+        for variable, value in zip(self._state, state, strict=True):
+            variable.assign(value)
+
+    def weights(self) -> list[list[npt.NDArray[np.float32]]]:
+        """A copy of all weights, by member."""
+        return [[np.array(w) for w in network.get_weights()] for network in self._plain]
+
+    def set_weights(self, weights: Sequence[Sequence[npt.NDArray[np.float32]]]) -> None:
+        """Take over weights, by member."""
+        for network, own in zip(self._plain, weights, strict=True):
+            network.set_weights(own)
+
+    def start_from(self, member: int, weights: Mapping[str, Sequence[npt.NDArray[np.float32]]]) -> None:
+        """Take over weights of a member by the names of their layers."""
+        for name, own in weights.items():
+            self._plain[member].get_layer(name).set_weights(own)
+
+    def save(self, member: int, path: Path) -> None:
+        """Save a member's weights as Keras's weights file."""
+        # Keras writes HDF5 itself, which does not survive a full disk: let it write elsewhere, and bytes here.
+        with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
+            elsewhere = Path(folder) / path.name
+            self._plain[member].save_weights(elsewhere)
+            path.write_bytes(elsewhere.read_bytes())
+
+
+@cache
+def _strategy(devices: tuple[str, ...]) -> Any:
+    """One for each set of devices: those that a second one would exchange get mixed up with those of the first."""
+    return tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+@cache
+def _compiles() -> bool:
+    """Whether TensorFlow can compile for this processor: an update is then one pass over the weights, not a dozen.
+
+    On GPUs, where its compiler needs programs of its own, it is not asked.
+    """
+    if tf.config.get_visible_devices("GPU"):
+        return False
+    try:
+        tf.function(lambda x: x + 1.0, jit_compile=True)(tf.constant(1.0))
+    except tf.errors.OpError:
+        return False
+    return True
+
+
+def _optimizer(config: TrainingConfig, n_batches: int) -> Any:
+    rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, config.epochs * n_batches))
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
+
+
+@contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def dataset(feed: Feed | ShardedFeed, epochs: range) -> tf.data.Dataset:
+    """The batches of several epochs, one after another.
+
+    Each is features (own_size, n_features) float32, absorbers (own_size,) int32, targets (own_size, n_energies)
+    float32 and weights (own_size, n_members) float32.
+    """
+
+    def blocks() -> Iterator[Rows]:
+        try:
+            for epoch in epochs:
+                yield from feed.blocks(epoch)
+        except Exception as error:  # TensorFlow would make another of it
+            feed.failure = error
+            raise
+
+    size = feed.own_size
+    signature = tuple(
+        tf.TensorSpec((None, *shape), dtype)
+        for shape, dtype in (
+            ((size, feed.n_features), tf.float32),
+            ((size,), tf.int32),
+            ((size, feed.n_energies), tf.float32),
+            ((size, feed.n_members), tf.float32),
+        )
+    )
+    return tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch().prefetch(2 * BATCHES_AT_ONCE)
