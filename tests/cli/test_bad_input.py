@@ -220,7 +220,7 @@ def test_output_that_exists(tmp_path, capsys, stores):
     for command, source in (("import", path), ("featurise", stores / "s.h5")):
         output = old_store(tmp_path / f"{command}.h5")
         line = refused(capsys, tmp_path, command, source, "-o", output)
-        assert line == f"{output}: exists already; name another output or add --overwrite"
+        assert line == f"{output}: exists already; name another output, or replace it with --overwrite"
 
 
 def test_output_folder_that_is_missing(tmp_path, capsys, stores):

@@ -203,7 +203,7 @@ def test_output_in_the_way(save, tmp_path, capsys):
     path, output = save(), old_store(tmp_path / "f.h5")
     arguments = ("import", path, *OPTIONS, RANGE, "-o")
     line = refused(capsys, tmp_path, *arguments, output)
-    assert line == f"{output}: exists already; name another output or add --overwrite"
+    assert line == f"{output}: exists already; name another output, or replace it with --overwrite"
     line = refused(capsys, tmp_path, *arguments, path, "--overwrite")
     assert line == f"{path}: is what the output is made from; name another output"
     assert run(*arguments, output, "--overwrite") == 0

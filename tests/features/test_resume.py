@@ -121,7 +121,7 @@ def test_parts_of_another_descriptor_are_refused_naming_both_hashes(tmp_path, so
     message = str(caught.value)
     assert DESCRIPTOR.hash in message
     assert other.hash in message
-    assert "--restart" in message
+    assert "`restart`" in message
     assert contents(tmp_path) == before
 
 

@@ -189,8 +189,8 @@ def test_a_scheduler_by_its_address(client, source, tmp_path, whole, capsys):
     [
         (["--scheduler", "tcp://127.0.0.1:1"], "--scheduler tcp://127.0.0.1:1: cannot be reached"),
         (["--scheduler", "nowhere"], "--scheduler nowhere: cannot be reached"),
-        (["--cluster", "slurm"], "--cluster slurm: there is no sbatch here"),
-        (["--cluster", "pbs"], "--cluster pbs: there is no qsub here"),
+        (["--cluster", "slurm"], "--cluster slurm: sbatch"),
+        (["--cluster", "pbs"], "--cluster pbs: qsub"),
         (["--cluster", "cloud"], "--cluster 'cloud': expected local, slurm, pbs"),
         (["--cluster", "local", "--scheduler", "tcp://a:1"], "expected one of --scheduler and --cluster"),
         (["--cluster-option", "cores=1"], "--cluster-option: expected with --cluster slurm or pbs"),
@@ -224,7 +224,7 @@ def test_scripts_of_queues(kind, lines, monkeypatch):
     for line in lines:
         assert line in script
     assert "distributed.cli.dask_worker" in script
-    with pytest.raises(ConfigError, match="--cluster-option: "):
+    with pytest.raises(ConfigError, match="`job_options`: "):
         queue_cluster(Workers(kind=kind, options={"no_such_option": 1}))
     gc.collect()
 

@@ -68,7 +68,7 @@ def test_an_output_that_is_made_is_not_made_again(source, tmp_path):
     all_made(source, output)
     finalise(source, output)
     for step in (lambda: finalise(source, output), lambda: make_partition(source, output, 0)):
-        with pytest.raises(StoreError, match=r"f\.h5: exists already; for another, plan its partitions"):
+        with pytest.raises(StoreError, match=r"f\.h5: exists already.*`n_partitions`"):
             step()
 
 
@@ -170,7 +170,7 @@ def test_a_plan_that_is_none(source, tmp_path, text):
 
 
 def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
-    with pytest.raises(ConfigError, match="--plan 8: expected 1 to 7, for so many parts there are"):
+    with pytest.raises(ConfigError, match="`n_partitions` 8: expected at most 7"):
         planned(source, tmp_path / "f.h5", 8)
     with pytest.raises(ConfigError, match="received 'rm -rf'"):
         planned(source, tmp_path / "f.h5", directives=["rm -rf"])
@@ -190,7 +190,7 @@ def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
 )
 def test_the_index_of_a_task(environment, expected):
     if expected is None:
-        with pytest.raises(ConfigError, match="--partition: which"):
+        with pytest.raises(ConfigError, match="`partition`: .*SLURM_ARRAY_TASK_ID"):
             array_index(environment)
     else:
         assert array_index(environment) == expected
@@ -241,12 +241,12 @@ def test_from_the_command_line_by_the_script(tmp_path, capsys):
         (["--plan", 2, "--finalise"], "expected one of --plan, --partition and --finalise"),
         (["--virtual"], "--virtual: expected together with --finalise"),
         (["--sbatch", "--time=1"], "--sbatch: expected together with --plan"),
-        (["--partition", "x"], "expected the number of a partition, from 0 on, received 'x'"),
-        (["--partition", "0", "--preset", "rdc"], "--preset is told with --plan, not with its partitions"),
-        (["--partition", "0"], "plan the partitions of s.features.h5 first, with --plan N"),
-        (["--finalise"], "plan the partitions of s.features.h5 first, with --plan N"),
-        (["--partition"], "--partition: which? give its number"),
-        (["--plan", 2], "--plan 2: it is one part, so leave --plan out"),
+        (["--partition", "x"], "'--partition': expected the number of a partition, counted from 0, received 'x'"),
+        (["--partition", "0", "--preset", "rdc"], "--preset belongs to --plan"),
+        (["--partition", "0"], "plan s.features.h5 first with --plan"),
+        (["--finalise"], "plan s.features.h5 first with --plan"),
+        (["--partition"], "--partition: give its number"),
+        (["--plan", 2], "--plan 2: the output is a single part"),
     ],
 )
 def test_refused(source, tmp_path, monkeypatch, capsys, words, message):

@@ -1,4 +1,4 @@
-"""Options of the commands whose work the workers of a Dask cluster can do."""
+"""Options of the commands whose work a Dask cluster can do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
     from xanes_hpc.jobs.dask_workers import Workers
 
-WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Workers that --cluster starts.")
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Number of workers that --cluster starts")
 
 
 cluster_options = several(
     click.option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Let the workers of a Dask scheduler do the work, such as tcp://node1:8786; they see the same files.",
+        help="Use the workers of this Dask scheduler, such as tcp://node1:8786; they need the same file system",
     ),
     click.option(
         "--cluster",
         type=Known("jobs.dask_workers", "KINDS"),
         metavar="KIND",
-        help="Or start workers for it: local, or jobs of slurm or pbs by dask-jobqueue.",
+        help="Start Dask workers: local, slurm or pbs (jobs of dask-jobqueue)",
     ),
     click.option(
         "--cluster-option",
         "job_options",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Of each job, as dask-jobqueue takes it: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
+        help="Option of dask-jobqueue for each job: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
     ),
 )
-"""``--scheduler`` and ``--cluster``; ``--workers`` is the command's own."""
+"""``--scheduler`` and ``--cluster``; every command has a ``--workers`` of its own."""
 
 
 def workers_of(
@@ -48,7 +48,7 @@ def workers_of(
     job_options: tuple[str, ...],
     alone: bool = False,
 ) -> "Workers | None":
-    """Which workers are meant; None where this process does the work (``alone``: by so many processes)."""
+    """Return the workers asked for; None if this process does the work (``alone``: by so many processes)."""
     from xanes_hpc.jobs.dask_workers import QUEUES, Workers, parse_option
 
     context = click.get_current_context()
@@ -64,13 +64,13 @@ def workers_of(
 
 
 @contextmanager
-def told_of(workers: "Workers") -> "Iterator[Client]":
-    """A connection to workers, of which the user is told."""
+def connected_to(workers: "Workers") -> "Iterator[Client]":
+    """Connect to workers, and print where their dashboard is."""
     import logging
 
     from xanes_hpc.jobs.dask_workers import connected
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # what workers come to is told by their parts
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # the parts report what went wrong
     with connected(workers) as client:
         console.err.print(f"dashboard: {client.dashboard_link}")
         yield client

@@ -1,12 +1,14 @@
 """What commands do before they run: their words put in order, and outputs held apart from inputs and one another."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import StoreError, XanesHpcError
 
 JSON_TARGET = "json_target"
 NO_INPUTS = (".csv", ".html", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
@@ -54,7 +56,13 @@ class Command(click.Command):
                     beside = param.name == JSON_TARGET or (isinstance(param.type, OutputPath) and param.type.beside)
                     if beside and ctx.params.get("overwrite") is False:
                         raise StoreError(f"{path}: exists already; name another file for {name} or add --overwrite")
-        return super().invoke(ctx)
+        with _flags_in_errors(self):
+            return super().invoke(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; errors of the library name flags."""
+        with _flags_in_errors(self):
+            return super().parse_args(ctx, args)
 
 
 def _is_output(param: click.Parameter) -> bool:
@@ -67,6 +75,30 @@ def _paths(param: click.Parameter, ctx: click.Context) -> Iterator[Path]:
     if isinstance(param.type, click.Path) or param.name == JSON_TARGET:
         values = value if isinstance(value, tuple) else (value,)
         yield from (Path(one) for one in values if one is not None and one != "-")
+
+
+def with_flags(message: str, command: click.Command) -> str:
+    """Return a library error's message with the command's flags in place of parameter names.
+
+    The library names parameters as Python knows them, in backticks: "exists already; `overwrite` replaces it". A
+    parameter that the command lacks stays a plain word.
+
+    Examples
+    --------
+    >>> command = click.Command("demo", params=[click.Option(["--overwrite"])])
+    >>> with_flags("a.h5: exists already; `overwrite` replaces it, `force` does not", command)
+    'a.h5: exists already; --overwrite replaces it, force does not'
+    """
+    flags = {str(param.name): max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
+    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), message)
+
+
+@contextmanager
+def _flags_in_errors(command: click.Command) -> Iterator[None]:
+    try:
+        yield
+    except XanesHpcError as error:
+        raise type(error)(with_flags(str(error), command)) from error
 
 
 def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:

@@ -51,7 +51,7 @@ def parse_option(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise ConfigError(f"--cluster-option {text!r}: expected NAME=VALUE, such as walltime=02:00:00")
+        raise ConfigError(f"`job_options` {text!r}: expected NAME=VALUE, such as walltime=02:00:00")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -74,7 +74,7 @@ def connected(workers: Workers) -> "Iterator[Client]":
         try:
             client = Client(workers.address, timeout=SECONDS_TO_CONNECT)
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"--scheduler {workers.address}: cannot be reached: {in_a_line(error)}") from None
+            raise ConfigError(f"`scheduler` {workers.address}: cannot be reached: {in_a_line(error)}") from None
         with client:
             yield client
         return
@@ -98,15 +98,15 @@ def queue_cluster(workers: Workers) -> Any:
         If there is no such queue, dask-jobqueue is not installed, or does not take the options.
     """
     if workers.kind not in QUEUES:
-        raise ConfigError(f"--cluster {workers.kind!r}: expected {', '.join(KINDS)}")
-    need("dask_jobqueue", "dask", f"--cluster {workers.kind}")
+        raise ConfigError(f"`cluster` {workers.kind!r}: expected {', '.join(KINDS)}")
+    need("dask_jobqueue", "dask", f"`cluster` {workers.kind}")
     import dask_jobqueue
 
     name, program = QUEUES[workers.kind]
     if shutil.which(program) is None:
-        raise ConfigError(f"--cluster {workers.kind}: there is no {program} here, which submits its jobs")
+        raise ConfigError(f"`cluster` {workers.kind}: {program}, which submits its jobs, is not installed here")
     try:
         plain = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": FREE_PORT}}
         return getattr(dask_jobqueue, name)(**{**plain, **workers.options})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"--cluster-option: {in_a_line(error)}") from None
+        raise ConfigError(f"`job_options`: {in_a_line(error)}") from None

@@ -53,12 +53,12 @@ def read_plan(output: Path) -> dict[str, Any]:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if output.exists():
-            raise StoreError(f"{output}: exists already; for another, plan its partitions with --plan N") from None
-        raise StoreError(f"{path}: no such file: plan the partitions of {output.name} first, with --plan N") from None
+            raise StoreError(f"{output}: exists already; to make another, plan it first with `n_partitions`") from None
+        raise StoreError(f"{path}: no such file; plan {output.name} first with `n_partitions`") from None
     except (OSError, ValueError):
         plan = None
     if not isinstance(plan, dict):
-        raise StoreError(f"{path}: cannot be read; begin anew with --restart")
+        raise StoreError(f"{path}: cannot be read; start again with `restart`")
     return plan
 
 
@@ -238,8 +238,8 @@ class PartsFolder(Parts):
             self._refuse_loss(f"made with {different}")
             raise StoreError(
                 f"{self.path}: parts of an unfinished run with {different}: "
-                "finish that one with its own command, or begin anew with "
-                + ("--plan N --restart" if self._is_planned() else "--restart")
+                "finish that run with its own command, or start again with "
+                + ("`n_partitions` and `restart`" if self._is_planned() else "`restart`")
             )
 
     def _refuse_loss(self, why: str) -> None:
@@ -247,7 +247,7 @@ class PartsFolder(Parts):
         if is_virtual_store(self._output) and self._has_parts():
             raise StoreError(
                 f"{self.path}: parts of the virtual store {self._output.name}, which has its rows in them ({why}): "
-                "give it rows of its own with --finalise --overwrite first, or remove both"
+                "give it rows of its own first (`finalise` with `overwrite`), or remove both"
             )
 
     def _has_parts(self) -> bool:

@@ -27,7 +27,9 @@ def array_index(environment: Mapping[str, str] = os.environ) -> int:
             return int(text) - first
         if text and not text.isdecimal() and text != "undefined":  # as SGE has it outside of arrays
             raise ConfigError(f"{name}: expected the number of a task, from {first} on, received {text!r}")
-    raise ConfigError("--partition: which? give its number, or run it as a scheduler's array (SLURM_ARRAY_TASK_ID, …)")
+    raise ConfigError(
+        "`partition`: give its number, or run it in a scheduler's job array (which sets SLURM_ARRAY_TASK_ID, …)"
+    )
 
 
 def script(
@@ -42,8 +44,8 @@ def script(
         If there are more partitions than parts, or a directive is none.
     """
     if not 1 <= n_partitions <= n_parts:
-        there = f"expected 1 to {n_parts:,}, for so many parts there are"
-        raise ConfigError(f"--plan {n_partitions}: {there if n_parts > 1 else 'it is one part, so leave --plan out'}")
+        limit = f"expected at most {n_parts:,}, the number of parts" if n_parts > 1 else "the output is a single part"
+        raise ConfigError(f"`n_partitions` {n_partitions}: {limit}")
     for line in directives:
         if not line.startswith("-") or "\n" in line:
             raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")

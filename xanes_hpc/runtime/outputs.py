@@ -55,7 +55,7 @@ def check_output(
     """
     if path.exists():
         if not overwrite:
-            raise StoreError(f"{path}: exists already; name another output or add --overwrite")
+            raise StoreError(f"{path}: exists already; name another output, or replace it with `overwrite`")
         if any(source.exists() and source.samefile(path) for source in sources):
             raise StoreError(f"{path}: is what the output is made from; name another output")
         if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
@@ -171,7 +171,9 @@ def _give_free_name(temporary: Path, path: Path) -> None:
         if error.errno not in NO_LINKS:
             raise
     if path.exists():
-        raise StoreError(f"{path}: another run has made it in the meantime; name another output or add --overwrite")
+        raise StoreError(
+                f"{path}: another run made it in the meantime; name another output, or replace it with `overwrite`"
+            )
     temporary.rename(path)
 
 

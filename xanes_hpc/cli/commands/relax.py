@@ -8,7 +8,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
-from xanes_hpc.cli.cluster_options import cluster_options, told_of, workers_of
+from xanes_hpc.cli.cluster_options import cluster_options, connected_to, workers_of
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option
 
@@ -57,7 +57,7 @@ def command(
     meant = workers_of(scheduler, cluster, workers, job_options, alone=True)
     with ExitStack() as opened:
         source = opened.enter_context(StructureStore(store))
-        done_by = workers if meant is None else opened.enter_context(told_of(meant))
+        done_by = workers if meant is None else opened.enter_context(connected_to(meant))
         progress = opened.enter_context(console.progress("relaxing", "structures"))
         found = relax(source, output, options, overwrite, done_by, progress)
     kept = found.unconverged if keep_unconverged else 0
