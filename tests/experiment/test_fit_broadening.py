@@ -1,4 +1,4 @@
-"""Widths, shift and scale fitted to a measured spectrum: what was put in comes out, within its intervals."""
+"""Fitting widths, shift and scale to a measured spectrum recovers the true values within their intervals."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ GRID = np.arange(-15.0, 60.001, 0.2)
 
 
 def calculated(text=NO_TREATMENT):
-    """A spectrum as a program calculates it: sharp lines over a step, empty below the edge."""
+    """Return a spectrum as a program calculates it: sharp lines over a step, zero below the edge."""
     lines = [(1.2, 3.0, 0.3), (9.0, 1.5, 0.8), (14.0, 4.0, 1.5), (27.0, 1.0, 3.0)]
     mu = np.where(GRID > 0, 1.0 + 0.002 * GRID, 0.0) + sum(h * np.exp(-(((GRID - c) / w) ** 2)) for c, h, w in lines)
     spectrum = Spectrum(GRID, mu, treatment=text, source="calculated")
@@ -29,7 +29,7 @@ def calculated(text=NO_TREATMENT):
 
 
 def measured(recipe, shift=0.0, scale=1.0, noise=0.0, offset=0.0, slope=0.0, of=None):
-    """That spectrum broadened, moved and scaled, at other energies; with noise."""
+    """Return that spectrum broadened, shifted, scaled and noisy, at other energies."""
     of = of or calculated()
     mu = broaden([of.placed], [26], ["K"], recipe)[0]
     relative = np.arange(-9.9, 52.0, 0.37)
@@ -77,7 +77,7 @@ def test_what_was_put_in_comes_out(recipe, start):
 
 
 def test_intervals_cover_as_often_as_they_say():
-    """Of forty fits with noise of their own, the true width lies within the 68 % interval in about that many."""
+    """The 68 % interval covers the true width in about 68 % of forty fits, each with its own noise."""
     recipe, inside = BroadeningConfig("gaussian", gaussian=2.2), 0
     plain = measured(recipe, **TRUE)
     for k in range(40):
@@ -108,10 +108,10 @@ def test_a_width_that_goes_to_its_end_is_told_and_the_others_have_errors():
 
 
 def test_what_nothing_tells_is_said_and_the_others_have_errors():
-    """Where gamma_max goes to its end, the energy at which it would set in changes nothing."""
+    """With gamma_max at its bound, the energy at which it would set in has no effect."""
     experiment = measured(BroadeningConfig("lorentzian", core_hole=1.25), **TRUE, noise=0.002)
     start = BroadeningConfig("arctangent", core_hole=1.25, gamma_max=1.0, gaussian=0.5)
-    options = FitOptions(start, varied=("gamma_max", "centre"))
+    options = FitOptions(start, vary=("gamma_max", "centre"))
     found = fit_broadening(calculated(), experiment, options)
     p = found.parameters
     assert (p["gamma_max"].at_bound, p["centre"].undetermined, p["centre"].stderr) == (True, True, None)
@@ -135,12 +135,12 @@ def test_upside_down_and_not_finite():
     recipe = BroadeningConfig("gaussian", gaussian=1.0)
     experiment = measured(recipe, **TRUE)
     down = replace(experiment, intensities=-experiment.intensities)
-    with pytest.raises(SpectrumError, match="no factor above 0 brings the calculated spectrum to the measured one"):
+    with pytest.raises(SpectrumError, match="no positive scale fits the calculated spectrum"):
         fit_broadening(calculated(), down, FitOptions(recipe))
     odd = replace(experiment, intensities=1.0 - experiment.intensities)
-    with pytest.raises(SpectrumError, match="is that upside down, or flat"):
+    with pytest.raises(SpectrumError, match="neither inverted nor flat"):
         fit_broadening(calculated(), odd, FitOptions(recipe, baseline="constant", max_shift=1.0))
-    with pytest.raises(SpectrumError, match="measured: is flat: expected a spectrum"):
+    with pytest.raises(SpectrumError, match="measured: all intensities are equal"):
         fit_broadening(calculated(), replace(experiment, intensities=0.5 + 0.0 * down.intensities), FitOptions(recipe))
     own = calculated()
     values = own.placed.spectrum.intensities.copy()
@@ -161,7 +161,7 @@ def test_the_shift_is_kept_within_what_it_may_be():
 
 def test_widths_can_be_kept_and_energies_chosen():
     recipe = BroadeningConfig("lorentzian", core_hole=1.6, gaussian=1.1)
-    options = FitOptions(recipe, varied=(), start=-5.0, stop=30.0)
+    options = FitOptions(recipe, vary=(), start=-5.0, stop=30.0)
     found = fit_broadening(calculated(), measured(recipe, **TRUE), options)
     assert [name for name, p in found.parameters.items() if p.varied] == ["shift", "scale"]
     assert found.energies[0] >= -5.0
@@ -177,15 +177,15 @@ def test_widths_can_be_kept_and_energies_chosen():
             SpectrumError,
             "expected spectra as calculated, received treatment 'x'",
         ),
-        (FitOptions(max_shift=float("nan")), ConfigError, "max_shift: expected 0 eV or more, received nan"),
+        (FitOptions(max_shift=float("nan")), ConfigError, "`max_shift`: expected 0 eV or more, received nan"),
         (
-            FitOptions(varied=("none", "gaussian")),
+            FitOptions(vary=("none", "gaussian")),
             ConfigError,
-            "vary: expected none, or names of widths",
+            "`vary`: .* received none, gaussian",
         ),
-        (FitOptions(baseline="spline"), ConfigError, "baseline 'spline': expected none, constant, line"),
-        (FitOptions(varied=("core_hole",)), ConfigError, "'core_hole' is no width of gaussian: expected gaussian"),
-        (FitOptions(start=58.0), SpectrumError, "measured: shares 0 points with calculated in the range to fit"),
+        (FitOptions(baseline="spline"), ConfigError, "`baseline` 'spline': expected none, constant, line"),
+        (FitOptions(vary=("core_hole",)), ConfigError, "`vary` 'core_hole': gaussian .* expected gaussian"),
+        (FitOptions(start=58.0), SpectrumError, "measured: 0 points overlap calculated in the range to fit"),
     ],
 )
 def test_what_cannot_be_fitted(options, error, message):
@@ -234,15 +234,18 @@ def test_the_command(files, capsys):
             ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--seah", "2"],
             "broadening.seah: is of broad",
         ),
-        (["raw.txt", "e.dat"], "raw.txt: of which element? give --absorber, such as Fe"),
-        (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element's symbol"),
+        (["raw.txt", "e.dat"], "raw.txt: does not name its element; set --absorber, such as Fe"),
+        (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element symbol"),
         (["raw.txt", "none.dat", "--absorber", "Fe"], "none.dat"),
         (["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "voigt"], "broadening.name: expected none or arctangent"),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "none"],
-            "recipe 'none': has no width to fit; expected arc",
+            "--recipe 'none' has no width to fit: expected arc",
         ),
-        (["raw.txt", "e.dat", "--absorber", "Fe", "--vary", "hight"], "'hight' is no width of arctangent"),
+        (
+            ["raw.txt", "e.dat", "--absorber", "Fe", "--vary", "hight"],
+            "--vary 'hight': arctangent has no such width, expected core_hole, ",
+        ),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "-o", "e.dat", "--overwrite"],
             "expected a file ending in .toml, received 'e.dat'",

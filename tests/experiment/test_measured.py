@@ -1,4 +1,4 @@
-"""One calculated spectrum out of a store: which site is meant."""
+"""Reading one measured spectrum, or one calculated spectrum of a store by its site's name."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def store(tmp_path):
 @pytest.mark.parametrize(("name", "row"), [("ACOMUA_C36(1+)", 0), ("ACOMUA", 0), ("BACDEF_b", 2), ("plain#2", 4)])
 def test_a_site_by_its_name_or_code(store, name, row):
     with StructureStore(store) as opened:
-        assert opened.sites().find(name, store) == row
+        assert opened.sites.find(name, store) == row
 
 
 def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
@@ -44,7 +44,7 @@ def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
         ("BACDEF", r"s\.h5: 2 sites 'BACDEF': there are BACDEF_a, BACDEF_b$"),
         ("plain", r"s\.h5: 2 sites 'plain': there are plain#0, plain#2$"),
         ("ACO", r"s\.h5: no site 'ACO': there are ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
-        (None, r"s\.h5: 5 sites: choose one with --site; there are ACOMUA"),
+        (None, r"s\.h5: holds 5 sites \(ACOMUA.*choose one with `site`"),
     ],
 )
 def test_a_site_that_is_not_told(store, name, message):

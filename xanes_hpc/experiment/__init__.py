@@ -1,1 +1,1 @@
-"""A measured spectrum beside calculated ones."""
+"""Compare measured spectra with calculated and predicted ones."""

@@ -1,12 +1,12 @@
-"""Many predicted spectra held against a measured one: chi-square, factor and shift of each.
+"""Compare many predicted spectra with a measured one: chi-square, factor and shift of each.
 
-With p the prediction, s its standard deviation, f a noise (a share of the prediction's largest value) and y the
-measured spectrum at the prediction's energies E + shift, all in the prediction's units,
+For a prediction p with standard deviation s, noise f (a fraction of the prediction's largest value) and the measured
+spectrum y at the energies E + shift, all in the prediction's units,
 
     chi2 = sum over E of (c y - p)² / (s² + f²)
 
-where c >= 0 is the factor with the least chi2, or 1; the shift is the best of a row of them. A likelihood adds
-sum ln((s² + f²) / c²), so that a wide sigma is no merit.
+where c >= 0 is the factor that minimises chi2, or 1. Every shift within `max_shift` is tried and the best is kept. The
+likelihood criterion adds sum ln((s² + f²) / c²), so that a wide sigma does not improve the score.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,13 +27,13 @@ SCALES = ("factor", "none", "area", "min-max")
 CRITERIA = ("chi2", "likelihood")
 ROWS_AT_ONCE = 8192
 FEWEST = 10
-"""Energies that a comparison needs."""
+"""Smallest number of energies in a comparison."""
 E0_DIGITS = 3
 LARGEST_MIXTURE = 3
 
 
 class Library(Protocol):
-    """Spectra on one grid, with a standard deviation or without."""
+    """Spectra on one grid, with or without standard deviations."""
 
     energies: Array
     origin: str
@@ -41,7 +41,7 @@ class Library(Protocol):
     e0: Array
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
-        """Mean and standard deviation at ascending rows, (n_rows, n_energies)."""
+        """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""
         ...
 
 
@@ -52,19 +52,20 @@ class MatchOptions:
     Attributes
     ----------
     scale
-        ``factor``: the best for each site; ``none``; ``area`` and ``min-max``: each spectrum by its own, in the range.
+        ``factor``: scale the measured spectrum by the best factor for each site; ``none``; ``area`` or ``min-max``:
+        divide each spectrum by its own area or range over the energies compared.
     by
-        ``chi2`` or ``likelihood``.
+        Criterion for ranking, ``chi2`` or ``likelihood``.
     max_shift
         Largest shift of the measured spectrum, eV; 0 for none. Shifts are multiples of the grid's step.
     noise
-        Of the measured spectrum, as a share of the largest value.
+        Noise of the measured spectrum, as a fraction of the prediction's largest value.
     start, stop
-        Energies compared, as the grid counts them; None for all that both have.
+        Range of energies compared, on the grid's energy axis; None for the whole overlap.
     keep
-        How many sites are told.
+        Number of sites to list.
     mixture
-        The most sites in a mixture, 1 to 3.
+        Largest number of sites in a mixture, 1 to 3.
     """
 
     scale: str = "factor"
@@ -78,39 +79,39 @@ class MatchOptions:
 
 
 def check_options(options: MatchOptions) -> None:
-    """Hold options to what there is.
+    """Raise if an option has an invalid value.
 
     Raises
     ------
     ConfigError
-        Naming the option.
+        Names the option.
     """
     for name, value, known in (("scale", options.scale, SCALES), ("by", options.by, CRITERIA)):
         if value not in known:
-            raise ConfigError(f"{name} {value!r}: expected {', '.join(known)}")
+            raise ConfigError(f"`{name}` {value!r}: expected {', '.join(known)}")
     if not 1 <= options.mixture <= LARGEST_MIXTURE:
-        raise ConfigError(f"mixture: expected 1 to {LARGEST_MIXTURE} sites, received {options.mixture}")
+        raise ConfigError(f"`mixture`: expected 1 to {LARGEST_MIXTURE} sites, received {options.mixture}")
     if not 0 < options.noise < np.inf:
-        raise ConfigError(f"noise: expected a share above 0, received {options.noise:g}")
+        raise ConfigError(f"`noise`: expected a fraction above 0, received {options.noise:g}")
     if not 0 <= options.max_shift < np.inf:
-        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
+        raise ConfigError(f"`max_shift`: expected 0 eV or more, received {options.max_shift:g}")
 
 
 def chunks(rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Rows some at a time, with the number of those before."""
+    """Yield the rows in chunks, each with the number of rows before it."""
     for start in range(0, rows.size, ROWS_AT_ONCE):
         yield start, rows[start : start + ROWS_AT_ONCE]
 
 
 class Measured:
-    """The measured spectrum at the grid's energies, for every edge energy and shift, and what is held against it.
+    """A measured spectrum on the library's grid, for every edge energy and shift, and its comparison with predictions.
 
     Attributes
     ----------
     library, options
-        What it is compared with, and how.
+        The spectra to compare with, and how to compare them.
     energies, shifts
-        Energies compared, (n_energies,), and how far the measured spectrum is moved, (n_shifts,), in eV.
+        Energies compared, (n_energies,), and shifts tried, (n_shifts,), in eV.
     """
 
     def __init__(self, experiment: Spectrum, library: Library, options: MatchOptions, rows: Rows) -> None:
@@ -118,21 +119,23 @@ class Measured:
         grid = library.energies
         if options.max_shift > grid[-1] - grid[0]:
             raise ConfigError(
-                f"max_shift: expected no more than the {grid[-1] - grid[0]:g} eV that the spectra span, received "
+                f"`max_shift`: expected at most {grid[-1] - grid[0]:g} eV, the span of the spectra, received "
                 f"{options.max_shift:g}"
             )
         step = float(np.median(np.diff(grid)))
         n_shifts = int(options.max_shift / step + 1e-9)
         if options.max_shift and not n_shifts:
             raise ConfigError(
-                f"max_shift: expected 0 or at least the {step:.3g} eV between energies, received {options.max_shift:g}"
+                f"`max_shift`: expected 0 or at least the grid's step of {step:.3g} eV, received {options.max_shift:g}"
             )
         self.shifts = step * np.arange(-n_shifts, n_shifts + 1)
         self._known: dict[float, Array] = {}
         e0 = library.e0[rows]
         known = e0[np.isfinite(e0)]
         if not known.size:
-            raise SpectrumError("the edge energies of the sites are not known: nothing to place the experiment by")
+            raise SpectrumError(
+                "no site has a known edge energy, so the measured spectrum cannot be placed: expected a finite e0"
+            )
         self._typical = round(float(np.median(known)), E0_DIGITS)
         relative = [self._energies(e) for e in (known.min(), known.max())]
         low = max(r[0] for r in relative) - self.shifts[0]
@@ -142,24 +145,24 @@ class Measured:
         self._inside = (grid >= low - 1e-9) & (grid <= high + 1e-9)
         if self._inside.sum() < FEWEST:
             raise SpectrumError(
-                f"{experiment.source}: covers {self._inside.sum()} of the grid's energies in the range compared, "
-                f"expected {FEWEST} or more (it has {relative[0][0]:g} to {relative[0][-1]:g} eV, the grid "
+                f"{experiment.source}: overlaps {self._inside.sum()} of the grid's energies in the range compared, "
+                f"expected {FEWEST} or more (measured {relative[0][0]:g} to {relative[0][-1]:g} eV, grid "
                 f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
             )
         self.energies = grid[self._inside]
 
     def _energies(self, e0: float) -> Array:
-        """The measured energies as the grid counts them."""
+        """Return the measured energies on the grid's energy axis, for a site with this e0."""
         relative = from_edge(self._experiment, e0)
         return relative if self.library.origin == "e0" else relative + e0
 
     def _e0(self, rows: Rows) -> Array:
-        """Edge energies of rows; the typical one where it is not known."""
+        """Return the edge energies of rows, with the median where one is unknown."""
         e0 = self.library.e0[rows]
         return np.asarray(np.round(np.where(np.isfinite(e0), e0, self._typical), E0_DIGITS))
 
     def at(self, e0: float | None = None) -> Array:
-        """The measured spectrum for each shift, (n_shifts, n_energies), for a site with this or the typical e0."""
+        """Return the measured spectrum at each shift, (n_shifts, n_energies), for a site with this or the median e0."""
         key = self._typical if e0 is None else e0
         if key not in self._known:
             moved = self.energies[None, :] + self.shifts[:, None]
@@ -168,22 +171,25 @@ class Measured:
         return self._known[key]
 
     def groups(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.bool_], Array]]:
-        """Which of the rows have one edge energy, and the measured spectrum for it."""
+        """Yield, for each edge energy among the rows, a mask of its rows and the measured spectrum placed for it."""
         e0 = self._e0(rows)
         for value in np.unique(e0):
             yield e0 == value, self.at(float(value))
 
     def beside(self, row: int, shift: float) -> Array:
-        """The measured spectrum as it is held against a row at a shift, (n_energies,)."""
+        """Return the measured spectrum that is compared with a row at a shift, (n_energies,)."""
         at = int(np.argmin(np.abs(self.shifts - shift)))
         return np.asarray(self.at(float(self._e0(np.array([row]))[0]))[at])
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
-        """Predictions at the energies compared, scaled as asked."""
+        """Return predictions at the energies compared, scaled according to the options."""
         return self._scaled(*self.library.read(rows))
 
     def read_on_one_axis(self, rows: Rows) -> tuple[Array, Array | None]:
-        """The same, all counted from the typical e0, so that they can be added; at the ends, their last value."""
+        """Return predictions as `read` does, on one axis from the median e0 so that they can be summed.
+
+        Beyond a spectrum's end its last value is repeated.
+        """
         mean, std = self.library.read(rows)
         if self.library.origin == "e0":
             grid, e0 = self.library.energies, self._e0(rows)
@@ -196,13 +202,16 @@ class Measured:
         return scaled(mean[:, self._inside], self.options.scale, None if std is None else std[:, self._inside])
 
     def variance(self, mean: Array, std: Array | None) -> Array:
-        """s² + f² of spectra, (…, n_energies)."""
+        """Return s² + f² of spectra, (…, n_energies)."""
         noise = np.square(self.options.noise * np.abs(mean).max(axis=-1, keepdims=True))
         noise = np.where(noise > 0, noise, 1.0)
         return np.asarray(noise + (np.zeros_like(mean) if std is None else np.square(std)))
 
     def compare(self, rows: Rows, mean: Array, std: Array | None) -> tuple[Array, Array, Array, Array]:
-        """Score, chi2 (in sum), factor and shift of each row at its best shift; no factor, no finite score."""
+        """Return score, summed chi2, factor and shift of each row at its best shift.
+
+        The score is infinite where no positive factor fits.
+        """
         variance = self.variance(mean, std)
         weights = 1.0 / variance
         own = np.einsum("ij,ij,ij->i", weights, mean, mean)
@@ -220,7 +229,7 @@ class Measured:
         return self.score(chi2, variance, factor), chi2, factor, shift
 
     def score(self, chi2: Array, variance: Array, factor: Array) -> Array:
-        """What rows are ranked by, the least the best; infinite where there is nothing to rank."""
+        """Return the score that ranks rows, lowest first; infinite where a row cannot be ranked."""
         there = np.isfinite(chi2) & (factor > 0)
         if self.options.by == "likelihood":
             n_energies = variance.shape[-1]
@@ -229,7 +238,7 @@ class Measured:
 
 
 def scaled(values: Array, scale: str, std: Array | None = None) -> tuple[Array, Array | None]:
-    """Spectra (n_rows, n_energies) by their own area or range, and their standard deviations alike."""
+    """Divide spectra (n_rows, n_energies) and their standard deviations by each spectrum's own area or range."""
     if scale == "area":
         base, size = 0.0, np.abs(values.mean(axis=1, keepdims=True))
     elif scale == "min-max":
@@ -242,14 +251,14 @@ def scaled(values: Array, scale: str, std: Array | None = None) -> tuple[Array, 
 
 
 class Best:
-    """The rows with the least scores of those seen so far; none whose score is not finite."""
+    """The rows with the lowest finite scores so far."""
 
     def __init__(self, n: int) -> None:
         self._n = n
         self._columns: list[npt.NDArray[Any]] = []
 
     def add(self, *columns: npt.NDArray[Any]) -> None:
-        """Rows, scores and what goes along."""
+        """Add rows, their scores, and any further columns."""
         joined = (
             [np.concatenate(pair) for pair in zip(self._columns, columns, strict=True)] if self._columns else columns
         )
@@ -258,11 +267,11 @@ class Best:
         self._columns = [column[order] for column in joined]
 
     def found(self) -> list[tuple[Any, ...]]:
-        """From best to worst."""
+        """Return the kept rows with their columns, best first."""
         return list(zip(*(column.tolist() for column in self._columns), strict=True))
 
 
 def error_between(y: Array, mean: Array) -> float:
-    """Error % of a prediction, the measured spectrum being the reference."""
+    """Return the error of a prediction in % of the measured spectrum, sum |y - mean| / sum |y|."""
     size = float(np.abs(y).sum())
     return 100.0 * float(np.abs(y - mean).sum()) / size if size else float("nan")

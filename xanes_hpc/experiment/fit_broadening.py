@@ -1,12 +1,12 @@
-"""Widths, shift and scale that bring a calculated spectrum to a measured one, with their confidence intervals.
+"""Fit broadening widths, shift and scale of a calculated spectrum to a measured one, with confidence intervals.
 
-The measured spectrum y(E), E in eV from the calculation's e0, is taken for
+The measured spectrum y(E), with E in eV from the calculation's e0, is modelled as
 
     scale · B[mu](E - shift) + offset + slope · E
 
-where B broadens by the recipe whose widths are fitted. Least squares by lmfit (doi:10.5281/zenodo.11813); intervals
-are those of the profile of chi-square (F-test), which takes the scatter of the residuals for noise: what is wrong with
-the calculation is systematic, so that they are a least.
+where B broadens by the recipe whose widths are fitted. lmfit (doi:10.5281/zenodo.11813) does the least squares.
+Intervals come from the profile of chi-square (F-test), which treats the residual as noise. Errors of the calculation
+are systematic, so the intervals are lower bounds.
 """
 
 import warnings
@@ -47,23 +47,22 @@ BOUNDS = {
     "seah": (0.01, 100.0),
     "e_cut": (-30.0, 30.0),
 }
-"""Of the widths, in eV."""
+"""Bounds of the widths, in eV."""
 AT_BOUND = 0.003
-"""Of a width's range: nearer to its end it is there."""
+"""Fraction of a width's range within which it counts as at its bound."""
 FLAT = 1e-3
-"""Share of what the measured spectrum varies by: a calculated one that is scaled to less of it is not in it."""
+"""Fraction of the measured range of intensities; a calculated spectrum scaled to less than this does not fit."""
 NO_EFFECT = 1e-3
-"""Share of the largest intensity: what moves it by less, from one end of its range to the other, is not told by it."""
+"""Fraction of the largest intensity; a width that changes the model by less over its whole range is unconstrained."""
 LEVELS = {"68": 1, "95": 2}
-"""Intervals, in sigmas."""
+"""Confidence levels in %, and their half-widths in sigmas."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A fitted (or fixed) number: its value, standard error, and the ends of its intervals by ``LEVELS``.
+    """A fitted or fixed parameter: its value, standard error, and the ends of its intervals by ``LEVELS``.
 
-    ``at_bound`` tells that it was to be fitted and went to the end of its range, ``undetermined`` that it was to be and
-    that nothing tells it.
+    ``at_bound`` marks a parameter that reached its bound, ``undetermined`` one that the data do not constrain.
     """
 
     value: float
@@ -76,17 +75,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of a fit.
+    """The result of a fit.
 
     Attributes
     ----------
     parameters
-        By name.
+        Parameters by name.
     broadening
-        The recipe with the widths found.
+        The recipe with the fitted widths.
     energies, experiment, fitted, before
-        (n_points,): energies in eV from e0, the measured spectrum, the fit, and the calculated spectrum shifted and
-        scaled but not broadened further.
+        Arrays (n_points,): energies in eV from e0, the measured spectrum, the fit, and the calculated spectrum shifted
+        and scaled but without the fitted broadening.
     r_factor
         sum (y - fit)² / sum y²
     """
@@ -100,7 +99,7 @@ class Fitted:
     r_factor: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "parameters": {
                 name: {"value": p.value, "varied": p.varied, "at_bound": p.at_bound, "undetermined": p.undetermined}
@@ -121,10 +120,10 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     Raises
     ------
     ConfigError
-        If lmfit is not installed, or a parameter or baseline is none of the recipe's.
+        If lmfit is not installed, the baseline is unknown, or the recipe lacks one of the widths to fit.
     SpectrumError
-        If the calculated spectrum is broadened already and the recipe is more than a resolution, the two share too few
-        energies, or are alike upside down only; or one is not sound.
+        If a spectrum is invalid, the two overlap at too few energies, or only a negative scale would fit. Also if the
+        calculated spectrum is broadened already and the recipe is more than a resolution.
     """
     need("lmfit", "fit", "fitting a broadening")
     options = options or FitOptions()
@@ -134,15 +133,15 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     varied = check_options(options)
     energies = from_edge(experiment, calculated.placed.e0)
     if not np.ptp(experiment.intensities) > 0:
-        raise SpectrumError(f"{experiment.source}: is flat: expected a spectrum")
+        raise SpectrumError(f"{experiment.source}: all intensities are equal; expected a spectrum with an edge")
     curve = Curve(calculated, recipe)
     shift = first_shift(curve, energies, experiment.intensities, options)
     inside = points_inside(curve, energies, shift, options)
     n_free = 2 + len(varied) + len(BASELINES[options.baseline])
     if inside.sum() < FEWEST + n_free:
         raise SpectrumError(
-            f"{experiment.source}: shares {inside.sum()} points with {calculated.name} in the range to fit: expected "
-            f"{FEWEST + n_free} or more ({energies[0]:g} to {energies[-1]:g} eV from e0, calculated "
+            f"{experiment.source}: {inside.sum()} points overlap {calculated.name} in the range to fit, expected "
+            f"{FEWEST + n_free} or more (measured {energies[0]:g} to {energies[-1]:g} eV from e0, calculated "
             f"{curve.energies[0]:g} to {curve.energies[-1]:g} eV)"
         )
     return _fit(curve, energies[inside], experiment.intensities[inside], shift, varied, options)
@@ -166,9 +165,9 @@ def _fit(
         free = [name for name in widths if result.params[name].vary]
         effects = _effects(model, result.params, free)
         unknown = [name for name in free if effects[name] < NO_EFFECT]
-        ended = [name for name in free if _ended(result.params[name]) and name not in unknown]
-        if ended:  # the others are found with it there: first that which matters most
-            name = max(ended, key=lambda own: effects[own])
+        reached = [name for name in free if _is_at_bound(result.params[name]) and name not in unknown]
+        if reached:  # fix the most influential one at its bound, then fit the others again
+            name = max(reached, key=lambda own: effects[own])
             p = result.params[name]
             parameters[name].set(value=p.min if p.value - p.min < p.max - p.value else p.max, vary=False)
             at_bound.add(name)
@@ -180,9 +179,10 @@ def _fit(
     scaled = float(result.params["scale"].value) * np.ptp(np.interp(energies, curve.energies, curve.plain))
     if scaled <= FLAT * np.ptp(measured):
         raise SpectrumError(
-            "no factor above 0 brings the calculated spectrum to the measured one: is that upside down, or flat?"
+            "no positive scale fits the calculated spectrum to the measured one; check that the measured spectrum is "
+            "neither inverted nor flat"
         )
-    if result.params["shift"].vary and _ended(result.params["shift"]):
+    if result.params["shift"].vary and _is_at_bound(result.params["shift"]):
         at_bound.add("shift")
     found = {
         name: Parameter(
@@ -202,7 +202,7 @@ def _fit(
 def _first_parameters(
     curve: Curve, energies: Array, measured: Array, shift: float, varied: Sequence[str], options: FitOptions
 ) -> Any:
-    """Parameters of lmfit where the fit begins."""
+    """Return lmfit parameters with their starting values and bounds."""
     import lmfit
 
     parameters = lmfit.Parameters()
@@ -223,14 +223,14 @@ def _first_parameters(
 
 
 def _modelled(curve: Curve, energies: Array, values: dict[str, float]) -> Array:
-    """What the measured spectrum is taken for."""
+    """Return the model of the measured spectrum at `energies`."""
     mu = curve.with_widths({name: values[name] for name in BROADENING_USES[curve.recipe.name]})
     found = values["scale"] * np.interp(energies - values["shift"], curve.energies, mu)
     return np.asarray(found + values.get("offset", 0.0) + values.get("slope", 0.0) * energies)
 
 
 def _recipe_of(recipe: BroadeningConfig, found: dict[str, Parameter]) -> BroadeningConfig:
-    """A recipe with the widths found; none for a resolution of no width."""
+    """Return the recipe with the fitted widths; no broadening if its only width, the resolution, is zero."""
     values: dict[str, Any] = {name: found[name].value for name in BROADENING_USES[recipe.name]}
     if recipe.name == "gaussian" and not values["gaussian"]:
         return BroadeningConfig()
@@ -238,7 +238,7 @@ def _recipe_of(recipe: BroadeningConfig, found: dict[str, Parameter]) -> Broaden
 
 
 def _effects(model: Callable[[Any], Array], parameters: Any, names: Sequence[str]) -> dict[str, float]:
-    """How far each parameter moves the model within its range, as a share of its largest value."""
+    """Return how far each parameter moves the model over its range, as a fraction of the model's largest value."""
     there, effects = model(parameters), {}
     for name in names:
         moved = []
@@ -250,20 +250,20 @@ def _effects(model: Callable[[Any], Array], parameters: Any, names: Sequence[str
     return effects
 
 
-def _ended(p: Any) -> bool:
-    """Whether a parameter has come to the end of its range."""
+def _is_at_bound(p: Any) -> bool:
+    """Return whether a parameter is at a bound."""
     return bool(min(p.value - p.min, p.max - p.value) < AT_BOUND * (p.max - p.min))
 
 
 def _intervals(minimizer: Any, result: Any) -> dict[str, dict[str, tuple[float | None, float | None]]]:
-    """Ends of the intervals by the profile of chi-square; by the standard error where the profile has no end."""
+    """Return the ends of the intervals from the profile of chi-square, or from the standard error where that fails."""
     import lmfit
 
     names = [name for name, p in result.params.items() if p.vary and p.stderr]
     found: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     for name in names:
         try:
-            with warnings.catch_warnings():  # of a profile without an end, which is told as such
+            with warnings.catch_warnings():  # an open-ended profile warns; its end is returned as None
                 warnings.simplefilter("ignore", UserWarning)
                 profile = lmfit.conf_interval(minimizer, result, [name], list(LEVELS.values()), maxiter=50)
             values = [value for _, value in profile[name]]

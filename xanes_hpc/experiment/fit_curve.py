@@ -1,4 +1,4 @@
-"""A calculated spectrum as a function of widths and shift, and where it first lies nearest a measured one."""
+"""A calculated spectrum as a function of its widths, and the shift at which its fit starts."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,7 @@ from xanes_hpc.spectra.recipe import BROADENING_USES, BroadeningConfig
 Array = npt.NDArray[np.float64]
 
 BASELINES = {"none": (), "constant": ("offset",), "line": ("offset", "slope")}
-"""What is added, and its parameters."""
+"""Baselines that can be added, and their parameters."""
 VARIED = {
     "arctangent": ("gaussian", "gamma_max", "centre"),
     "seah-dench": ("gaussian", "gamma_max"),
@@ -22,15 +22,15 @@ VARIED = {
     "summed": ("gaussian", "core_hole"),
     "gaussian": ("gaussian",),
 }
-"""By recipe, what is fitted unless it is said."""
+"""Widths fitted by default, by recipe."""
 FIRST_GAUSSIAN = 1.0
-"""eV: at a width of 0 nothing tells which way is better."""
+"""Starting width, eV; at a width of 0 the gradient vanishes."""
 MARGIN = 3.0
-"""eV by which the shift may leave the one found first."""
+"""How far the fit may move the shift from its starting value, eV."""
 FEWEST = 10
-"""Measured points that a fit needs, beyond its parameters."""
+"""Smallest number of measured points in a fit, in excess of its free parameters."""
 SCANNED = 0.25
-"""eV between the shifts looked at first."""
+"""Step of the first scan of shifts, eV."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class FitOptions:
     Attributes
     ----------
     broadening
-        The recipe, its widths being those to begin with.
-    varied
-        Names of the widths that are fitted; None for ``VARIED``.
+        The recipe, with the starting values of its widths.
+    vary
+        Names of the widths to fit; None for those in ``VARIED``.
     baseline
         One of ``BASELINES``.
     start, stop
-        Energies to fit within, eV from e0; None for all that both have.
+        Range of energies to fit, eV from e0; None for the whole overlap.
     max_shift
-        The largest shift looked for, eV.
+        Largest shift, eV.
     """
 
     broadening: BroadeningConfig = field(default_factory=lambda: BroadeningConfig("gaussian"))
-    varied: tuple[str, ...] | None = None
+    vary: tuple[str, ...] | None = None
     baseline: str = "none"
     start: float | None = None
     stop: float | None = None
@@ -60,27 +60,27 @@ class FitOptions:
 
 
 def check_options(options: FitOptions) -> tuple[str, ...]:
-    """Hold options to what there is; gives the names of the widths that are fitted.
+    """Check the options and return the names of the widths to fit.
 
     Raises
     ------
     ConfigError
-        Naming what is none.
+        Names the invalid option.
     """
     name = options.broadening.name
     if name not in VARIED:
-        raise ConfigError(f"recipe {name!r}: has no width to fit; expected {', '.join(VARIED)}")
+        raise ConfigError(f"`recipe` {name!r} has no width to fit: expected {', '.join(VARIED)}")
     if not 0 <= options.max_shift < np.inf:
-        raise ConfigError(f"max_shift: expected 0 eV or more, received {options.max_shift:g}")
+        raise ConfigError(f"`max_shift`: expected 0 eV or more, received {options.max_shift:g}")
     if options.baseline not in BASELINES:
-        raise ConfigError(f"baseline {options.baseline!r}: expected {', '.join(BASELINES)}")
-    varied = VARIED[name] if options.varied is None else options.varied
+        raise ConfigError(f"`baseline` {options.baseline!r}: expected {', '.join(BASELINES)}")
+    varied = VARIED[name] if options.vary is None else options.vary
     if len(varied) > 1 and "none" in varied:
-        raise ConfigError(f"vary: expected none, or names of widths, received {', '.join(varied)}")
+        raise ConfigError(f"`vary`: expected none alone, or names of widths, received {', '.join(varied)}")
     varied = tuple(own for own in varied if own != "none")
     for own in varied:
         if own not in BROADENING_USES[name]:
-            raise ConfigError(f"{own!r} is no width of {name}: expected {', '.join(BROADENING_USES[name])}")
+            raise ConfigError(f"`vary` {own!r}: {name} has no such width, expected {', '.join(BROADENING_USES[name])}")
     return varied
 
 
@@ -93,7 +93,7 @@ class Curve:
         self.plain = calculated.placed.spectrum.intensities
 
     def value(self, name: str) -> float:
-        """A width to begin with."""
+        """Return the starting value of a width, eV."""
         own = getattr(self.recipe, name)
         if name == "core_hole" and own is None:
             return core_hole_width(self._calculated.element, self._calculated.edge)
@@ -102,13 +102,13 @@ class Curve:
         return float(own)
 
     def with_widths(self, widths: dict[str, Any]) -> Array:
-        """Intensities at its own energies, broadened."""
+        """Return the intensities broadened by these widths, at the spectrum's own energies."""
         recipe = replace(self.recipe, **widths)
         return broaden([self._calculated.placed], [self._calculated.element], [self._calculated.edge], recipe)[0]
 
 
 def first_shift(curve: Curve, energies: Array, measured: Array, options: FitOptions) -> float:
-    """The shift at which the two are alike most, by the correlation over what they share."""
+    """Return the shift with the highest correlation of the two spectra over their overlap, in eV."""
     widths = {"gaussian": FIRST_GAUSSIAN} if "gaussian" in BROADENING_USES[curve.recipe.name] else {}
     mu = curve.with_widths(widths)
     best, found = -np.inf, 0.0
@@ -132,6 +132,6 @@ def _within(energies: Array, calculated: Array, options: FitOptions) -> npt.NDAr
 
 
 def points_inside(curve: Curve, energies: Array, shift: float, options: FitOptions) -> npt.NDArray[np.bool_]:
-    """Measured points that the calculation reaches whatever the shift within its bounds."""
+    """Return a mask of the measured points that the calculation covers at every shift the fit may take."""
     reached = np.array([curve.energies[0] + shift + MARGIN, curve.energies[-1] + shift - MARGIN])
     return _within(energies, reached, options)

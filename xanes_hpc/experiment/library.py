@@ -1,4 +1,4 @@
-"""Stores of spectra to search in: predictions with their uncertainty, or the calculated spectra of structures."""
+"""Stores of spectra to search: predictions with their uncertainty, or calculated spectra of structures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,14 +35,14 @@ class PredictionLibrary:
         self.rows = np.arange(store.n_sites)
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
-        """Mean and standard deviation at ascending rows."""
+        """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""
         low, high = int(rows[0]), int(rows[-1]) + 1
         mean, std = (self._store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
         return mean, std
 
 
 class SpectrumLibrary:
-    """The spectra of a structure store, brought to the grid that most of them cover."""
+    """The spectra of a structure store, interpolated to the grid that most of them cover."""
 
     def __init__(self, store: StructureStore, kind: str, treatment: str | None) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class SpectrumLibrary:
         steps = (ranges.last - ranges.first) / (ranges.n_points - 1)
         self._grid: Grid = shared_grid(ranges.first, ranges.last, steps, "e0")
         self.energies, self.origin = self._grid.energies, "e0"
-        self.sites = store.sites()
+        self.sites = store.sites
         self.names, self.distrust = self.sites.name, [""] * store.n_sites
         self.e0 = np.full(store.n_sites, np.nan)
         self.e0[self._spectra != NONE] = ranges.e0
@@ -62,19 +62,19 @@ class SpectrumLibrary:
         self.rows = np.flatnonzero((low <= self.energies[0] + slack) & (high >= self.energies[-1] - slack))
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
-        """Spectra at ascending rows; they have no standard deviation."""
+        """Return spectra at ascending rows, (n_rows, n_energies), and no standard deviation."""
         found, _ = gridded(self._store, self._spectra[rows], self._grid)
         return found.astype(np.float64), None
 
 
 @contextmanager
 def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) -> Iterator[Any]:
-    """The library of a prediction or structure store.
+    """Open a prediction or structure store as a library.
 
     Raises
     ------
     StoreError
-        If it is neither.
+        If the file is neither.
     """
     if hdf5.is_kind(path, "predictions"):
         with PredictionStore(path) as store:
@@ -83,28 +83,28 @@ def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) 
         with StructureStore(path) as source:
             yield SpectrumLibrary(source, kind, treatment)
     else:
-        hdf5.open_store(path).close()  # says what is wrong, if anything is
+        hdf5.open_store(path).close()  # raises with the reason if the file cannot be read
         raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
 
 
-def rows_of(sites: SiteTable, rows: Rows, element: str | None, edge: str | None) -> Rows:
-    """Those of the rows that are of one element and edge.
+def rows_of(sites: SiteTable, rows: Rows, absorber: str | None, edge: str | None) -> Rows:
+    """Return the rows of one element and edge.
 
     Raises
     ------
     SpectrumError
-        If there are none, or several kinds and none was asked for.
+        If no row matches, or the rows that match have more than one element or edge.
     """
     kinds = sorted({(int(sites.element[i]), sites.edge[i]) for i in rows})
-    number = None if element is None else element_number(element)
+    number = None if absorber is None else element_number(absorber)
     wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
     if len(wanted) != 1:
         listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"
         if not wanted and kinds:
-            asked = " ".join(text for text in (element, edge) if text)
-            raise SpectrumError(f"no sites of {asked}: there are {listed}")
+            asked = " ".join(text for text in (absorber, edge) if text)
+            raise SpectrumError(f"no {asked} sites: expected one of {listed}")
         raise SpectrumError(
-            f"expected sites of one element and edge, there are {listed}: choose with --absorber and --edge"
+            f"expected sites of one element and edge, received {listed}; choose with `absorber` and `edge`"
         )
     z, own = wanted[0]
     chosen = (sites.element[rows] == z) & np.array([sites.edge[i] == own for i in rows])

@@ -1,4 +1,7 @@
-"""Which of many predicted spectra a measured one is, and which mixtures of two or three; ``comparing`` has how."""
+"""Find the predicted spectra, and mixtures of two or three, that are most like a measured one.
+
+`xanes_hpc.experiment.compare` defines the criteria.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,12 +26,12 @@ from xanes_hpc.spectra.spectrum import Spectrum
 
 Progress = Callable[[int, int], None]
 LEAST_ALIKE = 0.3
-"""Correlation with the best matches below which a measured spectrum is like none."""
+"""Smallest correlation with the best match; below it nothing resembles the measured spectrum."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A site beside the measured spectrum; arrays (n_energies,) in the prediction's units."""
+    """A site compared with the measured spectrum; arrays (n_energies,) in the prediction's units."""
 
     row: int
     site: str
@@ -44,7 +47,10 @@ class Matched:
 
 @dataclass(frozen=True)
 class Match:
-    """What was found; ``chi2`` of all is per energy; ``n_left_out`` have no finite spectrum or only upside down."""
+    """The result of a search.
+
+    ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
+    """
 
     energies: Array
     origin: str
@@ -61,27 +67,27 @@ def match(
     rows: Rows | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Match:
-    """Rank the spectra of a library by how like a measured one they are.
+    """Rank the spectra of a library by their likeness to a measured one.
 
     Parameters
     ----------
     experiment
         The measured spectrum.
     library
-        Spectra; read chunk by chunk.
+        The spectra to search; they are read in chunks.
     options
-        How they are compared.
+        How spectra are compared.
     rows
-        Those that are compared; all by default.
+        Rows to compare; all by default.
 
     Raises
     ------
     ConfigError
-        If an option is none there is.
+        If an option is invalid.
     SpectrumError
-        If the measured spectrum does not reach over enough of the grid, or fits none with a factor above 0.
+        If the measured spectrum covers too little of the grid, or no spectrum fits it with a positive factor.
     UnlikeError
-        If it is like none: upside down, flat, or on a background.
+        If no spectrum resembles it: it may be inverted, flat, or on a background.
     """
     options = options or MatchOptions()
     check_options(options)
@@ -97,19 +103,19 @@ def match(
     ranked = [_matched(measured, *one) for one in best.found()]
     if not ranked:
         raise SpectrumError(
-            f"{experiment.source}: none of {rows.size:,} spectra fits with a factor above 0: is it upside down, or are "
-            "they not finite?"
+            f"{experiment.source}: none of {rows.size:,} spectra fits with a positive factor; check that the measured "
+            "spectrum is not inverted and that the others are finite"
         )
     if max(map(_likeness, ranked)) < LEAST_ALIKE:
         raise UnlikeError(
-            f"{experiment.source}: none of {rows.size:,} spectra rises and falls as it does: is it upside down, flat, "
-            "or on a background (then --pre and --post)?"
+            f"{experiment.source}: none of {rows.size:,} spectra resembles it; check that it is neither inverted nor "
+            "flat, or remove its background with `pre` and `post`"
         )
     mixtures: list[Mixture] = []
     supports = [Support.begun(measured, m.row, m.score) for m in ranked[:BEAM]]
     for n in range(2, options.mixture + 1):
-        told = partial(_tell, progress, (n - 1) * rows.size, n_passes * rows.size)
-        grown = grow(measured, rows, supports, told)
+        report = partial(_report, progress, (n - 1) * rows.size, n_passes * rows.size)
+        grown = grow(measured, rows, supports, report)
         mixtures += [mixture for mixture, _ in grown]
         supports = [support for _, support in grown]
     mixtures.sort(key=lambda m: m.score)
@@ -120,13 +126,13 @@ def match(
 
 
 def _likeness(matched: Matched) -> float:
-    """The correlation of a measured spectrum with a prediction; 0 where one of them is flat."""
+    """Return the correlation of a measured spectrum with a prediction; 0 if either is flat."""
     y, p = matched.experiment - matched.experiment.mean(), matched.mean - matched.mean.mean()
     size = float(np.sqrt((y @ y) * (p @ p)))
     return float(y @ p) / size if size > 0 else 0.0
 
 
-def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+def _report(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 

@@ -1,4 +1,4 @@
-"""A measured spectrum, and a calculated or predicted one to hold it against."""
+"""Read a measured spectrum, and the calculated or predicted one to compare it with."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,13 +29,13 @@ class Calculated:
     Attributes
     ----------
     name
-        Of its site or file.
+        Name of its site or file.
     placed
-        On the scale of its e0; the intensities of a prediction are its mean.
+        The spectrum on an energy axis from e0; a prediction's mean.
     element, edge
-        Atomic number and edge of the site.
+        Atomic number of the absorber, and the edge.
     std
-        Standard deviation of a prediction, (n_points,); None where there is none.
+        Standard deviation of a prediction, (n_points,); None for a calculation.
     """
 
     name: str
@@ -46,17 +46,19 @@ class Calculated:
 
 
 def read_experiment(path: Path) -> Spectrum:
-    """A measured spectrum of any format that ``import`` reads, its energies ascending or descending throughout.
+    """Read a measured spectrum in any format that ``import`` reads, with its energies in ascending order.
+
+    A file whose energies all descend is reversed.
 
     Raises
     ------
     FormatError
-        If it cannot be read.
+        If the file cannot be read.
     SpectrumError
-        If it is not sound: names the file.
+        If the spectrum is invalid; names the file.
     """
     spectrum = read_spectrum(path)
-    if spectrum.energies.size > 1 and (np.diff(spectrum.energies) < 0).all():  # a scan downwards
+    if spectrum.energies.size > 1 and (np.diff(spectrum.energies) < 0).all():  # scanned from high to low energy
         spectrum = replace(
             spectrum, energies=spectrum.energies[::-1].copy(), intensities=spectrum.intensities[::-1].copy()
         )
@@ -68,61 +70,63 @@ def read_experiment(path: Path) -> Spectrum:
 
 
 def normalised(experiment: Spectrum, e0: float, recipe: NormalisationConfig) -> Spectrum:
-    """A measured spectrum normalised by a pre-edge line and a post-edge polynomial, its edge at ``e0`` (eV).
+    """Normalise a measured spectrum by a pre-edge line and a post-edge polynomial, with its edge at ``e0`` (eV).
 
     Raises
     ------
     SpectrumError
-        If it does not reach a window, or its edge step is not positive.
+        If the spectrum does not cover a window, or its edge step is not positive.
     """
     relative = replace(experiment, energies=from_edge(experiment, e0), absolute=False)
     return normalise(PlacedSpectrum(relative, e0, "given", "e0"), recipe).spectrum
 
 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
-    """A measured spectrum's energies from an edge at ``e0``, in eV; those that count from an edge stay.
+    """Return a measured spectrum's energies relative to an edge at ``e0``, in eV.
+
+    Energies that are relative already are returned as they are.
 
     Raises
     ------
     SpectrumError
-        If they look like keV.
+        If the energies look like keV.
     """
     if looks_like_kev(experiment, e0):
         first, last = experiment.energies[0], experiment.energies[-1]
         raise SpectrumError(
-            f"{experiment.source}: energies from {first:g} to {last:g} look like keV of an edge at {e0:g} eV: "
+            f"{experiment.source}: energies from {first:g} to {last:g} look like keV, with the edge at {e0:g} eV; "
             "expected eV"
         )
     return experiment.energies - e0 if edges.is_absolute(experiment, e0) else experiment.energies
 
 
 def looks_like_kev(experiment: Spectrum, e0: float) -> bool:
-    """Whether energies lie about an edge at ``e0`` (eV) if they are keV, and are not said to be eV."""
+    """Return whether the energies, read as keV, span an edge at ``e0`` (eV), and the file does not state their unit."""
     first, last = experiment.energies[0], experiment.energies[-1]
     return bool(experiment.absolute is None and 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0)
 
 
 def read_calculated(
-    path: Path, site: str | None = None, element: str | None = None, edge: str = "K", kind: str = "xanes",
+    path: Path, site: str | None = None, absorber: str | None = None, edge: str = "K", kind: str = "xanes",
     treatment: str | None = None,
 ) -> Calculated:  # fmt: skip
-    """A spectrum of a prediction store, a structure store, or a file.
+    """Read one spectrum from a prediction store, a structure store, or a spectrum file.
 
     Parameters
     ----------
     path
-        Where it is.
+        The store or file.
     site
-        Name of the site, where a store has several.
-    element, edge
-        Of a file's absorber; of a store they are known.
+        Name of the site; required if a store has several.
+    absorber, edge
+        Element symbol and edge of a spectrum file; stores record their own.
     kind, treatment
-        Which of the spectra of a structure store's site.
+        Which spectrum of the site to take from a structure store.
 
     Raises
     ------
     XanesHpcError
-        If it cannot be read, or it is not clear which is meant.
+        If the spectrum cannot be read, or the choice is ambiguous.
     """
     if hdf5.is_kind(path, "predictions"):
         with PredictionStore(path) as store:
@@ -130,20 +134,20 @@ def read_calculated(
             return _predicted(store, row)
     if hdf5.is_kind(path, "structures"):
         with StructureStore(path) as source:
-            row = _row(source.path, source.sites(), site)
+            row = _row(source.path, source.sites, site)
             rows, _ = choose_spectra(source, source.n_sites, kind, treatment)
-            own = source.sites(row, row + 1)
+            own = source.site(row)
             if rows[row] == NONE:
                 raise SpectrumError(f"{path}: site {own.name[0]} has no spectrum of kind {kind}")
             with hdf5.reading(path):
                 placed = next(iter(read_spectra(source.file, [int(rows[row])])))
             return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0])
     spectrum = read_spectrum(path)
-    if element is None:
-        raise SpectrumError(f"{path}: of which element? give --absorber, such as Fe")
-    number = element_number(element)
+    if absorber is None:
+        raise SpectrumError(f"{path}: does not name its element; set `absorber`, such as Fe")
+    number = element_number(absorber)
     if not number:
-        raise SpectrumError(f"--absorber {element!r}: expected an element's symbol, such as Fe")
+        raise SpectrumError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
     return Calculated(path.name, edges.place(spectrum, number, edge), number, edge)
 
 
@@ -152,7 +156,7 @@ def _predicted(store: PredictionStore, row: int) -> Calculated:
     e0 = float(store.read("sites/e0", row))
     if not np.isfinite(e0):
         symbol = chemical_symbols[int(own.element[0])]
-        raise SpectrumError(f"{store.path}: the edge energy of {own.name[0]} ({symbol} {own.edge[0]}) is not known")
+        raise SpectrumError(f"{store.path}: site {own.name[0]} ({symbol} {own.edge[0]}): edge energy unknown")
     kind, treatment, unit = (store.attribute(name) for name in ("kind", "treatment", "unit"))
     absolute = store.origin != "e0"
     spectrum = Spectrum(
@@ -163,10 +167,10 @@ def _predicted(store: PredictionStore, row: int) -> Calculated:
 
 
 def _row(path: Path, sites: SiteTable, name: str | None) -> int:
-    """The row of a site: that of a name, or the only one."""
+    """Return the row of the named site, or of the only one."""
     if name is not None:
         return sites.find(name, path)
     if len(sites) == 1:
         return 0
     listed = ", ".join(sites.name[:MOST_NAMED]) + (", …" if len(sites) > MOST_NAMED else "")
-    raise StoreError(f"{path}: {len(sites):,} sites: choose one with --site; there are {listed}")
+    raise StoreError(f"{path}: holds {len(sites):,} sites ({listed}); choose one with `site`")

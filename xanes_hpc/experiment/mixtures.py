@@ -1,11 +1,11 @@
-"""Mixtures of predicted spectra that a measured one may be, by non-negative least squares (Lawson & Hanson).
+"""Fit mixtures of predicted spectra to a measured one by non-negative least squares (Lawson & Hanson).
 
-A mixture sum a_k p_k, a_k >= 0, is grown site by site: to each of the best so far, those sites of all are tried that
-leave least of the measured spectrum at any shift, and all coefficients are found anew for every shift. Its points are
-weighed by the standard deviation of the site it was begun with; in the end its score is by its own, for which the sites
-are taken to be wrong alike: one network predicted them all. To a likelihood each site more costs the logarithm of the
-number of energies (Schwarz 1978). A mixture that scores no better than what it was grown from, or than its last site
-alone, is none.
+A mixture sum a_k p_k, a_k >= 0, is grown site by site. For each of the best mixtures so far, the sites that leave the
+smallest residual at any shift are tried, and all coefficients are fitted again at every shift. During the search points
+are weighted by the standard deviation of the mixture's first site. The final score uses the mixture's own standard
+deviation: errors of its sites add linearly, because one model predicted them all. With the likelihood criterion each
+further site costs the logarithm of the number of energies (Schwarz 1978). A mixture that scores no better than the
+one it grew from, or than its last site alone, is dropped.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,20 +17,20 @@ from scipy.optimize import nnls
 from xanes_hpc.experiment.compare import Array, Best, Measured, Rows, chunks, error_between
 
 BEAM = 20
-"""Mixtures that are grown on."""
+"""Number of mixtures kept to grow further."""
 TRIED = 40
-"""Sites that each of them is tried with in full."""
+"""Number of sites fitted in full with each of them."""
 LEAST = 0.01
-"""Share of a site below which it is none of the mixture's."""
+"""Smallest fraction of a site; mixtures with less are dropped."""
 SMALLEST = 1e-9
-"""Of a spectrum's size: what is left of it beside those of a mixture is rounding below that."""
+"""Fraction of a spectrum's squared norm; a component outside the mixture's span below it is rounding error."""
 FIRM = 1e4
-"""Weight of fractions that have to add up to 1, beside that of the spectrum."""
+"""Weight of the condition that the fractions add up to 1, relative to the spectrum's norm."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Sites that make the measured spectrum together; fractions, in descending order, add up to 1."""
+    """Sites whose summed spectra fit the measured one; their fractions add up to 1, largest first."""
 
     rows: tuple[int, ...]
     sites: tuple[str, ...]
@@ -47,18 +47,18 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Support:
-    """The sites of a mixture that may grow.
+    """The sites of a mixture that is being grown.
 
     Attributes
     ----------
     rows
-        Of the sites; the first is the one it was begun with.
+        Rows of the sites, in the order in which they were added.
     mean, std
-        (n_sites, n_energies), of each, on one axis; ``std`` None where there is none.
+        Spectra and standard deviations on one axis, (n_sites, n_energies); ``std`` is None if the library has none.
     roots
-        Square roots of the points' weights.
+        Square roots of the points' weights, (n_energies,).
     score
-        That a larger one has to be better than.
+        The score that a larger mixture must beat.
     """
 
     rows: tuple[int, ...]
@@ -69,18 +69,18 @@ class Support:
 
     @classmethod
     def begun(cls, measured: Measured, row: int, score: float) -> "Support":
-        """One site alone."""
+        """Return a support of one site."""
         mean, std = measured.read_on_one_axis(np.array([row]))
         return cls((row,), mean, std, 1.0 / np.sqrt(measured.variance(mean, std)[0]), score)
 
     def grown(self, other: "Support") -> "Support":
-        """With the site of another."""
+        """Return a support that also has the sites of another."""
         std = None if self.std is None or other.std is None else np.vstack([self.std, other.std])
         score = min(self.score, other.score)
         return replace(self, rows=self.rows + other.rows, mean=np.vstack([self.mean, other.mean]), std=std, score=score)
 
     def mixtures(self, measured: Measured) -> Iterator[Mixture]:
-        """With the coefficients for each shift, if every site has a share of note."""
+        """Yield the mixture fitted at each shift, unless one of its fractions is below ``LEAST``."""
         sides = self.roots[:, None] * self.mean.T
         firm = FIRM * float(np.linalg.norm(sides))
         for shift, y in zip(measured.shifts, measured.at(), strict=True):
@@ -120,11 +120,11 @@ class Support:
 def grow(
     measured: Measured, rows: Rows, supports: Sequence[Support], progress: Callable[[int], None]
 ) -> list[tuple[Mixture, Support]]:
-    """The best mixtures with one site more than ``supports`` have, each of its sites with a share of note."""
+    """Return the best mixtures that have one site more than ``supports``, and the supports they make."""
     supports = supports[:BEAM]
     alone: dict[int, Support] = {}
     found: dict[tuple[int, ...], tuple[Mixture, Support]] = {}
-    for support, tried in zip(supports, _worth_a_try(measured, rows, supports, progress), strict=True):
+    for support, tried in zip(supports, _candidates(measured, rows, supports, progress), strict=True):
         for row in tried:
             if row not in alone:
                 here = np.array([row])
@@ -139,10 +139,10 @@ def grow(
     return sorted(found.values(), key=lambda pair: pair[0].score)[:BEAM]
 
 
-def _worth_a_try(
+def _candidates(
     measured: Measured, rows: Rows, supports: Sequence[Support], progress: Callable[[int], None]
 ) -> list[list[int]]:
-    """For each support the sites that, added to it, leave least of the measured spectrum at any of the shifts."""
+    """Return, for each support, the sites that leave the smallest residual when added to it, at their best shift."""
     across, towards, before = [], [], []
     for support in supports:
         basis = np.linalg.qr(support.roots[:, None] * support.mean.T)[0]
