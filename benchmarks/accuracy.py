@@ -1,12 +1,12 @@
-"""Measure how accurate models are, study by study, and write the page that tells of it.
+"""Measure how accurate models are, study by study, and write docs/accuracy.md.
 
     python benchmarks/accuracy.py --store fe.h5 --folder WORK folds --seeds 0 1 2
-    python benchmarks/accuracy.py --store fe.h5 --folder WORK all         # every study, as by default
-    python benchmarks/accuracy.py --from-json                             # write the page again from the results
+    python benchmarks/accuracy.py --store fe.h5 --folder WORK all         # all studies with their defaults
+    python benchmarks/accuracy.py --from-json                             # rewrite the page from the results
 
-Every training that is done is kept in WORK, with its predictions: a study that was stopped goes on with the same
-command, and studies take over each other's. A study's results are written once all of it is done. Take another WORK
-once the program has changed.
+WORK keeps every finished training with its predictions. To continue a stopped study, repeat the same command. Studies
+reuse each other's trainings. A study's results are written when all of it is done. Use a new WORK whenever the program
+has changed.
 """
 
 import argparse
@@ -42,27 +42,29 @@ STUDIES = {
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = Path(os.environ.get("XANES_HPC_DATA", ROOT.parent / "shared" / "data"))
-    parser.add_argument("--store", type=Path, help="the structure store with spectra: the Fe set")
-    parser.add_argument("--folder", type=Path, metavar="WORK", help="where everything that is made is kept")
-    parser.add_argument("--data", type=Path, default=data, help=f"the published sets (default {data})")
-    parser.add_argument("--minutes", type=float, help="begin no training after so many; the same command goes on")
-    parser.add_argument("--epochs", type=int, help="at most so many epochs, to see that everything runs")
-    parser.add_argument("--sites", type=int, help="only the first so many sites, to see that everything runs")
-    parser.add_argument("--json", type=Path, help="results; studies already there that are not done again are kept")
-    parser.add_argument("--page", type=Path, help="the page")
-    parser.add_argument("--from-json", action="store_true", help="do nothing, write the page from the results")
+    parser.add_argument("--store", type=Path, help="read the Fe set from this structure store with spectra")
+    parser.add_argument("--folder", type=Path, metavar="WORK", help="keep all files that the studies make here")
+    parser.add_argument("--data", type=Path, default=data, help=f"read the published sets from here [{data}]")
+    parser.add_argument(
+        "--minutes", type=float, help="start no training after so many minutes; repeat the command to continue"
+    )
+    parser.add_argument("--epochs", type=int, help="train for at most so many epochs, to check that everything runs")
+    parser.add_argument("--sites", type=int, help="use only the first so many sites, to check that everything runs")
+    parser.add_argument("--json", type=Path, help="write the results here; keep its studies that are not done now")
+    parser.add_argument("--page", type=Path, help="write the page here")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing; rewrite the page from the results")
     commands = parser.add_subparsers(dest="study", metavar="STUDY")
     for name, study in STUDIES.items():
         study.options(commands.add_parser(name, help=study.TITLE, description=study.__doc__))
-    commands.add_parser("all", help="every study with its defaults")
+    commands.add_parser("all", help="run all studies with their defaults")
     given = parser.parse_args(words)
     if not given.from_json and (given.study is None or given.store is None or given.folder is None):
-        parser.error("give --store, --folder and a study, or --from-json")
+        parser.error("expected --store, --folder and a study, or --from-json")
     return given
 
 
 def measure(given: argparse.Namespace, name: str, words: Sequence[str]) -> dict[str, Any]:
-    """One study, with what it was done on."""
+    """Run one study; return its results with the data, machines and dates."""
     given.folder.mkdir(parents=True, exist_ok=True)
     sitting = Sitting(given.folder, given.minutes, given.epochs)
     inputs = Inputs(given.store, given.data, given.folder / "stores", given.sites)
@@ -79,7 +81,7 @@ def measure(given: argparse.Namespace, name: str, words: Sequence[str]) -> dict[
 
 
 def _at_study(words: Sequence[str], study: str | None) -> tuple[list[str], list[str]]:
-    """What stands before the name of the study and what after it."""
+    """Split the words of the command at the name of the study."""
     places = [i for i, word in enumerate(words) if word == study]
     return (list(words[: places[-1]]), list(words[places[-1] + 1 :])) if places else (list(words), [])
 
@@ -97,7 +99,7 @@ def main() -> None:
         try:
             done = rounded(measure(own, name, [name, *words]))
         except (Pause, KeyboardInterrupt):
-            sys.exit(f"{name}: not done yet; the same command goes on")
+            sys.exit(f"{name}: not finished; repeat the same command to continue")
         merged = results["studies"] | {name: done}
         results = {"studies": {n: merged[n] for n in STUDIES if n in merged}}
         if path is not None:

@@ -1,4 +1,4 @@
-"""The page that tells how accurate models are, from the results alone."""
+"""Write docs/accuracy.md from the results alone."""
 
 from collections.abc import Mapping
 from types import ModuleType
@@ -11,31 +11,37 @@ HEAD = [
     "# Accuracy",
     "",
     paragraph(
-        f"""Written by `{COMMAND}` from `benchmarks/results/accuracy.json`; `{COMMAND} --from-json` writes it again.
-        [What each figure is](metrics.md); all are of sites that no weight of the model has seen. `STORE` is the
-        published Fe K-edge set, imported with its broadened spectra; the small Co, S and V sets are taken from
-        `$XANES_HPC_DATA`, or `../shared/data`. All studies one after another, or one of them:"""
+        """This page shows how accurate models are, on the published Fe K-edge set and on small sets of Co, S and V. All
+        errors are for sites that the model was not trained on. The [figures of merit](metrics.md) are defined on their
+        own page. To run all studies, or one of them:"""
     ),
     "",
     "    make accuracy STORE=fe.h5",
     f"    {COMMAND} --store fe.h5 --folder WORK folds --seeds 0 1 2",
     "",
     paragraph(
-        """That takes hours. What is done is kept in `WORK`: the same command goes on after it was stopped (or after
-        `--minutes`), and does nothing twice. `--epochs 2 --sites 400` shows within minutes whether everything runs."""
+        """`STORE` is the Fe set, imported with its broadened spectra. The small sets are read from the folder named by
+        `--data` or `$XANES_HPC_DATA`. The studies take hours, but `WORK` keeps what is done. After a stop, or after
+        `--minutes`, the same command continues and repeats nothing. To check within minutes that everything runs, add
+        `--epochs 2 --sites 400`."""
     ),
     "",
     paragraph(
-        """The defaults were found by errors of validation parts, and now and then by those of the test part of the
-        default split and of fold 0 of seed 0, whose figures may flatter for that. The folds of seeds 1 and 2 deal out
-        the same sites anew and decided nothing; the page tells all three."""
+        """The defaults were chosen by validation errors. A few choices also took account of test errors, of the default
+        split and of fold 0 of seed 0. Figures for these may be slightly optimistic. The folds of seeds 1 and 2 divide
+        the same sites differently and influenced no choice. This page includes all three seeds."""
+    ),
+    "",
+    paragraph(
+        f"""The script writes this page from `benchmarks/results/accuracy.json`. `{COMMAND} --from-json` does so without
+        training."""
     ),
 ]
 NOTHING = "Nothing has been measured yet."
 
 
 def page(results: Mapping[str, Any], studies: Mapping[str, ModuleType]) -> str:
-    """The whole page, a section a study."""
+    """Return the whole page, with one section for each study."""
     there = {name: study for name, study in studies.items() if name in results["studies"]}
     lines = [*HEAD, ""]
     goals = [
@@ -45,7 +51,7 @@ def page(results: Mapping[str, Any], studies: Mapping[str, ModuleType]) -> str:
         for goal in study.goals(results["studies"][name]["result"])
     ]
     if goals:
-        lines += ["## What is aimed at", "", *aims(goals), ""]
+        lines += ["## Goals", "", *aims(goals), ""]
     for name, study in there.items():
         entry = results["studies"][name]
         lines += [f"## {study.TITLE}", "", *_about(entry), "", *study.section(entry["result"]), ""]
@@ -55,14 +61,17 @@ def page(results: Mapping[str, Any], studies: Mapping[str, ModuleType]) -> str:
 
 
 def _about(entry: Mapping[str, Any]) -> list[str]:
-    """Command, data, machine and date."""
+    """Return lines on the command, the data, the machine and the date of a study."""
     hours, machines = entry["seconds"] / 3600, "; ".join(entry["machines"])
     took = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
     lines = [
         f"`{entry['command']}`",
         "",
-        paragraph(f"""{entry["data"]}. {machines}; {" to ".join(entry["dates"])}, {took} of work."""),
+        paragraph(
+            f"""Data: {entry["data"]}. Machine: {machines}. Date: {" to ".join(entry["dates"])}. Computing time:
+            {took}."""
+        ),
     ]
     if entry["small"]:
-        lines += ["", "**Small settings (`--epochs`, `--sites`): these figures mean nothing.**"]
+        lines += ["", "**Measured with small settings (`--epochs`, `--sites`): these figures mean nothing.**"]
     return lines

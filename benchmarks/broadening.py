@@ -1,4 +1,4 @@
-"""Broadening many spectra, beside the same sums by NumPy."""
+"""Broadening of many spectra, compared with the same sums in NumPy."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 TITLE = "Broadening"
 N_POINTS, WIDTH, CUT = 376, 1.25, -2.5
-"""As FDMNES writes for the published Fe set: -15 to 60 eV in steps of 0.2 eV."""
+"""Points as FDMNES writes them for the published Fe set, -15 to 60 eV in steps of 0.2 eV; width and cut in eV."""
 RECIPES = {
     "arctangent": BroadeningConfig("arctangent", core_hole=WIDTH),
     "Lorentzian": BroadeningConfig("lorentzian", core_hole=WIDTH),
@@ -55,7 +55,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _by_numpy(placed: list[PlacedSpectrum]) -> list[np.ndarray]:
-    """Each spectrum by the table of its weights, as it is written down."""
+    """Broaden each spectrum with a table of its weights, as in the formula."""
     found = []
     for own in placed:
         energies, step = own.relative, own.relative[-1] - own.relative[-2]
@@ -74,11 +74,16 @@ def section(result: dict[str, Any]) -> list[str]:
         [name, *(number(v) for v in result["microseconds"][name]), f"{plain / result['microseconds'][name][0]:.1f} ×"]
         for name in RECIPES
     ]
-    head = ["", *(f"µs a spectrum, {k} thread{'s' if k > 1 else ''}" for k in result["threads"]), "NumPy over ours"]
+    head = [
+        "",
+        *(f"µs a spectrum, {k} thread{'s' if k > 1 else ''}" for k in result["threads"]),
+        "NumPy's time / ours, 1 thread",
+    ]
     return [
         paragraph(
-            f"""{result["n_spectra"]:,} spectra of {result["n_points"]} points, at their own energies. The same
-            Lorentzian by NumPy, a table of weights for each spectrum, on one thread: {number(plain)} µs."""
+            f"""{result["n_spectra"]:,} spectra of {result["n_points"]} points, broadened at their own energies. For
+            comparison, NumPy takes {number(plain)} µs a spectrum for the same Lorentzian, on one thread and with a
+            table of weights for each spectrum."""
         ),
         "",
         *table(head, rows),

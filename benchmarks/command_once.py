@@ -1,4 +1,4 @@
-"""A process that does nothing but a command of xanes-hpc: prints seconds and peak memory as JSON.
+"""Run one command of xanes-hpc in this process, and print its seconds and peak memory as JSON.
 
 python benchmarks/command_once.py import SOURCE... -o OUTPUT
 """

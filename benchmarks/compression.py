@@ -1,4 +1,4 @@
-"""What HDF5's own filters do to features: size, and rates of writing and reading."""
+"""HDF5's own compression of features: size, and rates of writing and reading."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "Compression"
 CHUNK_BYTES = 1 << 20
-"""About what a chunk of a feature store holds."""
+"""Approximate size of a feature store's chunk."""
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
     "gzip 1": {"compression": "gzip", "compression_opts": 1},
@@ -63,7 +63,7 @@ def _measure(path: Path, features: np.ndarray, filters: dict[str, Any], options:
 
     taken = interleaved({"write": write, "read": read}, options.repeats)
     if not (target == features).all():
-        raise AssertionError(f"features come back changed through {filters}")
+        raise AssertionError(f"features changed after writing and reading with {filters}")
     with h5py.File(path) as file:
         size = file["features"].id.get_storage_size()
     rates = {name: features.nbytes / t["median"] for name, t in taken.items()}
@@ -73,8 +73,8 @@ def _measure(path: Path, features: np.ndarray, filters: dict[str, Any], options:
 def section(result: dict[str, Any]) -> list[str]:
     lines = [
         paragraph(
-            f"""Features of {result["sites"]}, in chunks of about 1 MiB with checksums, through h5py; rates by the
-            size of what is stored, from and to the system's file cache."""
+            f"""Features of {result["sites"]}, written and read with h5py in chunks of about 1 MiB with checksums. Rates
+            are uncompressed bytes per second, to and from the system's file cache."""
         )
     ]
     for preset, found in result["presets"].items():
@@ -93,12 +93,13 @@ def _saying(result: dict[str, Any]) -> str:
     for preset, found in result["presets"].items():
         none, gzip = found["filters"]["none"], found["filters"]["shuffle, gzip 1"]
         said.append(
-            f"""`{preset}` {percent(gzip["size"])} of the size, at {percent(gzip["write"] / none["write"])} of the rate
-            of writing and {percent(gzip["read"] / none["read"])} of that of reading"""
+            f"""It shrinks `{preset}` to {percent(gzip["size"])}; writing then runs at
+            {percent(gzip["write"] / none["write"])} and reading at {percent(gzip["read"] / none["read"])} of the
+            uncompressed rate."""
         )
     return paragraph(
-        f"""Shuffle sorts bytes by their place in the number. `--compression gzip` is shuffle with gzip 1 and leaves of
-        {"; of ".join(said)}; higher levels and gzip without shuffle gain nothing on it. `--compression lzf` is shuffle
-        with lzf, which h5py alone can read. The default is none: training reads every row in every epoch, and a
-        compressor would be slower than the kernels that fill the store."""
+        f"""Shuffle sorts bytes by their position in the number. `--compression gzip` means shuffle with gzip 1.
+        {" ".join(said)} Higher levels, and gzip without shuffle, gain nothing over it. `--compression lzf` means
+        shuffle with lzf, which only h5py can read. By default nothing is compressed: training reads every row in every
+        epoch, and a compressor would be slower than the kernels that fill the store."""
     )

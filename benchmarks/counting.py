@@ -1,14 +1,14 @@
-"""Operations of a site's features, counted from numbers of atoms, pairs, triplets and functions.
+"""Count the operations behind features from the numbers of atoms, pairs, triplets and functions.
 
-An operation is an addition, subtraction, multiplication, division or square root of floating-point numbers; a fused
-multiply-add is two. Comparisons, roundings, conversions, integer arithmetic, loads and stores are not counted, nor is
-what padding to whole vectors adds. By float64 | float32:
+One operation is an addition, subtraction, multiplication, division or square root of floating-point numbers. A fused
+multiply-add counts as two. Comparisons, rounding, conversions, integer arithmetic, loads, stores and padding to whole
+vectors do not count. Where a | b stands, a is for float64 and b for float32:
 
     exp       1 (to base 2) + 1 (rest) + 2 x 10 | 6 (polynomial)                        = 22 | 14
     cutoff    2 (argument) + 2 x 10 | 6 (polynomial) + 1 (square)                        = 23 | 15
 
-    search, molecules      18 x atoms looked at (9 to count, 9 to sort out) + 9 x pairs
-    search, cell lists     16 x atoms looked at (8 to count, 8 to sort out) + 27 x pairs (again with the image, exactly)
+    search, molecules      18 x atoms looked at (9 to count, 9 to select) + 9 x pairs
+    search, cell lists     16 x atoms looked at (8 to count, 8 to select) + 27 x pairs (recomputed exactly)
     G2    pairs x [23 (cutoff, always float64) + channels + functions x (3 + exp + 2 x channels with a weight)]
     G4    pairs of neighbours x [13 + channels]                                        (sides, angle, weights)
           + triplets x [cutoff + channels                                              (opposite side)
@@ -20,7 +20,7 @@ what padding to whole vectors adds. By float64 | float32:
                      + Gaussians x (3 + exp) + 2 x Gaussians x channels x zetas]       (their products, summed)
     RDC   pairs x points x (5 + exp)
 
-A triplet is two neighbours closer to each other than the cutoff; a path goes over two neighbours, and is shorter than
+A triplet is two neighbours closer to each other than the cutoff. A path runs over two neighbours and is shorter than
 twice the cutoff.
 """
 
@@ -42,18 +42,18 @@ CUTOFF = {"float64": 23, "float32": 15}
 
 @dataclass(frozen=True)
 class Counts:
-    """Of all sites of a batch.
+    """Sums over all sites of a batch.
 
     Attributes
     ----------
     atoms
-        Atoms that stand in the sites' structures.
+        Atoms in the sites' structures.
     pairs
         Neighbours within the cutoff.
     candidates
-        Pairs of a site's neighbours.
+        Pairs of neighbours of the same site.
     triplets
-        Those closer than the cutoff.
+        Those of them that are closer to each other than the cutoff.
     """
 
     atoms: int
@@ -88,7 +88,7 @@ def g2(counts: Counts, dtype: str, functions: int, channels: int, weighted: int)
 
 
 def g4(counts: Counts, dtype: str, weighting: Mapping[str, Any], channels: int = 1) -> int:
-    """For one table ``g4`` of a described weighting, its mu all 0."""
+    """Count for one ``g4`` table of a weighting whose mu are all 0."""
     lambdas, zetas, gaussians = len(weighting["lambda"]), weighting["zeta"], len(weighting["eta"])
     factors = channels * lambdas * sum(3 + log2(zeta) for zeta in zetas)
     sums = 2 * gaussians * channels * lambdas * len(zetas)
@@ -97,7 +97,7 @@ def g4(counts: Counts, dtype: str, weighting: Mapping[str, Any], channels: int =
 
 
 def paths(candidates: int, kept: int, dtype: str, table: Mapping[str, Any], channels: int) -> int:
-    """For one table ``paths`` of a described weighting, of so many pairs of neighbours and paths over them."""
+    """Count for one ``paths`` table of a weighting, from the numbers of neighbour pairs and of paths over them."""
     gaussians, zetas = len(table["mu"]), table["zeta"]
     factors = 2 + 2 * channels + sum(2 * log2(zeta) for zeta in zetas if zeta) + 3 * channels * len(zetas)
     of_path = factors + gaussians * (3 + EXP[dtype]) + 2 * gaussians * channels * len(zetas)
@@ -105,7 +105,7 @@ def paths(candidates: int, kept: int, dtype: str, table: Mapping[str, Any], chan
 
 
 def count_paths(batch: SiteBatch, cutoff: float) -> int:
-    """Paths over two neighbours that are shorter than twice the cutoff, of all sites."""
+    """Count the paths over two neighbours that are shorter than twice the cutoff, at all sites."""
     pairs, found = neighbour_list(batch, cutoff), 0
     for a, b in pairwise(pairs.offsets):
         if b - a > 1:

@@ -1,4 +1,4 @@
-"""A process that does nothing but featurise a store: prints seconds and peak memory as JSON.
+"""Featurise a store in this process, and print its seconds and peak memory as JSON.
 
 python benchmarks/featurise_once.py STORE PRESET THREADS OUTPUT
 """
@@ -16,7 +16,7 @@ from xanes_hpc.stores.structures import StructureStore
 
 
 def peak_bytes() -> int:
-    """Largest resident memory so far: Linux's own count, for ``ru_maxrss`` starts with the parent's before ``exec``."""
+    """Return the peak resident memory. On Linux it is ``VmHWM``; ``ru_maxrss`` includes the parent before ``exec``."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="ascii").splitlines():

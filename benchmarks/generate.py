@@ -1,6 +1,6 @@
-"""Generated systems to measure on: complexes, crystals, a trajectory, clusters of growing size. All seeded.
+"""Generated systems to measure on: complexes, crystals, a trajectory, clusters of growing size. All are seeded.
 
-Axes: s structure, a atom (of all structures, one after another), c Cartesian component.
+Axes: s structure, a atom (over all structures in turn), c Cartesian component.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from xanes_hpc.structures.structure import Structure
 
 SEED = 20220
 N_SHAPES = 64
-"""Different complexes; more are rattled copies of these."""
+"""Number of different complexes; further ones are rattled copies of these."""
 RATTLE = 0.05
-"""Standard deviation of what is added to each coordinate, Å."""
+"""Standard deviation of the displacement along each axis, Å."""
 METALS = (22, 24, 25, 26, 27, 28, 29, 44, 46, 78)
 ORGANIC, SHARES = (6, 7, 8, 9, 15, 16, 17), (0.80, 0.08, 0.06, 0.01, 0.02, 0.01, 0.02)
-"""Elements of the ligands besides hydrogen, and their shares: about those of tmQM (doi:10.1021/acs.jcim.0c01041)."""
+"""Elements of the ligands besides hydrogen, and their fractions, about as in tmQM (doi:10.1021/acs.jcim.0c01041)."""
 SITES_AT_A_TIME = 20_000
 
 Vectors = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ Numbers = npt.NDArray[np.uint8]
 
 
 def complexes(n: int, seed: int = SEED) -> SiteBatch:
-    """``n`` complexes, the metal of each a site: about 55 neighbours within 6 Å."""
+    """Return ``n`` complexes with one site each, the metal; it has about 55 neighbours within 6 Å."""
     generator = np.random.default_rng(seed)
     shapes = [_shape(k) for k in range(N_SHAPES)]
     chosen = generator.integers(N_SHAPES, size=n)
@@ -52,7 +52,7 @@ def complexes(n: int, seed: int = SEED) -> SiteBatch:
 
 @cache
 def _shape(k: int) -> tuple[Numbers, Vectors]:
-    """A metal at the origin with donors around it, and ligands that grow from them atom by atom, at random."""
+    """Build a complex: a metal at the origin, donors around it, and ligands grown from them atom by atom at random."""
     generator = np.random.default_rng([SEED, k])
     n_atoms = int(np.clip(generator.lognormal(4.13, 0.37), 13, 220))
     n_heavy = max(6, round(0.52 * n_atoms))
@@ -82,39 +82,39 @@ def _near_first(distances: Vectors) -> Vectors:
 
 
 def every_atom(batch: SiteBatch) -> SiteBatch:
-    """The same structures with every atom a site."""
+    """Return the same structures with every atom as a site."""
     lengths = np.diff(batch.offsets)
     structures = np.repeat(np.arange(lengths.size), lengths)
     return replace(batch, site_structures=structures, site_atoms=np.arange(structures.size) - batch.offsets[structures])
 
 
 def structures(batch: SiteBatch) -> Iterator[Atoms]:
-    """The structures of a batch as ``ase.Atoms``."""
+    """Yield the structures of a batch as ``ase.Atoms``."""
     for s, (first, last) in enumerate(zip(batch.offsets[:-1], batch.offsets[1:], strict=True)):
         yield Atoms(batch.numbers[first:last], batch.positions[first:last], cell=batch.cells[s], pbc=batch.pbc[s])
 
 
 def rattled(atoms: Atoms, seed: int = SEED) -> Atoms:
-    """A copy whose atoms are moved a little."""
+    """Return a copy with slightly displaced atoms."""
     copy = atoms.copy()
     copy.positions += np.random.default_rng(seed).normal(0.0, RATTLE, copy.positions.shape)
     return copy
 
 
 def iron(n: int) -> Atoms:
-    """``2 n^3`` atoms of bcc iron, rattled."""
+    """Return ``2 n^3`` atoms of bcc iron, rattled."""
     return rattled(bulk("Fe", "bcc", a=2.866, cubic=True).repeat(n))
 
 
 def haematite(*repeat: int) -> Atoms:
-    """So many cells of haematite along each direction, 30 atoms each, hexagonal, rattled."""
+    """Repeat the hexagonal cell of haematite (30 atoms) along each direction; return it rattled."""
     basis = [(0, 0, 0.3553), (0.3059, 0, 0.25)]
     cell = crystal(["Fe", "O"], basis=basis, spacegroup=167, cellpar=[5.038, 5.038, 13.772, 90, 90, 120])
     return rattled(cell.repeat(repeat))
 
 
 def trajectory(n_frames: int, seed: int = SEED) -> SiteBatch:
-    """Frames of 120 atoms of haematite, the first iron atom of each a site."""
+    """Return frames of haematite with 120 atoms; the first iron atom of each is the site."""
     frame = haematite(2, 2, 1)
     generator = np.random.default_rng(seed)
     positions = np.tile(frame.positions, (n_frames, 1))
@@ -130,7 +130,7 @@ def trajectory(n_frames: int, seed: int = SEED) -> SiteBatch:
 
 
 def cluster(n_neighbours: int, seed: int = SEED) -> tuple[Atoms, float]:
-    """An atom and its ``n_neighbours`` nearest in a dense packing, 0.06 atoms per Å³, and their radius in Å."""
+    """Return an atom with its ``n_neighbours`` nearest in a dense packing (0.06 atoms per Å³), and the radius in Å."""
     reach = int(np.ceil((n_neighbours / 0.25) ** (1 / 3))) + 2
     lattice = bulk("C", "fcc", a=(4 / 0.06) ** (1 / 3), cubic=True).repeat(reach)
     generator = np.random.default_rng(seed)
@@ -143,12 +143,12 @@ def cluster(n_neighbours: int, seed: int = SEED) -> tuple[Atoms, float]:
 
 
 def copies(atoms: Atoms, n: int, seed: int = SEED) -> SiteBatch:
-    """``n`` rattled copies of a structure, the first atom of each a site."""
+    """Return ``n`` rattled copies of a structure; the first atom of each is the site."""
     return SiteBatch.from_atoms([rattled(atoms, seed + k) for k in range(n)], [0] * n)
 
 
 def write_store(path: Path, n_sites: int) -> None:
-    """A structure store of ``n_sites`` complexes."""
+    """Write a structure store of ``n_sites`` complexes."""
     with create_structures(path) as writer:
         for start in range(0, n_sites, SITES_AT_A_TIME):
             n = min(SITES_AT_A_TIME, n_sites - start)

@@ -1,4 +1,4 @@
-"""How the cost of a site grows: with the atoms around it, with the number of sites, and along a trajectory."""
+"""How the cost of a site grows with the atoms around it, the number of sites, and the length of a trajectory."""
 
 from collections.abc import Iterable
 from itertools import cycle, islice
@@ -20,7 +20,7 @@ TITLE = "Growth"
 PRESET = "xanesnet-2022"
 NEIGHBOURS = (20, 50, 100, 200, 500, 1000, 2000)
 BATCH = 100_000
-"""Most sites of a batch; more sites are batches in turn."""
+"""Most sites in a batch. More sites are processed batch by batch."""
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _sites(options: Options) -> list[dict[str, float]]:
 
 
 def _frames(options: Options) -> list[dict[str, float]]:
-    """One site a frame; also what is prepared before the first search for neighbours."""
+    """Measure trajectories with one site per frame, and the set-up of their neighbour search."""
     descriptor, rows = descriptors.load("wacsf", PRESET), []
     for n in options.size((100, 1_000, 10_000, 50_000), (8, 64)):
         batch = trajectory(n)
@@ -82,12 +82,13 @@ def _frames(options: Options) -> list[dict[str, float]]:
 
 
 def section(result: dict[str, Any]) -> list[str]:
-    lines = [f"`{PRESET}`, µs a site."]
+    lines = [f"How the cost of a site grows, measured with `{PRESET}`."]
     titles = {
-        "atoms, same cutoff": f"""Clusters of growing radius, cutoff {CUTOFF:g} Å: neighbours end with the cutoff,
-            and the cost levels off, but for looking at every atom. One thread.""",
-        "atoms, cutoff around all": """Clusters of growing radius, a cutoff that holds all atoms: the cost follows the
-            triplets. One thread.""",
+        "atoms, same cutoff": f"""**With the size of the cluster**, cutoff {CUTOFF:g} Å, one thread. The cutoff
+            limits the number of neighbours, so the cost almost levels off. The remaining growth comes from looking at
+            every atom:""",
+        "atoms, cutoff around all": """**With the number of neighbours**: clusters of growing radius with a cutoff that
+            includes all atoms, one thread. The cost follows the number of triplets:""",
     }
     for name, title in titles.items():
         rows = [
@@ -106,10 +107,17 @@ def section(result: dict[str, Any]) -> list[str]:
     rows = [[f"{row['n']:,}", number(row["us"])] for row in result["sites"]]
     lines += [
         "",
-        f"Sites in memory, generated complexes, {threads} threads (more than {BATCH:,} in batches of that size):",
+        paragraph(
+            f"""**With the number of sites**: generated complexes in memory, {threads} threads. More than {BATCH:,}
+            sites are processed in batches of that size:"""
+        ),
         "",
     ]
     lines += table(["sites", "µs a site"], rows)
     rows = [[f"{row['n']:,}", number(row["us"]), number(row["prepared"])] for row in result["frames"]]
-    lines += ["", "A trajectory of 120 atoms of haematite, one site a frame, one thread:", ""]
-    return [*lines, *table(["frames", "µs a frame", "of which preparing the search"], rows)]
+    lines += [
+        "",
+        "**With the number of frames**: a trajectory of haematite, 120 atoms and one site per frame, one thread:",
+        "",
+    ]
+    return [*lines, *table(["frames", "µs a frame", "of which search set-up"], rows)]

@@ -1,4 +1,4 @@
-"""Importing complexes in files of tmQM's form: rate and peak memory as there are more of them."""
+"""Import of complexes from files in tmQM's format: rate and peak memory for small and large sets."""
 
 import gzip
 import json
@@ -38,7 +38,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def write_tmqm(folder: Path, n: int) -> None:
-    """``n`` complexes in files named and written as tmQM's, and the table of their properties."""
+    """Write ``n`` complexes to files named and formatted like tmQM's, with the table of their properties."""
     folder.mkdir()
     done, each = 0, -(-n // FILES)
     with (folder / "tmQM_y.csv").open("w", encoding="ascii") as properties:
@@ -84,10 +84,10 @@ def _import(options: Options, source: Path, words: Sequence[str]) -> dict[str, A
 
 
 def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    """What was aimed at, what was measured, whether that is reached."""
+    """Return each goal, the measured figure, and whether it is reached."""
     most = max(row["n"] for row in result["runs"])
     peak = max(row["peak"]["median"] for row in result["runs"] if row["n"] == most)
-    return [(f"{most:,} complexes imported in 1 GiB", f"{peak / 2**20:,.0f} MiB", peak <= GIB)]
+    return [(f"import of {most:,} complexes: at most 1 GiB of peak memory", f"{peak / 2**20:,.0f} MiB", peak <= GIB)]
 
 
 def section(result: dict[str, Any]) -> list[str]:
@@ -105,13 +105,14 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""Generated complexes in {FILES} gzipped files of tmQM's form (doi:10.1021/acs.jcim.0c01041), and the
-            table of their properties, into a structure store: `xanes-hpc import tmQM_X*.xyz.gz --properties
-            tmQM_y.csv`, from the start of the process on. For a sample the files are read twice."""
+            f"""Import of generated complexes into a structure store with `xanes-hpc import tmQM_X*.xyz.gz --properties
+            tmQM_y.csv`. The complexes are in {FILES} gzipped files in tmQM's format (doi:10.1021/acs.jcim.0c01041),
+            with the table of their properties. Time runs from the start of the command. With `--sample` the files are
+            read twice."""
         ),
         "",
         *table(
-            ["complexes", "taken", "files, MiB", "store, MiB", "complexes/s", "peak memory, MiB", "s"],
+            ["complexes", "selection", "files, MiB", "store, MiB", "complexes/s", "peak memory, MiB", "s"],
             rows,
         ),
     ]

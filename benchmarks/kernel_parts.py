@@ -1,4 +1,4 @@
-"""The parts that the kernels are made of, each alone in a loop over arrays in the first-level cache."""
+"""Building blocks of the kernels, each alone in a loop over arrays in the first-level cache."""
 
 import numpy as np
 from counting import CUTOFF, EXP
@@ -18,7 +18,7 @@ OPERATIONS = {
     CUTOFF_PART: CUTOFF,
     SUM_PART: {"float64": 32, "float32": 32},
 }
-"""Of one element: a value, a squared distance, a triplet with two Gaussians and eight factors."""
+"""Operations per element: a value, a squared distance, or a triplet with two Gaussians and eight factors."""
 
 
 @njit(**FLAGS)
@@ -42,7 +42,7 @@ def repeat_sum(steps, gaussians_et, factors_gt, totals_eg):
 
 
 def measure(options: Options) -> dict[str, dict[str, float]]:
-    """Nanoseconds an element, by part and type."""
+    """Return nanoseconds per element, by part and type."""
     steps = options.size(10_000, 50)
     calls = {}
     for dtype in ("float64", "float32"):

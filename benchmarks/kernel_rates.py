@@ -1,4 +1,4 @@
-"""Each kernel alone on one thread: operations counted, rate reached, share of the core's peak, and what bounds it."""
+"""Each kernel alone on one thread: operations, rate, fraction of the core's peak, and what limits it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,32 +31,31 @@ G4, G4_SINGLE = "G4, `xanesnet-2022`", "G4, `xanesnet-2022` in float32"
 PATHS = "paths, `default`"
 RDC = "RDC, `rdc`"
 BOUNDS = {
-    MOLECULES: """Stores and packing: every atom is looked at twice, those that are near are picked one at a time,
-        and 53 bytes are written for each. Its share of the peak says little: there is hardly any arithmetic in
-        it.""",
-    CELLS: """Packing and order: every pair is found, given its exact vector, ranked by atom among those of its
-        site, and written (53 bytes). Most of the arithmetic counted are distances to the atoms of 27 bins, eight
-        at a time, twice.""",
-    G2: """The polynomial of exp for each pair and function. A pair has only a few vectors of functions, each a chain of
-        multiply-adds that wait for one another, and the sums go through memory pair by pair.""",
-    G2_SINGLE: """As G2 in float64, in vectors twice as long and so half as many; the weights of all channels are
-        looked at for every pair, to add it to three of them.""",
-    G4: """Multiply-adds and packing by halves: exp of every Gaussian of every triplet, and the sums over triplets of
-        Gaussians times angular factors, run close to the peak (see their parts below). Looking at all pairs of
-        neighbours and packing those that are close, vector by vector, has little arithmetic; the angular factors are
-        read and written more than computed.""",
-    G4_SINGLE: """As G4 in float64, in vectors twice as long and with shorter polynomials: packing the triplets
+    MOLECULES: """Stores and packing. Every atom is looked at twice, nearby atoms are picked one at a time, and 53 bytes
+        are written for each. There is hardly any arithmetic, so the fraction of the peak says little.""",
+    CELLS: """Packing and ordering. Every pair is found, given its exact vector, ranked by atom within its site, and
+        written (53 bytes). Most of the counted arithmetic is in the distances to the atoms of 27 bins. They are
+        computed twice, eight at a time.""",
+    G2: """The polynomial of exp for each pair and function. A pair has only a few vectors of functions. Each of them is
+        a chain of multiply-adds that wait for one another, and the sums go through memory pair by pair.""",
+    G2_SINGLE: """As G2 in float64, but vectors are twice as long, so there are half as many. For every pair the weights
+        of all channels are checked, although it is added to only three of them.""",
+    G4: """Half multiply-adds, half packing. The exp of every Gaussian of every triplet, and the sums over triplets of
+        Gaussians times angular factors, run close to the peak (see the parts below). Checking all pairs of neighbours
+        and packing the close ones, vector by vector, needs little arithmetic. The angular factors take more reading and
+        writing than computing.""",
+    G4_SINGLE: """As G4 in float64, but vectors are twice as long and polynomials are shorter, so packing the triplets
         weighs more.""",
-    PATHS: """Geometry: square root, division and cutoff of every pair of neighbours, in float64; and, path by path,
-        packing with the weights of all channels. The products of Gaussians and factors are those of G4, but most
-        factors are zero, for an atom is of one element.""",
-    RDC: """The polynomial of exp for each pair and point of the grid, as in G2.""",
+    PATHS: """Geometry and packing. Every pair of neighbours needs a square root, a division and a cutoff in float64.
+        Every path is packed with the weights of all channels. The products of Gaussians and factors are those of G4,
+        but most factors are zero because an atom has only one element.""",
+    RDC: """The polynomial of exp for each pair and grid point, as in G2.""",
 }
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a kernel does in one call: features or neighbours of so many sites, by so many operations of a type."""
+    """One call of a kernel, with its number of sites and its operations of one type."""
 
     call: Call
     dtype: str
@@ -133,21 +132,21 @@ def _channels(descriptor: Descriptor) -> int:
 
 
 def _of_one_cutoff(descriptor: Descriptor, cutoff: float) -> Descriptor:
-    """One with the functions of one cutoff only."""
+    """Return a descriptor with only the functions of one cutoff."""
     description = descriptor.describe()
     weighting = [w for w in description["weighting"] if w.get("cutoff", description["cutoff"]) == cutoff]
     return descriptors.from_description(description | {"weighting": weighting})
 
 
 def _only(descriptor: Descriptor, kind: str) -> Descriptor:
-    """One with the same functions of one kind, and no others."""
+    """Return a descriptor with only the functions of one kind."""
     description = descriptor.describe()
     weighting = [{k: v for k, v in w.items() if k not in {*FUNCTIONS} - {kind}} for w in description["weighting"]]
     return descriptors.from_description(description | {"g1": False, "weighting": [w for w in weighting if kind in w]})
 
 
 def _work(batch: SiteBatch, descriptor: Descriptor, operations: int) -> Work:
-    """``fill`` alone, the neighbours found beforehand."""
+    """Return the work of ``fill`` alone, with the neighbours found beforehand."""
     blocks = list(_blocks(batch, descriptor.cutoff))
     outs = [np.empty((sites.n_sites, descriptor.n_features), descriptor.dtype) for sites, _ in blocks]
 
@@ -159,7 +158,7 @@ def _work(batch: SiteBatch, descriptor: Descriptor, operations: int) -> Work:
 
 
 def _blocks(batch: SiteBatch, cutoff: float) -> Iterator[tuple[SiteBatch, NeighbourList]]:
-    """Sites with their neighbours, some at a time, as ``Descriptor.compute`` goes through them."""
+    """Yield blocks of sites with their neighbours, as ``Descriptor.compute`` processes them."""
     search = NeighbourSearch(batch, cutoff)
     for start in range(0, batch.n_sites, SITES_AT_ONCE):
         stop = min(start + SITES_AT_ONCE, batch.n_sites)
@@ -180,7 +179,7 @@ def section(result: dict[str, Any]) -> list[str]:
         ]
         for name, row in kernels.items()
     ]
-    head = ["kernel", "type", "operations a site", "µs a site", "Gflop/s", "µs at the peak", "of the peak"]
+    head = ["kernel", "type", "operations per site", "µs a site", "Gflop/s", "µs at the peak", "of the peak"]
     parts = [
         [
             f"`{part}`",
@@ -194,23 +193,24 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""One thread, generated complexes ({result["atoms"]:.0f} atoms, {result["pairs"]:.1f} neighbours,
-            {result["candidates"]:,.0f} pairs of them, {result["triplets"]:,.0f} triplets a site), bulk iron for
-            cell lists; peak at {result["clock"] / 1e9:.2f} GHz as above."""
+            f"""One thread. The sites are generated complexes; a site has {result["atoms"]:.0f} atoms,
+            {result["pairs"]:.1f} neighbours, {result["candidates"]:,.0f} pairs of neighbours and
+            {result["triplets"]:,.0f} triplets. Cell lists are measured on bulk iron. The peak is computed as above, at
+            {result["clock"] / 1e9:.2f} GHz."""
         ),
         "",
         *table(head, rows),
         "",
-        "What bounds each:",
+        "What limits each kernel:",
         "",
         *[paragraph(f"- **{name}**: {BOUNDS[name]}") for name in kernels],
         "",
         paragraph(
-            """Their parts, each alone on arrays in the first-level cache; an element is a value, a squared
+            """Parts of the kernels, each alone on arrays in the first-level cache. An element is a value, a squared
             distance, or a triplet with two Gaussians and eight factors:"""
         ),
         "",
-        *table(["part", "type", "ns an element", "Gflop/s", "of the peak"], parts),
+        *table(["part", "type", "ns per element", "Gflop/s", "of the peak"], parts),
         "",
         _shares(result),
         "",
@@ -221,7 +221,7 @@ def section(result: dict[str, Any]) -> list[str]:
 
 
 def _shares(result: dict[str, Any]) -> str:
-    """What the parts make of the time of G4."""
+    """Say how much of G4's time its parts account for."""
     said = []
     for name, dtype in ((G4, "float64"), (G4_SINGLE, "float32")):
         parts = {part: types[dtype] for part, types in result["parts"].items()}
@@ -229,10 +229,8 @@ def _shares(result: dict[str, Any]) -> str:
         exp, sums = (result["triplets"] * 8 * parts[EXP_PART], result["triplets"] * 4 * parts[SUM_PART])
         cut = result["triplets"] * parts[CUTOFF_PART]
         said.append(
-            f"""of {name}'s {whole / 1e3:.1f} µs, exp alone would take {percent(exp / whole)}, the sums
-            {percent(sums / whole)} and the cutoff {percent(cut / whole)}"""
+            f"""{name} takes {whole / 1e3:.1f} µs a site. At the rates above, exp alone accounts for
+            {percent(exp / whole)} of it, the sums for {percent(sums / whole)} and the cutoff for
+            {percent(cut / whole)}."""
         )
-    return paragraph(
-        f"""At the rates of these parts, {"; ".join(said)}. Geometry, packing, angular factors and loads make up
-        the rest."""
-    )
+    return paragraph(f"""{" ".join(said)} The rest is geometry, packing, angular factors and loads.""")

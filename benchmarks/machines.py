@@ -1,4 +1,4 @@
-"""Training by two processes, each on a core of its own and reading its own shard, beside one: seconds an epoch."""
+"""Training with two processes, each on its own core and with its own shard, compared with one: seconds an epoch."""
 
 import csv
 import os
@@ -17,6 +17,7 @@ from training import child
 from xanes_hpc.training.processes import Machines
 
 TITLE = "Training on several machines"
+ALONE = "one process on one core"
 CONFIG = """
 [training]
 epochs = {epochs}
@@ -39,9 +40,9 @@ def measure(options: Options) -> dict[str, Any]:
     cores = sorted(os.sched_getaffinity(0))[:2]
     found = {}
     for name, shares in {
-        "one, on one core": [cores[:1]],
-        "one, on two cores": [cores],
-        "two, each on a core": [[core] for core in cores],
+        ALONE: [cores[:1]],
+        "one process on two cores": [cores],
+        "two processes, one core each": [[core] for core in cores],
     }.items():
         model = options.folder / "machines.model"
         _train(["train", str(store), "--config", str(config), "-o", str(model), "--overwrite"], shares)
@@ -55,7 +56,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _train(words: list[str], shares: list[list[int]]) -> None:
-    """Train in so many processes, each on its cores."""
+    """Train with one process for each list of cores, pinned to them."""
     addresses = tuple(f"127.0.0.1:{port}" for port in _free_ports(len(shares)))
     processes = []
     for k, own in enumerate(shares):
@@ -85,21 +86,21 @@ def _free_ports(n: int) -> list[int]:
 
 def section(result: dict[str, Any]) -> list[str]:
     seconds = result["seconds"]
-    alone = seconds["one, on one core"]
+    alone = seconds[ALONE]
     rows = [
         [name, number(taken), f"{alone / taken:.2f}", percent(_share(name, alone, taken))]
         for name, taken in seconds.items()
     ]
     return [
         paragraph(
-            f"""`train` of one default network on {result["sites"]:,} sites of 1,321 features in batches of
-            {result["batch_size"]}, all in two shards; two processes speak over this machine's own network
-            (`train --distributed`). Median of the epochs after the first of each stage."""
+            f"""`train` of one default network on {result["sites"]:,} sites with 1,321 features, in batches of
+            {result["batch_size"]} and always with two shards. The two processes communicate over the machine's own
+            network (`train --distributed`). Figures are medians over all epochs but the first of each stage."""
         ),
         "",
-        *table(["processes", "s an epoch", "times one core's rate", "a core, of that"], rows),
+        *table(["processes", "s an epoch", "relative to one core", "efficiency per core"], rows),
     ]
 
 
 def _share(name: str, alone: float, taken: float) -> float:
-    return alone / taken / (1 if name == "one, on one core" else 2)
+    return alone / taken / (1 if name == ALONE else 2)

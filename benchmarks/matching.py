@@ -1,4 +1,4 @@
-"""Finding a measured spectrum among many predictions: time and memory as there are more of them."""
+"""Search for a measured spectrum among many predictions: time and memory by their number."""
 
 import json
 import subprocess
@@ -21,9 +21,9 @@ ENERGIES = np.linspace(-15.0, 60.0, 226)
 E0 = 7112.0
 ROWS_AT_A_TIME = 20_000
 WORDS: dict[str, list[str]] = {
-    "ranks": [],
-    "ranks, 21 shifts": ["--max-shift", "3.34"],
-    "ranks and pairs": ["--mixture", "2"],
+    "ranking": [],
+    "ranking with 21 shifts": ["--max-shift", "3.34"],
+    "ranking and pairs": ["--mixture", "2"],
 }
 
 
@@ -45,7 +45,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, experiment: Path, n: int) -> None:
-    """Made-up predictions, peaks over an edge, and one of them as measured."""
+    """Write made-up predictions (peaks above an edge), and one of them as the measured spectrum."""
     rng = np.random.default_rng(1)
     step = 0.5 + np.arctan(ENERGIES / 2.0) / np.pi
     shapes = np.exp(-0.5 * ((ENERGIES[None, :] - np.linspace(0.0, 55.0, 24)[:, None]) / 3.0) ** 2)
@@ -85,9 +85,10 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""`xanes-hpc match` of one spectrum among made-up predictions of {ENERGIES.size} energies, from the start
-            of the process on; a million take {max(row["bytes"] for row in result["runs"]) / 2**30:.1f} GiB."""
+            f"""`xanes-hpc match` of one spectrum against made-up predictions with {ENERGIES.size} energies, from the
+            start of the command. The largest store takes {max(row["bytes"] for row in result["runs"]) / 2**30:.1f}
+            GiB."""
         ),
         "",
-        *table(["predictions", "what", "s", "predictions/s", "peak memory, MiB"], rows),
+        *table(["predictions", "task", "s", "predictions/s", "peak memory, MiB"], rows),
     ]

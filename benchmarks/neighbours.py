@@ -1,4 +1,4 @@
-"""Neighbour search: batches of molecules and large periodic structures, side by side with other packages."""
+"""Neighbour search in batches of molecules and in large periodic structures, compared with other packages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -69,7 +69,7 @@ def _measure(name: str, batch: SiteBatch, options: Options) -> dict[str, Any]:
 
 
 def _in_parts(batch: SiteBatch) -> int:
-    """As descriptors search: so many sites at a time."""
+    """Search as descriptors do, ``SITES_AT_ONCE`` sites at a time; return the number of pairs."""
     search, n_pairs = NeighbourSearch(batch, CUTOFF), 0
     for start in range(0, batch.n_sites, SITES_AT_ONCE):
         n_pairs += search.pairs(start, min(start + SITES_AT_ONCE, batch.n_sites)).distances.size
@@ -77,21 +77,21 @@ def _in_parts(batch: SiteBatch) -> int:
 
 
 def _check(peer: str, batch: SiteBatch, those: Sequence[Atoms], search: Search) -> None:
-    """The same number of pairs for every site."""
+    """Check that a package finds the same number of pairs at every site."""
     counts = np.diff(neighbour_list(batch, CUTOFF).offsets)
     for s, atoms in enumerate(those):
         sites = batch.site_structures == s
         theirs = np.bincount(search(atoms)[0], minlength=len(atoms))[batch.site_atoms[sites]]
         if not (theirs == counts[sites]).all():
-            raise AssertionError(f"{peer}, structure {s}: {theirs.sum()} pairs, expected {counts[sites].sum()}")
+            raise AssertionError(f"{peer}: structure {s}: found {theirs.sum()} pairs, expected {counts[sites].sum()}")
 
 
 def section(result: dict[str, Any]) -> list[str]:
     lines = [
         paragraph(
-            """Pairs within 6 Å with atoms, images, vectors and distances. Every package gives the same number for
-            every site, which is checked before timing. Others are called once per structure and always list the
-            neighbours of every atom."""
+            """All pairs within 6 Å, with their atoms, images, vectors and distances. Before timing, every package is
+            checked to find the same number of pairs at every site. The other packages are called once per structure and
+            always list the neighbours of every atom."""
         )
     ]
     for name, found in result.items():
@@ -110,13 +110,13 @@ def section(result: dict[str, Any]) -> list[str]:
                 continue
             costs = [number(scale * seconds[n]["median"] / divisor) if n in seconds else "" for n in counts]
             rows.append([peer, *costs, times(seconds["1"]["median"] / base)])
-        lines += ["", f"**{name.capitalize()}**: {_facts(found)}.", "", *table([*head, "ratio, 1 thread"], rows)]
+        lines += ["", f"**{name.capitalize()}**: {_facts(found)}.", "", *table([*head, "relative, 1 thread"], rows)]
     return [
         *lines,
         "",
         paragraph(
-            f"""`{OURS}` searches {SITES_AT_ONCE} sites at a time, as descriptors do, and lets their pairs go; `one
-            list` keeps all pairs in memory, as the others do."""
+            f"""`{OURS}` searches {SITES_AT_ONCE} sites at a time and then discards their pairs, as descriptors do.
+            `{WHOLE}` keeps all pairs in memory, as the other packages do."""
         ),
     ]
 
@@ -136,10 +136,10 @@ def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
         seconds = result[name]["seconds"]
         if "vesin" in seconds:
             ratio = seconds["vesin"]["1"]["median"] / seconds[OURS]["1"]["median"]
-            found.append((f"{name}, in batches: 20 × vesin called per structure or more", times(ratio), ratio >= 20))
+            found.append((f"{name}, in batches: at least 20 × as fast as vesin", times(ratio), ratio >= 20))
     seconds = result[IRON]["seconds"]
     if "vesin" in seconds:
         for ours in (OURS, WHOLE):
             ratio = seconds["vesin"]["1"]["median"] / seconds[ours]["1"]["median"]
-            found.append((f"bulk iron on one thread, {ours}: vesin's rate or more", times(ratio), ratio >= 1))
+            found.append((f"bulk iron on one thread, {ours}: at least vesin's rate", times(ratio), ratio >= 1))
     return found

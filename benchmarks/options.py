@@ -1,4 +1,4 @@
-"""What a benchmark is told."""
+"""Parameters of the benchmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ class Options:
     Attributes
     ----------
     folder
-        For files that are removed afterwards.
+        Folder for temporary files.
     store
-        A structure store to measure on besides what is generated.
+        Structure store to measure on, in addition to generated sites.
     quick
-        Small sizes: the figures mean nothing then.
+        Use small sizes. The figures then mean nothing.
     repeats
-        Runs of which the median is taken.
+        Number of rounds; figures are medians over them.
     flop_per_cycle
-        What one core can do in float64, for the peak: 16 are two pipes of fused multiply-adds on 256 bits.
+        Peak of one core in float64 operations per cycle. Two pipes of fused multiply-adds on 256 bits make 16.
     """
 
     folder: Path
@@ -32,5 +32,5 @@ class Options:
     flop_per_cycle: int = 16
 
     def size(self, full: Size, quick: Size) -> Size:
-        """A size (or several), or that for quick runs."""
+        """Return the full size, or the small one in a quick run."""
         return quick if self.quick else full

@@ -1,4 +1,4 @@
-"""What one core can do: its clock, and the floating-point operations a second it can and does reach."""
+"""One core's clock, its theoretical peak, and the floating-point rate that simple code reaches."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from timing import interleaved
 TITLE = "One core's peak"
 SHIFTS = np.array([13, 7, 17], np.uint64)
 CYCLES_OF_XORSHIFT = 6
-"""Three shifts and three exclusive ors, each waiting for the one before: one cycle each on x86-64 and ARM64."""
+"""Three shifts and three exclusive ors, each waiting for the previous one; one cycle each on x86-64 and ARM64."""
 DEGREE = 32
 COLUMNS = 512
-"""Independent polynomials, which stay in the first-level cache."""
+"""Number of independent polynomials; they fit in the first-level cache."""
 
 
 @njit
@@ -53,7 +53,7 @@ def measure(options: Options) -> dict[str, Any]:
         "latency": lambda: dependent_fma(n, 0.5, 0.5, 0.5),
         **{t: lambda a=a: polynomials(steps, *a) for t, a in arrays.items()},
     }
-    times = {name: t["min"] for name, t in interleaved(calls, options.repeats).items()}  # nothing makes it faster
+    times = {name: t["min"] for name, t in interleaved(calls, options.repeats).items()}  # noise only ever slows a run
     clock = CYCLES_OF_XORSHIFT * n / times["clock"]
     rows = {}
     for i, t in enumerate(arrays):
@@ -75,14 +75,14 @@ def section(result: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""The clock, {result["clock"] / 1e9:.2f} GHz, is that of a chain of shifts and exclusive ors, each of
-            one cycle; a chain of fused multiply-adds then takes {result["fma_cycles"]:.1f} cycles a link. The peak
-            is the clock times the stated operations per cycle ({per_cycle} in float64: two pipes of fused
-            multiply-adds on 256 bits; `--flop-per-cycle` sets it). Independent polynomials of degree {DEGREE} in
-            the first-level cache reach:"""
+            f"""The clock runs at {result["clock"] / 1e9:.2f} GHz, measured with a chain of shifts and exclusive ors
+            that take one cycle each. In a chain of fused multiply-adds, each takes {result["fma_cycles"]:.1f} cycles.
+            The peak is the clock times the stated operations per cycle: {per_cycle} in float64, which is two pipes of
+            fused multiply-adds on 256 bits (set it with `--flop-per-cycle`). Independent polynomials of degree {DEGREE}
+            in the first-level cache reach:"""
         ),
         "",
-        *table(["type", "flop a cycle, stated", "peak, Gflop/s", "reached, Gflop/s", "of the peak"], rows),
+        *table(["type", "flop per cycle, stated", "peak, Gflop/s", "reached, Gflop/s", "of the peak"], rows),
     ]
 
 

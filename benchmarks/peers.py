@@ -1,4 +1,4 @@
-"""Other packages that do part of the same, as they are meant to be called; what is not installed is left out."""
+"""Other packages that do part of the same work, called as their authors intend. Missing packages are left out."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ase import Atoms
 
 QUANTITIES = "ijSdD"
-"""Of each pair: both atoms, the image, distance and vector; what ``NeighbourList`` holds."""
+"""Requested for each pair: both atoms, image, distance and vector, as in ``NeighbourList``."""
 Pairs = tuple[Any, ...]
 Search = Callable[[Atoms], Pairs]
 
@@ -19,7 +19,7 @@ def installed(package: str) -> bool:
 
 
 def vesin(cutoff: float, n_threads: int) -> Search:
-    """One calculator for all structures, which keeps its memory."""
+    """Return vesin's search: one calculator for all structures, which reuses its memory."""
     import vesin
 
     calculator = vesin.NeighborList(cutoff=cutoff, full_list=True, n_threads=n_threads)
@@ -31,7 +31,7 @@ def vesin(cutoff: float, n_threads: int) -> Search:
 
 
 def matscipy(cutoff: float) -> Search:
-    """Without a cell it takes positions alone, and wraps a box around them."""
+    """Return matscipy's search. For molecules it takes positions only and builds a box around them."""
     from matscipy.neighbours import neighbour_list
 
     def search(atoms: Atoms) -> Pairs:
@@ -49,10 +49,10 @@ def ase(cutoff: float) -> Search:
 
 
 class DScribe:
-    """DScribe's ACSF of one atom of a structure with the functions of one weighting of ours.
+    """DScribe's ACSF for one atom of a structure, with the functions of one weighting of ours.
 
-    It has no weights but resolves species, each pair of them for G4: weighted with them, its functions sum up to ours.
-    The species are the structure's own, which makes for the fewest functions.
+    DScribe has no weights. It computes G2 for each species and G4 for each pair of species; the weighted sums of these
+    are our functions. Only the structure's own species are requested, which keeps the number of functions smallest.
     """
 
     def __init__(self, description: dict[str, Any], atoms: Atoms, site: int) -> None:
@@ -76,7 +76,7 @@ class DScribe:
         return values
 
     def weighted(self) -> npt.NDArray[np.float64]:
-        """As ours, for weights Z."""
+        """Return the features in our order, summed with weights Z."""
         weights, values = np.array(self._species, float), self.create()
         n = weights.size
         radial = values[: n * self._n_radial].reshape(n, -1)

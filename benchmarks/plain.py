@@ -1,4 +1,4 @@
-"""wACSF of one weighting in plain NumPy, vectorised over the pairs and triplets of a site; molecules only."""
+"""wACSF with one weighting in plain NumPy, vectorised over the pairs and triplets of a site. Molecules only."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Vector = npt.NDArray[np.float64]
 
 
 def wacsf(description: dict[str, Any], numbers: npt.NDArray[np.uint8], positions: Vector, site: int) -> Vector:
-    """G1, G2 and G4 of a site as ``xanes_hpc.descriptors.wacsf`` orders them, for weights Z and mu = 0 in G4."""
+    """Return G1, G2 and G4 of a site, ordered as in ``xanes_hpc.descriptors.wacsf``, for weights Z and mu = 0 in G4."""
     cutoff, (weighting,) = description["cutoff"], description["weighting"]
     radial, angular = weighting["g2"], weighting["g4"]
     vectors = positions - positions[site]

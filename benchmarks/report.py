@@ -1,4 +1,4 @@
-"""The page that tells what was measured, from the results alone."""
+"""Write docs/performance.md from the results alone."""
 
 from collections.abc import Mapping
 from types import ModuleType
@@ -7,21 +7,27 @@ from typing import Any
 from tables import aims, paragraph, percent
 
 COMMAND = "python benchmarks/run.py"
-HEAD = f"""# Performance
-
-Written by `{COMMAND}` from `benchmarks/results/performance.json`; `{COMMAND} --from-json` writes it again.
-`make bench` measures everything anew."""
+HEAD = [
+    "# Performance",
+    "",
+    paragraph(
+        f"""This page shows how fast xanes-hpc is, how much memory it takes, and how it compares with other packages.
+        `make bench` measures everything again. The script behind it, `{COMMAND}`, keeps the results in
+        `benchmarks/results/performance.json`; with `--from-json` it rewrites this page from them. `STORE` stands for a
+        structure store of your choice; the text calls it the given store."""
+    ),
+]
 
 
 def page(results: Mapping[str, Any], cases: Mapping[str, ModuleType]) -> str:
-    """The whole page, a section a case."""
+    """Return the whole page, with one section for each case."""
     there = {name: case for name, case in cases.items() if name in results["cases"]}
-    lines = [HEAD, "", *_machine(results), ""]
+    lines = [*HEAD, "", *_machine(results), ""]
     goals = [
         goal for name, case in there.items() if hasattr(case, "goals") for goal in case.goals(_result(results, name))
     ]
     if goals:
-        lines += ["## What is aimed at", "", *aims(goals), ""]
+        lines += ["## Goals", "", *aims(goals), ""]
     for name, case in there.items():
         lines += [f"## {case.TITLE}", "", f"`{_command(results, name)}`", ""]
         lines += [*case.section(_result(results, name)), ""]
@@ -51,13 +57,13 @@ def _machine(results: Mapping[str, Any]) -> list[str]:
     busiest = max(cases, key=lambda name: cases[name]["others"])
     lines = [
         paragraph(
-            f"""{machine["processor"]}, {cores}, {machine["system"]}; Python {machine["python"]},
-            {versions}. Figures are medians of {machine["repeats"]} rounds (fewer where one takes long) in which
-            all that is compared takes turns, so that noise hits all of it; ratios are of one run. All of it took
-            {minutes:.0f} minutes, during which other processes took {percent(cases[busiest]["others"])} of the
-            cores' time at most (in `{busiest}`)."""
+            f"""{machine["processor"]}, {cores}, {machine["system"]}; Python {machine["python"]}, {versions}. Figures
+            are medians of {machine["repeats"]} rounds, fewer for slow cases. All compared calls take turns in every
+            round, so noise affects them alike, and both sides of a ratio come from the same run. Measuring took
+            {minutes:.0f} minutes. Meanwhile other processes used at most {percent(cases[busiest]["others"])} of the
+            cores' time (in `{busiest}`)."""
         )
     ]
     if any(case["quick"] for case in cases.values()):
-        lines += ["", "**Small sizes (`--quick`): these figures mean nothing.**"]
+        lines += ["", "**Measured with small sizes (`--quick`): these figures mean nothing.**"]
     return lines

@@ -1,11 +1,11 @@
-"""Measure the speed and memory of xanes-hpc beside other packages, and write the page that tells of it.
+"""Measure the speed and memory of xanes-hpc beside other packages, and write docs/performance.md.
 
-    python benchmarks/run.py                              # everything; results and docs/performance.md are written
-    python benchmarks/run.py --store tmqm.h5              # also on the sites of a structure store
-    python benchmarks/run.py --only neighbours wacsf      # parts, printed
-    python benchmarks/run.py --from-json                  # write the page again from the results
+    python benchmarks/run.py                              # all cases; writes the results and docs/performance.md
+    python benchmarks/run.py --store tmqm.h5              # also measure on the sites of a structure store
+    python benchmarks/run.py --only neighbours wacsf      # some cases; prints their sections
+    python benchmarks/run.py --from-json                  # measure nothing; rewrite the page from the results
 
-Everything takes about 10 minutes on two cores, which should have nothing else to do.
+All cases take about half an hour on two cores. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -61,22 +61,24 @@ CASES = {
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CASES, metavar="CASE", help=f"some of {', '.join(CASES)}")
-    parser.add_argument("--store", type=Path, help="a structure store to measure on besides what is generated")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds of which the median is taken (default 7)")
     parser.add_argument(
-        "--flop-per-cycle", type=int, default=16, help="float64 operations a core does in a cycle at most (default 16)"
+        "--only", nargs="+", choices=CASES, metavar="CASE", help=f"measure only these: {', '.join(CASES)}"
     )
-    parser.add_argument("--json", type=Path, help="results; cases already there that are not measured are kept")
-    parser.add_argument("--page", type=Path, help="the page")
-    parser.add_argument("--folder", type=Path, help="folder for temporary files, up to 12 GB of them")
-    parser.add_argument("--from-json", action="store_true", help="measure nothing, write the page from the results")
+    parser.add_argument("--store", type=Path, help="also measure on this structure store")
+    parser.add_argument("--quick", action="store_true", help="use small sizes, to check that everything runs")
+    parser.add_argument("--repeats", type=int, default=7, help="take the median of this many rounds [7]")
+    parser.add_argument(
+        "--flop-per-cycle", type=int, default=16, help="set a core's peak in float64 operations per cycle [16]"
+    )
+    parser.add_argument("--json", type=Path, help="write the results here; keep its cases that are not measured now")
+    parser.add_argument("--page", type=Path, help="write the page here")
+    parser.add_argument("--folder", type=Path, help="put temporary files here, up to 12 GB")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing; rewrite the page from the results")
     return parser.parse_args()
 
 
 def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Results of the chosen cases, with the machine they were measured on."""
+    """Measure the chosen cases; return their results with a description of the machine."""
     repeats = 1 if given.quick else given.repeats
     options = Options(folder, given.store, given.quick, repeats, given.flop_per_cycle)
     cases = {}
@@ -95,10 +97,10 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def with_kept_cases(results: dict[str, Any], path: Path) -> dict[str, Any]:
-    """With the cases of an earlier run that were not measured again; its machine must be the same."""
+    """Add the cases of an earlier run that were not measured now. Exit if its machine was another."""
     earlier = json.loads(path.read_text(encoding="utf-8"))
     if earlier["machine"] != results["machine"]:
-        sys.exit(f"{path}: was measured on another machine, by other versions or other repeats: measure everything")
+        sys.exit(f"{path}: measured on another machine, or with other versions or repeats; measure all cases again")
     merged = earlier["cases"] | results["cases"]
     return results | {"cases": {name: merged[name] for name in CASES if name in merged}}
 

@@ -1,4 +1,4 @@
-"""What ``xanes-hpc serve`` takes from a structure to its spectrum, asked for over HTTP, and to be there at all."""
+"""Time of ``xanes-hpc serve`` to start, and to answer a structure with its spectrum over HTTP."""
 
 import json
 import re
@@ -19,10 +19,10 @@ from xanes_hpc.features.featurise import featurise
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 
-TITLE = "The page"
+TITLE = "Web page"
 N_SITES = 4079
 ASKED = 20
-"""Structures that are asked for, each once."""
+"""Number of structures requested, each once."""
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _taken(address: str, atoms: Any, width: float | None) -> float:
-    """Seconds from a structure to its spectrum."""
+    """Return the seconds from a structure to its spectrum."""
     numbers = atoms.get_atomic_numbers().tolist()
     absorber = next(k for k, z in enumerate(numbers) if z in METALS)
     body: dict[str, Any] = {
@@ -82,14 +82,14 @@ def _answer(address: str, body: Any = None) -> Any:
 def section(result: dict[str, Any]) -> list[str]:
     rows = [
         [what, number(1000 * result[name]["median"]), number(1000 * result[name]["max"])]
-        for what, name in (("the spectrum, 100 draws", "plain"), ("broadened further, each draw", "broadened"))
+        for what, name in (("spectrum, 100 draws", "plain"), ("the same, every draw broadened", "broadened"))
     ]
     return [
         paragraph(
-            f"""`xanes-hpc serve`, with a default model of {result["members"]} networks (random weights), answers
-            {result["started"]:.1f} s after its start. From a structure of {result["atoms"]:.0f} atoms on average to its
-            spectrum, over HTTP:"""
+            f"""`xanes-hpc serve` answers {result["started"]:.1f} s after its start, here with a model of the default
+            size ({result["members"]} networks, random weights). Time over HTTP from a structure ({result["atoms"]:.0f}
+            atoms on average) to its spectrum:"""
         ),
         "",
-        *table(["asked for", "ms, median", "ms, longest"], rows),
+        *table(["request", "median, ms", "longest, ms"], rows),
     ]

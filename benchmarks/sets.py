@@ -1,4 +1,4 @@
-"""The sites that several benchmarks look at."""
+"""Sites shared by several benchmarks."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ CUTOFF = 6.0
 
 
 def sets(options: Options) -> dict[str, SiteBatch]:
-    """Generated complexes and, where a store is given, all its sites."""
+    """Return generated complexes and, if a store is given, its sites."""
     batches = {GENERATED: complexes(options.size(4096, 128))}
     if options.store is not None:
         with StructureStore(options.store) as store:
@@ -26,7 +26,7 @@ def sets(options: Options) -> dict[str, SiteBatch]:
 
 
 def facts(batch: SiteBatch) -> dict[str, float | str]:
-    """Sites, atoms of a structure, neighbours within 6 Å, and what the absorbers are."""
+    """Describe a batch: sites, mean atoms per structure, mean neighbours within 6 Å, absorbing elements."""
     absorbers = batch.numbers[batch.offsets[batch.site_structures] + batch.site_atoms]
     elements = Counter(chemical_symbols[z] for z in absorbers)
     return {
@@ -38,7 +38,7 @@ def facts(batch: SiteBatch) -> dict[str, float | str]:
 
 
 def some(batch: SiteBatch, n: int) -> SiteBatch:
-    """``n`` sites spread evenly over a batch."""
+    """Return ``n`` sites spread evenly over a batch."""
     rows = np.linspace(0, batch.n_sites - 1, min(n, batch.n_sites)).astype(np.int64)
     structures, own = np.unique(batch.site_structures[rows], return_inverse=True)
     slices = [slice(batch.offsets[s], batch.offsets[s + 1]) for s in structures]
@@ -54,7 +54,7 @@ def some(batch: SiteBatch, n: int) -> SiteBatch:
 
 
 def site_structures(batch: SiteBatch) -> list[tuple[Atoms, int]]:
-    """Of every site its structure and its atom."""
+    """Return the structure and the absorber's index for every site."""
     found = []
     for s, a in zip(batch.site_structures, batch.site_atoms, strict=True):
         atoms = slice(batch.offsets[s], batch.offsets[s + 1])

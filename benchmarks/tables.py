@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 DIGITS = 5
-"""That are kept of a figure."""
+"""Significant digits kept in the results."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table."""
+    """Return the lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def number(value: float) -> str:
-    """Three digits at least, and thousands apart."""
+    """Format with at least three digits and with separators between thousands."""
     if value == 0:
         return "0"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -31,12 +31,12 @@ def times(value: float) -> str:
 
 
 def paragraph(text: str) -> str:
-    """The words of a text, in lines of 140 characters."""
+    """Wrap a text at 140 characters."""
     return textwrap.fill(" ".join(text.split()), 140, break_long_words=False, break_on_hyphens=False)
 
 
 def rounded(value: Any) -> Any:
-    """With figures cut to a few digits."""
+    """Return a copy of nested results with floats cut to ``DIGITS`` significant digits."""
     if isinstance(value, Mapping):
         return {key: rounded(v) for key, v in value.items()}
     if isinstance(value, list):
@@ -45,6 +45,6 @@ def rounded(value: Any) -> Any:
 
 
 def aims(goals: Iterable[tuple[str, str, bool]]) -> list[str]:
-    """What was aimed at, what was measured, and whether that is reached, as a table."""
-    rows = [[aim, measured, "reached" if reached else "**missed**"] for aim, measured, reached in goals]
-    return table(["aim", "measured", ""], rows)
+    """Return a table of goals: the goal, the measured figure, and whether it is reached."""
+    rows = [[goal, measured, "reached" if reached else "**missed**"] for goal, measured, reached in goals]
+    return table(["goal", "measured", ""], rows)

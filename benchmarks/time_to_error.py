@@ -1,4 +1,4 @@
-"""How long training takes to a validation error: ours, and scikit-learn's on the same sites, scaled alike."""
+"""Training time to a validation error: ours and scikit-learn's, on the same sites and with the same scaling."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def _opened(features: Path, seed: int) -> Iterator[tuple[RunConfig, TrainingData
 
 
 def ours(features: Path, error: float, seed: int) -> Found:
-    """The first stage of a training run with its defaults, from the call on, validation included."""
+    """Time the first stage of training with its defaults, including validation."""
     tensorflow_setup.devices(0)
     from xanes_hpc.training import trainer  # noqa: F401
 
@@ -65,7 +65,7 @@ def ours(features: Path, error: float, seed: int) -> Found:
 
 
 def theirs(features: Path, error: float, seed: int, epochs: int) -> Found | None:
-    """scikit-learn's network, epoch by epoch; None where it is not installed."""
+    """Time scikit-learn's network epoch by epoch; return None if it is not installed."""
     if not peers.installed("sklearn"):
         return None
     from sklearn.neural_network import MLPRegressor

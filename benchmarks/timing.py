@@ -1,4 +1,4 @@
-"""Timing side by side, and the machine it was done on."""
+"""Time calls side by side, and describe the machine."""
 
 import os
 import platform
@@ -17,17 +17,17 @@ PACKAGES = ("xanes-hpc", "numpy", "numba", "llvmlite", "h5py", "ase", "dscribe",
 
 
 def available_cores() -> int:
-    """Cores this process may run on."""
+    """Return how many cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thread_counts() -> list[int]:
-    """1 and, where there are two cores, 2."""
+    """Return the thread counts to measure: 1 and, with at least two cores, 2."""
     return [n for n in (1, 2) if n <= min(available_cores(), threads.MOST)]
 
 
 def on_threads(n: int, call: Call) -> Call:
-    """A call whose kernels run on so many threads."""
+    """Return a call that runs the kernels on ``n`` threads."""
 
     def run() -> object:
         with threads.limited_to(n):
@@ -37,17 +37,17 @@ def on_threads(n: int, call: Call) -> Call:
 
 
 def seconds(call: Call) -> float:
-    """How long one call takes."""
+    """Return how many seconds one call takes."""
     begin = time.perf_counter()
     call()
     return time.perf_counter() - begin
 
 
 def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds by name: median, least and most of ``repeats`` rounds.
+    """Return each call's seconds over ``repeats`` rounds: median, minimum and maximum.
 
-    Each round runs every call once, in an order of its own, so that whatever else the machine does falls on all of
-    them; a first round is not counted.
+    Each round runs every call once, in a random order, so that other load on the machine affects all of them. A first
+    round is not counted.
     """
     generator = np.random.default_rng(0)
     for call in calls.values():
@@ -60,25 +60,25 @@ def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, dict[str, 
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Return the median, the minimum and the maximum."""
     return {"median": float(np.median(values)), "min": min(values), "max": max(values)}
 
 
 class OtherProcesses:
-    """How much of the cores' time goes to processes other than this one and its children, from now on; Linux only."""
+    """The load that other processes put on the cores, counted from construction; Linux only."""
 
     def __init__(self) -> None:
         self._begin, self._busy, self._own = time.perf_counter(), _busy_seconds(), _own_seconds()
 
     def share(self) -> float:
-        """Of all cores' time since; 0 where the system does not tell."""
+        """Return their fraction of all cores' time, without this process and its children; 0 if unknown."""
         wall = time.perf_counter() - self._begin
         others = _busy_seconds() - self._busy - (_own_seconds() - self._own)
         return max(0.0, others / (wall * (os.cpu_count() or 1)))
 
 
 def _busy_seconds() -> float:
-    """All cores' time that was not idle, in user and system mode."""
+    """Return how long all cores together were busy, in user and system mode."""
     path = Path("/proc/stat")
     if not path.exists():
         return 0.0
@@ -92,7 +92,7 @@ def _own_seconds() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the system, and versions of what is measured."""
+    """Describe the processor, the system, and the versions of the measured packages."""
     return {
         "processor": _processor(),
         "cores": available_cores(),

@@ -1,4 +1,4 @@
-"""Training: time to a given error beside scikit-learn, steps fed from a store, and how many steps a second."""
+"""Training: time to a given error compared with scikit-learn, steps fed from a store, and steps per second."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ TITLE = "Training"
 CHILD = Path(__file__).with_name("training_child.py")
 VERSIONS = ("tensorflow", "keras", "scikit-learn")
 ERROR = 5.8
-"""Mean error % of the validation part: what scikit-learn's network of the published recipe, mended, ends with."""
+"""Mean error % of the validation set. scikit-learn's network reaches it with the published settings, corrected."""
 FEEDS = ("store", "memory")
 MEMBERS = (1, 3)
 
@@ -36,7 +36,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def child(call: str, n_threads: int, **arguments: Any) -> dict[str, Any]:
-    """What a function of ``training_calls`` returns in a process of its own, on so many cores."""
+    """Call a function of ``training_calls`` in its own process on ``n_threads`` cores; return its result."""
     words = [sys.executable, str(CHILD), call, str(n_threads), json.dumps(arguments)]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
@@ -88,23 +88,31 @@ def _given(options: Options) -> str | None:
 
 
 def goals(result: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    """What was aimed at, what was measured, whether that is reached."""
+    """Return each goal, the measured figure, and whether it is reached."""
     found = []
     if result["error"] is not None and (ratios := _ratios(result["error"])):
         ratio = summary(ratios)["median"]
-        found.append((f"time to {ERROR} % on validation: scikit-learn's 5 × ours or more", times(ratio), ratio >= 5.0))
+        found.append(
+            (
+                f"time to a validation error of {ERROR} %: at least 5 × as fast as scikit-learn",
+                times(ratio),
+                ratio >= 5.0,
+            )
+        )
     feeding = result["feeding"]
     share, more = feeding["ratio"]["median"], (feeding["peaks"]["store"] - feeding["peaks"]["memory"]) / 2**20
-    aim = f"steps fed from {feeding['sites']:,} sites: 90 % of the rate from memory or more"
+    aim = f"steps fed from {feeding['sites']:,} sites: at least 90 % of the rate from memory"
     found.append((aim, percent(share), share >= 0.9))
-    found.append(("and at most 2 GiB more memory", f"{more:+,.0f} MiB", more <= 2048.0))
+    found.append(
+        (f"steps fed from {feeding['sites']:,} sites: at most 2 GiB more memory", f"{more:+,.0f} MiB", more <= 2048.0)
+    )
     return found
 
 
 def section(result: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
-    said = f"With {versions}, on the processor: training on GPUs has not been measured. A thread is a core that the"
-    lines = [paragraph(f"{said} process may use."), ""]
+    said = "on the CPU; training on GPUs has not been measured. One thread means one core that the process may use."
+    lines = [paragraph(f"Measured with {versions}, {said}"), ""]
     if result["error"] is not None:
         lines += [*_section_error(result["error"]), ""]
     return [*lines, *_section_feeding(result["feeding"]), "", *_section_steps(result["steps"])]
@@ -119,26 +127,29 @@ def _section_error(found: dict[str, Any]) -> list[str]:
             continue
         epochs, taken, least = (summary([float(r[key]) for r in own])["median"] for key in ("epochs", "taken", "least"))
         n_reached = sum(r["reached"] for r in own)
-        but = "" if n_reached == len(own) else f" (reached in {n_reached} rounds of {len(own)})"
+        but = "" if n_reached == len(own) else f" (reached in {n_reached} of {len(own)} rounds)"
         rows.append([label, number(taken) + but, f"{epochs:.0f}", f"{least:.2f}"])
     ratios = _ratios(found)
-    said = f"Ratio: {times(summary(ratios)['median'])} (median of {len(ratios)} rounds)." if ratios else ""
+    said = (
+        f"xanes-hpc is {times(summary(ratios)['median'])} as fast (median of {len(ratios)} rounds)." if ratios else ""
+    )
     return [
         paragraph(
-            f"""**Time to a validation error of {found["error"]} %** on the given store, {found["threads"]} threads,
-            `default` features transformed and standardised alike, the same training and validation sites; medians of
-            {len(found["rounds"])} rounds, each with a seed of its own for split and networks. xanes-hpc: the first
-            stage of `train` with its defaults, from the call on, with what TensorFlow takes to build its graph and the
-            validation after every epoch. scikit-learn: `MLPRegressor`, 2 × 512, batches of 32, Adam at 1e-3, targets
-            scaled as ours, epoch by epoch with `partial_fit`; its validation is not counted. {said}"""
+            f"""**Time to a validation error of {found["error"]} %** on the given store, with {found["threads"]}
+            threads. Both programs train on the same sites, with `default` features transformed and standardised alike.
+            Figures are medians of {len(found["rounds"])} rounds; each round has its own seed for the split and the
+            networks. For xanes-hpc the clock covers the first stage of `train` with its defaults. That includes
+            building TensorFlow's graph and the validation after every epoch. For scikit-learn it covers `MLPRegressor`
+            (2 × 512, batches of 32, Adam at 1e-3, targets scaled like ours), trained epoch by epoch with `partial_fit`,
+            without its validation. {said}"""
         ),
         "",
-        *table(["", "s", "epochs", "error % then"], rows),
+        *table(["", "s", "epochs", "lowest error %"], rows),
     ]
 
 
 def _ratios(found: dict[str, Any]) -> list[float]:
-    """How many times our time scikit-learn's is, in the rounds where both came to the error."""
+    """Return scikit-learn's time divided by ours for the rounds in which both reached the error."""
     both = [(r["ours"], r["theirs"]) for r in found["rounds"] if r["theirs"] is not None]
     return [theirs["taken"] / ours["taken"] for ours, theirs in both if ours["reached"] and theirs["reached"]]
 
@@ -152,13 +163,14 @@ def _section_feeding(found: dict[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""**Fed from a store of {found["sites"]:,} sites** ({found["bytes"] / 2**30:.1f} GiB with its targets;
-            sites of {"the given store" if found["given"] else "generated complexes"}, repeated with noise), by turns
-            with the same network on {found["in_memory"]:,} of the sites, which are kept in memory; one network as by
-            default, batches of {found["batch"]}, {found["threads"]} threads, {found["steps"]} steps a turn. From the
-            store it goes at {percent(ratio["median"])} of the rate from memory (median of the rounds;
-            {percent(ratio["min"])} to {percent(ratio["max"])}). Peak memory is that of processes of their own, which
-            both have read the tables of all sites: from the store {peaks["store"] - peaks["memory"]:+,.0f} MiB."""
+            f"""**Training from a large store** of {found["sites"]:,} sites, {found["bytes"] / 2**30:.1f} GiB with its
+            targets. Its sites are those of {"the given store" if found["given"] else "generated complexes"}, repeated
+            with noise. One default network trains in turns from the store and from {found["in_memory"]:,} of the sites
+            kept in memory, with batches of {found["batch"]}, {found["threads"]} threads and {found["steps"]} steps a
+            turn. From the store it reaches {percent(ratio["median"])} of the rate from memory (median;
+            {percent(ratio["min"])} to {percent(ratio["max"])} over the rounds). Peak memory is measured in a separate
+            process for each, and both have read the tables of all sites. Feeding from the store changes it by
+            {peaks["store"] - peaks["memory"]:+,.0f} MiB."""
         ),
         "",
         *table(["", "ms a step", "sites/s", "peak memory, MiB"], rows),
@@ -173,8 +185,8 @@ def _section_steps(found: dict[str, Any]) -> list[str]:
             rows.append([members, n, number(ms), f"{1e3 * found['batch'] / ms:,.0f}"])
     return [
         paragraph(
-            f"""**Steps** of the default network on {found["n_features"]:,} features, batches of {found["batch"]} from
-            memory. Members are trained side by side on the same batch: a site counts once."""
+            f"""**Training steps** of the default network on {found["n_features"]:,} features, with batches of
+            {found["batch"]} from memory. All members train side by side on the same batch, so a site counts once."""
         ),
         "",
         *table(["members", "threads", "ms a step", "sites/s"], rows),

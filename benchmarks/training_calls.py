@@ -1,4 +1,4 @@
-"""What ``training.py`` measures, each in a process of its own."""
+"""Functions that ``training.py`` calls, each in its own process."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,21 +30,21 @@ from xanes_hpc.training.train import resolved
 Array = np.ndarray
 ELEMENT, E0 = 26, 7112.0
 NOISE = 0.02
-"""Of every feature, relative."""
+"""Relative standard deviation of the noise on every feature."""
 MOST_SITES = 4096
 ENERGIES = np.arange(226) / 3.0 - 15.0
 ROWS_AT_ONCE = 50_000
 
 
 def time_to_error(features: str, error: float, seed: int, epochs: int) -> dict[str, Any]:
-    """Seconds and epochs to a validation error, ours and scikit-learn's, on the same sites."""
+    """Measure seconds and epochs to a validation error for ours and scikit-learn's network, on the same sites."""
     from time_to_error import ours, theirs
 
     return {"ours": ours(Path(features), error, seed), "theirs": theirs(Path(features), error, seed, epochs)}
 
 
 def tiled_store(output: str, n_sites: int, source: str | None) -> dict[str, Any]:
-    """A feature store of the sites of a structure store, or generated ones, again and again with noise."""
+    """Write a feature store that repeats the sites of a structure store, or generated ones, with noise."""
     x, y, grid = _some_sites(source)
     descriptor, generator = descriptors.load("wacsf", "default"), np.random.default_rng(0)
     chosen = generator.integers(len(x), size=n_sites)
@@ -63,7 +63,7 @@ def tiled_store(output: str, n_sites: int, source: str | None) -> dict[str, Any]
 
 
 class _Rows:
-    """Rows of an array in an order, looked up when they are asked for."""
+    """Rows of an array in a given order, looked up on demand."""
 
     def __init__(self, values: Array, order: Array) -> None:
         self._values, self._order = values, order
@@ -73,7 +73,7 @@ class _Rows:
 
 
 def _some_sites(source: str | None) -> tuple[Array, Array, Grid]:
-    """Features, spectra and their grid: of a structure store, or generated (steps at the edge)."""
+    """Return features, spectra and their grid, from a structure store or generated (steps at the edge)."""
     descriptor = descriptors.load("wacsf", "default")
     if source is None:
         x = descriptor.compute(complexes(MOST_SITES // 2))
@@ -90,7 +90,7 @@ def _some_sites(source: str | None) -> tuple[Array, Array, Grid]:
 
 @contextmanager
 def _opened(features: str, grid: Sequence[float]) -> Iterator[tuple[FeatureStore, RunConfig, TrainingData]]:
-    """A store that stands alone, all its sites to be trained on."""
+    """Open a standalone store with all its sites in the training set."""
     with ExitStack() as opened:
         store = opened.enter_context(FeatureStore(Path(features)))
         split = SplitConfig(group="none", validation=0.0, calibration=0.0, test=0.0)
@@ -101,7 +101,7 @@ def _opened(features: str, grid: Sequence[float]) -> Iterator[tuple[FeatureStore
 
 
 def _trainer(run: RunConfig, part: Part, scalers: Any, n_members: int) -> tuple[Any, feeding.Feed]:
-    """Networks as by default on a part's sites, and what feeds them."""
+    """Return default networks for some sites, and the feed of their batches."""
     tensorflow_setup.devices(0)
     from xanes_hpc.training.trainer import Trainer
 
@@ -116,7 +116,7 @@ def _trainer(run: RunConfig, part: Part, scalers: Any, n_members: int) -> tuple[
 def fed_steps(
     features: str, grid: Sequence[float], buffer: int, steps: int, feeds: Sequence[str], rounds: int
 ) -> dict[str, Any]:
-    """Seconds of so many steps fed from a store, from memory, or by turns; and the most memory the process took."""
+    """Measure steps fed from a store, from memory, or alternately from both; also the peak memory of the process."""
     feeding.BUFFER_BYTES = buffer
     with _opened(features, grid) as (_, run, data):
         whole, first = data.part("train"), data.first
@@ -142,7 +142,7 @@ def fed_steps(
 
 
 def step_rates(features: str, grid: Sequence[float], members: Sequence[int], steps: int, rounds: int) -> dict[str, Any]:
-    """Seconds of so many steps of ensembles, by turns."""
+    """Measure steps of ensembles of several sizes, in turns."""
     with _opened(features, grid) as (_, run, data):
         part = data.part("train")
         scalers = statistics(part, run.training.feature_transform).scalers(run.training.target_scale)
@@ -156,7 +156,7 @@ def step_rates(features: str, grid: Sequence[float], members: Sequence[int], ste
 
 
 def _by_turns(calls: dict[str, Any], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call in rounds of all of them; a first round is not counted."""
+    """Return the seconds of each call over several rounds of all calls. A first round is not counted."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()

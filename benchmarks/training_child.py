@@ -1,4 +1,4 @@
-"""A process that calls one function of ``training_calls`` on so many cores, and prints what it returns as JSON.
+"""Call one function of ``training_calls`` on a number of cores, and print its result as JSON.
 
 python benchmarks/training_child.py FUNCTION CORES ARGUMENTS
 """
@@ -10,7 +10,7 @@ import sys
 
 def main() -> None:
     call, n_cores, arguments = sys.argv[1:]
-    if hasattr(os, "sched_setaffinity"):  # before anything is imported that counts cores
+    if hasattr(os, "sched_setaffinity"):  # before importing anything that counts cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(n_cores)])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import training_calls

@@ -1,4 +1,4 @@
-"""A model of the default kind whose weights are random: as large and as slow as a trained one.
+"""A model of the default size with random weights, as large and as slow as a trained one.
 
 Axes: s site, f feature, e energy.
 """
@@ -28,7 +28,7 @@ ENERGIES = np.linspace(-15.0, 60.0, 226)
 def write_model(
     folder: Path, descriptor: Descriptor, features_sf: npt.NDArray[np.floating], metals: Sequence[int]
 ) -> int:
-    """A model folder that knows the sites' features, and the metals' K edges; returns how many members it has."""
+    """Write a model folder with the sites' features and the metals' K edges; return its number of members."""
     n_features, n_metals, n_members = descriptor.n_features, len(metals), UncertaintyConfig().n_members
     generator = np.random.default_rng(0)
     parameters, layers = architectures.build(DEFAULT_ARCHITECTURE, {}, n_features, ENERGIES.size)

@@ -45,7 +45,7 @@ def measured(small, tmp_path_factory):
 def test_every_case_is_in_the_results_and_on_the_page(measured):
     results, page = measured
     assert set(json.loads(results.read_text())["cases"]) == set(TITLES)
-    assert set(headings(page.read_text())) == {"What is aimed at", *TITLES.values()}
+    assert set(headings(page.read_text())) == {"Goals", *TITLES.values()}
 
 
 def test_nothing_is_left_behind(measured):
@@ -64,7 +64,7 @@ def test_part_is_measured_again_and_the_others_kept(measured, tmp_path):
     results = tmp_path / "performance.json"
     results.write_text(json.dumps(before))
     printed = run("--quick", "--only", "peak", "--json", results)
-    assert set(headings(printed)) == {"What is aimed at", *TITLES.values()}
+    assert set(headings(printed)) == {"Goals", *TITLES.values()}
     after = json.loads(results.read_text())
     assert [name for name in TITLES if before["cases"][name] != after["cases"][name]] == ["peak"]
 

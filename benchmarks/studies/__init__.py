@@ -1,1 +1,1 @@
-"""The studies of ``accuracy.py``, a file each, and what they share: inputs, a sitting, figures."""
+"""The studies of ``accuracy.py``, one per file, and their common inputs, runs and figures."""

@@ -1,4 +1,4 @@
-"""One change at a time from the defaults."""
+"""Models that differ from the default in one setting."""
 
 import argparse
 from collections.abc import Mapping
@@ -15,49 +15,53 @@ from xanes_hpc.errors import XanesHpcError
 TITLE = "One change at a time"
 DEFAULT = "default"
 RATTLE = "rattle"
-"""No key of the configuration: Å by which structures are displaced."""
+"""Not a configuration key: the standard deviation of random displacements of the atoms, Å."""
 CHANGES: dict[str, dict[str, Any]] = {
     DEFAULT: {},
-    "loss mse": {"training.loss": "mse"},
-    "loss huber": {"training.loss": "huber"},
+    "MSE loss": {"training.loss": "mse"},
+    "Huber loss": {"training.loss": "huber"},
     "first derivative, weight 0.5": {"training.first_derivative": 0.5},
     "second derivative, weight 0.5": {"training.second_derivative": 0.5},
     "width 256": {"model.width": 256},
     "width 1024": {"model.width": 1024},
     "1 block": {"model.blocks": 1},
     "5 blocks": {"model.blocks": 5},
-    "relu": {"model.activation": "relu"},
+    "ReLU": {"model.activation": "relu"},
     "no dropout": {"model.dropout": 0.0},
     "dropout 0.05": {"model.dropout": 0.05},
     "dropout 0.2": {"model.dropout": 0.2},
-    "mlp": {"model.name": "mlp"},
-    "convolutional": {"model.name": "convolutional"},
-    "plateau": {"training.schedule": "plateau"},
-    "constant rate": {"training.schedule": "constant"},
-    "rate 1e-3": {"training.learning_rate": 1e-3},
-    "rate 4e-3": {"training.learning_rate": 4e-3},
-    "batch 64": {"training.batch_size": 64},
-    "batch 256": {"training.batch_size": 256},
-    "features as they are": {"training.feature_transform": "none"},
-    "every energy by its own spread": {"training.target_scale": "energy"},
-    "not kept positive": {"training.positive": False},
+    "`mlp` network": {"model.name": "mlp"},
+    "`convolutional` network": {"model.name": "convolutional"},
+    "plateau schedule": {"training.schedule": "plateau"},
+    "constant learning rate": {"training.schedule": "constant"},
+    "learning rate 1e-3": {"training.learning_rate": 1e-3},
+    "learning rate 4e-3": {"training.learning_rate": 4e-3},
+    "batch size 64": {"training.batch_size": 64},
+    "batch size 256": {"training.batch_size": 256},
+    "features untransformed": {"training.feature_transform": "none"},
+    "each energy scaled by its own spread": {"training.target_scale": "energy"},
+    "negative values allowed": {"training.positive": False},
     "no kernel ridge regression": {"training.kernel_ridge": False},
     "1 member": {"uncertainty.members": 1},
     "5 members": {"uncertainty.members": 5},
     "30 epochs": {"training.epochs": 30},
     "120 epochs": {"training.epochs": 120},
-    "not trained again with the validation part": {"training.refit": False},
+    "not retrained with the validation set": {"training.refit": False},
     "feature noise 0.05": {"training.feature_noise": 0.05},
     "feature noise 0.2": {"training.feature_noise": 0.2},
-    "also rattled by 0.01 Å": {RATTLE: 0.01},
-    "also rattled by 0.05 Å": {RATTLE: 0.05},
+    "rattled by 0.01 Å as well": {RATTLE: 0.01},
+    "rattled by 0.05 Å as well": {RATTLE: 0.05},
 }
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of split and networks (default 0)")
-    parser.add_argument("--on-folds", type=int, nargs="+", default=[0], metavar="FOLD", help="of five (default 0)")
-    parser.add_argument("--only", nargs="+", choices=CHANGES, metavar="CHANGE", help="some of them, beside the default")
+    parser.add_argument("--seed", type=int, default=0, help="set the seed of split and networks [0]")
+    parser.add_argument(
+        "--on-folds", type=int, nargs="+", default=[0], metavar="FOLD", help="use these of the five folds [0]"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=CHANGES, metavar="CHANGE", help="train only these, and the default"
+    )
 
 
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -71,7 +75,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
         runs = {fold: Run((features,), run_of(fold, given.seed, change), rattled) for fold in given.on_folds}
         try:
             outcomes = {fold: sitting.run(run, f"{name}, fold {fold}") for fold, run in runs.items()}
-        except XanesHpcError as error:  # one that diverges, say, does not stand in the others' way
+        except XanesHpcError as error:  # one that diverges, say, does not stop the others
             if name == DEFAULT:
                 raise
             found[name] = str(error).replace(f"{given.folder}/", "")
@@ -105,12 +109,12 @@ def section(result: Mapping[str, Any]) -> list[str]:
     failed = {name: runs for name, runs in result.items() if isinstance(runs, str)}
     return [
         paragraph(
-            f"""Models that differ from the default in one thing, on {which} of {N_FOLDS} (one seed; how much runs
-            differ is told under Folds). Seconds are those of training, measured once each, whatever else the machine
-            did meanwhile: they tell costs roughly, and the median over all folds under Folds tells the default's
-            better. The configuration keys are in `benchmarks/studies/ablations.py`."""
+            f"""Models that differ from the default in one setting, on {which} of {N_FOLDS} with one seed. "Folds" above
+            shows how much runs differ by chance. Each training was timed once, whatever else ran on the machine, so the
+            seconds are rough; for the default, see the median under "Folds". The configuration keys are in
+            `benchmarks/studies/ablations.py`."""
         ),
         "",
         *table(["", "error %, mean", "change", "median", "F1", "CRPS", "s"], rows),
-        *[line for name, why in failed.items() for line in ("", paragraph(f"Failed, {name}: {why}"))],
+        *[line for name, why in failed.items() for line in ("", paragraph(f"{name} failed: {why}"))],
     ]

@@ -1,4 +1,4 @@
-"""A campaign as it would be run: from a few sites to more, chosen by the model's own uncertainty or by chance."""
+"""A simulated campaign: sites are added to a small set, chosen by the model's uncertainty or by chance."""
 
 import argparse
 import shutil
@@ -36,17 +36,21 @@ TITLE = "Growing by selection"
 STRATEGIES = ("chance", "both", "uncertainty", "diversity")
 SIZES = (500, 750, 1000, 1250, 1500, 1750, 2000)
 TEST = 0.2
-"""Of all sites, whole formulas: measured on, never chosen."""
+"""Fraction of all sites, in whole formulas, that are tested on and never chosen."""
 OF_OWN = 0.05
-"""Of the sites there are: for validation, and for calibration."""
+"""Fraction of the chosen sites for validation, and for calibration."""
 HARD = 0.1
-"""The share of test sites with the largest errors by the first model."""
+"""Fraction of test sites with the largest errors of the first model."""
 FLAGS: dict[str, Any] = {"uncertainty.members": 1}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)), help="(default 0 to 4)")
-    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=list(range(5)), help="repeat the campaign with these seeds [0 to 4]"
+    )
+    parser.add_argument(
+        "--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES), help="compare these [all]"
+    )
 
 
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -64,7 +68,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
 
 
 def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs: int | None) -> dict[str, Any]:
-    """Errors on the test sites as sites are added."""
+    """Measure errors on the test sites as sites are added."""
     flags = FLAGS | {"split.test": TEST, "training.seed": seed} | ({"training.epochs": epochs} if epochs else {})
     with FeatureStore(path) as features:
         pairs = open_spectra([features], [])
@@ -93,7 +97,7 @@ def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs:
 
 
 def _parts(data: TrainingData, chosen: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint8]:
-    """The sites there are, dealt out to training, validation and calibration; all others left out."""
+    """Divide the chosen sites among training, validation and calibration sets; leave out all others."""
     parts = np.full(len(data.parts), LEFT_OUT, np.uint8)
     order = np.random.default_rng([seed, chosen.size]).permutation(chosen)
     n = max(2, round(OF_OWN * chosen.size))
@@ -115,7 +119,7 @@ def _trained(run: Any, data: TrainingData, pairs: Any, folder: Path) -> Model:
 def _errors(
     model: Model, features: FeatureStore, data: TrainingData, rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    x, sites = features_of(model, features)(rows), features.sites.take(rows)
+    x, sites = features_of(model, features).read(rows), features.sites.take(rows)
     drawn, _ = model.sample(x, model.absorbers(sites.element, sites.edge), 30, 0)
     targets = data.first.targets.read(0, features.n_sites)[rows]
     return error_percent(targets, drawn.mean)
@@ -124,7 +128,7 @@ def _errors(
 def _picked(
     model: Model, features: FeatureStore, free: npt.NDArray[np.int64], n: int, strategy: str, seed: int
 ) -> npt.NDArray[np.int64]:
-    known, read = judged(model, features, free, seed), features_of(model, features)
+    known, read = judged(model, features, free, seed), features_of(model, features).read
     order = pick(known, n, strategy, seed + free.size, lambda some: model.members[0].scalers.features(read(some)))
     return known.rows[[place for place, _ in order]]
 
@@ -135,13 +139,15 @@ def section(result: Mapping[str, Any]) -> list[str]:
     sizes = [row["sites"] for row in runs[0]["rows"]]
     lines = [
         paragraph(
-            f"""From {sizes[0]:,} sites, drawn at random, to {sizes[-1]:,}, {sizes[1] - sizes[0]:,} at a time, out of
-            the set without {100 * TEST:.0f} % of its sites (whole formulas), on which errors are measured; as with
-            `xanes-hpc select`: a model is trained on what there is (one network and the kernel ridge regression, else
-            as by default), and says of which of the others the spectra are wanted next. `both`: the largest uncertainty
-            times distance; `chance`: drawn at random. Error %, mean over test sites; mean ± standard deviation over
-            {counted(len(seeds), "seed")}, each with test part, first sites and networks of its own, the same for every
-            strategy. "Hardest tenth": the test sites with the largest errors by the first model."""
+            f"""A simulated campaign with `xanes-hpc select`. It starts from {sizes[0]:,} sites chosen at random and
+            adds {sizes[1] - sizes[0]:,} at a time, up to {sizes[-1]:,}. {100 * TEST:.0f} % of the set (whole formulas)
+            is set aside for testing. At each step a model is trained on the sites chosen so far, with one network, the
+            kernel ridge regression and defaults otherwise. It then chooses the sites to add. `uncertainty` prefers
+            sites that the model is unsure of, `diversity` those far from the training set, and `both` the largest
+            product of the two. `chance` chooses at random. The tables give the mean error % over the test sites, as
+            mean ± standard deviation over {counted(len(seeds), "seed")}. Each seed has its own test set, first sites
+            and networks, the same for every strategy. The hardest tenth of the test sites are those with the largest
+            errors of the first model."""
         )
     ]
     for what, name in (("error", "Mean error %"), ("hard", "Error % of the hardest tenth")):
@@ -154,7 +160,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
 
 
 def _told(runs: list[dict[str, Any]], strategies: list[str], seeds: list[int]) -> str:
-    """What each strategy brings against chance in the end, seed by seed."""
+    """Compare each strategy with chance at the final size, seed by seed."""
     last = {(r["strategy"], r["seed"]): r["rows"][-1]["error"] for r in runs}
     said = []
     for strategy in strategies:
@@ -165,4 +171,4 @@ def _told(runs: list[dict[str, Any]], strategies: list[str], seeds: list[int]) -
         said.append(
             f"{strategy} {with_spread(change)} ({wins} of {len(seeds)} seeds better, mean {spread(change)[0]:+.2f})"
         )
-    return paragraph(f"""In the end against chance, points of error %: {"; ".join(said)}.""")
+    return paragraph(f"""Difference from chance at the final size, in points of error %: {"; ".join(said)}.""")

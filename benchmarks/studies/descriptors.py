@@ -1,4 +1,4 @@
-"""Descriptors side by side: their length, what they cost, and how accurate a model of them is."""
+"""Descriptors compared: number of features, cost, and accuracy of a model."""
 
 import argparse
 import time
@@ -18,7 +18,7 @@ from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "Descriptors"
 MOST_TIMED = 2000
-"""Sites whose features are timed."""
+"""Largest number of sites that are timed."""
 ANGULAR = {"style": "centred", "n": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
 RADIAL = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
 ELEMENTS = {"elements": list(ELEMENT_CHANNELS), "g2": RADIAL}
@@ -30,11 +30,11 @@ def _weighted(*weighting: Mapping[str, Any]) -> dict[str, Any]:
 
 DEFAULT = descriptors.load("wacsf", "default").describe()
 SHARP = 8
-"""Powers of angles above this one count as sharp."""
+"""Angular functions with a larger power count as sharp."""
 
 
 def _without_paths(sharp: bool) -> dict[str, Any]:
-    """The default without paths, with sharp angles or without."""
+    """Return the default without paths, with or without sharp angular functions."""
     kept = []
     for weighting in DEFAULT["weighting"]:
         if "paths" in weighting:
@@ -60,8 +60,10 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of split and networks (default 0)")
-    parser.add_argument("--on-folds", type=int, nargs="+", default=[0], metavar="FOLD", help="of five (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="set the seed of split and networks [0]")
+    parser.add_argument(
+        "--on-folds", type=int, nargs="+", default=[0], metavar="FOLD", help="use these of the five folds [0]"
+    )
 
 
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -84,7 +86,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
 
 
 def _cost(inputs: Inputs, descriptor: descriptors.Descriptor) -> dict[str, float]:
-    """Microseconds a site on one thread, the best of three."""
+    """Measure microseconds a site on one thread, the best of three."""
     times = []
     with StructureStore(inputs.structures) as source, threads.limited_to(1):
         batch = source.batch(0, min(MOST_TIMED, source.n_sites))
@@ -110,9 +112,9 @@ def section(result: Mapping[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""The default recipe on different features, on one of the {N_FOLDS} folds (one seed; how much runs differ
-            is told under Folds). Cost is that of one thread, neighbours included, the best of three.
-            [What the functions are](descriptors.md)."""
+            f"""Models with default settings on different [features](descriptors.md), on one of the {N_FOLDS} folds with
+            one seed. "Folds" above shows how much runs differ by chance. The cost is measured on one thread, the best
+            of three, and includes the neighbour search."""
         ),
         "",
         *table(["functions", "features", "type", "µs a site", "error %, mean", "median", "F1"], rows),

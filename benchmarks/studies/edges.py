@@ -1,4 +1,4 @@
-"""Several elements in one conditioned model against a model each."""
+"""One conditioned model for several elements, compared with separate models."""
 
 import argparse
 from collections.abc import Mapping
@@ -19,15 +19,17 @@ ALONE: dict[str, dict[str, Any]] = {
     "Co": {"split.test": 0.2, "split.validation": 0.0, "split.calibration": 0.0, **FROM_NOTHING},
     "V": {"split.test": 0.2, "split.group": "none"},
 }
-"""Nothing says which sites of the V set belong together; on few Co sites it trains as the study of transfer does."""
+"""The V set has no formulas to group by. The few Co sites are trained on as in the study of transfer."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of split and networks (default 0 1 2)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="repeat with these seeds of split and networks [0 1 2]"
+    )
 
 
 def stores(inputs: Inputs) -> dict[str, dict[str, Path]]:
-    """By descriptor, the feature store of each element; no Fe site is the twin of a Co site."""
+    """Return each element's feature store, by descriptor. Fe sites that correspond to a Co site are left out."""
     iron = inputs.without_twins(inputs.cobalt)
     return {
         "default": {"Fe": inputs.features(iron), "Co": inputs.features(inputs.cobalt)},
@@ -72,12 +74,13 @@ def section(result: Mapping[str, Any]) -> list[str]:
     n_seeds = len({r["seed"] for r in result["rows"]})
     return [
         paragraph(
-            f"""Error % of one model (`--model conditioned`) trained on both feature stores, and of a model each (the
-            default), on the sites that both kinds hold out; mean ± standard deviation over {counted(n_seeds, "seed")}.
-            The Co complexes are complexes of the Fe set with Co in Fe's place: those, and others of their formulas, are
-            left out of the Fe set here. The model of Co alone is trained as the one from nothing under Transfer. The V
-            set has no formulas, so that near-duplicates may stand in both parts, in either kind of model."""
+            f"""One model for two elements (`--model conditioned`, trained on both feature stores), compared with a
+            separate default model for each element. Errors in % are measured on the sites that are in the test sets of
+            both, as mean ± standard deviation over {counted(n_seeds, "seed")}. The Co complexes are complexes of the Fe
+            set with Co in place of Fe. These Fe complexes, and others with their formulas, are left out of the Fe set
+            here. The separate model for Co is trained like "from scratch" under "Transfer". The V set has no formulas,
+            so its training and test sets may share near-duplicates, in both kinds of model."""
         ),
         "",
-        *table(["descriptor", "element", "sites measured on", "a model each", "one model", "difference"], rows),
+        *table(["descriptor", "element", "test sites", "separate models", "one model", "difference"], rows),
     ]

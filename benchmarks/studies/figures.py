@@ -1,4 +1,4 @@
-"""Figures of merit of one model on the sites it has not seen, and their mean and spread over several."""
+"""Figures of merit of one model on its test sites, and their mean and spread over several models."""
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -18,13 +18,13 @@ from xanes_hpc.stores.predictions import PredictionStore
 Figures = Mapping[str, float | None]
 SIGMAS = (1, 2, 3)
 RAW_DRAWS = 30
-"""Of which the spread before calibration is measured."""
+"""Number of draws from which the spread before calibration is measured."""
 NOMINAL = (68.27, 95.45, 99.73)
-"""What one, two and three sigma of a Gaussian cover, percent."""
+"""Coverage of one, two and three sigma of a Gaussian, percent."""
 
 
 def measured(predictions: Path, model: Model, source: Store) -> dict[str, float | None]:
-    """Everything that studies tell of a model's predictions of a store's test sites; coverage as fractions."""
+    """Return all figures of a model's predictions of a store's test sites; coverage as fractions."""
     with PredictionStore(predictions) as store:
         every = evaluate(store)
     found = {name: of(every) for name, of in FIGURES.items()} | {"n_sites": every["n_sites"]}
@@ -34,7 +34,7 @@ def measured(predictions: Path, model: Model, source: Store) -> dict[str, float 
 
 
 def _raw_coverage(model: Model, source: Store) -> Mapping[str, float]:
-    """Share of points within 1, 2 and 3 times the spread before calibration."""
+    """Return the fraction of points within 1, 2 and 3 times the spread before calibration."""
     raw = Model.open(model.path)
     raw.description["calibration"] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -46,31 +46,31 @@ def _raw_coverage(model: Model, source: Store) -> Mapping[str, float]:
 
 
 def errors(predictions: Path) -> dict[str, float]:
-    """Error % of each site, by its name."""
+    """Return the error % of each site by name."""
     with PredictionStore(predictions) as store:
         names, values = store.sites.name, error_percent(store.read("reference"), store.read("mean"))
     return dict(zip(names, values.tolist(), strict=True))
 
 
 def mean_error(found: Mapping[str, float], names: Collection[str]) -> float:
-    """Mean over some sites."""
+    """Return the mean error over the named sites."""
     return float(np.mean([found[name] for name in names]))
 
 
 def spread(values: Sequence[float | None]) -> tuple[float, float]:
-    """Mean and standard deviation; NaN where there are none, or only one."""
+    """Return mean and standard deviation; NaN for no value, or for a single one."""
     there = known(values)
     nan = float("nan")
     return float(there.mean()) if there.size else nan, float(there.std(ddof=1)) if there.size > 1 else nan
 
 
 def known(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
-    """Those that are there."""
+    """Return the values that are not None."""
     return np.array([v for v in values if v is not None], np.float64)
 
 
 def with_spread(values: Sequence[float | None], digits: int = 2, scale: float = 1.0) -> str:
-    """``mean ± standard deviation``, as text; a dash where there is nothing."""
+    """Format as ``mean ± standard deviation``; a dash if there are no values."""
     mean, std = spread(values)
     if np.isnan(mean):
         return "–"
@@ -78,10 +78,10 @@ def with_spread(values: Sequence[float | None], digits: int = 2, scale: float = 
 
 
 def counted(n: int, noun: str) -> str:
-    """``3 seeds``."""
+    """Return a count with its noun, such as ``3 seeds``."""
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def column(runs: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
-    """One figure of several runs."""
+    """Return one figure of several runs."""
     return [run["figures"][name] for run in runs]

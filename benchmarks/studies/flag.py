@@ -1,4 +1,4 @@
-"""Whether sites that are flagged not to be trusted are predicted worse, and error against distance."""
+"""Error of sites flagged as out of domain compared with the others, and error against distance."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,11 @@ from xanes_hpc.stores.predictions import PredictionStore
 
 TITLE = "Flagged sites"
 N_BINS = 10
-NOT, FAR, ELEMENTS = "not flagged", "far from the training sites", "elements not seen in training"
+REASONS = {
+    "unlike the training set": ("unlike the training set", "far from the training sites"),
+    "elements not seen in training": ("elements not seen in training",),
+}
+"""Rows of the table, with the words by which stored reasons are recognised, current and older ones."""
 options = folds.options
 
 
@@ -26,9 +30,9 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
     reasons = [reason for own, _, _ in runs for reason in own]
     distances, errors = (np.concatenate([run[i] for run in runs]) for i in (1, 2))
     groups = {
-        NOT: [not reason for reason in reasons],
+        "not flagged": [not reason for reason in reasons],
         "flagged": [bool(reason) for reason in reasons],
-        **{name: [name in reason for reason in reasons] for name in (FAR, ELEMENTS)},
+        **{name: [any(w in reason for w in words) for reason in reasons] for name, words in REASONS.items()},
     }
     cuts = np.array_split(np.argsort(distances, kind="stable"), N_BINS)
     curve = [{"distance": float(np.median(distances[own])), **_summary(errors[own])} for own in cuts]
@@ -41,7 +45,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
 
 
 def _read(outcome: Outcome) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-    """Reasons, distances to the nearest training site and error % of a fold's sites."""
+    """Return the reasons, the distances to the nearest training site, and the error % of a fold's sites."""
     with PredictionStore(outcome.predictions[0]) as store:
         errors = error_percent(store.read("reference"), store.read("mean"))
         return store.distrust or [], store.read("sites/nearest"), errors
@@ -57,22 +61,23 @@ def _summary(errors: np.ndarray) -> dict[str, Any]:
 def section(result: Mapping[str, Any]) -> list[str]:
     rows = [[name, *_cells(found)] for name, found in result["groups"].items()]
     curve = [[f"{found['distance']:.3f}", *_cells(found)] for found in result["curve"]]
-    head = ["predictions", "error %, mean", "median", "9 of 10 below"]
+    head = ["predictions", "error %, mean", "median", "90th percentile"]
     return [
         paragraph(
-            f"""The predictions of the folds ({counted(len(result["seeds"]), "seed")}): those with a reason in the
-            column `distrust` and the others. A site is far where it is farther from the training sites than 99 % of the
-            calibration sites are; a site may have several reasons."""
+            f"""Predictions of all folds ({counted(len(result["seeds"]), "seed")}), split into those flagged as out of
+            domain, with a reason in the column `distrust`, and the others. A site is unlike the training set if it is
+            farther from the training sites than 99 % of the calibration sites. A site may have several reasons."""
         ),
         "",
         *table(["", *head], rows),
         "",
         paragraph(
-            f"""Error by distance to the nearest training site (mean absolute difference of the standardised features),
-            in tenths of all sites from near to far; Spearman's ρ of distance and error is {result["spearman"]:.2f}:"""
+            f"""Error by distance to the nearest training site, which is the mean absolute difference of the
+            standardised features. All sites are sorted into ten groups of equal size, from near to far. Spearman's ρ of
+            distance and error is {result["spearman"]:.2f}:"""
         ),
         "",
-        *table(["distance, median", *head], curve),
+        *table(["median distance", *head], curve),
     ]
 
 

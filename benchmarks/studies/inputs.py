@@ -1,4 +1,4 @@
-"""Stores that studies train on, made once in their folder out of a structure store and the published sets."""
+"""Stores that studies train on, made once from a structure store and the published sets."""
 
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ from xanes_hpc.structures.rattling import Rattling
 from xanes_hpc.structures.structure import Structure
 
 SULPHUR_SHIFT = 67.0
-"""Added to ORCA's energies (eV): brings the first peak of most spectra of the S set to the tabulated edge, 2472 eV."""
+"""Shift of ORCA's energies, eV. It brings the first peak of most S spectra to the tabulated edge at 2472 eV."""
 VANADIUM_ENERGIES = (-15.0, 60.0)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where data come from, and where what is made of them goes.
+    """The data that studies start from, and the stores made from them.
 
     Attributes
     ----------
     store
-        The structure store with spectra that most studies are about: the Fe set.
+        Structure store with spectra for most studies: the Fe set.
     data
-        The folder of published sets.
+        Folder of the published sets.
     folder
-        Where stores are made.
+        Folder for the stores that are made.
     n_sites
-        Only so many sites of the store are taken, to see that everything runs.
+        Use only so many sites of the store, to check that everything runs.
     """
 
     store: Path
@@ -49,7 +49,7 @@ class Inputs:
 
     @property
     def structures(self) -> Path:
-        """The given store, or its first sites."""
+        """The given store, or a store of its first sites."""
         if self.n_sites is None:
             return self.store
         with StructureStore(self.store) as source:
@@ -58,7 +58,7 @@ class Inputs:
     def features(
         self, structures: Path, described: str | Mapping[str, Any] = "default", rattle: float | None = None
     ) -> Path:
-        """Features of a structure store by a preset or a description, with its structures rattled if need be."""
+        """Featurise a structure store by preset or description, optionally with rattled structures; return the path."""
         rattling = None if rattle is None else Rattling(rattle, seed=1)
         if isinstance(described, str):
             descriptor, name = descriptors.load("wacsf", described), described
@@ -74,17 +74,17 @@ class Inputs:
         return path
 
     def without_twins(self, others: Path) -> Path:
-        """The store's structures but for those with the CSD code, or the formula save the absorber, of others."""
+        """Return a store without sites that share a CSD code, or a formula except for the absorber, with ``others``."""
         with StructureStore(others) as twins:
-            codes, formulas = {code(name) for name in twins.sites().name}, _bare_formulas(twins)
+            codes, formulas = {code(name) for name in twins.sites.name}, _bare_formulas(twins)
         with StructureStore(self.structures) as source:
-            names, own = source.sites().name, _bare_formulas(source)
+            names, own = source.sites.name, _bare_formulas(source)
             kept = [code(n) not in codes and f not in set(formulas) for n, f in zip(names, own, strict=True)]
             return self._some(source, np.flatnonzero(kept), "without-twins")
 
     @property
     def cobalt(self) -> Path:
-        """The small Co set: complexes of the Fe set with Co in Fe's place."""
+        """The small Co set: complexes of the Fe set with Co in place of Fe."""
         return self._imported("co_k_edge", "xanes_convolved", ImportOptions())
 
     @property
@@ -113,11 +113,11 @@ class Inputs:
         return path
 
     def _some(self, source: StructureStore, rows: np.ndarray, name: str) -> Path:
-        """A store of some sites of one that has one site a structure."""
+        """Write a store with some sites of ``source``, which has one site per structure; return its path."""
         path = self.folder / f"{_stem(source)}-{name}.h5"
         if path.exists():
             return path
-        sites, batch, table = source.sites(), source.batch(0, source.n_sites), SpectrumTable.read(source.file)
+        sites, batch, table = source.sites, source.batch(0, source.n_sites), SpectrumTable.read(source.file)
         self.folder.mkdir(parents=True, exist_ok=True)
         with create_structures(path) as writer:
             for row in rows:
@@ -132,7 +132,7 @@ class Inputs:
 
 
 def describe(paths: Sequence[Path]) -> str:
-    """How many sites of which element and edge stores have."""
+    """Describe stores by their numbers of sites, elements and edges."""
     found = []
     for path in paths:
         with FeatureStore(path) as store:
@@ -147,7 +147,7 @@ def _with_spectra(options: ImportOptions, folder: Path) -> ImportOptions:
 
 
 def _bare_formulas(store: StructureStore) -> list[str]:
-    """Formulas of all atoms but the absorber."""
+    """Return each site's formula without the absorber."""
     batch = store.batch(0, store.n_sites)
     found = []
     for structure, atom in zip(batch.site_structures, batch.site_atoms, strict=True):

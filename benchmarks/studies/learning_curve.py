@@ -1,4 +1,4 @@
-"""What more sites would bring: training on a part of them, measured on the same sites."""
+"""Error against the number of training sites, always measured on the same test sites."""
 
 import argparse
 from collections.abc import Mapping
@@ -15,21 +15,23 @@ from xanes_hpc.models.training_sites import PARTS
 
 TITLE = "Learning curve"
 TEST = 0.2
-"""Of all sites; the same for every size, drawn anew for every seed."""
+"""Fraction of all sites for testing: the same sites for every size, others for every seed."""
 OTHERS = 1.0 - TEST
 FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
-"""Of the other sites: they are dealt out to the model's parts, the rest goes to the test part of the split too."""
+"""Fractions of the other sites that a model is made with. The rest join the test set of the split."""
 OF_OWN = 0.05
-"""For validation and for calibration, of the sites that a model is made with: as by default."""
+"""Fraction of a model's own sites for validation, and for calibration; the default."""
 AS_LONG, DEFAULT = "as many steps", "default"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of split and networks (default 0 1 2)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="repeat with these seeds of split and networks [0 1 2]"
+    )
 
 
 def flags_of(fraction: float, seed: int, epochs: int) -> dict[str, Any]:
-    """A split in which sites are dealt to the test part first, so that larger ones contain smaller ones."""
+    """Return the configuration of one size. The test set fills first, so larger training sets contain smaller ones."""
     own = fraction * OTHERS
     return {
         "split.test": 1.0 - own,
@@ -53,7 +55,9 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
                 found = errors(outcome.predictions[0])
                 common = common or set(found)
                 if not common <= set(found):
-                    raise AssertionError("test sites of the largest part are not among those of a smaller one")
+                    raise AssertionError(
+                        "test sites of the largest training set are missing from those of a smaller one"
+                    )
                 points.append({
                     "fraction": fraction,
                     "schedule": schedule,
@@ -82,14 +86,16 @@ def section(result: Mapping[str, Any]) -> list[str]:
     n_seeds = len({p["seed"] for p in result["points"]})
     return [
         paragraph(
-            f"""{100 * TEST:.0f} % of the sites, {n_measured:,.0f}, whole formulas, are set aside to measure on; of the
-            others a part is taken, whole formulas too, smaller parts out of larger ones, and a model made with it as a
-            user would (5 % of it for validation, 5 % for calibration, the rest for training; once the number of epochs
-            is chosen, networks are trained on the validation part too). Mean ± standard deviation over
-            {counted(n_seeds, "seed")}, each with a test part of its own. "As many steps": more epochs the fewer the
-            sites, so that all networks learn equally long; the default's {result["epochs"]} epochs are few steps
-            for few sites."""
+            f"""{100 * TEST:.0f} % of the sites ({n_measured:,.0f}, in whole formulas) are set aside for testing. A
+            model is then made with a fraction of the others, again in whole formulas; larger fractions contain the
+            smaller ones. As in normal use, 5 % of its sites are for validation, 5 % for calibration and the rest for
+            training. Once the number of epochs is chosen, the networks are retrained on the training and validation
+            sets together. Errors are means ± standard deviations over {counted(n_seeds, "seed")}, each with its own
+            test set. In the columns "same steps", models with fewer sites train for more epochs, so all networks take
+            equally many steps. The default's {result["epochs"]} epochs are few steps if there are few sites."""
         ),
         "",
-        *table(["of the others", "trained on", "error %, as many steps", "median", "error %, default's epochs"], rows),
+        *table(
+            ["fraction", "training sites", "error %, same steps", "median, same steps", "error %, default epochs"], rows
+        ),
     ]

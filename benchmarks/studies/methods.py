@@ -1,4 +1,4 @@
-"""Where the uncertainty comes from: dropout, ensemble and bootstrap side by side on the same folds."""
+"""Three methods for the uncertainty, dropout, ensemble and bootstrap, on the same folds."""
 
 import argparse
 from collections.abc import Mapping
@@ -19,11 +19,13 @@ INTERVALS = {
     "conformal intervals": ("conformal_0.6827", "conformal_0.9545", "conformal_0.9973"),
 }
 WITHIN = 2.0
-"""Points of what they should cover."""
+"""Largest deviation from the nominal coverage, in percentage points."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of split and networks (default 0)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="repeat with these seeds of split and networks [0]"
+    )
 
 
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -47,7 +49,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
 
 
 def goals(result: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """What was aimed at, what was measured, whether that is reached."""
+    """Return each goal, the measured figure, and whether it is reached."""
     found = []
     for method, runs in result.items():
         for what, names in INTERVALS.items():
@@ -55,13 +57,24 @@ def goals(result: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
                 continue
             shares = [100.0 * spread(column(runs, name))[0] for name in names]
             reached = all(abs(share - nominal) <= WITHIN for share, nominal in zip(shares, NOMINAL, strict=True))
-            aim = f"{method}: {what} cover 68.3, 95.4 and 99.7 % within {WITHIN:g} points"
+            aim = f"{method}: {what} cover 68.3, 95.4 and 99.7 %, each within {WITHIN:g} points"
             found.append((aim, ", ".join(f"{share:.1f}" for share in shares) + " %", reached))
     return found
 
 
 def section(result: Mapping[str, Any]) -> list[str]:
-    head = ["", "error %", "1σ, %", "2σ, %", "3σ, %", "±1σ wide", "CRPS", "ρ", "training, s", "predicting, ms a site"]
+    head = [
+        "",
+        "error %",
+        "1σ, %",
+        "2σ, %",
+        "3σ, %",
+        "width of ±1σ",
+        "CRPS",
+        "ρ",
+        "training, s",
+        "predicting, ms a site",
+    ]
     rows = []
     for method, runs in result.items():
         rows.append([
@@ -86,17 +99,18 @@ def section(result: Mapping[str, Any]) -> list[str]:
     ]
     return [
         paragraph(
-            f"""`--method` on the same {N_FOLDS} folds, everything else as by default: `dropout` draws 100 times from
-            its members, of `ensemble` and `bootstrap` each member is a draw. Share of points within one, two and three
-            calibrated σ (nominally 68.27, 95.45 and 99.73 %), mean ± standard deviation over folds; ρ is
-            Spearman's, of a spectrum's mean σ and its error. Prediction: from feature store to prediction store."""
+            f"""The methods of `train --method` on the same {N_FOLDS} folds, with defaults otherwise. `dropout` makes
+            100 draws from its members; with `ensemble` and `bootstrap` each member gives one. The table shows how many
+            points lie within one, two and three calibrated σ (nominally 68.27, 95.45 and 99.73 %). All values are means
+            ± standard deviations over folds. ρ is Spearman's rank correlation of a spectrum's mean σ with its error.
+            Predicting goes from feature store to prediction store."""
         ),
         "",
         *table(head, rows),
         "",
-        "The same shares with the spread before calibration as σ, and those of conformal intervals:",
+        "Coverage with σ before calibration (raw), and coverage of the conformal intervals:",
         "",
-        *table(["", "1σ raw, %", "2σ raw, %", "3σ raw, %", "68.27 %", "90 %", "95.45 %", "99.73 %"], raw),
+        *table(["", "raw 1σ, %", "raw 2σ, %", "raw 3σ, %", "conformal 68.27 %", "90 %", "95.45 %", "99.73 %"], raw),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Runs of a study: what is done is kept in a folder, so that a study may take several sittings."""
+"""Runs of a study. Finished ones are kept in a folder, so a study may take several sittings."""
 
 import gc
 import hashlib
@@ -35,16 +35,16 @@ PACKAGES = ("xanes-hpc", "tensorflow", "keras", "numpy")
 
 @dataclass(frozen=True)
 class Run:
-    """One training, and what is predicted with it: the test part of every feature store.
+    """One training, followed by predictions for the test set of every feature store.
 
     Attributes
     ----------
     features, augmented
         Feature stores, plain and rattled.
     flags
-        Configuration by dotted key, where it is not as by default.
+        Settings that differ from the defaults, by dotted key.
     keeps_model
-        Whether the model is kept, and not its predictions and figures alone.
+        Keep the model as well as its predictions and figures.
     """
 
     features: tuple[Path, ...]
@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of a run: ``values`` as in its file, predictions for each feature store, the model's folder."""
+    """Results of a run: ``values`` as in its file, predictions for each feature store, and the model folder."""
 
     values: Mapping[str, Any]
     predictions: tuple[Path, ...]
@@ -63,26 +63,26 @@ class Outcome:
 
     @property
     def figures(self) -> Mapping[str, float | None]:
-        """Of the first feature store's sites."""
+        """Figures of the first feature store's sites."""
         found: Mapping[str, float | None] = self.values["figures"][0]
         return found
 
 
 class Pause(Exception):
-    """The sitting's time is up."""
+    """Raised when the time of the sitting is up."""
 
 
 class Sitting:
-    """Does runs that are not done yet.
+    """Do the runs that are not done yet, and keep their outcomes.
 
     Parameters
     ----------
     folder
-        Where they are kept.
+        Folder for the outcomes.
     minutes
-        After which no further run begins.
+        Start no run after so many minutes.
     epochs
-        The most epochs of any run, to see that everything runs.
+        Largest number of epochs of any run, to check that everything runs.
     """
 
     def __init__(self, folder: Path, minutes: float | None = None, epochs: int | None = None) -> None:
@@ -92,12 +92,12 @@ class Sitting:
         self.done = 0
 
     def run(self, run: Run, note: str) -> Outcome:
-        """The outcome of a run, kept or new.
+        """Return the outcome of a run; do the run if it is not done yet.
 
         Raises
         ------
         Pause
-            If it is not done yet and the time is up.
+            If it is not done and the time is up.
         """
         with ExitStack() as opened:
             stores = [opened.enter_context(FeatureStore(path)) for path in run.features]
@@ -118,12 +118,12 @@ class Sitting:
         return Outcome(values, outcome.predictions, outcome.model)
 
     def kept(self, key: str, note: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What was measured, now or before.
+        """Return what was measured under a key; measure it if that is not done yet.
 
         Raises
         ------
         Pause
-            If it was not and the time is up.
+            If it is not done and the time is up.
         """
         path = self._path("kept", f"{key}.json")
         if not path.exists():
@@ -159,12 +159,12 @@ class Sitting:
 def _measure(
     config: RunConfig, pairs: Pairs, augmented: list[FeatureStore], outcome: Outcome, keeps_model: bool
 ) -> dict[str, Any]:
-    tensorflow_setup.devices(config.training.gpus)  # imports TensorFlow without its chatter
+    tensorflow_setup.devices(config.training.gpus)  # imports TensorFlow without its messages
     import keras
 
     from xanes_hpc.training import trainer  # noqa: F401
 
-    gather(config, pairs, augmented).close()  # makes the cache of targets; all of that outside the clock
+    gather(config, pairs, augmented).close()  # makes the cache of targets before the clock starts
     begin = time.perf_counter()
     result = train(config, pairs, outcome.model, overwrite=True, augmented=augmented)
     if result.interrupted:
@@ -190,7 +190,7 @@ def _measure(
 
 
 def _key(config: RunConfig, pairs: Pairs, augmented: list[FeatureStore]) -> str:
-    """All that a run's outcome depends on, but for the machine and the program."""
+    """Hash everything that a run's outcome depends on, except machine and program."""
     values = config.as_values()
     for name in ("features", "spectra", "augmented", "output"):
         del values[name]
@@ -202,7 +202,7 @@ def _key(config: RunConfig, pairs: Pairs, augmented: list[FeatureStore]) -> str:
 
 
 def this_machine() -> str:
-    """The processor, and the versions that figures may depend on."""
+    """Describe the processor and the versions that figures may depend on."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"{machine()['processor']}, {available_cores()} cores, Python {platform.python_version()}, {versions}"
 

@@ -1,4 +1,4 @@
-"""Starting from a model of many Fe sites against starting from nothing, for the small Co and S sets."""
+"""Training that starts from a model of many Fe sites, compared with training from scratch, for small Co and S sets."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -14,24 +14,26 @@ from xanes_hpc.stores.features import FeatureStore
 
 TITLE = "Transfer"
 SMALL = {"split.validation": 0.0, "split.calibration": 0.0}
-"""So few sites leave none to choose epochs or to calibrate with: all are trained on, for as long as is said."""
+"""With so few sites, none are set aside for validation or calibration; the number of epochs is fixed."""
 FROM_NOTHING: dict[str, Any] = {"training.epochs": 400}
 STARTS: dict[str, dict[str, Any]] = {
-    "from nothing": FROM_NOTHING,
+    "from scratch": FROM_NOTHING,
     "from Fe": {"training.epochs": 200},
     "from Fe, 3 layers frozen": {"training.epochs": 200, "transfer.freeze": 3},
-    "from Fe, a lower rate": {"training.epochs": 200, "training.learning_rate": 5e-5},
+    "from Fe, lower learning rate": {"training.epochs": 200, "training.learning_rate": 5e-5},
 }
-"""Found good on draws 100 and 101: neither more or fewer epochs nor other rates are better throughout. The rate is by
-default 2e-3, and 2e-4 where training starts from a model.
+"""Settings that did well with draws 100 and 101; no other numbers of epochs or learning rates were better throughout.
+The default learning rate is 2e-3, and 2e-4 if training starts from a model.
 """
 SIZES = {"Co": (10, 20, 52), "S": (20, 75)}
-"""Sites to train on, of 62 and 95 (of the 100 S sites two have no spectrum, and three files are damaged)."""
+"""Numbers of training sites, of 62 Co and 95 S sites. (Of 100 S sites, two have no spectrum and three are damaged.)"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--draws", type=int, default=5, help="draws of sites for every size (default 5)")
-    parser.add_argument("--first-draw", type=int, default=0, help="seed of the first (default 0)")
+    parser.add_argument(
+        "--draws", type=int, default=5, help="repeat every size with so many random choices of sites [5]"
+    )
+    parser.add_argument("--first-draw", type=int, default=0, help="set the seed of the first choice [0]")
 
 
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -50,7 +52,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
 
 
 def flags_of(start: str, model: Path, size: int, path: Path) -> dict[str, Any]:
-    """So many sites to train on, all others to measure on."""
+    """Return the configuration for ``size`` training sites; all others are test sites."""
     with FeatureStore(path) as store:
         n_sites = store.n_sites
     from_model = {"transfer.model": str(model)} if STARTS[start] is not FROM_NOTHING else {}
@@ -64,12 +66,12 @@ def _few(outcome: Any) -> dict[str, float | None]:
 def section(result: Mapping[str, Any]) -> list[str]:
     lines = [
         paragraph(
-            f"""`--init-from` a default model of the Fe set (without the complexes that the Co ones were made from, and
-            others of their formulas) against starting from nothing. Sites to train on are drawn anew for every draw,
-            and all others measured on; the same draws in every column. No validation and no calibration
-            (`{_toml(SMALL)}`). Error %, mean ± standard deviation over draws. Of the 100 S sites two have no
-            spectrum and three files are damaged: 95 are left, whose spectra were calculated by another program and
-            method than those of Fe and Co."""
+            f"""Small sets trained with `--init-from` a default model of the Fe set, compared with training from
+            scratch. The Fe model has not seen the complexes that the Co complexes were made from, nor others with their
+            formulas. Each repeat chooses training sites at random and tests on all others; every column uses the same
+            choices. No sites are set aside for validation or calibration (`{_toml(SMALL)}`). Errors in % are means ±
+            standard deviations over the repeats. The S set has 95 usable sites: of 100, two have no spectrum and three
+            files are damaged. Its spectra were calculated with another program and method than those of Fe and Co."""
         ),
         "",
         *[f"- {start}: `{_toml(flags)}`" for start, flags in STARTS.items()],
@@ -81,12 +83,12 @@ def section(result: Mapping[str, Any]) -> list[str]:
             cells = [[row for row in own if (row["size"], row["start"]) == (size, start)] for start in STARTS]
             n_draws = len(cells[0])
             rows.append([f"{size}", f"{n_draws}", *(with_spread(column(cell, "error_percent_mean")) for cell in cells)])
-        lines += ["", f"**{name}**:", "", *table(["sites", "draws", *STARTS], rows), "", _told(own)]
+        lines += ["", f"**{name}**:", "", *table(["training sites", "repeats", *STARTS], rows), "", _told(own)]
     return lines
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What starting from Fe brings, over the same draws."""
+    """Compare the best start from Fe with training from scratch, repeat by repeat."""
     said = []
     for size in dict.fromkeys(row["size"] for row in rows):
         of_start = {
@@ -102,7 +104,8 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> str:
         best = min(changes, key=lambda change: spread(change)[0])
         said.append(f"{size} sites {with_spread(best)}, better in {sum(c < 0 for c in best)} of {len(best)}")
     return paragraph(
-        f"""The best of the starts from Fe against nothing, points of error %, draw by draw: {"; ".join(said)}."""
+        f"""Difference between the best start from Fe and training from scratch, in points of error %, taken repeat by
+        repeat: {"; ".join(said)}."""
     )
 
 
