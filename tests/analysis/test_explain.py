@@ -1,4 +1,4 @@
-"""What predictions rest on: meanings of features, importance, Shapley values and atoms, beside slow references."""
+"""Explaining predictions: feature meanings, importance, Shapley values and atoms, compared with slow references."""
 
 import csv
 import json
@@ -29,11 +29,11 @@ WINDOWS = ((-3.0, 3.0), (40.0, 46.0))
 
 @pytest.fixture(scope="module")
 def at_sites(model, small):
-    """The model at the small set's sites."""
+    """Return the model at the small set's sites."""
     folder = Model.open(model)
     with StructureStore(small / "small.h5") as source:
-        x = features_of(folder, source)(np.arange(source.n_sites))
-        sites = source.sites()
+        x = features_of(folder, source).read(np.arange(source.n_sites))
+        sites = source.sites
     return folder, MeanModel(folder, x, folder.absorbers(sites.element, sites.edge))
 
 
@@ -194,7 +194,7 @@ def test_shells_end_at_the_minima():
 
 
 def test_shells_of_few_sites_end_between_clumps():
-    """Drawn from two clumps, the first ends between them whatever the draw."""
+    """For any sample from two clumps, the first shell ends between them."""
     rng = np.random.default_rng(0)
     edges = np.arange(0.0, 6.05, 0.05)
     for _ in range(50):
@@ -219,11 +219,11 @@ def test_explained_as_a_whole(model, small):
     folder = Model.open(model)
     name = "demo0003_Fe_octahedral"
     with StructureStore(small / "small.h5") as source:
-        name = source.sites().name[3]
+        name = source.sites.name[3]
         options = ExplainOptions(WINDOWS, most_sites=40, repeats=1, shap_sites=2, background=5, atoms_of=(name,))
         found = explain([folder], source, options)
         again = explain([folder], source, replace(options, shap_sites=0, atoms_of=()))
-        with pytest.raises(ModelError, match="is the same model as one before"):
+        with pytest.raises(ModelError, match="model: model listed twice"):
             explain([folder, Model.open(model)], source, options)
     assert (found.n_sites, found.n_networks, len(found.windows)) == (40, len(folder.members), 3)
     np.testing.assert_array_equal(again.groups.importance.change, found.groups.importance.change)
@@ -248,7 +248,7 @@ def test_without_structures(model, small, tmp_path):
         assert alone.histogram is None
         assert [s.name for s in alone.shell_ends] == ["1st shell", "beyond"]
         np.testing.assert_array_equal(alone.groups.mean, found.groups.mean)
-        with pytest.raises(ModelError, match=r"alone\.features\.h5: has features only"):
+        with pytest.raises(ModelError, match=r"alone\.features\.h5: .*`atoms_of` needs structures"):
             explain([Model.open(model)], source, ExplainOptions(atoms_of=(source.sites.name[0],)))
 
 
@@ -258,13 +258,13 @@ def test_without_structures(model, small, tmp_path):
         (
             {"windows": ((90.0, 95.0),)},
             ConfigError,
-            "window 90 to 95 eV: holds none of the model's energies",
+            "window 90 to 95 eV holds no energy of the model",
         ),
-        ({"shells": (3.0, 2.0)}, ConfigError, "shells: expected distances that ascend"),
+        ({"shells": (3.0, 2.0)}, ConfigError, "`shells`: .* below 6 Å, received 3, 2"),
         ({"shells": (2.0, 100.0)}, ConfigError, "below 6 Å, received 2, 100"),
-        ({"windows": ((-3.0, 3.0), (-3.0, 3.0))}, ConfigError, "windows: expected each once"),
+        ({"windows": ((-3.0, 3.0), (-3.0, 3.0))}, ConfigError, r"`windows`: .* received -3 to \+3 eV twice"),
         ({"atoms_of": ("nobody",)}, StoreError, r"small\.h5: no site 'nobody'"),
-        ({"part": "none of them"}, ModelError, "expected 2 sites or more of the none of them part"),
+        ({"part": "none of them"}, ModelError, "at least 2 sites of split 'none of them' .*received 0"),
     ],
 )
 def test_what_cannot_be_explained(model, small, change, error, message):
@@ -276,7 +276,7 @@ def test_the_command(model, small, tmp_path, capsys):
     words = ["explain", model, small / "small.h5", "--window", "-3:3", "--window", "40:46", "--repeats", 1]
     words += ["--sites", 30, "--site", "demo0003_Fe_square_planar"]
     with StructureStore(small / "small.h5") as source:
-        words[-1] = source.sites().name[3]
+        words[-1] = source.sites.name[3]
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
     told = capsys.readouterr().out
     assert "1st shell" in told
@@ -309,9 +309,9 @@ def test_the_command(model, small, tmp_path, capsys):
     [
         (["--window", "3"], "--window: expected START:STOP in eV, such as -15:-8, received '3'"),
         (["--window", "3:-3"], "--window: expected START below STOP, received '3:-3'"),
-        (["--window", "80:90"], "window 80 to 90 eV: holds none of the model's energies"),
+        (["--window", "80:90"], "window 80 to 90 eV holds no energy of the model"),
         (["--shells", "a"], "--shells: expected distances in Å, such as 2.5,3.2,3.9, received 'a'"),
-        (["--split", "mine"], "expected 2 sites or more of the mine part"),
+        (["--split", "mine"], "expected at least 2 sites of split 'mine' of "),
         (["-o", "here"], "here: is a folder that holds other things than ours and will not be replaced"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Peaks against hand-made spectra, and their matching against all that could be."""
+"""Peaks of constructed spectra, and their matching compared with an exhaustive search."""
 
 import itertools
 

@@ -195,9 +195,9 @@ def test_umap_keeps_crowds_apart():
 
 
 def test_what_cannot_be_projected(monkeypatch):
-    with pytest.raises(ConfigError, match="--by 'tsne': expected pca, umap"):
+    with pytest.raises(ConfigError, match="`by` 'tsne': expected pca, umap"):
         project(np.zeros((9, 2)), "tsne")
-    with pytest.raises(ConfigError, match="a map: expected 4 sites or more, received 3"):
+    with pytest.raises(ConfigError, match="a map needs at least 4 sites, received 3"):
         project(np.zeros((3, 2)), "pca")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs umap.*pip install 'xanes-hpc\[umap\]'"):

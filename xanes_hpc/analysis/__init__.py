@@ -1,1 +1,1 @@
-"""How good predictions are, and which structural features they depend on."""
+"""Measure how good predictions are, and find the structural features they depend on."""

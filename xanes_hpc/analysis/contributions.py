@@ -1,4 +1,4 @@
-"""What a site's features, and its atoms, add to the mean intensity of windows of its spectrum."""
+"""Contributions of a site's features and atoms to the mean intensity of its spectrum in energy windows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,16 @@ Features = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class WindowMeans:
-    """The mean intensity in windows, as models predict it on average; ``masks`` (n_energies,) are of their points."""
+    """Mean intensity in windows, averaged over models; each of ``masks``, (n_energies,), selects a window's points."""
 
     models: Sequence[Model]
     masks: Sequence[npt.NDArray[np.bool_]]
 
     def of(self, site: SiteTable) -> Callable[[Features], Array]:
-        """What gives (n_rows, n_windows) of features (n_rows, n_features), all told to be of one site's absorber."""
+        """Return a function of features (n_rows, n_features) that yields (n_rows, n_windows).
+
+        The function treats every row as the given site's absorber.
+        """
 
         def means(x: Features) -> Array:
             found = []
@@ -50,20 +53,22 @@ def group_contributions(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ShapleyValues:
-    """Shapley values of groups of features at sites, each against a background told to be of its own absorber.
+    """Return the Shapley values of feature groups at sites.
+
+    The background is evaluated with each site's own absorber.
 
     Parameters
     ----------
     means
-        What is explained.
+        The function to explain.
     sites, x : (n_sites, n_features)
         The sites, and their features.
     background : (n_background, n_features)
-        Of sites that stand for all.
+        Features of representative sites.
     groups
-        With all features among them.
+        Groups that together hold every feature.
     seed
-        As of ``shapley_values``.
+        Seed of ``shapley_values``.
 
     Raises
     ------
@@ -85,52 +90,52 @@ def group_contributions(
 def atom_contributions(
     descriptor: Descriptor, structures: StructureStore, row: int, groups: Sequence[FeatureGroup], values: Array
 ) -> AtomShares:
-    """What each atom around a site adds, from what groups of features do.
+    """Divide the contributions of feature groups at a site among its atoms.
 
     Parameters
     ----------
     descriptor
-        Of the features.
+        Descriptor of the features.
     structures, row
-        Where the site stands.
+        Store of the site, and its row.
     groups
-        Of features.
+        Groups of features.
     values : (n_windows, n_groups)
-        What they add.
+        Contribution of each group.
     """
     batch = structures.batch(row, row + 1, descriptor.properties)
     shares = atom_shares(descriptor, batch)
     of_groups = np.stack([_of_group(shares[:, group.columns]) for group in groups], axis=1)
     found = values @ of_groups.T
     rest = values.sum(axis=1) - found.sum(axis=1)
-    name = structures.sites(row, row + 1).name[0]
+    name = structures.site(row).name[0]
     return AtomShares(name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, rest)
 
 
 def _of_group(shares: Array) -> Array:
-    """Shares (n_atoms,) in a group of features: the mean of those that some atom has."""
+    """Return each atom's fraction of a group of features, (n_atoms,): the mean over features that depend on an atom."""
     some = shares[:, shares.sum(axis=0) > 0]
     return np.asarray(some.mean(axis=1)) if some.shape[1] else np.zeros(len(shares))
 
 
 def atom_shares(descriptor: Descriptor, site: SiteBatch) -> Array:
-    """The share that each atom of a site's structure has in each feature, (n_atoms, n_features).
+    """Return the fraction of each feature due to each atom of a site's structure, (n_atoms, n_features).
 
-    A feature's shares are |x - x without the atom|, made to add up to 1: for a sum over neighbours their terms, for one
-    over pairs or paths half of each term for either atom. All are 0 for features that no single atom changes, such as
-    properties; the absorber has none but of its own images.
+    A fraction is |x - x without the atom|, normalised to a sum of 1 over atoms. In a sum over neighbours each atom thus
+    gets its own term; in a sum over pairs or paths the atoms of a term share it equally. Features that no single atom
+    changes, such as properties, have only zeros. The absorber's fractions are zero.
 
     Parameters
     ----------
     descriptor
-        Of the features.
+        Descriptor of the features.
     site
         One site with its structure.
 
     Raises
     ------
     FormatError
-        If the structure cannot be described.
+        If the features cannot be computed for the structure.
     """
     n_atoms, absorber = site.numbers.size, int(site.site_atoms[0])
     others = np.array([k for k in range(n_atoms) if k != absorber], np.int64)

@@ -1,6 +1,6 @@
-"""Figures of merit of predicted spectra against references, both on one grid, neither rescaled.
+"""Figures of merit of predicted spectra against references on the same grid, without rescaling.
 
-Arrays are (n_sites, n_energies) unless said otherwise; NaN in a reference is left out.
+Arrays are (n_sites, n_energies) unless stated otherwise; points whose reference is NaN are ignored.
 """
 
 import math
@@ -19,26 +19,26 @@ from xanes_hpc.stores.predictions import PredictionStore
 Array = npt.NDArray[np.float64]
 
 NEAR = 0.015
-"""Distance to the nearest training site (mean absolute difference of standardised features) of a near-duplicate."""
+"""Limit for near-duplicates: mean absolute difference of standardised features from the nearest training site."""
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
 HELD_OUT = ("test", "none")
-"""Parts of sites that had no influence on the model."""
+"""Splits whose sites had no influence on the model."""
 NOMINAL = {f"{k}sigma": math.erf(k / math.sqrt(2.0)) for k in (1, 2, 3)}
-"""Fractions that 1, 2 and 3 sigma of a Gaussian cover."""
+"""Fractions of a Gaussian within 1, 2 and 3 sigma."""
 
 
 def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
-    """100 sum |y - p| / sum |y| of each spectrum, (n_sites,)."""
+    """Return 100 sum |y - p| / sum |y| of each spectrum, (n_sites,)."""
     there = np.isfinite(reference)
     difference = np.where(there, np.abs(reference - predicted), 0.0).sum(axis=1)
     return np.asarray(100.0 * difference / np.where(there, np.abs(reference), 0.0).sum(axis=1))
 
 
 def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float | None]]:
-    """Quartiles and mean over sites of 100 |y - p| / mean |y|, per energy; its mean over energies is the error %.
+    """Return quartiles and mean over sites of 100 |y - p| / mean |y| at each energy.
 
-    None at energies where no site has a reference.
+    Averaged over energies, the mean is the error %. Values are None at energies where no site has a reference.
     """
     level = np.nanmean(np.abs(reference), axis=1, keepdims=True)
     relative = 100.0 * np.abs(reference - predicted) / level
@@ -49,7 +49,7 @@ def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict
 
 
 def coverage_by_energy(reference: Array, mean: Array, std: Array, energies: Array) -> dict[str, list[float | None]]:
-    """Share of sites whose error is within 1, 2 and 3 sigma at each energy; None where no site has a reference."""
+    """Return the fraction of sites within 1, 2 and 3 sigma at each energy; None where no site has a reference."""
     z = np.abs(reference - mean) / np.maximum(std, 1e-12)
     n_sites = np.isfinite(reference).sum(axis=0)
     there = n_sites > 0
@@ -58,13 +58,13 @@ def coverage_by_energy(reference: Array, mean: Array, std: Array, energies: Arra
 
 
 def by_trust(errors: Array, distrust: Sequence[str]) -> dict[str, Any]:
-    """Error % of the sites with a reason not to be trusted and of the others, both (n_sites,)."""
+    """Return the error % of sites out of domain and of the others; both arguments (n_sites,)."""
     flagged = np.array([bool(reason) for reason in distrust], np.bool_)
     return {"trusted": _summary(errors[~flagged]), "not_trusted": _summary(errors[flagged])}
 
 
 def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[str, float | None]:
-    """Mean absolute error of the first (per eV) and second derivative (per eV^2): the line shape."""
+    """Return mean absolute errors of the first (per eV) and second (per eV²) derivatives, which measure line shape."""
     difference = predicted - reference
     first = np.gradient(difference, energies, axis=1)
     second = np.gradient(first, energies, axis=1)
@@ -72,14 +72,17 @@ def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[
 
 
 def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
-    """Continuous ranked probability score of a Gaussian (Gneiting & Raftery, doi:10.1198/016214506000001437)."""
+    """Return the continuous ranked probability score (CRPS) of a Gaussian.
+
+    Formula from Gneiting & Raftery, doi:10.1198/016214506000001437.
+    """
     z = (reference - mean) / std
     density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
     return np.asarray(std * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / np.sqrt(np.pi)))
 
 
 def crps_draws(reference: Array, draws: Array) -> Array:
-    """The same score of draws (n_draws, n_energies) for one spectrum: E|X - y| - E|X - X'| / 2, unbiased."""
+    """Return the unbiased CRPS of one spectrum's draws (n_draws, n_energies): E|X - y| - E|X - X'| / 2."""
     n = len(draws)
     ordered = np.sort(draws, axis=0)
     ranks = 2.0 * np.arange(1, n + 1)[:, None] - n - 1.0
@@ -90,17 +93,17 @@ def crps_draws(reference: Array, draws: Array) -> Array:
 def uncertainty(
     reference: Array, mean: Array, std: Array, conformal: Sequence[dict[str, float]], draws: Any = None
 ) -> dict[str, Any]:
-    """Coverage, calibration error, CRPS, sharpness and conformal intervals over all points.
+    """Return coverage, calibration error, CRPS, sharpness and conformal intervals over all points.
 
     Parameters
     ----------
     reference, mean, std
-        (n_sites, n_energies); ``std`` calibrated.
+        Arrays (n_sites, n_energies); ``std`` is calibrated.
     conformal
         Level and score (in sigmas) of each interval.
     draws
-        Calibrated draws per site: an iterable of (n_draws, n_energies) in the order of sites; by default
-        Gaussians are assumed.
+        Calibrated draws, an iterable of one (n_draws, n_energies) array per site, in order. Without draws the
+        distributions are taken to be Gaussian.
     """
     there = np.isfinite(reference)
     y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
@@ -134,9 +137,9 @@ def uncertainty(
 
 
 def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
-    """Mean error % of the sites kept as the most uncertain are rejected; both arguments (n_sites,).
+    """Return the mean error % of the sites that remain as the most uncertain ones are rejected.
 
-    ``best_possible`` is that of a sigma that knew the errors.
+    Both arguments are (n_sites,). ``best_possible`` rejects by the error itself.
     """
     orders = {"error_percent_mean": np.argsort(site_sigma, kind="stable"), "best_possible": np.argsort(errors)}
     kept = [max(1, round(errors.size * (1.0 - f))) for f in REJECTED]
@@ -147,7 +150,10 @@ def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
 
 
 def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
-    """Held-out sites with a twin among the training sites, and the error without them; None where none is held out."""
+    """Count held-out sites with a near-duplicate in the training set, and return the error without them.
+
+    The result is None if no site is held out.
+    """
     held_out = np.isin(parts, HELD_OUT)
     if not held_out.any():
         return None
@@ -168,8 +174,10 @@ def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: 
 
 
 def rows_to_compare(reference: Array) -> tuple[npt.NDArray[np.intp], int]:
-    """Rows with a reference of two points or more, but for those zero everywhere (no relative error), and how many
-    those are."""
+    """Return the rows with a usable reference, and the number of references that are zero everywhere.
+
+    A usable reference has at least two points. One that is zero everywhere has no relative error.
+    """
     there = np.isfinite(reference)
     known = there.sum(axis=1) > 1
     zero = known & ~np.where(there, reference, 0.0).any(axis=1)
@@ -177,20 +185,22 @@ def rows_to_compare(reference: Array) -> tuple[npt.NDArray[np.intp], int]:
 
 
 def evaluate(store: PredictionStore) -> dict[str, Any]:
-    """Every figure of merit of a prediction store, nested, as plain values; sites without a reference are left out.
+    """Return all figures of merit of a prediction store as nested plain values.
+
+    Sites without a reference are left out.
 
     Raises
     ------
     SpectrumError
-        If no site has a reference that is not zero everywhere, or a number is infinite or missing.
+        If no site has a usable reference, or a value is infinite or missing.
     """
     if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra: predict from a store that has spectra")
+        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
     reference = store.read("reference")
     rows, n_zero = rows_to_compare(reference)
     if not rows.size:
-        but = f" but for {n_zero} that are zero everywhere" if n_zero else ""
-        raise SpectrumError(f"{store.path}: none of its {store.n_sites} sites has a reference spectrum{but}")
+        zero = f" ({n_zero} are zero everywhere)" if n_zero else ""
+        raise SpectrumError(f"{store.path}: none of the {store.n_sites} sites has a usable reference spectrum{zero}")
     reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
     for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
         _refuse(store, name, rows[wrong.any(axis=1)])
@@ -236,11 +246,11 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
 def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> None:
     if rows.size:
         site = store.sites.name[int(rows[0])]
-        raise SpectrumError(f"{store.path}: {name} of {site}: expected finite numbers, received NaN or infinity")
+        raise SpectrumError(f"{store.path}: {name} of site {site}: expected finite numbers, received NaN or infinity")
 
 
 def _calibrated_draws(store: PredictionStore, rows: npt.NDArray[np.intp]) -> Any:
-    """The draws of each site, spread so that their standard deviation is the calibrated one."""
+    """Yield the draws of each site, scaled to the calibrated standard deviation."""
     for row in rows:
         drawn = store.calibrated_draws(int(row))
         if not np.isfinite(drawn).all():
@@ -255,7 +265,7 @@ def _summary(errors: Array) -> dict[str, Any]:
 
 
 def _curve(values: Array, there: npt.NDArray[np.bool_]) -> list[float | None]:
-    """Values at the energies where there are some; None at the others."""
+    """Return the values at the energies that have one, and None at the others."""
     found = iter(values.tolist())
     return [next(found) if known else None for known in there]
 

@@ -1,7 +1,7 @@
-"""What predictions rest on: features by their meaning, shells of neighbours, angles, and down to single atoms.
+"""Explain predictions by features, shells of neighbours, angles and single atoms.
 
-For windows of energy it is told by how much a prediction changes when features are permuted among sites
-(``permutation_importance``), and what each group of features adds to it (``site_contributions``).
+Two measures are computed in energy windows: the change of a prediction when features are permuted among sites
+(``permutation_importance``), and the contribution of each group of features at a site (``group_contributions``).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,20 +16,11 @@ from xanes_hpc.analysis.explanation import Explanation, Section
 from xanes_hpc.analysis.feature_groups import by_angle, by_distance, by_kind, feature_groups
 from xanes_hpc.analysis.permutation import Importance, MeanModel, permutation_importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radial_histogram
-from xanes_hpc.analysis.windows import Window, clipped, default_windows, points_in
+from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_words, points_in
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction.sources import (
-    Store,
-    check_seen,
-    features_of,
-    model_descriptor,
-    parts_of,
-    references_of,
-    sites_of,
-    structures_behind,
-)
+from xanes_hpc.prediction.sources import Store, check_seen, features_of, model_descriptor, references_of, sets_of
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.site_spectra import gridded
 from xanes_hpc.stores.sites import SiteTable
@@ -49,23 +40,23 @@ class ExplainOptions:
     Attributes
     ----------
     windows
-        Energies, as the model's grid counts them, in eV; by default ``default_windows``.
+        Energy windows on the model's energy axis, in eV; by default ``default_windows``.
     part
-        Only sites that had this part when the model was trained; None for all.
+        Use only sites of this split of the training data; None for all.
     most_sites
-        Of more, so many are drawn.
+        Largest number of sites; a random sample is drawn if there are more.
     repeats
-        How often features are permuted.
+        Number of permutations of each group.
     seed
-        Of all that is drawn.
+        Seed of all random choices.
     shap_sites
-        For how many of the sites Shapley values are found, beside those of ``atoms_of``.
+        Number of sites with Shapley values, in addition to ``atoms_of``.
     background
-        Sites that they are told against.
+        Number of background sites for Shapley values.
     atoms_of
-        Names of sites whose atoms are told of.
+        Names of sites for which contributions of atoms are computed.
     shells
-        Ends of the shells, Å; by default minima of the radial histogram.
+        Ends of the shells, Å; by default the minima of the radial histogram.
     """
 
     windows: tuple[Window, ...] = ()
@@ -85,25 +76,25 @@ def explain(
     options: ExplainOptions | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> Explanation:
-    """Explain what models make of a source's sites.
+    """Explain the predictions of models for the sites of a store.
 
     Parameters
     ----------
     models
-        Models of one descriptor and grid, such as of several seeds.
+        Models with the same descriptor and grid, for example trained with different seeds.
     source
-        Structures or features of the sites; where they have spectra, errors are told of too.
+        Structures or features of the sites. If they have spectra, increases in error are computed as well.
     options
-        How.
+        Windows, numbers of sites and repeats, and what to compute.
 
     Raises
     ------
     ConfigError
-        If a window holds no energy of the grid, shells do not ascend, or shap is needed and not installed.
+        If a window holds no energy of the grid, shells do not ascend, or shap is needed but not installed.
     ModelError
-        If models differ in descriptor or grid, have not seen the sites' elements, or there are too few sites.
+        If models differ in descriptor or grid, were not trained on the sites' elements, or there are too few sites.
     StoreError
-        If a store cannot be read, has no site of a name, or no structures where atoms are asked for.
+        If a store cannot be read, lacks a named site, or has no structures although ``atoms_of`` needs them.
     """
     options = options or ExplainOptions()
     model = models[0]
@@ -112,14 +103,14 @@ def explain(
     descriptor = model_descriptor(model)
     _check_shells(options.shells, descriptor.cutoff)
     groups = feature_groups(descriptor.meanings)
-    every = sites_of(source)
+    every = source.sites
     named = np.array([every.find(name, source.path) for name in options.atoms_of], np.int64)
-    with structures_behind(source, None)[0] as structures:
+    with source.behind()[0] as structures:
         if named.size and structures is None:
-            raise ModelError(f"{source.path}: has features only: atoms are told of structures")
+            raise ModelError(f"{source.path}: holds features without structures; `atoms_of` needs structures")
         rows = _chosen(model, every, structures, options)
         check_seen(model, every.take(np.union1d(rows, named)), False)
-        read = features_of(model, source)
+        read = features_of(model, source).read
         x, sites = read(rows), every.take(rows)
         references = _references(model, structures if structures is not None else source, rows, every)
         histogram = None if structures is None else radial_histogram(structures, rows, descriptor.cutoff)
@@ -131,15 +122,17 @@ def explain(
         for k, own in enumerate(models):
             mean = MeanModel(own, x, own.absorbers(sites.element, sites.edge))
             of = f", model {k + 1} of {len(models)}" if len(models) > 1 else ""
-            told = _noted(progress, "permuting features" + of)
-            parts.append(permutation_importance(mean, together, masks, references, options.repeats, options.seed, told))
+            report = _with_note(progress, "permuting features" + of)
+            parts.append(
+                permutation_importance(mean, together, masks, references, options.repeats, options.seed, report)
+            )
         shapley, atoms = None, []
         explained = np.concatenate([named, rows[: options.shap_sites]])
         if explained.size:
             background = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.background])
             shapley = group_contributions(
                 WindowMeans(models, masks), every.take(explained), _features(read, explained), read(background), groups,
-                options.seed, _noted(progress, "Shapley values"),
+                options.seed, _with_note(progress, "Shapley values"),
             )  # fmt: skip
         if structures is not None and shapley is not None:
             atoms = [
@@ -155,11 +148,12 @@ def explain(
 
 
 def _windows(model: Model, options: ExplainOptions) -> tuple[tuple[Window, ...], list[npt.NDArray[np.bool_]]]:
-    """The windows and, as the last, the whole range; and which of the model's energies lie in each."""
+    """Return the windows, with the whole range last, and a mask of the model's energies for each."""
     energies, _ = model.grid
     chosen = [clipped(window, energies) for window in options.windows or default_windows(model)]
     if len(set(chosen)) < len(chosen):
-        raise ConfigError("windows: expected each once, received one twice")
+        twice = next(window for k, window in enumerate(chosen) if window in chosen[:k])
+        raise ConfigError(f"`windows`: expected each window once, received {in_words(twice)} twice")
     windows = (*chosen, (float(energies[0]), float(energies[-1])))
     return windows, [points_in(window, energies) for window in windows]
 
@@ -167,41 +161,41 @@ def _windows(model: Model, options: ExplainOptions) -> tuple[tuple[Window, ...],
 def _check_shells(ends: Sequence[float], cutoff: float) -> None:
     if any(b <= a for a, b in pairwise((0.0, *ends, cutoff))):
         given = ", ".join(f"{end:g}" for end in ends)
-        raise ConfigError(f"shells: expected distances that ascend, below {cutoff:g} Å, received {given}")
+        raise ConfigError(f"`shells`: expected ascending distances below {cutoff:g} Å, received {given}")
 
 
 def _features(read: Callable[[Rows], npt.NDArray[np.floating]], rows: Rows) -> npt.NDArray[np.floating]:
-    """Features of rows in any order."""
+    """Return the features of rows in any order, (n_rows, n_features)."""
     return np.concatenate([read(rows[k : k + 1]) for k in range(rows.size)])
 
 
 def _check_alike(models: Sequence[Model]) -> None:
     for k, other in enumerate(models):
         if any(other.digest == before.digest for before in models[:k]):
-            raise ModelError(f"{other.path}: is the same model as one before: it would count twice")
+            raise ModelError(f"{other.path}: model listed twice; name each model once")
     for other in models[1:]:
         if other.descriptor_hash != models[0].descriptor_hash:
-            raise ModelError(f"{other.path}: has another descriptor than {models[0].path}")
+            raise ModelError(f"{other.path}: descriptor differs from that of {models[0].path}")
         if other.description["grid"] != models[0].description["grid"]:
-            raise ModelError(f"{other.path}: has other energies than {models[0].path}")
+            raise ModelError(f"{other.path}: energy grid differs from that of {models[0].path}")
 
 
 def _chosen(model: Model, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
-    """Rows of the sites that features are permuted among, ascending."""
+    """Return the rows of the sites among which features are permuted, ascending."""
     rows, of = np.arange(len(sites)), ""
     if options.part is not None:
-        parts = parts_of(model, sites, structures)
+        parts = sets_of(model, sites, structures)
         rows = rows[[part == options.part for part in parts]]
-        of = f" of the {options.part} part of {model.path} (parts here: {', '.join(dict.fromkeys(parts))})"
+        of = f" of split {options.part!r} of {model.path} (splits here: {', '.join(dict.fromkeys(parts))})"
     if rows.size < FEWEST_SITES:
-        raise ModelError(f"expected {FEWEST_SITES} sites or more{of} to permute features among, there are {rows.size}")
+        raise ModelError(f"expected at least {FEWEST_SITES} sites{of} to permute features among, received {rows.size}")
     if rows.size > options.most_sites:
         rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.most_sites, replace=False))
     return rows
 
 
 def _references(model: Model, spectra: Store, rows: Rows, every: SiteTable) -> Array | None:
-    found, recipe, _ = references_of(model, spectra, len(every))
+    found, recipe, _ = references_of(model, spectra)
     if found is None:
         return None
     return gridded(spectra, found[rows], Grid(*model.grid), every.take(rows), recipe)[0].astype(np.float64)
@@ -215,14 +209,14 @@ def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descript
 
 
 def _cut(parts: Sequence[Importance], sizes: Sequence[int]) -> list[Importance]:
-    """Importances of several models as one, and cut into sections."""
+    """Join the importances of several models along networks, and split them into sections."""
     names, ends = ("change", "error_increase"), np.cumsum(sizes)[:-1]
     columns = [np.split(np.concatenate([getattr(part, n) for part in parts]), ends, axis=-1) for n in names]
     return [Importance(change, increase) for change, increase in zip(*columns, strict=True)]
 
 
-def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
-    def told(done: int, total: int) -> None:
+def _with_note(progress: Progress, note: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
         progress(done, total, note)
 
-    return told
+    return report

@@ -1,4 +1,4 @@
-"""What was found of how a model comes to its predictions."""
+"""Results of explaining a model's predictions."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,34 +16,35 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Section:
-    """Groups of features side by side, and their importance."""
+    """Groups of features and their importance."""
 
     groups: list[FeatureGroup]
     importance: Importance
 
     @property
     def mean(self) -> Array:
-        """Change in %, mean over networks, (n_windows, n_groups)."""
+        """Mean change in % over networks, (n_windows, n_groups)."""
         return np.asarray(self.importance.change.mean(axis=0))
 
     @property
     def std(self) -> Array:
-        """Its standard deviation over networks; NaN of one alone."""
+        """Standard deviation of the change over networks, (n_windows, n_groups); NaN for a single network."""
         return spread(self.importance.change)
 
 
 @dataclass(frozen=True)
 class ShapleyValues:
-    """Of sites, what each group of features adds to the mean intensity of each window.
+    """Contributions of feature groups to the mean intensity in each window, by site.
 
     Attributes
     ----------
     sites
-        Names.
+        Names of the sites.
     values : (n_sites, n_windows, n_groups)
-        In the spectra's unit.
+        Contributions in the spectra's unit.
     base, output : (n_sites, n_windows)
-        Mean over the background, told to be of the site's element and edge, and of the site: base plus its values.
+        Mean over the background, evaluated with the site's element and edge, and the site's own output. The output is
+        the base plus the site's values.
     """
 
     sites: list[str]
@@ -54,18 +55,20 @@ class ShapleyValues:
 
 @dataclass(frozen=True)
 class AtomShares:
-    """What each atom of a site's structure adds to the mean intensity of each window.
+    """Contributions of the atoms of a site's structure to the mean intensity in each window.
 
     Attributes
     ----------
     site
-        Its name.
+        Name of the site.
     numbers, positions
-        Of the atoms, (n_atoms,) and (n_atoms, 3) in Å; ``absorber`` is the index of the site's.
+        Atomic numbers, (n_atoms,), and positions in Å, (n_atoms, 3).
+    absorber
+        Index of the absorber.
     values : (n_windows, n_atoms)
-        In the spectra's unit: the Shapley values of features, shared out by what each atom is of them.
+        Contributions in the spectra's unit: Shapley values of features, divided by each atom's fraction of them.
     rest : (n_windows,)
-        Of features that are no atom's.
+        Contribution of features that depend on no single atom.
     """
 
     site: str
@@ -78,24 +81,24 @@ class AtomShares:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was found; estimates are those of each network of each model.
+    """The result of `explain`; importances have one entry per network of each model.
 
     Attributes
     ----------
     windows
-        Energies, eV; the last is the whole range.
+        Energy windows, eV; the last is the whole range.
     groups
-        All features in groups by meaning.
+        All features, grouped by meaning.
     kinds, shells, angles
-        All features of a kind, the radial ones of a shell, and the angular ones of an angle, each permuted together.
+        Features permuted together: all of a kind, the radial ones of a shell, the angular ones of an angle.
     shell_ends
-        Of the shells, Å.
+        The shells, with their limits in Å.
     histogram
-        Neighbours by distance; None where there are no structures.
+        Neighbours by distance; None without structures.
     shapley, atoms
-        Where they were asked for.
+        Shapley values and contributions of atoms, if requested.
     n_sites, n_networks
-        Sites that features were permuted among, and networks of all models.
+        Number of sites among which features were permuted, and of networks over all models.
     """
 
     windows: tuple[Window, ...]
@@ -112,21 +115,21 @@ class Explanation:
 
     @property
     def radial(self) -> npt.NDArray[np.bool_]:
-        """Which of the groups are radial functions."""
+        """Mask of the groups that are radial functions, (n_groups,)."""
         return np.array([group.kind in RADIAL for group in self.groups.groups])
 
     @property
     def distances(self) -> Array:
-        """Of the radial groups, Å."""
+        """Distances of the radial groups, Å, (n_radial,)."""
         return np.array([group.distance for group in self.groups.groups if group.kind in RADIAL])
 
     @property
     def radial_shares(self) -> Array:
-        """Change that the radial groups make, as shares of their sum, (n_networks, n_windows, n_radial)."""
+        """Changes due to radial groups as fractions of their sum, (n_networks, n_windows, n_radial)."""
         return shares(self.groups.importance.change[..., self.radial])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         *found, whole = [self._window(w) for w in range(len(self.windows))]
         values: dict[str, Any] = {"n_sites": self.n_sites, "n_networks": self.n_networks, "windows": found}
         values["whole"] = whole
@@ -192,22 +195,22 @@ class Explanation:
         return rows
 
     def _members(self, group: FeatureGroup) -> list[int]:
-        """Which of the groups have features of another group."""
+        """Return the indices of the groups that have features in common with another group."""
         return [k for k, own in enumerate(self.groups.groups) if np.isin(own.columns, group.columns).any()]
 
 
 def shares(values: Array) -> Array:
-    """Values as shares of their sum over the last axis."""
+    """Return values as fractions of their sum over the last axis."""
     return np.asarray(values / np.maximum(values.sum(axis=-1, keepdims=True), np.finfo(float).tiny))
 
 
 def spread(values: Array) -> Array:
-    """Standard deviation over the first axis; NaN of one row."""
+    """Return the standard deviation over the first axis; NaN for a single row."""
     return np.asarray(values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan))
 
 
 def plain(values: Any) -> Any:
-    """Numbers for JSON: None where there is none."""
+    """Return numbers for JSON, with None in place of NaN and infinity."""
     array = np.asarray(values, np.float64)
     if array.ndim == 0:
         return float(array) if np.isfinite(array) else None

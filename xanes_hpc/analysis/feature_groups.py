@@ -1,4 +1,4 @@
-"""Features by what they mean: in parts that are explained together, and in the sums that are told of."""
+"""Group features by meaning: kind, distance and angle."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from xanes_hpc.descriptors._meaning import NAN, Meaning
 Columns = npt.NDArray[np.int64]
 NOWHERE = -1.0
 RADIAL = ("G2", "radial")
-"""Kinds whose features are of single neighbours at a distance."""
+"""Kinds of features that describe single neighbours at a distance."""
 
 
 @dataclass(frozen=True)
 class FeatureGroup:
-    """Features that mean alike.
+    """Features with the same meaning.
 
     Attributes
     ----------
     kind, distance, angle, half_width
-        As of ``Meaning``; of G2 the distance of the nearest of the common grid.
+        As in ``Meaning``; the distance of a radial feature is rounded to the common grid.
     columns
-        Of the features.
+        Columns of the features.
     """
 
     kind: str
@@ -35,9 +35,10 @@ class FeatureGroup:
 
 
 def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
-    """All features in groups that have none in common: by kind and distance, angles also by angle, else one a label.
+    """Group features by kind and distance, and angular ones also by angle; each other feature is its own group.
 
-    Radial functions of several sets go with the distances of the set that reaches farthest.
+    Every feature is in exactly one group. Radial functions of several sets are assigned to the distances of the set
+    that reaches farthest.
     """
     grid = _grid(meanings)
     found: dict[tuple[str, str, float, float, float], list[int]] = {}
@@ -58,7 +59,7 @@ def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
 
 
 def _grid(meanings: Sequence[Meaning]) -> npt.NDArray[np.float64]:
-    """Distances of the radial set that reaches farthest."""
+    """Return the distances of the radial set that reaches farthest."""
     sets: dict[tuple[str, float], list[float]] = {}
     for own in meanings:
         if own.kind in RADIAL and np.isfinite(own.distance):
@@ -76,20 +77,20 @@ def _label(kind: str, distance: float, angle: float, half_width: float) -> str:
 
 
 def joined(groups: Iterable[FeatureGroup], label: str, angle: float = NAN, half_width: float = NAN) -> FeatureGroup:
-    """All features of some groups together."""
+    """Join groups into one."""
     columns = [group.columns for group in groups]
     every = np.sort(np.concatenate(columns)) if columns else np.empty(0, np.int64)
     return FeatureGroup(label, every, NAN, angle, half_width, label)
 
 
 def by_kind(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
-    """All features of each kind together."""
+    """Return one group for each kind of feature."""
     kinds = dict.fromkeys(group.kind for group in groups)
     return [joined([g for g in groups if g.kind == kind], kind) for kind in kinds]
 
 
 def by_angle(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
-    """The angular functions of each angle together."""
+    """Return one group for each angle, with the angular functions at that angle."""
     angles = dict.fromkeys((g.angle, g.half_width) for g in groups if np.isfinite(g.angle))
     return [
         joined([g for g in groups if (g.angle, g.half_width) == own], f"{own[0]:.0f}° ± {own[1]:.0f}°", *own)
@@ -98,6 +99,9 @@ def by_angle(groups: Sequence[FeatureGroup]) -> list[FeatureGroup]:
 
 
 def by_distance(groups: Sequence[FeatureGroup], ranges: Iterable[tuple[str, float, float]]) -> list[FeatureGroup]:
-    """The radial functions of each range of distances together: its name, start, and stop (not in it), in Å."""
+    """Return one group for each range of distances, with the radial functions in it.
+
+    A range is a name, a start and an exclusive stop, in Å.
+    """
     radial = [group for group in groups if group.kind in RADIAL]
     return [joined([g for g in radial if start <= g.distance < stop], name) for name, start, stop in ranges]

@@ -1,4 +1,4 @@
-"""What a store or a model is, from its header and site table; plain values for ``info``."""
+"""Describe and verify a store or model, from its header and site table, as plain values for ``info``."""
 
 import json
 from collections import Counter
@@ -26,12 +26,12 @@ ROWS_AT_ONCE = 1 << 20
 
 
 def inform(path: Path) -> dict[str, Any]:
-    """What ``path`` is.
+    """Describe the store or model at ``path``.
 
     Raises
     ------
     StoreError
-        If it is neither a store, a model folder nor a packed model, or is damaged.
+        If it is not a store, a model folder or a packed model, or is damaged.
     """
     if path.is_dir():
         return _model(Model.open(path))
@@ -44,7 +44,7 @@ def inform(path: Path) -> dict[str, Any]:
 
 
 def _store(path: Path) -> dict[str, Any]:
-    hdf5.open_store(path).close()  # says what is wrong, if anything is
+    hdf5.open_store(path).close()  # raises with the reason if the file cannot be read
     if hdf5.is_kind(path, "structures"):
         with StructureStore(path) as store:
             return _common(store) | _structures(store)
@@ -69,7 +69,7 @@ def _common(store: hdf5.Store) -> dict[str, Any]:
 
 
 def _parts(store: hdf5.Store) -> dict[str, Any]:
-    """Of a virtual store: how many parts its rows stand in, and their bytes."""
+    """Return the number of parts of a virtual store and their size; nothing for an ordinary store."""
     datasets = [node for node in store.file.values() if hasattr(node, "is_virtual")]
     parts = {part for node in datasets for part in virtual_parts(node, store.path)}
     return {"parts": len(parts), "bytes_in_parts": sum(part.stat().st_size for part in parts)} if parts else {}
@@ -198,7 +198,7 @@ def _grid(energies: "np.ndarray[Any, Any]", origin: str) -> dict[str, Any]:
 
 
 def _counts(store: hdf5.Store, name: str) -> dict[str, int]:
-    """How often each text stands in a column, in the order in which they come."""
+    """Count each text of a column, in the order of first appearance."""
     counts: Counter[bytes] = Counter()
     for rows in hdf5.slabs(store.file[name]):
         counts.update(rows.tolist())
@@ -206,7 +206,7 @@ def _counts(store: hdf5.Store, name: str) -> dict[str, int]:
 
 
 def _flagged(store: PredictionStore) -> dict[str, int]:
-    """How many sites have a reason not to be trusted; nothing where the store does not say."""
+    """Return the number of sites out of domain; nothing for a store without that column."""
     if "sites/distrust" not in store.file:
         return {}
     return {"not_to_be_trusted": sum(int(np.count_nonzero(rows)) for rows in hdf5.slabs(store.file["sites/distrust"]))}
@@ -228,12 +228,12 @@ def _absorbers(store: hdf5.Store) -> dict[str, int]:
 
 
 def verify(path: Path) -> Findings:
-    """Read all of a store, and hold its checksums, digests and hashes to its data.
+    """Read a whole store and check its checksums, digests and hashes against its data.
 
     Raises
     ------
     StoreError
-        If it is not a store, or cannot be opened.
+        If the file is not a store or cannot be opened.
     """
     findings = read_all(path)
     if not findings.damage and hdf5.is_kind(path, "features"):
@@ -241,16 +241,16 @@ def verify(path: Path) -> Findings:
             with FeatureStore(path) as store:
                 descriptor = descriptors.from_description(store.description)
                 if descriptor.hash != store.attribute("descriptor_hash"):
-                    findings.damage.append("attribute descriptor_hash: is not the hash of the descriptor described")
+                    findings.damage.append("attribute descriptor_hash: does not match the stored descriptor")
                 elif descriptor.labels != hdf5.read_strings(store.file, "labels"):
-                    findings.damage.append("labels: are not those of the descriptor described")
+                    findings.damage.append("labels: do not match the stored descriptor")
         except (DescriptorError, StoreError) as error:
             findings.damage.append(f"descriptor: {error}")
     return findings
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values as rows of a table; long ones are cut."""
+    """Return nested values as rows of a table, with long texts cut."""
     rows: dict[str, str] = {}
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")

@@ -1,4 +1,7 @@
-"""Peaks of spectra, and how well predicted ones match them; arrays are (n_sites, n_energies) unless said otherwise."""
+"""Find peaks of spectra and match predicted peaks to those of references.
+
+Arrays are (n_sites, n_energies) unless stated otherwise.
+"""
 
 from dataclasses import dataclass
 
@@ -10,20 +13,26 @@ from scipy.signal import find_peaks
 Array = npt.NDArray[np.float64]
 
 PROMINENCE = 0.02
-"""Of a spectrum's own range, below which a maximum is no peak."""
+"""Smallest prominence of a peak, as a fraction of the spectrum's range."""
 WITHIN = 2.0
-"""eV that two matching peaks may be apart."""
+"""Largest distance of two matching peaks, eV."""
 
 
 def find_spectrum_peaks(energies: Array, intensities: Array) -> tuple[Array, Array]:
-    """Energies and intensities of a spectrum's peaks, prominence at least 2 % of its range; of a plateau the middle."""
+    """Return energies and intensities of a spectrum's peaks; a plateau counts at its middle.
+
+    The prominence of a peak is at least 2 % of the spectrum's range.
+    """
     found, properties = find_peaks(intensities, prominence=PROMINENCE * np.ptp(intensities), plateau_size=1)
     left, right = properties["left_edges"], properties["right_edges"]
     return 0.5 * (energies[left] + energies[right]), intensities[found]
 
 
 def match_peaks(first: Array, second: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """One-to-one pairs of peak energies within 2 eV: the most pairs, and of those the least sum of distances."""
+    """Match peak energies one to one within 2 eV.
+
+    The matching has as many pairs as possible, and then the smallest sum of distances.
+    """
     distance = np.abs(first[:, None] - second[None, :])
     allowed = distance <= WITHIN
     penalty = 1.0 + WITHIN * max(1, min(distance.shape))
@@ -34,14 +43,14 @@ def match_peaks(first: Array, second: Array) -> tuple[npt.NDArray[np.intp], npt.
 
 @dataclass(frozen=True)
 class PeakMatches:
-    """How a site's predicted peaks match those of its reference.
+    """Matches of a site's predicted peaks with those of its reference.
 
     Attributes
     ----------
     n_reference, n_predicted
-        Peaks of either.
+        Number of peaks in each spectrum.
     delta_energy, delta_intensity : (n_matched,)
-        |dE| (eV) and |dI|/I (%) of the pairs.
+        |dE| (eV) and |dI|/I (%) of the matched pairs.
     """
 
     n_reference: int
@@ -51,14 +60,14 @@ class PeakMatches:
 
 
 def site_peaks(reference: Array, predicted: Array, energies: Array) -> list[PeakMatches]:
-    """The matches of each site's peaks; NaN in a reference is left out of both."""
+    """Match each site's peaks; points whose reference is NaN are left out of both spectra."""
     found = []
     for y, p in zip(reference, predicted, strict=True):
         there = np.isfinite(y)
         energies_y, heights_y = find_spectrum_peaks(energies[there], y[there])
         energies_p, heights_p = find_spectrum_peaks(energies[there], p[there])
         i, j = match_peaks(energies_y, energies_p)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a peak may be of height zero
+        with np.errstate(divide="ignore", invalid="ignore"):  # a peak can have height zero
             delta_intensity = 100.0 * np.abs(heights_y[i] - heights_p[j]) / np.abs(heights_y[i])
         delta_energy = np.abs(energies_y[i] - energies_p[j])
         found.append(PeakMatches(energies_y.size, energies_p.size, delta_energy, delta_intensity))
@@ -66,7 +75,7 @@ def site_peaks(reference: Array, predicted: Array, energies: Array) -> list[Peak
 
 
 def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, float | int | None]:
-    """Recall, precision and F1 of peaks, counts pooled over spectra; mean |dE| and |dI|/I of matched pairs."""
+    """Return recall, precision and F1 of peaks, pooled over spectra, and mean |dE| and |dI|/I of matched pairs."""
     found = site_peaks(reference, predicted, energies)
     n_reference, n_predicted = sum(own.n_reference for own in found), sum(own.n_predicted for own in found)
     delta_energy = np.concatenate([np.empty(0), *(own.delta_energy for own in found)])
@@ -86,7 +95,7 @@ def peaks(reference: Array, predicted: Array, energies: Array) -> dict[str, floa
 
 
 def finite_mean(values: Array) -> float | None:
-    """Mean of the finite values; None where there is none."""
+    """Return the mean of the finite values, or None if there are none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else None
 

@@ -1,4 +1,4 @@
-"""What a prediction changes by when features are permuted among sites (Breiman, doi:10.1023/A:1010933404324)."""
+"""Permutation importance of features: how predictions change (Breiman, doi:10.1023/A:1010933404324)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Windows = Sequence[npt.NDArray[np.bool_]]
 
 
 class MeanModel:
-    """A model's spectra without dropout, of each network with the share of the regression.
+    """A model's spectra without dropout: each network combined with the kernel ridge regression by its share.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class MeanModel:
     x : (n_sites, n_features)
         Features as stored.
     absorbers : (n_sites,)
-        As ``Model.absorbers`` numbers them.
+        Absorber numbers from ``Model.absorbers``.
     """
 
     def __init__(self, model: Model, x: npt.NDArray[np.floating], absorbers: Absorbers) -> None:
@@ -39,11 +39,11 @@ class MeanModel:
 
     @property
     def n_networks(self) -> int:
-        """Number of networks."""
+        """Number of networks of the model."""
         return len(self._model.members)
 
     def spectra(self, columns: Columns | None = None, values: npt.NDArray[np.floating] | None = None) -> Array:
-        """Spectra, (n_networks, n_sites, n_energies), with other ``values`` in some columns."""
+        """Return spectra, (n_networks, n_sites, n_energies), with ``values`` in place of some columns."""
         x = self.x
         if columns is not None and values is not None:
             x = x.copy()
@@ -58,7 +58,7 @@ class MeanModel:
         return (1.0 - share) * found + share * self._regression.spectra_at(differences, self.absorbers)
 
     def _moved(self, x: npt.NDArray[np.floating], columns: Columns) -> npt.NDArray[np.float32]:
-        """By how much differences to landmarks grow when some columns change: only those need be gone through."""
+        """Return the change of the distances to landmarks when some columns change, computed from those only."""
         assert self._regression is not None
         landmarks = np.ascontiguousarray(self._regression.landmarks[:, columns])
         after, before = (
@@ -70,14 +70,14 @@ class MeanModel:
 
 @dataclass(frozen=True)
 class Importance:
-    """What permuting features does, each (n_networks, n_windows, n_groups).
+    """Effects of permuting features, each (n_networks, n_windows, n_groups).
 
     Attributes
     ----------
     change
         Mean absolute change of the spectrum in a window, in % of its mean absolute intensity there.
     error_increase
-        By how many percent points the error in the window grows; NaN where there are no references.
+        Increase of the error in the window, in percentage points; NaN without references.
     """
 
     change: Array
@@ -93,20 +93,20 @@ def permutation_importance(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Importance:
-    """Deal each group's features out anew, all of them together, among sites of one element and edge.
+    """Permute the features of each group together among sites of the same element and edge.
 
     Parameters
     ----------
     model
         The model at the sites.
     groups
-        Features that go together.
+        Groups of features to permute together.
     windows
         Masks over the model's energies.
     references : (n_sites, n_energies)
-        Spectra to measure errors by; sites without one are NaN.
+        Reference spectra for errors; NaN for sites without one.
     repeats, seed
-        How often, with which random numbers.
+        Number of permutations, and their seed.
     """
     plain = model.spectra()
     shape = (plain.shape[0], len(windows), len(groups))
@@ -115,13 +115,13 @@ def permutation_importance(
     for k, group in enumerate(groups):
         for repeat in range(repeats):
             progress(k * repeats + repeat, len(groups) * repeats)
-            order = _dealt(model.absorbers, np.random.default_rng([seed, repeat]))
+            order = _permuted(model.absorbers, np.random.default_rng([seed, repeat]))
             other = model.spectra(group.columns, model.x[order][:, group.columns]) if group.columns.size else plain
             for w, window in enumerate(windows):
-                change[:, w, k] += _share(other[..., window] - plain[..., window], plain[..., window]) / repeats
+                change[:, w, k] += _percent(other[..., window] - plain[..., window], plain[..., window]) / repeats
                 if references is not None and known is not None and known.any():
                     own = references[known][:, window]
-                    errors = [_share(y[:, known][..., window] - own, own[None]) for y in (other, plain)]
+                    errors = [_percent(y[:, known][..., window] - own, own[None]) for y in (other, plain)]
                     increase[:, w, k] += (errors[0] - errors[1]) / repeats
                 else:
                     increase[:, w, k] = np.nan
@@ -129,14 +129,14 @@ def permutation_importance(
     return Importance(change, increase)
 
 
-def _share(difference: Array, of: Array) -> Array:
-    """Percent, over sites and energies, for each network."""
+def _percent(difference: Array, of: Array) -> Array:
+    """Return sum |difference| / sum |of| over sites and energies in %, for each network."""
     size = np.abs(of).sum(axis=(-2, -1))
     return np.asarray(100.0 * np.abs(difference).sum(axis=(-2, -1)) / np.where(size > 0, size, 1.0))
 
 
-def _dealt(absorbers: Absorbers, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """An order of rows in which those of each absorber change places among themselves."""
+def _permuted(absorbers: Absorbers, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return a random order of rows that permutes rows only within each absorber."""
     order = np.arange(len(absorbers))
     for one in np.unique(absorbers):
         rows = np.flatnonzero(absorbers == one)

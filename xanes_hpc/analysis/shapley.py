@@ -1,4 +1,4 @@
-"""Shapley values of groups of features (Lundberg & Lee, arXiv:1705.07874), by the package shap."""
+"""Shapley values of feature groups (Lundberg & Lee, arXiv:1705.07874), computed by the package shap."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,31 +22,31 @@ def shapley_values(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Array, Array]:
-    """How much each group of features moves each output from its mean over a background.
+    """Return how much each feature group moves each output from its mean over a background.
 
-    Groups are told or left at the background's together, in random orders and the reverse of each; what a site's values
-    add up to is its output less the background's mean, to rounding.
+    A group's features are switched together from the background's values to the site's, in random orders and the
+    reverse of each. A site's values add up to its output minus the background's mean, within rounding.
 
     Parameters
     ----------
     function
-        Outputs (n_rows, n_outputs) of features (n_rows, n_features).
+        Function from features (n_rows, n_features) to outputs (n_rows, n_outputs).
     x : (n_sites, n_features)
-        Of the sites to explain.
+        Features of the sites to explain.
     background : (n_background, n_features)
-        Of sites that stand for all.
+        Features of representative sites.
     groups
-        With all features among them.
+        Groups that together hold every feature.
     rounds
-        Orders, each with its reverse.
+        Number of random orders, each used with its reverse.
     seed
-        Of the orders.
+        Seed of the orders.
 
     Returns
     -------
     values : (n_sites, n_outputs, n_groups)
     base : (n_outputs,)
-        Mean over the background.
+        Mean output over the background.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def shapley_values(
         If shap is not installed.
     """
     need("shap", "explain", "Shapley values")
-    with warnings.catch_warnings():  # of what its own plots do
+    with warnings.catch_warnings():  # its plotting code warns on import
         warnings.simplefilter("ignore")
         from shap import PermutationExplainer
     explainer = PermutationExplainer(function, _Masker(background, groups), seed=seed)
@@ -70,7 +70,7 @@ def shapley_values(
 
 
 class _Masker:
-    """Features of a site, of some groups as they are and of the others as in each site of a background."""
+    """Replaces the features of some groups by those of each background site, as shap expects of a masker."""
 
     def __init__(self, background: Rows, groups: Sequence[FeatureGroup]) -> None:
         self._background, self._n_groups = background, len(groups)
@@ -78,14 +78,14 @@ class _Masker:
         for k, group in enumerate(groups):
             self._owner[group.columns] = k
 
-    def __call__(self, told: npt.NDArray[np.bool_], row: Rows) -> tuple[Rows]:
-        """All of the background, with the site's own features of the groups that are told."""
-        return (np.where(told[self._owner], row, self._background),)
+    def __call__(self, mask: npt.NDArray[np.bool_], row: Rows) -> tuple[Rows]:
+        """Return the background's rows, with the site's own features for the groups in ``mask``."""
+        return (np.where(mask[self._owner], row, self._background),)
 
     def shape(self, row: Rows) -> tuple[int, int]:
-        """Rows that a mask gives, and length of a mask."""
+        """Return the number of rows for a mask, and the length of a mask."""
         return len(self._background), self._n_groups
 
     def mask_shapes(self, row: Rows) -> list[tuple[int, ...]]:
-        """Of a site's values."""
+        """Return the shape of a site's values."""
         return [(self._n_groups,)]

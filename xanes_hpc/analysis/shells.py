@@ -1,4 +1,4 @@
-"""How the neighbours of sites are distributed over distances, and the shells they stand in."""
+"""Radial distribution of the neighbours of sites, and the shells it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,22 @@ from xanes_hpc.structures.neighbours import NeighbourSearch
 Array = npt.NDArray[np.float64]
 
 STEP = 0.05
-"""Å, of the histogram."""
+"""Bin width of the histogram, Å."""
 SMOOTH, ENOUGH = 0.1, 100
-"""Å, standard deviation of the Gaussian that smooths the histogram of so many sites, before minima are looked for; of
-fewer it is wider, as the fifth root goes (Scott's rule), lest a shell ends where by chance no atom stands."""
+"""Standard deviation (Å) of the Gaussian that smooths a histogram of ``ENOUGH`` or more sites before minima are sought.
+
+For fewer sites it widens with the fifth root of their number (Scott's rule), so that a chance gap does not end a shell.
+"""
 PROMINENT = 0.02
-"""Of the largest value: what a minimum must lie below its surroundings."""
+"""Smallest depth of a minimum, as a fraction of the largest value."""
 MOST = 4
-"""Shells with a name; what is beyond has none."""
+"""Largest number of named shells."""
 ORDINALS = ("1st shell", "2nd shell", "3rd shell", "4th shell")
 
 
 @dataclass(frozen=True)
 class Shell:
-    """Distances from ``start`` to ``stop`` (Å)."""
+    """A range of distances from ``start`` to ``stop``, in Å."""
 
     name: str
     start: float
@@ -36,7 +38,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class RadialHistogram:
-    """Neighbours of a site per Å, on average, at ``distances`` (n_bins,); and their atomic numbers' sum per Å."""
+    """Mean number of neighbours per Å at ``distances``, (n_bins,), and the sum of their atomic numbers per Å."""
 
     distances: Array
     atoms: Array
@@ -45,12 +47,12 @@ class RadialHistogram:
 
 
 def radial_histogram(store: StructureStore, rows: npt.NDArray[np.int64], cutoff: float) -> RadialHistogram:
-    """The histogram of distances from sites at ``rows``, up to a cutoff (Å).
+    """Return the histogram of distances from the sites at ``rows``, up to a cutoff (Å).
 
     Raises
     ------
     StoreError
-        If the data are damaged.
+        If the store is damaged.
     """
     edges = np.arange(0.0, cutoff + 0.5 * STEP, STEP)
     atoms, weighted = np.zeros(edges.size - 1), np.zeros(edges.size - 1)
@@ -65,9 +67,9 @@ def radial_histogram(store: StructureStore, rows: npt.NDArray[np.int64], cutoff:
 
 
 def find_shells(histogram: RadialHistogram, given: Sequence[float] = ()) -> list[Shell]:
-    """Shells between distances that are given, or between the minima of the smoothed histogram of atomic numbers.
+    """Return the shells between given distances, or between minima of the smoothed histogram of atomic numbers.
 
-    What lies beyond the last of at most four is called so.
+    At most four shells are named; distances past the last form the shell ``beyond``.
     """
     ends = list(given)
     if not ends:

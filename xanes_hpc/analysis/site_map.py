@@ -1,4 +1,4 @@
-"""Where sites stand among those a model was trained on, in two dimensions."""
+"""Project sites, together with a model's training sites, to two dimensions."""
 
 import sys
 import warnings
@@ -12,29 +12,29 @@ import numpy.typing as npt
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import FITTED
-from xanes_hpc.prediction.sources import Store, features_of, parts_of, sites_of, structures_behind
+from xanes_hpc.prediction.sources import Store, features_of, sets_of
 from xanes_hpc.runtime.optional import need
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
 MOST_BEHIND = 5000
-"""Of more training sites so many are drawn."""
+"""Largest number of training sites shown; a random sample is drawn if there are more."""
 
 
 @dataclass(frozen=True)
 class SiteMap:
-    """Places of sites.
+    """Positions of sites in a projection.
 
     Attributes
     ----------
     how
         Name of the projection.
     places : (n_sites, 2)
-        Of the sites.
+        Positions of the sites.
     behind : (n_behind, 2)
-        Of sites that the model was trained on, or some of them; empty where the source has none beside the sites.
+        Positions of training sites, or a sample of them; empty if the source has no further ones.
     shares : (2,)
-        Of the variance along each axis; None where the projection tells none.
+        Fraction of the variance along each axis; None if the projection defines none.
     """
 
     how: str
@@ -44,40 +44,40 @@ class SiteMap:
 
 
 def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str, seed: int = 0) -> SiteMap:
-    """The sites of predictions and the training sites of a source, projected together by their standardised features.
+    """Project the sites of predictions and a store's training sites together, by their standardised features.
 
     Parameters
     ----------
     predictions
-        Whose sites are looked for.
+        Predictions of the sites.
     model
-        Whose features, and whose training sites.
+        Model with the descriptor, the scaling of features and the training set.
     source
-        Store with the sites.
+        Store that holds the sites.
     by, seed
-        As of ``project``.
+        Projection and seed, as for ``project``.
 
     Raises
     ------
     ConfigError
-        As ``project``.
+        If ``project`` raises it.
     StoreError
         If the source lacks a site.
     ModelError
-        If the source's features are of another descriptor.
+        If the source's features come from another descriptor.
     """
-    every = sites_of(source)
+    every = source.sites
     known = {name: row for row, name in enumerate(every.name)}
     names = predictions.sites.name
     if missing := [name for name in names if name not in known]:
-        raise StoreError(f"{source.path}: has no site {missing[0]!r} of {predictions.path}")
+        raise StoreError(f"{source.path}: lacks site {missing[0]!r} of {predictions.path}")
     rows = np.array([known[name] for name in names])
-    with structures_behind(source, None)[0] as structures:
-        parts = parts_of(model, every, structures)
+    with source.behind()[0] as structures:
+        parts = sets_of(model, every, structures)
     trained = np.setdiff1d(np.flatnonzero([part in FITTED for part in parts]), rows)
     if trained.size > MOST_BEHIND:
         trained = np.sort(np.random.default_rng(seed).choice(trained, MOST_BEHIND, replace=False))
-    read = features_of(model, source)
+    read = features_of(model, source).read
     together = np.union1d(rows, trained)
     x = model.members[0].scalers.features(read(together))
     places, shares = project(x, by, seed)
@@ -90,12 +90,12 @@ PROJECTIONS = ("pca", "umap")
 
 
 NEIGHBOURS, SMALLEST = 15, 4
-"""Neighbours that UMAP goes by, and sites that a map needs."""
+"""Number of neighbours for UMAP, and smallest number of sites in a map."""
 
 
 @contextmanager
 def _without_tensorflow() -> Iterator[None]:
-    """UMAP imports TensorFlow, where it is there, for something else than this."""
+    """Keep UMAP from importing TensorFlow, which it needs only for its parametric variant."""
     loaded = "tensorflow" in sys.modules
     if not loaded:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
@@ -108,30 +108,36 @@ def _without_tensorflow() -> Iterator[None]:
             del sys.modules["tensorflow"]
 
 
-def project(features: npt.NDArray[np.floating], how: str, seed: int = 0) -> tuple[Array, Array | None]:
-    """Places of sites in two dimensions, and the share of the variance along each.
+def project(features: npt.NDArray[np.floating], by: str, seed: int = 0) -> tuple[Array, Array | None]:
+    """Project sites to two dimensions.
 
     Parameters
     ----------
     features
-        Standardised, (n_sites, n_features).
-    how
-        ``pca``: principal components; ``umap`` (McInnes, Healy & Melville, arXiv:1802.03426), which tells no shares.
+        Standardised features, (n_sites, n_features).
+    by
+        ``pca``, principal components, or ``umap`` (McInnes, Healy & Melville, arXiv:1802.03426).
     seed
-        Of UMAP.
+        Seed of UMAP.
+
+    Returns
+    -------
+    places : (n_sites, 2)
+    shares : (2,)
+        Fraction of the variance along each axis; None for UMAP.
 
     Raises
     ------
     ConfigError
-        If there is no such projection, umap-learn is not installed, or there are too few sites.
+        If the projection is unknown, umap-learn is not installed, or there are too few sites.
     """
-    if how not in PROJECTIONS:
-        raise ConfigError(f"--by {how!r}: expected {', '.join(PROJECTIONS)}")
+    if by not in PROJECTIONS:
+        raise ConfigError(f"`by` {by!r}: expected {', '.join(PROJECTIONS)}")
     if len(features) < SMALLEST:
-        raise ConfigError(f"a map: expected {SMALLEST} sites or more, received {len(features)}")
+        raise ConfigError(f"a map needs at least {SMALLEST} sites, received {len(features)}")
     x = np.asarray(features, np.float64)
     x = x - x.mean(axis=0)
-    if how == "umap":
+    if by == "umap":
         need("umap", "umap", "a map by UMAP")
         with _without_tensorflow():
             import umap
@@ -140,7 +146,7 @@ def project(features: npt.NDArray[np.floating], how: str, seed: int = 0) -> tupl
         return np.asarray(reducer.fit_transform(x), np.float64), None
     values, vectors = np.linalg.eigh(x.T @ x)
     axes = vectors[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # a sign that does not depend on the solver
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # fix the sign, which depends on the solver
     total = float(values.sum())
     shares = values[::-1][:2] / total if total > 0 else np.zeros(2)
     return x @ axes, np.asarray(shares)

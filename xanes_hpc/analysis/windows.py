@@ -1,4 +1,4 @@
-"""Windows of energy: those that are looked at by default, which points lie in them, and how they are told."""
+"""Energy windows: the default ones, the points in them, and their labels."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,11 +8,11 @@ from xanes_hpc.models.model import Model
 
 Window = tuple[float, float]
 WINDOWS: tuple[Window, ...] = ((-3.0, 3.0), (50.0, 56.0))
-"""eV about the edge: where multiple scattering counts most, and where single scattering does."""
+"""Default windows in eV from the edge: where multiple scattering matters most, and where single scattering does."""
 
 
 def default_windows(model: Model) -> tuple[Window, ...]:
-    """Windows about the edge as the model's grid counts: those of ``WINDOWS``, or its ends where it is shorter."""
+    """Return ``WINDOWS`` on the model's energy axis; the second moves to the grid's end if the grid is shorter."""
     energies, origin = model.grid
     edge = 0.0 if origin == "e0" else float(np.median(list(model.seen.values())))
     (low, high), width = WINDOWS, WINDOWS[1][1] - WINDOWS[1][0]
@@ -23,28 +23,28 @@ def default_windows(model: Model) -> tuple[Window, ...]:
 
 
 def clipped(window: Window, energies: npt.NDArray[np.float64]) -> Window:
-    """A window as far as ascending energies go."""
+    """Return a window clipped to the range of ascending energies."""
     low, high = max(window[0], float(energies[0])), min(window[1], float(energies[-1]))
     return window if low > high else (low, high)
 
 
 def points_in(window: Window, energies: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Which of the energies (n_energies,) lie in a window, its ends included.
+    """Return a mask of the energies, (n_energies,), in a window, ends included.
 
     Raises
     ------
     ConfigError
-        If none does.
+        If the window holds none of the energies.
     """
     found = (energies >= window[0] - 1e-9) & (energies <= window[1] + 1e-9)
     if not found.any():
         raise ConfigError(
-            f"window {window[0]:g} to {window[1]:g} eV: holds none of the model's energies, {energies[0]:g} to "
-            f"{energies[-1]:g} eV"
+            f"window {window[0]:g} to {window[1]:g} eV holds no energy of the model: expected one within "
+            f"{energies[0]:g} to {energies[-1]:g} eV"
         )
     return np.asarray(found)
 
 
 def in_words(window: Window) -> str:
-    """Such as ``-3 to +3 eV``."""
+    """Return a window's label, such as ``-3 to +3 eV``."""
     return f"{window[0]:+g} to {window[1]:+g} eV"
