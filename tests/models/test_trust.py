@@ -1,4 +1,4 @@
-"""The reasons not to trust a prediction."""
+"""The reasons why a prediction is out of domain."""
 
 import json
 
@@ -31,6 +31,7 @@ def test_without_held_out_sites_there_is_no_threshold():
 
 
 TRUST = {"threshold": 1.0, "quantile": 0.99, "elements": ["C", "Fe", "O"]}
+UNLIKE, LIMIT = "unlike the training set: feature distance", "(99th percentile of the calibration sites)"
 
 
 @pytest.mark.parametrize(
@@ -38,15 +39,14 @@ TRUST = {"threshold": 1.0, "quantile": 0.99, "elements": ["C", "Fe", "O"]}
     [
         (0.4, "CFeO3", "", ""),
         (1.0, "FeO", "", ""),
-        (1.5, "FeO", "", "far from the training sites (1.5; 99% of held-out ones within 1)"),
-        (np.nan, "FeO", "", "far from the training sites (nan; 99% of held-out ones within 1)"),
+        (1.5, "FeO", "", f"{UNLIKE} 1.5, limit 1 {LIMIT}"),
+        (np.nan, "FeO", "", f"{UNLIKE} nan, limit 1 {LIMIT}"),
         (0.4, "Cl2FeN", "", "elements not seen in training: Cl, N"),
         (0.4, "", "", ""),
         (0.4, "", "Zn K", "absorber not seen in training: Zn K"),
         (
             9.0, "OZn", "Zn K",
-            "absorber not seen in training: Zn K; far from the training sites (9; 99% of held-out ones within 1); "
-            "elements not seen in training: Zn",
+            f"absorber not seen in training: Zn K; {UNLIKE} 9, limit 1 {LIMIT}; elements not seen in training: Zn",
         ),
     ],
 )  # fmt: skip
@@ -55,13 +55,13 @@ def test_reasons(nearest, formula, unseen, expected):
 
 
 @pytest.mark.parametrize(
-    ("n_sites", "told"), [(4, "all of 4 held-out ones within 1"), (1204, "99% of 1,204 held-out ones within 1")]
+    ("n_sites", "basis"), [(4, "largest of 4 calibration sites"), (1204, "99th percentile of 1,204 calibration sites")]
 )
-def test_a_threshold_tells_how_many_sites_it_is_of(n_sites, told):
+def test_a_reason_names_the_sites_behind_its_limit(n_sites, basis):
     trust = describe_trust(np.linspace(0.5, 1.0, n_sites), ["FeO"])
     assert trust["n_sites"] == n_sites
     (reason,) = reasons(trust | {"threshold": 1.0}, np.array([1.5]), ["FeO"], [""])
-    assert reason == f"far from the training sites (1.5; {told})"
+    assert reason == f"{UNLIKE} 1.5, limit 1 ({basis})"
 
 
 def test_a_model_that_does_not_say_whom_to_trust_still_knows_its_absorbers():

@@ -10,7 +10,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.stores.predictions import PredictionStore
 
 IRON_OXIDE = "3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n"
-FAR = "far from the training sites ("
+FAR = "unlike the training set: feature distance "
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_elements_that_the_model_has_not_met_are_named(model, predicted, capsys)
 def test_a_site_far_from_the_training_sites_is_flagged_with_its_distance(model, predicted):
     store = predicted({"a": IRON_OXIDE}, trust=trusting(model, threshold=1e-6, elements=["Fe", "O"]))
     distance = store.read("sites/nearest")[0]
-    assert store.distrust == [f"far from the training sites ({distance:.2g}; all of 6 held-out ones within 1e-06)"]
+    assert store.distrust == [f"{FAR}{distance:.2g}, limit 1e-06 (largest of 6 calibration sites)"]
 
 
 def test_an_absorber_that_is_forced_upon_the_model_is_flagged(model, predicted):

@@ -1,4 +1,4 @@
-"""Whether a site is like those a model was trained on: what absorbs, distance of its features, elements around it."""
+"""Recognise sites out of a model's domain by their absorber, their features and the elements around them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 QUANTILE = 0.99
-"""Fraction of held-out sites that lie within the threshold."""
+"""Fraction of the calibration set within the threshold."""
 
 
 def elements_of(formulas: Iterable[str]) -> set[str]:
-    """Symbols of the elements in chemical formulas."""
+    """Return the symbols of the elements in chemical formulas."""
     return {symbol for formula in set(formulas) for symbol in re.findall("[A-Z][a-z]?", formula)}
 
 
 def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) -> dict[str, Any]:
-    """What a model says of whom to trust: for ``model.json``.
+    """Return the description of a model's domain for ``model.json``.
 
     Parameters
     ----------
     nearest
-        Distances of held-out sites to the training sites, (n_sites,); without any there is no threshold.
+        Distance of each calibration site to the nearest training site, (n_sites,); without sites there is no threshold.
     formulas
-        Of the training sites' structures.
+        Formulas of the training sites' structures.
     """
     threshold = float(np.quantile(nearest, QUANTILE, method="higher")) if nearest.size else None
     return {
@@ -38,27 +38,29 @@ def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) ->
 def reasons(
     trust: dict[str, Any], nearest: npt.NDArray[np.float64], formulas: Sequence[str], unseen: Sequence[str]
 ) -> list[str]:
-    """Why each site's prediction should not be trusted; empty where nothing speaks against it.
+    """Return why each site is out of domain; an empty text if it is similar to the training set.
 
     Parameters
     ----------
     trust
-        As ``describe_trust`` gives it; empty for models that do not say.
+        Result of ``describe_trust``; empty for a model without one.
     nearest
         Distance of each site to the nearest training site, (n_sites,).
     formulas
-        Of the sites' structures; empty where not known.
+        Formula of each site's structure; empty if unknown.
     unseen
-        Each site's element and edge, such as ``Zn K``, where no weight has seen it; else empty.
+        Element and edge of each site, such as ``Zn K``, that were not in training; empty for the others.
     """
     threshold, known, n = trust.get("threshold"), set(trust.get("elements", [])), trust.get("n_sites")
-    share = f"{QUANTILE:.0%} of" if n is None or n >= 1 / (1 - QUANTILE) else "all of"
+    rank = f"{100 * QUANTILE:.0f}th percentile" if n is None or n >= 1 / (1 - QUANTILE) else "largest"
+    limited_by = f"{rank} of {'the' if n is None else f'{n:,}'} calibration sites"
     texts = []
     for distance, formula, absorber in zip(nearest, formulas, unseen, strict=True):
         found = [f"absorber not seen in training: {absorber}"] if absorber else []
         if threshold is not None and not distance <= threshold:
-            within = f"{share} {'' if n is None else f'{n:,} '}held-out ones within {threshold:.2g}"
-            found.append(f"far from the training sites ({distance:.2g}; {within})")
+            found.append(
+                f"unlike the training set: feature distance {distance:.2g}, limit {threshold:.2g} ({limited_by})"
+            )
         new = sorted(elements_of([formula]) - known) if known else []
         if new:
             found.append(f"elements not seen in training: {', '.join(new)}")
