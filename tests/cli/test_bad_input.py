@@ -77,10 +77,10 @@ def refused_featurise(tmp_path, capsys):
         (frame([("Fe", 0, 0, 0), ("O", 0, "-inf", 0)]), "atom 1: expected finite coordinates"),
         (
             frame([("Fe", 0, 0, 0), ("O", 1, 1, 1), ("N", 1, 1, 1)]),
-            "a: two atoms on one spot: 1 and 2 are 0.000 Å apart",
+            "a: atoms 1 and 2 coincide: they are 0.000 Å apart",
         ),
         (frame([("Fe", 0, 0, 0), ("O", 0, 0, 1e9)]), "a: expected coordinates within ±1,000,000 Å, received 1e+09"),
-        (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "a: two atoms on one spot: 0 and 1 are 0.050 Å apart"),
+        (frame([("Fe", 0, 0, 0), ("O", 0, 0, 0.05)]), "a: atoms 0 and 1 coincide: they are 0.050 Å apart"),
         (
             frame([("C", 0, 0, 0)]),
             "expected exactly one transition metal as the absorber, found 0 in C; choose",
@@ -105,9 +105,9 @@ def test_a_structure_of_a_file_of_many_is_named(tmp_path, refused_import):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("Cu", "absorber 'Cu' is not there: the structure is FeO"),
-        ("2", "absorber 2 is not there: expected an atom index from 0 to 1 in FeO"),
-        ("--5", "absorber '--5' is not understood; expected first, transition-metals, all, an element"),
+        ("Cu", "absorber 'Cu': no such atom in FeO"),
+        ("2", "absorber 2: no such atom; expected an atom index from 0 to 1 in FeO"),
+        ("--5", "absorber '--5': expected first, transition-metals, all, an element"),
     ],
 )
 def test_absorber_rules(tmp_path, refused_import, rule, message):

@@ -148,18 +148,18 @@ def test_no_structures_have_no_features():
 @pytest.mark.parametrize(
     ("atoms", "sites", "message"),
     [
-        (WATER_AND_METAL, 3, "site 3 is not there: expected 0 to 2"),
-        (WATER_AND_METAL, -1, "site -1 is not there: expected 0 to 2"),
-        (WATER_AND_METAL, [0, 7], "site 7 is not there: expected 0 to 2"),
-        (WATER_AND_METAL, 1.0, "expected 0-based atom indices, received 1.0"),
-        (WATER_AND_METAL, [True, False, True], "expected 0-based atom indices, received [True, False, True]"),
-        (WATER_AND_METAL, "Co", "absorber 'Co' is not there: the structure is FeO2"),
-        (WATER_AND_METAL, "Xx", "absorber 'Xx' is not understood"),
-        (WATER_AND_METAL, "9", "absorber 9 is not there: expected an atom index from 0 to 2 in FeO2"),
+        (WATER_AND_METAL, 3, "site 3: no such atom; expected 0 to 2"),
+        (WATER_AND_METAL, -1, "site -1: no such atom; expected 0 to 2"),
+        (WATER_AND_METAL, [0, 7], "site 7: no such atom; expected 0 to 2"),
+        (WATER_AND_METAL, 1.0, "`sites`: expected atom indices (from 0), received 1.0"),
+        (WATER_AND_METAL, [True, False, True], "`sites`: expected atom indices (from 0), received [True, False, True]"),
+        (WATER_AND_METAL, "Co", "absorber 'Co': no such atom in FeO2"),
+        (WATER_AND_METAL, "Xx", "absorber 'Xx': expected first, transition-metals"),
+        (WATER_AND_METAL, "9", "absorber 9: no such atom; expected an atom index from 0 to 2 in FeO2"),
         ([WATER_AND_METAL], [0, 1], "expected sites for 1 structures, received 2 entries"),
         (Atoms("CO"), None, "expected exactly one transition metal as the absorber, found 0 in CO"),
         (Atoms("FeNi"), None, "found 2: Fe (atom 0), Ni (atom 1)"),
-        (Atoms(), "all", "absorber 'all' is not there"),
+        (Atoms(), "all", "absorber 'all': no such atom in"),
     ],
 )
 def test_sites_that_are_refused(atoms, sites, message):

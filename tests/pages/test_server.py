@@ -128,7 +128,7 @@ def test_files_of_structures(client):
         ("a.traj", b"- of Ulm", "expected a file ending in"),
         ("../../etc/passwd", b"root", "expected a file ending in"),
         ("a.xyz", b"x" * 300_000, "a.xyz: expected 0 MiB or less, received more"),
-        ("a.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 0)]).encode(), "two atoms on one spot"),
+        ("a.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 0)]).encode(), "atoms 0 and 1 coincide"),
         ("a.xyz", frame([("Fe", 0, 0, 0), ("O", 1e300, 0, 0)]).encode(), "expected coordinates within ±1,000,000 Å"),
         (
             "a.xyz",
@@ -191,7 +191,7 @@ def test_many_structures_and_many_files(client, app):
         ({"structure": {"numbers": [26, 8], "positions": [[0, 0, 0]]}}, "expected 2 positions"),
         ({"structure": {"numbers": [26] * 60, "positions": [[3 * k, 0, 0] for k in range(60)]}}, "50 atoms or fewer"),
         ({"structure": {"numbers": [119], "positions": [[0, 0, 0]]}}, "less than or equal to 118"),
-        ({"structure": {"numbers": [26, 8], "positions": [[0, 0, 0], [0, 0, 0]]}}, "two atoms on one spot"),
+        ({"structure": {"numbers": [26, 8], "positions": [[0, 0, 0], [0, 0, 0]]}}, "atoms 0 and 1 coincide"),
     ],
 )
 def test_what_is_not_predicted(client, change, message):

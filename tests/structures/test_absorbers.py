@@ -1,4 +1,4 @@
-"""Which atoms are absorption sites, and how a formula is written."""
+"""Choice of absorbers, and chemical formulas."""
 
 import numpy as np
 import pytest
@@ -32,12 +32,12 @@ def test_by_default_the_one_transition_metal():
 
 
 def test_default_without_a_metal():
-    with pytest.raises(AbsorberError, match=r"exactly one transition metal .*, found 0 in CHS2; .* --absorber \(first"):
+    with pytest.raises(AbsorberError, match=r"one transition metal .*, found 0 in CHS2; .* `absorber` \(first"):
         select_absorbers(ORGANIC)
 
 
 def test_default_with_several_metals_lists_them():
-    with pytest.raises(AbsorberError, match=r"found 3: Co \(atom 0\), Fe \(atom 2\), Fe \(atom 4\); choose with --abs"):
+    with pytest.raises(AbsorberError, match=r"found 3: Co \(atom 0\), Fe \(atom 2\), Fe \(atom 4\); .*`absorber`"):
         select_absorbers(DIMER)
 
 
@@ -68,18 +68,18 @@ def test_rules(rule, expected):
 
 @pytest.mark.parametrize("rule", ["5", "-1", "1000000", "999999999999999999"])
 def test_index_that_is_not_there(rule):
-    with pytest.raises(AbsorberError, match=rf"absorber {rule} is not there: expected an atom index from 0 to 4"):
+    with pytest.raises(AbsorberError, match=rf"absorber {rule}: no such atom.* index from 0 to 4"):
         select_absorbers(DIMER, rule)
 
 
 @pytest.mark.parametrize("rule", ["Cu", "Ni", "S"])
 def test_element_that_is_not_there(rule):
-    with pytest.raises(AbsorberError, match=rf"absorber '{rule}' is not there: the structure is CoFe2O2"):
+    with pytest.raises(AbsorberError, match=rf"absorber '{rule}': no such atom in CoFe2O2"):
         select_absorbers(DIMER, rule)
 
 
 def test_no_transition_metals():
-    with pytest.raises(AbsorberError, match="absorber 'transition-metals' is not there: the structure is CHS2"):
+    with pytest.raises(AbsorberError, match="absorber 'transition-metals': no such atom in CHS2"):
         select_absorbers(ORGANIC, "transition-metals")
 
 
@@ -87,7 +87,7 @@ def test_no_transition_metals():
 def test_rule_that_is_not_understood(rule):
     with pytest.raises(AbsorberError) as error:
         select_absorbers(DIMER, rule)
-    assert str(error.value).endswith(f"is not understood; expected {RULES}")
+    assert str(error.value) == f"absorber {rule!r}: expected {RULES}"
 
 
 def test_transition_metals_are_groups_3_to_12():

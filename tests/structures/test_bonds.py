@@ -1,4 +1,4 @@
-"""Bonds as they are drawn, and a crystal's atoms on the faces of its cell, beside loops."""
+"""Bonds and atoms on the faces of a cell, compared with plain loops."""
 
 from itertools import product
 
@@ -17,7 +17,7 @@ def structure(atoms):
 
 
 def drawn(atoms):
-    """Numbers and positions of all atoms that are drawn."""
+    """Return the numbers and positions of all atoms to draw, images included."""
     own = structure(atoms)
     images, places = on_faces(own)
     return np.concatenate([own.numbers, own.numbers[images]]), np.concatenate([own.positions, places])

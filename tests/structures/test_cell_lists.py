@@ -1,4 +1,4 @@
-"""Neighbours found through bins, against ASE and, bit for bit, against the search through every atom."""
+"""Neighbours found through bins, compared with ASE and, bit for bit, with the search through every atom."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ CUTOFFS = (1.2345, 4.9173, 8.1234)
 
 
 def scattered(n, size, seed=0, **periodic):
-    """Atoms anywhere in a box."""
+    """Return atoms at random positions in a box."""
     rng = np.random.default_rng(seed)
     return Atoms(rng.choice([1, 8, 26], n), positions=rng.uniform(0, 1, (n, 3)) * size, **periodic)
 
@@ -65,7 +65,7 @@ def test_every_choice_of_periodic_directions(pbc, cell):
 
 
 def flat(*zeros):
-    """Atoms in a plane or on a line."""
+    """Return atoms in a plane or on a line."""
     atoms = scattered(80, 12.0)
     atoms.positions[:, list(zeros)] = 3.0
     return atoms
@@ -111,7 +111,7 @@ def test_atoms_on_the_boundaries_of_bins(pbc, n_bins):
     ("edge", "cutoff"), [(2, 3.0), (2, 5.0), (4, 1.0), (4, 2.0), (4, 3.0), (4, 5.0), (8, 1.0), (8, 2.0)]
 )
 def test_distance_equal_to_the_cutoff_is_out(edge, cutoff):
-    """A lattice of whole numbers, where nothing is rounded: 3 is also the length of (2, 2, 1), 5 that of (3, 4, 0)."""
+    """On an integer lattice nothing is rounded: 3 is also the length of (2, 2, 1), and 5 that of (3, 4, 0)."""
     lattice = bulk("Po", "sc", a=1.0).repeat(edge)
     lattice.positions += [17.0, -5.0, 3.0]
     pairs = assert_bins_agree(lattice, cutoff)

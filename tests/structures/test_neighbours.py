@@ -1,4 +1,4 @@
-"""Neighbour lists against ASE's and against a search through every image."""
+"""Neighbour lists, compared with ASE and with a search through every image."""
 
 import numpy as np
 import pytest
@@ -105,25 +105,29 @@ def refused(atoms, cutoff=6.0):
 
 
 def test_periodic_without_a_cell_is_refused():
-    assert (
-        refused(Atoms("Fe", pbc=True)) == "structure 0 of the batch is periodic along a direction without a cell vector"
-    )
+    message = refused(Atoms("Fe", pbc=True))
+    assert message.startswith("structure 0 of the batch: periodic")
+    assert "without a cell vector" in message
 
 
 def test_periodic_along_the_missing_vector_is_refused():
     atoms = Atoms("Fe", cell=[[3.0, 0, 0], [0, 3.0, 0], [0, 0, 0]], pbc=(True, False, True))
-    assert "periodic along a direction without a cell vector" in refused(atoms)
+    assert "without a cell vector" in refused(atoms)
 
 
 @pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False)])
 def test_cell_without_volume_is_refused(pbc):
     atoms = Atoms("Fe", cell=[[3.0, 0, 0], [6.0, 0, 0], [0, 0, 3.0]], pbc=pbc)
-    assert refused(atoms) == "structure 0 of the batch has a cell without volume"
+    message = refused(atoms)
+    assert message.startswith("structure 0 of the batch: ")
+    assert "no volume" in message
 
 
 def test_cell_that_is_not_finite_is_refused():
     atoms = Atoms("Fe", cell=np.diag([3.0, 3.0, np.nan]), pbc=True)
-    assert refused(atoms) == "structure 0 of the batch has a cell with NaN or infinity"
+    message = refused(atoms)
+    assert message.startswith("structure 0 of the batch: ")
+    assert "NaN or infinity" in message
 
 
 def test_message_counts_the_structures_of_the_batch():

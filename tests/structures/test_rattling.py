@@ -1,4 +1,4 @@
-"""Rattled structures: displacements that depend on seed and structure alone, and stores that say so."""
+"""Rattled structures: displacements depend only on seed and structure, and stores record them."""
 
 import json
 import re
@@ -30,14 +30,14 @@ RATTLING = Rattling(0.05, 1)
 
 
 def expected(rattling, row, positions):
-    """The displaced positions of a structure, as the documents say."""
+    """Return the displaced positions of a structure, as documented."""
     generator = np.random.Generator(np.random.Philox(key=[rattling.seed, row]))
     return positions + rattling.std * generator.standard_normal(positions.shape)
 
 
 @pytest.fixture
 def source(tmp_path):
-    """50 structures of one to four sites, most of them crystals."""
+    """Open a store of 50 structures with one to four sites each, most of them crystals."""
     cell = np.diag([6.0, 7.0, 8.0])
     crystal = {"cell": cell, "pbc": np.array([True, True, False])}
     taken = [
@@ -91,7 +91,7 @@ def test_only_positions_change_and_the_batch_given_stays(source):
 
 
 def test_features_are_those_of_the_displaced_structures(tmp_path, source):
-    """All sites of a structure see the same one."""
+    """All sites of a structure see the same displacements."""
     made, structures = make(source, tmp_path / "f.h5"), source.sites().structure
     for row in range(source.n_structures):
         sites = np.flatnonzero(structures == row)
@@ -102,7 +102,7 @@ def test_features_are_those_of_the_displaced_structures(tmp_path, source):
 
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
 def test_batches_do_not_matter(source, size):
-    """Also where a structure's sites stand in several batches."""
+    """The sites of a structure may be in several batches."""
     whole = DESCRIPTOR.compute(RATTLING.displaced(source.batch(0, source.n_sites)))
     for start in range(0, source.n_sites, size):
         piece = source.batch(start, min(start + size, source.n_sites))
@@ -142,7 +142,7 @@ def test_stores_are_the_same_whatever_parts_batches_and_threads(tmp_path, source
 
 
 class Stop(Exception):
-    """Stands for whatever ends a run."""
+    """Whatever ends a run."""
 
 
 def stopped(source, output, monkeypatch, rattling):
@@ -232,12 +232,12 @@ def test_record_that_is_no_object_is_an_error(tmp_path, source):
 @pytest.mark.parametrize(
     ("std", "seed", "message"),
     [
-        (0.0, 0, "rattle: expected a standard deviation above 0 Å, received 0.0"),
-        (-0.1, 0, "rattle: expected a standard deviation above 0 Å, received -0.1"),
-        (np.nan, 0, "rattle: expected a standard deviation above 0 Å, received nan"),
-        (np.inf, 0, "rattle: expected a standard deviation above 0 Å, received inf"),
-        (0.1, -1, "seed: expected 0 to 2147483647, received -1"),
-        (0.1, 2**31, "seed: expected 0 to 2147483647, received 2147483648"),
+        (0.0, 0, "`rattle`: expected a standard deviation above 0 Å, received 0.0"),
+        (-0.1, 0, "`rattle`: expected a standard deviation above 0 Å, received -0.1"),
+        (np.nan, 0, "`rattle`: expected a standard deviation above 0 Å, received nan"),
+        (np.inf, 0, "`rattle`: expected a standard deviation above 0 Å, received inf"),
+        (0.1, -1, "`seed`: expected 0 to 2147483647, received -1"),
+        (0.1, 2**31, "`seed`: expected 0 to 2147483647, received 2147483648"),
     ],
 )
 def test_impossible_rattling(std, seed, message):
@@ -251,9 +251,9 @@ def test_impossible_rattling(std, seed, message):
         (["--rattle", 0], "Invalid value for '--rattle': 0.0 is not in the range x>0"),
         (["--rattle=-1"], "Invalid value for '--rattle': -1.0 is not in the range x>0"),
         (["--rattle", "far"], "Invalid value for '--rattle': 'far' is not a valid float"),
-        (["--rattle", "nan"], "rattle: expected a standard deviation above 0 Å, received nan"),
+        (["--rattle", "nan"], "--rattle: expected a standard deviation above 0 Å, received nan"),
         (["--rattle", 0.1, "--seed=-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
-        (["--rattle", 0.1, "--seed", 2**31], "seed: expected 0 to 2147483647, received 2147483648"),
+        (["--rattle", 0.1, "--seed", 2**31], "--seed: expected 0 to 2147483647, received 2147483648"),
         (["--seed", 1], "--seed: expected together with --rattle (see xanes-hpc featurise --help)"),
         (["--seed", 0], "--seed: expected together with --rattle (see xanes-hpc featurise --help)"),
     ],

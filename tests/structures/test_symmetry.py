@@ -1,4 +1,4 @@
-"""Sites of crystals that symmetry makes equal: how many kinds there are, and how often each occurs."""
+"""Symmetry-equivalent sites of crystals: the number of kinds, and the multiplicity of each."""
 
 import h5py
 import numpy as np

@@ -1,1 +1,1 @@
-"""Atoms in memory: sites, absorbers, neighbours, symmetry."""
+"""Structures in memory: sites, absorbers, neighbours, symmetry."""

@@ -1,4 +1,4 @@
-"""Which atoms of a structure are absorption sites."""
+"""Choose the atoms of a structure that are absorption sites."""
 
 import re
 from collections import Counter
@@ -10,14 +10,14 @@ from ase.data import atomic_numbers, chemical_symbols
 from xanes_hpc.errors import AbsorberError
 
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
-"""Groups 3 to 12, with La and without the radioactive seventh row."""
+"""Atomic numbers of groups 3 to 12, with La, without the radioactive seventh period."""
 
 INDEX = re.compile(r"-?[0-9]{1,18}")
 RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
 
 
 def formula(numbers: npt.NDArray[np.integer]) -> str:
-    """Chemical formula in Hill order (C, H, then alphabetical), as in ``C36H39FeP6``."""
+    """Return the chemical formula in Hill order (C, H, then alphabetical), as in ``C36H39FeP6``."""
     counts = Counter(chemical_symbols[z] for z in numbers)
     if "C" in counts:
         order = ["C", *(["H"] if "H" in counts else []), *sorted(counts.keys() - {"C", "H"})]
@@ -27,25 +27,25 @@ def formula(numbers: npt.NDArray[np.integer]) -> str:
 
 
 def element_number(symbol: str) -> int:
-    """The atomic number of an element's symbol, in whatever case; 0 where there is no such element."""
+    """Return the atomic number of an element symbol in any case, or 0 if there is no such element."""
     return int(atomic_numbers.get(symbol.strip().capitalize(), 0))
 
 
 def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) -> npt.NDArray[np.int64]:
-    """0-based indices of the absorbers of one structure.
+    """Return the indices (from 0) of the absorbers of one structure.
 
     Parameters
     ----------
     numbers
         Atomic numbers of the structure, shape (n_atoms,).
     rule
-        ``first``, ``transition-metals``, ``all``, an element's symbol, or an atom's index; by default the one
+        ``first``, ``transition-metals``, ``all``, an element symbol, or an atom index; by default the structure's only
         transition metal.
 
     Raises
     ------
     AbsorberError
-        If nothing matches, or by default if there is not exactly one transition metal.
+        If no atom matches, or if no rule is given and there is not exactly one transition metal.
     """
     numbers = np.asarray(numbers)
     metals = np.flatnonzero(np.isin(numbers, list(TRANSITION_METALS)))
@@ -57,7 +57,7 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
         raise AbsorberError(
             f"expected exactly one transition metal as the absorber, found {metals.size}"
             + (f": {found}" if metals.size else f" in {formula(numbers)}")
-            + f"; choose with --absorber ({RULES})"
+            + f"; choose with `absorber` ({RULES})"
         )
     text = rule.strip()
     if text == "first":
@@ -70,14 +70,14 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
         index = int(text)
         if not 0 <= index < numbers.size:
             raise AbsorberError(
-                f"absorber {index} is not there: expected an atom index from 0 to {numbers.size - 1} "
+                f"absorber {index}: no such atom; expected an atom index from 0 to {numbers.size - 1} "
                 f"in {formula(numbers)}"
             )
         chosen = np.array([index])
     elif text.capitalize() in atomic_numbers:
         chosen = np.flatnonzero(numbers == element_number(text))
     else:
-        raise AbsorberError(f"absorber {rule!r} is not understood; expected {RULES}")
+        raise AbsorberError(f"absorber {rule!r}: expected {RULES}")
     if chosen.size == 0:
-        raise AbsorberError(f"absorber {rule!r} is not there: the structure is {formula(numbers)}")
+        raise AbsorberError(f"absorber {rule!r}: no such atom in {formula(numbers)}")
     return chosen.astype(np.int64)

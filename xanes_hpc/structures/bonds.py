@@ -1,4 +1,4 @@
-"""Which atoms are drawn bonded, and a crystal's atoms on the faces of its cell."""
+"""Bonds to draw between atoms, and images of atoms on the faces of a crystal's cell."""
 
 from itertools import product
 
@@ -10,25 +10,25 @@ from scipy.spatial import cKDTree
 from xanes_hpc.structures.structure import Structure
 
 NEAR = 1.2
-"""Of the sum of two covalent radii: atoms nearer to each other are drawn bonded."""
+"""A bond is drawn between atoms closer than this multiple of the sum of their covalent radii."""
 NEAR_METALS = 1.0
-"""The same of two metals, where there is anything but metals: those that share a ligand are not bonded."""
+"""The same for two metals, unless the structure is all metal: metals that share a ligand are not bonded."""
 NON_METALS = (1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86)
 ON_FACE = 0.02
-"""Of a cell vector: atoms so near to a face are drawn on the opposite one too."""
+"""Fraction of a cell vector: atoms this close to a face are also drawn on the opposite face."""
 
 Pairs = npt.NDArray[np.int64]
 
 
 def bonded_pairs(numbers: npt.NDArray[np.uint8], positions: npt.NDArray[np.float64]) -> Pairs:
-    """Indices of atoms that are drawn bonded, (n_bonds, 2), by covalent radii (Cordero et al., doi:10.1039/b801115j).
+    """Return the pairs of bonded atoms, (n_bonds, 2), by covalent radii (Cordero et al., doi:10.1039/b801115j).
 
     Parameters
     ----------
     numbers : (n_atoms,)
         Atomic numbers.
     positions : (n_atoms, 3)
-        In Å.
+        Positions in Å.
     """
     radii = covalent_radii[numbers]
     pairs = cKDTree(positions).query_pairs(2.0 * NEAR * radii.max(initial=0.0), output_type="ndarray")
@@ -43,9 +43,9 @@ def bonded_pairs(numbers: npt.NDArray[np.uint8], positions: npt.NDArray[np.float
 
 
 def on_faces(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Images of a crystal's atoms that stand on faces, edges and corners of its cell: atoms (n_images,), and positions.
+    """Return images of the atoms on faces, edges and corners of a cell: atom indices (n_images,) and positions.
 
-    None of a structure that is not periodic, or whose cell has no volume.
+    Both are empty if the structure is not periodic or its cell has no volume.
     """
     periodic = structure.pbc
     if not periodic.any() or abs(np.linalg.det(structure.cell)) < 1e-9:
@@ -61,7 +61,7 @@ def on_faces(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 
 def _steps(value: float) -> tuple[int, ...]:
-    """Along one vector, where an atom's image stands on the cell's other face."""
+    """Return the step along one cell vector to the opposite face, or nothing for an atom on neither face."""
     if abs(value) < ON_FACE:
         return (1,)
     return (-1,) if abs(value - 1.0) < ON_FACE else ()

@@ -15,11 +15,11 @@ from xanes_hpc_kernels import neighbours as kernels
 from xanes_hpc_kernels.compaction import LANES
 
 LARGEST = 1e6
-"""Å: the largest coordinate of an atom or a cell vector."""
+"""Largest allowed coordinate of an atom or a cell vector, Å."""
 COINCIDENT = 0.1
-"""Two atoms closer than this (Å) stand on one spot."""
+"""Atoms closer than this (Å) coincide."""
 WORTH_SORTING = 200_000
-"""Pairs (site, atom of its structure) from which on a structure's atoms are sorted into bins."""
+"""From this many pairs (site, atom of its structure) on, a structure's atoms are sorted into bins."""
 Columns = tuple[
     npt.NDArray[np.int64],
     npt.NDArray[np.uint8],
@@ -27,14 +27,14 @@ Columns = tuple[
     npt.NDArray[np.float64],
     npt.NDArray[np.float64],
 ]
-"""Those of ``NeighbourList`` with a row per pair."""
+"""The arrays of ``NeighbourList`` with one row per pair."""
 MOST_BINS = 64
-"""Bins along one direction; more would only cost memory, as would more than there are atoms."""
+"""Most bins along one direction; more would only cost memory."""
 FARTHEST = 1e5
-"""Cutoffs from the origin from which on wrapping atoms into the cell would cost digits that bins need."""
+"""Distance from the origin, in cutoffs, beyond which wrapping atoms into the cell loses digits that bins need."""
 Rows = npt.NDArray[np.int64]
 ShareOut = Callable[[int, int, Callable[[int, int], None]], None]
-"""``threads.share_out`` or what takes its place."""
+"""The type of ``threads.share_out``."""
 ROWS_AT_ONCE = 512
 
 
@@ -45,16 +45,16 @@ def _on_this_thread(n_rows: int, at_once: int, work: Callable[[int, int], None])
 
 @dataclass(frozen=True)
 class NeighbourList:
-    """Pairs of a site and another atom, or an image, at a distance less than the cutoff.
+    """Pairs of a site and an atom, or image of an atom, closer than the cutoff.
 
-    The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors
-    point from the site to the neighbour: position of the atom + shift . cell - position of the site.
+    The pairs of site i are the rows ``offsets[i]:offsets[i + 1]``, ordered by atom, then by image. Vectors point
+    from the site to the neighbour: position of the atom + shift . cell - position of the site.
 
     Attributes
     ----------
     offsets : (n_sites + 1,) int64
-    atoms : (n_pairs,) int64, counted over the atoms of the batch
-    numbers : (n_pairs,) uint8, atomic numbers of these atoms
+    atoms : (n_pairs,) int64, indices into the atoms of the batch
+    numbers : (n_pairs,) uint8, atomic numbers of the neighbours
     shifts : (n_pairs, 3) int32, in cell vectors
     vectors : (n_pairs, 3) float64, Å
     distances : (n_pairs,) float64, Å
@@ -68,7 +68,7 @@ class NeighbourList:
     distances: npt.NDArray[np.float64]
 
     def within(self, cutoff: float) -> "NeighbourList":
-        """The pairs closer than ``cutoff`` (Å), in their order."""
+        """Return the pairs closer than ``cutoff`` (Å), in the same order."""
         rows = np.flatnonzero(self.distances < cutoff)
         offsets = np.searchsorted(rows, self.offsets)
         return NeighbourList(
@@ -77,15 +77,15 @@ class NeighbourList:
 
 
 class NeighbourSearch:
-    """Neighbours of a batch's sites closer than ``cutoff`` (Å), periodic images included, some sites at a time.
+    """Search for neighbours of a batch's sites within ``cutoff`` (Å), with periodic images, some sites at a time.
 
-    What the sites of one structure share is prepared once: the inverse of its cell and, for large structures with many
-    sites, atoms sorted into bins. Pairs, their order and every bit of them are the same with and without bins.
+    The search prepares once what the sites of a structure share: the inverse of its cell and, for large structures with
+    many sites, atoms sorted into bins. The pairs and their order are the same, bit for bit, with and without bins.
 
     Raises
     ------
     FormatError
-        If a structure is periodic along a direction without a cell vector, or its cell has no volume or is not finite.
+        If a structure is periodic along a direction without a cell vector, or its cell is not finite or has no volume.
     """
 
     def __init__(self, batch: SiteBatch, cutoff: float) -> None:
@@ -100,7 +100,7 @@ class NeighbourSearch:
         }
 
     def counts(self, start: int, stop: int, share_out: ShareOut = _on_this_thread) -> npt.NDArray[np.int64]:
-        """Number of pairs of each of sites ``start:stop``; ``share_out`` gives the sites to threads."""
+        """Return the number of pairs of each site in ``start:stop``; ``share_out`` divides the sites among threads."""
         counts = np.empty(stop - start, np.int64)
         self._scan(start, stop, np.full(counts.size, -1, np.int64), counts, 0, share_out)
         return counts
@@ -112,7 +112,7 @@ class NeighbourSearch:
         counts: npt.NDArray[np.int64] | None = None,
         share_out: ShareOut = _on_this_thread,
     ) -> NeighbourList:
-        """Neighbours of sites ``start:stop``, by default of all; ``counts`` are their numbers where they are known."""
+        """Return the neighbours of sites ``start:stop``, by default all; pass ``counts`` if they are known already."""
         stop = self._batch.n_sites if stop is None else min(stop, self._batch.n_sites)
         counts = self.counts(start, stop, share_out) if counts is None else counts
         offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -120,7 +120,7 @@ class NeighbourSearch:
         return NeighbourList(offsets, *columns)
 
     def _scan(self, start: int, stop: int, starts: Rows, counts: Rows, n_pairs: int, share_out: ShareOut) -> Columns:
-        """Count the pairs of sites, and write them where ``starts`` is not negative."""
+        """Count the pairs of each site, and write them where ``starts`` is not negative."""
         batch = self._batch
         structures, atoms_i = batch.site_structures[start:stop], self._atoms_i[start:stop]
         binned = np.isin(structures, list(self._bins)) if self._bins else np.zeros(atoms_i.size, np.bool_)
@@ -150,14 +150,14 @@ class NeighbourSearch:
         return columns
 
     def _farthest(self, s: int) -> float:
-        """Bound of the largest number (Å) that turns up when a structure's atoms are wrapped into its cell."""
+        """Return a bound (Å) on the numbers that occur when a structure's atoms are wrapped into its cell."""
         positions = self._batch.positions[self._batch.offsets[s] : self._batch.offsets[s + 1]]
         lengths, skew = np.linalg.norm(self._cells[s], axis=1), np.linalg.norm(self._inverses[s], axis=0)
         return float(max(np.abs(positions).max(), lengths.max()) * (lengths * skew).max())
 
 
 class _Bins:
-    """The atoms of one structure, sorted into bins that are at least as thick as the cutoff where there is room."""
+    """The atoms of one structure in bins at least as thick as the cutoff, unless the structure is too small."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class _Bins:
 
 
 def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
-    """Neighbours of every site of ``batch`` closer than ``cutoff`` (Å), periodic images included.
+    """Return the neighbours of every site of ``batch`` within ``cutoff`` (Å), periodic images included.
 
     Raises
     ------
@@ -216,12 +216,12 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
 
 
 def check_distances(structure: Structure) -> None:
-    """Refuse a structure in which two atoms, or an atom and an image, stand on one spot, or one beyond all bounds.
+    """Raise an error if atoms (or an atom and an image) coincide, or coordinates or the cell are unusable.
 
     Raises
     ------
     FormatError
-        Naming the structure, and the two atoms or what is wrong with the cell.
+        If so; the message names the structure, and the two atoms or the fault of the cell.
     """
     largest = max(float(np.abs(values).max(initial=0.0)) for values in (structure.positions, structure.cell))
     if not largest <= LARGEST:
@@ -241,26 +241,26 @@ def check_distances(structure: Structure) -> None:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
     first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
     if first >= 0:
-        raise FormatError(f"{structure.name}: two atoms on one spot: {first} and {second} are {apart:.3f} Å apart")
+        raise FormatError(f"{structure.name}: atoms {first} and {second} coincide: they are {apart:.3f} Å apart")
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Cells with unit vectors put in along aperiodic directions, and their inverses; unit cells where all are."""
+    """Return cells whose vectors along aperiodic directions are unit vectors, and the inverses of these cells."""
     cells = batch.cells.copy()
     cells[~batch.pbc.any(axis=1)] = np.eye(3)
     inverses = cells.copy()
     for s in np.flatnonzero(batch.pbc.any(axis=1)):
         if not np.isfinite(cells[s]).all():
-            raise FormatError(f"structure {s} of the batch has a cell with NaN or infinity")
+            raise FormatError(f"structure {s} of the batch: expected a finite cell, received NaN or infinity")
         missing = np.linalg.norm(cells[s], axis=1) < 1e-12
         if (missing & batch.pbc[s]).any():
-            raise FormatError(f"structure {s} of the batch is periodic along a direction without a cell vector")
-        # Along an aperiodic direction only the spacing of the others' planes matters: complete with their normals.
+            raise FormatError(f"structure {s} of the batch: periodic along a direction without a cell vector")
+        # Only the spacing of lattice planes along periodic directions matters: complete the cell with their normals.
         aperiodic = ~batch.pbc[s]
         basis = cells[s][~aperiodic]
         _, _, rows = np.linalg.svd(basis)
         cells[s][aperiodic] = rows[len(basis) :]
         if abs(np.linalg.det(cells[s])) < 1e-9:
-            raise FormatError(f"structure {s} of the batch has a cell without volume")
+            raise FormatError(f"structure {s} of the batch: the cell has no volume")
         inverses[s] = np.linalg.inv(cells[s])
     return cells, inverses

@@ -1,8 +1,8 @@
-"""A batch of absorption sites with the structures they stand in, as plain arrays.
+"""Batches of absorption sites with their structures, as plain arrays.
 
-Conventions: atoms of all structures stand one after another, ``offsets[s]:offsets[s + 1]`` are those of
-structure s. Atom indices of sites count within their structure, from 0. Positions and cell vectors (rows of
-``cells``) in Å. A site's neighbours include periodic images along the directions where ``pbc`` is set.
+Conventions: the atoms of all structures follow one another; ``offsets[s]:offsets[s + 1]`` are the atoms of structure s.
+Atom indices of sites count from 0 within their structure. Positions and cell vectors (rows of ``cells``) are in Å.
+A site's neighbours include periodic images along the directions where ``pbc`` is set.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ class SiteBatch:
     numbers : (n_atoms,) uint8
     positions : (n_atoms, 3) float64, Å
     offsets : (n_structures + 1,) int64
-    cells : (n_structures, 3, 3) float64, Å; zero vectors where there is no cell
+    cells : (n_structures, 3, 3) float64, Å; zero without a cell
     pbc : (n_structures, 3) bool
     site_structures, site_atoms : (n_sites,) int64
-    first_structure : int, row in its store of the batch's first structure; 0 where there is no store
+    first_structure : int, row of the batch's first structure in its store; 0 without a store
     properties
-        Numbers that are known of every site or its structure, by name, (n_sites,); NaN where one is not.
+        Numeric properties of the sites or their structures by name, (n_sites,); NaN where a value is missing.
     """
 
     numbers: npt.NDArray[np.uint8]
@@ -46,11 +46,11 @@ class SiteBatch:
 
     @property
     def n_sites(self) -> int:
-        """Number of sites."""
+        """Return the number of sites."""
         return int(self.site_atoms.size)
 
     def sites(self, start: int, stop: int) -> "SiteBatch":
-        """The same structures with sites ``start:stop`` alone; shares the arrays."""
+        """Return a batch of sites ``start:stop`` of the same structures; the arrays are shared."""
         rows = slice(start, stop)
         return replace(
             self,
@@ -61,25 +61,25 @@ class SiteBatch:
 
     @classmethod
     def from_atoms(cls, atoms: Any, sites: Any = None, properties: Sequence[str] = ()) -> "SiteBatch":
-        """Batch of one ``ase.Atoms`` or a sequence of them.
+        """Return the batch of one ``ase.Atoms`` or several.
 
         Parameters
         ----------
         atoms
-            One ``ase.Atoms``, or several: a sequence or a generator of them.
+            One ``ase.Atoms``, or a sequence or generator of them.
         sites
-            ``None`` for the one transition metal of each structure; a rule of ``select_absorbers`` for all of them; an
-            index or indices (0-based) for a single ``Atoms``; for a sequence, one entry per structure, each an index,
-            indices or a rule.
+            ``None`` for the only transition metal of each structure; a rule of ``select_absorbers`` for all structures;
+            an index or indices (from 0) for a single ``Atoms``; for a sequence also one entry per structure, each an
+            index, indices or a rule.
         properties
-            Names of entries of ``Atoms.info`` to take along, numbers.
+            Names of numeric entries of ``Atoms.info`` to include.
 
         Raises
         ------
         AbsorberError
-            If a site is not there, or the entries do not fit the structures.
+            If a site does not exist, or the number of entries is not that of the structures.
         FormatError
-            If ``atoms`` is something else, or an atom is of no element there is.
+            If ``atoms`` is something else, or an atomic number is out of range.
         """
         single = hasattr(atoms, "get_positions")
         structures = [atoms] if single else _several(atoms)
@@ -106,7 +106,7 @@ class SiteBatch:
 
 
 def _property(structure: Any, name: str) -> float:
-    """A number that ``Atoms.info`` has; NaN where it has none."""
+    """Return a number of ``Atoms.info``, or NaN if it has none of that name."""
     try:
         return float(structure.info.get(name, np.nan))
     except (TypeError, ValueError):
@@ -137,10 +137,10 @@ def _indices(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int
         return select_absorbers(numbers, entry)
     indices = np.atleast_1d(np.asarray(entry))
     if indices.size and not np.issubdtype(indices.dtype, np.integer):
-        raise AbsorberError(f"expected 0-based atom indices, received {entry!r}")
+        raise AbsorberError(f"`sites`: expected atom indices (from 0), received {entry!r}")
     for index in indices:
         if not 0 <= index < numbers.size:
-            raise AbsorberError(f"site {index} is not there: expected 0 to {numbers.size - 1}")
+            raise AbsorberError(f"site {index}: no such atom; expected 0 to {numbers.size - 1}")
     return indices.astype(np.int64)
 
 

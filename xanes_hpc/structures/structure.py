@@ -1,4 +1,4 @@
-"""A structure in memory: atoms, cell, and what its file says of it."""
+"""A structure in memory: atoms, cell and properties."""
 
 from dataclasses import dataclass, field
 
@@ -13,13 +13,13 @@ class Structure:
     Attributes
     ----------
     name
-        Unique within a store.
+        Name, unique within a store.
     numbers : (n_atoms,) uint8
     positions : (n_atoms, 3) float64, Å
-    cell : (3, 3) float64, vectors as rows, Å; zeros where there is none
+    cell : (3, 3) float64, vectors as rows, Å; zero without a cell
     pbc : (3,) bool
     properties
-        Charge (``charge``, in e), total spin (``spin``) and any others, by name.
+        Properties by name: ``charge`` (e), ``spin`` (total spin) and any others.
     """
 
     name: str
