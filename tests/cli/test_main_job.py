@@ -134,7 +134,7 @@ def test_a_figure_of_the_uncertainty(demonstrated, tmp_path, capsys):
     capsys.readouterr()
     assert call("evaluate", predictions, "--plot", tmp_path / "calibration.tiff") == 2
     assert (
-        "calibration.tiff: expected a file that ends in .png, .svg, .pdf; received '.tiff'" in capsys.readouterr().err
+        "calibration.tiff: expected a file ending in .png, .svg, .pdf, received '.tiff'" in capsys.readouterr().err
     )
     assert not (tmp_path / "calibration.tiff").exists()
 

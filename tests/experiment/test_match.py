@@ -320,7 +320,7 @@ def test_the_command(predicted, small, tmp_path, capsys):
         (["--absorber", "Fe", "--range", "60:-15"], "--range: expected START below STOP, received '60:-15'"),
         (["--absorber", "Fe", "--max-shift", "nan"], "--max-shift: expected 0 eV or more, received nan"),
         (["--absorber", "Fe", "--noise", "inf"], "--noise: expected a fraction above 0, received inf"),
-        (["--absorber", "Fe", "--plot", "m.jpg"], "m.jpg: expected a file that ends in .png"),
+        (["--absorber", "Fe", "--plot", "m.jpg"], "m.jpg: expected a file ending in .png"),
         (["--absorber", "Fe", "--mixture", "5"], "5 is not in the range 1<=x<=3"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Figures: what is drawn, and what cannot be; the projections beside scikit-learn's and UMAP's own."""
+"""Figures and the errors they raise; projections compared with those of scikit-learn and UMAP."""
 
 import re
 
@@ -24,7 +24,7 @@ KINDS = ("spectra", "errors", "parity", "uncertainty", "distance")
 
 @pytest.fixture
 def bare(predicted, tmp_path):
-    """The same without references."""
+    """Return the predictions without references."""
     path = tmp_path / "bare.h5"
     path.write_bytes(predicted.read_bytes())
     with h5py.File(path, "r+") as file:
@@ -33,7 +33,7 @@ def bare(predicted, tmp_path):
 
 
 def is_drawn(path):
-    """Whether a PNG has more than white in it."""
+    """Return whether a PNG is more than a blank page."""
     image = matplotlib.image.imread(path)
     return image.shape[0] > 300 and image[..., :3].std() > 0.02
 
@@ -102,7 +102,7 @@ def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
 
 @pytest.mark.parametrize("n_sites", [1, 2, 6])
 def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_sites):
-    """Of spectra that are made up, and of sites that are not to be trusted: nothing lies over anything else."""
+    """Titles and legends do not overlap, for synthetic spectra of sites out of domain."""
     drawn = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda own, *words, **more: drawn.append(own) or save(own, *words, **more))
@@ -116,13 +116,13 @@ def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_site
         axis.title.get_window_extent() for axis in figure.axes[:n_sites]
     ]
     assert "SYNTHETIC" in figure._suptitle.get_text()
-    assert "NOT TO BE TRUSTED" in figure.axes[0].get_title()
+    assert "OUT OF DOMAIN" in figure.axes[0].get_title()
     for k, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[k + 1 :])
 
 
 def test_the_training_sites_stand_behind(predicted, model, small):
-    """On a map each site of the store stands once: predicted, or a training site that is not."""
+    """A map shows each site once: as predicted, or as a training site that was not predicted."""
     folder = Model.open(model)
     with PredictionStore(predicted) as store, FeatureStore(small / "small.features.h5") as source:
         found = map_sites(store, folder, source, "pca")
@@ -164,8 +164,8 @@ def test_no_history(tmp_path, text):
         (["errors", "p.h5", "--site", "a"], "--site: expected with spectra, received with errors"),
         (["learning", "here.h5"], "here.h5: expected a model folder, received a file"),
         (["parity", "none.h5"], "none.h5"),
-        (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file that ends in .png, .svg, .pdf; received '.jpg'"),
-        (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder for the figure f.png"),
+        (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file ending in .png, .svg, .pdf, received '.jpg'"),
+        (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder; create it before drawing f.png"),
     ],
 )
 def test_refused(tmp_path, monkeypatch, capsys, words, message):
@@ -205,7 +205,7 @@ def test_what_cannot_be_projected(monkeypatch):
 
 
 def test_models_of_several_sizes_have_a_learning_curve(model, small, tmp_path):
-    """Error against the number of training sites, from models that differ in it."""
+    """Models with different numbers of training sites have a learning curve."""
     (tmp_path / "run.toml").write_text(
         '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 2\nkernel_ridge = false\n'
         "[uncertainty]\nmembers = 1\n[split]\ntest = 0.5\n"

@@ -1,1 +1,1 @@
-"""Figures."""
+"""Draw figures of predictions, training, explanations and comparisons with experiment."""

@@ -1,4 +1,4 @@
-"""Figures of calculated spectra beside a measured one."""
+"""Figures that compare calculated or predicted spectra with a measured one."""
 
 from pathlib import Path
 
@@ -12,43 +12,43 @@ MOST_SHOWN = 6
 
 
 def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path) -> None:
-    """The measured spectrum, the calculated one as it was and as fitted, and what is left.
+    """Draw the measured spectrum, the calculated one before and after the fit, and the residual.
 
     Parameters
     ----------
     fitted
-        A fit.
+        The fit.
     calculated, experiment
-        What the two are called.
+        Names of the two spectra.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     with figure_at(path, (6.0, 4.8)) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         energies = fitted.energies
         above.plot(energies, fitted.experiment, color=REFERENCE, lw=0, marker=".", ms=3, label=experiment)
         above.plot(energies, fitted.before, color="0.6", lw=0.8, label=f"{calculated}, shifted and scaled")
-        above.plot(energies, fitted.fitted, color=PREDICTION, lw=1.2, label="fitted")
+        above.plot(energies, fitted.fitted, color=PREDICTION, lw=1.2, label=f"{calculated}, fitted")
         above.set(ylabel="intensity")
         above.legend(frameon=False)
         below.axhline(0.0, color="0.6", lw=0.6, ls=":")
         below.plot(energies, fitted.experiment - fitted.fitted, color=SECOND, lw=0.8)
-        below.set(xlabel="E − E₀ (eV)", ylabel="left")
-        told = [f"{name} {p.value:.3g}" for name, p in fitted.parameters.items() if p.varied or p.at_bound]
-        figure.suptitle(", ".join([*told, f"R = {fitted.r_factor:.2g}"]), fontsize=8)
+        below.set(xlabel="E − E₀ (eV)", ylabel="residual")
+        values = [f"{name} {p.value:.3g}" for name, p in fitted.parameters.items() if p.varied or p.at_bound]
+        figure.suptitle(", ".join([*values, f"R = {fitted.r_factor:.2g}"]), fontsize=8)
 
 
 def matched_spectra(match: Match, experiment: str, path: Path) -> None:
-    """The measured spectrum beside the best matches, one a panel, and the best mixture.
+    """Draw the measured spectrum with each of the best matches, and with the best mixture, one panel each.
 
     Parameters
     ----------
     match
-        What was found.
+        The result of the search.
     experiment
-        What the measured spectrum is called.
+        Name of the measured spectrum.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     shown = match.ranked[:MOST_SHOWN]
     mixtures = match.mixtures[:1]
@@ -72,4 +72,4 @@ def matched_spectra(match: Match, experiment: str, path: Path) -> None:
             axis.axis("off")
         figure.supxlabel("E − E₀ (eV)" if match.origin == "e0" else "energy (eV)")
         figure.supylabel("intensity")
-        figure.suptitle(f"{experiment} (black) beside predictions")
+        figure.suptitle(f"{experiment} (black) and its best matches")

@@ -1,4 +1,4 @@
-"""Figures of what predictions rest on."""
+"""Figures that explain predictions by features, shells, angles and atoms."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from xanes_hpc.structures.bonds import bonded_pairs
 
 COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7", "#E69F00", "#56B4E9")
 DARK = 0.6
-"""Share of the largest value from which on a colour is dark."""
+"""Fraction of the largest value above which a colour needs white text."""
 
 
 def draw_all(explanation: Explanation, folder: Path, ending: str = "png") -> list[Path]:
-    """Every figure there is something for, into a folder; gives their paths."""
+    """Draw every figure that the explanation has data for into a folder, and return their paths."""
     figures = []
     if explanation.radial.any():
         figures += [("importance", importance_of_distances), ("windows", windows_beside)]
@@ -40,7 +40,7 @@ def draw_all(explanation: Explanation, folder: Path, ending: str = "png") -> lis
 
 
 def importance_of_distances(explanation: Explanation, path: Path) -> None:
-    """Radial histogram, and the importance of radial functions for the whole spectrum against their distance."""
+    """Draw the importance of radial functions for the whole spectrum against distance, over the radial histogram."""
     with figure_at(path, (5.4, 3.6)) as figure:
         axis = figure.subplots()
         other = _histogram(axis, explanation)
@@ -50,11 +50,11 @@ def importance_of_distances(explanation: Explanation, path: Path) -> None:
         axis.set_ylim(bottom=0.0)
         handles = [*axis.get_legend_handles_labels()[0], *(other.get_legend_handles_labels()[0] if other else [])]
         axis.legend(handles=handles, frameon=False)
-        figure.suptitle(_who(explanation))
+        figure.suptitle(_title(explanation))
 
 
 def windows_beside(explanation: Explanation, path: Path) -> None:
-    """Importance of radial functions in each window against their distance."""
+    """Draw the importance of radial functions in each window against distance."""
     with figure_at(path, (5.4, 3.6)) as figure:
         axis = figure.subplots()
         _histogram(axis, explanation)
@@ -65,11 +65,11 @@ def windows_beside(explanation: Explanation, path: Path) -> None:
         axis.set(ylabel="importance (% of all radial functions)")
         axis.set_ylim(bottom=0.0)
         axis.legend(frameon=False)
-        figure.suptitle(_who(explanation))
+        figure.suptitle(_title(explanation))
 
 
 def windows_apart(explanation: Explanation, path: Path) -> None:
-    """How much more radial functions matter in the second window than in the first, against their distance."""
+    """Draw the difference of importance between the second and the first window against distance."""
     with figure_at(path, (5.4, 3.6)) as figure:
         axis = figure.subplots()
         _histogram(axis, explanation)
@@ -77,30 +77,30 @@ def windows_apart(explanation: Explanation, path: Path) -> None:
         axis.axhline(0.0, color="0.6", lw=0.6, ls=":")
         _against_distance(axis, explanation, apart.mean(axis=0), spread(apart), PREDICTION, "")
         low, high = map(in_words, explanation.windows[:2])
-        axis.set(ylabel=f"importance in {high}\nless that in {low} (percentage points)")
-        figure.suptitle(_who(explanation))
+        axis.set(ylabel=f"importance in {high}\nminus importance in {low} (percentage points)")
+        figure.suptitle(_title(explanation))
 
 
 def shells_beside(explanation: Explanation, path: Path) -> None:
-    """What permuting the radial functions of each shell does to the windows."""
+    """Draw the change in each window when the radial functions of a shell are permuted."""
     labels = [f"{s.name}\n{s.start:.1f}–{s.stop:.1f} Å" for s in explanation.shell_ends]
-    _bars(explanation, explanation.shells, labels, "radial functions of each shell,", path)
+    _bars(explanation, explanation.shells, labels, "radial functions of each shell", path)
 
 
 def angles_beside(explanation: Explanation, path: Path) -> None:
-    """What permuting the angular functions of each angle does to the windows."""
+    """Draw the change in each window when the angular functions of an angle are permuted."""
     labels = [group.label for group in explanation.angles.groups]
-    _bars(explanation, explanation.angles, labels, "angular functions of each angle,", path)
+    _bars(explanation, explanation.angles, labels, "angular functions of each angle", path)
 
 
 def kinds_beside(explanation: Explanation, path: Path) -> None:
-    """What permuting all features of each kind does to the windows."""
+    """Draw the change in each window when all features of a kind are permuted."""
     labels = [group.label for group in explanation.kinds.groups]
-    _bars(explanation, explanation.kinds, labels, "all features of a kind,", path)
+    _bars(explanation, explanation.kinds, labels, "all features of each kind", path)
 
 
 def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], path: Path) -> None:
-    """A structure, an image a window, its atoms coloured by what they add; from where it is widest."""
+    """Draw a structure once per window, its atoms coloured by their contributions, viewed where it is widest."""
     centred = shares.positions - shares.positions.mean(axis=0)
     axes_of = np.linalg.svd(centred, full_matrices=False)[2]
     flat = centred @ axes_of.T
@@ -129,7 +129,7 @@ def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], p
             axis.set_aspect("equal")
             axis.axis("off")
             axis.set_title(in_words(windows[w]), fontsize=8)
-            figure.colorbar(drawn, ax=axis, shrink=0.7, label="adds to the intensity")
+            figure.colorbar(drawn, ax=axis, shrink=0.7, label="contribution to the intensity")
         figure.suptitle(shares.site)
 
 
@@ -137,13 +137,15 @@ def _edge(number: int) -> Any:
     return tuple(0.6 * jmol_colors[number])
 
 
-def _who(explanation: Explanation) -> str:
-    networks = f"{explanation.n_networks} network" + ("s" if explanation.n_networks > 1 else "")
-    return f"{explanation.n_sites} sites, {networks}: mean and standard deviation"
+def _title(explanation: Explanation) -> str:
+    """Return a title that names the number of sites and networks."""
+    if explanation.n_networks == 1:
+        return f"{explanation.n_sites} sites, 1 network"
+    return f"{explanation.n_sites} sites, mean ± standard deviation over {explanation.n_networks} networks"
 
 
 def _histogram(axis: Any, explanation: Explanation) -> Any:
-    """The radial histogram behind an axis, with the shells' ends; None where there is none."""
+    """Draw the radial histogram behind an axis, with the shells' limits, and return its axis; None without one."""
     for shell in explanation.shell_ends[:-1]:
         axis.axvline(shell.stop, color="0.6", lw=0.6, ls=":")
     axis.set(xlabel="distance from the absorber, μ (Å)")
@@ -152,8 +154,8 @@ def _histogram(axis: Any, explanation: Explanation) -> Any:
         return None
     other = axis.twinx()
     width = found.distances[1] - found.distances[0]
-    other.bar(found.distances, found.weighted, width=width, color="0.87", label="neighbours, by atomic number")
-    other.set(ylabel="Σ Z of neighbours per Å (grey), shells dotted")
+    other.bar(found.distances, found.weighted, width=width, color="0.87", label="neighbours, weighted by Z")
+    other.set(ylabel="Σ Z of neighbours per Å (grey), shell limits dotted")
     other.spines["right"].set_visible(True)
     axis.set_zorder(other.get_zorder() + 1)
     axis.patch.set_visible(False)
@@ -179,6 +181,6 @@ def _bars(explanation: Explanation, section: Section, labels: Sequence[str], wha
                 at, section.mean[w], 0.8 / n, yerr=error, color=colour, capsize=2, label=window, error_kw={"lw": 0.8}
             )
         axis.set_xticks(np.arange(len(labels)), labels, fontsize=7)
-        axis.set(ylabel="change of the spectrum (%)", xlabel=f"{what} permuted among sites")
+        axis.set(ylabel="change of the spectrum (%)", xlabel=f"{what}, permuted among sites")
         axis.legend(frameon=False)
-        figure.suptitle(_who(explanation))
+        figure.suptitle(_title(explanation))

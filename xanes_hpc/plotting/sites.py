@@ -1,4 +1,4 @@
-"""Figures of all sites at once: parity, uncertainty against distance, and a map of them."""
+"""Figures of all sites together: parity, uncertainty against distance, and a map."""
 
 from pathlib import Path
 from typing import Any
@@ -14,45 +14,45 @@ from xanes_hpc.plotting.spectra import PREDICTION, SECOND, count_of_sites, figur
 from xanes_hpc.stores.predictions import PredictionStore
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-"""Okabe and Ito's colour-blind-safe palette, for elements."""
+"""Colour-blind-safe palette of Okabe and Ito, for elements and models."""
 SCALE = "viridis"
 SIGMA_LABEL = "mean σ (% of mean intensity)"
 
 
 def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Rows that have a reference, and their error %.
+    """Return the rows that have a reference, and their error %.
 
     Raises
     ------
     SpectrumError
-        If there are none.
+        If no site has a reference.
     """
     if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra to measure errors by")
+        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
     reference = store.read("reference")
     rows, _ = rows_to_compare(reference)
     if not rows.size:
-        raise SpectrumError(f"{store.path}: no site has a reference spectrum to measure errors by")
+        raise SpectrumError(f"{store.path}: no site has a usable reference spectrum")
     return rows, error_percent(reference[rows], store.read("mean")[rows])
 
 
 def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
-    """Each site's mean sigma in % of its mean intensity, (n_sites,)."""
+    """Return each site's mean sigma in % of its mean intensity, (n_sites,)."""
     std, mean = store.read("std"), store.read("mean")
     return np.asarray(100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1))
 
 
-def _made_up(store: PredictionStore) -> str:
+def _synthetic(store: PredictionStore) -> str:
     return synthetic(store.attribute("treatment"))
 
 
 def parity(store: PredictionStore, path: Path) -> None:
-    """Predicted against reference intensity of every point, as a density.
+    """Draw predicted against reference intensity of every point, as a density.
 
     Raises
     ------
     SpectrumError
-        If there are no references.
+        If no site has a reference.
     """
     rows, _ = errors_of(store)
     y, p = store.read("reference")[rows], store.read("mean")[rows]
@@ -64,15 +64,15 @@ def parity(store: PredictionStore, path: Path) -> None:
         axis = figure.subplots()
         counts = axis.hexbin(y, p, gridsize=120, bins="log", cmap="Blues", mincnt=1, linewidths=0)
         axis.plot(limits, limits, color="0.4", lw=0.6, ls=":")
-        axis.set(xlabel="reference", ylabel="predicted", xlim=limits, ylim=limits, aspect="equal")
+        axis.set(xlabel="reference intensity", ylabel="predicted intensity", xlim=limits, ylim=limits, aspect="equal")
         figure.colorbar(counts, ax=axis, label="points", shrink=0.8)
         figure.suptitle(
-            f"{count_of_sites(rows.size)}, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}{_made_up(store)}"
+            f"{count_of_sites(rows.size)}, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}{_synthetic(store)}"
         )
 
 
 def distance(store: PredictionStore, path: Path) -> None:
-    """Uncertainty (and error, where there are references) of each site against its distance from the training sites."""
+    """Draw each site's uncertainty, and its error if it has a reference, against its distance from the training set."""
     nearest = store.read("sites/nearest")
     flagged = np.array([bool(reason) for reason in store.distrust or [""] * store.n_sites])
     panels: list[tuple[str, npt.NDArray[np.intp], npt.NDArray[np.float64]]] = [
@@ -85,28 +85,30 @@ def distance(store: PredictionStore, path: Path) -> None:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (label, rows, values) in zip(axes, panels, strict=True):
             own = flagged[rows]
-            kinds = ((~own, PREDICTION, ".", "nothing speaks against them"), (own, SECOND, "^", "not to be trusted"))
+            kinds = ((~own, PREDICTION, ".", "similar to the training set"), (own, SECOND, "^", "out of domain"))
             for chosen, colour, marker, name in kinds:
                 if chosen.any():
                     axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
-            axis.set(xlabel="distance to the nearest training site", ylabel=label, xlim=(0, None), ylim=(0, None))
+            axis.set(
+                xlabel="feature distance to the nearest training site", ylabel=label, xlim=(0, None), ylim=(0, None)
+            )
             axis.legend(frameon=False)
-        figure.suptitle(f"{count_of_sites(store.n_sites)}{_made_up(store)}")
+        figure.suptitle(f"{count_of_sites(store.n_sites)}{_synthetic(store)}")
 
 
 def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
-    """Sites on a map, training sites grey behind them, coloured by error (or uncertainty), and by element.
+    """Draw a map of sites, coloured by error (or uncertainty) and by element, with training sites in grey behind.
 
-    Sites of one element are coloured by their distance from the training sites instead, where it is known.
+    If all sites have the same element, the second panel shows their distance from the training set instead.
 
     Parameters
     ----------
     store
         Predictions of the sites.
     found
-        Where they stand.
+        Positions of the sites.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     if store.has_reference:
         rows, values = errors_of(store)
@@ -126,16 +128,16 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
         _coloured(figure, left, found.places[rows], values, label)
         elements = store.sites.element
         if np.unique(elements).size == 1 and np.isfinite(nearest).all():
-            _coloured(figure, right, found.places, nearest, "distance to the nearest training site")
+            _coloured(figure, right, found.places, nearest, "feature distance to the nearest training site")
         else:
             _by_element(right, found.places, elements)
         if right.get_legend_handles_labels()[0]:
             right.legend(frameon=False, markerscale=2.0)
-        figure.suptitle(f"{count_of_sites(store.n_sites)} by their features{_made_up(store)}")
+        figure.suptitle(f"{count_of_sites(store.n_sites)} in feature space{_synthetic(store)}")
 
 
 def _coloured(figure: Any, axis: Any, places: npt.NDArray[np.float64], values: Any, label: str) -> None:
-    """Sites coloured by a value, the largest on top."""
+    """Draw sites coloured by a value, the largest on top."""
     order = np.argsort(values)
     most = float(np.quantile(values, 0.98))
     dots = axis.scatter(*places[order].T, c=values[order], s=7, cmap=SCALE, vmax=most, linewidths=0)

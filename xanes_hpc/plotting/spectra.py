@@ -15,43 +15,43 @@ from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores.predictions import PredictionStore
 
 REFERENCE, PREDICTION, SECOND, THIRD = "#000000", "#0072B2", "#D55E00", "#009E73"
-"""Colours of Okabe and Ito's colour-blind-safe palette."""
+"""Colours from the colour-blind-safe palette of Okabe and Ito."""
 ENDINGS = ("png", "svg", "pdf")
 STYLE: Any = {
     "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.fonttype": "none",
 }  # fmt: skip
-"""Text stays text in SVG and PDF, as journals want it."""
+"""Text stays text in SVG and PDF, as journals require."""
 resolution: ContextVar[int] = ContextVar("resolution", default=300)
-"""Of PNG files, dots per inch."""
+"""Resolution of PNG files, dots per inch."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""The sites shown, by the share of sites that have a smaller error."""
-TITLES = ("best", "lower quartile", "median", "upper quartile", "worst tenth", "worst")
+"""Quantiles of the error at which sites are shown."""
+TITLES = ("best", "lower quartile", "median", "upper quartile", "90th percentile", "worst")
 
 
 def predicted_against_reference(store: PredictionStore, path: Path) -> None:
-    """Six sites from best to worst, held-out ones if there are any: reference, and prediction with its sigma.
+    """Draw reference and prediction with sigma for six sites from best to worst, held-out ones if there are any.
 
     Parameters
     ----------
     store
         Predictions with references.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
 
     Raises
     ------
     SpectrumError
-        If there are no references.
+        If no site has a reference.
     """
     if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra to plot against")
+        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
     reference = store.read("reference")
     parts = np.array(store.texts("part"))
     rows, _ = rows_to_compare(reference)
     held_out = rows[np.isin(parts[rows], HELD_OUT)]
     rows = held_out if held_out.size else rows
     if not rows.size:
-        raise SpectrumError(f"{store.path}: no site has a reference spectrum to plot against")
+        raise SpectrumError(f"{store.path}: no site has a usable reference spectrum")
     errors = error_percent(reference[rows], store.read("mean")[rows])
     order = rows[np.argsort(errors, kind="stable")]
     ranked = np.sort(errors)
@@ -67,20 +67,21 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
         _legend(figure, axes[0, 0])
         _label(figure, store)
         what = "held-out sites" if held_out.size else "sites"
-        figure.suptitle(f"Predicted against reference, {order.size} {what}{synthetic(store.attribute('treatment'))}")
+        title = f"Prediction and reference, best to worst of {order.size} {what}"
+        figure.suptitle(title + synthetic(store.attribute("treatment")))
 
 
 def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> None:
-    """Predictions of some sites with their sigma, and the references where there are some.
+    """Draw predictions of some sites with sigma, and their references if available.
 
     Parameters
     ----------
     store
         Predictions.
     rows
-        Of the sites.
+        Rows of the sites.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     distrust = store.distrust or [""] * store.n_sites
@@ -102,11 +103,11 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
 
 
 def _doubt(reason: str) -> str:
-    return "\nNOT TO BE TRUSTED" if reason else ""
+    return "\nOUT OF DOMAIN" if reason else ""
 
 
 def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: float) -> Any:
-    """A site's mean, sigma and reference, which is given back."""
+    """Draw a site's mean, sigma and reference, and return the reference."""
     mean, std = store.read("mean", row), store.read("std", row)
     reference = store.read("reference", row) if store.has_reference else np.full(mean.size, np.nan)
     bands(axis, energies, mean, std)
@@ -121,20 +122,20 @@ def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: fl
 
 
 def mark_edge(axis: Any, e0: float) -> None:
-    """A line at the edge, with its name."""
+    """Draw a labelled line at the edge."""
     axis.axvline(e0, color="0.4", lw=0.8, ls="--")
     axis.annotate("E₀", (e0, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top")
 
 
 def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
-    """One and two sigma around a prediction, (n_energies,)."""
+    """Draw bands of one and two sigma around a prediction, (n_energies,)."""
     for k, alpha in ((2, 0.18), (1, 0.35)):
         band = (mean - k * std, mean + k * std)
         axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
 
 
 def _legend(figure: Any, axis: Any) -> None:
-    """What the lines of an axis are, to the right of all."""
+    """Draw the legend of an axis to the right of the whole figure."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
 
@@ -146,19 +147,19 @@ def _label(figure: Any, store: PredictionStore) -> None:
 
 
 def synthetic(treatment: str) -> str:
-    """A second line of a title, where spectra are made up; or nothing."""
-    return "\nSYNTHETIC spectra, not a calculation" if treatment_name(treatment) == "synthetic" else ""
+    """Return a second line of a title for synthetic spectra; empty for others."""
+    return "\nSYNTHETIC spectra, not calculated" if treatment_name(treatment) == "synthetic" else ""
 
 
 def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
-    """Error % against energy: quartiles and mean over sites, from what ``evaluation.evaluate`` gives.
+    """Draw the quartiles and mean of the error % over sites at each energy.
 
     Parameters
     ----------
     figures
-        Figures of merit.
+        Figures of merit from ``xanes_hpc.analysis.evaluate.evaluate``.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     with figure_at(path, (5.0, 3.6)) as figure:
         axis = figure.subplots()
@@ -184,17 +185,17 @@ def _error_curve(axis: Any, curve: Mapping[str, Any]) -> None:
 
 
 def calibration(figures: Mapping[str, Any], path: Path) -> None:
-    """Whether sigma is true, from what ``evaluation.evaluate`` gives, in four panels.
+    """Draw the calibration of sigma in four panels.
 
-    Nominal against reached fractions of points (quantiles, and conformal intervals); coverage and error % at each
-    energy; error % of the sites kept as the most uncertain are rejected.
+    The panels show reliability (quantiles and conformal intervals), the error % as the most uncertain sites are
+    rejected, and coverage and error % at each energy.
 
     Parameters
     ----------
     figures
-        Figures of merit.
+        Figures of merit from ``xanes_hpc.analysis.evaluate.evaluate``.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     with figure_at(path, (9.0, 6.4)) as figure:
         reliability, rejection, coverage, error = figure.subplots(2, 2).flat
@@ -207,21 +208,21 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
         reliability.plot(
             levels, covered, color=SECOND, marker="D", ms=4, lw=0, clip_on=False, label="conformal intervals"
         )
-        reliability.set(xlabel="nominal fraction", ylabel="fraction reached", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        reliability.set(xlabel="nominal fraction", ylabel="observed fraction", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         reliability.set_title(f"reliability, mean deviation {figures['calibration_error']:.3f}", fontsize=8)
         curve = figures["rejection"]
         rejected = [100 * f for f in curve["rejected_fraction"]]
         rejection.axhline(curve["error_percent_mean"][0], color="0.6", lw=0.6, ls=":", label="rejected at random")
         rejection.plot(rejected, curve["error_percent_mean"], color=PREDICTION, lw=1.0, label="by σ")
         rejection.plot(rejected, curve["best_possible"], color=THIRD, lw=1.0, ls="--", label="by the error itself")
-        rejection.set(xlabel="sites rejected (%)", ylabel="error % of the sites kept", ylim=(0, None))
+        rejection.set(xlabel="sites rejected (%)", ylabel="error % of the remaining sites", ylim=(0, None))
         rejection.set_title("rejection of the most uncertain sites", fontsize=8)
         curve = figures["coverage_by_energy"]
         for (name, nominal), colour in zip(NOMINAL.items(), (PREDICTION, SECOND, THIRD), strict=True):
-            whole = f"±{name[0]}σ: {100 * figures['coverage'][name]:.1f} % of all"
+            whole = f"±{name[0]}σ: {100 * figures['coverage'][name]:.1f} % overall"
             coverage.axhline(100 * nominal, color=colour, lw=0.6, ls=":")
             coverage.plot(curve["energy_ev"], _percent(curve[name]), color=colour, lw=1.0, label=whole)
-        coverage.set(ylabel="sites within (%)", ylim=(None, 100.5))
+        coverage.set(ylabel="sites within the interval (%)", ylim=(None, 100.5))
         coverage.set_title("coverage at each energy, nominal dotted", fontsize=8)
         _error_curve(error, figures["error_by_energy"])
         error.set_title("error at each energy", fontsize=8)
@@ -237,7 +238,7 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
 
 
 def count_of_sites(n: int) -> str:
-    """Such as ``204 sites``."""
+    """Return a count such as ``204 sites``."""
     return f"{n:,} site" + ("s" if n != 1 else "")
 
 
@@ -246,29 +247,29 @@ def _percent(fractions: list[float | None]) -> Any:
 
 
 def check_figure(path: Path | None) -> None:
-    """Refuse, before any work is done, a figure's file that could not be written; None is none.
+    """Raise if a figure could not be written to ``path``; None stands for no figure.
 
     Raises
     ------
     ConfigError
-        If its ending is none that can be written, or there is no such folder.
+        If the file's ending is not supported, or its folder does not exist.
     """
     if path is None:
         return
     if path.suffix.removeprefix(".").lower() not in ENDINGS:
-        raise ConfigError(f"{path}: expected a file that ends in .{', .'.join(ENDINGS)}; received {path.suffix!r}")
+        raise ConfigError(f"{path}: expected a file ending in .{', .'.join(ENDINGS)}, received {path.suffix!r}")
     if not path.parent.is_dir():
-        raise ConfigError(f"{path.parent}: no such folder for the figure {path.name}")
+        raise ConfigError(f"{path.parent}: no such folder; create it before drawing {path.name}")
 
 
 @contextmanager
 def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """A figure that is written to a path once it is drawn.
+    """Yield a figure and write it to ``path`` once it is drawn.
 
     Raises
     ------
     ConfigError
-        If the path's ending is none that can be written.
+        If the path's ending is not supported.
     """
     check_figure(path)
     import matplotlib as mpl

@@ -1,4 +1,4 @@
-"""Figures of how training went."""
+"""Figures of the course of training."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from xanes_hpc.plotting.spectra import PREDICTION, SECOND, figure_at
 from xanes_hpc.stores.hdf5 import nearest
 
 HISTORY = "history.csv"
-STAGES = {"choose": "choosing the number of epochs", "refit": "training again, with the validation part"}
+STAGES = {"choose": "choosing the number of epochs", "refit": "retraining with the validation set"}
 Columns = dict[str, npt.NDArray[np.float64]]
 
 
 def read_history(model: Path) -> dict[str, Columns]:
-    """Columns of numbers of a model's ``history.csv``, by stage.
+    """Read the columns of a model's ``history.csv``, by stage.
 
     Raises
     ------
     StoreError
-        If it is missing or damaged.
+        If the file is missing or damaged.
     """
     path = model / HISTORY
     if not model.is_dir():
@@ -43,21 +43,21 @@ def read_history(model: Path) -> dict[str, Columns]:
             for stage in stages
         }
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        why = getattr(error, "strerror", None) or "not a history of epochs"
+        why = getattr(error, "strerror", None) or "expected a table of epochs"
         raise StoreError(f"{path}: {why.lower()}") from None
 
 
 def learning(models: Sequence[Path], path: Path) -> None:
-    """Error % of the validation part and loss against epochs, of one model or several.
+    """Draw validation error and loss against epochs, for one model or several.
 
-    Of models with different numbers of training sites also the least error against that number.
+    For models with different numbers of training sites, a third panel shows the lowest error against that number.
 
     Parameters
     ----------
     models
         Model folders.
     path
-        PNG, SVG or PDF to write, by its ending.
+        Figure to write; its ending selects PNG, SVG or PDF.
     """
     histories = {model: read_history(model) for model in models}
     sizes = {model: _training_sites(model) for model in models}
@@ -68,17 +68,17 @@ def learning(models: Sequence[Path], path: Path) -> None:
             colour = COLOURS[k % len(COLOURS)] if len(models) > 1 else PREDICTION
             label = f"{model.name}: " if len(models) > 1 else ""
             for stage, columns in stages.items():
-                told = f"{label}{STAGES.get(stage, stage)}"
+                named = f"{label}{STAGES.get(stage, stage)}"
                 errors = columns["validation_error_percent"]
                 dashes = "-" if stage == "choose" else "--"
                 if np.isfinite(errors).any():
-                    left.plot(columns["epoch"], errors, color=colour, lw=1.0, ls=dashes, label=told)
+                    left.plot(columns["epoch"], errors, color=colour, lw=1.0, ls=dashes, label=named)
                     best = int(np.nanargmin(errors))
                     left.plot(
                         columns["epoch"][best], errors[best], "o", ms=4, color=SECOND if len(models) == 1 else colour
                     )
-                right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=told)
-        left.set(xlabel="epoch", ylabel="error % of the validation part", ylim=(0, None))
+                right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=named)
+        left.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, None))
         right.set(xlabel="epoch", ylabel="loss", yscale="log")
         if grown:
             _against_sites(more[0], histories, sizes)
@@ -88,12 +88,12 @@ def learning(models: Sequence[Path], path: Path) -> None:
 
 
 def _training_sites(model: Path) -> int:
-    """How many sites a model's weights have seen."""
+    """Return the number of sites in a model's training set."""
     return int(np.isin(Model.open(model).training_sites.parts, [PARTS.index("train")]).sum())
 
 
 def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path, int]) -> None:
-    """The least validation error of every model against its number of training sites."""
+    """Draw each model's lowest validation error against its number of training sites."""
     points = []
     for model, stages in histories.items():
         errors = np.concatenate([columns["validation_error_percent"] for columns in stages.values()])
@@ -101,4 +101,4 @@ def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path
             points.append((sizes[model], float(np.nanmin(errors))))
     found = np.array(sorted(points)).reshape(-1, 2)
     axis.plot(found[:, 0], found[:, 1], color=PREDICTION, lw=1.0, marker="o", ms=4)
-    axis.set(xlabel="training sites", ylabel="least error % of the validation part", xscale="log", yscale="log")
+    axis.set(xlabel="training sites", ylabel="lowest validation error (%)", xscale="log", yscale="log")
