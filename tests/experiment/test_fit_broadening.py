@@ -195,12 +195,6 @@ def test_what_cannot_be_fitted(options, error, message):
         fit_broadening(calculated(treatment("x")), experiment, options)
 
 
-def test_it_needs_its_extra(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs lmfit.*pip install 'xanes-hpc\[fit\]'"):
-        fit_broadening(calculated(), measured(BroadeningConfig("gaussian", gaussian=1.0)))
-
-
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -8,11 +8,10 @@ import pytest
 from support.builders import write
 
 from xanes_hpc.config.sections import ModelConfig, RunConfig
-from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.errors import StoreError
 from xanes_hpc.model_selection.record import COMPLETE, FAILED, PRUNED, STOPPED, best_first, write_trials
 from xanes_hpc.model_selection.space import Choices, Range, Space
 from xanes_hpc.model_selection.study import DRAWN_AT_RANDOM, Journal, create_journal
-from xanes_hpc.runtime.optional import need
 
 SPACE = Space({
     "model.name": Choices(("residual", "mlp")),
@@ -209,13 +208,6 @@ def test_the_table_of_trials(path, tmp_path):
     assert lines[1].startswith(f"0,complete,{first.error},1,1.000,{first.values['model.name']},")
     assert lines[2].startswith(f"1,failed,,0,0.500,{second.values['model.name']},")
     assert lines[2].endswith(',"the loss is nan, alas"')
-
-
-def test_a_missing_extra_is_named():
-    with pytest.raises(ConfigError) as error:
-        need("no_such_package", "tune", "a search")
-    assert str(error.value) == ("a search needs no_such_package, which is not installed: pip install 'xanes-hpc[tune]'")
-    need("optuna", "tune", "a search")
 
 
 def test_a_copied_search_goes_on_elsewhere(path, tmp_path):

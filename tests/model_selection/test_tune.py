@@ -247,12 +247,6 @@ def test_refused(small, tmp_path, monkeypatch, capsys, words, message):
     assert refused(capsys, tmp_path, *arguments).startswith(message)
 
 
-def test_the_missing_extra_is_named(small, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    line = refused(capsys, tmp_path, "tune", small / "small.features.h5", "-o", tmp_path / "a.tune")
-    assert line == "a search needs optuna, which is not installed: pip install 'xanes-hpc[tune]'"
-
-
 def test_the_space_is_shown_as_it_is_taken(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", None)

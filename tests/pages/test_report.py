@@ -112,9 +112,3 @@ def test_features_that_are_gone(model, tmp_path, capsys):
     assert trained_on(Model.open(model)).name == "small.features.h5"
     assert run("report", tmp_path / "m.model", "-o", tmp_path / "r.html") == 2
     assert "the features that" in capsys.readouterr().err
-
-
-def test_it_needs_its_extra(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run("report", model, "-o", tmp_path / "r.html") == 2
-    assert "pip install 'xanes-hpc[report]'" in capsys.readouterr().err

@@ -361,12 +361,6 @@ def test_refused(model, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
-def test_it_needs_its_extra(model, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run("serve", "--model", model) == 2
-    assert "pip install 'xanes-hpc[serve]'" in capsys.readouterr().err
-
-
 def test_the_command_answers_as_soon_as_it_says_where(model):
     command = [sys.executable, "-m", "xanes_hpc", "serve", "--model", model, "--port", "0", "--draws", "4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:

@@ -8,7 +8,6 @@ from ase.io import write as ase_write
 from ase.spacegroup import crystal
 from support.builders import run
 
-from xanes_hpc.errors import ConfigError
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
@@ -60,12 +59,6 @@ def test_a_displaced_atom_is_a_kind_of_its_own():
 def test_of_a_molecule_every_site_is_taken():
     found, weights = unique_sites(structure(molecule("C6H6")), np.arange(6))
     assert (found.tolist(), weights.tolist()) == (list(range(6)), [1.0] * 6)
-
-
-def test_it_needs_its_extra(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs spglib.*pip install 'xanes-hpc\[crystals\]'"):
-        unique_sites(structure(HAEMATITE), np.arange(3))
 
 
 def test_an_import_takes_one_of_each(tmp_path, capsys):

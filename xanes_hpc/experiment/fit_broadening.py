@@ -30,7 +30,6 @@ from xanes_hpc.experiment.fit_curve import (
     points_inside,
 )
 from xanes_hpc.experiment.measured import Calculated, from_edge
-from xanes_hpc.runtime.optional import need
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.broadening import broadened_treatment
 from xanes_hpc.spectra.recipe import BROADENING_USES, BroadeningConfig
@@ -120,12 +119,11 @@ def fit_broadening(calculated: Calculated, experiment: Spectrum, options: FitOpt
     Raises
     ------
     ConfigError
-        If lmfit is not installed, the baseline is unknown, or the recipe lacks one of the widths to fit.
+        If the baseline is unknown, or the recipe lacks one of the widths to fit.
     SpectrumError
         If a spectrum is invalid, the two overlap at too few energies, or only a negative scale would fit. Also if the
         calculated spectrum is broadened already and the recipe is more than a resolution.
     """
-    need("lmfit", "fit", "fitting a broadening")
     options = options or FitOptions()
     recipe = options.broadening
     edges.check(calculated.placed.spectrum)

@@ -19,7 +19,6 @@ from xanes_hpc.model_selection.space_file import check_space
 from xanes_hpc.model_selection.trials import Limits, Trials
 from xanes_hpc.runtime import outputs
 from xanes_hpc.runtime.interruption import Interruption
-from xanes_hpc.runtime.optional import need
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.record import digests_of
@@ -76,7 +75,6 @@ def tune(
     XanesHpcError
         If the space, the data, the configuration or the devices do not allow it, or the search is another one.
     """
-    need("optuna", "tune", "a search")
     from xanes_hpc.model_selection.study import Journal, check_free, create_journal
 
     check_space(space, run, "the space")

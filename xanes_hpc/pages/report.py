@@ -29,7 +29,6 @@ from xanes_hpc.plotting import sites as site_plots
 from xanes_hpc.plotting import spectra, training
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import Store, open_sources
-from xanes_hpc.runtime.optional import need
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores.predictions import PredictionStore
@@ -96,13 +95,12 @@ def report(
     Raises
     ------
     ConfigError
-        If jinja2 is not installed, or an option is wrong.
+        If an option is wrong.
     ModelError
         If the model had no sites of the part.
     StoreError
         If a store is not there or cannot be read, or the output stands in the way.
     """
-    need("jinja2", "report", "a report")
     options = options or ReportOptions()
     with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
         with open_sources([source or trained_on(model)]) as store:

@@ -1,4 +1,4 @@
-"""Packages that only some of the work needs, and that are installed as an extra of ours."""
+"""Packages that only some of the work needs; each is installed as one of our extras."""
 
 import importlib.util
 
@@ -6,21 +6,30 @@ from xanes_hpc.errors import ConfigError
 
 
 def need(package: str, extra: str, what: str) -> None:
-    """Say how a package is installed where it is missing.
+    """Raise an error that says how to install a package if it is missing.
 
     Parameters
     ----------
     package
-        Its name in Python.
+        The name Python imports it by.
     extra
-        The extra of ours that installs it.
+        Our extra that installs it.
     what
-        What needs it.
+        The work that needs it; the error begins with it.
 
     Raises
     ------
     ConfigError
-        If it is not installed.
+        If the package is not installed.
+
+    Examples
+    --------
+    >>> need("numpy", "base", "arithmetic")
+    >>> need("no_such_package", "dask", "a Dask cluster")
+    Traceback (most recent call last):
+        ...
+    xanes_hpc.errors.ConfigError: a Dask cluster needs no_such_package, which is not installed: \
+pip install 'xanes-hpc[dask]'
     """
     if importlib.util.find_spec(package) is None:
         raise ConfigError(f"{what} needs {package}, which is not installed: pip install 'xanes-hpc[{extra}]'")

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, FormatError
-from xanes_hpc.runtime.optional import need
 from xanes_hpc.structures.structure import Structure
 
 SYMPREC = 0.01
@@ -40,7 +39,7 @@ def unique_sites(
     Raises
     ------
     ConfigError
-        If spglib is not installed, or the tolerance is out of range.
+        If the tolerance is out of range.
     FormatError
         If spglib finds no symmetry.
     """
@@ -48,7 +47,6 @@ def unique_sites(
         raise ConfigError(f"`symprec`: expected {LEAST_SYMPREC:g} to {MOST_SYMPREC:g} Å, received {symprec:g}")
     if not structure.pbc.all():
         return atoms, np.ones(atoms.size)
-    need("spglib", "crystals", "finding a crystal's unique sites")
     import spglib
 
     fractional = np.linalg.solve(structure.cell.T, structure.positions.T).T

@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Tell of a model in one HTML page: data, figures of merit, worst cases, what it rests on.
 
-    The page holds all it needs and can be sent. It takes jinja2: pip install 'xanes-hpc[report]'.
+    The page holds all it needs and can be sent.
     """
     from xanes_hpc.analysis.explain import ExplainOptions
     from xanes_hpc.models.model import Model

@@ -37,8 +37,6 @@ def command(
     The page is served on this machine alone, unless --host says otherwise; nobody is asked for a password. It takes
     structures (XYZ, CIF, POSCAR) and measured spectra, keeps nothing, and fetches nothing from elsewhere. Programs may
     ask the same at /api, which /openapi.json describes. Ctrl-C ends it.
-
-    It takes fastapi, uvicorn, python-multipart and plotly: pip install 'xanes-hpc[serve]'.
     """
     import socket
 
@@ -46,17 +44,13 @@ def command(
     if len(given) != 1:
         raise click.UsageError(f"expected one model, received {len(given)}", click.get_current_context())
 
+    import uvicorn
+
     from xanes_hpc.models.model import Model
+    from xanes_hpc.pages.server import application, warm_up
     from xanes_hpc.pages.uploads import Limits
     from xanes_hpc.prediction.predictor import SitePredictor
     from xanes_hpc.runtime import threads as kernel_threads
-    from xanes_hpc.runtime.optional import need
-
-    for package in ("fastapi", "uvicorn", "multipart", "plotly"):
-        need(package, "serve", "a page")
-    import uvicorn
-
-    from xanes_hpc.pages.server import application, warm_up
 
     kernel_threads.use(threads)
     predictor = SitePredictor(Model.open(given[0]), draws)
