@@ -124,8 +124,8 @@ REPEATED[4, 0] = REPEATED[3, 0]
     ("text", "message"),
     [
         (table(NAN), "expected finite numbers, received 7100 nan at point 3"),
-        (table(UNSORTED), "unsorted energies: expected them to ascend, received 7172 then 7171 eV"),
-        (table(REPEATED), "repeated energies: expected them to ascend, received 7100 then 7100 eV"),
+        (table(UNSORTED), "unsorted energies: expected ascending ones, received 7172 then 7171 eV"),
+        (table(REPEATED), "repeated energies: expected ascending ones, received 7100 then 7100 eV"),
         (table(edge_step() * [1, 0]), "is zero everywhere"),
         (table(edge_step(n_points=4)), "expected at least 5 points, received 4"),
         (
@@ -181,10 +181,10 @@ def test_nothing_usable(tmp_path, refused_import):
         ([], "no source: expected structure files or folders"),
         (["a.xyz", "--spectra", "none"], "none: expected a folder of spectra, there is none"),
         (["a.xyz", "--spectra", "a.xyz"], "a.xyz: expected a folder of spectra"),
-        (["a.xyz", "--edge", "Q7"], "edge 'Q7' is not known; expected one of K, L1"),
+        (["a.xyz", "--edge", "Q7"], "edge 'Q7': expected one of K, L1"),
         (["a.xyz", "--e0", "nan"], "--e0: expected a finite energy in eV, received nan"),
         (["a.xyz", "--shift", "inf"], "--shift: expected a finite energy in eV, received inf"),
-        (["a.xyz", "--treatment", "{}"], "treatment '{}': expected none, a name, or JSON with a name"),
+        (["a.xyz", "--treatment", "{}"], "--treatment '{}': expected none, a name, or JSON with a name"),
     ],
 )
 def test_arguments_of_import(tmp_path, monkeypatch, refused_import, arguments, message):

@@ -81,9 +81,9 @@ def test_arrays(save, refused_import, values, message):
         (np.ones((6, 16)), "array e: expected shape (n_energies), received (6, 16)"),
         (np.arange(16), "array e: expected float32 or float64, received int64"),
         (np.full(16, NAN), f"array e, row 0: {NOT_FINITE} nan"),
-        (np.arange(0.0, -16.0, -1.0), "unsorted energies: expected them to ascend, received 0 then -1 eV"),
+        (np.arange(0.0, -16.0, -1.0), "unsorted energies: expected ascending ones, received 0 then -1 eV"),
         (np.arange(5.0, 21.0), "e0 = 5465 eV (xraydb) lies outside the spectrum's range, 5470 to 5485 eV; its energies "
-         "seem to count from e0; if they do not, check --element and --edge or give --e0"),
+         "seem to be relative to e0; if they are not, check --element and --edge or give --e0"),
     ],
 )  # fmt: skip
 def test_energies(save, refused_import, energies, message):
@@ -114,11 +114,11 @@ def test_feature_too_large_for_the_descriptor_s_type(save, tmp_path, refused_imp
         (["--element", "Vn", *OPTIONS[2:], RANGE], "--element: expected the symbol of an element, such as V, received"),
         (["--element", "X", *OPTIONS[2:], RANGE], "--element: expected the symbol of an element, such as V, received"),
         (["--element", "V", "--preset", "xanesnet-48"], "Invalid value for '--preset': expected charged, rdc, "),
-        ([*OPTIONS, RANGE, "--edge", "Q7"], "edge 'Q7' is not known; expected one of K, L1"),
+        ([*OPTIONS, RANGE, "--edge", "Q7"], "edge 'Q7': expected one of K, L1"),
         ([*OPTIONS, RANGE, "--edge", "N2"], "V has no N2 edge in XrayDB; it has K, L1"),
         ([*OPTIONS, RANGE, "--e0", "nan"], "--e0: expected a finite energy in eV, received nan"),
         ([*OPTIONS, RANGE, "--shift", "inf"], "--shift: expected a finite energy in eV, received inf"),
-        ([*OPTIONS, RANGE, "--shift", "1"], "{path}: energies count from the edge (they begin at -15 eV): no shift"),
+        ([*OPTIONS, RANGE, "--shift", "1"], "{path}: energies are relative to the edge (they begin at -15 eV); omit"),
         ([*OPTIONS, "--energies", "60"], "--energies: expected START:STOP in eV, ascending, such as -15:60, received"),
         ([*OPTIONS, "--energies", "1:2:3"], "--energies: expected START:STOP in eV, ascending, such as -15:60, rec"),
         ([*OPTIONS, "--energies", "60:-15"], "--energies: expected START:STOP in eV, ascending, such as -15:60, rec"),

@@ -1,4 +1,4 @@
-"""Broadening: the kernels against loops and a direct convolution, the recipes, and targets made by them."""
+"""Broadening: kernels compared with loops and a direct convolution, recipes, and targets made with them."""
 
 import json
 import math
@@ -31,7 +31,7 @@ from xanes_hpc_kernels import broadening as kernels
 from xanes_hpc_kernels.vector_atan import arctan
 
 INTEGRALS = {False: reference.lorentzian_integral, True: reference.gaussian_integral}
-"""By whether it is a Gaussian."""
+"""Integrals of the line shapes, by ``by_gaussian``."""
 
 
 def test_arctangent():
@@ -41,7 +41,7 @@ def test_arctangent():
 
 
 def spectra():
-    """Three spectra of unlike length on uneven energies: offsets, energies, intensities, widths."""
+    """Return three spectra of different lengths on uneven energies: offsets, energies, intensities, widths."""
     generator = np.random.default_rng(0)
     sizes = (5, 47, 20)
     energies = np.concatenate([np.sort(generator.uniform(-15.0, 60.0, n)) for n in sizes])
@@ -80,7 +80,7 @@ def placed(energies, intensities, e_cut=-5.0):
 
 
 def test_against_a_direct_convolution_on_a_dense_grid():
-    """By NumPy, with the line shapes themselves rather than their integrals; and of both, one after the other."""
+    """NumPy convolves with the line shapes rather than their integrals; then with both, one after the other."""
     step = 0.02
     energies = np.arange(-15.0, 60.0, step)
     intensities = (energies > -5.0) * (1.0 + 0.5 * np.sin(energies) * np.exp(-(((energies - 3.0) / 8.0) ** 2)))
@@ -105,7 +105,7 @@ def test_against_a_direct_convolution_on_a_dense_grid():
 
 
 def widths_of(name, above, **parameters):
-    """Full width at each energy above e_cut, read off what a single peak in the middle becomes."""
+    """Return the full width at each energy above e_cut, read off a single broadened peak."""
     recipe = BroadeningConfig(name, core_hole=1.25, **parameters)
     found = []
     for energy in above:
@@ -151,7 +151,7 @@ def test_core_holes_are_those_of_xraydb_where_none_is_given():
     for out, width in zip(found, (xraydb.core_width("Fe", "K"), xraydb.core_width("Cu", "L3")), strict=True):
         (expected,) = broaden([own], [26], ["K"], BroadeningConfig("lorentzian", core_hole=width))
         np.testing.assert_array_equal(out, expected)
-    with pytest.raises(SpectrumError, match="XrayDB has no core-hole width of H L3; give core_hole"):
+    with pytest.raises(SpectrumError, match=r"no core-hole width of H L3; .*`core_hole`"):
         core_hole_width(1, "L3")
 
 
@@ -162,7 +162,7 @@ def test_where_empty_states_begin_is_the_files_or_given():
     given = BroadeningConfig("lorentzian", core_hole=1.25, e_cut=-2.0)
     np.testing.assert_array_equal(*broaden([own, own], [26, 26], ["K", "K"], recipe))
     np.testing.assert_array_equal(broaden([own], [26], ["K"], recipe), broaden([none], [26], ["K"], given))
-    with pytest.raises(SpectrumError, match=r"a\.txt: does not say where empty states begin .* give e_cut, in eV"):
+    with pytest.raises(SpectrumError, match=r"a\.txt: .*empty states begin .*`e_cut`"):
         broaden([own, none], [26, 26], ["K", "K"], recipe)
     assert broaden([], [], [], recipe) == []
 
@@ -187,7 +187,7 @@ def test_treatments_tell_what_was_done():
     assert json.loads(json.loads(done)["before"])["e_cut"] == -1.5
     assert broadened_treatment(BroadeningConfig(), "none") == "none"
     with pytest.raises(
-        SpectrumError, match="expected spectra as calculated, received treatment 'arctangent'; a further"
+        SpectrumError, match=r"broadening lorentzian: .*as calculated, received treatment 'arctangent'; .*gaussian"
     ):
         broadened_treatment(BroadeningConfig("lorentzian"), broadened_treatment(recipe, "none"))
 
@@ -197,14 +197,14 @@ def test_treatments_tell_what_was_done():
     [
         (
             "core_hole = 1.25",
-            "expected arctangent or seah-dench or lorentzian or summed, received nothing",
+            "broadening.core_hole: .*arctangent or seah-dench or lorentzian or summed, received none",
         ),
         ('name = "voigt"', "broadening.name: expected none or arctangent .*, received 'voigt'"),
         ('name = "lorentzian"\ncore_hole = 0.0', "broadening.core_hole: expected a number above 0, received 0.0"),
         ('name = "arctangent"\ncentre = -1.0', "broadening.centre: expected a number above 0, received -1.0"),
         ('name = "arctangent"\ne_cut = nan', "broadening.e_cut: expected an energy in eV, received nan"),
-        ('name = "lorentzian"\ngamma_max = 5.0', "gamma_max: is of broadening arctangent or seah-dench only"),
-        ('name = "arctangent"\nseah = 2.0', "broadening.seah: is of broadening seah-dench only"),
+        ('name = "lorentzian"\ngamma_max = 5.0', "gamma_max: .*arctangent or seah-dench only, .* lorentzian"),
+        ('name = "arctangent"\nseah = 2.0', "broadening.seah: .*seah-dench only, received broadening arctangent"),
         ('name = "gaussian"', "broadening.gaussian: expected a width in eV, received 0"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(tmp_path, text, message)
 
 @pytest.fixture(scope="module")
 def raw(small, tmp_path_factory):
-    """The small set with spectra that count as not broadened; 40 of them."""
+    """Return a folder with 40 structures of the small set, their spectra marked as calculated."""
     folder = tmp_path_factory.mktemp("raw")
     for name in ("structures", "spectra"):
         (folder / name).mkdir()
@@ -253,7 +253,7 @@ def test_targets_are_broadened_on_the_spectrums_own_energies_then_resampled(raw,
 
 def test_what_is_broadened_already_is_refused(small, tmp_path):
     with opened(copied(small, tmp_path)) as pairs:
-        with pytest.raises(SpectrumError, match=r"small\.h5: broadening arctangent: expected spectra as calculated"):
+        with pytest.raises(SpectrumError, match=r"small\.h5: broadening arctangent: .*as calculated"):
             prepare_targets(pairs, TargetConfig(), Recipe(RECIPE))
         (targets,) = prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("gaussian", gaussian=1.0)))
         with targets:
@@ -264,18 +264,18 @@ def test_emission_is_not_broadened_as_absorption(raw, tmp_path):
     path = copied(raw, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/kind"][:] = b"xes"
-    with opened(path) as pairs, pytest.raises(SpectrumError, match="broadening arctangent is of absorption"):
+    with opened(path) as pairs, pytest.raises(SpectrumError, match=r"broadening arctangent .*absorption only"):
         prepare_targets(pairs, TargetConfig(kind="xes"), Recipe(RECIPE))
 
 
 def test_a_store_that_does_not_know_where_empty_states_begin(raw, tmp_path):
-    """Of a version before that was kept; the recipe can say."""
+    """Stores of earlier versions do not record it, but the recipe can give it."""
     path = copied(raw, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         del file["spectra/e_cut"]
     with opened(path) as pairs:
         prepare_targets(pairs, TargetConfig(), Recipe(RECIPE))[0].close()
-        with pytest.raises(SpectrumError, match=r"small\.h5: .*: does not say where empty states begin"):
+        with pytest.raises(SpectrumError, match=r"small\.h5: .*: .*empty states begin .*`e_cut`"):
             prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("lorentzian")))
 
 

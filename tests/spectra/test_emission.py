@@ -1,4 +1,4 @@
-"""X-ray emission the whole way: a kind of spectrum beside absorption, learnt, predicted, exported, matched."""
+"""X-ray emission from import to matching: a kind of spectrum learnt, predicted and exported like absorption."""
 
 import json
 
@@ -17,7 +17,7 @@ RELATIVE = ENERGIES - EDGE
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Iron with oxygen at several distances; emission below the edge that moves with it, absorption above."""
+    """Import iron with oxygen at several distances: emission below the edge moves with the distance."""
     folder = tmp_path_factory.mktemp("emission")
     rng = np.random.default_rng(1)
     for k in range(80):

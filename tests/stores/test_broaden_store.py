@@ -121,9 +121,9 @@ def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
         ),
         (
             ("--recipe", "lorentzian", "--e-cut", 500, "--treatment", "none"),
-            "e_cut 500 eV: expected it below the last energy, ",
+            "expected e_cut below the last energy, ",
         ),
-        (("--gaussian", 2), "or summed or gaussian, received nothing (--recipe) but its gaussian"),
+        (("--gaussian", 2), "broadening.gaussian: expected --recipe arctangent or seah-dench or lorentzian or summed"),
         (("--recipe", "gaussian", "--gaussian", 1, "--kind", "xes"), "no spectra of kind xes"),
     ],
 )

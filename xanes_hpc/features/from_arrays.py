@@ -180,7 +180,7 @@ def _placed(source: Path, arrays: npz.FeatureArrays, element: int, options: Feat
     try:
         placed = edges.place(spectrum, element, options.edge, options.e0, options.shift)
     except SpectrumError as error:
-        raise SpectrumError(str(error).replace("--absorber", "--element")) from None
+        raise SpectrumError(str(error).replace("`absorber`", "`element`")) from None
     return replace(placed, spectrum=replace(spectrum, source=source.name))
 
 

@@ -1,1 +1,1 @@
-"""Spectra: edge energies, energy scales, grids."""
+"""Spectra: edge energies, energy scales, grids, broadening and normalisation."""

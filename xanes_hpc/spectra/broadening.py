@@ -1,16 +1,16 @@
 """Broadening of calculated spectra: the core hole's lifetime, the photoelectron's, the instrument.
 
-What a recipe does is equations (7) to (9) of ``kernels/README.md``. Widths are full ones at half maximum, in eV. With E
-the energy above e_cut, where empty states begin, the photoelectron's lifetime adds to the core hole's width
+Recipes follow equations (7) to (9) of ``kernels/README.md``. Widths are full widths at half maximum, in eV. E is the
+energy above e_cut, where empty states begin. For E > 0 the photoelectron's lifetime adds to the core hole's width
 
     arctangent    gamma_max [1/2 + arctan(pi/3 gamma_max / width (E / centre - (centre / E)^2)) / pi]
     seah-dench    seah E gamma_max / (gamma_max + seah E)
     lorentzian    nothing
 
-and nothing where E <= 0. The first two are FDMNES's (Bunau & Joly, doi:10.1088/0953-8984/21/34/345501), which takes the
-width at the energy of the result; the second after Seah & Dench, doi:10.1002/sia.740010103. ``summed`` is a fixed
-Lorentzian that is summed over points and not normalised: how the published Fe K-edge set was made. ``gaussian`` alone
-is the instrument's resolution, which may also follow each of the others.
+and for E <= 0 nothing. The first two are FDMNES's (Bunau & Joly, doi:10.1088/0953-8984/21/34/345501), which evaluates
+the width at the energy of the result; the second follows Seah & Dench, doi:10.1002/sia.740010103. ``summed`` sums a
+Lorentzian of fixed width over the points without normalising it; the published Fe K-edge set was made this way.
+``gaussian`` is the instrument's resolution. It can be used alone or after any of the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,21 +30,21 @@ Array = npt.NDArray[np.float64]
 
 SPECTRA_A_THREAD = 16
 STEPS_BEYOND = 500.5
-"""How far a spectrum's last value goes on, in its last steps: as in FDMNES."""
+"""A spectrum keeps its last value for this many of its last steps, as in FDMNES."""
 EV_BEYOND = 90.0
-"""The same in eV where a Lorentzian is summed."""
+"""The same for ``summed``, in eV."""
 SUMMED = "summed"
 OWN = "own"
-"""In a treatment's text, for a number that is each site's own."""
+"""Stands in a treatment for a number that differs between sites."""
 
 
 def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
-    """The treatment of spectra that had the treatment ``before``.
+    """Return the treatment of spectra after broadening, given their treatment ``before``.
 
     Raises
     ------
     SpectrumError
-        If they were broadened already, and this is more than an instrument's resolution.
+        If they were treated already, and the recipe is more than an instrument's resolution.
     """
     if recipe.name == "none":
         return before
@@ -55,18 +55,18 @@ def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
     if recipe.name != "gaussian":
         raise SpectrumError(
             f"broadening {recipe.name}: expected spectra as calculated, received treatment {treatment_name(before)!r}; "
-            "a further width may only be broadening gaussian"
+            "only broadening gaussian may follow another treatment"
         )
     return treatment(f"{treatment_name(before)}+gaussian", **values, before=before)
 
 
 def core_hole_width(element: int, edge: str) -> float:
-    """XrayDB's width of a core hole in eV; of a pair of edges (L23) that of the lower one.
+    """Return XrayDB's width of a core hole in eV; for a pair of edges (L23) the width of the lower edge.
 
     Raises
     ------
     SpectrumError
-        If XrayDB has none.
+        If XrayDB has no width.
     """
     import xraydb
     from ase.data import chemical_symbols
@@ -77,7 +77,7 @@ def core_hole_width(element: int, edge: str) -> float:
     except KeyError:
         width = None
     if not width:
-        raise SpectrumError(f"XrayDB has no core-hole width of {chemical_symbols[element]} {edge}; give core_hole")
+        raise SpectrumError(f"XrayDB has no core-hole width of {chemical_symbols[element]} {edge}; give `core_hole`")
     return float(width)
 
 
@@ -87,22 +87,21 @@ _known_width = cache(core_hole_width)
 def broaden(
     placed: Sequence[PlacedSpectrum], elements: Sequence[int], edges: Sequence[str], recipe: BroadeningConfig
 ) -> list[Array]:
-    """Broadened intensities of each spectrum at its own energies.
+    """Return the broadened intensities of each spectrum, at its own energies.
 
     Parameters
     ----------
     placed
         Spectra on the scale of their e0.
     elements, edges
-        Atomic number and edge of each one's site.
+        Atomic number and edge of each spectrum's site.
     recipe
-        What is done; not ``none``.
+        The broadening; not ``none``.
 
     Raises
     ------
     SpectrumError
-        If a spectrum does not say where empty states begin and the recipe does not either, they begin beyond it, or
-        XrayDB has no width.
+        If neither spectrum nor recipe has an e_cut, e_cut is beyond the spectrum, or XrayDB has no core-hole width.
     """
     if not placed:
         return []
@@ -145,13 +144,13 @@ def _cut(placed: PlacedSpectrum, recipe: BroadeningConfig) -> float:
     cut = placed.e_cut if recipe.e_cut is None else recipe.e_cut
     if cut >= placed.relative[-1]:
         raise SpectrumError(
-            f"{placed.spectrum.source}: e_cut {cut:g} eV: expected it below the last energy, "
-            f"{placed.relative[-1]:g} eV from e0: no state would be empty"
+            f"{placed.spectrum.source}: expected e_cut below the last energy, {placed.relative[-1]:g} eV from e0, "
+            f"received {cut:g} eV: no state would be empty"
         )
     if not np.isfinite(cut):
         raise SpectrumError(
-            f"{placed.spectrum.source}: does not say where empty states begin (E_cut of FDMNES): give e_cut, in eV "
-            "from e0"
+            f"{placed.spectrum.source}: the energy where empty states begin is not recorded; give `e_cut`, in eV "
+            "from e0 (E_cut of FDMNES)"
         )
     return cut
 
@@ -161,7 +160,7 @@ def _core_hole(element: int, edge: str, recipe: BroadeningConfig) -> float:
 
 
 def _widths(above: Array, core_hole: float, recipe: BroadeningConfig) -> Array:
-    """Full widths at energies above e_cut."""
+    """Return the full widths at energies ``above`` e_cut."""
     widths = np.full(above.size, core_hole)
     there = above > 0
     e = above[there]

@@ -1,4 +1,4 @@
-"""Edge energies, and placing a spectrum on the scale of its edge."""
+"""Edge energies, and the energy scale of a spectrum relative to its edge."""
 
 from functools import cache
 from math import ceil
@@ -11,13 +11,13 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 FEWEST_POINTS = 5
 ABSOLUTE = 0.5
-"""Of the edge's energy: what begins above it, and does not say, has absolute energies."""
+"""Fraction of the edge energy: a spectrum that begins above it is on an absolute scale, unless its file says not."""
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
 @cache
 def edge_energy(element: int, edge: str) -> float:
-    """Tabulated edge energy in eV, from XrayDB; of a pair (L23) the lower one, which comes first in a spectrum.
+    """Return XrayDB's edge energy in eV; for a pair (L23) the energy of the lower edge, the first in a spectrum.
 
     Raises
     ------
@@ -30,33 +30,32 @@ def edge_energy(element: int, edge: str) -> float:
     found = xraydb.xray_edge(chemical_symbols[element], name)
     if found is None:
         known = ", ".join(xraydb.xray_edges(chemical_symbols[element]) or ["none"])
-        raise SpectrumError(f"{chemical_symbols[element]} has no {edge} edge in XrayDB; it has {known}; give --e0")
+        raise SpectrumError(f"{chemical_symbols[element]} has no {edge} edge in XrayDB; it has {known}; give `e0`")
     return float(found.energy)
 
 
 def check_given(edge: str, e0: float | None, shift: float | None) -> None:
-    """Hold to reason what a user says of all spectra.
+    """Check the edge and energies that a user gives for all spectra.
 
     Raises
     ------
     SpectrumError
-        If the edge is not known, or an energy is not finite.
+        If the edge is unknown, or an energy is not finite.
     """
     if edge not in EDGES:
-        raise SpectrumError(f"edge {edge!r} is not known; expected one of {', '.join(EDGES)}")
-    for name, value in (("--e0", e0), ("--shift", shift)):
+        raise SpectrumError(f"edge {edge!r}: expected one of {', '.join(EDGES)}")
+    for name, value in (("`e0`", e0), ("`shift`", shift)):
         if value is not None and not np.isfinite(value):
             raise SpectrumError(f"{name}: expected a finite energy in eV, received {value}")
 
 
 def check(spectrum: Spectrum) -> None:
-    """Hold a spectrum to what every one must be.
+    """Check that a spectrum is usable.
 
     Raises
     ------
     SpectrumError
-        If it has too few points, NaN or infinite values, is zero everywhere, or its energies do not
-        ascend.
+        If it has too few points, NaN or infinite values, is zero everywhere, or its energies do not ascend.
     """
     energies, intensities = spectrum.energies, spectrum.intensities
     if energies.size < FEWEST_POINTS:
@@ -74,36 +73,36 @@ def check(spectrum: Spectrum) -> None:
         before, after = energies[steps[0]], energies[steps[0] + 1]
         what = "repeated" if before == after else "unsorted"
         raise SpectrumError(
-            f"{spectrum.source}: {what} energies: expected them to ascend, received {before:g} then {after:g} eV"
+            f"{spectrum.source}: {what} energies: expected ascending ones, received {before:g} then {after:g} eV"
         )
 
 
 def is_absolute(spectrum: Spectrum, e0: float) -> bool:
-    """Whether a spectrum's energies are absolute, and do not count from its edge at ``e0`` (eV)."""
+    """Return True if a spectrum's energies are absolute, False if they are relative to its edge at ``e0`` (eV)."""
     return bool(spectrum.energies[0] > ABSOLUTE * e0) if spectrum.absolute is None else spectrum.absolute
 
 
 def place(
     spectrum: Spectrum, element: int, edge: str, e0: float | None = None, shift: float | None = None
 ) -> PlacedSpectrum:
-    """Settle a spectrum's energy scale.
+    """Determine the energy scale of a spectrum.
 
     Parameters
     ----------
     spectrum
-        As read.
+        The spectrum as read.
     element, edge
-        Of the site it belongs to.
+        Atomic number and edge of its site.
     e0
-        The edge energy in eV on the spectrum's scale (after ``shift``); by default the file's own, else XrayDB's.
+        Edge energy in eV on the spectrum's scale (after ``shift``); by default the file's own, else XrayDB's.
     shift
-        To be added to the file's absolute energies, in eV, to bring them to the scale of e0; the file's numbers
-        stay as they are.
+        Energy in eV to add to the file's absolute energies to bring them to the scale of e0. The shift is recorded;
+        the file's numbers are kept.
 
     Raises
     ------
     SpectrumError
-        If the spectrum is not sound, or e0 lies outside its range.
+        If the spectrum is not usable, or e0 lies outside its range.
     """
     check(spectrum)
     source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
@@ -111,7 +110,7 @@ def place(
     first, absolute = spectrum.energies[0], is_absolute(spectrum, e0)
     if not absolute and shift:
         raise SpectrumError(
-            f"{spectrum.source}: energies count from the edge (they begin at {first:g} eV): no shift applies"
+            f"{spectrum.source}: energies are relative to the edge (they begin at {first:g} eV); omit `shift`"
         )
     e_cut = np.nan if spectrum.e_cut is None else spectrum.e_cut
     if absolute and spectrum.e_edge is not None:
@@ -120,9 +119,9 @@ def place(
     low, high = placed.relative[0], placed.relative[-1]
     if not low <= 0 <= high:
         if absolute:
-            advice = f"--shift {_shift_to(e0, spectrum)} puts its steepest rise at e0, or give --e0"
+            advice = f"`shift` {_shift_to(e0, spectrum)} puts its steepest rise at e0, or give `e0`"
         else:
-            advice = "its energies seem to count from e0; if they do not, check --absorber and --edge or give --e0"
+            advice = "its energies seem to be relative to e0; if they are not, check `absorber` and `edge` or give `e0`"
         raise SpectrumError(
             f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
             f"{low + e0:g} to {high + e0:g} eV; {advice}"
@@ -131,7 +130,7 @@ def place(
 
 
 def _shift_to(e0: float, spectrum: Spectrum) -> str:
-    """The shift that puts the middle of the steepest step at e0, rounded so that e0 stays within that step."""
+    """Return the shift that puts the middle of the steepest step at e0, rounded so that e0 stays within that step."""
     steps = np.diff(spectrum.energies)
     steepest = np.argmax(np.diff(spectrum.intensities) / steps)
     middle = spectrum.energies[steepest] + steps[steepest] / 2

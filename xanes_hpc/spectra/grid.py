@@ -1,4 +1,4 @@
-"""Bringing spectra of many grids to one."""
+"""The energy grid of a model, and resampling of spectra to it."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum
 FEWEST = 2
 MOST = 100_000
 TOLERANCE = 0.51
-"""Fraction of a step by which a spectrum may fall short of the grid's ends: energies are printed rounded."""
+"""Fraction of a step by which a spectrum may fall short of the grid's ends, because files round energies."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Ascending energies in eV, (n_energies,); ``origin`` says whether they count from ``e0`` or are ``absolute``."""
+    """Ascending energies in eV, (n_energies,), relative to the edge (``origin`` is ``e0``) or ``absolute``."""
 
     energies: npt.NDArray[np.float64]
     origin: str = "e0"
 
     @property
     def step(self) -> float:
-        """Mean distance of two energies, eV."""
+        """Return the mean distance between neighbouring energies, eV."""
         return float((self.energies[-1] - self.energies[0]) / (self.energies.size - 1))
 
     def resample(self, placed: PlacedSpectrum) -> npt.NDArray[np.float64]:
-        """The spectrum on this grid by linear interpolation; NaN beyond its ends."""
+        """Return the spectrum on this grid by linear interpolation, with NaN beyond its ends."""
         energies = scale(placed, self.origin)
         resampled = np.interp(self.energies, energies, placed.spectrum.intensities)
         slack = TOLERANCE * min(self.step, float(np.median(np.diff(energies))))
@@ -37,22 +37,23 @@ class Grid:
 
 
 def scale(placed: PlacedSpectrum, origin: str) -> npt.NDArray[np.float64]:
-    """A spectrum's energies relative to e0, or absolute; eV."""
+    """Return a spectrum's energies in eV, relative to e0 or absolute."""
     return placed.relative if origin == "e0" else placed.relative + placed.e0
 
 
 def regular(start: float, stop: float, step: float, origin: str) -> Grid:
-    """The grid from ``start`` to ``stop`` whose step comes nearest to ``step``.
+    """Return the grid from ``start`` to ``stop`` whose step is closest to ``step``.
 
     Raises
     ------
     SpectrumError
-        If that makes too few or too many energies.
+        If the grid has too few or too many energies.
     """
     n = round((stop - start) / step) + 1 if stop > start else 0
     if not FEWEST <= n <= MOST:
         raise SpectrumError(
-            f"grid from {start:g} to {stop:g} eV in steps of {step:g} eV: expected {FEWEST} to {MOST} energies, got {n}"
+            f"grid from {start:g} to {stop:g} eV in steps of {step:g} eV: expected {FEWEST} to {MOST} energies, "
+            f"received {n}"
         )
     return Grid(np.linspace(start, stop, n), origin)
 
@@ -60,7 +61,7 @@ def regular(start: float, stop: float, step: float, origin: str) -> Grid:
 def shared_grid(
     starts: npt.NDArray[np.float64], stops: npt.NDArray[np.float64], steps: npt.NDArray[np.float64], origin: str
 ) -> Grid:
-    """The grid that at least nine of ten spectra cover, in their median step.
+    """Return the grid that at least nine in ten spectra cover, with their median step.
 
     Parameters
     ----------

@@ -1,15 +1,16 @@
-"""Normalisation of spectra, and where their edge is.
+"""Normalisation of spectra, and location of their edge.
 
-With E0 the edge's energy and all windows in eV from it,
+With E0 the edge energy, and windows in eV relative to it:
 
-    edge-step   [mu(E) - pre(E)] / [post(E0) - pre(E0)]: a line through the pre-edge window, a polynomial through the
-                post-edge window; ``flatten`` takes the post-edge's own shape off above E0, so that it goes on at 1
-    area        mu(E) over its mean in the window (trapezoids): the area is the window's length
-    min-max     [mu(E) - min] / (max - min), both of the window
+    edge-step   [mu(E) - pre(E)] / [post(E0) - pre(E0)], with a line fitted to the pre-edge window and a polynomial
+                fitted to the post-edge window; ``flatten`` subtracts the post-edge shape above E0, so that the
+                spectrum levels off at 1
+    area        mu(E) / mean of mu over the window (trapezoids), so that the area is the window's length
+    min-max     [mu(E) - min] / (max - min), with minimum and maximum of the window
 
-The first is the field's usual one (Ravel & Newville, doi:10.1107/S0909049505012719). The edge is where it is stored,
-or where the spectrum rises steepest (the parabola through the largest slope and its neighbours), or where it first
-reaches half of its edge step.
+The first is the usual one in the field (Ravel & Newville, doi:10.1107/S0909049505012719). The edge is the stored one,
+the energy of the steepest rise (from the parabola through the largest slope and its neighbours), or the energy at which
+the spectrum first reaches half of its edge step.
 """
 
 from dataclasses import replace
@@ -24,23 +25,23 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum
 Array = npt.NDArray[np.float64]
 
 SLACK = 0.51
-"""Of a spectrum's step: by how much a window may reach beyond it, since energies are printed rounded."""
+"""Fraction of a spectrum's step by which a window may reach beyond it, because files round energies."""
 NORMALISED = "normalised"
-"""The unit of what is normalised."""
+"""Unit of normalised intensities."""
 SMALLEST_STEP = 1e-9
-"""Of a spectrum's largest value: what is below is rounding."""
+"""Fraction of a spectrum's largest value: a smaller edge step is rounding."""
 PASSES = 20
 SETTLED = 1e-6
-"""eV by which half of the step moves no more."""
+"""The half-step energy has converged when it moves by less than this, eV."""
 
 
 def normalise(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpectrum:
-    """A spectrum normalised, and its edge moved if the recipe says so; its treatment is the caller's to note.
+    """Return a normalised spectrum, its edge moved if the recipe says so; the caller records the treatment.
 
     Raises
     ------
     SpectrumError
-        If it does not reach a window, its edge step is not positive, or it has no edge where one is looked for.
+        If a window reaches beyond the spectrum, the edge step is not positive, or no edge is found.
     """
     found = _at_edge(placed, recipe)
     energies, mu = found.relative, found.spectrum.intensities
@@ -58,36 +59,36 @@ def normalise(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpec
         inside = _window(name, "window", energies, recipe.start, recipe.stop, 2)
         low, high = mu[inside].min(), mu[inside].max()
         if not high > low:
-            raise SpectrumError(f"{name}: is {low:g} everywhere in the window: nothing to normalise by")
+            raise SpectrumError(f"{name}: the spectrum is {low:g} everywhere in the window; min-max needs a range")
         mu = (mu - low) / (high - low)
     unit = unit_after(recipe, found.spectrum.unit)
     return replace(found, spectrum=replace(found.spectrum, intensities=mu, unit=unit))
 
 
 def unit_after(recipe: NormalisationConfig, before: str) -> str:
-    """The unit of intensities that had the unit ``before``."""
+    """Return the unit of intensities after a recipe, given their unit ``before``."""
     return before if recipe.name == "none" else NORMALISED
 
 
 def _at_edge(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpectrum:
-    """The spectrum with its edge where the recipe says."""
+    """Return the spectrum with its edge where the recipe puts it."""
     if recipe.e0 == STEEPEST:
         moved = steepest(placed)
     elif recipe.e0 == HALF_STEP:
         moved = half_step(placed, recipe)
     else:
         return placed
-    if recipe.align:  # the spectrum is moved to the stored edge
+    if recipe.align:  # move the spectrum to the stored edge
         return moved_by(placed, -moved)
     if placed.energy_origin == "absolute":
         placed = replace(placed, e_cut=placed.e_cut - moved)
-    else:  # its energies count from the edge
+    else:  # energies are relative to the edge
         placed = moved_by(placed, -moved)
     return replace(placed, e0=placed.e0 + moved, e0_source=recipe.e0)
 
 
 def moved_by(placed: PlacedSpectrum, shift: float) -> PlacedSpectrum:
-    """The spectrum moved up in energy against its edge, by eV."""
+    """Return the spectrum moved up in energy, relative to its edge, by ``shift`` eV."""
     if placed.energy_origin == "absolute":
         return replace(placed, shift=placed.shift + shift, e_cut=placed.e_cut + shift)
     spectrum = replace(placed.spectrum, energies=placed.spectrum.energies + shift)
@@ -95,7 +96,7 @@ def moved_by(placed: PlacedSpectrum, shift: float) -> PlacedSpectrum:
 
 
 def steepest(placed: PlacedSpectrum) -> float:
-    """Energy from e0, in eV, at which a spectrum rises steepest."""
+    """Return the energy (eV from e0) of a spectrum's steepest rise."""
     energies, slopes = placed.relative, np.gradient(placed.spectrum.intensities, placed.relative)
     i = int(np.argmax(slopes))
     if not 0 < i < energies.size - 1:
@@ -106,14 +107,14 @@ def steepest(placed: PlacedSpectrum) -> float:
 
 
 def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
-    """Energy from e0, in eV, at which a spectrum first reaches half of its edge step.
+    """Return the energy (eV from e0) at which a spectrum first reaches half of its edge step.
 
-    The windows count from there, so it is found again until it stays: first from where the spectrum rises steepest.
+    The windows are relative to this energy, so the search repeats until it converges, starting at the steepest rise.
 
     Raises
     ------
     SpectrumError
-        If it does not settle, or as ``normalise``.
+        If it does not converge, or as ``normalise``.
     """
     name, energies, mu = placed.spectrum.source, placed.relative, placed.spectrum.intensities
     edge = steepest(placed)
@@ -121,13 +122,13 @@ def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
         normalised = _edge_step(name, energies - edge, mu, replace(recipe, flatten=False))
         above = np.flatnonzero((normalised[1:] >= 0.5) & (normalised[:-1] < 0.5))
         if not above.size:
-            raise SpectrumError(f"{name}: does not rise through half of its edge step")
+            raise SpectrumError(f"{name}: the spectrum does not rise through half of its edge step")
         k = int(above[0])
         share = (0.5 - normalised[k]) / (normalised[k + 1] - normalised[k])
         before, edge = edge, float(energies[k] + share * (energies[k + 1] - energies[k]))
         if abs(edge - before) < SETTLED:
             return edge
-    raise SpectrumError(f"{name}: half of its edge step is at no energy that its windows agree on")
+    raise SpectrumError(f"{name}: the search for half of the edge step did not converge; choose other windows")
 
 
 def _edge_step(name: str, energies: Array, mu: Array, recipe: NormalisationConfig) -> Array:
@@ -149,7 +150,7 @@ def _edge_step(name: str, energies: Array, mu: Array, recipe: NormalisationConfi
 def _window(
     name: str, what: str, energies: Array, start: float | None, stop: float | None, fewest: int
 ) -> npt.NDArray[np.bool_]:
-    """Points in a window; one that is not given reaches to the spectrum's end."""
+    """Return a mask of the points in a window; an end that is None is the spectrum's own."""
     first, last = energies[0], energies[-1]
     slack = SLACK * float(np.median(np.diff(energies)))
     start, stop = first if start is None else start, last if stop is None else stop
@@ -161,7 +162,7 @@ def _window(
     inside = (energies >= start - slack) & (energies <= stop + slack)
     if inside.sum() < fewest:
         raise SpectrumError(
-            f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, has {inside.sum()} points: "
+            f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, has {inside.sum()} points; "
             f"expected {fewest} or more"
         )
     return inside

@@ -1,4 +1,4 @@
-"""How a spectrum is broadened and normalised: the recipe, and the checks of its values."""
+"""The recipe, how spectra are broadened and normalised, and checks of its values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from xanes_hpc.errors import ConfigError
 from xanes_hpc.runtime.limits import LARGEST
 
 BROADENING_PRESETS: dict[str, dict[str, Any]] = {"published-fe": {"name": "summed", "core_hole": 1.25, "e_cut": -1.0}}
-"""Broadenings by another name, which stands for these numbers: how the published Fe K-edge set was broadened."""
+"""Named broadenings, with the parameters they stand for; ``published-fe`` is that of the published Fe K-edge set."""
 
 
 EDGE_STEP, STEEPEST, HALF_STEP = "edge-step", "steepest", "half-step"
@@ -22,7 +22,7 @@ BROADENING_USES = {
     "summed": ("core_hole", "e_cut", "gaussian"),
     "gaussian": ("gaussian",),
 }
-"""By broadening, the parameters it has."""
+"""Parameters of each broadening."""
 
 
 NORMALISATION_USES = {
@@ -31,21 +31,19 @@ NORMALISATION_USES = {
     "area": ("start", "stop"),
     "min-max": ("start", "stop"),
 }
-"""By normalisation, the parameters it has beside where the edge is."""
+"""Parameters of each normalisation, besides those of the edge."""
 
 
 LEAST_STEP = 1e-9
 EDGES_AT = ("stored", STEEPEST, HALF_STEP)
 EDGE_STEP_WINDOWS = ("pre_start", "pre_stop", "post_start", "post_stop")
 MOST_ORDER = 3
-OPTIONS = {"broadening": "--recipe", "normalisation": "--normalise"}
-"""What gives a section's name on the command line."""
 BROADENINGS, NORMALISATIONS = tuple(BROADENING_USES), tuple(NORMALISATION_USES)
 
 
 @dataclass(frozen=True)
 class BroadeningConfig:
-    """How the spectra of the stores are broadened to become targets; ``spectra.broadening`` has the formulas.
+    """How spectra are broadened to become targets; see ``spectra.broadening`` for the formulas.
 
     Attributes
     ----------
@@ -53,13 +51,13 @@ class BroadeningConfig:
         ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``none``; in a file also one of
         ``BROADENING_PRESETS``.
     core_hole
-        Full width of the core hole's Lorentzian in eV; by default XrayDB's for each site's element and edge.
+        Full width of the core hole's Lorentzian in eV; by default XrayDB's value for each site's element and edge.
     gamma_max, centre, width, seah
-        Of the photoelectron's width: eV, and ``seah`` without unit.
+        Parameters of the photoelectron's width, in eV; ``seah`` has no unit.
     e_cut
-        Energy from e0, in eV, where empty states begin; by default what each spectrum's file says.
+        Energy (eV from e0) above which states are empty; by default as recorded with each spectrum.
     gaussian
-        Full width of the instrument's resolution in eV; 0 for none.
+        Full width of the instrument's resolution in eV; 0 means none.
     """
 
     name: str = "none"
@@ -74,24 +72,24 @@ class BroadeningConfig:
 
 @dataclass(frozen=True)
 class NormalisationConfig:
-    """How spectra are normalised after they were broadened; ``spectra.normalisation`` has the formulas.
+    """How spectra are normalised after broadening; see ``spectra.normalisation`` for the formulas.
 
     Attributes
     ----------
     name
         ``edge-step``, ``area``, ``min-max`` or ``none``.
     pre_start, pre_stop, post_start, post_stop
-        Windows before and after the edge, in eV from it: of ``edge-step``, which must be told them.
+        Windows before and after the edge, in eV from it; ``edge-step`` requires them.
     order
         Degree of the polynomial through the post-edge window.
     flatten
-        Whether the post-edge's own shape is taken off above the edge.
+        Whether the post-edge shape is subtracted above the edge.
     start, stop
-        Window of ``area`` and ``min-max``, in eV from the edge; by default all of the spectrum.
+        Window of ``area`` and ``min-max``, in eV from the edge; by default the whole spectrum.
     e0
-        Where the edge is: ``stored``, ``steepest`` (the largest slope) or ``half-step``.
+        How the edge is located: ``stored``, ``steepest`` (largest slope) or ``half-step``.
     align
-        Whether the spectrum is moved so that its edge lies at the stored e0, instead of e0 to the edge.
+        Whether the spectrum moves so that its edge lies at the stored e0; otherwise e0 moves to the edge.
     """
 
     name: str = "none"
@@ -109,24 +107,24 @@ class NormalisationConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is done to spectra before they become targets, in this order."""
+    """Broadening and then normalisation of spectra, before they become targets."""
 
     broadening: BroadeningConfig = field(default_factory=BroadeningConfig)
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
 
     @property
     def does_nothing(self) -> bool:
-        """Whether spectra stay as they are."""
+        """Return True if spectra stay as they are."""
         return self == Recipe()
 
 
 def check_broadening(broadening: BroadeningConfig) -> None:
-    """Hold a broadening's values to what they may be.
+    """Check the values of a broadening.
 
     Raises
     ------
     ConfigError
-        Naming the key.
+        If a value is out of range; the message names the key.
     """
     if broadening.name not in BROADENINGS:
         raise ConfigError(f"broadening.name: expected {' or '.join(BROADENINGS)}, received {broadening.name!r}")
@@ -142,22 +140,22 @@ def check_broadening(broadening: BroadeningConfig) -> None:
 
 
 def _check_used(section: str, given: Any, uses: Mapping[str, Sequence[str]], default: Any) -> None:
-    """Refuse what a section's method has no use for, if it is not as it is by default."""
+    """Raise an error if a parameter is given that the section's method does not use."""
     for key in dict.fromkeys(key for keys in uses.values() for key in keys):
         if key not in uses[given.name] and getattr(given, key) != getattr(default, key):
             of = " or ".join(name for name, keys in uses.items() if key in keys)
             if given.name == "none":
-                raise ConfigError(f"{section}.name: expected {of}, received nothing ({OPTIONS[section]}) but its {key}")
-            raise ConfigError(f"{section}.{key}: is of {section} {of} only, received {section} {given.name}")
+                raise ConfigError(f"{section}.{key}: expected `{section}` {of}, received none")
+            raise ConfigError(f"{section}.{key}: applies to {section} {of} only, received {section} {given.name}")
 
 
 def check_normalisation(normalisation: NormalisationConfig) -> None:
-    """Hold a normalisation's values to what they may be.
+    """Check the values of a normalisation.
 
     Raises
     ------
     ConfigError
-        Naming the key.
+        If a value is out of range; the message names the key.
     """
     n = normalisation
     for key, value, allowed in (("name", n.name, NORMALISATIONS), ("e0", n.e0, EDGES_AT)):
@@ -169,8 +167,8 @@ def check_normalisation(normalisation: NormalisationConfig) -> None:
             raise ConfigError(f"normalisation.{key}: expected an energy in eV from the edge, received {value}")
         if value is None and n.name == EDGE_STEP and key in EDGE_STEP_WINDOWS:
             raise ConfigError(
-                f"normalisation.{key}: missing: edge-step takes a window before the edge and one after it, in eV from "
-                "the edge"
+                f"normalisation.{key}: missing; edge-step needs {', '.join(EDGE_STEP_WINDOWS)}: windows before and "
+                "after the edge, in eV from it"
             )
     for start, stop in (("pre_start", "pre_stop"), ("post_start", "post_stop"), ("start", "stop")):
         low, high = getattr(n, start), getattr(n, stop)
@@ -184,7 +182,7 @@ def check_normalisation(normalisation: NormalisationConfig) -> None:
     if not 0 <= n.order <= MOST_ORDER:
         raise ConfigError(f"normalisation.order: expected 0 to {MOST_ORDER}, received {n.order}")
     if n.e0 == HALF_STEP and n.name != EDGE_STEP:
-        raise ConfigError("normalisation.e0: half-step needs normalisation edge-step, with its windows")
+        raise ConfigError("normalisation.e0: half-step needs normalisation edge-step and its windows")
     if n.align and n.e0 == EDGES_AT[0]:
-        raise ConfigError(f"normalisation.align: needs e0 to be looked for: expected e0 {' or '.join(EDGES_AT[1:])}")
+        raise ConfigError(f"normalisation.align: needs normalisation.e0 {' or '.join(EDGES_AT[1:])}, received {n.e0}")
     _check_used("normalisation", n, NORMALISATION_USES, NormalisationConfig())

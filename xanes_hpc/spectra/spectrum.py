@@ -1,4 +1,4 @@
-"""What is read from foreign files, before it goes into a store."""
+"""Spectra in memory, as read from foreign files, with their treatment and energy scale."""
 
 import json
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import numpy.typing as npt
 from xanes_hpc.errors import SpectrumError
 
 NO_TREATMENT = "none"
-"""A spectrum as calculated: neither broadened nor normalised."""
+"""Treatment of a spectrum as calculated: neither broadened nor normalised."""
 
 
 def treatment(name: str, **recipe: object) -> str:
-    """The text that says how a spectrum was broadened and normalised: canonical JSON with a name."""
+    """Return the canonical JSON text of a treatment: its name and how a spectrum was broadened and normalised."""
     return json.dumps({"name": name, **recipe}, sort_keys=True, separators=(",", ":"))
 
 
 def treatment_name(text: str) -> str:
-    """The short name in a treatment's text; ``none`` for no treatment."""
+    """Return the name in a treatment's text; ``none`` for no treatment."""
     if text == NO_TREATMENT:
         return text
     try:
@@ -28,12 +28,12 @@ def treatment_name(text: str) -> str:
 
 
 UNSTATED = treatment("unstated")
-"""The file does not say how its spectrum was treated."""
+"""Treatment of a spectrum whose file does not record one."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """One spectrum as read from its file, with what the file says of it.
+    """One spectrum as read from its file.
 
     Attributes
     ----------
@@ -44,13 +44,13 @@ class Spectrum:
     treatment
         ``none``, or JSON from ``treatment()``.
     e_edge
-        The file's own edge energy in eV, if it has one.
+        Edge energy in eV that the file gives, if any.
     e_cut
-        Energy in eV from ``e_edge`` above which states are empty, if the file tells it: where broadening begins.
+        Energy in eV from ``e_edge`` above which states are empty and broadening begins, if the file gives it.
     absolute
-        Whether energies are absolute or count from the edge; None where the file does not say.
+        True if energies are absolute, False if they are relative to the edge, None if the file does not say.
     source
-        The file's name.
+        Name of the file.
     """
 
     energies: npt.NDArray[np.float64]
@@ -66,9 +66,10 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class PlacedSpectrum:
-    """A spectrum whose energy scale is settled: relative = energies + shift - e0, or energies if they count from e0.
+    """A spectrum with a known energy scale.
 
-    ``e_cut`` is that of the spectrum, but relative to e0 (eV); NaN where it is not known.
+    Energies relative to e0 are ``energies + shift - e0`` if ``energy_origin`` is ``absolute``, and ``energies`` if it
+    is ``e0``. ``e_cut`` is relative to e0 (eV); NaN if unknown.
     """
 
     spectrum: Spectrum
@@ -80,14 +81,14 @@ class PlacedSpectrum:
 
     @property
     def relative(self) -> npt.NDArray[np.float64]:
-        """Energies relative to e0, eV."""
+        """Return the energies relative to e0, eV."""
         if self.energy_origin == "e0":
             return self.spectrum.energies
         return self.spectrum.energies + (self.shift - self.e0)
 
 
 def parse_treatment(text: str | None) -> str | None:
-    """A treatment as a user gives it: ``none``, a plain name, or JSON with a name; None stays None.
+    """Return the text of a treatment that a user gives as ``none``, a plain name, or JSON with a name; None stays None.
 
     Raises
     ------
@@ -102,4 +103,4 @@ def parse_treatment(text: str | None) -> str | None:
         recipe = json.loads(text)
         return treatment(recipe.pop("name"), **recipe)
     except (ValueError, KeyError, TypeError):
-        raise SpectrumError(f"treatment {text!r}: expected none, a name, or JSON with a name") from None
+        raise SpectrumError(f"`treatment` {text!r}: expected none, a name, or JSON with a name") from None

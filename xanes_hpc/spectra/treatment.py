@@ -1,4 +1,4 @@
-"""All that is done to a calculated spectrum before it is learnt, compared or handed on: broadened, then normalised."""
+"""Broadening and normalisation of calculated spectra, before they are learnt, compared or exported."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,13 @@ EMISSION_TAKES = ("none", "gaussian")
 
 
 def treatment_after(recipe: Recipe, before: str) -> str:
-    """The treatment of spectra that had the treatment ``before``.
+    """Return the treatment of spectra after a recipe, given their treatment ``before``.
 
     Raises
     ------
     SpectrumError
-        If they were broadened already, and this is more than an instrument's resolution; or normalised already.
+        If they were treated already and the broadening is more than an instrument's resolution, or if the recipe
+        normalises and they were normalised already.
     """
     after = broadened_treatment(recipe.broadening, before)
     if recipe.normalisation == NormalisationConfig():
@@ -39,36 +40,36 @@ def treatment_after(recipe: Recipe, before: str) -> str:
 
 
 def _is_normalised(text: str) -> bool:
-    """Whether a treatment, or one before it, normalised intensities."""
+    """Return True if a treatment, or one before it, normalised intensities."""
     try:
         while text != NO_TREATMENT:
             done = json.loads(text)
             if done.get("normalisation", {}).get("name", "none") != "none":
                 return True
             text = done["before"]
-    except (ValueError, AttributeError, KeyError, TypeError):  # of elsewhere
+    except (ValueError, AttributeError, KeyError, TypeError):  # a treatment of another program
         pass
     return False
 
 
 def check_kind(kind: str, recipe: Recipe) -> None:
-    """Refuse to treat emission as absorption.
+    """Raise an error if a recipe for absorption is to be used for emission.
 
     Raises
     ------
     SpectrumError
-        Naming the broadening.
+        If so; the message names the broadening.
     """
     if kind == "xes" and recipe.broadening.name not in EMISSION_TAKES:
         raise SpectrumError(
-            f"broadening {recipe.broadening.name} is of absorption: expected gaussian for emission spectra"
+            f"broadening {recipe.broadening.name} applies to absorption only; expected gaussian for emission spectra"
         )
 
 
 def treat_rows(
     placed: PlacedSpectrum, rows: Iterable[npt.NDArray[np.float64]], element: int, edge: str, recipe: Recipe
 ) -> npt.NDArray[np.float64]:
-    """Several intensities of one site, such as its draws, after a recipe: (n_rows, n_energies).
+    """Return several intensities of one site, such as its draws, after a recipe: (n_rows, n_energies).
 
     Raises
     ------
@@ -83,22 +84,21 @@ def treat_rows(
 def treat(
     placed: Sequence[PlacedSpectrum], elements: Sequence[int], edges: Sequence[str], recipe: Recipe
 ) -> list[PlacedSpectrum]:
-    """Spectra after a recipe, on their own energies.
+    """Return spectra after a recipe, on their own energies.
 
     Parameters
     ----------
     placed
         Spectra on the scale of their e0.
     elements, edges
-        Atomic number and edge of each one's site.
+        Atomic number and edge of each spectrum's site.
     recipe
-        What is done.
+        The recipe.
 
     Raises
     ------
     SpectrumError
-        As ``treatment_after``, ``broadening.broaden`` and ``normalisation.normalise``; or if emission would be
-        broadened as absorption is.
+        As ``check_kind``, ``treatment_after``, ``broadening.broaden`` and ``normalisation.normalise``.
     """
     for kind in {p.spectrum.kind for p in placed}:
         check_kind(kind, recipe)

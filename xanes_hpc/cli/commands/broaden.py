@@ -26,13 +26,16 @@ from xanes_hpc.cli.options import (
 @output_option("Store to write.", required=True)
 @click.option(
     "--recipe",
-    "name",
+    "broadening",
     type=BROADENING,
     help="Broadening: arctangent (FDMNES's), seah-dench, lorentzian, summed, gaussian, or published-fe.",
 )
 @width_options
 @click.option(
-    "--normalise", type=Known("spectra.recipe", "NORMALISATIONS"), help="Normalisation: edge-step, area or min-max."
+    "--normalise",
+    "normalisation",
+    type=Known("spectra.recipe", "NORMALISATIONS"),
+    help="Normalisation: edge-step, area or min-max.",
 )
 @window_option("--pre", "Window before the edge, in eV from it: of edge-step.")
 @window_option("--post", "Window after the edge: of edge-step.")
@@ -86,8 +89,8 @@ def command(
     from xanes_hpc.stores.structures import StructureStore
 
     windows = {"pre": ("pre_start", "pre_stop"), "post": ("post_start", "post_stop"), "window": ("start", "stop")}
-    flags = {f"broadening.{n}": given[n] for n in ("name", *WIDTHS)}
-    flags |= {"normalisation.name": given["normalise"], "normalisation.e0": given["edge_at"]}
+    flags = {"broadening.name": given["broadening"], **{f"broadening.{n}": given[n] for n in WIDTHS}}
+    flags |= {"normalisation.name": given["normalisation"], "normalisation.e0": given["edge_at"]}
     flags |= {f"normalisation.{n}": given[n] for n in ("order", "flatten", "align")}
     for option, keys in windows.items():
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
