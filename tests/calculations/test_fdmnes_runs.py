@@ -256,7 +256,7 @@ def spoil(name):
     [
         ("no_header", State.FAILED, "ACOMUA_C36(1+).txt: line 1: expected FDMNES's '= E_edge, Z, …' after its numbers"),
         ("no_broadened", State.UNFINISHED, "no ACOMUA_C36(1+)_conv.txt, which it asks for"),
-        ("no_numbers", State.FAILED, "ACOMUA_C36(1+).txt: no row of two numbers in it"),
+        ("no_numbers", State.FAILED, "ACOMUA_C36(1+).txt: no row of two or more numbers"),
         ("not_begun", State.NOT_STARTED, ""),
         ("no_input", State.FAILED, "ACOMUA_C36(1+)_in.txt: cannot be read: no such file"),
         ("no_starter", State.FAILED, "fdmfile.txt: cannot be read: no such file"),
@@ -369,7 +369,7 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
         (["--sbatch", "foo"], "sbatch: expected an option of sbatch such as --time=12:00:00, received 'foo'"),
         (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option of sbatch"),
         (["--keyword", "N_self 5\nRadius 3"], "keyword N_self: expected its values on one line"),
-        (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received again"),
+        (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received twice"),
         (["--sites", "none.csv"], "s.h5: none of its sites is asked for"),
         (["--sites", "other.csv"], "other.csv: s.h5 has no site 'x'"),
     ],

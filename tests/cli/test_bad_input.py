@@ -132,7 +132,7 @@ REPEATED[4, 0] = REPEATED[3, 0]
             table(edge_step(7297, 7372)),
             "e0 = 7112 eV (xraydb) lies outside the spectrum's range, 7297 to 7372 eV; --",
         ),
-        ("words\n", "no row of two numbers in it"),
+        ("words\n", "no row of two or more numbers"),
         ("", "empty file"),
     ],
 )

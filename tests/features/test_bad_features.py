@@ -146,8 +146,8 @@ def test_options_that_structures_do_not_take(tmp_path, refused_import, option):
         (lambda whole: b"PK", "not an .npz file (a ZIP of arrays)"),
         (lambda whole: b"\x80\x04N.", "not an .npz file (a ZIP of arrays)"),
         (lambda whole: b"\x93NUMPY\x01\x00", "not an .npz file (a ZIP of arrays)"),
-        (lambda whole: whole[: len(whole) // 2], "damaged, or not of NumPy's making: File is not a zip file"),
-        (lambda whole: whole[:500] + b"\0\0\0\0" + whole[504:], "damaged, or not of NumPy's making: Bad CRC-32 for"),
+        (lambda whole: whole[: len(whole) // 2], "damaged, or not written by NumPy: File is not a zip file"),
+        (lambda whole: whole[:500] + b"\0\0\0\0" + whole[504:], "damaged, or not written by NumPy: Bad CRC-32 for"),
     ],
 )
 def test_damaged_files(save, refused_import, change, message):
@@ -186,5 +186,5 @@ def test_a_header_that_ends_in_the_middle(save, tmp_path, shape):
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data.replace(b"(6, 49)", shape))
-    with pytest.raises(FormatError, match=r"set_v\.npz: damaged, or not of NumPy's making: "):
+    with pytest.raises(FormatError, match=r"set_v\.npz: damaged, or not written by NumPy: "):
         npz.read(path, np.dtype(np.float64), False)

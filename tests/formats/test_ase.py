@@ -1,4 +1,4 @@
-"""Structure files read through ASE: cells, periodicity and properties are kept, disorder is refused."""
+"""Structure files read with ASE: cells, periodicity and properties are kept, disorder is an error."""
 
 import ase.io
 import numpy as np
@@ -198,7 +198,7 @@ def test_dummy_atoms_are_refused(tmp_path):
 
 @pytest.mark.parametrize("count", ["99999999999", "3"])  # as the file says it
 def test_atoms_that_are_only_announced(tmp_path, count):
-    """ASE looks for them for ever."""
+    """ASE would search for them forever."""
     text = f'{count}\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 pbc="T T T"\nFe 0 0 0\nO 2 2 2\n'
     with pytest.raises(FormatError, match=rf"truncated: line 1 announces {count} atoms, the file ends after 2"):
         list(read_structures(write(tmp_path / "a.extxyz", text)))

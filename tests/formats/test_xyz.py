@@ -1,4 +1,4 @@
-"""XYZ files: frames, elements, comments, names, and what is refused."""
+"""XYZ files: frames, elements, comments, names and errors."""
 
 import gzip
 from itertools import islice
@@ -195,7 +195,7 @@ def test_damaged_gzip(tmp_path, damage):
 
 
 def test_frames_are_read_one_at_a_time(tmp_path):
-    """A frame is there before the rest of its file is: the end, which is no gzip at all, is not met."""
+    """Frames are yielded before the rest of the file is read: the damaged end is not reached."""
     path = tmp_path / "a.xyz.gz"
     data = gzip.compress(many_frames(5000).encode())
     path.write_bytes(data[: len(data) // 2])

@@ -154,11 +154,11 @@ def test_rows_belong_to_names_or_codes(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"expected a column CSD_code or name in its first line, received nothing"),
-        ("code;gap\n", r"expected a column CSD_code or name in its first line, received code, gap"),
+        ("", r"line 1: expected a column CSD_code or name, received nothing"),
+        ("code;gap\n", r"line 1: expected a column CSD_code or name, received code, gap"),
         ("name;gap\na;1\nb\n", "line 3: expected 2 columns, received 1"),
-        ("name;gap\na;1\n\na;2\n", "line 4: a has a row already"),
-        ("name;gap;note;gap\na;1;2;3\n", "expected every column once, received 'gap' again"),
+        ("name;gap\na;1\n\na;2\n", "line 4: second row of a"),
+        ("name;gap;note;gap\na;1;2;3\n", "line 1: expected every column once, received 'gap'"),
         ("name;charge\na;1\nb;2+\n", r"b: charge: expected a number, received '2\+'"),
         ("name;S\na;\nb;?\n", r"b: spin: expected a number, received '\?'"),
     ],
@@ -237,7 +237,7 @@ def test_natural_charges_of_several_sites(tmqm):
     [
         ("", "x.q: expected blocks that begin with CSD_code"),
         ("CSD_code = QQQAAA\n Fe one\n", "x.q: line 2: expected an element and a charge, received 'Fe one'"),
-        ("CSD_code = A\n Fe 1\nCSD_code = A\n", "x.q: line 3: A has a block already"),
+        ("CSD_code = A\n Fe 1\nCSD_code = A\n", "x.q: line 3: second block of A"),
     ],
 )
 def test_what_are_no_charges(tmqm, capsys, text, message):
@@ -250,7 +250,7 @@ def test_charges_of_other_atoms(tmqm, capsys):
     path = write(tmqm.parent / "x.q", "CSD_code = QQQAAA\n Fe 1.0\n")
     _, summary = taken(tmqm, "--properties", path, capsys=capsys)
     assert summary["skipped_count"] == 1
-    assert "x.q: has 1 charges of QQQAAA, which has 3 atoms" in summary["skipped"][0]["reason"]
+    assert "x.q: QQQAAA: expected 3 charges, one per atom, received 1" in summary["skipped"][0]["reason"]
     assert summary["without_properties"] == 119
 
 

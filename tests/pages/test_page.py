@@ -239,7 +239,7 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
     write(tmp_path / "wrong.dat", "no numbers")
     page.set_input_files("#measured", tmp_path / "wrong.dat")
-    wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two numbers')")
+    wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two or more numbers')")
 
 
 def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):

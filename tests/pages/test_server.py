@@ -246,8 +246,8 @@ def test_a_measured_spectrum_is_laid_over(client):
     ("name", "data", "message"),
     [
         ("m.exe", b"MZ", "m.exe: expected a file ending in .txt"),
-        ("m.txt", b"no numbers", "m.txt: no row of two numbers in it"),
-        ("m.xdi", b"# XDI/1.0\n# Column.1: angle\n# Column.2: mu\n#---\n1 2\n2 3\n", "no column energy"),
+        ("m.txt", b"no numbers", "m.txt: no row of two or more numbers"),
+        ("m.xdi", b"# XDI/1.0\n# Column.1: angle\n# Column.2: mu\n#---\n1 2\n2 3\n", "m.xdi: expected a column energy"),
         ("m.nxs", b"\x89HDF\r\n\x1a\n and no more", "m.nxs: cannot be read as NeXus"),
     ],
 )
@@ -332,7 +332,7 @@ def test_a_file_that_points_into_others_is_refused(client, tmp_path):
         group["energy"] = np.arange(7100.0, 7130.0)
         group.create_dataset("data", (30,), "u1", external=[(str(tmp_path / "secret.dat"), 0, 30)])
     answer = client.post("/api/experiment", files={"file": ("x.nxs", (tmp_path / "x.nxs").read_bytes())})
-    assert (answer.status_code, "stand in another file" in answer.json()["error"]) == (422, True)
+    assert (answer.status_code, "expected data in this file" in answer.json()["error"]) == (422, True)
 
 
 def test_uploads_by_hand():

@@ -71,11 +71,11 @@ def test_what_is_known_of_a_prediction_goes_along(predictions):
         np.testing.assert_array_equal(one.std, store.read("std", row))
         np.testing.assert_array_equal(one.reference, store.read("reference", row))
         np.testing.assert_allclose(one.energies, store.energies + store.read("sites/e0")[row])
-        assert one.told["model"] == store.attribute("model_digest")
-        assert (one.told["draws"], one.told["treatment"]) == ("4", "synthetic")
+        assert one.header["model"] == store.attribute("model_digest")
+        assert (one.header["draws"], one.header["treatment"]) == ("4", "synthetic")
         flagged = [e.distrust for e in every]
         assert flagged == store.distrust
-        assert all(("not_to_be_trusted" in e.told) == bool(e.distrust) for e in every)
+        assert all(("not_to_be_trusted" in e.header) == bool(e.distrust) for e in every)
 
 
 def test_xdi_has_the_items_it_must_and_invents_none(tmp_path):
@@ -182,10 +182,10 @@ def test_an_athena_project_is_read_through_larch(tmp_path):
     assert found.absolute
     project.add_group(Group(energy=energies, mu=mu, filename="two", label="two", datatype="xas"))
     project.save()
-    with pytest.raises(FormatError, match="2 spectra: expected one, or its label; it has one, two"):
+    with pytest.raises(FormatError, match=r"a\.prj: expected .* one spectrum, received 2 spectra: one, two"):
         read_spectrum(tmp_path / "a.prj")
     assert athena.read_project(tmp_path / "a.prj", "two").source == "a.prj"
-    with pytest.raises(FormatError, match="no spectrum 'three'"):
+    with pytest.raises(FormatError, match="expected spectrum 'three', received 2 spectra: one, two"):
         athena.read_project(tmp_path / "a.prj", "three")
     with pytest.raises(FormatError, match="cannot be read as an Athena project"):
         read_spectrum(write(tmp_path / "b.prj", "no project"))
@@ -228,13 +228,13 @@ def test_xdi_of_a_beamline(tmp_path, detector, expected):
         (
             "Column.1: energy keV",
             "Column.1: angle degrees",
-            "no column energy in it; it has angle, i0, itrans",
+            "expected a column energy, received angle, i0, itrans",
         ),
-        ("Column.1: energy keV", "Column.1: energy joule", "energies in 'joule': expected eV or keV"),
+        ("Column.1: energy keV", "Column.1: energy joule", "expected energies in eV or keV, received 'joule'"),
         (
             "Column.3: itrans",
             "Column.3: temperature",
-            "no spectrum in it: expected a column norm",
+            "expected a column norm",
         ),
         ("# XDI/1.0 GSE/1.0", "# something else", "expected XDI, whose first line is '# XDI/1.0'"),
     ],
@@ -252,7 +252,7 @@ def test_an_xdi_file_without_energies_is_one_line_of_an_import(tmp_path, capsys)
     rows = np.column_stack([ENERGIES, ENERGIES])
     write(tmp_path / "mu" / "a.xdi", "# XDI/1.0\n# Column.1: angle deg\n# Column.2: xmu\n#---\n" + table(rows))
     said = refused(capsys, tmp_path, "import", tmp_path / "in", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5")
-    assert "a.xdi: no column energy in it; it has angle, xmu" in said
+    assert "a.xdi: expected a column energy, received angle, xmu" in said
 
 
 @pytest.mark.parametrize("suffix", [".xdi", ".nxs"])
@@ -282,7 +282,7 @@ def no_signal(file):
 def test_a_nexus_file_without_a_spectrum(tmp_path, fill):
     with h5py.File(tmp_path / "a.nxs", "w") as file:
         fill(file)
-    with pytest.raises(FormatError, match=r"a\.nxs: no NXdata with a signal over energies in it"):
+    with pytest.raises(FormatError, match=r"a\.nxs: expected an NXdata group"):
         read_spectrum(tmp_path / "a.nxs")
 
 
@@ -319,7 +319,7 @@ def test_numbers_of_other_files_are_not_read(tmp_path):
             group.attrs["NX_class"], group.attrs["signal"] = "NXdata", "data"
             group["energy"] = np.arange(7100.0, 7130.0)
             fill(group)
-        with pytest.raises(FormatError, match=r"in another file|1,000,000 points or fewer"):
+        with pytest.raises(FormatError, match=r"expected data in this file|1,000,000 points or fewer"):
             nexus.read(path)
 
 

@@ -116,8 +116,8 @@ def test_the_commands(model, small, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name\na\n", "t.csv: expected a column site in its first line, received name"),
-        ("", "t.csv: expected a column site in its first line, received nothing"),
+        ("name\na\n", "t.csv: line 1: expected a column site, received name"),
+        ("", "t.csv: line 1: expected a column site, received nothing"),
         ("site\nnobody\n", "has no site 'nobody'"),
         (None, "t.csv: cannot be read: No such file or directory"),
     ],

@@ -1,8 +1,8 @@
-"""Foreign files, one module a format.
+"""Readers and writers of foreign files, one module per format.
 
-Structures: ``xyz`` (with ``tmqm``'s comment line), ``ase`` for all else. Spectra: ``columns``, ``fdmnes``,
-``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Predicted spectra are written by ``xdi``, ``nexus``,
-``athena`` and ``csv_columns``; FDMNES's input by ``fdmnes_input``.
+Structures: ``xyz`` (with ``tmqm``'s comment line), and ``ase`` for all other formats. Spectra: ``columns``, ``fdmnes``,
+``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables: ``property_tables``, ``charge_tables``. The
+modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
 """
 
 import zlib
@@ -18,17 +18,17 @@ __all__ = ["is_structure_file", "read_spectrum", "read_structures"]
 
 
 def is_structure_file(path: Path) -> bool:
-    """Whether a file found in a folder is taken for structures, by its name."""
+    """Return True if a file's name is that of a structure file."""
     return xyz.recognises(path) or ase.recognises(path)
 
 
 def read_structures(path: Path) -> Iterator[Structure | FormatError]:
-    """The structures of a file, one at a time; an error in place of one that cannot be used.
+    """Yield the structures of a file one at a time, and an error in place of each unusable one.
 
     Raises
     ------
     FormatError
-        If the file, or what is left of it, cannot be read.
+        If the file, or the rest of it, cannot be read.
     """
     try:
         reader = xyz.read if xyz.recognises(path) and not xyz.is_extended(path) else ase.read
@@ -39,12 +39,12 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
 
 
 def read_spectrum(path: Path) -> Spectrum:
-    """A spectrum of XDI, NeXus, an Athena project, FDMNES, ORCA or any other two-column text or CSV file.
+    """Read a spectrum from XDI, NeXus, an Athena project, FDMNES, ORCA or any other two-column text or CSV file.
 
     Raises
     ------
     FormatError
-        If the file cannot be read or holds no two columns of numbers.
+        If the file cannot be read or does not have two columns of numbers.
     """
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
         return nexus.read(path)

@@ -1,4 +1,4 @@
-"""Structures that ASE reads: extended XYZ, CIF, POSCAR, trajectories, databases. Cells are kept."""
+"""Structures read with ASE: extended XYZ, CIF, POSCAR, trajectories, databases. Cells are kept."""
 
 import re
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ from xanes_hpc.structures.structure import Structure
 SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
 FORMATS = {".xyz": "extxyz"}
-"""ASE's name of the format where the ending alone does not tell ASE."""
+"""ASE's format names, for endings that ASE does not recognise by themselves."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file's name is one that ASE reads structures from."""
+    """Return True if the file's name is that of a structure file for ASE."""
     plain = path.with_suffix("") if path.suffix in COMPRESSED else path
     return plain.suffix.lower() in SUFFIXES or VASP.match(plain.name) is not None
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
-    """The structures of a file.
+    """Yield the structures of a file, and an error in place of each unusable one.
 
     Raises
     ------
     FormatError
-        If ASE cannot read the file, or what is left of it.
+        If ASE cannot read the file, or the rest of it.
     """
     if not path.stat().st_size:
         raise FormatError(f"{path}: empty file")
@@ -53,18 +53,18 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
         raise
     except UnknownFileTypeError:
         raise FormatError(f"{path}: not a structure file that ASE knows by its name or content") from None
-    except Exception as error:  # ASE's readers raise whatever their parsing meets
+    except Exception as error:  # ASE's readers raise many types of exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
 
 
 def _check_counts(path: Path) -> None:
-    """Refuse extended XYZ that announces more atoms than it has: ASE would look for them for ever.
+    """Raise an error if extended XYZ announces more atoms than it has: ASE would search for them forever.
 
     Raises
     ------
     FormatError
-        Naming the line.
+        If so; the message names the line.
     """
     with open_text(path, "replace") as lines:
         number = 0
@@ -73,7 +73,7 @@ def _check_counts(path: Path) -> None:
             if not line.strip():
                 continue
             if not line.strip().isdigit():
-                return  # whatever it is, ASE says so
+                return  # ASE reports the fault
             n_atoms = int(line.strip()[:18])
             there = sum(1 for _ in islice(lines, n_atoms + 1))
             if there < n_atoms + 1:
@@ -92,7 +92,7 @@ def _database(path: Path) -> Iterator[Structure | FormatError]:
             yield _structure(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
     except FormatError:
         raise
-    except Exception as error:  # as above: sqlite3, JSON and key errors among others
+    except Exception as error:  # as above: errors of sqlite3, JSON, missing keys and others
         raise FormatError(f"{path}: not an ASE database: {' '.join(str(error).split())[:120]}") from None
 
 
@@ -114,7 +114,7 @@ def _structure(atoms: Any, name: str, properties: dict[str, Any]) -> Structure |
 
 
 def _plain(info: dict[str, Any]) -> dict[str, float | str]:
-    """The scalar entries; names with a slash cannot be stored and are left out."""
+    """Return the scalar entries, without names that cannot be stored, such as those with a slash."""
     kept: dict[str, float | str] = {}
     for key, value in info.items():
         if not isinstance(key, str) or "/" in key or key.startswith(".") or key == "name":

@@ -1,4 +1,4 @@
-"""What Athena (Demeter, Larch) reads: plain columns under ``#`` lines; and its project files, through Larch."""
+"""Files for Athena (Demeter, Larch): columns below ``#`` lines are written, project files are read with Larch."""
 
 from pathlib import Path
 
@@ -14,23 +14,23 @@ PROJECT = ".prj"
 
 
 def write(path: Path, predicted: PredictedSpectrum) -> None:
-    """Write a predicted spectrum: columns energy, xmu, its standard deviation, and the reference."""
+    """Write a predicted spectrum in columns: energy, xmu, its standard deviation, and the reference if there is one."""
     columns = predicted.columns("xmu")
-    lines = [f"# {name}: {value}" for name, value in predicted.told.items()]
+    lines = [f"# {name}: {value}" for name, value in predicted.header.items()]
     lines += ["# predicted by a neural network from a structure: nothing was measured", f"# {'-' * 60}"]
     lines.append(f"# {'  '.join(columns)}")
     path.write_text("\n".join(lines) + "\n" + rows_of_numbers(columns), encoding="utf-8")
 
 
 def read_project(path: Path, group: str | None = None) -> Spectrum:
-    """A spectrum of an Athena project: its only one, or that of a label.
+    """Read a spectrum of an Athena project: its only one, or the one with a label.
 
     Raises
     ------
     ConfigError
         If Larch is not installed.
     FormatError
-        If it is no project, or has not just one spectrum or none of that label.
+        If the file is not a project, has no spectrum with the label, or has several and no label is given.
     """
     need("larch", "larch", "reading an Athena project")
     from larch.io import read_athena
@@ -43,8 +43,8 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
     wanted = group if group is not None else next(iter(groups), None) if len(groups) == 1 else None
     if wanted not in groups:
         listed = ", ".join(groups) or "none"
-        what = f"no spectrum {group!r}" if group is not None else f"{len(groups)} spectra: expected one, or its label"
-        raise FormatError(f"{path}: {what}; it has {listed}")
+        what = f"spectrum {group!r}" if group is not None else "a project with one spectrum"
+        raise FormatError(f"{path}: expected {what}, received {len(groups)} spectra: {listed}")
     found = groups[wanted]
     e0 = getattr(getattr(found, "athena_params", None), "bkg_e0", None) or getattr(found, "e0", None)
     return Spectrum(

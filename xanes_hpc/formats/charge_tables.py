@@ -1,4 +1,4 @@
-"""Charges of atoms, one block a structure, as tmQM has natural ones in ``tmQM_X.q``.
+"""Atomic charges in one block per structure, such as tmQM's natural charges in ``tmQM_X.q``.
 
     CSD_code = WELROW | 2020-2024 CSD
     La 1.8204
@@ -6,7 +6,7 @@
     …
     Total charge = 0.0
 
-A block has an element and a charge (e) a line, in the structure's order, up to a line without them.
+Each line of a block has an element and a charge (e), in the order of the structure's atoms. Any other line ends it.
 """
 
 from array import array
@@ -25,17 +25,17 @@ NATURAL_CHARGE = "natural_charge"
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file's name is that of such charges."""
+    """Return True if the file's name is that of a table of charges."""
     return path.name.lower().endswith((SUFFIX, f"{SUFFIX}.gz"))
 
 
 class ChargeTable:
-    """Charges of atoms by structure.
+    """Atomic charges by structure.
 
     Raises
     ------
     FormatError
-        If the file cannot be read, or has no such block.
+        If the file cannot be read, or has no block of charges.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class ChargeTable:
             if found is not None:
                 code, start = found[0], len(self._charges)
                 if code in self._places:
-                    raise FormatError(f"{self.path}: line {number}: {code} has a block already")
+                    raise FormatError(f"{self.path}: line {number}: second block of {code}; expected one")
                 self._places[code] = start, start
                 continue
             words = line.split()
@@ -72,12 +72,12 @@ class ChargeTable:
             self._places[code] = start, len(self._charges)
 
     def of(self, structure: str, n_atoms: int) -> npt.NDArray[np.float64] | None:
-        """Charges of a structure's atoms, e; None where it has no block.
+        """Return the charges of a structure's atoms (e), or None if it has no block.
 
         Raises
         ------
         FormatError
-            If they are of another number of atoms.
+            If the number of charges is not ``n_atoms``.
         """
         place = self._places.get(structure)
         if place is None:
@@ -85,11 +85,11 @@ class ChargeTable:
         self._used.add(structure)
         if place[1] - place[0] != n_atoms:
             raise FormatError(
-                f"{self.path}: has {place[1] - place[0]} charges of {structure}, which has {n_atoms} atoms"
+                f"{self.path}: {structure}: expected {n_atoms} charges, one per atom, received {place[1] - place[0]}"
             )
         return np.array(self._charges[slice(*place)], np.float64)
 
     @property
     def n_unused(self) -> int:
-        """Blocks that no structure has asked for."""
+        """Return the number of blocks that no structure has used."""
         return len(self._places) - len(self._used)

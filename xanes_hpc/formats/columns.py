@@ -1,7 +1,8 @@
-"""Two columns of numbers under any header: CSV, plain columns, XANESNET's repacked files, ORCA's.
+"""Two columns of numbers below any header: CSV, plain columns, XANESNET's repacked files, ORCA's output.
 
-Headers are not counted: data begin at the first row of two or more numbers and end with the file. Separators are
-commas, semicolons, tabs or blanks; ``#``, ``%`` and ``!`` begin comments; exponents may be Fortran's (``1.5D-03``).
+A header may have any number of lines: data begin at the first row of two or more numbers and end with the file.
+Separators are commas, semicolons, tabs or blanks. Comments begin with ``#``, ``%`` or ``!``. Exponents may be written
+as in Fortran (``1.5D-03``).
 """
 
 import re
@@ -14,20 +15,20 @@ import numpy.typing as npt
 from xanes_hpc.errors import FormatError
 
 LARGEST = 64 << 20
-"""Files above 64 MiB are no spectra."""
+"""Largest size of a spectrum file, 64 MiB."""
 ENERGY_TITLES = (
     "energy", "energies", "e", "ev", "eev", "energyev", "photonenergy", "photonenergyev",
 )  # fmt: skip
-"""Of which only letters and digits count: ``Energy (eV)``, ``energy_ev``."""
+"""Titles of the energy column, letters and digits only: ``Energy (eV)`` and ``energy_ev`` both match ``energyev``."""
 RELATIVE_TITLE = "energy_ev_relative_to_e0"
-"""Of energies where there are none else."""
+"""Title of the energy column if none of ``ENERGY_TITLES`` occurs."""
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A text table: header lines, column titles (where the last header line has one per column), and numbers."""
+    """A text table: header lines, column titles (if the last header line has one per column), and numbers."""
 
     header: list[str]
     titles: list[str]
@@ -35,12 +36,12 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The numbers of a text file, shape (n_rows, n_columns), with what stands above them.
+    """Read the header and the numbers, shape (n_rows, n_columns), of a text file.
 
     Raises
     ------
     FormatError
-        If there are no numbers, or a row differs from those before it.
+        If there are no numbers, or a row has not as many columns as those before it.
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -67,7 +68,7 @@ def read_table(path: Path) -> Table:
         else:
             rows.append(row)
     if not rows:
-        raise FormatError(f"{path}: " + ("no row of two numbers in it" if text else "empty file"))
+        raise FormatError(f"{path}: " + ("no row of two or more numbers" if text else "empty file"))
     titles = _split(header[-1]) if header else []
     if len(titles) == len(rows[0]) + 1 and not titles[0]:  # indented, or a separator after the comment sign
         titles = titles[1:]
@@ -75,12 +76,12 @@ def read_table(path: Path) -> Table:
 
 
 def energy_and_intensity(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The two columns of a spectrum, and of more than two those whose titles say they are energy and intensity.
+    """Return energies and intensities: the two columns of a table, or of more columns those with such titles.
 
     Raises
     ------
     FormatError
-        If there are not two columns, nor one alone that is named as the energy and one as the intensity.
+        If there are not two columns, and not exactly one title for the energy and one for the intensity.
     """
     n_columns = table.values.shape[1]
     energy, intensity = [0], [1]
@@ -115,5 +116,5 @@ def _numbers(text: str) -> list[float] | None:
 
 
 def _with_e(number: str) -> str:
-    """A number whose exponent Fortran wrote with a D."""
+    """Return a number with Fortran's D exponent written with an E."""
     return FORTRAN_NUMBER.sub(r"\1e\2", number)

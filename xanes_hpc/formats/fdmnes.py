@@ -1,11 +1,11 @@
-"""Spectra as FDMNES writes them, and as others repack them.
+"""Spectra written by FDMNES, and such files repacked by others.
 
-``NAME.txt``, unbroadened: the first line holds numbers, the edge energy first, and ``= E_edge, Z, …``;
-intensities in Mbarn. Of a pair of edges it has a column each (``<xanes>_L2``, ``<xanes>_L3``), both against the
-energies of the second; their sum is taken, the first moved up by the distance of the two core levels (Epsii in the
-first line), as FDMNES's own convolution does. ``NAME_conv.txt``: one title line, broadened.
-``NAME_xes_conv.txt``: emission, title ``<xes>``. Repacked files carry the code's name and a title line and do not
-say how they were treated.
+``NAME.txt`` is unbroadened. Its first line has numbers, beginning with the edge energy, and ``= E_edge, Z, …``;
+intensities are in Mbarn. A pair of edges has one column each (``<xanes>_L2``, ``<xanes>_L3``), both on the energies of
+the second. The columns are summed after the first is moved up by the distance between the two core levels (Epsii in
+the first line), as in FDMNES's own convolution. ``NAME_conv.txt`` is broadened and has one title line.
+``NAME_xes_conv.txt`` is emission, with the title ``<xes>``. Repacked files have the code's name and a title line, and
+do not record how they were treated.
 """
 
 import re
@@ -19,26 +19,26 @@ from xanes_hpc.formats.columns import Table, energy_and_intensity, read_table
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
-"""FDMNES's own broadening, with parameters its output does not tell."""
+"""FDMNES's own broadening; its output does not record the parameters."""
 
 
-TOLD_EDGE = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
+EDGE_IN_HEADER = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
 PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
 
 
 def read(path: Path) -> Spectrum:
-    """A spectrum from a text file, with what an FDMNES header or file name says of it.
+    """Read a spectrum from a text file, with all that an FDMNES header or file name says about it.
 
     Raises
     ------
     FormatError
-        If the file holds no two columns of numbers.
+        If the file does not have two columns of numbers.
     """
     table = read_table(path)
     edge = _edge_energy(path, table)
     pair = PAIR_TITLES.search(" ".join(table.titles).lower())
     energies, intensities = _pair_of_edges(path, table) if pair else energy_and_intensity(path, table)
-    told = edge if edge is not None else _told_edge(table)
+    e_edge = edge if edge is not None else _edge_in_header(table)
     emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
     if path.stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
@@ -52,9 +52,9 @@ def read(path: Path) -> Spectrum:
         kind="xes" if emission else "xanes",
         treatment=treated,
         unit=unit,
-        e_edge=told,
+        e_edge=e_edge,
         e_cut=None if edge is None else _e_cut(table),
-        absolute=None if told is None else bool(energies[0] > 0.5 * told),
+        absolute=None if e_edge is None else bool(energies[0] > 0.5 * e_edge),
         source=path.name,
     )
 
@@ -67,7 +67,7 @@ def _pair_of_edges(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], n
     except (ValueError, IndexError):
         n_levels = 0
     if n_levels != 2 or not 0 <= level - reference < np.inf:
-        raise FormatError(f"{path}: two edges ({', '.join(table.titles[1:])}), but no two core levels in line 1")
+        raise FormatError(f"{path}: line 1: expected two core levels for two edges ({', '.join(table.titles[1:])})")
     moved = np.interp(energies - (level - reference), energies, first)
     return energies.copy(), moved + second
 
@@ -84,16 +84,16 @@ def _edge_energy(path: Path, table: Table) -> float | None:
     return edge
 
 
-def _told_edge(table: Table) -> float | None:
-    """The edge energy that a header tells in words, as those of our own exported files do; None without."""
+def _edge_in_header(table: Table) -> float | None:
+    """Return the edge energy that a header states in words, as our own exported files do, or None."""
     for line in table.header:
-        if found := TOLD_EDGE.search(line):
+        if found := EDGE_IN_HEADER.search(line):
             return float(found[1])
     return None
 
 
 def _e_cut(table: Table) -> float | None:
-    """The energy in the first line's seventh place, if there is one: other versions of FDMNES may write less."""
+    """Return the seventh number of the first line, or None: other versions of FDMNES may write fewer numbers."""
     words = table.header[0].partition("=")[0].split()
     try:
         value = float(words[6])

@@ -1,7 +1,7 @@
-"""FDMNES's input file: free format, a keyword on its line, its values on the next, ``!`` comments, ended by ``End``.
+"""FDMNES's input file: a keyword on one line, its values on the next, ``!`` for comments, ``End`` at the end.
 
-What is written is read back equal: numbers have as many digits as they need. The keywords are those with which the
-published Fe K-edge set was made; others are carried along as they are.
+Files that are written read back equal: numbers have as many digits as they need. The keywords are those used for the
+published Fe K-edge set; other keywords are passed on unchanged.
 """
 
 import re
@@ -23,7 +23,7 @@ Cell: Any = ase_cell.Cell
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M23", "M4", "M5", "M45", "N1", "N2", "N3", "N23")
 UNIT_CELL = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 TEXT_VALUES = ("filout", "edge")
-"""Keywords whose value is a text."""
+"""Keywords whose value is text."""
 FLAGS = {
     "quadrupole": "Quadrupole",
     "green": "Green",
@@ -33,39 +33,39 @@ FLAGS = {
     "emission": "XES",
     "convolution": "Convolution",
 }
-"""Keywords without a value, by the names of ours."""
+"""Keywords without a value, by attribute of ``Settings``."""
 WHOLE_STEPS = 1e-6
-"""By what fraction of a step a range may miss a whole number of them."""
+"""Relative tolerance within which a range must be a whole number of steps."""
 MOST_STEPS = 100_000
 LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a site is calculated.
+    """Settings of a calculation.
 
     Attributes
     ----------
     radius
-        Of the cluster around the absorber, in Å.
+        Radius of the cluster around the absorber, in Å.
     energies
-        Energies from the edge and steps between them by turns, in eV: -15, 0.2, 60 is from -15 to 60 in steps of 0.2.
+        Alternating energies from the edge and steps, in eV: (-15, 0.2, 60) is from -15 to 60 in steps of 0.2.
     scf
-        Whether the potential is self-consistent; five times as long.
+        Whether the potential is self-consistent; takes five times as long.
     quadrupole
-        Whether quadrupole transitions are taken in.
+        Whether quadrupole transitions are included.
     green
-        Multiple scattering with muffin-tin potentials; finite differences without it.
+        True for multiple scattering with muffin-tin potentials, False for finite differences.
     absolute
         Whether energies are written as absolute.
     spin_orbit
-        Whether spin-orbit coupling is taken in.
+        Whether spin-orbit coupling is included.
     emission
-        Whether the emission spectrum is asked for as well.
+        Whether the emission spectrum is calculated as well.
     convolution
         Whether FDMNES broadens the spectrum too.
     keywords
-        Further keywords, each with its values: lines of text.
+        Further keywords, each with the lines of its values.
     """
 
     radius: float = 6.0
@@ -82,7 +82,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Input:
-    """A calculation of one site: of atom ``absorber``, counted from 0; its files are called ``output``."""
+    """A calculation of one site: atom ``absorber`` (from 0) of a structure; ``output`` is the name of its files."""
 
     structure: Structure
     absorber: int
@@ -92,16 +92,16 @@ class Input:
 
 
 def check_settings(settings: Settings) -> None:
-    """Hold settings to what FDMNES takes.
+    """Check that FDMNES accepts the settings.
 
     Raises
     ------
     FormatError
-        If the radius is not positive, the range is not one, or a further keyword is one of ours, comes twice or is
-        no line.
+        If the radius is not positive, the range is invalid, or a further keyword is invalid, repeated, or one that the
+        settings write.
     """
     if not 0.0 < settings.radius < np.inf:
-        raise FormatError(f"radius: expected more than 0 Å, received {settings.radius:g}")
+        raise FormatError(f"`radius`: expected more than 0 Å, received {settings.radius:g}")
     n_energies(settings.energies)
     seen = set[str]()
     for keyword, values in settings.keywords:
@@ -110,54 +110,53 @@ def check_settings(settings: Settings) -> None:
         if any(not line.isprintable() for line in values):
             raise FormatError(f"keyword {keyword}: expected its values on one line, received {values[0]!r}")
         if keyword.lower() in seen:
-            raise FormatError(f"keyword {keyword}: expected once, received again")
+            raise FormatError(f"keyword {keyword}: expected once, received twice")
         seen.add(keyword.lower())
         if keyword.lower() in KNOWN:
-            raise FormatError(f"keyword {keyword}: is written anyway, or has an option of its own")
+            raise FormatError(f"keyword {keyword}: is written from the other settings; change those instead")
 
 
 def n_energies(energies: Sequence[float]) -> int:
-    """How many energies a range has: as many rows its calculation ends with.
+    """Return the number of energies in a range, which is the number of rows of a finished calculation.
 
     Raises
     ------
     FormatError
-        If it is not energies that ascend, with steps between them that fit a whole number of times.
+        If the energies do not ascend, or the distance between two is not a whole number of steps.
     """
-    told = "range " + " ".join(f"{value:g}" for value in energies)
+    where = "range " + " ".join(f"{value:g}" for value in energies)
     if len(energies) < 3 or len(energies) % 2 == 0 or not np.isfinite(energies).all():
-        raise FormatError(f"{told}: expected energies with a step between each two, such as -15 0.2 60")
+        raise FormatError(f"{where}: expected energies with a step between each two, such as -15 0.2 60")
     total = 1
     for (start, stop), step in zip(pairwise(energies[::2]), energies[1::2], strict=True):
         if not (step > 0 and stop > start):
-            raise FormatError(
-                f"{told}: expected energies that ascend and steps above 0, received {start:g} to {stop:g}"
-            )
+            raise FormatError(f"{where}: expected ascending energies and steps above 0, received {start:g} to {stop:g}")
         n = (stop - start) / step
         if abs(n - round(n)) > WHOLE_STEPS * max(1.0, n) or n > MOST_STEPS:
             raise FormatError(
-                f"{told}: expected a whole number of steps, {MOST_STEPS:,} at most, from {start:g} to {stop:g} eV; "
-                f"{step:g} goes in {n:g} times"
+                f"{where}: expected a whole number of steps, {MOST_STEPS:,} at most, from {start:g} to {stop:g} eV, "
+                f"received {n:g} steps of {step:g} eV"
             )
         total += round(n)
     return total
 
 
 def write(calculation: Input) -> str:
-    """The text of an input file.
+    """Return the text of an input file.
 
     Raises
     ------
     FormatError
-        If FDMNES could not take it: a structure periodic in some directions only, an edge it does not know, no atom of
-        that index, or settings that are none.
+        If the structure is periodic in some directions only, FDMNES has no such edge, there is no atom of that index,
+        or the settings are invalid.
     """
     structure, settings = calculation.structure, calculation.settings
     check_settings(settings)
     if calculation.edge not in EDGES:
         raise FormatError(f"{structure.name}: FDMNES has no edge {calculation.edge}; it has {', '.join(EDGES)}")
     if not 0 <= calculation.absorber < structure.numbers.size:
-        raise FormatError(f"{structure.name}: there is no atom {calculation.absorber} of {structure.numbers.size}")
+        last = structure.numbers.size - 1
+        raise FormatError(f"{structure.name}: no atom {calculation.absorber}; expected 0 to {last}")
     lines = ["Filout", calculation.output, "Range", _numbers(settings.energies), "Radius", _number(settings.radius)]
     lines += ["Edge", calculation.edge, "Absorber", str(calculation.absorber + 1)]
     lines += [keyword for name, keyword in FLAGS.items() if getattr(settings, name) and name != "convolution"]
@@ -174,13 +173,13 @@ def _atoms(structure: Structure) -> list[str]:
         parameters = np.asarray(Cell(structure.cell).cellpar())
         if not (np.isfinite(parameters).all() and np.linalg.det(structure.cell) > 0):
             raise FormatError(
-                f"{structure.name}: expected the cell of a crystal, right-handed, received {structure.cell}"
+                f"{structure.name}: expected a right-handed cell with a volume, received {structure.cell.tolist()}"
             )
         keyword, positions = "Crystal", np.linalg.solve(structure.cell.T, structure.positions.T).T
     elif structure.pbc.any():
         raise FormatError(
-            f"{structure.name}: periodic in {int(structure.pbc.sum())} of three directions: FDMNES takes "
-            "molecules and crystals; give a slab a cell with empty space, periodic in all three"
+            f"{structure.name}: periodic in {int(structure.pbc.sum())} of three directions; FDMNES accepts "
+            "molecules and crystals only: give a slab a cell with vacuum, periodic in all three"
         )
     else:
         keyword, positions, parameters = "Molecule", structure.positions, np.array(UNIT_CELL)
@@ -193,7 +192,7 @@ def _numbers(values: Iterable[float]) -> str:
 
 
 def _number(value: float) -> str:
-    """As many digits as tell it from all others, never with an exponent."""
+    """Return the shortest text that reads back as the same number, without an exponent."""
     return np.format_float_positional(value, unique=True, trim="0")
 
 
@@ -202,12 +201,12 @@ KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(word.
 
 
 def read(path: Path) -> Input:
-    """An input file of one site; the structure bears the name of the output.
+    """Read an input file of one site; the structure is named after the output.
 
     Raises
     ------
     FormatError
-        If it cannot be read, or lacks what a site's calculation has.
+        If the file cannot be read, or a required keyword or its value is missing or invalid.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -217,7 +216,7 @@ def read(path: Path) -> Input:
     found = {keyword.lower(): values for keyword, values in blocks}
     for name in ("filout", "range", "edge", "absorber"):
         if not found.get(name):
-            raise FormatError(f"{path}: no {name.capitalize()} with its value in it")
+            raise FormatError(f"{path}: no {name.capitalize()} with a value")
     structure = _structure(path, found)
     own = {name: keyword.lower() in found for name, keyword in FLAGS.items()}
     others = tuple((keyword, values) for keyword, values in blocks if keyword.lower() not in KNOWN)
@@ -232,13 +231,13 @@ def read(path: Path) -> Input:
         raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(found['absorber'])}")
     index = int(absorber[0]) - 1
     if not 0 <= index < structure.numbers.size:
-        raise FormatError(f"{path}: Absorber: there is no atom {index + 1} of {structure.numbers.size}")
+        raise FormatError(f"{path}: Absorber: expected 1 to {structure.numbers.size}, received {index + 1}")
     name = Path(found["filout"][0]).name.removesuffix(".txt")
     return Input(replace(structure, name=name), index, found["edge"][0], name, settings)
 
 
 def _blocks(lines: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...]]]:
-    """Keywords with the lines that follow each, as far as ``End``."""
+    """Yield keywords with the lines that follow each, up to ``End``."""
     keyword, values = "", list[str]()
     for line in lines:
         text = line.partition("!")[0].strip()
@@ -282,7 +281,7 @@ def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
 def _atom(path: Path, row: str) -> npt.NDArray[np.float64]:
     values = _floats(path, "atom", [row])
     if len(values) > 4:
-        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z; occupancies are not taken")
+        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z; occupancies are not supported")
     if len(values) != 4 or values[0] != int(values[0]) or not 0 < values[0] < len(chemical_symbols):
         raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z")
     return np.array(values)

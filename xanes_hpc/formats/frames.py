@@ -1,4 +1,4 @@
-"""Naming the structures of a file, and holding them to what every structure must be."""
+"""Names and checks of the structures of a file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ COMPRESSED = {".gz", ".bz2", ".xz"}
 
 
 def stem(path: Path) -> str:
-    """The file's name without its endings; the folder's name for VASP's POSCAR and CONTCAR."""
+    """Return the file's name without endings, or for VASP's POSCAR and CONTCAR the folder's name."""
     plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
     if plain in ("POSCAR", "CONTCAR"):
         return path.resolve().parent.name
@@ -21,18 +21,23 @@ def stem(path: Path) -> str:
 
 
 def named(path: Path, frames: Iterable[Structure | FormatError]) -> Iterator[Structure | FormatError]:
-    """Name the frames of a file: by the file's stem if there is one, ``stem@k`` (k from 0) if there are several.
+    """Yield the frames of a file with names: the file's stem for a single frame, ``stem@k`` (k from 0) for several.
 
-    A frame that has a name of its own keeps it. Errors get the file's name put in front.
+    A frame with its own name keeps it. Errors are prefixed with the file's name.
+
+    Raises
+    ------
+    FormatError
+        If there is no frame, or the rest of the file cannot be read.
     """
     base = stem(path)
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
-        raise FormatError(f"{path}: no structure in the file")
+        raise FormatError(f"{path}: the file has no structure")
     try:
         second = next(iterator, None)
-    except FormatError:  # of what comes after: the first frame is whole
+    except FormatError:  # in the second frame: the first one is complete
         yield _labelled(path, first, f"{base}@0")
         raise
     if second is None:
@@ -57,5 +62,5 @@ def _labelled(path: Path, frame: Structure | FormatError, name: str) -> Structur
     if not np.isfinite(own.cell).all():
         return FormatError(f"{where}: expected a finite cell")
     if not own.name.isprintable():
-        return FormatError(f"{path}: a name with control characters: {own.name!r}")
+        return FormatError(f"{path}: expected a name without control characters, received {own.name!r}")
     return own

@@ -1,8 +1,8 @@
 """NeXus files of a processed spectrum: the application definition NXxasproc, in HDF5.
 
-What it requires is title, definition, sample/name, XAS_data_reduction (program, version, date, parameters) and data
-(energy, data). Errors stand beside it as ``data_errors``, as NXdata has them; what else is known stands under
-``parameters``. The definitions for X-ray absorption are being rewritten, so the writer has versions.
+The definition requires title, definition, sample/name, XAS_data_reduction (program, version, date, parameters) and data
+(energy, data). Standard deviations are in ``data_errors``, as in NXdata, and everything else in ``parameters``. The
+definitions for X-ray absorption are being revised, so the writer has versions.
 """
 
 import os
@@ -22,12 +22,12 @@ from xanes_hpc.spectra.spectrum import Spectrum
 SUFFIX = ".nxs"
 ENTRY = "entry"
 MOST_POINTS = 1_000_000
-"""Of a spectrum that is read: more than any has."""
+"""Most points of a spectrum that is read; no spectrum has as many."""
 RELATIVE = "energies are relative to the edge"
 
 
 def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
-    """Write a predicted spectrum by one of ``VERSIONS`` of the definition."""
+    """Write a predicted spectrum in one of the ``VERSIONS`` of the definition."""
     with h5py.File(path, "w") as file:
         file.attrs["default"] = ENTRY
         file.attrs["creator"] = f"xanes-hpc {__version__}"
@@ -46,7 +46,7 @@ def _write_xasproc(file: h5py.File, predicted: PredictedSpectrum) -> None:
     process = _group(entry, "XAS_data_reduction", "NXprocess")
     process["program"], process["version"], process["date"] = "xanes-hpc", __version__, _now()
     parameters = _group(process, "parameters", "NXparameters")
-    for name, value in predicted.told.items():
+    for name, value in predicted.header.items():
         parameters[name] = value
     data = _group(entry, "data", "NXdata")
     data.attrs["signal"], data.attrs["axes"], data.attrs["energy_indices"] = "data", ["energy"], 0
@@ -63,7 +63,7 @@ def _write_xasproc(file: h5py.File, predicted: PredictedSpectrum) -> None:
 
 
 VERSIONS: dict[str, Callable[[h5py.File, PredictedSpectrum], None]] = {"NXxasproc": _write_xasproc}
-"""Writers by definition."""
+"""Writers, by name of the definition."""
 
 
 def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
@@ -73,19 +73,19 @@ def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
 
 
 def _now() -> str:
-    """The time, or what SOURCE_DATE_EPOCH says it is."""
+    """Return the current time, or SOURCE_DATE_EPOCH if it is set."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     time = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
     return time.isoformat(timespec="seconds")
 
 
 def read(path: Path) -> Spectrum:
-    """The spectrum of a file's first NXdata that has one: its signal over its axis of energies.
+    """Read the spectrum of a file's first NXdata group that has one: its signal over its energies.
 
     Raises
     ------
     FormatError
-        If it cannot be read, or has no such data.
+        If the file cannot be read, or has no such group.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -98,11 +98,11 @@ def read(path: Path) -> Spectrum:
             file.visititems(look)
     except FormatError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # whatever HDF5 says of damage
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # raised by HDF5 for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: cannot be read as NeXus: {reason[:200]}") from None
     if not found:
-        raise FormatError(f"{path}: no NXdata with a signal over energies in it")
+        raise FormatError(f"{path}: expected an NXdata group with a signal over energies, received none")
     return found[0]
 
 
@@ -114,8 +114,8 @@ def _spectra_of(path: Path, data: h5py.Group) -> list[Spectrum]:
     unit = _text(energies.attrs.get("units")) or "eV"
     factor = {"ev": 1.0, "kev": 1000.0}.get(unit.lower())
     if factor is None:
-        raise FormatError(f"{path}: energies in {unit!r}: expected eV or keV")
-    e0 = _told_e0(data)
+        raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
+    e0 = _e0_of_export(data)
     return [
         Spectrum(
             np.asarray(energies[()], np.float64) * factor,
@@ -129,12 +129,12 @@ def _spectra_of(path: Path, data: h5py.Group) -> list[Spectrum]:
 
 
 def _dataset(path: Path, group: h5py.Group, name: str, most_links: int = 8) -> Any:
-    """Numbers that stand in the file itself; None where there are none of that name.
+    """Return a numeric dataset of the file, or None if there is none of that name.
 
     Raises
     ------
     FormatError
-        If they stand in another file, or are more than a spectrum has.
+        If its data are in another file, or more than a spectrum has.
     """
     node: Any = group
     for part in name.strip("/").split("/"):
@@ -142,18 +142,18 @@ def _dataset(path: Path, group: h5py.Group, name: str, most_links: int = 8) -> A
             return None
         link = node.get(part, getlink=True)
         if isinstance(link, h5py.ExternalLink):
-            raise FormatError(f"{path}: {name} stands in another file, {link.filename}: expected it in this one")
+            raise FormatError(f"{path}: {name}: expected data in this file, received a link to {link.filename}")
         if isinstance(link, h5py.SoftLink):
             start = node.file if link.path.startswith("/") else node
             node = _dataset(path, start, link.path, most_links - 1) if most_links else None
         else:
             node = node.get(part)
     if isinstance(node, h5py.Group):
-        return node  # on the way of a link
+        return node  # a group on the path of a link
     if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf":
         return None
     if node.external or node.is_virtual:
-        raise FormatError(f"{path}: the numbers of {name} stand in another file: expected them in this one")
+        raise FormatError(f"{path}: {name}: expected data in this file, received data stored in another file")
     if node.size > MOST_POINTS or int(np.prod(node.chunks or (1,))) > MOST_POINTS:
         raise FormatError(
             f"{path}: {name}: expected a spectrum of {MOST_POINTS:,} points or fewer, received {node.size:,}"
@@ -161,13 +161,13 @@ def _dataset(path: Path, group: h5py.Group, name: str, most_links: int = 8) -> A
     return node
 
 
-def _told_e0(data: h5py.Group) -> float | None:
-    """The edge energy, in eV, that our own files tell beside their data."""
+def _e0_of_export(data: h5py.Group) -> float | None:
+    """Return the edge energy in eV that our exported files record beside their data, or None."""
     try:
-        told = data.parent["XAS_data_reduction/parameters/e0"][()]
+        recorded = data.parent["XAS_data_reduction/parameters/e0"][()]
     except (KeyError, ValueError, TypeError, OSError):
         return None
-    words = _text(told).split()
+    words = _text(recorded).split()
     try:
         return float(words[0]) if len(words) == 2 and words[1] == "eV" else None
     except ValueError:

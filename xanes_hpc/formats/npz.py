@@ -1,6 +1,7 @@
-"""Published training sets of NumPy, ``.npz``: feature vectors and spectra of the same sites, and no structures.
+"""Published training sets in NumPy's ``.npz`` format: features and spectra of the same sites, without structures.
 
-Arrays ``x`` (n_sites, n_features), ``y`` (n_sites, n_energies) and perhaps ``e`` (n_energies). Nothing is unpickled.
+Arrays are ``x`` (n_sites, n_features), ``y`` (n_sites, n_energies) and optionally ``e`` (n_energies). Nothing is
+unpickled.
 """
 
 import zlib
@@ -17,24 +18,24 @@ from numpy.lib.npyio import NpzFile
 from xanes_hpc.errors import FormatError
 
 ZIP = (b"PK\3\4", b"PK\5\6")
-"""How a ZIP archive begins, and an empty one."""
+"""First bytes of a ZIP archive, and of an empty one."""
 DAMAGE = (EOFError, ValueError, BadZipFile, MemoryError, OverflowError, RuntimeError, TokenError, zlib.error)
-"""What NumPy makes of a file that is damaged, or claims what it does not have."""
+"""Exceptions that NumPy raises for damaged files, and for files that claim more data than they have."""
 MOST_NAMED = 8
-"""Arrays that a message names."""
+"""Most arrays that a message names."""
 
 
 @dataclass(frozen=True)
 class FeatureArrays:
-    """What such a file holds.
+    """The arrays of a file.
 
     Attributes
     ----------
-    features : (n_sites, n_features), of the type asked for
+    features : (n_sites, n_features), of the requested type
     intensities : (n_sites, n_energies) float64
-    energies : (n_energies,) float64, eV; None where the file has none, or they were not asked for
+    energies : (n_energies,) float64, eV; None if the file has none or they were not requested
     unused
-        Names of what was not read.
+        Names of the arrays that were not read.
     """
 
     features: npt.NDArray[np.floating[Any]]
@@ -44,26 +45,26 @@ class FeatureArrays:
 
 
 def recognises(path: Path) -> bool:
-    """Whether a source is taken for such a file, by its name."""
+    """Return True if a path's name is that of an ``.npz`` file."""
     return path.suffix.lower() == ".npz" and not path.is_dir()
 
 
 def read(path: Path, dtype: np.dtype[Any], with_energies: bool = True) -> FeatureArrays:
-    """The arrays of a file.
+    """Read the arrays of a file.
 
     Parameters
     ----------
     path
         The file.
     dtype
-        Type that the features are to have; they must be finite in it.
+        Type of the returned features, which must be finite in it.
     with_energies
-        Whether the array ``e`` is read where there is one.
+        Whether to read the array ``e`` if there is one.
 
     Raises
     ------
     FormatError
-        If the file cannot be read, lacks an array, or one is of another type or shape than expected or not finite.
+        If the file cannot be read, an array is missing, has the wrong type or shape, or is not finite.
     """
     try:
         with path.open("rb") as stream:
@@ -80,7 +81,7 @@ def read(path: Path, dtype: np.dtype[Any], with_energies: bool = True) -> Featur
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     except DAMAGE as error:
-        raise FormatError(f"{path}: damaged, or not of NumPy's making: {_reason(error)}") from None
+        raise FormatError(f"{path}: damaged, or not written by NumPy: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -118,13 +119,13 @@ def _array(path: Path, archive: NpzFile, name: str, shape: tuple[str, ...], dtyp
     where = f"{path}: array {name}"
     try:
         read = np.asarray(archive[name])
-    except ValueError as error:  # of Python's objects, say
+    except ValueError as error:  # for example an array of Python objects
         raise FormatError(f"{where}: cannot be read: {_reason(error)}") from None
     if read.dtype.kind != "f" or read.dtype.itemsize not in (4, 8):
         raise FormatError(f"{where}: expected float32 or float64, received {read.dtype}")
     if read.ndim != len(shape) or not read.size:
         raise FormatError(f"{where}: expected shape ({', '.join(shape)}), received {read.shape}")
-    with np.errstate(over="ignore"):  # what is too large for the type is infinite in it
+    with np.errstate(over="ignore"):  # a value too large for the type becomes infinite
         values = np.ascontiguousarray(read, dtype)
     finite = np.isfinite(values)
     if not finite.all():

@@ -1,4 +1,4 @@
-"""What is written of one predicted spectrum, whatever the format, and its plain columns."""
+"""A predicted spectrum to export in any format: its columns and header."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ class PredictedSpectrum:
     Attributes
     ----------
     site, formula
-        Names of the site and its structure's formula; the latter may be empty.
+        Name of the site, and formula of its structure, which may be empty.
     element, edge, kind
-        Symbol of the absorber, ``K``, ``L3``, … and ``xanes`` or ``xes``.
+        Symbol of the absorber; ``K``, ``L3``, …; ``xanes`` or ``xes``.
     energies : (n_energies,), eV
-        Absolute, where e0 is known, else relative to it.
+        Absolute if e0 is known, else relative to it.
     e0
-        Edge energy in eV; NaN where it is not known.
+        Edge energy in eV; NaN if unknown.
     mean, std : (n_energies,)
-        With its calibrated standard deviation.
+        Predicted spectrum and its calibrated standard deviation.
     reference : (n_energies,), or None
-        What it was compared with.
+        Reference spectrum, if there is one.
     treatment, unit
-        As in ``records``.
+        As in ``spectra.spectrum.Spectrum``.
     provenance
-        The program, the model's digest and whatever else tells where it comes from.
+        Origin of the spectrum: the program, the model's digest, and so on.
     distrust
-        Why it should not be trusted; empty where nothing speaks against it.
+        Why the prediction is out of domain; empty if it is not.
     """
 
     site: str
@@ -54,28 +54,28 @@ class PredictedSpectrum:
 
     @property
     def absolute(self) -> bool:
-        """Whether energies are absolute."""
+        """Return True if energies are absolute."""
         return bool(np.isfinite(self.e0))
 
     @property
-    def told(self) -> dict[str, str]:
-        """What a header says beyond the field's own items."""
-        told = {"site": self.site, "kind": self.kind, "edge": f"{self.element} {self.edge}"}
+    def header(self) -> dict[str, str]:
+        """Return the items of a file's header, by name."""
+        header = {"site": self.site, "kind": self.kind, "edge": f"{self.element} {self.edge}"}
         if self.formula:
-            told["formula"] = self.formula
+            header["formula"] = self.formula
         if self.absolute:
-            told["e0"] = f"{self.e0:.10g} eV"
+            header["e0"] = f"{self.e0:.10g} eV"
         else:
-            told["energies"] = "relative to the edge, whose energy is not known"
-        told |= {"treatment": treatment_name(self.treatment), "unit": self.unit, **self.provenance}
-        if self.treatment.startswith("{") and self.treatment != treatment(told["treatment"]):
-            told["treatment_in_full"] = self.treatment
+            header["energies"] = "relative to the edge, whose energy is not known"
+        header |= {"treatment": treatment_name(self.treatment), "unit": self.unit, **self.provenance}
+        if self.treatment.startswith("{") and self.treatment != treatment(header["treatment"]):
+            header["treatment_in_full"] = self.treatment
         if self.distrust:
-            told["not_to_be_trusted"] = self.distrust
-        return {name: " ".join(value.split()) for name, value in told.items()}
+            header["not_to_be_trusted"] = self.distrust
+        return {name: " ".join(value.split()) for name, value in header.items()}
 
     def columns(self, intensity: str) -> dict[str, Array]:
-        """Energies, intensities under a name, their standard deviation, and the reference where there is one."""
+        """Return the columns by name: energy, ``intensity``, its standard deviation, and any reference."""
         found = {"energy": self.energies, intensity: self.mean, f"{intensity}_std": self.std}
         if self.reference is not None:
             found["reference"] = self.reference
@@ -83,6 +83,6 @@ class PredictedSpectrum:
 
 
 def rows_of_numbers(columns: Mapping[str, Array], separator: str = "  ") -> str:
-    """Lines of numbers, nine digits each."""
+    """Return lines of numbers with nine digits each."""
     table = np.stack(list(columns.values()), axis=1)
     return "".join(separator.join(f"{value:.9g}" for value in row) + "\n" for row in table.tolist())

@@ -1,6 +1,6 @@
-"""Tables of structures' properties, one row a structure: CSV with a header, such as tmQM's ``tmQM_y.csv``.
+"""Tables of properties with one row per structure: CSV with a header, such as tmQM's ``tmQM_y.csv``.
 
-The column ``CSD_code``, or ``name``, has the structures' names.
+The column ``CSD_code`` or ``name`` holds the names of the structures.
 """
 
 import re
@@ -16,7 +16,7 @@ from xanes_hpc.formats.tables import read_columns
 from xanes_hpc.formats.tmqm import NAMES
 
 KEYS = ("csd_code", "name")
-"""Names of the column with the structures' names, in small letters."""
+"""Titles, in lower case, of the column with the structures' names."""
 NUMBERS = ("charge", "spin")
 """Properties that are never text."""
 
@@ -27,12 +27,12 @@ class PropertyTable:
     Attributes
     ----------
     names
-        Of the properties.
+        Names of the properties.
 
     Raises
     ------
     FormatError
-        If the file cannot be read, or is no such table.
+        If the file cannot be read, or is not such a table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class PropertyTable:
         raise FormatError(f"{self._path}: {structure}: {name}: expected a number, received {text!r}")
 
     def of(self, structure: str) -> dict[str, float | str] | None:
-        """The properties of a structure, by its name or what is before the first ``_``; None without a row."""
+        """Return the properties of a structure by its name, or the name before ``_``, ``#`` or ``@``; or None."""
         row = self._rows.get(structure)
         if row is None:
             row = self._rows.get(re.split("[_#@]", structure, maxsplit=1)[0])
@@ -64,17 +64,17 @@ class PropertyTable:
         return {n: v if isinstance(v, str) else float(v) for n, v in values.items() if v != "" and v == v}
 
     def of_site(self, site: str) -> dict[str, float | str]:
-        """The properties of a site, by its whole name; empty where it has no row."""
+        """Return the properties of a site by its full name; empty if it has no row."""
         return (self.of(site) or {}) if site in self._rows else {}
 
     @property
     def n_unused(self) -> int:
-        """Rows that no structure has asked for."""
+        """Return the number of rows that no structure has used."""
         return len(self._rows) - len(self._used)
 
 
 def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:
-    """Numbers where all cells are, NaN for empty ones; commas in them are decimal ones."""
+    """Return cells as numbers if all are, with NaN for empty cells; a comma in a number is a decimal comma."""
     for write in (str, _with_point):
         try:
             found = np.array([float(write(cell) or "nan") for cell in cells])

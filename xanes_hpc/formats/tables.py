@@ -1,4 +1,4 @@
-"""Tables with a header, one row a structure or site: CSV with commas, semicolons or tabs, gzipped or not."""
+"""Tables with a header and one row per structure or site: CSV with commas, semicolons or tabs, plain or gzipped."""
 
 import csv
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ SEPARATORS = ";,\t"
 
 
 def read_columns(path: Path, keys: Sequence[str], unique: bool = True) -> tuple[list[str], dict[str, list[str]]]:
-    """Names in the key column of a table, and the cells of its other columns by their names, without blanks around.
+    """Read a table: the names in its key column, and the cells of the other columns by title, stripped of blanks.
 
     Parameters
     ----------
     path
-        The file. What is in it most often of comma, semicolon and tab in the first line separates columns.
+        The file. The separator is the most frequent of comma, semicolon and tab in the first line.
     keys
-        Names that the key column may have, in small letters.
+        Titles that the key column may have, in lower case.
     unique
-        Whether a name may stand in one row only.
+        Whether a name may occur in one row only.
 
     Raises
     ------
     FormatError
-        If it cannot be read, has no such column or one twice, or a row does not fit; tells the line.
+        If the file cannot be read, has no key column or one column twice, or a row is invalid; names the line.
     """
     try:
         with open_text(path, newline="") as stream:
@@ -45,10 +45,10 @@ def _read(path: Path, stream: TextIO, keys: Sequence[str], unique: bool) -> tupl
     if not found:
         listed = ", ".join(titles[:8]) or "nothing"
         expected = " or ".join("CSD_code" if key == "csd_code" else key for key in keys)
-        raise FormatError(f"{path}: expected a column {expected} in its first line, received {listed}")
+        raise FormatError(f"{path}: line 1: expected a column {expected}, received {listed}")
     twice = [title for k, title in enumerate(titles) if title in titles[:k]]
     if twice:
-        raise FormatError(f"{path}: expected every column once, received {twice[0]!r} again")
+        raise FormatError(f"{path}: line 1: expected every column once, received {twice[0]!r} twice")
     columns: list[list[str]] = [[] for _ in titles]
     seen = set[str]()
     for line, cells in enumerate(csv.reader(stream, delimiter=separator, strict=True), 2):
@@ -58,7 +58,7 @@ def _read(path: Path, stream: TextIO, keys: Sequence[str], unique: bool) -> tupl
             raise FormatError(f"{path}: line {line}: expected {len(titles)} columns, received {len(cells)}")
         name = cells[found[0]].strip()
         if unique and name in seen:
-            raise FormatError(f"{path}: line {line}: {name} has a row already")
+            raise FormatError(f"{path}: line {line}: second row of {name}; expected one")
         seen.add(name)
         for column, cell in zip(columns, cells, strict=True):
             column.append(cell.strip())

@@ -6,14 +6,14 @@ from typing import TextIO
 
 
 def open_text(path: Path, errors: str = "strict", newline: str | None = None) -> TextIO:
-    """A text file open for reading, gzipped where its name ends so; a byte-order mark is passed over.
+    """Open a text file for reading, gzipped if its name ends in ``.gz``; a byte-order mark is skipped.
 
     Parameters
     ----------
     path
         The file.
     errors, newline
-        As of ``open``.
+        As in ``open``.
     """
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline=newline)

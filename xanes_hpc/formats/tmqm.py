@@ -2,16 +2,16 @@
 
     CSD_code = WELROW | q = 0 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD
 
-tmQM is Balcells & Skjelstad, doi:10.1021/acs.jcim.0c01041. Items come in any number and order; one without
-``=`` is passed over.
+tmQM is described by Balcells & Skjelstad, doi:10.1021/acs.jcim.0c01041. Items may come in any number and order; those
+without ``=`` are ignored.
 """
 
 NAMES = {"q": "charge", "S": "spin"}
-"""Our names of tmQM's properties; S is the total spin."""
+"""Our names for tmQM's properties; S is the total spin."""
 
 
 def parse_comment(comment: str) -> tuple[str, dict[str, float | str]] | None:
-    """The complex's CSD code and properties, or None where the line is not tmQM's."""
+    """Return the CSD code and the properties in a comment line, or None if the line is not tmQM's."""
     pairs = (item.partition("=") for item in comment.split("|") if "=" in item)
     items = {key.strip(): value.strip() for key, _, value in pairs}
     code = items.pop("CSD_code", "")

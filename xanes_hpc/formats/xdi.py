@@ -1,8 +1,8 @@
 """XDI 1.0, the XAS Data Interchange format (Ravel et al., doi:10.1107/S1600577515021378, and its specification).
 
-A first line ``# XDI/1.0``, items ``# Family.name: value``, ``# ///`` before free comments, ``#---`` at the end of the
-header, then columns of numbers. ``Mono.d_spacing`` is called mandatory, but a calculated spectrum has none: none is
-invented, and a comment says so.
+A file has a first line ``# XDI/1.0``, items ``# Family.name: value``, ``# ///`` before free comments, ``#---`` at the
+end of the header, and columns of numbers. The specification requires ``Mono.d_spacing``. A calculated spectrum has
+none, so files that are written omit it and say so in a comment.
 """
 
 import re
@@ -19,19 +19,19 @@ from xanes_hpc.spectra.spectrum import Spectrum
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
 EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1", "N2", "N3", "N4", "N5", "N6", "N7")
-"""What ``Element.edge`` may be."""
+"""Values of ``Element.edge``."""
 OURS = "Xanes_hpc"
-"""The family of items that are of this program."""
+"""Family of this program's own items."""
 ITEM = re.compile(r"#\s*([A-Za-z]\w*)\.(\w+)\s*:\s*(.*)")
 INTENSITIES = ("norm", "xmu", "mu", "mutrans", "mufluor", "normtrans", "normfluor", "xes", "flat")
-"""Columns that are spectra, the first that is there is read."""
+"""Columns with a spectrum; the first one found is read."""
 RATIOS = (("itrans", True), ("ifluor", False), ("fluor", False))
-"""Detectors that tell a spectrum with ``i0``, and whether by the logarithm of i0 over them."""
+"""Detector columns from which a spectrum follows with ``i0``, and whether it is ln(i0 / detector)."""
 KILO = {"ev": 1.0, "kev": 1000.0}
 
 
 def write(path: Path, predicted: PredictedSpectrum) -> None:
-    """Write a predicted spectrum: columns energy, mu (norm, xes), its standard deviation, and the reference."""
+    """Write a predicted spectrum in columns: energy, mu (or norm, xes), its standard deviation, and any reference."""
     columns = predicted.columns(_label(predicted))
     lines = [f"{FIRST} xanes-hpc/{__version__}", f"# Element.symbol: {predicted.element}"]
     edge = predicted.edge if predicted.edge in EDGES else predicted.edge[0]
@@ -40,10 +40,10 @@ def write(path: Path, predicted: PredictedSpectrum) -> None:
         lines.append(f"# Column.{number}: {name}" + (" eV" if name == "energy" else ""))
     if predicted.absolute:
         lines.append(f"# Scan.edge_energy: {predicted.e0:.10g} eV")
-    lines.append(f"# Sample.name: {predicted.told['site']}")
+    lines.append(f"# Sample.name: {predicted.header['site']}")
     if predicted.formula:
         lines.append(f"# Sample.stoichiometry: {predicted.formula}")
-    lines += [f"# {OURS}.{name}: {value}" for name, value in predicted.told.items() if name not in ("site", "formula")]
+    lines += [f"# {OURS}.{name}: {text}" for name, text in predicted.header.items() if name not in ("site", "formula")]
     lines += [
         "# ///",
         "# A spectrum predicted by a neural network from a structure: nothing was measured.",
@@ -61,7 +61,7 @@ def _label(predicted: PredictedSpectrum) -> str:
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is XDI, by its name or its first line."""
+    """Return True if a file is XDI by its name or its first line."""
     if path.suffix.lower() == SUFFIX:
         return True
     try:
@@ -72,7 +72,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Spectrum:
-    """A spectrum: the first column that is one, or what its detectors tell (ln i0/itrans, or ifluor/i0).
+    """Read a spectrum: the first column that is one, or else ln(i0/itrans) or ifluor/i0.
 
     Raises
     ------
@@ -86,16 +86,16 @@ def read(path: Path) -> Spectrum:
     n_columns = table.values.shape[1]
     named = {i: items.get(f"column.{i + 1}", "").split() for i in range(n_columns)}
     labels = {words[0].lower(): i for i, words in named.items() if words}
-    if not labels:  # only the line above the numbers tells
+    if not labels:  # take the titles above the numbers
         labels = {title.lower(): i for i, title in enumerate(table.titles)}
     if "energy" not in labels:
-        has = ", ".join(labels) or "no names of columns"
-        angle = " (energies cannot be made of angles without the monochromator)" if "angle" in labels else ""
-        raise FormatError(f"{path}: no column energy in it; it has {has}{angle}")
+        has = ", ".join(labels) or "no column names"
+        angle = " (angles are not converted to energies)" if "angle" in labels else ""
+        raise FormatError(f"{path}: expected a column energy, received {has}{angle}")
     column = labels["energy"]
     unit = next(iter(named[column][1:]), "eV")
     if unit.lower() not in KILO:
-        raise FormatError(f"{path}: energies in {unit!r}: expected eV or keV")
+        raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
     intensities, label = _intensities(path, table.values, labels)
     edge = _number(items.get("scan.edge_energy", ""))
     return Spectrum(
@@ -121,13 +121,12 @@ def _intensities(
             with np.errstate(divide="ignore", invalid="ignore"):
                 return (np.log(i0 / other) if logarithm else other / i0), detector
     raise FormatError(
-        f"{path}: no spectrum in it: expected a column {', '.join(INTENSITIES)}, or i0 with itrans or ifluor; it has "
-        f"{', '.join(labels)}"
+        f"{path}: expected a column {', '.join(INTENSITIES)}, or i0 with itrans or ifluor, received {', '.join(labels)}"
     )
 
 
 def _items(path: Path) -> dict[str, str]:
-    """The header's items by name, in small letters."""
+    """Return the header's items by name, in lower case."""
     found = {}
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#") or line.lstrip("# ").startswith(("///", "---")):
@@ -138,7 +137,7 @@ def _items(path: Path) -> dict[str, str]:
 
 
 def _number(text: str) -> float | None:
-    """An energy in eV from text with or without its unit."""
+    """Return the energy in eV that a text gives, with or without a unit, or None."""
     words = text.split()
     try:
         return float(words[0]) * KILO[(words[1] if len(words) > 1 else "eV").lower()]

@@ -1,8 +1,8 @@
 """XYZ files: element symbols or atomic numbers, one frame or many, plain or gzipped, read as a stream.
 
-A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (Å; further columns are
-passed over). Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, or free text.
-Extended XYZ (``Lattice=`` or ``Properties=`` in the comment) is left to ASE.
+A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (Å; further columns are ignored).
+Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, or free text. ASE reads extended XYZ
+(``Lattice=`` or ``Properties=`` in the comment).
 """
 
 import re
@@ -32,24 +32,24 @@ MOST_ATOMS = 100_000_000
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file's name is that of an XYZ file."""
+    """Return True if the file's name is that of an XYZ file."""
     return path.name.lower().endswith((".xyz", ".xyz.gz"))
 
 
 def is_extended(path: Path) -> bool:
-    """Whether the first comment line is extended XYZ's."""
+    """Return True if the first comment line is that of extended XYZ."""
     with open_text(path, errors="replace") as lines:
         lines.readline()
         return EXTENDED.search(lines.readline()) is not None
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
-    """The frames of a file; an error in place of a frame with an unknown element or odd coordinates.
+    """Yield the frames of a file, and an error in place of each frame with an unknown element or bad coordinates.
 
     Raises
     ------
     FormatError
-        At the first place where the frames cannot be told apart.
+        At the first line from which on the frames cannot be separated.
     """
     with open_text(path, errors="replace") as lines:
         yield from named(path, _frames(path, lines))
@@ -69,14 +69,14 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
                 f"{path}: truncated: line {first} announces {n_atoms} atoms, the file ends after {len(rows)}"
             )
         frame = _frame(path, first, comment.strip(), rows)
-        # Before the frame is handed on: anything but a count here means that the frame's own count is wrong.
+        # Check before yielding the frame: anything but a count here means that the frame's own count is wrong.
         expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
         count = _next_count(path, numbered, expected)
         yield frame
 
 
 def _next_count(path: Path, numbered: Iterator[tuple[int, str]], expected: str) -> tuple[int, int] | None:
-    """Line number and value of the next atom count; None at the end of the file."""
+    """Return line number and value of the next atom count, or None at the end of the file."""
     for number, line in numbered:
         if line.strip():
             n_atoms = _whole_number(line.strip())
@@ -93,7 +93,7 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
         line = first + 2 + a
         if len(row) < 4:
             short = " ".join(row)
-            if len(row) <= 1:  # a blank line or the next count: the announced number of atoms is wrong
+            if len(row) <= 1:  # a blank line or the next count: this frame's count is wrong
                 raise FormatError(
                     f"{path}: line {line}: line {first} announces {len(rows)} atoms, "
                     f"received {_excerpt(short)} in place of atom {a}"
@@ -115,7 +115,7 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
 
 
 def _charge_in_name(name: str, numbers: npt.NDArray[np.uint8]) -> float | None:
-    """The charge that a published file's name tells: ``ACOMUA_C36H39FeP6(1+)``; 0 where code and formula are all."""
+    """Return the charge in a published file's name, as in ``ACOMUA_C36H39FeP6(1+)``; 0 for code and formula alone."""
     if charge := CHARGE_IN_NAME.search(name):
         return float(charge[2] + (charge[1] or "1"))
     neutral = CODE_AND_FORMULA.fullmatch(name)
@@ -123,7 +123,7 @@ def _charge_in_name(name: str, numbers: npt.NDArray[np.uint8]) -> float | None:
 
 
 def _pairs(comment: str) -> dict[str, float | str]:
-    """Its words ``key=value``. Text counts only if every word is one and there are several: ``CCC=O`` is SMILES."""
+    """Return the ``key=value`` words; text values only if all of several words are pairs, as ``CCC=O`` is SMILES."""
     words = WORD.findall(comment)
     pairs = [PAIR.fullmatch(word) for word in words]
     values = {pair[1]: number_or_text(pair[2].strip('"')) for pair in pairs if pair}
@@ -133,12 +133,12 @@ def _pairs(comment: str) -> dict[str, float | str]:
 
 
 def _whole_number(text: str) -> int:
-    """A count or an atomic number; -1 for what is none."""
+    """Return a count or an atomic number, or -1 if the text is neither."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
 def number_or_text(value: str) -> float | str:
-    """A property's value: a number where it reads as one."""
+    """Return a property's value: a number if it reads as one, else the text."""
     try:
         return float(value)
     except ValueError:
