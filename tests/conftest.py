@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.shared import made_once
 
 from xanes_hpc import descriptors
 from xanes_hpc.features.featurise import featurise
@@ -28,27 +29,31 @@ def published() -> Path:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 120 generated complexes: files, structure store, feature store. Read only."""
-    folder = tmp_path_factory.mktemp("small")
+    return made_once(tmp_path_factory, "small", _make_small)
+
+
+def _make_small(folder: Path) -> None:
     demo_data.write(folder, n=120, seed=1)
     options = ImportOptions(spectra=(folder / "spectra",), treatment='{"name":"synthetic"}')
     import_structures([folder / "structures"], folder / "small.h5", options)
     with StructureStore(folder / "small.h5") as source:
         featurise(source, descriptors.load("wacsf", "xanesnet-49"), folder / "small.features.h5")
-    return folder
 
 
 @pytest.fixture(scope="session")
-def model(small: Path) -> Path:
+def model(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model trained on the small set, briefly. Read only."""
     from xanes_hpc.config.files import load_run
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.training.train import train
 
-    (small / "quick.toml").write_text('[model]\nname = "mlp"\nhidden = [32, 32]\n')
-    run = load_run(small / "quick.toml", small, QUICK)
-    with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:
-        train(run, [(features, source)], small / "small.model")
-    return small / "small.model"
+    def make(folder: Path) -> None:
+        (folder / "quick.toml").write_text('[model]\nname = "mlp"\nhidden = [32, 32]\n')
+        run = load_run(folder / "quick.toml", folder, QUICK)
+        with FeatureStore(small / "small.features.h5") as features, features.open_source() as source:
+            train(run, [(features, source)], folder / "small.model")
+
+    return made_once(tmp_path_factory, "model", make) / "small.model"
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +62,8 @@ def predicted(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.predict import PredictOptions, predict
 
-    path = tmp_path_factory.mktemp("predicted") / "p.h5"
-    with StructureStore(small / "small.h5") as source:
-        predict(Model.open(model), source, path, PredictOptions(draws=12, keep_draws=True))
-    return path
+    def make(folder: Path) -> None:
+        with StructureStore(small / "small.h5") as source:
+            predict(Model.open(model), source, folder / "p.h5", PredictOptions(draws=12, keep_draws=True))
+
+    return made_once(tmp_path_factory, "predicted", make) / "p.h5"
