@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "structures": ("runtime kernels", "ase scipy spglib"),
     "spectra": ("runtime kernels", "ase xraydb"),
     "formats": ("structures spectra runtime", "ase h5py larch"),
-    "stores": ("structures spectra runtime schema", "h5py"),
+    "stores": ("structures spectra runtime schema", "ase h5py"),
     "descriptors": ("structures runtime kernels", "ase"),
     "config": ("spectra runtime", ""),
     "jobs": ("stores runtime", "dask_jobqueue distributed"),
@@ -40,6 +40,11 @@ LAYERS: dict[str, tuple[str, str]] = {
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy shap umap"),
     "model_selection": ("training prediction analysis data models config stores runtime", "optuna"),
     "plotting": ("analysis experiment models stores spectra structures runtime", "ase matplotlib"),
+    "api": (
+        "plotting analysis experiment calculations prediction training features importing models config descriptors "
+        "stores spectra structures runtime",
+        "ase matplotlib pandas",
+    ),
     "pages": (
         "plotting analysis prediction experiment models formats stores spectra structures runtime",
         "ase fastapi jinja2 pydantic starlette",

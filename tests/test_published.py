@@ -45,11 +45,11 @@ def test_iron_with_both_spectra(iron, tmp_path):
     assert summary.e0_sources == {"file": 150, "xraydb": 150}
     assert summary.treatments == {"none": 150, '{"name":"unstated"}': 150}
     with StructureStore(tmp_path / "fe.h5") as store:
-        assert set(store.sites().atom) == {0}
-        assert set(store.sites().element) == {26}
+        assert set(store.sites.atom) == {0}
+        assert set(store.sites.element) == {26}
         assert set(store.file["spectra/e0"][:]) == {7112.0}
         charges = store.file["structures/properties/charge"][:]
-        names = store.sites().name
+        names = store.sites.name
     assert charges[names.index("ABAXIK_C11H21FeIN3O2(1+)")] == 1.0
 
 
@@ -92,7 +92,7 @@ def test_the_published_broadening_of_iron_is_found_again(iron, tmp_path):
         raw, _ = choose_spectra(store, store.n_sites, "xanes", "none")
         published, _ = choose_spectra(store, store.n_sites, "xanes", "unstated")
         expected = [p.spectrum.intensities for p in read_spectra(store.file, published.tolist())]
-        found, _ = gridded(store, raw, grid, store.sites(), recipe)
+        found, _ = gridded(store, raw, grid, store.sites, recipe)
         assert np.isfinite(store.file["spectra/e_cut"][:]).sum() == store.n_sites
     difference = np.abs(found - expected) / np.max(expected, axis=1, keepdims=True)
     assert difference.max() < 1e-3

@@ -1,14 +1,57 @@
-"""Neural networks for X-ray absorption spectroscopy, from structures to calibrated spectra, at scale."""
+"""Neural networks for X-ray absorption spectroscopy, from structures to calibrated spectra, at scale.
+
+>>> import xanes_hpc as xh
+>>> model = xh.load_model("complexes.model")
+>>> sorted(model.elements)
+['Co', 'Cr', 'Cu', 'Mn', 'Ni']
+"""
 
 import importlib
 import importlib.util
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xanes_hpc.api.comparison import broaden, evaluate, export, fit_broadening, match
+    from xanes_hpc.api.models import Predictor, load_model, train
+    from xanes_hpc.api.spectra import Spectra
+    from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Predictor",
+    "Spectra",
+    "__version__",
+    "broaden",
+    "evaluate",
+    "export",
+    "featurise",
+    "fit_broadening",
+    "import_structures",
+    "load_descriptor",
+    "load_model",
+    "match",
+    "train",
+]
 
-def __getattr__(name: str) -> ModuleType:
-    """Modules of the package come when they are asked for: ``import xanes_hpc; xanes_hpc.descriptors.load(…)``."""
+_HOMES = {
+    **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
+    **dict.fromkeys(("train", "load_model", "Predictor"), "api.models"),
+    **dict.fromkeys(("broaden", "evaluate", "export", "fit_broadening", "match"), "api.comparison"),
+    "Spectra": "api.spectra",
+}
+"""Modules that define what the package offers; each is imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
     if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

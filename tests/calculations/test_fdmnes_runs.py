@@ -68,7 +68,7 @@ def summary(capsys, *arguments):
 def spectra(store):
     """(site, treatment, intensities) of every spectrum."""
     with StructureStore(store) as opened:
-        table_, names = SpectrumTable.read(opened.file), opened.sites().name
+        table_, names = SpectrumTable.read(opened.file), opened.sites.name
         every = list(read_spectra(opened.file, list(range(opened.n_spectra))))
     return [
         (names[site], text, placed)

@@ -202,7 +202,7 @@ def import_structures(path: Path, source: Path) -> None:
     from xanes_hpc.importing.from_files import import_structures as imported
     from xanes_hpc.importing.options import ImportOptions
 
-    imported([path], path.with_name("out.h5"), ImportOptions(absorber="all", lasting=False), overwrite=True)
+    imported([path], path.with_name("out.h5"), ImportOptions(absorber="all"), overwrite=True)
 
 
 def read_spectrum(path: Path, source: Path) -> None:

@@ -39,7 +39,7 @@ def test_features_are_those_of_the_sites(stores):
 
 def test_sites_are_those_of_the_structures(stores):
     with FeatureStore(stores / "f.h5") as features, StructureStore(stores / "s.h5") as source:
-        mine, other = features.sites, source.sites()
+        mine, other = features.sites, source.sites
     assert (mine.name, mine.edge) == (other.name, other.edge)
     for column in ("structure", "atom", "element", "weight"):
         np.testing.assert_array_equal(getattr(mine, column), getattr(other, column))
@@ -167,7 +167,7 @@ def test_source_that_is_gone_is_an_error_that_says_what_to_do(tmp_path, stores):
     with FeatureStore(tmp_path / "f.h5") as features, pytest.raises(StoreError) as caught:
         features.open_source()
     assert "s.h5: no such file; it is the structure store of" in str(caught.value)
-    assert "name it with --spectra" in str(caught.value)
+    assert "name it with `spectra`" in str(caught.value)
 
 
 def test_source_with_other_structures_is_refused(tmp_path, stores):

@@ -190,7 +190,7 @@ def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
 )
 def test_the_index_of_a_task(environment, expected):
     if expected is None:
-        with pytest.raises(ConfigError, match="`partition`: .*SLURM_ARRAY_TASK_ID"):
+        with pytest.raises(ConfigError, match=r"`partition`: .*SLURM_ARRAY_TASK_ID"):
             array_index(environment)
     else:
         assert array_index(environment) == expected

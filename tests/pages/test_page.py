@@ -1,4 +1,4 @@
-"""The page in a real browser: structures in, spectra out, by mouse, by keyboard, on a small screen."""
+"""The page in a real browser: from structures to spectra by mouse, by keyboard, and on a small screen."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
 
 @contextmanager
 def served(model):
-    """The address of a server in a thread of its own."""
+    """Run a server in its own thread, and yield its address."""
     app = application(SitePredictor(Model.open(model), draws=8), ["127.0.0.1"])
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -59,7 +59,7 @@ def browser():
 
 @contextmanager
 def opened(browser, address):
-    """The page, opened; nothing may go wrong in it or be asked of elsewhere."""
+    """Open the page, and check that it raises no error and loads nothing from elsewhere."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -69,7 +69,7 @@ def opened(browser, address):
     wait(page, "document.querySelector('#model').textContent.includes('XANES')")
     yield page
     page.close()
-    assert [text for text in wrong if "422" not in text] == []  # refusals are told on the page
+    assert [text for text in wrong if "422" not in text] == []  # refusals are shown on the page
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def _is_own(url, address):
 
 @pytest.fixture(scope="module")
 def files(small, tmp_path_factory):
-    """Two structures of the small set, one with two kinds of absorbers, and one that is none."""
+    """Write two structures of the small set, one with two absorbing elements, a damaged one, and one without any."""
     folder = tmp_path_factory.mktemp("files")
     with StructureStore(small / "small.h5") as source:
-        names = source.sites().name
+        names = source.sites.name
         rows = [names.index(next(n for n in names if f"_{metal}_" in n)) for metal in ("Fe", "Co")]
         for name, (structure, _) in zip(("iron", "cobalt"), source.structures_at(np.array(rows)), strict=True):
             atoms = [(int(z), *p) for z, p in zip(structure.numbers, structure.positions, strict=True)]
@@ -99,7 +99,7 @@ def files(small, tmp_path_factory):
 
 
 def wait(page, expression, seconds=20.0):
-    """Until an expression is true; asked from outside, for the page lets nobody evaluate text in it."""
+    """Wait until an expression is true; polled from outside, because the page forbids evaluating text in it."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
@@ -113,13 +113,13 @@ def slide(page, width):
 
 
 def predicted(page):
-    """The mean that is drawn, once it is."""
+    """Wait for the prediction, and return its mean."""
     wait(page, "state.predicted !== null")
     return np.array(page.evaluate("state.predicted.mean"))
 
 
 def changed(page, before):
-    """The mean that is drawn once it is another than before."""
+    """Wait for the prediction to change, and return its mean."""
     wait(page, f"state.predicted !== null && state.predicted.mean[60] !== {float(before[60])!r}")
     return np.array(page.evaluate("state.predicted.mean"))
 
@@ -128,13 +128,14 @@ def test_from_files_to_spectra_that_are_compared(page, files):
     page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
     first = predicted(page)
     assert page.locator("#structure option").count() == 2
-    assert page.locator("#trust").inner_text().startswith(("Nothing speaks against", "Do not trust"))
+    verdicts = ("This structure is similar to the training set.", "Out of domain – ")
+    assert page.locator("#trust").inner_text().startswith(verdicts)
     page.click("#keep")
     page.select_option("#structure", "1")
     second = changed(page, first)
     assert "Co" in page.locator("#absorber option").first.inner_text()
     traces = page.evaluate("document.querySelector('#spectrum').data.map(t => t.name)")
-    assert len(traces) == 4  # two bands, the prediction, the one that is kept
+    assert len(traces) == 4  # two bands, the prediction, and the kept spectrum
     kept = page.evaluate("document.querySelector('#spectrum').data[3].y")
     np.testing.assert_allclose(kept, first)
     page.click("#kept button")
@@ -150,7 +151,7 @@ def test_structures_are_removed(page, files):
     assert page.locator("#structure option").count() == 1
     page.click("#structure-drop")
     wait(page, "state.predicted === null")
-    assert page.locator("#trust").inner_text() == "The spectrum of a structure appears here."
+    assert page.locator("#trust").inner_text() == "Choose a structure to see its spectrum."
     assert page.locator("#structure-drop").is_disabled()
     page.set_input_files("#files", files / "iron.xyz")
     predicted(page)
@@ -184,7 +185,7 @@ def test_kept_spectra_are_broadened_along(page, files):
     slide(page, 2.0)
     wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
     assert np.ptp(np.diff(page.evaluate("state.kept[0].mean"))) < np.ptp(np.diff(plain))
-    page.uncheck("#along")
+    page.uncheck("#broaden-kept")
     slide(page, 0.0)
     wait(page, "!state.predicted.label.includes('resolution')")
     assert page.evaluate("state.kept[0].label").endswith("resolution 2 eV")
@@ -224,39 +225,39 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
     write(tmp_path / "measured.dat", "\n".join(rows))
     page.set_input_files("#measured", tmp_path / "measured.dat")
-    wait(page, "document.querySelector('#measured-told').textContent.includes('moved')")
-    assert "moved by -1.60 eV, times 0.5" in page.locator("#measured-told").inner_text()
+    wait(page, "document.querySelector('#measured-status').textContent.includes('shifted')")
+    assert "shifted by -1.60 eV, scaled by 0.5" in page.locator("#measured-status").inner_text()
     trace = page.evaluate("document.querySelector('#spectrum').data.at(-1)")
     np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
     np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
     page.fill("#shift", "5")
     wait(page, "document.querySelector('#spectrum').data.at(-1).x[0] > -14")
-    assert "moved by 5 eV by hand" in page.locator("#measured-told").inner_text()
+    assert "shifted by 5 eV by hand" in page.locator("#measured-status").inner_text()
     kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
     page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
-    wait(page, "/kev.dat: moved by -?0.00 eV/.test(document.querySelector('#measured-told').textContent)")
+    wait(page, "/kev.dat: shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
     page.click("#measured-drop")
     assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
     write(tmp_path / "wrong.dat", "no numbers")
     page.set_input_files("#measured", tmp_path / "wrong.dat")
-    wait(page, "document.querySelector('#measured-told').textContent.includes('no row of two or more numbers')")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('no row of two or more numbers')")
 
 
 def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):
-    """Not of the structure before, and none where nothing is predicted."""
+    """The error shown is that of the current structure; none is shown without a prediction."""
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
     energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
     rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
     write(tmp_path / "counts.dat", "\n".join(rows))
     page.set_input_files("#measured", tmp_path / "counts.dat")
-    wait(page, "document.querySelector('#measured-told').textContent.includes('error 0.')")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('error 0.')")
     page.set_input_files("#files", files / "cobalt.xyz")
     changed(page, mean)
-    wait(page, "!document.querySelector('#measured-told').textContent.includes('error 0.')")
+    wait(page, "!document.querySelector('#measured-status').textContent.includes('error 0.')")
     page.set_input_files("#files", files / "none.xyz")
     wait(page, "state.predicted === null")
-    assert "error" not in page.locator("#measured-told").inner_text()
+    assert "error" not in page.locator("#measured-status").inner_text()
     assert page.locator("#trust").inner_text() == ""
 
 
@@ -265,7 +266,7 @@ def test_the_same_is_kept_once_and_told_apart(page, files):
     first = predicted(page)
     page.click("#keep")
     page.click("#keep")
-    page.uncheck("#along")
+    page.uncheck("#broaden-kept")
     slide(page, 2)
     changed(page, first)
     page.click("#keep")
@@ -283,8 +284,9 @@ def test_a_poscar_is_pasted(page):
 
 def test_what_is_wrong_is_told_on_the_page(page, files):
     page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
-    wait(page, "document.querySelector('#problems').textContent.includes('the model has seen')")
-    assert "none of its atoms is of an element that the model has seen" in page.locator("#problems").inner_text()
+    wait(page, "document.querySelector('#problems').textContent.includes('was trained on')")
+    message = "none: no atom is of an element that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
+    assert message in page.locator("#problems").inner_text()
     assert page.evaluate("state.predicted") is None
     assert page.locator("#csv").is_disabled()
     page.set_input_files("#files", files / "bad.xyz")
@@ -320,7 +322,7 @@ def test_on_a_small_screen_nothing_sticks_out(page, files):
     predicted(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     boxes = [page.locator(f"#{name}").bounding_box() for name in ("atoms", "spectrum")]
-    assert boxes[1]["y"] > boxes[0]["y"]  # one under the other
+    assert boxes[1]["y"] > boxes[0]["y"]  # one below the other
     assert all(box["width"] <= 360 for box in boxes)
 
 
@@ -343,7 +345,7 @@ def test_a_picture_says_what_is_not_to_be_trusted(page, tmp_path):
     page.set_input_files("#files", tmp_path / "alone.xyz")
     predicted(page)
     texts = page.evaluate("document.querySelector('#spectrum').layout.annotations.map(a => a.text)")
-    assert texts == ["not to be trusted", "E₀"]
+    assert texts == ["out of domain", "E₀"]
 
 
 def test_by_keyboard_alone(page, files):

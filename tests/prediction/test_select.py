@@ -82,7 +82,7 @@ def test_sites_that_the_model_was_made_with_are_left_out(model, small):
     with StructureStore(small / "small.h5") as source:
         found = select(folder, source, 4)
         assert all(parts[s.site] == 3 for s in found)
-        assert [s.site for s in found] == [source.sites().name[s.row] for s in found]
+        assert [s.site for s in found] == [source.sites.name[s.row] for s in found]
         with pytest.raises(ModelError, match="500 sites are wanted, 6 are there that"):
             select(folder, source, 500)
         with pytest.raises(ConfigError, match="strategy 'best': expected both, uncertainty, diversity, chance"):

@@ -241,7 +241,7 @@ def test_targets_are_broadened_on_the_spectrums_own_energies_then_resampled(raw,
         with plain, targets, StructureStore(tmp_path / "small.h5") as source:
             assert targets.source_treatment == plain.attribute("treatment") == "none"
             assert treatment_name(targets.attribute("treatment")) == "arctangent"
-            sites = source.sites()
+            sites = source.sites
             own = list(read_spectra(source.file, range(40)))
             grid = targets.grid.energies
             for i, intensities in enumerate(broaden(own, sites.element.tolist(), sites.edge, RECIPE)):

@@ -38,7 +38,7 @@ def test_structures_mean_the_same():
     with StructureStore(ARCHIVES / "structures-1.h5") as store:
         assert store.attribute("digest_structures") == hdf5.digest(store.file, STRUCTURE_NAMES)
         assert store.attribute("digest_spectra") == hdf5.digest(store.file, spectra.spectrum_names(store.file))
-        assert store.sites().name[3] == "demo0003_Co_tetrahedral"
+        assert store.sites.name[3] == "demo0003_Co_tetrahedral"
         assert (store.n_structures, store.n_sites, store.n_spectra) == (24, 24, 24)
 
 

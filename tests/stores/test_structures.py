@@ -31,7 +31,7 @@ def stores(tmp_path_factory):
 def read(store):
     """Everything that ``stored.rows`` can hold, from a store."""
     file, found = store.file, []
-    table = store.sites()
+    table = store.sites
     by_site = spectra.SpectrumTable.read(file).site
     for s in range(store.n_structures):
         here = np.flatnonzero(table.structure == s)
@@ -103,7 +103,7 @@ def test_spectra_are_read_as_written(stores):
 
 def test_sites_have_names_elements_and_weights(stores):
     with StructureStore(stores / "s.h5") as store:
-        table = store.sites()
+        table = store.sites
         assert len(table) == store.n_sites == 4
         assert store.site_formulas(rows_at_once=2) == ["FeO2", "FeO3", "FeO3", "FeO"]
     assert table.name == ["molecule", "crystal#0", "crystal#2", "bare"]
@@ -155,7 +155,7 @@ def test_long_and_foreign_names_widen_the_column(tmp_path):
     taken = [(stored.structure(name, 2, i), [0, 1], "K", [[], []]) for i, name in enumerate(names)]
     with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
         assert hdf5.read_strings(store.file, "structures/name") == names
-        assert store.sites().name == [f"{name}#{a}" for name in names for a in (0, 1)]
+        assert store.sites.name == [f"{name}#{a}" for name in names for a in (0, 1)]
         assert store.file["structures/name"].dtype.kind == "S"
         assert store.file["structures/name"].dtype.itemsize >= len(LONG.encode())
 

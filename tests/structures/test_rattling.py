@@ -92,7 +92,7 @@ def test_only_positions_change_and_the_batch_given_stays(source):
 
 def test_features_are_those_of_the_displaced_structures(tmp_path, source):
     """All sites of a structure see the same displacements."""
-    made, structures = make(source, tmp_path / "f.h5"), source.sites().structure
+    made, structures = make(source, tmp_path / "f.h5"), source.sites.structure
     for row in range(source.n_structures):
         sites = np.flatnonzero(structures == row)
         batch = source.batch(sites[0], sites[-1] + 1)
@@ -110,7 +110,7 @@ def test_batches_do_not_matter(source, size):
 
 
 def test_a_batch_knows_its_first_structure(source):
-    structures = source.sites().structure
+    structures = source.sites.structure
     for start in range(source.n_sites):
         batch = source.batch(start, start + 1)
         assert batch.first_structure + batch.site_structures[0] == structures[start]

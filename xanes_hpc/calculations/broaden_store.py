@@ -1,7 +1,7 @@
 """A structure store's spectra broadened and normalised, into another store; the first keeps them as they were."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,17 @@ class Treated:
     treatment: str = ""
     skipped_count: int = 0
     skipped: list[str] = field(default_factory=list)
+    store: StructureStore | None = None
+    """The store that was written, if it lives in memory."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Return plain values, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "store"}
 
 
 def treat_store(
     source: StructureStore,
-    output: Path,
+    output: Path | None,
     recipe: Recipe,
     kind: str = "xanes",
     treatment: str | None = None,
@@ -81,12 +83,12 @@ def treat_store(
         result.treatment = treatment_after(recipe, result.before)
     except SpectrumError as error:
         raise SpectrumError(f"{source.path}: {error}") from None
-    with with_other_spectra(source, output, overwrite, [source.path]) as columns:
+    with with_other_spectra(source, output, overwrite, [source.path]) as (file, columns):
         for start in range(0, there.size, ROWS_AT_ONCE):
             progress(start, there.size)
             some = there[start : start + ROWS_AT_ONCE]
             placed = list(read_spectra(source.file, rows[some].tolist()))
-            for site, done in zip(some, _treated(placed, source.sites().take(some), recipe), strict=True):
+            for site, done in zip(some, _treated(placed, source.sites.take(some), recipe), strict=True):
                 if isinstance(done, SpectrumError):
                     if strict:
                         raise SpectrumError(f"{source.path}: {done}")
@@ -102,6 +104,7 @@ def treat_store(
             copy_spectra(source, every, columns)
             result.kept = len(every)
     progress(there.size, there.size)
+    result.store = StructureStore(file=file) if output is None else None
     return result
 
 

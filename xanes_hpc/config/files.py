@@ -67,6 +67,44 @@ def load_run(
     return run
 
 
+SHORT = {"architecture": "model.name", "init_from": "transfer.model"}
+"""Names of settings that say more than their keys do."""
+
+
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted key, from keys that are unique over the sections, or from whole sections.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or stands in several sections.
+
+    Examples
+    --------
+    >>> settings({"epochs": 60, "split": {"group": "cluster"}})
+    {'training.epochs': 60, 'split.group': 'cluster'}
+    """
+    sections = {f.name: get_type_hints(RunConfig)[f.name] for f in fields(RunConfig)}
+    sections = {name: kind for name, kind in sections.items() if is_dataclass(kind)}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in SHORT:
+            found[SHORT[key]] = value
+            continue
+        if key in sections and isinstance(value, Mapping):
+            found |= {f"{key}.{name}": own for name, own in value.items()}
+            continue
+        homes = [section for section, kind in sections.items() if key in {f.name for f in fields(kind)}]
+        if len(homes) > 1:
+            raise ConfigError(f"{key!r}: expected one of {', '.join(f'{home}={{{key!r}: …}}' for home in homes)}")
+        if not homes:
+            known = sorted({f.name for kind in sections.values() for f in fields(kind)} | set(sections))
+            near = difflib.get_close_matches(key, known, 1)
+            raise ConfigError(f"unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        found[f"{homes[0]}.{key}"] = value
+    return found
+
+
 def _read(path: Path) -> dict[str, Any]:
     values = read_toml(path, ConfigError)
     _build(RunConfig, values, str(path))  # so that an error names the file

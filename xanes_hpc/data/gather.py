@@ -16,7 +16,6 @@ from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import NONE, choose_spectra
 from xanes_hpc.stores.spectra import read_ranges
-from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
 
 
@@ -159,12 +158,9 @@ def _usable(features: FeatureStore, targets: TargetStore) -> npt.NDArray[np.bool
 def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
     formulas: list[str] = []
     for store, source in pairs:
-        if isinstance(source, StructureStore):
-            formulas += source.site_formulas()
-        elif run.split.group == "formula" and len(pairs) == 1:
+        formulas += source.site_formulas()
+        if source is store and run.split.group == "formula" and len(pairs) == 1:
             raise ConfigError(
                 f'{store.path}: has no structures to take formulas from; set [split] group = "cluster" or "none"'
             )
-        else:  # each a group of its own: nothing says what belongs together
-            formulas += [""] * store.n_sites
     return formulas

@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,9 @@ class Descriptor(ABC):
     def meanings(self) -> list[Meaning]:
         """What each feature means; as far as the descriptor tells."""
         return [Meaning()] * self.n_features
+
+    sites: Any = None
+    """Which sites ``transform`` describes if it is not told; see there."""
 
     @abstractmethod
     def __init__(self, description: Mapping[str, Any]) -> None: ...
@@ -113,31 +116,72 @@ class Descriptor(ABC):
         threads.share_out(batch.n_sites, SITES_AT_ONCE, describe)
         return out
 
+    def fit(self, atoms: Any = None, y: Any = None) -> Self:
+        """Return the descriptor: it learns nothing. For scikit-learn's pipelines."""
+        return self
+
     def transform(self, atoms: Any, sites: Any = None) -> Features:
-        """Features of the sites of one ``ase.Atoms`` or a sequence of them.
+        """Return the features of sites of one ``ase.Atoms`` or a sequence of them.
 
         Parameters
         ----------
         atoms
             One ``ase.Atoms`` or a sequence.
         sites
-            ``None``: the one transition metal of each structure. A rule (``"first"``, ``"Fe"``, ``"all"``, …)
-            for all of them. For one ``Atoms`` an index or indices, 0-based; for a sequence one entry per
-            structure.
+            A rule for all structures: ``"first"``, ``"Fe"``, ``"all"``, …; for one ``Atoms`` an index or indices,
+            0-based; for a sequence one entry per structure. By default the descriptor's own ``sites``, or else the only
+            transition metal of each structure.
 
         Returns
         -------
         features : (n_sites, n_features)
-            Row by row in the order of the structures and, within one, of its sites.
+            In the order of the structures and, within one, of its sites.
 
         Raises
         ------
         AbsorberError
             If a site is not there.
         FormatError
-            If positions are not finite, or an atom stands on a site.
+            If positions are not finite, or an atom coincides with a site.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> from ase.build import molecule
+        >>> xh.load_descriptor("xanesnet-49").transform([molecule("H2O"), molecule("CH3OH")], sites="O").shape
+        (2, 49)
         """
-        return self.compute(SiteBatch.from_atoms(atoms, sites, self.properties))
+        return self.compute(SiteBatch.from_atoms(atoms, self.sites if sites is None else sites, self.properties))
+
+    def fit_transform(self, atoms: Any, y: Any = None) -> Features:
+        """Return ``transform(atoms)``. For scikit-learn's pipelines."""
+        return self.transform(atoms)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return the names of the features, (n_features,), as scikit-learn's transformers do."""
+        return np.array(self.labels, object)
+
+    def __sklearn_clone__(self) -> Self:
+        """Return a copy, for scikit-learn's ``clone``."""
+        copy = type(self)(self.describe())
+        copy.sites = self.sites
+        return copy
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: a transformer that needs no fit, of inputs that are no arrays."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags(),
+            input_tags=InputTags(two_d_array=False), requires_fit=False,
+        )  # fmt: skip
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return True: there is nothing to fit."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.n_features} features within {self.cutoff:g} Å, {self.dtype}>"
 
 
 def slices(counts: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ where c >= 0 is the factor that minimises chi2, or 1. Every shift within `max_sh
 likelihood criterion adds sum ln((s² + f²) / c²), so that a wide sigma does not improve the score.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Library(Protocol):
 
     energies: Array
     origin: str
-    names: Sequence[str]
+    names: list[str]
     e0: Array
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:

@@ -67,6 +67,19 @@ class SpectrumLibrary:
         return found.astype(np.float64), None
 
 
+def library_of(
+    store: PredictionStore | StructureStore, kind: str = "xanes", treatment: str | None = None
+) -> PredictionLibrary | SpectrumLibrary:
+    """Return the predictions of a store, or the spectra of a kind and treatment in a structure store, as a library.
+
+    Raises
+    ------
+    SpectrumError
+        If the spectra cannot be chosen, or share no range of energies.
+    """
+    return PredictionLibrary(store) if isinstance(store, PredictionStore) else SpectrumLibrary(store, kind, treatment)
+
+
 @contextmanager
 def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) -> Iterator[Any]:
     """Open a prediction or structure store as a library.
@@ -78,10 +91,10 @@ def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) 
     """
     if hdf5.is_kind(path, "predictions"):
         with PredictionStore(path) as store:
-            yield PredictionLibrary(store)
+            yield library_of(store)
     elif hdf5.is_kind(path, "structures"):
         with StructureStore(path) as source:
-            yield SpectrumLibrary(source, kind, treatment)
+            yield library_of(source, kind, treatment)
     else:
         hdf5.open_store(path).close()  # raises with the reason if the file cannot be read
         raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")

@@ -130,18 +130,10 @@ def read_calculated(
     """
     if hdf5.is_kind(path, "predictions"):
         with PredictionStore(path) as store:
-            row = _row(store.path, store.sites, site)
-            return _predicted(store, row)
+            return calculated_of(store, site)
     if hdf5.is_kind(path, "structures"):
         with StructureStore(path) as source:
-            row = _row(source.path, source.sites, site)
-            rows, _ = choose_spectra(source, source.n_sites, kind, treatment)
-            own = source.site(row)
-            if rows[row] == NONE:
-                raise SpectrumError(f"{path}: site {own.name[0]} has no spectrum of kind {kind}")
-            with hdf5.reading(path):
-                placed = next(iter(read_spectra(source.file, [int(rows[row])])))
-            return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0])
+            return calculated_of(source, site, kind, treatment)
     spectrum = read_spectrum(path)
     if absorber is None:
         raise SpectrumError(f"{path}: does not name its element; set `absorber`, such as Fe")
@@ -149,6 +141,28 @@ def read_calculated(
     if not number:
         raise SpectrumError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
     return Calculated(path.name, edges.place(spectrum, number, edge), number, edge)
+
+
+def calculated_of(
+    store: PredictionStore | StructureStore, site: str | None = None, kind: str = "xanes", treatment: str | None = None
+) -> Calculated:
+    """Return one site's spectrum from a prediction store or a structure store; arguments as of ``read_calculated``.
+
+    Raises
+    ------
+    XanesHpcError
+        If the site has no such spectrum, or the choice is ambiguous.
+    """
+    row = _row(store.path, store.sites, site)
+    if isinstance(store, PredictionStore):
+        return _predicted(store, row)
+    rows, _ = choose_spectra(store, store.n_sites, kind, treatment)
+    own = store.site(row)
+    if rows[row] == NONE:
+        raise SpectrumError(f"{store.path}: site {own.name[0]} has no spectrum of kind {kind}")
+    with hdf5.reading(store.path):
+        placed = next(iter(read_spectra(store.file, [int(rows[row])])))
+    return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0])
 
 
 def _predicted(store: PredictionStore, row: int) -> Calculated:

@@ -22,7 +22,7 @@ from xanes_hpc.features.plan import Plan, check_sites, plan, planned
 from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder
 from xanes_hpc.runtime.overlap import overlap
-from xanes_hpc.stores.features import create_features
+from xanes_hpc.stores.features import FeatureStore, create_features
 from xanes_hpc.stores.hdf5 import check_store
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import PART_BYTES, new_part
@@ -221,6 +221,33 @@ def featurise(
         If a structure cannot be described, or the property of a site, or that of all, is missing.
     """
     run.run(new_job(source, descriptor, output, compression, rattling), overwrite, restart, progress)
+
+
+def featurise_in_memory(
+    source: StructureStore, descriptor: Descriptor, rattling: Rattling | None = None
+) -> FeatureStore:
+    """Return a feature store in memory with the features of every site of ``source``.
+
+    Raises
+    ------
+    StoreError
+        If the source has no sites.
+    FormatError
+        If a structure cannot be described, or a property of a site is missing.
+    """
+    check_sites(source, descriptor)
+    own = plan(source, descriptor, rattling=rattling)
+    most = max(1, PART_BYTES // own.table.row_bytes)
+    with create_features(
+        None, source, descriptor.describe(), descriptor.hash, descriptor.labels,
+        rattle="" if rattling is None else rattling.text,
+    ) as file:  # fmt: skip
+        rows = own.table.create(file, source.n_sites)
+        for start, stop in pairwise([0, *source.cuts(0, source.n_sites, ATOMS_AT_ONCE), source.n_sites]):
+            for first in range(start, stop, most):
+                span = _Span(0, first, min(first + most, stop))
+                rows[span.start : span.stop] = _compute(own, source, span, _read(own, source, span))
+    return FeatureStore(file=file, source=source)
 
 
 def new_job(

@@ -117,7 +117,7 @@ def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, 
     for name in descriptor.properties:
         taken[name], first = source.without_property(name)
         if taken[name] and name not in descriptor.defaults:
-            site = source.sites(first, first + 1).name[0]
+            site = source.site(first).name[0]
             raise FormatError(
                 f"{site} and {taken[name] - 1:,} other sites have no property {name}: "
                 "give it in the structures' files or a table (import --properties), or featurise with a default "

@@ -48,7 +48,7 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
         _check_counts(path)
     try:
         for atoms in iread(path, index=":", format=form):
-            yield _structure(atoms, "", {})
+            yield structure_of(atoms, "", {})
     except FormatError:
         raise
     except UnknownFileTypeError:
@@ -89,14 +89,18 @@ def _database(path: Path) -> Iterator[Structure | FormatError]:
 
     try:
         for row in connect(path).select():  # type: ignore[no-untyped-call]
-            yield _structure(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
+            yield structure_of(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
     except FormatError:
         raise
     except Exception as error:  # as above: errors of sqlite3, JSON, missing keys and others
         raise FormatError(f"{path}: not an ASE database: {' '.join(str(error).split())[:120]}") from None
 
 
-def _structure(atoms: Any, name: str, properties: dict[str, Any]) -> Structure | FormatError:
+def structure_of(atoms: Any, name: str, properties: dict[str, Any]) -> Structure | FormatError:
+    """Return the structure that an ``ase.Atoms`` holds, or why it cannot be used.
+
+    Numbers and text of ``atoms.info`` and of its calculator's results become properties, then ``properties``.
+    """
     occupancy = atoms.info.get("occupancy", {})
     if any(len(kinds) > 1 or min(kinds.values()) < 0.999 for kinds in occupancy.values()):
         return FormatError("partial occupancies: a site must hold one atom; make an ordered supercell")

@@ -13,7 +13,7 @@ from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import draw
 from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Taker
 from xanes_hpc.spectra import edges
-from xanes_hpc.stores.structures import create_structures
+from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
 STRUCTURES_BETWEEN_NOTES = 100
 """Structures of one file from one word of progress to the next."""
@@ -40,15 +40,36 @@ def import_structures(
     StoreError
         If the output stands in the way or cannot be written.
     """
-    options = options or ImportOptions()
+    return _imported(sources, output, options or ImportOptions(), overwrite, progress)[0]
+
+
+def import_in_memory(
+    sources: Sequence[Path],
+    options: ImportOptions | None = None,
+    progress: Progress = lambda done, total, note: None,
+) -> tuple[StructureStore, ImportSummary]:
+    """Read files and folders of structures, and by name their spectra, into a structure store in memory.
+
+    Raises
+    ------
+    FormatError
+        As ``import_structures``.
+    """
+    summary, writer = _imported(sources, None, options or ImportOptions(), False, progress)
+    return structures_in_memory(writer), summary
+
+
+def _imported(
+    sources: Sequence[Path], output: Path | None, options: ImportOptions, overwrite: bool, progress: Progress
+) -> tuple[ImportSummary, StructureWriter]:
     _check_options(sources, options)
     options = replace(options, spectra=_different_folders(options.spectra))
     summary = ImportSummary()
     files = _structure_files(sources, summary)
-    _check_not_a_spectrum(output, options.spectra)
+    if output is not None:
+        _check_not_a_spectrum(output, options.spectra)
     tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
-    inputs = [*sources, *files, *options.properties]
-    with create_structures(output, overwrite, inputs, options.lasting) as writer:
+    with create_structures(output, overwrite, [*sources, *files, *options.properties]) as writer:
         sample = None
         if options.selection.sample is not None:
             looking = Taker(None, options, ImportSummary(), tables)
@@ -64,7 +85,7 @@ def import_structures(
     summary.properties_left_out = writer.left_out
     summary.unused_properties = sum(table.n_unused for table in tables)
     summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
-    return summary
+    return summary, writer
 
 
 def _take_all(taker: "Taker", files: Sequence[Path], progress: Callable[[int, str], None]) -> None:

@@ -32,8 +32,6 @@ class ImportOptions:
         Whether structures without a spectrum are taken as well.
     strict
         Whether the first unusable structure ends the import.
-    lasting
-        Whether the store is to outlast the process: it is on the disk, then, before it takes its name.
     selection
         Which structures are taken.
     unique
@@ -52,7 +50,6 @@ class ImportOptions:
     treatment: str | None = None
     keep_unpaired: bool = False
     strict: bool = False
-    lasting: bool = True
     selection: Selection = field(default_factory=Selection)
     unique: bool = False
     symprec: float = SYMPREC

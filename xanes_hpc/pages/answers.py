@@ -1,7 +1,6 @@
-"""What the page and programs are answered: structures as they are drawn, spectra, files, alignments."""
+"""Answers of the prediction server: structures to draw, spectra, files and alignments."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,10 @@ from xanes_hpc.structures.bonds import bonded_pairs, on_faces
 from xanes_hpc.structures.structure import Structure
 
 
-def described(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
-    """A structure as it is drawn, with the atoms that the model has spectra for.
+def structure_answer(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
+    """Return a structure to draw, with the atoms whose spectra the model can predict.
 
-    ``images`` are of atoms on faces of a crystal's cell; ``bonds`` count them after the atoms.
+    ``images`` are periodic images of atoms on faces of the cell. ``bonds`` number them after the atoms.
     """
     images, there = on_faces(structure)
     shown = np.concatenate([structure.numbers, structure.numbers[images]])
@@ -51,10 +50,10 @@ def described(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
     }
 
 
-def told(
+def prediction_answer(
     found: SitePrediction, predictor: SitePredictor, structure: Structure, request: PredictRequest
 ) -> dict[str, Any]:
-    """A prediction, and of what."""
+    """Return a prediction with its site, element and edge."""
     return {
         "site": f"{structure.name}#{request.absorber}",
         "element": chemical_symbols[structure.numbers[request.absorber]],
@@ -74,7 +73,7 @@ def told(
 def as_file(
     kind: str, found: SitePrediction, predictor: SitePredictor, structure: Structure, request: PredictRequest
 ) -> str:
-    """A prediction as text of a format."""
+    """Return a prediction as the text of a CSV or XDI file."""
     relative = predictor.model.grid[1] == "e0"
     known = bool(np.isfinite(found.e0))
     predicted = PredictedSpectrum(
@@ -106,22 +105,28 @@ def as_file(
 
 
 class _One:
-    """A library of one predicted spectrum."""
+    """A library with one predicted spectrum."""
 
     def __init__(self, request: AlignRequest) -> None:
         self.energies: npt.NDArray[np.float64] = np.array(request.energies)
         self.origin: str = request.origin
         self._mean, self._std = np.array([request.mean]), np.array([request.std])
-        self.names: Sequence[str] = ["prediction"]
+        self.names = ["prediction"]
         self.e0: npt.NDArray[np.float64] = np.array([np.nan if request.e0 is None else request.e0])
 
     def read(self, rows: Any) -> tuple[Any, Any]:
-        """Its mean and sigma."""
+        """Return its mean and sigma, each (1, n_energies)."""
         return self._mean.copy(), self._std.copy()
 
 
 def aligned(request: AlignRequest) -> dict[str, Any]:
-    """How far a measured spectrum lies above a predicted one, and the factor that brings it to its height.
+    """Align a measured spectrum with a predicted one.
+
+    Returns
+    -------
+    dict
+        The shift of the measured spectrum from the predicted one (eV), the factor that scales it to the predicted one,
+        the chi-square per energy, the error %, and the largest shift tried.
 
     Raises
     ------
@@ -130,12 +135,12 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
     """
     lengths = {len(request.energies), len(request.mean), len(request.std)}
     if len(lengths) > 1 or len(request.experiment.energies) != len(request.experiment.intensities):
-        raise FormatError("expected energies and intensities of one length")
+        raise FormatError("expected as many intensities as energies")
     for name, values in (("energies", request.energies), ("experiment.energies", request.experiment.energies)):
         if not (np.diff(values) > 0).all():
-            raise FormatError(f"{name}: expected them to ascend")
+            raise FormatError(f"{name}: expected ascending values")
     if min(request.std) < 0:
-        raise FormatError("std: expected none below 0")
+        raise FormatError("std: expected values of 0 or more")
     curve = request.experiment
     measured = Spectrum(
         np.array(curve.energies), np.array(curve.intensities), absolute=curve.absolute, source="the measured spectrum"
@@ -146,8 +151,8 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
         found = match(measured, _One(request), options).ranked[0]
     except UnlikeError:
         raise FormatError(
-            f"it cannot be aligned within ±{options.max_shift:g} eV: it may lie farther away (move it by hand), be "
-            "upside down or flat, or stand on a background"
+            f"no alignment within ±{options.max_shift:g} eV; the spectrum may need a larger shift (set it by hand), be "
+            "inverted or flat, or have a background"
         ) from None
     return {
         "shift": found.shift,

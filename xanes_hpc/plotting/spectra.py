@@ -83,23 +83,42 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
     path
         Figure to write; its ending selects PNG, SVG or PDF.
     """
+    with figure_at(path, _size(rows)) as figure:
+        _draw_sites(figure, store, rows)
+
+
+def chosen_sites_figure(store: PredictionStore, rows: Sequence[int]) -> Any:
+    """Return the figure that ``chosen_sites`` writes."""
+    with new_figure(_size(rows)) as figure:
+        _draw_sites(figure, store, rows)
+    return figure
+
+
+def _columns(rows: Sequence[int]) -> int:
+    return max(1, min(3, len(rows)))
+
+
+def _size(rows: Sequence[int]) -> tuple[float, float]:
+    n_columns = _columns(rows)
+    return 3.0 * n_columns + 1.1, 2.4 * -(-len(rows) // n_columns) + 0.4
+
+
+def _draw_sites(figure: Any, store: PredictionStore, rows: Sequence[int]) -> None:
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     distrust = store.distrust or [""] * store.n_sites
-    n_columns = min(3, len(rows))
-    n_rows = -(-len(rows) // n_columns)
-    with figure_at(path, (3.0 * n_columns + 1.1, 2.4 * n_rows + 0.4)) as figure:
-        axes = list(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).flat)
-        for axis, row in zip(axes, rows, strict=False):
-            reference = _one_site(axis, store, energies, row, sites_e0[row])
-            error = ""
-            if np.isfinite(reference).any():
-                error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
-            axis.set_title(f"{names[row]}{_doubt(distrust[row])}{error}", fontsize=8)
-        for axis in axes[len(rows) :]:
-            axis.axis("off")
-        _legend(figure, axes[0])
-        _label(figure, store)
-        figure.suptitle(f"Predicted spectra{synthetic(store.attribute('treatment'))}")
+    n_columns = _columns(rows)
+    axes = list(figure.subplots(-(-len(rows) // n_columns), n_columns, sharex=True, squeeze=False).flat)
+    for axis, row in zip(axes, rows, strict=False):
+        reference = _one_site(axis, store, energies, row, sites_e0[row])
+        error = ""
+        if np.isfinite(reference).any():
+            error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
+        axis.set_title(f"{names[row]}{_doubt(distrust[row])}{error}", fontsize=8)
+    for axis in axes[len(rows) :]:
+        axis.axis("off")
+    _legend(figure, axes[0])
+    _label(figure, store)
+    figure.suptitle(f"Predicted spectra{synthetic(store.attribute('treatment'))}")
 
 
 def _doubt(reason: str) -> str:
@@ -272,11 +291,24 @@ def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
         If the path's ending is not supported.
     """
     check_figure(path)
+    with new_figure(size) as figure:
+        yield figure
+        save(figure, path)
+
+
+@contextmanager
+def new_figure(size: tuple[float, float]) -> Iterator[Any]:
+    """Yield a new figure, to be drawn in our style."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure
-        with whole_output(path, overwrite=True) as temporary:
-            figure.savefig(temporary, dpi=resolution.get(), format=path.suffix.removeprefix(".").lower())
+        yield Figure(figsize=size, layout="constrained")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure; the path's ending selects PNG, SVG or PDF."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE), whole_output(path, overwrite=True) as temporary:
+        figure.savefig(temporary, dpi=resolution.get(), format=path.suffix.removeprefix(".").lower())

@@ -1,6 +1,7 @@
 """A prediction store's spectra broadened (and normalised) further, sigma through the draws."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,23 @@ from xanes_hpc.stores.predictions import PredictionStore, copy_site_columns, cre
 STORED = "stored"
 
 
+@dataclass(frozen=True)
+class TreatedPredictions:
+    """The treatment before and after, and the store that was written if it lives in memory."""
+
+    before: str
+    after: str
+    store: PredictionStore | None = None
+
+
 def treat_predictions(
     store: PredictionStore,
-    output: Path,
+    output: Path | None,
     recipe: Recipe,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[str, str]:
+) -> TreatedPredictions:
     """Write predictions of treated spectra: mean and references treated, sigma that of the treated draws.
-
-    Returns
-    -------
-    tuple
-        The treatment before and after.
 
     Raises
     ------
@@ -38,11 +43,11 @@ def treat_predictions(
         If the store keeps no draws, or the output stands in the way.
     """
     if recipe.does_nothing:
-        raise SpectrumError("nothing to do: give a broadening or a normalisation")
+        raise SpectrumError("nothing to do: choose a broadening or a normalisation")
     if recipe.normalisation.e0 != STORED:
-        raise SpectrumError("--edge-at: predictions are on one grid, their edges are not moved")
+        raise SpectrumError("`edge_at`: predictions share one grid, so their edges cannot be moved")
     if not store.has_draws:
-        raise StoreError(f"{store.path}: keeps no draws, which sigma is found by: predict again with --keep-draws")
+        raise StoreError(f"{store.path}: has no draws, which sigma is computed from; predict again with `keep_draws`")
     before, kind = store.attribute("treatment"), store.attribute("kind")
     try:
         check_kind(kind, recipe)
@@ -67,7 +72,7 @@ def treat_predictions(
                 file["reference"][row] = done[1] if whole else np.nan
         copy_site_columns(store, file)
     progress(store.n_sites, store.n_sites)
-    return before, after
+    return TreatedPredictions(before, after, PredictionStore(file=file) if output is None else None)
 
 
 def _treated(

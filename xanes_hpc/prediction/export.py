@@ -54,7 +54,9 @@ def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
     if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
         raise StoreError(f"{folder}: may not be written to; name another folder")
     if not overwrite and folder.is_dir() and any(folder.glob(f"*{suffix}")):
-        raise StoreError(f"{folder}: holds {suffix} files already; name another folder or add --overwrite")
+        raise StoreError(
+            f"{folder}: holds {suffix} files already; name another folder, or replace them with `overwrite`"
+        )
 
 
 def export(
@@ -63,11 +65,23 @@ def export(
     kind: str,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
-) -> int:
-    """One file per site: energies, mean, sigma, and the reference where there is one; the number of files.
+    rows: npt.NDArray[np.integer] | None = None,
+) -> list[Path]:
+    """Write one file per site with energies, mean, sigma and any reference, and return the files' paths.
 
-    A file bears its site's name, with what file systems do not take replaced by ``_`` and a number where names collide.
-    All are written before the first takes its place.
+    A file is named after its site; characters that file systems refuse become ``_``, and names that would collide get
+    a number. No file takes its place before all are written.
+
+    Parameters
+    ----------
+    store
+        The predictions.
+    folder, kind
+        Where to write, and a format of ``FORMATS``.
+    overwrite
+        Whether files that exist may be replaced.
+    rows
+        Sites to write; by default all.
 
     Raises
     ------
@@ -78,19 +92,20 @@ def export(
     """
     check_folder(folder, kind, overwrite)
     write, suffix = FORMATS[kind]
-    names = file_names(store.sites.name)
+    rows = np.arange(store.n_sites) if rows is None else rows
+    names = file_names([store.sites.name[row] for row in rows])
     try:
         with _filled(folder) as temporary:
-            for done, predicted in enumerate(predicted_spectra(store)):
+            for done, predicted in enumerate(predicted_spectra(store, rows)):
                 if done % 100 == 0:
-                    progress(done, store.n_sites)
+                    progress(done, len(rows))
                 write(temporary / f"{names[done]}{suffix}", predicted)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{folder}: cannot be written: {outputs.explain(error)}") from None
-    progress(store.n_sites, store.n_sites)
-    return store.n_sites
+    progress(len(rows), len(rows))
+    return [folder / f"{name}{suffix}" for name in names]
 
 
 @contextmanager
@@ -117,8 +132,10 @@ def file_names(sites: list[str]) -> list[str]:
     return names
 
 
-def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
-    """Every site's prediction with all that is known of it."""
+def predicted_spectra(
+    store: PredictionStore, rows: npt.NDArray[np.integer] | None = None
+) -> Iterator[PredictedSpectrum]:
+    """Yield the predictions of sites, by default of all, with everything known about them."""
     energies, relative, sites = store.energies, store.origin == "e0", store.sites
     e0, formulas = store.read("sites/e0"), store.texts("formula")
     distrust = store.distrust or [""] * store.n_sites
@@ -131,12 +148,15 @@ def predicted_spectra(store: PredictionStore) -> Iterator[PredictedSpectrum]:
         "method": store.attribute("method") or "dropout",
         "program": store.attribute("creator"),
     }
-    for start in range(0, store.n_sites, ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        mean, std = store.read("mean", rows), store.read("std", rows)
-        store.check_finite(np.arange(start, start + len(mean)), mean, std)
-        reference = store.read("reference", rows) if store.has_reference else np.full_like(mean, np.nan)
-        for i, row in enumerate(range(start, start + len(mean))):
+    wanted = np.arange(store.n_sites) if rows is None else rows
+    for start in range(0, wanted.size, ROWS_AT_ONCE):
+        some = wanted[start : start + ROWS_AT_ONCE]
+        low, high = int(some.min()), int(some.max()) + 1
+        here, own = (slice(low, high), some - low) if high - low <= 2 * ROWS_AT_ONCE else (slice(None), some)
+        mean, std = store.read("mean", here)[own], store.read("std", here)[own]
+        store.check_finite(some, mean, std)
+        reference = store.read("reference", here)[own] if store.has_reference else np.full_like(mean, np.nan)
+        for i, row in enumerate(some.tolist()):
             known = bool(np.isfinite(e0[row]))
             yield PredictedSpectrum(
                 site=sites.name[row],

@@ -16,19 +16,9 @@ from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numpy_network import n_draws
-from xanes_hpc.prediction.sources import (
-    Store,
-    check_seen,
-    model_descriptor,
-    parts_of,
-    references_of,
-    sites_of,
-    structures_behind,
-)
+from xanes_hpc.prediction.sources import Features, Store, check_seen, features_of, references_of, sets_of
 from xanes_hpc.runtime.limits import LARGEST
 from xanes_hpc.spectra.recipe import Recipe
-from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.hdf5 import ATTRIBUTES
 from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder
 from xanes_hpc.stores.predictions import prediction_tables
 from xanes_hpc.stores.sites import SiteTable
@@ -94,6 +84,11 @@ class PredictionPlan:
     recipe: Recipe
     why_none: str
 
+    @cached_property
+    def features(self) -> Features:
+        """What reads or computes the sites' features."""
+        return features_of(self.model, self.source)
+
     @property
     def n_draws(self) -> int:
         """Draws of a site, of all members."""
@@ -144,40 +139,23 @@ class PredictionPlan:
         """All that the parts' bytes depend on."""
         spectra = self.options.spectra
         options = asdict(self.options) | {"spectra": None if spectra is None else str(spectra.resolve())}
-        of_features = isinstance(self.source, FeatureStore)
         return {
             "kind": KIND,
             "model_digest": self.model.digest,
             "source_digest": self.source_digest,
-            "features": _stamp_of(self.source),
-            "properties": self._properties,
+            "features": self.source.stamp,
+            "properties": self.features.properties,
             "references": "" if self.references is None else self._spectra.attribute("digest_spectra") or "own",
             "creator": f"xanes-hpc {__version__}",
-            "code": "" if of_features else model_descriptor(self.model).code,
+            "code": self.features.code,
             "n_sites": len(self.rows),
             "bounds": list(self.bounds[:2]),
             "options": options,
         }
 
     @property
-    def _properties(self) -> str:
-        """Digest of the properties that the descriptor takes of structures."""
-        if isinstance(self.source, FeatureStore):
-            return ""
-        names = model_descriptor(self.model).properties
-        return self.source.digest_of_properties(names) if names else ""
-
-    @property
     def _spectra(self) -> Store:
         return self.structures if self.structures is not None else self.source
-
-
-def _stamp_of(store: Store) -> str:
-    """What tells a feature store from one made anew: its texts, size and time; nothing of structures."""
-    if not isinstance(store, FeatureStore):
-        return ""
-    found = store.path.stat()
-    return f"{store.attribute(ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
 
 
 @contextmanager
@@ -196,23 +174,23 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
         raise ModelError(f"draws: expected at least 2, received {options.draws}")
     if not 0 <= options.seed <= LARGEST:
         raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
-    behind, missing = structures_behind(source, options.spectra)
+    behind, missing = source.behind(options.spectra)
     with behind as structures:
-        every = sites_of(source)
+        every = source.sites
         rows = np.arange(len(every))
         if not rows.size:
             raise StoreError(f"{source.path}: has no sites")
         if options.part is not None:
-            parts = parts_of(model, every, structures)
-            rows = rows[[part == options.part for part in parts]]
+            sets = sets_of(model, every, structures)
+            rows = rows[[own == options.part for own in sets]]
             if not rows.size:
-                there = ", ".join(dict.fromkeys(parts)) or "none"
+                there = ", ".join(dict.fromkeys(sets)) or "none"
                 raise ModelError(
-                    f"none of the sites was in the {options.part} part of {model.path}; theirs are {there}"
+                    f"none of the sites was in the {options.part} set of {model.path}; they are in: {there}"
                 )
         chosen = every if options.part is None else every.take(rows)
-        check_seen(model, chosen, options.force, ", or add --force and do not trust the result")
-        references, recipe, why = references_of(model, structures if structures is not None else source, len(every))
+        check_seen(model, chosen, options.force)
+        references, recipe, why = references_of(model, structures if structures is not None else source)
         yield PredictionPlan(
             model, source, structures, options, rows, chosen, None if references is None else references[rows], recipe,
             missing or why,
@@ -220,7 +198,7 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
 
 
 def planned_options(output: Path) -> tuple[PredictOptions, int]:
-    """How the plan that ``--plan`` left beside an output predicts, and the number of its partitions.
+    """Return the options that the plan beside an output has, and the number of its partitions.
 
     Raises
     ------
@@ -239,4 +217,4 @@ def planned_options(output: Path) -> tuple[PredictOptions, int]:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise
-        raise StoreError(f"{path}: its plan cannot be read; begin anew with --restart") from None
+        raise StoreError(f"{path}: its plan cannot be read; start again with `restart`") from None

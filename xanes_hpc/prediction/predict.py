@@ -15,13 +15,18 @@ from xanes_hpc.jobs.parts import Parts, PartsFolder
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import reasons
 from xanes_hpc.prediction.plan import PredictionPlan, PredictOptions, opened_plan, planned_options
-from xanes_hpc.prediction.sources import Store, features_of, open_sources
+from xanes_hpc.prediction.sources import Store, open_sources
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Part, new_part
-from xanes_hpc.stores.predictions import create_predictions, gather_site_columns, write_site_columns
+from xanes_hpc.stores.predictions import (
+    PredictionStore,
+    create_predictions,
+    gather_site_columns,
+    write_site_columns,
+)
 from xanes_hpc.stores.site_spectra import gridded
 from xanes_hpc.stores.sites import SiteTable
 
@@ -103,7 +108,7 @@ class _Rows:
 
     def __init__(self, plan: PredictionPlan) -> None:
         self._plan, self._grid = plan, Grid(*plan.model.grid)
-        self._read = features_of(plan.model, plan.source)
+        self._read = plan.features.read
         self._spectra = plan.structures if plan.structures is not None else plan.source
         self._absorbers = plan.model.absorbers(plan.sites.element, plan.sites.edge)
 
@@ -175,6 +180,27 @@ def predict(
     with opened_plan(model, source, options or PredictOptions()) as plan:
         run.run(PredictionJob(plan, output), overwrite, restart, progress)
         return plan.why_none
+
+
+def predict_in_memory(
+    model: Model,
+    source: Store,
+    options: PredictOptions | None = None,
+    progress: Progress = lambda done, total: None,
+) -> PredictionStore:
+    """Return a prediction store in memory with predictions of a source's sites.
+
+    Raises
+    ------
+    ModelError, StoreError
+        As ``predict``.
+    """
+    with opened_plan(model, source, options or PredictOptions()) as plan:
+        n_sites = len(plan.rows)
+        with create_predictions(None, plan.attributes, model.grid, plan.sites) as file:
+            part = Part(file, {table.name: table.create(file, n_sites) for table in plan.tables})
+            _Rows(plan).fill(part, 0, n_sites, lambda row: progress(row, n_sites))
+    return PredictionStore(file=file)
 
 
 @contextmanager

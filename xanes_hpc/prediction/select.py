@@ -24,7 +24,7 @@ from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import FITTED
 from xanes_hpc.prediction.predict import ROWS_AT_ONCE
-from xanes_hpc.prediction.sources import Store, check_seen, features_of, sites_of
+from xanes_hpc.prediction.sources import Store, check_seen, features_of
 
 STRATEGIES = ("both", "uncertainty", "diversity", "chance")
 POOL = 5_000
@@ -90,7 +90,7 @@ def select(
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"strategy {strategy!r}: expected {', '.join(STRATEGIES)}")
-    sites = sites_of(source)
+    sites = source.sites
     if rows is None:
         parts = model.training_sites.parts_of(sites.name, [""] * len(sites))
         rows = np.flatnonzero([part not in FITTED for part in parts])
@@ -100,7 +100,7 @@ def select(
         )
     check_seen(model, sites.take(rows), force=False)
     known = judged(model, source, rows, seed, progress)
-    read = features_of(model, source)
+    read = features_of(model, source).read
     order = pick(known, n, strategy, seed, lambda some: model.members[0].scalers.features(read(some)))
     return [
         Selected(
@@ -119,8 +119,8 @@ def judged(
     progress: Progress = lambda done, total: None,
 ) -> Candidates:
     """Uncertainty and distance of sites, read some at a time."""
-    sites = sites_of(source)
-    read, calibration = features_of(model, source), model.calibration
+    sites = source.sites
+    read, calibration = features_of(model, source).read, model.calibration
     uncertainty, distance = np.empty(rows.size), np.empty(rows.size)
     for start in range(0, rows.size, ROWS_AT_ONCE):
         progress(start, rows.size)

@@ -89,20 +89,18 @@ def whole_output(
     sources: Iterable[Path] = (),
     signature: bytes = b"",
     temporary: Path | None = None,
-    lasting: bool = True,
 ) -> Iterator[Path]:
     """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
 
     The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
-    stood at ``path`` survives a failure. An output that is ``lasting`` is on the disk before it takes its name. Other
+    stood at ``path`` survives a failure. The output is on the disk before it takes its name. Other
     parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
     """
     check_output(path, overwrite, contents, sources, signature)
     temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
-        if lasting:
-            flush_to_disk(temporary)
+        flush_to_disk(temporary)
         if not overwrite:
             _give_free_name(temporary, path)
         elif path.is_dir():

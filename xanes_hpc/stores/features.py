@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from xanes_hpc.errors import SourceError, StoreError
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
-from xanes_hpc.stores.sites import SiteTable, copy_sites
+from xanes_hpc.stores.sites import SiteTable, copy_sites, counted
 from xanes_hpc.stores.structures import StructureStore
 
 CHUNK_BYTES = 1 << 20
@@ -64,7 +64,7 @@ def begin_features(file: NewFile, description: dict[str, Any], descriptor_hash: 
 
 @contextmanager
 def create_features(
-    path: Path,
+    path: Path | None,
     source: StructureStore,
     description: dict[str, Any],
     descriptor_hash: str,
@@ -84,7 +84,9 @@ def create_features(
     """
     with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
         begin_features(file, description, descriptor_hash, labels)
-        file.attrs["source_path"] = os.path.relpath(source.path.resolve(), path.parent.resolve())
+        if not source.in_memory:
+            own = Path.cwd() if path is None else path.parent
+            file.attrs["source_path"] = os.path.relpath(source.path.resolve(), own.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
         if rattle:
             file.attrs["rattle"] = rattle
@@ -94,9 +96,28 @@ def create_features(
 
 
 class FeatureStore(hdf5.Store):
-    """A feature store open for reading."""
+    """A feature store open for reading.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    file, source
+        Instead of a path: the finished file of a store in memory, and the structure store it was computed from.
+    """
 
     kind = "features"
+
+    def __init__(
+        self, path: Path | None = None, file: h5py.File | None = None, source: StructureStore | None = None
+    ) -> None:
+        super().__init__(path, file)
+        self._source = source
+
+    def __repr__(self) -> str:
+        name = self.description.get("name", "")
+        rattled = ", rattled structures" if self.rattled else ""
+        return self.described(f"{self.sites.in_words}, {counted(self.n_features, 'feature')} ({name}){rattled}")
 
     @property
     def n_sites(self) -> int:
@@ -150,6 +171,34 @@ class FeatureStore(hdf5.Store):
         """Whether the store carries spectra itself, as features without structures do."""
         return "spectra/site" in self.file
 
+    def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
+        """Return the structure store of the features, to be entered; or None, and why there is none.
+
+        Raises
+        ------
+        StoreError
+            If ``spectra`` names a store that cannot be used.
+        """
+        try:
+            source = self.open_source(spectra)
+        except SourceError as error:
+            if spectra is not None:
+                raise
+            return nullcontext(None), "" if self.has_spectra else str(error)
+        return (nullcontext(source) if source is self._source else source), ""
+
+    @property
+    def stamp(self) -> str:
+        """What tells the store from one made anew: its attributes, size and time."""
+        if self.in_memory:
+            return self.attribute(hdf5.ATTRIBUTES)
+        found = self.path.stat()
+        return f"{self.attribute(hdf5.ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
+
+    def site_formulas(self) -> list[str]:
+        """Return no formula for any site: the structure store has them."""
+        return [""] * self.n_sites
+
     def read(self, start: int, stop: int) -> npt.NDArray[np.floating[Any]]:
         """Features of sites ``start:stop``, shape (n_rows, n_features).
 
@@ -160,7 +209,7 @@ class FeatureStore(hdf5.Store):
         """
         return self.read_rows("features", start, stop)
 
-    def open_source(self, instead: Path | None = None) -> StructureStore:
+    def open_source(self, instead: StructureStore | Path | str | None = None) -> StructureStore:
         """The structure store the features were computed from, or another with the same structures.
 
         Raises
@@ -170,21 +219,27 @@ class FeatureStore(hdf5.Store):
         StoreError
             If it cannot be opened.
         """
+        if instead is None and self._source is not None:
+            return self._source
         recorded = self.attribute("source_path")
         if instead is None and not recorded:
-            raise SourceError(f"{self.path}: names no structure store; name one with --spectra")
-        path = instead or Path(os.path.normpath(self.path.resolve().parent / recorded))
+            raise SourceError(f"{self.path}: names no structure store; name one with `spectra`")
+        if isinstance(instead, StructureStore):
+            return self._checked(instead)
+        path = Path(instead) if instead is not None else Path(os.path.normpath(self.path.resolve().parent / recorded))
         if not path.exists():
             raise SourceError(
                 f"{path}: no such file; it is the structure store of {self.path}: "
-                "put it back, or name it with --spectra"
+                "put it back, or name it with `spectra`"
             )
-        source = StructureStore(path)
+        return self._checked(StructureStore(path))
+
+    def _checked(self, source: StructureStore) -> StructureStore:
         digest = source.attribute("digest_structures")
         if digest != self.attribute("source_digest"):
             source.file.close()
             raise SourceError(
-                f"{path}: holds other structures (digest {digest[:12]}…) than {self.path} was computed from "
+                f"{source.path}: holds other structures (digest {digest[:12]}…) than {self.path} was computed from "
                 f"({self.attribute('source_digest')[:12]}…): featurise it again"
             )
         return source

@@ -118,38 +118,56 @@ def check_store(path: Path, overwrite: bool, sources: Iterable[Path] = ()) -> No
 
 @contextmanager
 def create_store(
-    path: Path,
+    path: Path | None,
     kind: str,
     overwrite: bool = False,
     sources: Iterable[Path] = (),
     temporary: Path | None = None,
-    lasting: bool = True,
     locked: bool = False,
 ) -> Iterator[NewFile]:
-    """A new store, open for writing, that takes its name when the block ends well.
+    """Open a new store for writing; it takes its name when the block ends without an error.
 
-    No other run makes it meanwhile; ``locked`` says that the caller has seen to that.
+    Without a path the store lives in memory and stays open. No other run writes the same store meanwhile; ``locked``
+    says that the caller has seen to that.
 
     Raises
     ------
     StoreError
         As ``whole_output``.
     """
-    schema = xanes_hpc_schema.load(kind)
+    if path is None:
+        file = NewFile()
+        try:
+            _begin(file, kind)
+            yield file
+            _finish(file, kind)
+        except BaseException:
+            file.close()
+            raise
+        return
     with ExitStack() as opened:
         check_store(path, overwrite, sources)
-        if temporary is None and lasting and not locked:  # parts have a lock of their own
+        if temporary is None and not locked:  # parts have a lock of their own
             opened.enter_context(only_run(path))
-        name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary, lasting))
+        name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary))
         file = opened.enter_context(new_file(name))
-        file.attrs["format"] = schema["format"]
-        file.attrs["schema_version"] = schema["schema_version"]
-        file.attrs["creator"] = f"xanes-hpc {__version__}"
+        _begin(file, kind)
         yield file
-        fix_texts(file)
-        write_text(file, ATTRIBUTES, digest_attributes(file))
-        file.flush()
-        xanes_hpc_schema.validate(file, kind)
+        _finish(file, kind)
+
+
+def _begin(file: NewFile, kind: str) -> None:
+    schema = xanes_hpc_schema.load(kind)
+    file.attrs["format"] = schema["format"]
+    file.attrs["schema_version"] = schema["schema_version"]
+    file.attrs["creator"] = f"xanes-hpc {__version__}"
+
+
+def _finish(file: NewFile, kind: str) -> None:
+    fix_texts(file)
+    write_text(file, ATTRIBUTES, digest_attributes(file))
+    file.flush()
+    xanes_hpc_schema.validate(file, kind)
 
 
 def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
@@ -240,15 +258,28 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+IN_MEMORY = Path("(in memory)")
+"""In place of the path of a store that has none."""
+
+
 class Store:
-    """A store open for reading; closes at the end of a ``with`` block."""
+    """A store open for reading; closes at the end of a ``with`` block.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    file
+        Instead of a path: the finished file of a store in memory.
+    """
 
     kind: str
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._stamp = _stamp(self.path)
-        self.file = open_store(self.path, self.kind)
+    def __init__(self, path: Path | None = None, file: h5py.File | None = None) -> None:
+        self.path = IN_MEMORY if path is None else Path(path)
+        self.in_memory = file is not None
+        self._stamp = () if file is not None else _stamp(self.path)
+        self.file = open_store(self.path, self.kind) if file is None else file
         datasets = [node for node in self.file.values() if isinstance(node, h5py.Dataset)]
         self._parts = {part: _stamp(part) for node in datasets for part in virtual_parts(node, self.path)}
         self._datasets: dict[str, h5py.Dataset] = {}
@@ -266,9 +297,19 @@ class Store:
         StoreError
             In the place of such an error.
         """
-        self.file.close()
+        self.close()
         if is_damage(error):
             raise StoreError(f"{self.path}: damaged data, make the file again: {first_line(error)}") from None
+
+    def described(self, contents: str) -> str:
+        """Return what ``repr`` shows: kind, place and contents."""
+        if not self.file:
+            return f"<{type(self).__name__} {self.path}: closed>"
+        return f"<{type(self).__name__} {'in memory' if self.in_memory else self.path}: {contents}>"
+
+    def close(self) -> None:
+        """Close the store."""
+        self.file.close()
 
     def read_rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows ``start:stop`` of a dataset, which stays open: to find it takes as long as to read some.
@@ -292,6 +333,8 @@ class Store:
         StoreError
             Naming the file.
         """
+        if self.in_memory:
+            return
         for path, stamp in {self.path: self._stamp, **self._parts}.items():
             if _stamp(path) != stamp:
                 raise StoreError(f"{path}: was changed or replaced while it was read: give the command again")

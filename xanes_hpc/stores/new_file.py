@@ -6,6 +6,7 @@ as the file will be, and whoever fills the file meets the failure at ``check``.
 """
 
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,12 +44,25 @@ class Sink(io.FileIO):
         return size or 0
 
 
-class NewFile(h5py.File):  # type: ignore[misc]
-    """A new HDF5 file; assignments to the datasets it creates raise the error of a write that failed."""
+_in_memory = itertools.count()
 
-    def __init__(self, path: Path) -> None:
-        self._sink = Sink(path)
-        super().__init__(self._sink, "w", libver="v110")
+
+class NewFile(h5py.File):  # type: ignore[misc]
+    """A new HDF5 file; assignments to the datasets it creates raise the error of a write that failed.
+
+    Parameters
+    ----------
+    path
+        Where to write it; by default the file lives in memory, and is gone when it is closed.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._sink = None if path is None else Sink(path)
+        if self._sink is None:
+            name = f"in memory {next(_in_memory)}"  # HDF5 tells open files apart by their names
+            super().__init__(name, "w", driver="core", backing_store=False, libver="v110")
+        else:
+            super().__init__(self._sink, "w", libver="v110")
 
     def create_dataset(self, *args: Any, **kwargs: Any) -> h5py.Dataset:
         """As h5py does; the dataset raises as ``check`` does."""
@@ -62,7 +76,7 @@ class NewFile(h5py.File):  # type: ignore[misc]
         OSError
             The first error of the system; whatever else interrupted a write.
         """
-        if self._sink.failure is not None:
+        if self._sink is not None and self._sink.failure is not None:
             raise self._sink.failure
 
     def sync(self) -> None:
@@ -74,12 +88,14 @@ class NewFile(h5py.File):  # type: ignore[misc]
             As ``check``.
         """
         self.check()
-        os.fsync(self._sink.fileno())
+        if self._sink is not None:
+            os.fsync(self._sink.fileno())
 
     def close(self) -> None:
         """Close the file; ``check`` tells whether all of it was written."""
         super().close()
-        self._sink.close()
+        if self._sink is not None:
+            self._sink.close()
 
 
 class _Dataset(h5py.Dataset):  # type: ignore[misc]

@@ -10,6 +10,7 @@ import numpy as np
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, treatment_name
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.columns import Columns
+from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.structures import StructureStore
 
 COPIED = ("atoms", "structures", "sites")
@@ -18,11 +19,11 @@ DIGEST = "digest_structures"
 
 @contextmanager
 def with_other_spectra(
-    store: StructureStore, path: Path, overwrite: bool, sources: Iterable[Path]
-) -> Iterator[Columns]:
-    """A new store with a store's structures and sites; yields the columns of its spectra, to be appended to.
+    store: StructureStore, path: Path | None, overwrite: bool, sources: Iterable[Path]
+) -> Iterator[tuple[NewFile, Columns]]:
+    """Write a new store with a store's structures and sites; yield its file, and the columns of its spectra to fill.
 
-    It takes its name when the block ends well.
+    It takes its name when the block ends without an error; without a path it lives in memory.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def with_other_spectra(
             store.file.copy(name, file)
         columns = Columns()
         spectra.add_spectrum_columns(columns, file)
-        yield columns
+        yield file, columns
         columns.finish()
         file.attrs[DIGEST] = store.attribute(DIGEST)
         file.attrs["digest_spectra"] = hdf5.digest(file, spectra.spectrum_names(file))
@@ -77,7 +78,11 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
         If it cannot be written; the store then stays as it was.
     """
     added, gone = Added(), set[int]()
-    with suppress(_NothingNew), StructureStore(path) as store, with_other_spectra(store, path, True, ()) as columns:
+    with (
+        suppress(_NothingNew),
+        StructureStore(path) as store,
+        with_other_spectra(store, path, True, ()) as (_, columns),
+    ):
         table = spectra.SpectrumTable.read(store.file)
         there = {key: row for row, key in enumerate(zip(table.site.tolist(), table.kind, table.treatment, strict=True))}
         for site, placed in additions:
@@ -87,7 +92,7 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
                     added.already_there += 1
                     continue
                 if not replace:
-                    name = store.sites(site, site + 1).name[0]
+                    name = store.site(site).name[0]
                     added.differing.append(
                         f"{name} has another {placed.spectrum.kind} spectrum of treatment "
                         f"{treatment_name(placed.spectrum.treatment)!r} than {placed.spectrum.source}"

@@ -23,6 +23,8 @@ SMALLEST_SPREAD = 1e-12
 """Below that draws do not differ."""
 Array = npt.NDArray[np.float64]
 
+OF_SITES = ("e0", "nearest", "formula", "part", "twin", "distrust")
+"""Columns of sites that only prediction stores have."""
 CHUNK_BYTES = 1 << 20
 N_AVERAGED = "sites/n_averaged"
 """Of draws; with less of it there is nothing to spread."""
@@ -40,7 +42,7 @@ def prediction_tables(n_sites: int, n_energies: int, n_draws: int | None, with_r
 
 @contextmanager
 def create_predictions(
-    path: Path,
+    path: Path | None,
     attributes: Mapping[str, Any],
     grid: tuple[npt.NDArray[np.float64], str],
     sites: SiteTable,
@@ -67,7 +69,8 @@ def create_predictions(
 
 @contextmanager
 def create_derived(
-    path: Path, store: "PredictionStore", sites: SiteTable, overwrite: bool = False, changed: Mapping[str, str] = {},
+    path: Path | None, store: "PredictionStore", sites: SiteTable, overwrite: bool = False,
+    changed: Mapping[str, str] = {},
 ) -> Iterator[h5py.File]:  # fmt: skip
     """A new prediction store, with draws, of what is made of another's predictions; ``changed`` are its attributes.
 
@@ -78,7 +81,8 @@ def create_derived(
     StoreError
         If the output stands in the way, is the store itself, or cannot be written.
     """
-    hdf5.check_store(path, overwrite, [store.path])
+    if path is not None:
+        hdf5.check_store(path, overwrite, [store.path])
     names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest", "derivation")
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
@@ -90,9 +94,21 @@ def create_derived(
         yield file
 
 
+def take_predictions(store: "PredictionStore", rows: npt.NDArray[np.integer]) -> "PredictionStore":
+    """Return a prediction store in memory with the given rows of another."""
+    with _created(None, dict(store.file.attrs), store.energies, store.origin, store.sites.take(rows), False) as file:
+        for name in ("mean", "std", "reference", "draws", N_AVERAGED, *(f"sites/{name}" for name in OF_SITES)):
+            if name in store.file:
+                with hdf5.reading(store.path):
+                    source = store.file[name]
+                    values = source[:][rows] if source.dtype.kind != "O" else source.asstr()[:][rows]
+                    file.create_dataset(name, data=values, dtype=source.dtype, fletcher32=True)
+    return PredictionStore(file=file)
+
+
 @contextmanager
 def _created(
-    path: Path, attributes: Mapping[str, Any], energies: npt.NDArray[np.float64], origin: str, sites: SiteTable,
+    path: Path | None, attributes: Mapping[str, Any], energies: npt.NDArray[np.float64], origin: str, sites: SiteTable,
     overwrite: bool, temporary: Path | None = None,
 ) -> Iterator[NewFile]:  # fmt: skip
     with hdf5.create_store(path, "predictions", overwrite, temporary=temporary) as file:
@@ -152,6 +168,12 @@ class PredictionStore(hdf5.Store):
     """A prediction store open for reading."""
 
     kind = "predictions"
+
+    def __repr__(self) -> str:
+        energies = self.energies
+        origin = " from e0" if self.origin == "e0" else ""
+        grid = f"{energies.size} energies, {energies[0]:g} to {energies[-1]:g} eV{origin}"
+        return self.described(f"{self.sites.in_words}, {grid}{', with references' if self.has_reference else ''}")
 
     @property
     def energies(self) -> npt.NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
@@ -94,6 +95,24 @@ class SiteTable:
 
     def __len__(self) -> int:
         return len(self.name)
+
+    @property
+    def in_words(self) -> str:
+        """How many sites, of which elements and edges."""
+        kinds = sorted({(int(z), edge) for z, edge in zip(self.element, self.edge, strict=True)})
+        named = ", ".join(f"{chemical_symbols[z]} {edge}" for z, edge in kinds[:MOST_NAMED])
+        return counted(len(self), "site") + (f" ({named}{', …' if len(kinds) > MOST_NAMED else ''})" if kinds else "")
+
+
+def counted(n: int, one: str, several: str | None = None) -> str:
+    """Return a number and its noun.
+
+    Examples
+    --------
+    >>> counted(1, "site"), counted(1200, "site"), counted(2, "spectrum", "spectra")
+    ('1 site', '1,200 sites', '2 spectra')
+    """
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
 
 
 def copy_sites(source: h5py.File, target: h5py.File) -> None:

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +22,7 @@ from xanes_hpc.stores.properties import (
     read_numbers,
     read_of_structures,
 )
-from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns
+from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns, counted
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc.structures.structure import Structure
@@ -45,7 +46,7 @@ class StructureWriter:
     """Appends structures with their sites and spectra to a new store."""
 
     def __init__(self, file: h5py.File) -> None:
-        self._file = file
+        self.file = file
         self._columns = columns = Columns()
         columns.add("atoms/numbers", Column(file, "atoms/numbers", np.uint8, per_chunk=ATOMS_PER_CHUNK))
         columns.add("atoms/positions", Column(file, "atoms/positions", np.float64, (3,), ATOMS_PER_CHUNK))
@@ -98,31 +99,46 @@ class StructureWriter:
     def finish(self) -> None:
         """Write what is pending, and the digests."""
         self._columns.finish()
-        self._file.attrs["digest_structures"] = hdf5.digest(self._file, STRUCTURE_NAMES)
-        self._file.attrs["digest_spectra"] = hdf5.digest(self._file, spectra.spectrum_names(self._file))
+        self.file.attrs["digest_structures"] = hdf5.digest(self.file, STRUCTURE_NAMES)
+        self.file.attrs["digest_spectra"] = hdf5.digest(self.file, spectra.spectrum_names(self.file))
 
 
 @contextmanager
 def create_structures(
-    path: Path, overwrite: bool = False, sources: Iterable[Path] = (), lasting: bool = True
+    path: Path | None, overwrite: bool = False, sources: Iterable[Path] = ()
 ) -> Iterator[StructureWriter]:
-    """A new structure store that takes its name when the block ends well, and is on the disk then if it is ``lasting``.
+    """Write a new structure store; it takes its name when the block ends without an error.
+
+    Without a path it is written in memory: see ``structures_in_memory``.
 
     Raises
     ------
     StoreError
         If the output stands in the way or cannot be written.
     """
-    with hdf5.create_store(path, "structures", overwrite, sources, lasting=lasting) as file:
+    with hdf5.create_store(path, "structures", overwrite, sources) as file:
         writer = StructureWriter(file)
         yield writer
         writer.finish()
+
+
+def structures_in_memory(writer: StructureWriter) -> "StructureStore":
+    """Return the store that ``create_structures`` wrote in memory, once its block has ended."""
+    return StructureStore(file=writer.file)
 
 
 class StructureStore(hdf5.Store):
     """A structure store open for reading."""
 
     kind = "structures"
+    summary: Any = None
+    """What the import that wrote it took and skipped; None of a store that was opened."""
+
+    def __repr__(self) -> str:
+        skipped = getattr(self.summary, "skipped_count", 0)
+        spectra = "no spectra" if not self.n_spectra else counted(self.n_spectra, "spectrum", "spectra")
+        contents = f"{counted(self.n_structures, 'structure')}, {self.sites.in_words}, {spectra}"
+        return self.described(contents + (f"; {skipped:,} skipped" if skipped else ""))
 
     @property
     def n_structures(self) -> int:
@@ -139,9 +155,40 @@ class StructureStore(hdf5.Store):
         """Number of spectra."""
         return int(self.file["spectra/site"].shape[0])
 
-    def sites(self, start: int = 0, stop: int | None = None) -> SiteTable:
-        """Sites ``start:stop``."""
-        return SiteTable.read(self.file, slice(start, stop))
+    @property
+    def has_spectra(self) -> bool:
+        """Whether any site has a spectrum."""
+        return self.n_spectra > 0
+
+    def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
+        """Return this store, or another with the same structures, to be entered; and why there is none: never.
+
+        Raises
+        ------
+        StoreError
+            If the other holds other structures.
+        """
+        if spectra is None:
+            return nullcontext(self), ""
+        other = StructureStore(spectra)
+        if other.attribute("digest_structures") != self.attribute("digest_structures"):
+            other.close()
+            raise StoreError(f"{spectra}: holds other structures than {self.path}: its spectra are of other sites")
+        return other, ""
+
+    @property
+    def stamp(self) -> str:
+        """What tells the store's features from others: nothing, for it has none."""
+        return ""
+
+    @property
+    def sites(self) -> SiteTable:
+        """All sites."""
+        return SiteTable.read(self.file)
+
+    def site(self, row: int) -> SiteTable:
+        """Return one site."""
+        return SiteTable.read(self.file, slice(row, row + 1))
 
     def batch(self, start: int, stop: int, properties: Sequence[str] = ()) -> SiteBatch:
         """Sites ``start:stop`` with the structures they stand in, and some of their properties.
@@ -223,7 +270,7 @@ class StructureStore(hdf5.Store):
         StoreError
             As ``batch``.
         """
-        sites = self.sites()
+        sites = self.sites
         order = np.argsort(sites.structure, kind="stable")
         ends = np.searchsorted(sites.structure[order], np.arange(self.n_structures + 1))
         for start in range(0, self.n_structures, rows_at_once):

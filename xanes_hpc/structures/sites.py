@@ -82,7 +82,7 @@ class SiteBatch:
             If ``atoms`` is something else, or an atomic number is out of range.
         """
         single = hasattr(atoms, "get_positions")
-        structures = [atoms] if single else _several(atoms)
+        structures = [atoms] if single else several(atoms)
         if single:
             entries: list[Any] = [sites]
         elif sites is None or isinstance(sites, (str, int, np.integer)):
@@ -91,7 +91,7 @@ class SiteBatch:
             entries = list(sites)
         if len(entries) != len(structures):
             raise AbsorberError(f"expected sites for {len(structures)} structures, received {len(entries)} entries")
-        chosen = [_indices(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
+        chosen = [chosen_atoms(np.asarray(s.get_atomic_numbers()), e) for s, e in zip(structures, entries, strict=True)]
         lengths, counts = [len(s) for s in structures], [c.size for c in chosen]
         return cls(
             numbers=_numbers(structures),
@@ -113,7 +113,16 @@ def _property(structure: Any, name: str) -> float:
         return float("nan")
 
 
-def _several(atoms: Any) -> list[Any]:
+def several(atoms: Any) -> list[Any]:
+    """Return one ``ase.Atoms``, or several, as a list.
+
+    Raises
+    ------
+    FormatError
+        If ``atoms`` is something else.
+    """
+    if hasattr(atoms, "get_positions"):
+        return [atoms]
     structures = (
         list(atoms) if isinstance(atoms, Iterable) and not isinstance(atoms, (str, bytes, np.ndarray)) else [atoms]
     )
@@ -132,7 +141,14 @@ def _numbers(structures: list[Any]) -> npt.NDArray[np.uint8]:
     return numbers.astype(np.uint8)
 
 
-def _indices(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int64]:
+def chosen_atoms(numbers: npt.NDArray[np.integer], entry: Any) -> npt.NDArray[np.int64]:
+    """Return the indices (from 0) of the atoms that a rule, an index or indices select.
+
+    Raises
+    ------
+    AbsorberError
+        If an atom does not exist, or the rule selects none or leaves the choice open.
+    """
     if entry is None or isinstance(entry, str):
         return select_absorbers(numbers, entry)
     indices = np.atleast_1d(np.asarray(entry))

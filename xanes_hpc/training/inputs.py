@@ -11,7 +11,7 @@ from xanes_hpc.stores.structures import StructureStore
 
 
 def open_spectra(
-    stores: Sequence[FeatureStore], named: Sequence[str]
+    stores: Sequence[FeatureStore], named: Sequence[str | StructureStore]
 ) -> list[tuple[FeatureStore, StructureStore | FeatureStore]]:
     """Feature stores, each with the store of its sites' spectra: itself, the one it names, or one that is named here.
 
@@ -25,10 +25,10 @@ def open_spectra(
     bare = [store for store in stores if not store.has_spectra]
     if named and len(named) != len(bare):
         raise ConfigError(
-            f"--spectra: expected {len(bare)}, one for each feature store without spectra; received {len(named)}"
+            f"`spectra`: expected {len(bare)}, one for each feature store without spectra; received {len(named)}"
         )
-    paths = dict(zip(bare, map(Path, named), strict=True)) if named else {}
-    return [(s, s if s.has_spectra else s.open_source(paths.get(s))) for s in stores]
+    given = dict(zip(bare, named, strict=True)) if named else {}
+    return [(store, store if store.has_spectra else store.open_source(given.get(store))) for store in stores]
 
 
 def default_output(features: Path) -> Path:

@@ -98,12 +98,12 @@ def command(
     if hdf5.is_kind(store, "predictions"):
         refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores, {store} has predictions")
         with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
-            before, after = treat_predictions(predictions, output, recipe, overwrite, progress)
+            done = treat_predictions(predictions, output, recipe, overwrite, progress)
             n_sites = predictions.n_sites
         if json_target != "-":
-            told = f"{treatment_name(before)} → {treatment_name(after)}"
+            told = f"{treatment_name(done.before)} → {treatment_name(done.after)}"
             console.table(str(output), {"predictions": f"{n_sites:,}", "treatment": told})
-        console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": after})
+        console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": done.after})
         return
     with StructureStore(store) as source, console.progress("broadening", "spectra") as progress:
         result = treat_store(source, output, recipe, kind, treatment, keep, strict, overwrite, progress)

@@ -33,5 +33,5 @@ def command(predictions: Path, kind: str, output: Path, overwrite: bool) -> None
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(predictions) as store, console.progress("exporting", "sites") as progress:
-        n_files = export(store, output, kind, overwrite, progress)
+        n_files = len(export(store, output, kind, overwrite, progress))
     console.table(str(output), {"files": f"{n_files:,}", "format": kind})

@@ -132,7 +132,7 @@ def _tell(target: Path, folder: "Model", why_none: str, csv_folder: Path | None,
             "references": "yes" if store.has_reference else f"none ({why_none})",
         }
         if csv_folder is not None:
-            rows["csv"] = f"{export(store, csv_folder, 'csv', overwrite):,} files in {csv_folder}"
+            rows["csv"] = f"{len(export(store, csv_folder, 'csv', overwrite)):,} files in {csv_folder}"
         has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
         parts, nearest = store.texts("part"), store.read("sites/nearest")
         n_known = sum(part == "none" and apart < SAME for part, apart in zip(parts, nearest, strict=True))

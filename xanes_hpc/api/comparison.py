@@ -1,0 +1,360 @@
+"""A measured spectrum beside calculated and predicted ones; figures of merit; broadening; files for others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.analysis import evaluate as analysis
+from xanes_hpc.api.inputs import PathLike, is_paths
+from xanes_hpc.api.spectra import Spectra
+from xanes_hpc.calculations.broaden_store import treat_store
+from xanes_hpc.config.files import load_run
+from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
+from xanes_hpc.experiment import fit_broadening as fitting
+from xanes_hpc.experiment import match as matching
+from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.fit_broadening import Fitted
+from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
+from xanes_hpc.experiment.library import library_of, rows_of
+from xanes_hpc.experiment.match import Match
+from xanes_hpc.experiment.measured import Calculated, calculated_of, normalised, read_calculated, read_experiment
+from xanes_hpc.prediction.broaden_predictions import treat_predictions
+from xanes_hpc.spectra.recipe import EDGE_STEP, BroadeningConfig, NormalisationConfig
+from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+
+Window = tuple[float, float]
+
+
+class Evaluation(dict[str, Any]):
+    """Figures of merit by name, nested; what ``evaluate`` returns."""
+
+    def __repr__(self) -> str:
+        error, coverage = self["error_percent"], self["coverage"]
+        return (
+            f"<Evaluation of {self['n_sites']:,} sites: error {error['mean']:.2f} % (median {error['median']:.2f} %), "
+            f"coverage of 1, 2, 3 σ {', '.join(f'{100 * share:.1f}' for share in coverage.values())} %>"
+        )
+
+
+def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:
+    """Return all figures of merit of predictions with references.
+
+    Parameters
+    ----------
+    predictions
+        Predicted spectra, or the path of a prediction store.
+
+    Raises
+    ------
+    SpectrumError
+        If no site has a usable reference.
+    StoreError
+        If the store cannot be read.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> figures = xh.evaluate("predictions.h5")
+    >>> figures["n_sites"]
+    24
+    >>> round(figures["error_percent"]["mean"], 1)
+    18.9
+    """
+    return Evaluation(analysis.evaluate(_predictions(predictions)))
+
+
+def match(
+    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
+    spectra: Spectra | PredictionStore | StructureStore | PathLike,
+    *,
+    absorber: str | None = None,
+    edge: str | None = None,
+    pre: Window | None = None,
+    post: Window | None = None,
+    order: int = 1,
+    range: Window | None = None,
+    kind: str = "xanes",
+    treatment: str | None = None,
+    **options: Any,
+) -> Match:
+    """Rank sites by the likeness of their spectra to a measured one.
+
+    Parameters
+    ----------
+    measured
+        A spectrum's file; a spectrum; or energies in eV and intensities.
+    spectra
+        Predicted spectra, or a prediction store, whose sigma weighs the points; or a structure store with spectra.
+    absorber, edge
+        Compare only sites of this element and edge.
+    pre, post, order
+        Normalise the measured spectrum: windows before and after the edge, eV from it, and the degree of the
+        polynomial after it.
+    range
+        Energies to compare, on the grid's axis.
+    kind, treatment
+        Which spectra of a structure store.
+    **options
+        Of ``MatchOptions``: scale, by, max_shift, noise, keep, mixture.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or wrong.
+    SpectrumError
+        If the measured spectrum cannot be used, or nothing resembles it.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> spectra = xh.Spectra.open("predictions.h5")["demo0003_Co_tetrahedral"]
+    >>> found = xh.match((spectra.energies, spectra.mean[0]), "predictions.h5", absorber="Co")
+    >>> found.ranked[0].site
+    'demo0003_Co_tetrahedral'
+    """
+    if (pre is None) != (post is None):
+        raise ConfigError("`pre`, `post`: expected both or none")
+    start, stop = range or (None, None)
+    chosen = _options(MatchOptions, {"start": start, "stop": stop, **options})
+    library = library_of(_comparable(spectra), kind, treatment)
+    rows = rows_of(library.sites, library.rows, absorber, edge)
+    experiment = _measured(measured)
+    if pre is not None and post is not None:
+        recipe = NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
+        experiment = normalised(experiment, float(np.nanmedian(library.e0[rows])), recipe)
+    return matching.match(experiment, library, chosen, rows)
+
+
+def fit_broadening(
+    calculated: Spectra | PredictionStore | StructureStore | PathLike,
+    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    site: str | None = None,
+    recipe: str | None = None,
+    absorber: str | None = None,
+    edge: str = "K",
+    kind: str = "xanes",
+    treatment: str | None = None,
+    range: Window | None = None,
+    widths: Mapping[str, float] | None = None,
+    **options: Any,
+) -> Fitted:
+    """Fit shift, scale and widths of a calculated or predicted spectrum to a measured one.
+
+    Parameters
+    ----------
+    calculated
+        Predicted spectra; a prediction store or a structure store with spectra; or a spectrum's file.
+    measured
+        A spectrum's file; a spectrum; or energies in eV and intensities.
+    site
+        Which site, if there are several.
+    recipe
+        The broadening: by default ``arctangent`` for spectra as calculated, otherwise ``gaussian``.
+    absorber, edge
+        Of a spectrum's file.
+    kind, treatment
+        Which spectrum of a site in a structure store.
+    range
+        Energies to fit, eV from e0.
+    widths
+        Starting values by name, such as ``{"gaussian": 1.5}``.
+    **options
+        Of ``FitOptions``: vary, baseline, max_shift.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or wrong.
+    SpectrumError
+        If a spectrum is invalid, or the two overlap at too few energies.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> spectra = xh.Spectra.open("predictions.h5")[:1]
+    >>> measured = spectra.energies + spectra.e0[0] + 1.5, 2 * spectra.mean[0]
+    >>> fit = xh.fit_broadening(spectra, measured)
+    >>> round(fit.parameters["shift"].value, 2), round(fit.parameters["scale"].value, 2)
+    (1.5, 2.0)
+    """
+    found = _calculated(calculated, site, absorber, edge, kind, treatment)
+    name = recipe or ("arctangent" if found.placed.spectrum.treatment == NO_TREATMENT else "gaussian")
+    values = {f"broadening.{width}": value for width, value in (widths or {}).items()} | {"broadening.name": name}
+    if name == "gaussian":
+        values.setdefault("broadening.gaussian", FIRST_GAUSSIAN)
+    start, stop = range or (None, None)
+    broadening = load_run(None, None, values).broadening
+    chosen = _options(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
+    return fitting.fit_broadening(found, _measured(measured), chosen)
+
+
+def broaden(
+    spectra: Spectra | PredictionStore | StructureStore | PathLike,
+    recipe: str | None = None,
+    *,
+    normalise: str | None = None,
+    pre: Window | None = None,
+    post: Window | None = None,
+    kind: str = "xanes",
+    treatment: str | None = None,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    config: PathLike | None = None,
+    **values: Any,
+) -> Any:
+    """Broaden, and normalise, the spectra of a structure store, or predictions by way of their draws.
+
+    Parameters
+    ----------
+    spectra
+        Predicted spectra; or a prediction store or structure store, or its path.
+    recipe
+        ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``published-fe``.
+    normalise
+        ``edge-step``, ``area`` or ``min-max``.
+    pre, post
+        Windows of ``edge-step``, eV from the edge.
+    kind, treatment
+        Which spectra of a structure store.
+    output
+        Store to write; by default the result lives in memory.
+    overwrite
+        Replace an output that exists.
+    config
+        A TOML file with the sections ``[broadening]`` and ``[normalisation]``.
+    **values
+        Widths of the recipe, such as ``gaussian=1.5``, and settings of the normalisation, such as ``flatten=True``.
+
+    Returns
+    -------
+    StructureStore or Spectra
+        As the input.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or wrong.
+    SpectrumError
+        If nothing is to be done, or no spectrum can be treated.
+    StoreError
+        If the output exists or cannot be written.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> xh.broaden("complexes.h5", "gaussian", gaussian=2.0)
+    <StructureStore in memory: 24 structures, 24 sites (Cr K, Mn K, Fe K, Co K, Ni K, …), 24 spectra>
+    """
+    known = {"broadening": BroadeningConfig, "normalisation": NormalisationConfig}
+    given: dict[str, Any] = {"broadening.name": recipe, "normalisation.name": normalise}
+    for key, value in values.items():
+        homes = [name for name, section in known.items() if key in {f.name for f in fields(section)}]
+        if not homes:
+            raise ConfigError(f"unknown setting {key!r} of a broadening or normalisation")
+        given[f"{homes[0]}.{key}"] = value
+    for window, name in ((pre, "pre"), (post, "post")):
+        if window is not None:
+            given[f"normalisation.{name}_start"], given[f"normalisation.{name}_stop"] = window
+    chosen = load_run(None if config is None else Path(config), None, given).recipe
+    target = None if output is None else Path(output)
+    store = _comparable(spectra)
+    if isinstance(store, PredictionStore):
+        if isinstance(spectra, Spectra):
+            store = spectra.with_draws
+        done = treat_predictions(store, target, chosen, overwrite).store
+        return Spectra(done if done is not None else PredictionStore(target))
+    result = treat_store(store, target, chosen, kind, treatment, overwrite=overwrite).store
+    return result if result is not None else StructureStore(target)
+
+
+def export(
+    predictions: Spectra | PredictionStore | PathLike, folder: PathLike, format: str = "xdi", overwrite: bool = False
+) -> list[Path]:
+    """Write predictions as files that other programs read, one per site, and return their paths.
+
+    Parameters
+    ----------
+    predictions
+        Predicted spectra, or the path of a prediction store.
+    folder
+        Where to.
+    format
+        ``xdi``, ``nexus``, ``athena`` or ``csv``.
+    overwrite
+        Replace files that exist.
+
+    Raises
+    ------
+    FormatError
+        If there is no such format.
+    StoreError
+        If the folder holds such files, or cannot be written.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> xh.export("predictions.h5", "xdi")[0].name
+    'demo0000_Cu_trigonal_bipyramidal.xdi'
+    """
+    spectra = predictions if isinstance(predictions, Spectra) else Spectra(_predictions(predictions))
+    return spectra.export(folder, format, overwrite)
+
+
+def _predictions(value: Spectra | PredictionStore | PathLike) -> PredictionStore:
+    if isinstance(value, Spectra):
+        return value.chosen_store
+    return value if isinstance(value, PredictionStore) else PredictionStore(Path(value))
+
+
+def _comparable(value: Any) -> PredictionStore | StructureStore:
+    if isinstance(value, Spectra):
+        return value.chosen_store
+    if isinstance(value, (PredictionStore, StructureStore)):
+        return value
+    path = Path(value)
+    if hdf5.is_kind(path, "predictions"):
+        return PredictionStore(path)
+    if hdf5.is_kind(path, "structures"):
+        return StructureStore(path)
+    hdf5.open_store(path).close()  # says what is wrong, if anything is
+    raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
+
+
+def _calculated(
+    value: Any, site: str | None, absorber: str | None, edge: str, kind: str, treatment: str | None
+) -> Calculated:
+    if is_paths(value):
+        return read_calculated(Path(value), site, absorber, edge.upper(), kind, treatment)
+    return calculated_of(_comparable(value), site, kind, treatment)
+
+
+def _measured(value: Any) -> Spectrum:
+    if isinstance(value, Spectrum):
+        return value
+    if is_paths(value):
+        return read_experiment(Path(value))
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise SpectrumError("`measured`: expected a file, or energies and intensities")
+    energies, intensities = (np.asarray(one, np.float64) for one in value)
+    if energies.ndim != 1 or energies.shape != intensities.shape or not (np.diff(energies) > 0).all():
+        raise SpectrumError(
+            "`measured`: expected ascending energies and as many intensities, received shapes "
+            f"{energies.shape} and {intensities.shape}"
+        )
+    return Spectrum(energies, intensities, source="the measured spectrum")
+
+
+def _options(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}; there are {', '.join(sorted(known))}")
+    return kind(**values)

@@ -1,0 +1,115 @@
+"""What the functions of the front door take: paths, ``ase.Atoms``, or stores that are open already."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.importing.from_atoms import import_atoms
+from xanes_hpc.importing.from_files import import_in_memory
+from xanes_hpc.importing.options import ImportOptions
+from xanes_hpc.prediction.sources import Store, open_store
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.hdf5 import SIGNATURE
+from xanes_hpc.stores.structures import StructureStore
+
+PathLike = str | os.PathLike[str]
+
+
+def paths_of(paths: PathLike | Iterable[PathLike] | None) -> list[Path]:
+    """Return one path, or several, as a list.
+
+    Examples
+    --------
+    >>> paths_of("a.xyz")
+    [PosixPath('a.xyz')]
+    >>> paths_of(None)
+    []
+    """
+    if paths is None:
+        return []
+    return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
+
+
+def is_paths(value: Any) -> bool:
+    """Return whether a value is a path, or several."""
+    if isinstance(value, (str, os.PathLike)):
+        return True
+    return isinstance(value, Sequence) and bool(value) and all(isinstance(one, (str, os.PathLike)) for one in value)
+
+
+def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
+    """Return a store of sites: the one that is given or named, or one in memory of structures.
+
+    Parameters
+    ----------
+    source
+        A store, or its path; structure files and folders; or ``ase.Atoms``, one or many.
+    sites
+        Of structures: a rule such as ``"Fe"``, ``"all"`` or an index (0-based); of ``ase.Atoms`` also indices. By
+        default the structure's only transition metal.
+    edge
+        Of structures: ``K`` (the default), ``L3``, …
+
+    Raises
+    ------
+    StoreError
+        If a store is missing, damaged or of another kind, or sites are chosen although it has them.
+    FormatError
+        If structures cannot be used.
+    AbsorberError
+        If a site is not there.
+    """
+    if isinstance(source, (StructureStore, FeatureStore)):
+        _refuse_choice(sites, edge, str(source.path))
+        return source
+    if not is_paths(source):
+        return import_atoms(source, sites, (edge or "K").upper())
+    paths = paths_of(source)
+    if len(paths) == 1 and _is_hdf5(paths[0]):
+        _refuse_choice(sites, edge, str(paths[0]))
+        return open_store(paths[0])
+    return import_in_memory(paths, ImportOptions(absorber=rule_of(sites), edge=(edge or "K").upper(), strict=True))[0]
+
+
+def opened_structures(source: Any, sites: Any = None, edge: str | None = None) -> StructureStore:
+    """Return a structure store, as ``opened``.
+
+    Raises
+    ------
+    StoreError
+        If the source is a feature store.
+    """
+    store = opened(source, sites, edge)
+    if not isinstance(store, StructureStore):
+        raise StoreError(f"{store.path}: expected structures, received a feature store")
+    return store
+
+
+def rule_of(sites: Any) -> str | None:
+    """Return a rule that chooses absorbers in files.
+
+    Raises
+    ------
+    FormatError
+        If it is neither text nor an index.
+    """
+    if sites is None or isinstance(sites, str):
+        return sites
+    if isinstance(sites, int):
+        return str(sites)
+    raise FormatError(f"`sites`: expected a rule such as 'Fe' or 'all', or an index, received {sites!r}")
+
+
+def _refuse_choice(sites: Any, edge: str | None, where: str) -> None:
+    if sites is not None or edge is not None:
+        raise StoreError(f"{where}: a store has its sites already; `sites` and `edge` are for structures")
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(SIGNATURE)) == SIGNATURE
+    except OSError:
+        return path.suffix in (".h5", ".hdf5")  # the store's own error says what is wrong

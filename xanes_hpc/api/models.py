@@ -1,0 +1,286 @@
+"""A trained model: from features to a model, from structures to spectra."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from xanes_hpc.api.inputs import PathLike, opened, paths_of
+from xanes_hpc.api.spectra import Spectra
+from xanes_hpc.config.files import load_run, settings
+from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.errors import StoreError
+from xanes_hpc.models.folder import architecture_of
+from xanes_hpc.models.model import Model
+from xanes_hpc.prediction import predict
+from xanes_hpc.prediction.plan import PredictOptions
+from xanes_hpc.prediction.sources import model_descriptor
+from xanes_hpc.runtime import threads as kernel_threads
+from xanes_hpc.runtime.outputs import check_output
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+
+Progress = Callable[[int, int, str], None]
+
+
+class Predictor:
+    """A trained model that predicts spectra of structures.
+
+    Parameters
+    ----------
+    model
+        The model.
+    temporary
+        Whether its folder goes when this object does.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> model = xh.load_model("complexes.model")
+    >>> model
+    <Predictor complexes.model: Cr K, Mn K, Co K, Ni K, Cu K, 1 network, 201 energies, -20 to 60 eV from e0>
+    """
+
+    def __init__(self, model: Model, temporary: bool = False) -> None:
+        self.model, self._temporary = model, temporary
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, model.path.parent, ignore_errors=True)
+
+    def __repr__(self) -> str:
+        energies, origin = self.model.grid
+        where = "(temporary)" if self._temporary else self.path
+        kinds = ", ".join(f"{element} {edge}" for element, edges in self.elements.items() for edge in edges)
+        n = self.model.description["members"]
+        networks = f"{n} network{'s' if n != 1 else ''}" + (
+            " and a kernel ridge regression" if self.model.description.get("regression") else ""
+        )
+        grid = f"{energies.size} energies, {energies[0]:g} to {energies[-1]:g} eV"
+        return f"<Predictor {where}: {kinds}, {networks}, {grid}{' from e0' if origin == 'e0' else ''}>"
+
+    @property
+    def path(self) -> Path:
+        """The model folder."""
+        return self.model.path
+
+    @property
+    def elements(self) -> dict[str, list[str]]:
+        """The edges of each element that it was trained on."""
+        found: dict[str, list[str]] = {}
+        for element, edge in self.model.trained_absorbers:
+            found.setdefault(element, []).append(edge)
+        return found
+
+    @cached_property
+    def descriptor(self) -> Descriptor:
+        """The descriptor whose features it takes."""
+        return model_descriptor(self.model)
+
+    def save(self, output: PathLike, overwrite: bool = False) -> "Predictor":
+        """Write the model folder elsewhere, and return the model there.
+
+        Raises
+        ------
+        StoreError
+            If the output exists, or cannot be written.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> xh.load_model("complexes.model").save("copy.model").path
+        PosixPath('copy.model')
+        """
+        target = Path(output)
+        check_output(target, overwrite)
+        if target.exists():
+            shutil.rmtree(target)
+        try:
+            shutil.copytree(self.path, target)
+        except OSError as error:
+            raise StoreError(f"{target}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+        return Predictor(Model.open(target))
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        sites: Any = None,
+        edge: str | None = None,
+        draws: int = 100,
+        seed: int = 0,
+        keep_draws: bool = False,
+        split: Literal["train", "validation", "calibration", "test"] | None = None,
+        force: bool = False,
+        spectra: PathLike | None = None,
+        threads: int | None = None,
+        output: PathLike | None = None,
+        overwrite: bool = False,
+    ) -> Spectra:
+        """Predict the spectra of sites, with their uncertainty.
+
+        Parameters
+        ----------
+        source
+            ``ase.Atoms``, one or many; structure files and folders; a structure store, or a feature store of this
+            model's descriptor; or the path of one.
+        sites, edge
+            Which atoms absorb, and at which edge, if ``source`` is no store. By default the structure's only
+            transition metal, at the K edge.
+        draws, seed
+            Monte Carlo dropout draws per site, and their seed.
+        keep_draws
+            Keep every draw; ``Spectra.draws`` computes them otherwise.
+        split
+            Predict only the sites of this set of the model's split.
+        force
+            Predict elements and edges that the model was not trained on.
+        spectra
+            Structure store with the reference spectra; by default the source's own.
+        threads
+            By default all cores.
+        output
+            Prediction store to write; by default predictions live in memory.
+        overwrite
+            Replace an output that exists.
+
+        Raises
+        ------
+        ModelError
+            If the model was not trained on an element and edge, or features are of another descriptor.
+        FormatError
+            If a structure cannot be used.
+        StoreError
+            If a store cannot be read, or the output exists or cannot be written.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> from ase import Atoms
+        >>> model = xh.load_model("complexes.model")
+        >>> octahedron = [(2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (0, 0, 2), (0, 0, -2)]
+        >>> spectra = model.predict(Atoms("MnO6", [(0, 0, 0), *octahedron]))
+        >>> spectra.mean.shape, spectra.out_of_domain.shape
+        ((1, 201), (1,))
+        """
+        kernel_threads.use(threads)
+        store = opened(source, sites, edge)
+        options = PredictOptions(draws, seed, keep_draws, split, force, None if spectra is None else Path(spectra))
+
+        def again() -> PredictionStore:
+            kept = PredictOptions(draws, seed, True, split, force, options.spectra)
+            return predict.predict_in_memory(self.model, store, kept)
+
+        if output is None:
+            return Spectra(predict.predict_in_memory(self.model, store, options), again)
+        predict.predict(self.model, store, Path(output), options, overwrite)
+        return Spectra(PredictionStore(Path(output)), again)
+
+
+def load_model(path: PathLike) -> Predictor:
+    """Open a model folder.
+
+    Raises
+    ------
+    StoreError
+        If it is no model folder, or damaged.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> xh.load_model("complexes.model").elements
+    {'Cr': ['K'], 'Mn': ['K'], 'Co': ['K'], 'Ni': ['K'], 'Cu': ['K']}
+    """
+    return Predictor(Model.open(Path(path)))
+
+
+def train(
+    features: Any,
+    *,
+    spectra: Any = None,
+    config: PathLike | None = None,
+    augment: FeatureStore | PathLike | Sequence[FeatureStore | PathLike] = (),
+    progress: Progress | None = None,
+    resume: bool = False,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    **values: Any,
+) -> Predictor:
+    """Train a model on features and the spectra of their sites.
+
+    Parameters
+    ----------
+    features
+        A feature store or its path, or several.
+    spectra
+        The structure store with the spectra, or several, one for each feature store; by default those that the features
+        name.
+    config
+        A TOML file with settings.
+    augment
+        Feature stores of rattled structures of the same sites.
+    progress
+        Called with epochs done, epochs in all, and a note.
+    resume
+        Continue a run that was stopped before it had finished ``output``.
+    output
+        Model folder to write; by default a temporary one, which goes with the object.
+    overwrite
+        Replace an output that exists.
+    **values
+        Settings, which beat those of the file: keys such as ``epochs=60``, ``members=1`` or ``seed=1``, or whole
+        sections such as ``split={"group": "cluster"}``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or wrong.
+    SpectrumError
+        If the spectra cannot be brought to one grid.
+    StoreError
+        If a store cannot be read, or the output exists or cannot be written.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> features = xh.featurise("complexes.h5", preset="xanesnet-49")
+    >>> model = xh.train(features, epochs=2, members=1, kernel_ridge=False)
+    >>> model.predict("complexes.h5").mean.shape
+    (24, 201)
+    """
+    from xanes_hpc.training.inputs import open_spectra
+    from xanes_hpc.training.stages import Looker
+    from xanes_hpc.training.train import train as run_training
+
+    run = load_run(None if config is None else Path(config), None, settings(values), architecture_of)
+    target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
+    with ExitStack() as stack:
+        stores = [_feature_store(one, stack) for one in _listed(features)]
+        sources = [_structure_store(one, stack) for one in _listed(spectra)]
+        pairs = open_spectra(stores, sources)
+        augmented = [_feature_store(one, stack) for one in _listed(augment)]
+        looker = Looker() if progress is None else Looker(progress)
+        try:
+            run_training(run, pairs, target, overwrite, resume, augmented, looker)
+        except BaseException:
+            if output is None:
+                shutil.rmtree(target.parent, ignore_errors=True)
+            raise
+    return Predictor(Model.open(target), temporary=output is None)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _feature_store(value: Any, stack: ExitStack) -> FeatureStore:
+    return value if isinstance(value, FeatureStore) else stack.enter_context(FeatureStore(paths_of(value)[0]))
+
+
+def _structure_store(value: Any, stack: ExitStack) -> StructureStore:
+    return value if isinstance(value, StructureStore) else stack.enter_context(StructureStore(paths_of(value)[0]))

@@ -1,0 +1,343 @@
+"""Predicted spectra, as ``Predictor.predict`` returns them."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.api.inputs import PathLike
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.prediction import export as library
+from xanes_hpc.spectra.spectrum import treatment_name
+from xanes_hpc.stores.predictions import PredictionStore, take_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Array = npt.NDArray[np.float64]
+MOST_DRAWN = 6
+"""Sites that ``plot`` draws unless it is told which."""
+MOST_ROWS = 10
+"""Sites that a notebook lists."""
+
+
+class Spectra:
+    """Predicted spectra of sites on one grid, with their uncertainty.
+
+    Parameters
+    ----------
+    store
+        The predictions.
+    again
+        Predicts the same with every draw kept.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> spectra = xh.Spectra.open("predictions.h5")
+    >>> spectra
+    <Spectra of 24 sites (Cr K, Mn K, Fe K, Co K, Ni K, …): 201 energies, -20 to 60 eV from e0>
+    >>> spectra.mean.shape
+    (24, 201)
+    >>> spectra[:2].sites
+    ['demo0000_Cu_trigonal_bipyramidal', 'demo0001_Cr_square_pyramidal']
+    """
+
+    def __init__(self, store: PredictionStore, again: Callable[[], PredictionStore] | None = None) -> None:
+        self.store, self._again = store, again
+        self._rows = np.arange(store.n_sites)
+
+    @classmethod
+    def open(cls, path: PathLike) -> "Spectra":
+        """Open a prediction store.
+
+        Raises
+        ------
+        StoreError
+            If it is no prediction store, or damaged.
+
+        Examples
+        --------
+        >>> len(Spectra.open("predictions.h5"))
+        24
+        """
+        return cls(PredictionStore(Path(path)))
+
+    def __repr__(self) -> str:
+        energies = self.energies
+        origin = " from e0" if self.origin == "e0" else ""
+        return (
+            f"<Spectra of {self._table.in_words}: {energies.size} energies, {energies[0]:g} to {energies[-1]:g} eV"
+            f"{origin}{self._flagged}>"
+        )
+
+    @property
+    def _flagged(self) -> str:
+        n = int(self.out_of_domain.sum())
+        return f"; {n:,} out of domain" if n else ""
+
+    def __len__(self) -> int:
+        return int(self._rows.size)
+
+    def __getitem__(self, which: int | str | slice | Sequence[int] | npt.NDArray[Any]) -> "Spectra":
+        """Return some of the sites: by number, name, slice, numbers or a mask."""
+        if isinstance(which, str):
+            which = [self._table.find(which, self.store.path)]
+        elif isinstance(which, (int, np.integer)):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"site {which}: expected -{len(self)} to {len(self) - 1}")
+            which = [int(which)]
+        chosen = type(self)(self.store, self._again)
+        chosen._rows = self._rows[which]
+        return chosen
+
+    @cached_property
+    def _table(self) -> Any:
+        return self.store.sites.take(self._rows)
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of the sites."""
+        return list(self._table.name)
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbol of each absorber."""
+        return [chemical_symbols[int(z)] for z in self._table.element]
+
+    @property
+    def edges(self) -> list[str]:
+        """Edge of each site."""
+        return list(self._table.edge)
+
+    @property
+    def energies(self) -> Array:
+        """The grid, (n_energies,), eV: from each site's e0, or absolute, as ``origin`` says."""
+        return self.store.energies
+
+    @property
+    def origin(self) -> str:
+        """``e0`` or ``absolute``."""
+        return self.store.origin
+
+    @property
+    def e0(self) -> Array:
+        """Edge energy of each site, (n_sites,), eV; NaN where it is unknown."""
+        return self.store.read("sites/e0")[self._rows]
+
+    @property
+    def unit(self) -> str:
+        """Unit of the intensities."""
+        return self.store.attribute("unit")
+
+    @property
+    def treatment(self) -> str:
+        """How the spectra were broadened and normalised."""
+        return treatment_name(self.store.attribute("treatment"))
+
+    @property
+    def mean(self) -> Array:
+        """Predicted spectra, (n_sites, n_energies)."""
+        return self.store.read("mean")[self._rows]
+
+    @property
+    def std(self) -> Array:
+        """Calibrated standard deviation, (n_sites, n_energies)."""
+        return self.store.read("std")[self._rows]
+
+    @property
+    def reference(self) -> Array | None:
+        """Reference spectra, (n_sites, n_energies), NaN where a site has none; None if no site has one."""
+        return self.store.read("reference")[self._rows] if self.store.has_reference else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each prediction is out of domain; empty where it is not."""
+        every = self.store.distrust or [""] * self.store.n_sites
+        return [every[row] for row in self._rows]
+
+    @property
+    def out_of_domain(self) -> npt.NDArray[np.bool_]:
+        """Which predictions should not be trusted, (n_sites,)."""
+        return np.array([bool(reason) for reason in self.reasons], np.bool_)
+
+    @property
+    def chosen_store(self) -> PredictionStore:
+        """The predictions of these sites alone: ``store``, or a store in memory if they are only some of its sites."""
+        if self._rows.size == self.store.n_sites and (np.diff(self._rows) == 1).all():
+            return self.store
+        return take_predictions(self.store, self._rows)
+
+    @property
+    def draws(self) -> Array:
+        """Monte Carlo draws whose standard deviation is ``std``, (n_sites, n_draws, n_energies).
+
+        They are computed now if they were not kept.
+
+        Raises
+        ------
+        StoreError
+            If they were not kept, and the model that predicted them is not at hand.
+        """
+        store = self.with_draws
+        return np.array([store.calibrated_draws(int(row)) for row in self._rows])
+
+    @cached_property
+    def with_draws(self) -> PredictionStore:
+        """The predictions with every draw, predicted again if need be; all sites of ``store``.
+
+        Raises
+        ------
+        StoreError
+            As ``draws``.
+        """
+        if self.store.has_draws:
+            return self.store
+        if self._again is None:
+            raise StoreError(f"{self.store.path}: has no draws; predict again with `keep_draws`")
+        return self._again()
+
+    def quantiles(self, levels: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+        """Return quantiles of the draws, (n_levels, n_sites, n_energies).
+
+        Raises
+        ------
+        ConfigError
+            If a level is not between 0 and 1.
+        StoreError
+            As ``draws``.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> spectra = xh.load_model("complexes.model").predict("complexes.h5", draws=20, force=True)
+        >>> low, median, high = spectra.quantiles((0.16, 0.5, 0.84))
+        >>> low.shape, bool((low <= high).all())
+        ((24, 201), True)
+        """
+        if not all(0 <= level <= 1 for level in levels):
+            raise ConfigError(f"`levels`: expected numbers from 0 to 1, received {list(levels)}")
+        return np.asarray(np.quantile(self.draws, levels, axis=1))
+
+    def plot(self, output: PathLike | None = None, sites: Sequence[int | str] | None = None) -> "Figure":
+        """Draw predictions with bands of one and two sigma, and their references.
+
+        Parameters
+        ----------
+        output
+            PNG, SVG or PDF file to write too.
+        sites
+            Which sites; by default the first six.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> figure = xh.Spectra.open("predictions.h5").plot("spectra.png")
+        """
+        from xanes_hpc.plotting import spectra as figures
+
+        rows = self._rows[:MOST_DRAWN] if sites is None else np.concatenate([self[site]._rows for site in sites])
+        figures.check_figure(None if output is None else Path(output))
+        figure: Figure = figures.chosen_sites_figure(self.store, rows.tolist())
+        if output is not None:
+            figures.save(figure, Path(output))
+        return figure
+
+    def export(self, folder: PathLike, format: str = "xdi", overwrite: bool = False) -> list[Path]:
+        """Write one file per site, and return their paths.
+
+        Parameters
+        ----------
+        folder
+            Where to.
+        format
+            ``xdi``, ``nexus``, ``athena`` or ``csv``.
+        overwrite
+            Replace files that exist.
+
+        Raises
+        ------
+        FormatError
+            If there is no such format.
+        StoreError
+            If the folder holds such files, or cannot be written.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> [path.name for path in xh.Spectra.open("predictions.h5")[:1].export("csv", "csv")]
+        ['demo0000_Cu_trigonal_bipyramidal.csv']
+        """
+        return library.export(self.store, Path(folder), format, overwrite, rows=self._rows)
+
+    def to_xdi(self, folder: PathLike, overwrite: bool = False) -> list[Path]:
+        """Write one XDI file per site, and return their paths; as ``export``.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> [path.name for path in xh.Spectra.open("predictions.h5")[:1].to_xdi("xdi")]
+        ['demo0000_Cu_trigonal_bipyramidal.xdi']
+        """
+        return self.export(folder, "xdi", overwrite)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a table with a row per site and energy: site, element, edge, energy, mean, std, reference if any.
+
+        Raises
+        ------
+        ConfigError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> list(xh.Spectra.open("predictions.h5").to_dataframe().columns)
+        ['site', 'element', 'edge', 'energy', 'mean', 'std', 'reference']
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError("to_dataframe needs pandas, which is not installed: pip install pandas") from None
+        n_sites, n_energies = len(self), self.energies.size
+        columns: dict[str, Any] = {
+            name: np.repeat(np.array(values, object), n_energies)
+            for name, values in (("site", self.sites), ("element", self.elements), ("edge", self.edges))
+        }
+        columns |= {
+            "energy": np.tile(self.energies, n_sites), "mean": self.mean.ravel(), "std": self.std.ravel(),
+        }  # fmt: skip
+        if (reference := self.reference) is not None:
+            columns["reference"] = reference.ravel()
+        return pd.DataFrame(columns)
+
+    def _repr_html_(self) -> str:
+        first = self[:MOST_ROWS]
+        rows = "".join(
+            f"<tr><td>{escape(site)}</td><td>{element} {edge}</td><td>{e0:.1f}</td>"
+            f"<td>{escape(reason) or 'no'}</td></tr>"
+            for site, element, edge, e0, reason in zip(
+                first.sites, first.elements, first.edges, first.e0, first.reasons, strict=True
+            )
+        )
+        more = f"<p>… and {len(self) - MOST_ROWS:,} more</p>" if len(self) > MOST_ROWS else ""
+        stream = io.BytesIO()
+        self.plot().savefig(stream, format="png", dpi=110)
+        image = base64.b64encode(stream.getvalue()).decode()
+        head = "<tr><th>site</th><th>edge</th><th>e0 (eV)</th><th>out of domain</th></tr>"
+        return (
+            f"<p>{escape(repr(self)[1:-1])}</p><table>{head}{rows}</table>{more}"
+            f'<img alt="predicted spectra" src="data:image/png;base64,{image}">'
+        )

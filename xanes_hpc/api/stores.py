@@ -1,0 +1,254 @@
+"""Structures in, features out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc import descriptors
+from xanes_hpc.api.inputs import PathLike, is_paths, opened_structures, paths_of, rule_of
+from xanes_hpc.descriptors import Descriptor
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.features import featurise as features
+from xanes_hpc.importing import from_files
+from xanes_hpc.importing.from_atoms import import_atoms
+from xanes_hpc.importing.options import ImportOptions
+from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
+from xanes_hpc.runtime import threads as kernel_threads
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.rattling import Rattling
+
+
+def import_structures(
+    source: Any,
+    *,
+    spectra: PathLike | Sequence[PathLike] | None = None,
+    sites: Any = None,
+    edge: str = "K",
+    e0: float | None = None,
+    shift: float | None = None,
+    treatment: str | None = None,
+    keep_unpaired: bool = False,
+    properties: PathLike | Sequence[PathLike] | None = None,
+    elements: str | None = None,
+    charge: str | int | None = None,
+    max_atoms: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    unique: bool = False,
+    strict: bool = False,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+) -> StructureStore:
+    """Read structures, and spectra by name, into a structure store.
+
+    Parameters
+    ----------
+    source
+        Structure files and folders, or ``ase.Atoms``, one or many.
+    spectra
+        Folders in which a spectrum has its site's name. Only for files.
+    sites
+        Which atoms absorb: a rule such as ``"Fe"``, ``"all"``, ``"first"`` or an index (0-based); of ``ase.Atoms`` also
+        indices. By default the structure's only transition metal.
+    edge
+        ``K``, ``L3``, …
+    e0, shift
+        Edge energy of all spectra, or what is added to their energies, eV. By default e0 comes from the file, else
+        from XrayDB.
+    treatment
+        How the spectra were treated, if their files do not say.
+    keep_unpaired
+        Keep structures that have no spectrum.
+    properties
+        Tables with more properties of structures.
+    elements, charge, max_atoms, sample, seed
+        Keep only structures whose absorber is one of these elements (``"Ti-Zn"``), of these charges, with at most so
+        many atoms; draw a sample of them.
+    unique
+        Keep one of the sites that a crystal's symmetry makes equal, with their number as weight.
+    strict
+        Raise at the first structure or spectrum that cannot be used, instead of skipping it.
+    output
+        Structure store to write; by default the store lives in memory.
+    overwrite
+        Replace an output that exists.
+
+    Returns
+    -------
+    StructureStore
+        Its ``summary`` lists what was skipped, and why.
+
+    Raises
+    ------
+    FormatError
+        If no structure can be used; with ``strict``, if one cannot.
+    StoreError
+        If the output exists, or cannot be written.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> from ase.build import molecule
+    >>> xh.import_structures(molecule("H2O"), sites="O")
+    <StructureStore in memory: 1 structure, 1 site (O K), no spectra>
+    """
+    if not is_paths(source):
+        if spectra is not None or properties is not None:
+            raise ConfigError("`spectra` and `properties` are found by the names of structure files")
+        return import_atoms(source, sites, edge.upper(), None if output is None else Path(output), overwrite)
+    selection = Selection(
+        elements=None if elements is None else parse_elements(elements),
+        charges=None if charge is None else parse_charges(str(charge)),
+        max_atoms=max_atoms, sample=sample, seed=seed,
+    )  # fmt: skip
+    options = ImportOptions(
+        absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
+        treatment=treatment, keep_unpaired=keep_unpaired, strict=strict, selection=selection, unique=unique,
+        properties=tuple(paths_of(properties)),
+    )  # fmt: skip
+    if output is None:
+        store, summary = from_files.import_in_memory(paths_of(source), options)
+    else:
+        summary = from_files.import_structures(paths_of(source), Path(output), options, overwrite)
+        store = StructureStore(Path(output))
+    store.summary = summary
+    return store
+
+
+def load_descriptor(
+    which: str | PathLike | Mapping[str, Any] = "default",
+    *,
+    sites: Any = None,
+    properties: Sequence[str] = (),
+    dtype: str | None = None,
+) -> Descriptor:
+    """Return a descriptor: what turns a site's surroundings into features.
+
+    Parameters
+    ----------
+    which
+        A preset (``default``, ``xanesnet-2022``, ``xanesnet-49``, ``rdc``, …), the path of a TOML file, or a
+        description as ``Descriptor.describe`` returns it.
+    sites
+        Which sites ``transform`` describes unless it is told: a rule such as ``"Fe"``, ``"all"``, …
+    properties
+        Properties of structures or sites to append, ``name`` or ``name=default``.
+    dtype
+        ``float32`` or ``float64``, instead of the preset's.
+
+    Raises
+    ------
+    DescriptorError
+        If there is no such preset, or the description is wrong.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> from ase.build import molecule
+    >>> descriptor = xh.load_descriptor("xanesnet-2022")
+    >>> descriptor.n_features
+    97
+    >>> descriptor.transform(molecule("H2O"), sites="O").shape
+    (1, 97)
+
+    In a pipeline of scikit-learn:
+
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> pipeline = make_pipeline(xh.load_descriptor("xanesnet-49", sites="O"), Ridge())
+    >>> pipeline.fit([molecule("H2O"), molecule("CH3OH")], [0.1, 0.2]).predict([molecule("H2O")]).shape
+    (1,)
+    """
+    if isinstance(which, Mapping):
+        found = descriptors.from_description(which)
+    elif isinstance(which, str) and not which.endswith(".toml"):
+        found = descriptors.choose(which, None)
+    else:
+        found = descriptors.read_toml(Path(which))
+    if dtype is not None:
+        found = descriptors.from_description(found.describe() | {"dtype": dtype})
+    found = descriptors.with_properties(found, properties) if properties else found
+    found.sites = sites
+    return found
+
+
+def featurise(
+    structures: Any,
+    *,
+    preset: str | None = None,
+    descriptor: Descriptor | PathLike | Mapping[str, Any] | None = None,
+    properties: Sequence[str] = (),
+    rattle: float | None = None,
+    seed: int = 0,
+    sites: Any = None,
+    edge: str | None = None,
+    compression: str = "none",
+    threads: int | None = None,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+) -> FeatureStore:
+    """Compute the features of every site.
+
+    Parameters
+    ----------
+    structures
+        A structure store, or its path; structure files and folders; or ``ase.Atoms``, one or many.
+    preset, descriptor
+        Either a preset's name, or a descriptor, its TOML file or its description; by default the preset ``default``.
+    properties
+        Properties of structures or sites to append, ``name`` or ``name=default``.
+    rattle, seed
+        Displace every atom at random first, with this standard deviation along each axis, Å.
+    sites, edge
+        Which atoms absorb, and at which edge, if ``structures`` is no store.
+    compression
+        Of an output: ``none``, ``gzip`` or ``lzf``.
+    threads
+        By default all cores.
+    output
+        Feature store to write; by default the store lives in memory.
+    overwrite
+        Replace an output that exists.
+
+    Raises
+    ------
+    FormatError
+        If a structure cannot be described.
+    StoreError
+        If a store has no sites, or the output exists or cannot be written.
+    DescriptorError
+        If there is no such preset, or the description is wrong.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> from ase.build import molecule
+    >>> features = xh.featurise([molecule("H2O"), molecule("CH3OH")], sites="O", preset="xanesnet-49")
+    >>> features
+    <FeatureStore in memory: 2 sites (O K), 49 features (wacsf)>
+    >>> features.read(0, 2).shape
+    (2, 49)
+    """
+    chosen = _chosen_descriptor(preset, descriptor, properties)
+    kernel_threads.use(threads)
+    source = opened_structures(structures, sites, edge)
+    rattling = None if rattle is None else Rattling(rattle, seed)
+    if output is None:
+        return features.featurise_in_memory(source, chosen, rattling)
+    if source.in_memory:
+        raise StoreError(
+            f'{output}: its structures are in memory only; keep them too: import_structures(…, output="NAME.h5")'
+        )
+    features.featurise(source, chosen, Path(output), overwrite, compression=compression, rattling=rattling)
+    return FeatureStore(Path(output))
+
+
+def _chosen_descriptor(
+    preset: str | None, descriptor: Descriptor | PathLike | Mapping[str, Any] | None, properties: Sequence[str]
+) -> Descriptor:
+    if preset is not None and descriptor is not None:
+        raise ConfigError("expected `preset` or `descriptor`, received both")
+    if isinstance(descriptor, Descriptor):
+        return descriptors.with_properties(descriptor, properties) if properties else descriptor
+    return load_descriptor(descriptor if descriptor is not None else preset or "default", properties=properties)

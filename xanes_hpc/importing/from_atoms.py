@@ -1,0 +1,80 @@
+"""From ``ase.Atoms`` to a structure store."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xanes_hpc.errors import AbsorberError, FormatError
+from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
+from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.neighbours import check_distances
+from xanes_hpc.structures.sites import chosen_atoms, several
+
+
+def import_atoms(
+    atoms: Any, sites: Any = None, edge: str = "K", output: Path | None = None, overwrite: bool = False
+) -> StructureStore:
+    """Return a structure store that holds ``ase.Atoms``, one or many.
+
+    Parameters
+    ----------
+    atoms
+        One ``ase.Atoms``, or a sequence of them. ``atoms.info["name"]`` names a structure; otherwise its formula does,
+        with a number where several have the same.
+    sites
+        As ``SiteBatch.from_atoms`` takes them.
+    edge
+        ``K``, ``L3``, …
+    output, overwrite
+        Structure store to write, and whether it may replace one; by default the store lives in memory.
+
+    Raises
+    ------
+    FormatError
+        If ``atoms`` is something else, a structure cannot be used, or names are not unique.
+    AbsorberError
+        If a site is not there.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> store = import_atoms([molecule("H2O"), molecule("CO2")], sites="O")
+    >>> store.sites.name
+    ['H2O', 'CO2#1', 'CO2#2']
+    """
+    structures = several(atoms)
+    entries = [sites] if hasattr(atoms, "get_positions") else _entries(sites, len(structures))
+    names = _names(structures)
+    with create_structures(output, overwrite) as writer:
+        for one, name, entry in zip(structures, names, entries, strict=True):
+            structure = structure_of(one, name, {})
+            if isinstance(structure, FormatError):
+                raise FormatError(f"{name}: {structure}")
+            chosen = chosen_atoms(structure.numbers, entry)
+            check_distances(structure)
+            writer.append(structure, chosen, edge, [[] for _ in chosen])
+    return structures_in_memory(writer) if output is None else StructureStore(output)
+
+
+def _entries(sites: Any, n: int) -> Sequence[Any]:
+    if sites is None or isinstance(sites, (str, int, np.integer)):
+        return [sites] * n
+    entries = list(sites)
+    if len(entries) != n:
+        raise AbsorberError(f"expected sites for {n} structures, received {len(entries)} entries")
+    return entries
+
+
+def _names(structures: Sequence[Any]) -> list[str]:
+    given = [str(one.info.get("name") or "") for one in structures]
+    plain = [name or formula(one.get_atomic_numbers()) for name, one in zip(given, structures, strict=True)]
+    counts, seen = Counter(plain), Counter[str]()
+    names = []
+    for name in plain:
+        seen[name] += 1
+        names.append(name if counts[name] == 1 else f"{name}-{seen[name]}")
+    return names
