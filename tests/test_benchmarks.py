@@ -1,4 +1,4 @@
-"""Every benchmark runs, at small sizes, and the page has all of them. Times are not looked at."""
+"""Every benchmark runs, at small sizes, and the page has all of them; times do not matter. Most runs are slow."""
 
 import json
 import re
@@ -15,6 +15,8 @@ TITLES = {
     if (title := re.search(r'^TITLE = "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE))
 }
 """Of every case, by its name."""
+QUICK = ("peak", "broadening")
+"""Cases that take a second or two."""
 
 
 def script(name, *arguments):
@@ -29,44 +31,72 @@ def run(*arguments):
     return script("run.py", *arguments)[0]
 
 
+def sections(names):
+    """Headings of a page of these cases; those that take a second or two have no goals."""
+    return {TITLES[name] for name in names} | ({"Goals"} if names != QUICK else set())
+
+
 def headings(page):
     return [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
 
 
-@pytest.fixture(scope="module")
-def measured(small, tmp_path_factory):
-    """Results and page of a quick run of everything."""
+IMPORTED = """
+import importlib
+import json
+import sys
+modules = [importlib.import_module(name) for name in json.loads(sys.argv[1])]
+print(json.dumps([sorted(vars(module)) for module in modules]))
+"""
+
+
+def test_every_module_is_imported_and_every_case_has_its_parts():
+    names = [".".join(path.relative_to(BENCHMARKS).with_suffix("").parts) for path in sorted(BENCHMARKS.rglob("*.py"))]
+    command = [sys.executable, "-c", IMPORTED, json.dumps(names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=BENCHMARKS)
+    assert done.returncode == 0, done.stderr
+    parts = dict(zip(names, map(set, json.loads(done.stdout.splitlines()[-1])), strict=True))
+    for case in TITLES:
+        assert parts[case] >= {"TITLE", "measure", "section"}, case
+
+
+@pytest.fixture(
+    scope="module", params=[QUICK, pytest.param(tuple(TITLES), marks=pytest.mark.slow)], ids=["quick", "all"]
+)
+def measured(request, small, tmp_path_factory):
+    """Results and page of a quick run of some cases, and their names."""
     folder = tmp_path_factory.mktemp("benchmarks")
     results, page = folder / "performance.json", folder / "performance.md"
-    run("--quick", "--store", small / "small.h5", "--json", results, "--page", page, "--folder", folder)
-    return results, page
+    words = ["--quick", "--store", small / "small.h5", "--json", results, "--page", page, "--folder", folder]
+    run(*words, *(["--only", *request.param] if request.param == QUICK else []))
+    return results, page, request.param
 
 
 def test_every_case_is_in_the_results_and_on_the_page(measured):
-    results, page = measured
-    assert set(json.loads(results.read_text())["cases"]) == set(TITLES)
-    assert set(headings(page.read_text())) == {"Goals", *TITLES.values()}
+    results, page, names = measured
+    assert set(json.loads(results.read_text())["cases"]) == set(names)
+    assert set(headings(page.read_text())) == sections(names)
 
 
 def test_nothing_is_left_behind(measured):
-    results, page = measured
+    results, page, _ = measured
     assert set(results.parent.iterdir()) == {results, page}
 
 
 def test_page_is_written_again_from_the_results(measured, tmp_path):
-    results, page = measured
+    results, page, _ = measured
     run("--from-json", "--json", results, "--page", tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text() == page.read_text()
 
 
 def test_part_is_measured_again_and_the_others_kept(measured, tmp_path):
-    before = json.loads(measured[0].read_text())
+    path, _, names = measured
+    before = json.loads(path.read_text())
     results = tmp_path / "performance.json"
     results.write_text(json.dumps(before))
     printed = run("--quick", "--only", "peak", "--json", results)
-    assert set(headings(printed)) == {"Goals", *TITLES.values()}
+    assert set(headings(printed)) == sections(names)
     after = json.loads(results.read_text())
-    assert [name for name in TITLES if before["cases"][name] != after["cases"][name]] == ["peak"]
+    assert [name for name in names if before["cases"][name] != after["cases"][name]] == ["peak"]
 
 
 def test_kept_page_is_that_of_the_kept_results(tmp_path):
