@@ -12,6 +12,7 @@ import pytest
 from support import small_parts, stored
 from support.builders import run, write
 from support.partitioned import DESCRIPTOR, all_made, finalise, make_partition, planned, write_source
+from support.places import WITH_TESTS
 from support.stored import everything
 
 from xanes_hpc.errors import ConfigError, StoreError
@@ -212,12 +213,13 @@ def test_damaged_sites_are_not_taken_over(source, tmp_path):
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_from_the_command_line_by_the_script(tmp_path, capsys):
-    """As a scheduler runs it: the script with the number of each task in its environment."""
+def test_from_the_command_line_by_the_script(tmp_path, capsys, monkeypatch):
+    """As a scheduler runs it: the script with the number of each task in its environment; parts are small in both."""
+    small_parts.use(monkeypatch.setattr)
+    write(tmp_path / "at start" / "sitecustomize.py", "from support import small_parts\nsmall_parts.use()\n")
     folder = tmp_path / "with spaces"
     folder.mkdir()
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(120_000)]
-    stored.write_structures(folder / "s.h5", taken)
+    write_source(folder / "s.h5", N_SITES)
     assert run("featurise", folder / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "whole.h5") == 0
     words = ["featurise", folder / "s.h5", "--preset", "xanesnet-49"]
     assert run(*words, "--plan", 2, "--sbatch", "--time=01:00:00") == 0
@@ -226,10 +228,12 @@ def test_from_the_command_line_by_the_script(tmp_path, capsys):
     assert "#SBATCH --array=0-1\n#SBATCH --time=01:00:00\n" in text
     assert str(script) in capsys.readouterr().err
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    modules = f"{tmp_path / 'at start'}{os.pathsep}{WITH_TESTS['PYTHONPATH']}"
     for k in ("1", "0"):
-        environment = {**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": k}
+        environment = {**WITH_TESTS, "PYTHONPATH": modules, "PATH": path, "SLURM_ARRAY_TASK_ID": k}
         done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+    assert len(list(parts_folder(folder / "s.features.h5").glob("part-*.h5"))) == N_PARTS
     assert run("featurise", folder / "s.h5", "--finalise") == 0
     with h5py.File(folder / "s.features.h5") as found, h5py.File(tmp_path / "whole.h5") as whole:
         np.testing.assert_array_equal(found["features"], whole["features"])
