@@ -1,4 +1,4 @@
-"""The page that tells of a model: whole in itself, and with the figures that evaluate finds."""
+"""The report of a model: a self-contained page with the figures of merit of ``evaluate``."""
 
 import re
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ VOID = {"meta", "img", "br", "link"}
 
 
 class Checker(HTMLParser):
-    """Elements that are opened and closed in order, and what pages would fetch."""
+    """Checks that elements close in order, and collects what the page would fetch."""
 
     def __init__(self):
         super().__init__()
@@ -92,7 +92,7 @@ def test_names_are_text(model, tmp_path, monkeypatch):
     [
         (["-o", "r.txt"], "expected a file ending in .html, received 'r.txt'"),
         (["-o", "old.html"], "old.html: exists already"),
-        (["-o", "r.html", "--split", "mine"], "none of the sites was in the mine part"),
+        (["-o", "r.html", "--split", "mine"], "none of the sites was in the mine set"),
         (["-o", "r.html", "--store", "none.h5"], "none.h5: no such file or folder"),
     ],
 )
@@ -108,7 +108,10 @@ def test_refused(model, tmp_path, monkeypatch, capsys, words, message):
 def test_features_that_are_gone(model, tmp_path, capsys):
     import shutil
 
-    shutil.copytree(model, tmp_path / "m.model")
+    folder = tmp_path / "elsewhere" / "m.model"
+    shutil.copytree(model, folder)
     assert trained_on(Model.open(model)).name == "small.features.h5"
-    assert run("report", tmp_path / "m.model", "-o", tmp_path / "r.html") == 2
-    assert "the features that" in capsys.readouterr().err
+    assert run("report", folder, "-o", tmp_path / "r.html") == 2
+    error = capsys.readouterr().err
+    assert "small.features.h5: missing" in error
+    assert "choose another with --store" in error

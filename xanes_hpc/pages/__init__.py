@@ -1,1 +1,1 @@
-"""What a browser shows: the report and the prediction server."""
+"""Pages for a browser: the report of a model and the prediction server."""

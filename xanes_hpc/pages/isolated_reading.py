@@ -1,6 +1,6 @@
-"""A measured spectrum read in a process of its own, to be ended if need be: some damaged files HDF5 reads for ever.
+"""Read a measured spectrum in a separate process with limits, because HDF5 never returns from some damaged files.
 
-python -m xanes_hpc.pages.isolated_reading FILE     # prints JSON; how ``read_apart`` does it
+``read_apart`` runs ``python -m xanes_hpc.pages.isolated_reading FILE``, which prints JSON.
 """
 
 import json
@@ -21,36 +21,36 @@ MEMORY = 2 << 30
 
 
 def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
-    """As ``read_experiment``, within so many seconds.
+    """Read a measured spectrum as ``read_experiment`` does, in a separate process and within a time limit.
 
     Raises
     ------
     FormatError
-        If it cannot be read, is not sound, or takes longer.
+        If the file cannot be read, its spectrum is invalid, or reading exceeds the limit.
     """
     command = [sys.executable, "-m", __name__, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-        told = json.loads(done.stdout)
+        found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise FormatError(f"{path}: took longer to read than {seconds:g} s: is it damaged?") from None
-    except ValueError:  # the process has come to an end
-        raise FormatError(f"{path}: damaged: it cannot be read") from None
-    if "error" in told:
-        raise FormatError(told["error"])
+        raise FormatError(f"{path}: reading exceeded {seconds:g} s; the file may be damaged") from None
+    except ValueError:  # the process died before it printed JSON
+        raise FormatError(f"{path}: cannot be read; the file may be damaged") from None
+    if "error" in found:
+        raise FormatError(found["error"])
     for name in ("energies", "intensities"):
-        told[name] = np.array(told[name], np.float64)
-    return Spectrum(**told)
+        found[name] = np.array(found[name], np.float64)
+    return Spectrum(**found)
 
 
 def _main(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS), int(SECONDS)))
     try:
-        told = asdict(read_experiment(path))
+        found = asdict(read_experiment(path))
     except XanesHpcError as error:
-        told = {"error": str(error)}
-    print(json.dumps(told, default=np.ndarray.tolist))
+        found = {"error": str(error)}
+    print(json.dumps(found, default=np.ndarray.tolist))
 
 
 if __name__ == "__main__":

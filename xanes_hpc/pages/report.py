@@ -1,4 +1,4 @@
-"""A model told of in one HTML page that needs nothing else: what it was made of, how good it is, what it rests on."""
+"""Summarise a model in one self-contained HTML page: data, figures of merit, worst cases, feature importance."""
 
 import base64
 import json
@@ -35,27 +35,28 @@ from xanes_hpc.stores.predictions import PredictionStore
 
 TEMPLATE = "report.html"
 SPLIT = {
-    "group": "kept together: sites of one", "seed": "seed", "folds": "parts of cross-validation",
-    "fold": "tested on the part", "validation": "share that validates", "calibration": "share that calibrates",
-    "test": "share that tests",
+    "group": "sites grouped by", "seed": "seed", "folds": "folds", "fold": "fold used as test set",
+    "validation": "fraction for validation", "calibration": "fraction for calibration", "test": "fraction for testing",
 }  # fmt: skip
-"""What the members of a split are called."""
+"""Labels of the settings of a split."""
+SETS = {name: f"{name} set" for name in PARTS} | {"train": "training set"}
+"""Names of the sets of sites."""
 RESOLUTION = 130
-"""Dots per inch of its figures."""
+"""Resolution of the figures, dots per inch."""
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What goes into a report.
+    """Contents of a report.
 
     Attributes
     ----------
     part
-        Of the sites that it is measured on; None for the first of test and validation that has some.
+        Split whose sites are evaluated; None for the test set, or the validation set if that is empty.
     draws
-        Of each prediction.
+        Number of draws for each prediction.
     explained
-        How it is explained; its ``part`` is that of the report. None for no explanation.
+        Options of the feature importance, whose ``part`` is replaced by the report's; None to leave it out.
     """
 
     part: str | None = None
@@ -65,7 +66,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in a page: what it shows, and its file as text that a page takes."""
+    """A figure in a page: its caption, and its file as a data URL."""
 
     caption: str
     data: str
@@ -74,12 +75,12 @@ class Picture:
 def report(
     model: Model,
     output: Path,
-    source: Path | None = None,
+    store: Path | None = None,
     options: ReportOptions | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> dict[str, Any]:
-    """Write a report, and give the figures of merit in it.
+    """Write a report, and return its figures of merit.
 
     Parameters
     ----------
@@ -87,31 +88,31 @@ def report(
         The model.
     output
         HTML file to write.
-    source
-        Feature or structure store with the sites it is measured on; by default the features it was trained on.
+    store
+        Feature or structure store with the sites to evaluate; by default the features the model was trained on.
     options
-        What goes into it.
+        Contents of the report.
 
     Raises
     ------
     ConfigError
-        If an option is wrong.
+        If an option is invalid.
     ModelError
-        If the model had no sites of the part.
+        If the model has no sites in the split.
     StoreError
-        If a store is not there or cannot be read, or the output stands in the way.
+        If a store is missing or cannot be read, or the output exists already.
     """
     options = options or ReportOptions()
     with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
-        with open_sources([source or trained_on(model)]) as store:
+        with open_sources([store or trained_on(model)]) as source:
             part = options.part or held_out(model)
             progress(0, 3, "predicting")
             predictions = Path(folder) / "predictions.h5"
-            predict(model, store, predictions, PredictOptions(draws=options.draws, part=part))
+            predict(model, source, predictions, PredictOptions(draws=options.draws, part=part))
             with PredictionStore(predictions) as found:
-                mapped = map_sites(found, model, store, "pca") if found.n_sites >= SMALLEST else None
+                mapped = map_sites(found, model, source, "pca") if found.n_sites >= SMALLEST else None
             progress(1, 3, "explaining")
-            explained = _explained(model, store, part, options)
+            explained = _explained(model, source, part, options)
         progress(2, 3, "drawing")
         token = spectra.resolution.set(RESOLUTION)
         try:
@@ -119,7 +120,7 @@ def report(
                 figures = evaluate(found)
                 content = {
                     "name": model.path.resolve().name,
-                    "part": part,
+                    "evaluated_on": SETS.get(part, f"{part} set"),
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
                     "card": card(model),
@@ -127,7 +128,7 @@ def report(
                     "leakage": leakage(figures["leakage"]),
                     "worst": cases(found, worst(found)),
                     "pictures": list(_pictures(model, found, figures, mapped, Path(folder))),
-                    "explained": None if explained is None else _told(explained),
+                    "explained": None if explained is None else _shell_table(explained),
                     "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
                     "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
                     "descriptor": json.dumps(model.description["descriptor"]["description"], indent=1),
@@ -141,12 +142,12 @@ def report(
 
 
 def trained_on(model: Model) -> Path:
-    """The feature store a model was trained on, as its configuration names it from its folder.
+    """Return the feature store a model was trained on, as its configuration names it relative to its folder.
 
     Raises
     ------
     StoreError
-        If there are several, or it is not there any more.
+        If there are several, or the store no longer exists.
     """
     path = model.path / "run.toml"
     try:
@@ -154,26 +155,26 @@ def trained_on(model: Model) -> Path:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from None
     if len(named) != 1:
-        raise StoreError(f"{model.path}: was trained on {len(named)} feature stores: name one with --store")
+        raise StoreError(f"{model.path}: was trained on {len(named)} feature stores; choose one with `store`")
     found = (model.path / str(named[0])).resolve()
     if not found.is_file():
-        raise StoreError(f"{found}: the features that {model.path} was trained on are not there: name a --store")
+        raise StoreError(f"{found}: missing, but {model.path} was trained on it; choose another with `store`")
     return found
 
 
 def held_out(model: Model) -> str:
-    """The part that tells most honestly how good a model is.
+    """Return the split to evaluate a model on: test, or validation if there is no test set.
 
     Raises
     ------
     ModelError
-        If it has neither test nor validation sites.
+        If the model has neither.
     """
     counts = np.bincount(model.training_sites.parts, minlength=len(PARTS) + 1)
     for name in ("test", "validation"):
         if counts[PARTS.index(name)]:
             return name
-    raise ModelError(f"{model.path}: held out no sites to measure it on")
+    raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `part`")
 
 
 def _explained(model: Model, store: Store, part: str, options: ReportOptions) -> Explanation | None:
@@ -183,7 +184,7 @@ def _explained(model: Model, store: Store, part: str, options: ReportOptions) ->
 
 
 def card(model: Model) -> dict[str, dict[str, str]]:
-    """What a model is and was made of, by section."""
+    """Return the facts about a model, by section."""
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
     sites = {part: f"{n:,}" for part, n in provenance["sites"].items()}
@@ -193,7 +194,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     return {
         "Data": {
             "absorbers": kinds,
-            **{f"sites, {part}": n for part, n in sites.items()},
+            **{SETS.get(part, f"sites, {part}"): n for part, n in sites.items()},
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
             "energies": f"{energies.size} from {energies[0]:g} to {energies[-1]:g} eV ({origin})",
             "structures, digest": provenance.get("digest_structures", ""),
@@ -205,7 +206,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
             "features": f"{d['n_features']:,}",
             "hash": d["descriptor"]["hash"],
         },
-        "Recipe": {
+        "Model": {
             "network": d["architecture"]["name"],
             **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
             "networks": str(d["members"]),
@@ -221,16 +222,16 @@ def _pictures(
 ) -> Iterator[Picture]:
     drawn: list[tuple[str, Callable[[Path], None]]] = [
         (
-            "Predicted beside reference, from best to worst",
+            "Prediction and reference, best to worst",
             lambda path: spectra.predicted_against_reference(store, path),
         ),
-        ("The worst sites", lambda path: spectra.chosen_sites(store, worst(store).tolist(), path)),
+        ("The sites with the largest errors", lambda path: spectra.chosen_sites(store, worst(store).tolist(), path)),
         ("Error at each energy", lambda path: spectra.error_at_each_energy(figures, path)),
-        ("Uncertainty: reliability, rejection, coverage", lambda path: spectra.calibration(figures, path)),
+        ("Uncertainty: reliability, rejection and coverage", lambda path: spectra.calibration(figures, path)),
         ("Predicted against reference intensity", lambda path: site_plots.parity(store, path)),
-        ("Error and σ against the distance from the training sites", lambda path: site_plots.distance(store, path)),
+        ("σ and error against feature distance from the training set", lambda path: site_plots.distance(store, path)),
         *_mapped(store, mapped),
-        ("Training: every epoch", lambda path: training.learning([model.path], path)),
+        ("Training history", lambda path: training.learning([model.path], path)),
     ]
     for k, (caption, draw) in enumerate(drawn):
         path = folder / f"{k}.png"
@@ -241,18 +242,18 @@ def _pictures(
 def _mapped(store: PredictionStore, mapped: SiteMap | None) -> list[tuple[str, Callable[[Path], None]]]:
     if mapped is None:
         return []
-    caption = "The sites among the training sites, by the two main components of their features"
+    caption = "Evaluated and training sites, by the first two principal components of their features"
     return [(caption, lambda path: site_plots.site_map(store, mapped, path))]
 
 
 def _drawn(explanation: Explanation, folder: Path) -> Iterator[Picture]:
     captions = {
-        "importance": "Neighbours by distance, and what radial functions there matter for the whole spectrum",
-        "windows": "The same in each window of energies",
-        "difference": "How much more they matter in the second window than in the first",
-        "shells": "What the spectrum changes by when the radial functions of a shell are permuted among sites",
-        "angles": "The same for angular functions, by angle",
-        "kinds": "The same for all features of a kind",
+        "importance": "Importance of radial functions for the whole spectrum, and the distribution of neighbours",
+        "windows": "Importance of radial functions in each energy window",
+        "difference": "Importance of radial functions in the second window minus that in the first",
+        "shells": "Change of the spectrum when the radial functions of a shell are permuted among sites",
+        "angles": "Change of the spectrum when the angular functions of an angle are permuted among sites",
+        "kinds": "Change of the spectrum when all features of a kind are permuted among sites",
     }
     for path in explanation_plots.draw_all(explanation, folder):
         yield Picture(captions.get(path.stem, path.stem), _encoded(path))
@@ -262,7 +263,7 @@ def _encoded(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _told(explanation: Explanation) -> dict[str, Any]:
+def _shell_table(explanation: Explanation) -> dict[str, Any]:
     names = list(map(in_words, explanation.windows))
     rows = [
         (f"{shell.name}, {shell.start:.1f} to {shell.stop:.1f} Å", [

@@ -1,4 +1,4 @@
-"""Figures of merit as a report tells them: with intervals, the audit of leakage, and the worst cases."""
+"""Tables of a report: figures of merit with intervals, the leakage audit, and the worst cases."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,13 +13,13 @@ from xanes_hpc.stores.predictions import PredictionStore
 Rows = npt.NDArray[np.int64]
 WORST = 6
 RESAMPLED = 2000
-"""Times that sites are drawn anew for an interval."""
+"""Number of bootstrap samples for an interval."""
 LEVEL = (2.5, 97.5)
-"""Percentiles of its ends."""
+"""Percentiles at the ends of an interval."""
 
 
 def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Figures of merit: what, its value, and the ends of its 95 % interval by drawing sites anew."""
+    """Return rows of a figure of merit, its value, and its 95 % interval from a bootstrap over sites."""
     every = store.read("reference")
     rows, _ = rows_to_compare(every)
     reference, mean, std = every[rows], store.read("mean")[rows], store.read("std")[rows]
@@ -51,7 +51,7 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
         apart_ev = f"{peaks['delta_energy_ev']:.2f} eV"
         ratio: Callable[[Rows], Any] = lambda i: delta_energy[i].sum() / max(1, n_pairs[i].sum())  # noqa: E731
         statistics.append(("peaks, |ΔE|", "{:.2f} eV", apart_ev, ratio))
-    return [(what, told, _interval(errors.size, own, form)) for what, form, told, own in statistics]
+    return [(what, value, _interval(errors.size, own, form)) for what, form, value, own in statistics]
 
 
 def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:
@@ -59,7 +59,7 @@ def _mean_of(values: npt.NDArray[np.float64]) -> Callable[[Rows], Any]:
 
 
 def _interval(n_sites: int, statistic: Callable[[Rows], Any], form: str) -> str:
-    """By the bootstrap over sites: a statistic of rows drawn anew."""
+    """Return the interval of a statistic from a bootstrap over sites."""
     generator = np.random.default_rng(0)
     drawn = [float(statistic(generator.integers(0, n_sites, n_sites))) for _ in range(RESAMPLED)]
     low, high = np.nanpercentile(drawn, LEVEL)
@@ -67,25 +67,25 @@ def _interval(n_sites: int, statistic: Callable[[Rows], Any], form: str) -> str:
 
 
 def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """What held-out sites have in common with training sites, and the error without those that do."""
+    """Return rows on near-duplicates of training sites among held-out sites, and the error without them."""
     if figures is None:
         return []
     shared = (
         ("held-out sites", "n_held_out"),
-        ("share a training site's code", "same_code"),
-        ("share its formula", "same_formula"),
-        (f"lie nearer to one than {figures['near_threshold']:g}", "near_features"),
+        ("same CSD code as a training site", "same_code"),
+        ("same formula as a training site", "same_formula"),
+        (f"near-duplicates (feature distance < {figures['near_threshold']:g})", "near_features"),
     )
     found = [(what, f"{figures[key]:,}") for what, key in shared]
-    for what, key in (("all", "error_percent_held_out"), ("those without", "error_percent_without_twins")):
+    for what, key in (("held-out", "error_percent_held_out"), ("other", "error_percent_without_twins")):
         own = figures[key]
         mean = "–" if own["mean"] is None else f"{own['mean']:.2f} %"
-        found.append((f"error of {what}, mean over {own['n_sites']:,} sites", mean))
+        found.append((f"mean error of the {own['n_sites']:,} {what} sites", mean))
     return found
 
 
 def worst(store: PredictionStore) -> Rows:
-    """Rows of the sites with the largest errors, the largest first."""
+    """Return the rows of the sites with the largest errors, largest first."""
     reference = store.read("reference")
     rows, _ = rows_to_compare(reference)
     errors = error_percent(reference[rows], store.read("mean")[rows])
@@ -93,7 +93,7 @@ def worst(store: PredictionStore) -> Rows:
 
 
 def cases(store: PredictionStore, rows: Rows) -> list[tuple[str, str, str, str, str]]:
-    """What is told of sites: name, formula, error, σ in % alike, and why they should not be trusted."""
+    """Return name, formula, error, σ in % of the intensity, and the reason for being out of domain, for each site."""
     names, formulas, distrust = store.sites.name, store.texts("formula"), store.distrust or [""] * store.n_sites
     found = []
     for row in rows.tolist():

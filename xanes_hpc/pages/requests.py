@@ -1,4 +1,4 @@
-"""What the page and programs ask for: bodies of requests, held to what they may be, and what they are to us."""
+"""Bodies of requests to the prediction server, their limits, and their conversion to our own types."""
 
 from typing import Annotated, Literal
 
@@ -15,13 +15,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
 
 class Strict(BaseModel):
-    """A body none of whose names may be unknown."""
+    """A request body that refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Atoms(Strict):
-    """A structure: atomic numbers, positions in Å; of a crystal the cell vectors in Å."""
+    """A structure: atomic numbers, positions in Å, and for a crystal the cell vectors in Å."""
 
     name: Annotated[str, Field(max_length=200)] = "structure"
     numbers: Annotated[list[Annotated[int, Field(ge=1, le=118)]], Field(min_length=1, max_length=100_000)]
@@ -39,7 +39,7 @@ Width = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
 
 
 class Broadening(Strict):
-    """A further broadening; names and widths as in a configuration's [broadening]."""
+    """A further broadening, with the names and widths of the [broadening] section of a configuration."""
 
     name: Literal["none", "gaussian", "lorentzian", "arctangent", "seah-dench"] = "none"
     gaussian: Width = 0.0
@@ -50,7 +50,7 @@ class Broadening(Strict):
 
 
 class PredictRequest(Strict):
-    """Whose spectrum is asked for: an atom, from 0 on, of a structure."""
+    """The site to predict: a structure, its absorbing atom (counted from 0) and edge, and the broadening."""
 
     structure: Atoms
     absorber: Annotated[int, Field(ge=0)]
@@ -65,7 +65,7 @@ Intensities = Annotated[
 
 
 class Curve(Strict):
-    """A spectrum: energies in eV, from the edge or absolute, and intensities."""
+    """A spectrum: intensities at energies in eV, either absolute or from the edge."""
 
     energies: Energies
     intensities: Intensities
@@ -73,7 +73,7 @@ class Curve(Strict):
 
 
 class AlignRequest(Strict):
-    """A measured spectrum and a predicted one to lay it over."""
+    """A measured spectrum, and the predicted one to align it with."""
 
     experiment: Curve
     energies: Energies
@@ -85,18 +85,18 @@ class AlignRequest(Strict):
 
 
 def structure_of(given: Atoms, limits: Limits) -> Structure:
-    """A structure that was handed in.
+    """Return the structure of a request.
 
     Raises
     ------
     FormatError
-        If it is too large, or none.
+        If it is too large, or numbers and positions disagree, or atoms coincide.
     """
     n_atoms = len(given.numbers)
     if n_atoms > limits.atoms:
-        raise FormatError(f"structure: expected {limits.atoms:,} atoms or fewer, received {n_atoms:,}")
+        raise FormatError(f"structure: expected at most {limits.atoms:,} atoms, received {n_atoms:,}")
     if len(given.positions) != n_atoms:
-        raise FormatError(f"structure: expected {n_atoms} positions, one a number, received {len(given.positions)}")
+        raise FormatError(f"structure: expected {n_atoms} positions, one per number, received {len(given.positions)}")
     cell = np.zeros((3, 3)) if given.cell is None else np.array(given.cell, np.float64)
     properties = {name: float(value) for name in ("charge", "spin") if (value := getattr(given, name)) is not None}
     found = Structure(
@@ -108,7 +108,7 @@ def structure_of(given: Atoms, limits: Limits) -> Structure:
 
 
 def recipe_of(given: Broadening) -> Recipe | None:
-    """A broadening that was asked for; None for none.
+    """Return the broadening of a request as a recipe, or None for no broadening.
 
     Raises
     ------

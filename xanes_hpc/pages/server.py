@@ -1,7 +1,7 @@
-"""A web page and an interface to a model, for people without a terminal: structures in, spectra out.
+"""A web page and an HTTP interface that predict spectra from structures, for people without a terminal.
 
-Nothing is kept between requests. What is handed in is read as one of a few formats under names of our own; no path and
-no code of it is ever followed. All that the page loads comes from installed packages.
+The server keeps nothing between requests. It reads uploads only as one of a few formats, under file names it chooses,
+and follows no path and runs no code in them. Everything the page loads comes from installed packages.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.experiment.measured import looks_like_kev
-from xanes_hpc.pages.answers import aligned, as_file, described, told
+from xanes_hpc.pages.answers import aligned, as_file, prediction_answer, structure_answer
 from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
 from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
 from xanes_hpc.prediction.predictor import SitePredictor
@@ -31,7 +31,7 @@ from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.structure import Structure
 
 MOST_JSON = 16 << 20
-"""Bytes of a body that is no file: room for the largest spectrum."""
+"""Largest body other than a file upload, bytes; the largest spectrum fits."""
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -39,16 +39,16 @@ POLICY = (
 
 
 def application(predictor: SitePredictor, hosts: list[str], limits: Limits | None = None) -> FastAPI:
-    """The application for one model.
+    """Return the web application for one model.
 
     Parameters
     ----------
     predictor
-        Of the model.
+        Predictor of the model.
     hosts
-        Names under which it may be asked for: others are refused, so that no page elsewhere can reach it by its own.
+        Host names that requests may use. Others are refused, which protects against DNS rebinding by other web pages.
     limits
-        Of what is taken.
+        Limits of uploads.
     """
     limits = limits or Limits()
     app = FastAPI(
@@ -62,14 +62,14 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return _error(403, "requests from pages elsewhere are refused")
+            return _error(403, "requests from other web pages are not allowed")
         length = request.headers.get("content-length")
         if request.method not in ("GET", "HEAD", "OPTIONS") and (length is None or not length.isdigit()):
-            return _error(411, "expected a body whose length is told")
+            return _error(411, "expected a Content-Length header with the size of the body")
         files_too = request.headers.get("content-type", "").startswith("multipart/")
         most = limits.files * limits.bytes if files_too else max(limits.bytes, MOST_JSON)
         if length is not None and length.isdigit() and int(length) > most:
-            return _error(413, f"expected {most >> 20} MiB or less")
+            return _error(413, f"request too large: expected at most {most >> 20} MiB")
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -99,11 +99,11 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         kind = "text/css" if name.endswith(".css") else "text/javascript"
         return Response(text, media_type=kind, headers={"Cache-Control": "max-age=3600"})
 
-    responses: dict[int | str, dict[str, Any]] = {422: {"description": "what is wrong with the request"}}
+    responses: dict[int | str, dict[str, Any]] = {422: {"description": "The request is invalid; `error` says why."}}
 
     @app.get("/api/model")
     def model() -> dict[str, Any]:
-        """What the model predicts."""
+        """Return what the model predicts: absorbers, edges, energies, and limits of uploads."""
         description = predictor.model.description
         energies, origin = predictor.model.grid
         return {
@@ -123,9 +123,9 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.post("/api/structures", responses=responses)
     async def structures(structure_files: Annotated[list[UploadFile], File(alias="files")]) -> dict[str, Any]:
-        """The structures of files, and what is wrong with those that cannot be used."""
+        """Read structures from uploaded files, and return them with the errors of files that cannot be used."""
         if len(structure_files) > limits.files:
-            raise FormatError(f"expected {limits.files} files or fewer, received {len(structure_files)}")
+            raise FormatError(f"expected at most {limits.files} files, received {len(structure_files)}")
         found: list[dict[str, Any]] = []
         errors: list[str] = []
         for file in structure_files:
@@ -137,28 +137,28 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         try:
             for k, structure in enumerate(read_structure_file(name, data, limits)):
                 if k == limits.structures:
-                    errors.append(f"{name[:80]}: the first {limits.structures} structures are taken")
+                    errors.append(f"{name[:80]}: only the first {limits.structures} structures were read")
                 elif isinstance(structure, FormatError):
                     errors.append(str(structure))
                 else:
-                    found.append(described(structure, predictor))
+                    found.append(structure_answer(structure, predictor))
         except XanesHpcError as error:
             errors.append(str(error))
-        except Exception as error:  # of one file: the others are taken all the same
+        except Exception as error:  # a fault in one file must not stop the others
             errors.append(f"{name[:80]}: cannot be read: {type(error).__name__}")
 
     @app.post("/api/predict", responses=responses)
     async def predict(request: PredictRequest) -> dict[str, Any]:
-        """The spectrum of an atom with its uncertainty, and why it should not be trusted if so."""
+        """Predict the spectrum of an atom with its uncertainty, and say why if it is out of domain."""
         structure = structure_of(request.structure, limits)
         recipe = recipe_of(request.broadening)
         async with one_at_a_time:
             found = await run_in_threadpool(predictor.predict, structure, request.absorber, request.edge, recipe)
-        return told(found, predictor, structure, request)
+        return prediction_answer(found, predictor, structure, request)
 
     @app.post("/api/export/{kind}", responses={**responses, 200: {"content": {"text/plain": {}}}})
     async def export(kind: Literal["csv", "xdi"], request: PredictRequest) -> Response:
-        """The same spectrum as a file."""
+        """Predict the spectrum of an atom, and return it as a CSV or XDI file."""
         structure = structure_of(request.structure, limits)
         async with one_at_a_time:
             found = await run_in_threadpool(
@@ -169,7 +169,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.post("/api/experiment", responses=responses)
     async def experiment(file: UploadFile) -> dict[str, Any]:
-        """A measured spectrum out of its file."""
+        """Read a measured spectrum from an uploaded file; energies in keV are converted to eV."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
         kilo = any(looks_like_kev(found, e0) for e0 in predictor.model.seen.values())
@@ -182,14 +182,14 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.post("/api/align", responses=responses)
     async def align(request: AlignRequest) -> dict[str, Any]:
-        """How far (eV) a measured spectrum lies above a predicted one, and the factor that brings it to its height."""
+        """Find the shift (eV) and the factor that align a measured spectrum with a predicted one."""
         return await run_in_threadpool(aligned, request)
 
     return app
 
 
 def warm_up(predictor: SitePredictor) -> None:
-    """Predict once, so that nobody waits for kernels and weights to be loaded."""
+    """Predict once, so that the first request need not wait for kernels and weights to load."""
     element, edges = next(iter(predictor.edges.items()))
     numbers = np.array([atomic_numbers[element], 8, 8], np.uint8)
     positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.8], [0.0, 1.8, 0.0]])
@@ -206,7 +206,7 @@ def _error(status: int, message: str) -> JSONResponse:
 
 @cache
 def _plotly() -> str:
-    """Plotly's bundle, megabytes of it, out of the installed package."""
+    """Return Plotly's JavaScript bundle from the installed package, several megabytes."""
     return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Structures and measured spectra out of files that strangers hand in, through a browser or an interface."""
+"""Read structures and measured spectra from untrusted uploads."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,13 +15,14 @@ from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 
 STRUCTURES = (".xyz", ".extxyz", ".cif", ".vasp", ".poscar")
-"""Endings of files of structures: text alone."""
+"""Accepted endings of structure files, all of them text formats."""
 SPECTRA = (".txt", ".dat", ".csv", ".xmu", ".nor", ".xdi", ".nxs")
+"""Accepted endings of files of measured spectra."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken: bytes of a file, atoms of a structure, structures of a file, and files at a time."""
+    """Limits of uploads: bytes per file, atoms per structure, structures per file, and files per request."""
 
     bytes: int = 10 << 20
     atoms: int = 5000
@@ -30,14 +31,14 @@ class Limits:
 
 
 def read_structure_file(name: str, data: bytes, limits: Limits) -> Iterator[Structure | FormatError]:
-    """The structures of a file, or in the place of one why it cannot be used.
+    """Yield the structures of a file, with an error in place of each that cannot be used.
 
-    The file's name tells its format and the structures' name; nothing is opened by it.
+    The file's name determines its format and the name of its structures, but is never opened as a path.
 
     Raises
     ------
     FormatError
-        If it is of no format that is taken, too large, or cannot be read.
+        If the format is not accepted, or the file is too large or cannot be read.
     """
     with _Stored(name, data, STRUCTURES, limits) as path:
         try:
@@ -52,7 +53,7 @@ def _checked(structure: Structure | FormatError, limits: Limits) -> Structure | 
         return FormatError(str(structure).rpartition("/")[2])
     if structure.numbers.size > limits.atoms:
         return FormatError(
-            f"{structure.name}: expected {limits.atoms:,} atoms or fewer, received {structure.numbers.size:,}"
+            f"{structure.name}: expected at most {limits.atoms:,} atoms, received {structure.numbers.size:,}"
         )
     try:
         check_distances(structure)
@@ -62,14 +63,14 @@ def _checked(structure: Structure | FormatError, limits: Limits) -> Structure | 
 
 
 def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
-    """A measured spectrum.
+    """Read a measured spectrum from an upload.
 
     Raises
     ------
     FormatError
-        If it is of no format that is taken, too large, or cannot be read.
+        If the format is not accepted, or the file is too large or cannot be read.
     SpectrumError
-        If it is not sound.
+        If the spectrum is invalid.
     """
     with _Stored(name, data, SPECTRA, limits) as path:
         try:
@@ -79,14 +80,14 @@ def read_spectrum_file(name: str, data: bytes, limits: Limits) -> Spectrum:
 
 
 class _Stored:
-    """A file's bytes in a folder of their own, under a name of ours with its ending."""
+    """An upload stored in its own temporary folder, under a sanitised name with the upload's ending."""
 
     def __init__(self, name: str, data: bytes, endings: tuple[str, ...], limits: Limits) -> None:
         stem, ending = _parts(name)
         if ending not in endings:
             raise FormatError(f"{name[:80]}: expected a file ending in {', '.join(endings)}")
         if len(data) > limits.bytes:
-            raise FormatError(f"{name[:80]}: expected {limits.bytes >> 20} MiB or less, received more")
+            raise FormatError(f"{name[:80]}: expected at most {limits.bytes >> 20} MiB, received more")
         if not data.strip():
             raise FormatError(f"{name[:80]}: empty file")
         self._folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
@@ -101,7 +102,7 @@ class _Stored:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """A plain stem, and the ending in small letters; POSCAR and CONTCAR have one too."""
+    """Return a sanitised stem and the ending in lower case; POSCAR and CONTCAR count as ``.poscar``."""
     last = name.replace("\\", "/").rpartition("/")[2]
     if last.upper().startswith(("POSCAR", "CONTCAR")):
         return last[:60].replace(".", "_") or "structure", ".poscar"
@@ -111,5 +112,5 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _named(error: XanesHpcError, path: Path, name: str) -> str:
-    """What an error says, of the file as it was called."""
+    """Return an error's text with the upload's own name in place of the stored path."""
     return str(error).replace(str(path), name[:80]).replace(str(path.parent) + "/", "").replace(path.name, name[:80])

@@ -22,11 +22,11 @@ async function ask(path, body) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("xanes-hpc serve does not answer: is it still running?");
+    throw new Error("xanes-hpc serve does not answer; check that it is still running");
   }
   const type = response.headers.get("content-type") || "";
   const answer = type.includes("json") ? await response.json() : await response.text();
-  if (!response.ok) throw new Error(answer.error || `refused (${response.status})`);
+  if (!response.ok) throw new Error(answer.error || `request failed (status ${response.status})`);
   return answer;
 }
 
@@ -51,8 +51,8 @@ async function take(files) {
   try {
     const total = [...files].reduce((sum, file) => sum + file.size, 0);
     const { limits } = state.model;
-    if (files.length > limits.files) throw new Error(`at most ${limits.files} files at a time`);
-    if (total > limits.files * limits.bytes) throw new Error("these files are too large");
+    if (files.length > limits.files) throw new Error(`expected at most ${limits.files} files at a time, received ${files.length}`);
+    if (total > limits.files * limits.bytes) throw new Error(`files too large: expected at most ${(limits.files * limits.bytes) / 2 ** 20} MiB in total`);
     const found = await ask("/api/structures", form);
     problems(found.errors);
     if (!found.structures.length) return;
@@ -70,14 +70,14 @@ async function take(files) {
 
 function pasted() {
   const text = by("paste").value;
-  if (!text.trim()) return problems(["nothing is pasted"]);
+  if (!text.trim()) return problems(["paste the text of a structure file first"]);
   return take([new File([text.endsWith("\n") ? text : `${text}\n`], pastedName(text))]);
 }
 
 function dropped(transfer) {
   const files = [...transfer.files];
   const measured = files.filter((file) => SPECTRA.test(file.name));
-  if (measured.length > 1) problems(["one measured spectrum at a time: the first is taken"]);
+  if (measured.length > 1) problems(["only one measured spectrum at a time; the first one is used"]);
   if (measured.length) measure(measured[0]);
   const others = files.filter((file) => !SPECTRA.test(file.name));
   const text = transfer.getData("text/plain");
@@ -106,7 +106,7 @@ function removeStructure() {
   options(by("absorber"), []);
   options(by("edge"), []);
   by("trust").className = "";
-  by("trust").textContent = "The spectrum of a structure appears here.";
+  by("trust").textContent = "Choose a structure to see its spectrum.";
   Plotly.purge("atoms");
   by("atoms").listening = false;
   return drawSpectrum();
@@ -118,12 +118,12 @@ function choose() {
   options(by("absorber"), own.absorbers.map((k) => [k, `${own.symbols[k]} (atom ${k})`]), own.absorbers[0]);
   drawAtoms();
   if (!own.absorbers.length) {
-    state.asked += 1; // what is on its way is of another structure
+    state.asked += 1; // drop the answer for the previous structure
     by("trust").className = "";
     by("trust").textContent = "";
-    by("measured-told").textContent = state.measured ? state.measured.name : "";
+    by("measured-status").textContent = state.measured ? state.measured.name : "";
     const known = Object.keys(state.model.absorbers).join(", ");
-    state.noAbsorber = `${own.name}: none of its atoms is of an element that the model has seen (${known})`;
+    state.noAbsorber = `${own.name}: no atom is of an element that the model was trained on (${known})`;
     problems([]);
     state.predicted = null;
     options(by("edge"), []);
@@ -152,8 +152,8 @@ function broadening() {
 
 function widths({ name, gaussian, core_hole: hole, gamma_max: gamma }) {
   if (name === "none") return "";
-  const told = name === "gaussian" ? [] : [`${name} ${hole}${gamma ? `, ${gamma}` : ""} eV`];
-  return `, ${[...told, ...(gaussian ? [`resolution ${gaussian} eV`] : [])].join(", ")}`;
+  const core = name === "gaussian" ? [] : [`${name} ${hole}${gamma ? `, ${gamma}` : ""} eV`];
+  return `, ${[...core, ...(gaussian ? [`resolution ${gaussian} eV`] : [])].join(", ")}`;
 }
 
 function request() {
@@ -173,11 +173,11 @@ async function predict() {
   try {
     const asked = request();
     const found = await ask("/api/predict", asked);
-    if (number !== state.asked) return; // a later question is on its way
+    if (number !== state.asked) return; // a later request is pending
     state.predicted = { ...found, label: labelOf(asked, found), asked, key: JSON.stringify(asked) };
     const trust = by("trust");
     trust.className = found.distrust ? "no" : "yes";
-    trust.textContent = found.distrust ? `Do not trust this spectrum: ${found.distrust}.` : "Nothing speaks against trusting this spectrum.";
+    trust.textContent = found.distrust ? `Out of domain – ${found.distrust}. Do not trust this spectrum.` : "This structure is similar to the training set.";
   } catch (error) {
     if (number !== state.asked) return;
     state.predicted = null;
@@ -251,7 +251,7 @@ function drawAtoms() {
   };
   const of = own.images.atoms;
   const images = {
-    type: "scatter3d", mode: "markers", text: of.map((k) => `image of ${own.symbols[k]}, atom ${k}`), hoverinfo: "text",
+    type: "scatter3d", mode: "markers", text: of.map((k) => `periodic image of ${own.symbols[k]}, atom ${k}`), hoverinfo: "text",
     x: own.images.positions.map((p) => p[0]), y: own.images.positions.map((p) => p[1]), z: own.images.positions.map((p) => p[2]),
     marker: { size: of.map((k) => 8 + 10 * own.radii[k]), color: of.map((k) => own.colours[k]), opacity: 0.45, line: { color: "#333333", width: 1 } },
   };
@@ -325,10 +325,10 @@ function drawSpectrum() {
   const unit = first && first.unit !== "arbitrary" ? ` (${first.unit})` : "";
   const narrow = innerWidth < 600;
   const shown = traces.filter((trace) => trace.showlegend !== false).length;
-  const below = narrow ? 29 * shown + 10 : 0; // the legend's height, an entry a line
+  const below = narrow ? 29 * shown + 10 : 0; // height of the legend, one entry per line
   by("spectrum").style.height = narrow ? `${320 + below}px` : "";
   const legend = narrow ? { orientation: "v", x: 0, yref: "container", y: 0, yanchor: "bottom" } : { orientation: "h", y: 1.02, yanchor: "bottom" };
-  const doubt = predicted && predicted.distrust ? [{ x: 1, y: 1, xref: "paper", yref: "paper", text: "not to be trusted", font: { color: "#d55e00" }, showarrow: false, xanchor: "right", yanchor: "top" }] : [];
+  const doubt = predicted && predicted.distrust ? [{ x: 1, y: 1, xref: "paper", yref: "paper", text: "out of domain", font: { color: "#d55e00" }, showarrow: false, xanchor: "right", yanchor: "top" }] : [];
   Plotly.react("spectrum", traces, {
     height: narrow ? 320 + below : by("spectrum").clientHeight,
     margin: { l: 55, r: 15, t: 10, b: 45 + below },
@@ -354,11 +354,11 @@ async function measure(file) {
   try {
     state.measured = await ask("/api/experiment", form);
     unaligned();
-    by("measured-told").textContent = `${state.measured.name}: ${state.measured.energies.length} points`;
+    by("measured-status").textContent = `${state.measured.name}: ${state.measured.energies.length} points`;
     drawSpectrum();
     if (state.predicted) await align();
   } catch (error) {
-    by("measured-told").textContent = error.message;
+    by("measured-status").textContent = error.message;
   }
 }
 
@@ -378,13 +378,13 @@ async function align() {
     });
     [state.shift, state.factor] = [found.shift, found.factor];
     by("shift").value = (-found.shift).toFixed(2);
-    by("measured-told").textContent = `${measured.name}: moved by ${(-found.shift).toFixed(2)} eV, times ${found.factor.toPrecision(3)}; error ${found.error_percent.toFixed(1)} %`;
+    by("measured-status").textContent = `${measured.name}: shifted by ${(-found.shift).toFixed(2)} eV, scaled by ${found.factor.toPrecision(3)}; error ${found.error_percent.toFixed(1)} %`;
     const limit = Math.abs(found.shift) >= found.max_shift - 1e-6;
-    if (limit || found.error_percent > 50) by("measured-told").textContent += " – nothing like it within 10 eV";
-    if (predicted !== state.predicted) return; // it is of another prediction by now
+    if (limit || found.error_percent > 50) by("measured-status").textContent += " – no good match within 10 eV";
+    if (predicted !== state.predicted) return; // the prediction has changed meanwhile
   } catch (error) {
     unaligned();
-    by("measured-told").textContent = `${measured.name}: ${error.message}`;
+    by("measured-status").textContent = `${measured.name}: ${error.message}`;
   }
   drawSpectrum();
 }
@@ -400,7 +400,7 @@ function keep() {
 async function broadenAll() {
   if (state.predicted) await predict();
   const wanted = broadening();
-  if (!by("along").checked) return;
+  if (!by("broaden-kept").checked) return;
   for (const own of [...state.kept]) {
     const asked = { ...own.asked, broadening: wanted };
     const key = JSON.stringify(asked);
@@ -408,7 +408,7 @@ async function broadenAll() {
     try {
       const found = await ask("/api/predict", asked);
       const at = state.kept.indexOf(own);
-      if (JSON.stringify(wanted) !== JSON.stringify(broadening())) return; // moved on meanwhile
+      if (JSON.stringify(wanted) !== JSON.stringify(broadening())) return; // the sliders have moved meanwhile
       if (at >= 0) state.kept[at] = { ...own, ...found, label: labelOf(asked, found), asked, key };
     } catch (error) {
       problems([`${own.label}: ${error.message}`]);
@@ -423,7 +423,7 @@ function listKept() {
     const swatch = document.createElement("i");
     swatch.style.background = own.colour;
     const text = document.createElement("span");
-    text.textContent = own.label + (own.distrust ? " (not to be trusted)" : "");
+    text.textContent = own.label + (own.distrust ? " (out of domain)" : "");
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Remove";
@@ -480,7 +480,7 @@ function sliders() {
       changed();
     });
   }
-  by("along").addEventListener("change", changed);
+  by("broaden-kept").addEventListener("change", changed);
   by("recipe").addEventListener("change", () => {
     const name = by("recipe").value;
     const [hole, gamma, cut] = document.querySelectorAll(".raw");
@@ -488,6 +488,19 @@ function sliders() {
     gamma.hidden = !["arctangent", "seah-dench"].includes(name);
     changed();
   });
+}
+
+function coverage({ absorbers, kind }) {
+  const byEdge = {};
+  for (const [element, edges] of Object.entries(absorbers)) for (const edge of edges) (byEdge[edge] ||= []).push(element);
+  return `${Object.entries(byEdge).map(([edge, elements]) => `${elements.join(", ")} ${edge}-edge`).join("; ")} ${kind.toUpperCase()}`;
+}
+
+function trainedOn(treatment) {
+  if (treatment === "unstated") return "broadening of the training spectra not recorded";
+  if (treatment === "none") return "training spectra not broadened";
+  if (treatment === "synthetic") return "synthetic training spectra";
+  return `treatment of the training spectra: ${treatment}`;
 }
 
 async function start() {
@@ -498,8 +511,7 @@ async function start() {
     return;
   }
   const { model } = state;
-  const known = Object.entries(model.absorbers).map(([element, edges]) => `${element} ${edges.join(", ")}`).join("; ");
-  by("model").textContent = `${model.name}: ${model.kind.toUpperCase()} of ${known}, spectra ${model.treatment}`;
+  by("model").textContent = `${model.name}: ${coverage(model)} (${trainedOn(model.treatment)})`;
   by("recipe-row").hidden = model.broadened;
   for (const name of ["charge", "spin"]) {
     by(`${name}-row`).hidden = !model.properties.includes(name);
@@ -515,10 +527,10 @@ async function start() {
   by("align").addEventListener("click", align);
   by("shift").addEventListener("input", () => {
     state.shift = -Number(by("shift").value);
-    by("measured-told").textContent = `${state.measured.name}: moved by ${-state.shift} eV by hand`;
+    by("measured-status").textContent = `${state.measured.name}: shifted by ${-state.shift} eV by hand`;
     drawSpectrum();
   });
-  by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-told").textContent = ""; drawSpectrum(); });
+  by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-status").textContent = ""; drawSpectrum(); });
   by("keep").addEventListener("click", keep);
   by("csv").addEventListener("click", () => download("csv"));
   by("xdi").addEventListener("click", () => download("xdi"));
