@@ -1,4 +1,4 @@
-"""Runs the contracts over every descriptor and preset, and over every architecture, also over ones added as a file."""
+"""Contracts of every descriptor, preset and architecture, including ones added as a file."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from xanes_hpc.models.layers import Layer, shapes
 
 
 def all_presets():
-    """(descriptor, preset) of everything there is."""
+    """Return (descriptor, preset) for all presets."""
     parts = {name: descriptors.PLUGINS.find(name) for name in descriptors.names()}
     return [(name, preset) for name, part in parts.items() for preset in part.PRESETS]
 
@@ -49,7 +49,7 @@ def test_every_descriptor_has_a_preset_of_a_name_of_its_own():
 
 @pytest.fixture
 def added(tmp_path, monkeypatch):
-    """Adds a file to a package, as a contributor would, for the length of a test."""
+    """Return a function that adds a file to a package, as a contributor would, for the duration of a test."""
 
     def add(package, name, source):
         (tmp_path / f"{name}.py").write_text(dedent(source))

@@ -1,4 +1,4 @@
-"""The weight table ``electronegativity``: its numbers, and what it does to features."""
+"""The weight table ``electronegativity``: its numbers, and features that use it."""
 
 import numpy as np
 import pytest

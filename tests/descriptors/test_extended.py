@@ -1,4 +1,4 @@
-"""Properties of structures and sites as inputs beside a descriptor's features."""
+"""Properties of structures and sites, appended to a descriptor's features."""
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ IRONS = (*IRON, ("Fe", 0.0, 1.7, 1.6))
 
 @pytest.fixture
 def folder(tmp_path):
-    """Structures with charges in their comments, and a table of properties of structures and of sites."""
+    """Import structures with charges in their comments, and a table of properties of structures and sites."""
     for k, charge in enumerate((-1, 0, 2)):
         write_xyz(tmp_path / "xyz" / f"s{k}.xyz", IRON, f"charge={charge} spin={k / 2}")
     write_xyz(tmp_path / "xyz" / "two.xyz", IRONS, "charge=1 spin=0")
@@ -90,7 +90,7 @@ def test_properties_of_atoms():
     found = descriptor.transform([water, other], "H")
     np.testing.assert_array_equal(found[:, -2:], [[1, 0], [1, 0], [-2, 0.5], [-2, 0.5]])
     np.testing.assert_array_equal(found[:, :-2], RDC.transform([water, other], "H"))
-    with pytest.raises(FormatError, match="site 0 of the batch has no property charge"):
+    with pytest.raises(FormatError, match=r"site 0 of the batch has no property charge; .*charge=0"):
         descriptor.transform(molecule("H2O"), "O")
 
 
@@ -109,7 +109,7 @@ def test_a_description_in_a_file(tmp_path):
         ({"properties": ["charge", "charge"]}, "expected every property once, received charge, charge"),
         ({"defaults": {"spin": 0}}, "defaults has no key 'spin'; it has charge"),
         ({"defaults": {"charge": "x"}}, "defaults: expected a number for charge, received 'x'"),
-        ({"descriptor": "rdc"}, r"expected the other descriptor's description as a table \[descriptor\]"),
+        ({"descriptor": "rdc"}, r"expected a table \[descriptor\]"),
         ({"others": 1}, "has no key 'others'"),
     ],
 )
@@ -118,12 +118,12 @@ def test_bad_descriptions(change, message):
     with pytest.raises(DescriptorError, match=message):
         descriptors.from_description(description)
     twice = {"name": "extended", "properties": ["a"], "descriptor": descriptors.with_properties(RDC, ["b"]).describe()}
-    with pytest.raises(DescriptorError, match="expected a plain descriptor to extend"):
+    with pytest.raises(DescriptorError, match="expected a descriptor without properties, received extended"):
         descriptors.from_description(twice)
 
 
 def test_a_model_takes_them_to_predict(small, tmp_path, capsys):
-    """The whole way: spectra that depend on the charge alone are learnt with it, and structures without it refused."""
+    """A model learns spectra that depend only on the charge; structures without a charge are an error."""
     rng = np.random.default_rng(0)
     energies = np.linspace(7092.0, 7172.0, 81)
     for k in range(90):

@@ -1,4 +1,4 @@
-"""Descriptors of other distributions: the example of the docs, laid out as if installed; clashing and broken ones."""
+"""Descriptors of other distributions: the example in the docs as if installed, and clashing and broken ones."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ GROUP = "xanes_hpc.descriptors"
 
 @pytest.fixture
 def installed(tmp_path_factory, monkeypatch):
-    """Lays a distribution out as an installer does, on the path for the length of a test."""
+    """Return a function that lays out a distribution on the path as an installer does, for the duration of a test."""
 
     def install(name, modules, entry_points):
         folder = tmp_path_factory.mktemp("site-packages")
@@ -45,13 +45,13 @@ def installed(tmp_path_factory, monkeypatch):
 
 
 def documented():
-    """The files of the docs' example, by name."""
+    """Return the files of the docs' example, by name."""
     return dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```", DOCS.read_text(), re.DOTALL | re.MULTILINE))
 
 
 @pytest.fixture
 def shells(installed):
-    """The example, installed."""
+    """Install the example."""
     files = documented()
     project = tomllib.loads(files.pop("pyproject.toml"))["project"]
     installed(project["name"], {Path(f).stem: text for f, text in files.items()}, project["entry-points"][GROUP])

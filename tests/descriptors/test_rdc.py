@@ -1,4 +1,4 @@
-"""The radial distribution curve: against a slow reference, its cutoff, and its description."""
+"""The radial distribution curve: comparison with a slow reference, its cutoff, and its description."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def built(**changes):
 
 
 def assert_agrees(description, structures, sites=None):
-    """1e-12 relative, down to 1e-16 of the highest point of the curve (an ulp of a distance, where no atom is near)."""
+    """Compare within 1e-12 relative, or 1e-16 of the curve's maximum (an ulp of a distance, far from all atoms)."""
     descriptor = descriptors.from_description({"name": "rdc", "dtype": "float64", **description})
     sites = sites or [0] * len(structures)
     curves = descriptor.transform(structures, sites)
@@ -183,10 +183,10 @@ REFUSED = {
     "alpha list": ({"alpha": [1.0]}, "expected alpha above 0 (1/Å²), received [1.0]"),
     "dtype": ({"dtype": "float16"}, "expected dtype float32 or float64, received 'float16'"),
     "dtype list": ({"dtype": ["float32"]}, "expected dtype float32 or float64, received ['float32']"),
-    "points on one spot": ({"r_max": 0.5 + 1e-15}, "expected points that differ in float64, received 26 from 0.5"),
+    "points on one spot": ({"r_max": 0.5 + 1e-15}, "expected grid points that differ in float64, received 26 from 0.5"),
     "points that are one in float32": (
         {"dtype": "float32", "r_min": 1.0, "r_max": 1.0001, "n": 10_000},
-        "expected points that differ in float32, received 10000 from 1.0",
+        "expected grid points that differ in float32, received 10000 from 1.0",
     ),
     "steps too small": ({"r_min": 0.0, "r_max": 1e-200}, "expected alpha above 0 (1/Å²), received inf"),
     "steps too large": ({"r_max": 1e300}, "expected alpha above 0 (1/Å²), received 0.0"),
@@ -223,4 +223,4 @@ def test_featurise_takes_a_description(tmp_path, capsys):
     write_structures(tmp_path / "s.h5")
     (tmp_path / "mine.toml").write_text('name = "rdc"\nr_min = 1.0\nr_max = 4.0\nn = 31\nalpha = 20\n')
     assert run("featurise", tmp_path / "s.h5", "--descriptor", tmp_path / "mine.toml") == 0
-    assert "31 a site (rdc, float64)" in "".join(capsys.readouterr())
+    assert "31 per site (rdc, float64)" in "".join(capsys.readouterr())

@@ -1,4 +1,4 @@
-"""Pieces of sites that keep the pairs in memory few."""
+"""Ranges of sites that limit the number of pairs in memory."""
 
 import numpy as np
 from ase.build import bulk

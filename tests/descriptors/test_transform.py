@@ -1,4 +1,4 @@
-"""From ``ase.Atoms`` to features: which sites, what the features do not change under, what is refused."""
+"""From ``ase.Atoms`` to features: choice of sites, invariances, and errors."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ DESCRIPTOR = descriptors.load("wacsf", "xanesnet-2022")
 
 
 def assert_close(features, expected):
-    """1e-6 relative plus 1e-9 of the largest feature: what rounding may do where an angle is nearly straight."""
+    """Compare within 1e-6 relative plus 1e-9 of the largest feature, the rounding of nearly straight angles."""
     largest = float(np.abs(expected).max()) if expected.size else 0.0
     np.testing.assert_allclose(features, expected, rtol=1e-6, atol=1e-9 * largest)
 
@@ -51,7 +51,7 @@ def test_mirror_image_has_the_same_features():
 
 @pytest.mark.parametrize("name", ["rutile", "wurtzite", "almost parallel vectors", "graphene without a third vector"])
 def test_periodic_cell_equals_a_cluster_cut_from_it(name):
-    """The same surroundings once as images and once as atoms."""
+    """The same surroundings, as periodic images and as atoms, have the same features."""
     atoms = systems.NAMED[name]()
     repeats = [1, 1, 1]
     for c in np.flatnonzero(atoms.pbc):
@@ -172,7 +172,7 @@ def test_sites_that_are_refused(atoms, sites, message):
 def test_position_that_is_not_finite_is_refused(bad):
     atoms = WATER_AND_METAL.copy()
     atoms.positions[2, 1] = bad
-    with pytest.raises(FormatError, match="positions with NaN or infinity"):
+    with pytest.raises(FormatError, match="expected finite positions, received NaN or infinity"):
         DESCRIPTOR.transform(atoms)
 
 
@@ -181,11 +181,11 @@ def test_atom_on_the_absorber_is_refused(distance):
     atoms = Atoms("FeOO", positions=[[0, 0, 0], [1.9, 0, 0], [distance, 0, 0]])
     with pytest.raises(FormatError) as caught:
         DESCRIPTOR.transform([WATER_AND_METAL, atoms])
-    assert str(caught.value) == f"an atom stands {distance:.3f} Å from the absorber of site 1 of the batch"
+    assert str(caught.value) == f"an atom is {distance:.3f} Å from the absorber of site 1 of the batch"
 
 
 def test_image_on_the_absorber_is_refused():
-    with pytest.raises(FormatError, match=r"an atom stands 0\.080 Å from the absorber of site 0"):
+    with pytest.raises(FormatError, match=r"an atom is 0\.080 Å from the absorber of site 0"):
         DESCRIPTOR.transform(Atoms("Fe", cell=np.diag([0.08, 4.0, 4.0]), pbc=True))
 
 

@@ -1,4 +1,4 @@
-"""Features against the loops of ``support.reference``: 1e-6 relative plus 1e-9 of the feature's range, in float64."""
+"""Features compared with the loops of ``support.reference``: 1e-6 relative plus 1e-9 of the range, in float64."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ from xanes_hpc import descriptors
 
 RELATIVE, FLOOR = 1e-6, 1e-9
 NOTHING = {"default": (1e-30, 1e-15)}
-"""What does not count, in float64 and float32, where a function is next to nothing everywhere: powers of angles."""
+"""Negligible values, in float64 and float32, for powers of angles that are almost zero everywhere."""
 
 
 def clusters():
-    """Molecules around Fe: spread, crowded, linear, a single neighbour, none, and neighbours on opposite sides."""
+    """Return molecules around Fe: spread, crowded, linear, with one, no, or opposite neighbours."""
     rng = np.random.default_rng(3)
     crowd = rng.normal(0, 1, (14, 3))
     crowd *= (rng.uniform(1.3, 5.9, 14) / np.linalg.norm(crowd, axis=1))[:, None]
@@ -32,7 +32,7 @@ def clusters():
 
 
 def assert_agrees(description, structures, sites=None, nothing=0.0):
-    """All sites of the structures, against the reference; the range of a feature is over these sites."""
+    """Compare all sites with the reference; the range of a feature is its range over these sites."""
     descriptor = descriptors.from_description({"name": "wacsf", **description, "dtype": "float64"})
     sites = sites or [0] * len(structures)
     features = descriptor.transform(structures, sites)
@@ -66,7 +66,7 @@ def test_preset_of_crystals(preset):
 
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
 def test_single_precision_is_within_its_tolerance(preset):
-    """1e-4 of the feature's range."""
+    """In float32 features agree within 1e-4 of their range."""
     descriptor = descriptors.load("wacsf", preset, dtype="float32")
     features = descriptor.transform(clusters(), [0] * 7)
     expected = np.array([reference.wacsf(descriptor.describe(), atoms, 0) for atoms in clusters()])

@@ -1,4 +1,4 @@
-"""Descriptions of symmetry functions: what they mean, what their hash depends on, and what is refused."""
+"""Descriptions of symmetry functions: their meaning, their hash, and errors."""
 
 import copy
 import json
@@ -69,7 +69,7 @@ def test_order_of_keys_does_not_change_the_hash():
 
 
 def paths_to_numbers(value, path=()):
-    """Where each number and each switch of a description stands."""
+    """Yield the path to each number and each switch of a description."""
     if isinstance(value, dict):
         return [p for k, v in value.items() for p in paths_to_numbers(v, (*path, k))]
     if isinstance(value, list):
@@ -113,7 +113,7 @@ def test_hash_does_not_depend_on_threads():
 
 
 def test_published_presets_keep_their_hashes():
-    """A hash that changes orphans every feature store and model made before."""
+    """A changed hash would orphan all existing feature stores and models."""
     hashes = {p: descriptors.load("wacsf", p).hash[:12] for p in ("xanesnet-2022", "xanesnet-49")}
     assert hashes == {"xanesnet-2022": "972f575acc08", "xanesnet-49": "875b520cdf4b"}
 
@@ -140,7 +140,7 @@ def test_toml_file_describes_a_descriptor(tmp_path):
 STYLE = {"style": "shifted", "n": 4, "r_min": 0.0, "r_max": 6.0}
 CENTRED = {**STYLE, "style": "centred"}
 REFUSED = {
-    "no name": ({"cutoff": 6.0}, "a descriptor's description needs its name"),
+    "no name": ({"cutoff": 6.0}, "description of a descriptor has no name"),
     "misspelt name": ({**FULL, "name": "wacfs"}, "no descriptor is called 'wacfs'; did you mean 'wacsf'?"),
     "unknown key": (
         {**FULL, "cut": 6.0},
@@ -174,8 +174,8 @@ REFUSED = {
     "elements text": (weighted(elements="Fe", g2=G2), "weighting 1: expected a list of elements or groups of elements"),
     "element number": (weighted(elements=[26], g2=G2), "expected element symbols or 'other', received 26"),
     "element unknown": (weighted(elements=["Xx"], g2=G2), "expected element symbols or 'other', received 'Xx'"),
-    "element twice": (weighted(elements=["H", ["C", "H"]], g2=G2), "weighting 1: element H stands in it twice"),
-    "other twice": (weighted(elements=["other", "other"], g2=G2), "weighting 1: 'other' stands in it twice"),
+    "element twice": (weighted(elements=["H", ["C", "H"]], g2=G2), "weighting 1: elements: H is listed twice"),
+    "other twice": (weighted(elements=["other", "other"], g2=G2), "weighting 1: elements: 'other' is listed twice"),
     "no functions": (weighted(weights="Z"), "weighting 1: expected at least one of g2, g4, paths"),
     "g2 no table": (weighted(weights="Z", g2=[1.0]), "weighting 1, g2: expected a table of keys and values"),
     "g2 key": (weighted(weights="Z", g2={**G2, "zeta": [1]}), "weighting 1, g2 has no key 'zeta'"),
@@ -210,11 +210,11 @@ REFUSED = {
     ),
     "style empty": (
         weighted(weights="Z", g2={**STYLE, "r_max": 1.0}),
-        "expected radii above 0 that rise, received 0.5 to 0.5",
+        "expected ascending radii above 0, received 0.5 to 0.5",
     ),
     "radius 0": (
         weighted(weights="Z", g2={**CENTRED, "r_min": -1.0}),
-        "expected radii above 0 that rise, received 0 to 5.5",
+        "expected ascending radii above 0, received 0 to 5.5",
     ),
     "keep": (
         weighted(weights="Z", g2={**CENTRED, "keep": 5}),
@@ -250,5 +250,5 @@ def test_toml_that_is_wrong_names_its_file(tmp_path):
 
 
 def test_preset_and_description_together_are_refused(tmp_path):
-    with pytest.raises(DescriptorError, match="expected a preset or a description of the descriptor, received both"):
+    with pytest.raises(DescriptorError, match="expected `preset` or `description`, received both"):
         descriptors.choose("default", tmp_path / "mine.toml")

@@ -110,7 +110,7 @@ def test_feature_too_large_for_the_descriptor_s_type(save, tmp_path, refused_imp
         ([*OPTIONS, "--absorber", "V"], "--absorber does not apply to features without structures ({path})"),
         ([*OPTIONS, "--keep-unpaired"], "--keep-unpaired does not apply to features without structures ({path})"),
         ([*OPTIONS, "--strict"], "--strict does not apply to features without structures ({path})"),
-        ([*OPTIONS, "--descriptor", "d.toml"], "expected a preset or a description of the descriptor, received both"),
+        ([*OPTIONS, "--descriptor", "d.toml"], "expected --preset or --descriptor, received both"),
         (["--element", "Vn", *OPTIONS[2:], RANGE], "--element: expected the symbol of an element, such as V, received"),
         (["--element", "X", *OPTIONS[2:], RANGE], "--element: expected the symbol of an element, such as V, received"),
         (["--element", "V", "--preset", "xanesnet-48"], "Invalid value for '--preset': expected charged, rdc, "),

@@ -200,7 +200,7 @@ def test_structure_that_cannot_be_described_names_store_and_sites_and_leaves_not
     stored.write_structures(tmp_path / "s.h5", [*stored.rows(), (record, [0], "K", [[]])])
     with StructureStore(tmp_path / "s.h5") as source, pytest.raises(FormatError) as caught:
         featurise(source, DESCRIPTOR, tmp_path / "f.h5")
-    expected = f"{tmp_path / 's.h5'}: sites 0 to 4: an atom stands 0.010 Å from the absorber of site 4 of the batch"
+    expected = f"{tmp_path / 's.h5'}: sites 0 to 4: an atom is 0.010 Å from the absorber of site 4 of the batch"
     assert str(caught.value) == expected
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
 

@@ -134,7 +134,7 @@ def test_bad_input_is_told_as_by_one_run(client, tmp_path):
             dask.run(client, job_of(source, tmp_path / "f.h5"))
         with pytest.raises(FormatError):
             execution.run(job_of(source, tmp_path / "g.h5"))
-    assert "an atom stands 0.000 Å from the absorber" in str(by_workers.value)
+    assert "an atom is 0.000 Å from the absorber" in str(by_workers.value)
     assert not (tmp_path / "f.h5").exists()
 
 

@@ -1,8 +1,8 @@
-"""Descriptors: from the surroundings of an absorption site to a vector of numbers.
+"""Descriptors: they turn the surroundings of an absorption site into a vector of numbers.
 
-One file per descriptor, which is known by the file's name and named ``PLUGIN`` in it. Other distributions add theirs
-through the entry point group ``xanes_hpc.descriptors``. All presets share one space of names: one that several
-descriptors have is our own descriptor's.
+Every descriptor has its own file, which gives it its name and defines it as ``PLUGIN``. Other distributions add
+descriptors through the entry point group ``xanes_hpc.descriptors``. All presets share one namespace; if several
+descriptors have a preset of the same name, our own descriptor's is used.
 """
 
 import difflib
@@ -20,22 +20,22 @@ PLUGINS = Plugins("descriptor", "xanes_hpc.descriptors", "xanes_hpc.descriptors"
 
 
 def names() -> list[str]:
-    """Names of all descriptors."""
+    """Return the names of all descriptors."""
     return PLUGINS.names()
 
 
 def load(name: str, preset: str | None = None, dtype: str | None = None) -> Descriptor:
-    """A descriptor by name and preset.
+    """Return a descriptor by name and preset.
 
     Parameters
     ----------
     name
         The descriptor, such as ``wacsf``.
     preset
-        One of the descriptor's presets, such as ``xanesnet-2022``; by default the one called ``default``, or else its
-        first.
+        One of the descriptor's presets, such as ``xanesnet-2022``; by default the one called ``default``, or the first
+        if there is none.
     dtype
-        ``float32`` or ``float64`` for the features, instead of the preset's.
+        Type of the features, ``float32`` or ``float64``; by default the preset's.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def load(name: str, preset: str | None = None, dtype: str | None = None) -> Desc
 
 
 def presets() -> dict[str, str]:
-    """Every preset's name and the descriptor it belongs to."""
+    """Return the names of all presets and their descriptors."""
     found: dict[str, str] = {}
     for preset, name in _each_preset():
         found.setdefault(preset, name)
@@ -62,26 +62,26 @@ def presets() -> dict[str, str]:
 
 
 def from_description(description: Mapping[str, Any]) -> Descriptor:
-    """Build the descriptor that ``description`` (as read from TOML or a store) names and describes.
+    """Build a descriptor from its description, as read from TOML or a store.
 
     Raises
     ------
     DescriptorError
-        If the description names no descriptor, or has keys or values the descriptor does not take.
+        If the description does not name a descriptor, or has keys or values that the descriptor does not accept.
     """
     if not isinstance(description.get("name"), str):
-        raise DescriptorError('a descriptor\'s description needs its name, such as name = "wacsf"')
+        raise DescriptorError('the description of a descriptor has no name; give one, such as name = "wacsf"')
     descriptor: Descriptor = _part(description["name"])(description)
     return descriptor
 
 
 def read_toml(path: Path) -> Descriptor:
-    """Build the descriptor described in a TOML file.
+    """Build a descriptor from its description in a TOML file.
 
     Raises
     ------
     DescriptorError
-        If the file is missing, not TOML, or describes no descriptor.
+        If the file is missing, not TOML, or not a valid description.
     """
     from xanes_hpc.runtime.toml import read_toml as read
 
@@ -92,18 +92,18 @@ def read_toml(path: Path) -> Descriptor:
         raise DescriptorError(f"{path}: {error}") from None
 
 
-def choose(preset: str | None, path: Path | None) -> Descriptor:
-    """The descriptor of a preset or of a TOML file; by default the project's own default.
+def choose(preset: str | None, description: Path | None) -> Descriptor:
+    """Return the descriptor of a preset or of a TOML file; by default ``wacsf`` with its default preset.
 
     Raises
     ------
     DescriptorError
         If both are given, or there is no such preset or file.
     """
-    if path is not None:
+    if description is not None:
         if preset is not None:
-            raise DescriptorError("expected a preset or a description of the descriptor, received both")
-        return read_toml(path)
+            raise DescriptorError("expected `preset` or `description`, received both")
+        return read_toml(description)
     if preset is None:
         return load("wacsf")
     for known, name in _each_preset():
@@ -111,23 +111,23 @@ def choose(preset: str | None, path: Path | None) -> Descriptor:
             return load(name, preset)
     near = difflib.get_close_matches(preset, presets(), 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (there are {', '.join(presets())})")
+    raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (expected {', '.join(presets())})")
 
 
 def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descriptor:
-    """A descriptor with properties after its features.
+    """Return a descriptor that appends properties to the features of another.
 
     Parameters
     ----------
     descriptor
-        The plain one.
+        The descriptor to extend.
     properties
-        Names, or ``name=number`` with what is taken where a site has none.
+        Names, or ``name=number`` with a default for sites without the property.
 
     Raises
     ------
     DescriptorError
-        If a default is no number, or a property is given twice.
+        If a default is not a number, or a property is given twice.
     """
     defaults: dict[str, float] = {}
     names = []
@@ -144,7 +144,7 @@ def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descri
 
 
 def _each_preset() -> Iterator[tuple[str, str]]:
-    """(preset, descriptor), our own first; others' are imported only when it comes to them."""
+    """Yield (preset, descriptor), our own first; those of other distributions are imported only when reached."""
     own = PLUGINS.own_names()
     for name in [*own, *(n for n in names() if n not in own)]:
         for preset in _part(name).PRESETS:

@@ -1,10 +1,10 @@
 """Electronegativities on the Pauling scale.
 
-CRC Handbook of Chemistry and Physics, 86th ed. (CRC Press, 2005), p. 9-77: of the most common oxidation state, after
+CRC Handbook of Chemistry and Physics, 86th ed. (CRC Press, 2005), p. 9-77, for the most common oxidation states, after
 L. Pauling, The Nature of the Chemical Bond, 3rd ed. (1960), revised by A. L. Allred, J. Inorg. Nucl. Chem. 17, 215
 (1961), doi:10.1016/0022-1902(61)80142-5. Other compilations differ for heavy elements, such as W, Pt, Au, Hg and Pb.
 
-He, Ne, Ar, Kr, Rn, Pm, Eu, Tb, Yb and everything from Am on have no value there, and none here.
+He, Ne, Ar, Kr, Rn, Pm, Eu, Tb, Yb and all elements from Am on have no value there, and none here.
 """
 
 # fmt: off
@@ -24,4 +24,4 @@ PAULING = {
     "Fr": 0.7, "Ra": 0.9, "Ac": 1.1, "Th": 1.3, "Pa": 1.5, "U": 1.7, "Np": 1.3, "Pu": 1.3,
 }
 # fmt: on
-"""Dimensionless, by symbol."""
+"""Electronegativity (dimensionless) by element symbol."""

@@ -1,4 +1,4 @@
-"""Checks of single values of a description, for the descriptors that take them."""
+"""Checks of single values in descriptions of descriptors."""
 
 import sys
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from xanes_hpc.errors import DescriptorError
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number that a float holds, and no bool."""
+    """Return True for a finite number that fits into a float, and is not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_dtype(where: str, description: Mapping[str, Any]) -> np.dtype[Any]:
-    """The type of the features, by default float64.
+    """Return the type of the features, by default float64.
 
     Raises
     ------
     DescriptorError
-        If it is neither float32 nor float64.
+        If the type is neither float32 nor float64.
     """
     dtype = description.get("dtype", "float64")
     if dtype not in ("float32", "float64"):

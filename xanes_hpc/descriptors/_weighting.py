@@ -1,4 +1,4 @@
-"""The parts of a description of symmetry functions: weight tables over Z, and the functions they weigh."""
+"""Weightings of symmetry functions as read from a description: weight tables over Z, and the weighted functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from xanes_hpc.errors import DescriptorError
 
 Vector = npt.NDArray[np.float64]
 STYLES = {"shifted": {"style", "n", "r_min", "r_max"}, "centred": {"style", "n", "r_min", "r_max", "keep"}}
-"""Keys of each style."""
+"""The keys of each style."""
 FUNCTIONS = ("g2", "g4", "paths")
-"""Keys of a weighting's functions."""
+"""The keys of functions in a weighting."""
 
 
 @dataclass(frozen=True)
 class Gaussians:
-    """Radial parts exp(-eta (r - mu)^2): ``mu`` in Å, ``eta`` in 1/Å², both (n,)."""
+    """Radial Gaussians exp(-eta (r - mu)^2): ``mu`` in Å, ``eta`` in 1/Å², both (n,)."""
 
     mu: Vector
     eta: Vector
 
     @classmethod
     def read(cls, where: str, given: Mapping[str, Any], more: frozenset[str] = frozenset()) -> "Gaussians":
-        """From explicit ``mu`` and ``eta``, or from a style; ``more`` are keys that somebody else reads."""
+        """Read Gaussians given by ``mu`` and ``eta`` or by a style; keys in ``more`` are allowed and ignored."""
         check_keys(where, given, {"mu", "eta", *STYLES["centred"], *more})
         if "style" not in given:
             check_keys(f"{where} without a style", given, {"mu", "eta", *more})
@@ -47,7 +47,7 @@ class Gaussians:
             raise DescriptorError(f"{where}: a style needs n (at least 2), r_min and r_max")
         first, last = float(low) + (0.5 if style == "shifted" else 1.0), float(high) - 0.5
         if not 0 < first < last:
-            raise DescriptorError(f"{where}: expected radii above 0 that rise, received {first:g} to {last:g} Å")
+            raise DescriptorError(f"{where}: expected ascending radii above 0, received {first:g} to {last:g} Å")
         r = np.linspace(first, last, n)
         if style == "shifted":
             return cls(r, np.full(n, 1.0 / (2.0 * (r[1] - r[0]) ** 2)))
@@ -59,9 +59,9 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class Weighting:
-    """Weight tables over Z (n_channels, 119), one label a channel, and the functions they weigh.
+    """Weight tables over Z (n_channels, 119), one label per channel, and the weighted functions.
 
-    ``cutoff`` is that of these functions, in Å.
+    ``cutoff`` is the cutoff of these functions, in Å.
     """
 
     given: dict[str, Any]
@@ -77,7 +77,7 @@ class Weighting:
 
     @classmethod
     def read(cls, index: int, given: Mapping[str, Any], longest: float) -> "Weighting":
-        """From one ``[[weighting]]`` of a description whose cutoff is ``longest``."""
+        """Read one ``[[weighting]]`` of a description whose cutoff is ``longest``."""
         where = f"weighting {index + 1}"
         check_keys(where, given, {"weights", "scale", "elements", "cutoff", *FUNCTIONS})
         if ("weights" in given) == ("elements" in given):
@@ -154,7 +154,7 @@ def _channels(where: str, entries: Any) -> tuple[list[str], Vector]:
         raise DescriptorError(f"{where}: expected a list of elements or groups of elements, received {entries!r}")
     tables = np.zeros((len(groups), N_ELEMENTS))
     if groups.count(["other"]) > 1:
-        raise DescriptorError(f"{where}: 'other' stands in it twice")
+        raise DescriptorError(f"{where}: elements: 'other' is listed twice")
     for row, group in enumerate(groups):
         for symbol in group:
             if group == ["other"]:
@@ -162,7 +162,7 @@ def _channels(where: str, entries: Any) -> tuple[list[str], Vector]:
             if not isinstance(symbol, str) or symbol not in atomic_numbers or symbol == "X":
                 raise DescriptorError(f"{where}: expected element symbols or 'other', received {symbol!r}")
             if tables[:, atomic_numbers[symbol]].any():
-                raise DescriptorError(f"{where}: element {symbol} stands in it twice")
+                raise DescriptorError(f"{where}: elements: {symbol} is listed twice")
             tables[row, atomic_numbers[symbol]] = 1.0
     if ["other"] in groups:
         tables[groups.index(["other"])] = ~tables.any(axis=0)

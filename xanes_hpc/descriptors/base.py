@@ -1,4 +1,4 @@
-"""What every descriptor is."""
+"""The base class of descriptors, which computes features of batches of sites in threads."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ from xanes_hpc_kernels._jit import CODE
 N_ELEMENTS = 119
 """Length of a table over atomic numbers: 0 (no element) to 118."""
 SITES_AT_ONCE = 2048
-"""Sites whose neighbours a thread has in memory at a time: they stay in the processor's cache."""
+"""Sites per unit of work of a thread, so that their neighbours stay in the processor's cache."""
 PAIRS_AT_ONCE = 1 << 21
-"""Pairs a thread has in memory at a time, unless one site has more: 106 MiB."""
+"""Most pairs (106 MiB) that a thread holds in memory, unless one site has more."""
 Features = npt.NDArray[np.floating[Any]]
 
 
 class Descriptor(ABC):
-    """Maps each absorption site to ``n_features`` numbers, from its neighbours within ``cutoff`` (Å).
+    """A map from each absorption site to ``n_features`` numbers, from its neighbours within ``cutoff`` (Å).
 
     A subclass takes its description (a mapping of plain values), sets ``cutoff``, ``dtype`` and ``labels``, and
     implements ``describe``, ``resolve`` and ``fill``.
@@ -35,12 +35,12 @@ class Descriptor(ABC):
 
     PRESETS: ClassVar[Mapping[str, Callable[[], dict[str, Any]]]]
     code: ClassVar[str] = CODE
-    """What computes the features, as far as bits depend on it: a run is not taken up again with another one. A
-    descriptor with code of its own may put its version here."""
+    """Versions of all code that the last bits of features depend on; a run resumes only with the same code. A
+    descriptor with its own code may put its version here."""
     properties: tuple[str, ...] = ()
-    """Names of the properties that it takes of structures or sites."""
+    """Names of the properties of structures or sites that it uses."""
     defaults: Mapping[str, float] = MappingProxyType({})
-    """Values of those for sites that have none."""
+    """Values of these properties for sites that have none."""
     name: str
     cutoff: float
     dtype: np.dtype[Any]
@@ -48,7 +48,7 @@ class Descriptor(ABC):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """What each feature means; as far as the descriptor tells."""
+        """Return the meaning of each feature, as far as it is known."""
         return [Meaning()] * self.n_features
 
     sites: Any = None
@@ -59,40 +59,40 @@ class Descriptor(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """The description in full, from which ``from_description`` builds this descriptor again."""
+        """Return the full description, from which ``from_description`` builds the same descriptor."""
 
     @abstractmethod
     def resolve(self) -> dict[str, Any]:
-        """Every number the features depend on, and nothing else."""
+        """Return every number the features depend on, and nothing else."""
 
     @abstractmethod
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
-        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features), in the dtype.
+        """Write the features of the batch's sites to ``out``, shape (n_sites, n_features), of the descriptor's dtype.
 
-        Several threads call this at once, each with sites of its own.
+        Several threads call this method at once, each with its own sites.
         """
 
     @property
     def n_features(self) -> int:
-        """Length of a site's vector."""
+        """Return the number of features of a site."""
         return len(self.labels)
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the canonical JSON of ``resolve()``, in hexadecimal."""
+        """Return the hexadecimal SHA-256 of the canonical JSON of ``resolve()``."""
         text = json.dumps(self.resolve(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def compute(self, batch: SiteBatch) -> Features:
-        """Features of every site of a batch, shape (n_sites, n_features), in the descriptor's dtype.
+        """Return the features of every site of a batch, shape (n_sites, n_features), in the descriptor's dtype.
 
         Raises
         ------
         FormatError
-            If positions are not finite, an atom is of no element there is, or an atom stands on a site.
+            If positions are not finite, an atomic number is out of range, or an atom coincides with an absorber.
         """
         if not np.isfinite(batch.positions.sum()):
-            raise FormatError("positions with NaN or infinity")
+            raise FormatError("expected finite positions, received NaN or infinity")
         if batch.numbers.size and batch.numbers.max() >= N_ELEMENTS:
             raise FormatError(f"atomic number {batch.numbers.max()}: expected at most {N_ELEMENTS - 1}")
         search = NeighbourSearch(batch, self.cutoff)
@@ -109,7 +109,7 @@ class Descriptor(ABC):
                 pair = int(neighbours.distances.argmin())
                 site = start + int(np.searchsorted(neighbours.offsets, pair, side="right")) - 1
                 raise FormatError(
-                    f"an atom stands {neighbours.distances[pair]:.3f} Å from the absorber of site {site} of the batch"
+                    f"an atom is {neighbours.distances[pair]:.3f} Å from the absorber of site {site} of the batch"
                 )
             self.fill(batch.sites(start, stop), neighbours, out[start:stop])
 
@@ -135,12 +135,12 @@ class Descriptor(ABC):
         Returns
         -------
         features : (n_sites, n_features)
-            In the order of the structures and, within one, of its sites.
+            One row per site, in the order of the structures and of the sites within each.
 
         Raises
         ------
         AbsorberError
-            If a site is not there.
+            If a site does not exist.
         FormatError
             If positions are not finite, or an atom coincides with a site.
 
@@ -185,7 +185,7 @@ class Descriptor(ABC):
 
 
 def slices(counts: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Pieces of rows that have at most so many in all, or are one row."""
+    """Yield ranges of rows whose counts add up to at most ``most``, or that are a single row."""
     ends, start = np.cumsum(counts), 0
     while start < counts.size:
         before = int(ends[start - 1]) if start else 0
@@ -195,12 +195,12 @@ def slices(counts: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]
 
 
 def check_keys(where: str, given: Mapping[str, Any], known: set[str]) -> None:
-    """Refuse keys of a description that mean nothing.
+    """Raise an error if a description has an unknown key.
 
     Raises
     ------
     DescriptorError
-        Naming the first unknown key and the known ones.
+        If so; the message names the first unknown key and the known ones.
     """
     if not isinstance(given, Mapping):
         raise DescriptorError(f"{where}: expected a table of keys and values, received {given!r}")

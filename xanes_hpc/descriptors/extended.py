@@ -1,14 +1,14 @@
-"""A descriptor and, after its features, properties of the structure or site: charge, spin, oxidation state, …
+"""A descriptor that appends properties of the structure or site to another's features: charge, spin, oxidation state, …
 
     name = "extended"
-    properties = ["charge", "spin"]  # numbers that the store has of every structure, or of every site
-    defaults = {spin = 0.0}          # where it has none; without a default that is an error
-    [descriptor]                     # the other's description
+    properties = ["charge", "spin"]  # numeric properties of structures or sites in the store
+    defaults = {spin = 0.0}          # for sites without the property; without a default they are an error
+    [descriptor]                     # description of the other descriptor
     name = "rdc"
     …
 
-Values are taken as they are; training standardises them as any feature. A site's own property comes before that of its
-structure.
+Values are used unchanged; training standardises them like any feature. A site's own property takes precedence over its
+structure's.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ WHERE = "descriptor extended"
 
 
 class Extended(Descriptor):
-    """Another descriptor's features, then properties; see the module for the description it takes."""
+    """Another descriptor's features, then properties; the module describes its description."""
 
     name = "extended"
 
@@ -45,10 +45,10 @@ class Extended(Descriptor):
             if not is_number(value):
                 raise DescriptorError(f"{WHERE}: defaults: expected a number for {name}, received {value!r}")
         if not isinstance(description.get("descriptor"), Mapping):
-            raise DescriptorError(f"{WHERE}: expected the other descriptor's description as a table [descriptor]")
+            raise DescriptorError(f"{WHERE}: expected a table [descriptor] with the description to extend")
         self.inner = from_description(description["descriptor"])
         if self.inner.properties:
-            raise DescriptorError(f"{WHERE}: expected a plain descriptor to extend, received an extended one")
+            raise DescriptorError(f"{WHERE}: expected a descriptor without properties, received {self.inner.name}")
         self.properties = tuple(names)
         self.defaults = {name: float(value) for name, value in defaults.items()}
         self.cutoff, self.dtype = self.inner.cutoff, self.inner.dtype
@@ -56,11 +56,11 @@ class Extended(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Those of the other descriptor, then the properties."""
+        """Return the meanings of the other descriptor's features, then of the properties."""
         return [*self.inner.meanings, *(Meaning("property", name) for name in self.properties)]
 
     def describe(self) -> dict[str, Any]:
-        """The description in full."""
+        """Return the full description."""
         return {
             "name": self.name,
             "properties": list(self.properties),
@@ -69,7 +69,7 @@ class Extended(Descriptor):
         }
 
     def resolve(self) -> dict[str, Any]:
-        """What features depend on: the other descriptor's numbers, and which properties."""
+        """Return what the features depend on: the other descriptor's numbers, the properties and their defaults."""
         return {
             "properties": list(self.properties),
             "defaults": self.defaults,
@@ -91,8 +91,8 @@ class Extended(Descriptor):
             if missing.any() and name not in self.defaults:
                 site = int(np.argmax(missing))
                 raise FormatError(
-                    f"site {site} of the batch has no property {name}: give it in the structure's file or a table "
-                    f"(import --properties), or a default ({name}=0)"
+                    f"site {site} of the batch has no property {name}; give it in the structure's file or in a table "
+                    f"when importing, or give a default ({name}=0)"
                 )
             columns.append(np.where(missing, self.defaults.get(name, 0.0), values))
         return np.stack(columns, axis=1)

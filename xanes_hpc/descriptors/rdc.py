@@ -1,17 +1,17 @@
 """The radial distribution curve.
 
-Equation (5) of ``kernels/README.md`` (doi:10.1016/S0924-2031(99)00014-4): the neighbours of an absorption site by
-their distance, each a Gaussian weighted with the atomic numbers of both.
+Equation (5) of ``kernels/README.md`` (doi:10.1016/S0924-2031(99)00014-4): every neighbour of an absorption site adds a
+Gaussian at its distance, weighted with the atomic numbers of both atoms.
 
     name = "rdc"
     r_min = 1.0                      # Å
     r_max = 6.0
-    n = 51                           # points of the grid, both ends included
+    n = 51                           # grid points, both ends included
     alpha = 50.0                     # 1/Å²; by default 1 / (2 step^2), a Gaussian as wide as a step
-    dtype = "float64"                # of the features and of the sums
+    dtype = "float64"                # type of the features and of the sums
 
-The curve has no cutoff function. Neighbours are those within r_max + sqrt(ln(1e9) / alpha), so that an atom that
-comes or goes there changes the curve by 1e-9 of its Gaussian's height at most.
+The curve has no cutoff function. Neighbours are the atoms within r_max + sqrt(ln(1e9) / alpha), so that an atom that
+enters or leaves changes the curve by at most 1e-9 of its Gaussian's height.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ from xanes_hpc_kernels.radial_distribution import radial_distribution
 
 WHERE = "descriptor rdc"
 NEGLIGIBLE = 1e-9
-"""What is left of a Gaussian's height where its atom is no neighbour any more, seen from r_max."""
+"""Height at r_max, relative to its maximum, of the Gaussian of an atom at the cutoff."""
 MOST_POINTS = 10_000
 
 
 class RDC(Descriptor):
-    """The radial distribution curve; see the module for the description it takes."""
+    """The radial distribution curve; the module describes its description."""
 
     name = "rdc"
 
@@ -58,7 +58,7 @@ class RDC(Descriptor):
         self.grid = np.linspace(self.r_min, self.r_max, n)
         if not (np.diff(self.grid.astype(self.dtype)) > 0).all():
             raise DescriptorError(
-                f"{WHERE}: expected points that differ in {self.dtype}, received {n} from {r_min!r} to {r_max!r} Å"
+                f"{WHERE}: expected grid points that differ in {self.dtype}, received {n} from {r_min!r} to {r_max!r} Å"
             )
         self.labels = _labels(self.grid)
 
@@ -72,11 +72,11 @@ class RDC(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Every feature is a point of the curve."""
+        """Return the meaning of each feature, a point of the curve."""
         return [Meaning("radial", "Z", float(r)) for r in self.grid]
 
     def describe(self) -> dict[str, Any]:
-        """The description with alpha written out."""
+        """Return the description with alpha filled in."""
         return {
             "name": self.name,
             "dtype": self.dtype.name,
@@ -87,7 +87,7 @@ class RDC(Descriptor):
         }
 
     def resolve(self) -> dict[str, Any]:
-        """As described, with the cutoff of the neighbours."""
+        """Return the description and the cutoff of the neighbours."""
         return self.describe() | {"cutoff": self.cutoff}
 
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
@@ -105,7 +105,7 @@ class RDC(Descriptor):
 
 
 def _labels(grid: npt.NDArray[np.float64]) -> list[str]:
-    """One a point, with as many digits (4 at least) as tell all of them apart; 17 tell any two numbers apart."""
+    """Return one label per point, with as few digits (at least 4) as distinguish them; 17 digits always do."""
     for digits in range(4, 18):
         labels = [f"RDC R={r:.{digits}g}" for r in grid]
         if len(set(labels)) == len(labels):
@@ -114,9 +114,9 @@ def _labels(grid: npt.NDArray[np.float64]) -> list[str]:
 
 
 def _rdc() -> dict[str, Any]:
-    """From the shortest bond of an absorber (O-H, 0.96 Å) to the cutoff of the symmetry functions' presets.
+    """Return the preset: from the shortest bond of an absorber (O-H, 0.96 Å) to the cutoff of the wACSF presets.
 
-    Steps, and so Gaussians, of 0.1 Å: about what thermal motion makes of a distance.
+    Steps, and so Gaussians, are 0.1 Å wide: about the spread of a distance by thermal motion.
     """
     return {"dtype": "float32", "r_min": 1.0, "r_max": 6.0, "n": 51, "alpha": 50.0}
 

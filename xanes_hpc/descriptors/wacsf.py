@@ -1,14 +1,14 @@
 """Weighted atom-centred symmetry functions.
 
 G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717), paths
-equation (10). A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or one
-channel per element or group of elements, and carries radial functions ``g2``, angular functions ``g4``, ``paths`` over
-two neighbours, or several of them. It may have a ``cutoff`` of its own, shorter than the descriptor's: functions of the
-nearest shells cost little then.
+are equation (10). A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or
+one channel per element or group of elements, and has radial functions ``g2``, angular functions ``g4``, ``paths`` over
+two neighbours, or several of these. It may have its own ``cutoff``, shorter than the descriptor's, so that functions of
+the nearest shells cost little.
 
     name = "wacsf"
     cutoff = 6.0                     # Å
-    dtype = "float64"                # of the features and of the arithmetic
+    dtype = "float64"                # type of the features and of the arithmetic
     g1 = true
 
     [[weighting]]
@@ -24,10 +24,10 @@ nearest shells cost little then.
     paths = { style = "shifted", n = 24, r_min = 1.1, r_max = 5.3, zeta = [0, 4, 32] }
 
 Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2);
-``centred`` has mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which ``keep``
-keeps the first so many.
+``centred`` has mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which only the first
+``keep`` are used.
 
-Order of the features: G1; then per weighting, and channel of it, its G2; then likewise its G4 and its paths, with
+Order of the features: G1; the G2 of every weighting and its channels; then all G4 and all paths in the same way, with
 (mu, eta) outermost, then lambda, then zeta.
 """
 
@@ -48,12 +48,12 @@ from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc_kernels import wacsf_angular, wacsf_paths, wacsf_radial
 
 _Functions = tuple[float, tuple[bytes, ...]]
-"""A cutoff, and the parameters of functions as bytes."""
+"""A cutoff and the parameters of functions, as bytes."""
 
 
 @dataclass
 class _Sharing:
-    """Weight channels of several weightings whose functions are the same, with the columns they fill."""
+    """Weight channels of weightings that have the same functions, with the columns they fill."""
 
     tables: list[Vector]
     columns: list[npt.NDArray[np.int64]]
@@ -63,7 +63,7 @@ class _Sharing:
 
 
 class WACSF(Descriptor):
-    """Weighted atom-centred symmetry functions; see the module for the description it takes."""
+    """Weighted atom-centred symmetry functions; the module describes their description."""
 
     name = "wacsf"
 
@@ -90,7 +90,7 @@ class WACSF(Descriptor):
             if w.g2 is not None:
                 parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
                 self._add("G2", w, self._radial, (w.g2.mu, w.g2.eta), parameters)
-                self._mean("G2", w, _distances(w.g2))
+                self._add_meanings("G2", w, _distances(w.g2))
         for w in self.weightings:
             if w.g4 is not None:
                 parameters = [
@@ -100,7 +100,7 @@ class WACSF(Descriptor):
                     for z in w.zetas
                 ]
                 self._add("G4", w, self._angular, (w.g4.mu, w.g4.eta, w.lambdas, w.zetas), parameters)
-                self._mean("G4", w, _distances(w.g4), [(x, z) for x in w.lambdas for z in w.zetas])
+                self._add_meanings("G4", w, _distances(w.g4), [(x, z) for x in w.lambdas for z in w.zetas])
         for w in self.weightings:
             if w.paths is not None:
                 parameters = [
@@ -109,7 +109,7 @@ class WACSF(Descriptor):
                     for z in w.path_zetas
                 ]
                 self._add("path", w, self._paths, (w.paths.mu, w.paths.eta, w.path_zetas), parameters)
-                self._mean("path", w, [mu for mu in _distances(w.paths) for _ in w.path_zetas])
+                self._add_meanings("path", w, [mu for mu in _distances(w.paths) for _ in w.path_zetas])
         if not self.labels:
             raise DescriptorError("descriptor wacsf: expected at least one function")
 
@@ -132,10 +132,10 @@ class WACSF(Descriptor):
         sharing.tables.append(weighting.tables)
         sharing.columns.append(columns)
 
-    def _mean(
+    def _add_meanings(
         self, kind: str, weighting: Weighting, distances: list[float], towards: list[tuple[float, float]] | None = None
     ) -> None:
-        """Keep what features mean, in the order in which ``_add`` has their labels."""
+        """Append the meanings of features, in the order of the labels of ``_add``."""
         for label in weighting.labels:
             for distance in distances:
                 meaning = Meaning(kind, label, distance, cutoff=weighting.cutoff)
@@ -143,11 +143,11 @@ class WACSF(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """What each function means."""
+        """Return the meaning of each function."""
         return self._meanings
 
     def describe(self) -> dict[str, Any]:
-        """The description with every mu and eta written out."""
+        """Return the description with every mu and eta filled in."""
         return {
             "name": self.name,
             "cutoff": self.cutoff,
@@ -157,7 +157,7 @@ class WACSF(Descriptor):
         }
 
     def resolve(self) -> dict[str, Any]:
-        """As described, with the weight tables in place of their names."""
+        """Return the description with weight tables in place of their names."""
         functions = [{k: w.given[k] for k in ("cutoff", *FUNCTIONS) if k in w.given} for w in self.weightings]
         tables = [{"tables": w.tables.tolist()} for w in self.weightings]
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
@@ -198,14 +198,14 @@ def _distances(gaussians: Gaussians) -> list[float]:
 
 
 def _xanesnet_2022() -> dict[str, Any]:
-    """The 97 functions of Rankine & Penfold, doi:10.1063/5.0087255; angular radii cut to the first 8 of 64."""
+    """Return the 97 functions of Rankine & Penfold, doi:10.1063/5.0087255, with the first 8 of 64 angular radii."""
     g4 = {"style": "centred", "n": 64, "keep": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
     g2 = {"style": "shifted", "n": 32, "r_min": 0.0, "r_max": 6.0}
     return {"cutoff": 6.0, "weighting": [{"weights": "Z", "g2": g2, "g4": g4}]}
 
 
 def _xanesnet_49() -> dict[str, Any]:
-    """The 49 functions of XANESNET's later sets; angular radii cut to the first 16 of 32."""
+    """Return the 49 functions of XANESNET's later sets, with the first 16 of 32 angular radii."""
     g4 = {"style": "centred", "n": 32, "keep": 16, "r_min": 1.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1]}
     g2 = {"style": "shifted", "n": 16, "r_min": 1.0, "r_max": 6.0}
     return {"cutoff": 6.0, "weighting": [{"weights": "Z", "scale": 0.1, "g2": g2, "g4": g4}]}
@@ -218,7 +218,7 @@ NEAR_CHANNELS = ("H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other")
 
 
 def _default() -> dict[str, Any]:
-    """Radial functions of every element, wide and sharp angles of the nearest shells, paths over two neighbours."""
+    """Return radial functions of every element, wide and sharp angles in the nearest shells, and paths."""
     signs = [1, -1]
     wide = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
     near = {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6}
