@@ -1,4 +1,4 @@
-"""The configuration of a training run: precedence, unknown keys, types, and TOML there and back."""
+"""The configuration of a training run: precedence, unknown keys, types, and TOML written and read back."""
 
 from dataclasses import fields, is_dataclass
 
@@ -24,7 +24,7 @@ def test_defaults(tmp_path):
 
 
 def test_precedence(tmp_path):
-    """Flags over ``--config`` over the working folder's file over defaults, key by key."""
+    """Flags override the run's file, that the working folder's file, and that the defaults, key by key."""
     write(tmp_path / FILE_NAME, "[training]\nepochs = 1\nseed = 1\nbatch_size = 1\n")
     run = load(tmp_path, "[training]\nepochs = 2\nseed = 2\n", training__epochs=3, training__batch_size=None)
     assert run.training == TrainingConfig(epochs=3, seed=2, batch_size=1)
@@ -64,7 +64,7 @@ def test_parameters_of_another_model_are_dropped(tmp_path):
 
 @pytest.mark.parametrize("name", ["", 'name = "mlp"\n'])
 def test_parameters_of_the_same_model_are_merged(tmp_path, name):
-    """And of one that is named later only: whether it has them, it says itself."""
+    """Also if only a later file names the model, which then checks the parameters itself."""
     write(tmp_path / FILE_NAME, f"[model]\n{name}hidden = [4]\ndropout = 0.5\n")
     run = load(tmp_path, '[model]\nname = "mlp"\nhidden = [8]\n')
     assert run.model == ModelConfig("mlp", {"hidden": [8], "dropout": 0.5})
@@ -81,11 +81,11 @@ def test_parameters_of_the_same_model_are_merged(tmp_path, name):
         ("[target]\nknd = 1", "[target]: unknown key 'knd'; did you mean 'kind'?"),
         ("[split]\nzzz = 1", "[split]: unknown key 'zzz'; it has group, validation, calibration, test, folds, fold"),
         ("[uncertainty]\nmember = 1", "[uncertainty]: unknown key 'member'; did you mean 'members'?"),
-        ("features = [1]", "features: expected text, or a list of texts, received [1]"),
-        ("features = 3", "features: expected text, or a list of texts, received 3"),
+        ("features = [1]", "features: expected text or a list of texts, received [1]"),
+        ("features = 3", "features: expected text or a list of texts, received 3"),
         ("[transfer]\nmodel = 1", "[transfer]: model: expected text, received 1"),
         ("[training]\nrefit = 1", "[training]: refit: expected true or false, received 1"),
-        ("[training]\nlearning_rate = 1" + 400 * "0", "learning_rate: expected a number of fewer digits"),
+        ("[training]\nlearning_rate = 1" + 400 * "0", "learning_rate: expected a number within ±1.8e308"),
         ("[training]\nseed = 1" + 5000 * "0", "not TOML: "),
         ("training = 3", "expected a section [training], received 3"),
         ("output = 3", "output: expected text, received 3"),
@@ -113,7 +113,7 @@ def test_bad_files_are_named(tmp_path, text, message, own):
         ("split.validation", 1.0, "split.validation: expected a fraction from 0 to 1, received 1.0"),
         ("split.test", -0.1, "split.test: expected a fraction from 0 to 1, received -0.1"),
         ("split.test", float("nan"), "split.test: expected a fraction"),
-        ("split.test", 0.9, "split: validation, calibration and test leave nothing to train on"),
+        ("split.test", 0.9, "split: validation, calibration and test leave no sites"),
         ("split.folds", 1, "split.folds: expected 2 to 2147483647, received 1"),
         ("split.folds", -5, "split.folds: expected 2 to 2147483647, received -5"),
         ("split.group", "name", "split.group: expected formula or code or cluster or none, received 'name'"),
@@ -155,7 +155,7 @@ def test_values_out_of_range(tmp_path, flag, value, message):
 def test_folds_leave_room_for_the_other_parts(tmp_path):
     with pytest.raises(ConfigError, match=r"split\.fold: expected 0 to 4, received 5"):
         load(tmp_path, split__folds=5, split__fold=5)
-    with pytest.raises(ConfigError, match="validation, calibration and test leave nothing to train on"):
+    with pytest.raises(ConfigError, match="split: validation, calibration and test leave no sites"):
         load(tmp_path, split__folds=2, split__validation=0.5)
     assert load(tmp_path, split__folds=2, split__test=0.95).split.folds == 2  # test is not used with folds
 
@@ -163,7 +163,7 @@ def test_folds_leave_room_for_the_other_parts(tmp_path):
 def test_an_ensemble_has_several_members(tmp_path):
     assert [UncertaintyConfig(m).n_members for m in ("dropout", "ensemble", "bootstrap")] == [3, 5, 5]
     assert UncertaintyConfig("dropout", 1).n_members == 1
-    with pytest.raises(ConfigError, match=r"uncertainty\.members: method ensemble needs 2 or more, received 1"):
+    with pytest.raises(ConfigError, match=r"uncertainty\.members: expected 2 or more for method ensemble, received 1"):
         load(tmp_path, uncertainty__method="ensemble", uncertainty__members=1)
 
 
@@ -208,7 +208,7 @@ def test_values_of_every_section_come_back(tmp_path):
 
 
 def test_text_that_toml_cannot_hold_is_written_so_that_it_reads(tmp_path):
-    """A control character comes back; a byte that is not UTF-8 becomes a question mark."""
+    """Control characters survive; a byte that is not UTF-8 becomes a question mark."""
     write(tmp_path / FILE_NAME, to_toml(RunConfig(["a\x7f\n.h5"], output="b\udc80")))
     run = load_run(None, tmp_path, {})
     assert (run.features, run.output) == (["a\x7f\n.h5"], "b?")
@@ -246,8 +246,8 @@ def test_there_and_back(tmp_path, features, treatment, start, rate, gpus, parame
 def test_the_plateau_schedule_lowers_the_rate_before_patience_ends(tmp_path):
     words = {"training.schedule": "plateau", "training.patience": 11}
     assert load_run(None, tmp_path, words).training.patience == 11
-    message = "training.patience: expected more than the 10 epochs after which the plateau schedule lowers the rate"
-    with pytest.raises(ConfigError, match=f"{message}, received 10"):
+    message = r"training\.patience: expected more than 10 epochs, .*plateau.*, received 10"
+    with pytest.raises(ConfigError, match=message):
         load_run(None, tmp_path, words | {"training.patience": 10})
 
 

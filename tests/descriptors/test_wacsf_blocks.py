@@ -1,7 +1,7 @@
-"""Symmetry functions where the kernels' blocks, vectors and unrolled loops end, in both precisions.
+"""Symmetry functions at the ends of the kernels' blocks, vectors and unrolled loops, in both precisions.
 
-Against the loops of ``support.reference``. Every set of structures has one without
-neighbours, so that a feature's range is its largest value.
+Features are compared with the loops of ``support.reference``. Every set of structures has one without neighbours, so
+that a feature's range is its largest value.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ ANGULAR = {"mu": [0.0, 0.0, 0.0], "eta": [0.3, 0.05, 0.02], "lambda": [1, -1], "
 
 
 def with_triplets(n_triplets):
-    """Fe with so many pairs of neighbours closer to each other than the cutoff.
+    """Return Fe with a given number of pairs of neighbours within the cutoff of each other.
 
-    Any number is the sum of three of the form m (m - 1) / 2: three groups of neighbours, too far from each other.
+    Any number is the sum of three of the form m (m - 1) / 2, for three groups of neighbours too far from each other.
     """
     sizes = np.arange(60)
     triangular = sizes * (sizes - 1) // 2
@@ -40,7 +40,7 @@ def with_triplets(n_triplets):
 
 
 FULL = BLOCK - LANES
-"""A block with more triplets than this is worked on."""
+"""A block with more triplets than this is processed."""
 COUNTS = sorted(
     {
         *range(4),
@@ -59,7 +59,7 @@ def test_triplets_around_whole_blocks(dtype):
 
 @both
 def test_any_number_of_neighbours(dtype):
-    """The last vector of neighbours holds one to all of its lanes, columns far away the rest."""
+    """The last vector of neighbours fills one to all of its lanes; the rest are distant columns."""
     assert_agrees([around(n) for n in range(36)], dtype, g2=RADIAL, g4={**ANGULAR, "zeta": [1, 3]})
 
 
@@ -91,7 +91,7 @@ def test_several_channels_share_their_gaussians(dtype, n_channels):
 @both
 @pytest.mark.parametrize("zeta", [0.5, 1.5, 3.0, 5.5, 16.0, 100.0, 128.0, 300.0])
 def test_exponents_whose_power_is_large_do_not_overflow(dtype, zeta):
-    """2^128 is more than float32 holds; 2^(1 - zeta) makes the function small again."""
+    """2^128 overflows float32, but 2^(1 - zeta) makes the function small again."""
     g4 = {"mu": [0.0], "eta": [0.05], "lambda": [1, -1, 0.3], "zeta": [zeta]}
     in_line = Atoms("FeOS", positions=[[0, 0, 0], [1.9, 0, 0], [4.0, 0, 0]])
     with np.errstate(over="raise"):
@@ -147,7 +147,7 @@ def test_neighbours_at_nearly_the_same_place_and_distance(dtype):
 
 @both
 def test_structure_far_from_the_origin_has_the_same_features(dtype):
-    """Positions that stay exact when they are moved: not a bit may change."""
+    """Positions are exact before and after the move, so that not a bit may change."""
     here = around(40)
     here.positions = np.round(here.positions * 2**20) / 2**20
     there = here.copy()

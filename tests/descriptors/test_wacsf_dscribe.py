@@ -1,8 +1,8 @@
-"""An independent oracle: DScribe's ACSF, unweighted and resolved by species.
+"""Comparison with an independent program: DScribe's ACSF, unweighted and resolved by species.
 
-DScribe (2.1) gives per species G1, then G2; then per unordered pair of species G4 with mu = 0. Its cutoff function, its
-prefactor 2^(1 - zeta) and its sum over pairs of neighbours, once each, are those of our definition, and like ours its
-fc(r_jk) is zero beyond the cutoff; the last tests hold it to that. So a weighted function of ours is the sum of theirs
+DScribe (2.1) returns G1 and then G2 per species, and G4 with mu = 0 per unordered pair of species. Its cutoff function,
+its prefactor 2^(1 - zeta) and its sum over pairs of neighbours (each once) agree with our definition. Like ours, its
+fc(r_jk) is zero beyond the cutoff; the last tests check this. So each of our weighted functions is the sum of DScribe's
 times the weights of the species.
 """
 
@@ -21,7 +21,7 @@ dscribe = pytest.importorskip("dscribe.descriptors")
 
 
 def theirs(atoms, site, cutoff, g2=(), g4=()):
-    """G1 and G2 (species, 1 + n_g2), and G4 (pair, n_g4), with the species and pairs as atomic numbers."""
+    """Return DScribe's G1 and G2 (species, 1 + n_g2) and G4 (pair, n_g4), with species and pairs as atomic numbers."""
     species = sorted({int(z) for z in atoms.numbers})
     acsf = dscribe.ACSF(
         r_cut=cutoff,
@@ -37,7 +37,7 @@ def theirs(atoms, site, cutoff, g2=(), g4=()):
 
 
 def assert_agrees(atoms, site, preset, w):
-    """G1 of a preset, and all functions whose weights are one number per element, as weighted sums of theirs."""
+    """Compare G1 and all functions with one weight per element with weighted sums of DScribe's."""
     whole = descriptors.load("wacsf", preset, dtype="float64").describe()
     checked = np.empty(0)
     for weighting in whole["weighting"]:
@@ -106,7 +106,7 @@ def test_angular_element_channel_is_the_pair_of_one_species():
 
 
 def test_two_neighbours_by_hand():
-    """DScribe's own conventions, written out: so that the sums above compare like with like."""
+    """Check DScribe's conventions by hand, on which the sums above depend."""
     atoms = Atoms("FeOS", positions=[[0, 0, 0], [2.0, 0, 0], [0, 2.2, 0]])
     eta, zeta, cutoff = 0.3, 4, 6.0
     species, radial, pairs, angular = theirs(atoms, 0, cutoff, [(eta, 1.5)], [(eta, zeta, -1)])
@@ -128,7 +128,7 @@ def test_their_opposite_side_is_cut_off_too():
 
 
 def test_bcc_iron_has_the_coordination_it_has():
-    """G1 of a crystal from its shells, as a check of both on something known."""
+    """G1 of a crystal follows from its shells; ours and DScribe's are both checked."""
     iron, a = bulk("Fe", "bcc", a=2.866), 2.866
     shells = [(8, math.sqrt(3) / 2), (6, 1.0), (12, math.sqrt(2)), (24, math.sqrt(11) / 2), (8, math.sqrt(3)), (6, 2.0)]
     g1 = sum(n * 0.5 * (math.cos(math.pi * s * a / 6.0) + 1.0) for n, s in shells if s * a < 6.0)

@@ -1,4 +1,4 @@
-"""Path functions: against the loops of ``support.reference``, and what must be true of them whatever the numbers."""
+"""Path functions: comparison with the loops of ``support.reference``, and general properties."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from xanes_hpc import descriptors
 from xanes_hpc_kernels.wacsf_paths import BLOCK, SHORTEST
 
 NOTHING = {"float64": 1e-30, "float32": 1e-15}
-"""Where atoms are in line, cos^2(beta / 2) is rounding, and its powers are next to nothing."""
+"""Negligible values: for atoms in line cos^2(beta / 2) is rounding, and its powers are almost zero."""
 GAUSSIANS = {"mu": [1.8, 2.6, 3.4], "eta": [30.0, 8.0, 1.0]}
 PATHS = {**GAUSSIANS, "zeta": [0, 1, 4, 32]}
 
@@ -78,7 +78,7 @@ def test_neighbours_on_one_spot_or_next_to_it():
 
 
 def test_two_atoms_in_line_by_hand():
-    """Fe, C, O: forward over C, and backward over O."""
+    """Fe, C, O in line: the path goes forward over C, and backward over O."""
     atoms = Atoms("FeCO", positions=[[0, 0, 0], [0, 0, 1.8], [0, 0, 3.0]])
     rho, sides = 3.0, 1.8 * 1.2 * 3.0
     fc = 0.5 * (np.cos(np.pi * rho / 6.0) + 1.0)

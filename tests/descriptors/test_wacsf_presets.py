@@ -1,4 +1,4 @@
-"""The presets' parameters, number by number, and the order of their columns."""
+"""The parameters of the presets, number by number, and the order of their columns."""
 
 import numpy as np
 import pytest

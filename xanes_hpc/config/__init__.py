@@ -1,1 +1,1 @@
-"""A run's settings: sections, checks, TOML files."""
+"""The configuration of a training run: sections, checks and TOML files."""

@@ -1,4 +1,4 @@
-"""What the values of a run's configuration may be."""
+"""Checks of the values in a training run's configuration."""
 
 from xanes_hpc.config.sections import PLATEAU_EPOCHS, RunConfig
 from xanes_hpc.errors import ConfigError
@@ -6,7 +6,7 @@ from xanes_hpc.runtime.limits import LARGEST
 from xanes_hpc.spectra.recipe import LEAST_STEP, check_broadening, check_normalisation
 
 MOST_MEMBERS = 100
-"""Their folders have names of two digits."""
+"""Most members of a model; the names of their folders have two digits."""
 DERIVATIVES = ("first_derivative", "second_derivative")
 CHOICES = {
     "split.group": ("formula", "code", "cluster", "none"),
@@ -18,16 +18,16 @@ CHOICES = {
     "uncertainty.method": ("dropout", "ensemble", "bootstrap"),
     "target.origin": ("e0", "absolute"),
 }
-"""Values that a key may have."""
+"""Allowed values of keys."""
 
 
 def check(run: RunConfig) -> None:
-    """Hold a run's values to what they may be.
+    """Check the values of a run's configuration.
 
     Raises
     ------
     ConfigError
-        Naming the key.
+        If a value is invalid; the message names the key.
     """
     split, training, target = run.split, run.training, run.target
     _check_whole(run)
@@ -38,7 +38,7 @@ def check(run: RunConfig) -> None:
             raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
     test = 1 / split.folds if split.folds else split.test
     if split.validation + split.calibration + test >= 1:
-        raise ConfigError("split: validation, calibration and test leave nothing to train on")
+        raise ConfigError("split: validation, calibration and test leave no sites for training; lower their fractions")
     for name in ("learning_rate", "checkpoint_minutes", "weight_decay", "feature_noise", *DERIVATIVES):
         value, low = getattr(training, name), 1e-30 if name == "learning_rate" else 0.0
         if value is not None and not low <= value < float("inf"):
@@ -51,8 +51,8 @@ def check(run: RunConfig) -> None:
             raise ConfigError(f"{key}: expected {' or '.join(allowed)}, received {value!r}")
     if training.schedule == "plateau" and training.patience is not None and training.patience <= PLATEAU_EPOCHS:
         raise ConfigError(
-            f"training.patience: expected more than the {PLATEAU_EPOCHS} epochs after which the plateau schedule "
-            f"lowers the rate, received {training.patience}"
+            f"training.patience: expected more than {PLATEAU_EPOCHS} epochs, after which the plateau schedule lowers "
+            f"the learning rate, received {training.patience}"
         )
     for name, value in (("start", target.start), ("stop", target.stop)):
         if value is not None and not abs(value) <= LARGEST:
@@ -77,4 +77,4 @@ def _check_whole(run: RunConfig) -> None:
     if run.split.folds and run.split.fold >= run.split.folds:
         raise ConfigError(f"split.fold: expected 0 to {run.split.folds - 1}, received {run.split.fold}")
     if run.uncertainty.method != "dropout" and run.uncertainty.n_members < 2:
-        raise ConfigError(f"uncertainty.members: method {run.uncertainty.method} needs 2 or more, received 1")
+        raise ConfigError(f"uncertainty.members: expected 2 or more for method {run.uncertainty.method}, received 1")

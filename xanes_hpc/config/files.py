@@ -1,6 +1,6 @@
-"""Reading and writing the configuration of a training run as TOML.
+"""Reading and writing of a training run's configuration as TOML.
 
-Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working folder, which beats the defaults.
+Flags override the run's file, which overrides ``xanes-hpc.toml`` in the working folder, which overrides the defaults.
 """
 
 import difflib
@@ -20,8 +20,8 @@ from xanes_hpc.spectra.recipe import BROADENING_PRESETS, BroadeningConfig
 
 FILE_NAME = "xanes-hpc.toml"
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-OF_A_NAME = ("model", "broadening", "normalisation")
-"""Sections whose keys depend on their name."""
+NAMED_SECTIONS = ("model", "broadening", "normalisation")
+"""Sections whose keys depend on their ``name``."""
 T = TypeVar("T")
 
 
@@ -31,23 +31,23 @@ def load_run(
     flags: Mapping[str, Any],
     architecture_of: Callable[[Path], dict[str, Any]] | None = None,
 ) -> RunConfig:
-    """The run from ``folder``'s ``xanes-hpc.toml``, then ``config``, then flags.
+    """Load a run from ``folder``'s ``xanes-hpc.toml``, then ``config``, then flags; later values override earlier ones.
 
     Parameters
     ----------
     config
-        The file given with ``--config``.
+        The run's own file, if there is one.
     folder
-        The working folder; None where its file has no say.
+        The working folder; None to ignore its file.
     flags
-        Values by dotted key, such as ``training.epochs``; None where a flag was not given.
+        Values by dotted key, such as ``training.epochs``; None for a flag that was not given.
     architecture_of
-        Gives the section ``[model]`` of a model to start from, which holds where no other is given.
+        Function that returns the section ``[model]`` of a model to start from, used if no such section is given.
 
     Raises
     ------
     ConfigError
-        If a file is missing or not TOML, or a key is unknown or a value of the wrong type.
+        If a file is missing or not TOML, a key is unknown, or a value is invalid.
     """
     values: dict[str, Any] = {}
     if folder is not None and (folder / FILE_NAME).is_file():
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths of a file given with ``--config`` count from its folder."""
+    """Return the values of a file with relative paths resolved against its folder."""
 
     def placed(path: Any) -> Any:
         return os.path.normpath(folder / path) if isinstance(path, str) and path else path
@@ -131,8 +131,8 @@ def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if key in OF_A_NAME and "name" in value and value["name"] != into[key].get("name", value["name"]):
-                into[key] = dict(value)  # of another name: the former one's parameters do not apply
+            if key in NAMED_SECTIONS and "name" in value and value["name"] != into[key].get("name", value["name"]):
+                into[key] = dict(value)  # another name: the former parameters do not apply
             else:
                 _merge(into[key], value)
         else:
@@ -170,14 +170,14 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
     if get_origin(wanted) is list:
         several = [value] if isinstance(value, str) else value
         if not isinstance(several, list) or not all(isinstance(v, str) for v in several):
-            raise ConfigError(f"{where}: expected text, or a list of texts, received {value!r}")
+            raise ConfigError(f"{where}: expected text or a list of texts, received {value!r}")
         return several
     types = get_args(wanted) if get_origin(wanted) in (UnionType,) else (wanted,)
     if float in types and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
-            raise ConfigError(f"{where}: expected a number of fewer digits") from None
+            raise ConfigError(f"{where}: expected a number within ±1.8e308") from None
     plain = tuple(t for t in types if isinstance(t, type))
     if not isinstance(value, plain) or (isinstance(value, bool) and bool not in types):
         names = " or ".join(WORDS[t] for t in plain if t is not NoneType)
@@ -186,7 +186,7 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
 
 
 def to_toml(run: RunConfig) -> str:
-    """The run as TOML that ``load_run`` reads back; keys without a value are left out."""
+    """Return the run as TOML that ``load_run`` reads back; keys without a value are omitted."""
     lines, sections = [], []
     for f in fields(run):
         value = getattr(run, f.name)
@@ -195,16 +195,16 @@ def to_toml(run: RunConfig) -> str:
         elif value != []:
             lines += _entries({f.name: value})
     text = "\n".join([*lines, *sections]) + "\n"
-    return text.encode("utf-8", "replace").decode()  # file names need not be UTF-8; TOML must
+    return text.encode("utf-8", "replace").decode()  # file names may not be UTF-8, but TOML must be
 
 
 def broadening_toml(broadening: BroadeningConfig) -> str:
-    """The section ``[broadening]`` alone, as TOML that ``load_run`` reads."""
+    """Return the section ``[broadening]`` alone, as TOML that ``load_run`` reads."""
     return "\n".join(_section("broadening", broadening)) + "\n"
 
 
 def _section(name: str, section: Any) -> list[str]:
-    """A section's lines; the parameters of an architecture stand in it like any key."""
+    """Return the lines of a section; the parameters of an architecture are written like any key."""
     entries = {f.name: getattr(section, f.name) for f in fields(section)}
     entries |= entries.pop("parameters", {})
     return [f"[{name}]", *_entries(entries)]

@@ -1,6 +1,6 @@
-"""The configuration of a training run: frozen dataclasses, read from TOML by ``config_files``.
+"""The sections of a training run's configuration: frozen dataclasses, which ``config.files`` reads from TOML.
 
-Flags beat ``--config run.toml``, which beats ``xanes-hpc.toml`` in the working folder, which beats the defaults here.
+The values here are the defaults.
 
     features = "tmqm.features.h5"
     output = "tmqm.model"
@@ -20,23 +20,23 @@ from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Reci
 
 DEFAULT_ARCHITECTURE = "residual"
 PLATEAU_EPOCHS = 10
-"""Epochs without a better validation error after which the plateau schedule lowers the rate."""
+"""Epochs without a better validation error after which the plateau schedule lowers the learning rate."""
 
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """What the model predicts.
+    """The spectra that a model predicts.
 
     Attributes
     ----------
     kind
-        Kind of spectrum: ``xanes``, ``xes``.
+        Kind of spectrum, ``xanes`` or ``xes``.
     treatment
-        Name (or full text) of the treatment the spectra must have; needed where a site has spectra of several.
+        Name (or full text) of the treatment of the spectra to use; required if sites have spectra of several.
     origin
-        ``e0``: energies relative to each site's edge energy; ``absolute``: as they are.
+        ``e0`` for energies relative to each site's edge energy, ``absolute`` for absolute ones.
     start, stop, step
-        The grid in eV; by default the range and step that the spectra share.
+        The grid in eV; by default the range and step shared by the spectra.
     """
 
     kind: str = "xanes"
@@ -49,21 +49,21 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How sites are shared out; sites of one group stay together.
+    """How sites are split into training, validation, calibration and test set; groups stay together.
 
     Attributes
     ----------
     group
-        ``formula``, ``code`` (the CSD code that a name begins with), ``cluster`` (sites whose
-        features are alike), or ``none``.
+        ``formula``, ``code`` (the CSD code at the start of a name), ``cluster`` (sites with similar features), or
+        ``none``.
     validation
-        Fraction that chooses the number of epochs.
+        Fraction of sites in the validation set, which determines the number of epochs.
     calibration
-        Fraction that calibrates the uncertainty.
+        Fraction in the calibration set, which calibrates the uncertainty.
     test
-        Fraction held out from all of it.
+        Fraction in the test set, which is used for nothing else.
     folds, fold
-        With ``folds``, groups are dealt out to so many folds, and fold ``fold`` (from 0) is the test part.
+        Number of folds for cross-validation; fold ``fold`` (from 0) is the test set instead of ``test``.
     """
 
     group: str = "formula"
@@ -76,7 +76,7 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The architecture by name, and its own parameters (see its file in ``xanes_hpc/models``)."""
+    """The name of the architecture and its parameters (see its file in ``xanes_hpc/models/architectures``)."""
 
     name: str = DEFAULT_ARCHITECTURE
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -89,42 +89,42 @@ class TrainingConfig:
     Attributes
     ----------
     epochs, batch_size, seed
-        ``batch_size`` is the global one, shared out over devices; a smaller training set is one batch.
+        ``batch_size`` is the global size, divided among devices; a smaller training set is one batch.
     learning_rate, weight_decay
-        Of AdamW; the rate is 2e-3 by default, a tenth of that where training starts from a model.
+        Parameters of AdamW; the rate is 2e-3 by default, a tenth of that if training starts from a model.
     schedule
-        ``cosine``: the rate falls to zero along a half cosine; ``plateau``: it falls to a third whenever the validation
-        error has not improved for ``PLATEAU_EPOCHS``; ``constant``.
+        Learning-rate schedule. ``cosine``: the rate falls to zero along a half cosine; ``plateau``: it falls to a third
+        whenever the validation error has not improved for ``PLATEAU_EPOCHS``; ``constant``.
     patience
-        Epochs without a better validation error after which training stops; by default it does not.
+        Epochs without a better validation error after which training stops; by default it does not stop early.
     refit
-        Whether networks are trained again, on the training and validation parts, for as many epochs as were best.
+        Whether networks are retrained on the training and validation sets together, for the best number of epochs.
     loss
         ``mae``, ``mse`` or ``huber``, of the scaled spectra.
     first_derivative, second_derivative
-        Weights of the same loss of the spectra's derivatives: the line shape.
+        Weights of the same loss for the derivatives of the spectra, which describe the line shape.
     target_scale
         ``global``: one number scales all energies; ``energy``: each energy is scaled by its own spread.
     positive
-        Whether spectra are kept positive; by default where those of the training part are.
+        Whether predictions are kept positive; by default if the spectra of the training set are.
     feature_transform
-        ``sqrt`` or ``none``, of the features before they are standardised.
+        ``sqrt`` or ``none``, applied to features before they are standardised.
     feature_noise
         Standard deviation of the noise added to standardised features in every step.
     kernel_ridge
-        Whether a kernel ridge regression is averaged in, with the share that is best on the validation part; by default
+        Whether to average in a kernel ridge regression, with the best share on the validation set; by default True
         unless training starts from a model.
     precision
-        ``float32``, or ``mixed_bfloat16`` or ``mixed_float16``: products in 16 bits, weights in 32.
+        ``float32``, or ``mixed_bfloat16`` or ``mixed_float16`` (products in 16 bits, weights in 32).
     gpus
-        Number of GPUs, 0 for the CPU; by default one, or the CPU where there is none.
+        Number of GPUs, 0 for the CPU; by default one, or the CPU if there is none.
     devices
-        Instead of ``gpus``, ``cpu:N``: the processor as N devices.
+        Instead of ``gpus``, ``cpu:N`` to use the CPU as N devices.
     shards
-        In how many shards training sites lie, each of which gives an equal share of every batch; machines that train
-        together read a shard each, or several. By default one for each machine.
+        Number of shards of the training set; every batch has equally many sites of each. Machines that train together
+        read one shard each, or several. By default one per machine.
     checkpoint_minutes
-        A checkpoint is written after an epoch once so many minutes have passed since the last.
+        Minutes since the last checkpoint after which an epoch ends with a new one.
     """
 
     epochs: int = 60
@@ -152,15 +152,15 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class UncertaintyConfig:
-    """Where the uncertainty of a prediction comes from.
+    """How the uncertainty of a prediction is estimated.
 
     Attributes
     ----------
     method
-        ``dropout``: the spread of Monte Carlo draws, of all members; ``ensemble``: the spread of members that differ in
-        their initial weights and dropout; ``bootstrap``: of members trained on resampled sites besides.
+        ``dropout``: spread of Monte Carlo dropout draws over all members; ``ensemble``: spread of members that differ
+        in initial weights and dropout; ``bootstrap``: as ``ensemble``, with members trained on resampled sites.
     members
-        Networks that are averaged; by default 3 with ``dropout``, 5 otherwise.
+        Number of networks, which are averaged; by default 3 with ``dropout``, 5 otherwise.
     """
 
     method: str = "dropout"
@@ -168,20 +168,20 @@ class UncertaintyConfig:
 
     @property
     def n_members(self) -> int:
-        """Networks that are averaged."""
+        """Return the number of networks, which are averaged."""
         return self.members or (3 if self.method == "dropout" else 5)
 
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """Starting from a trained model instead of from nothing.
+    """Transfer learning: training starts from a trained model.
 
     Attributes
     ----------
     model
-        Its folder.
+        Folder of the model.
     freeze
-        The number of layers, from the first, whose weights are kept as they are.
+        Number of layers, from the first, whose weights are not trained.
     """
 
     model: str | None = None
@@ -197,11 +197,11 @@ class RunConfig:
     features
         Feature stores to train on.
     spectra
-        Structure stores whose spectra are the targets, one for each feature store, where they are not those that the
-        feature stores name.
+        Structure stores whose spectra are the targets, one per feature store; by default the stores from which the
+        features were made.
     augmented
-        Feature stores of the same sites, rattled: in every epoch a site's features are taken from one of them or from
-        the store itself.
+        Feature stores of the same sites in rattled structures: every epoch takes a site's features from one of them or
+        from the original store.
     output
         Model folder to write.
     """
@@ -221,9 +221,9 @@ class RunConfig:
 
     @property
     def recipe(self) -> Recipe:
-        """What is done to spectra before they become targets."""
+        """Return the recipe by which spectra become targets."""
         return Recipe(self.broadening, self.normalisation)
 
     def as_values(self) -> dict[str, Any]:
-        """Plain values, nested by section."""
+        """Return the values as plain nested dictionaries, by section."""
         return asdict(self)
