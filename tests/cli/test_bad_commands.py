@@ -31,7 +31,7 @@ from xanes_hpc.cli.main import COMMANDS
         (["train", "f.h5", "--config", "none.toml"], "none.toml: cannot be read: no such file or directory"),
         (["train", "f.h5", "--loss", "cosine"], "training.loss: expected mae or mse or huber, received 'cosine'"),
         (["train", "f.h5", "--members", "0"], "uncertainty.members: expected 1 to 100, received 0"),
-        (["train", "f.h5", "--method", "ensemble", "--members", "1"], "uncertainty.members: expected 2 or more for method ensemble"),
+        (["train", "f.h5", "--method", "ensemble", "--members", "1"], "uncertainty.members: expected 2 or more for me"),
         (["train", "f.h5", "--patience", "0"], "training.patience: expected 1 to 2147483647, received 0"),
         (["train", "f.h5", "--folds", "1"], "Invalid value for '--folds': 1 is not in the range x>=2"),
         (["train", "f.h5", "--freeze", "some"], "Invalid value for '--freeze': 'some' is not a valid integer"),

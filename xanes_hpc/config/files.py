@@ -68,16 +68,16 @@ def load_run(
 
 
 SHORT = {"architecture": "model.name", "init_from": "transfer.model"}
-"""Names of settings that say more than their keys do."""
+"""Short names of settings, more telling than the keys."""
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by dotted key, from keys that are unique over the sections, or from whole sections.
+    """Return settings by dotted key, given keys that occur in one section only, or whole sections.
 
     Raises
     ------
     ConfigError
-        If a key is unknown, or stands in several sections.
+        If a key is unknown, or occurs in several sections.
 
     Examples
     --------
