@@ -1,7 +1,7 @@
-"""The formats of xanes-hpc's HDF5 stores, and a check of a file against them. Prose in ``hdf5_schema/README.md``.
+"""Schemas of xanes-hpc's HDF5 stores, and a check of files against them. See ``hdf5_schema/README.md`` for prose.
 
-A schema is a JSON file ``KIND-VERSION.json``: attributes and datasets with dtype, shape and meaning. Dimensions
-are numbers or names; a name stands for one length throughout a file, and ``n+1`` for one more than ``n``.
+A schema is a JSON file ``KIND-VERSION.json`` that lists attributes and datasets with dtype, shape and meaning.
+Dimensions are numbers or names. A name has one length throughout a file; ``n+1`` is one more than ``n``.
 """
 
 import json
@@ -14,23 +14,23 @@ import numpy as np
 
 KINDS = ("structures", "features", "targets", "predictions")
 CURRENT = {"structures": 1, "features": 1, "targets": 1, "predictions": 1}
-"""The version that is written; every version that has a JSON file here is read."""
+"""Versions that are written. Every version with a JSON file can be read."""
 
 
 MOST_COMPRESSED = 1100
-"""What gzip makes of a byte at most; lzf makes less."""
+"""Highest compression ratio of gzip; that of lzf is lower."""
 
 
 LARGEST_CHUNK = 1 << 28
-"""Bytes of a chunk, all of which are in memory where one row of it is read."""
+"""Most bytes of a chunk; reading one row loads its whole chunk into memory."""
 
 
 class SchemaError(ValueError):
-    """A file that is not what its schema says; the message is one line without the file's name."""
+    """A file that does not match its schema; the message is one line without the file's name."""
 
 
 def load(kind: str, version: int | None = None) -> dict[str, Any]:
-    """The schema of a kind of store; by default the current version.
+    """Return the schema of a kind of store, by default of the current version.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def load(kind: str, version: int | None = None) -> dict[str, Any]:
         If there is no such kind or version.
     """
     if kind not in KINDS:
-        raise SchemaError(f"no store is of kind {kind!r}; expected {', '.join(KINDS)}")
+        raise SchemaError(f"unknown kind of store {kind!r}; expected {', '.join(KINDS)}")
     number = CURRENT[kind] if version is None else version
     path = files(__name__) / f"{kind}-{number}.json"
     if not path.is_file():
@@ -48,18 +48,18 @@ def load(kind: str, version: int | None = None) -> dict[str, Any]:
 
 
 def kind_of(file: h5py.File) -> tuple[str, int]:
-    """Kind and schema version that a file says it has.
+    """Return the kind and the schema version recorded in a file.
 
     Raises
     ------
     SchemaError
-        If it is none of ours.
+        If the file is not a store of xanes-hpc.
     """
     name = file.attrs.get("format")
     name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
     prefix, _, kind = name.partition("/") if isinstance(name, str) else ("", "", "")
     if prefix != "xanes-hpc" or kind not in KINDS:
-        raise SchemaError("an HDF5 file, but not a store of xanes-hpc (it has no such 'format' attribute)")
+        raise SchemaError("an HDF5 file, but not a store of xanes-hpc (no such 'format' attribute)")
     version = file.attrs.get("schema_version")
     if not isinstance(version, (int, np.integer)) or version < 1:
         raise SchemaError(f"{kind} store without a valid schema_version")
@@ -67,24 +67,24 @@ def kind_of(file: h5py.File) -> tuple[str, int]:
 
 
 def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
-    """Check a store against its schema, without reading data.
+    """Check a store against its schema without reading its data.
 
     Parameters
     ----------
     file
         An open file.
     kind
-        The kind it must be; by default any.
+        Expected kind; by default any.
 
     Returns
     -------
     dict
-        Length of every named dimension.
+        Length of each named dimension.
 
     Raises
     ------
     SchemaError
-        Naming the first attribute or dataset that is missing or differs.
+        If the store does not match; the message names the first attribute or dataset that is missing or differs.
     """
     found, version = kind_of(file)
     if kind is not None and found != kind:
@@ -102,7 +102,7 @@ def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
         if node is None and entry.get("optional"):
             continue
         if not isinstance(node, h5py.Dataset):
-            raise SchemaError(f"{found} store without its dataset {path}")
+            raise SchemaError(f"{found} store lacks the dataset {path}")
         _check_dataset(file, path, node, entry, lengths)
         _check_attributes(path, node, entry.get("attributes", {}))
     for path, entry in schema["groups"].items():
@@ -135,7 +135,7 @@ def _check_dataset(
     if not any(_matches(node.dtype, w) for w in wanted):
         raise SchemaError(f"{path}: expected {' or '.join(wanted)}, received {node.dtype}")
     if (node.is_virtual and not entry.get("virtual")) or node.external or node.file != file:
-        raise SchemaError(f"{path}: its data lie in another file")
+        raise SchemaError(f"{path}: expected data in this file, received data in another one")
     if node.shape is None:
         raise SchemaError(f"{path}: has no data")
     _check_size(path, node)
@@ -152,7 +152,7 @@ def _check_dataset(
 
 
 def _check_size(path: str, node: h5py.Dataset) -> None:
-    """Refuse a dataset that claims to be larger than what the file has of it can be: HDF5 would make up the rest."""
+    """Raise an error if a dataset claims more data than the file can hold: HDF5 would invent the rest."""
     if node.is_virtual or not node.shape or node.dtype.hasobject:
         return
     claimed, stored = node.dtype.itemsize * math.prod(node.shape), node.id.get_storage_size()
@@ -160,7 +160,7 @@ def _check_size(path: str, node: h5py.Dataset) -> None:
     if chunk > LARGEST_CHUNK:
         raise SchemaError(f"{path}: expected chunks of {LARGEST_CHUNK:,} bytes or fewer, received {chunk:,}")
     if claimed > stored * (MOST_COMPRESSED if node.compression else 1):
-        raise SchemaError(f"{path}: claims {claimed:,} bytes, and the file has {stored:,} of it")
+        raise SchemaError(f"{path}: claims {claimed:,} bytes, but the file stores {stored:,} bytes of it")
 
 
 def _matches(dtype: np.dtype[Any], wanted: str) -> bool:

@@ -49,13 +49,13 @@ def without(name):
 @pytest.mark.parametrize("name", required("structures"))
 def test_structure_store_without_a_dataset(stores, tmp_path, name):
     path = stored.changed(stores / "s.h5", tmp_path / "s.h5", without(name))
-    assert refused(path) == f"structures store without its dataset {name}"
+    assert refused(path) == f"structures store lacks the dataset {name}"
 
 
 @pytest.mark.parametrize("name", required("features"))
 def test_feature_store_without_a_dataset(stores, tmp_path, name):
     path = stored.changed(stores / "f.h5", tmp_path / "f.h5", without(name))
-    assert refused(path) == f"features store without its dataset {name}"
+    assert refused(path) == f"features store lacks the dataset {name}"
 
 
 CHARGE = "structures/properties/charge"
@@ -104,8 +104,8 @@ def as_dataset(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (as_group("atoms/numbers"), "structures store without its dataset atoms/numbers"),
-        (as_dataset("sites"), "structures store without its dataset sites/name"),
+        (as_group("atoms/numbers"), "structures store lacks the dataset atoms/numbers"),
+        (as_dataset("sites"), "structures store lacks the dataset sites/name"),
         (as_dataset("structures/properties"), "structures/properties: expected a group, received a dataset"),
         (as_group("structures/properties/charge"), "structures/properties/charge: expected a dataset"),
     ],
@@ -125,7 +125,7 @@ def linked(name, link):
 def test_link_into_another_file_is_not_followed(stores, tmp_path):
     link = h5py.ExternalLink(str(stores / "s.h5"), "atoms/numbers")
     path = stored.changed(stores / "s.h5", tmp_path / "s.h5", linked("atoms/numbers", link))
-    assert refused(path) == "atoms/numbers: its data lie in another file"
+    assert refused(path) == "atoms/numbers: expected data in this file, received data in another one"
 
 
 def test_virtual_dataset_is_not_followed(stores, tmp_path):
@@ -138,7 +138,7 @@ def test_virtual_dataset_is_not_followed(stores, tmp_path):
 
     assert (
         refused(stored.changed(stores / "s.h5", tmp_path / "s.h5", change))
-        == "atoms/numbers: its data lie in another file"
+        == "atoms/numbers: expected data in this file, received data in another one"
     )
 
 
@@ -159,7 +159,7 @@ def with_attribute(name, value):
     return change
 
 
-NOT_OURS = "an HDF5 file, but not a store of xanes-hpc (it has no such 'format' attribute)"
+NOT_OURS = "an HDF5 file, but not a store of xanes-hpc (no such 'format' attribute)"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_prediction_store_from_before_lacks_what_is_optional(predicted, tmp_pa
 @pytest.mark.parametrize("name", required("predictions"))
 def test_prediction_store_without_a_dataset(predicted, tmp_path, name):
     path = stored.changed(predicted, tmp_path / "p.h5", without(name))
-    assert refused(path) == f"predictions store without its dataset {name}"
+    assert refused(path) == f"predictions store lacks the dataset {name}"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_reasons_not_to_trust_are_one_text_a_site(predicted, tmp_path, data, mes
 
 
 def test_unknown_kind_and_version_are_refused():
-    with pytest.raises(SchemaError, match="no store is of kind 'orbitals'; expected structures, features"):
+    with pytest.raises(SchemaError, match="kind of store 'orbitals'; expected structures, features"):
         load("orbitals")
     with pytest.raises(SchemaError, match="structures store of schema 99; this program reads up to schema 1"):
         load("structures", 99)

@@ -74,7 +74,7 @@ def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
         file.create_dataset(name, (n_sites if not options else n,), "f8", **options)
 
     message = refused(changed(stores / "f.h5", tmp_path / "c.h5", claim))
-    assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, and the file has 0 of it", message)
+    assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, but the file stores 0 bytes of it", message)
 
 
 def test_chunks_that_would_fill_the_memory_are_refused(stores, tmp_path):
@@ -94,4 +94,6 @@ def test_an_external_link_is_not_followed(stores, tmp_path):
         del file["sites/weight"]
         file["sites/weight"] = h5py.ExternalLink("other.h5", "/sites/weight")
 
-    assert refused(changed(stores / "f.h5", tmp_path / "c.h5", link)) == "sites/weight: its data lie in another file"
+    assert refused(changed(stores / "f.h5", tmp_path / "c.h5", link)) == (
+        "sites/weight: expected data in this file, received data in another one"
+    )
