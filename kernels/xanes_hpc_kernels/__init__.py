@@ -1,1 +1,1 @@
-"""Numba kernels of xanes-hpc: NumPy and Numba only; they fill arrays that the caller allocates and checks."""
+"""Numba kernels of xanes-hpc. They use NumPy and Numba only, and fill arrays that callers allocate and check."""

@@ -1,22 +1,21 @@
-"""The one place that decides how kernels are compiled.
+"""The only place that decides how kernels are compiled.
 
-``inline``         functions called from inside kernels
-``exact_inline``   the same, with arithmetic as it is written
+``inline``         functions called by kernels
+``exact_inline``   the same, with arithmetic exactly as written
 ``by_precision``   the same, with one implementation per floating-point type
 ``kernel``         kernels, whose outer loop runs over sites
 
-Kernels run without Python's lock, on the thread that calls them: callers share their sites out over threads.
+Kernels release Python's lock and run on the calling thread; callers divide sites among threads.
 
-Results must not depend on where memory was free. LLVM runs a loop in vectors where it sees that what is read is not
-what is written, else one by one, which rounds differently. So scratch rows stand apart (``compaction.aligned_rows``),
-and loops count from 0 through a slice: an index that may be negative, such as ``p`` from ``start`` on, is to LLVM also
-one from behind, and the array twice as long.
+Results must not depend on memory addresses. LLVM vectorises a loop only if it can prove that reads and writes do not
+overlap, and a scalar loop rounds differently. Therefore scratch rows are kept apart (``compaction.aligned_rows``), and
+loops count from 0 through a slice: LLVM must assume that an index such as ``p`` from ``start`` on may be negative and
+wrap around.
 
-Floating point may be reassociated and contracted into fused multiply-adds, which is what lets
-LLVM vectorise sums; NaN and infinity keep their meaning. Machine code is cached beside the sources or, from a read-only
-installation, in the user's cache folder; where neither can be written to, it is compiled anew by every process. Kernels
-call functions of other files, which Numba's cache does not look at: the stamp of each kernel's cache is that of all
-sources here.
+Floating-point operations may be reassociated and contracted into fused multiply-adds, so that LLVM can vectorise sums;
+NaN and infinity keep their meaning. Machine code is cached beside the sources, or in the user's cache folder if the
+installation is read-only; if neither is writable, every process compiles anew. Numba's cache does not track functions
+in other files, which kernels call: so the stamp of each kernel's cache covers all sources here.
 """
 
 import hashlib
@@ -49,18 +48,18 @@ def _stamp_of_sources() -> str:
 
 STAMP = _stamp_of_sources()
 CODE = f"kernels {STAMP[:16]}, numba {numba.__version__}, llvmlite {llvmlite.__version__}"
-"""All that the last bits of results depend on, but for the processor."""
+"""Versions of everything, except the processor, that the last bits of results depend on."""
 
 
 LOADS_ALONE = numba.version_info.short <= (0, 68)
-"""Whether this is a version of Numba whose kept machine code is known to need its memory functions and no more."""
+"""True for versions of Numba whose cached machine code is known to need only its memory functions."""
 
 
 def _compile(function: F, **flags: Any) -> F:
     flags = FLAGS | flags
     try:
         compiled: Any = numba.njit(cache=True, **flags)(function)
-    except RuntimeError:  # there is no folder to write to
+    except RuntimeError:  # no folder is writable
         return cast(F, numba.njit(**flags)(function))
     compiled._cache._cache_file._source_stamp = STAMP
     if LOADS_ALONE:
@@ -70,14 +69,14 @@ def _compile(function: F, **flags: Any) -> F:
 
 
 def _nothing() -> None:
-    """In place of importing other packages' extensions of Numba; the compiler's refreshing does that too."""
+    """Do nothing, instead of importing other packages' Numba extensions; the compiler imports them when it starts."""
 
 
 def _load(cache: Any, signature: Any, target: Any) -> Any:
-    """Machine code from the cache, or None, without what only compiling needs.
+    """Return machine code from the cache, or None, without initialising the compiler.
 
-    Numba's own way refreshes the compiler first: that imports all that Numba knows of NumPy, SciPy's linear algebra and
-    other packages' extensions, 0.3 s of a process that may never compile. One that does refreshes it then.
+    Numba itself initialises the compiler first. That imports its support of NumPy and SciPy's linear algebra and other
+    packages' extensions, which takes 0.3 s of a process that may never compile. A process that compiles does it then.
     """
     runtime: Any = nrt.rtsys
     runtime.initialize(target)
@@ -86,23 +85,23 @@ def _load(cache: Any, signature: Any, target: Any) -> Any:
 
 
 def inline(function: F) -> F:
-    """Compile a function that kernels call, into each of them.
+    """Compile a function that is always inlined into the kernels that call it.
 
-    Always: of a function that stands beside the kernel, a process that compiles takes the function's own machine code,
-    and one that loads the kernel from the cache the kernel's, and the two may round differently.
+    Without inlining, a process that compiles would use the function's own machine code, and one that loads the kernel
+    from the cache the kernel's copy, and the two may round differently.
     """
     return _compile(function, **INLINE)
 
 
 def exact_inline(function: F) -> F:
-    """As ``inline``, for results that are to be the same bit for bit wherever it is called from."""
+    """Compile as ``inline``, for results that are the same, bit for bit, in all callers."""
     return _compile(function, **INLINE, fastmath=False)
 
 
 def by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Callable[[F], F]:
-    """Make a function for kernels that is ``single`` where its first argument is float32, and ``double`` elsewhere.
+    """Return a decorator for a function that is ``single`` if its first argument is float32, and ``double`` otherwise.
 
-    What it decorates is the declaration: its name, arguments and docstring; it cannot be called from Python.
+    The decorated function only declares name, arguments and docstring; it cannot be called from Python.
     """
 
     def choose(*arguments: Any, **named: Any) -> Callable[..., Any]:

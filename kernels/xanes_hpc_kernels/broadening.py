@@ -1,8 +1,8 @@
 """Broadening of spectra: equations (7) to (9) of ``kernels/README.md``.
 
 Axes: s spectrum (its points are ``offsets_s[s]:offsets_s[s + 1]``), p point of any spectrum. Every spectrum is
-broadened at its own energies. A spectrum is constant over bins that meet half-way between its points; written by the
-jumps at the bins' edges, it is one sum of the line shape's integral per point.
+broadened at its own energies. A spectrum is taken as constant over bins that meet half-way between its points. In terms
+of the jumps at the edges of the bins, each point is one sum over integrals of the line shape.
 """
 
 import math
@@ -14,15 +14,15 @@ from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_atan import arctan
 
 WHOLE = 6.0
-"""The error function is 1 from here on, to the last digit."""
+"""From this argument on the error function is 1 to the last digit."""
 
 
 @inline
 def jumps(energies: Floats, intensities: Floats, begin: float, end: float, edges: Floats, heights: Floats) -> int:
-    """The edges of a spectrum's bins, and what it rises by at each; how many there are.
+    """Write the edges of a spectrum's bins and the jump at each; return the number of edges.
 
-    The bins from energy ``begin`` on count, the last reaches to ``end``; where ``begin`` is minus infinity, the first
-    one reaches there.
+    Bins begin at energy ``begin``, and the last one reaches to ``end``. If ``begin`` is minus infinity, the first bin
+    extends to it.
     """
     n, n_edges, before = energies.size, 0, 0.0
     for k in range(n):
@@ -43,7 +43,7 @@ def jumps(energies: Floats, intensities: Floats, begin: float, end: float, edges
 
 @inline
 def lorentzian(edges: Floats, heights: Floats, energy: float, width: float) -> float:
-    """Equation (7) at one energy."""
+    """Return equation (7) at one energy."""
     scale, total = 2.0 / width, 0.0
     for k in range(edges.size):
         total += heights[k] * arctan(scale * (edges[k] - energy))
@@ -52,7 +52,7 @@ def lorentzian(edges: Floats, heights: Floats, energy: float, width: float) -> f
 
 @inline
 def gaussian(edges: Floats, heights: Floats, energy: float, width: float) -> float:
-    """Equation (8) at one energy."""
+    """Return equation (8) at one energy."""
     scale, total = 2.0 * math.sqrt(math.log(2.0)) / width, 0.0
     first = np.searchsorted(edges, energy - WHOLE / scale)
     last = np.searchsorted(edges, energy + WHOLE / scale)
@@ -70,9 +70,9 @@ def broaden(
     offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
     by_gaussian: bool, out_p: Floats,
 ) -> None:  # fmt: skip
-    """Equation (7), or (8), with full widths at half maximum ``widths_p`` above 0, into ``out_p``.
+    """Write equation (7), or (8), with full widths at half maximum ``widths_p`` above 0, to ``out_p``.
 
-    Each spectrum counts from ``begins_s`` to ``ends_s``, as ``jumps`` takes them.
+    ``begins_s`` and ``ends_s`` limit each spectrum, as in ``jumps``.
     """
     for s in range(offsets_s.size - 1):
         start, stop = offsets_s[s], offsets_s[s + 1]
@@ -93,7 +93,7 @@ def summed_lorentzian(
     offsets_s: Ints, energies_p: Floats, intensities_p: Floats, begins_s: Floats, ends_s: Floats, widths_p: Floats,
     out_p: Floats,
 ) -> None:  # fmt: skip
-    """Equation (9): a sum over points, those before ``begins_s`` left out, the last one repeated to ``ends_s``."""
+    """Write equation (9), a sum over points without those before ``begins_s``, the last repeated to ``ends_s``."""
     for s in range(offsets_s.size - 1):
         start, stop = offsets_s[s], offsets_s[s + 1]
         energies, intensities = energies_p[start:stop], intensities_p[start:stop]

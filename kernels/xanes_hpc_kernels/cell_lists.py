@@ -1,12 +1,12 @@
-"""Neighbours of sites in one large structure, by cell lists: only the atoms in the bins around a site are looked at.
+"""Neighbours of sites in one large structure by cell lists, which search only the bins around a site.
 
-Axes: i site, a atom of the structure, o place in the order of bins, b bin, c Cartesian component or cell vector,
-p pair, f pair found of one site.
+Axes: i site, a atom of the structure, o position in the order of bins, b bin, c Cartesian component or cell vector,
+p pair, f pair found for one site.
 
-Bins are parallelepipeds at least as thick as the cutoff where there is room. Along a periodic direction they
-divide the cell, and atoms are wrapped into it: r = wrapped + wrap . cell. Along others they divide the range in which
-atoms stand. Bins are numbered with the last direction fastest; atoms of a bin stand together, in rising order.
-The pairs and their order are those of ``neighbours``, whose function gives vector and distance.
+Bins are parallelepipeds at least as thick as the cutoff, if the structure is large enough. Along a periodic direction
+they divide the cell, and atoms are wrapped into it: r = wrapped + wrap . cell. Along other directions they divide the
+range of the atoms. Bins are numbered with the last direction fastest; the atoms of a bin are stored together, in
+ascending order. The pairs and their order are those of ``neighbours``, whose function computes vector and distance.
 """
 
 from math import floor
@@ -19,16 +19,16 @@ from xanes_hpc_kernels.neighbours import image_distance, write_pair
 from xanes_hpc_kernels.types import Bools, Floats, Ints
 
 RUN = 256
-"""Atoms looked at before those that are near are sorted out."""
+"""Atoms tested at once, before the exact distances of the near ones are computed."""
 ROUNDING = 1e-9
-"""Relative width of the shell about the cutoff in which a pair is looked at by the function that decides."""
+"""Relative half-width of the shell around the squared cutoff in which only the exact distance decides."""
 FEW = 1024
-"""Up to so many pairs of a site are ranked by counting, which vectorises; more are sorted."""
+"""Most pairs of a site that are ranked by counting, which vectorises; more pairs are sorted."""
 
 
 @inline
 def bin_along(fraction: float, low: float, width: float, n_bins: int) -> int:
-    """Bin along one direction."""
+    """Return the bin along one direction."""
     return max(0, min(n_bins - 1, floor((fraction - low) / width)))
 
 
@@ -47,7 +47,7 @@ def sort_into_bins(
     order_o: Ints,
     wrapped_co: Floats,
 ) -> None:
-    """Wrap the atoms and sort them by bin; ``starts_b`` has one entry more than there are bins."""
+    """Wrap the atoms into the cell and sort them by bin; ``starts_b`` has one more entry than there are bins."""
     n_atoms = len(positions_ac)
     flat_a = np.empty(n_atoms, np.int64)
     starts_b[:] = 0
@@ -95,9 +95,9 @@ def scan_run(
     images_fc: Ints,
     vectors_fd: Floats,
 ) -> int:
-    """Add the pairs with the atoms at places ``first:last``, shifted by so many cells, to those found of a site.
+    """Add pairs with the atoms at positions ``first:last``, shifted by (s0, s1, s2) cells, and return the new count.
 
-    They are only counted, unless there is room in ``found_f``. The site itself counts as a pair.
+    Pairs are written while ``found_f`` has room, and else only counted. The site itself counts as a pair.
     """
     w0, w1, w2 = wraps_ac[site, 0] + s0, wraps_ac[site, 1] + s1, wraps_ac[site, 2] + s2
     x = positions_ac[site, 0] - (w0 * cell_cc[0, 0] + w1 * cell_cc[1, 0] + w2 * cell_cc[2, 0])
@@ -151,7 +151,7 @@ def scan_bins(
     images_fc: Ints,
     vectors_fd: Floats,
 ) -> int:
-    """Find the pairs of one site, itself among them; those of one atom come in the order of their images."""
+    """Find the pairs of one site, itself included, and return their number; those of an atom are ordered by image."""
     near = np.empty(RUN + LANES, np.int64)
     n0, n1, n2 = n_bins_c[0], n_bins_c[1], n_bins_c[2]
     low, high = bins_ac[site, 2] - reach_c[2], bins_ac[site, 2] + reach_c[2]
@@ -179,7 +179,7 @@ def scan_bins(
 
 @inline
 def ranks(found_f: Ints) -> Ints:
-    """Place of each pair among a site's, ordered by atom; those of one atom keep their order."""
+    """Return the rank of each pair of a site by atom; pairs of the same atom keep their order."""
     n = found_f.size
     keys, places = np.empty(n, np.int64), np.empty(n, np.int64)
     for f in range(n):
@@ -220,10 +220,10 @@ def find_pairs(
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> None:
-    """Fill ``counts_i`` of the sites ``rows_r``; where ``starts_i`` is not negative, also the site's pairs from that
-    row on.
+    """Count the pairs of the sites ``rows_r`` in ``counts_i``, and write them from row ``starts_i`` on.
 
-    The structure's atoms count from 0, ``site_atoms_i`` and the pairs' from ``first_atom``.
+    The pairs of a site whose ``starts_i`` is negative are only counted. Atoms of the structure are numbered from 0,
+    ``site_atoms_i`` and the atoms of pairs from ``first_atom``.
     """
     for r in range(rows_r.size):
         i = rows_r[r]
@@ -234,7 +234,7 @@ def find_pairs(
             site, positions_ac, cell_cc, pbc_c, cutoff, reach_c, n_bins_c,
             wraps_ac, bins_ac, starts_b, order_o, wrapped_co, found, images, vectors,
         )  # fmt: skip
-        counts_i[i] = n_pairs - 1  # the site itself is among them
+        counts_i[i] = n_pairs - 1  # without the site itself
         if start >= 0:
             places = ranks(found)
             own = n_found

@@ -1,11 +1,11 @@
-"""Pairs of neighbours of one site, tested several at a time and packed without gaps.
+"""Pairs of neighbours of one site, tested a vector at a time and packed without gaps.
 
-LLVM does not vectorise a loop that keeps some of its elements. These functions are such loops' bodies, one vector of 64
-bytes at a time: they write the values of the pairs that are kept one after another, and the vector's rest behind them,
-which the next call overwrites. So rows to read from need ``LANES - 1`` further columns, and rows to write to ``LANES``.
+LLVM does not vectorise a loop that keeps only some of its elements. These functions are bodies of such loops for one
+vector of 64 bytes. They write the values of the kept pairs one after another, followed by the rest of the vector, which
+the next call overwrites. So rows to read need ``LANES - 1`` additional columns, and rows to write ``LANES``.
 
 Rows of ``neighbours``, shape (n_rows, n): 0 to 2 vector from the site, 3 squared length, 4 sqrt(1/2) / length; further
-rows are whatever is multiplied or added for a pair. Pairs are (p, q), (p, q + 1), … A column far away is never kept.
+rows are values to multiply or add for a pair. Pairs are (p, q), (p, q + 1), … A column at ``FAR`` is never kept.
 """
 
 from collections.abc import Callable
@@ -22,20 +22,20 @@ from xanes_hpc_kernels.types import Floats
 
 VECTOR_BYTES = 64
 LANES = VECTOR_BYTES // 4
-"""Most elements of a vector, those of float32."""
+"""Most elements of a vector, which are those of float32."""
 APART = 1024
-"""Bytes between what a loop reads and what it writes that are enough for LLVM to run it in vectors: nearer ones may be
-the same memory to it, and one by one values round differently. Results must not depend on where memory was free."""
+"""Bytes between the rows that a loop reads and writes. If they are closer, they may overlap for all that LLVM knows,
+and it may run the scalar loop, which rounds differently. Results must not depend on memory addresses."""
 FAR = 1e15
-"""A coordinate no pair is near to (its square is finite in float32)."""
+"""A coordinate that is near no atom; its square is finite in float32."""
 X, Y, Z, SQUARE, INVERSE, N_GEOMETRY = range(6)
-"""Rows of ``neighbours``; the first row that is the caller's."""
+"""Rows of ``neighbours``, and the first row for the caller's values."""
 OPPOSITE_SQUARED, SUM_OF_SQUARES, COSINE = range(3)
-"""Rows that ``keep_close`` writes."""
+"""Rows written by ``keep_close``."""
 
 
 class _Vectors:
-    """Vectors of one array type in LLVM's intermediate representation."""
+    """Operations on vectors of one array type, in LLVM's intermediate representation."""
 
     def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
         self.context, self.builder, self.dtype = context, builder, dtype
@@ -122,7 +122,7 @@ def _keep(operation: str) -> Callable[..., Any]:
 
 
 class _Near:
-    """Columns of ``points`` from ``o`` on and before ``stop``, and their squared distances from a centre."""
+    """One vector of columns of ``points``, from ``o`` on and before ``stop``, with squared distances from a centre."""
 
     def __init__(self, context: Any, builder: Any, points: Any, rows: Any, o: Any, stop: Any, *centre: Any) -> None:
         self.builder = builder
@@ -200,34 +200,34 @@ def _lanes(typingctx: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
 
 Kernel = Callable[..., Any]
 keep_close = cast(Kernel, intrinsic(_keep_close))
-"""``keep_close(neighbours, p, q, limit, triplets, t)``: geometry of the pairs whose squared distance is below the
-limit, from column ``t`` on into rows 0 to 2 of ``triplets``: that squared distance, the sum of the squares of all
-three sides, and the cosine of the angle at the site. Returns which were kept, as bits."""
+"""``keep_close(neighbours, p, q, limit, triplets, t)``: write the geometry of pairs whose squared distance is below the
+limit to rows 0 to 2 of ``triplets``, from column ``t`` on: this squared distance, the sum of the squares of all three
+sides, and the cosine of the angle at the site. Return the kept pairs as bits."""
 keep_product = cast(Kernel, intrinsic(_keep("fmul")))
-"""``keep_product(kept, neighbours, row, p, q, triplets, target, t)``: of the pairs kept, the product of the two
-values in ``row``, into row ``target``."""
+"""``keep_product(kept, neighbours, row, p, q, triplets, target, t)``: write the product of the two values in ``row``
+to row ``target``, for the kept pairs."""
 keep_sum = cast(Kernel, intrinsic(_keep("fadd")))
-"""As ``keep_product``, the sum."""
+"""Like ``keep_product``, with the sum."""
 keep_difference = cast(Kernel, intrinsic(_keep("fsub")))
-"""As ``keep_product``, the value of the second minus that of the first."""
+"""Like ``keep_product``, with the second value minus the first."""
 keep_near = cast(Kernel, intrinsic(_keep_near))
-"""``keep_near(points, o, stop, x, y, z, limit, near, n)``: which of the points (columns of a (3, …) array of float64)
-from ``o`` on and before ``stop`` are nearer to (x, y, z) than the root of the limit; their columns are written to
-``near`` from ``n`` on, and their number is returned."""
+"""``keep_near(points, o, stop, x, y, z, limit, near, n)``: find the points (columns of a (3, …) array of float64) from
+``o`` on and before ``stop`` whose squared distance from (x, y, z) is below the limit. Write their columns to ``near``
+from ``n`` on, and return their number."""
 count_near = cast(Kernel, intrinsic(_count_near))
-"""``count_near(points, o, stop, x, y, z, inner, outer)``: how many of the same points are within each limit."""
+"""``count_near(points, o, stop, x, y, z, inner, outer)``: return the number of these points within each limit."""
 count_kept = cast(Callable[[int], int], intrinsic(_count))
-"""How many pairs were kept."""
+"""``count_kept(kept)``: return the number of kept pairs."""
 lanes_of = cast(Kernel, intrinsic(_lanes))
-"""Elements of a vector of the array's type."""
+"""``lanes_of(array)``: return the number of elements in a vector of the array's type."""
 
 
 @inline
 def aligned_rows(n_rows: int, n_columns: int, like: Floats) -> Floats:
-    """An uninitialised array of the type of ``like`` whose rows start on vector boundaries, wider if need be.
+    """Return an uninitialised array of the type of ``like`` whose rows start on vector boundaries, wider if necessary.
 
-    A vector that crosses a boundary takes two accesses; where arrays start is otherwise a matter of luck. Rows are at
-    least ``APART`` bytes from each other and from whatever stands before them.
+    A vector that crosses a boundary takes two accesses, and NumPy's arrays start anywhere. Rows are at least ``APART``
+    bytes from each other and from any memory before them.
     """
     lanes = lanes_of(like)
     in_bytes = VECTOR_BYTES // lanes

@@ -1,8 +1,8 @@
 """The cosine cutoff, equation (1) of ``kernels/README.md``, from the squared distance.
 
-fc(r) = (cos(pi r / r_c) + 1) / 2 = cos^2(pi r / 2 r_c), and cos(sqrt(y)) is a power series in y = (pi r / 2 r_c)^2: no
-square root and no cosine. Where fc vanishes the error is of the order of the last place in its square root, not in
-itself.
+fc(r) = (cos(pi r / r_c) + 1) / 2 = cos^2(pi r / 2 r_c), and cos(sqrt(y)) is a power series in y = (pi r / 2 r_c)^2, so
+that neither a square root nor a cosine is needed. Where fc vanishes, the error is in the last place of its square root,
+not of fc itself.
 """
 
 from math import factorial
@@ -33,8 +33,8 @@ def _single(r_squared: Real, cutoff_squared: Real) -> Real:
 
 @by_precision(_double, _single)
 def cosine_cutoff(r_squared: Real, cutoff_squared: Real) -> Real:
-    """fc of a distance given as its square, in the unit of ``cutoff_squared``; 0 at and beyond the cutoff.
+    """Return fc of a distance from its square, in the unit of ``cutoff_squared``; 0 at and beyond the cutoff.
 
-    To 1e-15 in float64, 1e-6 in float32.
+    The error is below 1e-15 in float64 and 1e-6 in float32.
     """
     raise NotImplementedError

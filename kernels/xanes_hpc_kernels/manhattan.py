@@ -1,15 +1,15 @@
-"""Sums of absolute differences of vectors, equation (6): what a Laplacian kernel takes."""
+"""Sums of absolute differences of vectors, equation (6), for Laplacian kernels."""
 
 from xanes_hpc_kernels._jit import kernel
 from xanes_hpc_kernels.types import Floats
 
 AT_ONCE = 64
-"""Vectors of the second set that stay in the cache while the first set goes by."""
+"""Vectors of the second set that are compared with the whole first set at once, so that they stay in the cache."""
 
 
 @kernel
 def manhattan(first_sf: Floats, second_lf: Floats, out_sl: Floats) -> None:
-    """Equation (6): sum_f |first[s, f] - second[l, f]|, into ``out_sl`` (s, l)."""
+    """Write equation (6), sum_f |first[s, f] - second[l, f]|, to ``out_sl``."""
     zero = out_sl.dtype.type(0.0)
     for begin in range(0, second_lf.shape[0], AT_ONCE):
         end = min(begin + AT_ONCE, second_lf.shape[0])

@@ -1,11 +1,11 @@
-"""Neighbours of absorption sites within a cutoff, molecules and periodic systems alike.
+"""Neighbours of absorption sites within a cutoff, in molecules and periodic systems.
 
-Axes: i site, s structure, a atom (of all structures, one after another), p pair, c Cartesian component or cell vector.
+Axes: i site, s structure, a atom (of all structures, in sequence), p pair, c Cartesian component or cell vector.
 
-A pair is (site, atom j, image n): vector = r_j + n . cell - r_site, kept where its length is less than the cutoff and
-it is not the site itself. Pairs of a site are ordered by j, then by n. Here every atom of the structure is looked at,
-and per periodic direction only the images that can reach the cutoff: the spacing of the lattice planes bounds them,
-whatever the angles of the cell, wherever in it the atoms stand. ``cell_lists`` looks only at the atoms around the site.
+A pair is (site, atom j, image n) with the vector r_j + n . cell - r_site. It is kept if its length is less than the
+cutoff and it is not the site itself. Pairs of a site are ordered by j, then by n. This module tests every atom of the
+structure, and per periodic direction only the images that can be within the cutoff. The spacing of the lattice planes
+bounds these images for any angles of the cell and any positions in it. ``cell_lists`` tests only atoms near the site.
 """
 
 from math import ceil, floor, sqrt
@@ -18,7 +18,7 @@ from xanes_hpc_kernels.types import Bools, Floats, Ints
 
 @exact_inline
 def atom_distance(site: int, a: int, positions_ac: Floats) -> tuple[float, float, float, float]:
-    """Vector from a site to atom ``a``, and its length."""
+    """Return the vector from a site to atom ``a``, and its length."""
     x = positions_ac[a, 0] - positions_ac[site, 0]
     y = positions_ac[a, 1] - positions_ac[site, 1]
     z = positions_ac[a, 2] - positions_ac[site, 2]
@@ -29,7 +29,7 @@ def atom_distance(site: int, a: int, positions_ac: Floats) -> tuple[float, float
 def image_distance(
     site: int, a: int, n0: int, n1: int, n2: int, positions_ac: Floats, cell_cc: Floats
 ) -> tuple[float, float, float, float]:
-    """As ``atom_distance``, to an image of the atom."""
+    """Return the vector from a site to an image of atom ``a``, and its length."""
     x = positions_ac[a, 0] - positions_ac[site, 0] + n0 * cell_cc[0, 0] + n1 * cell_cc[1, 0] + n2 * cell_cc[2, 0]
     y = positions_ac[a, 1] - positions_ac[site, 1] + n0 * cell_cc[0, 1] + n1 * cell_cc[1, 1] + n2 * cell_cc[2, 1]
     z = positions_ac[a, 2] - positions_ac[site, 2] + n0 * cell_cc[0, 2] + n1 * cell_cc[1, 2] + n2 * cell_cc[2, 2]
@@ -77,8 +77,10 @@ def scan_molecule(
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> int:
-    """Count the pairs of one site in a structure without images, and write them from row ``start`` on unless it is
-    negative."""
+    """Return the number of pairs of one site in a molecule, and write them from row ``start`` on.
+
+    If ``start`` is negative, pairs are only counted.
+    """
     if start < 0:
         n_pairs = -1  # the site itself
         for a in range(first_atom, last_atom):
@@ -87,7 +89,7 @@ def scan_molecule(
     n_pairs = 0
     near = np.empty(last_atom - first_atom, np.int64)
     for a in range(first_atom, last_atom):
-        near[n_pairs] = a  # overwritten by the next one, unless it is near: no branch to mispredict
+        near[n_pairs] = a  # the next atom overwrites this one unless it is near: no branch to mispredict
         n_pairs += (atom_distance(site, a, positions_ac)[3] < cutoff) & (a != site)
     for k in range(n_pairs):
         a = near[k]
@@ -114,7 +116,7 @@ def scan_molecule(
 
 @inline
 def reach_in_cells(inverse_cc: Floats, c: int, cutoff: float) -> float:
-    """How many cells the cutoff spans along a direction, a little more for rounding."""
+    """Return the number of cells that the cutoff spans along a direction, with a margin for rounding."""
     return cutoff * sqrt(inverse_cc[0, c] ** 2 + inverse_cc[1, c] ** 2 + inverse_cc[2, c] ** 2) + 1e-9
 
 
@@ -122,7 +124,7 @@ def reach_in_cells(inverse_cc: Floats, c: int, cutoff: float) -> float:
 def images_between(
     x: float, y: float, z: float, inverse_cc: Floats, c: int, periodic: bool, reach: float
 ) -> tuple[int, int]:
-    """First and last image of an atom along a direction that can be within reach; (0, 0) if there are no images."""
+    """Return the first and last image of an atom that can be within reach along a direction; (0, 0) without images."""
     if not periodic:
         return 0, 0
     fraction = x * inverse_cc[0, c] + y * inverse_cc[1, c] + z * inverse_cc[2, c]
@@ -147,7 +149,7 @@ def scan_images(
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> int:
-    """As ``scan_molecule``, in a structure with images."""
+    """Return the number of pairs of one site in a periodic structure, and write them; see ``scan_molecule``."""
     n_pairs = 0
     reach0, reach1, reach2 = (
         reach_in_cells(inverse_cc, 0, cutoff),
@@ -194,7 +196,7 @@ def scan_images(
 def first_pair(
     positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, cutoff: float
 ) -> tuple[int, int, float]:
-    """Two atoms of one structure that are closer than the cutoff, and their distance; -1, -1, 0 if there are none."""
+    """Return two atoms of a structure closer than the cutoff, and their distance; (-1, -1, 0) if there are none."""
     n_atoms = len(positions_ac)
     numbers = np.zeros(n_atoms, np.uint8)
     for i in range(n_atoms):
@@ -231,10 +233,10 @@ def find_pairs(
     vectors_pc: Floats,
     distances_p: Floats,
 ) -> None:
-    """Fill ``counts_i`` of the sites ``rows_r``; where ``starts_i`` is not negative, also the site's pairs from that
-    row on.
+    """Count the pairs of the sites ``rows_r`` in ``counts_i``, and write them from row ``starts_i`` on.
 
-    ``site_atoms_i`` and the pairs' atoms count over the atoms of all structures.
+    The pairs of a site whose ``starts_i`` is negative are only counted. ``site_atoms_i`` and the atoms of pairs are
+    numbered over all structures.
     """
     for r in range(rows_r.size):
         i = rows_r[r]

@@ -6,7 +6,7 @@ from xanes_hpc_kernels.types import Real
 
 @inline
 def horner(x: Real, coefficients: tuple[Real, ...]) -> Real:
-    """The polynomial with these coefficients, of the highest power first, of the same type as ``x``."""
+    """Return the polynomial with these coefficients, highest power first; they have the type of ``x``."""
     p = coefficients[0]
     for k in range(1, len(coefficients)):
         p = p * x + coefficients[k]

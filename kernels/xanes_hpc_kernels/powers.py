@@ -1,7 +1,6 @@
-"""Powers of angular factors, which are at most 1, by squarings that vectorise.
+"""Powers of angular factors, which are at most 1, by repeated squaring, which vectorises.
 
-A square that is next to nothing becomes nothing: further squares would be denormal numbers, which processors are slow
-with.
+Negligible squares become zero: further squaring would yield denormal numbers, on which processors are slow.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ from xanes_hpc_kernels._jit import by_precision
 from xanes_hpc_kernels.types import Real
 
 NOTHING, NOTHING_32, ZERO_32 = 1e-150, np.float32(1e-18), np.float32(0.0)
-"""The largest square that counts as zero; that of anything larger is a normal number."""
+"""Largest square that becomes zero; the square of any larger number is a normal number."""
 
 
 def _double(base: Real) -> Real:
@@ -25,5 +24,5 @@ def _single(base: Real) -> Real:
 
 @by_precision(_double, _single)
 def square_of(base: Real) -> Real:
-    """``base`` times itself, zero where that is not above ``NOTHING``."""
+    """Return the square of ``base``, or zero if it is not above ``NOTHING``."""
     raise NotImplementedError

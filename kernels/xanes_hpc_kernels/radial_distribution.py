@@ -19,9 +19,9 @@ def radial_distribution(
     alpha: float,
     out_ig: Floats,
 ) -> None:
-    """Equation (5) at every distance ``grid_g``, into ``out_ig``.
+    """Write equation (5) at every distance ``grid_g`` to ``out_ig``.
 
-    ``numbers_i`` are the atomic numbers of the absorbers. Each pair is swept over the whole grid, a flat loop, in the
+    ``numbers_i`` are the atomic numbers of the absorbers. Each pair is added to the whole grid in one flat loop, in the
     type of ``out_ig``.
     """
     real = out_ig.dtype.type

@@ -1,4 +1,4 @@
-"""Rows of unequal length that stand one after another: row i is ``offsets_i[i]:offsets_i[i + 1]``."""
+"""Rows of unequal length in one array: row i is ``offsets_i[i]:offsets_i[i + 1]``."""
 
 from xanes_hpc_kernels._jit import inline
 from xanes_hpc_kernels.types import Ints
@@ -6,9 +6,9 @@ from xanes_hpc_kernels.types import Ints
 
 @inline
 def longest(offsets_i: Ints) -> int:
-    """Length of the longest row, 0 without any.
+    """Return the length of the longest row, or 0 if there are none.
 
-    Not NumPy's: its functions bring with them, wherever a kernel is loaded, all that Numba knows of linear algebra.
+    NumPy's functions are not used: with them, loading a kernel would import all of Numba's linear algebra.
     """
     most = 0
     for i in range(offsets_i.size - 1):

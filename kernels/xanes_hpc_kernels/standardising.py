@@ -1,4 +1,4 @@
-"""Standardisation of vectors, in one sweep from where they are to where they shall be: equation (11)."""
+"""Standardisation of vectors, equation (11), in one pass from source to destination."""
 
 import math
 from typing import Any
@@ -21,10 +21,10 @@ def _signed_root(value: Any) -> Any:
 def standardise(
     x_sf: Floats, rooted: bool, kinds_s: Ints, mean_kf: Floats, scale_kf: Floats, most: float, rows_s: Ints, out: Floats
 ) -> None:
-    """Equation (11), of ``x_sf[s]`` by the mean and scale of its kind ``kinds_s[s]``, into ``out[rows_s[s]]``.
+    """Write equation (11) for ``x_sf[s]``, with mean and scale of its kind ``kinds_s[s]``, to ``out[rows_s[s]]``.
 
-    ``rooted`` puts sign(x) √|x| in the place of x; ``most`` is where values are cut off, infinite for nowhere.
-    Arithmetic is in the type of ``mean_kf`` or ``x_sf``, whichever is the finer, and exactly as it is written.
+    With ``rooted``, sign(x) √|x| replaces x. Values are clipped at ±``most``, which may be infinite. Arithmetic is in
+    the more precise type of ``mean_kf`` and ``x_sf``, and exactly as written.
     """
     given, stored = x_sf.dtype.type, out.dtype.type
     high, low = stored(most), stored(-most)

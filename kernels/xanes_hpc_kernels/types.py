@@ -1,4 +1,4 @@
-"""Names for the types that kernels take."""
+"""Names for the argument types of kernels."""
 
 from typing import Any, TypeAlias
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Real: TypeAlias = float | np.floating[Any]
-"""A number whose type decides in which precision a function works."""
+"""A number whose type determines the precision of a function."""
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
 Bools: TypeAlias = npt.NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """arctan(x) as a polynomial, so that loops over it vectorise.
 
 With t the smaller of abs(x) and 1 / abs(x), arctan(t) is t times a polynomial in t² (the Chebyshev series of
-arctan(√u) / √u over u from 0 to 1, cut where the truncation falls below 1e-14); arctan(x) is that, or π/2 less that.
+arctan(√u) / √u over u from 0 to 1, truncated at an error below 1e-14). arctan(|x|) is arctan(t), or π/2 - arctan(t).
 """
 
 import math
@@ -32,12 +32,12 @@ ODD = (
     -0.142857126460504,
     -0.3333333333289398,
 )
-"""Of the even and odd powers of t², the highest first: two polynomials in t⁴, short enough to be unrolled."""
+"""Coefficients of even and odd powers of t², highest first: two polynomials in t⁴, short enough to unroll."""
 
 
 @inline
 def arctan(x: float) -> float:
-    """Arctangent of any number, infinities too; the error is below 1e-14."""
+    """Return the arctangent of any number, including infinity; the error is below 1e-14."""
     size = abs(x)
     t = min(size, 1.0 / size)
     u = t * t

@@ -1,8 +1,8 @@
 """exp(x) for x <= 0 as a polynomial, so that loops over it vectorise.
 
-Numba installed from wheels has no short-vector math library: ``math.exp`` in a kernel is a scalar call. Here
-x log2 e = n + r with integer n and abs(r) <= 1/2; 2^r is a polynomial (its Chebyshev series, cut where the truncation
-falls below the last place) and n is added straight to the exponent bits.
+Numba installed from wheels has no short-vector math library, so that ``math.exp`` in a kernel is a scalar call. Here
+x log2 e = n + r with integer n and abs(r) <= 1/2. 2^r is a polynomial (its Chebyshev series, truncated at an error
+below the last place), and n is added to the exponent bits.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from xanes_hpc_kernels.types import Real
 LOG2_E = 1.4426950408889634
 LOG2_E_32 = np.float32(LOG2_E)
 SMALLEST, SMALLEST_32 = -1022.0, np.float32(-126.0)
-"""Powers of two below this give 0: the end of the normal range."""
+"""Exponents of two below this return 0: the end of the normal range."""
 ZERO_32 = np.float32(0.0)
 COEFFICIENTS = (
     7.074194562613105e-09,
@@ -97,8 +97,9 @@ def _single(x: Real) -> Real:
 
 @by_precision(_double, _single)
 def exp_nonpositive(x: Real) -> Real:
-    """exp(x) for x <= 0; 0 where that is below the smallest normal number (-708 in float64, -87 in float32).
+    """Return exp(x) for x <= 0, or 0 if it is below the smallest normal number (x < -708, or -87 in float32).
 
-    The relative error grows with abs(x): in float64 2e-15 to -10, 1e-13 to -708; in float32 3e-7 to -10, 5e-6 to -87.
+    The relative error grows with abs(x). In float64 it is 2e-15 down to -10 and 1e-13 down to -708; in float32 3e-7
+    down to -10 and 5e-6 down to -87.
     """
     raise NotImplementedError

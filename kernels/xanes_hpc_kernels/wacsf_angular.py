@@ -3,10 +3,10 @@
 Axes: i site, p pair, n neighbour of one site, k weight channel, z atomic number, e Gaussian (mu, eta), g factor
 (channel outermost, then lambda, then zeta), t triplet within a block.
 
-Pairs of a site's neighbours are packed into blocks of triplets. Per block, the factors
-w_j w_k fc fc fc ((1 + lambda cos theta) / 2)^zeta are rows of a table (g, t), and G4 / 2 is that table times the
-Gaussians (e, t), which are computed once for all channels. A block is worked on in the type of ``out``; blocks are
-summed in float64.
+Pairs of a site's neighbours are packed into blocks of triplets. For each block, the factors
+w_j w_k fc fc fc ((1 + lambda cos theta) / 2)^zeta are rows of a table (g, t). G4 / 2 is the product of this table and
+the Gaussians (e, t), which are computed once for all channels. Blocks are processed in the type of ``out`` and summed
+in float64.
 """
 
 from math import sqrt
@@ -41,7 +41,7 @@ from xanes_hpc_kernels.types import Floats, Ints, Real
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 BLOCK = 512
-"""Triplets of a block: its tables stay in the first- and second-level caches."""
+"""Triplets in a block, whose tables fit into the first- and second-level caches."""
 RADIUS, N_NEIGHBOUR_ROWS = N_GEOMETRY, N_GEOMETRY + 1
 """Row of ``neighbours`` for sqrt(1/2) times the distance; weights follow."""
 ARMS, ARMS_DIFFER, OPPOSITE, N_TRIPLET_ROWS = range(COSINE + 1, COSINE + 5)
@@ -57,7 +57,7 @@ def fill_neighbours(
     cutoff: float,
     neighbours: Floats,
 ) -> None:
-    """One site's neighbours as ``compaction`` wants them, and columns that are far away behind them."""
+    """Write one site's neighbours in the layout of ``compaction``, followed by columns at ``FAR``."""
     real, behind = neighbours.dtype.type, distances_n.size
     neighbours[:, behind : behind + LANES] = real(0.0)
     neighbours[X, behind : behind + LANES] = real(FAR)
@@ -67,7 +67,7 @@ def fill_neighbours(
         neighbours[SQUARE, n] = r * r
         neighbours[INVERSE, n] = sqrt(0.5) / r
         neighbours[RADIUS, n] = sqrt(0.5) * r
-    for n in range(distances_n.size):  # a loop of its own vectorises
+    for n in range(distances_n.size):  # a separate loop vectorises
         neighbours[N_NEIGHBOUR_ROWS, n] = cosine_cutoff(distances_n[n] * distances_n[n], cutoff * cutoff)
     for k in range(weights_kz.shape[0] - 1, -1, -1):
         for n in range(distances_n.size):
@@ -76,7 +76,7 @@ def fill_neighbours(
 
 @inline
 def fill_factor(n: int, squarings: int, weight_t: Floats, lam: Real, cosine_t: Floats, factor_t: Floats) -> None:
-    """One row of factors, zeta a power of two; a constant number of squarings unrolls."""
+    """Fill one row of factors, for zeta a power of two; a constant number of squarings unrolls."""
     half, zero = factor_t.dtype.type(0.5), factor_t.dtype.type(0.0)
     for t in range(n):
         b = max(half + lam * cosine_t[t], zero)
@@ -89,9 +89,9 @@ def fill_factor(n: int, squarings: int, weight_t: Floats, lam: Real, cosine_t: F
 def fill_factors(
     n: int, triplets: Floats, cutoff: float, shifted: bool, lambda_l: Floats, zeta_q: Floats, factors_gt: Floats
 ) -> None:
-    """The factors of the first ``n`` triplets; the cutoff of the opposite side is put into the weights.
+    """Fill the factors of the first ``n`` triplets; the cutoff of the opposite side is multiplied into the weights.
 
-    Their angular part is ((1 + lambda cos theta) / 2)^zeta: at most 1, so that it cannot overflow.
+    The angular part ((1 + lambda cos theta) / 2)^zeta is at most 1, so that it cannot overflow.
     """
     real = factors_gt.dtype.type
     half, zero, squared = real(0.5), real(0.0), real(cutoff * cutoff)
@@ -133,7 +133,7 @@ def fill_factors(
 
 @inline
 def add_two(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: int, g: int, totals_eg: Floats) -> None:
-    """Add two Gaussians times two factors to the totals from (e, g) on."""
+    """Add the products of two Gaussians and two factors to the totals from (e, g) on."""
     a0 = a1 = factors_gt.dtype.type(0.0)
     b0 = b1 = factors_gt.dtype.type(0.0)
     f0, f1 = factors_gt[g], factors_gt[g + 1]
@@ -151,7 +151,7 @@ def add_two(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: in
 
 @inline
 def add_eight(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: int, g: int, totals_eg: Floats) -> None:
-    """As ``add_two``, eight factors: what the registers of a vector unit hold."""
+    """Add the products of two Gaussians and eight factors, as many as the vector registers hold."""
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = factors_gt.dtype.type(0.0)
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = factors_gt.dtype.type(0.0)
     f0, f1, f2, f3, f4, f5, f6, f7 = (
@@ -202,10 +202,10 @@ def add_eight(n: int, first_t: Floats, second_t: Floats, factors_gt: Floats, e: 
 
 @inline
 def fill_gaussians(n: int, triplets: Floats, shifted: bool, mu: float, eta: float, gaussian_t: Floats) -> None:
-    """The product of a triplet's three Gaussians, for the first ``n`` triplets.
+    """Fill the product of the three Gaussians of each of the first ``n`` triplets.
 
-    It is one Gaussian, of the sum over the sides of (r - mu)^2. The two at the site are
-    (r_ij + r_ik - 2 mu)^2 / 2 + (r_ik - r_ij)^2 / 2: nothing large cancels.
+    The product is one Gaussian of the sum of (r - mu)^2 over the sides. The two sides at the site contribute
+    (r_ij + r_ik - 2 mu)^2 / 2 + (r_ik - r_ij)^2 / 2, in which no large numbers cancel.
     """
     real = triplets.dtype.type
     scale, centre, twice = real(-eta), real(mu), real(sqrt(2.0) * mu)
@@ -266,7 +266,7 @@ def g4(
     columns_keg: Ints,
     out: Floats,
 ) -> None:
-    """Equation (4) for every function and weight channel, into ``out[:, columns_keg]``; each pair j < k once."""
+    """Write equation (4) for all functions and weight channels to ``out[:, columns_keg]``; pairs j < k count once."""
     n_channels, n_factors = weights_kz.shape[0], lambda_l.size * zeta_q.size
     n_rows = n_channels * n_factors + n_channels * n_factors % 2
     real, shifted = out.dtype.type, False
@@ -275,9 +275,9 @@ def g4(
     neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, longest(offsets_i) + LANES, out)
     triplets = aligned_rows(N_TRIPLET_ROWS + n_channels, BLOCK, out)
     factors = aligned_rows(n_rows, BLOCK, out)
-    factors[n_rows - 1] = real(0.0)  # a row without a function, if their number is odd
+    factors[n_rows - 1] = real(0.0)  # padding if the number of rows is odd
     gaussians = aligned_rows(2, BLOCK, out)
-    gaussians[1] = real(0.0)  # there is no second one, if their number is odd
+    gaussians[1] = real(0.0)  # padding if the number of Gaussians is odd
     totals = np.empty((mu_e.size + mu_e.size % 2, n_rows))
     lanes, limit = lanes_of(triplets), real(cutoff * cutoff)
     for i in range(offsets_i.size - 1):

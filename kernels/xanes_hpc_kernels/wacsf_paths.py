@@ -1,12 +1,12 @@
 """Path functions: equation (10) of ``kernels/README.md``.
 
-Axes: i site, p pair, n neighbour of one site, m neighbour behind it, k weight channel, z atomic number, t path of a
+Axes: i site, p pair, n neighbour of one site, m neighbour after it, k weight channel, z atomic number, t path of a
 block, q exponent zeta, f Gaussian (mu, eta), g factor (channel outermost, then zeta).
 
-Paths whose half is shorter than the cutoff are packed into blocks, each for both directions it is gone through in. Per
-block, the factors w_j Z_k cos^2(beta / 2)^zeta fc / (r_ij r_jk r_ki) are rows of a table (g, t), and the functions are
-that table times the Gaussians (f, t), as in ``wacsf_angular``. A block is worked on in the type of ``out``; geometry
-and the sum over blocks are float64.
+Paths whose half length is below the cutoff are packed into blocks, each path for both of its directions. For each
+block, the factors w_j Z_k cos^2(beta / 2)^zeta fc / (r_ij r_jk r_ki) are rows of a table (g, t). The functions are the
+product of this table and the Gaussians (f, t), as in ``wacsf_angular``. Blocks are processed in the type of ``out``;
+geometry and the sum over blocks are float64.
 """
 
 from math import sqrt
@@ -23,23 +23,23 @@ from xanes_hpc_kernels.vector_exp import exp_nonpositive
 from xanes_hpc_kernels.wacsf_angular import add_eight, add_two
 
 BLOCK = 512
-"""Paths of a block, before those that one neighbour more begins."""
+"""Paths after which a block is processed; those of its last neighbour may exceed this number."""
 X, Y, Z, RADIUS, INVERSE, N_NEIGHBOUR_ROWS = range(6)
-"""Rows of ``neighbours``: components of the vector from the site, its length, and one over it."""
+"""Rows of ``neighbours``: components of the vector from the site, its length, and the inverse of the length."""
 LENGTH, OUTWARD, BACKWARD, STRENGTH, N_PATH_ROWS = range(5)
-"""Rows of ``paths``: half the length; cos^2(beta / 2) with the neighbour that comes first in the list as first atom of
-the path, and with the other; fc over the product of the sides. In a block both directions' weights follow in place of
-the last, one channel after another."""
+"""Rows of ``paths``: half the length; cos^2(beta / 2) with the neighbour that is first in the list as the path's first
+atom, and with the other one; fc divided by the product of the sides. In a block the last row is replaced by the weights
+of both directions, channel by channel."""
 WEIGHTS = STRENGTH
 SHORTEST = 0.1
-"""Å that r_jk is at least where it is divided by: for neighbours nearer to each other, which no molecule has."""
+"""Least r_jk (Å) in the denominator, for neighbours closer to each other than in any molecule."""
 
 
 @inline
 def fill_geometry(n: int, first: int, neighbours: Floats, cutoff: float, paths: Floats) -> None:
-    """The paths over the neighbour ``first`` and each of the ``n`` behind it."""
+    """Fill the geometry of the paths over the neighbour ``first`` and each of the ``n`` neighbours after it."""
     x, y, z, r = neighbours[X, first], neighbours[Y, first], neighbours[Z, first], neighbours[RADIUS, first]
-    behind = first + 1  # rows sliced one by one are contiguous to the compiler
+    behind = first + 1  # separate slices of rows are contiguous to the compiler
     x_m, y_m, z_m = neighbours[X][behind:], neighbours[Y][behind:], neighbours[Z][behind:]
     radius_m, inverse_m, inverse = neighbours[RADIUS][behind:], neighbours[INVERSE][behind:], neighbours[INVERSE, first]
     length_m, strength_m, outward_m, backward_m = paths[LENGTH], paths[STRENGTH], paths[OUTWARD], paths[BACKWARD]
@@ -57,7 +57,7 @@ def fill_geometry(n: int, first: int, neighbours: Floats, cutoff: float, paths: 
 
 @inline
 def fill_powers(n: int, base_t: Floats, zeta: float, power_t: Floats) -> None:
-    """The first ``n`` of ``base_t`` to the power of zeta; powers of two are squarings."""
+    """Fill the first ``n`` powers ``base_t`` ** zeta; powers of two are repeated squares."""
     real = power_t.dtype.type
     reached = 1.0
     while reached < zeta:
@@ -77,7 +77,7 @@ def fill_powers(n: int, base_t: Floats, zeta: float, power_t: Floats) -> None:
 
 @inline
 def fill_gaussians(n: int, length_t: Floats, mu: float, eta: float, gaussian_t: Floats) -> None:
-    """One Gaussian of the first ``n`` paths."""
+    """Fill one Gaussian of the first ``n`` paths."""
     scale, centre = gaussian_t.dtype.type(-eta), gaussian_t.dtype.type(mu)
     for t in range(n):
         x = length_t[t] - centre
@@ -134,7 +134,7 @@ def path_functions(
     columns_kfq: Ints,
     out: Floats,
 ) -> None:
-    """Equation (10) for every function and weight channel, into ``out[:, columns_kfq]``."""
+    """Write equation (10) for all functions and weight channels to ``out[:, columns_kfq]``."""
     n_channels, n_functions, n_powers = columns_kfq.shape
     real, most, n_factors = out.dtype.type, longest(offsets_i), n_channels * n_powers
     neighbours = aligned_rows(N_NEIGHBOUR_ROWS, most, distances_p)
@@ -142,9 +142,9 @@ def path_functions(
     block = aligned_rows(WEIGHTS + 2 * n_channels, BLOCK + most, out)
     powers = aligned_rows(2, BLOCK + most, out)
     factors = aligned_rows(n_factors + n_factors % 2, BLOCK + most, out)
-    factors[n_factors + n_factors % 2 - 1] = real(0.0)  # a row without a function, if their number is odd
+    factors[n_factors + n_factors % 2 - 1] = real(0.0)  # padding if the number of factors is odd
     gaussians = aligned_rows(2, BLOCK + most, out)
-    gaussians[1] = real(0.0)  # there is no second one, if their number is odd
+    gaussians[1] = real(0.0)  # padding if the number of Gaussians is odd
     totals = np.empty((n_functions + n_functions % 2, n_factors + n_factors % 2))
     for i in range(offsets_i.size - 1):
         start = offsets_i[i]

@@ -3,8 +3,8 @@
 Axes: i site, p pair (the neighbours of site i are the rows ``offsets_i[i]:offsets_i[i + 1]``), k weight channel,
 n neighbour of one site, f radial function, z atomic number.
 
-The functions of one pair are swept together, in the type of ``out``, and added to those channels alone in which the
-neighbour has a weight: with a channel per element, that is one.
+All functions of a pair are computed together, in the type of ``out``, and added only to channels in which the neighbour
+has a weight. With one channel per element, that is a single channel.
 """
 
 from xanes_hpc_kernels._jit import inline, kernel
@@ -17,7 +17,7 @@ from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 @kernel
 def g1(offsets_i: Ints, distances_p: Floats, cutoff: float, column: int, out: Floats) -> None:
-    """Equation (2): the sum of fc over a site's neighbours, into ``out[:, column]``."""
+    """Write equation (2), the sum of fc over a site's neighbours, to ``out[:, column]``."""
     for i in range(offsets_i.size - 1):
         total: Real = 0.0
         distances_n = distances_p[offsets_i[i] : offsets_i[i + 1]]
@@ -28,7 +28,7 @@ def g1(offsets_i: Ints, distances_p: Floats, cutoff: float, column: int, out: Fl
 
 @inline
 def fill_gaussians(n: int, r: Real, mu_f: Floats, eta_f: Floats, gaussian_f: Floats) -> None:
-    """The first ``n`` Gaussians of one distance."""
+    """Fill the first ``n`` Gaussians of one distance."""
     for f in range(n):
         x = r - mu_f[f]
         gaussian_f[f] = exp_nonpositive(-eta_f[f] * (x * x))
@@ -53,9 +53,9 @@ def g2(
     columns_kf: Ints,
     out: Floats,
 ) -> None:
-    """Equation (3) for every function and weight channel, into ``out[:, columns_kf]``.
+    """Write equation (3) for all functions and weight channels to ``out[:, columns_kf]``.
 
-    The Gaussian of a pair is computed once per function and shared by the channels.
+    The Gaussian of a pair is computed once per function and shared by all channels.
     """
     n_channels, n_functions = columns_kf.shape
     lanes, real = lanes_of(out), out.dtype.type

@@ -1,4 +1,4 @@
-"""Packing what is kept without gaps, against NumPy: any number of elements, nothing kept, all kept."""
+"""Packing of kept elements without gaps, compared with NumPy: any number of elements, none kept, all kept."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ UNTOUCHED = -7.0
 
 @numba.njit
 def packed(neighbours, n, limit, triplets):
-    """All pairs of n neighbours, as G4 goes through them."""
+    """Pack all pairs of n neighbours in the order of G4, and return their number."""
     t, lanes = 0, lanes_of(neighbours)
     for p in range(n - 1):
         for q in range(p + 1, n, lanes):
@@ -75,7 +75,7 @@ def rows_like(n_rows, n_columns, like):
 
 
 def surroundings(n, dtype, seed=0):
-    """Neighbours within 6 Å with two rows more, and columns that are far away behind them."""
+    """Return neighbours within 6 Å with two more rows, followed by columns at ``FAR``."""
     rng = np.random.default_rng(seed + n)
     vectors = rng.normal(size=(3, n))
     vectors *= rng.uniform(1.0, 6.0, n) / np.linalg.norm(vectors, axis=0)
@@ -89,7 +89,7 @@ def surroundings(n, dtype, seed=0):
 
 
 def expected_rows(neighbours, n, limit):
-    """The same rows by NumPy in float64, pair by pair, and the pairs that are kept."""
+    """Return the same rows computed by NumPy in float64, and the kept pairs."""
     p, q = np.triu_indices(n, 1)
     vectors = neighbours[:3, :n].astype(float)
     opposite = ((vectors[:, q] - vectors[:, p]) ** 2).sum(axis=0)
@@ -133,7 +133,7 @@ def test_squared_distance_equal_to_the_limit_is_not_kept(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_columns_far_away_are_never_kept(dtype):
-    """Not even where the limit is all but as large as numbers of float32 are."""
+    """Not even with a limit close to the largest float32."""
     for n in range(2, 20):
         triplets = np.empty((N_ROWS, n * n + LANES), dtype)
         assert packed(surroundings(n, dtype), n, dtype(1e29), triplets) == n * (n - 1) // 2
@@ -178,7 +178,7 @@ def test_rows_start_on_vector_boundaries_and_are_wide_enough(dtype):
 
 
 def run_as_on_a_plain_processor(cache, *files):
-    """These tests with machine code for any x86-64 or ARM: no vectors of 64 bytes, and no instruction that packs."""
+    """Run tests with machine code for any x86-64 or ARM: no 64-byte vectors, and no packing instruction."""
     environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(cache)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not plain_processor"]
     done = subprocess.run(

@@ -1,6 +1,6 @@
-"""Machine code kept between processes: used again, dropped with any source it came from, done without where it must be.
+"""The cache of machine code: reused by later processes, dropped when a source changes, and not required.
 
-On a copy of the package, in processes of their own.
+Tests run on a copy of the package, in separate processes.
 """
 
 import json
@@ -60,13 +60,13 @@ print(json.dumps({"value": features.tobytes().hex(), "hits": hits, "file": wacsf
 
 @pytest.fixture
 def copied(tmp_path):
-    """A folder with a copy of the kernels' sources, without what is cached beside them."""
+    """Return a folder with a copy of the kernels' sources, without their cache."""
     shutil.copytree(SOURCES, tmp_path / "xanes_hpc_kernels", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
 def run(code, folder, **environment):
-    """What a program prints that imports the copy; ``environment`` names variables, None to take one away."""
+    """Return the output of a program that imports the copy; None in ``environment`` removes a variable."""
     dropped = {"NUMBA_CACHE_DIR": None, "NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(folder), **environment}
     variables = {k: v for k, v in (os.environ | dropped).items() if v is not None}
     command = [sys.executable, "-W", "error", "-c", code]
@@ -76,7 +76,7 @@ def run(code, folder, **environment):
 
 
 def cached(folder):
-    """Functions there is machine code of in a folder."""
+    """Return the functions whose machine code is cached in a folder."""
     return {path.name.split("-")[0] for path in Path(folder).rglob("*.nbi")}
 
 
@@ -91,7 +91,7 @@ def test_kernel_is_compiled_once_and_again_when_a_file_it_calls_into_has_changed
     changed = text.replace("QUARTER_PI_SQUARED = 2.4674", "QUARTER_PI_SQUARED = 2.4671")
     assert changed != text
     source.write_text(changed)
-    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither its size nor its date tell
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size and date
     third = run(G1, copied)
     assert third["hits"] == 0
     assert third["value"] > first["value"]

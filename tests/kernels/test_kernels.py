@@ -1,4 +1,4 @@
-"""The functions that kernels call, inside a compiled loop, and where Numba may be spoken of."""
+"""Functions that kernels call, in a compiled loop, and the only file that may set Numba's flags."""
 
 import ast
 
@@ -11,7 +11,7 @@ from xanes_hpc_kernels.cutoff import cosine_cutoff
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 
 SMALLEST = {np.float64: -708.0, np.float32: -87.0}
-"""Above this argument the exponential is not 0."""
+"""The exponential is above 0 from this argument on."""
 
 FOLDERS = ("kernels", "hdf5_schema", "xanes_hpc")
 
@@ -120,7 +120,7 @@ def test_cutoff_falls_and_is_never_negative():
 
 
 def compiles(path):
-    """Whether a file names one of Numba's compilers."""
+    """Return True if a file names one of Numba's compilers."""
     named = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute):
