@@ -18,10 +18,11 @@ from xanes_hpc.data.gather import gather
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.check import Prepared, resolved
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.inputs import open_spectra
-from xanes_hpc.training.stages import Looker, Training
-from xanes_hpc.training.train import resolved
+from xanes_hpc.training.processes import Alone
+from xanes_hpc.training.stages import Observer, Training
 
 Found = dict[str, Any]
 
@@ -58,7 +59,7 @@ def ours(features: Path, error: float, seed: int) -> Found:
             if epoch.validation_error <= error:
                 raise Reached
 
-        training = Training(run, data, [], {}, features, interruption, Looker(epoch=epoch_done))
+        training = Training(Prepared(run, [], Alone()), data, {}, features, interruption, Observer(epoch=epoch_done))
         with suppress(Reached):
             training.choose()
     return _told(curve, error)

@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "spectra": ("runtime kernels", "ase xraydb"),
     "formats": ("structures spectra runtime", "ase h5py larch"),
     "stores": ("structures spectra runtime schema", "ase h5py"),
-    "descriptors": ("structures runtime kernels", "ase"),
+    "descriptors": ("structures runtime kernels", "ase sklearn"),
     "config": ("spectra runtime", ""),
     "jobs": ("stores runtime", "dask_jobqueue distributed"),
     "importing": ("formats stores spectra structures", "ase"),

@@ -27,10 +27,12 @@ from xanes_hpc.prediction.sources import features_of
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.check import Prepared, resolved
 from xanes_hpc.training.inputs import open_spectra
-from xanes_hpc.training.record import digests_of
-from xanes_hpc.training.stages import Looker, Training
-from xanes_hpc.training.train import resolved
+from xanes_hpc.training.plan import digests_of
+from xanes_hpc.training.processes import Alone
+from xanes_hpc.training.record import write_model
+from xanes_hpc.training.stages import Observer, Training
 
 TITLE = "Growing by selection"
 STRATEGIES = ("chance", "both", "uncertainty", "diversity")
@@ -108,10 +110,11 @@ def _parts(data: TrainingData, chosen: npt.NDArray[np.int64], seed: int) -> npt.
 
 def _trained(run: Any, data: TrainingData, pairs: Any, folder: Path) -> Model:
     with Interruption() as interruption:
-        training = Training(run, data, [], {}, folder.with_suffix(".checkpoint"), interruption, Looker())
+        prepared = Prepared(run, [], Alone())
+        training = Training(prepared, data, {}, folder.with_suffix(".checkpoint"), interruption, Observer())
         work = folder.with_suffix(".partial")
         work.mkdir()
-        training.run_all(work, folder, digests_of(pairs))
+        write_model(work, folder, training.go_through(), run, data, digests_of(pairs), {})
     shutil.move(work, folder)
     return Model.open(folder)
 

@@ -27,8 +27,9 @@ from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import digest_of_spectra
 from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.check import resolved
 from xanes_hpc.training.inputs import open_spectra
-from xanes_hpc.training.train import resolved, train
+from xanes_hpc.training.train import train
 
 PACKAGES = ("xanes-hpc", "tensorflow", "keras", "numpy")
 

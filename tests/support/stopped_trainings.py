@@ -21,7 +21,7 @@ from xanes_hpc.training import checkpoints
 from xanes_hpc.training import epochs as fitting
 from xanes_hpc.training.checkpoints import checkpoint_path
 from xanes_hpc.training.epochs import Epoch
-from xanes_hpc.training.stages import Looker
+from xanes_hpc.training.stages import Observer
 from xanes_hpc.training.trainer import Trainer  # imports TensorFlow
 
 OPTIONS: dict[str, Any] = {
@@ -64,14 +64,14 @@ def exit_code(action: Callable[[], Any], meanwhile: Callable[[int], None] = lamb
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def killed_at(stage: str, number: int) -> Looker:
+def killed_at(stage: str, number: int) -> Observer:
     """Kills its own process at the end of an epoch, before that has a checkpoint."""
 
     def look(epoch: Epoch) -> None:
         if (epoch.stage, epoch.epoch) == (stage, number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return Looker(epoch=look)
+    return Observer(epoch=look)
 
 
 def killed_while_writing(nth: int) -> None:
@@ -127,7 +127,7 @@ def interrupted_at(nth: int, *words: str) -> None:
 features, folder = Path(sys.argv[1]), Path(sys.argv[2])
 found: dict[str, Any] = {
     "whole": exit_code(lambda: on_plateaus(output="whole")),
-    "killed in choose": exit_code(lambda: on_plateaus(output="killed", looker=killed_at("choose", 6))),
+    "killed in choose": exit_code(lambda: on_plateaus(output="killed", observer=killed_at("choose", 6))),
     "killed in refit": exit_code(lambda: (killed_while_writing(3 + 4), on_plateaus(output="killed", resume=True))),
     "half written": sorted(path.name for path in folder.glob(".killed*")),
     "resumed": exit_code(lambda: on_plateaus(output="killed", resume=True)),

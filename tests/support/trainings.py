@@ -51,7 +51,7 @@ def train_on(
     """A model trained briefly on feature stores; flags are keys of the configuration, two underscores for a dot."""
     from xanes_hpc.training.train import train
 
-    options = {name: flags.pop(name) for name in ("overwrite", "resume", "looker") if name in flags}
+    options = {name: flags.pop(name) for name in ("overwrite", "resume", "observer") if name in flags}
     run = run_of(output.parent, toml, **flags)
     with ExitStack() as stack, opened(*([paths] if isinstance(paths, Path) else paths)) as pairs:
         rattled = [stack.enter_context(FeatureStore(path)) for path in augmented]

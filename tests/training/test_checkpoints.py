@@ -158,7 +158,7 @@ def test_another_schema(path):
 @pytest.fixture(scope="module")
 def stopped(small, tmp_path_factory):
     """A folder with the checkpoint of a run that was stopped after its first epoch."""
-    from xanes_hpc.training.stages import Looker
+    from xanes_hpc.training.stages import Observer
 
     class Stop(Exception):
         pass
@@ -169,7 +169,7 @@ def stopped(small, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(Stop):
-        train_on(small / FEATURES, folder / "m", looker=Looker(epoch=stop), training__checkpoint_minutes=0.0)
+        train_on(small / FEATURES, folder / "m", observer=Observer(epoch=stop), training__checkpoint_minutes=0.0)
     (folder / "run.toml").write_text(
         TINY + "[training]\nepochs = 3\nbatch_size = 16\nkernel_ridge = false\n[uncertainty]\nmembers = 1\n"
     )
@@ -186,7 +186,7 @@ def again(stopped, small, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "m.checkpoint.h5: a run was stopped: add --resume to go on with it, or --overwrite to train anew"),
+        ([], "m.checkpoint.h5: a run was stopped here; continue it with --resume, or start again with --overwrite"),
         (["--resume", "--seed", "3"], "m.checkpoint.h5: is of another run: run.training.seed was 0, now 3; give that"),
         (["--resume", "--members", "2"], "m.checkpoint.h5: is of another run: run.uncertainty.members was 1, now 2;"),
         (["--resume", "--group", "none"], "is of another run: run.split.group was \"formula\", now \"none\";"),
@@ -203,7 +203,7 @@ def test_a_checkpoint_of_other_networks_is_refused(again, tmp_path, capsys):
         plan = json.loads(file["plan"][()])
     found = read_checkpoint(path, plan)
     write_checkpoint(path, Checkpoint(plan, found.stage, found.progress, found.state[:-1], found.best))
-    assert "m.checkpoint.h5: does not fit the networks: " in refused(capsys, tmp_path, *again, "--resume")
+    assert "m.checkpoint.h5: does not fit the networks" in refused(capsys, tmp_path, *again, "--resume")
 
 
 def test_overwriting_trains_anew(again, tmp_path, capsys):

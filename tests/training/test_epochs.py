@@ -10,7 +10,7 @@ from support.feeds import array_part
 from xanes_hpc.config.sections import TrainingConfig
 from xanes_hpc.data.datasets import Held
 from xanes_hpc.errors import ModelError
-from xanes_hpc.training.epochs import PLATEAU_EPOCHS, Fit, Watch, fit, validation_error
+from xanes_hpc.training.epochs import PLATEAU_EPOCHS, EpochLog, Hooks, run_epochs, validation_error
 from xanes_hpc.training.processes import Alone
 
 N_BATCHES = 4
@@ -65,7 +65,7 @@ class Looking:
     def __init__(self):
         self.interruption = SimpleNamespace(asked=False)
         self.epochs, self.checkpoints = [], []
-        self.watch = Watch(self.interruption, self._epoch, self._checkpoint)
+        self.hooks = Hooks(self.interruption, self._epoch, self._checkpoint)
 
     def _epoch(self, progress, total):
         self.epochs.append((progress.epochs[-1].epoch, total))
@@ -79,7 +79,7 @@ def fitted(trainer, n_epochs, looking=None, validated=True, so_far=None, falls=(
     part = array_part(np.ones((5, 3), np.float32))
     part.chosen[:] = validated
     options = TrainingConfig(**({"checkpoint_minutes": 1e9, "schedule": "constant"} | config))
-    return fit(trainer, feed, part, options, "stage", n_epochs, (looking or Looking()).watch, so_far, falls)
+    return run_epochs(trainer, feed, part, options, "stage", n_epochs, (looking or Looking()).hooks, so_far, falls)
 
 
 def test_the_best_weights_are_in_place_in_the_end():
@@ -130,7 +130,7 @@ def test_a_fit_goes_on_where_it_stood(n_before):
     assert len(whole.epochs) == 15
     looking, trainer = Looking(), Scripted(errors)
     stopped = fitted(trainer, n_before, looking, checkpoint_minutes=0.0, **options)
-    so_far = Fit.from_values(looking.checkpoints[-1])
+    so_far = EpochLog.from_values(looking.checkpoints[-1])
     so_far.best_weights = stopped.best_weights
     trainer.weight = None
     again = fitted(trainer, 16, so_far=so_far, **options)

@@ -49,7 +49,7 @@ def test_spectra_are_those_of_the_store_named_or_the_one_given(small, tmp_path):
         ((_, source),) = open_spectra([features], [other])
         with source:
             assert source.path == Path(other)
-        with pytest.raises(ConfigError, match=r"--spectra: expected 1, one for each feature store.*; received 2"):
+        with pytest.raises(ConfigError, match=r"`spectra`: expected 1, .*; received 2"):
             open_spectra([features], [other, other])
 
 

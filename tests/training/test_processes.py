@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_refused(features, tmp_path, capsys, monkeypatch):
     assert "--distributed: which machines" in capsys.readouterr().err
     (tmp_path / "run.toml").write_text("[training]\nshards = 3\nbatch_size = 16\n")
     assert run("train", features, "-o", tmp_path / "m", "--config", tmp_path / "run.toml") == 2
-    assert "batch_size 16: expected a multiple of the 3 shards" in capsys.readouterr().err
+    assert "training.batch_size: expected a multiple of the 3 shards, received 16" in capsys.readouterr().err
 
 
 # ---- processes

@@ -51,7 +51,7 @@ def test_a_model_trained_on_four_replicas_is_that_of_one_device(found, small, tm
 
 def test_what_does_not_fit_the_devices_is_said_in_a_line(found):
     assert found["refusals"] == [
-        "batch_size 30: expected a multiple of the 4 devices",
+        "training.batch_size: expected a multiple of the 4 devices, received 30",
         "2 sites to train on are too few for 4 devices: use fewer",
         "--devices cpu:5: TensorFlow runs with 4 already",
         "--devices cpu:4: give either devices or gpus",

@@ -24,10 +24,10 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import TRANSFORMS
 from xanes_hpc.models.training_sites import PARTS
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.training.checkpoints import checkpoint_path, differences
-from xanes_hpc.training.record import digests_of
-from xanes_hpc.training.stages import Looker
-from xanes_hpc.training.train import plan_of, resolved
+from xanes_hpc.training.check import resolved
+from xanes_hpc.training.checkpoints import checkpoint_path
+from xanes_hpc.training.plan import differences, digests_of, plan_of
+from xanes_hpc.training.stages import Observer
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_training_anew_throws_away_what_a_stopped_run_left(small, tmp_path):
     """Before the first epoch: else --resume would go on with that run after this one was stopped."""
     left, seen = checkpoint_path(tmp_path / "m"), []
     left.write_bytes(b"of another run")
-    train_on(small / FEATURES, tmp_path / "m", overwrite=True, looker=Looker(lambda *_: seen.append(left.exists())))
+    train_on(small / FEATURES, tmp_path / "m", overwrite=True, observer=Observer(lambda *_: seen.append(left.exists())))
     assert seen
     assert not any(seen)
 

@@ -34,7 +34,7 @@ def model_of(name="mlp", seen=SEEN, energies=ENERGIES, origin="e0", untrained=No
 
 def start_of(model, name="mlp", absorbers=SEEN, energies=ENERGIES, origin="e0", n_frozen=0, **parameters):
     _, layers = architectures.build(name, parameters, N_FEATURES, energies.size)
-    return Start(model, layers, N_FEATURES, "abc", absorbers, Grid(energies, origin), n_frozen)
+    return Start(model, layers, N_FEATURES, "abc", absorbers, Grid(energies, origin), frozen_layers(layers, n_frozen))
 
 
 def assert_taken(found, given):
@@ -117,7 +117,7 @@ def test_what_cannot_be_taken_over_is_refused():
     model = model_of(hidden=[8])
     with pytest.raises(ModelError, match=r"m\.model: its network has no layer in common with the new one"):
         start_of(model, hidden=[9])
-    with pytest.raises(ModelError, match=r"--freeze 2: m\.model has no weights for layer hidden_1: freeze fewer"):
+    with pytest.raises(ModelError, match=r"`freeze` 2: m\.model has no weights for layer hidden_1"):
         start_of(model, hidden=[8, 8], n_frozen=2)
     _, layers = architectures.build("mlp", {"hidden": [8]}, N_FEATURES, 3)
     with pytest.raises(ModelError, match=r"m\.model: takes features of descriptor abc, received def; featurise with"):
@@ -128,7 +128,7 @@ def test_the_layers_that_are_frozen_are_the_first_that_have_weights():
     _, layers = architectures.build("conditioned", {"width": 8, "blocks": 1}, N_FEATURES, 3)
     assert frozen_layers(layers, 4) == ["scale_0", "shift_0", "hidden_0", "scale_1"]
     assert frozen_layers(layers, 0) == []
-    with pytest.raises(ModelError, match="--freeze 7: the network has 7 layers with weights: leave one to train"):
+    with pytest.raises(ModelError, match="`freeze` 7: the network has 7 layers"):
         frozen_layers(layers, 7)
 
 
@@ -203,7 +203,7 @@ def test_a_model_of_another_descriptor_is_refused(trained, small, tmp_path):
 
 
 def test_freezing_without_a_model_is_refused(small, tmp_path):
-    with pytest.raises(ConfigError, match="--freeze: expected a model to start from: --init-from MODEL"):
+    with pytest.raises(ConfigError, match="`freeze`: expected together with `init_from`"):
         train_on(small / FEATURES, tmp_path / "m", transfer__freeze=1)
     with pytest.raises(ModelError, match="--freeze 2: the network has 2 layers with weights"):
         train_on(small / FEATURES, tmp_path / "m", transfer__freeze=2)

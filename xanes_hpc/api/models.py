@@ -252,7 +252,7 @@ def train(
     (24, 201)
     """
     from xanes_hpc.training.inputs import open_spectra
-    from xanes_hpc.training.stages import Looker
+    from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.train import train as run_training
 
     run = load_run(None if config is None else Path(config), None, settings(values), architecture_of)
@@ -262,9 +262,9 @@ def train(
         sources = [_structure_store(one, stack) for one in _listed(spectra)]
         pairs = open_spectra(stores, sources)
         augmented = [_feature_store(one, stack) for one in _listed(augment)]
-        looker = Looker() if progress is None else Looker(progress)
+        observer = Observer() if progress is None else Observer(progress)
         try:
-            run_training(run, pairs, target, overwrite, resume, augmented, looker)
+            run_training(run, pairs, target, overwrite, resume, augmented, observer)
         except BaseException:
             if output is None:
                 shutil.rmtree(target.parent, ignore_errors=True)

@@ -21,7 +21,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.checkpoints import checkpoint_path
-from xanes_hpc.training.stages import Looker
+from xanes_hpc.training.stages import Observer
 from xanes_hpc.training.train import check, check_trained, train
 
 SUMMARY = "folds.json"
@@ -50,7 +50,7 @@ def cross_validate(
     overwrite: bool = False,
     resume: bool = False,
     augmented: Sequence[FeatureStore] = (),
-    looker: Callable[[int], Looker] = lambda fold: Looker(),
+    observer: Callable[[int], Observer] = lambda fold: Observer(),
 ) -> dict[str, Any]:
     """Train a model on all folds but one, for each of them in turn, and measure it on that one.
 
@@ -66,7 +66,7 @@ def cross_validate(
         Whether what is there is replaced.
     resume
         Whether folds that are done are kept, and the one that was stopped goes on.
-    looker
+    observer
         Who is told how the training of each fold goes.
 
     Returns
@@ -94,7 +94,7 @@ def cross_validate(
     summary = _write_summary(output, n_folds, folds)
     for fold in range(n_folds):
         own = replace(run, split=replace(run.split, fold=fold))
-        folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, looker(fold)))
+        folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, observer(fold)))
         summary = _write_summary(output, n_folds, folds)
     return summary
 
@@ -121,7 +121,7 @@ def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float |
 
 def _one_fold(
     run: RunConfig, pairs: Pairs, output: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
-    looker: Looker,
+    observer: Observer,
 ) -> dict[str, float | None]:  # fmt: skip
     model = model_of(output, run.split.fold)
     predictions = model.with_name(f"fold-{run.split.fold}.predictions.h5")
@@ -130,7 +130,7 @@ def _one_fold(
     else:
         going_on = resume and checkpoint_path(model).exists()
         with tensorflow_setup.networks_forgotten():
-            result = train(run, pairs, model, overwrite or resume, going_on, augmented, looker)
+            result = train(run, pairs, model, overwrite or resume, going_on, augmented, observer)
         if result.interrupted:
             raise KeyboardInterrupt
     options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)

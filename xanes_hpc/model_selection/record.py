@@ -12,7 +12,7 @@ from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData
 from xanes_hpc.runtime import outputs
-from xanes_hpc.training.record import resolved_run
+from xanes_hpc.training.plan import resolved_run
 
 TRIALS, BEST = "trials.csv", "best.toml"
 COMPLETE, PRUNED, FAILED, STOPPED = STATES = ("complete", "pruned", "failed", "stopped")

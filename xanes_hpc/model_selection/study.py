@@ -22,7 +22,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.model_selection.record import COMPLETE, FAILED, PRUNED, STOPPED, Trial
 from xanes_hpc.model_selection.space import Space
 from xanes_hpc.runtime import locks
-from xanes_hpc.training.checkpoints import differences
+from xanes_hpc.training.plan import differences
 
 DRAWN_AT_RANDOM = 10
 """Trials before the sampler goes by the errors of earlier ones."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData
@@ -23,9 +23,10 @@ from xanes_hpc.model_selection.record import (
 from xanes_hpc.model_selection.space import Space, applied
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.check import Prepared, resolved
 from xanes_hpc.training.epochs import Epoch
-from xanes_hpc.training.stages import Looker, Training
-from xanes_hpc.training.train import resolved
+from xanes_hpc.training.processes import Alone
+from xanes_hpc.training.stages import Observer, Training
 
 if TYPE_CHECKING:
     import optuna
@@ -127,12 +128,13 @@ class Trials:
     def _least_error(self, run: RunConfig, epoch_done: Callable[[Epoch], None]) -> float:
         run = self._resolved(run)
         run = replace(run, training=replace(run.training, checkpoint_minutes=float("inf")))
-        no_checkpoint, looker = self._output, Looker(epoch=epoch_done)
-        training = Training(run, self._data, self._devices, {}, no_checkpoint, self._interruption, looker)
-        fit = training.choose()
-        if fit.interrupted or fit.best is None:
+        no_plan, no_checkpoint = dict[str, Any](), self._output
+        prepared = Prepared(run, list(self._devices), Alone())
+        observer = Observer(epoch=epoch_done)
+        log = Training(prepared, self._data, no_plan, no_checkpoint, self._interruption, observer).choose()
+        if log.interrupted or log.best is None:
             raise KeyboardInterrupt
-        return fit.best.validation_error
+        return log.best.validation_error
 
     def _resolved(self, run: RunConfig) -> RunConfig:
         return resolved(run, self._data.first.features.n_features)

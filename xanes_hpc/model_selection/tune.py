@@ -21,8 +21,8 @@ from xanes_hpc.runtime import outputs
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training import tensorflow_setup
-from xanes_hpc.training.record import digests_of
-from xanes_hpc.training.train import plan_of, resolved
+from xanes_hpc.training.check import resolved
+from xanes_hpc.training.plan import digests_of, plan_of
 
 JOURNAL = "study.journal"
 CONTENTS = (JOURNAL, f"{JOURNAL}.*", TRIALS, BEST, ".*.partial")

@@ -14,6 +14,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime import outputs
 from xanes_hpc.stores.new_file import new_file
 from xanes_hpc.stores.opening import open_file
+from xanes_hpc.training.plan import check_plan
 
 FORMAT = "xanes-hpc/checkpoint"
 SCHEMA = 1
@@ -109,39 +110,6 @@ def _digest(stage: str, plan: str, progress: str, *arrays: Arrays) -> str:
     numbers = [str(a.item()) for several in arrays for a in several if not a.ndim]
     counts = [str(len(several)) for several in arrays]
     return hashlib.sha256("\0".join((stage, plan, progress, *counts, *numbers)).encode()).hexdigest()
-
-
-def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Hold what was begun by one plan to another.
-
-    Raises
-    ------
-    StoreError
-        Naming what differs.
-    """
-    differs = differences(found, json.loads(json.dumps(wanted)))
-    if differs:
-        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
-        raise StoreError(
-            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
-            "give that run's settings, or --overwrite to train anew"
-        )
-
-
-def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
-    """In words, where two plans of plain values differ."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return [
-            difference
-            for key in sorted({*found, *wanted})
-            for difference in differences(found.get(key), wanted.get(key), f"{where}.{key}" if where else key)
-        ]
-    return [] if found == wanted else [f"{where} was {_short(found)}, now {_short(wanted)}"]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def flat(arrays: Sequence[Sequence[npt.NDArray[Any]]]) -> Arrays:

@@ -40,11 +40,11 @@ class Epoch:
 
 
 @dataclass
-class Fit:
-    """How a fit stands: its epochs, the best of them, and whether it was stopped by Ctrl-C.
+class EpochLog:
+    """The epochs of a stage, the best of them, and whether Ctrl-C stopped it.
 
-    ``best_weights`` are those of the best epoch, None where there is no validation and the last is the best;
-    ``since_best`` counts the epochs after it, ``falls`` are those after which the plateau schedule lowered the rate.
+    ``best_weights`` are those of the best epoch; None without validation, where the last epoch counts as the best.
+    ``since_best`` counts the epochs after it; ``falls`` lists the epochs after which the schedule lowered the rate.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Fit:
     interrupted: bool = False
 
     def add(self, epoch: Epoch, weights: Callable[[], Weights]) -> None:
-        """Take in an epoch; without a validation error the last is the best."""
+        """Add an epoch; without a validation error the last is the best."""
         self.epochs.append(epoch)
         if self.best is None or not epoch.validation_error >= self.best.validation_error:
             self.best, self.since_best = epoch, 0
@@ -64,7 +64,7 @@ class Fit:
             self.since_best += 1
 
     def as_values(self) -> dict[str, Any]:
-        """Plain values, but for the weights."""
+        """Return plain values, without the weights."""
         return {
             "epochs": [asdict(e) for e in self.epochs],
             "best": None if self.best is None else asdict(self.best),
@@ -73,62 +73,62 @@ class Fit:
         }
 
     @classmethod
-    def from_values(cls, values: dict[str, Any]) -> "Fit":
-        """The reverse of ``as_values``."""
+    def from_values(cls, values: dict[str, Any]) -> "EpochLog":
+        """Return the log that ``as_values`` described."""
         best = values["best"] and Epoch(**values["best"])
         return cls([Epoch(**e) for e in values["epochs"]], best, None, values["since_best"], values["falls"])
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What looks on while a fit goes on.
+class Hooks:
+    """What is called while epochs run.
 
-    ``epoch_done`` is called after every epoch, ``checkpoint`` when one is due, with the fit as it stands.
+    ``epoch_done`` is called after every epoch, ``checkpoint`` when one is due, both with the log so far.
     """
 
     interruption: Interruption
-    epoch_done: Callable[[Fit, int], None]
-    checkpoint: Callable[[Fit], None]
+    epoch_done: Callable[[EpochLog, int], None]
+    checkpoint: Callable[[EpochLog], None]
 
 
-def fit(
+def run_epochs(
     trainer: "Trainer",
     feed: Feed | ShardedFeed,
     validation: Part,
     config: TrainingConfig,
     stage: str,
     n_epochs: int,
-    watch: Watch,
-    so_far: Fit | None = None,
+    hooks: Hooks,
+    so_far: EpochLog | None = None,
     falls: Sequence[int] = (),
-) -> Fit:
-    """Train for ``n_epochs``, or until patience or the user ends it; ends with the best weights in place.
+) -> EpochLog:
+    """Train for ``n_epochs``, or until patience or the user ends it, and put the best weights in place.
 
     Parameters
     ----------
     trainer, feed, validation
-        The networks, where batches come from, and the part whose error tells the best epoch.
+        The networks, the batches, and the sites whose error decides which epoch is the best.
     config
         Schedule, patience, and how often checkpoints are written.
     stage
-        What the fit is called in the history.
+        Name of the stage in the history.
     n_epochs
         The most epochs.
-    watch
-        Who looks on.
+    hooks
+        What is called as it goes on.
     so_far
-        What a checkpoint has of this fit; the trainer has its state already.
+        The log in a checkpoint; the trainer has its state already.
     falls
-        Epochs after which the rate is lowered, where a former fit has found them.
+        Epochs after which to lower the rate, as an earlier stage did.
 
     Raises
     ------
     ModelError
-        If it diverges: the loss is no number any more, or all spectra are worse than none at all.
+        If training diverges: the loss is not finite, or spectra are worse than zero everywhere.
     KeyboardInterrupt
-        If the run was asked to end at once.
+        If the run was interrupted a second time.
     """
-    progress, held = so_far or Fit(), Held(validation)
+    progress, held = so_far or EpochLog(), Held(validation)
     first = len(progress.epochs)
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()
@@ -138,13 +138,13 @@ def fit(
         if _is_over(progress, config):
             break
         started = time.monotonic()
-        losses = _one_epoch(trainer, feed, batches, watch.interruption)
+        losses = _one_epoch(trainer, feed, batches, hooks.interruption)
         _check_losses(losses, number, config)
         if len(losses) < feed.n_batches:
             progress.interrupted = True
             if state is not None:  # an epoch that was begun is gone through anew
                 trainer.restore(state)
-                watch.checkpoint(progress)
+                hooks.checkpoint(progress)
             break
         if losses.mean() > RISE * (progress.epochs[0].loss if progress.epochs else losses[0]):
             raise _diverged(f"the loss rose to {losses.mean():.3g} in epoch {number + 1}", config)
@@ -158,10 +158,10 @@ def fit(
         if waited or number + 1 in falls:
             trainer.lower_learning_rate()
             progress.falls.append(number + 1)
-        watch.epoch_done(progress, n_epochs)
+        hooks.epoch_done(progress, n_epochs)
         state = trainer.state() if keeps else None
         if time.monotonic() - last_checkpoint >= 60.0 * config.checkpoint_minutes:
-            watch.checkpoint(progress)
+            hooks.checkpoint(progress)
             last_checkpoint = time.monotonic()
     if progress.best is not None and progress.best.validation_error >= NOTHING and not progress.interrupted:
         least = progress.best.validation_error
@@ -172,7 +172,7 @@ def fit(
     return progress
 
 
-def _is_over(progress: Fit, config: TrainingConfig) -> bool:
+def _is_over(progress: EpochLog, config: TrainingConfig) -> bool:
     return config.patience is not None and progress.since_best >= config.patience
 
 

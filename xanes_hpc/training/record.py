@@ -1,7 +1,6 @@
 """What a training run writes down about itself in the model folder."""
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,15 +9,21 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.models.calibration import calibrate, not_calibrated
+from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
+from xanes_hpc.models.model import Model
+from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import PARTS, REFERENCE_SITES, TrainingSites
-from xanes_hpc.stores.site_spectra import digest_of_spectra
+from xanes_hpc.models.trust import describe_trust
 from xanes_hpc.training.epochs import Epoch
-
-Digests = dict[str, str | list[str]]
+from xanes_hpc.training.kernel_ridge_fit import fit
+from xanes_hpc.training.plan import Digests, resolved_run
+from xanes_hpc.training.stages import Result, Trained
 
 
 def reference_sites(
@@ -28,35 +33,6 @@ def reference_sites(
     sampled = data.part(*trained).sample(REFERENCE_SITES, seed)
     vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
     return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained), earlier)
-
-
-def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
-    """The run with nothing left to defaults or to the data, and paths as seen from the model folder."""
-    targets = data.first.targets
-    grid = targets.grid
-    target = replace(
-        run.target,
-        treatment=targets.source_treatment,
-        start=float(grid.energies[0]),
-        stop=float(grid.energies[-1]),
-        step=grid.step,
-    )
-
-    def seen_from_model(path: Path | str) -> str:
-        return os.path.relpath(Path(path).resolve(), output.resolve())
-
-    transfer = run.transfer
-    if transfer.model is not None:
-        transfer = replace(transfer, model=seen_from_model(transfer.model))
-    return replace(
-        run,
-        features=[seen_from_model(source.features.path) for source in data.sources],
-        spectra=[seen_from_model(path) for path in run.spectra],
-        augmented=[seen_from_model(path) for path in run.augmented],
-        output=None,
-        target=target,
-        transfer=transfer,
-    )
 
 
 def write_history(epochs: Sequence[Epoch], path: Path) -> None:
@@ -116,15 +92,6 @@ def describe(
     }
 
 
-def digests_of(pairs: Pairs) -> Digests:
-    """Of the structures and spectra behind every feature store; several are listed."""
-    found = {
-        "digest_structures": [store.attribute("source_digest") for store, _ in pairs],
-        "digest_spectra": [digest_of_spectra(source) for _, source in pairs],
-    }
-    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
-
-
 def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
     chosen, e0 = data.part(*trained).chosen, data.e0
     entries = []
@@ -143,3 +110,82 @@ def _versions() -> dict[str, str]:
     from xanes_hpc import __version__
 
     return {"xanes-hpc": __version__, "tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+
+
+CALIBRATION_DRAWS = 100
+
+
+MOST_CALIBRATION_SITES = 5000
+
+
+def _measured(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
+    """Calibration and threshold of distances, from sites that no weight has seen."""
+    part, sites = data.part("calibration"), model.training_sites
+    chunks = part.chunks
+    references, means, known = [], [], list[Evidence]()
+    for i in np.random.default_rng(seed).permutation(len(chunks)):
+        x, absorbers, y = part.read(chunks[i])
+        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
+        references.append(y.astype(np.float64))
+        means.append(drawn.mean)
+        known.append(evidence)
+        if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
+            break
+    energies, _ = model.grid
+    calibration, nearest = not_calibrated(energies.size), np.empty(0)
+    if known:
+        evidence = Evidence.joined(known)
+        sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
+        calibration = calibrate(np.concatenate(references), np.concatenate(means), evidence, energies, sizes)
+        nearest = np.concatenate([e.distance for e in known if e.distance is not None])
+    trained = np.isin(data.parts, [PARTS.index(name) for name in sites.trained])
+    formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
+    return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}
+
+
+def write_model(
+    folder: Path, output: Path, trained: Trained, run: RunConfig, data: TrainingData, digests: Digests,
+    plan: dict[str, Any],
+) -> Result:  # fmt: skip
+    """Write the model folder, calibrate the model in it, and return the figures to report.
+
+    Parameters
+    ----------
+    folder, output
+        Where to write now, and the name that the folder gets in the end.
+    trained
+        The networks.
+    run, data, digests, plan
+        What they were trained with.
+    """
+    last = trained.last
+    n_members = last.trainer.n_members
+    method = run.uncertainty.method if n_members > 1 else "dropout"
+    run = replace(
+        run,
+        uncertainty=replace(run.uncertainty, method=method, members=n_members),
+        training=replace(run.training, positive=last.scalers.softness is not None),
+    )
+    for member in range(n_members):
+        own = folder / "members" / f"{member:02d}"
+        own.mkdir(parents=True)
+        last.trainer.save(member, own / WEIGHTS)
+        write_scalers(own / SCALING, last.scalers)
+    earlier = trained.start.sites if trained.start else []
+    reference_sites(data, last.scalers, last.parts, run.training.seed, earlier).write(folder / SITES)
+    share = trained.share if run.training.kernel_ridge else 0.0
+    if share:
+        together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
+        regression = fit(data.part(*last.parts), last.scalers, trained.rate, share, run.training.seed, together)
+        write_regression(folder / REGRESSION, regression)
+    write_history(trained.epochs, folder / "history.csv")
+    (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
+    description = describe(run, data, last.parts, digests, plan) | {
+        "calibration": {},
+        "regression": bool(share),
+        "interrupted": trained.interrupted,
+    }
+    write_description(folder, description)
+    measured = _measured(Model.open(folder), data, run.training.seed)
+    write_description(folder, description | measured | {"files": digests_of_files(folder)})
+    return trained.result(data, share)

@@ -1,65 +1,118 @@
-"""The stages of a training run, and the model they leave.
+"""The two stages of training.
 
-First the number of epochs is chosen: a network learns the training part, and the validation part tells how long. Then
-the members are trained on both. The calibration part, which no weight has seen, makes sigma of the spread of draws.
+The first chooses the number of epochs: one network is trained on the training set, and the validation error says when
+to stop. The second retrains all members on the training and validation sets together.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc.config.files import to_toml
-from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import Part, TrainingData, statistics
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models import architectures
-from xanes_hpc.models.calibration import calibrate, not_calibrated
-from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
-from xanes_hpc.models.trust import describe_trust
 from xanes_hpc.runtime.interruption import Interruption
+from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
-from xanes_hpc.training.epochs import Epoch, Fit, Watch, Weights, fit
+from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
 from xanes_hpc.training.kernel_ridge_fit import RATE, SHARE, choose
-from xanes_hpc.training.kernel_ridge_fit import fit as fit_regression
-from xanes_hpc.training.processes import Alone
-from xanes_hpc.training.record import Digests, describe, reference_sites, resolved_run, write_history
 from xanes_hpc.training.transfer import Start, frozen_layers
 
-CALIBRATION_DRAWS = 100
-MOST_CALIBRATION_SITES = 5000
 CHOOSE, REFIT = "choose", "refit"
-"""The stages of a run: choosing the number of epochs, and training on the validation part too."""
+"""The stages: choosing the number of epochs, and retraining on the validation set too."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What is called as training goes on: ``progress(done, total, note)``, and ``epoch`` with each epoch's figures."""
+
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None
+    epoch: Callable[[Epoch], None] = lambda epoch: None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that has ended.
+
+    Attributes
+    ----------
+    log
+        Its epochs, and which was the best.
+    trainer, scalers
+        The networks as they are now, and the scalers of their features and targets.
+    parts
+        The sets of the split that they were trained on.
+    """
+
+    log: EpochLog
+    trainer: Any
+    scalers: Scalers
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks that went through their stages.
+
+    Attributes
+    ----------
+    first, last
+        The stage that chose the number of epochs, and the one whose networks the model gets; they may be the same.
+    epochs
+        The epochs of all stages.
+    rate, share
+        Of the kernel ridge regression beside the networks; a share of 0 means none.
+    start
+        The model that the networks started from.
+    interrupted
+        Whether training was stopped before its end.
+    """
+
+    first: Stage
+    last: Stage
+    epochs: list[Epoch]
+    rate: float
+    share: float
+    start: Start | None
+    interrupted: bool
+
+    def result(self, data: TrainingData, share: float = 0.0) -> "Result":
+        """Return the figures to report, given the regression's share that was used."""
+        counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
+        parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
+        assert self.first.log.best is not None
+        taken_over = None if self.start is None else self.start.taken_over
+        n_members = self.last.trainer.n_members
+        return Result(parts, int(counts[LEFT_OUT]), self.first.log.best, n_members, share, self.interrupted, taken_over)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run.
+    """Figures of a finished run.
 
     Attributes
     ----------
     parts, left_out
-        Sites by part, and those without a target.
+        Number of sites in each set of the split, and without a target.
     best
         The best epoch of the first stage.
     n_members
-        Networks.
+        Number of networks.
     share
-        Of the kernel ridge regression in the mean with them.
+        Share of the kernel ridge regression in the model's mean.
     taken_over
-        Layers that have the weights of the model that it started from, and all layers; None where it did not.
+        How many layers started with weights of another model, and how many layers there are; None without one.
     interrupted
-        Whether it was stopped before its end.
+        Whether training was stopped before its end.
     """
 
     parts: dict[str, int]
@@ -71,85 +124,94 @@ class Result:
     taken_over: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
-class Looker:
-    """Who is told how the training goes: ``progress(done, total, note)``, and ``epoch`` with each one's figures."""
-
-    progress: Callable[[int, int, str], None] = lambda done, total, note: None
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-
-
 class Training:
-    """A run's two stages, and where it stands in them."""
+    """A run's two stages.
+
+    Parameters
+    ----------
+    prepared, data
+        The run, and what it trains on.
+    plan
+        Everything that the result depends on; checkpoints carry it.
+    checkpoint
+        The checkpoint file.
+    interruption, observer
+        Who may end it, and who is called as it goes on.
+    """
 
     def __init__(
-        self, run: RunConfig, data: TrainingData, devices: Sequence[str], plan: dict[str, Any], checkpoint: Path,
-        interruption: Interruption, looker: Looker, team: Alone | None = None,
+        self, prepared: Prepared, data: TrainingData, plan: dict[str, Any], checkpoint: Path,
+        interruption: Interruption, observer: Observer,
     ) -> None:  # fmt: skip
-        self._team = team or Alone()
-        self.plan = plan
-        self._run, self._data, self._devices = run, data, devices
-        self._checkpoint, self._interruption, self._looker = checkpoint, interruption, looker
-        self._done: dict[str, Fit] = {}
+        self._run, self._devices, self._team = prepared.run, prepared.devices, prepared.team
+        self._data, self._plan, self._checkpoint = data, plan, checkpoint
+        self._interruption, self._observer = interruption, observer
+        self._logs: dict[str, EpochLog] = {}
         self._from: Checkpoint | None = None
         self._chosen: Weights | None = None
-        self._rate_and_share = RATE, SHARE
+        model, first = self._run.model, data.first
         _, self._layers = architectures.build(
-            run.model.name, run.model.parameters, data.first.features.n_features, data.first.targets.grid.energies.size
+            model.name, model.parameters, first.features.n_features, first.targets.grid.energies.size
         )
+        self._frozen = frozen_layers(self._layers, self._run.transfer.freeze)
         self._start = self._find_start()
 
-    def take_up(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        self._done = {name: Fit.from_values(v) for name, v in checkpoint.progress.items()}
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint."""
+        self._logs = {name: EpochLog.from_values(v) for name, v in checkpoint.progress.items()}
         self._from = checkpoint
 
-    def run_all(self, folder: Path, output: Path, digests: Digests) -> Result:
-        """Go through the stages, and write the model folder."""
-        run, data = self._run, self._data
-        chooses = bool(data.part("validation").n_sites)
-        refits = run.training.refit or not chooses
-        n_epochs, falls = run.training.epochs, list[int]()
-        first = None
-        if chooses:
-            first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
-            if run.training.kernel_ridge and self._team.is_chief:
-                validation, seed = data.part("validation"), run.training.seed
-                self._rate_and_share = choose(
-                    data.part("train"), validation, first.scalers, first.trainer.spectra, seed
-                )
-            if refits and not first.fit.interrupted:
-                assert first.fit.best is not None
-                n_epochs, falls = first.fit.best.epoch, first.fit.falls
-        last = first
-        if last is None or (refits and not last.fit.interrupted):
-            trained = tuple(name for name in ("train", "validation") if data.part(name).n_sites)
-            last = self._stage(REFIT, trained, run.uncertainty.n_members, n_epochs, falls)
-        interrupted = last.fit.interrupted
-        if interrupted and first is not None:  # networks half trained again are worse than the one that was chosen
-            last = first
-            self._done.pop(REFIT, None)
-        if last.fit.best is None:
-            raise KeyboardInterrupt
-        if not self._team.is_chief:
-            return self._result(first or last, last, 0.0, interrupted)
-        return self._write(folder, output, digests, first or last, last, interrupted)
-
-    def choose(self) -> Fit:
-        """Go through the first stage only, with one network, and write nothing: how well a recipe does.
+    def go_through(self) -> Trained:
+        """Go through both stages.
 
         Raises
         ------
         ModelError
             If training diverges.
         KeyboardInterrupt
-            If it was asked to end at once.
+            If it was interrupted before there was anything to keep.
         """
-        return self._stage(CHOOSE, ("train",), 1, self._run.training.epochs).fit
+        run, data = self._run, self._data
+        chooses = bool(data.part("validation").n_sites)
+        refits = run.training.refit or not chooses
+        n_epochs, falls = run.training.epochs, list[int]()
+        rate_and_share, first = (RATE, SHARE), None
+        if chooses:
+            first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
+            if run.training.kernel_ridge and self._team.is_chief:
+                validation, seed = data.part("validation"), run.training.seed
+                rate_and_share = choose(data.part("train"), validation, first.scalers, first.trainer.spectra, seed)
+            if refits and not first.log.interrupted:
+                assert first.log.best is not None
+                n_epochs, falls = first.log.best.epoch, first.log.falls
+        last = first
+        if last is None or (refits and not last.log.interrupted):
+            trained = tuple(name for name in ("train", "validation") if data.part(name).n_sites)
+            last = self._stage(REFIT, trained, run.uncertainty.n_members, n_epochs, falls)
+        interrupted = last.log.interrupted
+        if interrupted and first is not None:  # networks half trained again are worse than the one that was chosen
+            last = first
+            self._logs.pop(REFIT, None)
+        if last.log.best is None:
+            raise KeyboardInterrupt
+        epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
+        return Trained(first or last, last, epochs, *rate_and_share, self._start, interrupted)
+
+    def choose(self) -> EpochLog:
+        """Go through the first stage only, with one network, to judge hyperparameters.
+
+        Raises
+        ------
+        ModelError
+            If training diverges.
+        KeyboardInterrupt
+            If it was interrupted a second time.
+        """
+        return self._stage(CHOOSE, ("train",), 1, self._run.training.epochs).log
 
     def _stage(
         self, name: str, parts: Sequence[str], n_members: int, n_epochs: int, falls: Sequence[int] = ()
-    ) -> "_Stage":
+    ) -> Stage:
         from xanes_hpc.training.trainer import Trainer
 
         run, data = self._run, self._data
@@ -163,12 +225,12 @@ class Training:
         feed = self._feed(part, scalers, n_members, resampled)
         trainer = Trainer(
             self._layers, scalers, run.training, feed, data.first.targets.grid.step, self._devices,
-            frozen_layers(self._layers, run.transfer.freeze), self._team,
+            self._frozen, self._team,
         )  # fmt: skip
         if self._start is not None:
             for member in range(n_members):
                 trainer.start_from(member, self._start.weights(member))
-        so_far = self._done.get(name)
+        so_far = self._logs.get(name)
         if self._from is not None and self._from.stage == name and so_far is not None:
             self._restore(trainer, self._from)
             if self._from.best and name == CHOOSE:
@@ -176,35 +238,35 @@ class Training:
         elif self._from is not None and so_far is not None:
             self._chosen = by_member(self._from.best, n_members)
             trainer.set_weights(self._chosen)
-            return _Stage(name, so_far, trainer, scalers, tuple(parts))
+            return Stage(so_far, trainer, scalers, tuple(parts))
         validation = data.part(*(p for p in ("validation",) if p not in parts))
 
-        def epoch_done(progress: Fit, total: int) -> None:
+        def epoch_done(progress: EpochLog, total: int) -> None:
             epoch = progress.epochs[-1]
-            self._looker.epoch(epoch)
+            self._observer.epoch(epoch)
             error = "" if np.isnan(epoch.validation_error) else f"validation error {epoch.validation_error:.2f} %, "
-            self._looker.progress(epoch.epoch, total, f"{name}: {error}loss {epoch.loss:.4f}")
+            self._observer.progress(epoch.epoch, total, f"{name}: {error}loss {epoch.loss:.4f}")
 
-        def save(progress: Fit) -> None:
+        def save(progress: EpochLog) -> None:
             if not self._team.is_chief:
                 return
-            fits = {n: f.as_values() for n, f in {**self._done, name: progress}.items()}
-            if not any(values["epochs"] for values in fits.values()):
+            logs = {n: log.as_values() for n, log in {**self._logs, name: progress}.items()}
+            if not any(values["epochs"] for values in logs.values()):
                 return  # nothing to go on from
             best = progress.best_weights or self._chosen or []
-            write_checkpoint(self._checkpoint, Checkpoint(self.plan, name, fits, trainer.state(), flat(best)))
+            write_checkpoint(self._checkpoint, Checkpoint(self._plan, name, logs, trainer.state(), flat(best)))
 
-        watch = Watch(self._interruption, epoch_done, save)
+        hooks = Hooks(self._interruption, epoch_done, save)
         try:
-            found = fit(trainer, feed, validation, run.training, name, n_epochs, watch, so_far, falls)
+            found = run_epochs(trainer, feed, validation, run.training, name, n_epochs, hooks, so_far, falls)
         finally:
             feed.forget()  # TensorFlow does not let go of the feed
         if self._team.any_of(self._interruption.at_once):
             raise KeyboardInterrupt
-        self._done[name] = found
+        self._logs[name] = found
         if name == CHOOSE:
             self._chosen = found.best_weights
-        return _Stage(name, found, trainer, scalers, tuple(parts))
+        return Stage(found, trainer, scalers, tuple(parts))
 
     def _feed(self, part: Part, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
         config, team = self._run.training, self._team
@@ -221,7 +283,8 @@ class Training:
             trainer.restore(checkpoint.state)
         except ValueError as error:
             raise StoreError(
-                f"{self._checkpoint}: does not fit the networks: {str(error).splitlines()[0]}; delete it and train anew"
+                f"{self._checkpoint}: does not fit the networks ({str(error).splitlines()[0]}); delete it and train "
+                "again"
             ) from None
 
     def _find_start(self) -> Start | None:
@@ -231,83 +294,5 @@ class Training:
         absorbers = [(chemical_symbols[z], edge) for z, edge in self._data.seen]
         return Start(
             Model.open(Path(self._run.transfer.model)), self._layers, first.features.n_features,
-            first.features.attribute("descriptor_hash"), absorbers, first.targets.grid, self._run.transfer.freeze,
+            first.features.attribute("descriptor_hash"), absorbers, first.targets.grid, self._frozen,
         )  # fmt: skip
-
-    def _write(
-        self, folder: Path, output: Path, digests: Digests, first: "_Stage", last: "_Stage", interrupted: bool
-    ) -> Result:
-        run, data = self._run, self._data
-        n_members = last.trainer.n_members
-        method = run.uncertainty.method if n_members > 1 else "dropout"
-        run = replace(
-            run,
-            uncertainty=replace(run.uncertainty, method=method, members=n_members),
-            training=replace(run.training, positive=last.scalers.softness is not None),
-        )
-        for member in range(n_members):
-            own = folder / "members" / f"{member:02d}"
-            own.mkdir(parents=True)
-            last.trainer.save(member, own / WEIGHTS)
-            write_scalers(own / SCALING, last.scalers)
-        earlier = self._start.sites if self._start else []
-        reference_sites(data, last.scalers, last.parts, run.training.seed, earlier).write(folder / SITES)
-        rate, share = self._rate_and_share if run.training.kernel_ridge else (RATE, 0.0)
-        if share:
-            together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
-            regression = fit_regression(data.part(*last.parts), last.scalers, rate, share, run.training.seed, together)
-            write_regression(folder / REGRESSION, regression)
-        write_history([e for f in self._done.values() for e in f.epochs], folder / "history.csv")
-        (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
-        description = describe(run, data, last.parts, digests, self.plan) | {
-            "calibration": {},
-            "regression": bool(share),
-            "interrupted": interrupted,
-        }
-        write_description(folder, description)
-        measured = _measured(Model.open(folder), data, run.training.seed)
-        write_description(folder, description | measured | {"files": digests_of_files(folder)})
-        return self._result(first, last, share, interrupted)
-
-    def _result(self, first: "_Stage", last: "_Stage", share: float, interrupted: bool) -> Result:
-        counts = np.bincount(self._data.parts, minlength=LEFT_OUT + 1)
-        parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
-        assert first.fit.best is not None
-        return Result(
-            parts, int(counts[LEFT_OUT]), first.fit.best, last.trainer.n_members, share, interrupted,
-            None if self._start is None else self._start.taken_over,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Stage:
-    name: str
-    fit: Fit
-    trainer: Any
-    scalers: Any
-    parts: tuple[str, ...]
-
-
-def _measured(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
-    """Calibration and threshold of distances, from sites that no weight has seen."""
-    part, sites = data.part("calibration"), model.training_sites
-    chunks = part.chunks
-    references, means, known = [], [], list[Evidence]()
-    for i in np.random.default_rng(seed).permutation(len(chunks)):
-        x, absorbers, y = part.read(chunks[i])
-        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
-        references.append(y.astype(np.float64))
-        means.append(drawn.mean)
-        known.append(evidence)
-        if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
-            break
-    energies, _ = model.grid
-    calibration, nearest = not_calibrated(energies.size), np.empty(0)
-    if known:
-        evidence = Evidence.joined(known)
-        sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
-        calibration = calibrate(np.concatenate(references), np.concatenate(means), evidence, energies, sizes)
-        nearest = np.concatenate([e.distance for e in known if e.distance is not None])
-    trained = np.isin(data.parts, [PARTS.index(name) for name in sites.trained])
-    formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
-    return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}

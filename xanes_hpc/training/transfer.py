@@ -32,8 +32,8 @@ class Start:
         Elements (symbols) and edges of the new model.
     grid
         Its energies.
-    n_frozen
-        How many layers keep the trained weights.
+    frozen
+        Names of the layers that keep the trained weights.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class Start:
 
     def __init__(
         self, model: Model, layers: Sequence[Layer], n_features: int, descriptor_hash: str,
-        absorbers: Sequence[tuple[str, str]], grid: Grid, n_frozen: int = 0,
+        absorbers: Sequence[tuple[str, str]], grid: Grid, frozen: Sequence[str] = (),
     ) -> None:  # fmt: skip
         if model.descriptor_hash != descriptor_hash:
             raise ModelError(
@@ -55,11 +55,11 @@ class Start:
         taken = self.weights(0)
         if not taken:
             raise ModelError(f"{model.path}: its network has no layer in common with the new one: use its architecture")
-        for name in frozen_layers(layers, n_frozen):
+        for name in frozen:
             if name not in taken:
                 raise ModelError(
-                    f"--freeze {n_frozen}: {model.path} has no weights for layer {name}: freeze fewer, or use its "
-                    "architecture"
+                    f"`freeze` {len(frozen)}: {model.path} has no weights for layer {name}; freeze fewer layers, or "
+                    "use its architecture"
                 )
 
     @property
@@ -127,5 +127,5 @@ def frozen_layers(layers: Sequence[Layer], n: int) -> list[str]:
     """
     names = [layer.name for layer in layers if layer.kind in ("dense", "convolution")]
     if n >= len(names):
-        raise ModelError(f"--freeze {n}: the network has {len(names)} layers with weights: leave one to train")
+        raise ModelError(f"`freeze` {n}: the network has {len(names)} layers with weights; leave at least one to train")
     return names[:n]

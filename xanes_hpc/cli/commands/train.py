@@ -120,22 +120,21 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     from xanes_hpc.training.checkpoints import checkpoint_path
     from xanes_hpc.training.inputs import default_output
     from xanes_hpc.training.processes import find_machines
-    from xanes_hpc.training.stages import Looker
+    from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.tensorboard import tensorboard_writer
-    from xanes_hpc.training.train import check_free, train
+    from xanes_hpc.training.train import train
 
     machines = find_machines() if options["distributed"] else None
     with ExitStack() as opened:
         paths, pairs, augmented = open_stores(run, opened)
         target = Path(run.output) if run.output else default_output(paths[0])
-        check_free(target, options["overwrite"], options["resume"])
         progress = opened.enter_context(console.progress("training", "epochs"))
         log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
-        looker = Looker(progress, log)
+        observer = Observer(progress, log)
         if machines is not None:
             console.err.print(f"process {machines.index}: waits for all of {', '.join(machines.addresses)}")
         try:
-            result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, looker, machines)
+            result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, observer, machines)
         except KeyboardInterrupt:
             if checkpoint_path(target).exists():
                 console.err.print("Note: to go on with it, give the same command with --resume.")
@@ -210,20 +209,20 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
     from xanes_hpc.model_selection.cross_validation import SUMMARY, cross_validate, model_of
     from xanes_hpc.models.model import Model
     from xanes_hpc.training.inputs import default_output
-    from xanes_hpc.training.stages import Looker
+    from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.tensorboard import tensorboard_writer
 
     with ExitStack() as opened:
         paths, pairs, augmented = open_stores(run, opened)
         target = Path(run.output) if run.output else default_output(paths[0]).with_suffix(".folds")
 
-        def looker(fold: int) -> Looker:
+        def observer(fold: int) -> Observer:
             folder = options["tensorboard"] and options["tensorboard"] / f"fold-{fold}"
             progress = opened.enter_context(console.progress(f"training fold {fold + 1}", "epochs"))
-            return Looker(progress, opened.enter_context(tensorboard_writer(folder)))
+            return Observer(progress, opened.enter_context(tensorboard_writer(folder)))
 
         try:
-            summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, looker)
+            summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, observer)
         except KeyboardInterrupt:
             console.err.print("Note: to go on with the folds, give the same command with --resume.")
             raise

@@ -1,0 +1,110 @@
+"""What is checked before training starts, and the settings that the configuration leaves open."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.models import architectures
+from xanes_hpc.models.folder import CONTENTS
+from xanes_hpc.runtime import outputs
+from xanes_hpc.training import tensorflow_setup
+from xanes_hpc.training.checkpoints import checkpoint_path
+from xanes_hpc.training.processes import Alone, Machines, Team
+from xanes_hpc.training.transfer import frozen_layers
+
+LEARNING_RATE, TRANSFER_LEARNING_RATE = 2e-3, 2e-4
+ENERGIES_UNKNOWN = 1
+"""Number of energies of a network that is only built to check its parameters."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to start.
+
+    Attributes
+    ----------
+    run
+        The configuration with every setting resolved.
+    devices
+        Names of the devices that share each batch; empty for TensorFlow's default device.
+    team
+        The processes that train together.
+    """
+
+    run: RunConfig
+    devices: list[str]
+    team: Alone
+
+
+def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -> Prepared:
+    """Resolve and check a configuration, and start the devices and processes that it asks for.
+
+    Raises
+    ------
+    XanesHpcError
+        If the architecture, its parameters, the devices or the batch size do not allow it.
+    """
+    run = resolved(run, n_features)
+    devices = tensorflow_setup.devices(run.training.gpus, run.training.devices)
+    if run.training.batch_size % max(1, len(devices)):
+        raise ConfigError(
+            f"training.batch_size: expected a multiple of the {len(devices)} devices, received "
+            f"{run.training.batch_size}"
+        )
+    team = Alone() if machines is None else Team(machines)
+    return Prepared(_with_shards(run, team, max(1, len(devices))), devices, team)
+
+
+def resolved(run: RunConfig, n_features: int) -> RunConfig:
+    """Return the configuration with the architecture's parameters, the learning rate and the members filled in.
+
+    Raises
+    ------
+    XanesHpcError
+        If there is no such architecture or parameter, or layers are frozen without a model to start from.
+    """
+    parameters, layers = architectures.build(run.model.name, run.model.parameters, n_features, ENERGIES_UNKNOWN)
+    if run.transfer.freeze and not run.transfer.model:
+        raise ConfigError("`freeze`: expected together with `init_from`, the model whose layers are frozen")
+    frozen_layers(layers, run.transfer.freeze)
+    rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
+    averaged = run.training.kernel_ridge if run.training.kernel_ridge is not None else not run.transfer.model
+    return replace(
+        run,
+        model=replace(run.model, parameters=parameters),
+        training=replace(run.training, learning_rate=rate, kernel_ridge=averaged),
+        uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),
+    )
+
+
+def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
+    """Return the run with its number of shards, which must divide evenly among the processes."""
+    n_shards, batch_size = run.training.shards or team.n_members, run.training.batch_size
+    if n_shards % team.n_members:
+        raise ConfigError(
+            f"training.shards: expected a multiple of the {team.n_members} processes, received {n_shards}"
+        )
+    if batch_size % math.lcm(n_shards, team.n_members * n_local):
+        what = f"{n_shards} shards" + (f" and {team.n_members * n_local} devices" if team.n_members > 1 else "")
+        raise ConfigError(f"training.batch_size: expected a multiple of the {what}, received {batch_size}")
+    if team.n_members > 1 and run.training.devices is not None:
+        raise ConfigError("`devices`: expected without `distributed`")
+    return replace(run, training=replace(run.training, shards=n_shards))
+
+
+def check_free(output: Path, overwrite: bool, resume: bool) -> None:
+    """Refuse to write a model folder that exists, or to discard a stopped run, unless that was asked for.
+
+    Raises
+    ------
+    StoreError
+        Naming what is in the way.
+    """
+    checkpoint = checkpoint_path(output)
+    if checkpoint.exists() and not resume and not overwrite:
+        raise StoreError(
+            f"{checkpoint}: a run was stopped here; continue it with `resume`, or start again with `overwrite`"
+        )
+    outputs.check_output(output, overwrite or (resume and checkpoint.exists()), CONTENTS)

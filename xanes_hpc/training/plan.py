@@ -1,0 +1,112 @@
+"""The plan of a training run: everything that its result depends on."""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.datasets import TrainingData
+from xanes_hpc.data.targets import Pairs
+from xanes_hpc.errors import StoreError
+from xanes_hpc.models.model import Model
+from xanes_hpc.stores.site_spectra import digest_of_spectra
+
+Digests = dict[str, str | list[str]]
+
+
+def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
+    """The run with nothing left to defaults or to the data, and paths as seen from the model folder."""
+    targets = data.first.targets
+    grid = targets.grid
+    target = replace(
+        run.target,
+        treatment=targets.source_treatment,
+        start=float(grid.energies[0]),
+        stop=float(grid.energies[-1]),
+        step=grid.step,
+    )
+
+    def seen_from_model(path: Path | str) -> str:
+        return os.path.relpath(Path(path).resolve(), output.resolve())
+
+    transfer = run.transfer
+    if transfer.model is not None:
+        transfer = replace(transfer, model=seen_from_model(transfer.model))
+    return replace(
+        run,
+        features=[seen_from_model(source.features.path) for source in data.sources],
+        spectra=[seen_from_model(path) for path in run.spectra],
+        augmented=[seen_from_model(path) for path in run.augmented],
+        output=None,
+        target=target,
+        transfer=transfer,
+    )
+
+
+def digests_of(pairs: Pairs) -> Digests:
+    """Of the structures and spectra behind every feature store; several are listed."""
+    found = {
+        "digest_structures": [store.attribute("source_digest") for store, _ in pairs],
+        "digest_spectra": [digest_of_spectra(source) for _, source in pairs],
+    }
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+NOT_IN_PLAN = ("gpus", "devices", "checkpoint_minutes")
+"""What does not change the result."""
+
+
+def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, Any]:
+    """All that the result of a resolved run depends on."""
+    values = resolved_run(run, data, Path()).as_values()
+    for name in ("features", "spectra", "augmented", "output"):
+        del values[name]
+    for name in NOT_IN_PLAN:
+        del values["training"][name]
+    if values["training"]["shards"] in (None, 1):
+        del values["training"]["shards"]
+    start = Model.open(Path(run.transfer.model)).digest if run.transfer.model else None
+    return {
+        "run": values | {"transfer": {"model": start, "freeze": run.transfer.freeze}},
+        "descriptor": data.first.features.attribute("descriptor_hash"),
+        "augmented": [store.rattle for source in data.sources for store in source.augmented],
+        "sites": len(data.names),
+        "sites_by_part": hashlib.sha256(data.parts.tobytes()).hexdigest(),
+        **digests,
+    }
+
+
+def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Hold what was begun by one plan to another.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    differs = differences(found, json.loads(json.dumps(wanted)))
+    if differs:
+        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
+        raise StoreError(
+            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
+            "give that run's settings, or --overwrite to train anew"
+        )
+
+
+def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
+    """In words, where two plans of plain values differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return [
+            difference
+            for key in sorted({*found, *wanted})
+            for difference in differences(found.get(key), wanted.get(key), f"{where}.{key}" if where else key)
+        ]
+    return [] if found == wanted else [f"{where} was {_short(found)}, now {_short(wanted)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
