@@ -203,7 +203,7 @@ def test_summary_counts_and_reasons(tmp_path, capsys):
     assert lines["skipped"].strip() == "2"
     skipped = [line for line in printed.err.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 2
-    assert "C.xyz: expected exactly one transition metal as the absorber, found 0 in C; choose with" in skipped[0]
+    assert "C.xyz: expected exactly one transition metal as the absorber, found 0 in C; choose with --abs" in skipped[0]
     assert skipped[1].endswith("D.xyz: line 7: unknown element 'Qq'")
     assert printed.err.splitlines()[-1] == f"Next: xanes-hpc featurise {tmp_path}/out.h5"
 

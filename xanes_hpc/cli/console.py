@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import click
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -134,9 +136,12 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def reasons(lines: Sequence[str], n: int) -> None:
-    """The first of ``n`` lines on what was left out, and how many more there are."""
+    """Print the first of ``n`` reasons why inputs were left out, with flags for parameters, and how many follow."""
+    from xanes_hpc.cli.command import with_flags
+
+    command = click.get_current_context().command
     for line in lines[:MOST_REASONS]:
-        err.print(line)
+        err.print(with_flags(line, command))
     if n > MOST_REASONS:
         err.print(f"… and {n - MOST_REASONS} more; --json lists them")
 
