@@ -366,8 +366,8 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
     ("words", "message"),
     [
         (["--program", " "], "program: expected a program's name or path, received ' '"),
-        (["--sbatch", "foo"], "sbatch: expected an option of sbatch such as --time=12:00:00, received 'foo'"),
-        (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option of sbatch"),
+        (["--sbatch", "foo"], "sbatch: expected an option such as --time=02:00:00, received 'foo'"),
+        (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option such as"),
         (["--keyword", "N_self 5\nRadius 3"], "keyword N_self: expected its values on one line"),
         (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received twice"),
         (["--sites", "none.csv"], "s.h5: none of its sites is asked for"),

@@ -3,7 +3,6 @@
 Flags override the run's file, which overrides ``xanes-hpc.toml`` in the working folder, which overrides the defaults.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from xanes_hpc.config.checks import check
 from xanes_hpc.config.sections import DEFAULT_ARCHITECTURE, ModelConfig, RunConfig
 from xanes_hpc.errors import ConfigError
+from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.toml import read_toml
 from xanes_hpc.spectra.recipe import BROADENING_PRESETS, BroadeningConfig
 
@@ -99,8 +99,7 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{key!r}: expected one of {', '.join(f'{home}={{{key!r}: …}}' for home in homes)}")
         if not homes:
             known = sorted({f.name for kind in sections.values() for f in fields(kind)} | set(sections))
-            near = difflib.get_close_matches(key, known, 1)
-            raise ConfigError(f"unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ConfigError(f"unknown setting {key!r}{did_you_mean(key, known)}")
         found[f"{homes[0]}.{key}"] = value
     return found
 
@@ -153,9 +152,8 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     built = {}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+            hint = did_you_mean(key, known, f"it has {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
         hint_type = hints[key]
         if is_dataclass(hint_type):
             if not isinstance(value, Mapping):

@@ -49,7 +49,7 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How sites are split into training, validation, calibration and test set; groups stay together.
+    """The split of sites into training, validation, calibration and test set; groups stay together.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class SplitConfig:
     calibration
         Fraction in the calibration set, which calibrates the uncertainty.
     test
-        Fraction in the test set, which is used for nothing else.
+        Fraction in the test set, which is never used for training or calibration.
     folds, fold
         Number of folds for cross-validation; fold ``fold`` (from 0) is the test set instead of ``test``.
     """
@@ -84,7 +84,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the networks are trained.
+    """Settings for training the networks.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class UncertaintyConfig:
-    """How the uncertainty of a prediction is estimated.
+    """Settings for the uncertainty of predictions.
 
     Attributes
     ----------

@@ -5,13 +5,13 @@ descriptors through the entry point group ``xanes_hpc.descriptors``. All presets
 descriptors have a preset of the same name, our own descriptor's is used.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import DescriptorError
+from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.plugins import Plugins
 
 __all__ = ["Descriptor", "choose", "from_description", "load", "names", "presets", "read_toml", "with_properties"]
@@ -109,8 +109,7 @@ def choose(preset: str | None, description: Path | None) -> Descriptor:
     for known, name in _each_preset():
         if known == preset:
             return load(name, preset)
-    near = difflib.get_close_matches(preset, presets(), 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(preset, presets())
     raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (expected {', '.join(presets())})")
 
 

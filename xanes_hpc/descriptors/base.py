@@ -52,7 +52,7 @@ class Descriptor(ABC):
         return [Meaning()] * self.n_features
 
     sites: Any = None
-    """Which sites ``transform`` describes if it is not told; see there."""
+    """Default choice of sites for ``transform``, in the same form as its argument."""
 
     @abstractmethod
     def __init__(self, description: Mapping[str, Any]) -> None: ...

@@ -1,6 +1,7 @@
 """SLURM scripts, and the index that a scheduler gives a task of a job array."""
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,41 @@ def array_index(environment: Mapping[str, str] = os.environ) -> int:
     )
 
 
+def array_header(name: str, n_tasks: int, directives: Sequence[str], at_once: int | None = None) -> str:
+    """Return the first lines of a script for a SLURM job array.
+
+    Parameters
+    ----------
+    name
+        Of the job.
+    n_tasks
+        Tasks of the array, counted from 0.
+    directives
+        Further options of sbatch, such as ``--time=02:00:00``.
+    at_once
+        Number of tasks that run at the same time; by default as SLURM decides.
+
+    Raises
+    ------
+    ConfigError
+        If a directive is no option of sbatch.
+
+    Examples
+    --------
+    >>> print(array_header("fdmnes", 8, ["--time=02:00:00"], at_once=4), end="")
+    #!/bin/bash
+    #SBATCH --job-name=fdmnes
+    #SBATCH --array=0-7%4
+    #SBATCH --time=02:00:00
+    """
+    for line in directives:
+        if not re.fullmatch(r"--?[A-Za-z].*", line) or not line.isprintable():
+            raise ConfigError(f"sbatch: expected an option such as --time=02:00:00, received {line!r}")
+    limit = "" if at_once is None else f"%{at_once}"
+    lines = [f"--job-name={name}", f"--array=0-{n_tasks - 1}{limit}", *directives]
+    return "#!/bin/bash\n" + "".join(f"#SBATCH {line}\n" for line in lines)
+
+
 def script(
     path: Path, command: Sequence[str], last: Sequence[str], n_partitions: int, n_parts: int,
     directives: Sequence[str] = (),
@@ -46,15 +82,8 @@ def script(
     if not 1 <= n_partitions <= n_parts:
         limit = f"expected at most {n_parts:,}, the number of parts" if n_parts > 1 else "the output is a single part"
         raise ConfigError(f"`n_partitions` {n_partitions}: {limit}")
-    for line in directives:
-        if not line.startswith("-") or "\n" in line:
-            raise ConfigError(f"sbatch: expected an option of sbatch such as --time=02:00:00, received {line!r}")
-    lines = "".join(f"#SBATCH {line}\n" for line in directives)
     finalise = shlex.join(last)
-    return f"""#!/bin/bash
-#SBATCH --job-name=xanes-hpc
-#SBATCH --array=0-{n_partitions - 1}
-{lines}
+    return f"""{array_header("xanes-hpc", n_partitions, directives)}
 # Submit it, and what makes one store of the parts once all tasks have ended well:
 #   job=$(sbatch --parsable {shlex.quote(str(path))})
 #   sbatch --dependency=afterok:$job --wrap {shlex.quote(finalise)}

@@ -1,6 +1,5 @@
 """The space of a search: by keys of the configuration, the values that trials may have."""
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xanes_hpc.config.sections import ModelConfig, RunConfig
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.models import architectures as models
+from xanes_hpc.runtime.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import optuna
@@ -241,9 +241,8 @@ def _is_finite(value: Any) -> bool:
 def _range(value: Mapping[str, Any], types: tuple[type, ...], where: str) -> Range:
     for name in value:
         if name not in MEMBERS:
-            near = difflib.get_close_matches(name, MEMBERS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(MEMBERS)}"
-            raise ConfigError(f"{where}: unknown {name!r} of a range; {hint}")
+            hint = did_you_mean(name, MEMBERS, f"it has {', '.join(MEMBERS)}")
+            raise ConfigError(f"{where}: unknown {name!r} of a range{hint}")
     missing = [name for name in ("low", "high") if name not in value]
     if missing:
         raise ConfigError(f"{where}: expected low and high of a range, received no {missing[0]}")

@@ -7,7 +7,6 @@ Keys are those of the run's configuration, dotted or in sections; each has a lis
     "training.learning_rate" = {low = 3e-4, high = 5e-3, log = true}
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -20,6 +19,7 @@ from xanes_hpc.config.sections import RunConfig, TrainingConfig
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.model_selection.space import MODEL, NAME, TRAINING, Entry, Space, applied, parameters, read_entry
 from xanes_hpc.models import architectures as models
+from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.toml import read_toml
 
 MEASURES = "it says what errors are measured on"
@@ -143,12 +143,12 @@ def _unknown(key: str, known: Iterable[str], architectures: list[str]) -> str:
     for name in (key, key.partition(".")[0]):
         if name in NOT_SEARCHED:
             return f"{key} cannot be searched: {NOT_SEARCHED[name]}; set it with --config"
-    near = difflib.get_close_matches(key, known, 1)
     if key.startswith(MODEL) and any(_takes(name, key.removeprefix(MODEL)) for name in models.names()):
         taken = ", ".join(k for k in known if k.startswith(MODEL) and k != NAME)
         named = f"{key} does not apply to {' or '.join(architectures)}, {taken} do"
         return f"{named}; leave it out, or add its architecture to {NAME}"
-    return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+    hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+    return f"unknown key {key!r}{hint}"
 
 
 def _takes(architecture: str, name: str) -> bool:

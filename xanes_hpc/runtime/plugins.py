@@ -3,7 +3,6 @@
 A name that both have is our module's.
 """
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from xanes_hpc.errors import XanesHpcError
+from xanes_hpc.runtime.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Plugins:
             return importlib.import_module(f"{self.package}.{name}").PLUGIN
         known = self.names()
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+            hint = did_you_mean(name, known, f"there are {', '.join(known)}")
             raise self.error(f"no {self.kind} is called {name!r}{hint}")
         (entry, *_) = entry_points(group=self.group, name=name)
         try:

@@ -99,7 +99,7 @@ def ingest(
     """
     found, result = find_runs(folder), Ingested()
     with StructureStore(store) as opened:
-        rows = {name: row for row, name in enumerate(opened.sites().name)}
+        rows = {name: row for row, name in enumerate(opened.sites.name)}
 
         def good_spectra() -> Iterator[tuple[int, PlacedSpectrum]]:
             for done, (path, site) in enumerate(found):

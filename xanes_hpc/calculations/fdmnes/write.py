@@ -21,6 +21,7 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.formats.tables import read_columns
+from xanes_hpc.jobs.slurm import array_header
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.spectra.spectrum import NO_TREATMENT
 from xanes_hpc.stores.spectra import SpectrumTable
@@ -73,7 +74,7 @@ def write_runs(
     rows = np.arange(store.n_sites) if rows is None else rows
     if not rows.size:
         raise FormatError(f"{store.path}: none of its sites is asked for")
-    table = store.sites()
+    table = store.sites
     folders = _folder_names([table.name[row] for row in rows])
     entries = [
         (folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row])
@@ -106,9 +107,7 @@ def write_runs(
 def _check_cluster(cluster: Cluster) -> None:
     if not cluster.program.strip() or not cluster.program.isprintable():
         raise FormatError(f"program: expected a program's name or path, received {cluster.program!r}")
-    for line in cluster.directives:
-        if not re.fullmatch(r"--?[A-Za-z].*", line) or not line.isprintable():
-            raise FormatError(f"sbatch: expected an option of sbatch such as --time=12:00:00, received {line!r}")
+    array_header("fdmnes", 1, cluster.directives)
 
 
 def _is_input(name: str) -> bool:
@@ -141,13 +140,8 @@ def _folder_names(sites: Sequence[str]) -> list[str]:
 def script(n_runs: int, cluster: Cluster) -> str:
     """A shell script that runs all folders, or as a SLURM array each task its share of them."""
     n_tasks = min(n_runs, MOST_TASKS)
-    directives = "\n".join(f"#SBATCH {line}" for line in cluster.directives)
-    return f"""#!/bin/bash
-#SBATCH --job-name=fdmnes
-#SBATCH --array=0-{n_tasks - 1}%{min(n_tasks, cluster.at_once)}
-#SBATCH --output=/dev/null
-{directives}
-
+    directives = ["--output=/dev/null", *cluster.directives]
+    return f"""{array_header("fdmnes", n_tasks, directives, min(n_tasks, cluster.at_once))}
 # sbatch {SCRIPT}: every task its share of the folders in {TABLE}; without SLURM, bash {SCRIPT}: one after another.
 # FDMNES names another program; runs that have ended well are passed over, so it can be started again.
 
@@ -210,7 +204,7 @@ def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
         If it cannot be read, has no such column, or names a site that the store does not have.
     """
     names, _ = read_columns(table, ("site",), unique=False)
-    known = {name: row for row, name in enumerate(store.sites().name)}
+    known = {name: row for row, name in enumerate(store.sites.name)}
     for name in names:
         if name not in known:
             raise FormatError(f"{table}: {store.path} has no site {name!r}")

@@ -1,11 +1,11 @@
 """Parameters of architectures: their defaults, and what each may be."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from xanes_hpc.errors import ModelError
 from xanes_hpc.models.layers import ACTIVATIONS
+from xanes_hpc.runtime.nearest import did_you_mean
 
 WIDEST = 1 << 16
 DEEPEST = 1 << 10
@@ -47,9 +47,8 @@ def resolve(name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any
     """
     for key, value in parameters.items():
         if key not in defaults:
-            near = get_close_matches(key, defaults, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(defaults)) or 'none'}"
-            raise ModelError(f"architecture {name} has no parameter {key!r}; {hint}")
+            hint = did_you_mean(key, defaults, f"it has {', '.join(sorted(defaults)) or 'none'}")
+            raise ModelError(f"architecture {name} has no parameter {key!r}{hint}")
         fits, expected = _CHECKS.get(key, (lambda v: True, ""))
         if not fits(value):
             raise ModelError(f"{name}: expected {key} as {expected}, received {value!r}")
