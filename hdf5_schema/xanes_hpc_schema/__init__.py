@@ -22,7 +22,7 @@ MOST_COMPRESSED = 1100
 
 
 LARGEST_CHUNK = 1 << 28
-"""Most bytes of a chunk; reading one row loads its whole chunk into memory."""
+"""Maximum size of a chunk in bytes; reading one row loads its whole chunk into memory."""
 
 
 class SchemaError(ValueError):

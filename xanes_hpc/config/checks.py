@@ -6,7 +6,7 @@ from xanes_hpc.runtime.limits import LARGEST
 from xanes_hpc.spectra.recipe import LEAST_STEP, check_broadening, check_normalisation
 
 MOST_MEMBERS = 100
-"""Most members of a model; the names of their folders have two digits."""
+"""Maximum number of members; the names of their folders have two digits."""
 DERIVATIVES = ("first_derivative", "second_derivative")
 CHOICES = {
     "split.group": ("formula", "code", "cluster", "none"),

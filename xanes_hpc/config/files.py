@@ -68,7 +68,7 @@ def load_run(
 
 
 SHORT = {"architecture": "model.name", "init_from": "transfer.model"}
-"""Short names of settings, more telling than the keys."""
+"""Short names of settings, clearer than their keys."""
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ N_ELEMENTS = 119
 SITES_AT_ONCE = 2048
 """Sites per unit of work of a thread, so that their neighbours stay in the processor's cache."""
 PAIRS_AT_ONCE = 1 << 21
-"""Most pairs (106 MiB) that a thread holds in memory, unless one site has more."""
+"""Maximum number of pairs (106 MiB) that a thread holds in memory, unless one site has more."""
 Features = npt.NDArray[np.floating[Any]]
 
 

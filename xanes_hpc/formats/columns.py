@@ -41,7 +41,7 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     FormatError
-        If there are no numbers, or a row has not as many columns as those before it.
+        If there are no numbers, or a row has a different number of columns from those before it.
     """
     try:
         if path.stat().st_size > LARGEST:

@@ -22,7 +22,7 @@ from xanes_hpc.spectra.spectrum import Spectrum
 SUFFIX = ".nxs"
 ENTRY = "entry"
 MOST_POINTS = 1_000_000
-"""Most points of a spectrum that is read; no spectrum has as many."""
+"""Maximum number of points in a spectrum that is read; real spectra have far fewer."""
 RELATIVE = "energies are relative to the edge"
 
 

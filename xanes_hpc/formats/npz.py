@@ -22,7 +22,7 @@ ZIP = (b"PK\3\4", b"PK\5\6")
 DAMAGE = (EOFError, ValueError, BadZipFile, MemoryError, OverflowError, RuntimeError, TokenError, zlib.error)
 """Exceptions that NumPy raises for damaged files, and for files that claim more data than they have."""
 MOST_NAMED = 8
-"""Most arrays that a message names."""
+"""Maximum number of arrays named in a message."""
 
 
 @dataclass(frozen=True)

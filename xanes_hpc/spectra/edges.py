@@ -11,7 +11,7 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 FEWEST_POINTS = 5
 ABSOLUTE = 0.5
-"""Fraction of the edge energy: a spectrum that begins above it is on an absolute scale, unless its file says not."""
+"""Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 

@@ -43,7 +43,7 @@ BROADENINGS, NORMALISATIONS = tuple(BROADENING_USES), tuple(NORMALISATION_USES)
 
 @dataclass(frozen=True)
 class BroadeningConfig:
-    """How spectra are broadened to become targets; see ``spectra.broadening`` for the formulas.
+    """Parameters of the broadening; ``spectra.broadening`` has the formulas.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class BroadeningConfig:
 
 @dataclass(frozen=True)
 class NormalisationConfig:
-    """How spectra are normalised after broadening; see ``spectra.normalisation`` for the formulas.
+    """Parameters of the normalisation, which follows the broadening; ``spectra.normalisation`` has the formulas.
 
     Attributes
     ----------

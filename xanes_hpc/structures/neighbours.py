@@ -29,7 +29,7 @@ Columns = tuple[
 ]
 """The arrays of ``NeighbourList`` with one row per pair."""
 MOST_BINS = 64
-"""Most bins along one direction; more would only cost memory."""
+"""Maximum number of bins along one direction; more would only cost memory."""
 FARTHEST = 1e5
 """Distance from the origin, in cutoffs, beyond which wrapping atoms into the cell loses digits that bins need."""
 Rows = npt.NDArray[np.int64]
@@ -77,10 +77,10 @@ class NeighbourList:
 
 
 class NeighbourSearch:
-    """Search for neighbours of a batch's sites within ``cutoff`` (Å), with periodic images, some sites at a time.
+    """A search for the neighbours of a batch's sites within ``cutoff`` (Å), periodic images included.
 
-    The search prepares once what the sites of a structure share: the inverse of its cell and, for large structures with
-    many sites, atoms sorted into bins. The pairs and their order are the same, bit for bit, with and without bins.
+    Cells are inverted once, and the atoms of large structures with many sites are sorted into bins once. Sites can then
+    be searched a range at a time. Pairs and their order are the same, bit for bit, with and without bins.
 
     Raises
     ------
