@@ -66,9 +66,9 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
         If there is no such architecture or parameter, or layers are frozen without a model to start from.
     """
     parameters, layers = architectures.build(run.model.name, run.model.parameters, n_features, ENERGIES_UNKNOWN)
+    frozen_layers(layers, run.transfer.freeze)
     if run.transfer.freeze and not run.transfer.model:
         raise ConfigError("`freeze`: expected together with `init_from`, the model whose layers are frozen")
-    frozen_layers(layers, run.transfer.freeze)
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
     averaged = run.training.kernel_ridge if run.training.kernel_ridge is not None else not run.transfer.model
     return replace(
