@@ -14,6 +14,7 @@ from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
 from xanes_hpc.runtime import threads as kernel_threads
+from xanes_hpc.spectra.spectrum import parse_treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.rattling import Rattling
@@ -57,7 +58,8 @@ def import_structures(
         Edge energy of all spectra, or what is added to their energies, eV. By default e0 comes from the file, else
         from XrayDB.
     treatment
-        How the spectra were treated, if their files do not say.
+        How the spectra were broadened and normalised, if their files do not say: ``none``, a name, or JSON with a
+        name.
     keep_unpaired
         Keep structures that have no spectrum.
     properties
@@ -104,8 +106,8 @@ def import_structures(
     )  # fmt: skip
     options = ImportOptions(
         absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
-        treatment=treatment, keep_unpaired=keep_unpaired, strict=strict, selection=selection, unique=unique,
-        properties=tuple(paths_of(properties)),
+        treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, strict=strict, selection=selection,
+        unique=unique, properties=tuple(paths_of(properties)),
     )  # fmt: skip
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)

@@ -21,6 +21,7 @@ from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.spectra.treatment import check_kind, treatment_after
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.site_spectra import AS_STORED, NONE, choose_spectra, digest_of_spectra, gridded
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, read_ranges
 from xanes_hpc.stores.structures import StructureStore
@@ -76,6 +77,8 @@ def _prepared(
     kind: str, treatment: str, unit: str, recipe: Recipe,
 ) -> TargetStore:  # fmt: skip
     key = _key(source, kind, treatment, grid, recipe)
+    if features.in_memory:
+        return TargetStore(file=_write(None, features, source, rows, grid, key, unit, treatment, recipe))
     name = f"{features.path.name.removesuffix('.h5')}.targets-{key[:8]}.h5"
     path = features.path.with_name(name)
     cached = _cached(path, key)
@@ -89,7 +92,7 @@ def _prepared(
         cached = _cached(path, key)
         if cached is None:
             _write(path, features, source, rows, grid, key, unit, treatment, recipe)
-    return cached or TargetStore(path, folder)
+    return cached or TargetStore(path, folder=folder)
 
 
 def _cached(path: Path, key: str) -> TargetStore | None:
@@ -106,9 +109,9 @@ def _cached(path: Path, key: str) -> TargetStore | None:
 
 
 def _write(
-    path: Path, features: FeatureStore, source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], grid: Grid,
-    key: str, unit: str, treatment: str, recipe: Recipe,
-) -> None:  # fmt: skip
+    path: Path | None, features: FeatureStore, source: StructureStore | FeatureStore,
+    rows: npt.NDArray[np.int64], grid: Grid, key: str, unit: str, treatment: str, recipe: Recipe,
+) -> NewFile:  # fmt: skip
     chunk_rows, sites = features.chunk_rows, features.sites
     texts = {
         "key": key,
@@ -128,6 +131,7 @@ def _write(
             stop = min(start + at_once, rows.size)
             own = sites.take(np.arange(start, stop))
             intensity[start:stop], e0[start:stop] = gridded(source, rows[start:stop], grid, own, recipe)
+    return file
 
 
 def _grid(

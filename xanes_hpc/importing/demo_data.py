@@ -115,10 +115,10 @@ def spectrum(atoms: Atoms) -> Array:
     return np.asarray(np.maximum(edge * (1.0 + chi) + white_line, 0.0))
 
 
-def write(folder: Path, n: int, seed: int) -> None:
+def write(folder: Path | str, n: int, seed: int) -> None:
     """Write ``structures/NAME.xyz`` and ``spectra/NAME.txt`` below ``folder``."""
-    structures, spectra = folder / "structures", folder / "spectra"
-    structures.mkdir()
+    structures, spectra = Path(folder) / "structures", Path(folder) / "spectra"
+    structures.mkdir(parents=True)
     spectra.mkdir()
     for name, atoms in complexes(n, seed):
         rows = [f"{s} {x:.6f} {y:.6f} {z:.6f}" for s, (x, y, z) in zip(atoms.symbols, atoms.positions, strict=True)]

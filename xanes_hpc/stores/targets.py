@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -17,8 +18,11 @@ class TargetStore(hdf5.Store):
 
     kind = "targets"
 
-    def __init__(self, path: Path, folder: "tempfile.TemporaryDirectory[str] | None" = None) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: Path | None = None, file: h5py.File | None = None,
+        folder: "tempfile.TemporaryDirectory[str] | None" = None,
+    ) -> None:  # fmt: skip
+        super().__init__(path, file)
         self._folder = folder
 
     def close(self) -> None:

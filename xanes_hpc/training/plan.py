@@ -37,7 +37,7 @@ def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
         transfer = replace(transfer, model=seen_from_model(transfer.model))
     return replace(
         run,
-        features=[seen_from_model(source.features.path) for source in data.sources],
+        features=[seen_from_model(source.features.path) for source in data.sources if not source.features.in_memory],
         spectra=[seen_from_model(path) for path in run.spectra],
         augmented=[seen_from_model(path) for path in run.augmented],
         output=None,
