@@ -114,6 +114,19 @@ def test_package_imports_what_it_may(package):
     assert found_others - {"numpy"} == set(may_others.split())
 
 
+def test_the_readme_of_the_package_shows_every_folder_file_and_import():
+    text = (ROOT / "xanes_hpc" / "README.md").read_text(encoding="utf-8")
+    shown = {line.split(" ")[-1] for line in text.split("```")[1].splitlines() if "── " in line}
+    there = {p for p in (ROOT / "xanes_hpc").glob("*") if p.name != "__pycache__"}
+    there |= {p for p in (ROOT / "xanes_hpc").glob("*/*") if p.name not in ("__pycache__", "__init__.py")}
+    assert shown == {p.name + "/" * p.is_dir() for p in there if p.name not in ("py.typed", "README.md")}
+    rows = {
+        cells[1].strip("` "): cells[3].strip()
+        for cells in (line.split("|") for line in text.splitlines() if "| `" in line)
+    }
+    assert rows == {name: below.replace(" ", ", ") or "–" for name, (below, _) in LAYERS.items()}
+
+
 @pytest.mark.parametrize("module", [m for m in FILES if m.startswith("xanes_hpc_kernels")])
 def test_kernels_import_numpy_and_numba_only(module):
     ours, others = split(imports(FILES[module]))

@@ -1,5 +1,9 @@
 """The documentation does what it says: every command and block of code in it is run, page by page."""
 
+import ast
+import contextlib
+import io
+import json
 import re
 import shlex
 import shutil
@@ -224,3 +228,27 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--window" in (tmp_path / "site" / "cli.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_shows_what_it_shows(tmp_path, monkeypatch):
+    """Its cells, one after another; digits may differ from machine to machine."""
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((ROOT / "docs" / "python.ipynb").read_text(encoding="utf-8"))["cells"]
+    scope: dict[str, object] = {}
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(tree, "cell", "exec"), scope)
+            value = None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), scope)
+        shown = {"stream": printed.getvalue(), "execute_result": "" if value is None else repr(value)}
+        for output in cell["outputs"]:
+            text = "".join(output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"])
+            assert _shape(shown.pop(output["output_type"])) == _shape(text)
+        assert not any(shown.values())
+
+
+def _shape(text):
+    return re.sub(r"\d+(\.\d+)?", "N", " ".join(text.split()))

@@ -161,7 +161,7 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
     name = structures.sites.name[7]
     raw, broad = calculated_of(structures, name).placed, calculated_of(with_spectra, name).placed
     measured = broad.spectrum.energies + 1.25, 3.0 * broad.spectrum.intensities
-    element = "Cr Mn Fe Co Ni Cu".split()[int(structures.sites.element[7]) - 24]
+    element = ["Cr", "Mn", "Fe", "Co", "Ni", "Cu"][int(structures.sites.element[7]) - 24]
     assert xh.match(measured, with_spectra, absorber=element, max_shift=2.0).ranked[0].site == name
     fit = xh.fit_broadening(structures, measured, site=name, recipe="gaussian")
     assert raw.e0 == broad.e0

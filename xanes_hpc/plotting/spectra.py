@@ -1,8 +1,10 @@
 """Figures of predicted spectra."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ STYLE: Any = {
 """Text stays text in SVG and PDF, as journals require."""
 resolution: ContextVar[int] = ContextVar("resolution", default=300)
 """Resolution of PNG files, dots per inch."""
+SHOWN_DPI = 100
+"""Resolution of figures in notebooks."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Quantiles of the error at which sites are shown."""
 TITLES = ("best", "lower quartile", "median", "upper quartile", "90th percentile", "worst")
@@ -300,10 +304,23 @@ def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
 def new_figure(size: tuple[float, float]) -> Iterator[Any]:
     """Yield a new figure, to be drawn in our style."""
     import matplotlib as mpl
-    from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        yield Figure(figsize=size, layout="constrained")
+        yield _shown_figure()(figsize=size, layout="constrained")
+
+
+@cache
+def _shown_figure() -> Any:
+    """Return the class of figures, which notebooks show without pyplot."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            stream = io.BytesIO()
+            self.savefig(stream, format="png", dpi=SHOWN_DPI)
+            return stream.getvalue()
+
+    return ShownFigure
 
 
 def save(figure: Any, path: Path) -> None:
