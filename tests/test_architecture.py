@@ -118,7 +118,7 @@ def test_the_readme_of_the_package_shows_every_folder_file_and_import():
     text = (ROOT / "xanes_hpc" / "README.md").read_text(encoding="utf-8")
     shown = {line.split(" ")[-1] for line in text.split("```")[1].splitlines() if "── " in line}
     there = {p for p in (ROOT / "xanes_hpc").glob("*") if p.name != "__pycache__"}
-    there |= {p for p in (ROOT / "xanes_hpc").glob("*/*") if p.name not in ("__pycache__", "__init__.py")}
+    there |= {p for own in there if own.is_dir() for p in own.iterdir() if p.name not in ("__pycache__", "__init__.py")}
     assert shown == {p.name + "/" * p.is_dir() for p in there if p.name not in ("py.typed", "README.md")}
     rows = {
         cells[1].strip("` "): cells[3].strip()
