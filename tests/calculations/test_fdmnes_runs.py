@@ -1,4 +1,4 @@
-"""``fdmnes write`` and ``fdmnes ingest``: folders that run, what became of them, and their spectra in the store."""
+"""``fdmnes write`` and ``fdmnes ingest``: folders that run, the states of runs, and their spectra in the store."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SHORT = "-2 1 6"
 N_ROWS = 9
 E0 = 7112.0
 PROGRAM = """#!/usr/bin/env python3
-# What FDMNES would leave: reads fdmfile.txt, and for every spectrum a number that is its site's.
+# Stand-in for FDMNES: reads fdmfile.txt, and writes spectra with a number derived from the site's name.
 import pathlib, sys
 name = pathlib.Path("fdmfile.txt").read_text().splitlines()[1].removesuffix("_in.txt")
 number = sum(map(ord, name))
@@ -35,7 +35,7 @@ pathlib.Path(name + "_bav.txt").write_text("a log\\n" * 2000 + "   Have a beauti
 
 @pytest.fixture
 def store(tmp_path):
-    """Three structures with four sites, no spectra; names that shells and file systems stumble over."""
+    """Write three structures with four sites and no spectra, whose names trouble shells and file systems."""
     taken = [
         (structure("ACOMUA_C36(1+)", 4, 0), [0], "K", [[]]),
         (structure("two; rm -rf", 5, 1), [0, 2], "K", [[], []]),
@@ -53,7 +53,7 @@ def program(tmp_path):
 
 
 def calculated(tmp_path, store, program, *options):
-    """The store's runs, written and run by their own script."""
+    """Write the store's runs, and run them by their own script."""
     assert run("fdmnes", "write", store, "-o", tmp_path / "runs", "--range", SHORT, *options) == 0
     subprocess.run(["bash", "runs/run.sh"], cwd=tmp_path, env={**os.environ, "FDMNES": str(program)}, check=True)
     return tmp_path / "runs"
@@ -66,7 +66,7 @@ def summary(capsys, *arguments):
 
 
 def spectra(store):
-    """(site, treatment, intensities) of every spectrum."""
+    """Return (site, treatment, placed spectrum) of every spectrum."""
     with StructureStore(store) as opened:
         table_, names = SpectrumTable.read(opened.file), opened.sites.name
         every = list(read_spectra(opened.file, list(range(opened.n_spectra))))
@@ -209,14 +209,14 @@ def test_runs_that_are_not_good_are_listed_and_left_out(tmp_path, store, program
     assert found["runs"] == {"unfinished": 2, "failed": 1, "good": 1}
     assert found["not_good"] == [
         f"{a.name}: unfinished: {a.name}_bav.txt does not end with 'Have a beautiful day !'",
-        f"{b.name}: unfinished: {b.name}.txt has 7 rows; its range asks for 9",
+        f"{b.name}: unfinished: {b.name}.txt has 7 rows, expected 9 from its energy range",
         f"{c.name}: failed: The keyword Radis is not known !",
     ]
     assert {site for site, _, _ in spectra(store)} == {"acomua_c36(1+)"}
 
 
 def spoil(name):
-    """A change to a good run's folder, by name: what is in it, and what is said of it."""
+    """Return a function that spoils a good run's folder, by name."""
 
     def no_header(folder):
         path = folder / f"{folder.name}.txt"
@@ -254,13 +254,13 @@ def spoil(name):
 @pytest.mark.parametrize(
     ("how", "state", "said"),
     [
-        ("no_header", State.FAILED, "ACOMUA_C36(1+).txt: line 1: expected FDMNES's '= E_edge, Z, …' after its numbers"),
-        ("no_broadened", State.UNFINISHED, "no ACOMUA_C36(1+)_conv.txt, which it asks for"),
+        ("no_header", State.FAILED, "ACOMUA_C36(1+).txt: line 1: expected '= E_edge, Z, …'"),
+        ("no_broadened", State.UNFINISHED, "ACOMUA_C36(1+)_conv.txt is missing"),
         ("no_numbers", State.FAILED, "ACOMUA_C36(1+).txt: no row of two or more numbers"),
         ("not_begun", State.NOT_STARTED, ""),
         ("no_input", State.FAILED, "ACOMUA_C36(1+)_in.txt: cannot be read: no such file"),
         ("no_starter", State.FAILED, "fdmfile.txt: cannot be read: no such file"),
-        ("two_inputs", State.FAILED, "expected 1 and one input file, received 2"),
+        ("two_inputs", State.FAILED, "one input file, received 2 files"),
         ("died", State.FAILED, "Segmentation fault"),
     ],
 )
@@ -298,10 +298,10 @@ def test_runs_of_other_structures_are_refused(tmp_path, store, program, capsys):
     path = next(runs.glob("ACOMUA*/*_in.txt"))
     text = path.read_text()
     for old, new, said in (
-        ("Absorber\n1", "Absorber\n2", "its absorber is atom 1, that of ACOMUA_C36(1+) is atom 0"),
-        ("\n8 ", "\n16 ", "its atoms are not those of ACOMUA_C36(1+)"),
-        ("\n26 0.0 0.0 0.0", "\n26 0.0 0.0 0.1", "its atoms stand elsewhere"),
-        ("Molecule", "Crystal", "expected a molecule as in the store, received a crystal"),
+        ("Absorber\n1", "Absorber\n2", "its absorber is atom 1, expected atom 0 of ACOMUA_C36(1+)"),
+        ("\n8 ", "\n16 ", "its elements differ from those of ACOMUA_C36(1+)"),
+        ("\n26 0.0 0.0 0.0", "\n26 0.0 0.0 0.1", "its positions differ from those of ACOMUA_C36(1+)"),
+        ("Molecule", "Crystal", "it is a crystal, expected a molecule as in the store"),
     ):
         assert old in text
         path.write_text(text.replace(old, new))
@@ -320,17 +320,17 @@ def test_only_sites_without_a_spectrum_are_written(tmp_path, store, program, cap
         "two; rm -rf#2"
     ]  # fmt: skip
     line = refused(capsys, tmp_path, "fdmnes", "write", store, "-o", runs, "--overwrite")
-    assert "runs: holds what FDMNES has calculated (" in line
-    assert line.endswith("): ingest it, and name another folder")
+    assert "runs: holds results of FDMNES (" in line
+    assert line.endswith("); ingest them, and choose another --output")
     shutil.rmtree(runs)
     summary(capsys, calculated(tmp_path, store, program), store)
-    assert "all 4 sites have a spectrum" in refused(
+    assert "all 4 sites have a calculated spectrum" in refused(
         capsys, tmp_path, "fdmnes", "write", store, "-o", tmp_path / "none", "--missing"
     )
 
 
 def test_pairs_of_edges_and_emission(tmp_path, program, capsys):
-    """L23 comes in two columns, emission in a file of its own."""
+    """L23 spectra have two columns, and emission has its own file."""
     store = write_structures(tmp_path / "l.h5", [(structure("A", 3), [0], "L23", [[]])])
     runs = calculated(tmp_path, store, program, "--emission")
     energies = np.arange(705.0, 714.0)
@@ -351,10 +351,10 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
     write = ("fdmnes", "write", store, "-o", tmp_path / "runs")
     assert "exists already" in refused(capsys, tmp_path, *write)
     assert "will not be replaced" in refused(capsys, tmp_path, *write, "--overwrite")
-    assert "expected a folder of FDMNES runs, there is none" in refused(
+    assert "expected a folder of FDMNES runs, received no such folder" in refused(
         capsys, tmp_path, "fdmnes", "ingest", tmp_path / "no", store
     )
-    assert "no FDMNES runs in it" in refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
+    assert "runs: no FDMNES runs found" in refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
     (tmp_path / "runs" / "runs.csv").write_text("a,b\n1,2\n")
     assert "expected columns folder, site" in refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
     assert "range 'x': expected numbers" in refused(
@@ -365,13 +365,13 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--program", " "], "program: expected a program's name or path, received ' '"),
+        (["--program", " "], "--program: expected the name or path of a program, received ' '"),
         (["--sbatch", "foo"], "sbatch: expected an option such as --time=02:00:00, received 'foo'"),
         (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option such as"),
         (["--keyword", "N_self 5\nRadius 3"], "keyword N_self: expected its values on one line"),
         (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received twice"),
-        (["--sites", "none.csv"], "s.h5: none of its sites is asked for"),
-        (["--sites", "other.csv"], "other.csv: s.h5 has no site 'x'"),
+        (["--sites", "none.csv"], "s.h5: no site selected"),
+        (["--sites", "other.csv"], "other.csv: site 'x' is not in s.h5"),
     ],
 )
 def test_what_is_not_written(tmp_path, store, monkeypatch, capsys, words, message):
@@ -400,7 +400,7 @@ def test_a_program_with_blanks_in_its_path(tmp_path, store, program, capsys):
 def test_none_is_good(tmp_path, store, capsys):
     run("fdmnes", "write", store, "-o", tmp_path / "runs")
     said = refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
-    assert said.endswith("none of 4 runs is good (4 not started); the first: ACOMUA_C36(1+): not started")
+    assert said.endswith("none of 4 runs is good (4 not started); first of them: ACOMUA_C36(1+): not started")
 
 
 def test_a_failure_in_the_middle_leaves_the_store_as_it_was(tmp_path, store, program, capsys, monkeypatch):

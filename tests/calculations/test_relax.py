@@ -1,4 +1,4 @@
-"""Structures relaxed by GFN2-xTB: what comes out, what fails, and going on after a stop."""
+"""Relaxing structures by GFN2-xTB: results, failures, and resuming after a stop."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def xyz(name, atoms, comment="", moved=0.0):
 
 @pytest.fixture
 def store(tmp_path):
-    """Displaced water, methanethiol and a charged ammonium, one with more sites than one."""
+    """Write displaced water, methanethiol and ammonium, each atom a site."""
     folder = tmp_path / "xyz"
     write_xyz(folder / "water.xyz", *xyz("water", molecule("H2O"), moved=0.08))
     write_xyz(folder / "thiol.xyz", *xyz("thiol", molecule("CH3SH"), moved=0.05))
@@ -80,7 +80,7 @@ def test_what_fails_is_listed_and_left_out(tmp_path, capsys):
     assert run(*words, "--json", tmp_path / "r.json") == 0
     printed = capsys.readouterr()
     assert "failed: odd: 9 electrons cannot have a total spin of 0" in printed.err
-    assert "failed: slow: forces are above 0.05 eV/Å after 3 steps" in printed.err
+    assert "failed: slow: not converged: forces above 0.05 eV/Å after 3 steps" in printed.err
     assert json.loads((tmp_path / "r.json").read_text())["failed_count"] == 2
     with StructureStore(tmp_path / "r.h5") as found:
         assert [s.name for s, _ in found.structures()] == ["good"]
@@ -118,7 +118,7 @@ def test_a_structure_that_ends_its_process_is_alone_in_that():
 
 
 def is_alive(pid):
-    """Whether a process is more than the remains of one."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -126,7 +126,7 @@ def is_alive(pid):
 
 
 def refused_meanwhile(capsys, *words):
-    """What a run says while another writes the same output."""
+    """Return the error of a run while another writes the same output."""
     capsys.readouterr()
     assert run(*words) == 2
     return capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
         time.sleep(0.01)
-    assert "another run goes on with it; wait for its end" in refused_meanwhile(capsys, *words)
+    assert "r.h5.relaxing.jsonl: in use by another run" in refused_meanwhile(capsys, *words)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.kill()
     process.wait()
@@ -157,8 +157,8 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
         stream.write('{"row": 5, "posi')
     shutil.copy(journal, tmp_path / "copy.jsonl")
     line = refused(capsys, tmp_path, *words[:-1], "0.02")
-    assert "r.h5.relaxing.jsonl: is of another run (fmax 0.01, now 0.02)" in line
-    assert "give its settings, or --overwrite to begin anew" in line
+    assert "r.h5.relaxing.jsonl: belongs to a run with other settings (fmax 0.01, now 0.02)" in line
+    assert "start anew with --overwrite" in line
     assert run(*words[:-1], "0.5", "--overwrite", "--json") == 0
     assert json.loads(capsys.readouterr().out)["taken_up"] == 0
     shutil.copy(tmp_path / "copy.jsonl", journal)
@@ -194,7 +194,7 @@ def test_refused(store, tmp_path, monkeypatch, capsys, words, message):
 def test_a_damaged_journal(store, tmp_path, capsys):
     write(journal_path(tmp_path / "r.h5"), "{}\nno json\n")
     assert run("relax", store, "-o", tmp_path / "r.h5") == 2
-    assert "r.h5.relaxing.jsonl: damaged; delete it to begin anew" in capsys.readouterr().err
+    assert "r.h5.relaxing.jsonl: damaged; delete it" in capsys.readouterr().err
 
 
 def test_it_needs_its_extra(store, tmp_path, monkeypatch):

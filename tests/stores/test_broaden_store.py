@@ -106,7 +106,7 @@ def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "nothing to do: give a broadening or a normalisation"),
+        ((), "nothing to do: set --recipe or --normalise"),
         (("--recipe", "lorentzian"), "several kinds of spectra fit; choose with --treatment NAME"),
         (
             ("--recipe", "lorentzian", "--treatment", "fdmnes-conv"),

@@ -1,1 +1,1 @@
-"""Calculations by other programs: written, run, read back."""
+"""Prepare, run and read back calculations by other programs, and treat calculated spectra."""

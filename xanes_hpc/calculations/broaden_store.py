@@ -1,4 +1,4 @@
-"""A structure store's spectra broadened and normalised, into another store; the first keeps them as they were."""
+"""Broaden and normalise the spectra of a structure store into a second store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Treated:
-    """How many spectra were treated, what they are called now, and those that could not be, with the reason."""
+    """Summary of treating spectra: their number, the treatment before and after, and those skipped with the reason."""
 
     spectra: int = 0
     kept: int = 0
@@ -49,33 +49,33 @@ def treat_store(
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Treated:
-    """Write a structure store with the same structures and treated spectra, on the energies they have.
+    """Write a structure store with the same structures and treated spectra, at the same energies.
 
     Parameters
     ----------
     source
-        Whose spectra are taken.
+        Store with the spectra.
     output
         Store to write.
     recipe
-        What is done to them.
+        Broadening and normalisation to apply.
     kind, treatment
-        Which of a site's spectra, as for training.
+        Which of a site's spectra to treat, as for training.
     keep
-        Whether all spectra of the source go along.
+        Whether to copy all spectra of the source as well.
     strict
-        Whether the first spectrum that cannot be treated ends it; by default it is left out.
+        Whether to stop at the first spectrum that cannot be treated; by default it is skipped.
 
     Raises
     ------
     SpectrumError
-        If the recipe does nothing, the spectra cannot be chosen or are treated already, or none can be treated; with
-        ``strict``, if one cannot.
+        If the recipe does nothing, the choice of spectra is ambiguous, they are treated already, or none can be treated
+        (with ``strict``: any cannot).
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists already or cannot be written.
     """
     if recipe.does_nothing:
-        raise SpectrumError("nothing to do: give a broadening or a normalisation")
+        raise SpectrumError("nothing to do: set `broadening` or `normalisation`")
     rows, table = choose_spectra(source, source.n_sites, kind, treatment)
     there = np.flatnonzero(rows != NONE)
     result = Treated(before=table.treatment[rows[there[0]]])
@@ -109,7 +109,10 @@ def treat_store(
 
 
 def _treated(placed: list[PlacedSpectrum], sites: SiteTable, recipe: Recipe) -> list[PlacedSpectrum | SpectrumError]:
-    """Each spectrum treated, or why it cannot be; together where all can."""
+    """Return each spectrum treated, or the error that prevents it.
+
+    All are treated at once if possible, and one by one otherwise.
+    """
     try:
         return list(treat(placed, sites.element.tolist(), sites.edge, recipe))
     except SpectrumError:

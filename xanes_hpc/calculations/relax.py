@@ -1,7 +1,7 @@
-"""Structures relaxed by a semi-empirical method, into a store of their own; a run that was stopped goes on.
+"""Relax the structures of a store by a semi-empirical method, and resume after a stop.
 
-GFN1-xTB and GFN2-xTB (Bannwarth, Ehlert & Grimme, doi:10.1021/acs.jctc.8b01176) through tblite's calculator for ASE.
-What is done is written to a journal beside the output, one line a structure, until the store is written.
+The methods are GFN1-xTB and GFN2-xTB (Bannwarth, Ehlert & Grimme, doi:10.1021/acs.jctc.8b01176) through tblite's
+calculator for ASE. Until the output is written, a journal beside it records each relaxed structure on one line.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 MOST_NAMED = 5
-ENDED = "its process died during the calculation"
+ENDED = "the process died during the calculation"
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class RelaxOptions:
     method
         One of ``METHODS``.
     fmax
-        The largest force on an atom in the end, eV/Å.
+        Largest force on an atom at convergence, eV/Å.
     steps
-        The most steps.
+        Largest number of steps.
     keep_unconverged
-        Whether structures that are not there after so many steps are kept as they are then.
+        Whether to keep structures that have not converged after that many steps.
     """
 
     method: str = "gfn2"
@@ -55,9 +55,10 @@ class RelaxOptions:
 
 @dataclass
 class RelaxSummary:
-    """What came of it: structures by how they ended, and why those failed that did.
+    """Numbers of structures by outcome, and the reasons of failures.
 
-    ``relaxed`` are in the output, with those ``unconverged`` if they are kept; otherwise these are among the failed.
+    ``relaxed`` counts the structures in the output, including ``unconverged`` ones if they are kept. Otherwise the
+    unconverged ones count as failed. ``taken_up`` counts those resumed from the journal.
     """
 
     relaxed: int = 0
@@ -69,7 +70,7 @@ class RelaxSummary:
     failed: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -81,38 +82,38 @@ def relax(
     workers: "int | Client | None" = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> RelaxSummary:
-    """Relax every structure of a store, and write those that could be into another, with the same sites.
+    """Relax every structure of a store, and write the relaxed ones with the same sites into another.
 
-    Spectra do not go along: they are of the structures as they were.
+    Spectra are not copied, because they belong to the original structures.
 
     Parameters
     ----------
     store
-        The structures; charge and total spin are their properties ``charge`` and ``spin``, 0 and the lowest where
-        there are none.
+        Structures to relax. Charge and total spin come from the properties ``charge`` and ``spin``; the defaults are 0
+        and the lowest spin.
     output
-        Structure store to write. A journal beside it is gone on with.
+        Structure store to write. A journal beside it is resumed.
     options
-        How.
+        Method and convergence.
     overwrite
-        Whether the output, and a journal of a run with other options, may be replaced.
+        Whether to replace the output, and a journal of a run with other options.
     workers
-        Processes, by default one for each core; or a client of a Dask cluster.
+        Number of processes, by default one per core; or a client of a Dask cluster.
 
     Raises
     ------
     ConfigError
-        If tblite is not installed, there is no such method, or a journal beside the output is of another run and not to
-        be replaced.
+        If tblite is not installed, an option is invalid, or the journal beside the output belongs to a run with other
+        options and ``overwrite`` is not set.
     StoreError
-        If no structure could be relaxed, or the output stands in the way or cannot be written.
+        If no structure could be relaxed, or the output exists already or cannot be written.
     """
     need("tblite", "relax", "relaxing structures")
     options = options or RelaxOptions()
     if options.method not in METHODS:
-        raise ConfigError(f"--method {options.method!r}: expected {', '.join(METHODS)}")
+        raise ConfigError(f"`method` {options.method!r}: expected {', '.join(METHODS)}")
     if not 0 < options.fmax < np.inf:
-        raise ConfigError(f"--fmax: expected a force above 0 eV/Å, received {options.fmax:g}")
+        raise ConfigError(f"`fmax`: expected a force above 0 eV/Å, received {options.fmax:g}")
     hdf5.check_store(output, overwrite, [store.path])
     plan = {
         "structures": store.attribute("digest_structures"), "method": options.method, "fmax": options.fmax,
@@ -127,7 +128,7 @@ def relax(
             note(row, relaxed)
             done[row] = relaxed
             progress(len(done), store.n_structures, "")
-    if all(relaxed.failed for relaxed in done.values()):  # there is nothing to go on from
+    if all(relaxed.failed for relaxed in done.values()):  # nothing worth resuming
         journal.unlink()
     _write(store, output, done, options, overwrite, summary)
     with suppress(FileNotFoundError):
@@ -155,7 +156,7 @@ def _write(
             if not why and not relaxed.converged:
                 summary.unconverged += 1
                 if not options.keep_unconverged:
-                    why = f"forces are above {options.fmax:g} eV/Å after {relaxed.steps} steps"
+                    why = f"not converged: forces above {options.fmax:g} eV/Å after {relaxed.steps} steps"
             if why:
                 summary.failed_count += 1
                 summary.failed += [f"{structure.name}: {why}"] if len(summary.failed) < MOST_LISTED else []
@@ -165,27 +166,28 @@ def _write(
             summary.largest_move = max(summary.largest_move, float(moves.max(initial=0.0)))
             summary.relaxed += 1
             steps += relaxed.steps
-            told: dict[str, float | str] = {
+            outcome: dict[str, float | str] = {
                 f"{options.method}_energy": relaxed.energy,
                 f"{options.method}_fmax": relaxed.fmax,
             }
-            found = replace(structure, positions=positions, properties=structure.properties | told)
+            found = replace(structure, positions=positions, properties=structure.properties | outcome)
             kinds = set(sites.edge)
             if len(kinds) > 1:
                 raise StoreError(
-                    f"{store.path}: {structure.name} has sites of several edges: relax one edge's at a time"
+                    f"{store.path}: {structure.name} has sites at several edges ({', '.join(sorted(kinds))}); relax a "
+                    "store for each edge"
                 )
             edge = kinds.pop() if kinds else "K"
             writer.append(found, sites.atom, edge, [[] for _ in sites.name], sites.weight)
         if not summary.relaxed:
-            listed = "; ".join(summary.failed[:MOST_NAMED]) or "there are no structures"
+            listed = "; ".join(summary.failed[:MOST_NAMED]) or "the store has no structures"
             more = f"; and {summary.failed_count - MOST_NAMED:,} more" if summary.failed_count > MOST_NAMED else ""
             raise StoreError(f"{store.path}: no structure could be relaxed: {listed}{more}")
     summary.mean_steps = steps / summary.relaxed
 
 
 def journal_path(output: Path) -> Path:
-    """Where the journal of the run that writes ``output`` stands."""
+    """Return the path of the journal of a run that writes ``output``."""
     return output.with_name(f"{output.name}.relaxing.jsonl")
 
 
@@ -193,19 +195,19 @@ def journal_path(output: Path) -> Path:
 def open_journal(
     journal: Path, plan: dict[str, Any], anew: bool = False
 ) -> Iterator[tuple[dict[int, Relaxed], Callable[[int, Relaxed], None]]]:
-    """What is done already, by row, and what writes down more; for this process alone.
+    """Lock a journal; yield its relaxed structures by row, and a function that records another.
 
     Raises
     ------
     ConfigError
-        If it is of another plan, unless that may begin ``anew``.
+        If the journal has another plan and ``anew`` is not set.
     StoreError
-        If it is damaged, or another run goes on with it.
+        If the journal is damaged, or in use by another run.
     """
-    _read(journal, plan, anew)  # one of another plan stays as it is
+    _read(journal, plan, anew)  # raises before a journal with another plan is touched
     with journal.open("a", encoding="utf-8") as stream:
         if not locks.hold(stream.fileno()):
-            raise StoreError(f"{journal}: another run goes on with it; wait for its end")
+            raise StoreError(f"{journal}: in use by another run; wait until it ends")
         done, n_bytes = _read(journal, plan, anew)
         os.truncate(journal, n_bytes)
         if not n_bytes:
@@ -219,7 +221,7 @@ def open_journal(
 
 
 def _read(journal: Path, plan: dict[str, Any], anew: bool) -> tuple[dict[int, Relaxed], int]:
-    """What is done already, by row; and the length of whole lines: a killed run may leave half a line."""
+    """Return the relaxed structures by row, and the length of complete lines; a killed run may leave half a line."""
     done: dict[int, Relaxed] = {}
     if not journal.exists():
         return done, 0
@@ -233,10 +235,13 @@ def _read(journal: Path, plan: dict[str, Any], anew: bool) -> tuple[dict[int, Re
             row = int(values.pop("row"))
             done[row] = Relaxed(**values)
     except (ValueError, TypeError, KeyError):
-        raise StoreError(f"{journal}: damaged; delete it to begin anew") from None
+        raise StoreError(f"{journal}: damaged; delete it to start anew") from None
     if found != plan and anew:
         return {}, 0
     if found != plan:
         differs = ", ".join(f"{k} {found.get(k)!r}, now {plan[k]!r}" for k in plan if found.get(k) != plan[k])
-        raise ConfigError(f"{journal}: is of another run ({differs}); give its settings, or --overwrite to begin anew")
+        raise ConfigError(
+            f"{journal}: belongs to a run with other settings ({differs}); use those settings, or start anew with "
+            "`overwrite`"
+        )
     return done, whole

@@ -1,4 +1,4 @@
-"""One structure relaxed, in whatever process."""
+"""Relax one structure by xTB; the function can run in any process."""
 
 import warnings
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from xanes_hpc.structures.structure import Structure
 
 METHODS = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
-"""tblite's names of them."""
+"""Methods, and their names in tblite."""
 
 
 @dataclass(frozen=True)
 class Relaxed:
-    """What came of a structure: where its atoms are (Å), its energy (eV), the largest force (eV/Å); or why nothing."""
+    """A relaxed structure: positions (Å), energy (eV) and largest force (eV/Å); or the reason why it failed."""
 
     positions: list[list[float]] | None = None
     energy: float = float("nan")
@@ -25,16 +25,16 @@ class Relaxed:
 
 
 def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Relaxed:
-    """Relax the atoms of a structure; its cell stays.
+    """Relax the atoms of a structure in a fixed cell.
 
     Parameters
     ----------
     structure
-        With its charge and total spin as properties ``charge`` and ``spin``, if it has any.
+        The structure, with charge and total spin in its properties ``charge`` and ``spin``, if present.
     method
         A key of ``METHODS``.
     fmax, steps
-        The largest force in the end, eV/Å, and the most steps.
+        Largest force at convergence, eV/Å, and largest number of steps.
     """
     from ase import Atoms
     from ase.optimize import LBFGS
@@ -56,26 +56,26 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
     try:
         atoms.calc = TBLite(method=METHODS[method], charge=charge, multiplicity=unpaired + 1, verbosity=0)
         optimize: Any = LBFGS
-        with warnings.catch_warnings(), np.errstate(all="ignore"):  # what goes wrong is seen in the end
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # the result is checked below
             warnings.simplefilter("ignore")
             optimizer = optimize(atoms, logfile=None)
             converged = bool(optimizer.run(fmax=fmax, steps=steps))
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
-    except Exception as error:  # tblite's and ASE's own kinds
+    except Exception as error:  # tblite and ASE raise their own types
         return Relaxed(failed=" ".join(str(error).split())[:200] or type(error).__name__)
     largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
     if not (np.isfinite(atoms.positions).all() and np.isfinite(energy)):
-        return Relaxed(failed="the energy or a position is no number")
+        return Relaxed(failed="energy or positions are not finite")
     return Relaxed(atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged)
 
 
 def _whole(structure: Structure, name: str, times: int) -> int | None:
-    """``times`` a property, which makes a whole number; None where there is none.
+    """Return a property multiplied by ``times`` as an integer; None if the structure lacks it.
 
     Raises
     ------
     ValueError
-        If it does not, or is text.
+        If the product is not an integer, or the property is text.
     """
     value = structure.properties.get(name)
     if value is None:

@@ -1,1 +1,1 @@
-"""FDMNES calculations: written for a store's sites, and read back."""
+"""Write FDMNES calculations for the sites of a store, and read their spectra back."""

@@ -1,7 +1,7 @@
-"""What has become of FDMNES calculations, and their spectra into a store.
+"""Check FDMNES runs, and add the spectra of the good ones to a structure store.
 
-FDMNES's exit code says nothing, and its error file stays after a later good run. So a run is good when its log
-NAME_bav.txt ends as logs of good runs do and NAME.txt has as many rows as the range asks for.
+The exit code of FDMNES carries no information, and its error file survives a later good run. A run is therefore good if
+its log NAME_bav.txt ends with the closing line of FDMNES and NAME.txt has as many rows as its energy range.
 """
 
 import csv
@@ -26,13 +26,13 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
 
 CLOSE = 1e-6
-"""Å by which positions may differ from the store's."""
+"""Largest difference of distances and cell lengths from the store's, Å."""
 
 Progress = Callable[[int, int], None]
 
 
 class State(StrEnum):
-    """What has become of a run."""
+    """The outcome of a run."""
 
     GOOD = "good"
     NOT_STARTED = "not started"
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Run:
-    """A folder of a site's calculation."""
+    """The calculation of one site, in its folder."""
 
     folder: Path
     site: str
@@ -53,20 +53,20 @@ class Run:
 
     @property
     def listed(self) -> str:
-        """A line on a run that is not good."""
+        """One line on a run that is not good: folder, state and reason."""
         return f"{self.folder.name}: {self.state}" + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass
 class Ingested:
-    """What came of runs: how many there are by state, those that are not good, and the spectra that were added."""
+    """Numbers of runs by state, the runs that are not good, and the spectra added."""
 
     runs: Counter[str] = field(default_factory=Counter)
     not_good: list[str] = field(default_factory=list)
     spectra: Added = field(default_factory=Added)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self) | {"runs": dict(self.runs)}
 
 
@@ -77,25 +77,25 @@ def ingest(
     look_only: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Ingested:
-    """The spectra of all good runs of a folder into a structure store; the others are listed and left alone.
+    """Add the spectra of all good runs in a folder to a structure store, and list the other runs.
 
     Parameters
     ----------
     folder
-        As ``fdmnes_runs.write_runs`` made it, or any with a folder per calculation that bears its site's name.
+        Folder from ``write_runs``, or any folder with one subfolder per calculation, named after its site.
     store
-        The structure store whose sites were calculated.
+        Structure store with the calculated sites.
     replace_others
-        Whether a spectrum takes the place of another of its kind and treatment.
+        Whether to replace spectra of the same site, kind and treatment.
     look_only
-        Whether the store is left as it is.
+        Whether to leave the store unchanged.
 
     Raises
     ------
     FormatError
-        If there are no runs, or none is good and of a site of the store.
+        If there are no runs, or no run is good and belongs to a site of the store.
     StoreError
-        As ``add_spectra``.
+        If ``add_spectra`` raises it.
     """
     found, result = find_runs(folder), Ingested()
     with StructureStore(store) as opened:
@@ -121,7 +121,7 @@ def ingest(
             if not result.runs[State.GOOD] and not look_only:
                 counts = ", ".join(f"{n:,} {state}" for state, n in result.runs.most_common())
                 first = next((line for line in result.not_good if State.NOT_STARTED not in line), result.not_good[0])
-                raise FormatError(f"{folder}: none of {len(found)} runs is good ({counts}); the first: {first}")
+                raise FormatError(f"{folder}: none of {len(found)} runs is good ({counts}); first of them: {first}")
 
         if look_only:
             for _ in good_spectra():
@@ -132,16 +132,16 @@ def ingest(
 
 
 def find_runs(folder: Path) -> list[tuple[Path, str]]:
-    """The folders of calculations in a folder with their sites' names: of its table, or else their own.
+    """Return the folders of runs in a folder with their sites' names, from its table or else from the folders' names.
 
     Raises
     ------
     FormatError
-        If there are none, or the table is none.
+        If there are no runs, or the table lacks a column.
     """
     if not folder.is_dir():
         raise FormatError(
-            f"{folder}: expected a folder of FDMNES runs" + ("" if folder.exists() else ", there is none")
+            f"{folder}: expected a folder of FDMNES runs, received {'a file' if folder.exists() else 'no such folder'}"
         )
     table = folder / TABLE
     if table.exists():
@@ -155,12 +155,12 @@ def find_runs(folder: Path) -> list[tuple[Path, str]]:
         if not found and (folder / STARTER).exists():
             found = [(folder, folder.resolve().name)]
     if not found:
-        raise FormatError(f"{folder}: no FDMNES runs in it (neither {TABLE} nor folders with {STARTER})")
+        raise FormatError(f"{folder}: no FDMNES runs found; expected {TABLE} or folders with {STARTER}")
     return found
 
 
 def look_at(folder: Path, site: str) -> Run:
-    """What has become of a run; never raises for what stands in its folder."""
+    """Return the state of a run; the content of its folder never makes it raise."""
     try:
         calculation = fdmnes_input.read(_input_of(folder))
     except FormatError as error:
@@ -168,26 +168,26 @@ def look_at(folder: Path, site: str) -> Run:
     output = calculation.output
     log, raw = folder / f"{output}_bav.txt", folder / f"{output}.txt"
     if not log.exists() and not raw.exists():
-        said = _said(folder)
-        state = State.FAILED if said else State.NOT_STARTED
-        return Run(folder, site, state, said, calculation)
+        message = _error_text(folder)
+        state = State.FAILED if message else State.NOT_STARTED
+        return Run(folder, site, state, message, calculation)
     if not _ends_well(log):
-        said = _said(folder)
-        reason = said or f"{log.name} does not end with {ENDS_WELL!r}"
-        return Run(folder, site, State.FAILED if said else State.UNFINISHED, reason, calculation)
+        message = _error_text(folder)
+        reason = message or f"{log.name} does not end with {ENDS_WELL!r}"
+        return Run(folder, site, State.FAILED if message else State.UNFINISHED, reason, calculation)
     try:
         spectrum = fdmnes.read(raw)
         if spectrum.treatment != NO_TREATMENT:
-            raise FormatError(f"{raw}: line 1: expected FDMNES's '= E_edge, Z, …' after its numbers")
+            raise FormatError(f"{raw}: line 1: expected '= E_edge, Z, …' after the numbers")
     except FormatError as error:
         return Run(folder, site, State.FAILED, _without_folder(error, folder), calculation)
     expected = fdmnes_input.n_energies(calculation.settings.energies)
     n_rows = spectrum.energies.size
     if n_rows != expected:
-        reason = f"{raw.name} has {n_rows} rows; its range asks for {expected}"
+        reason = f"{raw.name} has {n_rows} rows, expected {expected} from its energy range"
         return Run(folder, site, State.UNFINISHED, reason, calculation)
     if calculation.settings.convolution and not (folder / f"{output}_conv.txt").exists():
-        return Run(folder, site, State.UNFINISHED, f"no {output}_conv.txt, which it asks for", calculation)
+        return Run(folder, site, State.UNFINISHED, f"{output}_conv.txt is missing but requested", calculation)
     return Run(folder, site, State.GOOD, "", calculation)
 
 
@@ -196,7 +196,7 @@ def _without_folder(error: XanesHpcError, folder: Path) -> str:
 
 
 def _input_of(folder: Path) -> Path:
-    """The input file that the starter names."""
+    """Return the path of the input file that the starter names."""
     starter = folder / STARTER
     try:
         lines = [line.partition("!")[0].strip() for line in starter.read_text(errors="replace").splitlines()]
@@ -204,7 +204,7 @@ def _input_of(folder: Path) -> Path:
         raise FormatError(f"{starter}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     named = [line for line in lines if line][1:]
     if len(named) != 1:
-        raise FormatError(f"{starter}: expected 1 and one input file, received {len(named)} of them")
+        raise FormatError(f"{starter}: expected the number 1 and one input file, received {len(named)} files")
     return folder / named[0]
 
 
@@ -218,8 +218,8 @@ def _ends_well(log: Path) -> bool:
         return False
 
 
-def _said(folder: Path) -> str:
-    """The first lines of FDMNES's error file, on one line."""
+def _error_text(folder: Path) -> str:
+    """Return the beginning of FDMNES's error file on one line; empty if there is none."""
     try:
         text = (folder / "fdmnes_error.txt").read_text(errors="replace")
     except OSError:
@@ -228,12 +228,12 @@ def _said(folder: Path) -> str:
 
 
 def spectra_of(run: Run) -> list[PlacedSpectrum]:
-    """The spectra of a good run: as calculated, broadened by FDMNES, emission; as many as it asked for.
+    """Return the spectra of a good run: as calculated, and if requested broadened by FDMNES and emission.
 
     Raises
     ------
     FormatError, SpectrumError
-        If one cannot be read, or is none.
+        If a spectrum cannot be read or is invalid.
     """
     assert run.calculation is not None
     output, element = run.calculation.output, int(run.calculation.structure.numbers[run.calculation.absorber])
@@ -250,26 +250,26 @@ def spectra_of(run: Run) -> list[PlacedSpectrum]:
 
 
 def hold_to_site(run: Run, store: StructureStore, row: int | None) -> Run:
-    """A good run, or the same as one of another site where it is not of the structure and absorber at a row."""
+    """Return a good run, with state ``OTHER`` if its structure or absorber differs from the site at a row."""
     if row is None:
-        return replace(run, state=State.OTHER, reason=f"{store.path} has no site {run.site}")
+        return replace(run, state=State.OTHER, reason=f"{store.path} lacks site {run.site}")
     structure, atom = next(store.structures_at(np.array([row])))
-    differs = _what_differs(run, structure, atom)
+    differs = _difference(run, structure, atom)
     return replace(run, state=State.OTHER, reason=differs) if differs else run
 
 
-def _what_differs(run: Run, structure: Structure, atom: int) -> str:
+def _difference(run: Run, structure: Structure, atom: int) -> str:
     assert run.calculation is not None
     own = run.calculation.structure
     if own.numbers.tolist() != structure.numbers.tolist():
-        return f"its atoms are not those of {run.site} in the store"
+        return f"its elements differ from those of {run.site} in the store"
     if run.calculation.absorber != atom:
-        return f"its absorber is atom {run.calculation.absorber}, that of {run.site} is atom {atom}"
+        return f"its absorber is atom {run.calculation.absorber}, expected atom {atom} of {run.site}"
     if (own.pbc != structure.pbc).any():
-        return f"expected a {_kind(structure)} as in the store, received a {_kind(own)}"
+        return f"it is a {_kind(own)}, expected a {_kind(structure)} as in the store"
     theirs, ours = (_lengths(s, atom) for s in (structure, own))
     if np.abs(theirs - ours).max(initial=0.0) > CLOSE:
-        return f"its atoms stand elsewhere than those of {run.site} in the store"
+        return f"its positions differ from those of {run.site} in the store"
     return ""
 
 
@@ -278,6 +278,6 @@ def _kind(structure: Structure) -> str:
 
 
 def _lengths(structure: Structure, atom: int) -> npt.NDArray[np.float64]:
-    """Distances from the absorber and lengths of the cell's vectors: what no turning of axes changes."""
+    """Return distances from the absorber and lengths of the cell vectors, which do not depend on the axes."""
     across = np.linalg.norm(structure.positions - structure.positions[atom], axis=1)
     return np.concatenate([across, np.linalg.norm(structure.cell, axis=1)])

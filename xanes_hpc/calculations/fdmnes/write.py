@@ -1,7 +1,7 @@
-"""FDMNES calculations of a store's sites: a folder for each, and a script that runs them all.
+"""Write FDMNES calculations for a store's sites: one folder each, and a script that runs them all.
 
-DIR/runs.csv          a row per site: folder, site, element, edge
-DIR/run.sh            runs what has not ended well; a SLURM array script too
+DIR/runs.csv          one row per site: folder, site, element, edge
+DIR/run.sh            runs everything that has not ended well; also a SLURM array script
 DIR/FOLDER/           fdmfile.txt and NAME_in.txt; FDMNES adds NAME.txt, NAME_conv.txt, NAME_bav.txt
 """
 
@@ -32,16 +32,16 @@ COLUMNS = ("folder", "site", "element", "edge")
 ENDS_WELL = "Have a beautiful day !"
 TAIL_BYTES = 4096
 UNSAFE = re.compile(r"[^\w.+()-]", re.ASCII)
-"""Characters that a folder's name does without."""
+"""Characters that are replaced in names of folders."""
 MOST_TASKS = 1000
-"""Of a SLURM array: what schedulers take unless told otherwise."""
+"""Largest number of tasks of a SLURM array, below the default limit of schedulers."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the SLURM script asks for: lines for ``#SBATCH``, the program, and how many runs go at a time."""
+    """Settings of the SLURM script: the program, lines for ``#SBATCH``, and the number of simultaneous tasks."""
 
     program: str = "fdmnes"
     directives: tuple[str, ...] = ("--time=12:00:00", "--ntasks=1", "--mem=4G")
@@ -57,14 +57,14 @@ def write_runs(
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """A runnable folder for each of the sites at ``rows``, all by default, and a script; gives the folders' names.
+    """Write a folder for each site at ``rows`` (all by default) and a script, and return the folders' names.
 
     Raises
     ------
     FormatError
-        If FDMNES could not take a site, the settings are none, or no site is asked for.
+        If FDMNES cannot handle a site, a setting is invalid, or no site is selected.
     StoreError
-        If the output stands in the way, holds what FDMNES has calculated, or cannot be written.
+        If the output exists already, holds results of FDMNES, or cannot be written.
     """
     fdmnes_input.check_settings(settings)
     cluster = cluster or Cluster()
@@ -73,7 +73,7 @@ def write_runs(
         raise FormatError(f"{store.path}: has no sites")
     rows = np.arange(store.n_sites) if rows is None else rows
     if not rows.size:
-        raise FormatError(f"{store.path}: none of its sites is asked for")
+        raise FormatError(f"{store.path}: no site selected; expected at least one")
     table = store.sites
     folders = _folder_names([table.name[row] for row in rows])
     entries = [
@@ -83,9 +83,7 @@ def write_runs(
     before = _listed(output)
     for folder in before:
         if any(not _is_input(path.name) for path in (output / folder).glob("*")):
-            raise StoreError(
-                f"{output}: holds what FDMNES has calculated ({folder}): ingest it, and name another folder"
-            )
+            raise StoreError(f"{output}: holds results of FDMNES ({folder}); ingest them, and choose another `output`")
     contents = (TABLE, SCRIPT, *folders, *before)
     with whole_output(output, overwrite, contents, [store.path]) as temporary:
         temporary.mkdir()
@@ -106,7 +104,7 @@ def write_runs(
 
 def _check_cluster(cluster: Cluster) -> None:
     if not cluster.program.strip() or not cluster.program.isprintable():
-        raise FormatError(f"program: expected a program's name or path, received {cluster.program!r}")
+        raise FormatError(f"`program`: expected the name or path of a program, received {cluster.program!r}")
     array_header("fdmnes", 1, cluster.directives)
 
 
@@ -115,7 +113,7 @@ def _is_input(name: str) -> bool:
 
 
 def _listed(output: Path) -> list[str]:
-    """Folders of runs that were written to a place before, as its table has them."""
+    """Return the folders of an earlier run, as listed in the output's table."""
     try:
         with (output / TABLE).open(encoding="utf-8", newline="") as stream:
             return [row["folder"] for row in csv.DictReader(stream)]
@@ -124,13 +122,13 @@ def _listed(output: Path) -> list[str]:
 
 
 def _folder_names(sites: Sequence[str]) -> list[str]:
-    """A name for each site's folder and files: its own, without what a shell or FDMNES might stumble over."""
+    """Return a unique name for each site's folder and files, without characters that trouble a shell or FDMNES."""
     taken: Counter[str] = Counter()
     names = []
     for site in sites:
         name = UNSAFE.sub("_", site)[: fdmnes_input.LONGEST_NAME].lstrip("-.") or "site"
         taken[name.lower()] += 1
-        if taken[name.lower()] > 1:  # also where a file system does not tell capitals from small letters
+        if taken[name.lower()] > 1:  # also on file systems that ignore case
             name = f"{name}_{taken[name.lower()]}"
             taken[name.lower()] += 1
         names.append(name)
@@ -138,12 +136,12 @@ def _folder_names(sites: Sequence[str]) -> list[str]:
 
 
 def script(n_runs: int, cluster: Cluster) -> str:
-    """A shell script that runs all folders, or as a SLURM array each task its share of them."""
+    """Return a shell script that runs all folders; as a SLURM array, each task runs some of them."""
     n_tasks = min(n_runs, MOST_TASKS)
     directives = ["--output=/dev/null", *cluster.directives]
     return f"""{array_header("fdmnes", n_tasks, directives, min(n_tasks, cluster.at_once))}
-# sbatch {SCRIPT}: every task its share of the folders in {TABLE}; without SLURM, bash {SCRIPT}: one after another.
-# FDMNES names another program; runs that have ended well are passed over, so it can be started again.
+# With sbatch {SCRIPT}, the tasks divide the folders in {TABLE} among them. Without SLURM, bash {SCRIPT} runs them all.
+# The variable FDMNES selects another program. Runs that have ended well are skipped, so the script can be repeated.
 
 program=${{FDMNES:-{shlex.quote(cluster.program)}}}
 task=${{SLURM_ARRAY_TASK_ID:-0}}
@@ -160,52 +158,52 @@ done
 
 
 def parse_range(text: str) -> tuple[float, ...]:
-    """Energies and steps from text.
+    """Return energies and steps from text.
 
     Raises
     ------
     FormatError
-        If something in it is no number.
+        If a word is not a number.
     """
     try:
         return tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
-        raise FormatError(f"range {text!r}: expected numbers, such as -15 0.2 60") from None
+        raise FormatError(f"`energies` {text!r}: expected numbers, such as -15 0.2 60") from None
 
 
 def parse_keyword(text: str) -> tuple[str, tuple[str, ...]]:
-    """A keyword and its line of values from text."""
+    """Return a keyword and its line of values from text."""
     keyword, _, values = text.strip().partition(" ")
     return keyword, (values.strip(),) if values.strip() else ()
 
 
 def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
-    """Rows of the sites that have no spectrum as calculated.
+    """Return the rows of sites without an untreated calculated spectrum.
 
     Raises
     ------
     FormatError
-        If there are none.
+        If all sites have one.
     """
     table = SpectrumTable.read(store.file)
     calculated = [site for site, text in zip(table.site, table.treatment, strict=True) if text == NO_TREATMENT]
     rows = np.setdiff1d(np.arange(store.n_sites), np.array(calculated, np.int64))
     if not rows.size:
-        raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a spectrum as calculated")
+        raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a calculated spectrum already")
     return rows
 
 
 def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
-    """Rows, ascending, of the sites that the column ``site`` of a CSV file names.
+    """Return the rows, ascending, of the sites named in the column ``site`` of a CSV file.
 
     Raises
     ------
     FormatError
-        If it cannot be read, has no such column, or names a site that the store does not have.
+        If the file cannot be read or lacks the column, or the store lacks a site.
     """
     names, _ = read_columns(table, ("site",), unique=False)
     known = {name: row for row, name in enumerate(store.sites.name)}
     for name in names:
         if name not in known:
-            raise FormatError(f"{table}: {store.path} has no site {name!r}")
+            raise FormatError(f"{table}: site {name!r} is not in {store.path}")
     return np.unique([known[name] for name in names]).astype(np.int64)
