@@ -187,6 +187,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     """Return the facts about a model, by section."""
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
+    zero = " from E₀" if origin == "e0" else ""
     sites = {part: f"{n:,}" for part, n in provenance["sites"].items()}
     split = provenance["split"]
     kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
@@ -196,7 +197,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
             "absorbers": kinds,
             **{SETS.get(part, f"sites, {part}"): n for part, n in sites.items()},
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
-            "energies": f"{energies.size} from {energies[0]:g} to {energies[-1]:g} eV ({origin})",
+            "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
             "structures, digest": provenance.get("digest_structures", ""),
             "spectra, digest": provenance.get("digest_spectra", ""),
         },

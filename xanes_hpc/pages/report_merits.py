@@ -77,10 +77,13 @@ def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         (f"near-duplicates (feature distance < {figures['near_threshold']:g})", "near_features"),
     )
     found = [(what, f"{figures[key]:,}") for what, key in shared]
-    for what, key in (("held-out", "error_percent_held_out"), ("other", "error_percent_without_twins")):
+    for what, key in (
+        ("mean error of all {:,} held-out sites", "error_percent_held_out"),
+        ("mean error without the sites above ({:,} left)", "error_percent_without_twins"),
+    ):
         own = figures[key]
         mean = "–" if own["mean"] is None else f"{own['mean']:.2f} %"
-        found.append((f"mean error of the {own['n_sites']:,} {what} sites", mean))
+        found.append((what.format(own["n_sites"]), mean))
     return found
 
 
