@@ -1,4 +1,4 @@
-"""The journal of a search: what is drawn, pruned, and taken up after the process was killed. Nothing is trained."""
+"""The journal of a search: drawing, pruning, and resuming after the process was killed. Nothing is trained."""
 
 import shutil
 import sys
@@ -34,7 +34,7 @@ def opened(path, plan=PLAN, seed=0, n_epochs=6):
 
 
 def one(journal, errors=None):
-    """A trial whose error depends on its values, or one that reports these; its number."""
+    """Run a trial with these errors, or with an error that depends on its values, and return its number."""
     trial = journal.ask(RUN)
     values = SPACE.ask(trial, RUN)
     error = abs(values["training.learning_rate"] - 0.01) * 100
@@ -57,7 +57,7 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(path, tmp_path):
             one(journal)
         whole = drawn(journal)
     create_journal(tmp_path / "other.journal", PLAN, None)
-    for first in (3, n - 1, n):  # stopped twice, the second time where errors tell what is drawn
+    for first in (3, n - 1, n):  # stopped twice, the second time when the sampler uses errors
         with opened(tmp_path / "other.journal") as journal:
             while len(journal.trials) < first:
                 one(journal)
@@ -118,7 +118,7 @@ def test_a_trial_that_kills_the_process_twice_has_failed(path):
             assert trial.number == 0
             SPACE.ask(trial, RUN)
     with opened(path) as journal:
-        assert [(t.state, t.reason) for t in journal.trials] == [(FAILED, "the process was killed 2 times within it")]
+        assert [(t.state, t.reason) for t in journal.trials] == [(FAILED, "the process died 2 times in this trial")]
         assert one(journal) == 1
 
 
@@ -154,7 +154,7 @@ def test_half_a_line_and_a_lock_that_a_killed_process_left_are_removed(path):
 
 def test_one_process_at_a_time(path):
     with opened(path):
-        with pytest.raises(StoreError, match=r"study\.journal: another process goes on with this search; wait for its"):
+        with pytest.raises(StoreError, match=r"study\.journal: in use by another process"):
             opened(path)
     with opened(path):
         pass
@@ -164,22 +164,20 @@ def test_another_search_is_refused_and_what_differs_is_named(path):
     other = {"space": {**PLAN["space"], "model.width": {"low": 16, "high": 96, "step": 16}}, "sites": 11}
     with pytest.raises(StoreError) as error:
         opened(path, other)
-    assert "sites was 10, now 11; space.model.width.high was 64, now 96; give that search's settings" in str(
-        error.value
-    )
+    assert "sites was 10, now 11; space.model.width.high was 64, now 96; use the settings" in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no journal\n", "{}\n", '{"op_code": 0}\n'])
 def test_damaged_journals(path, text):
     path.write_text(text)
-    with pytest.raises(StoreError, match=r"study\.journal: damaged: .*; search anew with --overwrite"):
+    with pytest.raises(StoreError, match=r"study\.journal: damaged: .*`overwrite`"):
         opened(path)
 
 
 def test_no_journal(tmp_path):
-    with pytest.raises(StoreError, match="no such file: there is no search to resume; search without --resume"):
+    with pytest.raises(StoreError, match=r"study\.journal: no such file; there is no search to resume.*`resume`"):
         opened(tmp_path / "study.journal")
-    with pytest.raises(StoreError, match="is a directory: there is no search to resume"):
+    with pytest.raises(StoreError, match="is a directory; there is no search to resume"):
         opened(tmp_path)
 
 

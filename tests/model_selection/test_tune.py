@@ -1,4 +1,4 @@
-"""Searching for a recipe: trials, what is left of them, going on after the end of the process, and refusals."""
+"""Searching for hyperparameters: trials, their files, resuming after the end of the process, and refusals."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ KEYS = ["model.name", "model.width", "model.blocks", "model.hidden", "training.l
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, small):
-    """A folder with ``run.toml`` and ``space.toml``, and the arguments of a search of theirs."""
+    """Write ``run.toml`` and ``space.toml``, and return the arguments of a search with them."""
     folder = tmp_path_factory.mktemp("tuning")
     write(folder / "run.toml", CONFIG)
     write(folder / "space.toml", SPACE)
@@ -55,7 +55,7 @@ def files(tmp_path_factory, small):
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory, files):
-    """The folder of a search of three trials, and what it printed. Read only."""
+    """Return the folder of a search of three trials, and its output. Read only."""
     output = tmp_path_factory.mktemp("search") / "small.tune"
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         assert run(*files, "--trials", 3, "-o", output) == 0
@@ -126,7 +126,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(search, files, tmp
     done = values(output)
     assert 1 <= len(done) < 3
     line = refused(capsys, tmp_path, *arguments)
-    assert line == f"{output}: holds a search: add --resume to go on with it, or --overwrite to search anew"
+    assert line == f"{output}: holds a search; continue it with --resume, or start anew with --overwrite"
     assert run(*arguments, "--resume") == 0
     assert [t["state"] for t in table(output)] == ["complete"] * 3
     assert values(output) == values(search[0])
@@ -174,7 +174,7 @@ def test_a_search_that_is_done_only_prints_its_table(copied, files, capsys):
 def test_another_space_or_seed_is_refused(copied, files, tmp_path, capsys):
     other = write(tmp_path / "other.toml", SPACE.replace("high = 16", "high = 32"))
     line = refused(capsys, copied, *files, "-o", copied, "--resume", "--space", other)
-    assert "is of another search: space.model.width.high was 16, now 32; give that search's settings" in line
+    assert "study.journal: belongs to another search: space.model.width.high was 16, now 32; " in line
     line = refused(capsys, copied, *files, "-o", copied, "--resume", "--seed", 3)
     assert "run.training.seed was 2, now 3" in line
 
@@ -221,13 +221,13 @@ def error_line(text):
     [
         (["--space", "none.toml"], "none.toml: cannot be read: no such file or directory"),
         (["--space", "bad.toml"], "bad.toml: unknown key 'model.hiden'; did you mean 'model.hidden'?"),
-        (["--resume"], "small.tune/study.journal: no such file: there is no search to resume; search without --resume"),
+        (["--resume"], "small.tune/study.journal: no such file; there is no search to resume, start one"),
         (["--resume", "--overwrite"], "--resume, --overwrite: expected one of them (see xanes-hpc tune --help)"),
         (["-o", "taken"], "taken: exists already"),
         (["-o", "taken", "--overwrite"], "taken: is a folder that holds other things than ours and will not be repl"),
         (["-o", "no/where.tune"], "no: no such folder for the output where.tune"),
         (["--trials", "0"], "Invalid value for '--trials': 0 is not in the range x>=1"),
-        (["--config", "no-validation.toml"], "split.validation: expected validation sites to judge trials by, rece"),
+        (["--config", "no-validation.toml"], "split.validation: the validation set is empty"),
         (["--config", "two.toml", "--space", "rate.toml"], "training.batch_size 17: expected a multiple of the 2 devi"),
         (["--config", "two.toml", "--space", "sizes.toml"], "training.batch_size 33: expected a multiple of the 2 dev"),
     ],

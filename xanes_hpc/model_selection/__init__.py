@@ -1,1 +1,1 @@
-"""Cross-validation, and the search for hyperparameters."""
+"""Cross-validate models, and search for hyperparameters."""

@@ -1,4 +1,4 @@
-"""K-fold cross-validation: every site is predicted once by a model that has not seen it, nor its group."""
+"""K-fold cross-validation: predict every site once, by a model trained without it and its group."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float | None]] = {
     "sharpness_1sigma": lambda m: m["sharpness"]["1sigma"],
     "spearman_sigma_error": lambda m: m["spearman_sigma_error"],
 }
-"""Figures of merit that are averaged over the folds."""
+"""Figures of merit to average over the folds."""
 
 
 def cross_validate(
@@ -52,38 +52,38 @@ def cross_validate(
     augmented: Sequence[FeatureStore] = (),
     observer: Callable[[int], Observer] = lambda fold: Observer(),
 ) -> dict[str, Any]:
-    """Train a model on all folds but one, for each of them in turn, and measure it on that one.
+    """For each fold, train a model on the other folds, and evaluate it on this one.
 
     Parameters
     ----------
     run
-        The configuration, with the number of folds.
+        Configuration with the number of folds.
     pairs, augmented
-        As for ``train``.
+        Stores, as for ``train``.
     output
-        A folder: for every fold its model ``fold-K.model`` and predictions ``fold-K.predictions.h5``; ``folds.json``.
+        Folder to write, with ``fold-K.model`` and ``fold-K.predictions.h5`` for every fold, and ``folds.json``.
     overwrite
-        Whether what is there is replaced.
+        Whether to replace an earlier cross-validation.
     resume
-        Whether folds that are done are kept, and the one that was stopped goes on.
+        Whether to keep finished folds and resume the one that was stopped.
     observer
-        Who is told how the training of each fold goes.
+        Function that returns the observer of a fold's training.
 
     Returns
     -------
     dict
-        Mean and standard deviation over the folds of the figures of merit, and those of every fold.
+        Mean and standard deviation of the figures of merit over the folds, and the figures of each fold.
 
     Raises
     ------
     XanesHpcError
-        As ``train``, ``predict`` and ``evaluate`` do.
+        If ``train``, ``predict`` or ``evaluate`` raises it.
     """
     n_folds = run.split.folds
     if n_folds is None:
-        raise ConfigError("split.folds: expected a number of folds, received nothing")
+        raise ConfigError("split.folds: expected a number of folds, received none")
     for store, _ in pairs[1:]:
-        raise ConfigError(f"--folds: expected one feature store, received also {store.path}")
+        raise ConfigError(f"`folds`: expected one feature store, received also {store.path}")
     if not (resume and output.is_dir()):
         outputs.check_output(output, overwrite, CONTENTS)
     check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
@@ -100,12 +100,12 @@ def cross_validate(
 
 
 def model_of(output: Path, fold: int) -> Path:
-    """The model folder of a fold."""
+    """Return the path of a fold's model folder."""
     return output / f"fold-{fold}.model"
 
 
 def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float | None]]) -> dict[str, Any]:
-    """Write down the figures of the folds that are done."""
+    """Write and return the figures of the finished folds."""
     columns = {name: np.array([figures[name] for figures in folds], np.float64) for name in FIGURES}
     done = len(folds)
     summary = {
@@ -128,9 +128,9 @@ def _one_fold(
     if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:
         check_trained(Model.open(model), run, pairs, augmented)
     else:
-        going_on = resume and checkpoint_path(model).exists()
+        resumed = resume and checkpoint_path(model).exists()
         with tensorflow_setup.networks_forgotten():
-            result = train(run, pairs, model, overwrite or resume, going_on, augmented, observer)
+            result = train(run, pairs, model, overwrite or resume, resumed, augmented, observer)
         if result.interrupted:
             raise KeyboardInterrupt
     options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)

@@ -1,4 +1,4 @@
-"""What a search writes down: a table of its trials, and the configuration of the best."""
+"""Write the results of a search: a table of its trials, and the configuration of the best one."""
 
 import csv
 import io
@@ -16,27 +16,27 @@ from xanes_hpc.training.plan import resolved_run
 
 TRIALS, BEST = "trials.csv", "best.toml"
 COMPLETE, PRUNED, FAILED, STOPPED = STATES = ("complete", "pruned", "failed", "stopped")
-"""States of a trial; one that was stopped is taken up again when the search goes on."""
+"""States of a trial; a stopped one is repeated when the search is resumed."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as it stands.
+    """The record of a trial.
 
     Attributes
     ----------
     number
-        From 0.
+        Number of the trial, from 0.
     state
         One of ``STATES``.
     error
-        The least validation error in percent, if there is one.
+        Lowest validation error in %, if known.
     epochs, seconds
-        How long it was trained.
+        Length of its training.
     values
-        By key of the configuration.
+        Hyperparameters, by key of the configuration.
     reason
-        Why it failed.
+        Why the trial failed; empty otherwise.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Trial:
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """The complete trials, the least error first."""
+    """Return the complete trials, lowest error first."""
     return sorted((t for t in trials if t.state == COMPLETE), key=lambda t: (t.error, t.number))
 
 
@@ -59,7 +59,7 @@ def write_trials(trials: Sequence[Trial], keys: Sequence[str], path: Path) -> No
     Raises
     ------
     StoreError
-        If it cannot be written.
+        If the file cannot be written.
     """
     rows = [["number", "state", "validation_error_percent", "epochs", "seconds", *keys, "reason"]]
     for t in trials:
@@ -81,19 +81,19 @@ def write_best(trial: Trial, n_trials: int, run: RunConfig, data: TrainingData, 
     Parameters
     ----------
     trial, n_trials
-        The best trial, and of how many.
+        The best trial, and the number of trials.
     run
-        Its run.
+        Configuration of the trial.
     data
-        What it was trained on.
+        Data the trial was trained on.
     path
-        The file; paths within count from its folder.
+        File to write; paths in it are relative to its folder.
 
     Raises
     ------
     StoreError
-        If it cannot be written.
+        If the file cannot be written.
     """
-    title = f"# Trial {trial.number}, the best of {n_trials} of xanes-hpc tune: validation error {trial.error:.3f} %\n"
+    title = f"# xanes-hpc tune: trial {trial.number}, best of {n_trials}, validation error {trial.error:.3f} %\n"
     with outputs.whole_output(path, overwrite=True) as temporary:
         temporary.write_text(title + to_toml(resolved_run(run, data, path.parent)), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Reading the space of a search from TOML, and holding it to what a run may be, before anything is trained.
+"""Read the space of a search from TOML, and check it before anything is trained.
 
-Keys are those of the run's configuration, dotted or in sections; each has a list of choices, or a range:
+Keys are those of the configuration, dotted or in sections. Each has a list of choices or a range:
 
     "model.name" = ["residual", "mlp"]
     "model.width" = {low = 256, high = 1024, step = 128}
@@ -22,43 +22,42 @@ from xanes_hpc.models import architectures as models
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.toml import read_toml
 
-MEASURES = "it says what errors are measured on"
-NOTHING = "it changes nothing in a trial"
+MEASURES = "it determines the data that errors are measured on"
+NOTHING = "it has no effect on a trial"
 NOT_SEARCHED = {
     **dict.fromkeys(("features", "spectra", "augmented", "target", "split"), MEASURES),
     **dict.fromkeys(("output", "training.refit", "training.checkpoint_minutes"), NOTHING),
     **dict.fromkeys(("training.gpus", "training.devices"), NOTHING),
-    "training.seed": "all trials have the same, so that they differ in their recipes only",
-    **dict.fromkeys(("uncertainty", "training.kernel_ridge"), "a trial trains one network and nothing else"),
-    "transfer": "all trials start alike",
+    "training.seed": "all trials share one seed, so that they differ in their hyperparameters only",
+    **dict.fromkeys(("uncertainty", "training.kernel_ridge"), "a trial trains a single network and nothing else"),
+    "transfer": "all trials start from the same weights",
 }
-"""Keys and sections of the configuration that no trial may change, and why."""
+"""Keys and sections of the configuration that cannot be searched, with the reason."""
 
 
 def read_space(path: Path, run: RunConfig) -> Space:
-    """The space in a file, checked.
+    """Read and check the space in a file.
 
     Parameters
     ----------
     path
         A TOML file.
     run
-        The configuration that trials are made of.
+        Configuration of everything that is not searched.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, a key is unknown or may not be searched, or a trial could not have one of the
-        values.
+        If the file cannot be read, a key is unknown or cannot be searched, or a value is invalid.
     """
     where = str(path)
     found: dict[str, Any] = {}
     for key, value in _flat(read_toml(path, ConfigError)):
         if key in found:
-            raise ConfigError(f"{where}: {key} is given twice")
+            raise ConfigError(f"{where}: {key} appears twice")
         found[key] = value
     if not found:
-        raise ConfigError(f"{where}: is empty; xanes-hpc tune --show-space prints a space to begin with")
+        raise ConfigError(f"{where}: empty space; `show_space` prints one to start from")
     entries: dict[str, Entry] = {}
     architectures = [run.model.name]
     if NAME in found:
@@ -75,17 +74,17 @@ def read_space(path: Path, run: RunConfig) -> Space:
 
 
 def check_space(space: Space, run: RunConfig, where: str) -> None:
-    """Hold every value that a trial could have to what a run may be.
+    """Check that every value a trial could take is valid.
 
     Raises
     ------
     ConfigError
-        Naming the key.
+        Names the key.
     """
     if "training.feature_transform" in space.entries and run.split.group == "cluster":
         raise ConfigError(
-            f'{where}: training.feature_transform cannot be searched with split.group = "cluster": the split depends '
-            "on it; leave it out, or set another group"
+            f'{where}: training.feature_transform cannot be searched with split.group = "cluster", because the split '
+            "depends on it; remove it, or set another group"
         )
     for architecture in space.architectures(run):
         for key in space.keys(architecture):
@@ -101,7 +100,7 @@ def check_space(space: Space, run: RunConfig, where: str) -> None:
 
 
 def to_toml(space: Space) -> str:
-    """The space as TOML that ``read_space`` reads back."""
+    """Return the space as TOML that ``read_space`` can read."""
     return "".join(f"{json.dumps(key)} = {_toml(value)}\n" for key, value in space.as_values().items())
 
 
@@ -112,7 +111,7 @@ def _toml(value: Any) -> str:
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Pairs of dotted key and value; sections may be tables."""
+    """Yield dotted keys and values; sections may be tables."""
     sections = {f.name for f in fields(RunConfig)}
     for key, value in values.items():
         if key in sections and isinstance(value, dict):
@@ -130,7 +129,7 @@ def _known_architecture(name: Any, where: str) -> str:
 
 
 def _known(architectures: Iterable[str]) -> dict[str, tuple[type, ...]]:
-    """Keys that may be searched, with the types of their values; none where the architecture alone knows."""
+    """Return the keys that can be searched, with the types of their values; empty if only the architecture checks."""
     hints = get_type_hints(TrainingConfig)
     known = {TRAINING + name: tuple(t for t in get_args(h) or (h,) if t is not NoneType) for name, h in hints.items()}
     for architecture in architectures:
@@ -142,17 +141,17 @@ def _known(architectures: Iterable[str]) -> dict[str, tuple[type, ...]]:
 def _unknown(key: str, known: Iterable[str], architectures: list[str]) -> str:
     for name in (key, key.partition(".")[0]):
         if name in NOT_SEARCHED:
-            return f"{key} cannot be searched: {NOT_SEARCHED[name]}; set it with --config"
+            return f"{key} cannot be searched: {NOT_SEARCHED[name]}; set it in the configuration"
     if key.startswith(MODEL) and any(_takes(name, key.removeprefix(MODEL)) for name in models.names()):
         taken = ", ".join(k for k in known if k.startswith(MODEL) and k != NAME)
-        named = f"{key} does not apply to {' or '.join(architectures)}, {taken} do"
-        return f"{named}; leave it out, or add its architecture to {NAME}"
-    hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+        named = f"{key} does not apply to {' or '.join(architectures)} (expected {taken})"
+        return f"{named}; remove it, or add its architecture to {NAME}"
+    hint = did_you_mean(key, known, f"expected {', '.join(known)}")
     return f"unknown key {key!r}{hint}"
 
 
 def _takes(architecture: str, name: str) -> bool:
     try:
         return name in parameters(architecture)
-    except ModelError:  # another distribution's, which cannot be loaded
+    except ModelError:  # from another distribution, and not loadable
         return False

@@ -1,7 +1,7 @@
-"""The journal of a search: Optuna's study in a file, which one process at a time goes on with.
+"""The journal of a search: Optuna's study in a file, used by one process at a time.
 
-What is drawn for a trial depends on the seed, the trial's number and the trials before it only: a search that was
-stopped, even killed, draws what it would have drawn.
+The values of a trial depend only on the seed, its number and the trials before it. A search that was stopped or even
+killed therefore draws the same values when it is resumed.
 """
 
 import json
@@ -25,17 +25,17 @@ from xanes_hpc.runtime import locks
 from xanes_hpc.training.plan import differences
 
 DRAWN_AT_RANDOM = 10
-"""Trials before the sampler goes by the errors of earlier ones."""
+"""Number of trials before the sampler uses the errors of earlier ones."""
 ATTEMPTS = 20
-"""Draws of a trial's values, of which the first that no trial has had is taken."""
+"""Number of attempts to draw values that no earlier trial had."""
 BEFORE_PRUNING = 5
-"""Complete trials before any is pruned."""
+"""Number of complete trials before any is pruned."""
 WARM_UP = 1 / 3
-"""Share of a trial's epochs before it may be pruned."""
+"""Fraction of a trial's epochs before it can be pruned."""
 ENOUGH_FOR_IMPORTANCE = 10
-"""Complete trials before it is told which parameters matter."""
+"""Number of complete trials needed to rank hyperparameters by importance."""
 MOST_DEATHS = 2
-"""Ends of the process within a trial after which the trial has failed."""
+"""Number of times a process may die in a trial before the trial counts as failed."""
 DEATHS, REASON, EPOCHS, SECONDS = "deaths", "reason", "epochs", "seconds"
 WORDS = {
     TrialState.COMPLETE: COMPLETE,
@@ -47,25 +47,25 @@ WORDS = {
 
 
 class Journal:
-    """A journal that this process goes on with.
+    """A journal, locked by this process.
 
     Parameters
     ----------
     path
-        The file.
+        File of the journal.
     plan
-        All that the search depends on.
+        Everything that the search depends on.
     space
-        What is searched.
+        Space of the search.
     seed
-        Of what is drawn.
+        Seed of the sampler.
     n_epochs
-        The most epochs of a trial.
+        Largest number of epochs of a trial.
 
     Raises
     ------
     StoreError
-        If there is none, it is damaged, it is of another search, or another process goes on with it.
+        If the journal is missing, damaged, belongs to another search, or is in use by another process.
     """
 
     def __init__(self, path: Path, plan: Mapping[str, Any], space: Space, seed: int, n_epochs: int) -> None:
@@ -78,8 +78,8 @@ class Journal:
             differs = differences(self._study.user_attrs[PLAN], json.loads(json.dumps(plan)))
             if differs:
                 raise StoreError(
-                    f"{path}: is of another search: {'; '.join(differs[:3])}; "
-                    "give that search's settings, or --overwrite to search anew"
+                    f"{path}: belongs to another search: {'; '.join(differs[:3])}; "
+                    "use the settings of that search, or start anew with `overwrite`"
                 )
             self._take_up()
         except BaseException:
@@ -93,12 +93,12 @@ class Journal:
             self._study = optuna.load_study(study_name=STUDY, storage=self._storage, pruner=pruner)
             self._study.user_attrs[PLAN]
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            said = f"it has no {said}" if isinstance(error, KeyError) else said
-            raise StoreError(f"{self._path}: damaged: {said}; search anew with --overwrite") from None
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
+            raise StoreError(f"{self._path}: damaged: {reason}; start anew with `overwrite`") from None
 
     def _take_up(self) -> None:
-        """Put trials that a killed process has left back into the queue, but for those that may have killed it."""
+        """Return trials of a killed process to the queue, except those that seem to have killed it."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             identity = self._identity(frozen.number)
             deaths = frozen.user_attrs.get(DEATHS, 0) + 1
@@ -106,7 +106,7 @@ class Journal:
             if deaths < MOST_DEATHS:
                 self._storage.set_trial_state_values(identity, TrialState.WAITING)
             else:
-                self._storage.set_trial_user_attr(identity, REASON, f"the process was killed {deaths} times within it")
+                self._storage.set_trial_user_attr(identity, REASON, f"the process died {deaths} times in this trial")
                 self._storage.set_trial_state_values(identity, TrialState.FAIL)
 
     def _identity(self, number: int) -> int:
@@ -114,13 +114,14 @@ class Journal:
         return self._storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def close(self) -> None:
-        """Let another process go on with it."""
+        """Release the journal for other processes."""
         os.close(self._lock)
 
     def ask(self, run: RunConfig) -> optuna.Trial:
-        """The next trial: one that was stopped, or a new one.
+        """Return the next trial: one that was stopped, or a new one.
 
-        Its values are drawn elsewhere, and written down all at once: a killed process leaves none half drawn.
+        New values are drawn in a separate study and written all at once, so that a killed process never leaves half of
+        them.
         """
         with quiet():
             if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -128,7 +129,7 @@ class Journal:
             return self._study.ask()
 
     def _drawn(self, run: RunConfig) -> dict[str, Any]:
-        """What Optuna knows the next values by; others than those of every trial before, if such are found."""
+        """Return the next values in Optuna's form, distinct from those of all earlier trials if possible."""
         trials = self._study.get_trials(deepcopy=False)
         drawn: dict[str, Any] = {}
         for attempt in range(ATTEMPTS):
@@ -144,9 +145,9 @@ class Journal:
         return drawn
 
     def report(self, trial: optuna.Trial, epoch: int, error: float) -> bool:
-        """Write down an epoch's validation error; whether the trial is to be pruned.
+        """Record an epoch's validation error, and return whether to prune the trial.
 
-        What was written down before the trial was stopped stands, and was not a reason to prune it.
+        Epochs recorded before the trial was stopped are kept, and never lead to pruning.
         """
         if epoch <= max(self._frozen(trial).intermediate_values, default=0):
             return False
@@ -160,7 +161,7 @@ class Journal:
     def finish(
         self, trial: optuna.Trial, state: str, epochs: int, seconds: float, error: float | None = None, reason: str = ""
     ) -> None:
-        """Write down how a trial has ended: ``complete``, ``pruned`` or ``failed``."""
+        """Record the end of a trial: ``complete``, ``pruned`` or ``failed``."""
         trial.set_user_attr(EPOCHS, epochs)
         trial.set_user_attr(SECONDS, seconds)
         if reason:
@@ -169,15 +170,15 @@ class Journal:
             self._study.tell(trial, error, next(s for s, word in WORDS.items() if word == state))
 
     def put_back(self, trial: optuna.Trial) -> None:
-        """Put a trial that is stopped back into the queue."""
+        """Return a stopped trial to the queue."""
         self._storage.set_trial_state_values(self._identity(trial.number), TrialState.WAITING)
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials that values were drawn for, by number."""
-        return [self._told(t) for t in self._study.get_trials(deepcopy=False) if t.params]
+        """All trials that have values, by number."""
+        return [self._record(t) for t in self._study.get_trials(deepcopy=False) if t.params]
 
-    def _told(self, frozen: FrozenTrial) -> Trial:
+    def _record(self, frozen: FrozenTrial) -> Trial:
         error = frozen.value if frozen.state == TrialState.COMPLETE else None
         seen = frozen.intermediate_values
         if frozen.state == TrialState.PRUNED:
@@ -189,9 +190,9 @@ class Journal:
         )  # fmt: skip
 
     def importance(self) -> dict[str, float]:
-        """The share of every parameter in the spread of errors; empty while too few trials are complete.
+        """Return the fraction of the variance of errors due to each hyperparameter; empty with too few complete trials.
 
-        By PED-ANOVA (Watanabe et al., arXiv:2304.10255).
+        The method is PED-ANOVA (Watanabe et al., arXiv:2304.10255).
         """
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(complete) < ENOUGH_FOR_IMPORTANCE or len({t.value for t in complete}) < 2:
@@ -202,20 +203,20 @@ class Journal:
 
 
 STUDY, PLAN = "xanes-hpc", "plan"
-"""Optuna's name of the study, and of what the search depends on in it."""
+"""Names of the study, and of the attribute with the plan, in Optuna."""
 
 
 def create_journal(path: Path, plan: Mapping[str, Any], first: Mapping[str, Any] | None) -> None:
-    """Begin a journal.
+    """Create a journal.
 
     Parameters
     ----------
     path
-        Where it is made.
+        File to write.
     plan
-        All that the search depends on, as plain values.
+        Everything that the search depends on, as plain values.
     first
-        What Optuna knows the first trial's values by, where they are not drawn.
+        Values of the first trial in Optuna's form; None to draw them.
     """
     with quiet():
         study = optuna.create_study(storage=storage(path), study_name=STUDY, direction="minimize")
@@ -225,23 +226,23 @@ def create_journal(path: Path, plan: Mapping[str, Any], first: Mapping[str, Any]
 
 
 def check_free(path: Path) -> None:
-    """Refuse a journal that is not there, or that another process goes on with.
+    """Raise if a journal is missing or in use.
 
     Raises
     ------
     StoreError
-        Saying which.
+        If the journal is missing, or in use by another process.
     """
     os.close(locked(path))
 
 
 def storage(path: Path) -> optuna.storages.JournalStorage:
-    """Optuna's view of the file; its own lock works on network file systems too."""
+    """Return Optuna's storage in the file, with a lock that also works on network file systems."""
     return optuna.storages.JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path))))
 
 
 def locked(path: Path) -> int:
-    """A descriptor of the journal that is locked until it is closed, however the process ends.
+    """Lock the journal and return its descriptor; closing it, or any end of the process, releases the lock.
 
     Raises
     ------
@@ -252,15 +253,15 @@ def locked(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR)
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
-        raise StoreError(f"{path}: {why}: there is no search to resume; search without --resume") from None
+        raise StoreError(f"{path}: {why}; there is no search to resume, start one without `resume`") from None
     if not locks.hold(descriptor):
         os.close(descriptor)
-        raise StoreError(f"{path}: another process goes on with this search; wait for its end")
+        raise StoreError(f"{path}: in use by another process; wait until it ends")
     return descriptor
 
 
 def mend(path: Path) -> None:
-    """Remove what a killed process has left: the half of a line, and Optuna's own lock."""
+    """Remove what a killed process left behind: half a line, and Optuna's own lock."""
     for stale in path.parent.glob(f"{path.name}.lock*"):
         stale.unlink(missing_ok=True)
     text = path.read_bytes()
@@ -271,7 +272,7 @@ def mend(path: Path) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna says nothing of its own."""
+    """Silence Optuna's own messages."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""The trials of a search, one after another."""
+"""Run the trials of a search, one after another."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search ends: after so many trials in all, those before it was resumed included, or so many minutes.
+    """When a search ends: after a total number of trials, counting those before a resume, or a number of minutes.
 
-    A trial that has begun is finished.
+    A trial that has started is finished.
     """
 
     trials: int = 30
@@ -46,24 +46,26 @@ class Limits:
 
 
 class Pruned(Exception):
-    """A trial is clearly worse than others."""
+    """Raised to end a trial that is clearly worse than others."""
 
 
 class Trials:
-    """Runs trials, and writes down what comes of them.
+    """Runs trials and records their results.
 
     Parameters
     ----------
     run, space
-        The configuration, and what of it is searched.
+        The configuration, and the space of the search.
     data, devices
-        What all trials are trained on.
+        Data and devices on which all trials are trained.
     journal
-        Where trials come from, and are written down.
+        Journal that supplies trials and records them.
     output
-        The folder of the search.
-    interruption, progress
-        Who ends it, and who is told how it goes: trials that are done, trials in all, and a note.
+        Folder of the search.
+    interruption
+        Request to end the search.
+    progress
+        Called with the number of finished trials, the total, and a note.
     """
 
     def __init__(
@@ -74,12 +76,12 @@ class Trials:
         self._journal, self._output, self._interruption, self._progress = journal, output, interruption, progress
 
     def go_on(self, limits: Limits) -> None:
-        """Run trials to the limit, or until the user ends it.
+        """Run trials up to the limits, or until the user ends the search.
 
         Raises
         ------
         XanesHpcError
-            If the data cannot be read, or what comes of a trial cannot be written.
+            If the data cannot be read, or a result cannot be written.
         """
         begin = time.monotonic()
         while not self._interruption.asked:
@@ -90,21 +92,22 @@ class Trials:
                 break
             best = "".join(f"; best {t.error:.2f} %" for t in best_first(trials)[:1])
 
-            def tell(note: str, done: int = done, best: str = best) -> None:
+            def report(note: str, done: int = done, best: str = best) -> None:
                 self._progress(done, limits.trials, note + best)
 
             with tensorflow_setup.networks_forgotten():
-                self._one(self._journal.ask(self._run), tell)
+                self._one(self._journal.ask(self._run), report)
             self._write()
 
-    def _one(self, trial: "optuna.Trial", tell: Callable[[str], None]) -> None:
+    def _one(self, trial: "optuna.Trial", report: Callable[[str], None]) -> None:
         begin, epochs = time.monotonic(), list[Epoch]()
         run = applied(self._run, self._space.ask(trial, self._run))
 
         def epoch_done(epoch: Epoch) -> None:
             epochs.append(epoch)
             error = epoch.validation_error
-            tell(f"trial {trial.number}: epoch {epoch.epoch} of {run.training.epochs}, validation error {error:.2f} %")
+            so_far = f"epoch {epoch.epoch} of {run.training.epochs}, validation error {error:.2f} %"
+            report(f"trial {trial.number}: {so_far}")
             if self._journal.report(trial, epoch.epoch, error):
                 raise Pruned
 

@@ -1,6 +1,6 @@
-"""Searching for a recipe: trials of one network each, learnt from the training part and judged by the validation part.
+"""Search for hyperparameters: each trial trains one network on the training set and is judged by the validation set.
 
-Calibration and test parts take no part in it, so that the test part may measure the model of the recipe that is found.
+The calibration and test sets are not used, so the test set remains valid for the model with the best hyperparameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ BATCH_SIZE = "training.batch_size"
 
 @dataclass(frozen=True)
 class Search:
-    """What came of a search: its trials by number, how much each key matters, and whether Ctrl-C has ended it."""
+    """The result of a search: trials by number, importance of each key, and whether the user interrupted it."""
 
     trials: list[Trial]
     importance: dict[str, float]
@@ -49,38 +49,38 @@ def tune(
     augmented: Sequence[FeatureStore] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> Search:
-    """Search for the recipe with the least validation error, and write its configuration.
+    """Search for the hyperparameters with the lowest validation error, and write their configuration.
 
     Parameters
     ----------
     run
-        The configuration of what is not searched. It is the first trial itself, where the space holds it.
+        Configuration of everything that is not searched. If its values are in the space, they are the first trial.
     space
-        What is searched.
+        Space of the search.
     pairs, augmented
-        As for ``train``.
+        Stores, as for ``train``.
     output
-        A folder: ``study.journal``, ``trials.csv`` and ``best.toml``.
+        Folder to write, with ``study.journal``, ``trials.csv`` and ``best.toml``.
     limits
-        When it ends.
+        When the search ends.
     overwrite
-        Whether a search that stands there is replaced.
+        Whether to replace an earlier search.
     resume
-        Whether it is gone on with.
+        Whether to resume an earlier search.
     progress
-        Called with trials that are done, trials in all, and how the running one goes.
+        Called with the number of finished trials, the total, and a note on the running trial.
 
     Raises
     ------
     XanesHpcError
-        If the space, the data, the configuration or the devices do not allow it, or the search is another one.
+        If the space, data, configuration or devices are invalid, or the search to resume has other settings.
     """
     from xanes_hpc.model_selection.study import Journal, check_free, create_journal
 
     check_space(space, run, "the space")
     journal_path = output / JOURNAL
     if not resume and not overwrite and journal_path.exists():
-        raise StoreError(f"{output}: holds a search: add --resume to go on with it, or --overwrite to search anew")
+        raise StoreError(f"{output}: holds a search; continue it with `resume`, or start anew with `overwrite`")
     if resume or journal_path.exists():
         check_free(journal_path)
     if not resume:
@@ -90,9 +90,9 @@ def tune(
     _check_batch_sizes(space, base, len(devices))
     with Interruption() as interruption, closing(gather(base, pairs, augmented)) as data:
         if not data.part("validation").n_sites:
-            raise ConfigError("split.validation: expected validation sites to judge trials by, received none")
+            raise ConfigError("split.validation: the validation set is empty; trials need one to be compared")
         plan = plan_of(base, data, digests_of(pairs)) | {"space": space.as_values()}
-        statistics(data.part("train"), base.training.feature_transform)  # features that are no numbers end it here
+        statistics(data.part("train"), base.training.feature_transform)  # raises if features are not finite
         if not resume:
             with outputs.whole_output(output, overwrite, CONTENTS) as folder:
                 folder.mkdir()
