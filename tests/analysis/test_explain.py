@@ -278,9 +278,9 @@ def test_the_command(model, small, tmp_path, capsys):
     with StructureStore(small / "small.h5") as source:
         words[-1] = source.sites.name[3]
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
-    told = capsys.readouterr().out
-    assert "1st shell" in told
-    assert "adds at " in told
+    printed = capsys.readouterr().out
+    assert "1st shell" in printed
+    assert "adds at " in printed
     found = json.loads((tmp_path / "explain.json").read_text())
     assert [(w["start"], w["stop"]) for w in found["windows"]] == [(-3.0, 3.0), (40.0, 46.0)]
     for window in [*found["windows"], found["whole"]]:

@@ -163,8 +163,8 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["taken_up"] == 0
     shutil.copy(tmp_path / "copy.jsonl", journal)
     assert run(*words, "--overwrite", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["relaxed"], told["taken_up"]) == (6, len(done))
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["relaxed"], summary["taken_up"]) == (6, len(done))
     with h5py.File(tmp_path / "r.h5") as file:
         for one in done:
             start = file["structures/offsets"][one["row"]]

@@ -226,7 +226,7 @@ def test_the_command(files, capsys):
         ),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--seah", "2"],
-            "broadening.seah: is of broad",
+            "broadening.seah: applies to broadening seah-dench only",
         ),
         (["raw.txt", "e.dat"], "raw.txt: does not name its element; set --absorber, such as Fe"),
         (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element symbol"),

@@ -290,8 +290,8 @@ def test_the_command(predicted, small, tmp_path, capsys):
     words = ["match", tmp_path / "e.txt", predicted, "--absorber", chemical_symbols[element]]
     words += ["--by", "chi2"]
     assert run(*words, "--keep", 4, "--mixture", 2, "-o", tmp_path / "m.csv", "--plot", tmp_path / "m.png") == 0
-    told = capsys.readouterr().out
-    assert f"1 {name}" in " ".join(told.split())
+    printed = capsys.readouterr().out
+    assert f"1 {name}" in " ".join(printed.split())
     rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
     assert (rows[0]["kind"], rows[0]["rank"], rows[0]["site"], float(rows[0]["factor"])) == ("site", "1", name, 0.3333)
     assert len([row for row in rows if row["kind"] == "site"]) == 4

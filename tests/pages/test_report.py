@@ -68,12 +68,12 @@ def test_its_figures_are_those_of_evaluate(page, model, small, tmp_path):
     assert run(*words) == 0
     with PredictionStore(tmp_path / "p.h5") as store:
         figures = evaluate(store)
-        told = merits(store, figures)
-    assert told[0][1] == f"{figures['error_percent']['mean']:.2f} %"
-    low, high = map(float, re.findall(r"[\d.]+", told[0][2]))
+        rows = merits(store, figures)
+    assert rows[0][1] == f"{figures['error_percent']['mean']:.2f} %"
+    low, high = map(float, re.findall(r"[\d.]+", rows[0][2]))
     assert low < figures["error_percent"]["mean"] < high
     text = " ".join(page.text)
-    assert all(value in text and interval in text for _, value, interval in told)
+    assert all(value in text and interval in text for _, value, interval in rows)
 
 
 def test_names_are_text(model, tmp_path, monkeypatch):

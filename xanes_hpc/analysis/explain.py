@@ -35,7 +35,7 @@ FEWEST_SITES = 2
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """How predictions are explained.
+    """Options of an explanation.
 
     Attributes
     ----------

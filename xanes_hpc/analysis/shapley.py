@@ -70,7 +70,7 @@ def shapley_values(
 
 
 class _Masker:
-    """Replaces the features of some groups by those of each background site, as shap expects of a masker."""
+    """A masker for shap that replaces the features of some groups by those of each background site."""
 
     def __init__(self, background: Rows, groups: Sequence[FeatureGroup]) -> None:
         self._background, self._n_groups = background, len(groups)

@@ -33,7 +33,7 @@ ENDED = "the process died during the calculation"
 
 @dataclass(frozen=True)
 class RelaxOptions:
-    """How structures are relaxed.
+    """Options of a relaxation.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ class Library(Protocol):
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """How spectra are compared.
+    """Options of the comparison.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Measured:
         return self._known[key]
 
     def groups(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.bool_], Array]]:
-        """Yield, for each edge energy among the rows, a mask of its rows and the measured spectrum placed for it."""
+        """Yield a mask of its rows and the measured spectrum placed for it, for each edge energy among the rows."""
         e0 = self._e0(rows)
         for value in np.unique(e0):
             yield e0 == value, self.at(float(value))

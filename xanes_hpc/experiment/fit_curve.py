@@ -35,7 +35,7 @@ SCANNED = 0.25
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What is fitted.
+    """Options of a fit.
 
     Attributes
     ----------

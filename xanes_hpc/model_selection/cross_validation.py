@@ -52,7 +52,7 @@ def cross_validate(
     augmented: Sequence[FeatureStore] = (),
     observer: Callable[[int], Observer] = lambda fold: Observer(),
 ) -> dict[str, Any]:
-    """For each fold, train a model on the other folds, and evaluate it on this one.
+    """Train a model for each fold on the other folds, and evaluate it on its own.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search ends: after a total number of trials, counting those before a resume, or a number of minutes.
+    """Limits of a search: a total number of trials, counting those before a resume, and a number of minutes.
 
     A trial that has started is finished.
     """
@@ -46,11 +46,11 @@ class Limits:
 
 
 class Pruned(Exception):
-    """Raised to end a trial that is clearly worse than others."""
+    """The signal that ends a trial which is clearly worse than others."""
 
 
 class Trials:
-    """Runs trials and records their results.
+    """The runner of a search's trials, which records their results.
 
     Parameters
     ----------
