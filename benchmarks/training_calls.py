@@ -25,7 +25,7 @@ from xanes_hpc.stores.site_spectra import choose_spectra, gridded
 from xanes_hpc.stores.standalone import sites_alone, write_standalone
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.training import tensorflow_setup
-from xanes_hpc.training.train import resolved
+from xanes_hpc.training.check import resolved
 
 Array = np.ndarray
 ELEMENT, E0 = 26, 7112.0

@@ -1,5 +1,7 @@
 """Every error a user can cause. The command line prints their one-line message and exits with code 2."""
 
+import re
+
 MOST_LISTED = 10_000
 """Reasons, of items that could not be used, that a summary lists one by one; all are counted."""
 
@@ -47,3 +49,14 @@ class ModelError(XanesHpcError, ValueError):
 def in_a_line(error: Exception) -> str:
     """What an error of another library says, in a line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def without_backticks(message: str) -> str:
+    """Return an error's message with parameter names as plain words, for readers who call no function.
+
+    Examples
+    --------
+    >>> without_backticks("choose one with `site`")
+    'choose one with site'
+    """
+    return re.sub(r"`(\w+)`", r"\1", message)

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
-from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.errors import FormatError, XanesHpcError, without_backticks
 from xanes_hpc.experiment.measured import looks_like_kev
 from xanes_hpc.pages.answers import aligned, as_file, prediction_answer, structure_answer
 from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
@@ -78,7 +78,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.exception_handler(XanesHpcError)
     async def ours(request: Request, error: XanesHpcError) -> Response:
-        return _error(422, str(error))
+        return _error(422, without_backticks(str(error)))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -143,7 +143,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
                 else:
                     found.append(structure_answer(structure, predictor))
         except XanesHpcError as error:
-            errors.append(str(error))
+            errors.append(without_backticks(str(error)))
         except Exception as error:  # a fault in one file must not stop the others
             errors.append(f"{name[:80]}: cannot be read: {type(error).__name__}")
 
