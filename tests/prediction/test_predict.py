@@ -298,3 +298,12 @@ def test_features_that_are_no_numbers_are_refused_naming_the_site(model, small, 
     with pytest.raises(StoreError, match=r"features.h5: site 17 has NaN or infinite features: featurise it again"):
         run(model, [tmp_path / "small.features.h5"], tmp_path / "p.h5")
     assert not (tmp_path / "p.h5").exists()
+
+
+def test_what_is_asked_wrongly_of_a_good_store_is_not_called_damage(predicted):
+    with PredictionStore(predicted) as store:
+        assert store.read("mean", slice(0, 3)).shape == (3, 201)
+        with pytest.raises(TypeError, match=r"name of a dataset.*slice\(0, 3"):
+            store.read(slice(0, 3))
+        with pytest.raises(KeyError, match=r"no dataset 'average'.*mean"):
+            store.read("average")

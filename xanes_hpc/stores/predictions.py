@@ -270,7 +270,31 @@ class PredictionStore(hdf5.Store):
                 raise StoreError(f"{self.path}: the spectrum of {name} has NaN or infinite values: predict it again")
 
     def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
-        """``mean``, ``std`` or ``reference`` (n_rows, n_energies), or a number column such as ``sites/e0``."""
+        """Return ``mean``, ``std``, ``reference`` or ``draws`` of sites, or a column of numbers such as ``sites/e0``.
+
+        Parameters
+        ----------
+        name
+            The dataset: spectra are (n_rows, n_energies).
+        rows
+            A row, a slice, or ascending rows; by default all.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If there is no such dataset.
+        StoreError
+            If the data are damaged.
+
+        Examples
+        --------
+        >>> PredictionStore(Path("predictions.h5")).read("mean", slice(0, 3)).shape
+        (3, 201)
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"expected the name of a dataset, such as 'mean', and then rows; received {name!r}")
+        if name not in self.file:
+            raise KeyError(f"{self.path}: no dataset {name!r}; there are {', '.join(self.file)}")
         with hdf5.reading(self.path):
             values: npt.NDArray[np.float64] = self.file[name][rows].astype(np.float64)
             return values
