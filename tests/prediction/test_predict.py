@@ -152,7 +152,7 @@ def test_an_unseen_element_or_edge_is_refused_without_force(model, tmp_path):
     forced = run(model, [tmp_path / "zn.xyz"], tmp_path / "p.h5", PredictOptions(draws=8, force=True))
     assert forced.read("sites/e0")[0] == pytest.approx(9659, abs=2)
     (tmp_path / "fe.xyz").write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
-    with pytest.raises(ModelError, match="has not seen Fe L3"):
+    with pytest.raises(ModelError, match="was not trained on Fe L3"):
         run(model, [tmp_path / "fe.xyz"], tmp_path / "q.h5", edge="L3")
 
 
