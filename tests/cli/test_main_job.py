@@ -184,11 +184,17 @@ def test_commands_of_the_readme_exist():
         assert set(re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", line)) <= options
 
 
-def test_the_python_of_the_readme_runs():
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        scope: dict[str, object] = {}
-        exec(block, scope)
-        assert scope["features"].shape == (1, 97)
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(block.strip().splitlines()) <= 10
+    quick = block.replace("epochs=20", "epochs=3")
+    assert quick != block
+    scope: dict[str, object] = {}
+    exec(quick, scope)
+    assert scope["features"].n_features == 97
+    assert "<Spectra of" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"complexes", "complexes.model", "test.png"}
 
 
 def test_the_docs_have_every_key_of_the_configuration_with_its_default(tmp_path):

@@ -144,9 +144,9 @@ def test_what_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_fac
     with StructureStore(small / "small.h5") as source:
         predict(Model.open(model), source, tmp_path / "n.h5", PredictOptions(draws=2))
     with PredictionStore(tmp_path / "n.h5") as store:
-        with pytest.raises(StoreError, match=r"n\.h5: keeps no draws, .*: predict again with --keep-draws"):
+        with pytest.raises(StoreError, match=r"n\.h5: .*draws.*(`keep_draws`|--keep-draws)"):
             average(store, tmp_path / "a.h5")
-        with pytest.raises(StoreError, match="keeps no draws"):
+        with pytest.raises(StoreError, match=r"n\.h5: .*no draws"):
             treat_predictions(store, tmp_path / "a.h5", NARROW)
     with PredictionStore(predicted) as store:
         with pytest.raises(ConfigError, match="--by 'sites': expected structure, frames, all"):
@@ -203,11 +203,11 @@ def test_the_command(renamed, tmp_path, capsys):
 
 def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
     with PredictionStore(predicted) as store:
-        before, after = treat_predictions(store, tmp_path / "b.h5", NARROW)
+        done = treat_predictions(store, tmp_path / "b.h5", NARROW)
         energies, sites, e0 = store.energies, store.sites, store.read("sites/e0")
         own = [store.read("mean", 5), store.read("reference", 5), *store.calibrated_draws(5)]
         n_draws, columns = len(own) - 2, store.texts("part")
-    assert (treatment_name(before), treatment_name(after)) == ("synthetic", "synthetic+gaussian")
+    assert (treatment_name(done.before), treatment_name(done.after)) == ("synthetic", "synthetic+gaussian")
     placed = [PlacedSpectrum(Spectrum(energies, y), float(e0[5]), "s", "e0") for y in own]
     n = len(placed)
     done = broaden(placed, [int(sites.element[5])] * n, ["K"] * n, NARROW.broadening)
@@ -216,7 +216,7 @@ def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
         np.testing.assert_allclose(found.read("reference", 5), done[1], rtol=1e-5)
         np.testing.assert_allclose(found.read("std", 5), np.std(done[2:], axis=0, ddof=1), rtol=1e-4)
         assert found.read("draws", 5).shape == (n_draws, energies.size)
-        assert (found.attribute("treatment"), found.texts("part")) == (after, columns)
+        assert (found.attribute("treatment"), found.texts("part")) == (done.after, columns)
         assert evaluate(found)["conformal"] == []
 
 
@@ -228,7 +228,7 @@ def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
             Recipe(BroadeningConfig("arctangent")),
             r"p\.h5: .*expected spectra as calculated, received treatment 'synthe",
         ),
-        (Recipe(normalisation=NormalisationConfig(e0="steepest")), "predictions are on one grid"),
+        (Recipe(normalisation=NormalisationConfig(e0="steepest")), "`edge_at`: predictions share one grid"),
     ],
 )
 def test_predictions_that_are_not_broadened(predicted, tmp_path, recipe, message):

@@ -118,7 +118,7 @@ def test_the_commands(model, small, tmp_path, monkeypatch, capsys):
     [
         ("name\na\n", "t.csv: line 1: expected a column site, received name"),
         ("", "t.csv: line 1: expected a column site, received nothing"),
-        ("site\nnobody\n", "has no site 'nobody'"),
+        ("site\nnobody\n", "t.csv: site 'nobody' is not in"),
         (None, "t.csv: cannot be read: No such file or directory"),
     ],
 )

@@ -20,6 +20,8 @@ IMPORTED_AS = {
 """Names that packages are imported by, where they differ from the distribution's."""
 BROUGHT_ALONG = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
 """Packages that we import and that another of our dependencies always installs."""
+IF_THERE = {"pandas", "sklearn"}
+"""Packages that we use only if users have them: for a table, and when scikit-learn itself asks for a descriptor's tags."""
 
 
 def names(requirements):
@@ -74,7 +76,7 @@ def test_every_extra_that_an_error_names_installs_the_package():
 def test_every_import_is_a_dependency_or_asked_for():
     base = names(PROJECT["dependencies"])
     ours = {"xanes_hpc", "xanes_hpc_kernels", "xanes_hpc_schema"}
-    others = imported() - ours - set(sys.stdlib_module_names)
+    others = imported() - ours - IF_THERE - set(sys.stdlib_module_names)
     assert {name for name in others if BROUGHT_ALONG.get(name, name) not in base} == {p for p, _ in calls_of_need()}
 
 

@@ -60,7 +60,11 @@ def results(
                 for _ in range(room):
                     if (one := next(pending, None)) is None:
                         break
-                    running[workers.submit(task, one[1])] = one
+                    try:
+                        running[workers.submit(task, one[1])] = one
+                    except workers.died:  # over another task, a moment ago
+                        suspects.append(one)
+                        break
                 if not running:
                     break
                 for future in workers.done(running):
