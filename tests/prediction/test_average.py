@@ -203,11 +203,11 @@ def test_the_command(renamed, tmp_path, capsys):
 
 def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
     with PredictionStore(predicted) as store:
-        done = treat_predictions(store, tmp_path / "b.h5", NARROW)
+        treated = treat_predictions(store, tmp_path / "b.h5", NARROW)
         energies, sites, e0 = store.energies, store.sites, store.read("sites/e0")
         own = [store.read("mean", 5), store.read("reference", 5), *store.calibrated_draws(5)]
         n_draws, columns = len(own) - 2, store.texts("part")
-    assert (treatment_name(done.before), treatment_name(done.after)) == ("synthetic", "synthetic+gaussian")
+    assert (treatment_name(treated.before), treatment_name(treated.after)) == ("synthetic", "synthetic+gaussian")
     placed = [PlacedSpectrum(Spectrum(energies, y), float(e0[5]), "s", "e0") for y in own]
     n = len(placed)
     done = broaden(placed, [int(sites.element[5])] * n, ["K"] * n, NARROW.broadening)
@@ -216,7 +216,7 @@ def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
         np.testing.assert_allclose(found.read("reference", 5), done[1], rtol=1e-5)
         np.testing.assert_allclose(found.read("std", 5), np.std(done[2:], axis=0, ddof=1), rtol=1e-4)
         assert found.read("draws", 5).shape == (n_draws, energies.size)
-        assert (found.attribute("treatment"), found.texts("part")) == (done.after, columns)
+        assert (found.attribute("treatment"), found.texts("part")) == (treated.after, columns)
         assert evaluate(found)["conformal"] == []
 
 

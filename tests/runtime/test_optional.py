@@ -21,7 +21,7 @@ IMPORTED_AS = {
 BROUGHT_ALONG = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
 """Packages that we import and that another of our dependencies always installs."""
 IF_THERE = {"pandas", "sklearn"}
-"""Packages that we use only if users have them: for a table, and when scikit-learn itself asks for a descriptor's tags."""
+"""Packages used only if they are there: for a table, and when scikit-learn asks for a descriptor's tags."""
 
 
 def names(requirements):
