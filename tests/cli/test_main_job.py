@@ -139,9 +139,7 @@ def test_a_figure_of_the_uncertainty(demonstrated, tmp_path, capsys):
         assert words in drawn
     capsys.readouterr()
     assert call("evaluate", predictions, "--plot", tmp_path / "calibration.tiff") == 2
-    assert (
-        "calibration.tiff: expected a file ending in .png, .svg, .pdf, received '.tiff'" in capsys.readouterr().err
-    )
+    assert "calibration.tiff: expected a file ending in .png, .svg, .pdf, received '.tiff'" in capsys.readouterr().err
     assert not (tmp_path / "calibration.tiff").exists()
 
 

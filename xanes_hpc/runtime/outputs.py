@@ -170,8 +170,8 @@ def _give_free_name(temporary: Path, path: Path) -> None:
             raise
     if path.exists():
         raise StoreError(
-                f"{path}: another run made it in the meantime; name another output, or replace it with `overwrite`"
-            )
+            f"{path}: another run made it in the meantime; name another output, or replace it with `overwrite`"
+        )
     temporary.rename(path)
 
 
