@@ -147,7 +147,7 @@ def test_no_spectrum(tmp_path, refused_import):
     path = write_xyz(tmp_path / "a.xyz")
     (tmp_path / "mu").mkdir()
     line = refused_import(path, "--spectra", tmp_path / "mu")
-    assert line == f"{path}: no spectrum for a in {tmp_path}/mu; --keep-unpaired takes it without"
+    assert line == f"{path}: no spectrum for a in {tmp_path}/mu; --keep-unpaired keeps structures without one"
 
 
 def test_the_proposed_shift_is_taken(tmp_path, capsys, refused_import):
@@ -170,17 +170,17 @@ def test_nothing_usable(tmp_path, refused_import):
     for name in "ab":
         write_xyz(tmp_path / "in" / f"{name}.xyz", [("C", 0, 0, 0)])
     line = refused_import(tmp_path / "in")
-    assert line.startswith(f"nothing imported: all 2 structures skipped; the first: {tmp_path}/in/a.xyz: expected")
+    assert line.startswith(f"nothing imported: all 2 structures were skipped; the first: {tmp_path}/in/a.xyz: expected")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["none.xyz"], "none.xyz: no such file or folder"),
-        (["empty"], "empty: no structure files in it (XYZ"),
-        ([], "no source: expected structure files or folders"),
-        (["a.xyz", "--spectra", "none"], "none: expected a folder of spectra, there is none"),
-        (["a.xyz", "--spectra", "a.xyz"], "a.xyz: expected a folder of spectra"),
+        (["empty"], "empty: no structure files found; expected XYZ"),
+        ([], "no source given; expected structure files or folders"),
+        (["a.xyz", "--spectra", "none"], "none: expected a folder of spectra, found nothing"),
+        (["a.xyz", "--spectra", "a.xyz"], "a.xyz: expected a folder of spectra, found a file"),
         (["a.xyz", "--edge", "Q7"], "edge 'Q7': expected one of K, L1"),
         (["a.xyz", "--e0", "nan"], "--e0: expected a finite energy in eV, received nan"),
         (["a.xyz", "--shift", "inf"], "--shift: expected a finite energy in eV, received inf"),

@@ -1,4 +1,4 @@
-"""``xanes-hpc import``: pairing, names, what is skipped and why, the summary, and what is stored."""
+"""``xanes-hpc import``: spectra by name, unique names, skipped structures, the summary, and the store."""
 
 import json
 
@@ -26,7 +26,7 @@ from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
 
 @pytest.fixture
 def imported(tmp_path, capsys):
-    """Runs an import and returns its summary."""
+    """Return a function that runs an import and returns its summary."""
 
     def import_(*arguments, skipped=0):
         capsys.readouterr()
@@ -54,7 +54,7 @@ def digests(path):
 
 
 @pytest.mark.parametrize("ending", SPECTRUM_ENDINGS)
-def test_a_spectrum_bears_its_structure_s_name(tmp_path, imported, ending):
+def test_spectrum_files_are_found_by_structure_name(tmp_path, imported, ending):
     write_xyz(tmp_path / "xyz" / "A_Fe(1+).xyz")
     write_spectrum(tmp_path / "mu" / f"A_Fe(1+){ending}")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")
@@ -76,7 +76,7 @@ def test_several_spectra_of_one_site(tmp_path, imported):
 
 
 def test_several_folders_of_spectra(tmp_path, imported):
-    """All the spectra of a structure are taken, and one in any of the folders is enough."""
+    """All spectra of a structure are imported; one in any folder is enough."""
     for name in "ABC":
         write_xyz(tmp_path / "xyz" / f"{name}.xyz")
     for folder, names in (("one", "AB"), ("two", "BC")):
@@ -92,7 +92,7 @@ def test_structure_without_a_spectrum_is_skipped(tmp_path, imported):
         write_xyz(tmp_path / "xyz" / f"{name}.xyz")
     write_spectrum(tmp_path / "mu" / "A.txt")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", skipped=1)
-    reason = f"{tmp_path}/xyz/B.xyz: no spectrum for B in {tmp_path}/mu; --keep-unpaired takes it without"
+    reason = f"{tmp_path}/xyz/B.xyz: no spectrum for B in {tmp_path}/mu; `keep_unpaired` keeps structures without one"
     assert summary["skipped"] == [{"kind": "SpectrumError", "reason": reason}]
     assert stored(tmp_path, "structures/name") == ["A"]
 
@@ -129,7 +129,7 @@ def test_progress_within_one_file(tmp_path):
     assert [note.split()[0] for _, note in notes] == ["0", "100", "200", "250"]
 
 
-def test_blanks_in_names_and_long_values(tmp_path, capsys):
+def test_spaces_in_names_and_long_values(tmp_path, capsys):
     source, output = write_xyz(tmp_path / "A.xyz"), tmp_path / ("long " * 30 + ".h5")
     assert run("import", source, "-o", output) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"Next: xanes-hpc featurise '{output}'"
@@ -151,13 +151,13 @@ def test_several_sites_of_one_structure(tmp_path, imported):
     assert energies[offsets[1:] - 1].tolist() == [EDGE + 50, EDGE + 70]
 
 
-def test_a_structure_s_spectrum_does_not_serve_its_sites(tmp_path, imported):
+def test_a_spectrum_with_the_name_of_a_structure_is_not_used_for_several_sites(tmp_path, imported):
     write_xyz(tmp_path / "xyz" / "A.xyz", TWO_IRONS)
     write_xyz(tmp_path / "xyz" / "B.xyz")
     for name in "AB":
         write_spectrum(tmp_path / "mu" / f"{name}.txt")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", "--absorber", "Fe", skipped=1)
-    assert "A has several sites, so a spectrum must bear a site's name (A#0)" in summary["skipped"][0]["reason"]
+    assert "A has several sites, so name each spectrum after its site (A#0)" in summary["skipped"][0]["reason"]
 
 
 def test_sites_table(tmp_path, imported):
@@ -169,7 +169,7 @@ def test_sites_table(tmp_path, imported):
     assert stored(tmp_path, "sites/weight").tolist() == [1.0]
 
 
-def test_folders_are_walked_and_other_files_counted(tmp_path, imported):
+def test_folders_are_searched_and_other_files_counted(tmp_path, imported):
     write_xyz(tmp_path / "in" / "A.xyz")
     write_xyz(tmp_path / "in" / "deeper" / "B.xyz")
     write_xyz(tmp_path / "in" / ".hidden" / "C.xyz")
@@ -179,13 +179,13 @@ def test_folders_are_walked_and_other_files_counted(tmp_path, imported):
     assert stored(tmp_path, "structures/name") == ["A", "B"]
 
 
-def test_a_name_is_taken_once(tmp_path, imported):
+def test_a_second_structure_of_the_same_name_is_skipped(tmp_path, imported):
     write_xyz(tmp_path / "one" / "A.xyz")
     write_xyz(tmp_path / "two" / "A.xyz", [("Fe", 0, 0, 0)])
     summary = imported(tmp_path / "one", tmp_path / "two", skipped=1)
     assert summary["skipped"][0] == {
         "kind": "FormatError",
-        "reason": f"{tmp_path}/two/A.xyz: a structure or site called A was taken before; names must be unique",
+        "reason": f"{tmp_path}/two/A.xyz: an earlier structure or site has the name A; names must be unique",
     }
     assert stored(tmp_path, "structures/offsets").tolist() == [0, 2]
 
@@ -208,7 +208,7 @@ def test_summary_counts_and_reasons(tmp_path, capsys):
     assert printed.err.splitlines()[-1] == f"Next: xanes-hpc featurise {tmp_path}/out.h5"
 
 
-def test_long_lists_of_skipped_items_are_cut(tmp_path, capsys):
+def test_long_lists_of_skipped_items_are_shortened(tmp_path, capsys):
     write_xyz(tmp_path / "xyz" / "A.xyz")
     for k in range(14):
         write_xyz(tmp_path / "xyz" / f"bad{k:02d}.xyz", [("C", 0, 0, 0)])
@@ -227,7 +227,7 @@ def test_json_into_a_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_json_as_a_flag_stands_anywhere(tmp_path, capsys, before):
+def test_json_without_a_file_may_come_anywhere(tmp_path, capsys, before):
     source = write_xyz(tmp_path / "A.xyz")
     words = ["--json", source] if before else [source, "--json"]
     assert run("import", "-o", tmp_path / "out.h5", *words) == 0
@@ -245,7 +245,7 @@ def test_properties_are_kept(tmp_path, imported):
     assert stored(tmp_path, "structures/properties/method") == ["", long, ""]
 
 
-def test_text_where_others_have_numbers_is_left_out_and_told(tmp_path, imported):
+def test_text_in_a_numeric_property_is_left_out_and_reported(tmp_path, imported):
     write_xyz(tmp_path / "in" / "A.xyz", comment="charge=1 tag=7")
     write_xyz(tmp_path / "in" / "B.xyz", comment="charge=1 tag=seven")
     summary = imported(tmp_path / "in")
@@ -271,7 +271,7 @@ def test_shift_option(tmp_path, imported):
 
 
 def test_digests(tmp_path, imported):
-    """Of structures and of spectra, each blind to the other, to packing and to unusable company."""
+    """The digests of structures and of spectra are independent; compression and skipped structures do not matter."""
     out = tmp_path / "out.h5"
     write(tmp_path / "a" / "A.xyz.gz", frame())
     imported(tmp_path / "a")
@@ -291,7 +291,7 @@ def test_digests(tmp_path, imported):
 
 
 def test_equal_imports_make_equal_stores(tmp_path, imported):
-    """Datasets and attributes; HDF5's own headers hold times."""
+    """Compare datasets and attributes, because HDF5's headers contain times."""
     source = write(tmp_path / "many.xyz.gz", many_frames(50))
     imported(source)
     first = whole(tmp_path / "out.h5")
@@ -309,15 +309,15 @@ def whole(path):
         return values | {"": [*file.attrs.items()]}
 
 
-def test_a_sites_name_is_not_another_structures(tmp_path, imported):
+def test_a_structure_with_the_name_of_a_site_is_skipped(tmp_path, imported):
     write_xyz(tmp_path / "x" / "A.xyz", [("Fe", 0, 0, 0), ("O", 0, 0, 1.9), ("Fe", 0, 0, 3.8)])
     write_xyz(tmp_path / "x" / "A#2.xyz")
     summary = imported(tmp_path / "x", "--absorber", "Fe", skipped=1)
     assert summary["structures"] == 1
-    assert "was taken before" in summary["skipped"][0]["reason"]
+    assert "earlier structure or site has the name A;" in summary["skipped"][0]["reason"]
 
 
-def test_a_file_name_that_is_not_utf8_is_skipped_and_told(tmp_path):
+def test_a_file_name_that_is_not_utf8_is_skipped_and_reported(tmp_path):
     folder = tmp_path / "x"
     write_xyz(folder / "ok.xyz")
     (folder / "ok.xyz").with_name("caf\udce9.xyz").write_bytes((folder / "ok.xyz").read_bytes())

@@ -1,4 +1,4 @@
-"""Memory of an import does not grow with what is imported."""
+"""The memory of an import does not grow with its input."""
 
 import tracemalloc
 
@@ -18,7 +18,7 @@ def one_thread():
 
 @pytest.mark.usefixtures("one_thread")
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
-    """But for the names' hashes: a fraction of what a frame itself takes."""
+    """Except for the names' hashes, which take a fraction of a frame's size."""
     monkeypatch.setattr(columns, "ROWS_PER_CHUNK", 64)
     monkeypatch.setattr(structures, "ATOMS_PER_CHUNK", 64)
     monkeypatch.setattr(hdf5, "SLAB_BYTES", 1 << 16)

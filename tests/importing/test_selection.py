@@ -1,4 +1,4 @@
-"""What an import takes: by element, charge and size, a seeded sample of it, and properties from tables."""
+"""Selecting structures to import: by element, charge and size, as a seeded sample; and properties from tables."""
 
 import gzip
 import json
@@ -10,14 +10,14 @@ from support.builders import frame, run, write, write_xyz
 
 from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.formats.property_tables import PropertyTable
-from xanes_hpc.importing.selection import draw, key_of, parse_charges, parse_elements, shares
+from xanes_hpc.importing.selection import key_of, parse_charges, parse_elements, sample_sizes, sampled_keys
 
 METALS = {"Ti": 12, "Fe": 60, "Ni": 27, "Pd": 21}
-"""Complexes of each in the file."""
+"""Number of complexes of each metal."""
 
 
 def complexes():
-    """Code, metal, charge and number of atoms of every complex, in an order of no meaning."""
+    """Yield the code, metal, charge and number of atoms of every complex, in random order."""
     kinds = [metal for metal, n in METALS.items() for _ in range(n)]
     order = np.random.default_rng(3).permutation(len(kinds))
     for k, i in enumerate(order):
@@ -32,7 +32,7 @@ def tmqm_frame(code, metal, charge, n_atoms):
 
 @pytest.fixture
 def tmqm(tmp_path):
-    """The complexes in two files of tmQM's form, their properties in a third."""
+    """Write the complexes to two files in tmQM's format, and their properties to a table."""
     every = list(complexes())
     for name, some in (("tmQM_X1.xyz.gz", every[:70]), ("tmQM_X2.xyz.gz", every[70:])):
         write(tmp_path / "tmqm" / name, "\n".join(tmqm_frame(*one) for one in some))
@@ -41,8 +41,8 @@ def tmqm(tmp_path):
     return tmp_path / "tmqm"
 
 
-def taken(source, *words, capsys):
-    """Elements, charges and numbers of atoms of what an import takes, by name; and its summary."""
+def imported(source, *words, capsys):
+    """Import ``source``; return element, charge and number of atoms of each structure by name, and the summary."""
     output = source.parent / "out.h5"
     capsys.readouterr()
     assert run("import", source, "-o", output, "--overwrite", "--json", *words) == 0
@@ -65,69 +65,70 @@ def taken(source, *words, capsys):
         (["--max-atoms", "5", "--elements", "Fe"], lambda z, q, n: n <= 5 and z == 26, None),
     ],
 )
-def test_what_is_wanted_is_taken(tmqm, capsys, words, wanted, reasons):
-    every, _ = taken(tmqm, capsys=capsys)
+def test_selected_structures_are_imported(tmqm, capsys, words, wanted, reasons):
+    every, _ = imported(tmqm, capsys=capsys)
     assert len(every) == sum(METALS.values())
-    found, summary = taken(tmqm, *words, capsys=capsys)
+    found, summary = imported(tmqm, *words, capsys=capsys)
     assert found == {name: about for name, about in every.items() if wanted(*about)}
     if reasons:
         assert summary["not_selected"] == reasons
     assert sum(summary["not_selected"].values()) == len(every) - len(found)
 
 
-def test_a_sample_has_every_metal_in_proportion(tmqm, capsys):
-    every, _ = taken(tmqm, capsys=capsys)
-    found, summary = taken(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
+def test_a_sample_keeps_the_proportions_of_the_metals(tmqm, capsys):
+    every, _ = imported(tmqm, capsys=capsys)
+    found, summary = imported(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
     assert {name: every[name] for name in found} == found
     elements = [int(z) for z, *_ in found.values()]
     assert {z: elements.count(z) for z in set(elements)} == {22: 4, 26: 20, 28: 9, 46: 7}
     assert summary["not_selected"] == {"sample": 80}
-    again, _ = taken(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
-    other, _ = taken(tmqm, "--sample", "40", "--seed", "8", capsys=capsys)
+    again, _ = imported(tmqm, "--sample", "40", "--seed", "7", capsys=capsys)
+    other, _ = imported(tmqm, "--sample", "40", "--seed", "8", capsys=capsys)
     assert again == found != other
-    some, _ = taken(tmqm, "--sample", "40", "--seed", "7", "--elements", "Ti-Zn", capsys=capsys)
+    some, _ = imported(tmqm, "--sample", "40", "--seed", "7", "--elements", "Ti-Zn", capsys=capsys)
     assert len(some) == 40
-    everything, _ = taken(tmqm, "--sample", "4000", capsys=capsys)
+    everything, _ = imported(tmqm, "--sample", "4000", capsys=capsys)
     assert everything == every
 
 
-def test_a_sample_does_not_depend_on_how_files_are_cut(tmqm, capsys):
-    found, _ = taken(tmqm, "--sample", "30", capsys=capsys)
+def test_a_sample_does_not_depend_on_the_division_into_files(tmqm, capsys):
+    found, _ = imported(tmqm, "--sample", "30", capsys=capsys)
     text = "\n\n".join(gzip.decompress(path.read_bytes()).decode() for path in sorted(tmqm.iterdir(), reverse=True))
     whole = write(tmqm.parent / "whole" / "all.xyz", text)
-    again, _ = taken(whole.parent, "--sample", "30", capsys=capsys)
+    again, _ = imported(whole.parent, "--sample", "30", capsys=capsys)
     assert found == again
 
 
-def test_what_cannot_be_used_is_not_in_the_sample(tmqm, capsys):
+def test_unusable_structures_are_not_sampled(tmqm, capsys):
     write_xyz(tmqm / "two.xyz", (("Fe", 0.0, 0.0, 0.0), ("Fe", 0.0, 0.0, 2.0)), "CSD_code = QQQZZZ | q = 0")
-    found, summary = taken(tmqm, "--sample", "120", capsys=capsys)
+    found, summary = imported(tmqm, "--sample", "120", capsys=capsys)
     assert len(found) == 120
     assert (summary["skipped_count"], len(summary["skipped"])) == (1, 1)
 
 
-def test_shares_add_up_and_leave_no_element_out():
+def test_sample_sizes_add_up_and_leave_no_element_out():
     elements = np.repeat(np.array([22, 26, 30], np.uint8), [1, 97, 2])
-    assert shares(elements, 10) == {22: 1, 26: 8, 30: 1}
-    assert shares(elements, 2) == {22: 0, 26: 2, 30: 0}
+    assert sample_sizes(elements, 10) == {22: 1, 26: 8, 30: 1}
+    assert sample_sizes(elements, 2) == {22: 0, 26: 2, 30: 0}
     for n in range(1, 101):
-        given = shares(elements, n)
+        given = sample_sizes(elements, n)
         assert sum(given.values()) == n
         assert given[22] <= 1
         assert given[30] <= 2
     keys = np.array([key_of(f"{k}", 0) for k in range(100)], np.uint64)
-    assert set(draw(keys, elements, 5)) <= set(draw(keys, elements, 50)) <= set(draw(keys, elements, 100)) == set(keys)
+    small, medium, whole = (set(sampled_keys(keys, elements, n)) for n in (5, 50, 100))
+    assert small <= medium <= whole == set(keys)
 
 
 def test_properties_of_a_table_are_stored(tmqm, capsys):
-    _, summary = taken(tmqm, "--properties", tmqm.parent / "y.csv", "--max-atoms", "4", capsys=capsys)
+    _, summary = imported(tmqm, "--properties", tmqm.parent / "y.csv", "--max-atoms", "4", capsys=capsys)
     codes = [code for code, *_ in complexes()]
     with h5py.File(tmqm.parent / "out.h5") as file:
         names = [name.decode() for name in file["structures/name"][:]]
         properties = file["structures/properties"]
         ranks = [codes.index(name) for name in names]
         np.testing.assert_allclose(properties["HL_Gap"][:], -0.1 * np.array(ranks))
-        np.testing.assert_array_equal(properties["charge"][:], ranks)  # the table's own
+        np.testing.assert_array_equal(properties["charge"][:], ranks)  # as in the table
         assert [v.decode() for v in properties["Note"][:]] == [f"text {k}" for k in ranks]
         assert properties["MND"][0] == 4
     assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
@@ -136,18 +137,18 @@ def test_properties_of_a_table_are_stored(tmqm, capsys):
     assert summary["properties_replaced"] == {"charge": changed}
 
 
-def test_rows_belong_to_names_or_codes(tmp_path, capsys):
+def test_table_rows_are_found_by_name_or_code(tmp_path, capsys):
     write_xyz(tmp_path / "xyz" / "ABCDEF_FeO(2+).xyz")
     write_xyz(tmp_path / "xyz" / "GHIJKL_FeO(2+).xyz")
     table = write(tmp_path / "p.csv.gz", "gap,name\n1.5,ABCDEF\n,other\n")
-    _, summary = taken(tmp_path / "xyz", "--properties", table, capsys=capsys)
+    _, summary = imported(tmp_path / "xyz", "--properties", table, capsys=capsys)
     assert (summary["without_properties"], summary["unused_properties"]) == (1, 1)
     assert summary["first_without_properties"] == ["GHIJKL_FeO(2+)"]
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "other.h5", "--properties", table) == 0
     assert "1 structures have no row in the tables (GHIJKL_FeO(2+)), 1 rows are of" in capsys.readouterr().out
     with h5py.File(tmp_path / "out.h5") as file:
         np.testing.assert_array_equal(file["structures/properties/gap"][:], [1.5, np.nan])
-    found, _ = taken(tmp_path / "xyz", "--charge", "2", capsys=capsys)
+    found, _ = imported(tmp_path / "xyz", "--charge", "2", capsys=capsys)
     assert len(found) == 2
 
 
@@ -163,7 +164,7 @@ def test_rows_belong_to_names_or_codes(tmp_path, capsys):
         ("name;S\na;\nb;?\n", r"b: spin: expected a number, received '\?'"),
     ],
 )
-def test_what_is_no_table(tmp_path, text, message):
+def test_unreadable_property_tables(tmp_path, text, message):
     with pytest.raises(FormatError, match=rf"p\.csv: {message}"):
         PropertyTable(write(tmp_path / "p.csv", text))
 
@@ -176,25 +177,27 @@ def test_what_is_no_table(tmp_path, text, message):
         (["--elements", "Ti-Zn-Mo"], "received 'Ti-Zn-Mo'"),
         (["--elements", "Ti,Qq"], "received 'Qq'"),
         (["--charge", "one"], "--charge 'one': expected whole numbers, such as 0 or -1,0,1"),
-        (["--charge", "7"], "nothing imported: none of the structures is selected (120 by charge)"),
-        (["--elements", "Au"], "nothing imported: none of the structures is selected (120 by element)"),
+        (["--charge", "7"], "nothing imported: the selection excludes every structure (120 by charge)"),
+        (["--elements", "Au"], "nothing imported: the selection excludes every structure (120 by element)"),
         (["--properties", "none.csv"], "none.csv: cannot be read: No such file or directory"),
         (["--sample", "0"], "0 is not in the range x>=1"),
     ],
 )
-def test_refused(tmqm, capsys, words, message):
+def test_wrong_options_are_refused(tmqm, capsys, words, message):
     assert run("import", tmqm, "-o", tmqm.parent / "out.h5", *words) == 2
     assert message in capsys.readouterr().err
     assert not (tmqm.parent / "out.h5").exists()
 
 
-def test_a_charge_that_nothing_tells(tmp_path, capsys):
+def test_selecting_by_an_unknown_charge(tmp_path, capsys):
     write_xyz(tmp_path / "xyz" / "a.xyz")
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "out.h5", "--charge", "0") == 2
-    assert "a.xyz: nothing tells its charge: --charge cannot select it" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "a.xyz: unknown charge, so --charge cannot select the structure; give its charge in" in error
+    assert "a table of --properties" in error
 
 
-def test_elements_and_charges_as_given():
+def test_parsing_elements_and_charges():
     assert parse_elements("Ti-V, fe") == {22, 23, 26}
     assert parse_charges("-1,2") == {-1.0, 2.0}
     with pytest.raises(ConfigError):
@@ -202,7 +205,7 @@ def test_elements_and_charges_as_given():
 
 
 def charges_of(folder, end="Total charge = 0.0\n\n"):
-    """Natural charges of the atoms of every complex, as tmQM has them."""
+    """Write the natural charges of the atoms of every complex in tmQM's format."""
     blocks = []
     for k, (code, metal, _, n_atoms) in enumerate(complexes()):
         rows = [f" {metal}  {0.01 * k:.4f}", *(f" O  {-0.1 * a:.4f}" for a in range(1, n_atoms))]
@@ -213,7 +216,7 @@ def charges_of(folder, end="Total charge = 0.0\n\n"):
 @pytest.mark.parametrize("end", ["Total charge = 0.0\n\n", "\n", ""])
 def test_natural_charges_of_absorbers(tmqm, capsys, end):
     charges = charges_of(tmqm.parent, end)
-    _, summary = taken(tmqm, "--properties", charges, "--properties", tmqm.parent / "y.csv", capsys=capsys)
+    _, summary = imported(tmqm, "--properties", charges, "--properties", tmqm.parent / "y.csv", capsys=capsys)
     assert (summary["without_properties"], summary["unused_properties"]) == (0, 0)
     codes = [code for code, *_ in complexes()]
     with h5py.File(tmqm.parent / "out.h5") as file:
@@ -240,15 +243,15 @@ def test_natural_charges_of_several_sites(tmqm):
         ("CSD_code = A\n Fe 1\nCSD_code = A\n", "x.q: line 3: second block of A"),
     ],
 )
-def test_what_are_no_charges(tmqm, capsys, text, message):
+def test_unreadable_tables_of_charges(tmqm, capsys, text, message):
     path = write(tmqm.parent / "x.q", text)
     assert run("import", tmqm, "-o", tmqm.parent / "out.h5", "--properties", path) == 2
     assert message in capsys.readouterr().err
 
 
-def test_charges_of_other_atoms(tmqm, capsys):
+def test_a_wrong_number_of_charges(tmqm, capsys):
     path = write(tmqm.parent / "x.q", "CSD_code = QQQAAA\n Fe 1.0\n")
-    _, summary = taken(tmqm, "--properties", path, capsys=capsys)
+    _, summary = imported(tmqm, "--properties", path, capsys=capsys)
     assert summary["skipped_count"] == 1
     assert "x.q: QQQAAA: expected 3 charges, one per atom, received 1" in summary["skipped"][0]["reason"]
     assert summary["without_properties"] == 119
@@ -259,7 +262,7 @@ def test_charges_of_other_atoms(tmqm, capsys):
     [("ABCDEF_FeO", 0.0), ("ABCDEF01_FeO", 0.0), ("ABCDEF_FeO(2-)", -2.0), ("ABCDEF_FeO2", None), ("abcdef_FeO", None)],
 )
 def test_charges_in_names_of_published_files(tmp_path, name, charge):
-    """Neutral ones are not told so, but by code and formula alone."""
+    """The names of neutral complexes have no charge, only the code and the formula."""
     write_xyz(tmp_path / "xyz" / f"{name}.xyz")
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "out.h5") == 0
     with h5py.File(tmp_path / "out.h5") as file:

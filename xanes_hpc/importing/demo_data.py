@@ -1,16 +1,17 @@
-"""Generated complexes with synthetic spectra, to show the whole way without data.
+"""Generate complexes with synthetic spectra, to demonstrate every step without data.
 
-Complexes: a first-row transition metal with four to six ligands in the usual geometries, bond lengths and
-directions distorted at random. Spectra: a stated simple scattering model, not a calculation, labelled synthetic
-wherever they go. With k = sqrt(0.2625 (E - E0 + 12 eV)) in 1/Å, r in Å,
+Each complex is a first-row transition metal with four to six ligands in a common geometry; bond lengths and directions
+are distorted at random. The spectra come from a simple scattering model, not from a calculation, and are labelled
+synthetic in every file. With k = sqrt(0.2625 (E - E0 + 12 eV)) in 1/Å and r in Å,
 
     mu(E)  = [1/2 + arctan((E - E0 - w + 4 eV) / 2 eV) / pi] (1 + chi(k)) + white line at w
     chi(k) = sum_j a_j sin(2 k r_j + phi_j) / (k r_j^2)
-           + sum_jl a_j a_l sin(2 k r_l) / (k r_l)   over l behind j: less than 2 Å on, within 30 degrees of a line
+           + sum_jl a_j a_l sin(2 k r_l) / (k r_l)   over atoms l behind j: within 2 Å of it, and within 30 degrees of
+                                                     the line from the metal through j
     a_j    = -0.35 sqrt(Z_j) exp(-0.02 k^2),  phi_j = 0.15 Z_j - 0.5 k
 
-where the white line is a Gaussian of width 2.5 eV that lies higher the shorter the bonds are (Natoli's rule),
-and taller the more ligands there are.
+The white line is a Gaussian with a standard deviation of 2.5 eV. Shorter bonds shift it to higher energies (Natoli's
+rule), and more ligands make it taller.
 """
 
 from collections.abc import Sequence
@@ -50,12 +51,12 @@ LIGANDS: dict[str, tuple[float, list[tuple[str, float, float, float]]]] = {
     "NCS": (2.00, [("N", 0, 0, 0), ("C", 0, 0, 1.17), ("S", 0, 0, 2.80)]),
     "py": (2.10, [("N" if i == 0 else "C", x, 0.0, z) for i, (x, z) in enumerate(_RING)]),
 }
-"""Distance from the metal in Å, and atoms with the donor at the origin and the metal below it on the z axis."""
+"""Per ligand, its distance from the metal (Å), and its atoms with the donor at the origin and the metal on -z."""
 ENERGIES = np.arange(-20.0, 60.01, 0.4)
 
 
 def complexes(n: int, seed: int) -> list[tuple[str, Atoms]]:
-    """Named complexes, the metal first and at the origin."""
+    """Return ``n`` named complexes with the metal as first atom, at the origin."""
     generator = np.random.default_rng(seed)
     made = []
     for i in range(n):
@@ -84,7 +85,7 @@ def _complex(
 
 
 def _frame(axis: Array, angle: float) -> Array:
-    """Rows: two vectors across ``axis``, turned by ``angle``, and ``axis``."""
+    """Return a right-handed frame, shape (3, 3), with ``axis`` as last row, rotated about it by ``angle`` (radians)."""
     other = np.eye(3)[np.argmin(np.abs(axis))]
     first = np.cross(axis, other)
     first /= np.linalg.norm(first)
@@ -94,7 +95,7 @@ def _frame(axis: Array, angle: float) -> Array:
 
 
 def spectrum(atoms: Atoms) -> Array:
-    """The model's mu at ``ENERGIES`` about the edge, for the first atom of a complex."""
+    """Return the scattering model's mu of a complex's first atom, at ``ENERGIES`` relative to the edge."""
     positions, numbers = atoms.positions[1:], atoms.numbers[1:]
     r = np.linalg.norm(positions, axis=1)
     k = np.sqrt(0.2625 * np.maximum(ENERGIES + 12.0, 0.5))
@@ -108,15 +109,15 @@ def spectrum(atoms: Atoms) -> Array:
             if r[j] > r[i] and distance < 2.0 and -positions[i] @ onward < -0.866 * r[i] * distance:
                 chi += amplitude[i] * amplitude[j] * np.sin(2.0 * k * r[j]) / (k * r[j])
     donors = r < 2.7
-    where = 6.0 + 12.0 * (2.1 - r[donors].mean())
+    centre = 6.0 + 12.0 * (2.1 - r[donors].mean())
     height = 0.12 * donors.sum()
-    edge = 0.5 + np.arctan((ENERGIES - where + 4.0) / 2.0) / np.pi
-    white_line = height * np.exp(-0.5 * ((ENERGIES - where) / 2.5) ** 2)
+    edge = 0.5 + np.arctan((ENERGIES - centre + 4.0) / 2.0) / np.pi
+    white_line = height * np.exp(-0.5 * ((ENERGIES - centre) / 2.5) ** 2)
     return np.asarray(np.maximum(edge * (1.0 + chi) + white_line, 0.0))
 
 
 def write(folder: Path | str, n: int, seed: int) -> None:
-    """Write ``structures/NAME.xyz`` and ``spectra/NAME.txt`` below ``folder``."""
+    """Write ``n`` complexes as ``structures/NAME.xyz`` and ``spectra/NAME.txt`` in ``folder``."""
     structures, spectra = Path(folder) / "structures", Path(folder) / "spectra"
     structures.mkdir(parents=True)
     spectra.mkdir()

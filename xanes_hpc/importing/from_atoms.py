@@ -1,4 +1,4 @@
-"""From ``ase.Atoms`` to a structure store."""
+"""Write ``ase.Atoms`` into a structure store."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,26 +18,26 @@ from xanes_hpc.structures.sites import chosen_atoms, several
 def import_atoms(
     atoms: Any, sites: Any = None, edge: str = "K", output: Path | None = None, overwrite: bool = False
 ) -> StructureStore:
-    """Return a structure store that holds ``ase.Atoms``, one or many.
+    """Return a structure store of one or many ``ase.Atoms``.
 
     Parameters
     ----------
     atoms
-        One ``ase.Atoms``, or a sequence of them. ``atoms.info["name"]`` names a structure; otherwise its formula does,
-        with a number where several have the same.
+        One ``ase.Atoms``, or a sequence of them. A structure's name is ``atoms.info["name"]``, or by default its
+        formula; structures with the same name are numbered.
     sites
-        As ``SiteBatch.from_atoms`` takes them.
+        Which atoms absorb, as for ``SiteBatch.from_atoms``.
     edge
         ``K``, ``L3``, …
     output, overwrite
-        Structure store to write, and whether it may replace one; by default the store lives in memory.
+        Structure store to write, and whether to replace an existing one; by default the store lives in memory.
 
     Raises
     ------
     FormatError
-        If ``atoms`` is something else, a structure cannot be used, or names are not unique.
+        If ``atoms`` is neither, a structure cannot be used, or names are not unique.
     AbsorberError
-        If a site is not there.
+        If a site does not exist.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From foreign files to a structure store, one structure at a time."""
+"""Read structure and spectrum files into a structure store, one structure at a time."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from xanes_hpc.formats import charge_tables, is_structure_file
 from xanes_hpc.formats.charge_tables import ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
-from xanes_hpc.importing.selection import draw
-from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Taker
+from xanes_hpc.importing.selection import sampled_keys
+from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Importer
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
 STRUCTURES_BETWEEN_NOTES = 100
-"""Structures of one file from one word of progress to the next."""
+"""Number of structures between two reports of progress within a file."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -28,17 +28,17 @@ def import_structures(
     overwrite: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> ImportSummary:
-    """Write a structure store from files and folders of structures and, by name, their spectra.
+    """Write a structure store from structure files and folders, with the spectra that have the structures' names.
 
-    Memory does not grow with the input, save for 8 bytes' worth of a hash per structure that keep names unique,
-    the file names of the folder being read, and tables of properties. For a sample everything is read twice.
+    Memory does not grow with the input, except for an 8-byte hash per structure, which keeps names unique, the file
+    names of the folder being read, and property tables. To draw a sample, everything is read twice.
 
     Raises
     ------
     FormatError
-        If nothing could be taken, or with ``strict`` if anything could not.
+        If no structure can be imported or, with ``strict``, one cannot.
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists, or cannot be written.
     """
     return _imported(sources, output, options or ImportOptions(), overwrite, progress)[0]
 
@@ -48,12 +48,12 @@ def import_in_memory(
     options: ImportOptions | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> tuple[StructureStore, ImportSummary]:
-    """Read files and folders of structures, and by name their spectra, into a structure store in memory.
+    """Read structure files and folders, with the spectra that have the structures' names, into a store in memory.
 
     Raises
     ------
     FormatError
-        As ``import_structures``.
+        If no structure can be imported or, with ``strict``, one cannot.
     """
     summary, writer = _imported(sources, None, options or ImportOptions(), False, progress)
     return structures_in_memory(writer), summary
@@ -72,45 +72,46 @@ def _imported(
     with create_structures(output, overwrite, [*sources, *files, *options.properties]) as writer:
         sample = None
         if options.selection.sample is not None:
-            looking = Taker(None, options, ImportSummary(), tables)
-            _take_all(looking, files, lambda done, note: progress(done, 2 * len(files), f"looking: {note}"))
-            sample = draw(*looking.seen, options.selection.sample)
-        taker, passes = Taker(writer, options, summary, tables, sample), 1 if sample is None else 2
-        _take_all(
-            taker, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
+            survey = Importer(None, options, ImportSummary(), tables)
+            _import_all(survey, files, lambda done, note: progress(done, 2 * len(files), f"first pass: {note}"))
+            sample = sampled_keys(*survey.candidates, options.selection.sample)
+        importer, passes = Importer(writer, options, summary, tables, sample), 1 if sample is None else 2
+        _import_all(
+            importer, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
         )
         summary.files = len(files)
         if not summary.structures:
-            raise _nothing_taken(sources, summary)
+            raise _nothing_imported(summary)
     summary.properties_left_out = writer.left_out
     summary.unused_properties = sum(table.n_unused for table in tables)
     summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
     return summary, writer
 
 
-def _take_all(taker: "Taker", files: Sequence[Path], progress: Callable[[int, str], None]) -> None:
+def _import_all(importer: Importer, files: Sequence[Path], progress: Callable[[int, str], None]) -> None:
     for done, path in enumerate(files):
-        progress(done, taker.note)
-        for n_read, _ in enumerate(taker.take_file(path), 1):
+        progress(done, importer.note)
+        for n_read, _ in enumerate(importer.import_file(path), 1):
             if n_read % STRUCTURES_BETWEEN_NOTES == 0:
-                progress(done, taker.note)
-    progress(len(files), taker.note)
+                progress(done, importer.note)
+    progress(len(files), importer.note)
 
 
 def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
     if not sources:
-        raise FormatError("no source: expected structure files or folders")
+        raise FormatError("no source given; expected structure files or folders")
     for path in sources:
         if not path.exists():
             raise FormatError(f"{path}: no such file or folder")
     for path in options.spectra:
         if not path.is_dir():
-            raise FormatError(f"{path}: expected a folder of spectra" + ("" if path.exists() else ", there is none"))
+            found = "a file" if path.exists() else "nothing"
+            raise FormatError(f"{path}: expected a folder of spectra, found {found}")
     edges.check_given(options.edge, options.e0, options.shift)
 
 
 def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
-    """Each folder once, under the first of the names given for it."""
+    """Return each folder once, under the first name given for it."""
     different: dict[Path, Path] = {}
     for folder in folders:
         different.setdefault(folder.resolve(), folder)
@@ -136,20 +137,22 @@ def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Pa
             files += chosen
     if not files:
         where = ", ".join(map(str, sources))
-        raise FormatError(f"{where}: no structure files in it (XYZ, extxyz, CIF, POSCAR, trajectories, ASE databases)")
+        raise FormatError(
+            f"{where}: no structure files found; expected XYZ, extended XYZ, CIF, POSCAR, trajectories or ASE databases"
+        )
     return files
 
 
-def _nothing_taken(sources: Sequence[Path], summary: ImportSummary) -> FormatError:
+def _nothing_imported(summary: ImportSummary) -> FormatError:
     if summary.not_selected:
         reasons = ", ".join(f"{n:,} by {why}" for why, n in summary.not_selected.most_common())
         skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
         why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
-        return FormatError(f"nothing imported: none of the structures is selected ({reasons}{skipped}{why})")
-    first = summary.skipped[0]["reason"] if summary.skipped else "no structures"
+        return FormatError(f"nothing imported: the selection excludes every structure ({reasons}{skipped}{why})")
+    first = summary.skipped[0]["reason"] if summary.skipped else "the files hold no structures"
     if summary.skipped_count <= 1:
         return FormatError(first)
-    return FormatError(f"nothing imported: all {summary.skipped_count} structures skipped; the first: {first}")
+    return FormatError(f"nothing imported: all {summary.skipped_count} structures were skipped; the first: {first}")
 
 
 def _count_spectra(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""How structures are imported, and what came of it."""
+"""The options of an import, and its summary."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
@@ -10,36 +10,37 @@ from xanes_hpc.importing.selection import Selection
 from xanes_hpc.structures.symmetry import SYMPREC
 
 MOST_NAMED = 5
+"""Largest number of structures that the summary names as missing from the property tables."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import.
+    """The options of an import.
 
     Attributes
     ----------
     absorber
-        Rule of ``absorbers.select_absorbers``.
+        Rule that selects absorbers, as for ``absorbers.select_absorbers``.
     edge
         ``K``, ``L3``, …
     spectra
-        Folders in which spectra are found by their structure's name.
+        Folders of spectrum files, which are found by structure name.
     e0, shift
-        As in ``spectra.edges.place``; eV.
+        Edge energy of all spectra, and what to add to their energies, as for ``spectra.edges.place``; eV.
     treatment
-        How the spectra were treated, as text of ``records``, where the files do not say or are wrong.
+        Treatment of the spectra, as returned by ``spectra.spectrum.parse_treatment``; overrides what their files say.
     keep_unpaired
-        Whether structures without a spectrum are taken as well.
+        Whether to keep structures without a spectrum.
     strict
-        Whether the first unusable structure ends the import.
+        Whether to raise at the first unusable structure instead of skipping it.
     selection
-        Which structures are taken.
+        Which structures to import.
     unique
-        Whether of a crystal's sites that its symmetry makes equal only one is taken, with how many there are as weight.
+        Whether to keep one of the sites that a crystal's symmetry makes equivalent, with their number as weight.
     symprec
-        Å within which atoms count as at symmetric places.
+        Tolerance of the symmetry search, Å.
     properties
-        Tables of properties, found by their structure's name; they add to those that structure files tell.
+        Tables of properties by structure name; they override the properties in structure files.
     """
 
     absorber: str | None = None
@@ -58,7 +59,7 @@ class ImportOptions:
 
 @dataclass
 class ImportSummary:
-    """What was taken and what was not."""
+    """Counts of what was imported, skipped and excluded."""
 
     structures: int = 0
     sites: int = 0
@@ -92,6 +93,6 @@ class ImportSummary:
             self.first_without_properties.append(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}

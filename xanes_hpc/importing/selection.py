@@ -1,4 +1,4 @@
-"""Which structures of an import are taken: by element, charge and size, and a seeded sample of them."""
+"""Select structures to import: by element, charge and size, and as a seeded sample."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from xanes_hpc.structures.structure import Structure
 
 LAST_ELEMENT = 118
 ELEMENT, CHARGE, SIZE, SAMPLE = "element", "charge", "number of atoms", "sample"
-"""Why a structure is not taken."""
+"""Why a structure is excluded."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is taken of the structures that can be used.
+    """Which of the usable structures to import.
 
     Attributes
     ----------
     elements
-        Atomic numbers of absorbers; None for all. Absorbers of other elements are passed over.
+        Atomic numbers of the absorbers to keep; None for all.
     charges
-        Charges of structures, in e; None for all.
+        Charges of the structures to keep, e; None for all.
     max_atoms
-        The most atoms of a structure.
+        Largest number of atoms of a structure; None for any.
     sample
-        How many of those are drawn, each absorber's element in proportion; None for all.
+        Number of structures to draw from those that remain, in proportion to their absorbers' elements; None for all.
     seed
-        Of the sample.
+        Seed of the sample.
     """
 
     elements: frozenset[int] | None = None
@@ -40,18 +40,18 @@ class Selection:
     seed: int = 0
 
     def absorbers(self, structure: Structure, atoms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Those of a structure's absorbers, 0-based, whose elements are wanted."""
+        """Return those absorbers of a structure whose elements are selected, as indices from 0."""
         if self.elements is None:
             return atoms
         return atoms[np.isin(structure.numbers[atoms], list(self.elements))]
 
-    def why_not(self, structure: Structure) -> str:
-        """Why a structure is not wanted, by its size and charge; empty where it is.
+    def excluded_by(self, structure: Structure) -> str:
+        """Return what excludes a structure, its size or its charge; empty if neither does.
 
         Raises
         ------
         FormatError
-            If its charge is asked for and nothing tells it.
+            If charges are selected and the structure's is unknown.
         """
         if self.max_atoms is not None and len(structure.numbers) > self.max_atoms:
             return SIZE
@@ -59,24 +59,27 @@ class Selection:
             return ""
         charge = structure.properties.get("charge")
         if not isinstance(charge, float):
-            raise FormatError("nothing tells its charge: --charge cannot select it")
+            raise FormatError(
+                "unknown charge, so `charge` cannot select the structure; give its charge in its file, its name, or a "
+                "table of `properties`"
+            )
         return "" if charge in self.charges else CHARGE
 
 
 def parse_elements(text: str) -> frozenset[int]:
-    """Elements as a user gives them: symbols and ranges of symbols, such as ``Ti-Zn,Mo``.
+    """Return the atomic numbers of symbols and ranges of symbols, such as ``Ti-Zn,Mo``.
 
     Raises
     ------
     ConfigError
-        If it is something else.
+        If ``text`` is something else.
     """
     found: set[int] = set()
     for word in text.split(","):
         ends = [element_number(symbol) for symbol in word.split("-")]
         if not 1 <= len(ends) <= 2 or not all(0 < z <= LAST_ELEMENT for z in ends) or ends[0] > ends[-1]:
             raise ConfigError(
-                f"--elements {text!r}: expected symbols and ranges in the order of the periodic table, such as "
+                f"`elements` {text!r}: expected symbols and ranges in the order of the periodic table, such as "
                 f"Ti-Zn,Mo; received {word.strip()!r}"
             )
         found.update(range(ends[0], ends[-1] + 1))
@@ -84,33 +87,33 @@ def parse_elements(text: str) -> frozenset[int]:
 
 
 def parse_charges(text: str) -> frozenset[float]:
-    """Charges as a user gives them: whole numbers, such as ``-1,0,1``.
+    """Return the charges in a list of whole numbers, such as ``-1,0,1``.
 
     Raises
     ------
     ConfigError
-        If it is something else.
+        If ``text`` is something else.
     """
     try:
         return frozenset(float(int(word)) for word in text.split(","))
     except ValueError:
-        raise ConfigError(f"--charge {text!r}: expected whole numbers, such as 0 or -1,0,1") from None
+        raise ConfigError(f"`charge` {text!r}: expected whole numbers, such as 0 or -1,0,1") from None
 
 
 def key_of(name: str, seed: int) -> int:
-    """A structure's place in the order that a seed puts all of them in, 64 bits."""
+    """Return a structure's key, 64 bits: a sample takes the structures with the smallest keys."""
     return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest(), "little")
 
 
-def shares(elements: npt.NDArray[np.uint8], n: int) -> dict[int, int]:
-    """How many of ``n`` sampled structures each element gets: in proportion, and one at least where n allows it.
+def sample_sizes(elements: npt.NDArray[np.uint8], n: int) -> dict[int, int]:
+    """Return how many of ``n`` sampled structures each element gets: its fraction, and at least one if n allows it.
 
     Parameters
     ----------
     elements
-        Atomic number of every structure's (first) absorber.
+        Atomic number of every structure's first absorber.
     n
-        Size of the sample, at most that of ``elements``.
+        Size of the sample, at most the number of structures.
     """
     kinds, counts = np.unique(elements, return_counts=True)
     quotas = n * counts / counts.sum()
@@ -123,12 +126,12 @@ def shares(elements: npt.NDArray[np.uint8], n: int) -> dict[int, int]:
     return {int(z): int(k) for z, k in zip(kinds, given, strict=True)}
 
 
-def draw(keys: npt.NDArray[np.uint64], elements: npt.NDArray[np.uint8], n: int) -> npt.NDArray[np.uint64]:
-    """The keys of the structures in a sample of ``n``, ascending: of each element those with the least keys.
+def sampled_keys(keys: npt.NDArray[np.uint64], elements: npt.NDArray[np.uint8], n: int) -> npt.NDArray[np.uint64]:
+    """Return the keys of a sample of ``n`` structures, ascending: the smallest keys of each element.
 
-    Which they are does not depend on the order of the files.
+    The sample does not depend on the order of the files.
     """
     if n >= keys.size:
         return np.sort(keys)
-    own = [np.sort(keys[elements == z])[:k] for z, k in shares(elements, n).items()]
+    own = [np.sort(keys[elements == z])[:k] for z, k in sample_sizes(elements, n).items()]
     return np.sort(np.concatenate(own))

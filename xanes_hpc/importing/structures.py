@@ -1,4 +1,4 @@
-"""Structures taken into a store one after another, each with its sites, properties and spectra; or why not."""
+"""Import structures into a store one by one, each with its sites, properties and spectra, or record why not."""
 
 import hashlib
 from array import array
@@ -27,11 +27,23 @@ from xanes_hpc.structures.symmetry import unique_sites
 
 SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs")
 SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
-"""What may follow a structure's name in the name of its spectrum's file."""
+"""What may follow a structure's name in the name of its spectrum file."""
 
 
-class Taker:
-    """Takes structures into a store, or notes why not; without a store it only looks at those that could be taken."""
+class Importer:
+    """Writes structures to a store, or records in the summary why not.
+
+    Parameters
+    ----------
+    writer
+        Writer of the store; None to write nothing and only collect the candidates for a sample.
+    options, summary
+        What to import, and the counts to update.
+    tables
+        Tables of properties and charges.
+    sample
+        Keys of the sampled structures, ascending; None for all.
+    """
 
     def __init__(
         self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary,
@@ -41,21 +53,21 @@ class Taker:
         self._tables = [table for table in tables if isinstance(table, PropertyTable)]
         self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
-        self._seen = array("Q"), array("B")
+        self._candidates = array("Q"), array("B")
 
     @property
-    def seen(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
-        """Key and element (of the first absorber) of every structure that was looked at."""
-        keys, elements = self._seen
+    def candidates(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """Key and element (of the first absorber) of every structure that a sample may be drawn from."""
+        keys, elements = self._candidates
         return np.array(keys, np.uint64), np.array(elements, np.uint8)
 
     @property
     def note(self) -> str:
-        """How far it is, in words."""
-        return f"{self._summary.structures:,} structures taken, {self._summary.skipped_count:,} skipped"
+        """Progress in words."""
+        return f"{self._summary.structures:,} structures kept, {self._summary.skipped_count:,} skipped"
 
-    def take_file(self, path: Path) -> Iterator[None]:
-        """Every structure of a file; yields after each."""
+    def import_file(self, path: Path) -> Iterator[None]:
+        """Import the structures of a file; yield after each."""
         structures = read_structures(path)
         while True:
             try:
@@ -68,7 +80,7 @@ class Taker:
             try:
                 if isinstance(structure, FormatError):
                     raise structure
-                self._take(structure)
+                self._import(structure)
             except (FormatError, AbsorberError, SpectrumError) as error:
                 self._skip(_located(error, path, structure))
             yield
@@ -78,13 +90,13 @@ class Taker:
             raise error
         self._summary.skip(error)
 
-    def _take(self, structure: Structure) -> None:
+    def _import(self, structure: Structure) -> None:
         options, summary, selection = self._options, self._summary, self._options.selection
         own = structure.properties
-        told = [table.of(structure.name) for table in self._tables]
-        for properties in told:
+        rows = [table.of(structure.name) for table in self._tables]
+        for properties in rows:
             structure = replace(structure, properties=structure.properties | (properties or {}))
-        reason = selection.why_not(structure)
+        reason = selection.excluded_by(structure)
         if reason:
             summary.not_selected[reason] += 1
             return
@@ -96,27 +108,27 @@ class Taker:
         weights = None
         if options.unique:
             atoms, weights = unique_sites(structure, atoms, options.symprec)
-        place = key_of(structure.name, selection.seed) if selection.sample is not None else 0
-        if self._sample is not None and not _is_in(place, self._sample):
+        key = key_of(structure.name, selection.seed) if selection.sample is not None else 0
+        if self._sample is not None and not _is_in(key, self._sample):
             summary.not_selected[SAMPLE] += 1
             return
-        keys = {_name_key(name) for name in (structure.name, *site_names(structure.name, atoms))}
-        if keys & self._names:
-            raise FormatError(f"a structure or site called {structure.name} was taken before; names must be unique")
-        check_distances(structure)
         names = site_names(structure.name, atoms)
-        of_sites = self._of_sites(structure, names, atoms)
-        if len(of_sites) == 1:  # what its only site has is the structure's
-            structure, of_sites = replace(structure, properties=structure.properties | of_sites[0]), [{}]
+        hashes = {_hash_of(name) for name in (structure.name, *names)}
+        if hashes & self._names:
+            raise FormatError(f"an earlier structure or site has the name {structure.name}; names must be unique")
+        check_distances(structure)
+        site_properties = self._site_properties(structure, names, atoms)
+        if len(site_properties) == 1:  # a structure with one site has that site's properties
+            structure, site_properties = replace(structure, properties=structure.properties | site_properties[0]), [{}]
         placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
         if self._writer is None:
-            self._seen[0].append(place)
-            self._seen[1].append(int(structure.numbers[atoms[0]]))
+            self._candidates[0].append(key)
+            self._candidates[1].append(int(structure.numbers[atoms[0]]))
         else:
-            self._writer.append(structure, atoms, options.edge, placed, weights, of_sites)
-        self._names |= keys
+            self._writer.append(structure, atoms, options.edge, placed, weights, site_properties)
+        self._names |= hashes
         summary.properties_replaced.update(name for name in own if own[name] != structure.properties[name])
-        if None in told:
+        if None in rows:
             summary.lacks_properties(structure.name)
         summary.structures += 1
         summary.sites += len(names)
@@ -127,10 +139,10 @@ class Taker:
             summary.e0_sources[spectrum.e0_source] += 1
             summary.treatments[spectrum.spectrum.treatment] += 1
 
-    def _of_sites(
+    def _site_properties(
         self, structure: Structure, names: Sequence[str], atoms: npt.NDArray[np.int64]
     ) -> list[dict[str, float | str]]:
-        """What tables have of sites beside what they have of the structure."""
+        """Return the properties and charges of single sites in the tables."""
         found: list[dict[str, float | str]] = [{} for _ in names]
         for table in self._tables:
             for own, name, atom in zip(found, names, atoms.tolist(), strict=True):
@@ -156,15 +168,15 @@ class Taker:
             except SpectrumError as error:
                 raise SpectrumError(f"{path.parent}/{error}") from None
         if options.spectra and not placed and not options.keep_unpaired:
-            advice = "--keep-unpaired takes it without"
+            advice = "`keep_unpaired` keeps structures without one"
             if site != structure.name and next(_spectrum_files(options.spectra, structure.name), None):
-                advice = f"{structure.name} has several sites, so a spectrum must bear a site's name ({site})"
+                advice = f"{structure.name} has several sites, so name each spectrum after its site ({site})"
             raise SpectrumError(f"no spectrum for {site} in {', '.join(map(str, options.spectra))}; {advice}")
         return placed
 
 
 def _located(error: XanesHpcError, path: Path, structure: Structure | FormatError) -> XanesHpcError:
-    """An error with the file it is about, and the structure of a file of many."""
+    """Return the error with the path of its file, and with the structure's name if the path does not show it."""
     text = str(error)
     if isinstance(structure, Structure) and structure.name != stem(path) and structure.name not in text:
         text = f"{structure.name}: {text}"
@@ -179,10 +191,10 @@ def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
                 yield path
 
 
-def _is_in(place: int, sample: npt.NDArray[np.uint64]) -> bool:
-    at = int(np.searchsorted(sample, np.uint64(place)))
-    return at < sample.size and int(sample[at]) == place
+def _is_in(key: int, sample: npt.NDArray[np.uint64]) -> bool:
+    at = int(np.searchsorted(sample, np.uint64(key)))
+    return at < sample.size and int(sample[at]) == key
 
 
-def _name_key(name: str) -> int:
+def _hash_of(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
