@@ -40,7 +40,7 @@ from xanes_hpc.cli.main import COMMANDS
             "training.learning_rate: expected a number above 0, received nan",
         ),
         (["train", "f.h5"], "f.h5: no such file"),
-        (["train"], "expected a feature store: none is here; name one on the command line, or as features = "),
+        (["train"], "expected one feature store, found none in "),
     ],
 )
 def test_refused(tmp_path, monkeypatch, capsys, arguments, message):

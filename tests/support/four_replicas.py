@@ -1,6 +1,8 @@
-"""What four replicas on one processor do, beside one device; prints JSON. TensorFlow must not have started before.
+"""Train with four replicas on one processor and with one device, and print JSON for the tests to compare.
 
-python tests/support/four_replicas.py FEATURES.h5 FOLDER
+    python tests/support/four_replicas.py FEATURES.h5 FOLDER
+
+It runs in a process of its own because TensorFlow must not have started before.
 """
 
 import json
@@ -23,7 +25,7 @@ NETWORK = {"hidden": [16], "dropout": 0.2}
 
 
 def trainer_of(data: TrainingData, devices: list[str], n_members: int = 2) -> tuple[Trainer, Feed]:
-    """Members that learn from resampled sites with noise on the features."""
+    """Return a trainer, and its feed, of members that learn from resampled sites with noise on the features."""
     config = TrainingConfig(batch_size=BATCH, epochs=EPOCHS, learning_rate=2e-3, feature_noise=0.05)
     part = data.part("train")
     scalers = statistics(part, "sqrt").scalers("global")
@@ -33,18 +35,18 @@ def trainer_of(data: TrainingData, devices: list[str], n_members: int = 2) -> tu
 
 
 def losses_of(trainer: Trainer, feed: Feed, epochs: range) -> list[float]:
-    """Mean loss of every epoch."""
+    """Train for some epochs and return the mean loss of each."""
     batches = trainer.batches(epochs)
     return [float(trainer.steps(batches, feed.n_batches).mean()) for _ in epochs]
 
 
 def state_of(trainer: Trainer) -> list[tuple[Any, Any]]:
-    """Variables, and copies of their values."""
+    """Return the trainer's variables with copies of their values."""
     return list(zip(trainer._state, trainer.state(), strict=True))
 
 
 def rows_of_replicas(data: TrainingData, devices: list[str]) -> dict[str, Any]:
-    """How the first batches are shared out: each replica's rows of the whole batch."""
+    """Return each replica's rows of the first batches, as indices into the whole batch."""
     trainer, feed = trainer_of(data, devices, 1)
     trainer.steps(trainer.batches(range(1)), 1)
     taken = []
@@ -57,7 +59,7 @@ def rows_of_replicas(data: TrainingData, devices: list[str]) -> dict[str, Any]:
 
 
 def refusal(features: Path, toml: str, **flags: Any) -> str:
-    """The error that a run with four devices meets."""
+    """Return the error message of a run with four devices; "none" if there is no error."""
     with suppress(KeyboardInterrupt):
         try:
             train_on(features, folder / "refused", toml, **{"training__devices": "cpu:4"} | flags)

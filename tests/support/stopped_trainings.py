@@ -1,8 +1,8 @@
-"""Trainings that are killed, interrupted and taken up again, each in a process of its own; prints JSON.
+"""Run trainings that are killed, interrupted and resumed, each in a process of its own, and print JSON.
 
     python tests/support/stopped_trainings.py FEATURES.h5 FOLDER
 
-TensorFlow is imported once and starts in each of the processes that are forked then.
+TensorFlow is imported once, and starts in each of the forked processes.
 """
 
 import json
@@ -35,22 +35,22 @@ CONFIG = (
 )
 EPOCHS, ENDLESS = 4, 1_000_000
 ERRORS = (9.0, 8.0, 8.5, 7.0, 7.5, 6.0, 6.5, 6.2)
-"""Of the validation part after every epoch, where the rate falls after any that is not better."""
+"""Validation error % after every epoch; the learning rate falls after each that is not the best so far."""
 
 
 def scripted_error(trainer: Trainer, part: Part) -> float:
-    """In place of a validation error."""
+    """Return the scripted validation error of the trainer's last epoch."""
     return ERRORS[int(trainer._optimizer.iterations) // trainer._feed.n_batches - 1] if part.n_sites else float("nan")
 
 
 def on_plateaus(**options: Any) -> None:
-    """Train with rates that fall after epochs 3, 5, 7 and 8; epoch 6 is the best."""
+    """Train with learning rates that fall after epochs 3, 5, 7 and 8; epoch 6 is the best."""
     fitting.PLATEAU_EPOCHS, fitting.validation_error = 1, scripted_error
     train_on(features, folder / options.pop("output"), **OPTIONS, **options)
 
 
 def exit_code(action: Callable[[], Any], meanwhile: Callable[[int], None] = lambda pid: None) -> int:
-    """Of a process that does something; minus the signal that killed it."""
+    """Run an action in a new process and return its exit code; minus the signal if one killed it."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -65,13 +65,13 @@ def exit_code(action: Callable[[], Any], meanwhile: Callable[[int], None] = lamb
 
 
 def killed_at(stage: str, number: int) -> Observer:
-    """Kills its own process at the end of an epoch, before that has a checkpoint."""
+    """Return an observer that kills its process at the end of an epoch, before the epoch's checkpoint."""
 
-    def look(epoch: Epoch) -> None:
+    def kill(epoch: Epoch) -> None:
         if (epoch.stage, epoch.epoch) == (stage, number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return Observer(epoch=look)
+    return Observer(epoch=kill)
 
 
 def killed_while_writing(nth: int) -> None:
@@ -101,7 +101,7 @@ def signalled_at(nth: int, number: int) -> None:
 
 
 def commanded(name: str, output: str, *words: str, epochs: int = EPOCHS) -> None:
-    """The command ``train``; what it prints goes to ``NAME.out`` and ``NAME.err``."""
+    """Run the command ``train``, with its output in ``NAME.out`` and ``NAME.err``."""
     from xanes_hpc.cli import main
 
     (folder / f"{name}.toml").write_text(CONFIG.format(epochs))
@@ -111,7 +111,7 @@ def commanded(name: str, output: str, *words: str, epochs: int = EPOCHS) -> None
 
 
 def terminate(pid: int) -> None:
-    """End a process by SIGTERM when it has written a checkpoint."""
+    """Send a process SIGTERM once it has written a checkpoint."""
     deadline = time.monotonic() + 60
     while not checkpoint_path(folder / "terminated").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -119,7 +119,7 @@ def terminate(pid: int) -> None:
 
 
 def interrupted_at(nth: int, *words: str) -> None:
-    """A command that meets Ctrl-C when the n-th epoch begins."""
+    """Run the command ``train``, and press Ctrl-C when the n-th epoch begins."""
     signalled_at(nth, signal.SIGINT)
     commanded(*words)
 
@@ -138,10 +138,10 @@ found: dict[str, Any] = {
     "terminated": exit_code(lambda: commanded("terminated", "terminated", epochs=ENDLESS), terminate),
 }  # fmt: skip
 shutil.copytree(folder / "interrupted", folder / "kept")
-found["taken up"] = exit_code(lambda: commanded("taken_up", "interrupted", "--resume"))
+found["command resumed"] = exit_code(lambda: commanded("resumed", "interrupted", "--resume"))
 found["folds"] = exit_code(lambda: commanded("folds", "folds", "--folds", "2"))
 second_refit = 3 * EPOCHS + 1
 found["folds interrupted"] = exit_code(lambda: interrupted_at(second_refit, "folds_i", "folds_stopped", "--folds", "2"))
 found["folds left"] = sorted(path.name for path in (folder / "folds_stopped").iterdir())
-found["folds taken up"] = exit_code(lambda: commanded("folds_t", "folds_stopped", "--folds", "2", "--resume"))
+found["folds resumed"] = exit_code(lambda: commanded("folds_r", "folds_stopped", "--folds", "2", "--resume"))
 print(json.dumps(found))

@@ -1,4 +1,4 @@
-"""Short trainings on the small set, and what they leave."""
+"""Short training runs on the small set."""
 
 import csv
 import shutil
@@ -18,28 +18,28 @@ FEATURES = "small.features.h5"
 BRIEF = {
     "training.epochs": 3, "training.batch_size": 16, "uncertainty.members": 1, "training.kernel_ridge": False,
 }  # fmt: skip
-"""A training run of the small set that takes a second or two: of the networks alone."""
+"""Settings of a training run on the small set that takes a second or two, without the kernel ridge regression."""
 TINY = '[model]\nname = "mlp"\nhidden = [16]\n'
-"""A network that is no good, but quick."""
+"""A network that predicts badly but trains quickly."""
 
 
 @contextmanager
 def opened(*paths: Path) -> Iterator[Pairs]:
-    """Feature stores, each with its own spectra or those of its structure store."""
+    """Open feature stores and yield them, each with its own spectra or those of its structure store."""
     with ExitStack() as stack:
         stores = [stack.enter_context(FeatureStore(path)) for path in paths]
         yield [(s, s if s.has_spectra else stack.enter_context(s.open_source())) for s in stores]
 
 
 def copied(small: Path, folder: Path) -> Path:
-    """The small set's stores in a folder of their own; gives the feature store."""
+    """Copy the small set's stores to a folder and return the path of the feature store."""
     folder.mkdir(exist_ok=True)
     shutil.copy(small / "small.h5", folder)
     return Path(shutil.copy(small / FEATURES, folder))
 
 
 def run_of(folder: Path, toml: str = "", network: str = TINY, **flags: object) -> RunConfig:
-    """A brief run; ``toml`` goes on in its section ``[model]``."""
+    """Return the configuration of a brief run; ``toml`` continues its section ``[model]``."""
     config = folder / "brief.toml"
     config.write_text(network + toml)
     return load_run(config, folder, BRIEF | {key.replace("__", "."): value for key, value in flags.items()})
@@ -48,7 +48,7 @@ def run_of(folder: Path, toml: str = "", network: str = TINY, **flags: object) -
 def train_on(
     paths: Path | Sequence[Path], output: Path, toml: str = "", augmented: Sequence[Path] = (), **flags: object
 ) -> Model:
-    """A model trained briefly on feature stores; flags are keys of the configuration, two underscores for a dot."""
+    """Train a model briefly and return it; flags are keys of the configuration, with two underscores for a dot."""
     from xanes_hpc.training.train import train
 
     options = {name: flags.pop(name) for name in ("overwrite", "resume", "observer") if name in flags}
@@ -61,7 +61,7 @@ def train_on(
 
 @contextmanager
 def gathered(paths: Sequence[Path], run: RunConfig, augmented: Sequence[Path] = ()) -> Iterator[TrainingData]:
-    """What a run would train on."""
+    """Gather and yield the data that a run would train on."""
     with ExitStack() as stack, opened(*paths) as pairs:
         data = gather(run, pairs, [stack.enter_context(FeatureStore(path)) for path in augmented])
         stack.callback(data.close)
@@ -69,6 +69,6 @@ def gathered(paths: Sequence[Path], run: RunConfig, augmented: Sequence[Path] = 
 
 
 def history(model: Model, column: str, stage: str = "choose") -> list[float]:
-    """A figure of every epoch of a stage."""
+    """Return one column of ``history.csv`` for the epochs of a stage."""
     with (model.path / "history.csv").open() as stream:
         return [float(row[column]) for row in csv.DictReader(stream) if row["stage"] == stage]

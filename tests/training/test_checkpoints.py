@@ -1,4 +1,4 @@
-"""The file a training run goes on from: what it keeps, and whose it refuses to be."""
+"""Checkpoints: what they keep, and which are refused."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def refusal(path, plan=PLAN):
     return message.removeprefix(f"{path}: ")
 
 
-def test_there_and_back(path):
+def test_a_checkpoint_is_read_as_written(path):
     write_checkpoint(path, checkpoint())
     write_checkpoint(path, checkpoint())
     found, written = read_checkpoint(path, PLAN), checkpoint()
@@ -58,7 +58,7 @@ def test_there_and_back(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_a_killed_run_has_half_written_is_no_checkpoint_and_in_nobodys_way(path):
+def test_a_half_written_checkpoint_is_ignored_and_replaced(path):
     write_checkpoint(path, checkpoint())
     path.with_name(f".{path.name}.partial").write_bytes(b"half")
     read_checkpoint(path, PLAN)
@@ -66,26 +66,27 @@ def test_what_a_killed_run_has_half_written_is_no_checkpoint_and_in_nobodys_way(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_arrays_by_member():
+def test_by_member_undoes_flat():
     arrays = [[np.array([10 * member + i]) for i in range(3)] for member in range(2)]
     assert by_member(flat(arrays), 2) == arrays
 
 
-def test_no_checkpoint(path):
-    assert refusal(path) == "no such checkpoint: there is nothing to resume; train without --resume"
+def test_a_missing_checkpoint_is_refused(path):
+    assert refusal(path) == "no such checkpoint, so there is nothing to resume; train without `resume`"
 
 
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (PLAN | {"sites": 13}, "is of another run: sites was 12, now 13; give that run's settings, or --overwrite"),
+        (PLAN | {"sites": 13},
+         "belongs to another run: sites was 12, now 13; use that run's settings, or train again with `overwrite`"),
         ({"run": {"training": {"epochs": 60, "seed": 1}, "model": {"hidden": [4]}}, "sites": 12},
-         "is of another run: run.model.hidden was [4, 4], now [4]; run.training.seed was 0, now 1; give"),
+         "belongs to another run: run.model.hidden was [4, 4], now [4]; run.training.seed was 0, now 1; use"),
         (PLAN | {"augmented": 2, "digest": "ab" * 40},
-         f"is of another run: augmented was null, now 2; digest was null, now \"{'ab' * 18}...; give that"),
+         f"belongs to another run: augmented was null, now 2; digest was null, now \"{'ab' * 18}...; use that"),
     ],
 )  # fmt: skip
-def test_other_settings_are_named(path, plan, message):
+def test_settings_that_differ_are_named(path, plan, message):
     write_checkpoint(path, checkpoint())
     assert refusal(path, plan).startswith(message)
 
@@ -141,15 +142,15 @@ def with_text(name, old, new):
         with_text("plan", b'"', b""),
     ],
 )
-def test_damage_is_said_in_a_line(path, damage):
+def test_damage_is_reported_in_one_line(path, damage):
     write_checkpoint(path, checkpoint())
     damage(path)
     message = refusal(path)
     assert message.startswith("damaged: ")
-    assert message.endswith("; delete it and train anew")
+    assert message.endswith("; delete it and train again")
 
 
-def test_another_schema(path):
+def test_a_newer_schema_is_refused(path):
     write_checkpoint(path, checkpoint())
     with_attribute("schema_version", 2)(path)
     assert refusal(path) == "expected xanes-hpc/checkpoint up to schema 1, received xanes-hpc/checkpoint of schema 2"
@@ -157,7 +158,7 @@ def test_another_schema(path):
 
 @pytest.fixture(scope="module")
 def stopped(small, tmp_path_factory):
-    """A folder with the checkpoint of a run that was stopped after its first epoch."""
+    """Return a folder with the checkpoint of a run that was stopped after its first epoch."""
     from xanes_hpc.training.stages import Observer
 
     class Stop(Exception):
@@ -178,7 +179,7 @@ def stopped(small, tmp_path_factory):
 
 @pytest.fixture
 def again(stopped, small, tmp_path):
-    """The command that goes on, in a folder of its own."""
+    """Return the command that continues the stopped run, in a folder of its own."""
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
     return ("train", small / FEATURES, "-o", tmp_path / "m", "--config", tmp_path / "run.toml")
 
@@ -187,31 +188,33 @@ def again(stopped, small, tmp_path):
     ("words", "message"),
     [
         ([], "m.checkpoint.h5: a run was stopped here; continue it with --resume, or start again with --overwrite"),
-        (["--resume", "--seed", "3"], "m.checkpoint.h5: is of another run: run.training.seed was 0, now 3; give that"),
-        (["--resume", "--members", "2"], "m.checkpoint.h5: is of another run: run.uncertainty.members was 1, now 2;"),
-        (["--resume", "--group", "none"], "is of another run: run.split.group was \"formula\", now \"none\";"),
+        (["--resume", "--seed", "3"],
+         "m.checkpoint.h5: belongs to another run: run.training.seed was 0, now 3; use that run's settings, or train "
+         "again with --overwrite"),
+        (["--resume", "--members", "2"], "m.checkpoint.h5: belongs to another run: run.uncertainty.members was 1, now"),
+        (["--resume", "--group", "none"], "belongs to another run: run.split.group was \"formula\", now \"none\";"),
     ],
 )  # fmt: skip
-def test_a_run_that_is_not_the_stopped_one_is_refused(again, tmp_path, capsys, words, message):
+def test_a_run_other_than_the_stopped_one_is_refused(again, tmp_path, capsys, words, message):
     assert message in refused(capsys, tmp_path, *again, *words)
 
 
 def test_a_checkpoint_of_other_networks_is_refused(again, tmp_path, capsys):
-    """A version of Keras that counts its variables in another way, say."""
+    """Such as one written by a version of Keras with other variables."""
     path = checkpoint_path(tmp_path / "m")
     with h5py.File(path) as file:
         plan = json.loads(file["plan"][()])
     found = read_checkpoint(path, plan)
     write_checkpoint(path, Checkpoint(plan, found.stage, found.progress, found.state[:-1], found.best))
-    assert "m.checkpoint.h5: does not fit the networks" in refused(capsys, tmp_path, *again, "--resume")
+    assert "m.checkpoint.h5: does not match the networks" in refused(capsys, tmp_path, *again, "--resume")
 
 
-def test_overwriting_trains_anew(again, tmp_path, capsys):
+def test_overwriting_trains_from_the_start(again, tmp_path, capsys):
     assert run(*again, "--overwrite", "--seed", "3") == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["brief.toml", "m", "run.toml"]
     assert "seed = 3" in (tmp_path / "m" / "run.toml").read_text()
 
 
-def test_settings_that_change_nothing_do_not_matter(again, tmp_path, capsys):
+def test_settings_that_do_not_change_the_result_may_differ(again, tmp_path, capsys):
     assert run(*again, "--resume", "--devices", "cpu") == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["brief.toml", "m", "run.toml"]

@@ -1,4 +1,4 @@
-"""Losses against their formulas in NumPy."""
+"""The losses agree with their formulas in NumPy."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from xanes_hpc.training.losses import HUBER, spectrum_loss
 
 STEP = 0.4
 TOLERANCE = {"rtol": 2e-5, "atol": 1e-7}
-"""Of float32 against float64."""
+"""Tolerance of float32 against float64."""
 
 
 def of_difference(loss, d):
@@ -29,7 +29,7 @@ def expected(loss, d, first=0.0, second=0.0):
 
 @pytest.fixture(scope="module")
 def spectra():
-    """Output and scaled targets of five sites, and their absorbers; differences small and large."""
+    """Return outputs, scaled targets and absorbers of five sites, with small and large differences."""
     generator = np.random.default_rng(0)
     output, y = generator.normal(size=(2, 5, 12))
     y[0] = output[0] + 0.3 * HUBER * generator.normal(size=12)
@@ -51,7 +51,7 @@ def loss_of(spectra, scalers, **config):
 
 @pytest.mark.parametrize("loss", ["mae", "mse", "huber"])
 @pytest.mark.parametrize(("first", "second"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.3), (0.7, 0.3)])
-def test_losses_and_derivatives(spectra, loss, first, second):
+def test_losses_with_line_shape_terms(spectra, loss, first, second):
     output, y, _ = spectra
     found = loss_of(spectra, scalers(), loss=loss, first_derivative=first, second_derivative=second)
     assert found.shape == (5,)
@@ -59,7 +59,7 @@ def test_losses_and_derivatives(spectra, loss, first, second):
 
 
 @pytest.mark.parametrize("loss", ["mae", "huber"])
-def test_the_loss_of_positive_spectra_is_that_of_the_spectra_the_output_stands_for(spectra, loss):
+def test_the_loss_of_positive_spectra_is_taken_after_the_softplus(spectra, loss):
     output, y, absorbers = spectra
     own = scalers(np.random.default_rng(2).uniform(0.05, 0.5, (2, 12)))
     z = own.spectra(output, absorbers)
@@ -81,7 +81,7 @@ def test_spectra_in_small_units_have_the_same_loss(spectra):
 
 
 def gradient(output, y, own):
-    """Of the summed losses of five sites, at outputs that are all alike."""
+    """Return the gradient of five sites' summed losses, at outputs that are all equal."""
     import tensorflow as tf
 
     absorbers = np.array([0, 1, 1, 0, 1])
@@ -93,13 +93,13 @@ def gradient(output, y, own):
 
 
 def test_an_output_far_below_zero_comes_back():
-    """Where the spectrum it stands for is flat: its gradient is finite, and a tenth of what it were without a bend."""
+    """Where the softplus is flat, the gradient is a tenth of what it would be without the softplus."""
     found = gradient(-1e4, np.full((5, 12), 0.3), scalers(np.full((2, 12), 1e-4)))
     np.testing.assert_allclose(found, -0.1 / 12, rtol=1e-5)
 
 
 def test_an_output_that_is_low_enough_is_not_pushed_further():
-    """Spectra that are zero: it would go down for ever, and other sites' with it."""
+    """Else outputs would fall forever where spectra are zero, and drag other sites' outputs down."""
     found = gradient(-1e4, np.zeros((5, 12)), scalers(np.full((2, 12), 1e-4)))
     assert (found <= 0).all()
     assert (np.abs(found) <= 0.1001 / 12).all()
@@ -107,7 +107,7 @@ def test_an_output_that_is_low_enough_is_not_pushed_further():
     assert (above >= 0).all()
 
 
-def test_far_above_zero_there_is_no_bend():
+def test_far_above_zero_the_softplus_changes_nothing():
     own = scalers(np.full((2, 12), 1e-3))
     np.testing.assert_allclose(gradient(3.0, np.full((5, 12), 0.1), own), 1 / 12, rtol=1e-6)
     np.testing.assert_allclose(gradient(3.0, np.full((5, 12), 99.0), own), -1 / 12, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Several processes that train together: which they are, what each reads, and that they do as one would."""
+"""Several processes that train together: finding them, what each reads, and that they train as one would."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ members = 2
 
 @pytest.fixture(scope="module")
 def features(small, tmp_path_factory):
-    """The small set's features in chunks of sixteen sites."""
+    """Return the small set's feature store, in chunks of sixteen sites."""
     folder = tmp_path_factory.mktemp("machines")
     shutil.copy(small / "small.h5", folder)
     with pytest.MonkeyPatch.context() as patched:
@@ -66,7 +66,7 @@ def data(features, tmp_path_factory):
 
 
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 7])
-def test_every_site_is_in_one_shard_of_whole_chunks(data, n_shards):
+def test_every_site_is_in_exactly_one_shard_of_whole_chunks(data, n_shards):
     part = data.part("train")
     shards = shards_of(part, n_shards)
     assert (sum(shard.chosen.astype(int) for shard in shards) == part.chosen).all()
@@ -77,8 +77,8 @@ def test_every_site_is_in_one_shard_of_whole_chunks(data, n_shards):
     assert max(sizes) - min(sizes) <= 32
 
 
-def test_chunks_of_very_different_sizes(data):
-    """Each shard has one at least, in order."""
+def test_chunks_of_very_different_sizes_are_shared_out(data):
+    """Each shard has at least one, and they stay in order."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         sizes = rng.choice([1, 2, 5, 200], rng.integers(3, 9))
@@ -103,7 +103,7 @@ def test_more_shards_than_chunks_are_refused(data):
         shards_of(data.part("train"), 9)
 
 
-def test_machines_read_together_what_one_reads(data):
+def test_processes_together_read_what_one_reads(data):
     part = data.part("train")
     scalers = statistics(part, "sqrt").scalers("global")
     words = (part, scalers, 24, 3, 2, True, 4)
@@ -130,12 +130,12 @@ def test_machines_read_together_what_one_reads(data):
         ("node[008-011]x,gpu", ["node008x", "node009x", "node010x", "node011x", "gpu"]),
     ],
 )
-def test_lists_of_nodes(text, expected):
+def test_node_lists_are_expanded(text, expected):
     assert expand(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "node[", "node[1-", ",", "a[b]", "a,,b"])
-def test_lists_that_are_none(text):
+def test_malformed_node_lists_are_refused(text):
     with pytest.raises(ValueError):
         expand(text)
 
@@ -145,7 +145,7 @@ SLURM = {
 }  # fmt: skip
 
 
-def test_machines_of_a_slurm_step():
+def test_processes_of_a_slurm_step():
     found = find_machines(SLURM)
     assert found == Machines(("n1:16711", "n1:16712", "n2:16711", "n2:16712"), 3)
     assert json.loads(found.tf_config)["task"] == {"type": "worker", "index": 3}
@@ -155,10 +155,10 @@ def test_machines_of_a_slurm_step():
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "--distributed: which machines"),
+        ({}, "`distributed`: no other processes found; start with srun, or set TF_CONFIG"),
         ({"TF_CONFIG": "{"}, "TF_CONFIG: expected a cluster of workers"),
-        ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'}, "from 0 on"),
-        ({"TF_CONFIG": '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}'}, "host:port each"),
+        ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'}, "the index of"),
+        ({"TF_CONFIG": '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}'}, "as host:port"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:99999"]}, "task": {"type": "worker", "index": 0}}'}, "a:99999"),
         ({"TF_CONFIG": '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'}, "TF_CONFIG: "),
         (SLURM | {"SLURM_PROCID": "4"}, "as srun sets them"),
@@ -167,15 +167,15 @@ def test_machines_of_a_slurm_step():
         ({"SLURM_PROCID": "0"}, "as srun sets them"),
     ],
 )
-def test_machines_that_are_none(environment, message):
+def test_environments_that_do_not_describe_processes_are_refused(environment, message):
     with pytest.raises(ConfigError, match=message):
         find_machines(environment)
 
 
-def test_what_does_not_fit_is_refused(features, tmp_path, capsys, monkeypatch):
+def test_the_command_refuses_missing_processes_and_uneven_shards(features, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert run("train", features, "-o", tmp_path / "m", "--distributed") == 2
-    assert "--distributed: which machines" in capsys.readouterr().err
+    assert "--distributed: no other processes found" in capsys.readouterr().err
     (tmp_path / "run.toml").write_text("[training]\nshards = 3\nbatch_size = 16\n")
     assert run("train", features, "-o", tmp_path / "m", "--config", tmp_path / "run.toml") == 2
     assert "training.batch_size: expected a multiple of the 3 shards, received 16" in capsys.readouterr().err
@@ -198,7 +198,7 @@ CODE = "import sys; from xanes_hpc.cli.main import run; run(sys.argv[1:])"
 
 
 def started(n, *words):
-    """Processes that train together."""
+    """Start processes that train together."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(n)]
     found = []
     for k in range(n):
@@ -213,9 +213,9 @@ def started(n, *words):
 
 
 def ended(processes, seconds=180):
-    """Exit codes and standard errors."""
-    told = [process.communicate(timeout=seconds) for process in processes]
-    return [process.returncode for process in processes], [error for _, error in told]
+    """Wait for the processes, and return their exit codes and what they printed on standard error."""
+    printed = [process.communicate(timeout=seconds) for process in processes]
+    return [process.returncode for process in processes], [error for _, error in printed]
 
 
 def history(model):
@@ -253,7 +253,7 @@ def test_two_processes_train_the_model_of_one(features, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_after_one_of_its_processes_was_killed(features, tmp_path):
+def test_a_run_resumes_after_one_of_its_processes_was_killed(features, tmp_path):
     words = ["train", features, "--config", config(tmp_path, 40), "-o"]
     codes, errors = ended(started(1, *words, tmp_path / "whole"))
     assert codes == [0], errors
@@ -264,7 +264,7 @@ def test_a_run_goes_on_after_one_of_its_processes_was_killed(features, tmp_path)
         time.sleep(0.05)
     processes[1].send_signal(signal.SIGKILL)
     time.sleep(2.0)
-    processes[0].kill()  # as a scheduler ends the rest of a step
+    processes[0].kill()  # as a scheduler kills the rest of a step
     ended(processes)
     assert not (tmp_path / "m").exists()
     codes, errors = ended(started(2, *words, tmp_path / "m", "--resume"))
@@ -274,5 +274,5 @@ def test_a_run_goes_on_after_one_of_its_processes_was_killed(features, tmp_path)
     np.testing.assert_allclose([r[1:] for r in whole], [r[1:] for r in resumed], rtol=2e-2, equal_nan=True)
 
 
-def test_the_configuration_has_it(tmp_path):
+def test_shards_can_be_configured(tmp_path):
     assert load_run(config(tmp_path), tmp_path, {}).training.shards == 2

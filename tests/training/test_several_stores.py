@@ -1,4 +1,4 @@
-"""Training on several feature stores: elements of their own, one grid; and rattled features beside plain ones."""
+"""Training on several feature stores with different elements and one grid, and on rattled features."""
 
 import json
 import shutil
@@ -20,12 +20,12 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.rattling import Rattling
 
 FACTOR = 5.0
-"""Spectra of the second store are so many times as high, coarser, and of a narrower range."""
+"""Spectra of the second store are higher by this factor, coarser, and of a narrower range."""
 METALS = {"light": ("Cr", "Mn", "Fe"), "heavy": ("Co", "Ni", "Cu")}
 
 
 def store_of(small, folder, name, treatment='{"name":"synthetic"}', preset="xanesnet-49"):
-    """The feature store of some metals' complexes."""
+    """Write the feature store of some metals' complexes and return its path."""
     files, spectra = folder / name, folder / f"{name}-spectra"
     files.mkdir(exist_ok=True)
     spectra.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def store_of(small, folder, name, treatment='{"name":"synthetic"}', preset="xane
 
 
 def rattled(path, seed, folder=None):
-    """A feature store's sites, their atoms displaced; beside it, or in a folder."""
+    """Featurise a store's sites with displaced atoms, beside the store or in a folder, and return the path."""
     output = (folder or path.parent) / f"rattled-{seed}.features.h5"
     structures = path.with_name(path.name.removesuffix(".features.h5") + ".h5")
     with StructureStore(structures) as source:
@@ -58,7 +58,7 @@ def stores(small, tmp_path_factory):
     return [store_of(small, folder, name) for name in METALS]
 
 
-def test_they_share_one_grid_and_every_element_has_its_own_scale(stores, tmp_path):
+def test_stores_share_one_grid_and_every_element_has_its_own_scale(stores, tmp_path):
     with gathered(stores, run_of(tmp_path)) as data:
         energies = [source.targets.grid.energies for source in data.sources]
         np.testing.assert_array_equal(*energies)
@@ -74,7 +74,7 @@ def test_they_share_one_grid_and_every_element_has_its_own_scale(stores, tmp_pat
         assert spreads[3:].min() > 2.0 * spreads[:3].max()
 
 
-def test_a_conditioned_network_learns_all_of_them(stores, tmp_path):
+def test_a_conditioned_network_learns_all_elements(stores, tmp_path):
     network = '[model]\nname = "conditioned"\nwidth = 24\nblocks = 1\n'
     options = {"training__epochs": 20, "training__learning_rate": 0.01, "training__refit": False}
     model = train_on(stores, tmp_path / "m", network=network, **options)
@@ -107,12 +107,12 @@ def test_spectra_of_several_treatments_are_refused(small, stores, tmp_path):
         train_on([stores[0], other], tmp_path / "m")
 
 
-def test_ranges_that_do_not_meet_are_refused(stores, tmp_path):
+def test_ranges_that_do_not_overlap_are_refused(stores, tmp_path):
     with pytest.raises(SpectrumError, match=r"share no range: those of .*heavy\.h5 begin at -10 eV, those of .* end"):
         train_on(stores, tmp_path / "m", "[target]\nstop = -12.0\n")
 
 
-def test_rattled_features_are_learned_from_beside_the_plain_ones(small, tmp_path):
+def test_rattled_features_are_learned_from_too(small, tmp_path):
     path = copied(small, tmp_path)
     extra = [rattled(path, seed) for seed in (1, 2)]
     with gathered([path], run_of(tmp_path), extra) as data:
@@ -130,7 +130,7 @@ def test_rattled_features_are_learned_from_beside_the_plain_ones(small, tmp_path
     assert again.features == [str(path)]
 
 
-def test_rattled_features_of_other_sites_or_in_the_place_of_plain_ones_are_refused(small, stores, tmp_path):
+def test_rattled_features_of_other_sites_or_instead_of_plain_ones_are_refused(small, stores, tmp_path):
     path = copied(small, tmp_path)
     extra = rattled(path, 1)
     with pytest.raises(ConfigError, match=r"rattled-1\.features\.h5: its sites are those of none of the feature stor"):
@@ -139,14 +139,14 @@ def test_rattled_features_of_other_sites_or_in_the_place_of_plain_ones_are_refus
         train_on(extra, tmp_path / "m")
 
 
-def test_a_store_with_variants_beside_one_without(stores, tmp_path):
+def test_only_one_of_two_stores_may_have_rattled_variants(stores, tmp_path):
     extra = [rattled(stores[1], 1)]
     with gathered(stores, run_of(tmp_path), extra) as data:
         assert [source.n_variants for source in data.sources] == [1, 2]
 
 
-def test_the_only_store_must_be_split_by_what_it_has(small, tmp_path):
-    """Without structures there are no formulas; beside others, sites are then groups of their own."""
+def test_a_store_without_structures_cannot_be_split_by_formula(small, tmp_path):
+    """Unless other stores have formulas: its sites are then groups of their own."""
     path = copied(small, tmp_path)
     with h5py.File(path, "a") as file, h5py.File(small / "small.h5") as source:
         source.copy("spectra", file)
@@ -162,8 +162,8 @@ def test_the_only_store_must_be_split_by_what_it_has(small, tmp_path):
         train_on(path, tmp_path / "m", augmented=[rattled(small / FEATURES, 3, tmp_path)], split__group="none")
 
 
-def test_a_site_counts_once(stores, tmp_path):
-    """Else one part of the split would hold what another does."""
+def test_sites_given_twice_are_refused(stores, tmp_path):
+    """Else one set of the split could hold sites of another."""
     with pytest.raises(ConfigError, match=r"light\.features\.h5: expected stores of different sites, received"):
         train_on([stores[0], stores[0]], tmp_path / "m")
     shutil.copy(stores[0].with_name("light.h5"), tmp_path)
@@ -172,6 +172,6 @@ def test_a_site_counts_once(stores, tmp_path):
         train_on([stores[0], tmp_path / "copy.features.h5"], tmp_path / "m")
 
 
-def test_plain_features_do_not_augment(stores, tmp_path):
+def test_plain_features_cannot_augment(stores, tmp_path):
     with pytest.raises(ConfigError, match=r"light\.features\.h5: expected rattled features to augment with, rec"):
         train_on(stores[0], tmp_path / "m", augmented=[stores[0]])

@@ -1,4 +1,4 @@
-"""Trainings that are killed or interrupted: what they leave, and that they go on as if nothing had been."""
+"""Training that is killed or interrupted: what it leaves, and that it resumes to the same model."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from xanes_hpc.stores.features import FeatureStore
 
 FIGURES = ("epoch", "loss", "validation_error_percent", "learning_rate")
 TOLERANCE = 1e-6
-"""Relative, of weights; measured: the same bits."""
+"""Relative tolerance of weights; measured: bit-identical."""
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def found(small, folder):
 
 
 def said(folder, name):
-    """What a command printed on standard error, but for TensorFlow's lines about its own start."""
+    """Return the lines a command printed on standard error, without TensorFlow's own start-up lines."""
     text = (folder / f"{name}.err").read_text()
     return [line for line in text.splitlines() if line and not line.startswith("I0000 ")]
 
 
 def assert_same(first, second):
-    """Two models with the same weights, scalers, calibration and history."""
+    """Check that two models have the same weights, scalers, calibration and history."""
     assert len(first.members) == len(second.members)
     for a, b in zip(first.members, second.members, strict=True):
         assert a.weights.keys() == b.weights.keys()
@@ -54,8 +54,8 @@ def assert_same(first, second):
     np.testing.assert_allclose(first.calibration.scale, second.calibration.scale, rtol=1e-4)
 
 
-def test_a_run_killed_in_both_stages_ends_as_if_it_had_not_been(found, folder):
-    """Killed between a fall of the rate and the next checkpoint, then while a checkpoint was half written."""
+def test_a_run_killed_in_both_stages_ends_as_an_unbroken_one(found, folder):
+    """It is killed between a fall of the rate and the next checkpoint, then while it writes a checkpoint."""
     codes = [found[name] for name in ("whole", "killed in choose", "killed in refit", "resumed")]
     assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
     whole = Model.open(folder / "whole")
@@ -66,7 +66,7 @@ def test_a_run_killed_in_both_stages_ends_as_if_it_had_not_been(found, folder):
         assert history(whole, "epoch", stage) == list(range(1, n_epochs + 1))
 
 
-def test_nothing_but_the_model_is_left_in_the_end(found, folder):
+def test_finished_runs_leave_only_the_model(found, folder):
     assert found["half written"] == [".killed.checkpoint.h5.partial", ".killed.lock"]
     left = {path.name for path in folder.iterdir()}
     assert {"whole", "killed", "commanded", "kept", "interrupted"} <= left
@@ -82,7 +82,7 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_nothing(found, folder):
 
 
 def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
-    """Of the first stage, where the networks of the second are not trained yet; with its own uncertainty."""
+    """In the second stage it keeps the network of the first, with dropout as its uncertainty."""
     assert found["interrupted"] == 0
     calibrated, note, following = said(folder, "interrupted")
     assert calibrated.startswith("Note: sigma was calibrated with 6 sites only")
@@ -106,26 +106,26 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
     assert load_run(folder / "kept" / "run.toml", folder, {}).uncertainty.n_members == 1
 
 
-def test_what_ctrl_c_stopped_can_go_on(found, folder):
-    assert (found["command"], found["taken up"]) == (0, 0)
+def test_a_run_stopped_by_ctrl_c_can_be_resumed(found, folder):
+    assert (found["command"], found["command resumed"]) == (0, 0)
     assert_same(Model.open(folder / "commanded"), Model.open(folder / "interrupted"))
 
 
-def test_folds_that_ctrl_c_stopped_go_on_where_they_were(found, folder):
-    """In the second fold's refit: what was kept of it is not taken for the fold's model."""
-    assert [found[name] for name in ("folds", "folds interrupted", "folds taken up")] == [0, 130, 0]
+def test_folds_stopped_by_ctrl_c_can_be_resumed(found, folder):
+    """They were stopped in the second fold's refit; the model kept then must not count as the fold's model."""
+    assert [found[name] for name in ("folds", "folds interrupted", "folds resumed")] == [0, 130, 0]
     expected = ["fold-0.model", "fold-0.predictions.h5", "fold-1.model", "fold-1.model.checkpoint.h5", "folds.json"]
     assert found["folds left"] == expected
-    whole, taken_up = folder / "folds", folder / "folds_stopped"
+    whole, resumed = folder / "folds", folder / "folds_stopped"
     for fold in range(2):
-        assert_same(*(Model.open(path / f"fold-{fold}.model") for path in (whole, taken_up)))
-    summaries = [json.loads((path / "folds.json").read_text()) for path in (whole, taken_up)]
+        assert_same(*(Model.open(path / f"fold-{fold}.model") for path in (whole, resumed)))
+    summaries = [json.loads((path / "folds.json").read_text()) for path in (whole, resumed)]
     assert len(summaries[0]["folds"]) == len(summaries[1]["folds"]) == 2
     for name, value in summaries[0]["mean"].items():
         assert summaries[1]["mean"][name] == pytest.approx(value, rel=1e-4), name
 
 
-def test_sigterm_leaves_the_checkpoint_and_says_how_to_go_on(found, folder):
+def test_sigterm_leaves_the_checkpoint_and_says_how_to_resume(found, folder):
     assert found["terminated"] == 130
     names = {path.name for path in folder.glob("*terminated*")}
     assert names == {"terminated.toml", "terminated.err", "terminated.out", "terminated.checkpoint.h5"}
@@ -134,8 +134,8 @@ def test_sigterm_leaves_the_checkpoint_and_says_how_to_go_on(found, folder):
     assert line.startswith("xanes-hpc: interrupted; ")
 
 
-def test_ctrl_c_in_a_process_of_its_own(small, tmp_path):
-    """With nothing of TensorFlow's on standard error."""
+def test_ctrl_c_ends_a_real_process_cleanly(small, tmp_path):
+    """TensorFlow must print nothing on standard error."""
     (tmp_path / "xanes-hpc.toml").write_text(
         '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 1000000\nbatch_size = 16\ncheckpoint_minutes = 0\n'
     )

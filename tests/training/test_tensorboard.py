@@ -1,4 +1,4 @@
-"""Figures of the epochs for TensorBoard."""
+"""The figures of every epoch that are written for TensorBoard."""
 
 from collections import defaultdict
 
@@ -13,7 +13,7 @@ from xanes_hpc.training.tensorboard import tensorboard_writer
 
 
 def logged(folder):
-    """Values by name and step, of the event files in a folder."""
+    """Return the values in a folder's event files, by name and step."""
     import tensorflow as tf
     from tensorflow.core.util import event_pb2
 
@@ -26,7 +26,7 @@ def logged(folder):
     return dict(values)
 
 
-def test_figures_by_stage(tmp_path):
+def test_figures_are_written_by_stage(tmp_path):
     with tensorboard_writer(tmp_path / "new" / "logs") as write:
         write(Epoch("choose", 1, 0.5, 9.0, 1e-3, 2.0))
         write(Epoch("choose", 2, 0.25, 8.0, 1e-4, 2.0))
@@ -40,7 +40,7 @@ def test_figures_by_stage(tmp_path):
     assert refit == {"loss": {1: 0.75}, "learning_rate": {1: pytest.approx(1e-3)}}
 
 
-def test_no_folder_no_files(tmp_path, monkeypatch):
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with tensorboard_writer(None) as write:
         write(Epoch("choose", 1, 0.5, 9.0, 1e-3, 2.0))
@@ -71,4 +71,4 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(small, tmp_path
     (tmp_path / "file").write_text("in the way")
     for logs, why in ((tmp_path / "file", "file exists"), (tmp_path / "file" / "logs", "not a directory")):
         line = refused(capsys, tmp_path, *command(small, tmp_path, logs))
-        assert line == f"{logs}: expected a folder for TensorBoard: {why}"
+        assert line == f"{logs}: cannot make this folder for TensorBoard: {why}"

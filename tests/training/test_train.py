@@ -1,4 +1,4 @@
-"""Training on the small set: the folder it leaves, that it comes out the same again, and what it refuses."""
+"""Training on the small set: the folder it writes, that it is reproducible, and what it refuses."""
 
 import json
 import re
@@ -32,21 +32,21 @@ from xanes_hpc.training.stages import Observer
 
 @pytest.fixture(scope="module")
 def chosen(small, tmp_path_factory):
-    """Two networks of an ensemble, not trained again."""
+    """Return an ensemble of two networks, not retrained on the validation set."""
     options = {"training__refit": False, "uncertainty__method": "ensemble", "uncertainty__members": 2}
     return train_on(small / FEATURES, tmp_path_factory.mktemp("chosen") / "m", training__epochs=8, **options)
 
 
 @pytest.fixture(scope="module")
-def refitted(small, tmp_path_factory):
-    """A network trained again, as if the fifth epoch of eight had been the best."""
+def retrained(small, tmp_path_factory):
+    """Return a network retrained as if the fifth of eight epochs had been the best."""
     with best_at(5):
-        return train_on(small / FEATURES, tmp_path_factory.mktemp("refitted") / "m", training__epochs=8)
+        return train_on(small / FEATURES, tmp_path_factory.mktemp("retrained") / "m", training__epochs=8)
 
 
 @contextmanager
 def best_at(best):
-    """Validation errors that are least after one epoch."""
+    """Fake validation errors, whose minimum is after the epoch ``best``."""
     errors = (float(1 + abs(epoch - best)) for epoch in count(1))
     with pytest.MonkeyPatch.context() as patch:
         name = "xanes_hpc.training.epochs.validation_error"
@@ -66,14 +66,14 @@ def assert_same_weights(first, second, **tolerance):
 
 
 def validation_error_of(model, small, tmp_path):
-    """Error % of the members' mean spectra, of the sites of the validation part."""
+    """Return the error % of the members' mean spectra on the validation set."""
     with gathered([small / FEATURES], run_of(tmp_path)) as data:
         x, absorbers, y = (np.concatenate(a) for a in zip(*iterate(data.part("validation")), strict=True))
     predicted = np.mean([member.mean_network(x, absorbers) for member in model.members], axis=0)
     return (100 * np.abs(predicted - y).sum(axis=1) / np.abs(y).sum(axis=1)).mean()
 
 
-def test_the_folder_holds_numbers_and_text_only(model):
+def test_the_folder_holds_only_numbers_and_text(model):
     files = {str(p.relative_to(model)) for p in model.rglob("*") if p.is_file()}
     description = json.loads((model / "model.json").read_text())
     assert files - ({"regression.h5"} if description["regression"] else set()) == {
@@ -93,61 +93,61 @@ def test_the_saved_weights_are_the_best_epochs(chosen, small, tmp_path):
     assert history(chosen, "epoch", "refit") == []
 
 
-def test_networks_are_trained_again_for_as_many_epochs_as_were_best(refitted):
-    assert history(refitted, "validation_error_percent") == [5, 4, 3, 2, 1, 2, 3, 4]
-    assert history(refitted, "epoch", "refit") == [1, 2, 3, 4, 5]
-    assert np.isnan(history(refitted, "validation_error_percent", "refit")).all()
-    rates, again = (np.array(history(refitted, "learning_rate", stage)) for stage in ("choose", "refit"))
+def test_networks_are_retrained_for_the_best_number_of_epochs(retrained):
+    assert history(retrained, "validation_error_percent") == [5, 4, 3, 2, 1, 2, 3, 4]
+    assert history(retrained, "epoch", "refit") == [1, 2, 3, 4, 5]
+    assert np.isnan(history(retrained, "validation_error_percent", "refit")).all()
+    rates, again = (np.array(history(retrained, "learning_rate", stage)) for stage in ("choose", "refit"))
     np.testing.assert_allclose(again, rates[:5], rtol=1e-6)
 
 
-def test_networks_are_trained_again_on_the_validation_part_too(refitted, small):
-    sites = refitted.training_sites
+def test_networks_are_retrained_on_the_validation_set_too(retrained, small):
+    sites = retrained.training_sites
     assert sites.trained == ("train", "validation")
     taught = np.isin(sites.parts, [PARTS.index(name) for name in sites.trained])
     assert len(sites.features) == taught.sum() == 108
     with FeatureStore(small / FEATURES) as features:
         x = TRANSFORMS["sqrt"](features.read(0, features.n_sites)[taught])
-    np.testing.assert_allclose(refitted.members[0].scalers.feature_mean, x.mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(retrained.members[0].scalers.feature_mean, x.mean(axis=0), rtol=1e-10)
 
 
-def test_scalers_come_from_the_training_part_only(chosen, small):
+def test_scalers_come_from_the_training_set_only(chosen, small):
     taught = chosen.training_sites.parts == PARTS.index("train")
     with FeatureStore(small / FEATURES) as features:
         x = TRANSFORMS["sqrt"](features.read(0, features.n_sites)[taught])
     np.testing.assert_allclose(chosen.members[0].scalers.feature_mean, x.mean(axis=0), rtol=1e-10)
 
 
-def test_the_cosine_ends_at_zero_and_a_constant_stays(chosen, small, tmp_path):
+def test_the_cosine_schedule_ends_at_zero_and_a_constant_rate_stays(chosen, small, tmp_path):
     rates = np.array(history(chosen, "learning_rate"))
     np.testing.assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(1, 9) / 8)), atol=1e-9)
     constant = train_on(small / FEATURES, tmp_path / "m", training__schedule="constant", training__refit=False)
     np.testing.assert_allclose(history(constant, "learning_rate"), 2e-3)
 
 
-def test_history_is_whole(refitted):
+def test_the_history_is_complete(retrained):
     for stage in ("choose", "refit"):
         for figure in ("loss", "learning_rate", "seconds"):
-            values = np.array(history(refitted, figure, stage))
+            values = np.array(history(retrained, figure, stage))
             assert np.isfinite(values).all()
             assert (values >= 0).all()
-    assert np.isfinite(history(refitted, "validation_error_percent")).all()
+    assert np.isfinite(history(retrained, "validation_error_percent")).all()
 
 
-def test_run_toml_of_a_model_trains_the_same_again(refitted, small, tmp_path):
+def test_run_toml_of_a_model_trains_the_same_model(retrained, small, tmp_path):
     from xanes_hpc.training.train import train
 
-    again = load_run(refitted.path / "run.toml", tmp_path, {})
+    again = load_run(retrained.path / "run.toml", tmp_path, {})
     assert Path(again.features[0]).resolve() == (small / FEATURES).resolve()
     with opened(small / FEATURES) as pairs, best_at(5):
         train(again, pairs, tmp_path / "again")
     made = Model.open(tmp_path / "again")
-    assert_same_weights(made, refitted)
-    np.testing.assert_allclose(made.calibration.scale, refitted.calibration.scale, rtol=1e-3)
+    assert_same_weights(made, retrained)
+    np.testing.assert_allclose(made.calibration.scale, retrained.calibration.scale, rtol=1e-3)
 
 
 def test_another_seed_gives_another_model(chosen, small, tmp_path):
-    """The members of an ensemble too have weights of their own."""
+    """The members of an ensemble differ as well."""
     options = {"training__refit": False, "uncertainty__method": "ensemble", "uncertainty__members": 2}
     other = train_on(small / FEATURES, tmp_path / "m", training__epochs=8, training__seed=1, **options)
     ours, theirs = weights_of(chosen), weights_of(other)
@@ -181,7 +181,7 @@ def test_spectra_in_small_units_train_as_well(small, tmp_path):
         np.testing.assert_allclose(history(ours, figure), history(theirs, figure), rtol=1e-3)
 
 
-def test_without_a_validation_part_every_epoch_is_used(small, tmp_path):
+def test_without_a_validation_set_every_epoch_is_used(small, tmp_path):
     model = train_on(small / FEATURES, tmp_path / "m", "[split]\nvalidation = 0.0\n")
     assert (history(model, "epoch"), history(model, "epoch", "refit")) == ([], [1, 2, 3])
     assert model.training_sites.trained == ("train",)
@@ -194,7 +194,7 @@ def test_a_batch_larger_than_the_set_is_the_whole_set(small, tmp_path):
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
-    """Measured on a processor: errors differ by 0.008 % of themselves in bfloat16, by 0.004 % in float16."""
+    """Measured on a processor: errors differ by a relative 0.008 % in bfloat16 and 0.004 % in float16."""
     options = {"training__refit": False, "uncertainty__method": "ensemble", "uncertainty__members": 2}
     mixed = train_on(small / FEATURES, tmp_path / "m", training__epochs=8, training__precision=precision, **options)
     np.testing.assert_allclose(
@@ -212,12 +212,12 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
         ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; there are: xanes"),
         ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
-        ("", {"training__gpus": 64}, ConfigError, "--gpus 64: TensorFlow finds "),
-        ("", {"training__devices": "tpu"}, ConfigError, "--devices tpu: expected cpu or cpu:N"),
+        ("", {"training__gpus": 64}, ConfigError, "`gpus` 64: TensorFlow finds "),
+        ("", {"training__devices": "tpu"}, ConfigError, "`devices` tpu: expected cpu or cpu:N"),
         ("", {"training__learning_rate": 1e30}, ModelError, "training diverged; use a smaller learning rate than "),
     ],
 )
-def test_what_cannot_be_trained_is_said_and_leaves_nothing(small, tmp_path, toml, flags, error, message):
+def test_runs_that_cannot_be_trained_are_refused_and_leave_nothing(small, tmp_path, toml, flags, error, message):
     with pytest.raises(error, match=re.escape(message)):
         train_on(small / FEATURES, tmp_path / "m", toml, **flags)
     assert {p.name for p in tmp_path.iterdir()} == {"brief.toml"}
@@ -228,8 +228,8 @@ def command(small, tmp_path, *words):
     return ("train", copied(small, tmp_path), "-o", tmp_path / "m", "--config", tmp_path / "run.toml", *words)
 
 
-def test_training_anew_throws_away_what_a_stopped_run_left(small, tmp_path):
-    """Before the first epoch: else --resume would go on with that run after this one was stopped."""
+def test_overwriting_discards_the_checkpoint_of_a_stopped_run(small, tmp_path):
+    """Before the first epoch: else --resume could continue the wrong run."""
     left, seen = checkpoint_path(tmp_path / "m"), []
     left.write_bytes(b"of another run")
     train_on(small / FEATURES, tmp_path / "m", overwrite=True, observer=Observer(lambda *_: seen.append(left.exists())))
@@ -237,8 +237,8 @@ def test_training_anew_throws_away_what_a_stopped_run_left(small, tmp_path):
     assert not any(seen)
 
 
-def test_a_run_does_not_go_on_with_another_split(small, tmp_path):
-    """Of the same seed and fractions: as another version of the program might deal sites out."""
+def test_a_run_is_not_resumed_with_another_split(small, tmp_path):
+    """Another version of the program might split sites differently with the same seed and fractions."""
     run = resolved(run_of(tmp_path), 49)
     with opened(small / FEATURES) as pairs, gathered([small / FEATURES], run) as data:
         plan = plan_of(run, data, digests_of(pairs))
@@ -249,16 +249,16 @@ def test_a_run_does_not_go_on_with_another_split(small, tmp_path):
 def test_divergence_names_batch_epoch_and_rate(small, tmp_path, capsys):
     words = command(small, tmp_path, "--learning-rate", "1e6", "--loss", "mse")
     assert run(*words) == 2
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     pattern = r"the (loss|validation error) is (inf|nan) (in batch \d+ of|after) epoch \d: training diverged; use a"
-    assert re.search(pattern, said), said
-    assert re.search(r"than \d\S*e\+05\n|than 1e\+06\n", said), said
+    assert re.search(pattern, printed), printed
+    assert re.search(r"than \d\S*e\+05\n|than 1e\+06\n", printed), printed
     assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize("way", ["nan", "unreadable"])
 def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path, capsys, monkeypatch, way):
-    """What is streamed may go bad after it was looked at; the error must not come out as one of TensorFlow's."""
+    """Streamed data may go bad after they were checked; the error must not turn into one of TensorFlow's."""
     from xanes_hpc.errors import StoreError
 
     read, calls = FeatureStore.read, []
@@ -284,7 +284,7 @@ def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path,
     assert not (tmp_path / "m").exists()
 
 
-def test_a_spectrum_that_is_no_number_is_named(small, tmp_path, capsys):
+def test_a_spectrum_that_is_not_finite_is_named(small, tmp_path, capsys):
     words = command(small, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/intensities"][file["spectra/offsets"][7] + 3] = np.nan
@@ -294,8 +294,8 @@ def test_a_spectrum_that_is_no_number_is_named(small, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["members/00/network.weights.h5", "members/00/scalers.h5", "sites.h5"])
-def test_a_byte_that_is_not_as_written_is_found(small, tmp_path, model, capsys, name):
-    """Also where HDF5 has no checksum."""
+def test_a_changed_byte_of_a_model_is_found(small, tmp_path, model, capsys, name):
+    """Even where HDF5 has no checksum."""
     folder = tmp_path / "damaged"
     shutil.copytree(model, folder)
     data = bytearray((folder / name).read_bytes())

@@ -1,4 +1,4 @@
-"""A step of the loop: what the members share and what not, what is random, and what stays as it is."""
+"""A training step: what members share, what is random, and what does not change."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from xanes_hpc.models.layers import weight_shapes
 from xanes_hpc.training.trainer import Trainer, dataset
 
 SAME = {"rtol": 1e-5, "atol": 1e-6}
-"""Weights of members trained side by side and alone; measured: the same bits."""
+"""Tolerance between members trained together and alone; measured: bit-identical."""
 
 
 def trainer_of(name="mlp", n_members=1, frozen=(), parameters=None, **config):
-    """On sites of three kinds; their features and targets are hard to learn, which does not matter here."""
+    """Return a trainer on sites of three absorbers, its feed and its layers; nothing sensible can be learned."""
     feed = feed_of(part_of(90, 50), batch_size=20, n_members=n_members, resampled=True)
     given = {"hidden": [8]} if name == "mlp" else {"width": 8, "blocks": 1}
     _, layers = architectures.build(name, given | {"dropout": 0.3} | (parameters or {}), feed.n_features, N_ENERGIES)
@@ -33,7 +33,7 @@ def arrays(trainer, member=0):
 
 
 @pytest.mark.parametrize("name", ["mlp", "conditioned"])
-def test_members_learn_side_by_side_what_each_learns_alone(name):
+def test_members_learn_together_what_each_learns_alone(name):
     alone = trained(name, feature_noise=0.1)
     pair = trained(name, feature_noise=0.1, n_members=2)
     for mine, other in zip(arrays(alone), arrays(pair), strict=True):
@@ -43,8 +43,8 @@ def test_members_learn_side_by_side_what_each_learns_alone(name):
 
 
 @pytest.mark.parametrize(("dropout", "noise"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.2)])
-def test_what_is_dropped_and_the_noise_are_others_in_every_step(dropout, noise):
-    """The losses of one batch, over and over, at a learning rate of next to nothing."""
+def test_dropout_and_noise_differ_in_every_step(dropout, noise):
+    """So one batch has another loss in every step, although a tiny learning rate leaves the weights as they are."""
     options = {"learning_rate": 1e-30, "weight_decay": 0.0, "schedule": "constant", "feature_noise": noise}
     trainer, feed, _ = trainer_of("mlp", parameters={"hidden": [8], "dropout": dropout}, **options)
     losses = trainer.steps(iter(dataset(feed, range(1)).take(1).repeat(4)), 4)
@@ -63,7 +63,7 @@ def test_frozen_layers_keep_their_bits():
     assert {name for name, same in zip(layer_of, kept, strict=True) if not same} == names - frozen
 
 
-def test_a_state_is_a_copy_and_is_taken_up_whole():
+def test_a_state_is_a_copy_and_is_restored_completely():
     first, feed, _ = trainer_of(n_members=2)
     first.steps(first.batches(range(2)), 2 * feed.n_batches)
     state = first.state()
@@ -85,7 +85,7 @@ def test_a_lowered_rate_is_part_of_the_state():
     assert other.learning_rate == pytest.approx(1e-2 / 3)
 
 
-def test_spectra_are_the_members_mean():
+def test_spectra_are_the_mean_over_members():
     trainer, feed, _ = trainer_of(n_members=2)
     x, absorbers, _ = feed._part.read(feed._chunks[3])
     mean = trainer.spectra(x, absorbers)
@@ -98,7 +98,7 @@ def test_spectra_are_the_members_mean():
 
 
 @pytest.mark.parametrize("buffer", [None, 4_000], ids=["kept", "streamed"])
-def test_the_dataset_is_the_epochs_one_after_another(monkeypatch, buffer):
+def test_the_dataset_yields_one_epoch_after_another(monkeypatch, buffer):
     if buffer is not None:
         monkeypatch.setattr("xanes_hpc.data.feed.BUFFER_BYTES", buffer)
     feed = feed_of(part_of(200), n_members=2)

@@ -1,4 +1,4 @@
-"""What train and predict remark upon: results that look better, or surer, than they are."""
+"""Notes of train and predict on results that look better, or more certain, than they are."""
 
 import re
 
@@ -15,7 +15,7 @@ ALONE = "120 sites have no structure and no formula: each is a group of its own"
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes a configuration of a brief run, and gives its path."""
+    """Return a function that writes the configuration of a brief run and returns its path."""
 
     def write(text=""):
         path = tmp_path / "brief.toml"
@@ -25,7 +25,7 @@ def config(tmp_path):
     return write
 
 
-def test_a_model_without_a_calibration_part(small, tmp_path, config, capsys):
+def test_a_model_without_a_calibration_set(small, tmp_path, config, capsys):
     path, output = copied(small, tmp_path), tmp_path / "m"
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.0\n")) == 0
     said = capsys.readouterr().err
@@ -35,7 +35,7 @@ def test_a_model_without_a_calibration_part(small, tmp_path, config, capsys):
     assert "m had no sites to calibrate with: sigma is the draws' spread" in capsys.readouterr().err
 
 
-def test_a_model_like_any_other(small, tmp_path, config, capsys):
+def test_an_ordinary_model_has_no_notes(small, tmp_path, config, capsys):
     path, output = copied(small, tmp_path), tmp_path / "m"
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.3\n")) == 0
     assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
@@ -43,7 +43,7 @@ def test_a_model_like_any_other(small, tmp_path, config, capsys):
     assert not any(note in said for note in ("calibrat", "formula", "flatter", "too far"))
 
 
-def test_a_calibration_part_that_is_too_small(small, tmp_path, config, capsys):
+def test_a_calibration_set_that_is_too_small(small, tmp_path, config, capsys):
     path, output = copied(small, tmp_path), tmp_path / "m"
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.001\ngroup = 'none'\n")) == 0
     assert "sigma was not calibrated (sites of the calibration part: 1)" in capsys.readouterr().err
@@ -51,14 +51,14 @@ def test_a_calibration_part_that_is_too_small(small, tmp_path, config, capsys):
     assert re.search(r"sigma was calibrated with 1\d sites only: take it for an estimate", capsys.readouterr().err)
 
 
-def test_groups_by_codes_that_names_do_not_have(small, tmp_path, config, capsys):
+def test_grouping_by_codes_that_names_lack(small, tmp_path, config, capsys):
     words = ("train", copied(small, tmp_path), "-o", tmp_path / "m", "--config", config())
     assert call(*words, "--group", "code") == 0
     assert "the names of 120 sites have no CSD code: each structure is a group of its own" in capsys.readouterr().err
 
 
 def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config, capsys):
-    """Of another architecture, and with a grid that not all spectra cover."""
+    """The model has another architecture, and not all spectra cover the grid."""
     path = copied(small, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/energies"][0] += 0.35  # the first spectrum begins later

@@ -1,4 +1,4 @@
-"""Starting from a trained model: which weights are taken over, and how they are brought to fit."""
+"""Starting from a trained model: which weights are taken over, and how they are adapted."""
 
 from types import SimpleNamespace
 
@@ -22,7 +22,7 @@ N_FEATURES = 7
 
 
 def model_of(name="mlp", seen=SEEN, energies=ENERGIES, origin="e0", untrained=None, **parameters):
-    """A model of two members, without a folder."""
+    """Return a model of two members, without a folder."""
     _, layers = architectures.build(name, parameters, N_FEATURES, energies.size)
     own = scalers(N_FEATURES, energies.size, len(seen))
     return SimpleNamespace(
@@ -42,7 +42,7 @@ def assert_taken(found, given):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_of_the_same_network_all_weights_are_taken():
+def test_the_same_network_takes_all_weights():
     model = model_of(hidden=[8, 6])
     start = start_of(model, hidden=[8, 6])
     for member, expected in ((0, 0), (1, 1), (2, 0)):
@@ -52,7 +52,7 @@ def test_of_the_same_network_all_weights_are_taken():
             assert_taken(own, model.members[expected].weights[name])
 
 
-def test_of_a_network_that_is_partly_alike_what_fits_is_taken():
+def test_a_similar_network_takes_the_weights_that_match():
     model = model_of(hidden=[8, 6])
     found = start_of(model, hidden=[8, 5]).weights(0)
     assert found.keys() == {"hidden_0"}
@@ -69,12 +69,12 @@ def test_on_another_grid_the_last_layer_is_interpolated(energies):
     np.testing.assert_allclose(bias, np.interp(energies, ENERGIES, own), rtol=1e-6)
 
 
-def test_absolute_energies_have_nothing_to_do_with_relative_ones():
+def test_the_last_layer_is_not_taken_between_absolute_and_relative_energies():
     found = start_of(model_of(hidden=[8]), hidden=[8], energies=ENERGIES, origin="absolute").weights(0)
     assert found.keys() == {"hidden_0"}
 
 
-def test_a_convolutional_network_is_taken_on_its_own_grid_and_its_filters_on_another():
+def test_a_convolutional_network_keeps_all_weights_on_its_own_grid_and_its_filters_on_another():
     options = {"hidden": [8], "channels": 2, "stages": 2, "kernel": 3}
     model = model_of("convolutional", **options)
     same, other = (
@@ -84,7 +84,7 @@ def test_a_convolutional_network_is_taken_on_its_own_grid_and_its_filters_on_ano
     assert other.keys() >= {"hidden_0", "convolution_0", "convolution_1", "spectrum"}
 
 
-def test_elements_keep_their_weights_and_new_ones_have_the_mean():
+def test_elements_keep_their_weights_and_new_ones_get_the_mean():
     model = model_of("conditioned", width=8, blocks=1)
     absorbers = [("Ni", "K"), ("Pt", "L3"), ("Fe", "K"), ("Pt", "L2")]
     found = start_of(model, "conditioned", absorbers, width=8, blocks=1).weights(0)
@@ -95,14 +95,14 @@ def test_elements_keep_their_weights_and_new_ones_have_the_mean():
     assert_taken(found["hidden_1"], model.members[0].weights["hidden_1"])
 
 
-def test_elements_that_no_weight_has_seen_count_for_nothing():
+def test_elements_that_were_not_trained_on_do_not_count_in_the_mean():
     model = model_of("conditioned", width=8, blocks=1, untrained=("Co", "K"))
     found = start_of(model, "conditioned", [("Co", "K"), ("Fe", "K")], width=8, blocks=1).weights(0)
     kernel, _ = model.members[0].weights["scale_1"]
     np.testing.assert_array_equal(found["scale_1"][0], [kernel[[0, 2]].mean(axis=0), kernel[0]])
 
 
-def test_features_are_scaled_as_the_model_takes_them_and_targets_anew():
+def test_features_keep_the_models_scaling_and_targets_get_their_own():
     model = model_of(hidden=[8])
     own = scalers(N_FEATURES, ENERGIES.size, 3, positive=True)
     own = type(own)(own.feature_mean + 1.0, own.feature_scale, own.target_mean, own.target_scale, own.softness, "sqrt")
@@ -113,18 +113,18 @@ def test_features_are_scaled_as_the_model_takes_them_and_targets_anew():
     assert found.target_mean is own.target_mean
 
 
-def test_what_cannot_be_taken_over_is_refused():
+def test_models_that_do_not_match_are_refused():
     model = model_of(hidden=[8])
-    with pytest.raises(ModelError, match=r"m\.model: its network has no layer in common with the new one"):
+    with pytest.raises(ModelError, match=r"m\.model: no layer matches the new network; use this model's"):
         start_of(model, hidden=[9])
     with pytest.raises(ModelError, match=r"`freeze` 2: m\.model has no weights for layer hidden_1"):
         start_of(model, hidden=[8, 8], n_frozen=2)
     _, layers = architectures.build("mlp", {"hidden": [8]}, N_FEATURES, 3)
-    with pytest.raises(ModelError, match=r"m\.model: takes features of descriptor abc, received def; featurise with"):
+    with pytest.raises(ModelError, match=r"m\.model: expected features of descriptor abc, received def; featuri"):
         Start(model, layers, N_FEATURES, "def", SEEN, Grid(ENERGIES))
 
 
-def test_the_layers_that_are_frozen_are_the_first_that_have_weights():
+def test_the_first_layers_with_weights_are_frozen():
     _, layers = architectures.build("conditioned", {"width": 8, "blocks": 1}, N_FEATURES, 3)
     assert frozen_layers(layers, 4) == ["scale_0", "shift_0", "hidden_0", "scale_1"]
     assert frozen_layers(layers, 0) == []
@@ -134,13 +134,13 @@ def test_the_layers_that_are_frozen_are_the_first_that_have_weights():
 
 @pytest.fixture(scope="module")
 def trained(small, tmp_path_factory):
-    """A model that has learned more than a brief run would."""
+    """Return a model that has learned more than a brief run would."""
     options = {"training__epochs": 40, "training__learning_rate": 0.01, "training__refit": False}
     return train_on(small / FEATURES, tmp_path_factory.mktemp("trained") / "m", **options)
 
 
 def test_training_starts_from_the_models_error(trained, small, tmp_path):
-    """On its own grid and on another; frozen layers keep their bits."""
+    """On its own grid and on another; frozen layers stay bit-identical."""
     best = min(history(trained, "validation_error_percent"))
     (nothing,) = history(
         train_on(small / FEATURES, tmp_path / "n", training__epochs=1, training__refit=False),
@@ -161,8 +161,8 @@ def test_training_starts_from_the_models_error(trained, small, tmp_path):
     assert (same.path / again.transfer.model).resolve() == trained.path.resolve()
 
 
-def test_sites_of_the_start_are_known_as_trained_on_ever_after(trained, small, tmp_path):
-    """Held out by another split, they were fitted to all the same; and so to the model that starts from the second."""
+def test_models_remember_the_sites_of_the_models_they_started_from(trained, small, tmp_path):
+    """Sites that a later split holds out were trained on all the same; this is passed on from model to model."""
     options = {"training__seed": 5, "training__epochs": 1}
     second = train_on(small / FEATURES, tmp_path / "b", transfer__model=str(trained.path), **options)
     third = train_on(small / FEATURES, tmp_path / "c", transfer__model=str(second.path), **options)
@@ -179,14 +179,14 @@ def test_sites_of_the_start_are_known_as_trained_on_ever_after(trained, small, t
     assert not any("formula" in twin for twin in alone.training_sites.twins_of(names, formulas))
 
 
-def test_the_command_takes_the_starts_architecture_and_tells_what_it_took(trained, small, tmp_path, capsys):
+def test_the_command_uses_the_models_architecture_and_reports_what_it_took(trained, small, tmp_path, capsys):
     features = copied(small, tmp_path)
     words = ["train", features, "--init-from", trained.path, "--epochs", 1, "--members", 1, "--seed", 5]
     assert call(*words, "-o", tmp_path / "a") == 0
-    told = capsys.readouterr()
-    assert "2 of 2 layers with its weights" in told.out
-    assert "was trained on" in told.err
-    assert "errors on those flatter" in told.err
+    printed = capsys.readouterr()
+    assert "2 of 2 layers with its weights" in printed.out
+    assert "was trained on" in printed.err
+    assert "errors on those flatter" in printed.err
     assert Model.open(tmp_path / "a").description["architecture"] == trained.description["architecture"]
     (tmp_path / "r.toml").write_text('[model]\nname = "mlp"\nhidden = [16, 8]\n')
     assert call(*words, "-o", tmp_path / "b", "--config", tmp_path / "r.toml") == 0
@@ -198,12 +198,12 @@ def test_a_model_of_another_descriptor_is_refused(trained, small, tmp_path):
     with h5py.File(path, "a") as file:
         file.attrs["descriptor_hash"] = "ab" * 32
         del file.attrs["digest_attributes"]
-    with pytest.raises(ModelError, match="takes features of descriptor"):
+    with pytest.raises(ModelError, match="expected features of descriptor"):
         train_on(path, tmp_path / "m", transfer__model=str(trained.path))
 
 
 def test_freezing_without_a_model_is_refused(small, tmp_path):
-    with pytest.raises(ConfigError, match="`freeze`: expected together with `init_from`"):
+    with pytest.raises(ConfigError, match="`freeze`: needs a model whose layers to freeze; give"):
         train_on(small / FEATURES, tmp_path / "m", transfer__freeze=1)
     with pytest.raises(ModelError, match="`freeze` 2: the network has 2 layers"):
         train_on(small / FEATURES, tmp_path / "m", transfer__freeze=2)

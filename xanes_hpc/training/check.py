@@ -1,4 +1,4 @@
-"""What is checked before training starts, and the settings that the configuration leaves open."""
+"""Checks before training starts, and values for the settings that a configuration leaves open."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from xanes_hpc.training.transfer import frozen_layers
 
 LEARNING_RATE, TRANSFER_LEARNING_RATE = 2e-3, 2e-4
 ENERGIES_UNKNOWN = 1
-"""Number of energies of a network that is only built to check its parameters."""
+"""Number of energies of a network that is built only to check its parameters."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -
     Raises
     ------
     XanesHpcError
-        If the architecture, its parameters, the devices or the batch size do not allow it.
+        If the architecture, one of its parameters, the devices or the batch size are not valid.
     """
     run = resolved(run, n_features)
     devices = tensorflow_setup.devices(run.training.gpus, run.training.devices)
@@ -58,7 +58,7 @@ def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -
 
 
 def resolved(run: RunConfig, n_features: int) -> RunConfig:
-    """Return the configuration with the architecture's parameters, the learning rate and the members filled in.
+    """Return the configuration with every setting of the model, the training and the uncertainty filled in.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
     parameters, layers = architectures.build(run.model.name, run.model.parameters, n_features, ENERGIES_UNKNOWN)
     frozen_layers(layers, run.transfer.freeze)
     if run.transfer.freeze and not run.transfer.model:
-        raise ConfigError("`freeze`: expected together with `init_from`, the model whose layers are frozen")
+        raise ConfigError("`freeze`: needs a model whose layers to freeze; give it with `init_from`")
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
     averaged = run.training.kernel_ridge if run.training.kernel_ridge is not None else not run.transfer.model
     return replace(
@@ -80,7 +80,7 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
 
 
 def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
-    """Return the run with its number of shards, which must divide evenly among the processes."""
+    """Return the run with its number of shards, after checking that processes and devices can share them evenly."""
     n_shards, batch_size = run.training.shards or team.n_members, run.training.batch_size
     if n_shards % team.n_members:
         raise ConfigError(
@@ -90,17 +90,17 @@ def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
         what = f"{n_shards} shards" + (f" and {team.n_members * n_local} devices" if team.n_members > 1 else "")
         raise ConfigError(f"training.batch_size: expected a multiple of the {what}, received {batch_size}")
     if team.n_members > 1 and run.training.devices is not None:
-        raise ConfigError("`devices`: expected without `distributed`")
+        raise ConfigError("`devices`: cannot be combined with `distributed`; leave one of them out")
     return replace(run, training=replace(run.training, shards=n_shards))
 
 
 def check_free(output: Path, overwrite: bool, resume: bool) -> None:
-    """Refuse to write a model folder that exists, or to discard a stopped run, unless that was asked for.
+    """Raise an error if training would replace a model, or discard a stopped run, without having been asked to.
 
     Raises
     ------
     StoreError
-        Naming what is in the way.
+        If so; the message names the folder or the checkpoint.
     """
     checkpoint = checkpoint_path(output)
     if checkpoint.exists() and not resume and not overwrite:

@@ -1,4 +1,4 @@
-"""The checkpoint of a training run: one file beside the model to be, numbers only."""
+"""The checkpoint of a training run: one HDF5 file beside the future model folder, without pickled objects."""
 
 import hashlib
 import json
@@ -23,20 +23,20 @@ Arrays = list[npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands.
+    """The state of an unfinished run.
 
     Attributes
     ----------
     plan
-        All that its result depends on.
+        Everything that the run's result depends on.
     stage
-        Which of the run's fits it is in.
+        The stage that the run is in.
     progress
-        What that fit, and those before it, have to remember; plain values.
+        The log of every stage so far, as plain values.
     state
-        Everything that a step changes.
+        Everything that a training step changes.
     best
-        The weights to keep so far; empty where those are the last.
+        Weights of the best epoch so far; empty if the last epoch is the best.
     """
 
     plan: dict[str, Any]
@@ -47,12 +47,12 @@ class Checkpoint:
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Where the checkpoint of the run that writes ``output`` stands."""
+    """Return the path of the checkpoint of the run that writes the model folder ``output``."""
     return output.with_name(f"{output.name}.checkpoint.h5")
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in the place of the one before.
+    """Write a checkpoint, which replaces the previous one only once it is complete.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         If it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.unlink(missing_ok=True)  # of a run that was killed while it wrote
+    temporary.unlink(missing_ok=True)  # left by a run that was killed while writing
     plan, progress = (json.dumps(v, sort_keys=True) for v in (checkpoint.plan, checkpoint.progress))
     with outputs.whole_output(path, overwrite=True, temporary=temporary), new_file(temporary) as file:
         file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
@@ -74,15 +74,15 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
-    """The checkpoint of a run of this plan.
+    """Read a checkpoint and check that it belongs to a run with this plan.
 
     Raises
     ------
     StoreError
-        If there is none, it is damaged, or it is of another plan: names what differs.
+        If there is none, it is damaged, or its plan differs; the message names the differences.
     """
     if not path.is_file():
-        raise StoreError(f"{path}: no such checkpoint: there is nothing to resume; train without --resume")
+        raise StoreError(f"{path}: no such checkpoint, so there is nothing to resume; train without `resume`")
     try:
         with open_file(path) as file:
             kind, schema = str(file.attrs["format"]), int(file.attrs["schema_version"])
@@ -95,29 +95,29 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
                 for name in ("state", "best")
             )
             if file.attrs["digest"] != _digest(stage, plan_text, progress_text, state, best):
-                raise ValueError("its values are not those that were written")
+                raise ValueError("its checksum does not match its contents")
             found, progress = json.loads(plan_text), json.loads(progress_text)
     except StoreError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train anew") from None
+        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train again") from None
     check_plan(path, found, plan)
     return Checkpoint(found, stage, progress, state, best)
 
 
 def _digest(stage: str, plan: str, progress: str, *arrays: Arrays) -> str:
-    """Of texts, single numbers and how many arrays there are: HDF5 guards with checksums only what is in chunks."""
+    """Return a checksum of the texts, the scalars and the numbers of arrays; HDF5 has its own for other arrays only."""
     numbers = [str(a.item()) for several in arrays for a in several if not a.ndim]
     counts = [str(len(several)) for several in arrays]
     return hashlib.sha256("\0".join((stage, plan, progress, *counts, *numbers)).encode()).hexdigest()
 
 
 def flat(arrays: Sequence[Sequence[npt.NDArray[Any]]]) -> Arrays:
-    """Arrays by member, one after another."""
+    """Return all members' arrays in one list."""
     return [array for own in arrays for array in own]
 
 
 def by_member(arrays: Arrays, n_members: int) -> list[Arrays]:
-    """The reverse of ``flat``, every member having as many arrays."""
+    """Undo ``flat``, given that all members have the same number of arrays."""
     each = len(arrays) // n_members
     return [arrays[i * each : (i + 1) * each] for i in range(n_members)]

@@ -1,4 +1,4 @@
-"""Epoch after epoch: losses, validation, early stopping, schedules, checkpoints, and an end that keeps the best."""
+"""The loop over epochs: losses, validation, early stopping, schedules, checkpoints, and the weights to keep."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from xanes_hpc.training.trainer import Trainer
 
 SECONDS_AT_ONCE = 0.5
-"""How long steps may run until the next look at an interruption."""
-NOTHING, FAR_BEYOND = 100.0, 1000.0
-"""Error % of spectra that are zero everywhere: none of a whole fit below it, or one far beyond it, and it diverged."""
+"""How long steps may run before interruptions are checked for."""
+ZERO_ERROR = 100.0
+"""Error % of predicting zero everywhere. Training that never gets below it has diverged."""
+FAR_BEYOND = 1000.0
+"""Error % above which training has diverged for certain."""
 RISE = 100.0
-"""By what factor the loss rises above the first batch's where it diverges."""
+"""Training has diverged if an epoch's mean loss is this many times the first epoch's, or first batch's."""
 Weights = list[list[npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Figures of one pass over the training sites; ``validation_error`` in percent, NaN without a validation part."""
+    """Figures of one pass over the training sites; ``validation_error`` is in percent, NaN without a validation set."""
 
     stage: str
     epoch: int
@@ -41,10 +43,10 @@ class Epoch:
 
 @dataclass
 class EpochLog:
-    """The epochs of a stage, the best of them, and whether Ctrl-C stopped it.
+    """The epochs of a stage, the best of them, and whether Ctrl-C stopped the stage.
 
     ``best_weights`` are those of the best epoch; None without validation, where the last epoch counts as the best.
-    ``since_best`` counts the epochs after it; ``falls`` lists the epochs after which the schedule lowered the rate.
+    ``since_best`` counts the epochs since the best; ``falls`` lists those after which the learning rate was lowered.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -55,7 +57,7 @@ class EpochLog:
     interrupted: bool = False
 
     def add(self, epoch: Epoch, weights: Callable[[], Weights]) -> None:
-        """Add an epoch; without a validation error the last is the best."""
+        """Add an epoch; without a validation error it becomes the best."""
         self.epochs.append(epoch)
         if self.best is None or not epoch.validation_error >= self.best.validation_error:
             self.best, self.since_best = epoch, 0
@@ -64,7 +66,7 @@ class EpochLog:
             self.since_best += 1
 
     def as_values(self) -> dict[str, Any]:
-        """Return plain values, without the weights."""
+        """Return the log as plain values, without the weights."""
         return {
             "epochs": [asdict(e) for e in self.epochs],
             "best": None if self.best is None else asdict(self.best),
@@ -74,14 +76,14 @@ class EpochLog:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "EpochLog":
-        """Return the log that ``as_values`` described."""
+        """Return the log from what ``as_values`` returned."""
         best = values["best"] and Epoch(**values["best"])
         return cls([Epoch(**e) for e in values["epochs"]], best, None, values["since_best"], values["falls"])
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is called while epochs run.
+    """Calls to make while epochs run, and the interruption to watch.
 
     ``epoch_done`` is called after every epoch, ``checkpoint`` when one is due, both with the log so far.
     """
@@ -102,29 +104,29 @@ def run_epochs(
     so_far: EpochLog | None = None,
     falls: Sequence[int] = (),
 ) -> EpochLog:
-    """Train for ``n_epochs``, or until patience or the user ends it, and put the best weights in place.
+    """Train for ``n_epochs``, or until patience runs out or the user interrupts, and restore the best weights.
 
     Parameters
     ----------
     trainer, feed, validation
         The networks, the batches, and the sites whose error decides which epoch is the best.
     config
-        Schedule, patience, and how often checkpoints are written.
+        Schedule, patience, and how often to write checkpoints.
     stage
         Name of the stage in the history.
     n_epochs
-        The most epochs.
+        Maximum number of epochs.
     hooks
-        What is called as it goes on.
+        Called after epochs and for checkpoints.
     so_far
-        The log in a checkpoint; the trainer has its state already.
+        The log of a checkpoint to continue from; the trainer must already have the checkpoint's state.
     falls
-        Epochs after which to lower the rate, as an earlier stage did.
+        Epochs after which to lower the learning rate, as an earlier stage did.
 
     Raises
     ------
     ModelError
-        If training diverges: the loss is not finite, or spectra are worse than zero everywhere.
+        If training diverges: the loss is not finite, or predictions are no better than zero everywhere.
     KeyboardInterrupt
         If the run was interrupted a second time.
     """
@@ -142,7 +144,7 @@ def run_epochs(
         _check_losses(losses, number, config)
         if len(losses) < feed.n_batches:
             progress.interrupted = True
-            if state is not None:  # an epoch that was begun is gone through anew
+            if state is not None:  # a resumed run repeats the interrupted epoch
                 trainer.restore(state)
                 hooks.checkpoint(progress)
             break
@@ -163,9 +165,9 @@ def run_epochs(
         if time.monotonic() - last_checkpoint >= 60.0 * config.checkpoint_minutes:
             hooks.checkpoint(progress)
             last_checkpoint = time.monotonic()
-    if progress.best is not None and progress.best.validation_error >= NOTHING and not progress.interrupted:
-        least = progress.best.validation_error
-        raise _diverged(f"the least validation error, {least:.4g} %, is that of no spectra at all", config)
+    if progress.best is not None and progress.best.validation_error >= ZERO_ERROR and not progress.interrupted:
+        lowest = progress.best.validation_error
+        raise _diverged(f"the lowest validation error, {lowest:.4g} %, is no better than predicting zero", config)
     if progress.best_weights is not None:
         trainer.set_weights(progress.best_weights)
     feed.forget()
@@ -179,7 +181,7 @@ def _is_over(progress: EpochLog, config: TrainingConfig) -> bool:
 def _one_epoch(
     trainer: "Trainer", feed: Feed | ShardedFeed, batches: Any, interruption: Interruption
 ) -> npt.NDArray[np.float32]:
-    """The loss of every step of an epoch; of fewer if it was interrupted."""
+    """Take an epoch's steps and return the loss of each; fewer if interrupted."""
     losses: list[npt.NDArray[np.float32]] = []
     done, at_once = 0, 1
     while done < feed.n_batches and not trainer.team.any_of(interruption.asked):
@@ -205,7 +207,7 @@ def _diverged(what: str, config: TrainingConfig) -> ModelError:
 
 
 def validation_error(trainer: "Trainer", sites: Held) -> float:
-    """Mean error % of the sites' spectra as the networks stand; NaN without sites."""
+    """Return the networks' mean error % on the sites' spectra; NaN without sites."""
     errors = [np.empty(0)]
     for x, absorbers, y in sites:
         difference, size = np.abs(trainer.spectra(x, absorbers) - y).sum(axis=1), np.abs(y).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Which stores a training run takes, and which model it makes."""
+"""Find the stores that a training run reads, and name the model that it writes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,36 +13,36 @@ from xanes_hpc.stores.structures import StructureStore
 def open_spectra(
     stores: Sequence[FeatureStore], named: Sequence[str | StructureStore]
 ) -> list[tuple[FeatureStore, StructureStore | FeatureStore]]:
-    """Feature stores, each with the store of its sites' spectra: itself, the one it names, or one that is named here.
+    """Pair each feature store with the store of its sites' spectra: itself, the one in ``named``, or its source.
 
     Raises
     ------
     ConfigError
-        If not as many are named as there are feature stores without spectra of their own.
+        If ``named`` is given and does not hold one store for each feature store without spectra of its own.
     StoreError
         If a store cannot be opened or holds other structures.
     """
     bare = [store for store in stores if not store.has_spectra]
     if named and len(named) != len(bare):
         raise ConfigError(
-            f"`spectra`: expected {len(bare)}, one for each feature store without spectra; received {len(named)}"
+            f"`spectra`: expected {len(bare)}, one for each feature store without spectra, received {len(named)}"
         )
     given = dict(zip(bare, named, strict=True)) if named else {}
     return [(store, store if store.has_spectra else store.open_source(given.get(store))) for store in stores]
 
 
 def default_output(features: Path) -> Path:
-    """The model folder's name where none is given: ``tmqm.features.h5`` trains ``tmqm.model``."""
+    """Return the default model folder: ``tmqm.features.h5`` trains ``tmqm.model``."""
     return features.with_name(features.name.removesuffix(".h5").removesuffix(".features") + ".model")
 
 
 def find_features(run: RunConfig, folder: Path) -> list[Path]:
-    """The feature stores to train on: the configured ones, or the only one in ``folder``.
+    """Return the feature stores to train on: the configured ones, or the only one in ``folder``.
 
     Raises
     ------
     ConfigError
-        If there is none, or several.
+        If none is configured and the folder holds none or several; rattled ones do not count.
     """
     if run.features:
         return [Path(path) for path in run.features]
@@ -52,9 +52,9 @@ def find_features(run: RunConfig, folder: Path) -> list[Path]:
         return [found[0].relative_to(folder)]
     names = ", ".join(p.name for p in found[:5])
     raise ConfigError(
-        f"expected a feature store: {'several are here (' + names + ')' if found else 'none is here'}; "
+        f"expected one feature store, found {'several (' + names + ')' if found else 'none'} in {folder}; "
         'name one on the command line, or as features = "NAME.features.h5" in xanes-hpc.toml'
-        + ("" if found else "; xanes-hpc featurise makes one")
+        + ("" if found else "; xanes-hpc featurise writes one")
     )
 
 

@@ -1,4 +1,4 @@
-"""Fitting the kernel ridge regression beside the networks, and choosing its rate and its share in the mean."""
+"""Fit the kernel ridge regression that runs beside the networks, and choose its rate and its share in the mean."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,17 +11,17 @@ from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
 
 MOST_VALIDATION_SITES = 10_000
-"""Of which the rate and the share are chosen; a seeded sample of more."""
+"""Validation sites that the rate and the share are chosen on; a seeded sample if there are more."""
 RIDGE = 1e-3
-"""What is added to the diagonal of the kernel, whose own is 1."""
+"""Added to the diagonal of the kernel, which is 1 without it."""
 JITTER = 1e-5
-"""What rounding of the kernel may have taken from its diagonal."""
+"""Added to the diagonal of the landmarks' kernel before its Cholesky decomposition, against rounding errors."""
 RATES = (0.7, 1.4, 2.8)
-"""Rates that are tried."""
+"""Rates to try."""
 SHARES = np.linspace(0.0, 0.8, 17)
-"""Shares in the average that are tried; networks keep one, for the spread of their draws says how sure the mean is."""
+"""Shares to try. The networks always keep some weight, because the spread of their draws gives the uncertainty."""
 RATE, SHARE = 1.4, 0.5
-"""Where there is no validation part to choose by."""
+"""Rate and share without a validation set to choose them on."""
 
 
 def choose(
@@ -31,7 +31,7 @@ def choose(
     networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
     seed: int,
 ) -> tuple[float, float]:
-    """Rate and share for the least validation error of the mean with the networks' spectra.
+    """Return the rate and the share that give the lowest validation error when averaged with the networks' spectra.
 
     The rate is chosen with landmarks only.
     """
@@ -51,15 +51,14 @@ def choose(
 def fit(
     part: Part, scalers: Scalers, rate: float, share: float, seed: int, together: npt.NDArray[np.str_] | None = None
 ) -> KernelRidge:
-    """Fit to a part. Landmarks are all of its sites, or a sample of so many.
+    """Fit the regression to a set. Landmarks are all of its sites, or a sample of ``REFERENCE_SITES``.
 
-    With ``together``, a label for every site of the sources, landmarks have errors too.
+    If all sites are landmarks, the coefficients solve (K + ridge) c = y. Otherwise, with the landmarks' kernel
+    K = C C^T and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
 
-    Where all sites are landmarks the coefficients solve (K + ridge) c = y. Otherwise, with K = C C^T between landmarks
-    and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + ridge)^-1 P^T y.
-
-    Errors of landmarks of one label L, when they are left out of the fit together, are (I - H)_LL^-1 of their residuals
-    with H the matrix that makes fitted spectra of given ones (Allen, doi:10.1080/00401706.1974.10489157): exact.
+    With ``together``, a label for every site of the sources, the landmarks' leave-group-out errors are computed too.
+    For the landmarks of a label L they are exactly (I - H)_LL^-1 times the residuals, where the hat matrix H maps given
+    to fitted spectra (Allen, doi:10.1080/00401706.1974.10489157).
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
@@ -71,7 +70,7 @@ def fit(
         kernel[np.diag_indices_from(kernel)] += RIDGE
         factor = cho_factor(kernel, overwrite_a=True)
         coefficients = cho_solve(factor, y.astype(np.float64))
-        if together is not None:  # I - H is ridge times the inverse, and residuals are ridge times the coefficients
+        if together is not None:  # I - H is ridge * inverse and the residuals are ridge * coefficients: ridge cancels
             inverse = cho_solve(factor, np.eye(len(x)), overwrite_b=True)
             errors = _left_out(coefficients, inverse, together[landmarks.chosen])
     else:
@@ -97,7 +96,7 @@ def fit(
 def _left_out(
     residuals: npt.NDArray[np.float64], rest: npt.NDArray[np.float64], labels: npt.NDArray[np.str_]
 ) -> npt.NDArray[np.float32]:
-    """|errors| of every landmark with all of its label left out, by residuals and I - H (or both over one number)."""
+    """Return landmarks' absolute leave-label-out errors, from the residuals and I - H, or one multiple of both."""
     _, groups, counts = np.unique(labels, return_inverse=True, return_counts=True)
     errors = residuals / np.diag(rest)[:, None]
     for group in np.flatnonzero(counts > 1):
@@ -114,9 +113,9 @@ def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Ar
 def best_share(
     reference: npt.NDArray[np.floating], networks: npt.NDArray[np.floating], regression: npt.NDArray[np.floating]
 ) -> tuple[float, float]:
-    """The share of the regression in the mean with the networks for the least mean error %, and that error.
+    """Return the regression's share in the mean that gives the lowest mean error %, and that error.
 
-    All arguments (n_sites, n_energies).
+    All arguments are (n_sites, n_energies).
     """
     there = np.abs(reference).sum(axis=1) > 0
     y, a, b = reference[there], regression[there], networks[there]

@@ -9,10 +9,10 @@ from xanes_hpc.config.sections import TrainingConfig
 from xanes_hpc.models.scaling import Scalers
 
 HUBER = 0.1
-"""Where the Huber loss turns from a parabola into a line."""
+"""Difference at which the Huber loss changes from a parabola to a line."""
 
 LEAK = 0.1
-"""What an output comes back by that was carried to where the spectrum it stands for is flat, and too low."""
+"""Gradient that brings an output back from where the softplus is flat and the spectrum too low."""
 
 _LOSSES: dict[str, Callable[[Any], Any]] = {
     "mae": tf.abs,
@@ -22,11 +22,11 @@ _LOSSES: dict[str, Callable[[Any], Any]] = {
 
 
 def spectrum_loss(config: TrainingConfig, scalers: Scalers, step_ev: float) -> Callable[[Any, Any, Any], Any]:
-    """The loss of each site, (batch,), from a network's output and scaled targets (batch, n_energies).
+    """Return a function of a network's output, scaled targets (batch, n_energies) and absorbers (batch,).
 
-    The third argument are the absorbers (batch,). With line-shape terms the same loss of the first and second
-    derivatives of the difference, per eV, is added. A positive target's difference is of the spectra that the output
-    stands for; where those are too low and flat, the gradient is ``LEAK``, for the output would stay there for ever.
+    It returns the loss of each site, (batch,). Line-shape terms add the same loss of the difference's first and second
+    derivatives per eV. For positive spectra the difference is taken after the softplus; where that is flat and too low,
+    the gradient is ``LEAK`` instead of zero, because the output would otherwise stay there forever.
     """
     function = _LOSSES[config.loss]
     mean, scale = (tf.constant(a, tf.float32) for a in (scalers.target_mean, scalers.target_scale))

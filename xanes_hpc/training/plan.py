@@ -1,4 +1,4 @@
-"""The plan of a training run: everything that its result depends on."""
+"""The plan of a training run: a record of everything that its result depends on."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ Digests = dict[str, str | list[str]]
 
 
 def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
-    """The run with nothing left to defaults or to the data, and paths as seen from the model folder."""
+    """Return the run with the target's grid and treatment filled in, and paths relative to the model folder."""
     targets = data.first.targets
     grid = targets.grid
     target = replace(
@@ -47,7 +47,7 @@ def resolved_run(run: RunConfig, data: TrainingData, output: Path) -> RunConfig:
 
 
 def digests_of(pairs: Pairs) -> Digests:
-    """Of the structures and spectra behind every feature store; several are listed."""
+    """Return digests of the structures and the spectra behind the feature stores: strings, or lists for several."""
     found = {
         "digest_structures": [store.attribute("source_digest") for store, _ in pairs],
         "digest_spectra": [digest_of_spectra(source) for _, source in pairs],
@@ -56,11 +56,11 @@ def digests_of(pairs: Pairs) -> Digests:
 
 
 NOT_IN_PLAN = ("gpus", "devices", "checkpoint_minutes")
-"""What does not change the result."""
+"""Keys of ``[training]`` that do not change the result."""
 
 
 def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, Any]:
-    """All that the result of a resolved run depends on."""
+    """Return everything that the result of a resolved run depends on, as plain values."""
     values = resolved_run(run, data, Path()).as_values()
     for name in ("features", "spectra", "augmented", "output"):
         del values[name]
@@ -80,24 +80,24 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
 
 
 def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Hold what was begun by one plan to another.
+    """Check that the plan found in a checkpoint or a model is the wanted one.
 
     Raises
     ------
     StoreError
-        Naming what differs.
+        If not; the message names up to three differences.
     """
     differs = differences(found, json.loads(json.dumps(wanted)))
     if differs:
-        settings = [difference for difference in differs if difference.startswith("run.")]  # others may follow
+        settings = [difference for difference in differs if difference.startswith("run.")]  # may have caused the others
         raise StoreError(
-            f"{path}: is of another run: {'; '.join((settings or differs)[:3])}; "
-            "give that run's settings, or --overwrite to train anew"
+            f"{path}: belongs to another run: {'; '.join((settings or differs)[:3])}; "
+            "use that run's settings, or train again with `overwrite`"
         )
 
 
 def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
-    """In words, where two plans of plain values differ."""
+    """Return a phrase for each value in which two plans differ."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         return [
             difference

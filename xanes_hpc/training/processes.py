@@ -1,4 +1,4 @@
-"""The machines that train together, as TensorFlow's TF_CONFIG or SLURM tells each of its processes."""
+"""Processes that train together, found from TensorFlow's TF_CONFIG or SLURM's variables."""
 
 import json
 import os
@@ -10,24 +10,26 @@ from typing import Any
 from xanes_hpc.errors import ConfigError
 
 FIRST_PORT, PORTS = 12000, 20000
-"""Ports that processes of a SLURM job meet at: by the job's number, so that jobs on one node do not meet."""
+"""Ports of a SLURM job's processes; chosen by the job's number, so that jobs on one node use different ones."""
 
 
-OF_SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_JOB_ID")
+SLURM_VARIABLES = (
+    "SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_JOB_ID",
+)  # fmt: skip
 MOST_SHOWN = 200
-"""Characters of what is wrong."""
+"""Characters of a wrong value that an error shows."""
 
 
 @dataclass(frozen=True)
 class Machines:
-    """Processes that train together, one of them this one.
+    """Addresses of the processes that train together.
 
     Attributes
     ----------
     addresses
-        ``host:port`` of each.
+        ``host:port`` of each process.
     index
-        Of this process; the first writes what is written.
+        Index of this process. Process 0 is the chief, which writes all files.
     """
 
     addresses: tuple[str, ...]
@@ -35,27 +37,27 @@ class Machines:
 
     @property
     def tf_config(self) -> str:
-        """What TensorFlow wants in the environment."""
+        """The value of the environment variable ``TF_CONFIG`` for this process."""
         task = {"type": "worker", "index": self.index}
         return json.dumps({"cluster": {"worker": list(self.addresses)}, "task": task})
 
 
 def find_machines(environment: Mapping[str, str] = os.environ) -> Machines:
-    """The machines of this run, from ``TF_CONFIG``, or else from the variables of a SLURM step.
+    """Return the processes of this run from ``TF_CONFIG``, or else from the variables of a SLURM step.
 
     Raises
     ------
     ConfigError
-        If there is neither, or it cannot be understood.
+        If neither is set, or its values are invalid.
     """
     if "TF_CONFIG" in environment:
-        return _of_tensorflow(environment["TF_CONFIG"])
+        return _from_tf_config(environment["TF_CONFIG"])
     if "SLURM_PROCID" in environment:
-        return _of_slurm(environment)
-    raise ConfigError("--distributed: which machines? start it by srun, or set TF_CONFIG for each process")
+        return _from_slurm(environment)
+    raise ConfigError("`distributed`: no other processes found; start with srun, or set TF_CONFIG for each process")
 
 
-def _of_tensorflow(text: str) -> Machines:
+def _from_tf_config(text: str) -> Machines:
     try:
         config = json.loads(text)
         addresses, task = config["cluster"]["worker"], config["task"]
@@ -68,8 +70,8 @@ def _of_tensorflow(text: str) -> Machines:
     except (ValueError, KeyError, TypeError):
         example = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
         raise ConfigError(
-            f"TF_CONFIG: expected a cluster of workers, host:port each, and which of them this is, from 0 on, such as "
-            f"{example}, received {text[:MOST_SHOWN]}"
+            "TF_CONFIG: expected a cluster of workers as host:port, and the index of this process, such as "
+            f"{example}; received {text[:MOST_SHOWN]}"
         ) from None
 
 
@@ -78,7 +80,7 @@ def _is_address(text: object) -> bool:
     return bool(host) and port.isdecimal() and 0 < int(port) < 1 << 16
 
 
-def _of_slurm(environment: Mapping[str, str]) -> Machines:
+def _from_slurm(environment: Mapping[str, str]) -> Machines:
     try:
         nodes = expand(environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"])
         counts = _counts(environment["SLURM_STEP_TASKS_PER_NODE"])
@@ -86,16 +88,18 @@ def _of_slurm(environment: Mapping[str, str]) -> Machines:
         if len(nodes) != len(counts) or not 0 <= index < sum(counts):
             raise ValueError
         places = [(node, k) for node, n in enumerate(counts) for k in range(n)]
-        told = environment.get("SLURM_NODEID"), environment.get("SLURM_LOCALID")
-        if None not in told and told != tuple(map(str, places[index])):
-            raise ConfigError("--distributed: expected processes node by node: srun --distribution=block")
+        place = environment.get("SLURM_NODEID"), environment.get("SLURM_LOCALID")
+        if None not in place and place != tuple(map(str, places[index])):
+            raise ConfigError(
+                "`distributed`: expected processes numbered node by node; start with srun --distribution=block"
+            )
     except ConfigError:
         raise
     except (KeyError, ValueError):
         raise ConfigError(
-            "--distributed: expected SLURM_STEP_NODELIST, SLURM_STEP_TASKS_PER_NODE, SLURM_PROCID and SLURM_JOB_ID as "
+            "`distributed`: expected SLURM_STEP_NODELIST, SLURM_STEP_TASKS_PER_NODE, SLURM_PROCID and SLURM_JOB_ID as "
             "srun sets them, received "
-            + (", ".join(f"{name}={environment[name]}" for name in OF_SLURM if name in environment))
+            + (", ".join(f"{name}={environment[name]}" for name in SLURM_VARIABLES if name in environment))
         ) from None
     first = FIRST_PORT + job % PORTS
     addresses = [f"{node}:{first + k}" for node, n in zip(nodes, counts, strict=True) for k in range(n)]
@@ -103,7 +107,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Machines:
 
 
 def _counts(text: str) -> list[int]:
-    """Tasks on each node, from ``2(x3),1``."""
+    """Return the number of tasks on each node, from SLURM's notation, such as ``2(x3),1``."""
     found: list[int] = []
     for word in text.split(","):
         match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", word)
@@ -114,12 +118,12 @@ def _counts(text: str) -> list[int]:
 
 
 def expand(nodes: str) -> list[str]:
-    """Names of nodes, from ``login,node[1-3,07]``.
+    """Return the names in a SLURM node list such as ``login,node[1-3,07]``.
 
     Raises
     ------
     ValueError
-        If it is no list of nodes.
+        If the text is not a node list.
     """
     if not re.fullmatch(r"(?:[^\[\],]+(?:\[[\d,-]+\][^\[\],]*)?)(?:,[^\[\],]+(?:\[[\d,-]+\][^\[\],]*)?)*", nodes):
         raise ValueError(nodes)
@@ -136,14 +140,14 @@ def expand(nodes: str) -> list[str]:
 
 
 class Alone:
-    """This process alone.
+    """A team of one: this process trains alone.
 
     Attributes
     ----------
     n_members, index
-        Processes, and which of them this is; the first is the chief, who writes what is written.
+        Number of processes, and the index of this one. Process 0 is the chief, which writes all files.
     strategy
-        TensorFlow's, that all share; None for one of this process's own.
+        TensorFlow's strategy that the processes share; None if the process trains alone.
     """
 
     n_members = 1
@@ -152,19 +156,19 @@ class Alone:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what is written."""
+        """Whether this process writes the model and the checkpoints."""
         return self.index == 0
 
     def any_of(self, asked: bool) -> bool:
-        """Whether any of the processes says so."""
+        """Return True if ``asked`` is true in any process."""
         return asked
 
     def as_chief(self, value: Callable[[], float]) -> float:
-        """What the chief finds; the others do not look."""
+        """Return the chief's value; only the chief computes it."""
         return value()
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes have called this method."""
 
 
 class Team(Alone):
@@ -173,7 +177,7 @@ class Team(Alone):
     Parameters
     ----------
     machines
-        Who they are.
+        Addresses of the processes.
     """
 
     def __init__(self, machines: Machines) -> None:
@@ -183,15 +187,15 @@ class Team(Alone):
         self.strategy = shared_strategy(machines.tf_config)
 
     def any_of(self, asked: bool) -> bool:
-        """Whether any of the processes says so."""
+        """Return True if ``asked`` is true in any process."""
         return self._total(float(asked)) > 0.0
 
     def as_chief(self, value: Callable[[], float]) -> float:
-        """What the chief finds, for all; a number in double precision, or NaN."""
+        """Return the chief's value, a float64 or NaN, in every process; only the chief computes it."""
         return self._total(value() if self.is_chief else 0.0)
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes have called this method."""
         self._total(0.0)
 
     def _total(self, value: float) -> float:

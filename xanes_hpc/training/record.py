@@ -1,4 +1,4 @@
-"""What a training run writes down about itself in the model folder."""
+"""Write the model folder: weights, description, calibration, history and training sites."""
 
 import csv
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from xanes_hpc.training.stages import Result, Trained
 def reference_sites(
     data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]]
 ) -> TrainingSites:
-    """What the model remembers of its sites, at most ``REFERENCE_SITES`` of the trained sites' features."""
+    """Return the model's record of its sites, with features of at most ``REFERENCE_SITES`` that it was trained on."""
     sampled = data.part(*trained).sample(REFERENCE_SITES, seed)
     vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
     return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained), earlier)
@@ -48,18 +48,18 @@ def write_history(epochs: Sequence[Epoch], path: Path) -> None:
 def describe(
     run: RunConfig, data: TrainingData, trained: Sequence[str], digests: Digests, plan: dict[str, Any]
 ) -> dict[str, Any]:
-    """What ``model.json`` says, but for what is only known in the end.
+    """Return the content of ``model.json``, except for the results of training and calibration.
 
     Parameters
     ----------
     run, data
-        The run, and what it is trained on.
+        The run and its data.
     trained
-        Parts that weights are fitted to.
+        Sets of the split that the networks are trained on.
     digests
-        Of the sites' structures and spectra.
+        Digests of the sites' structures and spectra.
     plan
-        All that the result depends on.
+        Everything that the result depends on.
     """
     targets, features = data.first.targets, data.first.features
     return {
@@ -93,6 +93,7 @@ def describe(
 
 
 def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
+    """Return element, edge, median e0 (eV) and number of trained sites of each absorber."""
     chosen, e0 = data.part(*trained).chosen, data.e0
     entries = []
     for number, (z, edge) in enumerate(data.seen):
@@ -113,13 +114,11 @@ def _versions() -> dict[str, str]:
 
 
 CALIBRATION_DRAWS = 100
-
-
 MOST_CALIBRATION_SITES = 5000
 
 
-def _measured(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
-    """Calibration and threshold of distances, from sites that no weight has seen."""
+def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
+    """Return the calibration of sigma and the distance threshold, measured on the calibration set."""
     part, sites = data.part("calibration"), model.training_sites
     chunks = part.chunks
     references, means, known = [], [], list[Evidence]()
@@ -147,16 +146,16 @@ def write_model(
     folder: Path, output: Path, trained: Trained, run: RunConfig, data: TrainingData, digests: Digests,
     plan: dict[str, Any],
 ) -> Result:  # fmt: skip
-    """Write the model folder, calibrate the model in it, and return the figures to report.
+    """Write the model folder, calibrate its model, and return the figures to report.
 
     Parameters
     ----------
     folder, output
-        Where to write now, and the name that the folder gets in the end.
+        The folder to write to, and its final path.
     trained
-        The networks.
+        The trained networks.
     run, data, digests, plan
-        What they were trained with.
+        The run that trained them, its data, and the records to keep of both.
     """
     last = trained.last
     n_members = last.trainer.n_members
@@ -186,6 +185,6 @@ def write_model(
         "interrupted": trained.interrupted,
     }
     write_description(folder, description)
-    measured = _measured(Model.open(folder), data, run.training.seed)
-    write_description(folder, description | measured | {"files": digests_of_files(folder)})
+    calibrated = _calibrated(Model.open(folder), data, run.training.seed)
+    write_description(folder, description | calibrated | {"files": digests_of_files(folder)})
     return trained.result(data, share)

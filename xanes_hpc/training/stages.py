@@ -28,12 +28,12 @@ from xanes_hpc.training.kernel_ridge_fit import RATE, SHARE, choose
 from xanes_hpc.training.transfer import Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
-"""The stages: choosing the number of epochs, and retraining on the validation set too."""
+"""The stages: choosing the number of epochs, and retraining with the validation set included."""
 
 
 @dataclass(frozen=True)
 class Observer:
-    """What is called as training goes on: ``progress(done, total, note)``, and ``epoch`` with each epoch's figures."""
+    """Functions called during training: ``progress(done, total, note)``, and ``epoch`` with each epoch's figures."""
 
     progress: Callable[[int, int, str], None] = lambda done, total, note: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -41,16 +41,16 @@ class Observer:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that has ended.
+    """A finished stage.
 
     Attributes
     ----------
     log
-        Its epochs, and which was the best.
+        Its epochs, and the best of them.
     trainer, scalers
-        The networks as they are now, and the scalers of their features and targets.
+        The trained networks, and the scalers of their features and targets.
     parts
-        The sets of the split that they were trained on.
+        The sets of the split that the networks were trained on.
     """
 
     log: EpochLog
@@ -61,18 +61,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks that went through their stages.
+    """The outcome of both stages.
 
     Attributes
     ----------
     first, last
-        The stage that chose the number of epochs, and the one whose networks the model gets; they may be the same.
+        The stage that chose the number of epochs, and the stage whose networks the model gets; may be the same.
     epochs
         The epochs of all stages.
     rate, share
-        Of the kernel ridge regression beside the networks; a share of 0 means none.
+        Rate and share of the kernel ridge regression beside the networks; a share of 0 means none.
     start
-        The model that the networks started from.
+        The trained model that the networks started from, if any.
     interrupted
         Whether training was stopped before its end.
     """
@@ -86,7 +86,7 @@ class Trained:
     interrupted: bool
 
     def result(self, data: TrainingData, share: float = 0.0) -> "Result":
-        """Return the figures to report, given the regression's share that was used."""
+        """Return the figures to report; ``share`` is the kernel ridge regression's share in the written model."""
         counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
         parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
         assert self.first.log.best is not None
@@ -102,7 +102,7 @@ class Result:
     Attributes
     ----------
     parts, left_out
-        Number of sites in each set of the split, and without a target.
+        Number of sites in each set of the split, and number of sites without a target.
     best
         The best epoch of the first stage.
     n_members
@@ -110,7 +110,7 @@ class Result:
     share
         Share of the kernel ridge regression in the model's mean.
     taken_over
-        How many layers started with weights of another model, and how many layers there are; None without one.
+        Number of layers that started with another model's weights, and of all layers with weights; None without one.
     interrupted
         Whether training was stopped before its end.
     """
@@ -125,18 +125,18 @@ class Result:
 
 
 class Training:
-    """A run's two stages.
+    """The two stages of a run.
 
     Parameters
     ----------
     prepared, data
-        The run, and what it trains on.
+        The prepared run and its data.
     plan
-        Everything that the result depends on; checkpoints carry it.
+        Everything that the result depends on, kept in checkpoints.
     checkpoint
-        The checkpoint file.
+        Path of the checkpoint.
     interruption, observer
-        Who may end it, and who is called as it goes on.
+        The interruption to watch, and functions to call during training.
     """
 
     def __init__(
@@ -161,15 +161,15 @@ class Training:
         self._logs = {name: EpochLog.from_values(v) for name, v in checkpoint.progress.items()}
         self._from = checkpoint
 
-    def go_through(self) -> Trained:
-        """Go through both stages.
+    def run(self) -> Trained:
+        """Run both stages.
 
         Raises
         ------
         ModelError
             If training diverges.
         KeyboardInterrupt
-            If it was interrupted before there was anything to keep.
+            If training was interrupted before its first epoch ended, or a second time.
         """
         run, data = self._run, self._data
         chooses = bool(data.part("validation").n_sites)
@@ -189,7 +189,7 @@ class Training:
             trained = tuple(name for name in ("train", "validation") if data.part(name).n_sites)
             last = self._stage(REFIT, trained, run.uncertainty.n_members, n_epochs, falls)
         interrupted = last.log.interrupted
-        if interrupted and first is not None:  # networks half trained again are worse than the one that was chosen
+        if interrupted and first is not None:  # half-retrained networks are worse than those of the first stage
             last = first
             self._logs.pop(REFIT, None)
         if last.log.best is None:
@@ -198,14 +198,14 @@ class Training:
         return Trained(first or last, last, epochs, *rate_and_share, self._start, interrupted)
 
     def choose(self) -> EpochLog:
-        """Go through the first stage only, with one network, to judge hyperparameters.
+        """Run the first stage only, with one network, and return its log, to judge hyperparameters.
 
         Raises
         ------
         ModelError
             If training diverges.
         KeyboardInterrupt
-            If it was interrupted a second time.
+            If training was interrupted a second time.
         """
         return self._stage(CHOOSE, ("train",), 1, self._run.training.epochs).log
 
@@ -252,7 +252,7 @@ class Training:
                 return
             logs = {n: log.as_values() for n, log in {**self._logs, name: progress}.items()}
             if not any(values["epochs"] for values in logs.values()):
-                return  # nothing to go on from
+                return  # nothing to resume
             best = progress.best_weights or self._chosen or []
             write_checkpoint(self._checkpoint, Checkpoint(self._plan, name, logs, trainer.state(), flat(best)))
 
@@ -260,7 +260,7 @@ class Training:
         try:
             found = run_epochs(trainer, feed, validation, run.training, name, n_epochs, hooks, so_far, falls)
         finally:
-            feed.forget()  # TensorFlow does not let go of the feed
+            feed.forget()  # TensorFlow keeps a reference to the feed
         if self._team.any_of(self._interruption.at_once):
             raise KeyboardInterrupt
         self._logs[name] = found
@@ -283,7 +283,7 @@ class Training:
             trainer.restore(checkpoint.state)
         except ValueError as error:
             raise StoreError(
-                f"{self._checkpoint}: does not fit the networks ({str(error).splitlines()[0]}); delete it and train "
+                f"{self._checkpoint}: does not match the networks ({str(error).splitlines()[0]}); delete it and train "
                 "again"
             ) from None
 

@@ -1,4 +1,4 @@
-"""Figures of the epochs for TensorBoard."""
+"""Write the figures of every epoch for TensorBoard."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from xanes_hpc.training.epochs import Epoch
 
 @contextmanager
 def tensorboard_writer(folder: Path | None) -> Iterator[Callable[[Epoch], None]]:
-    """A function that writes an epoch's figures to ``folder``; it does nothing without one.
+    """Open event files in ``folder`` and yield a function that writes an epoch's figures; a no-op if it is None.
 
     Raises
     ------
@@ -27,13 +27,13 @@ def tensorboard_writer(folder: Path | None) -> Iterator[Callable[[Epoch], None]]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{folder}: expected a folder for TensorBoard: {explain(error)}") from None
+        raise StoreError(f"{folder}: cannot make this folder for TensorBoard: {explain(error)}") from None
     writers: dict[str, Any] = {}
 
     def write(epoch: Epoch) -> None:
         import tensorflow as tf
 
-        # what tf.summary.scalar writes, which needs TensorBoard to be installed where training runs
+        # tf.summary.scalar would write the same, but needs TensorBoard to be installed
         metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
         metadata.plugin_data.plugin_name = "scalars"
         if epoch.stage not in writers:

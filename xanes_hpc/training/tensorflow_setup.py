@@ -1,4 +1,4 @@
-"""TensorFlow, imported once it is needed and without its start-up chatter, and the devices it can use."""
+"""Import TensorFlow when it is needed and without its start-up messages, and choose its devices."""
 
 import gc
 import logging
@@ -15,100 +15,105 @@ from typing import Any
 from xanes_hpc.errors import ConfigError, ModelError
 
 OTHERS_ENDED = (
-    "another of the machines that train together has ended, and may say why: give the same command with --resume on all"
+    "another process of this training has ended; its own messages may say why; continue with `resume` in all processes"
 )
 
 
 def devices(gpus: int | None, named: str | None = None) -> list[str]:
-    """TensorFlow's names of the devices to use; none for the CPU.
+    """Return TensorFlow's names of the devices to train on; an empty list for its default, the CPU.
 
     Parameters
     ----------
     gpus
-        How many GPUs, 0 for the CPU; by default one, or the CPU where there is none.
+        Number of GPUs, 0 for the CPU. Default: one, or the CPU if there is none.
     named
-        Instead of that ``cpu:N``: the processor as N devices.
+        ``cpu:N`` to split the processor into N devices instead.
 
     Raises
     ------
     ConfigError
-        If there are fewer than asked for, or ``named`` is nothing of that kind.
+        If there are fewer GPUs than asked for, ``named`` is not of that form, or both are given.
     """
     if named is not None:
         if gpus is not None:
-            raise ConfigError(f"--devices {named}: give either devices or gpus")
+            raise ConfigError(f"`devices` {named}: give either `devices` or `gpus`, not both")
         return _logical_cpus(named)
     with _quiet():
         import tensorflow as tf
 
-        tf.get_logger().setLevel("ERROR")  # it remarks upon every network's being a function of its own
+        tf.get_logger().setLevel("ERROR")  # it warns that every network is traced as a function of its own
         there = [d.name.replace("physical_device:", "") for d in tf.config.list_physical_devices("GPU")]
     if gpus is not None and gpus > len(there):
-        hint = "" if there else "; train without --gpus to use the CPU"
-        raise ConfigError(f"--gpus {gpus}: TensorFlow finds {len(there)} on this machine{hint}")
+        hint = "; pip install 'xanes-hpc[gpu]' adds its CUDA libraries; leave `gpus` out to train on the CPU"
+        raise ConfigError(f"`gpus` {gpus}: TensorFlow finds {len(there)} on this machine{'' if there else hint}")
     chosen = there[: 1 if gpus is None else gpus]
-    _show_gpus(len(chosen), f"--gpus {len(chosen)}")
+    _show_gpus(len(chosen), f"`gpus` {len(chosen)}")
     return chosen
 
 
 def _show_gpus(n: int, asked: str) -> None:
-    """Let TensorFlow see the first ``n`` GPUs: it would take the memory of all it sees."""
+    """Let TensorFlow see only the first ``n`` GPUs, because it reserves the memory of all that it sees."""
     import tensorflow as tf
 
     physical = tf.config.list_physical_devices("GPU")
     if physical:
         try:
             tf.config.set_visible_devices(physical[:n], "GPU")
-        except RuntimeError:  # TensorFlow has started, and what it started with stays
+        except RuntimeError:  # devices cannot be changed once TensorFlow has started
             there = len(tf.config.get_visible_devices("GPU"))
-            raise ConfigError(f"{asked}: TensorFlow runs with {there} GPUs already") from None
+            raise ConfigError(f"{asked}: TensorFlow has already started with {there} GPUs in this process") from None
 
 
 def _logical_cpus(named: str) -> list[str]:
     found = re.fullmatch(r"cpu(?::([1-9]\d{0,2}))?", named)
     if not found:
-        raise ConfigError(f"--devices {named}: expected cpu or cpu:N")
+        raise ConfigError(f"`devices` {named}: expected cpu or cpu:N, with N from 1 to 999")
     n = int(found.group(1) or 1)
     with _quiet():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        _show_gpus(0, f"--devices {named}")
+        _show_gpus(0, f"`devices` {named}")
         if n > 1:
             try:
                 (physical, *_) = tf.config.list_physical_devices("CPU")
                 tf.config.set_logical_device_configuration(physical, [tf.config.LogicalDeviceConfiguration()] * n)
-            except RuntimeError:  # TensorFlow has started, and what it started with stays
+            except RuntimeError:  # devices cannot be changed once TensorFlow has started
                 there = len(tf.config.list_logical_devices("CPU"))
                 if there < n:
-                    raise ConfigError(f"--devices {named}: TensorFlow runs with {there} already") from None
+                    raise ConfigError(
+                        f"`devices` {named}: TensorFlow has already started with {there} CPU devices in this process"
+                    ) from None
     return [f"/CPU:{i}" for i in range(n)] if n > 1 else []
 
 
 def shared_strategy(tf_config: str) -> Any:
-    """TensorFlow's strategy of several processes, which waits until the others are there.
+    """Return TensorFlow's strategy for several processes, once all of them are connected.
 
     Raises
     ------
     ConfigError
-        If TensorFlow has begun to work already, or the others cannot be met.
+        If TensorFlow has already started in this process, or cannot connect to the others.
     """
     os.environ["TF_CONFIG"] = tf_config
     with _quiet():
         import tensorflow as tf
 
         try:
-            with _deaf_to_python():
+            with _default_signal_handlers():
                 return tf.distribute.MultiWorkerMirroredStrategy()
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
-            raise ConfigError(f"the other machines cannot be met: {str(error).splitlines()[0]}") from None
+            raise ConfigError(
+                f"`distributed`: cannot connect to the other processes: {str(error).splitlines()[0]}"
+            ) from None
 
 
 @contextmanager
-def _deaf_to_python() -> Iterator[None]:
-    """Let Ctrl-C end the process at once, and have SIGTERM's handler again after it: TensorFlow puts its own there.
+def _default_signal_handlers() -> Iterator[None]:
+    """Use the system's handlers of SIGINT and SIGTERM within the block, and restore the present ones after it.
 
-    While it waits for the others TensorFlow hears of nothing but Ctrl-C and SIGKILL.
+    Python's handlers do not run while TensorFlow waits for other processes, so that Ctrl-C would not end it.
+    TensorFlow also installs a SIGTERM handler of its own.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -122,7 +127,7 @@ def _deaf_to_python() -> Iterator[None]:
 
 
 def total_of(strategy: Any, value: float) -> float:
-    """The sum of what every process of a shared strategy gives."""
+    """Return the sum of the values that the processes of a shared strategy pass."""
     import tensorflow as tf
 
     def summed(own: Any) -> Any:
@@ -138,7 +143,7 @@ def total_of(strategy: Any, value: float) -> float:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, a device's or the machine's, does not suffice."""
+    """Return True if an error means that a device or the machine has run out of memory."""
     import tensorflow as tf
 
     return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
@@ -146,10 +151,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def networks_forgotten() -> Iterator[None]:
-    """Let go of the networks that were trained within the block, and of warnings that there are many.
+    """Free the networks trained within the block, and silence TensorFlow's warnings about their number.
 
-    TensorFlow keeps the gradient of every ``all_reduce`` that it has traced, and with it the variables of the function
-    around it, for as long as it runs.
+    TensorFlow otherwise keeps the gradient of every ``all_reduce`` that it has traced, and with it the variables of
+    the surrounding function, for as long as it runs.
     """
     with _quiet():
         from tensorflow.python.framework import ops
@@ -170,7 +175,7 @@ def networks_forgotten() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what libraries write straight to standard error, and show it if the block fails."""
+    """Hold back what libraries write to file descriptor 2, and show it if the block fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)

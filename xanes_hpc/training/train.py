@@ -1,4 +1,4 @@
-"""Train a model: check, gather the data, go through the stages, record what came of it."""
+"""Train a model: check the settings, gather the data, run the stages, write the folder."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -42,28 +42,28 @@ def train(
     output
         The model folder.
     overwrite
-        Whether to replace a model that exists, and to discard the checkpoint of a stopped run.
+        Whether to replace an existing model and to discard the checkpoint of a stopped run.
     resume
-        Whether to continue from that checkpoint; it replaces the model that the stopped run left.
+        Whether to continue from that checkpoint. This replaces the model that the stopped run left.
     augmented
         Feature stores of the same sites with rattled structures.
     observer
-        Called as training goes on.
+        Called during training.
     machines
-        Processes that train together, each called with the same arguments; the first writes the model.
+        Processes that train together. Each calls this function with the same arguments; the first writes the model.
 
     Raises
     ------
     XanesHpcError
-        If the data, the configuration or the devices do not allow it.
+        If the data, the configuration or the devices are not fit for training, or training diverges.
     KeyboardInterrupt
-        If the run was interrupted before there was anything to keep, or a second time.
+        If the run was interrupted before its first epoch ended, or a second time.
     """
     check_free(output, overwrite, resume)
     prepared = prepare(run, pairs[0][0].n_features, machines)
     checkpoint, team = checkpoint_path(output), prepared.team
     if not team.is_chief:
-        team.wait()  # until the first has made the targets
+        team.wait()  # until the chief has prepared the targets
     with ExitStack() as opened:
         if team.is_chief:
             opened.enter_context(outputs.only_run(output))
@@ -79,9 +79,9 @@ def train(
         if resume:
             training.resume(read_checkpoint(checkpoint, plan))
         if not team.is_chief:
-            return training.go_through().result(data)
+            return training.run().result(data)
         with outputs.whole_output(output, overwrite or resume, CONTENTS) as folder:
-            trained = training.go_through()
+            trained = training.run()
             result = write_model(folder, output, trained, prepared.run, data, digests, plan)
             for store in (*(one for pair in pairs for one in pair), *augmented):
                 store.check_unchanged()
@@ -91,12 +91,12 @@ def train(
 
 
 def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
-    """Find what ``train`` would refuse before its first step.
+    """Raise any error that ``train`` would raise before its first step.
 
     Raises
     ------
     XanesHpcError
-        As ``train`` does.
+        If the data, the configuration or the devices are not fit for training.
     """
     prepared = prepare(run, pairs[0][0].n_features)
     with closing(gather(prepared.run, pairs, augmented)) as data:
@@ -104,12 +104,12 @@ def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) 
 
 
 def check_trained(model: Model, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
-    """Check that a model was trained by a run.
+    """Check that a model was trained with the settings of a run, on the same data.
 
     Raises
     ------
     StoreError
-        Naming what differs.
+        If not; the message names the differences.
     """
     run = resolved(run, pairs[0][0].n_features)
     with closing(gather(run, pairs, augmented)) as data:

@@ -1,8 +1,8 @@
-"""The one training loop: ``strategy.run`` around a step of our own, on one device or several.
+"""The training loop: ``strategy.run`` around a custom step, on one device or several.
 
-All members of an ensemble take the same step side by side, from the same batch, with dropout of their own. Each replica
-takes its share of the global batch; gradients are summed over replicas, by Keras's optimizer, and applied on each. What
-is random in a step depends on the seed, the step and the place in the global batch: not on how many replicas share it.
+All members of an ensemble take each step together, on the same batch but each with its own dropout. Each replica
+processes its rows of the global batch; Keras's optimizer sums the gradients over replicas and applies them on each.
+Random numbers depend on the seed, the step and the row in the global batch, not on the number of replicas.
 """
 
 import tempfile
@@ -32,30 +32,30 @@ from xanes_hpc.training.tensorflow_setup import OTHERS_ENDED
 ROWS_AT_ONCE = 4096
 PLATEAU_FALL = 1 / 3
 NOISE = -1
-"""In place of a layer's number in the seed of the noise on features."""
+"""Stands for the layer's number in the seed of the noise on features."""
 
 
 class Trainer:
-    """The members' networks, their optimizer, and the devices they are on.
+    """The members' networks, their optimizer, and the devices they run on.
 
     Parameters
     ----------
     layers
-        The network of every member.
+        The architecture of every member.
     scalers
-        Of features and targets.
+        Scalers of features and targets.
     config
         Loss, schedule, seed, epochs and so on.
     feed
-        Where batches come from.
+        Source of the batches.
     step_ev
-        Distance of two energies of the grid.
+        Step of the grid, in eV.
     devices
-        TensorFlow's names of the devices; none for the default one.
+        TensorFlow's names of the devices; empty for the default device.
     frozen
-        Names of the layers whose weights stay.
+        Names of the layers whose weights are not trained.
     team
-        The processes that train together.
+        The processes that train together; this one alone by default.
     """
 
     def __init__(
@@ -101,20 +101,20 @@ class Trainer:
 
     @property
     def n_members(self) -> int:
-        """How many networks are trained."""
+        """Number of networks."""
         return len(self._networks)
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the last step."""
+        """The learning rate of the last step."""
         return float(self._optimizer.learning_rate)
 
     def lower_learning_rate(self) -> None:
-        """Lower the rate, as the plateau schedule does."""
+        """Lower the learning rate to a third."""
         self._optimizer.learning_rate = self.learning_rate * PLATEAU_FALL
 
     def batches(self, epochs: range) -> Iterator[Any]:
-        """An iterator over the batches of several epochs, for ``steps``."""
+        """Return an iterator over the batches of several epochs, to pass to ``steps``."""
         if self.team.strategy is None:
             batches: Iterator[Any] = iter(self._strategy.experimental_distribute_dataset(dataset(self._feed, epochs)))
             return batches
@@ -127,12 +127,14 @@ class Trainer:
         return shared
 
     def steps(self, batches: Iterator[Any], n: int) -> npt.NDArray[np.float32]:
-        """Take ``n`` steps; the loss of each, (n,), mean over members.
+        """Take ``n`` steps and return the loss of each, (n,), averaged over members.
 
         Raises
         ------
         StoreError
             If a batch cannot be read.
+        ModelError
+            If another process of the team has ended.
         """
         try:
             losses: npt.NDArray[np.float32] = self._steps(batches, tf.constant(n)).numpy()
@@ -166,7 +168,7 @@ class Trainer:
             scaled = self._optimizer.scale_loss(loss)
         variables = self._trained
         gradients = tape.gradient(scaled, variables)
-        if self._config.precision == "mixed_float16":  # replicas must agree on whether a step is left out
+        if self._config.precision == "mixed_float16":  # replicas must agree on whether to skip a step
             context = tf.distribute.get_replica_context()
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         self._update(gradients)
@@ -180,7 +182,7 @@ class Trainer:
         return tf.cast(uniform >= rate, tf.float32) / (1.0 - rate)
 
     def _random(self, draw: Any, width: int, member: int, layer: int) -> Any:
-        """This replica's rows of random numbers for the whole batch, (rows, width)."""
+        """Return this replica's rows of the random numbers for the global batch, (rows, width)."""
         key = int(np.random.SeedSequence([self._config.seed, member, layer + 1]).generate_state(1)[0])
         step = tf.cast(self._optimizer.iterations, tf.int64)
         every = draw((self._feed.batch_size, width), tf.stack([tf.constant(key, tf.int64), step]))
@@ -193,7 +195,7 @@ class Trainer:
         return tf.stack([tf.cast(network(starts), tf.float32) for network in self._plain])
 
     def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """The members' mean spectra without dropout, (n_sites, n_energies), from features as stored."""
+        """Return the members' mean spectra without dropout, (n_sites, n_energies), from unscaled features."""
         scaled, one_hot = self._scalers.features(x), np.eye(max(1, self._n_absorbers), dtype=np.float32)
         blocks = []
         for start in range(0, len(x), ROWS_AT_ONCE):
@@ -208,31 +210,31 @@ class Trainer:
         return [v for network in self._networks for v in network.variables] + list(self._optimizer.variables)
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """A copy of everything that a step changes."""
+        """Return a copy of everything that a step changes."""
         return [np.array(v) for v in self._state]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Take up a state of a like trainer."""
+        """Restore a state saved by a trainer of the same networks."""
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
 
     def weights(self) -> list[list[npt.NDArray[np.float32]]]:
-        """A copy of all weights, by member."""
+        """Return a copy of all weights, by member."""
         return [[np.array(w) for w in network.get_weights()] for network in self._plain]
 
     def set_weights(self, weights: Sequence[Sequence[npt.NDArray[np.float32]]]) -> None:
-        """Take over weights, by member."""
+        """Set all weights, by member."""
         for network, own in zip(self._plain, weights, strict=True):
             network.set_weights(own)
 
     def start_from(self, member: int, weights: Mapping[str, Sequence[npt.NDArray[np.float32]]]) -> None:
-        """Take over weights of a member by the names of their layers."""
+        """Set the weights of a member's layers, by name; other layers keep theirs."""
         for name, own in weights.items():
             self._plain[member].get_layer(name).set_weights(own)
 
     def save(self, member: int, path: Path) -> None:
-        """Save a member's weights as Keras's weights file."""
-        # Keras writes HDF5 itself, which does not survive a full disk: let it write elsewhere, and bytes here.
+        """Save a member's weights in Keras's weights format."""
+        # HDF5 does not survive a full disk, so let Keras write a temporary file, and copy its bytes here
         with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
             elsewhere = Path(folder) / path.name
             self._plain[member].save_weights(elsewhere)
@@ -241,15 +243,15 @@ class Trainer:
 
 @cache
 def _strategy(devices: tuple[str, ...]) -> Any:
-    """One for each set of devices: those that a second one would exchange get mixed up with those of the first."""
+    """Return the strategy of a set of devices; one each, because two would mix up what their replicas exchange."""
     return tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
 @cache
 def _compiles() -> bool:
-    """Whether TensorFlow can compile for this processor: an update is then one pass over the weights, not a dozen.
+    """Return True if XLA can compile for this processor: an update is then one pass over the weights, not a dozen.
 
-    On GPUs, where its compiler needs programs of its own, it is not asked.
+    XLA is not tried on GPUs, where it needs programs of the CUDA toolkit.
     """
     if tf.config.get_visible_devices("GPU"):
         return False
@@ -279,9 +281,9 @@ def _precision(policy: str) -> Iterator[None]:
 
 
 def dataset(feed: Feed | ShardedFeed, epochs: range) -> tf.data.Dataset:
-    """The batches of several epochs, one after another.
+    """Return the batches of several epochs, one after another.
 
-    Each is features (own_size, n_features) float32, absorbers (own_size,) int32, targets (own_size, n_energies)
+    A batch holds features (own_size, n_features) float32, absorbers (own_size,) int32, targets (own_size, n_energies)
     float32 and weights (own_size, n_members) float32.
     """
 
@@ -289,7 +291,7 @@ def dataset(feed: Feed | ShardedFeed, epochs: range) -> tf.data.Dataset:
         try:
             for epoch in epochs:
                 yield from feed.blocks(epoch)
-        except Exception as error:  # TensorFlow would make another of it
+        except Exception as error:  # TensorFlow raises another error in its place
             feed.failure = error
             raise
 

@@ -1,4 +1,4 @@
-"""Starting from a trained model: its weights, brought to the new network's absorbers and energies."""
+"""Start from a trained model: bring its weights to the new network's absorbers and energies."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,27 +18,27 @@ Weights = dict[str, tuple[Array, Array]]
 
 
 class Start:
-    """What a new model takes over from a trained one.
+    """A trained model as the starting point of a new one.
 
     Parameters
     ----------
     model
         The trained model.
     layers, n_features
-        The new network, and the length of its features.
+        The new model's network and number of features.
     descriptor_hash
-        Of the descriptor of the new model's features.
+        Hash of the descriptor of the new model's features.
     absorbers
         Elements (symbols) and edges of the new model.
     grid
-        Its energies.
+        The new model's energies.
     frozen
         Names of the layers that keep the trained weights.
 
     Raises
     ------
     ModelError
-        If the features are of another descriptor, or the model has no weights that fit, or none for a frozen layer.
+        If the descriptors differ, no weights of the trained model match, or a frozen layer has none.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Start:
     ) -> None:  # fmt: skip
         if model.descriptor_hash != descriptor_hash:
             raise ModelError(
-                f"{model.path}: takes features of descriptor {model.descriptor_hash}, received {descriptor_hash}; "
+                f"{model.path}: expected features of descriptor {model.descriptor_hash}, received {descriptor_hash}; "
                 "featurise with the model's descriptor"
             )
         self._model, self._layers, self._absorbers, self._grid = model, layers, absorbers, grid
         self._wanted = weight_shapes(layers, n_features, len(absorbers))
         taken = self.weights(0)
         if not taken:
-            raise ModelError(f"{model.path}: its network has no layer in common with the new one: use its architecture")
+            raise ModelError(f"{model.path}: no layer matches the new network; use this model's architecture")
         for name in frozen:
             if name not in taken:
                 raise ModelError(
@@ -64,16 +64,16 @@ class Start:
 
     @property
     def taken_over(self) -> tuple[int, int]:
-        """How many layers begin with its weights, and how many have weights at all."""
+        """Number of layers that start with the trained model's weights, and number of all layers with weights."""
         return len(self.weights(0)), len(self._wanted)
 
     @property
     def sites(self) -> list[tuple[str, str]]:
-        """Names and formulas of the sites that its weights were fitted to."""
+        """Names and formulas of the sites that the trained model has learned from."""
         return self._model.training_sites.fitted
 
     def scalers(self, own: Scalers) -> Scalers:
-        """The new model's scalers: features as the trained model takes them, targets by the new ones."""
+        """Return the new model's scalers, with the trained model's scaling of the features."""
         trained = self._model.members[0].scalers
         return replace(
             own,
@@ -83,17 +83,18 @@ class Start:
         )
 
     def weights(self, member: int) -> Weights:
-        """Weights for a member, by layer: those whose shapes fit, and those that can be brought to fit."""
+        """Return a member's initial weights by layer, for the layers whose trained weights match or can be adapted."""
         trained = self._model.members[member % len(self._model.members)]
         found = {}
         for layer, inputs in wired(self._layers):
             if layer.name in self._wanted and layer.name in trained.weights:
-                own = self._fitted(layer, inputs, trained)
+                own = self._adapted(layer, inputs, trained)
                 if own is not None and tuple(w.shape for w in own) == self._wanted[layer.name]:
                     found[layer.name] = own
         return found
 
-    def _fitted(self, layer: Layer, inputs: tuple[str, ...], trained: Member) -> tuple[Array, Array] | None:
+    def _adapted(self, layer: Layer, inputs: tuple[str, ...], trained: Member) -> tuple[Array, Array] | None:
+        """Return a layer's weights for the new absorbers or energies; None if they cannot be adapted."""
         kernel, bias = trained.weights[layer.name]
         if inputs == (ABSORBER,):
             if len(kernel) != len(self._model.seen):
@@ -107,23 +108,24 @@ class Start:
             return kernel, bias
         if origin != self._grid.origin or kernel.shape[-1] != energies.size:
             return None
-        return _at(kernel, energies, self._grid.energies), _at(bias, energies, self._grid.energies)
+        new = self._grid.energies
+        return _interpolated(kernel, energies, new), _interpolated(bias, energies, new)
 
 
-def _at(values: Array, energies: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> Array:
-    """Values along their last axis, of ``energies``, interpolated to the wanted ones."""
+def _interpolated(values: Array, energies: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> Array:
+    """Return values interpolated along their last axis from ``energies`` to ``wanted``."""
     rows = np.atleast_2d(values)
     found = np.stack([np.interp(wanted, energies, row) for row in rows]).astype(np.float32)
     return found.reshape(*values.shape[:-1], wanted.size)
 
 
 def frozen_layers(layers: Sequence[Layer], n: int) -> list[str]:
-    """Names of the first ``n`` layers that have weights.
+    """Return the names of the first ``n`` layers that have weights.
 
     Raises
     ------
     ModelError
-        If that leaves none to train.
+        If that leaves no layer to train.
     """
     names = [layer.name for layer in layers if layer.kind in ("dense", "convolution")]
     if n >= len(names):
