@@ -92,7 +92,7 @@ def test_names_are_text(model, tmp_path, monkeypatch):
     [
         (["-o", "r.txt"], "expected a file ending in .html, received 'r.txt'"),
         (["-o", "old.html"], "old.html: exists already"),
-        (["-o", "r.html", "--split", "mine"], "none of the sites was in the mine set"),
+        (["-o", "r.html", "--split", "mine"], "no site is in the mine set"),
         (["-o", "r.html", "--store", "none.h5"], "none.h5: no such file or folder"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Averages of predictions, and predictions broadened: mean, draws, references, sigma by way of the draws."""
+"""Averaging and broadening predictions: means, draws, references, and sigma from the draws."""
 
 import h5py
 import numpy as np
@@ -22,7 +22,7 @@ NARROW = Recipe(BroadeningConfig("gaussian", gaussian=2.0))
 
 @pytest.fixture
 def renamed(predicted, tmp_path):
-    """A copy whose first sites bear other names."""
+    """Return a function that copies the predictions, with other names for the first sites, and returns the path."""
 
     def rename(names, elements=None, weights=None):
         path = tmp_path / "renamed.h5"
@@ -41,7 +41,7 @@ def renamed(predicted, tmp_path):
 
 
 def predictions_of_frames(path):
-    """The same, every site the only frame of its own trajectory."""
+    """Rename the sites of a store so that each is the only frame of its own trajectory, and return the path."""
     with h5py.File(path, "r+") as file:
         names = file["sites/name"]
         names[...] = [f"t{k}@0".encode() for k in range(names.size)]
@@ -49,7 +49,7 @@ def predictions_of_frames(path):
 
 
 def by_hand(path, rows, weights):
-    """Mean, draws and reference of an average."""
+    """Return the mean, draws and reference of an average, computed directly."""
     with PredictionStore(path) as store:
         draws = np.array([store.calibrated_draws(row) for row in rows])
         mean, reference = (store.read(name, rows) for name in ("mean", "reference"))
@@ -64,7 +64,7 @@ def by_hand(path, rows, weights):
         ("frames", ["t@0", "t@1#4", "t@1#5", "u@0"], {"t": [0, 1, 2], "u": [3]}),
     ],
 )
-def test_an_average_is_that_of_its_draws(renamed, tmp_path, by, names, averages):
+def test_sigma_of_an_average_is_that_of_its_averaged_draws(renamed, tmp_path, by, names, averages):
     weights = [1.0, 3.0, 2.0, 5.0]
     path = renamed(names, weights=weights)
     with PredictionStore(path) as store:
@@ -86,8 +86,8 @@ def test_an_average_is_that_of_its_draws(renamed, tmp_path, by, names, averages)
     assert figures["n_sites"] == n_sites - 2
 
 
-def test_what_sites_have_in_common_does_not_average_out(renamed, tmp_path):
-    """Twice the same site has the sigma of one; sites with errors of their own have less than their mean's."""
+def test_common_errors_do_not_average_out(renamed, tmp_path):
+    """A site averaged with itself keeps its sigma; the average of all sites has less than the mean sigma."""
     path = renamed(["A#0", "A#1"])
     with h5py.File(path, "r+") as file:
         for name in ("mean", "std", "draws"):
@@ -103,7 +103,7 @@ def test_what_sites_have_in_common_does_not_average_out(renamed, tmp_path):
         assert found.read("std").mean() < 0.8 * every.mean()
 
 
-def test_elements_are_averaged_apart_and_edges_moved_together(renamed, tmp_path):
+def test_elements_are_averaged_separately_and_edges_are_aligned(renamed, tmp_path):
     path = renamed(["A#0", "A#1", "A#2"], elements=[26, 26, 27])
     with h5py.File(path, "r+") as file:
         file["sites/e0"][:3] = [7111.0, 7113.0, 7709.0]
@@ -119,7 +119,7 @@ def test_elements_are_averaged_apart_and_edges_moved_together(renamed, tmp_path)
         np.testing.assert_allclose(found.read("mean", k), np.mean(moved, axis=0), rtol=1e-5)
 
 
-def test_flags_and_parts_of_an_average(renamed, tmp_path):
+def test_an_average_counts_its_flagged_sites_and_has_a_set_only_if_they_agree(renamed, tmp_path):
     path = renamed(["A#0", "A#1", "A#2"])
     with h5py.File(path, "r+") as file:
         flags, parts = file["sites/distrust"], file["sites/part"]
@@ -139,23 +139,23 @@ def test_flags_and_parts_of_an_average(renamed, tmp_path):
         assert found.texts("part")[k] == "none"
 
 
-def test_what_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_factory):
+def test_predictions_and_weights_that_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_factory):
     weights = tmp_path_factory.mktemp("weights")
     with StructureStore(small / "small.h5") as source:
         predict(Model.open(model), source, tmp_path / "n.h5", PredictOptions(draws=2))
     with PredictionStore(tmp_path / "n.h5") as store:
-        with pytest.raises(StoreError, match=r"n\.h5: .*draws.*(`keep_draws`|--keep-draws)"):
+        with pytest.raises(StoreError, match=r"n\.h5: has no draws.*`keep_draws`"):
             average(store, tmp_path / "a.h5")
-        with pytest.raises(StoreError, match=r"n\.h5: .*no draws"):
+        with pytest.raises(StoreError, match=r"n\.h5: has no draws.*`keep_draws`"):
             treat_predictions(store, tmp_path / "a.h5", NARROW)
     with PredictionStore(predicted) as store:
-        with pytest.raises(ConfigError, match="--by 'sites': expected structure, frames, all"):
+        with pytest.raises(ConfigError, match="`by` 'sites': expected structure, frames, all"):
             average(store, tmp_path / "a.h5", "sites")
-        with pytest.raises(ConfigError, match="--by frames: expected structures called NAME@0, NAME@1, …; there is "):
+        with pytest.raises(ConfigError, match="`by` 'frames': expected structures named NAME@0, NAME@1, "):
             average(store, tmp_path / "a.h5", "frames")
         for value, error, message in (
             ("-1", FormatError, r"w\.csv: weight of .*: expected 0 or more, received -1"),
-            ("0", ConfigError, "weights of the sites of .*: expected some above 0"),
+            ("0", ConfigError, "weights of the sites of .*: expected at least one above 0"),
             ("nan", FormatError, r"w\.csv: weight of .*: expected a number, received an empty or odd cell"),
             ("", FormatError, "expected a number, received an empty or odd cell"),
             ("abc", FormatError, "expected a number, received abc"),
@@ -168,7 +168,7 @@ def test_what_cannot_be_averaged(predicted, model, small, tmp_path, tmp_path_fac
     assert {path.name for path in tmp_path.iterdir()} == {"n.h5"}
 
 
-def test_the_command(renamed, tmp_path, capsys):
+def test_the_command_averages_with_weights(renamed, tmp_path, capsys):
     path = renamed(["A#0", "A#1"])
     with PredictionStore(path) as store:
         others = store.sites.name[2:]
@@ -192,7 +192,8 @@ def test_the_command(renamed, tmp_path, capsys):
         assert found.n_averaged.sum() == 120
     more = write(tmp_path / "more.csv", table.read_text() + "nobody,1\n")
     assert run("average", path, "-o", tmp_path / "c.h5", "--weights", more) == 2
-    assert "more.csv: 1 rows are of no site or structure there is" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert "more.csv: expected only names of sites or structures in the store, received 1 others" in line
     assert run("broaden", tmp_path / "a.h5", "-o", tmp_path / "b.h5", "--recipe", "gaussian", "--gaussian", "1") == 0
     with PredictionStore(tmp_path / "b.h5") as found:
         assert sorted(found.n_averaged.tolist())[-2:] == [1, 2]
@@ -231,7 +232,7 @@ def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
         (Recipe(normalisation=NormalisationConfig(e0="steepest")), "`edge_at`: predictions share one grid"),
     ],
 )
-def test_predictions_that_are_not_broadened(predicted, tmp_path, recipe, message):
+def test_recipes_that_predictions_cannot_be_broadened_with(predicted, tmp_path, recipe, message):
     with PredictionStore(predicted) as store, pytest.raises(SpectrumError, match=message):
         treat_predictions(store, tmp_path / "b.h5", recipe)
     assert not list(tmp_path.iterdir())

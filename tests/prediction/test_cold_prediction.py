@@ -1,4 +1,4 @@
-"""What predict imports to predict one structure with a process of its own: time is not looked at."""
+"""Which heavy modules predict imports for one structure in a fresh process; no time is measured."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ sys.exit(code)
 
 
 def imported(folder, *arguments):
-    """Which of the heavy modules a fresh process imports that predicts, its kernels compiled by an earlier one."""
+    """Predict in a fresh process, its kernels compiled by an earlier one, and return the heavy modules it imported."""
     command = [sys.executable, "-c", PREDICT, *arguments, "--model", MODEL, "-o", folder / "p.h5", "--overwrite"]
     for _ in range(2):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
@@ -33,7 +33,7 @@ def imported(folder, *arguments):
     return done.stdout.splitlines()[-1].removeprefix("imported:").split()
 
 
-def test_one_structure_needs_none_of_them(tmp_path):
+def test_one_structure_needs_no_heavy_module(tmp_path):
     write_xyz(tmp_path / "one.xyz", CHROMIUM)
     assert imported(tmp_path, tmp_path / "one.xyz") == []
     assert (tmp_path / "p.h5").is_file()
@@ -47,6 +47,6 @@ def test_one_structure_needs_none_of_them(tmp_path):
     ],
     ids=["extended XYZ", "an edge the model has not seen"],
 )
-def test_what_needs_one_is_seen_to_import_it(tmp_path, comment, atoms, options, expected):
+def test_heavy_modules_are_imported_where_they_are_needed(tmp_path, comment, atoms, options, expected):
     write_xyz(tmp_path / "one.xyz", atoms, comment)
     assert expected in imported(tmp_path, tmp_path / "one.xyz", *options)

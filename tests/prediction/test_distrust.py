@@ -1,4 +1,4 @@
-"""Predictions that should not be trusted: which are flagged, and where it is said."""
+"""Predictions out of domain: which are flagged, and where the reason is shown."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ FAR = "unlike the training set: feature distance "
 
 @pytest.fixture
 def predicted(model, tmp_path):
-    """Predicts structures, given as XYZ by name, and gives the store."""
+    """Return a function that predicts structures, given as XYZ by name, and returns the store."""
 
     def predict(structures, *options, trust=None):
         folder = model
@@ -35,11 +35,11 @@ def predicted(model, tmp_path):
 
 
 def trusting(model, **others):
-    """What the model says of whom to trust, with something changed."""
+    """Return the model's limits of trust, with some of them changed."""
     return Model.open(model).trust | others
 
 
-def test_the_sites_a_model_was_trained_with_are_trusted(model, small, tmp_path):
+def test_the_sites_a_model_was_trained_on_are_trusted(model, small, tmp_path):
     assert run("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
     with PredictionStore(tmp_path / "p.h5") as store:
         parts, distrust = store.texts("part"), store.distrust
@@ -50,7 +50,7 @@ def test_the_sites_a_model_was_trained_with_are_trusted(model, small, tmp_path):
     assert sum(map(bool, distrust)) < 12
 
 
-def test_elements_that_the_model_has_not_met_are_named(model, predicted, capsys):
+def test_elements_that_the_model_has_not_seen_are_named(model, predicted, capsys):
     trust = trusting(model, threshold=1e9)
     store = predicted({"a": IRON_OXIDE, "b": IRON_OXIDE.replace("O", "Xe")}, trust=trust)
     assert store.distrust == ["", "elements not seen in training: Xe"]
@@ -64,19 +64,19 @@ def test_a_site_far_from_the_training_sites_is_flagged_with_its_distance(model, 
     assert store.distrust == [f"{FAR}{distance:.2g}, limit 1e-06 (largest of 6 calibration sites)"]
 
 
-def test_an_absorber_that_is_forced_upon_the_model_is_flagged(model, predicted):
+def test_an_absorber_predicted_with_force_is_flagged(model, predicted):
     trust = trusting(model, threshold=1e9, elements=["Fe", "O"])
     store = predicted({"a": IRON_OXIDE.replace("Fe", "Zn")}, "--force", trust=trust)
     assert store.distrust == ["absorber not seen in training: Zn K; elements not seen in training: Zn"]
 
 
-def test_an_edge_that_is_forced_upon_the_model_is_flagged(model, predicted):
+def test_an_edge_predicted_with_force_is_flagged(model, predicted):
     trust = trusting(model, threshold=1e9, elements=["Fe", "O"])
     store = predicted({"a": IRON_OXIDE}, "--force", "--edge", "L3", trust=trust)
     assert store.distrust == ["absorber not seen in training: Fe L3"]
 
 
-def test_no_more_than_a_few_sites_are_named(model, predicted, capsys):
+def test_only_the_first_few_sites_are_named(model, predicted, capsys):
     trust = trusting(model, threshold=1e9, elements=["Fe"])
     predicted({f"s{i}": IRON_OXIDE for i in range(7)}, trust=trust)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note: ")]
@@ -84,13 +84,13 @@ def test_no_more_than_a_few_sites_are_named(model, predicted, capsys):
     assert line == f"Note: do not trust the predictions of 7 of 7 sites: s0 {reason}, s1 {reason}, s2 {reason}, …"
 
 
-def test_a_model_that_does_not_say_whom_to_trust_flags_nothing(predicted, capsys):
+def test_a_model_without_limits_of_trust_flags_nothing(predicted, capsys):
     store = predicted({"a": IRON_OXIDE.replace("O", "Xe")}, trust={"threshold": None, "elements": []})
     assert store.distrust == [""]
     assert "trust" not in capsys.readouterr().err
 
 
-def test_the_reason_stands_in_the_header_of_the_csv_file(model, predicted, tmp_path):
+def test_the_reason_is_in_the_header_of_the_csv_file(model, predicted, tmp_path):
     structures = {"a": IRON_OXIDE, "b": IRON_OXIDE.replace("O", "Xe")}
     predicted(structures, "--csv", tmp_path / "csv", trust=trusting(model, threshold=1e9))
     first, second = ((tmp_path / "csv" / f"{name}.csv").read_text().splitlines()[0] for name in "ab")

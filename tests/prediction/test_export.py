@@ -1,4 +1,4 @@
-"""Predictions as files of the field: what is in them, that others read them, and that we read them back."""
+"""Exported predictions: what the files hold, and that other programs and we ourselves can read them."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ PREDICTED = PredictedSpectrum(
 
 @pytest.fixture(scope="module")
 def predictions(model, small, tmp_path_factory):
-    """Of the small set, with references. Read only."""
+    """Return the path of predictions of the small set, with references; not to be changed."""
     path = tmp_path_factory.mktemp("predicted") / "p.h5"
     with open_sources([small / "small.h5"]) as source:
         predict(Model.open(model), source, path, PredictOptions(draws=4))
@@ -46,7 +46,7 @@ def predictions(model, small, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_file_a_site_that_is_read_back(predictions, tmp_path, kind):
+def test_one_file_per_site_is_written_and_read_back(predictions, tmp_path, kind):
     assert run("export", predictions, "--format", kind, "-o", tmp_path / "out") == 0
     suffix = FORMATS[kind][1]
     with PredictionStore(predictions) as store:
@@ -62,7 +62,7 @@ def test_a_file_a_site_that_is_read_back(predictions, tmp_path, kind):
         np.testing.assert_allclose(found.intensities, one.mean, rtol=1e-8)
 
 
-def test_what_is_known_of_a_prediction_goes_along(predictions):
+def test_exported_spectra_carry_references_provenance_and_flags(predictions):
     with PredictionStore(predictions) as store:
         every = list(predicted_spectra(store))
         assert [e.site for e in every] == store.sites.name
@@ -78,7 +78,7 @@ def test_what_is_known_of_a_prediction_goes_along(predictions):
         assert all(("not_to_be_trusted" in e.header) == bool(e.distrust) for e in every)
 
 
-def test_xdi_has_the_items_it_must_and_invents_none(tmp_path):
+def test_xdi_has_the_required_items_and_invents_none(tmp_path):
     xdi.write(tmp_path / "a.xdi", replace(PREDICTED, reference=PREDICTED.mean, distrust="far from\nthe training sites"))
     lines = (tmp_path / "a.xdi").read_text().splitlines()
     assert lines[0].startswith("# XDI/1.0 xanes-hpc/")
@@ -101,7 +101,7 @@ def test_xdi_has_the_items_it_must_and_invents_none(tmp_path):
         ({"kind": "xes"}, "K", "xes"),
     ],
 )
-def test_xdi_names_edges_and_columns_as_it_may(tmp_path, change, edge, label):
+def test_xdi_names_edges_and_columns_as_its_dictionary_does(tmp_path, change, edge, label):
     xdi.write(tmp_path / "a.xdi", replace(PREDICTED, **change))
     text = (tmp_path / "a.xdi").read_text()
     assert f"# Element.edge: {edge}\n" in text
@@ -114,7 +114,7 @@ def test_xdi_names_edges_and_columns_as_it_may(tmp_path, change, edge, label):
     assert (found.e_edge, found.absolute) == (7112.0, True)
 
 
-def test_a_site_whose_edge_is_not_known_keeps_relative_energies(tmp_path):
+def test_a_site_whose_edge_energy_is_unknown_keeps_relative_energies(tmp_path):
     relative = replace(PREDICTED, e0=float("nan"), energies=ENERGIES - 7112.0)
     for kind, (write_, suffix) in FORMATS.items():
         write_(tmp_path / f"{kind}{suffix}", relative)
@@ -126,7 +126,7 @@ def test_a_site_whose_edge_is_not_known_keeps_relative_energies(tmp_path):
 
 
 def test_nexus_has_what_its_definition_requires(tmp_path, monkeypatch):
-    """NXxasproc, and NXdata for plotting."""
+    """It is NXxasproc, with NXdata for plotting."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     nexus.write(tmp_path / "a.nxs", replace(PREDICTED, reference=PREDICTED.mean))
     with h5py.File(tmp_path / "a.nxs") as file:
@@ -140,10 +140,10 @@ def test_nexus_has_what_its_definition_requires(tmp_path, monkeypatch):
             "sample/name",
             *(f"XAS_data_reduction/{n}" for n in ("program", "version", "date")),
         )
-        told = {name: entry[name][()].decode() for name in texts}
-        assert told["definition"] == "NXxasproc"
-        assert told["sample/name"] == "A(1+)"
-        assert told["XAS_data_reduction/date"] == "2023-11-14T22:13:20+00:00"
+        found = {name: entry[name][()].decode() for name in texts}
+        assert found["definition"] == "NXxasproc"
+        assert found["sample/name"] == "A(1+)"
+        assert found["XAS_data_reduction/date"] == "2023-11-14T22:13:20+00:00"
         data = entry["data"]
         assert (data.attrs["signal"], list(data.attrs["axes"])) == ("data", ["energy"])
         np.testing.assert_array_equal(data["energy"], ENERGIES)
@@ -216,14 +216,14 @@ MEASURED = """# XDI/1.0 GSE/1.0
 def test_xdi_of_a_beamline(tmp_path, detector, expected):
     rows = np.column_stack([ENERGIES / 1000.0, np.full(41, 2.0), np.full(41, 0.5)])
     path = write(tmp_path / "a.txt", MEASURED.format(detector=detector) + table(rows))
-    found = read_spectrum(path)  # told by its first line
+    found = read_spectrum(path)  # recognised by its first line
     np.testing.assert_allclose(found.energies, ENERGIES, atol=1e-2)
     np.testing.assert_allclose(found.intensities, expected)
     assert (found.e_edge, found.absolute, found.kind) == (7112.0, True, "xanes")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             "Column.1: energy keV",
@@ -239,20 +239,20 @@ def test_xdi_of_a_beamline(tmp_path, detector, expected):
         ("# XDI/1.0 GSE/1.0", "# something else", "expected XDI, whose first line is '# XDI/1.0'"),
     ],
 )
-def test_an_xdi_file_that_has_no_spectrum(tmp_path, old, new, said):
+def test_an_xdi_file_without_a_spectrum(tmp_path, old, new, message):
     rows = np.column_stack([ENERGIES / 1000.0, np.full(41, 2.0), np.full(41, 0.5)])
     text = MEASURED.format(detector="itrans").replace(old, new) + table(rows)
-    with pytest.raises(FormatError, match=said) as error:
+    with pytest.raises(FormatError, match=message) as error:
         read_spectrum(write(tmp_path / "a.xdi", text))
     assert str(error.value).startswith(str(tmp_path / "a.xdi"))
 
 
-def test_an_xdi_file_without_energies_is_one_line_of_an_import(tmp_path, capsys):
+def test_importing_an_xdi_file_without_energies_ends_with_one_line(tmp_path, capsys):
     write_xyz(tmp_path / "in" / "a.xyz")
     rows = np.column_stack([ENERGIES, ENERGIES])
     write(tmp_path / "mu" / "a.xdi", "# XDI/1.0\n# Column.1: angle deg\n# Column.2: xmu\n#---\n" + table(rows))
-    said = refused(capsys, tmp_path, "import", tmp_path / "in", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5")
-    assert "a.xdi: expected a column energy, received angle, xmu" in said
+    line = refused(capsys, tmp_path, "import", tmp_path / "in", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5")
+    assert "a.xdi: expected a column energy, received angle, xmu" in line
 
 
 @pytest.mark.parametrize("suffix", [".xdi", ".nxs"])
@@ -268,7 +268,7 @@ def test_exported_spectra_can_be_imported(predictions, small, tmp_path, suffix):
 
 
 def broken(file):
-    """Nothing of NXdata in it."""
+    """Fill a NeXus file without NXdata."""
     file.create_group("entry").attrs["NX_class"] = "NXentry"
 
 
@@ -286,8 +286,8 @@ def test_a_nexus_file_without_a_spectrum(tmp_path, fill):
         read_spectrum(tmp_path / "a.nxs")
 
 
-def test_numbers_of_other_files_are_not_read(tmp_path):
-    """External storage, links to other files and virtual datasets are how one file tells what stands in another."""
+def test_data_in_other_files_are_not_read(tmp_path):
+    """External storage, links to other files and virtual datasets could disclose another file's contents."""
     write(tmp_path / "secret.dat", "secret" * 20)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["values"] = np.arange(30.0)
@@ -333,23 +333,24 @@ def test_links_within_a_file_are_followed(tmp_path):
     np.testing.assert_array_equal(nexus.read(tmp_path / "a.nxs").intensities, np.arange(30.0))
 
 
-def test_what_is_no_nexus_file(tmp_path):
+def test_a_text_file_is_not_nexus(tmp_path):
     with pytest.raises(FormatError, match=r"a\.nxs: cannot be read as NeXus"):
         read_spectrum(write(tmp_path / "a.nxs", "text"))
 
 
-def test_what_stands_in_the_way(predictions, tmp_path, capsys):
+def test_outputs_that_cannot_be_written_are_refused(predictions, tmp_path, capsys):
     out = tmp_path / "out"
     assert "format 'pdf': expected xdi, nexus, athena, csv" in refused(
         capsys, tmp_path, "export", predictions, "--format", "pdf", "-o", out
     )
     write(out / "mine.xdi", "mine")
-    assert "holds .xdi files already" in refused(capsys, tmp_path, "export", predictions, "-o", out)
-    assert run("export", predictions, "--format", "csv", "-o", out) == 0  # others' files stay
+    assert "already holds .xdi files" in refused(capsys, tmp_path, "export", predictions, "-o", out)
+    assert run("export", predictions, "--format", "csv", "-o", out) == 0  # files of another format stay
     assert run("export", predictions, "-o", out, "--overwrite") == 0
     assert (out / "mine.xdi").read_text() == "mine"
     write(tmp_path / "file", "x")
-    assert "there is a file" in refused(capsys, tmp_path, "export", predictions, "-o", tmp_path / "file")
+    line = refused(capsys, tmp_path, "export", predictions, "-o", tmp_path / "file")
+    assert "file: expected a folder for .xdi files, received a file" in line
     assert "no such folder" in refused(capsys, tmp_path, "export", predictions, "-o", tmp_path / "no" / "out")
 
 

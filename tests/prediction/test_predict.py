@@ -1,4 +1,4 @@
-"""Prediction: sources, references, refusals, and the store it leaves."""
+"""Prediction: its sources, its references, what it refuses, and the store it writes."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def test_sites_without_a_spectrum_have_nan_references(model, small, tmp_path):
     assert evaluate(store)["n_without_reference"] == 1
 
 
-def test_parts_tell_what_the_model_was_trained_on(model, small, tmp_path):
+def test_predictions_record_the_set_of_the_split_of_every_site(model, small, tmp_path):
     store = run(model, [small / "small.h5"], tmp_path / "p.h5")
     trained = Model.open(model).description["provenance"]["sites"]
     assert {p: store.texts("part").count(p) for p in trained} == trained
@@ -98,7 +98,7 @@ def test_features_without_their_structures_are_predicted_without_references(mode
     assert store.texts("part").count("test") == trained["test"]
 
 
-def test_structures_behind_that_are_damaged_are_not_taken_for_none(model, small, tmp_path):
+def test_damaged_structures_behind_features_are_an_error(model, small, tmp_path):
     shutil.copy(small / "small.features.h5", tmp_path / "small.features.h5")
     (tmp_path / "small.h5").write_bytes((small / "small.h5").read_bytes()[:5000])
     with (
@@ -109,7 +109,7 @@ def test_structures_behind_that_are_damaged_are_not_taken_for_none(model, small,
     assert not (tmp_path / "p.h5").exists()
 
 
-def test_references_of_another_treatment_are_not_taken(model, small, tmp_path):
+def test_references_of_another_treatment_are_not_used(model, small, tmp_path):
     import_structures([small / "structures"], tmp_path / "s.h5", ImportOptions(spectra=(small / "spectra",)))
     with open_sources([tmp_path / "s.h5"]) as source:
         why = predict(Model.open(model), source, tmp_path / "p.h5", FEW)
@@ -129,7 +129,7 @@ def test_draws_are_kept_and_give_mean_and_sigma(model, small, tmp_path):
     _, evidence = folder.sample(x, absorbers, 6, seed=0)
     np.testing.assert_allclose(store.read("sites/nearest"), evidence.distance, rtol=1e-5)
     np.testing.assert_allclose(store.read("std"), folder.calibration.sigma(evidence), rtol=1e-5)
-    spread = draws.std(axis=1, ddof=1)  # where the regression differs is not among them
+    spread = draws.std(axis=1, ddof=1)  # without the spread between networks and regression
     of_draws = folder.calibration.sigma(replace(evidence, spread=spread))
     assert (of_draws < 1.01 * store.read("std") + 1e-5).all()
     assert evaluate(store)["distribution"] == "draws"
@@ -139,7 +139,7 @@ def test_another_descriptor_is_refused_naming_both_hashes(model, small, tmp_path
     other = descriptors.load("wacsf", "xanesnet-2022")
     with StructureStore(small / "small.h5") as source:
         featurise(source, other, tmp_path / "o.features.h5")
-    expected = re.escape(other.hash) + ".*" + re.escape(Model.open(model).descriptor_hash)
+    expected = re.escape(Model.open(model).descriptor_hash) + ".*" + re.escape(other.hash)
     with pytest.raises(ModelError, match=expected):
         run(model, [tmp_path / "o.features.h5"], tmp_path / "p.h5")
     assert not (tmp_path / "p.h5").exists()
@@ -156,7 +156,7 @@ def test_an_unseen_element_or_edge_is_refused_without_force(model, tmp_path):
         run(model, [tmp_path / "fe.xyz"], tmp_path / "q.h5", edge="L3")
 
 
-def test_sources_that_do_not_fit_are_refused(model, small, tmp_path):
+def test_sources_and_options_that_are_wrong_are_refused(model, small, tmp_path):
     (tmp_path / "bad.xyz").write_text("3\n\nFe 0 0 0\n")
     with pytest.raises(FormatError, match=r"bad.xyz: truncated"):
         run(model, [tmp_path / "bad.xyz"], tmp_path / "p.h5")
@@ -164,9 +164,9 @@ def test_sources_that_do_not_fit_are_refused(model, small, tmp_path):
         run(model, [tmp_path / "none.xyz"], tmp_path / "p.h5")
     with pytest.raises(StoreError, match="expected the store as the only source"):
         run(model, [small / "small.h5", small / "structures"], tmp_path / "p.h5")
-    with pytest.raises(StoreError, match="has its sites already"):
+    with pytest.raises(StoreError, match="a store already has its sites; `absorber` and `edge`"):
         run(model, [small / "small.h5"], tmp_path / "p.h5", absorber="Fe")
-    with pytest.raises(ModelError, match="expected at least 2"):
+    with pytest.raises(ModelError, match="`draws`: expected at least 2, received 1"):
         run(model, [small / "small.h5"], tmp_path / "p.h5", PredictOptions(draws=1))
 
 
@@ -191,17 +191,17 @@ def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tm
         evaluate(store)
 
 
-def test_a_site_that_the_model_was_made_with_is_told_of(model, small, tmp_path, capsys):
-    """One that goes by another name, so that its part is not known."""
+def test_a_training_site_under_another_name_is_noted(model, small, tmp_path, capsys):
+    """Its set of the split is unknown then, but its features are those of a training site."""
     with StructureStore(small / "small.h5") as source:
         structure, _ = next(iter(source.structures_at(np.array([0]))))
     atoms = Atoms(structure.numbers, structure.positions)
     atoms.write(tmp_path / "known.xyz")
     atoms.rattle(0.1, seed=1)
     atoms.write(tmp_path / "unknown.xyz")
-    for name, told in (("known", True), ("unknown", False)):
+    for name, noted in (("known", True), ("unknown", False)):
         assert run_command("predict", tmp_path / f"{name}.xyz", "--model", model, "-o", tmp_path / f"{name}.h5") == 0
-        assert ("1 of 1 sites are described as training sites are" in capsys.readouterr().err) == told
+        assert ("1 of 1 sites are described as training sites are" in capsys.readouterr().err) == noted
 
 
 def test_csv_files_hold_the_prediction(model, small, tmp_path):
@@ -213,7 +213,7 @@ def test_csv_files_hold_the_prediction(model, small, tmp_path):
     assert table.dtype.names == ("energy_ev", "energy_ev_relative_to_e0", "mean", "std", "reference")
     np.testing.assert_allclose(table["mean"], store.read("mean", 7), rtol=1e-6)
     np.testing.assert_allclose(table["energy_ev"] - table["energy_ev_relative_to_e0"], store.read("sites/e0")[7])
-    with pytest.raises(StoreError, match=r"holds \.csv files already"):
+    with pytest.raises(StoreError, match=r"already holds \.csv files"):
         check_folder(tmp_path / "csv", "csv", overwrite=False)
 
 
@@ -235,7 +235,7 @@ def test_the_structures_behind_features_are_never_overwritten(model, small, tmp_
     assert (tmp_path / "small.h5").read_bytes() == before
 
 
-def test_references_come_from_the_store_that_is_named(model, small, tmp_path):
+def test_references_come_from_the_store_given(model, small, tmp_path):
     import_structures([small / "structures"], tmp_path / "plain.h5")
     options = PredictOptions(draws=4, spectra=small / "small.h5")
     assert run(model, [tmp_path / "plain.h5"], tmp_path / "a.h5", options).has_reference
@@ -246,7 +246,7 @@ def test_references_come_from_the_store_that_is_named(model, small, tmp_path):
         run(model, [tmp_path / "few.h5"], tmp_path / "c.h5", options)
 
 
-def test_what_evaluate_needs_is_stored_plainly(model, small, tmp_path):
+def test_a_prediction_store_holds_what_evaluate_needs(model, small, tmp_path):
     run(model, [small / "small.h5"], tmp_path / "p.h5").file.close()
     with h5py.File(tmp_path / "p.h5") as file:
         assert read_text(file["energy"], "origin") == "e0"
@@ -259,7 +259,7 @@ def test_what_evaluate_needs_is_stored_plainly(model, small, tmp_path):
     assert intervals == {name: expected[name] for name in ("conformal", "n_sites")}
 
 
-def test_draws_depend_on_the_seed_alone(model, small, tmp_path):
+def test_draws_depend_only_on_the_seed(model, small, tmp_path):
     first, again, other = (
         run(model, [small / "small.h5"], tmp_path / f"{i}.h5", PredictOptions(draws=4, seed=seed))
         for i, seed in enumerate((7, 7, 8))
@@ -290,17 +290,17 @@ def test_an_ensemble_has_one_draw_of_each_member(model, small, tmp_path):
     np.testing.assert_allclose(store.read("mean", slice(0, 9)), plain.mean(axis=1), rtol=1e-5, atol=1e-5)
 
 
-def test_features_that_are_no_numbers_are_refused_naming_the_site(model, small, tmp_path):
+def test_features_that_are_not_finite_are_refused_naming_the_site(model, small, tmp_path):
     for name in ("small.h5", "small.features.h5"):
         shutil.copy(small / name, tmp_path / name)
     with h5py.File(tmp_path / "small.features.h5", "r+") as file:
         file["features"][17, 3] = np.nan
-    with pytest.raises(StoreError, match=r"features.h5: site 17 has NaN or infinite features: featurise it again"):
+    with pytest.raises(StoreError, match=r"features.h5: site 17 has NaN or infinite features; featurise it again"):
         run(model, [tmp_path / "small.features.h5"], tmp_path / "p.h5")
     assert not (tmp_path / "p.h5").exists()
 
 
-def test_what_is_asked_wrongly_of_a_good_store_is_not_called_damage(predicted):
+def test_wrong_arguments_to_read_are_not_reported_as_damage(predicted):
     with PredictionStore(predicted) as store:
         assert store.read("mean", slice(0, 3)).shape == (3, 201)
         with pytest.raises(TypeError, match=r"name of a dataset.*slice\(0, 3"):

@@ -1,4 +1,4 @@
-"""Predictions made in parts, by one run, several, or one that was stopped: all the same."""
+"""Predictions made in parts by one run, by several, or by one that was stopped: the output is the same."""
 
 import json
 
@@ -28,7 +28,7 @@ OPTIONS = PredictOptions(draws=6, keep_draws=True, seed=3)
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    """Chunks of 8 rows, parts of 16."""
+    """Make chunks of 8 rows and parts of 16."""
     monkeypatch.setattr(prediction_stores, "CHUNK_BYTES", 8 * 201 * 4)
     monkeypatch.setattr(part_files, "PART_BYTES", 1)
     monkeypatch.setattr(part_files, "MOST_PARTS", 10)
@@ -49,7 +49,7 @@ def folder(model):
 
 @pytest.fixture
 def whole(folder, source, tmp_path):
-    """What one run makes."""
+    """Return the contents of the store that one run writes."""
     predict(folder, source, tmp_path / "whole.h5", OPTIONS)
     return everything(tmp_path / "whole.h5")
 
@@ -69,7 +69,7 @@ def finalise(folder, source, output, **options):
         execution.finalise(job, n_partitions, **options)
 
 
-def test_partitions_in_any_order_make_what_one_run_makes(folder, source, tmp_path, whole):
+def test_partitions_in_any_order_write_what_one_run_writes(folder, source, tmp_path, whole):
     output = tmp_path / "p.h5"
     planned(folder, source, output)
     numbers = [make_partition(folder, source, output, k) for k in (2, 0, 1)]
@@ -84,7 +84,7 @@ def test_partitions_in_any_order_make_what_one_run_makes(folder, source, tmp_pat
     assert not parts_folder(output).exists()
 
 
-def test_a_run_that_was_stopped_goes_on(folder, source, tmp_path, whole, monkeypatch):
+def test_a_stopped_run_is_resumed(folder, source, tmp_path, whole, monkeypatch):
     output = tmp_path / "p.h5"
     fill = prediction._Rows.fill
 
@@ -108,7 +108,7 @@ def test_a_run_that_was_stopped_goes_on(folder, source, tmp_path, whole, monkeyp
     assert not parts_folder(output).exists()
 
 
-def test_a_part_of_the_sites_in_parts(folder, source, tmp_path):
+def test_one_set_of_the_split_in_partitions(folder, source, tmp_path):
     options = PredictOptions(draws=6, part="train")
     predict(folder, source, tmp_path / "whole.h5", options)
     planned(folder, source, tmp_path / "p.h5", 2, options)
@@ -118,7 +118,7 @@ def test_a_part_of_the_sites_in_parts(folder, source, tmp_path):
     assert everything(tmp_path / "p.h5") == everything(tmp_path / "whole.h5")
 
 
-def test_another_model_is_refused(folder, source, tmp_path, model):
+def test_a_plan_that_does_not_match_is_refused(folder, source, tmp_path, model):
     output = tmp_path / "p.h5"
     planned(folder, source, output)
     plan = parts_folder(output) / "plan.json"
@@ -127,14 +127,14 @@ def test_another_model_is_refused(folder, source, tmp_path, model):
     with pytest.raises(StoreError, match="parts of an unfinished run with model 000"):
         make_partition(folder, source, output, 0)
     plan.write_text(json.dumps(values | {"kind": "features"}))
-    with pytest.raises(StoreError, match="parts of features, not of predictions"):
+    with pytest.raises(StoreError, match="expected parts of predictions, received parts of features"):
         make_partition(folder, source, output, 0)
     plan.write_text(json.dumps(values | {"options": {"draws": 3}}))
     with pytest.raises(StoreError, match="its plan cannot be read"):
         make_partition(folder, source, output, 0)
 
 
-def test_the_commands(small, model, tmp_path, capsys):
+def test_the_command_predicts_in_partitions(small, model, tmp_path, capsys):
     source, output = small / "small.features.h5", tmp_path / "p.h5"
     words = ["predict", source, "--model", model, "-o", output]
     assert run(*words, "--plan", 2, "--draws", 4, "--split", "train") == 0
@@ -158,13 +158,13 @@ def test_the_commands(small, model, tmp_path, capsys):
         (["--plan", "5000"], "--plan 5000: expected at most "),
     ],
 )
-def test_refused(small, model, tmp_path, capsys, words, message):
+def test_options_that_do_not_go_together_are_refused(small, model, tmp_path, capsys, words, message):
     assert run("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", *words) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_are_imported_before_they_are_shared_out(model, tmp_path, capsys, small):
+def test_structure_files_cannot_be_predicted_in_partitions(model, tmp_path, capsys, small):
     with StructureStore(small / "small.h5") as source:
         structure, _ = next(iter(source.structures_at(np.array([0]))))
     Atoms(structure.numbers, structure.positions).write(tmp_path / "a.xyz")

@@ -1,4 +1,4 @@
-"""Choosing the sites worth calculating next, beside a slow reference; and their FDMNES runs."""
+"""Selecting sites to calculate next, against a slow reference, and writing their FDMNES runs."""
 
 import csv
 
@@ -25,7 +25,7 @@ def rows_to_x(rows):
 
 
 def slow(n, score):
-    """The greedy choice, every distance computed anew."""
+    """Select greedily, computing every distance again at each step."""
     chosen = []
     for _ in range(n):
         scores = []
@@ -40,32 +40,32 @@ def slow(n, score):
     ("strategy", "score"),
     [("both", lambda u, d: u * d), ("diversity", lambda u, d: d), ("uncertainty", lambda u, d: u)],
 )
-def test_the_choice_is_that_of_the_slow_reference(strategy, score):
+def test_the_selection_is_that_of_the_slow_reference(strategy, score):
     found = pick(KNOWN, 15, strategy, 0, rows_to_x)
     assert [i for i, _ in found] == slow(15, score)
 
 
-def test_a_batch_does_not_hold_one_kind_many_times():
-    """Of two crowds and strays, the crowds' second members lie next to their first."""
+def test_a_selection_does_not_repeat_a_kind_of_site():
+    """Of two clusters and scattered sites, it takes few from each cluster."""
     alike = Candidates(KNOWN.rows, np.full(60, 0.1), np.full(60, 10.0))
     chosen = [i for i, _ in pick(alike, 12, "both", 0, rows_to_x)]
     assert sum(i < 20 for i in chosen) <= 2
     assert sum(20 <= i < 40 for i in chosen) <= 2
 
 
-def test_chance_goes_by_its_seed():
+def test_chance_depends_only_on_the_seed():
     first, again, other = (pick(KNOWN, 10, "chance", seed, rows_to_x) for seed in (1, 1, 2))
     assert first == again != other
     assert len({i for i, _ in first}) == 10
 
 
-def test_candidates_are_among_the_most_promising(monkeypatch):
+def test_candidates_have_the_largest_initial_scores(monkeypatch):
     monkeypatch.setattr("xanes_hpc.prediction.select.POOL", 5)
     best = np.argsort(-KNOWN.uncertainty * KNOWN.distance)[:25]
     assert {i for i, _ in pick(KNOWN, 1, "both", 0, rows_to_x)} <= set(best.tolist())
 
 
-def test_uncertainty_and_distance_are_those_of_predictions(model, small, tmp_path):
+def test_uncertainty_and_distance_agree_with_predictions(model, small, tmp_path):
     folder = Model.open(model)
     with FeatureStore(small / "small.features.h5") as features:
         known = judged(folder, features, np.arange(3, 90, 2), 0)
@@ -76,21 +76,21 @@ def test_uncertainty_and_distance_are_those_of_predictions(model, small, tmp_pat
         np.testing.assert_allclose(known.distance, store.read("sites/nearest")[known.rows], rtol=1e-5)
 
 
-def test_sites_that_the_model_was_made_with_are_left_out(model, small):
+def test_sites_that_the_model_was_made_with_are_not_selected(model, small):
     folder = Model.open(model)
     parts = dict(zip(folder.training_sites.names, folder.training_sites.parts, strict=True))
     with StructureStore(small / "small.h5") as source:
         found = select(folder, source, 4)
         assert all(parts[s.site] == 3 for s in found)
         assert [s.site for s in found] == [source.sites.name[s.row] for s in found]
-        with pytest.raises(ModelError, match="500 sites are wanted, 6 are there that"):
+        with pytest.raises(ModelError, match=r"expected at least 500 sites that .* was not made with, received 6"):
             select(folder, source, 500)
-        with pytest.raises(ConfigError, match="strategy 'best': expected both, uncertainty, diversity, chance"):
+        with pytest.raises(ConfigError, match="`strategy` 'best': expected both, uncertainty, diversity, chance"):
             select(folder, source, 2, "best")
         assert len(select(folder, source, 30, rows=np.arange(50))) == 30
 
 
-def test_the_commands(model, small, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_a_table_and_fdmnes_runs(model, small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["select", small / "small.h5", "--model", model, "-n", 3]
     assert run(*words, "--fdmnes", "runs") == 0
@@ -122,7 +122,7 @@ def test_the_commands(model, small, tmp_path, monkeypatch, capsys):
         (None, "t.csv: cannot be read: No such file or directory"),
     ],
 )
-def test_tables_of_sites_that_are_none(small, tmp_path, capsys, text, message):
+def test_malformed_tables_of_sites_are_refused(small, tmp_path, capsys, text, message):
     if text is not None:
         write(tmp_path / "t.csv", text)
     assert run("fdmnes", "write", small / "small.h5", "--sites", tmp_path / "t.csv", "-o", tmp_path / "r") == 2

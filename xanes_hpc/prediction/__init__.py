@@ -1,1 +1,1 @@
-"""From a model and sites to a prediction store: averages, export, selection."""
+"""Predict the spectra of sites, average, broaden and export them, and select sites to calculate next."""

@@ -1,8 +1,8 @@
-"""Averages of predicted spectra: over the sites of a structure, the frames of a trajectory, or all of a store.
+"""Average predicted spectra over the sites of a structure, the frames of a trajectory, or a whole store.
 
-With weights w_i that add up to 1, the mean of an average is sum w_i mean_i. Its draws are sum w_i draw_ik: a draw is
-one sampled network, the same for every site, so that errors which sites have in common do not average out. Before,
-each site's draws are spread to its calibrated standard deviation.
+With weights w_i that sum to 1, the mean of an average is sum w_i mean_i, and its draws are sum w_i draw_ik. Draw k is
+the same sampled network for every site, so errors that sites have in common do not average out. Each site's draws are
+scaled to its calibrated standard deviation first.
 """
 
 import json
@@ -21,12 +21,12 @@ from xanes_hpc.stores.sites import SiteTable
 
 BY = ("structure", "frames", "all")
 SAME_EDGE = 1e-6
-"""eV by which edges may differ without being moved."""
+"""Difference of edge energies, in eV, below which spectra are not shifted."""
 
 
 @dataclass(frozen=True)
 class Averaged:
-    """How many averages of how many sites."""
+    """Number of averages written, and of sites averaged."""
 
     n_averages: int
     n_sites: int
@@ -47,7 +47,7 @@ def average(
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Averaged:
-    """Write averages as predictions.
+    """Write a prediction store of averages.
 
     Parameters
     ----------
@@ -56,28 +56,33 @@ def average(
     output
         Prediction store to write.
     by
-        ``structure``: the sites of one structure; ``frames``: those of all structures whose names differ after the
-        ``@`` only; ``all``. Sites of several elements or edges make an average each.
+        ``structure`` averages the sites of each structure, ``frames`` those of all structures whose names differ only
+        after the ``@``, ``all`` the whole store. Different elements and edges are averaged separately.
     weights
-        Table with the columns ``name`` and ``weight``, of sites or structures; times the weight that a site has in the
-        store.
+        Table with the columns ``name`` and ``weight``, by site or structure. These weights multiply those in the store.
+    overwrite
+        Whether to replace an existing output.
+    progress
+        Called with averages done and in all.
 
     Raises
     ------
     ConfigError
-        If ``by`` is none of these, nothing is a frame, or weights are not positive.
+        If ``by`` is unknown, no structure is a frame, a weight is negative, or all weights of an average are 0.
     FormatError
-        If the table of weights cannot be read, or has none of a site.
+        If the table of weights cannot be read, lacks a site, or has rows that match none.
     StoreError
-        If the store has no draws, or the output stands in the way.
+        If the store has no draws, or the output exists or cannot be written.
     """
     if by not in BY:
-        raise ConfigError(f"--by {by!r}: expected {', '.join(BY)}")
+        raise ConfigError(f"`by` {by!r}: expected {', '.join(BY)}")
     if not store.has_draws:
-        raise StoreError(f"{store.path}: keeps no draws, which averages are taken of: predict again with --keep-draws")
+        raise StoreError(f"{store.path}: has no draws to average; predict again and keep the draws (`keep_draws`)")
     sites = store.sites
     if by == "frames" and not any("@" in name for name in sites.name):
-        raise ConfigError(f"--by frames: expected structures called NAME@0, NAME@1, …; there is {sites.name[0]}")
+        raise ConfigError(
+            f"`by` 'frames': expected structures named NAME@0, NAME@1, … as in a trajectory, received {sites.name[0]}"
+        )
     weight = sites.weight * (1.0 if weights is None else _read_weights(weights, sites.name))
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if wrong.size:
@@ -119,7 +124,7 @@ def average(
 
 
 def _read_weights(path: Path, sites: Sequence[str]) -> npt.NDArray[np.float64]:
-    """The weight of every site: of its own name, or its structure's."""
+    """Return the weight of every site: that of its own name, or of its structure's."""
     table = PropertyTable(path)
     if "weight" not in table.names:
         raise FormatError(f"{path}: expected a column weight, received {', '.join(table.names)}")
@@ -134,11 +139,14 @@ def _read_weights(path: Path, sites: Sequence[str]) -> npt.NDArray[np.float64]:
         if not 0 <= found[i] < np.inf:
             raise FormatError(f"{path}: weight of {site}: expected 0 or more, received {found[i]:g}")
     if table.n_unused:
-        raise FormatError(f"{path}: {table.n_unused:,} rows are of no site or structure there is: expected only such")
+        raise FormatError(
+            f"{path}: expected only names of sites or structures in the store, received {table.n_unused:,} others"
+        )
     return found
 
 
 def _groups(store: PredictionStore, sites: SiteTable, by: str, weight: npt.NDArray[np.float64]) -> list[_Group]:
+    """Return the groups of sites to average, each of one element and edge, with weights that sum to 1."""
     members: dict[tuple[str, int, str], list[int]] = {}
     for i, (name, element, edge) in enumerate(zip(sites.name, sites.element.tolist(), sites.edge, strict=True)):
         structure = name.rsplit("#", 1)[0]
@@ -151,7 +159,7 @@ def _groups(store: PredictionStore, sites: SiteTable, by: str, weight: npt.NDArr
         rows = np.array(found)
         total = weight[rows].sum()
         if not total > 0:
-            raise ConfigError(f"weights of the sites of {name}: expected some above 0, received none")
+            raise ConfigError(f"weights of the sites of {name}: expected at least one above 0, received none")
         groups.append(_Group(name, rows, weight[rows] / total))
     return groups
 
@@ -159,7 +167,7 @@ def _groups(store: PredictionStore, sites: SiteTable, by: str, weight: npt.NDArr
 def _averaged(
     store: PredictionStore, group: _Group, e0: npt.NDArray[np.float64], own_e0: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """Mean, draws and reference of a group; sites on a relative grid are moved to the group's edge."""
+    """Return a group's mean, draws and reference; on a relative grid, sites are first shifted to the group's e0."""
     energies, relative = store.energies, store.origin == "e0"
     mean, draws, reference = np.zeros(energies.size), np.zeros(1), np.zeros(energies.size)
     for row, share in zip(group.rows.tolist(), group.weights, strict=True):
@@ -180,12 +188,13 @@ def _averaged(
 
 
 def _common(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> str:
-    """What all have in common; empty where they differ."""
+    """Return the text that all rows share; empty if they differ."""
     found = {texts[i] for i in rows}
     return found.pop() if len(found) == 1 else ""
 
 
 def _flags(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> str:
+    """Return why an average is out of domain: how many of its sites are, and the reason of the first."""
     flagged = [texts[i] for i in rows if texts[i]]
     if not flagged or rows.size == 1:
         return flagged[0] if flagged else ""

@@ -1,4 +1,4 @@
-"""A prediction store's spectra broadened (and normalised) further, sigma through the draws."""
+"""Broaden and normalise predicted spectra further, with sigma computed from the treated draws."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ STORED = "stored"
 
 @dataclass(frozen=True)
 class TreatedPredictions:
-    """The treatment before and after, and the store that was written if it lives in memory."""
+    """The treatment before and after, and the new store if it is in memory."""
 
     before: str
     after: str
@@ -33,21 +33,23 @@ def treat_predictions(
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TreatedPredictions:
-    """Write predictions of treated spectra: mean and references treated, sigma that of the treated draws.
+    """Write a prediction store whose means, draws and references are treated; sigma is that of the treated draws.
 
     Raises
     ------
     SpectrumError
-        If the recipe does nothing, moves edges, or the spectra are treated already; or one cannot be treated.
+        If the recipe does nothing or moves edges, the spectra already have its treatment, or one cannot be treated.
     StoreError
-        If the store keeps no draws, or the output stands in the way.
+        If the store has no draws, or the output exists or cannot be written.
     """
     if recipe.does_nothing:
         raise SpectrumError("nothing to do: choose a broadening or a normalisation")
     if recipe.normalisation.e0 != STORED:
         raise SpectrumError("`edge_at`: predictions share one grid, so their edges cannot be moved")
     if not store.has_draws:
-        raise StoreError(f"{store.path}: has no draws, which sigma is computed from; predict again with `keep_draws`")
+        raise StoreError(
+            f"{store.path}: has no draws to compute sigma from; predict again and keep the draws (`keep_draws`)"
+        )
     before, kind = store.attribute("treatment"), store.attribute("kind")
     try:
         check_kind(kind, recipe)

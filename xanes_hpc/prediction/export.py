@@ -1,4 +1,4 @@
-"""Predictions in files that others read: one per site, in a folder."""
+"""Export predictions to files that other programs read, one per site."""
 
 import json
 import os
@@ -26,36 +26,36 @@ FORMATS: dict[str, tuple[Writer, str]] = {
     "athena": (athena.write, athena.SUFFIX),
     "csv": (csv_columns.write, csv_columns.SUFFIX),
 }
-"""By name: what writes a file, and how its name ends."""
+"""Writer and file suffix of each format."""
 ODD = set('/\\:*?"<>|')
-"""What some file systems do not take in a name."""
+"""Characters that some file systems refuse in a name."""
 ROWS_AT_ONCE = 512
 
 Progress = Callable[[int, int], None]
 
 
 def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
-    """Refuse a folder that files of a format cannot be written to.
+    """Check that files of a format can be written to a folder.
 
     Raises
     ------
     FormatError
         If there is no such format.
     StoreError
-        If it is a file, stands in no folder, may not be written to, or holds such files that may not be replaced.
+        If the folder is a file, has no parent folder, is not writable, or holds such files and ``overwrite`` is False.
     """
     if kind not in FORMATS:
         raise FormatError(f"format {kind!r}: expected {', '.join(FORMATS)}")
     suffix = FORMATS[kind][1]
     if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder}: expected a folder for {suffix} files, there is a file")
+        raise StoreError(f"{folder}: expected a folder for {suffix} files, received a file")
     if not folder.parent.is_dir():
         raise StoreError(f"{folder.parent}: no such folder for the output {folder.name}")
     if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
-        raise StoreError(f"{folder}: may not be written to; name another folder")
+        raise StoreError(f"{folder}: no permission to write here; name another folder")
     if not overwrite and folder.is_dir() and any(folder.glob(f"*{suffix}")):
         raise StoreError(
-            f"{folder}: holds {suffix} files already; name another folder, or replace them with `overwrite`"
+            f"{folder}: already holds {suffix} files; name another folder, or replace them with `overwrite`"
         )
 
 
@@ -69,26 +69,28 @@ def export(
 ) -> list[Path]:
     """Write one file per site with energies, mean, sigma and any reference, and return the files' paths.
 
-    A file is named after its site; characters that file systems refuse become ``_``, and names that would collide get
-    a number. No file takes its place before all are written.
+    A file is named after its site. Characters that file systems refuse become ``_``, and names that would collide get
+    a number. All files are written to a temporary folder first, so a failed export leaves nothing behind.
 
     Parameters
     ----------
     store
         The predictions.
     folder, kind
-        Where to write, and a format of ``FORMATS``.
+        The folder to write to, and a format of ``FORMATS``.
     overwrite
-        Whether files that exist may be replaced.
+        Whether to replace existing files.
+    progress
+        Called with files done and in all.
     rows
-        Sites to write; by default all.
+        Sites to write; all by default.
 
     Raises
     ------
     FormatError
         If there is no such format.
     StoreError
-        If the folder stands in the way, or cannot be made or written.
+        If the folder already holds such files, or cannot be made or written.
     """
     check_folder(folder, kind, overwrite)
     write, suffix = FORMATS[kind]
@@ -110,7 +112,7 @@ def export(
 
 @contextmanager
 def _filled(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside another, into which its files are moved when the block ends well."""
+    """Yield a temporary folder whose files are moved to ``folder`` when the block succeeds."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         yield temporary
@@ -122,7 +124,7 @@ def _filled(folder: Path) -> Iterator[Path]:
 
 
 def file_names(sites: list[str]) -> list[str]:
-    """A file name for each site, without its ending; all different."""
+    """Return a file name for each site, without suffix; all are different."""
     taken: Counter[str] = Counter()
     names = []
     for site in sites:
@@ -135,7 +137,7 @@ def file_names(sites: list[str]) -> list[str]:
 def predicted_spectra(
     store: PredictionStore, rows: npt.NDArray[np.integer] | None = None
 ) -> Iterator[PredictedSpectrum]:
-    """Yield the predictions of sites, by default of all, with everything known about them."""
+    """Yield the predictions of some sites, all by default, with their references and provenance."""
     energies, relative, sites = store.energies, store.origin == "e0", store.sites
     e0, formulas = store.read("sites/e0"), store.texts("formula")
     distrust = store.distrust or [""] * store.n_sites
@@ -177,7 +179,7 @@ def predicted_spectra(
 
 
 def _averages(store: PredictionStore) -> list[dict[str, str]]:
-    """What each spectrum is an average of, if it is one."""
+    """Return, for each row, a header entry that says what it is an average of; an empty one if it is not."""
     if store.n_averaged is None:
         return [{}] * store.n_sites
     how = json.loads(store.attribute("derivation") or "{}")

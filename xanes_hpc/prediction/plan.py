@@ -1,4 +1,4 @@
-"""What is to be predicted, with what references, and how it is shared out over parts."""
+"""The plan of a prediction: the sites, their references, and how they are divided into parts."""
 
 import json
 from collections.abc import Iterator
@@ -34,18 +34,18 @@ class PredictOptions:
     Attributes
     ----------
     draws
-        Monte Carlo draws, of all members of the model together; an ensemble without dropout has one of each member.
+        Number of Monte Carlo draws over all members of the model; an ensemble without dropout has one per member.
     seed
-        Of the draws.
+        Seed of the draws.
     keep_draws
-        Whether the store keeps every draw.
+        Whether to keep every draw in the store.
     part
-        Only sites that had this part in training: ``train``, ``validation``, ``calibration``, ``test``.
+        Predict only sites of this set of the model's split: ``train``, ``validation``, ``calibration`` or ``test``.
     force
-        Whether elements and edges the model has not seen are predicted all the same.
+        Whether to predict elements and edges that the model was not trained on.
     spectra
-        Structure store with the references, where it is not the source itself or the one that the source names; it
-        must hold the same structures.
+        Structure store with the reference spectra, of the same structures as the source. By default the source itself,
+        or the store that it names.
     """
 
     draws: int = 100
@@ -58,20 +58,22 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class PredictionPlan:
-    """What is to be predicted.
+    """The sites to predict, and everything needed to predict them.
 
     Attributes
     ----------
     model, source, structures, options
-        Who predicts which sites, how; the structures behind the sites, where there are any.
+        The model, the store of the sites, the store of their structures if there is one, and the options.
     rows
-        Of the source's sites.
+        Rows of the sites in the source.
     sites
-        These sites.
+        The sites themselves.
     references
-        Row of each site's reference spectrum; None where the source has none, and ``why_none``.
+        Row of each site's reference spectrum; None without references.
     recipe
-        By which references become such as the model predicts.
+        The recipe that brings references to the model's treatment.
+    why_none
+        Why there are no references; empty if there are.
     """
 
     model: Model
@@ -86,27 +88,27 @@ class PredictionPlan:
 
     @cached_property
     def features(self) -> Features:
-        """What reads or computes the sites' features."""
+        """The reader or computer of the sites' features."""
         return features_of(self.model, self.source)
 
     @property
     def n_draws(self) -> int:
-        """Draws of a site, of all members."""
+        """Number of draws per site, over all members."""
         return n_draws(self.model.members, self.options.draws, self.model.method == "dropout")
 
     @cached_property
     def tables(self) -> list[Table]:
-        """Datasets that are made in parts."""
+        """The datasets that are made in parts."""
         draws = self.n_draws if self.options.keep_draws else None
         return prediction_tables(len(self.rows), self.model.grid[0].size, draws, self.references is not None)
 
     @cached_property
     def bounds(self) -> tuple[int, ...]:
-        """Rows ``bounds[k]:bounds[k + 1]`` are part k."""
+        """Bounds of the parts: part k holds rows ``bounds[k]:bounds[k + 1]``."""
         return part_bounds(self.tables, len(self.rows))
 
     def known_of(self, start: int, stop: int) -> tuple[list[str], list[str]]:
-        """Formulas of the structures of rows ``start:stop``, empty where there are none, and parts in training."""
+        """Return the formulas of rows ``start:stop``, empty if unknown, and their sets of the model's split."""
         rows = self.rows[start:stop]
         formulas = [""] * rows.size
         if self.structures is not None:
@@ -117,7 +119,7 @@ class PredictionPlan:
 
     @property
     def source_digest(self) -> str:
-        """Digest of the structures; empty where there are none."""
+        """Digest of the structures; empty without structures."""
         return "" if self.structures is None else self.structures.attribute("digest_structures")
 
     @property
@@ -136,7 +138,7 @@ class PredictionPlan:
         }
 
     def as_values(self) -> dict[str, Any]:
-        """All that the parts' bytes depend on."""
+        """Return everything that the contents of the parts depend on, as plain values."""
         spectra = self.options.spectra
         options = asdict(self.options) | {"spectra": None if spectra is None else str(spectra.resolve())}
         return {
@@ -160,20 +162,20 @@ class PredictionPlan:
 
 @contextmanager
 def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterator[PredictionPlan]:
-    """What a model is to predict of a source's sites.
+    """Yield the plan to predict a source's sites, with the stores it needs open.
 
     Raises
     ------
     ModelError
-        If an option is wrong, the features are of another descriptor, no site had the part, or an element or edge is
-        new to the model.
+        If an option is invalid, the features are of another descriptor, no site is in the chosen set, or the model was
+        not trained on an element and edge.
     StoreError
         If a store cannot be read.
     """
     if options.draws < 2:
-        raise ModelError(f"draws: expected at least 2, received {options.draws}")
+        raise ModelError(f"`draws`: expected at least 2, received {options.draws}")
     if not 0 <= options.seed <= LARGEST:
-        raise ModelError(f"seed: expected 0 to {LARGEST}, received {options.seed}")
+        raise ModelError(f"`seed`: expected 0 to {LARGEST}, received {options.seed}")
     behind, missing = source.behind(options.spectra)
     with behind as structures:
         every = source.sites
@@ -185,9 +187,7 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
             rows = rows[[own == options.part for own in sets]]
             if not rows.size:
                 there = ", ".join(dict.fromkeys(sets)) or "none"
-                raise ModelError(
-                    f"none of the sites was in the {options.part} set of {model.path}; they are in: {there}"
-                )
+                raise ModelError(f"no site is in the {options.part} set of {model.path}; expected one of: {there}")
         chosen = every if options.part is None else every.take(rows)
         check_seen(model, chosen, options.force)
         references, recipe, why = references_of(model, structures if structures is not None else source)
@@ -198,18 +198,18 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
 
 
 def planned_options(output: Path) -> tuple[PredictOptions, int]:
-    """Return the options that the plan beside an output has, and the number of its partitions.
+    """Return the options and the number of partitions in the plan beside an output.
 
     Raises
     ------
     StoreError
-        If there is none, or not of predictions.
+        If there is no plan, or it is not one of predictions.
     """
     values = read_plan(output)
     path = parts_folder(output)
     try:
         if values["kind"] != KIND:
-            raise StoreError(f"{path}: parts of {values['kind']}, not of predictions")
+            raise StoreError(f"{path}: expected parts of predictions, received parts of {values['kind']}")
         options = dict(values["options"])
         spectra = options.pop("spectra")
         found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra))

@@ -1,4 +1,4 @@
-"""From a model and structures, features or files to a prediction store, in parts as ``execution`` has it."""
+"""Predict the spectra of a source's sites into a prediction store, made in parts as ``jobs.run`` describes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,30 +38,30 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """Predictions of a source's sites, to be made in parts; as ``execution.Job``."""
+    """The job of predicting a source's sites in parts; see ``jobs.run.Job``."""
 
     plan: PredictionPlan
     output: Path
 
     @property
     def opening(self) -> "PredictionOpening":
-        """What opens it again elsewhere."""
+        """Paths from which another process can open this job again."""
         return PredictionOpening(self.plan.model.path.resolve(), self.plan.source.path.resolve(), self.output.resolve())
 
     def check(self, overwrite: bool) -> None:
-        """Refuse an output that stands in the way."""
+        """Raise an error if the output exists and may not be replaced, or is one of the inputs."""
         behind = [] if self.plan.structures is None else [self.plan.structures.path]
         hdf5.check_store(self.output, overwrite, [self.plan.source.path, *behind])
 
     def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
-        """Make parts, unless they are there and whole.
+        """Make the parts that are not complete yet.
 
         Raises
         ------
         StoreError
             If the source is damaged.
         FormatError
-            If a structure cannot be described.
+            If a structure cannot be featurised.
         OSError
             If a part cannot be written.
         """
@@ -78,7 +78,7 @@ class PredictionJob:
 
     @contextmanager
     def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
-        """The output but for what is made in parts."""
+        """Create the output without the datasets made in parts, and yield it to be filled."""
         plan = self.plan
         with create_predictions(
             self.output, plan.attributes, plan.model.grid, plan.sites, overwrite, folder.whole
@@ -89,14 +89,14 @@ class PredictionJob:
 
 @dataclass(frozen=True)
 class PredictionOpening:
-    """Opens the planned predictions of a store's sites by a model again, all of them at paths."""
+    """Paths of a model, a source and a planned output, from which another process opens the job."""
 
     model: Path
     source: Path
     output: Path
 
     def open(self) -> tuple[PredictionJob, ExitStack]:
-        """The job, and what its stores are open as long as."""
+        """Return the job, and the stack that closes its stores."""
         with ExitStack() as opened:
             source = opened.enter_context(open_sources([self.source]))
             job, _ = opened.enter_context(planned_job(Model.open(self.model), source, self.output))
@@ -104,7 +104,7 @@ class PredictionOpening:
 
 
 class _Rows:
-    """Predicts rows of a plan into parts."""
+    """Predict the rows of a plan and write them to parts."""
 
     def __init__(self, plan: PredictionPlan) -> None:
         self._plan, self._grid = plan, Grid(*plan.model.grid)
@@ -132,7 +132,7 @@ class _Rows:
         )  # fmt: skip
 
     def _predict(self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Fill rows of a part, from a row of the plan on; gives the references' own e0, NaN where there is none."""
+        """Fill rows of a part, starting at a row of the plan; return the references' e0, NaN without one."""
         plan, options = self._plan, self._plan.options
         chosen = np.arange(row, row + here.stop - here.start)
         drawn, evidence = plan.model.sample(
@@ -161,21 +161,22 @@ def predict(
     progress: Progress = lambda done, total: None,
     restart: bool = False,
 ) -> str:
-    """Write predictions of a source's sites, with references where it has spectra of the model's kind and treatment.
+    """Write a prediction store of a source's sites, with references if it has spectra of the model's kind.
 
-    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set.
+    References are brought to the model's treatment. Parts that an earlier run left beside ``output`` are reused, unless
+    ``restart`` is set.
 
     Returns
     -------
     str
-        Why there are no references; empty where there are some.
+        Why there are no references; empty if there are.
 
     Raises
     ------
     ModelError
-        If the features are of another descriptor, or an element or edge is new to the model.
+        If the features are of another descriptor, or the model was not trained on an element and edge.
     StoreError
-        If a store cannot be read or written, or parts there are of something else.
+        If a store cannot be read or written, or the parts beside the output belong to another run.
     """
     with opened_plan(model, source, options or PredictOptions()) as plan:
         run.run(PredictionJob(plan, output), overwrite, restart, progress)
@@ -205,14 +206,14 @@ def predict_in_memory(
 
 @contextmanager
 def planned_job(model: Model, source: Store, output: Path) -> Iterator[tuple[PredictionJob, int]]:
-    """What was planned for an output, and by how many partitions it is made.
+    """Yield the job planned for an output, and its number of partitions.
 
     Raises
     ------
     StoreError
-        As ``planned_options``.
+        If there is no plan of predictions beside the output, or a store cannot be read.
     ModelError
-        As ``opened_plan``.
+        If the source's sites cannot be predicted with the model.
     """
     options, n_partitions = planned_options(output)
     with opened_plan(model, source, options) as plan:
@@ -220,7 +221,7 @@ def planned_job(model: Model, source: Store, output: Path) -> Iterator[tuple[Pre
 
 
 def edge_energies(model: Model, sites: SiteTable) -> npt.NDArray[np.float64]:
-    """Edge energy (eV) that training spectra of each site's element and edge had, else XrayDB's; NaN where neither."""
+    """Return each site's edge energy (eV): the median of the training spectra, else XrayDB's; NaN without either."""
     known: dict[tuple[int, str], float] = {}
     for z, edge in zip(sites.element.tolist(), sites.edge, strict=True):
         if (z, edge) not in known:

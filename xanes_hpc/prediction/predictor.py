@@ -1,4 +1,4 @@
-"""One site's spectrum at once: from a structure in memory to mean, sigma and what speaks against trusting it."""
+"""Predict the spectrum of one site of a structure in memory: mean, sigma, and whether it is out of domain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,15 +32,15 @@ class SitePrediction:
     Attributes
     ----------
     energies, mean, std : (n_energies,)
-        As the model's grid counts them, in eV, and the spectrum in ``unit``.
+        Energies of the model's grid, in eV; the spectrum and its calibrated standard deviation, in ``unit``.
     e0
-        Edge energy, eV; NaN where it is not known.
+        Edge energy, eV; NaN if unknown.
     treatment, unit
-        As in ``records``.
+        As for ``spectra.spectrum.Spectrum``.
     nearest
-        Distance to the nearest training site.
+        Feature distance to the nearest training site.
     distrust
-        Why it should not be trusted; empty where nothing speaks against it.
+        Why the prediction is out of domain; empty if it is not.
     """
 
     energies: Array
@@ -54,14 +54,14 @@ class SitePrediction:
 
 
 class SitePredictor:
-    """Predicts one site after another.
+    """Predicts sites one at a time.
 
     Parameters
     ----------
     model
-        The model.
+        The trained model.
     draws, seed
-        As of ``PredictOptions``.
+        Number of Monte Carlo draws, and their seed.
 
     Raises
     ------
@@ -75,28 +75,28 @@ class SitePredictor:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """Names of what the model takes of a structure beside its atoms."""
+        """Names of the properties of a structure that the descriptor needs besides its atoms."""
         return self._descriptor.properties
 
     @cached_property
     def edges(self) -> dict[str, list[str]]:
-        """Edges of each element that the model was trained on, by its symbol."""
+        """Edges that the model was trained on, by the element's symbol."""
         found: dict[str, list[str]] = {}
         for element, edge in self.model.trained_absorbers:
             found.setdefault(element, []).append(edge)
         return found
 
     def predict(self, structure: Structure, atom: int, edge: str, recipe: Recipe | None = None) -> SitePrediction:
-        """The spectrum of an atom (0-based) of a structure, treated further by a recipe.
+        """Predict the spectrum of an atom (0-based) of a structure, and treat it further with a recipe.
 
         Raises
         ------
         FormatError
-            If there is no such atom, or the structure cannot be described.
+            If there is no such atom, or the structure cannot be featurised.
         ModelError
-            If the model has not seen the atom's element and edge.
+            If the model was not trained on the atom's element and edge.
         SpectrumError
-            If the recipe cannot be applied to what the model predicts.
+            If the recipe cannot be applied to the model's spectra.
         """
         if not 0 <= atom < structure.numbers.size:
             raise FormatError(f"absorber: expected an atom from 0 to {structure.numbers.size - 1}, received {atom}")
@@ -104,7 +104,7 @@ class SitePredictor:
         symbol = chemical_symbols[number]
         if edge not in self.edges.get(symbol, ()):
             known = ", ".join(f"{element} {own}" for element, edges in self.edges.items() for own in edges)
-            raise ModelError(f"the model has not seen {symbol} {edge} in training; it has seen {known}")
+            raise ModelError(f"the model was not trained on {symbol} {edge}, only on {known}")
         for name in self.properties:
             if isinstance(structure.properties.get(name), str):
                 raise FormatError(f"{name}: expected a number, received {structure.properties[name]!r}")
@@ -148,9 +148,9 @@ def _table(structure: Structure, atom: int, number: int, edge: str) -> SiteTable
 def _treated(
     found: SitePrediction, rows: Sequence[Array], recipe: Recipe, number: int, edge: str, origin: str, kind: str
 ) -> SitePrediction:
-    """A prediction after a recipe, sigma by way of the draws."""
+    """Return a prediction treated by a recipe, with sigma computed from the treated draws."""
     if origin == "e0" and not np.isfinite(found.e0):
-        raise SpectrumError("the edge energy is not known: the spectrum cannot be treated")
+        raise SpectrumError("the edge energy is unknown, so the spectrum cannot be treated")
     spectrum = Spectrum(found.energies, rows[0], kind, found.treatment, found.unit, source="the prediction")
     placed = PlacedSpectrum(spectrum, found.e0, "model", "e0" if origin == "e0" else "absolute")
     done = treat_rows(placed, rows, number, edge, recipe)

@@ -1,15 +1,15 @@
-"""Which sites are worth calculating next: those a model knows least of, and that differ from each other.
+"""Select sites worth calculating next: those that a model knows least about, and that differ from one another.
 
-One after another the site is taken with the largest score
+Sites are selected one at a time, always the one with the largest score
 
     both          u · d
     uncertainty   u
     diversity     d
     chance        a random number
 
-where u is the predicted uncertainty, the mean sigma over the mean intensity, and d the distance (mean absolute
-difference of standardised features) to what is known: the training sites, and those taken before, so that a batch does
-not hold one kind of site many times over.
+where u is the predicted uncertainty, mean sigma over mean intensity, and d the distance (mean absolute difference of
+standardised features) to the nearest known site. Known are the training sites and those already selected, so that one
+selection does not repeat a kind of site.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from xanes_hpc.prediction.sources import Store, check_seen, features_of
 
 STRATEGIES = ("both", "uncertainty", "diversity", "chance")
 POOL = 5_000
-"""Sites among which are chosen, besides twenty for each that is wanted: those with the best scores at first."""
+"""Number of candidates, plus twenty per site to select: the sites with the largest initial scores."""
 DRAWS = 30
 
 Progress = Callable[[int, int], None]
@@ -37,7 +37,7 @@ Array = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Selected:
-    """A site that was chosen, in the order of the choice."""
+    """A selected site."""
 
     row: int
     site: str
@@ -48,7 +48,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What is known of sites: rows in their store, u and d, (n_sites,)."""
+    """Sites to select from: their rows in the store, u and d, each (n_sites,)."""
 
     rows: npt.NDArray[np.int64]
     uncertainty: npt.NDArray[np.float64]
@@ -64,39 +64,41 @@ def select(
     rows: npt.NDArray[np.int64] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[Selected]:
-    """Choose sites of a store.
+    """Select sites of a store and return them in the order of selection.
 
     Parameters
     ----------
     model
-        Trained on what is known so far.
+        A model trained on the spectra known so far.
     source
         A feature or structure store.
     n
-        How many.
+        Number of sites to select.
     strategy
         One of ``STRATEGIES``.
     seed
-        Of draws, and of chance.
+        Seed of the draws, and of ``chance``.
     rows
-        Among which; by default all that the model was not made with.
+        Rows to select from; by default all sites that the model was not trained or calibrated on.
+    progress
+        Called with sites done and in all.
 
     Raises
     ------
     ConfigError
         If there is no such strategy.
     ModelError
-        If there are fewer sites, or they are of elements and edges that the model has not seen.
+        If there are fewer sites, or the model was not trained on one's element and edge.
     """
     if strategy not in STRATEGIES:
-        raise ConfigError(f"strategy {strategy!r}: expected {', '.join(STRATEGIES)}")
+        raise ConfigError(f"`strategy` {strategy!r}: expected {', '.join(STRATEGIES)}")
     sites = source.sites
     if rows is None:
         parts = model.training_sites.parts_of(sites.name, [""] * len(sites))
         rows = np.flatnonzero([part not in FITTED for part in parts])
     if rows.size < n:
         raise ModelError(
-            f"{source.path}: {n:,} sites are wanted, {rows.size:,} are there that {model.path} was not made with"
+            f"{source.path}: expected at least {n:,} sites that {model.path} was not made with, received {rows.size:,}"
         )
     check_seen(model, sites.take(rows), force=False)
     known = judged(model, source, rows, seed, progress)
@@ -118,7 +120,7 @@ def judged(
     seed: int,
     progress: Progress = lambda done, total: None,
 ) -> Candidates:
-    """Uncertainty and distance of sites, read some at a time."""
+    """Return the uncertainty and distance of sites, predicting ``ROWS_AT_ONCE`` at a time."""
     sites = source.sites
     read, calibration = features_of(model, source).read, model.calibration
     uncertainty, distance = np.empty(rows.size), np.empty(rows.size)
@@ -138,20 +140,20 @@ def judged(
 def pick(
     known: Candidates, n: int, strategy: str, seed: int, features: Callable[[npt.NDArray[np.int64]], Array]
 ) -> list[tuple[int, float]]:
-    """Places among the candidates and scores, in the order of the choice.
+    """Return the indices of selected candidates with their scores, in the order of selection.
 
     Parameters
     ----------
     known
-        Candidates.
+        The candidates.
     n
-        How many are chosen.
+        Number of candidates to select.
     strategy
         One of ``STRATEGIES``.
     seed
-        Of chance.
+        Seed of ``chance``.
     features
-        Gives standardised features of ascending rows.
+        Function that returns the standardised features of ascending rows.
     """
     if strategy == "chance":
         numbers = np.random.default_rng(seed).random(known.rows.size)

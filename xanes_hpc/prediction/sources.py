@@ -1,4 +1,4 @@
-"""Where the sites to predict come from: a store or files, with their features and reference spectra."""
+"""Sources of the sites to predict, stores or structure files, with their features and reference spectra."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from xanes_hpc.stores.structures import StructureStore
 Store = StructureStore | FeatureStore
 KINDS: dict[str, Callable[[Path], Store]] = {"structures": StructureStore, "features": FeatureStore}
 FARTHEST_READ = 16
-"""Rows that lie farther apart are read one by one."""
+"""Rows farther apart than this are read separately."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
     sources
         One store, or any number of structure files and folders.
     absorber, edge
-        Of files: a rule of ``select_absorbers``, and the edge, by default K.
+        Only for files: a rule of ``select_absorbers``, and the edge, K by default.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
     if len(sources) > 1:
         raise StoreError(f"{stores[0]}: expected the store as the only source, received {len(sources)} sources")
     if absorber is not None or edge is not None:
-        raise StoreError(f"{stores[0]}: a store has its sites already; `absorber` and `edge` are for structure files")
+        raise StoreError(f"{stores[0]}: a store already has its sites; `absorber` and `edge` are for structure files")
     with open_store(stores[0]) as store:
         yield store
 
@@ -76,24 +76,25 @@ def open_store(path: Path) -> Store:
     """
     kind = next((kind for kind in KINDS if hdf5.is_kind(path, kind)), None)
     if kind is None:
-        hdf5.open_store(path).close()  # says what is wrong, if anything is
+        hdf5.open_store(path).close()  # raises a more precise error, if there is one
         raise StoreError(f"{path}: expected a structure or feature store, or structure files")
     return KINDS[kind](path)
 
 
 def model_descriptor(model: Model) -> Descriptor:
-    """Build the descriptor whose features a model takes.
+    """Return the descriptor of a model's features.
 
     Raises
     ------
     ModelError
-        If this version of the program builds another one from the model's description.
+        If this version of the program builds another descriptor from the model's description.
     """
     spec = model.description["descriptor"]
     found = descriptors.from_description(spec["description"])
     if found.hash != spec["hash"]:
         raise ModelError(
-            f"{model.path}: its descriptor is {spec['hash']}, this program builds {found.hash} from its description"
+            f"{model.path}: expected descriptor {spec['hash']}, but this version builds {found.hash} from the model's "
+            "description; predict with the version that trained the model"
         )
     return found
 
@@ -104,9 +105,9 @@ class Features(Protocol):
     Attributes
     ----------
     code
-        Digest of the code that computes them; empty where they are read.
+        Digest of the code that computes them; empty if they are read from a store.
     properties
-        Digest of the structures' properties that the descriptor takes; empty where it takes none.
+        Digest of the structures' properties that the descriptor uses; empty if it uses none.
     """
 
     code: str
@@ -118,12 +119,12 @@ class Features(Protocol):
         Raises
         ------
         StoreError
-            If a feature is NaN or infinite; names the site.
+            If a feature is NaN or infinite; the message names the site.
         """
 
 
 def features_of(model: Model, source: Store) -> Features:
-    """Return what reads, or computes, features of a store's sites in the model's descriptor.
+    """Return an object that reads or computes the features of a store's sites in the model's descriptor.
 
     Raises
     ------
@@ -140,12 +141,12 @@ class _Stored:
 
     def __init__(self, model: Model, source: FeatureStore) -> None:
         if source.rattled:
-            raise ModelError(f"{source.path}: its structures were rattled: predict from the plain features")
+            raise ModelError(f"{source.path}: holds features of rattled structures; predict from the plain features")
         found, wanted = source.attribute("descriptor_hash"), model.descriptor_hash
         if found != wanted:
             raise ModelError(
-                f"{source.path}: its features are of descriptor {found}, the model {model.path} takes {wanted}; "
-                "featurise with the model's descriptor, or predict from the structure store"
+                f"{source.path}: expected features of {model.path}'s descriptor {wanted}, received {found}; featurise "
+                "with the model's descriptor, or predict from the structure store"
             )
         self._source = source
 
@@ -177,24 +178,24 @@ def _read(
     finite = np.isfinite(x).all(axis=1)
     if not finite.all():
         raise StoreError(
-            f"{path}: site {int(rows[np.argmin(finite)])} has NaN or infinite features: featurise it again"
+            f"{path}: site {int(rows[np.argmin(finite)])} has NaN or infinite features; featurise it again"
         )
     return x
 
 
 def sets_of(model: Model, sites: SiteTable, structures: StructureStore | None) -> list[str]:
-    """Return the set of the split that each site was in, or ``none``; formulas of structures help to recognise it."""
+    """Return each site's set of the model's split, or ``none``; sites are recognised by name and, if known, formula."""
     formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
     return model.training_sites.parts_of(sites.name, formulas)
 
 
 def check_seen(model: Model, sites: SiteTable, force: bool) -> None:
-    """Refuse sites of elements and edges that the model was not trained on, unless it is forced.
+    """Check that the model was trained on the sites' elements and edges, unless ``force`` is set.
 
     Raises
     ------
     ModelError
-        Naming them.
+        If not; the message names the elements and edges.
     """
     seen = model.seen
     there = sorted({(chemical_symbols[z], edge) for z, edge in zip(sites.element, sites.edge, strict=True)})
@@ -202,15 +203,15 @@ def check_seen(model: Model, sites: SiteTable, force: bool) -> None:
     if unseen and not force:
         known = ", ".join(f"{element} {edge}" for element, edge in seen)
         raise ModelError(
-            f"{model.path}: was not trained on {', '.join(unseen)}, only on {known}; train with such sites, or predict "
+            f"{model.path}: was not trained on {', '.join(unseen)}, only on {known}; train on such sites, or predict "
             "with `force` and do not trust the result"
         )
 
 
 def references_of(model: Model, source: Store) -> tuple[npt.NDArray[np.int64] | None, Recipe, str]:
-    """Return the row of each site's reference spectrum: of the model's kind and treatment, or brought to it.
+    """Return the row of each site's reference spectrum, and the recipe that brings it to the model's treatment.
 
-    Also the recipe that brings it there. Without references the rows are None, and the last value says why.
+    Without references the rows are None, and the third value says why.
     """
     plain, target = Recipe(), model.description["target"]
     if not source.has_spectra:
