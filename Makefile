@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 LARCH := .venv-larch
 
-.PHONY: demo docs test test-all larch-test bench accuracy soak fuzz guided-fuzz lint types format wheel-check clean
+.PHONY: demo docs test test-slow test-all larch-test bench accuracy soak fuzz guided-fuzz lint types format wheel-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -18,11 +18,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/xanes-hpc demo --overwrite
 
+# One process for each core; each file's tests run in one process, for they share what they train.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# The slow tests, but for every case of the benchmarks and trainings on published data.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow --ignore tests/test_benchmarks.py --ignore tests/test_published.py
 
 # Exported files opened by Larch, in an environment of its own, for Larch brings some 2 GB along (and leaves files open).
 larch-test:

@@ -15,6 +15,16 @@ from xanes_hpc.stores.structures import StructureStore
 
 QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0, "uncertainty.members": 2}
 """A training run that takes a few seconds."""
+LONGEST = (
+    "test_stopped_trainings.py", "test_replicas.py", "test_training_notes.py", "test_tune.py", "test_fdmnes_runs.py",
+    "test_fuzz.py", "test_fit_broadening.py", "test_benchmarks.py", "test_cross_validation.py", "test_page.py",
+)  # fmt: skip
+"""Test files that take longest; processes that share the tests begin with them, so that they end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -183,6 +183,7 @@ def test_principal_components_are_those_of_scikit_learn():
     np.testing.assert_allclose(np.abs(places), np.abs(expected.transform(x)), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_umap_keeps_crowds_apart():
     pytest.importorskip("umap", reason="umap-learn is not installed")
     rng = np.random.default_rng(0)
