@@ -180,7 +180,7 @@ def test_another_spectrum_takes_the_place_only_if_told(tmp_path, store, program,
     found = summary(capsys, runs, store)
     assert found["spectra"] == {
         "new": 0, "replaced": 0, "already_there": 7,
-        "differing": ["ACOMUA_C36(1+) has another xanes spectrum of treatment 'none' than ACOMUA_C36(1+).txt"],
+        "differing": ["ACOMUA_C36(1+).txt: ACOMUA_C36(1+) already has a different xanes spectrum of treatment 'none'"],
     }  # fmt: skip
     assert store.read_bytes() == kept
     assert run("fdmnes", "ingest", runs, store) == 0

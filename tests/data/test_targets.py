@@ -74,7 +74,9 @@ def test_spectra_of_two_treatments_must_be_chosen(small, tmp_path):
     options = ImportOptions(spectra=(small / "spectra", second))
     import_structures([small / "structures"], tmp_path / "two.h5", options)
     with StructureStore(tmp_path / "two.h5") as store:
-        with pytest.raises(SpectrumError, match=r"several kinds of spectra fit.*--treatment.*fdmnes-conv"):
+        with pytest.raises(
+            SpectrumError, match=r"several treatments of xanes; choose one with `treatment`: .*fdmnes-conv"
+        ):
             choose_spectra(store, store.n_sites, "xanes", None)
         rows, table = choose_spectra(store, store.n_sites, "xanes", "fdmnes-conv")
         assert (rows >= 0).all()

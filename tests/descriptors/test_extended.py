@@ -64,7 +64,7 @@ def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
     assert run(*words, "nosuch=0") == 2
     assert "no site has the property nosuch, there are charge, " in capsys.readouterr().err
     assert run(*words, "note") == 2
-    assert "structures/properties/note: expected numbers, it is text" in capsys.readouterr().err
+    assert "structures/properties/note: expected numbers, received text" in capsys.readouterr().err
     assert run(*words, "charge=high") == 2
     assert "property 'charge=high': expected a name, or name=number" in capsys.readouterr().err
     assert not (folder / "f.h5").exists()

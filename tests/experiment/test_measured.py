@@ -41,9 +41,9 @@ def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("BACDEF", r"s\.h5: 2 sites 'BACDEF': there are BACDEF_a, BACDEF_b$"),
-        ("plain", r"s\.h5: 2 sites 'plain': there are plain#0, plain#2$"),
-        ("ACO", r"s\.h5: no site 'ACO': there are ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
+        ("BACDEF", r"s\.h5: 2 sites match 'BACDEF'; expected one of BACDEF_a, BACDEF_b$"),
+        ("plain", r"s\.h5: 2 sites match 'plain'; expected one of plain#0, plain#2$"),
+        ("ACO", r"s\.h5: no site 'ACO'; expected one of ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
         (None, r"s\.h5: holds 5 sites \(ACOMUA.*choose one with `site`"),
     ],
 )

@@ -116,8 +116,8 @@ def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm
             file.attrs["plan"] = "0" * 64
     what = {
         "missing": "missing",
-        "another plan": "of another plan",
-        "another part": r"holds the rows of part-000002\.h5",
+        "another plan": "belongs to another plan",
+        "another part": r"has the rows of part-000002\.h5",
     }.get(harm, "damaged: ")
     with pytest.raises(StoreError, match=rf"1 of 7 parts are not whole: part-000003\.h5 \({what}.*; run partition 1 "):
         finalise(source, output)

@@ -80,10 +80,13 @@ def _an_external_link(folder):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda folder: (folder / "part-000002.h5").unlink(), "no such file: the virtual store beside it needs it"),
-        (_another_part, "is not the part that the virtual store beside it was made of"),
+        (
+            lambda folder: (folder / "part-000002.h5").unlink(),
+            "no such file; the virtual store beside its folder needs it",
+        ),
+        (_another_part, "is not the part that the virtual store was made from"),
         (lambda folder: shutil.copy(folder / "part-000001.h5", folder / "part-000002.h5"), "is not the part that the"),
-        (_a_link, "is a link"),
+        (_a_link, "is a symbolic link"),
         (_a_virtual_part, "is not the part"),
         (_an_external_link, "is not the part"),
         (lambda folder: write(folder / "part-000002.h5", "no HDF5"), "damaged part"),
@@ -104,7 +107,7 @@ def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
     all_made(source, output)
     finalise(source, output, virtual=True)
     output.rename(tmp_path / "g.h5")
-    with pytest.raises(StoreError, match=r"expected rows of g\.h5\.parts/part-000000\.h5, received f\.h5\.parts/"):
+    with pytest.raises(StoreError, match=r"expected rows from g\.h5\.parts/part-000000\.h5, received f\.h5\.parts/"):
         FeatureStore(tmp_path / "g.h5")
     with h5py.File(tmp_path / "g.h5", "r+") as file:
         shape, dtype = file["features"].shape, file["features"].dtype
@@ -134,7 +137,7 @@ def test_parts_of_a_virtual_store_are_not_thrown_away(source, tmp_path):
     with FeatureStore(output) as store:
         store.check_unchanged()
         (parts_folder(output) / "part-000002.h5").touch()
-        with pytest.raises(StoreError, match=r"part-000002\.h5: was changed or replaced while it was read"):
+        with pytest.raises(StoreError, match=r"part-000002\.h5: changed or was replaced while it was being read"):
             store.check_unchanged()
 
 
@@ -144,7 +147,7 @@ def test_a_part_of_another_plan_is_not_copied(source, tmp_path, monkeypatch):
     all_made(source, output)
     monkeypatch.setattr(execution, "check_whole", lambda *words: None)
     _another_part(parts_folder(output))
-    with pytest.raises(StoreError, match=r"part-000002\.h5: is a part of another output by now"):
+    with pytest.raises(StoreError, match=r"part-000002\.h5: was replaced by a part of another output"):
         finalise(source, output)
     assert not output.exists()
 
@@ -168,7 +171,7 @@ def test_rows_that_no_part_has_are_refused(source, tmp_path):
     all_made(source, output)
     finalise(source, output, virtual=True)
     _strided(output)
-    with pytest.raises(StoreError, match="its rows are not those of its parts one after another"):
+    with pytest.raises(StoreError, match="expected the rows of its parts in order, without gaps"):
         FeatureStore(output)
 
 

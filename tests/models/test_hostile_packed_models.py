@@ -141,7 +141,7 @@ def test_numbers_that_stand_elsewhere_or_are_too_many_are_refused(tmp_path, pack
     with h5py.File(tmp_path / "scalers.h5", "r+") as file:
         change(file)
     write_zip(packed, with_manifest(members_of(packed) | {SCALERS: (tmp_path / "scalers.h5").read_bytes()}))
-    expected = "of numbers in a file so long" if change is huge_data else "feature_mean: expected numbers in the file"
+    expected = "of numbers in a file so long" if change is huge_data else "feature_mean: expected data in this file"
     line = refusal(packed)
     assert line.startswith(f"{SCALERS}: ")
     assert expected in line

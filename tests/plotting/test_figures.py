@@ -67,7 +67,7 @@ def test_sites_of_choice_with_references_or_without(predicted, bare, tmp_path, c
         text = path.read_text()
         assert first in text or re.search(r"<!-- " + re.escape(first), text)
     assert run("plot", "spectra", predicted, "--site", "nobody", "-o", tmp_path / "n.png") == 2
-    assert "no site 'nobody': there are" in capsys.readouterr().err
+    assert "no site 'nobody'; expected one of" in capsys.readouterr().err
     assert not (tmp_path / "n.png").exists()
 
 

@@ -186,7 +186,7 @@ def test_a_damaged_calibration_of_a_prediction_store_is_refused(model, small, tm
         file.attrs["calibration"] = text
     with (
         PredictionStore(tmp_path / "p.h5") as store,
-        pytest.raises(StoreError, match=r"p\.h5: its calibration is damaged"),
+        pytest.raises(StoreError, match=r"p\.h5: attribute calibration: expected an object"),
     ):
         evaluate(store)
 
@@ -242,7 +242,7 @@ def test_references_come_from_the_store_given(model, small, tmp_path):
     shutil.copy(small / "small.features.h5", tmp_path / "moved.features.h5")
     assert run(model, [tmp_path / "moved.features.h5"], tmp_path / "b.h5", options).has_reference
     import_structures(sorted((small / "structures").iterdir())[:5], tmp_path / "few.h5")
-    with pytest.raises(StoreError, match="holds other structures"):
+    with pytest.raises(StoreError, match=r"its structures .* are not those that"):
         run(model, [tmp_path / "few.h5"], tmp_path / "c.h5", options)
 
 

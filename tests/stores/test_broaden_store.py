@@ -107,7 +107,7 @@ def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
     ("arguments", "said"),
     [
         ((), "nothing to do: set --recipe or --normalise"),
-        (("--recipe", "lorentzian"), "several kinds of spectra fit; choose with --treatment NAME"),
+        (("--recipe", "lorentzian"), "several treatments of xanes; choose one with --treatment: "),
         (
             ("--recipe", "lorentzian", "--treatment", "fdmnes-conv"),
             "expected spectra as calculated, received treatment",

@@ -42,7 +42,7 @@ def test_truncated_file(stores, tmp_path, kept):
     whole = (stores / "s.h5").read_bytes()
     path = tmp_path / "s.h5"
     path.write_bytes(whole[: int(kept * len(whole))])
-    assert refused(path) == "truncated HDF5 file: copy or make it again"
+    assert refused(path) == "truncated HDF5 file; copy or create it again"
 
 
 @pytest.mark.parametrize("start", range(8, 4096, 256))

@@ -78,7 +78,7 @@ def test_chunks_after_a_damaged_one_are_still_read(stores):
 def test_values_changed_with_their_checksums_are_found_by_the_digest(stores):
     with h5py.File(stores / "s.h5", "r+") as file:
         file["atoms/positions"][0, 0] += 1e-9
-    assert verify(stores / "s.h5").damage == ["attribute digest_structures: is not the digest of the data"]
+    assert verify(stores / "s.h5").damage == ["attribute digest_structures: does not match the data"]
 
 
 @pytest.mark.parametrize("change", ["description", "hash", "labels"])

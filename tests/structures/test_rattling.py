@@ -224,7 +224,7 @@ def test_record_that_is_no_object_is_an_error(tmp_path, source):
         file.attrs["rattle"] = "much"
     with FeatureStore(tmp_path / "f.h5") as store:
         assert store.rattled
-        with pytest.raises(StoreError, match=r"f\.h5: its attribute rattle is not a JSON object"):
+        with pytest.raises(StoreError, match=r"f\.h5: attribute rattle: expected a JSON object"):
             _ = store.rattle
     assert verify(tmp_path / "f.h5").damage
 

@@ -210,7 +210,7 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
     ("toml", "flags", "error", "message"),
     [
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
-        ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; there are: xanes"),
+        ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; the store has xanes"),
         ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
         ("", {"training__gpus": 64}, ConfigError, "`gpus` 64: TensorFlow finds "),
         ("", {"training__devices": "tpu"}, ConfigError, "`devices` tpu: expected cpu or cpu:N"),
@@ -268,7 +268,7 @@ def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path,
         x = read(self, start, stop)
         if len(calls) > 60 and start == 42:
             if way == "unreadable":
-                raise StoreError(f"{self.path}: damaged data, make the file again: checksum")
+                raise StoreError(f"{self.path}: damaged data (checksum); create the file again")
             x[5, 3] = np.nan
         return x
 
@@ -276,7 +276,7 @@ def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path,
     monkeypatch.setattr(FeatureStore, "chunk_rows", 7)
     monkeypatch.setattr("xanes_hpc.data.feed.BUFFER_BYTES", 20_000)
     assert run(*command(small, tmp_path)) == 2
-    expected = {"nan": "site 47 has NaN or infinite features: featurise it again", "unreadable": "damaged data, make"}
+    expected = {"nan": "site 47 has NaN or infinite features: featurise it again", "unreadable": "damaged data ("}
     line = capsys.readouterr().err.strip()
     assert line.startswith(f"xanes-hpc: error: {tmp_path / FEATURES}: {expected[way]}")
     assert "\n" not in line
@@ -289,7 +289,7 @@ def test_a_spectrum_that_is_not_finite_is_named(small, tmp_path, capsys):
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/intensities"][file["spectra/offsets"][7] + 3] = np.nan
     assert run(*words) == 2
-    assert "small.h5: spectrum 7 has NaN or infinite intensities: import it again" in capsys.readouterr().err
+    assert "small.h5: spectrum 7 has NaN or infinite intensities; import it again" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()
 
 

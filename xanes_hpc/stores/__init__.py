@@ -1,1 +1,1 @@
-"""Our HDF5 stores. Nothing else in the package opens them."""
+"""Read and write our HDF5 stores; no other package opens them."""

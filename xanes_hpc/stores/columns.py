@@ -1,4 +1,4 @@
-"""Datasets that grow by rows, a chunk at a time, in a file being written."""
+"""Write datasets that grow by rows, one chunk at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ import numpy.typing as npt
 from xanes_hpc.stores.hdf5 import encoded
 
 ROWS_PER_CHUNK = 4096
-"""Rows of a chunk; a column that ends with fewer has one chunk of just those."""
+"""Rows of a chunk; a column with fewer rows has a single chunk of that many."""
 ATOMS_PER_CHUNK = 32768
-"""The same for columns of atoms, which are many and are read many at a time."""
+"""The same for columns of atoms, which have many rows and are read in long runs."""
 
 
 class Column:
-    """A dataset that grows by rows. It comes to be when its first chunk is full, or at ``finish``."""
+    """A dataset that grows by rows; it is created when its first chunk is full, or by ``finish``."""
 
     def __init__(
         self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = (), per_chunk: int = 0
@@ -37,7 +37,7 @@ class Column:
             self._write(self._joined(), self._per_chunk)
 
     def finish(self) -> None:
-        """Write what is pending."""
+        """Write the pending rows."""
         if self._n_pending or self._dataset is None:
             n_rows = max(1, self._n_pending)
             self._write(self._joined(), n_rows)
@@ -56,7 +56,7 @@ class Column:
             self._dataset = self._create(self._name, rows.dtype, chunk_rows)
         start = self._dataset.shape[0]
         self._dataset.resize(start + len(rows), axis=0)
-        self._dataset[start:] = rows.astype(self._dataset.dtype)  # for strings: HDF5 converts no character sets
+        self._dataset[start:] = rows.astype(self._dataset.dtype)  # HDF5 does not convert between character sets
 
     def _create(self, name: str, dtype: Any, chunk_rows: int) -> h5py.Dataset:
         return self._file.create_dataset(
@@ -70,7 +70,7 @@ class Column:
 
 
 class StringColumn(Column):
-    """A growing column of UTF-8 strings of fixed width, widened when a longer one comes."""
+    """A growing column of fixed-width UTF-8 strings, widened when a longer string arrives."""
 
     def __init__(self, file: h5py.File, name: str) -> None:
         super().__init__(file, name, np.dtype("S1"))
@@ -97,13 +97,13 @@ class StringColumn(Column):
 
 
 class Columns:
-    """Columns of one file by name, finished together."""
+    """The columns of a file by name, finished together."""
 
     def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
 
     def add(self, name: str, column: Column) -> None:
-        """Take a column in."""
+        """Add a column."""
         self._columns[name] = column
 
     def __getitem__(self, name: str) -> Column:
@@ -113,6 +113,6 @@ class Columns:
         return name in self._columns
 
     def finish(self) -> None:
-        """Write all that is pending."""
+        """Write the pending rows of all columns."""
         for column in self._columns.values():
             column.finish()

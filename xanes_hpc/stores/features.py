@@ -1,4 +1,4 @@
-"""The feature store: one vector per site, and the full description of the descriptor that made it."""
+"""The feature store: one vector per site, with the full description of its descriptor."""
 
 import json
 import os
@@ -25,18 +25,18 @@ COMPRESSION: dict[str, dict[str, Any]] = {
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
     "lzf": {"compression": "lzf", "shuffle": True},
 }
-"""h5py's filters by name; lzf can be read by h5py alone."""
+"""h5py's filters by name; only h5py can read lzf."""
 
 
 def chunk_rows(n_features: int, item_bytes: int) -> int:
-    """Sites per chunk: a power of two, about 1 MiB of features."""
+    """Return the number of sites per chunk: a power of two, with about 1 MiB of features."""
     rows = max(1, CHUNK_BYTES // (n_features * item_bytes))
     return max(16, 1 << (rows.bit_length() - 1))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How features of many sites are shared out over chunks; depends on their number and size only."""
+    """How features are divided into chunks; depends only on their number, length and type."""
 
     n_sites: int
     n_features: int
@@ -55,7 +55,7 @@ class Layout:
 
 
 def begin_features(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
-    """Write what a new feature store says of its descriptor."""
+    """Write the descriptor's description, hash and feature labels to a new feature store."""
     file.attrs["descriptor_hash"] = descriptor_hash
     text = json.dumps(description).encode()
     file.create_dataset("descriptor", data=text, dtype=h5py.string_dtype("utf-8", len(text)))
@@ -73,14 +73,14 @@ def create_features(
     temporary: Path | None = None,
     rattle: str = "",
 ) -> Iterator[NewFile]:
-    """A new feature store over a structure store's sites, but for the features themselves.
+    """Create a feature store with the sites of a structure store; the caller writes the features.
 
-    ``rattle`` is the JSON text of ``Rattling``; empty where atoms stand as in the structure store.
+    ``rattle`` is the JSON text of ``Rattling``; empty if no atoms were displaced.
 
     Raises
     ------
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists and may not be replaced, or cannot be written.
     """
     with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
         begin_features(file, description, descriptor_hash, labels)
@@ -101,9 +101,9 @@ class FeatureStore(hdf5.Store):
     Parameters
     ----------
     path
-        Its file.
+        Path of the store.
     file, source
-        Instead of a path: the finished file of a store in memory, and the structure store it was computed from.
+        Given instead of a path: the finished file of a store in memory, and the structure store of its features.
     """
 
     kind = "features"
@@ -126,7 +126,7 @@ class FeatureStore(hdf5.Store):
 
     @property
     def n_features(self) -> int:
-        """Length of a site's vector."""
+        """Length of a site's feature vector."""
         return int(self.file["features"].shape[1])
 
     @property
@@ -140,7 +140,7 @@ class FeatureStore(hdf5.Store):
         """The descriptor's description."""
         with hdf5.reading(self.path):
             text = self.file["descriptor"][()]
-        return self._object(text, "descriptor's description")
+        return self._object(text, "dataset descriptor")
 
     @property
     def rattled(self) -> bool:
@@ -149,7 +149,7 @@ class FeatureStore(hdf5.Store):
 
     @property
     def rattle(self) -> dict[str, Any]:
-        """Standard deviation (Å) and seed of the atoms' displacements; empty where there are none."""
+        """Standard deviation (Å) and seed of the atoms' displacements; empty if there were none."""
         return self._object(self.attribute("rattle"), "attribute rattle") if self.rattled else {}
 
     def _object(self, text: str | bytes, what: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class FeatureStore(hdf5.Store):
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise StoreError(f"{self.path}: its {what} is not a JSON object")
+            raise StoreError(f"{self.path}: {what}: expected a JSON object")
         return value
 
     @property
@@ -168,11 +168,11 @@ class FeatureStore(hdf5.Store):
 
     @property
     def has_spectra(self) -> bool:
-        """Whether the store carries spectra itself, as features without structures do."""
+        """Whether the store itself has spectra, as those imported without structures do."""
         return "spectra/site" in self.file
 
     def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
-        """Return the structure store of the features, to be entered; or None, and why there is none.
+        """Return a context manager for the features' structure store, or for None, and why there is none.
 
         Raises
         ------
@@ -189,18 +189,18 @@ class FeatureStore(hdf5.Store):
 
     @property
     def stamp(self) -> str:
-        """What tells the store from one made anew: its attributes, size and time."""
+        """Text that changes when the store is written again: digest of attributes, size and time."""
         if self.in_memory:
             return self.attribute(hdf5.ATTRIBUTES)
         found = self.path.stat()
         return f"{self.attribute(hdf5.ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
 
     def site_formulas(self) -> list[str]:
-        """Return no formula for any site: the structure store has them."""
+        """Return an empty formula for each site; only the structure store knows them."""
         return [""] * self.n_sites
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.floating[Any]]:
-        """Features of sites ``start:stop``, shape (n_rows, n_features).
+        """Return the features of sites ``start:stop``, (n_rows, n_features).
 
         Raises
         ------
@@ -210,27 +210,27 @@ class FeatureStore(hdf5.Store):
         return self.read_rows("features", start, stop)
 
     def open_source(self, instead: StructureStore | Path | str | None = None) -> StructureStore:
-        """The structure store the features were computed from, or another with the same structures.
+        """Open the structure store that the features were computed from, or another one with the same structures.
 
         Raises
         ------
         SourceError
-            If it is gone, or holds other structures than when the features were computed.
+            If the store is missing, or its structures are not those of the features.
         StoreError
-            If it cannot be opened.
+            If the store cannot be opened.
         """
         if instead is None and self._source is not None:
             return self._source
         recorded = self.attribute("source_path")
         if instead is None and not recorded:
-            raise SourceError(f"{self.path}: names no structure store; name one with `spectra`")
+            raise SourceError(f"{self.path}: does not record its structure store; name it with `spectra`")
         if isinstance(instead, StructureStore):
             return self._checked(instead)
         path = Path(instead) if instead is not None else Path(os.path.normpath(self.path.resolve().parent / recorded))
         if not path.exists():
             raise SourceError(
-                f"{path}: no such file; it is the structure store of {self.path}: "
-                "put it back, or name it with `spectra`"
+                f"{path}: no such file; it is the structure store of {self.path}; "
+                "move it back, or name it with `spectra`"
             )
         return self._checked(StructureStore(path))
 
@@ -239,7 +239,7 @@ class FeatureStore(hdf5.Store):
         if digest != self.attribute("source_digest"):
             source.file.close()
             raise SourceError(
-                f"{source.path}: holds other structures (digest {digest[:12]}…) than {self.path} was computed from "
-                f"({self.attribute('source_digest')[:12]}…): featurise it again"
+                f"{source.path}: its structures (digest {digest[:12]}…) are not those that {self.path} was computed "
+                f"from ({self.attribute('source_digest')[:12]}…); featurise it again"
             )
         return source

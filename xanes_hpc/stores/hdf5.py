@@ -1,4 +1,4 @@
-"""What all stores have in common: opening with one-line errors, making whole or not at all, strings, digests."""
+"""What all stores share: opening with one-line errors, atomic writing, strings and digests."""
 
 import difflib
 import hashlib
@@ -28,18 +28,18 @@ ATTRIBUTES = "digest_attributes"
 SIGNATURE = b"\x89HDF"
 """First bytes of an HDF5 file."""
 MOST_BESIDE = 10_000
-"""Entries of a folder among which like names are looked for."""
+"""Largest number of a folder's entries that are searched for similar names."""
 SLAB_BYTES = 1 << 22
-"""Most bytes of one dataset that are in memory at a time when a store is walked through."""
+"""Largest number of bytes of a dataset in memory while all of it is read."""
 
 
 def open_store(path: Path, kind: str | None = None) -> h5py.File:
-    """Open a store for reading and check it against its schema.
+    """Open a store for reading, and check it against its schema.
 
     Raises
     ------
     StoreError
-        If there is no such file, it is not HDF5, truncated, of another kind or of a newer schema.
+        If the file is missing, not HDF5, truncated, of another kind or of a newer schema.
     """
     if not path.exists():
         raise StoreError(f"{path}: no such file{nearest(path)}")
@@ -65,7 +65,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
 
 
 def nearest(path: Path) -> str:
-    """The file or folder beside a path that is missing whose name is most like its, as words to add; or nothing."""
+    """Return the end of an error about a missing path: the entry of its folder with the most similar name, if any."""
     try:
         names = [entry.name for entry in islice(os.scandir(path.parent), MOST_BESIDE)]
     except OSError:
@@ -75,7 +75,7 @@ def nearest(path: Path) -> str:
 
 
 def is_kind(path: Path, kind: str) -> bool:
-    """Whether a file is a store of a kind, whatever its schema version."""
+    """Return whether a file is a store of the given kind, whatever its schema version."""
     try:
         with open_file(path) as file:
             return xanes_hpc_schema.kind_of(file)[0] == kind
@@ -94,13 +94,13 @@ def _why_not_opened(path: Path, error: OSError) -> str:
     if start != b"\x89HDF\r\n\x1a\n":
         return "empty file, expected HDF5" if not start else "not an HDF5 file"
     if "truncated" in str(error):
-        return "truncated HDF5 file: copy or make it again"
+        return "truncated HDF5 file; copy or create it again"
     return f"damaged HDF5 file: {str(error).splitlines()[0]}"
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what HDF5 says of unreadable data (a failed checksum, say) into one line."""
+    """Turn HDF5's errors about unreadable data, such as a failed checksum, into a one-line ``StoreError``."""
     try:
         yield
     except StoreError:
@@ -108,11 +108,15 @@ def reading(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if not is_damage(error):
             raise
-        raise StoreError(f"{path}: damaged data, make the file again: {first_line(error)}") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: BaseException | None) -> StoreError:
+    return StoreError(f"{path}: damaged data ({first_line(error)}); create the file again")
 
 
 def check_store(path: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
-    """Refuse an output that no store may be written to; as ``outputs.check_output``, and only stores are replaced."""
+    """Check that a store may be written to a path: ``check_output``, and an existing file must be HDF5."""
     check_output(path, overwrite, None, sources, SIGNATURE)
 
 
@@ -125,15 +129,15 @@ def create_store(
     temporary: Path | None = None,
     locked: bool = False,
 ) -> Iterator[NewFile]:
-    """Open a new store for writing; it takes its name when the block ends without an error.
+    """Create a store; it is renamed to ``path`` when the block ends without an error.
 
-    Without a path the store lives in memory and stays open. No other run writes the same store meanwhile; ``locked``
-    says that the caller has seen to that.
+    Without a path the store lives in memory and stays open. The output is locked against other runs, unless ``locked``
+    says that the caller holds the lock already.
 
     Raises
     ------
     StoreError
-        As ``whole_output``.
+        As ``whole_output`` does.
     """
     if path is None:
         file = NewFile()
@@ -147,7 +151,7 @@ def create_store(
         return
     with ExitStack() as opened:
         check_store(path, overwrite, sources)
-        if temporary is None and not locked:  # parts have a lock of their own
+        if temporary is None and not locked:  # the folder of parts has its own lock
             opened.enter_context(only_run(path))
         name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary))
         file = opened.enter_context(new_file(name))
@@ -171,29 +175,29 @@ def _finish(file: NewFile, kind: str) -> None:
 
 
 def encoded(strings: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
-    """Strings as fixed-width UTF-8 bytes, at least one byte wide."""
+    """Return strings as fixed-width UTF-8 bytes, at least one byte wide."""
     rows = np.array([s.encode() if isinstance(s, str) else bytes(s) for s in strings], dtype=np.bytes_)
     return rows.astype("S1") if rows.dtype.itemsize == 0 else rows
 
 
 def write_whole(file: h5py.File, name: str, values: npt.NDArray[Any]) -> h5py.Dataset:
-    """Write a dataset at once, in chunks with checksums."""
+    """Write an array to a new dataset with checksums."""
     return file.create_dataset(name, data=values, fletcher32=True)
 
 
 def write_strings(file: h5py.File, name: str, strings: Sequence[str] | npt.NDArray[Any]) -> None:
-    """Write a whole dataset of fixed-width UTF-8 strings."""
+    """Write strings to a new dataset of fixed-width UTF-8."""
     rows = encoded(strings)
     file.create_dataset(name, data=rows.astype(h5py.string_dtype("utf-8", rows.dtype.itemsize)), fletcher32=True)
 
 
 def read_strings(file: h5py.File, name: str, rows: Any = slice(None)) -> list[str]:
-    """Rows of a string dataset."""
+    """Return rows of a string dataset."""
     return [s.decode("utf-8", "replace") for s in file[name][rows]]
 
 
 def slabs(dataset: h5py.Dataset) -> Iterator[npt.NDArray[Any]]:
-    """The dataset's rows in order, a bounded number at a time."""
+    """Yield the rows of a dataset in order, a bounded number at a time."""
     row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
     step = max(1, SLAB_BYTES // max(1, row_bytes))
     for start in range(0, dataset.shape[0], step):
@@ -201,7 +205,10 @@ def slabs(dataset: h5py.Dataset) -> Iterator[npt.NDArray[Any]]:
 
 
 def digest(file: h5py.File, names: Sequence[str]) -> str:
-    """SHA-256 over datasets' names, shapes and values, whatever their chunks and string widths; in hexadecimal."""
+    """Return the SHA-256 of datasets' names, shapes and values in hexadecimal.
+
+    It does not depend on chunks, byte order or the width of strings.
+    """
     result = hashlib.sha256()
     for name in sorted(names):
         dataset = file[name]
@@ -217,7 +224,7 @@ def digest(file: h5py.File, names: Sequence[str]) -> str:
 
 
 def digest_attributes(file: h5py.File) -> str:
-    """SHA-256 over all attributes of a store but this one: HDF5 guards datasets with checksums, not their texts."""
+    """Return the SHA-256 of all attributes except this digest; HDF5 has checksums for datasets only."""
     values: dict[str, dict[str, Any]] = {}
 
     def take(path: str, node: h5py.HLObject) -> None:
@@ -233,7 +240,7 @@ def _plain(value: Any) -> Any:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether an error is what HDF5 says of data that it cannot make sense of."""
+    """Return whether an error was raised by HDF5 for data that it cannot decode."""
     if not isinstance(error, (OSError, RuntimeError, KeyError, ValueError, TypeError)) or isinstance(error, StoreError):
         return False
     trace = error.__traceback__
@@ -244,13 +251,13 @@ def is_damage(error: BaseException | None) -> bool:
 
 
 def first_line(error: BaseException | None) -> str:
-    """What an error says, in a line."""
+    """Return the first line of an error's message, or its type if it has none."""
     text = str(error.args[0]) if error is not None and error.args else ""
     return text.splitlines()[0] if text else type(error).__name__
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What tells a file from what may have taken its name since; nothing of one that is not there."""
+    """Return values that change when a file is replaced or written to; empty if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -259,18 +266,18 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 IN_MEMORY = Path("(in memory)")
-"""In place of the path of a store that has none."""
+"""Path of a store without a file."""
 
 
 class Store:
-    """A store open for reading; closes at the end of a ``with`` block.
+    """A store open for reading; a ``with`` block closes it.
 
     Parameters
     ----------
     path
-        Its file.
+        Path of the store.
     file
-        Instead of a path: the finished file of a store in memory.
+        Given instead of a path: the finished file of a store in memory.
     """
 
     kind: str
@@ -290,16 +297,16 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the store; what HDF5 itself raised within the block is damage.
+        """Close the store.
 
         Raises
         ------
         StoreError
-            In the place of such an error.
+            In place of an error that HDF5 raised within the block: the data are damaged.
         """
         self.close()
         if is_damage(error):
-            raise StoreError(f"{self.path}: damaged data, make the file again: {first_line(error)}") from None
+            raise _damaged(self.path, error) from None
 
     def described(self, contents: str) -> str:
         """Return what ``repr`` shows: kind, place and contents."""
@@ -312,7 +319,7 @@ class Store:
         self.file.close()
 
     def read_rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-        """Rows ``start:stop`` of a dataset, which stays open: to find it takes as long as to read some.
+        """Return rows ``start:stop`` of a dataset; it stays open, since opening it takes as long as a short read.
 
         Raises
         ------
@@ -326,19 +333,19 @@ class Store:
             return rows
 
     def check_unchanged(self) -> None:
-        """Refuse what was read of a file that another took the place of in the meantime, or that was written over.
+        """Check that neither the store nor its parts were replaced or written to since it was opened.
 
         Raises
         ------
         StoreError
-            Naming the file.
+            If a file changed; names it.
         """
         if self.in_memory:
             return
         for path, stamp in {self.path: self._stamp, **self._parts}.items():
             if _stamp(path) != stamp:
-                raise StoreError(f"{path}: was changed or replaced while it was read: give the command again")
+                raise StoreError(f"{path}: changed or was replaced while it was being read; try again")
 
     def attribute(self, name: str) -> str:
-        """A text attribute of the store; empty where it is absent."""
+        """Return a text attribute of the store; empty if it is absent."""
         return read_text(self.file, name)

@@ -1,8 +1,8 @@
-"""An HDF5 file being written on a disk that may fill up.
+"""Write an HDF5 file to a disk that may fill up.
 
-HDF5 must be able to write what it holds when a file is closed; where it cannot, it leaves objects behind that crash
-the interpreter at its end. So it is never told of a failure: the first one is kept, everything after it is thrown away,
-as the file will be, and whoever fills the file meets the failure at ``check``.
+If HDF5 cannot write its buffers when it closes a file, it leaves objects behind that crash the interpreter at exit. We
+therefore hide failed writes from HDF5: ``Sink`` keeps the first error and discards everything written after it, and
+``NewFile.check`` raises that error. The caller then deletes the file.
 """
 
 import io
@@ -18,24 +18,24 @@ import numpy as np
 
 
 class Sink(io.FileIO):
-    """A new file that takes every write, and keeps the first error in ``failure``."""
+    """A new file that accepts every write, and keeps the first error in ``failure``."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "x+")
         self.failure: BaseException | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``; nothing once a write has failed."""
+        """Write all of ``data``, unless a write has failed."""
         rest = memoryview(data)
         try:
             while rest and self.failure is None:
                 rest = rest[super().write(rest) :]
-        except BaseException as error:  # a signal's, too: HDF5 would take it for its own
+        except BaseException as error:  # a signal's too: HDF5 would report it as a failed write
             self.failure = error
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the length; nothing once a write has failed."""
+        """Set the length, unless a write has failed."""
         try:
             if self.failure is None:
                 return super().truncate(size)
@@ -48,51 +48,51 @@ _in_memory = itertools.count()
 
 
 class NewFile(h5py.File):  # type: ignore[misc]
-    """A new HDF5 file; assignments to the datasets it creates raise the error of a write that failed.
+    """A new HDF5 file; assigning to its datasets raises the error of a failed write.
 
     Parameters
     ----------
     path
-        Where to write it; by default the file lives in memory, and is gone when it is closed.
+        Path to write to; by default the file lives in memory until it is closed.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._sink = None if path is None else Sink(path)
         if self._sink is None:
-            name = f"in memory {next(_in_memory)}"  # HDF5 tells open files apart by their names
+            name = f"in memory {next(_in_memory)}"  # HDF5 identifies open files by their names
             super().__init__(name, "w", driver="core", backing_store=False, libver="v110")
         else:
             super().__init__(self._sink, "w", libver="v110")
 
     def create_dataset(self, *args: Any, **kwargs: Any) -> h5py.Dataset:
-        """As h5py does; the dataset raises as ``check`` does."""
+        """Create a dataset as h5py does; assigning to it raises the error of a failed write."""
         return _Dataset(super().create_dataset(*args, **kwargs).id, self)
 
     def check(self) -> None:
-        """Tell whether all could be written so far.
+        """Raise the first error of a write, if any failed.
 
         Raises
         ------
         OSError
-            The first error of the system; whatever else interrupted a write.
+            From the system; an exception that interrupted a write is raised as it is.
         """
         if self._sink is not None and self._sink.failure is not None:
             raise self._sink.failure
 
     def sync(self) -> None:
-        """Have what is written so far on the disk, so that the end of a long job does not wait for all of it.
+        """Flush to disk what was written so far, so that a long job need not wait for all of it at the end.
 
         Raises
         ------
         OSError
-            As ``check``.
+            As ``check`` does.
         """
         self.check()
         if self._sink is not None:
             os.fsync(self._sink.fileno())
 
     def close(self) -> None:
-        """Close the file; ``check`` tells whether all of it was written."""
+        """Close the file; call ``check`` to learn whether all of it was written."""
         super().close()
         if self._sink is not None:
             self._sink.close()
@@ -110,12 +110,12 @@ class _Dataset(h5py.Dataset):  # type: ignore[misc]
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """A new HDF5 file, closed at the end of the block.
+    """Create an HDF5 file that is closed at the end of the block.
 
     Raises
     ------
     OSError
-        If not all of it could be written; also in place of what followed from that in the block.
+        If some of it could not be written; also in place of errors that this caused in the block.
     """
     file = NewFile(path)
     try:
@@ -123,7 +123,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
     except BaseException:
         with suppress(OSError, RuntimeError):
             file.close()
-        file.check()  # what follows from a failed write is not the cause
+        file.check()  # a failed write is the cause of the errors that follow it
         raise
     file.close()
     file.check()

@@ -1,4 +1,4 @@
-"""The one place where an HDF5 file of ours is opened for reading."""
+"""Open our HDF5 files for reading."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ Dataset = h5py.Dataset
 
 
 def open_file(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading, whatever it holds.
+    """Open an HDF5 file for reading, without checking its contents.
 
     Raises
     ------
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     return h5py.File(path, "r")
 
 
 def bytes_of_numbers(path: Path) -> int:
-    """Return how many bytes the datasets of a file take in memory.
+    """Return the number of bytes that the datasets of a file occupy in memory.
 
     Raises
     ------
     StoreError
-        If some of them lie outside the file.
+        If data of the file are stored elsewhere.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     names: list[str] = []
     n_bytes = 0
@@ -38,6 +38,6 @@ def bytes_of_numbers(path: Path) -> int:
             node = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
             if node is None or (isinstance(node, Dataset) and (node.external or node.is_virtual)):
                 shown = name.encode("unicode_escape").decode()
-                raise StoreError(f"{path}: {shown}: expected numbers in the file, received a link")
+                raise StoreError(f"{path}: {shown}: expected data in this file, received a link")
             n_bytes += node.nbytes if isinstance(node, Dataset) else 0
     return n_bytes

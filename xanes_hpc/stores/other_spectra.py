@@ -1,4 +1,7 @@
-"""Structure stores with the structures of another and other spectra; features made from either go with both."""
+"""Write structure stores that share another store's structures but have different spectra.
+
+Features computed from either store are valid for both.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,14 +24,14 @@ DIGEST = "digest_structures"
 def with_other_spectra(
     store: StructureStore, path: Path | None, overwrite: bool, sources: Iterable[Path]
 ) -> Iterator[tuple[NewFile, Columns]]:
-    """Write a new store with a store's structures and sites; yield its file, and the columns of its spectra to fill.
+    """Create a store with the structures and sites of another; yield its file, and empty columns for its spectra.
 
-    It takes its name when the block ends without an error; without a path it lives in memory.
+    The store is renamed to ``path`` when the block ends without an error; without a path it lives in memory.
 
     Raises
     ------
     StoreError
-        If the output stands in the way, is one of the sources, or cannot be written.
+        If the output exists and may not be replaced, is one of the sources, or cannot be written.
     """
     with hdf5.create_store(path, "structures", overwrite, sources) as file:
         for name in COPIED:
@@ -42,7 +45,7 @@ def with_other_spectra(
 
 
 def copy_spectra(store: StructureStore, rows: list[int], columns: Columns) -> None:
-    """Append a store's own spectra at ``rows``."""
+    """Append the spectra of a store at ``rows``."""
     sites = spectra.SpectrumTable.read(store.file).site
     for row, placed in zip(rows, spectra.read_spectra(store.file, rows), strict=True):
         spectra.append_spectrum(columns, int(sites[row]), placed)
@@ -50,9 +53,9 @@ def copy_spectra(store: StructureStore, rows: list[int], columns: Columns) -> No
 
 @dataclass
 class Added:
-    """Numbers of spectra: new ones, those that took another's place, and those that were there already.
+    """Numbers of spectra that were new, that replaced another, and that the store already had.
 
-    ``differing`` lists those that were not added, for their site has another.
+    ``differing`` lists spectra that were not added because their site has a different one.
     """
 
     new: int = 0
@@ -62,20 +65,25 @@ class Added:
 
 
 class _NothingNew(Exception):
-    """Ends the writing of a store that would be as it was."""
+    """Raised to stop writing a store without changes."""
 
 
 def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], replace: bool = False) -> Added:
-    """Add spectra of sites (by their rows) to a structure store, in a new one that takes its place.
+    """Add spectra to a structure store, by writing a new store that replaces it.
 
-    A site has one spectrum of a kind and treatment: one that is there already, number by number, is passed over;
-    another takes its place with ``replace``, and is listed and left out without. Where nothing changes, the store is
-    not written.
+    A site has one spectrum of each kind and treatment. An identical spectrum is skipped. A different one replaces the
+    stored spectrum if ``replace`` is set, and is otherwise left out and listed. The store is not written if nothing
+    changes.
+
+    Parameters
+    ----------
+    additions
+        Rows of sites, and their spectra.
 
     Raises
     ------
     StoreError
-        If it cannot be written; the store then stays as it was.
+        If the store cannot be written; it is then unchanged.
     """
     added, gone = Added(), set[int]()
     with (
@@ -94,8 +102,8 @@ def add_spectra(path: Path, additions: Iterable[tuple[int, PlacedSpectrum]], rep
                 if not replace:
                     name = store.site(site).name[0]
                     added.differing.append(
-                        f"{name} has another {placed.spectrum.kind} spectrum of treatment "
-                        f"{treatment_name(placed.spectrum.treatment)!r} than {placed.spectrum.source}"
+                        f"{placed.spectrum.source}: {name} already has a different {placed.spectrum.kind} spectrum of "
+                        f"treatment {treatment_name(placed.spectrum.treatment)!r}"
                     )
                     continue
                 gone.add(row)

@@ -1,4 +1,4 @@
-"""One part of an output: an HDF5 file with some rows of its tables, written whole or not at all."""
+"""Write, check and copy parts: HDF5 files with some rows of an output's tables, each written atomically."""
 
 import math
 import os
@@ -20,16 +20,16 @@ from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import read_text, write_text
 
 PART_BYTES = 32 << 20
-"""That a part has at least, if its output has so many."""
+"""Approximate size of a part; larger if the output would otherwise have more than ``MOST_PARTS``."""
 MOST_PARTS = 1000
-"""Of an output, however many rows it has."""
+"""Largest number of parts of an output."""
 PLAN_DIGEST = "plan"
-"""Attribute of a part: digest of the plan it was made by, and the name it was made under."""
+"""Attribute of a part: digest of its plan, and the part's file name."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A dataset of an output whose rows are made in parts, each a whole number of chunks."""
+    """A dataset of an output that is made in parts, each a whole number of chunks."""
 
     name: str
     row_shape: tuple[int, ...]
@@ -39,24 +39,27 @@ class Table:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row."""
+        """Size of a row in bytes."""
         return math.prod(self.row_shape) * self.dtype.itemsize
 
     def create(self, file: h5py.File, n_rows: int, extendable: bool = False) -> h5py.Dataset:
-        """The dataset, to be filled, in chunks with checksums."""
+        """Create the dataset, chunked and with checksums, and return it."""
         return file.create_dataset(
             self.name,
             (n_rows, *self.row_shape),
             self.dtype,
             chunks=(self.chunk_rows, *self.row_shape),
-            maxshape=(None, *self.row_shape) if extendable else None,  # of fewer rows than a chunk has, too
+            maxshape=(None, *self.row_shape) if extendable else None,  # allows fewer rows than a chunk
             fletcher32=True,
             **self.filters,
         )
 
 
 def part_bounds(tables: Sequence[Table], n_rows: int) -> tuple[int, ...]:
-    """Rows ``bounds[k]:bounds[k + 1]`` are part k: whole chunks, of about 32 MiB or more in all tables together."""
+    """Return the bounds of parts: part k has rows ``bounds[k]:bounds[k + 1]``.
+
+    A part is a whole number of chunks, of about ``PART_BYTES`` or more in all tables together.
+    """
     chunk_rows = max(table.chunk_rows for table in tables)
     chunk_bytes = chunk_rows * sum(table.row_bytes for table in tables)
     n_chunks = -(-n_rows // chunk_rows)
@@ -65,14 +68,14 @@ def part_bounds(tables: Sequence[Table], n_rows: int) -> tuple[int, ...]:
 
 
 def read_through(dataset: h5py.Dataset) -> None:
-    """Read all of a dataset, so that every chunk is held against its checksum."""
+    """Read all of a dataset, so that HDF5 checks the checksum of every chunk."""
     for chunk in dataset.iter_chunks() if dataset.chunks and dataset.size else ((),):
         dataset[chunk]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part to fill: its tables' rows, and whatever columns its file is given besides."""
+    """A part being written: its file, which may get further datasets, and the datasets of its tables by name."""
 
     file: NewFile
     rows: dict[str, h5py.Dataset]
@@ -80,15 +83,15 @@ class Part:
 
 @contextmanager
 def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Iterator[Part]:
-    """A part that takes its name when the block ends well, on the disk by then.
+    """Create a part; it is flushed to disk and renamed to ``path`` when the block ends without an error.
 
-    Its temporary name is this process's own: where a file system has no locks, two may make the same part, and the same
-    bytes.
+    The temporary name is unique to this process: on a file system without locks, two processes may make the same part,
+    with the same bytes.
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the part cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -106,22 +109,22 @@ def _mark(path: Path, plan: str) -> str:
     return f"{plan} {path.name}"
 
 
-def whose(file: h5py.File, path: Path, plan: str) -> str:
-    """Of what else an open file is the part than a plan's of this name; empty for nothing else."""
+def why_not_expected(file: h5py.File, path: Path, plan: str) -> str:
+    """Return why an open file is not the part that the plan expects at ``path``; empty if it is."""
     own, _, name = read_text(file, PLAN_DIGEST).rpartition(" ")
     if own != plan:
-        return "of another plan"
-    return "" if name == path.name else f"holds the rows of {name}"
+        return "belongs to another plan"
+    return "" if name == path.name else f"has the rows of {name}"
 
 
 def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> str:
-    """What is wrong with a part, every checksum in it checked; empty for nothing."""
+    """Return what is wrong with a part, after checking every checksum; empty if nothing is."""
     if not path.exists():
         return "missing"
     try:
         with open_file(path) as file:
-            if another := whose(file, path, plan):
-                return another
+            if wrong := why_not_expected(file, path, plan):
+                return wrong
             for table in tables:
                 if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:
                     return f"{table.name}: expected {n_rows} rows of {table.dtype}"
@@ -135,12 +138,12 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
 
 
 def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_rows: int, plan: str) -> None:
-    """Append a part's chunks to a dataset with the same chunks and filters, as they are.
+    """Copy the chunks of a part, without decoding them, to a dataset with the same chunks and filters.
 
     Raises
     ------
     StoreError
-        If the part cannot be read, or is of another plan.
+        If the part cannot be read, or belongs to another plan.
     """
     try:
         with open_file(part) as file:
@@ -149,26 +152,29 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
             n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
                 -(-n // size) for n, size in zip(target.shape[1:], target.chunks[1:], strict=True)
             )
-            if whose(file, part, plan) or not alike or own.shape[0] != n_rows:
-                raise StoreError(f"{part}: is a part of another output by now: give the command again")
+            if why_not_expected(file, part, plan) or not alike or own.shape[0] != n_rows:
+                raise StoreError(f"{part}: was replaced by a part of another output; run again")
             if rows.get_num_chunks() != n_chunks:
-                raise StoreError(f"{part}: damaged part, remove it: it lacks some of its {n_chunks} chunks")
+                raise StoreError(
+                    f"{part}: damaged part: expected {n_chunks} chunks, received {rows.get_num_chunks()}; delete it "
+                    "and run again"
+                )
             for index in range(rows.get_num_chunks()):
-                with phil:  # h5py reads chunks directly without its lock: another thread's reading would crash
+                with phil:  # h5py does not lock direct reads of chunks: a read in another thread would crash
                     offset = rows.get_chunk_info(index).chunk_offset
                     mask, data = rows.read_direct_chunk(offset)
                     target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
     except StoreError:
         raise
     except (OSError, KeyError, AttributeError) as error:
-        raise StoreError(f"{part}: damaged part, remove it: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{part}: damaged part ({str(error).splitlines()[0]}); delete it and run again") from None
 
 
 def parts_folder(output: Path) -> Path:
-    """Where the parts of an output stand."""
+    """Return the folder for the parts of an output."""
     return output.with_name(f"{output.name}.parts")
 
 
 def part_name(number: int) -> str:
-    """Name of a part's file."""
+    """Return the file name of a part."""
     return f"part-{number:06d}.h5"

@@ -1,4 +1,4 @@
-"""The prediction store: mean and sigma of every site's spectrum on one grid."""
+"""The prediction store: mean and sigma of every site's spectrum on a common grid."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,18 +20,17 @@ from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.texts import read_text
 
 SMALLEST_SPREAD = 1e-12
-"""Below that draws do not differ."""
+"""Smallest standard deviation of draws; draws with less are treated as equal."""
 Array = npt.NDArray[np.float64]
 
-OF_SITES = ("e0", "nearest", "formula", "part", "twin", "distrust")
+SITE_COLUMNS = ("e0", "nearest", "formula", "part", "twin", "distrust")
 """Columns of sites that only prediction stores have."""
 CHUNK_BYTES = 1 << 20
 N_AVERAGED = "sites/n_averaged"
-"""Of draws; with less of it there is nothing to spread."""
 
 
 def prediction_tables(n_sites: int, n_energies: int, n_draws: int | None, with_reference: bool) -> list[Table]:
-    """Datasets with a row a site; ``n_draws`` is None where draws are not kept."""
+    """Return the datasets that have one row per site; ``n_draws`` is None if draws are not kept."""
     rows = max(1, min(n_sites, CHUNK_BYTES // (4 * n_energies)))
     names = ("mean", "std", *(("reference",) if with_reference else ()))
     tables = [Table(name, (n_energies,), np.dtype(np.float32), rows) for name in names]
@@ -49,19 +48,21 @@ def create_predictions(
     overwrite: bool = False,
     temporary: Path | None = None,
 ) -> Iterator[NewFile]:
-    """A new prediction store but for ``prediction_tables`` and site columns; named when the block ends well.
+    """Create a prediction store; it is renamed to ``path`` when the block ends without an error.
+
+    The caller writes the ``prediction_tables`` and the site columns.
 
     Parameters
     ----------
     attributes
-        Of the file: the model and the draws that its predictions come from.
+        Attributes of the file, which record the model and the draws.
     grid
         Energies in eV, (n_energies,), and their origin.
 
     Raises
     ------
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists and may not be replaced, or cannot be written.
     """
     with _created(path, attributes, *grid, sites, overwrite, temporary) as file:
         yield file
@@ -72,14 +73,15 @@ def create_derived(
     path: Path | None, store: "PredictionStore", sites: SiteTable, overwrite: bool = False,
     changed: Mapping[str, str] = {},
 ) -> Iterator[h5py.File]:  # fmt: skip
-    """A new prediction store, with draws, of what is made of another's predictions; ``changed`` are its attributes.
+    """Create a prediction store with draws for spectra derived from another store's predictions.
 
-    Intervals that are told by scores hold for the predictions themselves and are left out.
+    Its attributes are those of the other store, updated with ``changed``. Conformal scores are left out: they are valid
+    only for the predictions themselves.
 
     Raises
     ------
     StoreError
-        If the output stands in the way, is the store itself, or cannot be written.
+        If the output exists and may not be replaced, is the other store, or cannot be written.
     """
     if path is not None:
         hdf5.check_store(path, overwrite, [store.path])
@@ -97,7 +99,7 @@ def create_derived(
 def take_predictions(store: "PredictionStore", rows: npt.NDArray[np.integer]) -> "PredictionStore":
     """Return a prediction store in memory with the given rows of another."""
     with _created(None, dict(store.file.attrs), store.energies, store.origin, store.sites.take(rows), False) as file:
-        for name in ("mean", "std", "reference", "draws", N_AVERAGED, *(f"sites/{name}" for name in OF_SITES)):
+        for name in ("mean", "std", "reference", "draws", N_AVERAGED, *(f"sites/{name}" for name in SITE_COLUMNS)):
             if name in store.file:
                 with hdf5.reading(store.path):
                     source = store.file[name]
@@ -120,7 +122,7 @@ def _created(
 
 
 def copy_site_columns(store: "PredictionStore", file: h5py.File) -> None:
-    """Copy what a prediction store says of its sites beyond what every store does."""
+    """Copy the site columns that only prediction stores have."""
     formulas, parts, twins = (store.texts(name) for name in ("formula", "part", "twin"))
     distrust = store.distrust or [""] * store.n_sites
     write_site_columns(file, store.read("sites/e0"), formulas, parts, store.read("sites/nearest"), twins, distrust)
@@ -137,7 +139,7 @@ def write_site_columns(
     twins: Sequence[str],
     distrust: Sequence[str],
 ) -> None:
-    """Write what a prediction says of its sites beyond what every store does."""
+    """Write the site columns that only prediction stores have."""
     hdf5.write_whole(file, "sites/e0", e0)
     hdf5.write_whole(file, "sites/nearest", nearest)
     for name, texts in (("formula", formulas), ("part", parts), ("twin", twins), ("distrust", distrust)):
@@ -145,7 +147,7 @@ def write_site_columns(
 
 
 def gather_site_columns(file: h5py.File, parts: Sequence[Path]) -> None:
-    """Put together what parts say of their sites, in their order, as ``write_site_columns`` wrote it.
+    """Join the site columns of parts, in the order of the parts, and write them.
 
     Raises
     ------
@@ -202,29 +204,29 @@ class PredictionStore(hdf5.Store):
 
     @property
     def n_averaged(self) -> npt.NDArray[np.int64] | None:
-        """Of how many predicted sites each is an average; None where they are predictions themselves."""
+        """Number of predicted sites that each spectrum averages; None if the store has single predictions."""
         with hdf5.reading(self.path):
             return np.asarray(self.file[N_AVERAGED][:]) if N_AVERAGED in self.file else None
 
     def calibrated_draws(self, row: int) -> npt.NDArray[np.float64]:
-        """The draws of a site, (n_draws, n_energies), spread so that their standard deviation is the calibrated one.
+        """Return the draws of a site, (n_draws, n_energies), scaled to the calibrated standard deviation.
 
         Raises
         ------
         StoreError
-            If they are damaged.
+            If the data are damaged.
         """
         drawn, sigma = self.read("draws", row), self.read("std", row)
         return spread_to(drawn, sigma)
 
     @property
     def conformal(self) -> list[dict[str, float]]:
-        """Level and score, in calibrated sigmas, of each conformal interval.
+        """Level of each conformal interval, and its score in calibrated sigmas.
 
         Raises
         ------
         StoreError
-            If it is damaged.
+            If the attribute is damaged.
         """
         text = self.attribute("calibration")
         try:
@@ -234,8 +236,8 @@ class PredictionStore(hdf5.Store):
         found: Any = value.get("conformal") if isinstance(value, dict) else None
         if not are_scores(found):
             raise StoreError(
-                f"{self.path}: its calibration is damaged: expected an object with a list conformal of levels and "
-                f"scores, received {text[:60]!r}"
+                f"{self.path}: attribute calibration: expected an object with a list conformal of levels and scores, "
+                f"received {text[:60]!r}"
             )
         scores: list[dict[str, float]] = found
         return scores
@@ -247,27 +249,27 @@ class PredictionStore(hdf5.Store):
 
     @property
     def distrust(self) -> list[str] | None:
-        """Why each site's prediction should not be trusted, empty where nothing speaks against it; None if not said."""
+        """Why each site is out of domain, empty for the others; None if the store does not record it."""
         return self.texts("distrust") if "sites/distrust" in self.file else None
 
     def texts(self, name: str) -> list[str]:
-        """A text column of ``sites``: ``part``, ``twin``, ``formula``, ``distrust``."""
+        """Return a text column of ``sites``: ``part``, ``twin``, ``formula`` or ``distrust``."""
         with hdf5.reading(self.path):
             return hdf5.read_strings(self.file, f"sites/{name}")
 
     def check_finite(self, rows: npt.NDArray[np.integer], *values: npt.NDArray[np.float64]) -> None:
-        """Refuse values (n_rows, …) of sites at ``rows`` some of which are no finite numbers.
+        """Check that values (n_rows, …) of the sites at ``rows`` are finite.
 
         Raises
         ------
         StoreError
-            Naming the site.
+            If one is not; names the site.
         """
         for own in values:
             finite = np.isfinite(own).reshape(rows.size, -1).all(axis=1)
             if not finite.all():
                 name = self.sites.name[int(rows[np.argmin(finite)])]
-                raise StoreError(f"{self.path}: the spectrum of {name} has NaN or infinite values: predict it again")
+                raise StoreError(f"{self.path}: the spectrum of {name} has NaN or infinite values; predict it again")
 
     def read(self, name: str, rows: Any = slice(None)) -> npt.NDArray[np.float64]:
         """Return ``mean``, ``std``, ``reference`` or ``draws`` of sites, or a column of numbers such as ``sites/e0``.
@@ -292,22 +294,22 @@ class PredictionStore(hdf5.Store):
         (3, 201)
         """
         if not isinstance(name, str):
-            raise TypeError(f"expected the name of a dataset, such as 'mean', and then rows; received {name!r}")
+            raise TypeError(f"`name`: expected the name of a dataset, such as 'mean', received {name!r}")
         if name not in self.file:
-            raise KeyError(f"{self.path}: no dataset {name!r}; there are {', '.join(self.file)}")
+            raise KeyError(f"{self.path}: no dataset {name!r}; expected one of {', '.join(self.file)}")
         with hdf5.reading(self.path):
             values: npt.NDArray[np.float64] = self.file[name][rows].astype(np.float64)
             return values
 
 
 def are_scores(value: Any) -> bool:
-    """Whether a value is a list of conformal levels and scores."""
+    """Return whether a value is a list of conformal levels and scores."""
     return isinstance(value, list) and all(
         is_object(s) and is_number(s.get("level")) and is_number(s.get("score")) for s in value
     )
 
 
 def spread_to(draws: Array, sigma: Array) -> Array:
-    """Draws (n_draws, n_energies) moved from their mean so far that their standard deviation is ``sigma``."""
+    """Scale draws (n_draws, n_energies) about their mean so that their standard deviation is ``sigma``."""
     centre, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
     return np.asarray(centre + (draws - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD)))

@@ -1,4 +1,4 @@
-"""Properties of structures and of sites, a column each, in a structure store."""
+"""Properties of structures and sites in a structure store, one column per property."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,14 +18,16 @@ SITES_AT_ONCE = 1 << 20
 
 
 class PropertyColumns:
-    """A column for each property, which comes to be with the first structure or site that has it.
+    """One column per property, created when the first structure or site has it.
 
     Parameters
     ----------
-    file, columns, group
-        Where the columns are, and are to be.
+    file, group
+        File and group for the columns.
+    columns
+        Receives the new columns.
     left_out
-        Counts values that could not be stored, by name: text where others are numbers, or an odd name.
+        Counts the values that cannot be stored, by property: text among numbers, or a name that HDF5 cannot store.
     """
 
     def __init__(self, file: h5py.File, columns: Columns, group: str, left_out: Counter[str]) -> None:
@@ -33,7 +35,7 @@ class PropertyColumns:
         self._texts: dict[str, bool] = {}
 
     def append(self, first: int, every: Sequence[Properties]) -> None:
-        """What is known of rows that begin with ``first``."""
+        """Append the properties of consecutive rows that start with row ``first``."""
         for row, properties in enumerate(every, first):
             stored: Properties = {}
             for name, value in properties.items():
@@ -67,12 +69,19 @@ def _missing(text: bool) -> float | str:
 def read_numbers(
     file: h5py.File, path: Path, name: str, start: int, structures: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """A property of sites from ``start`` on that stand in ``structures``: their own, else their structures'; or NaN.
+    """Return a property of consecutive sites: their own value, else their structure's, else NaN.
+
+    Parameters
+    ----------
+    path
+        The store's path, for errors.
+    start, structures
+        Row of the first site, and rows of the sites' structures.
 
     Raises
     ------
     StoreError
-        If it is text; names the store by ``path``.
+        If the property is text.
     """
     values = np.full(structures.size, np.nan)
     for group in (PROPERTIES, SITE_PROPERTIES):
@@ -80,7 +89,7 @@ def read_numbers(
         if dataset is None or not structures.size:
             continue
         if dataset.dtype.kind != "f":
-            raise StoreError(f"{path}: {group}/{name}: expected numbers, it is text")
+            raise StoreError(f"{path}: {group}/{name}: expected numbers, received text")
         if group == PROPERTIES:
             low = int(structures.min())
             own = dataset[low : int(structures.max()) + 1][structures - low]
@@ -91,12 +100,12 @@ def read_numbers(
 
 
 def read_missing(file: h5py.File, path: Path, name: str) -> tuple[int, int]:
-    """How many sites have no number for a property, and the first of them (0 where there is none).
+    """Return the number of sites that lack a property, and the row of the first such site (0 if there is none).
 
     Raises
     ------
     StoreError
-        If it is text.
+        If the property is text.
     """
     missing, first = 0, 0
     rows = file["sites/structure"]
@@ -108,8 +117,8 @@ def read_missing(file: h5py.File, path: Path, name: str) -> tuple[int, int]:
     return missing, first
 
 
-def read_of_structures(file: h5py.File, start: int, stop: int) -> list[Properties]:
-    """What is known of structures ``start:stop``, by name."""
+def read_properties(file: h5py.File, start: int, stop: int) -> list[Properties]:
+    """Return the properties of structures ``start:stop``, by name."""
     found: list[Properties] = [{} for _ in range(stop - start)]
     for name, dataset in file.get(PROPERTIES, {}).items():
         text = h5py.check_string_dtype(dataset.dtype) is not None
@@ -122,6 +131,6 @@ def read_of_structures(file: h5py.File, start: int, stop: int) -> list[Propertie
 
 
 def digest(file: h5py.File, names: Sequence[str]) -> str:
-    """A digest over some properties of structures and sites."""
+    """Return the digest of the named properties of structures and sites."""
     paths = [f"{group}/{name}" for group in (PROPERTIES, SITE_PROPERTIES) for name in names]
     return hdf5.digest(file, [path for path in paths if path in file])

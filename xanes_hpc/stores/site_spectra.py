@@ -1,4 +1,4 @@
-"""The one spectrum of each site that is wanted, chosen from a store and brought to a grid."""
+"""Choose one spectrum per site from a store, and resample the spectra on a grid."""
 
 from collections import Counter
 
@@ -17,18 +17,20 @@ from xanes_hpc.stores.spectra import SpectrumTable, read_spectra, spectrum_names
 from xanes_hpc.stores.structures import StructureStore
 
 NONE = -1
-"""In place of a spectrum's row where a site has none."""
+"""Row of the spectrum of a site that has none."""
 
 
 def choose_spectra(
     source: StructureStore | FeatureStore, n_sites: int, kind: str, treatment: str | None
 ) -> tuple[npt.NDArray[np.int64], SpectrumTable]:
-    """Row of each site's spectrum of a kind and treatment, (n_sites,), -1 where it has none; and the table of spectra.
+    """Return the row of each site's spectrum of a kind and treatment, (n_sites,), and the table of spectra.
+
+    Rows are -1 for sites without such a spectrum. A ``treatment`` of None accepts any, if the store has only one.
 
     Raises
     ------
     SpectrumError
-        If no spectrum fits, or several of one site do; lists what there is.
+        If no spectrum matches, or several of a site do; lists the kinds and treatments in the store.
     """
     table = SpectrumTable.read(source.file)
     there = Counter((k, t) for k, t in zip(table.kind, table.treatment, strict=True))
@@ -36,11 +38,9 @@ def choose_spectra(
     wanted = {pair for pair in there if pair[0] == kind and treatment in (None, pair[1], treatment_name(pair[1]))}
     if not wanted:
         asked = kind + (f" with treatment {treatment!r}" if treatment else "")
-        raise SpectrumError(f"{source.path}: no spectra of kind {asked}; there are: {listed}")
+        raise SpectrumError(f"{source.path}: no spectra of kind {asked}; the store has {listed}")
     if len(wanted) > 1:
-        raise SpectrumError(
-            f"{source.path}: several kinds of spectra fit; choose with --treatment NAME; there are: {listed}"
-        )
+        raise SpectrumError(f"{source.path}: several treatments of {kind}; choose one with `treatment`: {listed}")
     chosen = next(iter(wanted))
     rows = [i for i, pair in enumerate(zip(table.kind, table.treatment, strict=True)) if pair == chosen]
     spectrum_of_site = np.full(n_sites, NONE, np.int64)
@@ -64,9 +64,19 @@ def gridded(
     sites: SiteTable | None = None,
     recipe: Recipe = AS_STORED,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1.
+    """Return spectra at ``rows`` on a grid, (n_rows, n_energies), and their e0, (n_rows,); NaN where a row is -1.
 
-    ``sites`` are those of the rows; a recipe asks for their elements and edges.
+    Parameters
+    ----------
+    sites
+        The sites of the rows; a recipe needs their elements and edges.
+    recipe
+        Broadening and normalisation to apply before resampling.
+
+    Raises
+    ------
+    SpectrumError
+        If intensities are not finite, or the recipe cannot be applied.
     """
     values = np.full((rows.size, grid.energies.size), np.nan, np.float32)
     e0 = np.full(rows.size, np.nan)
@@ -75,7 +85,7 @@ def gridded(
         every = list(read_spectra(source.file, rows[there].tolist()))
     for row, placed in zip(rows[there], every, strict=True):
         if not np.isfinite(placed.spectrum.intensities).all():
-            raise SpectrumError(f"{source.path}: spectrum {row} has NaN or infinite intensities: import it again")
+            raise SpectrumError(f"{source.path}: spectrum {row} has NaN or infinite intensities; import it again")
     if sites is not None and not recipe.does_nothing:
         own = sites.take(there)
         try:
@@ -88,5 +98,5 @@ def gridded(
 
 
 def digest_of_spectra(source: StructureStore | FeatureStore) -> str:
-    """The digest that a structure store carries, or that of a feature store's own spectra."""
+    """Return the digest of spectra that a structure store records, or compute that of a feature store."""
     return source.attribute("digest_spectra") or hdf5.digest(source.file, spectrum_names(source.file))

@@ -1,4 +1,4 @@
-"""The ``sites`` group, which every store has."""
+"""The ``sites`` group that every store has."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ from xanes_hpc.stores.part_files import read_through
 
 MOST_NAMED = 5
 MOST_SEARCHED = 20_000
-"""Names among which like ones are looked for."""
+"""Largest number of names that are searched for similar ones."""
 DTYPES: dict[str, Any] = {
     "name": str,
     "structure": np.int64,
@@ -32,7 +32,7 @@ DTYPES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class SiteTable:
-    """Rows of the ``sites`` group; every member has one entry per site."""
+    """Rows of the ``sites`` group; every field has one entry per site."""
 
     name: list[str]
     structure: npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ class SiteTable:
 
     @classmethod
     def read(cls, file: h5py.File, rows: Any = slice(None)) -> Self:
-        """Read rows of a store.
+        """Read the rows of a store, by default all.
 
         Raises
         ------
@@ -58,12 +58,17 @@ class SiteTable:
         return cls(**columns)
 
     def find(self, name: str, path: Path) -> int:
-        """The row of a site, by its name or, if only one has it, by what stands before the first ``_``, ``#`` or ``@``.
+        """Return the row of a site, by its name or by a unique beginning of it, up to the first ``_``, ``#`` or ``@``.
+
+        Parameters
+        ----------
+        path
+            The store's path, for errors.
 
         Raises
         ------
         StoreError
-            If there is none, or several; names the store by ``path``.
+            If no site, or more than one, has that name.
         """
         if name in self.name:
             return self.name.index(name)
@@ -73,11 +78,11 @@ class SiteTable:
         near = difflib.get_close_matches(name, self.name[:MOST_SEARCHED], MOST_NAMED, 0.4)
         some = [self.name[i] for i in found] or near or self.name
         listed = ", ".join(some[:MOST_NAMED]) + (", …" if len(some) > MOST_NAMED else "")
-        what = f"{len(found):,} sites" if found else "no site"
-        raise StoreError(f"{path}: {what} {name!r}: there are {listed}")
+        what = f"{len(found):,} sites match {name!r}" if found else f"no site {name!r}"
+        raise StoreError(f"{path}: {what}; expected one of {listed}")
 
     def write(self, file: h5py.File) -> None:
-        """Write a whole group."""
+        """Write the table to a new group."""
         for name, dtype in DTYPES.items():
             values: Sequence[Any] = getattr(self, name)
             if dtype is str:
@@ -86,7 +91,7 @@ class SiteTable:
                 file.create_dataset(f"sites/{name}", data=np.asarray(values, dtype), fletcher32=True)
 
     def take(self, rows: npt.NDArray[np.integer]) -> Self:
-        """The given rows, in their order."""
+        """Return the table with the given rows, in their order."""
         chosen: dict[str, Any] = {}
         for member in fields(self):
             values = getattr(self, member.name)
@@ -98,14 +103,14 @@ class SiteTable:
 
     @property
     def in_words(self) -> str:
-        """How many sites, of which elements and edges."""
+        """Number of sites, with their elements and edges."""
         kinds = sorted({(int(z), edge) for z, edge in zip(self.element, self.edge, strict=True)})
         named = ", ".join(f"{chemical_symbols[z]} {edge}" for z, edge in kinds[:MOST_NAMED])
         return counted(len(self), "site") + (f" ({named}{', …' if len(kinds) > MOST_NAMED else ''})" if kinds else "")
 
 
 def counted(n: int, one: str, several: str | None = None) -> str:
-    """Return a number and its noun.
+    """Return a number followed by its noun.
 
     Examples
     --------
@@ -116,12 +121,12 @@ def counted(n: int, one: str, several: str | None = None) -> str:
 
 
 def copy_sites(source: h5py.File, target: h5py.File) -> None:
-    """Copy the whole group from one store to a new one, its chunks as they are.
+    """Copy the group from one store to a new one, without decoding its chunks.
 
     Raises
     ------
     StoreError
-        If it is damaged.
+        If the group is damaged.
     """
     group = target.create_group("sites")
     for name in DTYPES:
@@ -131,7 +136,7 @@ def copy_sites(source: h5py.File, target: h5py.File) -> None:
 
 
 def add_site_columns(columns: Columns, file: h5py.File) -> None:
-    """Growing columns for a new ``sites`` group."""
+    """Add the columns of a new ``sites`` group."""
     for name, dtype in DTYPES.items():
         path = f"sites/{name}"
         columns.add(path, StringColumn(file, path) if dtype is str else Column(file, path, dtype))

@@ -1,4 +1,4 @@
-"""The ``spectra`` group: a table of spectra on grids of their own."""
+"""The ``spectra`` group: a table of spectra, each on its own energies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from xanes_hpc.stores.hdf5 import read_strings, reading
 
 TEXTS = ("kind", "treatment", "unit", "e0_source", "energy_origin", "source")
 CUT = "spectra/e_cut"
-"""A dataset that stores may lack."""
+"""Optional dataset."""
 ROWS_AT_ONCE = 1024
 POINTS_AT_ONCE = 1 << 22
 
 
 def spectrum_names(file: h5py.File) -> list[str]:
-    """The datasets that a store's spectra are in."""
+    """Return the names of the datasets that hold a store's spectra."""
     names = [f"spectra/{n}" for n in (*TEXTS, "site", "e0", "shift", "offsets", "energies", "intensities")]
     return [*names, CUT] if CUT in file else names
 
 
 def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
-    """Growing columns for a new ``spectra`` group."""
+    """Add the columns of a new ``spectra`` group."""
     for name in TEXTS:
         columns.add(f"spectra/{name}", StringColumn(file, f"spectra/{name}"))
     for name, dtype in (("site", np.int64), ("offsets", np.int64)):
@@ -37,14 +37,14 @@ def add_spectrum_columns(columns: Columns, file: h5py.File) -> None:
 
 
 def append_spectrum(columns: Columns, site: int, placed: PlacedSpectrum) -> None:
-    """Add one spectrum of a site."""
+    """Append a spectrum of a site."""
     append_spectra(columns, [site], placed, placed.spectrum.intensities[None])
 
 
 def append_spectra(
     columns: Columns, sites: Sequence[int], placed: PlacedSpectrum, intensities: npt.NDArray[np.float64]
 ) -> None:
-    """Add a spectrum of each site, all as ``placed`` but for their intensities, (n_sites, n_points)."""
+    """Append one spectrum per site; they share everything with ``placed`` except intensities, (n_sites, n_points)."""
     spectrum, n_sites = placed.spectrum, len(sites)
     first = columns["spectra/energies"].n_rows
     columns["spectra/site"].extend(sites)
@@ -67,7 +67,7 @@ def append_spectra(
 
 @dataclass(frozen=True)
 class SpectrumTable:
-    """What is known of each spectrum of a store, without its points; one entry per spectrum."""
+    """The spectra of a store without their points; every field has one entry per spectrum."""
 
     site: npt.NDArray[np.int64]
     kind: list[str]
@@ -98,7 +98,7 @@ class SpectrumTable:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where spectra begin and end, relative to their e0 (eV), and how many points each has; all (n_spectra,)."""
+    """First and last energy relative to e0 (eV), number of points and e0 (eV) of spectra; all (n_spectra,)."""
 
     first: npt.NDArray[np.float64]
     last: npt.NDArray[np.float64]
@@ -107,7 +107,7 @@ class Ranges:
 
 
 def read_ranges(file: h5py.File, rows: npt.NDArray[np.integer]) -> Ranges:
-    """The ranges of the spectra at ``rows``, without going through their points one spectrum after another.
+    """Return the ranges of the spectra at ``rows``; reads energies in long runs rather than spectrum by spectrum.
 
     Raises
     ------
@@ -130,11 +130,11 @@ def read_ranges(file: h5py.File, rows: npt.NDArray[np.integer]) -> Ranges:
 
 
 def read_spectra(file: h5py.File, rows: Sequence[int]) -> Iterator[PlacedSpectrum]:
-    """The spectra at ``rows``, read in runs; fastest where rows ascend."""
+    """Yield the spectra at ``rows``, read in runs; fastest if rows ascend."""
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         wanted = np.asarray(rows[begin : begin + ROWS_AT_ONCE])
         low, high = int(wanted.min()), int(wanted.max()) + 1
-        if high - low > 4 * ROWS_AT_ONCE:  # scattered: one by one rather than everything between
+        if high - low > 4 * ROWS_AT_ONCE:  # scattered rows: read one by one
             for row in wanted:
                 yield from _read_run(file, int(row), int(row) + 1, np.zeros(1, np.int64))
         else:

@@ -1,4 +1,4 @@
-"""A feature store that stands alone: features, sites and spectra that come without structures."""
+"""Write a standalone feature store: features, sites and spectra without structures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,11 +15,11 @@ from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, add_spectrum_columns, append_spectra
 
 NONE = -1
-"""In place of the structure and the atom of a site that has none."""
+"""Structure and atom of a site without a structure."""
 
 
 def sites_alone(names: list[str], element: int, edge: str) -> SiteTable:
-    """Sites of one element and edge that stand in no structure."""
+    """Return a table of sites of one element and edge, without structures."""
     nowhere = np.full(len(names), NONE, np.int64)
     elements = np.full(len(names), element, np.uint8)
     return SiteTable(names, nowhere, nowhere, elements, [edge] * len(names), np.ones(len(names)))
@@ -37,25 +37,25 @@ def write_standalone(
     overwrite: bool = False,
     sources: Iterable[Path] = (),
 ) -> None:
-    """Write a feature store in which every site has one spectrum, all alike but for their intensities.
+    """Write a feature store in which every site has one spectrum, all on the same energies.
 
     Parameters
     ----------
     path, overwrite, sources
-        As ``hdf5.create_store`` takes them.
+        As for ``hdf5.create_store``.
     sites
-        One per row.
+        One site per row of ``features``.
     features : (n_sites, n_features)
     placed
-        What all spectra have in common.
+        Everything that the spectra share, such as energies and e0; its own intensities are ignored.
     intensities : (n_sites, n_points)
     description, descriptor_hash, labels
-        Of the descriptor that made the features.
+        Of the descriptor that computed the features.
 
     Raises
     ------
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists and may not be replaced, or cannot be written.
     """
     layout = Layout(len(sites), len(labels), features.dtype)
     with hdf5.create_store(path, "features", overwrite, sources) as file:

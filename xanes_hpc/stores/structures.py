@@ -1,4 +1,4 @@
-"""The structure store: atoms, sites and spectra, written in one streaming pass."""
+"""The structure store: atoms, sites and spectra, written in a single pass."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from xanes_hpc.stores.properties import (
     Properties,
     PropertyColumns,
     read_numbers,
-    read_of_structures,
+    read_properties,
 )
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns, counted
 from xanes_hpc.structures.absorbers import formula
@@ -33,12 +33,12 @@ STRUCTURE_NAMES = [
     *(f"structures/{name}" for name in ("name", "offsets", "cell", "pbc")),
     *(f"sites/{name}" for name in DTYPES),
 ]
-"""The datasets of ``digest_structures``."""
+"""Datasets that ``digest_structures`` covers."""
 SITES_AT_ONCE = 512
 
 
 def site_names(structure: str, atoms: Sequence[int] | npt.NDArray[np.integer]) -> list[str]:
-    """Names of a structure's sites: its own, with ``#index`` appended where it has several."""
+    """Return the names of a structure's sites: the structure's name, plus ``#index`` if it has several sites."""
     return [structure] if len(atoms) == 1 else [f"{structure}#{a}" for a in atoms]
 
 
@@ -59,7 +59,7 @@ class StructureWriter:
         spectra.add_spectrum_columns(columns, file)
         file.create_group(PROPERTIES)
         self.left_out: Counter[str] = Counter()
-        """Values of properties that could not be stored, by name: text where others are numbers, or an odd name."""
+        """Number of values that could not be stored, by property: text among numbers, or an invalid name."""
         self._of_structures = PropertyColumns(file, columns, PROPERTIES, self.left_out)
         self._of_sites = PropertyColumns(file, columns, SITE_PROPERTIES, self.left_out)
 
@@ -72,9 +72,18 @@ class StructureWriter:
         weights: npt.NDArray[np.float64] | None = None,
         site_properties: Sequence[Properties] | None = None,
     ) -> None:
-        """Add a structure, its absorbers (0-based indices) at one edge, and each one's spectra.
+        """Append a structure, its absorbers at one edge, and the spectra of each absorber.
 
-        Their weights are 1 unless they are given; ``site_properties`` are those that sites have beside the structure's.
+        Parameters
+        ----------
+        atoms
+            Indices of the absorbers, from 0.
+        spectra_by_site
+            Spectra of each absorber.
+        weights
+            Weights of the sites; by default 1.
+        site_properties
+            Properties of each site, in addition to those of the structure.
         """
         columns = self._columns
         row, first_site = columns["structures/name"].n_rows, columns["sites/name"].n_rows
@@ -97,7 +106,7 @@ class StructureWriter:
                 spectra.append_spectrum(columns, site, spectrum)
 
     def finish(self) -> None:
-        """Write what is pending, and the digests."""
+        """Write pending rows and the digests."""
         self._columns.finish()
         self.file.attrs["digest_structures"] = hdf5.digest(self.file, STRUCTURE_NAMES)
         self.file.attrs["digest_spectra"] = hdf5.digest(self.file, spectra.spectrum_names(self.file))
@@ -107,14 +116,14 @@ class StructureWriter:
 def create_structures(
     path: Path | None, overwrite: bool = False, sources: Iterable[Path] = ()
 ) -> Iterator[StructureWriter]:
-    """Write a new structure store; it takes its name when the block ends without an error.
+    """Create a structure store; it is renamed to ``path`` when the block ends without an error.
 
-    Without a path it is written in memory: see ``structures_in_memory``.
+    Without a path the store lives in memory: see ``structures_in_memory``.
 
     Raises
     ------
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists and may not be replaced, or cannot be written.
     """
     with hdf5.create_store(path, "structures", overwrite, sources) as file:
         writer = StructureWriter(file)
@@ -123,7 +132,7 @@ def create_structures(
 
 
 def structures_in_memory(writer: StructureWriter) -> "StructureStore":
-    """Return the store that ``create_structures`` wrote in memory, once its block has ended."""
+    """Return the store that ``create_structures`` wrote in memory; call it after the block."""
     return StructureStore(file=writer.file)
 
 
@@ -132,7 +141,7 @@ class StructureStore(hdf5.Store):
 
     kind = "structures"
     summary: Any = None
-    """What the import that wrote it took and skipped; None of a store that was opened."""
+    """Summary of the import that wrote the store; None if the store was opened from a file."""
 
     def __repr__(self) -> str:
         skipped = getattr(self.summary, "skipped_count", 0)
@@ -161,24 +170,26 @@ class StructureStore(hdf5.Store):
         return self.n_spectra > 0
 
     def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
-        """Return this store, or another with the same structures, to be entered; and why there is none: never.
+        """Return a context manager for this store, or for the one at ``spectra``, and an empty reason.
+
+        Like ``FeatureStore.behind``, where the reason says why there is no structure store.
 
         Raises
         ------
         StoreError
-            If the other holds other structures.
+            If the structures of ``spectra`` differ.
         """
         if spectra is None:
             return nullcontext(self), ""
         other = StructureStore(spectra)
         if other.attribute("digest_structures") != self.attribute("digest_structures"):
             other.close()
-            raise StoreError(f"{spectra}: holds other structures than {self.path}: its spectra are of other sites")
+            raise StoreError(f"{spectra}: its structures differ from those of {self.path}, so its spectra do not apply")
         return other, ""
 
     @property
     def stamp(self) -> str:
-        """What tells the store's features from others: nothing, for it has none."""
+        """Text that identifies the store's features: empty, since a structure store has none."""
         return ""
 
     @property
@@ -191,12 +202,12 @@ class StructureStore(hdf5.Store):
         return SiteTable.read(self.file, slice(row, row + 1))
 
     def batch(self, start: int, stop: int, properties: Sequence[str] = ()) -> SiteBatch:
-        """Sites ``start:stop`` with the structures they stand in, and some of their properties.
+        """Return sites ``start:stop`` with their structures, and the named properties.
 
         Raises
         ------
         StoreError
-            If the data are damaged, or a site stands in a structure or on an atom that is not there.
+            If the data are damaged, or refer to structures or atoms that do not exist.
         """
         file = self.file
         with hdf5.reading(self.path):
@@ -222,7 +233,7 @@ class StructureStore(hdf5.Store):
         return batch
 
     def digest_of_properties(self, names: Sequence[str]) -> str:
-        """A digest over some properties of structures and sites."""
+        """Return the digest of the named properties of structures and sites."""
         with hdf5.reading(self.path):
             return properties.digest(self.file, names)
 
@@ -232,23 +243,23 @@ class StructureStore(hdf5.Store):
         return sorted({name for group in (PROPERTIES, SITE_PROPERTIES) for name in self.file.get(group, ())})
 
     def without_property(self, name: str) -> tuple[int, int]:
-        """How many sites have no number for a property, of their own or their structure's; and the first of them."""
+        """Return the number of sites for which neither site nor structure has the property, and the first such row."""
         with hdf5.reading(self.path):
             return properties.read_missing(self.file, self.path, name)
 
     def structures_at(self, rows: npt.NDArray[np.integer]) -> Iterator[tuple[Structure, int]]:
-        """The structure, without its properties, and the absorber's index of each site at ``rows``.
+        """Yield the structure, without its properties, and the absorber's index of each site at ``rows``.
 
-        Read in runs; fastest where rows ascend.
+        Sites are read in runs; this is fastest if rows ascend.
 
         Raises
         ------
         StoreError
-            As ``batch``.
+            As ``batch`` does.
         """
         for begin in range(0, rows.size, SITES_AT_ONCE):
             wanted = rows[begin : begin + SITES_AT_ONCE]
-            together = np.ptp(wanted) <= 4 * SITES_AT_ONCE  # scattered: one by one rather than everything between
+            together = np.ptp(wanted) <= 4 * SITES_AT_ONCE  # scattered rows: read one by one
             for some in [wanted] if together else wanted[:, None]:
                 first, last = int(some.min()), int(some.max())
                 batch = self.batch(first, last + 1)
@@ -263,12 +274,12 @@ class StructureStore(hdf5.Store):
                     yield structure, int(batch.site_atoms[row])
 
     def structures(self, rows_at_once: int = SITES_AT_ONCE) -> Iterator[tuple[Structure, SiteTable]]:
-        """Every structure with its properties, and its sites.
+        """Yield every structure with its properties, and its sites.
 
         Raises
         ------
         StoreError
-            As ``batch``.
+            As ``batch`` does.
         """
         sites = self.sites
         order = np.argsort(sites.structure, kind="stable")
@@ -282,16 +293,16 @@ class StructureStore(hdf5.Store):
                 numbers, positions = self.file["atoms/numbers"][atoms], self.file["atoms/positions"][atoms]
                 cells, pbc = (self.file[f"structures/{name}"][start:stop] for name in ("cell", "pbc"))
                 names = hdf5.read_strings(self.file, "structures/name", slice(start, stop))
-                known = read_of_structures(self.file, start, stop)
+                known = read_properties(self.file, start, stop)
             for k in range(stop - start):
                 own = slice(offsets[k] - offsets[0], offsets[k + 1] - offsets[0])
                 structure = Structure(names[k], numbers[own], positions[own], cells[k], pbc[k], known[k])
                 yield structure, sites.take(order[ends[start + k] : ends[start + k + 1]])
 
     def cuts(self, start: int, stop: int, n_atoms: int) -> list[int]:
-        """Sites between ``start`` and ``stop`` at which to cut, so that each piece's structures have few atoms.
+        """Return the sites at which to divide ``start:stop`` into pieces whose structures have few atoms.
 
-        A piece has at most ``n_atoms``, or stands in one structure.
+        The structures of a piece have at most ``n_atoms`` together, unless it has only one structure.
         """
         with hdf5.reading(self.path):
             structures = self.file["sites/structure"][start:stop]
@@ -312,12 +323,12 @@ class StructureStore(hdf5.Store):
                 begin = int(site)
         return cuts
 
-    def _check(self, there: bool | np.bool_) -> None:
-        if not there:
-            raise StoreError(f"{self.path}: a site or structure counts atoms or structures that are not there")
+    def _check(self, in_range: bool | np.bool_) -> None:
+        if not in_range:
+            raise StoreError(f"{self.path}: a site or structure refers to atoms or structures that do not exist")
 
     def site_formulas(self, first: int = 0, last: int | None = None, rows_at_once: int = 8192) -> list[str]:
-        """The formula of the structure of every site, or of sites ``first:last``, in Hill order."""
+        """Return the formula of each site's structure in Hill order, for all sites or ``first:last``."""
         formulas: list[str] = []
         last = self.n_sites if last is None else last
         for start in range(first, last, rows_at_once):

@@ -1,4 +1,4 @@
-"""Targets on a model's grid: a cache beside the feature store, safe to delete, row by row in its order."""
+"""Targets on a model's grid: a cache beside the feature store that may be deleted, with the same order of sites."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from xanes_hpc.stores.texts import read_text
 
 
 class TargetStore(hdf5.Store):
-    """Targets open for reading."""
+    """A target store open for reading."""
 
     kind = "targets"
 
@@ -26,7 +26,7 @@ class TargetStore(hdf5.Store):
         self._folder = folder
 
     def close(self) -> None:
-        """Close the store, and remove the folder that it was made in for want of another."""
+        """Close the store, and remove its temporary folder if it has one."""
         self.file.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -44,15 +44,15 @@ class TargetStore(hdf5.Store):
 
     @property
     def e0(self) -> npt.NDArray[np.float64]:
-        """Edge energy of every site, NaN where it has no spectrum."""
+        """Edge energy of every site in eV; NaN for sites without a spectrum."""
         values: npt.NDArray[np.float64] = self.file["e0"][:]
         return values
 
     @property
     def source_treatment(self) -> str:
-        """The treatment of the spectra that they were made of."""
+        """Treatment of the spectra that the targets were made from."""
         return self.attribute("source_treatment") or self.attribute("treatment")
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Targets of sites ``start:stop``, shape (n_rows, n_energies); NaN where there is none."""
+        """Return the targets of sites ``start:stop``, (n_rows, n_energies); NaN for sites without one."""
         return self.read_rows("intensity", start, stop)

@@ -1,10 +1,10 @@
-"""Text attributes, of a fixed width in our files: HDF5 keeps others in a heap, and is lost in one that is damaged."""
+"""Text attributes of fixed width: HDF5 keeps other texts in a heap, which it cannot read safely once damaged."""
 
 import h5py
 
 
 def read_text(node: h5py.HLObject, name: str) -> str:
-    """A text attribute; empty where it is absent."""
+    """Return a text attribute; empty if it is absent."""
     value = node.attrs.get(name, "")
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -16,7 +16,7 @@ def write_text(node: h5py.HLObject, name: str, text: str) -> None:
 
 
 def fix_texts(file: h5py.File) -> None:
-    """Write every text attribute of a file anew, of a fixed width."""
+    """Rewrite all text attributes of a file with fixed width."""
 
     def fix(_: str, node: h5py.HLObject) -> None:
         for name, value in list(node.attrs.items()):

@@ -1,4 +1,4 @@
-"""Reading all of a store: every chunk against its checksum, digests against what they are of."""
+"""Verify a store: read every chunk, so that checksums are checked, and compare digests with the data."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,26 +15,26 @@ from xanes_hpc.stores.virtual import virtual_parts
 
 @dataclass
 class Findings:
-    """What was read, and what is wrong with it."""
+    """Amount of data read, and the damage found in it."""
 
     chunks: int = 0
     bytes: int = 0
     unchecked: list[str] = field(default_factory=list)
-    """Datasets without checksums, whose values are read all the same."""
+    """Datasets without checksums; their values are read too."""
     damage: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values for JSON."""
         return {"chunks": self.chunks, "bytes": self.bytes, "without_checksum": self.unchecked, "damage": self.damage}
 
 
 def read_all(path: Path) -> Findings:
-    """Read all of a store.
+    """Read all of a store, and return the damage found.
 
     Raises
     ------
     StoreError
-        If it is not a store, or cannot be opened.
+        If the file is not a store, or cannot be opened.
     """
     findings = Findings()
     with hdf5.open_store(path) as file:
@@ -42,7 +42,7 @@ def read_all(path: Path) -> Findings:
         try:
             file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
         except (OSError, RuntimeError) as error:
-            findings.damage.append(f"its list of datasets: {_reason(error)}")
+            findings.damage.append(f"list of datasets: {_reason(error)}")
         for name in names:
             _read(file, name, findings)
         if not findings.damage:
@@ -81,6 +81,6 @@ def _compare_digests(file: h5py.File, findings: Findings) -> None:
     for attribute, names in (("digest_structures", STRUCTURE_NAMES), ("digest_spectra", spectra.spectrum_names(file))):
         written = read_text(file, attribute)
         if written and hdf5.digest(file, names) != written:
-            findings.damage.append(f"attribute {attribute}: is not the digest of the data")
+            findings.damage.append(f"attribute {attribute}: does not match the data")
     if read_text(file, hdf5.ATTRIBUTES) not in ("", hdf5.digest_attributes(file)):
-        findings.damage.append("attributes: are not those that were written")
+        findings.damage.append(f"attribute {hdf5.ATTRIBUTES}: does not match the other attributes")

@@ -1,7 +1,7 @@
-"""Virtual datasets: those of a store whose rows stay in the parts beside it.
+"""Virtual datasets of a store, whose rows stay in the parts beside it.
 
-HDF5 gives the fill value for what is missing, without a word, and follows names wherever they lead. So a virtual store
-names nothing but the parts in ``NAME.parts`` beside it, and every one of them is looked at whenever it is opened.
+HDF5 silently returns the fill value for missing data, and follows any file name. A virtual store may therefore refer
+only to the parts in ``NAME.parts`` beside it, and each part is checked whenever the store is opened.
 """
 
 import math
@@ -13,12 +13,12 @@ import h5py
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.opening import open_file
-from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, whose
+from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, why_not_expected
 from xanes_hpc.stores.texts import read_text, write_text
 
 
 def write_virtual(file: h5py.File, table: Table, output: Path, bounds: Sequence[int], plan: str) -> None:
-    """A dataset over the parts of an output; part k has its rows ``bounds[k]:bounds[k + 1]``."""
+    """Create a virtual dataset over the parts of an output; part k has its rows ``bounds[k]:bounds[k + 1]``."""
     layout = h5py.VirtualLayout((bounds[-1], *table.row_shape), table.dtype)
     folder = parts_folder(output).name
     for number, (start, stop) in enumerate(pairwise(bounds)):
@@ -29,12 +29,12 @@ def write_virtual(file: h5py.File, table: Table, output: Path, bounds: Sequence[
 
 
 def check_virtual(file: h5py.File, path: Path) -> None:
-    """Refuse a store any of whose virtual datasets is of more than its own parts, or lacks one.
+    """Check that the virtual datasets of a store refer to all of its own parts, and to nothing else.
 
     Raises
     ------
     StoreError
-        Naming the part.
+        If they do not; names the part.
     """
     names: list[str] = []
     file.visititems(lambda name, node: names.append(name) if _is_virtual(node) else None)
@@ -43,12 +43,12 @@ def check_virtual(file: h5py.File, path: Path) -> None:
 
 
 def virtual_parts(dataset: h5py.Dataset, path: Path) -> list[Path]:
-    """The parts that a virtual dataset of a store takes its rows from; none where it is not virtual."""
+    """Return the paths of the parts that a store's dataset refers to; empty if it is not virtual."""
     return [path.parent / source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
 
 
 def is_virtual_store(path: Path) -> bool:
-    """Whether a file is a store that takes rows from its parts; a file that cannot be read is none."""
+    """Return whether a file is a readable store whose rows stay in its parts."""
     try:
         with open_file(path) as file:
             return any(_is_virtual(node) for node in file.values())
@@ -67,8 +67,8 @@ def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
         expected = f"{folder}/{part_name(number)}"
         if source.file_name != expected or source.dset_name.lstrip("/") != name:
             raise StoreError(
-                f"{path}: {name}: expected rows of {expected}, received {source.file_name}: a virtual store keeps its "
-                "name, and takes rows from its own parts only"
+                f"{path}: {name}: expected rows from {expected}, received {source.file_name}; a virtual store cannot "
+                "be renamed, and refers only to its own parts"
             )
         start, stop = source.vspace.get_select_bounds()
         whole = (start[0], *start[1:]) == (next_row, *(0,) * (len(start) - 1))
@@ -76,18 +76,20 @@ def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
         every = source.src_space.get_select_type() == h5py.h5s.SEL_ALL
         gapless = source.vspace.get_select_npoints() == n_points and every
         if not whole or tuple(stop[1:]) != tuple(n - 1 for n in dataset.shape[1:]) or not gapless:
-            raise StoreError(f"{path}: {name}: its rows are not those of its parts one after another")
+            raise StoreError(f"{path}: {name}: expected the rows of its parts in order, without gaps")
         _check_part(path.parent / expected, name, stop[0] + 1 - start[0], dataset, plan)
         next_row = stop[0] + 1
     if next_row != dataset.shape[0]:
-        raise StoreError(f"{path}: {name}: expected parts with {dataset.shape[0]:,} rows, there are {next_row:,}")
+        raise StoreError(f"{path}: {name}: expected parts with {dataset.shape[0]:,} rows, received {next_row:,}")
 
 
 def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan: str) -> None:
     if not part.exists():
-        raise StoreError(f"{part}: no such file: the virtual store beside it needs it; put it back, or finalise again")
+        raise StoreError(
+            f"{part}: no such file; the virtual store beside its folder needs it: move it back, or finalise again"
+        )
     if part.is_symlink() or part.parent.is_symlink():
-        raise StoreError(f"{part}: is a link: a virtual store takes rows from its own parts only")
+        raise StoreError(f"{part}: is a symbolic link; the parts of a virtual store must be regular files")
     try:
         with open_file(part) as file:
             found = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
@@ -100,9 +102,9 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
                 or found.file != file
                 or found.id.get_storage_size() == 0
                 or not plan
-                or whose(file, part, plan)
+                or why_not_expected(file, part, plan)
             ):
-                raise StoreError(f"{part}: is not the part that the virtual store beside it was made of")
+                raise StoreError(f"{part}: is not the part that the virtual store was made from")
     except StoreError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
