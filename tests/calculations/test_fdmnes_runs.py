@@ -184,7 +184,7 @@ def test_another_spectrum_takes_the_place_only_if_told(tmp_path, store, program,
     }  # fmt: skip
     assert store.read_bytes() == kept
     assert run("fdmnes", "ingest", runs, store) == 0
-    assert "left as it was: ACOMUA_C36(1+) has another xanes spectrum" in capsys.readouterr().err
+    assert "ACOMUA_C36(1+) already has a different xanes spectrum of treatment 'none'" in capsys.readouterr().err
     found = summary(capsys, runs, store, "--replace")
     assert found["spectra"] == {"new": 0, "replaced": 1, "already_there": 7, "differing": []}
     every = spectra(store)

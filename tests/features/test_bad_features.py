@@ -1,4 +1,4 @@
-"""Bad files of features and spectra, and options that do not fit them: one line, and nothing left behind."""
+"""Invalid files of features and spectra, or options: a one-line error, and nothing is left behind."""
 
 import zipfile
 from contextlib import suppress
@@ -20,7 +20,7 @@ RANGE = "--energies=-15:60"
 
 
 def changed(name, where, value):
-    """Arrays with some values changed."""
+    """Return arrays with some values changed."""
     made = feature_arrays()
     made[name][where] = value
     return made
@@ -34,7 +34,7 @@ def save(tmp_path):
 
 @pytest.fixture
 def refused_import(tmp_path, capsys):
-    """The line of an import that is refused, with an old output and without."""
+    """Return the error of a refused import, which is the same with and without an old output."""
 
     def import_(source, *options):
         output = tmp_path / "out.h5"
@@ -133,7 +133,7 @@ def test_options(save, refused_import, options, message):
 
 
 @pytest.mark.parametrize("option", [OPTIONS[:2], OPTIONS[2:], ("--descriptor", "d.toml"), (RANGE,)])
-def test_options_that_structures_do_not_take(tmp_path, refused_import, option):
+def test_options_for_features_are_refused_for_structures(tmp_path, refused_import, option):
     line = refused_import(write_xyz(tmp_path / "a.xyz"), *option)
     name = option[0].partition("=")[0]
     assert line == f"{name} applies to a .npz file of features and spectra only (see xanes-hpc import --help)"
@@ -157,8 +157,8 @@ def test_damaged_files(save, refused_import, change, message):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_no_damage_passes_unnoticed(save, compressed):
-    """Whatever byte is changed, the values are those that were saved, or the file is refused."""
+def test_damage_is_always_noticed(save, compressed):
+    """After changing any byte, the file is refused or the values are as saved."""
     path, rng = save(compressed=compressed), np.random.default_rng(0)
     whole, made = path.read_bytes(), feature_arrays()
     for _ in range(300):
@@ -178,7 +178,7 @@ def test_missing_file(tmp_path, refused_import):
 @pytest.mark.parametrize(
     "shape", [b"(6, 49 ", b"(((((((", b"(9999999999999999999999,)"], ids=["open", "nested", "large"]
 )
-def test_a_header_that_ends_in_the_middle(save, tmp_path, shape):
+def test_an_invalid_header_of_an_array(save, tmp_path, shape):
     path = save(feature_arrays())
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

@@ -1,4 +1,4 @@
-"""Feature stores: round trips, their source, and damage that is noticed."""
+"""Feature stores: round trips, their structure store, and damage."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def stores(tmp_path_factory):
     return stored.write_features(tmp_path_factory.mktemp("stores")).parent
 
 
-def test_features_are_those_of_the_sites(stores):
+def test_features_match_the_descriptor(stores):
     with FeatureStore(stores / "f.h5") as features, StructureStore(stores / "s.h5") as source:
         expected = DESCRIPTOR.compute(source.batch(0, source.n_sites))
         assert (features.n_sites, features.n_features) == expected.shape == (4, 49)
@@ -37,7 +37,7 @@ def test_features_are_those_of_the_sites(stores):
         np.testing.assert_array_equal(features.read(1, 3), expected[1:3])
 
 
-def test_sites_are_those_of_the_structures(stores):
+def test_sites_are_copied_from_the_structures(stores):
     with FeatureStore(stores / "f.h5") as features, StructureStore(stores / "s.h5") as source:
         mine, other = features.sites, source.sites
     assert (mine.name, mine.edge) == (other.name, other.edge)
@@ -45,7 +45,7 @@ def test_sites_are_those_of_the_structures(stores):
         np.testing.assert_array_equal(getattr(mine, column), getattr(other, column))
 
 
-def test_store_carries_the_descriptor_in_full(stores):
+def test_store_has_the_full_description_of_the_descriptor(stores):
     with FeatureStore(stores / "f.h5") as features:
         again = descriptors.from_description(features.description)
         assert again.hash == DESCRIPTOR.hash == features.attribute("descriptor_hash")
@@ -54,7 +54,7 @@ def test_store_carries_the_descriptor_in_full(stores):
 
 
 def everything(path):
-    """Every attribute and the bytes of every dataset: what is equal in stores that are bit-identical."""
+    """Return every attribute and the bytes of every dataset, which are equal in bit-identical stores."""
     with h5py.File(path) as file:
         found = {f"@{name}": str(value) for name, value in file.attrs.items()}
         names = []
@@ -71,7 +71,7 @@ def everything(path):
     return found
 
 
-def test_two_runs_give_equal_stores_whatever_the_threads(tmp_path, stores):
+def test_stores_are_identical_whatever_the_number_of_threads(tmp_path, stores):
     contents = []
     for n in (1, min(2, threads.MOST)):
         with threads.limited_to(n), StructureStore(stores / "s.h5") as source:
@@ -89,7 +89,7 @@ def test_dtype_of_the_store_is_the_descriptors(tmp_path, stores, dtype):
         assert features.read(0, 4).dtype == np.dtype(dtype)
 
 
-def test_parts_are_whole_chunks_and_together_the_whole(tmp_path, monkeypatch):
+def test_parts_are_whole_chunks_and_cover_all_sites(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
     monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(77)]
@@ -105,7 +105,7 @@ def test_parts_are_whole_chunks_and_together_the_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("n_features", "item_bytes", "rows"), [(97, 8, 1024), (49, 4, 4096), (10**6, 8, 16), (1, 1, 1 << 20)]
 )
-def test_chunks_have_about_a_mebibyte_and_a_power_of_two_of_rows(n_features, item_bytes, rows):
+def test_chunks_have_about_1_mib_and_a_power_of_two_of_rows(n_features, item_bytes, rows):
     assert chunk_rows(n_features, item_bytes) == rows
 
 
@@ -120,8 +120,7 @@ def test_flipped_bit_in_the_features_is_noticed(tmp_path, monkeypatch, chunk):
             features.read(0, 37)
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
-        sound = slice(16, 32)
-        assert features.read(sound.start, sound.stop).shape == (16, 49)
+        assert features.read(16, 32).shape == (16, 49)  # the chunk without damage
 
 
 def test_source_is_found_by_its_relative_path(tmp_path, stores):
@@ -162,7 +161,7 @@ def test_source_is_found_through_a_symbolic_link(tmp_path, what):
         assert source.n_sites == 4
 
 
-def test_source_that_is_gone_is_an_error_that_says_what_to_do(tmp_path, stores):
+def test_missing_source_is_an_error_that_says_what_to_do(tmp_path, stores):
     shutil.copy(stores / "f.h5", tmp_path / "f.h5")
     with FeatureStore(tmp_path / "f.h5") as features, pytest.raises(StoreError) as caught:
         features.open_source()
@@ -179,7 +178,7 @@ def test_source_with_other_structures_is_refused(tmp_path, stores):
     assert "featurise it again" in str(caught.value)
 
 
-def test_source_that_gained_spectra_is_taken(tmp_path, stores):
+def test_source_with_more_spectra_is_accepted(tmp_path, stores):
     shutil.copy(stores / "f.h5", tmp_path / "f.h5")
     more = [(r, a, e, [[*site, stored.spectrum()] for site in s]) for r, a, e, s in stored.rows()]
     stored.write_structures(tmp_path / "more.h5", more)
@@ -194,7 +193,7 @@ def test_store_without_sites_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
 
 
-def test_structure_that_cannot_be_described_names_store_and_sites_and_leaves_nothing(tmp_path):
+def test_invalid_structure_is_named_with_store_and_sites_and_leaves_nothing(tmp_path):
     record = stored.structure("bad", 3)
     record.positions[2] = [0.0, 0.0, 0.01]
     stored.write_structures(tmp_path / "s.h5", [*stored.rows(), (record, [0], "K", [[]])])
@@ -217,7 +216,7 @@ def test_structure_with_an_unknown_element_is_refused(tmp_path, stores):
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[1]", "null"])
-def test_description_that_is_no_object_is_refused(tmp_path, stores, text):
+def test_description_that_is_not_an_object_is_refused(tmp_path, stores, text):
     path = stored.changed(stores / "f.h5", tmp_path / "f.h5", stored.replaced("descriptor", text))
     with (
         FeatureStore(path) as features,
@@ -233,8 +232,8 @@ def test_plain_h5py_reads_a_feature_store(stores):
         assert file.attrs["source_digest"] == source.attrs["digest_structures"]
 
 
-def test_write_that_fails_leaves_no_part_that_looks_whole(tmp_path, stores, monkeypatch):
-    monkeypatch.setattr("xanes_hpc.features.featurise.ATOMS_AT_ONCE", 1)  # a batch a structure
+def test_failed_write_leaves_no_part_that_looks_complete(tmp_path, stores, monkeypatch):
+    monkeypatch.setattr("xanes_hpc.features.featurise.ATOMS_AT_ONCE", 1)  # one structure per batch
     monkeypatch.setattr("xanes_hpc.runtime.overlap.AHEAD", 100)
     written, write = [], _PartWriter.write
 

@@ -1,4 +1,4 @@
-"""``xanes-hpc import`` of a .npz file: features and spectra without structures, into a store that stands alone."""
+"""``xanes-hpc import`` of a .npz file: features and spectra without structures, into a standalone store."""
 
 import json
 from functools import partial
@@ -65,7 +65,7 @@ def test_round_trip(save, imported, dtype, compressed):
             assert (placed.spectrum.unit, placed.spectrum.source) == ("arbitrary", "set_v.npz")
 
 
-def test_store_is_what_its_schema_says(save, imported):
+def test_store_matches_its_schema(save, imported):
     _, path = imported(save(), RANGE)
     descriptor, schema = descriptors.load("wacsf", "xanesnet-49"), xanes_hpc_schema.load("features")
     with h5py.File(path) as file:
@@ -89,8 +89,8 @@ def test_store_is_what_its_schema_says(save, imported):
     assert (set(sites.element), set(sites.edge), set(sites.weight)) == ({23}, {"K"}, {1.0})
 
 
-def test_sites_are_no_twins_by_their_names(save, imported):
-    """What stands before a ``_`` would be taken for a CSD code that all of them share."""
+def test_sites_do_not_share_a_code(save, imported):
+    """Text before a ``_`` would count as a CSD code that all sites share."""
     _, path = imported(save(), RANGE)
     with FeatureStore(path) as store:
         assert len({code(name) for name in store.sites.name}) == 6
@@ -116,7 +116,7 @@ def test_same_file_gives_the_same_store(save, imported):
     assert path.read_bytes() == before
 
 
-def test_features_are_of_the_descriptor_s_type(save, tmp_path):
+def test_features_have_the_descriptor_s_type(save, tmp_path):
     description = 'name = "wacsf"\ncutoff = 6.0\ndtype = "float32"\n'
     toml = write(tmp_path / "d.toml", description)
     descriptor = descriptors.read_toml(toml)
@@ -152,13 +152,13 @@ def test_absolute_energies_of_the_file(save, imported):
     assert (summary["energy_start"], summary["energy_stop"]) == (-22.5, 37.5)
 
 
-def test_given_energies_beat_those_of_the_file(save, imported):
+def test_given_energies_take_precedence_over_those_of_the_file(save, imported):
     summary, path = imported(save(feature_arrays(e=np.array(["not"]), names=np.arange(6))), RANGE)
     assert first_spectrum(path).relative[0] == -15.0
     assert summary["unused_arrays"] == ["e", "names"]
 
 
-def test_what_is_given_is_stored(save, imported):
+def test_given_options_are_stored(save, imported):
     options = ("--edge", "l3", "--e0", 512.5, "--treatment", "normalised", RANGE)
     summary, path = imported(save(), *options)
     placed = first_spectrum(path)
@@ -168,7 +168,7 @@ def test_what_is_given_is_stored(save, imported):
         assert set(store.sites.edge) == {"L3"}
 
 
-def test_info_tells_and_verifies_it(save, imported, capsys):
+def test_info_describes_and_verifies_the_store(save, imported, capsys):
     _, path = imported(save(), RANGE)
     values = inform(path)
     assert values["absorbers"] == {"V K": 6}
@@ -186,7 +186,7 @@ def test_info_tells_and_verifies_it(save, imported, capsys):
     assert "spectra/intensities" in capsys.readouterr().err
 
 
-def test_table_of_what_was_taken(save, tmp_path, capsys):
+def test_printed_summary(save, tmp_path, capsys):
     assert run("import", save(feature_arrays(names=np.arange(6))), *OPTIONS, RANGE, "-o", tmp_path / "f.h5") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "sites 6 (V K) features 49 a site (wacsf, float64)" in out
@@ -194,12 +194,12 @@ def test_table_of_what_was_taken(save, tmp_path, capsys):
     assert "other arrays names (not used)" in out
 
 
-def test_a_folder_may_be_called_so(tmp_path):
+def test_a_folder_name_may_end_in_npz(tmp_path):
     write_xyz(tmp_path / "set.npz" / "a.xyz")
     assert run("import", tmp_path / "set.npz", "-o", tmp_path / "s.h5") == 0
 
 
-def test_output_in_the_way(save, tmp_path, capsys):
+def test_existing_output_and_the_input_as_output_are_refused(save, tmp_path, capsys):
     path, output = save(), old_store(tmp_path / "f.h5")
     arguments = ("import", path, *OPTIONS, RANGE, "-o")
     line = refused(capsys, tmp_path, *arguments, output)
@@ -210,7 +210,7 @@ def test_output_in_the_way(save, tmp_path, capsys):
     assert inform(output)["kind"] == "features"
 
 
-def test_nothing_is_left_where_writing_fails(save, tmp_path, capsys, monkeypatch):
+def test_nothing_is_left_if_writing_fails(save, tmp_path, capsys, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 

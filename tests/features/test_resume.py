@@ -1,4 +1,4 @@
-"""A run that was stopped goes on with the same command and ends as if it had not been; others' parts are refused."""
+"""A stopped run continues with the same command and gives the same store; parts of other runs are refused."""
 
 import json
 import os
@@ -30,7 +30,7 @@ N_SITES = 200
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A store of 200 sites, of which a part holds 32 and a batch 16 or fewer."""
+    """A store of 200 sites, in parts of 32 and batches of up to 16."""
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
     monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * ROW_BYTES)
     monkeypatch.setattr(featurise, "ATOMS_AT_ONCE", 40)
@@ -41,11 +41,11 @@ def source(tmp_path, monkeypatch):
 
 
 class Stop(Exception):
-    """Stands for whatever ends a run."""
+    """Any exception that ends a run."""
 
 
 def stop_after(monkeypatch, n_batches):
-    """Let the computation of a later batch fail; returns the starts of those that were computed."""
+    """Make every batch after ``n_batches`` fail; returns a list of the first sites of computed batches."""
     computed, compute = [], featurise.describe_batch
 
     def failing(descriptor, source, start, batch):
@@ -74,7 +74,7 @@ def parts_of(output):
     return sorted(p.name for p in parts_folder(output).glob("part-*"))
 
 
-def test_run_goes_on_with_the_first_missing_part(tmp_path, source, monkeypatch):
+def test_run_continues_with_the_first_missing_part(tmp_path, source, monkeypatch):
     make(source, tmp_path / "whole.h5")
     output = tmp_path / "f.h5"
     stopped(source, output, monkeypatch)
@@ -90,7 +90,7 @@ def test_run_goes_on_with_the_first_missing_part(tmp_path, source, monkeypatch):
     assert not parts_folder(output).exists()
 
 
-def test_run_that_was_stopped_many_times_ends_the_same(tmp_path, source, monkeypatch):
+def test_run_stopped_many_times_gives_the_same_store(tmp_path, source, monkeypatch):
     make(source, tmp_path / "whole.h5")
     output = tmp_path / "f.h5"
     for _ in range(4):
@@ -104,7 +104,7 @@ def test_run_stopped_in_its_first_part_leaves_nothing(tmp_path, source, monkeypa
     assert not parts_folder(tmp_path / "f.h5").exists()
 
 
-def test_old_output_stays_until_the_new_one_is_made(tmp_path, source, monkeypatch):
+def test_old_output_stays_until_the_new_one_is_complete(tmp_path, source, monkeypatch):
     output = tmp_path / "f.h5"
     make(source, output)
     before = output.read_bytes()
@@ -143,7 +143,7 @@ def test_parts_with_another_compression_are_refused(tmp_path, source, monkeypatc
         make(source, tmp_path / "f.h5", compression="gzip")
 
 
-def test_restart_begins_anew(tmp_path, source, monkeypatch):
+def test_restart_discards_parts(tmp_path, source, monkeypatch):
     output, other = tmp_path / "f.h5", descriptors.load("wacsf", "xanesnet-49", dtype="float32")
     stopped(source, output, monkeypatch)
     make(source, output, descriptor=other, restart=True)
@@ -169,16 +169,16 @@ def test_damaged_part_is_made_again(tmp_path, source, monkeypatch, harm):
     assert everything(output) == everything(tmp_path / "whole.h5")
 
 
-def test_folder_with_other_things_is_refused(tmp_path, source):
+def test_folder_with_foreign_files_is_refused(tmp_path, source):
     folder = parts_folder(tmp_path / "f.h5")
     folder.mkdir()
     (folder / "thesis.tex").write_text("years of work")
-    with pytest.raises(StoreError, match=r"f\.h5\.parts: holds other things than parts \(thesis\.tex\)"):
+    with pytest.raises(StoreError, match=r"f\.h5\.parts: contains a file that is not a part \(thesis\.tex\)"):
         make(source, tmp_path / "f.h5", restart=True)
     assert contents(tmp_path / "f.h5.parts") == {str(folder / "thesis.tex"): b"years of work"}
 
 
-def test_second_run_is_told_who_is_at_work(tmp_path, source, monkeypatch):
+def test_second_run_is_refused_naming_the_first(tmp_path, source, monkeypatch):
     output = tmp_path / "f.h5"
 
     def meanwhile(done, total):
@@ -201,7 +201,7 @@ def test_error_in_a_structure_keeps_the_parts_before_it(tmp_path, source, monkey
     assert parts_of(tmp_path / "f.h5")
 
 
-def test_plan_tells_what_the_parts_are_of(tmp_path, source, monkeypatch):
+def test_plan_records_what_the_parts_depend_on(tmp_path, source, monkeypatch):
     stopped(source, tmp_path / "f.h5", monkeypatch)
     plan = json.loads((parts_folder(tmp_path / "f.h5") / "plan.json").read_text())
     assert plan["descriptor_hash"] == DESCRIPTOR.hash
@@ -229,8 +229,8 @@ run(sys.argv[1:])
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_run_killed_at_random_moments_ends_the_same(tmp_path, seed):
-    """SIGKILL, again and again, until the command ends well."""
+def test_run_killed_at_random_moments_gives_the_same_store(tmp_path, seed):
+    """Send SIGKILL again and again until the command succeeds."""
     taken = [(stored.structure(f"s{i}", 60, i), [0], "K", [[]]) for i in range(3000)]
     stored.write_structures(tmp_path / "s.h5", taken)
     assert run("featurise", tmp_path / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "whole.h5") == 0
@@ -257,5 +257,5 @@ def test_run_killed_at_random_moments_ends_the_same(tmp_path, seed):
         assert made[name] == whole[name] or name == "features", name
     with h5py.File(output) as a, h5py.File(tmp_path / "whole.h5") as b:
         np.testing.assert_array_equal(a["features"], b["features"])
-    if process.returncode == 0:  # one that is killed after its output has its name may leave parts
+    if process.returncode == 0:  # a run killed after its output was renamed may leave parts
         assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".", "f.h5."))] == []

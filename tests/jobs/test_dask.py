@@ -1,4 +1,4 @@
-"""Work done by the workers of a Dask cluster: the same as by one run, also where workers come to an end."""
+"""Work on a Dask cluster gives the same results as an ordinary run, even if workers die."""
 
 import gc
 import os
@@ -35,7 +35,7 @@ N_SITES, N_PARTS = 640, 20
 
 @pytest.fixture(scope="module")
 def client():
-    """Two workers, each a process of its own with a nanny that starts another in its place."""
+    """Two worker processes, each with a nanny that replaces it if it dies."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "XANES_HPC_TEST_REST": "0.1"}
     cluster = LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", preload=[small_parts.__file__],
@@ -52,7 +52,7 @@ def sizes(monkeypatch):
 
 @pytest.fixture
 def source(tmp_path):
-    """A store whose features are of twenty parts."""
+    """A store whose features have twenty parts."""
     write_source(tmp_path / "s.h5", N_SITES)
     with StructureStore(tmp_path / "s.h5") as store:
         yield store
@@ -60,12 +60,12 @@ def source(tmp_path):
 
 @pytest.fixture
 def whole(source, tmp_path):
-    """What one run makes."""
+    """The contents of the store that an ordinary run makes."""
     featurise.featurise(source, DESCRIPTOR, tmp_path / "whole.h5")
     return everything(tmp_path / "whole.h5")
 
 
-def test_features_are_those_of_one_run(client, source, tmp_path, whole):
+def test_features_equal_those_of_an_ordinary_run(client, source, tmp_path, whole):
     seen = []
     job = job_of(source, tmp_path / "f.h5")
     assert len(job.plan.bounds) == N_PARTS + 1
@@ -77,7 +77,7 @@ def test_features_are_those_of_one_run(client, source, tmp_path, whole):
     assert seen == sorted(seen)
 
 
-def test_a_worker_killed_in_the_middle_changes_nothing(client, source, tmp_path, whole):
+def test_killing_a_worker_does_not_change_the_features(client, source, tmp_path, whole):
     victims = client.run(os.getpid)
     job = job_of(source, tmp_path / "f.h5")
     killed = []
@@ -92,12 +92,12 @@ def test_a_worker_killed_in_the_middle_changes_nothing(client, source, tmp_path,
     assert killed
     assert everything(tmp_path / "f.h5") == whole
     deadline = time.monotonic() + 30
-    while len(client.nthreads()) < 2:  # another has come in its place
+    while len(client.nthreads()) < 2:  # the nanny has started another one
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_run_that_was_stopped_is_taken_up_by_workers(client, source, tmp_path, whole, monkeypatch):
+def test_workers_continue_a_stopped_run(client, source, tmp_path, whole, monkeypatch):
     job = job_of(source, tmp_path / "f.h5")
 
     def stop(done, total):
@@ -117,7 +117,7 @@ def test_a_run_that_was_stopped_is_taken_up_by_workers(client, source, tmp_path,
     assert everything(tmp_path / "f.h5") == whole
 
 
-def test_predictions_are_those_of_one_run(client, small, model, tmp_path):
+def test_predictions_equal_those_of_an_ordinary_run(client, small, model, tmp_path):
     with StructureStore(small / "small.h5") as source:
         with opened_plan(Model.open(model), source, PredictOptions(draws=4, keep_draws=True)) as opened:
             execution.run(PredictionJob(opened, tmp_path / "whole.h5"))
@@ -125,7 +125,7 @@ def test_predictions_are_those_of_one_run(client, small, model, tmp_path):
     assert everything(tmp_path / "p.h5") == everything(tmp_path / "whole.h5")
 
 
-def test_bad_input_is_told_as_by_one_run(client, tmp_path):
+def test_bad_input_is_reported_as_by_an_ordinary_run(client, tmp_path):
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
     taken[500][0].positions[1] = taken[500][0].positions[0]
     stored.write_structures(tmp_path / "bad.h5", taken)
@@ -138,9 +138,9 @@ def test_bad_input_is_told_as_by_one_run(client, tmp_path):
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_a_worker_that_would_make_other_parts_is_refused(client, source, tmp_path, monkeypatch):
+def test_a_worker_with_another_plan_is_refused(client, source, tmp_path, monkeypatch):
     monkeypatch.setattr("xanes_hpc.features.plan.__version__", "0.0.1")
-    with pytest.raises(StoreError, match=r"a worker would make other parts: .*creator xanes-hpc 0\.0\.1"):
+    with pytest.raises(StoreError, match=r"a worker's parts would differ from the existing ones, made with creator xanes-hpc 0\.0\.1"):
         dask.run(client, job_of(source, tmp_path / "f.h5"))
 
 
@@ -151,13 +151,13 @@ def _die(number):
 
 
 @pytest.mark.slow
-def test_tasks_over_which_workers_end_are_told_of(client):
+def test_tasks_that_kill_their_workers_are_reported(client):
     found = dict(results(dask.cluster_team(client), iter(enumerate(range(8))), _die, lambda: Relaxed(failed="ended")))
     assert {row: relaxed.failed for row, relaxed in found.items() if relaxed.failed} == {3: "ended"}
     assert sorted(relaxed.steps for relaxed in found.values() if not relaxed.failed) == [0, 1, 2, 4, 5, 6, 7]
 
 
-def test_relaxed_by_workers(client, tmp_path):
+def test_structures_relaxed_by_workers(client, tmp_path):
     pytest.importorskip("tblite")
     from ase import Atoms
 
@@ -176,7 +176,7 @@ def test_relaxed_by_workers(client, tmp_path):
             np.testing.assert_allclose(first.positions, second.positions, atol=1e-10)
 
 
-def test_a_scheduler_by_its_address(client, source, tmp_path, whole, capsys):
+def test_a_scheduler_given_by_address(client, source, tmp_path, whole, capsys):
     address = client.scheduler.address
     words = ["featurise", tmp_path / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "f.h5"]
     assert run(*words, "--scheduler", address) == 0
@@ -213,9 +213,9 @@ def test_refused(source, tmp_path, monkeypatch, capsys, words, message):
         ("pbs", ["#PBS -l select=1:ncpus=8:mem=30GB", "#PBS -l walltime=02:00:00", "#PBS -q main"]),
     ],
 )
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what dask-jobqueue leaves unmade
-def test_scripts_of_queues(kind, lines, monkeypatch):
-    """No queue runs here: what is tested is the script that its jobs would be."""
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask-jobqueue leaves coroutines that are never awaited
+def test_job_scripts_of_queues(kind, lines, monkeypatch):
+    """No queue is needed: the test reads the script of its jobs."""
     pytest.importorskip("dask_jobqueue")
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     options = dict(map(parse_option, ["cores=8", "memory=32GB", "walltime=02:00:00", "queue=main"]))
@@ -229,7 +229,7 @@ def test_scripts_of_queues(kind, lines, monkeypatch):
     gc.collect()
 
 
-def test_it_needs_its_extra(monkeypatch):
+def test_dask_is_an_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with (
         pytest.raises(ConfigError, match=r"needs distributed.*pip install 'xanes-hpc\[dask\]'"),
@@ -238,8 +238,8 @@ def test_it_needs_its_extra(monkeypatch):
         pass
 
 
-def test_locally_started_workers(tmp_path, capsys):
-    """From the command line, with parts as large as they are."""
+def test_workers_on_this_machine(tmp_path, capsys):
+    """From the command line, with parts of the normal size."""
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(300)]
     stored.write_structures(tmp_path / "s.h5", taken)
     code = "import sys; from xanes_hpc.cli.main import run; run(sys.argv[1:])"

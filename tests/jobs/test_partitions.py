@@ -1,4 +1,4 @@
-"""Parts made by runs of their own, in any order, and one store of them: the same as by one run; refused where not."""
+"""Partitions made by separate runs, in any order, give the same store as an ordinary run; anything else is refused."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ N_SITES, N_PARTS = 200, 7
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A store of 200 sites, of which a part holds 32."""
+    """A store of 200 sites, in parts of 32."""
     small_parts.use(monkeypatch.setattr)
     write_source(tmp_path / "s.h5", N_SITES)
     with StructureStore(tmp_path / "s.h5") as store:
@@ -38,13 +38,13 @@ def source(tmp_path, monkeypatch):
 
 @pytest.fixture
 def whole(source, tmp_path):
-    """What one run makes."""
+    """The contents of the store that an ordinary run makes."""
     featurise.featurise(source, DESCRIPTOR, tmp_path / "whole.h5")
     return everything(tmp_path / "whole.h5")
 
 
 @pytest.mark.parametrize("n_partitions", range(1, N_PARTS + 1))
-def test_every_part_is_of_one_partition(n_partitions):
+def test_every_part_belongs_to_exactly_one_partition(n_partitions):
     every = [number for k in range(n_partitions) for number in parts_of(k, n_partitions, N_PARTS)]
     assert every == list(range(N_PARTS))
     sizes = [len(parts_of(k, n_partitions, N_PARTS)) for k in range(n_partitions)]
@@ -54,7 +54,7 @@ def test_every_part_is_of_one_partition(n_partitions):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 1, 2, 0)])
-def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole, order):
+def test_partitions_in_any_order_equal_an_ordinary_run(source, tmp_path, whole, order):
     output = tmp_path / "f.h5"
     planned(source, output)
     for k in order:
@@ -64,7 +64,7 @@ def test_partitions_in_any_order_make_what_one_run_makes(source, tmp_path, whole
     assert not parts_folder(output).exists()
 
 
-def test_an_output_that_is_made_is_not_made_again(source, tmp_path):
+def test_a_finished_output_is_not_made_again(source, tmp_path):
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output)
@@ -73,7 +73,7 @@ def test_an_output_that_is_made_is_not_made_again(source, tmp_path):
             step()
 
 
-def test_the_ordinary_run_takes_over_what_partitions_made(source, tmp_path, whole, monkeypatch):
+def test_an_ordinary_run_uses_the_parts_of_partitions(source, tmp_path, whole, monkeypatch):
     output = tmp_path / "f.h5"
     planned(source, output)
     make_partition(source, output, 1)
@@ -99,7 +99,7 @@ def test_another_number_of_partitions_keeps_the_parts(source, tmp_path, whole):
 
 
 @pytest.mark.parametrize("harm", ["missing", "flip", "truncate", "another plan", "another part"])
-def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm):
+def test_unusable_parts_are_named_and_made_again(source, tmp_path, whole, harm):
     output = tmp_path / "f.h5"
     all_made(source, output)
     part = parts_folder(output) / "part-000003.h5"
@@ -119,7 +119,7 @@ def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm
         "another plan": "belongs to another plan",
         "another part": r"has the rows of part-000002\.h5",
     }.get(harm, "damaged: ")
-    with pytest.raises(StoreError, match=rf"1 of 7 parts are not whole: part-000003\.h5 \({what}.*; run partition 1 "):
+    with pytest.raises(StoreError, match=rf"1 of 7 parts are missing or unusable: part-000003\.h5 \({what}.*; run partition 1 "):
         finalise(source, output)
     assert not output.exists()
     make_partition(source, output, 1)
@@ -127,7 +127,7 @@ def test_what_is_not_whole_is_named_and_made_again(source, tmp_path, whole, harm
     assert everything(output) == whole
 
 
-def test_one_run_a_partition_and_nobody_else_meanwhile(source, tmp_path, whole):
+def test_a_partition_is_locked_by_its_run(source, tmp_path, whole):
     output = tmp_path / "f.h5"
     planned(source, output)
     me = rf"process {os.getpid()} on "
@@ -162,7 +162,7 @@ def test_a_partition_of_other_structures_is_refused(source, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "features"}', '{"kind": "predictions"}'])
-def test_a_plan_that_is_none(source, tmp_path, text):
+def test_an_invalid_plan_is_refused(source, tmp_path, text):
     output = tmp_path / "f.h5"
     planned(source, output)
     write(parts_folder(output) / "plan.json", text)
@@ -170,7 +170,7 @@ def test_a_plan_that_is_none(source, tmp_path, text):
         make_partition(source, output, 0)
 
 
-def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
+def test_too_many_partitions_or_invalid_directives_are_refused(source, tmp_path):
     with pytest.raises(ConfigError, match="`n_partitions` 8: expected at most 7"):
         planned(source, tmp_path / "f.h5", 8)
     with pytest.raises(ConfigError, match="received 'rm -rf'"):
@@ -189,7 +189,7 @@ def test_too_many_partitions_and_lines_that_are_none(source, tmp_path):
         ({}, None),
     ],
 )
-def test_the_index_of_a_task(environment, expected):
+def test_the_index_of_an_array_task(environment, expected):
     if expected is None:
         with pytest.raises(ConfigError, match=r"`partition`: .*SLURM_ARRAY_TASK_ID"):
             array_index(environment)
@@ -197,15 +197,15 @@ def test_the_index_of_a_task(environment, expected):
         assert array_index(environment) == expected
 
 
-def test_an_index_that_is_none():
+def test_an_invalid_index_is_refused():
     with pytest.raises(
-        ConfigError, match="SLURM_ARRAY_TASK_ID: expected the number of a task, from 0 on, received 'x'"
+        ConfigError, match="SLURM_ARRAY_TASK_ID: expected the index of a task, 0 or more, received 'x'"
     ):
         array_index({"SLURM_ARRAY_TASK_ID": "x"})
 
 
-def test_damaged_sites_are_not_taken_over(source, tmp_path):
-    """A run copies their chunks as they are."""
+def test_damaged_sites_are_not_copied(source, tmp_path):
+    """A run copies their chunks without decoding them."""
     source.file.close()
     stored.flip_a_byte(tmp_path / "s.h5", "sites/element")
     with StructureStore(tmp_path / "s.h5") as damaged, pytest.raises(StoreError, match=r"s\.h5: damaged data"):
@@ -213,8 +213,8 @@ def test_damaged_sites_are_not_taken_over(source, tmp_path):
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_from_the_command_line_by_the_script(tmp_path, capsys, monkeypatch):
-    """As a scheduler runs it: the script with the number of each task in its environment; parts are small in both."""
+def test_partitions_made_by_the_slurm_script(tmp_path, capsys, monkeypatch):
+    """Run the script as a scheduler does, with each task's number in its environment; parts are small everywhere."""
     small_parts.use(monkeypatch.setattr)
     write(tmp_path / "at start" / "sitecustomize.py", "from support import small_parts\nsmall_parts.use()\n")
     folder = tmp_path / "with spaces"
@@ -249,7 +249,7 @@ def test_from_the_command_line_by_the_script(tmp_path, capsys, monkeypatch):
         (["--partition", "0", "--preset", "rdc"], "--preset belongs to --plan"),
         (["--partition", "0"], "plan s.features.h5 first with --plan"),
         (["--finalise"], "plan s.features.h5 first with --plan"),
-        (["--partition"], "--partition: give its number"),
+        (["--partition"], "--partition: expected a number, except in a scheduler's job array"),
         (["--plan", 2], "--plan 2: the output is a single part"),
     ],
 )
@@ -261,7 +261,7 @@ def test_refused(source, tmp_path, monkeypatch, capsys, words, message):
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
-def test_a_folder_that_cannot_be_made(source, tmp_path):
+def test_a_file_in_place_of_the_folder_of_parts_is_refused(source, tmp_path):
     (tmp_path / "f.h5.parts").write_text("mine")
     with pytest.raises(StoreError, match=r"f\.h5: cannot be written"):
         PartsFolder(tmp_path / "f.h5", {})

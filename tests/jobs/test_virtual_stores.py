@@ -1,4 +1,4 @@
-"""A store whose rows stay in the parts that partitions made: it reads them only, and only where they are its own."""
+"""Virtual stores, whose rows stay in the parts: they read their own parts only, and check them."""
 
 import shutil
 
@@ -23,7 +23,7 @@ N_SITES = 200
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A store of 200 sites, of which a part holds 32."""
+    """A store of 200 sites, in parts of 32."""
     small_parts.use(monkeypatch.setattr)
     write_source(tmp_path / "s.h5", N_SITES)
     with StructureStore(tmp_path / "s.h5") as store:
@@ -32,18 +32,18 @@ def source(tmp_path, monkeypatch):
 
 @pytest.fixture
 def whole(source, tmp_path):
-    """What one run makes."""
+    """The contents of the store that an ordinary run makes."""
     featurise.featurise(source, DESCRIPTOR, tmp_path / "whole.h5")
     return everything(tmp_path / "whole.h5")
 
 
-def test_a_virtual_store_has_the_same_and_stays_with_its_parts(source, tmp_path, whole):
+def test_a_virtual_store_has_the_same_contents(source, tmp_path, whole):
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output, virtual=True)
     found = everything(output)
     different = {name for name in whole if found[name] != whole[name]}
-    assert different == {"@digest_attributes", "features"}  # it says that it is virtual, and has no chunks
+    assert different == {"@digest_attributes", "features"}  # it records that it is virtual, and has no chunks
     with FeatureStore(output) as store, FeatureStore(tmp_path / "whole.h5") as plain:
         np.testing.assert_array_equal(store.read(0, N_SITES), plain.read(0, N_SITES))
         assert store.chunk_rows == plain.chunk_rows
@@ -102,7 +102,7 @@ def test_a_virtual_store_is_refused_without_its_own_parts(source, tmp_path, harm
     assert str(caught.value).startswith(str(parts_folder(output) / "part-000002.h5"))
 
 
-def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
+def test_a_virtual_store_refers_only_to_its_own_parts(source, tmp_path):
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output, virtual=True)
@@ -119,7 +119,7 @@ def test_a_virtual_store_names_nothing_but_its_parts(source, tmp_path):
         FeatureStore(tmp_path / "g.h5")
 
 
-def test_parts_of_a_virtual_store_are_not_thrown_away(source, tmp_path):
+def test_parts_of_a_virtual_store_are_not_deleted(source, tmp_path):
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output, virtual=True)
@@ -131,7 +131,7 @@ def test_parts_of_a_virtual_store_are_not_thrown_away(source, tmp_path):
         lambda: featurise.featurise(source, DESCRIPTOR, output, overwrite=True, restart=True),
         lambda: featurise.featurise(source, other, output, overwrite=True),
     ):
-        with pytest.raises(StoreError, match=r"exists already|parts of the virtual store f\.h5"):
+        with pytest.raises(StoreError, match=r"exists already|these parts hold the rows of the virtual store f\.h5"):
             attempt()
     assert {path.name: path.read_bytes() for path in parts_folder(output).glob("part-*.h5")} == before
     with FeatureStore(output) as store:
@@ -142,7 +142,7 @@ def test_parts_of_a_virtual_store_are_not_thrown_away(source, tmp_path):
 
 
 def test_a_part_of_another_plan_is_not_copied(source, tmp_path, monkeypatch):
-    """A worker of a run that was given up may put it there late."""
+    """A worker of an abandoned run may put one there late."""
     output = tmp_path / "f.h5"
     all_made(source, output)
     monkeypatch.setattr(execution, "check_whole", lambda *words: None)
@@ -165,8 +165,8 @@ def _strided(path):
         file.create_virtual_dataset("features", layout).attrs["plan"] = plan
 
 
-def test_rows_that_no_part_has_are_refused(source, tmp_path):
-    """HDF5 would give the fill value for them."""
+def test_gaps_between_parts_are_refused(source, tmp_path):
+    """HDF5 would return the fill value for the missing rows."""
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output, virtual=True)

@@ -139,7 +139,7 @@ def test_the_command_predicts_in_partitions(small, model, tmp_path, capsys):
     words = ["predict", source, "--model", model, "-o", output]
     assert run(*words, "--plan", 2, "--draws", 4, "--split", "train") == 0
     assert run(*words, "--finalise") == 2
-    assert "parts are not whole: part-000000.h5 (missing)" in capsys.readouterr().err
+    assert "parts are missing or unusable: part-000000.h5 (missing)" in capsys.readouterr().err
     assert run(*words, "--partition", 1) == 0
     assert run(*words, "--partition", 0) == 0
     assert run(*words, "--finalise") == 0

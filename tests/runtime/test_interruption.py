@@ -1,4 +1,4 @@
-"""Signals that only ask for an end, until a second one."""
+"""The first signal requests an end; the second one interrupts."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def test_the_first_signal_asks_and_the_second_interrupts(number):
     assert [signal.getsignal(n) for n in SIGNALS] == before
 
 
-def test_outside_the_main_thread_signals_are_left_alone():
+def test_signal_handlers_are_unchanged_outside_the_main_thread():
     before = [signal.getsignal(n) for n in SIGNALS]
     seen = []
 

@@ -1,4 +1,4 @@
-"""Extras: each package that is not in the base install is asked for by the extra that installs it."""
+"""Extras: an error about a package that is not in the base install names the extra that installs it."""
 
 import ast
 import re
@@ -17,15 +17,15 @@ SOURCES = [path for folder in ("xanes_hpc", "kernels", "hdf5_schema") for path i
 IMPORTED_AS = {
     "dask-jobqueue": "dask_jobqueue", "python-multipart": "multipart", "umap-learn": "umap", "xraylarch": "larch",
 }  # fmt: skip
-"""Names that packages are imported by, where they differ from the distribution's."""
-BROUGHT_ALONG = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
-"""Packages that we import and that another of our dependencies always installs."""
+"""Import names of packages that differ from the name of the distribution."""
+INDIRECT = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
+"""Packages that we import, and the dependency that always installs them."""
 IF_THERE = {"pandas", "sklearn"}
-"""Packages used only if they are there: for a table, and when scikit-learn asks for a descriptor's tags."""
+"""Packages used only if they are installed: for tables, and when scikit-learn asks for a descriptor's tags."""
 
 
 def names(requirements):
-    """The import names of requirements, those of extras of ours within them included."""
+    """Return the import names of requirements, including those of our extras among them."""
     found = set()
     for requirement in requirements:
         name, inner = re.match(r"([\w-]+)(?:\[([\w,-]+)\])?", requirement).groups()
@@ -45,7 +45,7 @@ def calls_of_need():
 
 
 def imported():
-    """The top-level names of all packages that our sources import, anywhere in them."""
+    """Return the top-level names of all packages that our sources import anywhere."""
     found = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,11 +73,11 @@ def test_every_extra_that_an_error_names_installs_the_package():
         assert package not in names(PROJECT["dependencies"])
 
 
-def test_every_import_is_a_dependency_or_asked_for():
+def test_every_import_is_a_dependency_or_checked_with_need():
     base = names(PROJECT["dependencies"])
     ours = {"xanes_hpc", "xanes_hpc_kernels", "xanes_hpc_schema"}
     others = imported() - ours - IF_THERE - set(sys.stdlib_module_names)
-    assert {name for name in others if BROUGHT_ALONG.get(name, name) not in base} == {p for p, _ in calls_of_need()}
+    assert {name for name in others if INDIRECT.get(name, name) not in base} == {p for p, _ in calls_of_need()}
 
 
 def test_all_is_every_extra_of_users_that_installs_without_a_gpu():

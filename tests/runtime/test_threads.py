@@ -1,4 +1,4 @@
-"""Sharing rows out over threads."""
+"""Dividing rows among threads."""
 
 import threading
 
@@ -12,7 +12,7 @@ needs_two = pytest.mark.skipif(threads.MOST < 2, reason="this machine has one co
 
 @pytest.mark.parametrize("n", sorted({1, threads.MOST}))
 @pytest.mark.parametrize(("n_rows", "at_once"), [(0, 5), (1, 5), (2, 5), (5, 1), (11, 5), (1000, 7), (1001, 2048)])
-def test_every_row_is_done_once_in_pieces_no_larger_than_asked(n, n_rows, at_once):
+def test_every_row_is_done_once_in_pieces_of_limited_size(n, n_rows, at_once):
     pieces = []
     with threads.limited_to(n):
         threads.share_out(n_rows, at_once, lambda start, stop: pieces.append((start, stop)))
@@ -21,7 +21,7 @@ def test_every_row_is_done_once_in_pieces_no_larger_than_asked(n, n_rows, at_onc
 
 
 @needs_two
-def test_few_rows_too_are_shared_out():
+def test_a_few_rows_are_divided_too():
     pieces = []
     with threads.limited_to(2):
         threads.share_out(6, 100, lambda start, stop: pieces.append((start, stop)))
@@ -36,7 +36,7 @@ def test_two_threads_work_at_the_same_time():
 
 
 @pytest.mark.parametrize("n", sorted({1, threads.MOST}))
-def test_what_a_call_raises_comes_out_and_ends_the_work(n):
+def test_an_error_in_a_call_propagates_and_ends_the_work(n):
     done = []
 
     def work(start, stop):
@@ -49,7 +49,7 @@ def test_what_a_call_raises_comes_out_and_ends_the_work(n):
     assert done == [0, 1, 2]
 
 
-def test_one_thread_is_the_calling_one():
+def test_a_single_thread_is_the_calling_one():
     seen = set()
     with threads.limited_to(1):
         threads.share_out(100, 1, lambda start, stop: seen.add(threading.get_ident()))
@@ -57,14 +57,14 @@ def test_one_thread_is_the_calling_one():
 
 
 @pytest.mark.parametrize("n", [0, -1, threads.MOST + 1])
-def test_threads_that_are_not_there_are_refused(n):
+def test_an_invalid_number_of_threads_is_refused(n):
     before = threads.count()
     with pytest.raises(ConfigError, match=f"--threads {n}: this machine has {threads.MOST}"):
         threads.use(n)
     assert threads.count() == before
 
 
-def test_the_number_holds_within_the_block_alone():
+def test_the_limit_applies_only_within_the_block():
     before = threads.count()
     with threads.limited_to(1):
         assert threads.count() == 1

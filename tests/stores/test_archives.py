@@ -1,4 +1,4 @@
-"""Stores of every schema version stay readable, and mean the same."""
+"""Archived stores and models of every schema version stay readable, with the same meaning."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def test_an_archive_is_read(name):
     assert inform(ARCHIVES / name)["kind"] == name.partition("-")[0]
 
 
-def test_structures_mean_the_same():
+def test_archived_structures_are_unchanged():
     with StructureStore(ARCHIVES / "structures-1.h5") as store:
         assert store.attribute("digest_structures") == hdf5.digest(store.file, STRUCTURE_NAMES)
         assert store.attribute("digest_spectra") == hdf5.digest(store.file, spectra.spectrum_names(store.file))
@@ -42,7 +42,7 @@ def test_structures_mean_the_same():
         assert (store.n_structures, store.n_sites, store.n_spectra) == (24, 24, 24)
 
 
-def test_features_are_computed_the_same():
+def test_archived_features_are_reproduced():
     with FeatureStore(ARCHIVES / "features-1.h5") as features, features.open_source() as source:
         descriptor = descriptors.from_description(features.description)
         assert descriptor.hash == features.attribute("descriptor_hash")
@@ -62,7 +62,7 @@ def test_a_model_predicts_the_same(tmp_path):
         assert now.attribute("model_digest") == then.attribute("model_digest")
 
 
-def test_a_model_of_schema_1_has_what_schema_2_added(tmp_path):
+def test_a_model_of_schema_1_gets_defaults_for_what_schema_2_added(tmp_path):
     found = Model.open(ARCHIVES / "model-1")
     assert (found.method, found.trust) == ("dropout", {})
     assert found.calibration.n_sites == 2
@@ -100,7 +100,7 @@ THEN = {
         ],
     },
 }
-"""What model-2 and model-3 made of some sites at some energies."""
+"""Predictions of model-2 and model-3 for some sites at some energies."""
 DIGESTS = {
     2: "95d84cd6c7a22cbf474afda714b7417519a360411bc34a6662f49ef232d210df",
     3: "cf795b6a4e920f3254519b3e8daaa82228a3906d27481044105845586583509b",
@@ -108,7 +108,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("schema", sorted(THEN))
-def test_a_model_predicts_the_same_as_then(schema, tmp_path):
+def test_later_models_predict_the_same(schema, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(ARCHIVES / f"model-{schema}", model)
     with FeatureStore(ARCHIVES / "features-1.h5") as features:
@@ -123,7 +123,7 @@ def test_a_model_predicts_the_same_as_then(schema, tmp_path):
 
 
 def test_a_model_of_schema_2_with_a_regression_and_a_distance(tmp_path):
-    """Made of model-3: what schema 3 added taken out of it, and its distance as schema 2 had it."""
+    """The model is model-3 without what schema 3 added, and with its distance as in schema 2."""
     shutil.copytree(ARCHIVES / "model-3", tmp_path / "model")
     description = json.loads((tmp_path / "model" / "model.json").read_text())
     calibration = description["calibration"]

@@ -1,4 +1,4 @@
-"""``broaden``: a store's spectra treated into another, and normalised targets of training."""
+"""``broaden`` writes a store with treated spectra; and training on normalised targets."""
 
 import json
 
@@ -27,7 +27,7 @@ STEP = NormalisationConfig("edge-step", pre_start=-18.0, pre_stop=-8.0, post_sta
 
 
 def step(k, n_points=GRID.size, kind="xanes", treatment="none"):
-    """An edge of height k + 2, cut off after so many points."""
+    """Return an edge of height k + 2, with ``n_points`` points."""
     mu = (k + 2.0) * (0.5 + np.arctan(GRID / 2.0) / np.pi)
     record = Spectrum(7112.0 + GRID[:n_points], mu[:n_points], kind, treatment, "Mbarn", source=f"{k}.txt")
     return PlacedSpectrum(record, 7112.0, "file", "absolute", e_cut=-3.0)
@@ -35,7 +35,7 @@ def step(k, n_points=GRID.size, kind="xanes", treatment="none"):
 
 @pytest.fixture
 def store(tmp_path):
-    """Five sites with spectra as calculated, one of them with a broadened one too; a sixth with none."""
+    """Five sites with calculated spectra, one of which also has a broadened one; and a site without spectra."""
     taken = [(structure(f"s{k}", 4, k), [0], "K", [[step(k)]]) for k in range(5)]
     taken[2][3][0].append(step(2, treatment='{"name":"fdmnes-conv"}'))
     return write_structures(tmp_path / "s.h5", [*taken, (structure("bare", 3, 9), [0], "K", [[]])])
@@ -47,13 +47,13 @@ def read(path):
         return table.site.tolist(), list(read_spectra(opened_.file, list(range(opened_.n_spectra))))
 
 
-def test_spectra_are_treated_and_raw_ones_stay(tmp_path, store, capsys):
+def test_spectra_are_treated_and_the_source_is_unchanged(tmp_path, store, capsys):
     before = contents(tmp_path)
     arguments = ("--recipe", "arctangent", "--core-hole", 1.5, *WINDOWS, "--treatment", "none", "--json")
     assert run("broaden", store, "-o", tmp_path / "b.h5", *arguments) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["spectra"], told["skipped_count"], told["kept"]) == (5, 0, 0)
-    assert treatment_name(told["treatment"]) == "arctangent+edge-step"
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["spectra"], summary["skipped_count"], summary["kept"]) == (5, 0, 0)
+    assert treatment_name(summary["treatment"]) == "arctangent+edge-step"
     assert {name: data for name, data in contents(tmp_path).items() if "b.h5" not in name} == before
     sites, found = read(tmp_path / "b.h5")
     assert sites == [0, 1, 2, 3, 4]
@@ -62,18 +62,18 @@ def test_spectra_are_treated_and_raw_ones_stay(tmp_path, store, capsys):
     for own, plain in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own.spectrum.intensities, plain.spectrum.intensities)
         np.testing.assert_array_equal(own.spectrum.energies, plain.spectrum.energies)
-        assert (own.spectrum.treatment, own.spectrum.unit) == (told["treatment"], "normalised")
+        assert (own.spectrum.treatment, own.spectrum.unit) == (summary["treatment"], "normalised")
         assert (own.spectrum.source, own.e0, own.e_cut) == (plain.spectrum.source, 7112.0, -3.0)
 
 
-def test_features_go_with_either_store(tmp_path, store):
+def test_features_are_valid_for_either_store(tmp_path, store):
     assert run("featurise", store, "--preset", "xanesnet-49") == 0
     assert run("broaden", store, "-o", tmp_path / "b.h5", "--recipe", "lorentzian", "--treatment", "none") == 0
     with FeatureStore(tmp_path / "s.features.h5") as features, features.open_source(tmp_path / "b.h5") as source:
         assert source.n_spectra == 5
 
 
-def test_others_are_kept_if_told(tmp_path, store):
+def test_keep_keeps_the_original_spectra(tmp_path, store):
     assert (
         run("broaden", store, "-o", tmp_path / "b.h5", "--recipe", "lorentzian", "--treatment", "none", "--keep") == 0
     )
@@ -89,22 +89,22 @@ def test_others_are_kept_if_told(tmp_path, store):
     np.testing.assert_array_equal(found[5].spectrum.intensities, step(0).spectrum.intensities)
 
 
-def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
+def test_spectra_that_cannot_be_treated_are_skipped_with_a_reason(tmp_path, capsys):
     taken = [(structure(f"s{k}", 4, k), [0], "K", [[step(k, 120 if k == 1 else GRID.size)]]) for k in range(3)]
     store = write_structures(tmp_path / "s.h5", taken)
     assert run("broaden", store, "-o", tmp_path / "b.h5", *WINDOWS, "--json", tmp_path / "t.json") == 0
-    told = json.loads((tmp_path / "t.json").read_text())
-    assert (told["spectra"], told["skipped_count"]) == (2, 1)
+    summary = json.loads((tmp_path / "t.json").read_text())
+    assert (summary["spectra"], summary["skipped_count"]) == (2, 1)
     reason = "1.txt: the post-edge window, 30 to 60 eV from the edge, reaches beyond the spectrum, -20 to 39.5 eV"
-    assert told["skipped"] == [reason]
+    assert summary["skipped"] == [reason]
     assert f"skipped: {reason}" in capsys.readouterr().err
     assert read(tmp_path / "b.h5")[0] == [0, 2]
-    said = refused(capsys, tmp_path, "broaden", store, "-o", tmp_path / "c.h5", *WINDOWS, "--strict")
-    assert said == f"{store}: {reason}"
+    message = refused(capsys, tmp_path, "broaden", store, "-o", tmp_path / "c.h5", *WINDOWS, "--strict")
+    assert message == f"{store}: {reason}"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "nothing to do: set --recipe or --normalise"),
         (("--recipe", "lorentzian"), "several treatments of xanes; choose one with --treatment: "),
@@ -127,11 +127,11 @@ def test_what_cannot_be_treated_is_left_out_and_told(tmp_path, capsys):
         (("--recipe", "gaussian", "--gaussian", 1, "--kind", "xes"), "no spectra of kind xes"),
     ],
 )
-def test_what_is_refused(tmp_path, store, capsys, arguments, said):
-    assert said in refused(capsys, tmp_path, "broaden", store, "-o", tmp_path / "b.h5", *arguments)
+def test_refused(tmp_path, store, capsys, arguments, message):
+    assert message in refused(capsys, tmp_path, "broaden", store, "-o", tmp_path / "b.h5", *arguments)
 
 
-def test_the_store_itself_is_never_the_output(tmp_path, store, capsys):
+def test_the_output_cannot_be_the_input(tmp_path, store, capsys):
     arguments = ("--recipe", "lorentzian", "--treatment", "none")
     assert "is what the output is made from" in refused(capsys, tmp_path, "broaden", store, "-o", store, *arguments)
     assert "is what the output is made from" in refused(
@@ -139,7 +139,7 @@ def test_the_store_itself_is_never_the_output(tmp_path, store, capsys):
     )
 
 
-def test_the_published_recipe_has_a_name(tmp_path, store):
+def test_the_published_recipe_equals_its_numbers(tmp_path, store):
     named, numbers = tmp_path / "named.h5", tmp_path / "numbers.h5"
     common = ("--treatment", "none")
     assert run("broaden", store, "-o", named, "--recipe", "published-fe", *common) == 0
@@ -156,7 +156,7 @@ def test_the_published_recipe_has_a_name(tmp_path, store):
     assert treatment_name(read(tmp_path / "c.h5")[1][0].spectrum.treatment) == "summed+area"
 
 
-def test_a_model_learns_normalised_spectra_and_is_measured_against_such(small, tmp_path, capsys):
+def test_a_model_trains_and_is_evaluated_on_normalised_spectra(small, tmp_path, capsys):
     path = copied(small, tmp_path)
     lines = ["epochs = 2", "batch_size = 16", "kernel_ridge = false"]
     section = ["[normalisation]", 'name = "min-max"', "start = -5", "stop = 40", 'e0 = "steepest"', "align = true"]
@@ -180,7 +180,7 @@ def test_a_model_learns_normalised_spectra_and_is_measured_against_such(small, t
     capsys.readouterr()
 
 
-def test_edges_that_move_need_a_grid(small, tmp_path):
+def test_aligning_at_the_steepest_point_needs_a_grid(small, tmp_path):
     with (
         opened(copied(small, tmp_path)) as pairs,
         pytest.raises(SpectrumError, match=r"give \[target\] start, stop and step"),

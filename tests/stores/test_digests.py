@@ -22,7 +22,7 @@ def digests(path):
         return store.attribute("digest_structures"), store.attribute("digest_spectra")
 
 
-def test_digests_are_those_of_the_datasets(stores):
+def test_stored_digests_match_the_datasets(stores):
     with StructureStore(stores / "s.h5") as store:
         assert store.attribute("digest_structures") == hdf5.digest(store.file, STRUCTURE_NAMES)
         assert store.attribute("digest_spectra") == hdf5.digest(store.file, spectra.spectrum_names(store.file))
@@ -34,7 +34,7 @@ def test_digests_do_not_depend_on_chunks(stores, tmp_path, monkeypatch):
     again = stored.write_structures(tmp_path / "s.h5")
     with h5py.File(again) as file, h5py.File(stores / "s.h5") as other:
         assert file["sites/name"].chunks == (2,)
-        assert other["sites/name"].chunks == other["sites/name"].shape  # all there is, in one chunk
+        assert other["sites/name"].chunks == other["sites/name"].shape  # a single chunk
     assert digests(again) == digests(stores / "s.h5")
 
 
@@ -51,7 +51,7 @@ def test_digest_does_not_depend_on_the_width_of_strings(stores, tmp_path):
         assert hdf5.digest(file, STRUCTURE_NAMES) == digests(stores / "s.h5")[0]
 
 
-def test_spectra_leave_the_digest_of_structures(stores, tmp_path):
+def test_spectra_do_not_change_the_digest_of_structures(stores, tmp_path):
     bare = [(record, atoms, edge, [[] for _ in atoms]) for record, atoms, edge, _ in stored.rows()]
     structures, of_spectra = digests(stored.write_structures(tmp_path / "s.h5", bare))
     assert structures == digests(stores / "s.h5")[0]
@@ -80,7 +80,7 @@ def other_element(record):
     ids=["position", "element", "name", "cell", "pbc"],
 )
 @pytest.mark.parametrize("row", [0, 2])
-def test_any_change_of_a_structure_changes_its_digest(stores, tmp_path, change, row):
+def test_any_change_to_a_structure_changes_the_digest(stores, tmp_path, change, row):
     taken = stored.rows()
     taken[row] = (change(taken[row][0]), *taken[row][1:])
     assert digests(stored.write_structures(tmp_path / "s.h5", taken))[0] != digests(stores / "s.h5")[0]
@@ -99,7 +99,7 @@ def digest_of(values):
         return hdf5.digest(file, ["values"])
 
 
-def test_digest_tells_shapes_types_and_values_apart():
+def test_digest_depends_on_shape_type_and_values():
     zeros = np.zeros((2, 6))
     others = [
         zeros.reshape(6, 2),
@@ -116,7 +116,7 @@ def test_digest_does_not_depend_on_the_byte_order():
     assert digest_of(values.astype(">f8")) == digest_of(values.astype("<f8"))
 
 
-def test_digest_tells_rows_apart_that_join_to_one_text():
+def test_digest_depends_on_where_strings_end():
     texts = []
     for strings in (["ab", "c"], ["a", "bc"]):
         with h5py.File("d.h5", "w", driver="core", backing_store=False) as file:

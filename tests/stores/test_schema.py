@@ -1,4 +1,4 @@
-"""Files against their schema: what is missing or wrong is named in one line."""
+"""Validating files against their schema: one line names what is missing or wrong."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ def stores(tmp_path_factory):
     return stored.write_features(tmp_path_factory.mktemp("stores")).parent
 
 
-def test_lengths_are_those_of_the_store(stores):
+def test_validate_returns_the_lengths(stores):
     with h5py.File(stores / "s.h5") as file:
         lengths = validate(file, "structures")
     assert lengths == {"n_atoms": 9, "n_structures": 3, "n_sites": 4, "n_spectra": 3, "n_points": 15}
@@ -110,7 +110,7 @@ def as_dataset(name):
         (as_group("structures/properties/charge"), "structures/properties/charge: expected a dataset"),
     ],
 )
-def test_group_where_a_dataset_should_be_and_the_other_way_round(stores, tmp_path, change, message):
+def test_group_in_place_of_a_dataset_and_vice_versa(stores, tmp_path, change, message):
     assert refused(stored.changed(stores / "s.h5", tmp_path / "s.h5", change)) == message
 
 
@@ -142,7 +142,7 @@ def test_virtual_dataset_is_not_followed(stores, tmp_path):
     )
 
 
-def test_link_to_nowhere_in_the_properties_is_refused(stores, tmp_path):
+def test_broken_link_in_the_properties_is_refused(stores, tmp_path):
     change = linked("structures/properties/charge", h5py.SoftLink("/nowhere"))
     assert (
         refused(stored.changed(stores / "s.h5", tmp_path / "s.h5", change))
@@ -178,7 +178,7 @@ NOT_OURS = "an HDF5 file, but not a store of xanes-hpc (no such 'format' attribu
         ("digest_spectra", 7, "the file: attribute digest_spectra: expected string"),
     ],
 )  # fmt: skip
-def test_attribute_that_is_missing_or_wrong(stores, tmp_path, name, value, message):
+def test_missing_or_invalid_attribute(stores, tmp_path, name, value, message):
     path = stored.changed(stores / "s.h5", tmp_path / "s.h5", with_attribute(name, value))
     assert re.fullmatch(message, refused(path))
 
@@ -191,8 +191,8 @@ def test_newer_store_names_the_program_that_wrote_it(stores, tmp_path):
     assert message.startswith("structures store of schema 7, written by xanes-hpc 3.1; ")
 
 
-def test_text_attributes_as_bytes_are_read(stores, tmp_path):
-    """As other programs write them."""
+def test_text_attributes_stored_as_bytes_are_read(stores, tmp_path):
+    """Other programs write them so."""
 
     def change(file):
         for name in ("format", "creator", "digest_structures"):
@@ -209,7 +209,7 @@ def test_store_of_another_kind(stores):
         FeatureStore(stores / "s.h5")
 
 
-def test_kind_is_told_whatever_the_version(stores, tmp_path):
+def test_kind_is_recognised_whatever_the_version(stores, tmp_path):
     newer = stored.changed(stores / "s.h5", tmp_path / "s.h5", with_attribute("schema_version", 99))
     assert is_kind(newer, "structures")
     assert not is_kind(newer, "features")
@@ -217,7 +217,7 @@ def test_kind_is_told_whatever_the_version(stores, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_schema_says_what_everything_means(kind):
+def test_every_entry_of_a_schema_has_a_meaning(kind):
     schema = load(kind)
     assert schema["format"] == f"xanes-hpc/{kind}"
     assert schema["schema_version"] == CURRENT[kind]
@@ -233,7 +233,7 @@ def test_every_kind_has_its_current_schema():
 
 
 def datasets_of(path):
-    """Names of all datasets of a file, and of the root's attributes."""
+    """Return the names of all datasets of a file, and of the root's attributes."""
     found = []
     with h5py.File(path) as file:
         file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
@@ -241,7 +241,7 @@ def datasets_of(path):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("s.h5", "structures"), ("f.h5", "features")])
-def test_every_dataset_of_a_store_stands_in_its_schema(stores, name, kind):
+def test_every_dataset_of_a_store_is_in_its_schema(stores, name, kind):
     schema, (found, attributes) = load(kind), datasets_of(stores / name)
     unknown = [p for p in found if p not in schema["datasets"] and p.rpartition("/")[0] not in schema["groups"]]
     assert unknown == []
@@ -251,7 +251,7 @@ def test_every_dataset_of_a_store_stands_in_its_schema(stores, name, kind):
 
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory):
-    """A prediction store with all there can be. Read only."""
+    """A prediction store with all optional datasets. Read only."""
     folder = tmp_path_factory.mktemp("predictions")
     shutil.copytree(ARCHIVES / "model-1", folder / "model")
     options = PredictOptions(draws=2, keep_draws=True, force=True)
@@ -262,13 +262,13 @@ def predicted(tmp_path_factory):
     return folder / "a.h5"
 
 
-def test_a_prediction_store_has_all_that_its_schema_says_and_nothing_else(predicted):
+def test_a_prediction_store_has_exactly_the_entries_of_its_schema(predicted):
     schema, (found, attributes) = load("predictions"), datasets_of(predicted)
     assert found == set(schema["datasets"])
     assert attributes == set(schema["attributes"])
 
 
-def test_a_prediction_store_from_before_lacks_what_is_optional(predicted, tmp_path):
+def test_a_prediction_store_may_lack_optional_datasets(predicted, tmp_path):
     optional = {name for name, entry in load("predictions")["datasets"].items() if entry.get("optional")}
     assert optional == {"reference", "draws", "sites/distrust", "sites/n_averaged"}
     assert load("predictions")["attributes"]["method"]["optional"]
@@ -291,7 +291,7 @@ def test_prediction_store_without_a_dataset(predicted, tmp_path, name):
         (np.array([b"far"] * 23), "expected length 24 for n_sites, received 23"),
     ],
 )
-def test_reasons_not_to_trust_are_one_text_a_site(predicted, tmp_path, data, message):
+def test_distrust_is_one_string_per_site(predicted, tmp_path, data, message):
     path = stored.changed(predicted, tmp_path / "p.h5", stored.replaced("sites/distrust", data))
     assert refused(path) == f"sites/distrust: {message}"
 
@@ -308,7 +308,7 @@ def test_schema_error_is_a_value_error():
 
 
 @pytest.mark.parametrize("kind", ["structures", "features", "predictions", "targets"])
-def test_the_prose_has_every_entry_of_the_schema(kind):
+def test_the_readme_documents_every_entry_of_the_schema(kind):
     text = (ROOT / "hdf5_schema" / "README.md").read_text(encoding="utf-8")
     schema = load(kind)
     for name, entry in (schema["attributes"] | schema["datasets"]).items():

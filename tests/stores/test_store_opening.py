@@ -1,4 +1,4 @@
-"""What may stand where a store is expected, and the one line said of it."""
+"""Opening something that is not a valid store gives a one-line error."""
 
 import re
 import shutil
@@ -46,8 +46,8 @@ def test_truncated_file(stores, tmp_path, kept):
 
 
 @pytest.mark.parametrize("start", range(8, 4096, 256))
-def test_damage_to_the_structure_of_the_file_is_an_error_or_does_no_harm(stores, tmp_path, start):
-    """Whatever eight bytes of the first pages become, opening raises nothing but ``StoreError``."""
+def test_damage_to_the_first_pages_is_an_error_or_harmless(stores, tmp_path, start):
+    """Overwriting any eight bytes of the first pages makes opening raise ``StoreError``, if anything."""
     path = tmp_path / "s.h5"
     shutil.copy(stores / "s.h5", path)
     with path.open("r+b") as stream:
@@ -55,16 +55,16 @@ def test_damage_to_the_structure_of_the_file_is_an_error_or_does_no_harm(stores,
         stream.write(b"\xff" * 8)
     try:
         open_store(path, "structures").close()
-        message = "sound"
+        message = "undamaged"
     except StoreError as error:
         message = str(error)
-    assert message == "sound" or message.startswith(f"{path}: ")
+    assert message == "undamaged" or message.startswith(f"{path}: ")
     assert "\n" not in message
 
 
 @pytest.mark.parametrize("options", [{"chunks": (1000,)}, {"chunks": (1000,), "compression": "gzip"}, {}])
-def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
-    """HDF5 would make them up, and take the memory for it."""
+def test_datasets_without_stored_data_are_refused(stores, tmp_path, options):
+    """HDF5 would fill them with zeros, and allocate the memory."""
     name, n = "sites/weight", 10**12
     with h5py.File(stores / "f.h5") as file:
         n_sites = file[name].shape[0]
@@ -77,7 +77,7 @@ def test_data_that_are_only_claimed_are_refused(stores, tmp_path, options):
     assert re.fullmatch(r"sites/weight: claims [\d,]+ bytes, but the file stores 0 bytes of it", message)
 
 
-def test_chunks_that_would_fill_the_memory_are_refused(stores, tmp_path):
+def test_huge_chunks_are_refused(stores, tmp_path):
     def claim(file):
         del file["sites/weight"]
         own = file.create_dataset("sites/weight", (10**8,), "f8", chunks=(10**8,), compression="gzip")

@@ -1,4 +1,4 @@
-"""A store is written whole or not at all, and what stood there before survives a failure."""
+"""Stores are written atomically: after a failure, the old file is unchanged."""
 
 import errno
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_failure_in_the_block_leaves_nothing_behind(tmp_path, error):
 
 
 @pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt, SystemExit])
-def test_failure_in_the_block_leaves_the_old_file_as_it_was(tmp_path, error):
+def test_failure_in_the_block_leaves_the_old_file_unchanged(tmp_path, error):
     path = tmp_path / "s.h5"
     path.write_bytes(OLD)
     with pytest.raises(error):
@@ -48,7 +48,7 @@ def test_failure_in_the_block_leaves_the_old_file_as_it_was(tmp_path, error):
     assert names(tmp_path) == ["s.h5"]
 
 
-def test_old_file_stands_until_the_block_ends(tmp_path):
+def test_old_file_stays_until_the_block_ends(tmp_path):
     path = tmp_path / "s.h5"
     path.write_bytes(OLD)
     with create_structures(path, overwrite=True) as writer:
@@ -59,14 +59,14 @@ def test_old_file_stands_until_the_block_ends(tmp_path):
     assert names(tmp_path) == ["s.h5"]
 
 
-def test_new_file_has_its_name_only_when_the_block_ends(tmp_path):
+def test_new_file_is_renamed_when_the_block_ends(tmp_path):
     with create_structures(tmp_path / "s.h5") as writer:
         writer.append(stored.structure("a"), np.array([0]), "K", [[]])
         assert not (tmp_path / "s.h5").exists()
     assert names(tmp_path) == ["s.h5"]
 
 
-def test_file_that_misses_its_schema_is_not_kept(tmp_path):
+def test_file_that_violates_its_schema_is_not_kept(tmp_path):
     with (
         pytest.raises((SchemaError, StoreError), match="digest_structures"),
         create_store(tmp_path / "s.h5", "structures"),
@@ -75,7 +75,7 @@ def test_file_that_misses_its_schema_is_not_kept(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_output_that_exists_is_refused_and_left(tmp_path):
+def test_existing_output_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "s.h5"
     path.write_bytes(OLD)
     with pytest.raises(StoreError, match=r"s\.h5: exists already.*`overwrite`"):
@@ -84,7 +84,7 @@ def test_output_that_exists_is_refused_and_left(tmp_path):
     assert names(tmp_path) == ["s.h5"]
 
 
-def test_output_is_replaced_where_that_is_asked_for(tmp_path):
+def test_overwrite_replaces_the_output(tmp_path):
     path = stored.write_structures(tmp_path / "s.h5")
     stored.write_structures(path, stored.rows()[:1], overwrite=True)
     with StructureStore(path) as store:
@@ -92,7 +92,7 @@ def test_output_is_replaced_where_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_folder_in_the_place_of_the_output_is_never_touched(tmp_path, overwrite):
+def test_folder_in_place_of_the_output_is_never_touched(tmp_path, overwrite):
     folder = tmp_path / "results"
     folder.mkdir()
     (folder / "thesis.tex").write_bytes(OLD)
@@ -108,7 +108,7 @@ def write_folder(path):
         (temporary / "marker").write_text("new")
 
 
-def test_folder_of_ours_is_replaced_whole(tmp_path):
+def test_folder_of_ours_is_replaced_completely(tmp_path):
     write_folder(tmp_path / "m")
     (tmp_path / "m" / "left over").write_bytes(OLD)
     write_folder(tmp_path / "m")
@@ -117,7 +117,7 @@ def test_folder_of_ours_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_what_another_run_finished_in_the_meantime_stays(tmp_path, monkeypatch, links):
+def test_file_that_another_run_finished_in_the_meantime_stays(tmp_path, monkeypatch, links):
     if not links:
         monkeypatch.setattr("os.link", no_links)
     path = tmp_path / "s.h5"
@@ -152,7 +152,7 @@ def test_folder_that_another_run_finished_in_the_meantime_stays(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
-def test_old_folder_comes_back_if_the_new_one_cannot_take_its_name(tmp_path, monkeypatch, error):
+def test_old_folder_is_restored_if_the_new_one_cannot_be_renamed(tmp_path, monkeypatch, error):
     write_folder(tmp_path / "m")
     (tmp_path / "m" / "marker").write_bytes(OLD)
     rename = Path.rename
@@ -169,7 +169,7 @@ def test_old_folder_comes_back_if_the_new_one_cannot_take_its_name(tmp_path, mon
     assert (tmp_path / "m" / "marker").read_bytes() == OLD
 
 
-def test_link_to_a_folder_of_ours_is_replaced_and_its_target_left(tmp_path):
+def test_link_to_a_folder_of_ours_is_replaced_but_not_its_target(tmp_path):
     write_folder(tmp_path / "real")
     (tmp_path / "real" / "marker").write_bytes(OLD)
     (tmp_path / "m").symlink_to(tmp_path / "real")
@@ -179,13 +179,13 @@ def test_link_to_a_folder_of_ours_is_replaced_and_its_target_left(tmp_path):
     assert names(tmp_path) == ["m", "real"]
 
 
-def test_output_in_a_folder_that_does_not_exist_is_refused(tmp_path):
+def test_output_in_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"none: no such folder for the output s\.h5"):
         stored.write_structures(tmp_path / "none" / "s.h5")
     assert names(tmp_path) == []
 
 
-def test_features_do_not_replace_the_structures_they_are_made_from(tmp_path):
+def test_features_do_not_replace_their_structure_store(tmp_path):
     from xanes_hpc import descriptors
     from xanes_hpc.features.featurise import featurise
 
@@ -196,8 +196,7 @@ def test_features_do_not_replace_the_structures_they_are_made_from(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_reader_of_the_old_file_keeps_it(tmp_path):
-    """A store that is open while it is replaced goes on being readable."""
+def test_replaced_store_stays_readable_while_open(tmp_path):
     path = stored.write_structures(tmp_path / "s.h5")
     with StructureStore(path) as old:
         stored.write_structures(path, stored.rows()[:1], overwrite=True)
@@ -206,7 +205,7 @@ def test_reader_of_the_old_file_keeps_it(tmp_path):
 
 
 @pytest.mark.parametrize("chunks", [[0], [3], [1, 1, 1], [4095, 2], [4096], [5000, 1, 4096]])
-def test_column_grows_by_rows_of_any_number(tmp_path, chunks):
+def test_column_grows_by_any_number_of_rows(tmp_path, chunks):
     values = np.arange(3.0 * sum(chunks)).reshape(-1, 3)
     with h5py.File(tmp_path / "c.h5", "w") as file:
         column, start = Column(file, "rows", np.float64, (3,)), 0

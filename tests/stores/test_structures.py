@@ -1,4 +1,4 @@
-"""Structure stores: what is written is read again, and what the digests depend on."""
+"""Structure stores: round trips, and errors for damaged ones."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def stores(tmp_path_factory):
 
 
 def read(store):
-    """Everything that ``stored.rows`` can hold, from a store."""
+    """Read everything that ``stored.rows`` writes."""
     file, found = store.file, []
     table = store.sites
     by_site = spectra.SpectrumTable.read(file).site
@@ -68,7 +68,7 @@ def test_info_on_damaged_data_names_the_file(tmp_path, small, capsys, name):
     assert refused(capsys, tmp_path, "info", path).startswith(f"{path}: damaged data (")
 
 
-def test_info_counts_slab_by_slab(small, monkeypatch):
+def test_info_is_the_same_read_in_slabs(small, monkeypatch):
     whole = inform(small / "small.h5")
     monkeypatch.setattr(hdf5, "SLAB_BYTES", 64)
     assert inform(small / "small.h5") == whole
@@ -121,7 +121,7 @@ def test_properties_are_numbers_or_text_and_may_be_missing(stores):
         assert hdf5.read_strings(store.file, "structures/properties/code") == ["ABC", "", ""]
 
 
-def test_property_that_comes_late_is_missing_before(tmp_path):
+def test_property_of_a_late_structure_is_missing_in_earlier_ones(tmp_path):
     n = columns.ROWS_PER_CHUNK + 3
     atom = stored.structure("x", 2)
     taken = [(replace(atom, name=f"x{i}"), [0], "K", [[]]) for i in range(n)]
@@ -134,7 +134,7 @@ def test_property_that_comes_late_is_missing_before(tmp_path):
     assert (len(notes), notes[0], notes[-1]) == (n, "", "é")
 
 
-def test_a_number_among_texts_becomes_text(tmp_path):
+def test_a_number_among_strings_becomes_a_string(tmp_path):
     taken = [(stored.structure(n, properties={"q": q}), [0], "K", [[]]) for n, q in (("a", "one"), ("b", 2.5))]
     with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
         assert hdf5.read_strings(store.file, "structures/properties/q") == ["one", "2.5"]
@@ -150,7 +150,7 @@ def test_a_property_whose_name_cannot_be_stored_is_left_out(tmp_path, name):
 LONG = "Ферроцен-二茂铁-" + "x" * 300 + "-é"
 
 
-def test_long_and_foreign_names_widen_the_column(tmp_path):
+def test_long_and_non_ascii_names_widen_the_column(tmp_path):
     names = ["short", LONG, "ü", "end" * 20]
     taken = [(stored.structure(name, 2, i), [0, 1], "K", [[], []]) for i, name in enumerate(names)]
     with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
@@ -160,7 +160,7 @@ def test_long_and_foreign_names_widen_the_column(tmp_path):
         assert store.file["structures/name"].dtype.itemsize >= len(LONG.encode())
 
 
-def test_long_name_that_comes_after_a_full_chunk_widens_what_is_written(tmp_path):
+def test_long_name_after_a_full_chunk_widens_the_dataset(tmp_path):
     n = columns.ROWS_PER_CHUNK + 5
     names = [f"n{i}" for i in range(n)] + [LONG, "last"]
     with h5py.File(tmp_path / "c.h5", "w") as file:
@@ -185,7 +185,7 @@ def test_any_text_is_read_as_written(strings):
             assert hdf5.read_strings(file, "whole") == strings
 
 
-def test_batch_is_that_of_the_atoms(stores):
+def test_a_batch_gives_the_same_features_as_atoms(stores):
     descriptor = descriptors.load("wacsf", "xanesnet-49")
     structures = [Atoms(numbers=r.numbers, positions=r.positions, cell=r.cell, pbc=r.pbc) for r, *_ in stored.rows()]
     expected = descriptor.transform(structures, [atoms for _, atoms, _, _ in stored.rows()])
@@ -217,7 +217,7 @@ def test_every_chunked_dataset_carries_a_checksum(stores, name):
     assert sum(1 for chunks, _ in found.values() if chunks) >= 4
 
 
-def test_damaged_structures_are_an_error_in_one_line(stores, tmp_path):
+def test_damaged_structures_raise_a_one_line_error(stores, tmp_path):
     copy = tmp_path / "s.h5"
     shutil.copy(stores / "s.h5", copy)
     stored.flip_a_byte(copy, "atoms/positions")
@@ -243,8 +243,8 @@ def test_damaged_structures_are_an_error_in_one_line(stores, tmp_path):
         ("structures/offsets", 0, -5),
     ],
 )
-def test_site_or_structure_that_counts_what_is_not_there_is_refused(stores, tmp_path, name, row, value):
-    """Such a store has a sound schema; a kernel would read beyond its arrays."""
+def test_site_or_structure_with_an_index_out_of_range_is_refused(stores, tmp_path, name, row, value):
+    """Such a store has a valid schema, but a kernel would read beyond its arrays."""
 
     def change(file):
         file[name][row] = value

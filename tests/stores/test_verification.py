@@ -1,4 +1,4 @@
-"""``info --verify``: every flipped bit in the data of a store is found and told of; sound stores pass."""
+"""``info --verify`` reports every flipped bit in the data of a store; undamaged stores pass."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from xanes_hpc.stores.hdf5 import open_store
 
 @pytest.fixture
 def stores(tmp_path):
-    """A structure store with spectra and a feature store of it."""
+    """A folder with a structure store ``s.h5`` with spectra, and its feature store ``f.h5``."""
     stored.write_features(
         tmp_path, taken=[(stored.structure(f"s{i}", 5, i), [0], "K", [[stored.spectrum()]]) for i in range(40)]
     )
@@ -29,7 +29,7 @@ def chunked(path):
 
 
 @pytest.mark.parametrize("name", ["s.h5", "f.h5"])
-def test_sound_store_passes(stores, name, capsys):
+def test_undamaged_store_passes(stores, name, capsys):
     assert run("info", "--verify", stores / name, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["damage"] == []
@@ -39,7 +39,7 @@ def test_sound_store_passes(stores, name, capsys):
 
 
 @pytest.mark.parametrize("n_structures", [0, 3])
-def test_sound_store_without_spectra_passes(tmp_path, n_structures):
+def test_undamaged_store_without_spectra_passes(tmp_path, n_structures):
     taken = [(stored.structure(f"s{i}", 5, i), [0], "K", [[]]) for i in range(n_structures)]
     stored.write_structures(tmp_path / "s.h5", taken)
     assert verify(tmp_path / "s.h5").damage == []
@@ -56,7 +56,7 @@ def test_flipped_byte_in_any_dataset_is_found(stores, name, capsys):
     assert verify(stores / name).damage == []
 
 
-def test_damage_is_one_line_and_exit_code_2(stores, capsys):
+def test_damage_prints_one_line_and_exits_with_2(stores, capsys):
     stored.flip_a_byte(stores / "f.h5", "features")
     capsys.readouterr()
     assert run("info", "--verify", stores / "f.h5") == 2
@@ -75,14 +75,14 @@ def test_chunks_after_a_damaged_one_are_still_read(stores):
     assert len(findings.damage) == 2
 
 
-def test_values_changed_with_their_checksums_are_found_by_the_digest(stores):
+def test_the_digest_finds_changes_with_valid_checksums(stores):
     with h5py.File(stores / "s.h5", "r+") as file:
         file["atoms/positions"][0, 0] += 1e-9
     assert verify(stores / "s.h5").damage == ["attribute digest_structures: does not match the data"]
 
 
 @pytest.mark.parametrize("change", ["description", "hash", "labels"])
-def test_descriptor_that_is_not_what_its_hash_says_is_found(stores, change):
+def test_descriptor_that_does_not_match_its_hash_is_found(stores, change):
     with h5py.File(stores / "f.h5", "r+") as file:
         if change == "description":
             text = file["descriptor"][()].decode()
@@ -96,8 +96,8 @@ def test_descriptor_that_is_not_what_its_hash_says_is_found(stores, change):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_flip_anywhere_is_found_or_changes_nothing(stores, seed, tmp_path):
-    """In data, metadata or unused space: it is reported, the file is refused, or every value is what it was."""
+def test_any_flipped_bit_is_found_or_harmless(stores, seed, tmp_path):
+    """A flip in data, metadata or unused space is reported, makes the file unreadable, or changes no value."""
     path = stores / "f.h5"
     before = everything(path)
     data = bytearray(path.read_bytes())

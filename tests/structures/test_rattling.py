@@ -181,7 +181,7 @@ def test_run_that_was_stopped_ends_the_same(tmp_path, source, monkeypatch):
 def test_parts_that_are_rattled_otherwise_are_refused(tmp_path, source, monkeypatch, first, second):
     stopped(source, tmp_path / "f.h5", monkeypatch, first)
     begun, wanted = (r.text if r else "none" for r in (first, second))
-    message = f"parts of an unfinished run with rattle {begun}; this run has rattle {wanted}: "
+    message = f"parts of an unfinished run with rattle {begun}; this run has rattle {wanted}; "
     with pytest.raises(StoreError, match=re.escape(message)):
         make(source, tmp_path / "f.h5", second)
     make(source, tmp_path / "f.h5", second, restart=True)

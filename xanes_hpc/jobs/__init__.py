@@ -1,1 +1,1 @@
-"""One output made in parts: here, by a scheduler's job array, or by Dask."""
+"""Make an output in parts: in this process, in a scheduler's job array, or on a Dask cluster."""

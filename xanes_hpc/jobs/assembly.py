@@ -1,4 +1,4 @@
-"""One output out of its parts."""
+"""Assemble an output from its parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +11,16 @@ from xanes_hpc.stores.virtual import write_virtual
 
 
 class Assembly:
-    """The tables of a new file, whose rows stand in parts.
+    """The tables of a new file, filled from parts.
 
     Parameters
     ----------
     file
-        To which they go.
+        The new file.
     folder
-        With the parts.
+        The folder of the parts.
     tables, bounds
-        Of which datasets; part k has their rows ``bounds[k]:bounds[k + 1]``.
+        The datasets to fill; part k has their rows ``bounds[k]:bounds[k + 1]``.
     """
 
     def __init__(self, file: NewFile, folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[int]) -> None:
@@ -28,7 +28,7 @@ class Assembly:
         self._datasets: dict[str, Dataset] = {}
 
     def append(self, number: int) -> None:
-        """Copy a part's chunks, as they are.
+        """Copy the chunks of a part, without decoding them.
 
         Raises
         ------
@@ -46,6 +46,6 @@ class Assembly:
         self._file.sync()
 
     def refer(self, output: Path) -> None:
-        """Leave the rows in the parts, and refer to them there: the file will be called ``output``."""
+        """Create virtual datasets that refer to the rows in the parts; ``output`` is the final path of the file."""
         for table in self._tables:
             write_virtual(self._file, table, output, self._bounds, self._folder.plan_digest)

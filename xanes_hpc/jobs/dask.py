@@ -1,4 +1,4 @@
-"""Work done by the workers of a Dask cluster, which may come and go: parts of an output, and tasks one by one."""
+"""Work on a Dask cluster whose workers may come and go: parts of an output, and single tasks."""
 
 import os
 import time
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 RETRIES = 2
-"""Times that a task which failed otherwise than by bad input is tried again, elsewhere if it can be."""
+"""Number of times a task is retried, if possible on another worker, after a failure other than bad input."""
 SECONDS_UNSEEN = 60.0
-"""That a part may take to be seen on this machine."""
+"""Time for a part made by a worker to become visible on this machine."""
 
 
 def run(
@@ -29,12 +29,15 @@ def run(
     restart: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """As ``execution.run``, the parts made by workers: they and this run see the same files by the same names.
+    """Make an output as ``jobs.run.run`` does, with the parts made by workers.
+
+    The workers and this process must see the same files under the same paths.
 
     Raises
     ------
     XanesHpcError
-        As ``execution.run``; or if a worker's program is another, or workers end over a part again and again.
+        As ``jobs.run.run`` does; or if a worker has another version of the program, or a part kills its workers
+        repeatedly.
     """
     job.check(overwrite)
     bounds = job.plan.bounds
@@ -61,23 +64,32 @@ def run(
 
 
 def _wait_for(part: Path) -> None:
-    """Wait until a part that another machine has made is seen here too: network file systems remember what was not."""
+    """Wait until a part made on another machine is visible here: network file systems cache missing files."""
     deadline = time.monotonic() + SECONDS_UNSEEN
     while part.name not in os.listdir(part.parent) or not part.exists():
         if time.monotonic() > deadline:
-            raise StoreError(f"{part}: a worker made it, and it is not seen here: does it see the same files?")
+            raise StoreError(
+                f"{part}: a worker made it, but it is not visible on this machine; check that both see the same files"
+            )
         time.sleep(0.2)
 
 
 def completed(
     client: "Client", function: Callable[..., str], arguments: list[tuple[Any, ...]], what: str
 ) -> Iterator[int]:
-    """Call a function, which gives what is wrong or nothing, with each of several arguments; tells which are done.
+    """Call a function on the workers, once for each tuple of arguments; yield the index of each finished call.
+
+    The function returns an error message, or an empty string.
+
+    Parameters
+    ----------
+    what
+        What a call makes, for errors; its last argument is the number.
 
     Raises
     ------
     StoreError
-        With what is wrong; or if workers end over a call again and again.
+        With the function's message; or if a call kills its workers repeatedly.
     """
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
@@ -93,8 +105,8 @@ def completed(
                 wrong = future.result()
             except KilledWorker as error:
                 raise StoreError(
-                    f"{what} {arguments[index][-1]}: its workers ended again and again ({in_a_line(error)}); have "
-                    "they memory enough?"
+                    f"{what} {arguments[index][-1]}: its workers died repeatedly ({in_a_line(error)}); check that they "
+                    "have enough memory"
                 ) from None
             if wrong:
                 raise StoreError(wrong)
@@ -104,34 +116,34 @@ def completed(
 
 
 def _make_part(opening: Opening, plan_digest: str, number: int) -> str:
-    """Make a part, on a worker; what is wrong with the input or the program, or nothing."""
+    """Make a part on a worker; return an error message, or an empty string."""
     from xanes_hpc.runtime import threads
 
-    threads.use(1)  # the cluster shares out cores
+    threads.use(1)  # the cluster assigns cores
     try:
         job, parts, _opened_files = _opened(opening, plan_digest)
         job.make(parts, range(number, number + 1), lambda made: None, lambda done, total: None)
     except XanesHpcError as error:
-        _opened.cache_clear()  # what was open may be another file by now
+        _opened.cache_clear()  # the open file may have been replaced
         return str(error)
     return ""
 
 
 @lru_cache(maxsize=1)
 def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
-    """A job open in this process, from part to part, until another is and nothing uses it any more."""
+    """Open a job in this process, and keep it open for its next parts until another job is opened."""
     from xanes_hpc.jobs.parts import plan_difference
 
     job, files = opening.open()
     parts = Parts(job.output, job.plan.as_values())
     if parts.plan_digest != plan_digest:
         different = plan_difference(job.output, job.plan.as_values())
-        raise StoreError(f"a worker would make other parts: those there are with {different}")
+        raise StoreError(f"a worker's parts would differ from the existing ones, made with {different}")
     return job, parts, files
 
 
 class DaskWorkers:
-    """A team of a cluster's workers, as ``tasks.Team``."""
+    """A ``tasks.Team`` of the workers of a cluster."""
 
     died: type[Exception]
 
@@ -143,17 +155,17 @@ class DaskWorkers:
 
     @property
     def n_workers(self) -> int:
-        """Threads of all workers."""
+        """Number of threads of all workers."""
         return max(1, int(sum(self._client.nthreads().values())))
 
     def submit(self, task: Callable[[Any], Any], item: Any) -> "Future":
-        """Hand out a task."""
+        """Submit a task, and return its future."""
         future = self._client.submit(task, item, retries=RETRIES, pure=False)
         self.futures.add(future)
         return future
 
     def done(self, futures: Iterable["Future"]) -> Iterable["Future"]:
-        """Wait for some of the futures."""
+        """Wait until at least one future has finished, and return the finished ones."""
         from distributed import wait
 
         ended: set[Future] = set(wait(list(futures), return_when="FIRST_COMPLETED").done)
@@ -162,7 +174,10 @@ class DaskWorkers:
 
 
 def cluster_team(client: "Client") -> Callable[[int | None], Any]:
-    """Return what hands tasks to a cluster's workers; those still waiting are cancelled at the end of the block."""
+    """Return a function for ``tasks.results`` that submits tasks to a cluster.
+
+    Its context manager cancels the tasks that are still waiting at the end of the block.
+    """
 
     @contextmanager
     def team(n: int | None) -> Iterator[DaskWorkers]:

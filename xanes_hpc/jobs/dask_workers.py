@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: one that runs, one on this machine, or jobs of a queue."""
+"""Connect to the workers of a Dask cluster: an existing one, one on this machine, or jobs in a queue."""
 
 import json
 import shutil
@@ -14,25 +14,27 @@ if TYPE_CHECKING:
     from distributed import Client
 
 QUEUES = {"slurm": ("SLURMCluster", "sbatch"), "pbs": ("PBSCluster", "qsub")}
-"""What makes the jobs of a queue, and the program that submits them."""
+"""For each kind of queue, the class of dask-jobqueue and the program that submits jobs."""
 KINDS = ("local", *QUEUES)
 SECONDS_TO_CONNECT = 30.0
 FREE_PORT = ":0"
-"""Of a dashboard: any."""
+"""Address of a dashboard that lets the system choose a port."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Which workers do the work.
+    """Workers to use.
 
     Attributes
     ----------
     address
-        Of a scheduler that runs, such as ``tcp://node1:8786``; otherwise ``kind`` is one of ``KINDS``.
+        Address of a running scheduler, such as ``tcp://node1:8786``.
+    kind
+        Kind of cluster to start if there is no address: one of ``KINDS``.
     number
-        Of workers to start; on this machine by default one for each core.
+        Number of workers to start; by default one per core on this machine, or one job in a queue.
     options
-        Of each job of a queue, as dask-jobqueue takes them: cores, memory, walltime, queue, …
+        Options of dask-jobqueue for each job: cores, memory, walltime, queue, …
     """
 
     address: str | None = None
@@ -42,12 +44,12 @@ class Workers:
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """``NAME=VALUE``, the value JSON or text.
+    """Parse ``NAME=VALUE``; the value is JSON, or otherwise text.
 
     Raises
     ------
     ConfigError
-        If it is neither.
+        If the text has another form.
     """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
@@ -60,12 +62,12 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 @contextmanager
 def connected(workers: Workers) -> "Iterator[Client]":
-    """A connection to workers; those that were started for it end with the block.
+    """Connect to workers, after starting them if needed; started workers are stopped at the end of the block.
 
     Raises
     ------
     ConfigError
-        If Dask is not installed, there is no such cluster, or it cannot be reached or started.
+        If Dask is not installed, the kind of cluster is unknown, or the cluster cannot be reached or started.
     """
     need("distributed", "dask", "a Dask cluster")
     from distributed import Client, LocalCluster
@@ -90,12 +92,12 @@ def connected(workers: Workers) -> "Iterator[Client]":
 
 
 def queue_cluster(workers: Workers) -> Any:
-    """Jobs of a queue as a Dask cluster, none of them submitted yet.
+    """Return a Dask cluster of jobs in a queue, before any job is submitted.
 
     Raises
     ------
     ConfigError
-        If there is no such queue, dask-jobqueue is not installed, or does not take the options.
+        If the kind of queue is unknown, dask-jobqueue is not installed, or it rejects the options.
     """
     if workers.kind not in QUEUES:
         raise ConfigError(f"`cluster` {workers.kind!r}: expected {', '.join(KINDS)}")
@@ -104,7 +106,7 @@ def queue_cluster(workers: Workers) -> Any:
 
     name, program = QUEUES[workers.kind]
     if shutil.which(program) is None:
-        raise ConfigError(f"`cluster` {workers.kind}: {program}, which submits its jobs, is not installed here")
+        raise ConfigError(f"`cluster` {workers.kind}: {program}, which submits its jobs, was not found")
     try:
         plain = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": FREE_PORT}}
         return getattr(dask_jobqueue, name)(**{**plain, **workers.options})

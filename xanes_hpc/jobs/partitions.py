@@ -1,4 +1,4 @@
-"""Parts of an output shared out over partitions, each made by a run of its own, wherever a scheduler puts it."""
+"""Divide the parts of an output among partitions, each made by a separate run on any machine."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,12 +11,12 @@ MOST_NAMED = 5
 
 
 def parts_of(partition: int, n_partitions: int, n_parts: int) -> range:
-    """The parts of a partition: as many, one after another, as of every other, give or take one.
+    """Return the numbers of a partition's parts: consecutive, and equally many in each partition to within one.
 
     Raises
     ------
     ConfigError
-        If there is no such partition.
+        If the partition is not in the plan.
     """
     if not 0 <= partition < n_partitions:
         raise ConfigError(f"partition {partition}: expected 0 to {n_partitions - 1}")
@@ -24,12 +24,12 @@ def parts_of(partition: int, n_partitions: int, n_parts: int) -> range:
 
 
 def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[int], n_partitions: int) -> None:
-    """Refuse parts that are missing or damaged, every checksum checked.
+    """Check that no part is missing or damaged, including every checksum.
 
     Raises
     ------
     StoreError
-        Naming the first, how many there are, and the partitions that make them.
+        If some are; names the first of them, their number, and the partitions to run again.
     """
     wrong: dict[int, str] = {}
     for number, (start, stop) in enumerate(pairwise(bounds)):
@@ -44,6 +44,6 @@ def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[i
     more = f" and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
     listed = ",".join(map(str, again))
     raise StoreError(
-        f"{folder.path}: {len(wrong):,} of {n_parts:,} parts are not whole: {named}{more}; run partition {listed} "
-        "again (sbatch --array takes this list)"
+        f"{folder.path}: {len(wrong):,} of {n_parts:,} parts are missing or unusable: {named}{more}; run partition "
+        f"{listed} again (the list is valid for sbatch --array)"
     )

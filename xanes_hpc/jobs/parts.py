@@ -1,8 +1,8 @@
-"""The parts of an output that is being made: whole files in a folder ``NAME.parts`` beside it.
+"""The parts of an unfinished output: complete files in a folder ``NAME.parts`` beside it.
 
-A run goes on from the parts that an earlier one has left. ``plan.json`` says what the parts are of; a run that would
-make others is refused. While a run is at work it holds a lock on the folder: alone, or together with others that each
-make a partition of the parts, a lock of their own on that.
+A run continues from the parts of an earlier one. ``plan.json`` records everything the parts depend on, and a run with
+another plan is refused. A running process locks the folder. An ordinary run locks it exclusively; runs of partitions
+share that lock, and each locks its own partition.
 """
 
 import hashlib
@@ -29,46 +29,46 @@ OURS = re.compile(
     rf"{re.escape(SCRIPT)}|slurm-.*\.out|\.nfs[0-9a-f]+"
 )
 NAMES = {"descriptor_hash": "descriptor", "source_digest": "structures", "model_digest": "model"}
-"""What a plan's members are called where they differ."""
+"""Names of a plan's entries in errors, where they differ from the keys."""
 PARTITIONS = "partitions"
-"""Member of a plan that parts do not depend on: by how many they are made."""
+"""Key of a plan for the number of partitions, on which parts do not depend."""
 
 
 def plan_digest(plan: dict[str, Any]) -> str:
-    """SHA-256 over all of a plan that parts depend on, in hexadecimal."""
+    """Return the SHA-256 of everything in a plan that parts depend on, in hexadecimal."""
     own = {name: value for name, value in plan.items() if name != PARTITIONS}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def read_plan(output: Path) -> dict[str, Any]:
-    """The plan of an output's parts.
+    """Read the plan of an output's parts.
 
     Raises
     ------
     StoreError
-        If there is none, or it cannot be read.
+        If the plan is missing or cannot be read.
     """
     path = parts_folder(output) / PLAN
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if output.exists():
-            raise StoreError(f"{output}: exists already; to make another, plan it first with `n_partitions`") from None
+            raise StoreError(f"{output}: already exists; to make it again, plan it with `n_partitions`") from None
         raise StoreError(f"{path}: no such file; plan {output.name} first with `n_partitions`") from None
     except (OSError, ValueError):
         plan = None
     if not isinstance(plan, dict):
-        raise StoreError(f"{path}: cannot be read; start again with `restart`")
+        raise StoreError(f"{path}: cannot be read; discard it with `restart`")
     return plan
 
 
 class Parts:
-    """The parts of one output: their names, and whether they are whole.
+    """The parts of an output: their paths, and whether they are whole.
 
     Parameters
     ----------
     output
-        The file to be made.
+        Path of the output.
     plan
         Everything the parts depend on, as plain values.
     """
@@ -77,11 +77,11 @@ class Parts:
         self.path, self.plan_digest = parts_folder(output), plan_digest(plan)
 
     def part(self, number: int) -> Path:
-        """Name of a part."""
+        """Return the path of a part."""
         return self.path / part_name(number)
 
     def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
-        """Whether a part is there and every checksum in it holds; one that is damaged is removed."""
+        """Return whether a part exists and is valid, including every checksum; an invalid one is deleted."""
         why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
         if why and why != "missing":
             self.part(number).unlink()
@@ -89,41 +89,41 @@ class Parts:
 
 
 def plan_difference(output: Path, plan: dict[str, Any]) -> str:
-    """In what a plan differs from the one beside an output: what, its value there, and in the plan; or nothing.
+    """Return the first difference between the plan beside an output and another: its name and both values; or nothing.
 
     Raises
     ------
     StoreError
-        If there is none beside the output.
+        If the plan beside the output is missing or cannot be read.
     """
-    begun = read_plan(output)
+    found = read_plan(output)
     for name, value in plan.items():
-        if begun.get(name) != value:
+        if found.get(name) != value:
             what = NAMES.get(name, name.replace("_", " "))
-            return f"{what} {begun.get(name)}; this run has {what} {value}"
+            return f"{what} {found.get(name)}; this run has {what} {value}"
     return ""
 
 
 class PartsFolder(Parts):
-    """The parts of one output, locked for this run.
+    """The parts of an output, locked for this run.
 
     Parameters
     ----------
     output
-        The file to be made.
+        Path of the output.
     plan
         Everything the parts depend on, as plain values.
     restart
-        Throw away the parts of an earlier run.
+        Discard the parts of an earlier run.
     partition
-        Which partition this run makes beside others; None to have the folder alone.
+        Partition that this run makes beside others; None to lock the folder exclusively.
     n_partitions
-        Have the folder planned for so many: it stays until its output is made.
+        Number of partitions to record in the plan; the folder then stays until the output is complete.
 
     Raises
     ------
     StoreError
-        If another run is at work, the parts there are of something else, or the folder cannot be made or is not ours.
+        If another run holds a lock, existing parts have another plan, or the folder cannot be made or has other files.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class PartsFolder(Parts):
     ) -> None:  # fmt: skip
         super().__init__(output, plan)
         self.keep = False
-        """Whether the folder stays although its output is made: a virtual one."""
+        """Whether the folder stays at the end: the parts are only planned, or the output is virtual."""
         self._output, self._plan, self._shared = output, plan, partition is not None
         self._locks: list[int] = []
         try:
@@ -154,14 +154,14 @@ class PartsFolder(Parts):
         strangers = [entry.name for entry in self.path.iterdir() if not OURS.fullmatch(entry.name)]
         if strangers:
             raise StoreError(
-                f"{self.path}: holds other things than parts ({strangers[0]}): remove or rename the folder"
+                f"{self.path}: contains a file that is not a part ({strangers[0]}); remove or rename the folder"
             )
 
     def _lock_folder(self, partition: int | None) -> None:
-        """Lock the folder until this run ends, however it does."""
+        """Lock the folder until this process ends, even if it is killed."""
         while True:
             if self.path.is_symlink():
-                raise StoreError(f"{self.path}: is a link, and parts are renamed into place: remove or rename it")
+                raise StoreError(f"{self.path}: is a symbolic link, expected a folder; remove or rename it")
             try:
                 if partition is None:
                     self.path.mkdir(exist_ok=True)
@@ -169,7 +169,7 @@ class PartsFolder(Parts):
                 lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             except FileNotFoundError:
                 if partition is None and self.path.parent.is_dir():
-                    continue  # another run has removed it in the meantime
+                    continue  # another run has just removed it
                 raise
             if not (hold(lock) if partition is None else share(lock)):
                 who = holder(lock) if partition is not None else self._holders(lock)
@@ -178,14 +178,14 @@ class PartsFolder(Parts):
             if is_still(lock, self.path / LOCK):
                 self._locks.append(lock)
                 break
-            os.close(lock)  # the run that held it has ended and removed the folder in the meantime
+            os.close(lock)  # the run that held it has ended and removed the folder
         if partition is None:
             sign(lock)
             return
         own = os.open(self.path / f"{LOCK}-{partition:06d}", os.O_RDWR | os.O_CREAT, 0o666)
         held = hold(own)
         if not held:
-            time.sleep(0.2)  # a run that wants the folder looks who has it
+            time.sleep(0.2)  # another run may hold the lock briefly, in _holders
             held = hold(own)
         if not held:
             who = holder(own)
@@ -195,14 +195,14 @@ class PartsFolder(Parts):
         sign(own, f"partition {partition}: ")
 
     def _holders(self, lock: int) -> str:
-        """Who holds the folder: one run, or those of its partitions."""
+        """Return who has locked the folder: one run, or the runs of partitions."""
         found = []
         for path in sorted(self.path.glob(f"{LOCK}-*")):
             try:
                 own = os.open(path, os.O_RDWR)
-            except FileNotFoundError:  # the run that holds the folder has made its output, and clears away
+            except FileNotFoundError:  # the run that holds the folder has finished, and is removing it
                 continue
-            if not share(own):  # which stands in the way of a partition that begins for a moment: it tries again
+            if not share(own):  # this lock may briefly block a partition that starts, which then tries again
                 found.append(holder(own))
             os.close(own)
         return ", ".join(found[:4]) + (", …" if len(found) > 4 else "") if found else holder(lock)
@@ -212,18 +212,18 @@ class PartsFolder(Parts):
             stale.unlink()
         path = self.path / PLAN
         if restart or not path.exists():
-            self._refuse_loss("they would be thrown away")
+            self._refuse_loss("they would be deleted")
             self._clear()
         else:
             try:
-                begun = read_plan(self._output)
+                found = read_plan(self._output)
             except StoreError:
                 if self._has_parts():
                     raise
-                begun = {}
-            if self._has_parts() or begun.get(PARTITIONS):
+                found = {}
+            if self._has_parts() or found.get(PARTITIONS):
                 self._compare()
-                n_partitions = n_partitions or begun.get(PARTITIONS)
+                n_partitions = n_partitions or found.get(PARTITIONS)
             else:
                 self._clear()
         plan = self._plan | ({PARTITIONS: n_partitions} if n_partitions else {})
@@ -237,17 +237,17 @@ class PartsFolder(Parts):
         if different:
             self._refuse_loss(f"made with {different}")
             raise StoreError(
-                f"{self.path}: parts of an unfinished run with {different}: "
-                "finish that run with its own command, or start again with "
+                f"{self.path}: parts of an unfinished run with {different}; "
+                "finish that run first, or discard its parts with "
                 + ("`n_partitions` and `restart`" if self._is_planned() else "`restart`")
             )
 
     def _refuse_loss(self, why: str) -> None:
-        """Refuse to do without parts that a virtual store has its rows in."""
+        """Check that the parts, which are to be replaced, do not hold the rows of a virtual store."""
         if is_virtual_store(self._output) and self._has_parts():
             raise StoreError(
-                f"{self.path}: parts of the virtual store {self._output.name}, which has its rows in them ({why}): "
-                "give it rows of its own first (`finalise` with `overwrite`), or remove both"
+                f"{self.path}: these parts hold the rows of the virtual store {self._output.name} ({why}); copy the "
+                "rows into the store first (`finalise` with `overwrite`), or delete both"
             )
 
     def _has_parts(self) -> bool:
@@ -266,14 +266,14 @@ class PartsFolder(Parts):
 
     @property
     def whole(self) -> Path:
-        """Temporary name of the output that is made from the parts."""
+        """Temporary path of the output that is assembled from the parts."""
         return self.path / WHOLE
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Remove the folder if its output is made or no part is; leave the parts to the next run otherwise."""
+        """Remove the folder if the output is complete or no part is; otherwise leave the parts for the next run."""
         self._leave(made=kind is None and not self._shared)
 
     def _leave(self, made: bool) -> None:
@@ -285,7 +285,7 @@ class PartsFolder(Parts):
                     for entry in self.path.iterdir():
                         if OURS.fullmatch(entry.name) and entry.name != LOCK:
                             entry.unlink()
-                    (self.path / LOCK).unlink()  # the last: who finds it is alone until then
+                    (self.path / LOCK).unlink()  # last, so that no other run can enter before
                     self.path.rmdir()
         except OSError:
             pass

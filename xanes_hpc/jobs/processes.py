@@ -1,4 +1,4 @@
-"""Tasks in processes of their own, each with one thread."""
+"""Run tasks in separate processes with one thread each."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Processes:
-    """A team of processes, as ``tasks.Team``."""
+    """A ``tasks.Team`` of processes on this machine."""
 
     died: type[Exception] = BrokenProcessPool
 
@@ -20,20 +20,20 @@ class Processes:
         self._pool, self.n_workers = pool, n_workers
 
     def submit(self, task: Callable[[Any], Any], item: Any) -> "Future[Any]":
-        """Hand out a task."""
+        """Submit a task, and return its future."""
         return self._pool.submit(task, item)
 
     def done(self, futures: Iterable["Future[Any]"]) -> Iterable["Future[Any]"]:
-        """Wait for some of the futures."""
+        """Wait until at least one future has finished, and return the finished ones."""
         return wait(list(futures), return_when=FIRST_COMPLETED).done
 
 
 def processes(n_workers: int | None = None) -> Callable[[int | None], Any]:
-    """Return what starts teams of so many processes, by default one per core."""
+    """Return a function for ``tasks.results`` that starts processes, by default one per core."""
 
     @contextmanager
     def team(n: int | None) -> Iterator[Processes]:
-        """Processes that end with the block; killed at once if it raises."""
+        """Start processes that end with the block; if it raises, they are killed at once."""
         n = n or n_workers or os.cpu_count() or 1
         pool = ProcessPoolExecutor(n, mp_context=get_context("spawn"), initializer=_begin)
         try:
@@ -49,14 +49,14 @@ def processes(n_workers: int | None = None) -> Callable[[int | None], Any]:
 
 
 def _begin() -> None:
-    """Set up a process: one thread, Ctrl-C kills it, and so does the end of the run."""
+    """Set up a process: it has one thread, and ends on Ctrl-C or when its parent ends."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process once its parent has ended, however that was: it would wait for work for ever."""
+    """End this process when its parent ends for any reason; it would otherwise wait for work for ever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

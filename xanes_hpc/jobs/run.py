@@ -1,7 +1,7 @@
-"""Who makes the parts of an output: this run, or runs of their own on whatever machines; and one output of them.
+"""Make the parts of an output, in this run or in separate runs on any machines, and assemble the output.
 
-The steps are the same. The ordinary run makes all parts and puts each into the output when it is whole; partitions are
-planned first, each made by a run of its own, and the output is put together when all are there.
+The ordinary run makes all parts and appends each one to the output as soon as it is complete. With partitions, the work
+is planned first, each partition is made by a separate run, and the output is assembled at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ Progress = Callable[[int, int], None]
 
 
 class Opening(Protocol):
-    """What opens a planned job again, in another process; it can be pickled, and compared."""
+    """Opens a planned job again in another process; can be pickled and compared."""
 
     def open(self) -> "tuple[Job, ExitStack]":
-        """The job, of which ``plan.json`` says how it is done, and what its files are open as long as."""
+        """Return the job that ``plan.json`` describes, and the stack that keeps its files open."""
 
     def __hash__(self) -> int: ...
 
 
 class Plan(Protocol):
-    """What is made in parts.
+    """The division of an output into parts.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Plan(Protocol):
     def bounds(self) -> Sequence[int]: ...  # noqa: D102
 
     def as_values(self) -> dict[str, Any]:
-        """Everything that parts depend on, as plain values."""
+        """Return everything the parts depend on, as plain values."""
 
 
 class Job(Protocol):
@@ -52,9 +52,9 @@ class Job(Protocol):
     Attributes
     ----------
     output, plan
-        What is made, and how it is shared out.
+        Path of the output, and its division into parts.
     opening
-        What opens it again elsewhere.
+        Opens the job again in another process.
     """
 
     @property
@@ -65,13 +65,13 @@ class Job(Protocol):
     def opening(self) -> Opening: ...  # noqa: D102
 
     def check(self, overwrite: bool) -> None:
-        """Refuse an output that stands in the way."""
+        """Check that the output may be written."""
 
     def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
-        """Make parts, unless they are there and whole; ``made`` is told of each, in order."""
+        """Make the parts that are missing or damaged; call ``made`` with each number, in order."""
 
     def begin(self, folder: PartsFolder, overwrite: bool) -> AbstractContextManager[NewFile]:
-        """The output but for its tables; it takes its name when the block ends well, all parts being there."""
+        """Create the output without its tables; it is renamed when the block ends without an error."""
 
 
 def _nothing(number: int) -> None:
@@ -81,12 +81,13 @@ def _nothing(number: int) -> None:
 def run(
     job: Job, overwrite: bool = False, restart: bool = False, progress: Progress = lambda done, total: None
 ) -> None:
-    """Make all parts, and the output. Parts that an earlier run has left are taken over, unless ``restart`` is set.
+    """Make all parts, and the output; parts of an earlier run are kept unless ``restart`` is set.
 
     Raises
     ------
     XanesHpcError
-        As the job's own steps; if the output or another run stands in the way, or parts there are of something else.
+        As the job's own steps do; or if the output exists and may not be replaced, another run is making it, or existing
+        parts have another plan.
     """
     job.check(overwrite)
     with PartsFolder(job.output, job.plan.as_values(), restart) as folder, job.begin(folder, overwrite) as file:
@@ -103,31 +104,31 @@ def plan(
     overwrite: bool = False,
     threads: int | None = None,
 ) -> Path:
-    """Leave a plan beside the output, and a SLURM array script; gives the script's path.
+    """Write a plan beside the output, and a script for a SLURM job array; return the script's path.
 
     Parameters
     ----------
     job
-        What is to be made.
+        The output to make.
     n_partitions
-        By how many runs.
+        Number of partitions.
     command
-        What makes a partition, but for ``--partition``.
+        Command that makes a partition, without ``--partition``.
     directives
-        Lines for ``#SBATCH``.
+        Options for ``#SBATCH`` lines.
     restart
-        Throw away the parts there are.
+        Discard existing parts.
     overwrite
-        Whether an output that exists may be replaced in the end.
+        Whether the finished output may replace an existing one.
     threads
-        Of each run; by default all cores.
+        Number of threads of each run; by default all cores.
 
     Raises
     ------
     ConfigError
-        If there are more partitions than parts, or a directive is none.
+        If there are more partitions than parts, or a directive is not an option of sbatch.
     StoreError
-        As ``PartsFolder``.
+        As ``PartsFolder`` does.
     """
     path = parts_folder(job.output).resolve() / SCRIPT
     job.check(overwrite)
@@ -142,14 +143,14 @@ def plan(
 
 
 def make_partition(job: Job, partition: int, n_partitions: int, progress: Progress = lambda done, total: None) -> range:
-    """Make the parts of one partition; gives their numbers.
+    """Make the parts of a partition, and return their numbers.
 
     Raises
     ------
     ConfigError
-        If there is no such partition.
+        If the partition is not in the plan.
     StoreError
-        If another run makes the partition, or the plan is of something else.
+        If another run is making the partition, or the plan is another one.
     """
     numbers = parts_of(partition, n_partitions, len(job.plan.bounds) - 1)
     with PartsFolder(job.output, job.plan.as_values(), partition=partition) as folder:
@@ -158,14 +159,14 @@ def make_partition(job: Job, partition: int, n_partitions: int, progress: Progre
 
 
 def finalise(job: Job, n_partitions: int, overwrite: bool = False, virtual: bool = False) -> None:
-    """Make the output of the parts that all partitions have made.
+    """Assemble the output from the parts of all partitions.
 
-    With ``virtual`` the rows are left in the parts, and referred to.
+    With ``virtual`` the rows stay in the parts, and the output refers to them.
 
     Raises
     ------
     StoreError
-        If a part is missing or damaged: names it; or if the output stands in the way.
+        If a part is missing or damaged, which is named; or if the output exists and may not be replaced.
     """
     job.check(overwrite)
     with PartsFolder(job.output, job.plan.as_values()) as folder:

@@ -1,4 +1,4 @@
-"""SLURM scripts, and the index that a scheduler gives a task of a job array."""
+"""Write SLURM scripts, and read the index of a task in a scheduler's job array."""
 
 import os
 import re
@@ -11,25 +11,25 @@ from xanes_hpc.errors import ConfigError
 ARRAY_INDICES = {
     "SLURM_ARRAY_TASK_ID": 0, "PBS_ARRAY_INDEX": 0, "PBS_ARRAYID": 0, "LSB_JOBINDEX": 1, "SGE_TASK_ID": 1,
 }  # fmt: skip
-"""Variables by which schedulers tell a task of an array which it is, and where each begins to count."""
+"""Environment variables in which schedulers set the index of an array's task, and the first index."""
 
 
 def array_index(environment: Mapping[str, str] = os.environ) -> int:
-    """Which task of a scheduler's array this is.
+    """Return the index of this task in a scheduler's job array, counted from 0.
 
     Raises
     ------
     ConfigError
-        If no scheduler says so, or not by a number.
+        If no scheduler has set an index, or it is not a number.
     """
     for name, first in ARRAY_INDICES.items():
         text = environment.get(name, "")
         if text.isdecimal() and int(text) >= first:
             return int(text) - first
-        if text and not text.isdecimal() and text != "undefined":  # as SGE has it outside of arrays
-            raise ConfigError(f"{name}: expected the number of a task, from {first} on, received {text!r}")
+        if text and not text.isdecimal() and text != "undefined":  # SGE sets "undefined" outside of arrays
+            raise ConfigError(f"{name}: expected the index of a task, {first} or more, received {text!r}")
     raise ConfigError(
-        "`partition`: give its number, or run it in a scheduler's job array (which sets SLURM_ARRAY_TASK_ID, …)"
+        "`partition`: expected a number, except in a scheduler's job array (which sets SLURM_ARRAY_TASK_ID or similar)"
     )
 
 
@@ -39,18 +39,18 @@ def array_header(name: str, n_tasks: int, directives: Sequence[str], at_once: in
     Parameters
     ----------
     name
-        Of the job.
+        Name of the job.
     n_tasks
-        Tasks of the array, counted from 0.
+        Number of tasks of the array; their indices start at 0.
     directives
         Further options of sbatch, such as ``--time=02:00:00``.
     at_once
-        Number of tasks that run at the same time; by default as SLURM decides.
+        Largest number of tasks that run at the same time; by default SLURM decides.
 
     Raises
     ------
     ConfigError
-        If a directive is no option of sbatch.
+        If a directive is not an option of sbatch.
 
     Examples
     --------
@@ -72,23 +72,30 @@ def script(
     path: Path, command: Sequence[str], last: Sequence[str], n_partitions: int, n_parts: int,
     directives: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """A SLURM array script that is to stand at a path: runs a command for each partition, and tells of the last one.
+    """Return a SLURM array script that runs a command for each partition; its comments name the final command.
+
+    Parameters
+    ----------
+    path
+        Where the script will be saved.
+    command, last
+        Command that makes a partition, without ``--partition``, and the one that combines the parts.
 
     Raises
     ------
     ConfigError
-        If there are more partitions than parts, or a directive is none.
+        If there are more partitions than parts, or a directive is not an option of sbatch.
     """
     if not 1 <= n_partitions <= n_parts:
         limit = f"expected at most {n_parts:,}, the number of parts" if n_parts > 1 else "the output is a single part"
         raise ConfigError(f"`n_partitions` {n_partitions}: {limit}")
     finalise = shlex.join(last)
     return f"""{array_header("xanes-hpc", n_partitions, directives)}
-# Submit it, and what makes one store of the parts once all tasks have ended well:
+# Submit this script, and the command that combines the parts once all tasks have succeeded:
 #   job=$(sbatch --parsable {shlex.quote(str(path))})
 #   sbatch --dependency=afterok:$job --wrap {shlex.quote(finalise)}
-# A task that was stopped goes on where it was when it is submitted again. Without SLURM: bash {path.name} K
+# A stopped task continues where it stopped when it is submitted again. Without SLURM: bash {path.name} K
 
-partition=${{SLURM_ARRAY_TASK_ID:-${{1:?which partition, 0 to {n_partitions - 1}?}}}}
+partition=${{SLURM_ARRAY_TASK_ID:-${{1:?expected a partition, 0 to {n_partitions - 1}}}}}
 exec {shlex.join(command)} --partition "$partition"
 """

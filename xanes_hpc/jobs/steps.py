@@ -1,4 +1,4 @@
-"""Which step of making an output a run takes: all of it, the plan, one partition, or the finished store."""
+"""Choose and run one step of making an output: all of it, its plan, one partition, or the final assembly."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """What a run does of an output that is made in parts.
+    """The step of a run that makes an output in parts; by default all of it.
 
     Attributes
     ----------
     n_partitions
-        Plan the output for so many partitions, and write a script for SLURM.
+        Plan the output for this number of partitions, and write a SLURM script.
     partition
-        Make this partition of what was planned.
+        Make this partition of the plan.
     finalise
-        Put the output together from the parts of all partitions.
+        Assemble the output from the parts of all partitions.
     virtual
         With ``finalise``: leave the rows in the parts, and refer to them.
     directives
-        With ``n_partitions``: lines for ``#SBATCH``.
+        With ``n_partitions``: options for ``#SBATCH`` lines.
     workers
-        Dask's, who make the parts instead of this process.
+        Dask workers that make the parts instead of this process.
     threads
-        Of each partition's run; by default all cores.
+        Number of threads of each partition's run; by default all cores.
     restart
-        Throw away the parts that a stopped run left.
+        Discard the parts of a stopped run.
     overwrite
-        Replace an output that exists.
+        Replace an existing output.
     """
 
     n_partitions: int | None = None
@@ -50,12 +50,12 @@ class Steps:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the steps go together.
+        """Check that the options can be combined.
 
         Raises
         ------
         ConfigError
-            Naming those that do not.
+            If they cannot; names them.
         """
         steps = (self.n_partitions is not None, self.partition is not None, self.finalise)
         if sum(steps) > 1:
@@ -69,25 +69,25 @@ class Steps:
 
     @property
     def follow_a_plan(self) -> bool:
-        """Whether an earlier run planned the output: a partition is made, or the output put together."""
+        """Whether the step needs the plan of an earlier run: it makes a partition, or assembles the output."""
         return self.partition is not None or self.finalise
 
     @property
     def need_a_store(self) -> bool:
-        """Whether other processes open the source again, so that it must be a store."""
+        """Whether other processes open the source again, which must then be a store."""
         return self.n_partitions is not None or self.workers is not None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step left.
+    """The result of a step.
 
     Attributes
     ----------
     script
-        The script for SLURM, if the output was planned.
+        Path of the SLURM script, if the output was planned.
     parts
-        Numbers of the parts that are there now, if a partition was made.
+        Numbers of the partition's parts, if a partition was made.
     """
 
     script: Path | None = None
@@ -95,7 +95,7 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the output is there."""
+        """Whether the output is complete."""
         return self.script is None and self.parts is None
 
 
@@ -112,17 +112,17 @@ def take(
     Parameters
     ----------
     job
-        The output: as it was planned if ``steps.follow_a_plan``.
+        The output; opened from its plan if ``steps.follow_a_plan``.
     steps
-        Which step.
+        The step to take.
     command
-        Makes the output when it is given to a shell; the script for SLURM runs it.
+        Shell command that makes the output, for the SLURM script.
     n_partitions
-        Of the plan that is followed.
+        Number of partitions of the plan, if ``steps.follow_a_plan``.
     progress
-        Called with rows done and rows in all.
+        Called with the number of finished rows, and of all rows.
     client
-        Connected to ``steps.workers``.
+        Connection to ``steps.workers``.
 
     Raises
     ------

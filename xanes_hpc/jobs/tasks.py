@@ -1,4 +1,4 @@
-"""Independent tasks on several workers, one of which may die over its task."""
+"""Run independent tasks on several workers, which may die from a task."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -7,29 +7,29 @@ from typing import Any, Protocol, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 2
-"""Tasks handed out for each worker."""
+"""Number of tasks submitted per worker."""
 
 
 class Team(Protocol):
-    """Workers that take tasks.
+    """Workers that run tasks.
 
     Attributes
     ----------
     died
-        The error of a task whose worker died.
+        Type of the exception that a task raises if its worker died.
     """
 
     died: type[Exception]
 
     @property
     def n_workers(self) -> int:
-        """How many tasks run at once."""
+        """Number of tasks that run at the same time."""
 
     def submit(self, task: Callable[[Item], Result], item: Item) -> Any:
-        """Hand out a task; returns its future."""
+        """Submit a task, and return its future."""
 
     def done(self, futures: Iterable[Any]) -> Iterable[Any]:
-        """Wait for some of the futures, and return those that have ended."""
+        """Wait until at least one future has finished, and return the finished ones."""
 
 
 def results(
@@ -38,17 +38,19 @@ def results(
     task: Callable[[Item], Result],
     lost: Callable[[], Result],
 ) -> Iterator[tuple[int, Result]]:
-    """Run a task on every item, and yield each result with its item's number as it comes.
+    """Run a task on every item, and yield each item's number and result in the order of completion.
 
-    When a worker dies, every task it might have died over runs again, each on a worker of its own. A task that kills
-    that worker too gets ``lost()`` for a result.
+    If a worker dies, every task that may have killed it runs again, each on a separate worker. The result of a task
+    that kills that worker too is ``lost()``.
 
     Parameters
     ----------
     team
-        Starts the workers: so many, or by default as many as there are.
+        Starts the given number of workers, or by default all.
     pending
-        Numbers and items; taken only as workers become free.
+        Numbers and items; read only as workers become free.
+    lost
+        Returns the result of a task that kills its worker.
     """
     more = True
     while more:
@@ -62,7 +64,7 @@ def results(
                         break
                     try:
                         running[workers.submit(task, one[1])] = one
-                    except workers.died:  # over another task, a moment ago
+                    except workers.died:  # another task has just killed a worker
                         suspects.append(one)
                         break
                 if not running:
