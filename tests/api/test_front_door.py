@@ -103,7 +103,7 @@ def test_outputs_are_written_where_they_are_asked_for_only(small, files, tmp_pat
     model = xh.train(features, **SETTINGS, output="m.model")
     model.predict("f.h5", output="p.h5")
     assert {p.name for p in Path().iterdir() if "targets" not in p.name} == {"s.h5", "f.h5", "m.model", "p.h5"}
-    with pytest.raises(StoreError, match=r"f\.h5: exists already.*`overwrite`"):
+    with pytest.raises(StoreError, match=r"f\.h5: already exists.*`overwrite`"):
         xh.featurise(store, preset="xanesnet-49", output="f.h5")
     xh.featurise(store, preset="xanesnet-49", output="f.h5", overwrite=True)
 

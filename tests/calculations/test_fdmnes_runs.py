@@ -349,7 +349,7 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine.txt").write_text("mine")
     write = ("fdmnes", "write", store, "-o", tmp_path / "runs")
-    assert "exists already" in refused(capsys, tmp_path, *write)
+    assert "already exists" in refused(capsys, tmp_path, *write)
     assert "will not be replaced" in refused(capsys, tmp_path, *write, "--overwrite")
     assert "expected a folder of FDMNES runs, received no such folder" in refused(
         capsys, tmp_path, "fdmnes", "ingest", tmp_path / "no", store

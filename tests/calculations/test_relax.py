@@ -178,7 +178,7 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
         (["--fmax", "nan"], "--fmax: expected a force above 0 eV/Å, received nan"),
         (["--fmax", "-1"], "--fmax: expected a force above 0 eV/Å, received -1"),
         (["--method", "pm7"], "--method 'pm7': expected gfn2, gfn1"),
-        (["-o", "s.h5", "--overwrite"], "s.h5: is what the output is made from; name another output"),
+        (["-o", "s.h5", "--overwrite"], "s.h5: is one of the inputs; name another output"),
         (["--steps", "0"], "0 is not in the range x>=1"),
     ],
 )

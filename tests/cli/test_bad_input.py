@@ -220,7 +220,7 @@ def test_output_that_exists(tmp_path, capsys, stores):
     for command, source in (("import", path), ("featurise", stores / "s.h5")):
         output = old_store(tmp_path / f"{command}.h5")
         line = refused(capsys, tmp_path, command, source, "-o", output)
-        assert line == f"{output}: exists already; name another output, or replace it with --overwrite"
+        assert line == f"{output}: already exists; name another output, or replace it with --overwrite"
 
 
 def test_output_folder_that_is_missing(tmp_path, capsys, stores):
@@ -244,7 +244,7 @@ def test_output_that_is_an_input_of_the_import(tmp_path, capsys):
     for output in (structure, spectrum):
         arguments = ("import", tmp_path / "x", "--spectra", tmp_path / "s", "-o", output, "--overwrite")
         line = refused(capsys, tmp_path, *arguments)
-        assert line == f"{output}: is what the output is made from; name another output"
+        assert line == f"{output}: is one of the inputs; name another output"
 
 
 def test_missing_store(tmp_path, refused_featurise):

@@ -97,7 +97,7 @@ def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, ca
     source.write_bytes((small / "small.h5").read_bytes())
     for arguments in (["featurise", source], ["predict", source, "--model", model]):
         assert call(*arguments, "-o", source, "--overwrite") == 2
-        assert "is what the output is made from" in capsys.readouterr().err
+        assert "is one of the inputs" in capsys.readouterr().err
     assert source.read_bytes() == (small / "small.h5").read_bytes()
 
 

@@ -297,7 +297,7 @@ def test_the_command(predicted, small, tmp_path, capsys):
     assert len([row for row in rows if row["kind"] == "site"]) == 4
     assert (tmp_path / "m.png").stat().st_size > 10_000
     assert run(*words, "-o", tmp_path / "m.csv") == 2
-    assert "m.csv: exists already" in capsys.readouterr().err
+    assert "m.csv: already exists" in capsys.readouterr().err
     assert run("match", tmp_path / "e.txt", small / "small.h5", "--absorber", chemical_symbols[element], "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ranked"][0]["chi2"] <= found["ranked"][1]["chi2"]

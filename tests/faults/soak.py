@@ -368,7 +368,7 @@ def two_at_once(stage: Stage, folder: Path, whole: str, moments: random.Random) 
     told = [process.communicate()[1] for process in (first, second)]
     codes = sorted((first.returncode, second.returncode))
     wrong = "" if codes == [0, REFUSED] else f"two at once: exit codes {codes}: {told}"
-    said = any(words in "".join(told) for words in ("another run", "exists already", "a run was stopped"))
+    said = any(words in "".join(told) for words in ("another run", "already exists", "a run was stopped"))
     yield True, wrong or ("" if said else f"two at once: {told}") or check(stage, folder, whole, "two at once")
     yield False, finish(stage, folder, whole, "two at once")
 

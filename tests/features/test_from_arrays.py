@@ -203,9 +203,9 @@ def test_existing_output_and_the_input_as_output_are_refused(save, tmp_path, cap
     path, output = save(), old_store(tmp_path / "f.h5")
     arguments = ("import", path, *OPTIONS, RANGE, "-o")
     line = refused(capsys, tmp_path, *arguments, output)
-    assert line == f"{output}: exists already; name another output, or replace it with --overwrite"
+    assert line == f"{output}: already exists; name another output, or replace it with --overwrite"
     line = refused(capsys, tmp_path, *arguments, path, "--overwrite")
-    assert line == f"{path}: is what the output is made from; name another output"
+    assert line == f"{path}: is one of the inputs; name another output"
     assert run(*arguments, output, "--overwrite") == 0
     assert inform(output)["kind"] == "features"
 

@@ -140,7 +140,9 @@ def test_bad_input_is_reported_as_by_an_ordinary_run(client, tmp_path):
 
 def test_a_worker_with_another_plan_is_refused(client, source, tmp_path, monkeypatch):
     monkeypatch.setattr("xanes_hpc.features.plan.__version__", "0.0.1")
-    with pytest.raises(StoreError, match=r"a worker's parts would differ from the existing ones, made with creator xanes-hpc 0\.0\.1"):
+    with pytest.raises(
+        StoreError, match=r"a worker's parts would differ from the existing ones, made with creator xanes-hpc 0\.0\.1"
+    ):
         dask.run(client, job_of(source, tmp_path / "f.h5"))
 
 
@@ -213,7 +215,7 @@ def test_refused(source, tmp_path, monkeypatch, capsys, words, message):
         ("pbs", ["#PBS -l select=1:ncpus=8:mem=30GB", "#PBS -l walltime=02:00:00", "#PBS -q main"]),
     ],
 )
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask-jobqueue leaves coroutines that are never awaited
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # coroutines left by dask-jobqueue
 def test_job_scripts_of_queues(kind, lines, monkeypatch):
     """No queue is needed: the test reads the script of its jobs."""
     pytest.importorskip("dask_jobqueue")

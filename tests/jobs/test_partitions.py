@@ -69,7 +69,7 @@ def test_a_finished_output_is_not_made_again(source, tmp_path):
     all_made(source, output)
     finalise(source, output)
     for step in (lambda: finalise(source, output), lambda: make_partition(source, output, 0)):
-        with pytest.raises(StoreError, match=r"f\.h5: exists already.*`n_partitions`"):
+        with pytest.raises(StoreError, match=r"f\.h5: already exists.*`n_partitions`"):
             step()
 
 
@@ -119,7 +119,9 @@ def test_unusable_parts_are_named_and_made_again(source, tmp_path, whole, harm):
         "another plan": "belongs to another plan",
         "another part": r"has the rows of part-000002\.h5",
     }.get(harm, "damaged: ")
-    with pytest.raises(StoreError, match=rf"1 of 7 parts are missing or unusable: part-000003\.h5 \({what}.*; run partition 1 "):
+    with pytest.raises(
+        StoreError, match=rf"1 of 7 parts are missing or unusable: part-000003\.h5 \({what}.*; run partition 1 "
+    ):
         finalise(source, output)
     assert not output.exists()
     make_partition(source, output, 1)
@@ -198,9 +200,7 @@ def test_the_index_of_an_array_task(environment, expected):
 
 
 def test_an_invalid_index_is_refused():
-    with pytest.raises(
-        ConfigError, match="SLURM_ARRAY_TASK_ID: expected the index of a task, 0 or more, received 'x'"
-    ):
+    with pytest.raises(ConfigError, match="SLURM_ARRAY_TASK_ID: expected the index of a task, 0 or more, received 'x'"):
         array_index({"SLURM_ARRAY_TASK_ID": "x"})
 
 

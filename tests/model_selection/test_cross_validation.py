@@ -77,7 +77,7 @@ def test_folds_that_are_done_stay_and_the_others_follow(validated, run, small, t
     with opened(small / FEATURES) as pairs:
         with pytest.raises(KeyboardInterrupt):
             cross_validate(run, pairs, output)
-        with pytest.raises(StoreError, match=r"f: exists already.*`overwrite`"):
+        with pytest.raises(StoreError, match=r"f: already exists.*`overwrite`"):
             cross_validate(run, pairs, output)
         resumed = cross_validate(run, pairs, output, resume=True)
     assert trained == ["fold-0.model", "fold-1.model", "fold-1.model", "fold-2.model"]

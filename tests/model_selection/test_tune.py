@@ -223,7 +223,7 @@ def error_line(text):
         (["--space", "bad.toml"], "bad.toml: unknown key 'model.hiden'; did you mean 'model.hidden'?"),
         (["--resume"], "small.tune/study.journal: no such file; there is no search to resume, start one"),
         (["--resume", "--overwrite"], "--resume, --overwrite: expected one of them (see xanes-hpc tune --help)"),
-        (["-o", "taken"], "taken: exists already"),
+        (["-o", "taken"], "taken: already exists"),
         (["-o", "taken", "--overwrite"], "taken: is a folder that holds other things than ours and will not be repl"),
         (["-o", "no/where.tune"], "no: no such folder for the output where.tune"),
         (["--trials", "0"], "Invalid value for '--trials': 0 is not in the range x>=1"),

@@ -221,7 +221,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
             "tm.xanes-model: expected a model folder, received a file; xanes-hpc model",
         ),
         (["pack", "empty"], "empty: not a model folder (it has no model.json)"),
-        (["pack", "tm.model"], "tm.xanes-model: exists already; name another output, or replace it with --overwrite"),
+        (["pack", "tm.model"], "tm.xanes-model: already exists; name another output, or replace it with --overwrite"),
         (["pack", "tm.model", "-o", "no/m.xanes-model"], "no: no such folder for the output m.xanes-model"),
         (["pack", "tm.model", "-o", "empty", "--overwrite"], "empty: is a folder that holds other things than ours"),
         (
@@ -230,10 +230,10 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         ),
         (["unpack", "none.xanes-model"], "none.xanes-model: no such file"),
         (["unpack", "empty"], "empty: expected a packed model, received a folder"),
-        (["unpack", "tm.xanes-model"], "tm.model: exists already; name another output, or replace it with --overwrite"),
+        (["unpack", "tm.xanes-model"], "tm.model: already exists; name another output, or replace it with --overwrite"),
         (
             ["unpack", "tm.xanes-model", "-o", "tm.xanes-model", "--overwrite"],
-            "tm.xanes-model: is what the output is made from; name another output",
+            "tm.xanes-model: is one of the inputs; name another output",
         ),
         (
             ["unpack", "tm.xanes-model", "-o", "thesis", "--overwrite"],

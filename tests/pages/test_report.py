@@ -91,7 +91,7 @@ def test_names_are_text(model, tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["-o", "r.txt"], "expected a file ending in .html, received 'r.txt'"),
-        (["-o", "old.html"], "old.html: exists already"),
+        (["-o", "old.html"], "old.html: already exists"),
         (["-o", "r.html", "--split", "mine"], "no site is in the mine set"),
         (["-o", "r.html", "--store", "none.h5"], "none.h5: no such file or folder"),
     ],

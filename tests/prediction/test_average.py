@@ -163,7 +163,7 @@ def test_predictions_and_weights_that_cannot_be_averaged(predicted, model, small
             rows = "".join(f"{name},{value}\n" for name in store.sites.name)
             with pytest.raises(error, match=message):
                 average(store, tmp_path / "a.h5", weights=write(weights / "w.csv", f"name,weight\n{rows}"))
-        with pytest.raises(StoreError, match="is what the output is made from"):
+        with pytest.raises(StoreError, match="is one of the inputs"):
             average(store, predicted, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"n.h5"}
 

@@ -230,7 +230,7 @@ def test_the_structures_behind_features_are_never_overwritten(model, small, tmp_
         shutil.copy(small / name, tmp_path / name)
     before = (tmp_path / "small.h5").read_bytes()
     with open_sources([tmp_path / "small.features.h5"]) as source:
-        with pytest.raises(StoreError, match="is what the output is made from"):
+        with pytest.raises(StoreError, match="is one of the inputs"):
             predict(Model.open(model), source, tmp_path / "small.h5", FEW, overwrite=True)
     assert (tmp_path / "small.h5").read_bytes() == before
 

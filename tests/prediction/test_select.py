@@ -101,11 +101,11 @@ def test_the_command_writes_a_table_and_fdmnes_runs(model, small, tmp_path, monk
     runs = list(csv.DictReader((tmp_path / "runs" / "runs.csv").read_text().splitlines()))
     assert {row["site"] for row in runs} == names
     assert run(*words) == 2
-    assert "selected.csv: exists already" in capsys.readouterr().err
+    assert "selected.csv: already exists" in capsys.readouterr().err
     assert run("fdmnes", "write", small / "small.h5", "--sites", "selected.csv", "-o", "again") == 0
     assert len(list((tmp_path / "again").glob("*/*_in.txt"))) == 3
     assert run(*words, "-o", "b.csv", "--strategy", "chance", "--fdmnes", "runs") == 2
-    assert "runs: exists already" in capsys.readouterr().err
+    assert "runs: already exists" in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
     assert run(*words, "--strategy", "chance", "--fdmnes", "runs", "--overwrite") == 0
     rows = csv.DictReader((tmp_path / "selected.csv").read_text().splitlines())

@@ -78,7 +78,7 @@ def test_file_that_violates_its_schema_is_not_kept(tmp_path):
 def test_existing_output_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "s.h5"
     path.write_bytes(OLD)
-    with pytest.raises(StoreError, match=r"s\.h5: exists already.*`overwrite`"):
+    with pytest.raises(StoreError, match=r"s\.h5: already exists.*`overwrite`"):
         stored.write_structures(path)
     assert path.read_bytes() == OLD
     assert names(tmp_path) == ["s.h5"]
@@ -191,7 +191,7 @@ def test_features_do_not_replace_their_structure_store(tmp_path):
 
     path = stored.write_structures(tmp_path / "s.h5")
     before = path.read_bytes()
-    with StructureStore(path) as source, pytest.raises(StoreError, match="is what the output is made from"):
+    with StructureStore(path) as source, pytest.raises(StoreError, match="is one of the inputs"):
         featurise(source, descriptors.load("wacsf", "xanesnet-49"), path, overwrite=True)
     assert path.read_bytes() == before
 

@@ -72,7 +72,7 @@ def treat_store(
         If the recipe does nothing, the choice of spectra is ambiguous, they are treated already, or none can be treated
         (with ``strict``: any cannot).
     StoreError
-        If the output exists already or cannot be written.
+        If the output already exists or cannot be written.
     """
     if recipe.does_nothing:
         raise SpectrumError("nothing to do: set `broadening` or `normalisation`")

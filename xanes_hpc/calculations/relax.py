@@ -106,7 +106,7 @@ def relax(
         If tblite is not installed, an option is invalid, or the journal beside the output belongs to a run with other
         options and ``overwrite`` is not set.
     StoreError
-        If no structure could be relaxed, or the output exists already or cannot be written.
+        If no structure could be relaxed, or the output already exists or cannot be written.
     """
     need("tblite", "relax", "relaxing structures")
     options = options or RelaxOptions()

@@ -55,7 +55,7 @@ class Command(click.Command):
                     _check_existing(path, name, inputs)
                     beside = param.name == JSON_TARGET or (isinstance(param.type, OutputPath) and param.type.beside)
                     if beside and ctx.params.get("overwrite") is False:
-                        raise StoreError(f"{path}: exists already; name another file for {name} or add --overwrite")
+                        raise StoreError(f"{path}: already exists; name another file for {name} or add --overwrite")
         with _flags_in_errors(self):
             return super().invoke(ctx)
 
@@ -80,14 +80,14 @@ def _paths(param: click.Parameter, ctx: click.Context) -> Iterator[Path]:
 def with_flags(message: str, command: click.Command) -> str:
     """Return a library error's message with the command's flags in place of parameter names.
 
-    The library names parameters as Python knows them, in backticks: "exists already; `overwrite` replaces it". A
+    The library names parameters as Python knows them, in backticks: "already exists; `overwrite` replaces it". A
     parameter that the command lacks stays a plain word.
 
     Examples
     --------
     >>> command = click.Command("demo", params=[click.Option(["--overwrite"])])
-    >>> with_flags("a.h5: exists already; `overwrite` replaces it, `force` does not", command)
-    'a.h5: exists already; --overwrite replaces it, force does not'
+    >>> with_flags("a.h5: already exists; `overwrite` replaces it, `force` does not", command)
+    'a.h5: already exists; --overwrite replaces it, force does not'
     """
     flags = {str(param.name): max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
     return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), message)
@@ -104,7 +104,7 @@ def _flags_in_errors(command: click.Command) -> Iterator[None]:
 def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
     """Refuse a file that stands in for an input, or is part of a model."""
     if any(source.exists() and source.samefile(path) for source in inputs):
-        raise StoreError(f"{path}: is what the output is made from; name another output")
+        raise StoreError(f"{path}: is one of the inputs; name another output")
     for folder in path.resolve().parents[:2]:
         if path.is_file() and (folder / "model.json").exists():
             from xanes_hpc.models.folder import CONTENTS

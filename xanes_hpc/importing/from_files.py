@@ -120,7 +120,7 @@ def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 def _check_not_a_spectrum(output: Path, folders: Sequence[Path]) -> None:
     if output.exists() and output.suffix in SPECTRUM_SUFFIXES and any(output.parent.samefile(f) for f in folders):
-        raise StoreError(f"{output}: is what the output is made from; name another output")
+        raise StoreError(f"{output}: is one of the inputs; name another output")
 
 
 def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Path]:

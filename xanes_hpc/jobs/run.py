@@ -86,7 +86,7 @@ def run(
     Raises
     ------
     XanesHpcError
-        As the job's own steps do; or if the output exists and may not be replaced, another run is making it, or existing
+        As the job's own steps do; or if the output exists and may not be replaced, another run is making it, or its
         parts have another plan.
     """
     job.check(overwrite)

@@ -100,7 +100,7 @@ def report(
     ModelError
         If the model has no sites in the split.
     StoreError
-        If a store is missing or cannot be read, or the output exists already.
+        If a store is missing or cannot be read, or the output already exists.
     """
     options = options or ReportOptions()
     with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:

@@ -217,4 +217,4 @@ def planned_options(output: Path) -> tuple[PredictOptions, int]:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise
-        raise StoreError(f"{path}: its plan cannot be read; start again with `restart`") from None
+        raise StoreError(f"{path}: its plan cannot be read; discard it with `restart`") from None

@@ -55,9 +55,9 @@ def check_output(
     """
     if path.exists():
         if not overwrite:
-            raise StoreError(f"{path}: exists already; name another output, or replace it with `overwrite`")
+            raise StoreError(f"{path}: already exists; name another output, or replace it with `overwrite`")
         if any(source.exists() and source.samefile(path) for source in sources):
-            raise StoreError(f"{path}: is what the output is made from; name another output")
+            raise StoreError(f"{path}: is one of the inputs; name another output")
         if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
             what = "a folder that holds other things than ours" if path.is_dir() else "a file"
             raise StoreError(f"{path}: is {what} and will not be replaced; name another output")

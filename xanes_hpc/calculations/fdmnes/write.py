@@ -64,7 +64,7 @@ def write_runs(
     FormatError
         If FDMNES cannot handle a site, a setting is invalid, or no site is selected.
     StoreError
-        If the output exists already, holds results of FDMNES, or cannot be written.
+        If the output already exists, holds results of FDMNES, or cannot be written.
     """
     fdmnes_input.check_settings(settings)
     cluster = cluster or Cluster()
