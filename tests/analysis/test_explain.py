@@ -312,7 +312,7 @@ def test_the_command(model, small, tmp_path, capsys):
         (["--window", "80:90"], "window 80 to 90 eV holds no energy of the model"),
         (["--shells", "a"], "--shells: expected distances in Å, such as 2.5,3.2,3.9, received 'a'"),
         (["--split", "mine"], "expected at least 2 sites of split 'mine' of "),
-        (["-o", "here"], "here: is a folder that holds other things than ours and will not be replaced"),
+        (["-o", "here"], "here: is a folder with other files and will not be replaced"),
     ],
 )
 def test_refused(model, small, tmp_path, monkeypatch, capsys, words, message):

@@ -14,7 +14,7 @@ from support.builders import ERROR, OLD, contents, many_frames, old_store, run, 
 
 from xanes_hpc.cli import main
 
-TOO_LARGE = "the file would grow larger than the system's limit allows"
+TOO_LARGE = "the file would exceed the system's size limit"
 NO_SPACE = "no space left on the disk"
 LIMITED = """
 import resource, sys

@@ -88,7 +88,7 @@ def test_a_model_folder_with_somebodys_notes_is_not_replaced(model, small, tmp_p
     shutil.copytree(model, copy)
     (copy / "notes.txt").write_text("tried dropout 0.3")
     assert call("train", small / "small.features.h5", "-o", copy, "--overwrite") == 2
-    assert "holds other things than ours" in capsys.readouterr().err
+    assert "is a folder with other files and will not be replaced" in capsys.readouterr().err
     assert (copy / "notes.txt").read_text() == "tried dropout 0.3"
 
 

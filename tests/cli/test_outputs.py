@@ -73,9 +73,9 @@ def test_what_is_asked_for_is_replaced(place, monkeypatch, capsys, tmp_path):
 
 def test_what_is_no_regular_file_stays(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(StoreError, match="pipe: is no regular file and will not be replaced"):
+    with pytest.raises(StoreError, match="pipe: is not a regular file and will not be replaced"):
         check_output(tmp_path / "pipe", True)
-    with pytest.raises(StoreError, match="no regular file"), whole_output(tmp_path / "pipe", True):
+    with pytest.raises(StoreError, match="not a regular file"), whole_output(tmp_path / "pipe", True):
         pass
     assert (tmp_path / "pipe").is_fifo()
 

@@ -146,7 +146,7 @@ def test_layers_that_do_not_fit_together_are_refused(added):
 
 
 def test_unknown_architecture_names_those_there_are():
-    with pytest.raises(ModelError, match=r"no architecture is called 'transformer'; there are .*mlp"):
+    with pytest.raises(ModelError, match=r"no architecture is called 'transformer'; expected one of .*mlp"):
         architectures.build("transformer", {}, 3, 3)
 
 

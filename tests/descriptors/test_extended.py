@@ -60,9 +60,9 @@ def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
     words = ["featurise", folder / "s.h5", "--preset", "rdc", "-o", folder / "f.h5", "--property"]
     assert run(*words, "oxidation") == 2
     line = capsys.readouterr().err
-    assert " and 0 other sites have no property oxidation: give it in the structures' files or a table" in line
+    assert " and 0 other sites have no property oxidation: import it with the structures or from a table" in line
     assert run(*words, "nosuch=0") == 2
-    assert "no site has the property nosuch, there are charge, " in capsys.readouterr().err
+    assert "no site has the property nosuch; the store has charge, " in capsys.readouterr().err
     assert run(*words, "note") == 2
     assert "structures/properties/note: expected numbers, received text" in capsys.readouterr().err
     assert run(*words, "charge=high") == 2

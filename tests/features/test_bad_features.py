@@ -64,7 +64,7 @@ def refused_import(tmp_path, capsys):
         (changed("x", (4, 7), NAN), f"array x, row 4, column 7: {NOT_FINITE} nan"),
         (changed("y", ([5, 2], 3), -INF), f"array y, row 2, column 3: {NOT_FINITE} -inf"),
         (changed("y", 3, 0.0), "array y, row 3: is zero everywhere"),
-        (feature_arrays(x=np.ones((6, 48))), "array x: expected the 49 features of descriptor wacsf as chosen, rec"),
+        (feature_arrays(x=np.ones((6, 48))), "array x: expected 49 features of the descriptor wacsf, received 48"),
         (feature_arrays(y=np.ones((6, 4))), "expected at least 5 points, received 4"),
     ],
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_arrays(save, refused_import, values, message):
 @pytest.mark.parametrize(
     ("energies", "message"),
     [
-        (None, "has no energies (array e): give them with --energies, START:STOP in eV, ascending, such as -15:60"),
+        (None, "has no energies (array e); set --energies: START:STOP in eV, ascending, such as -15:60"),
         (np.arange(15.0), "expected as many energies in e as y has columns, received 15 and 16"),
         (np.ones((6, 16)), "array e: expected shape (n_energies), received (6, 16)"),
         (np.arange(16), "array e: expected float32 or float64, received int64"),

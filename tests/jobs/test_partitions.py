@@ -168,7 +168,9 @@ def test_an_invalid_plan_is_refused(source, tmp_path, text):
     output = tmp_path / "f.h5"
     planned(source, output)
     write(parts_folder(output) / "plan.json", text)
-    with pytest.raises(StoreError, match=r"plan\.json: cannot be read|its plan cannot be read|parts of predictions"):
+    with pytest.raises(
+        StoreError, match=r"plan\.json: cannot be read|its plan cannot be read|received parts of predictions"
+    ):
         make_partition(source, output, 0)
 
 

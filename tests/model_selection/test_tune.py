@@ -224,7 +224,7 @@ def error_line(text):
         (["--resume"], "small.tune/study.journal: no such file; there is no search to resume, start one"),
         (["--resume", "--overwrite"], "--resume, --overwrite: expected one of them (see xanes-hpc tune --help)"),
         (["-o", "taken"], "taken: already exists"),
-        (["-o", "taken", "--overwrite"], "taken: is a folder that holds other things than ours and will not be repl"),
+        (["-o", "taken", "--overwrite"], "taken: is a folder with other files and will not be replaced"),
         (["-o", "no/where.tune"], "no: no such folder for the output where.tune"),
         (["--trials", "0"], "Invalid value for '--trials': 0 is not in the range x>=1"),
         (["--config", "no-validation.toml"], "split.validation: the validation set is empty"),

@@ -223,7 +223,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         (["pack", "empty"], "empty: not a model folder (it has no model.json)"),
         (["pack", "tm.model"], "tm.xanes-model: already exists; name another output, or replace it with --overwrite"),
         (["pack", "tm.model", "-o", "no/m.xanes-model"], "no: no such folder for the output m.xanes-model"),
-        (["pack", "tm.model", "-o", "empty", "--overwrite"], "empty: is a folder that holds other things than ours"),
+        (["pack", "tm.model", "-o", "empty", "--overwrite"], "empty: is a folder and will not be replaced"),
         (
             ["pack", "tm.model", "-o", "tm.model/model.json", "--overwrite"],
             "tm.model/model.json: is part of the model ",
@@ -237,7 +237,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         ),
         (
             ["unpack", "tm.xanes-model", "-o", "thesis", "--overwrite"],
-            "thesis: is a folder that holds other things than ours and will not be replaced; name another output",
+            "thesis: is a folder with other files and will not be replaced; name another output",
         ),
         (["unpak", "tm.xanes-model"], "no command 'unpak'; did you mean 'unpack'? (see xanes-hpc model --help)"),
         (["pack"], "Missing argument 'MODEL' (see xanes-hpc model pack --help)"),

@@ -59,7 +59,7 @@ def test_a_single_thread_is_the_calling_one():
 @pytest.mark.parametrize("n", [0, -1, threads.MOST + 1])
 def test_an_invalid_number_of_threads_is_refused(n):
     before = threads.count()
-    with pytest.raises(ConfigError, match=f"--threads {n}: this machine has {threads.MOST}"):
+    with pytest.raises(ConfigError, match=f"`threads`: expected 1 to {threads.MOST}, .*, received {n}"):
         threads.use(n)
     assert threads.count() == before
 

@@ -271,7 +271,7 @@ def test_atoms_rattled_onto_a_site_are_an_error_that_says_so(tmp_path):
         with pytest.raises(FormatError) as caught:
             make(source, tmp_path / "f.h5", Rattling(0.01, 1))
     assert re.search(r"s\.h5: sites 0 to 0: an atom is 0\.\d+ Å from the absorber", str(caught.value))
-    assert str(caught.value).endswith(" (atoms rattled by 0.01 Å: take less, or another seed)")
+    assert str(caught.value).endswith(" (atoms rattled by 0.01 Å; rattle less, or change the seed)")
 
 
 @pytest.mark.parametrize(("words", "seed"), [(["--seed", 7], 7), ([], 0)])

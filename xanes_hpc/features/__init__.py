@@ -1,1 +1,1 @@
-"""From a structure store to a feature store."""
+"""Compute a feature store from a structure store, or import one from arrays."""

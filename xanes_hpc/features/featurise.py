@@ -1,9 +1,9 @@
-"""From a structure store to a feature store: plan, compute the parts, finalise.
+"""Compute a feature store from a structure store: plan, make the parts, finalise.
 
-Parts are whole chunks of the feature store. Each stands in a file of its own until all are there, so that a run that
-was stopped, however it was, goes on with the first part that is missing. While one batch of sites is computed the next
-is read and the last written. The ordinary run makes all parts and appends each to the output at once; partitions are
-made by runs of their own, wherever they run, and one output of their parts in the end.
+A part is a whole number of the feature store's chunks, in a separate file, so that a stopped run can continue with the
+first missing part. While one batch of sites is computed, the next is read and the previous one written. An ordinary run
+makes all parts and appends each one to the output immediately; partitions are made by separate runs on any machines,
+and their parts are combined at the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,11 +33,11 @@ from xanes_hpc.structures.sites import SiteBatch
 Progress = Callable[[int, int], None]
 Features = npt.NDArray[np.floating[Any]]
 ATOMS_AT_ONCE = 1 << 20
-"""Atoms in memory for one batch of sites, unless one structure has more."""
+"""Largest number of atoms in a batch of sites, unless a single structure has more."""
 
 
 def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, batch: SiteBatch) -> Features:
-    """Features of a batch that starts with site ``start`` of a store, shape (n_sites of the batch, n_features).
+    """Compute the features of a batch whose first site is ``start``, (n_sites of the batch, n_features).
 
     Raises
     ------
@@ -51,19 +51,19 @@ def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, b
 
 
 def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, stop: int) -> Features:
-    """Features of sites ``start:stop`` of a store, shape (stop - start, n_features).
+    """Compute the features of sites ``start:stop`` of a store, (stop - start, n_features).
 
     Raises
     ------
     FormatError
-        As ``describe_batch``.
+        As ``describe_batch`` does.
     """
     return describe_batch(descriptor, source, start, source.batch(start, stop, descriptor.properties))
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Sites ``start:stop``, all of one part; none where the part is there already."""
+    """Sites ``start:stop`` of one part; empty if the part already exists."""
 
     part: int
     start: int
@@ -71,7 +71,7 @@ class _Span:
 
 
 def _spans(plan: Plan, source: StructureStore, parts: Parts, numbers: Iterable[int]) -> Iterator[_Span]:
-    """The batches of the parts that are missing, in order, and one without sites for each part that is there."""
+    """Yield the batches of missing parts in order, and an empty batch for each part that already exists."""
     for part in numbers:
         first, last = plan.bounds[part : part + 2]
         if parts.is_whole(part, plan.tables, last - first):
@@ -97,11 +97,13 @@ def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch |
     except FormatError as error:
         if plan.rattling is None:
             raise
-        raise FormatError(f"{error} (atoms rattled by {plan.rattling.std:g} Å: take less, or another seed)") from None
+        raise FormatError(
+            f"{error} (atoms rattled by {plan.rattling.std:g} Å; rattle less, or change the seed)"
+        ) from None
 
 
 class _PartWriter:
-    """Writes the batches of each part, and tells of the part when it is whole."""
+    """Writes the batches of each part, and calls ``made`` when the part is complete."""
 
     def __init__(self, plan: Plan, source: StructureStore, parts: Parts, made: Callable[[int], None]) -> None:
         self._plan, self._source, self._parts, self._made = plan, source, parts, made
@@ -131,7 +133,7 @@ class _PartWriter:
 
 @dataclass(frozen=True)
 class FeatureJob:
-    """Features of all sites of a store, to be made in parts; as ``execution.Job``."""
+    """A ``jobs.run.Job`` that computes the features of all sites of a store."""
 
     source: StructureStore
     plan: Plan
@@ -139,15 +141,15 @@ class FeatureJob:
 
     @property
     def opening(self) -> "FeatureOpening":
-        """What opens it again elsewhere."""
+        """Opens the job again in another process."""
         return FeatureOpening(self.source.path.resolve(), self.output.resolve())
 
     def check(self, overwrite: bool) -> None:
-        """Refuse an output that stands in the way."""
+        """Check that the output may be written."""
         check_store(self.output, overwrite, [self.source.path])
 
     def make(self, folder: Parts, numbers: range, made: Callable[[int], None], progress: Progress) -> None:
-        """Make parts, unless they are there and whole.
+        """Make the parts that are missing or damaged.
 
         Raises
         ------
@@ -174,7 +176,7 @@ class FeatureJob:
 
     @contextmanager
     def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
-        """The output but for its features."""
+        """Create the output without its features."""
         descriptor, rattling = self.plan.descriptor, self.plan.rattling
         with create_features(
             self.output, self.source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite,
@@ -185,13 +187,13 @@ class FeatureJob:
 
 @dataclass(frozen=True)
 class FeatureOpening:
-    """Opens the planned features of a store at a path again."""
+    """Opens a planned ``FeatureJob`` again."""
 
     source: Path
     output: Path
 
     def open(self) -> tuple[FeatureJob, ExitStack]:
-        """The job, and what its store is open as long as."""
+        """Return the job, and the stack that keeps its store open."""
         with ExitStack() as opened:
             source = opened.enter_context(StructureStore(self.source))
             return planned_job(source, self.output)[0], opened.pop_all()
@@ -209,16 +211,16 @@ def featurise(
 ) -> None:
     """Write the features of every site of ``source`` to a new feature store.
 
-    Parts that an earlier run has left beside ``output`` are taken over, unless ``restart`` is set. With ``rattling``
-    the features are those of the structures displaced, and the store says so.
+    Parts of an earlier run beside ``output`` are kept unless ``restart`` is set. With ``rattling``, atoms are displaced
+    before features are computed, and the store records it.
 
     Raises
     ------
     StoreError
-        If the source has no sites, the output stands in the way or cannot be written, or parts there are of something
-        else.
+        If the source has no sites, the output exists and may not be replaced or cannot be written, or existing parts
+        have another plan.
     FormatError
-        If a structure cannot be described, or the property of a site, or that of all, is missing.
+        If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
     run.run(new_job(source, descriptor, output, compression, rattling), overwrite, restart, progress)
 
@@ -233,7 +235,7 @@ def featurise_in_memory(
     StoreError
         If the source has no sites.
     FormatError
-        If a structure cannot be described, or a property of a site is missing.
+        If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
     own = plan(source, descriptor, rattling=rattling)
@@ -257,28 +259,28 @@ def new_job(
     compression: str = "none",
     rattling: Rattling | None = None,
 ) -> FeatureJob:
-    """Features of every site of ``source``, to be made.
+    """Return a job that computes the features of every site of ``source``.
 
     Raises
     ------
     ConfigError
-        If there is no such compression.
+        If the compression is unknown.
     StoreError
         If the source has no sites.
     FormatError
-        If the property of a site without a default, or that of all, is missing.
+        If a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
     return FeatureJob(source, plan(source, descriptor, compression, rattling), output)
 
 
 def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:
-    """What was planned for an output, and by how many partitions it is made.
+    """Return the job that was planned for an output, and the number of its partitions.
 
     Raises
     ------
-    StoreError
-        As ``feature_plans.planned``.
+    StoreError, DescriptorError
+        As ``features.plan.planned`` does.
     """
     found, n_partitions = planned(source, output)
     return FeatureJob(source, found, output), n_partitions

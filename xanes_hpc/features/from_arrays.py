@@ -1,4 +1,4 @@
-"""From a published set of features and spectra, which has no structures, to a feature store."""
+"""Import a published set of features and spectra without structures as a feature store."""
 
 import re
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +23,7 @@ RANGE = "START:STOP in eV, ascending, such as -15:60"
 
 @dataclass(frozen=True)
 class FeaturesOptions:
-    """What the file does not say of its sites, all of which are alike in it.
+    """What the file does not record about its sites; the same for all of them.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class FeaturesOptions:
     edge
         ``K``, ``L3``, …
     energies
-        First and last energy of the evenly spaced points, in eV, relative to e0 or absolute; by default the file's.
+        First and last energy of evenly spaced points, in eV, relative to e0 or absolute; by default those of the file.
     e0, shift
-        As in ``spectra.edges.place``; eV.
+        As in ``spectra.edges.place``, in eV.
     treatment
-        How the spectra were treated, as text of ``records``.
+        Treatment of the spectra, as text of ``spectra.spectrum.treatment``.
     """
 
     element: str
@@ -49,7 +49,7 @@ class FeaturesOptions:
 
 @dataclass(frozen=True)
 class FeaturesSummary:
-    """What was taken. Energies, from ``energy_start`` to ``energy_stop``, are in eV relative to e0."""
+    """Summary of an import; energies, from ``energy_start`` to ``energy_stop``, are in eV relative to e0."""
 
     sites: int
     element: str
@@ -68,29 +68,29 @@ class FeaturesSummary:
     unused_arrays: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
 def import_features(
     source: Path, output: Path, descriptor: Descriptor, options: FeaturesOptions, overwrite: bool = False
 ) -> FeaturesSummary:
-    """Write a feature store from a file of features and spectra; everything is checked before.
+    """Write a feature store from a file of features and spectra, after checking everything.
 
-    Sites are called by the file's name and their row. The arrays are in memory as a whole.
+    Sites are named after the file and their row. The arrays must fit in memory.
 
     Raises
     ------
     FormatError
-        If the file cannot be used.
+        If the file cannot be read, or its arrays are invalid.
     DescriptorError
-        If the features are not as many as the descriptor's.
+        If the number of features is not that of the descriptor.
     SpectrumError
-        If the spectra have no energies, or e0 lies outside their range.
+        If the spectra have no energies, or e0 is outside their range.
     AbsorberError
-        If there is no such element.
+        If the element is unknown.
     StoreError
-        If the output stands in the way or cannot be written.
+        If the output exists and may not be replaced, or cannot be written.
     """
     element = _element(options.element)
     edges.check_given(options.edge, options.e0, options.shift)
@@ -100,8 +100,8 @@ def import_features(
     n_sites, n_features = arrays.features.shape
     if n_features != descriptor.n_features:
         raise DescriptorError(
-            f"{source}: array x: expected the {descriptor.n_features} features of descriptor {descriptor.name} "
-            f"as chosen, received {n_features}; name with --preset or --descriptor the one that made them"
+            f"{source}: array x: expected {descriptor.n_features} features of the descriptor {descriptor.name}, "
+            f"received {n_features}; choose the descriptor that computed them"
         )
     placed = _placed(source, arrays, element, options)
     write_standalone(
@@ -136,38 +136,38 @@ def import_features(
 
 
 def energy_range(text: str) -> tuple[float, float]:
-    """First and last energy from ``START:STOP``.
+    """Parse ``START:STOP``; return the first and the last energy.
 
     Raises
     ------
     SpectrumError
-        If it is not two finite numbers that ascend.
+        If the text is not two finite numbers in ascending order.
     """
     try:
         start, stop = map(float, text.split(":"))
     except ValueError:
         start = stop = np.nan
     if not (np.isfinite(start) and np.isfinite(stop) and start < stop):
-        raise SpectrumError(f"--energies: expected {RANGE}, received {text!r}")
+        raise SpectrumError(f"`energies`: expected {RANGE}, received {text!r}")
     return start, stop
 
 
 def _element(symbol: str) -> int:
     number = element_number(symbol)
     if not number:
-        raise AbsorberError(f"--element: expected the symbol of an element, such as V, received {symbol!r}")
+        raise AbsorberError(f"`element`: expected the symbol of an element, such as V, received {symbol!r}")
     return number
 
 
 def _prefix(source: Path) -> str:
-    """The file's name without the marks that end a CSD code (``splits.code``): its sites are no twins by name."""
+    """Return the file's name without the characters that end a CSD code, so that its sites do not share a code."""
     if not source.stem.isprintable():
-        raise FormatError(f"{source.parent}: a name with control characters: {source.name!r}")
+        raise FormatError(f"{source.parent}: expected a file name without control characters, received {source.name!r}")
     return re.sub("[_#@]", "-", source.stem)
 
 
 def _placed(source: Path, arrays: npz.FeatureArrays, element: int, options: FeaturesOptions) -> PlacedSpectrum:
-    """What all spectra have in common, and the intensities of the first."""
+    """Return a spectrum with everything the spectra share, and the intensities of the first."""
     dark = np.flatnonzero(~arrays.intensities.any(axis=1))
     if dark.size:
         raise SpectrumError(f"{source}: array y, row {dark[0]}: is zero everywhere")
@@ -188,5 +188,5 @@ def _energies(source: Path, arrays: npz.FeatureArrays, given: tuple[float, float
     if given is not None:
         return np.linspace(*given, arrays.intensities.shape[1])
     if arrays.energies is None:
-        raise SpectrumError(f"{source}: has no energies (array e): give them with --energies, {RANGE}")
+        raise SpectrumError(f"{source}: has no energies (array e); set `energies`: {RANGE}")
     return arrays.energies

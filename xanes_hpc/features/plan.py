@@ -1,4 +1,4 @@
-"""What features are to be computed, and how it is shared out over parts."""
+"""Plan the features of a store: what to compute, and how it is divided into parts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ KIND = "features"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be computed, and how it is shared out over parts."""
+    """What to compute, and how it is divided into parts."""
 
     descriptor: Descriptor
     layout: Layout
@@ -35,16 +35,16 @@ class Plan:
 
     @property
     def tables(self) -> list[Table]:
-        """The features."""
+        """The datasets made in parts: the features."""
         return [self.table]
 
     @cached_property
     def bounds(self) -> tuple[int, ...]:
-        """Sites ``bounds[k]:bounds[k + 1]`` are part k."""
+        """Bounds of the parts: part k has sites ``bounds[k]:bounds[k + 1]``."""
         return part_bounds(self.tables, self.layout.n_sites)
 
     def as_values(self) -> dict[str, Any]:
-        """All that the parts' bytes depend on."""
+        """Return everything the parts depend on, as plain values."""
         layout = asdict(self.layout) | {
             "dtype": self.layout.dtype.name,
             "chunk_rows": self.layout.chunk_rows,
@@ -66,35 +66,35 @@ class Plan:
 def plan(
     source: StructureStore, descriptor: Descriptor, compression: str = "none", rattling: Rattling | None = None
 ) -> Plan:
-    """Share the sites of a store out over parts.
+    """Plan the features of all sites of a store.
 
     Raises
     ------
     ConfigError
-        If there is no such compression.
+        If the compression is unknown.
     """
     if compression not in COMPRESSION:
-        raise ConfigError(f"no compression is called {compression!r}; there are {', '.join(COMPRESSION)}")
+        raise ConfigError(f"`compression` {compression!r}: expected one of {', '.join(COMPRESSION)}")
     layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
     digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
     return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
 
 
 def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
-    """The plan that ``--plan`` left beside an output, for this source and program, and the number of its partitions.
+    """Read the plan beside an output, for this source and program; return it with the number of partitions.
 
     Raises
     ------
     StoreError
-        If there is none, or not of features.
+        If the plan is missing, cannot be read, or is not for features.
     DescriptorError
-        If this program has no such descriptor.
+        If this program lacks the descriptor.
     """
     values = read_plan(output)
     path = parts_folder(output)
     try:
         if values["kind"] != KIND:
-            raise StoreError(f"{path}: parts of {values['kind']}, not of features")
+            raise StoreError(f"{path}: expected parts of features, received parts of {values['kind']}")
         descriptor = descriptors.from_description(values["description"])
         rattle = values["rattle"]
         rattling = None if rattle == "none" else Rattling(**json.loads(rattle))
@@ -102,16 +102,16 @@ def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise
-        raise StoreError(f"{path}: its plan cannot be read; begin anew with --restart") from None
+        raise StoreError(f"{path}: its plan cannot be read; discard it with `restart`") from None
 
 
 def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
-    """How many sites of a store take the default of each property that the descriptor takes.
+    """Return, for each property of the descriptor, the number of sites that lack it and get its default.
 
     Raises
     ------
     FormatError
-        If a site has neither the property nor a default.
+        If a site lacks a property without a default.
     """
     taken = {}
     for name in descriptor.properties:
@@ -119,26 +119,25 @@ def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, 
         if taken[name] and name not in descriptor.defaults:
             site = source.site(first).name[0]
             raise FormatError(
-                f"{site} and {taken[name] - 1:,} other sites have no property {name}: "
-                "give it in the structures' files or a table (import --properties), or featurise with a default "
-                f"({name}=0)"
+                f"{site} and {taken[name] - 1:,} other sites have no property {name}: import it with the structures or "
+                f"from a table, or featurise with a default ({name}=0)"
             )
     return taken
 
 
 def check_sites(source: StructureStore, descriptor: Descriptor) -> None:
-    """Refuse a store without sites, or none of whose sites has a property that is taken.
+    """Check that a store has sites, with the properties that the descriptor needs.
 
     Raises
     ------
     StoreError
-        If it has no sites.
+        If the store has no sites.
     FormatError
-        If the property of a site without a default, or that of all, is missing.
+        If a site lacks a property without a default, or all sites lack a property.
     """
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
     for name, n in defaults_taken(source, descriptor).items():
         if n == source.n_sites:
             there = ", ".join(source.property_names) or "none"
-            raise FormatError(f"{source.path}: no site has the property {name}, there are {there}: leave it out")
+            raise FormatError(f"{source.path}: no site has the property {name}; the store has {there}")

@@ -1,1 +1,1 @@
-"""How work runs: threads, locks, interruption, optional packages, plug-ins, whole outputs."""
+"""Run work: threads, locks, interruption, optional packages, plug-ins and atomic outputs."""

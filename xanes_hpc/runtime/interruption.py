@@ -1,6 +1,6 @@
-"""Interrupting work at places where it may be interrupted.
+"""Interrupt work only where it is safe.
 
-An exception that a signal raises in the middle of TensorFlow's or HDF5's own work may be lost there, or do harm.
+An exception that a signal raises inside TensorFlow or HDF5 may be lost, or damage a file.
 """
 
 import signal
@@ -12,14 +12,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Within its block a first Ctrl-C (or SIGTERM) only sets ``asked``; a second one takes effect at once.
+    """Within a ``with`` block, the first Ctrl-C or SIGTERM only sets ``asked``; the second raises KeyboardInterrupt.
 
     Attributes
     ----------
     asked
-        Whether the work was asked to end.
+        Whether a signal has asked the work to end.
     at_once
-        Whether it was by SIGTERM, which leaves little time.
+        Whether that signal was SIGTERM, which leaves little time.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Limits that hold everywhere."""
+"""Limits that apply everywhere."""
 
 LARGEST = 2**31 - 1
-"""Of whole numbers, seeds among them; and of energies in eV."""
+"""Largest integer, including seeds, and largest energy in eV."""

@@ -1,4 +1,4 @@
-"""Files that one process at a time works on, or several that know of each other."""
+"""Lock files, exclusively or shared, and record who holds a lock."""
 
 import fcntl
 import os
@@ -7,20 +7,20 @@ from pathlib import Path
 
 
 def hold(descriptor: int) -> bool:
-    """Lock an open file until it is closed, however its process ends; False where another process has it.
+    """Lock an open file exclusively; return False if another process has locked it.
 
-    On a file system without locks nobody has it.
+    The lock ends when the file is closed or the process ends. On a file system without locks, return True.
     """
     return _locked(descriptor, fcntl.LOCK_EX)
 
 
 def share(descriptor: int) -> bool:
-    """Lock an open file together with others that share it; False where a process holds it alone."""
+    """Lock an open file together with other processes; return False if one has locked it exclusively."""
     return _locked(descriptor, fcntl.LOCK_SH)
 
 
 def wait_for(descriptor: int) -> bool:
-    """Lock an open file as ``hold`` does, once whoever has it has ended; True."""
+    """Lock an open file as ``hold`` does, after waiting until it is free; always return True."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return True
@@ -37,7 +37,7 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def is_still(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one that has a name: a run that held it may have ended and removed it since."""
+    """Return whether an open file is still the one at ``path``: the run that held it may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
@@ -45,12 +45,12 @@ def is_still(descriptor: int, path: Path) -> bool:
 
 
 def holder(descriptor: int) -> str:
-    """Who says that they hold a locked file; empty where nobody does."""
+    """Return who signed a locked file; empty if nobody did."""
     return os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
 
 
 def sign(descriptor: int, before: str = "") -> None:
-    """Say in a locked file that this process holds it."""
+    """Write into a locked file that this process holds it."""
     text = f"{before}process {os.getpid()} on {os.uname().nodename}"
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text.encode(), 0)

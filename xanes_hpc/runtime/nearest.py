@@ -1,11 +1,11 @@
-"""Proposes the nearest known name for one that is unknown."""
+"""Suggest the nearest known name for an unknown one."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like another; None if none is.
+    """Return the known name that is most similar to another; None if none is similar.
 
     Examples
     --------
@@ -16,14 +16,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the end of an error about an unknown name: the nearest known one, or ``otherwise``.
+    """Return the end of an error about an unknown name: the nearest known name, or ``otherwise``.
 
     Examples
     --------
     >>> "unknown key 'epoch'" + did_you_mean("epoch", ["epochs", "seed"])
     "unknown key 'epoch'; did you mean 'epochs'?"
-    >>> "unknown key 'x'" + did_you_mean("x", ["epochs", "seed"], "there are epochs, seed")
-    "unknown key 'x'; there are epochs, seed"
+    >>> "unknown key 'x'" + did_you_mean("x", ["epochs", "seed"], "expected one of epochs, seed")
+    "unknown key 'x'; expected one of epochs, seed"
     """
     found = nearest(name, known)
     if found is None:

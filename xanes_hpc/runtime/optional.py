@@ -1,4 +1,4 @@
-"""Packages that only some of the work needs; each is installed as one of our extras."""
+"""Optional packages, each installed by one of our extras."""
 
 import importlib.util
 
@@ -6,21 +6,21 @@ from xanes_hpc.errors import ConfigError
 
 
 def need(package: str, extra: str, what: str) -> None:
-    """Raise an error that says how to install a package if it is missing.
+    """Check that a package is installed.
 
     Parameters
     ----------
     package
-        The name Python imports it by.
+        Import name of the package.
     extra
-        Our extra that installs it.
+        The extra of ours that installs it.
     what
-        The work that needs it; the error begins with it.
+        What needs the package; starts the error.
 
     Raises
     ------
     ConfigError
-        If the package is not installed.
+        If the package is not installed; says how to install it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Outputs: refused before any work where they may not stand, written whole or not at all."""
+"""Check outputs before any work is done, and write them atomically."""
 
 import errno
 import os
@@ -13,15 +13,15 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.locks import hold, holder, is_still, sign, wait_for
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
-"""What systems say that have no hard links."""
+"""Errors of file systems without hard links."""
 
 
 def explain(error: OSError) -> str:
-    """An operating-system or HDF5 error in a few words."""
+    """Return an error of the operating system or HDF5 in a few words."""
     if error.errno == errno.ENOSPC or "No space left" in str(error):
         return "no space left on the disk"
     if error.errno == errno.EFBIG or "File too large" in str(error):
-        return "the file would grow larger than the system's limit allows"
+        return "the file would exceed the system's size limit"
     if error.errno:
         return os.strerror(error.errno).lower()
     return str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -34,19 +34,19 @@ def check_output(
     sources: Iterable[Path] = (),
     signature: bytes = b"",
 ) -> None:
-    """Refuse an output that stands in the way or has no folder to stand in.
+    """Check that an output may be written: its folder exists, and it replaces nothing that it must not.
 
     Parameters
     ----------
     path, overwrite
-        The output, and whether one that exists may be replaced.
+        The output, and whether an existing one may be replaced.
     contents
-        Names (or patterns) of what a folder of ours holds, the first of them always: only a folder with that, and with
-        nothing else, or an empty one, is ever replaced, and only where a folder is written.
+        If the output is a folder: patterns of the names in it, the first of which must exist. An existing folder is
+        replaced only if it is empty, or has that entry and all others match.
     sources
-        What the output is made from.
+        Inputs of the output.
     signature
-        First bytes that a file has which is replaced; an empty one has none.
+        First bytes of files that may be replaced; empty files may always be.
 
     Raises
     ------
@@ -59,10 +59,11 @@ def check_output(
         if any(source.exists() and source.samefile(path) for source in sources):
             raise StoreError(f"{path}: is one of the inputs; name another output")
         if path.is_dir() != (contents is not None) or (contents is not None and not _is_ours(path, contents)):
-            what = "a folder that holds other things than ours" if path.is_dir() else "a file"
+            folder = "a folder" if contents is None else "a folder with other files"
+            what = folder if path.is_dir() else "a file"
             raise StoreError(f"{path}: is {what} and will not be replaced; name another output")
         if not path.is_file() and not path.is_dir():
-            raise StoreError(f"{path}: is no regular file and will not be replaced; name another output")
+            raise StoreError(f"{path}: is not a regular file and will not be replaced; name another output")
         if signature and path.is_file() and not _begins(path, signature):
             raise StoreError(f"{path}: is a file of another kind and will not be replaced; name another output")
     if not path.parent.is_dir():
@@ -76,7 +77,7 @@ def _is_ours(folder: Path, contents: Sequence[str]) -> bool:
 
 
 def _begins(path: Path, signature: bytes) -> bool:
-    """Whether a file begins with some bytes, or is empty."""
+    """Return whether a file starts with the given bytes, or is empty."""
     with path.open("rb") as file:
         return file.read(len(signature)) in (signature, b"")
 
@@ -90,11 +91,12 @@ def whole_output(
     signature: bytes = b"",
     temporary: Path | None = None,
 ) -> Iterator[Path]:
-    """A temporary name, renamed to ``path`` when the block ends well and removed when it does not.
+    """Yield a temporary path; it is renamed to ``path`` when the block ends without an error, and removed otherwise.
 
-    The block makes a file, or with ``contents`` a folder, under that name, by default a new one beside ``path``. What
-    stood at ``path`` survives a failure. The output is on the disk before it takes its name. Other
-    parameters and errors are those of ``check_output``; a refusal of the system to write is a ``StoreError`` too.
+    The block makes a file at the temporary path, or a folder if ``contents`` are given. By default the temporary path
+    is a new one beside ``path``. After a failure, an existing output is unchanged. The new one is flushed to disk
+    before it is renamed. Other parameters and errors are those of ``check_output``; a failed write is a ``StoreError``
+    too.
     """
     check_output(path, overwrite, contents, sources, signature)
     temporary = temporary or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -123,14 +125,14 @@ def whole_output(
 
 @contextmanager
 def only_run(path: Path, wait: bool = False) -> Iterator[None]:
-    """Be the only run that makes an output, by a lock beside it that ends with the block, or with the process.
+    """Lock an output within the block, by a file beside it; the lock also ends with the process.
 
-    With ``wait`` another run's end is waited for.
+    With ``wait``, wait until another run that holds the lock has ended.
 
     Raises
     ------
     StoreError
-        If another run makes it: says who.
+        If another run is making the output; names it.
     """
     beside = path.with_name(f".{path.name}.lock")
     try:
@@ -157,7 +159,7 @@ def only_run(path: Path, wait: bool = False) -> Iterator[None]:
 
 
 def _give_free_name(temporary: Path, path: Path) -> None:
-    """Rename to a name that was free at the start, unless another run has taken it since."""
+    """Rename to a path that was free at the start, unless another run has created it since."""
     try:
         if temporary.is_file():
             os.link(temporary, path)
@@ -176,7 +178,7 @@ def _give_free_name(temporary: Path, path: Path) -> None:
 
 
 def _swap_folder(temporary: Path, path: Path) -> None:
-    """Replace a folder; whatever happens in between, the old one gets its name back."""
+    """Replace a folder; the old one is restored if that fails."""
     doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
     try:
         path.rename(doomed)

@@ -1,4 +1,4 @@
-"""Reading, computing and writing at the same time, in bounded memory."""
+"""Read, compute and write at the same time, in bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -10,11 +10,11 @@ Item = TypeVar("Item")
 Read = TypeVar("Read")
 Result = TypeVar("Result")
 AHEAD = 2
-"""Items that are read, and results that wait to be written, ahead of the computation."""
+"""Number of items read ahead of the computation, and of results that wait to be written."""
 
 
 def ahead(items: Iterable[Item], read: Callable[[Item], Read], n_threads: int) -> Iterator[Read]:
-    """What ``read`` makes of every item, in their order; read by several threads, a few items ahead of their use."""
+    """Yield ``read(item)`` for every item, in order; several threads read a few items ahead."""
     rest = iter(items)
     with ThreadPoolExecutor(n_threads, "read") as readers:
         reading = deque(readers.submit(read, item) for item in islice(rest, n_threads + AHEAD))
@@ -34,10 +34,10 @@ def overlap(
     compute: Callable[[Item, Read], Result],
     write: Callable[[Item, Result], None],
 ) -> Generator[Item]:
-    """Take every item through ``read``, ``compute`` and ``write``; yields those that are written, in their order.
+    """Read, compute and write every item; yield each item after it was written, in order.
 
-    ``compute`` runs in the calling thread, ``read`` and ``write`` in one thread each, in the order of the items.
-    Whatever one of them raises ends the work: nothing is written after it.
+    ``compute`` runs in the calling thread, ``read`` and ``write`` in one thread each, in the order of the items. An
+    exception in any of them ends the work, and nothing is written after it.
     """
     rest = iter(items)
     reading: deque[tuple[Item, Future[Read]]] = deque()

@@ -1,6 +1,6 @@
-"""Plug-ins found by name: a module of one of our packages, or another distribution's entry point.
+"""Find plug-ins by name: modules of our packages, and entry points of other distributions.
 
-A name that both have is our module's.
+Our module is preferred if both have the same name.
 """
 
 import importlib
@@ -20,15 +20,15 @@ class Plugins:
     Attributes
     ----------
     kind
-        What one is, in a word, for errors.
+        What a plug-in is, for errors, such as ``descriptor``.
     package
-        Ours: each of its public modules defines ``PLUGIN``.
+        Our package, whose public modules define ``PLUGIN``.
     group
-        The entry point group in which other distributions name theirs.
+        Entry point group of other distributions' plug-ins.
     error
-        Raised where a plug-in is missing or cannot be loaded.
+        Type of the error if a plug-in is missing or cannot be loaded.
     others
-        Public modules of the package that are no plug-ins.
+        Public modules of the package that are not plug-ins.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Plugins:
         return sorted(name for name in modules if name not in self.others)
 
     def names(self) -> list[str]:
-        """Return the names of all plug-ins: ours, and those of other distributions."""
+        """Return the names of all plug-ins, including those of other distributions."""
         return sorted({*self.own_names(), *(entry.name for entry in entry_points(group=self.group))})
 
     def find(self, name: str) -> Any:
@@ -55,11 +55,11 @@ class Plugins:
         XanesHpcError
             Of the type ``error``, naming the nearest plug-in, or the distribution whose plug-in cannot be loaded.
         """
-        if name in self.own_names():  # spares a search through all installed distributions
+        if name in self.own_names():  # avoids a search through all installed distributions
             return importlib.import_module(f"{self.package}.{name}").PLUGIN
         known = self.names()
         if name not in known:
-            hint = did_you_mean(name, known, f"there are {', '.join(known)}")
+            hint = did_you_mean(name, known, f"expected one of {', '.join(known)}")
             raise self.error(f"no {self.kind} is called {name!r}{hint}")
         (entry, *_) = entry_points(group=self.group, name=name)
         try:

@@ -1,8 +1,8 @@
-"""How many threads kernels may use, and sharing rows out over them.
+"""Set the number of threads for kernels, and divide rows among them.
 
-Kernels run without Python's lock on the thread that calls them, so plain threads do. Unlike loops that Numba shares out
-in equal halves, threads that take the next rows when they are done lose nothing where reading and writing, or another
-process, takes a core for a while.
+Kernels are serial and release Python's lock, so plain threads suffice. Numba's parallel loops give each thread an equal
+share, and all wait if one is delayed by reading, writing or another process. Here a thread takes more rows when it is
+done.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,26 +14,26 @@ import numba
 from xanes_hpc.errors import ConfigError
 
 MOST = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-"""Cores this process may use, or what the environment variable ``NUMBA_NUM_THREADS`` says."""
+"""Number of cores that this process may use, or the environment variable ``NUMBA_NUM_THREADS``."""
 _chosen = MOST
 
 
 def count() -> int:
-    """Threads that kernels may use."""
+    """Return the number of threads that kernels may use."""
     return _chosen
 
 
 def use(n: int | None) -> None:
-    """Use ``n`` threads from now on; by default all cores.
+    """Use ``n`` threads from now on, or all cores if it is None.
 
     Raises
     ------
     ConfigError
-        If there are fewer.
+        If ``n`` is below 1 or exceeds the number of cores.
     """
     global _chosen
     if n is not None and not 1 <= n <= MOST:
-        raise ConfigError(f"--threads {n}: this machine has {MOST}")
+        raise ConfigError(f"`threads`: expected 1 to {MOST}, the number of cores, received {n}")
     _chosen = n or MOST
 
 
@@ -44,7 +44,7 @@ def limited_to(n: int) -> Iterator[None]:
     Raises
     ------
     ConfigError
-        As ``use``.
+        As ``use`` does.
     """
     before = count()
     use(n)
@@ -55,10 +55,10 @@ def limited_to(n: int) -> Iterator[None]:
 
 
 def share_out(n_rows: int, at_once: int, work: Callable[[int, int], None]) -> None:
-    """Call ``work(start, stop)`` until every row is done, at most ``at_once`` rows a call, on all threads.
+    """Call ``work(start, stop)`` for all rows, at most ``at_once`` rows per call, on all threads.
 
-    Rows are cut into pieces of one size, as many for each thread. What a call raises ends the work; of several, the one
-    of the first rows.
+    Rows are divided into pieces of equal size, whose number is a multiple of the threads if possible. An exception in a
+    call ends the work; if several calls raise one, that of the first rows is raised.
     """
     if not n_rows:
         return

@@ -8,7 +8,7 @@ from xanes_hpc.errors import XanesHpcError
 
 
 def read_toml(path: Path, kind: type[XanesHpcError]) -> dict[str, Any]:
-    """A TOML file's values.
+    """Return the values of a TOML file.
 
     Raises
     ------
@@ -19,5 +19,5 @@ def read_toml(path: Path, kind: type[XanesHpcError]) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise kind(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
-    except ValueError as error:  # of tomllib, of what is not UTF-8, of numbers with thousands of digits
+    except ValueError as error:  # invalid TOML or UTF-8, or a number with thousands of digits
         raise kind(f"{path}: not TOML: {error}") from None
