@@ -129,9 +129,7 @@ def test_new_file_of_an_architecture_is_picked_up_and_meets_the_contract(added):
 
 def test_contract_catches_an_architecture_with_a_fixed_end(added):
     added(architectures, "linear", LINEAR.replace("units=n_energies", "units=226"))
-    with pytest.raises(
-        ModelError, match=r"architecture linear: expected it to end in 1 values, received shape \(226,\)"
-    ):
+    with pytest.raises(ModelError, match=r"architecture linear: expected an output of shape \(1,\), received \(226,\)"):
         contracts.ends_in_one_value_per_energy("linear")
 
 
@@ -141,7 +139,7 @@ def test_layers_that_do_not_fit_together_are_refused(added):
         "linear",
         LINEAR.replace('(Layer("dense"', '(Layer("convolution", "c", size=3, units=2), Layer("dense"'),
     )
-    with pytest.raises(ModelError, match=r"layer c \(convolution\) does not take \(9,\)"):
+    with pytest.raises(ModelError, match=r"layer c \(convolution\) does not accept inputs of shape \(9,\)"):
         architectures.build("linear", {}, 9, 5)
 
 
@@ -153,19 +151,25 @@ def test_unknown_architecture_names_those_there_are():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([Layer("dense", "a", units=2), Layer("dense", "a", units=3)], "layer a: its name is taken, or one of its inp"),
-        ([Layer("dense", "features", units=2)], "layer features: its name is taken, or one of its inputs"),
-        ([Layer("dense", "a", ("b",), units=2), Layer("dense", "b", units=3)], "layer a: its name is taken, or one of"),
+        (
+            [Layer("dense", "a", units=2), Layer("dense", "a", units=3)],
+            "layer a: the name is already used, or one",
+        ),
+        ([Layer("dense", "features", units=2)], "layer features: the name is already used, or one of its inputs"),
+        (
+            [Layer("dense", "a", ("b",), units=2), Layer("dense", "b", units=3)],
+            "layer a: the name is already used, or one",
+        ),
         (
             [Layer("dense", "a", units=2), Layer("add", "b", ("a", "features"))],
-            "layer b (add) does not take (2,), (9",
+            "layer b (add) does not accept inputs of shape (2,), (9",
         ),
-        ([Layer("reshape", "a", size=2, units=4)], "layer a (reshape) does not take (9,)"),
-        ([Layer("crop", "a", units=10)], "layer a (crop) does not take (9,)"),
-        ([Layer("recurrent", "a", units=10)], "layer a (recurrent) does not take (9,)"),
+        ([Layer("reshape", "a", size=2, units=4)], "layer a (reshape) does not accept inputs of shape (9,)"),
+        ([Layer("crop", "a", units=10)], "layer a (crop) does not accept inputs of shape (9,)"),
+        ([Layer("recurrent", "a", units=10)], "layer a (recurrent) does not accept inputs of shape (9,)"),
         (
             [Layer("reshape", "a", size=9, units=1), Layer("convolution", "b", size=4, units=1)],
-            "layer b (convolution) does not take (9, 1)",
+            "layer b (convolution) does not accept inputs of shape (9, 1)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Activation functions, held to SciPy's error function and to their formulas in double precision."""
+"""Activation functions against SciPy and their formulas in double precision."""
 
 import numpy as np
 import pytest
@@ -12,22 +12,22 @@ EVERYWHERE = np.concatenate(
 )
 
 
-def test_every_activation_of_a_network_is_there():
+def test_every_activation_is_implemented():
     assert set(ACTIVATIONS) == set(layers.ACTIVATIONS)
 
 
-def test_gelu_to_the_rounding_of_single_precision():
+def test_gelu_is_exact_to_single_precision():
     x = EVERYWHERE.astype(np.float32)
     exact = x.astype(np.float64) * 0.5 * erfc(-x / np.sqrt(2.0))
     np.testing.assert_allclose(gelu(x), exact, rtol=1.5e-7, atol=1.5e-7)
 
 
-def test_silu_to_the_rounding_of_single_precision():
+def test_silu_is_exact_to_single_precision():
     x = EVERYWHERE.astype(np.float32)
     np.testing.assert_allclose(silu(x), x * expit(x.astype(np.float64)), rtol=2e-7, atol=2e-7 * 15)
 
 
-def test_gelu_of_what_is_no_number():
+def test_gelu_of_infinity_and_nan():
     with np.errstate(all="raise"):
         found = gelu(np.array([-np.inf, np.inf, 0.0], np.float32))
         np.testing.assert_allclose(found, [0.0, np.inf, 0.0], rtol=0.0, atol=1e-30)
@@ -35,7 +35,7 @@ def test_gelu_of_what_is_no_number():
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 1, 5), (VALUES_AT_ONCE + 1,), (2, VALUES_AT_ONCE // 2 + 3)])
-def test_gelu_keeps_shape_type_and_argument(shape):
+def test_gelu_keeps_shape_and_type_and_leaves_its_argument(shape):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     before = x.copy()
     found = gelu(x)

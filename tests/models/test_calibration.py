@@ -1,4 +1,4 @@
-"""Calibration on synthetic sites whose errors are known: what it says must hold for sites it has not met."""
+"""Calibration on synthetic sites with known errors: its coverage must hold for new sites."""
 
 import json
 from fractions import Fraction
@@ -14,11 +14,11 @@ from xanes_hpc.models.sigma_factors import Evidence
 
 ENERGIES = np.linspace(-15.0, 60.0, 76)
 TRUE_SCALE = 3.0 * np.exp(0.5 * np.sin(ENERGIES / 12.0))
-"""By how much sigma exceeds the spread of the draws, varying slowly over the energies."""
+"""Ratio of sigma to the spread of the draws, varying slowly with energy."""
 
 
 def sites(n, seed, errors=None, scale=TRUE_SCALE):
-    """Error and spread of n sites, (n, n_energies): the spread of a site times ``scale`` is sigma of its errors."""
+    """Return errors and spreads of n sites, (n, n_energies); sigma of the errors is the spread times ``scale``."""
     generator = np.random.default_rng(seed)
     spread = 0.02 * np.exp(0.4 * generator.normal(size=(n, ENERGIES.size)))
     z = errors(generator, spread.shape) if errors else generator.normal(size=spread.shape)
@@ -30,13 +30,13 @@ def calibrated(error, spread):
 
 
 def coverage(calibration, error, spread):
-    """Share of points within 1, 2 and 3 sigma."""
+    """Return the fraction of points within 1, 2 and 3 sigma."""
     z = np.abs(error) / calibration.sigma(Evidence(spread))
     return np.array([np.mean(z <= k) for k in (1, 2, 3)])
 
 
 def conformal_coverage(calibration, error, spread):
-    """Share of points within each conformal interval."""
+    """Return the fraction of points within each conformal interval."""
     z = np.abs(error) / calibration.sigma(Evidence(spread))
     return np.array([np.mean(z <= score) for _, score in calibration.conformal])
 
@@ -51,7 +51,7 @@ def test_nominal_fractions_are_those_of_a_gaussian():
 
 
 @pytest.mark.parametrize("n_sites", [50, 300])
-def test_gaussian_errors_of_new_sites_are_covered_as_nominal(n_sites):
+def test_coverage_of_gaussian_errors_of_new_sites_is_nominal(n_sites):
     found = calibrated(*sites(n_sites, seed=0))
     n_points = n_sites * ENERGIES.size
     sampling = np.sqrt(NOMINAL * (1.0 - NOMINAL) / n_points)
@@ -61,8 +61,8 @@ def test_gaussian_errors_of_new_sites_are_covered_as_nominal(n_sites):
     assert found.n_sites == n_sites
 
 
-def test_heavy_tails_are_covered_by_conformal_intervals_as_nominal():
-    """Which k sigma cannot do for all k at once: they come as near as one factor allows."""
+def test_coverage_of_conformal_intervals_is_nominal_for_heavy_tails():
+    """One scale cannot make 1, 2 and 3 sigma nominal at once; they come as close as it allows."""
     found = calibrated(*sites(300, 2, students_t))
     fresh = sites(2000, 3, students_t)
     np.testing.assert_allclose(conformal_coverage(found, *fresh), LEVELS, atol=0.01)
@@ -74,10 +74,10 @@ def test_the_scale_at_every_energy_is_recovered():
     fresh_spread = sites(2000, seed=5)[1]
     sigma = np.sqrt(np.mean(found.sigma(Evidence(fresh_spread)) ** 2, axis=0))
     expected = np.sqrt(np.mean((TRUE_SCALE * fresh_spread) ** 2, axis=0))
-    np.testing.assert_allclose(sigma, expected, rtol=0.12)  # smoothing over energies takes that much off its crests
+    np.testing.assert_allclose(sigma, expected, rtol=0.12)  # smoothing over energies lowers the crests this much
 
 
-def test_every_energy_is_covered_as_nominal():
+def test_coverage_is_nominal_at_every_energy():
     found = calibrated(*sites(400, seed=6))
     error, spread = sites(2000, seed=7)
     within = np.mean(np.abs(error) <= found.sigma(Evidence(spread)), axis=0)
@@ -86,8 +86,8 @@ def test_every_energy_is_covered_as_nominal():
     assert np.abs(np.mean(np.abs(error) <= one_scale.sigma(Evidence(spread)), axis=0) - NOMINAL[0]).max() > 0.15
 
 
-def test_a_spread_that_says_nothing_gets_a_floor():
-    """Errors that do not go with the spread: sigma must not follow a spread that happens to be small."""
+def test_an_uninformative_spread_gets_a_floor():
+    """If errors are unrelated to the spread, sigma must not be small where the spread happens to be."""
     generator = np.random.default_rng(8)
 
     def unrelated(n):
@@ -114,19 +114,19 @@ def test_a_few_sites_are_better_than_none(n_sites, seed):
 
 
 @pytest.mark.parametrize("n_sites", [0, 1])
-def test_too_few_sites_leave_sigma_as_drawn(n_sites):
+def test_with_too_few_sites_sigma_is_the_spread(n_sites):
     found = calibrated(*sites(n_sites, seed=30))
     assert (found.n_sites, found.conformal) == (0, ())
     np.testing.assert_array_equal(found.sigma(Evidence(np.full((2, ENERGIES.size), 0.3))), 0.3)
 
 
-def test_no_errors_at_all_leave_sigma_as_drawn():
+def test_without_errors_sigma_is_the_spread():
     _, spread = sites(9, seed=31)
     assert calibrated(np.zeros_like(spread), spread).n_sites == 0
 
 
-def test_draws_that_do_not_differ_get_sigma_from_the_errors_alone():
-    """Networks without dropout, say: one sigma at each energy, and it holds."""
+def test_without_spread_sigma_comes_from_the_errors_alone():
+    """Such as for networks without dropout: one sigma at each energy, with nominal coverage."""
     error, spread = sites(300, seed=32)
     found = calibrated(error, np.zeros_like(spread))
     fresh = sites(2000, seed=33)[0]
@@ -141,8 +141,8 @@ def test_one_spread_for_all_sites_and_energies():
 
 
 @pytest.mark.parametrize("quiet", [slice(0, 1), slice(0, 30), slice(40, 41)])
-def test_energies_where_nothing_happens_do_not_spoil_the_others(quiet):
-    """Below the edge, spectra may be zero, and predicted so by every draw."""
+def test_energies_without_errors_do_not_affect_the_others(quiet):
+    """Below the edge, spectra may be zero, and zero in every draw."""
     error, spread = sites(200, seed=35)
     whole = calibrated(error, spread)
     error[:, quiet] = spread[:, quiet] = 0.0
@@ -156,8 +156,8 @@ def test_energies_where_nothing_happens_do_not_spoil_the_others(quiet):
     assert (found.sigma(Evidence(fresh_spread))[:, others] > 0).all()
 
 
-def test_draws_that_agree_to_the_last_digit_at_some_energies():
-    """Networks whose positive output is next to nothing below the edge, each to another digit."""
+def test_a_vanishing_spread_at_some_energies():
+    """Networks with a positive output return values near zero below the edge, of very different magnitudes."""
     generator = np.random.default_rng(39)
 
     def ensemble(n):
@@ -182,8 +182,8 @@ def test_one_perfect_site_among_others():
     assert (found.scale > 0).all()
 
 
-def test_spectra_of_each_element_in_their_own_unit():
-    """As true for either as if there were no other; a floor for both would be far too wide for the small ones."""
+def test_spectra_of_elements_may_have_different_units():
+    """Coverage is nominal for each element; a common floor would be far too wide for the smaller spectra."""
     error, spread = sites(400, seed=40, scale=3.0)
     unit = np.array([1.0, 0.02])
     absorbers = np.arange(400) % 2
@@ -213,7 +213,7 @@ def test_units_do_not_matter():
 
 
 def slow_score(z, level):
-    """The smallest of the scores that at least ceil((n + 1) level) of the n are not above; None if n is too small."""
+    """Return the smallest score that is not below ceil((n + 1) level) of the n scores, or None if n is too small."""
     wanted = (z.size + 1) * Fraction(str(level))
     reaching = [score for score in z.ravel() if (z <= score).sum() >= wanted]
     return min(reaching, default=None)
@@ -227,7 +227,7 @@ def test_conformal_scores_are_the_finite_sample_quantiles(n):
 
 
 def test_conformal_scores_cover_at_least_their_level_on_average():
-    """Of one more point, exchangeable with n others: Vovk's guarantee, over many sets of n."""
+    """Vovk's guarantee for a new point that is exchangeable with the n others, over many sets."""
     generator = np.random.default_rng(40)
     n, hits = 30, {level: [] for level in LEVELS}
     for _ in range(4000):
@@ -239,19 +239,19 @@ def test_conformal_scores_cover_at_least_their_level_on_average():
         assert level - 0.015 < np.mean(hits[level]) < level + 1.0 / (n + 1) + 0.015
 
 
-def test_few_points_have_no_interval_of_a_high_level():
+def test_few_points_give_no_interval_of_a_high_level():
     error, spread = sites(4, seed=41)
     assert [level for level, _ in calibrated(error, spread).conformal] == list(LEVELS[:3])
     error, spread = sites(5, seed=41)
     assert [level for level, _ in calibrated(error, spread).conformal] == list(LEVELS)
 
 
-def test_the_scale_of_few_scores_is_the_middle_of_those_that_fit_as_well():
+def test_the_scale_of_few_scores_is_the_middle_of_equally_good_ones():
     found = uncertainty._scale(np.array([1.0, 4.0]))
     assert 2.0 < found < 4.0
 
 
-def test_a_calibration_goes_through_json():
+def test_a_calibration_survives_json():
     found = calibrated(*sites(6, seed=42))
     value = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert is_calibration(value)
@@ -261,7 +261,7 @@ def test_a_calibration_goes_through_json():
     assert (again.conformal, again.n_sites) == (found.conformal, found.n_sites)
 
 
-def test_one_scale_for_all_energies_is_read_as_it_was():
+def test_calibrations_of_schema_1_are_read():
     value = {"sigma_scale": 2, "conformal": [{"level": 0.9, "score": 1.7}], "n_sites": 3}
     found = read_calibration(value, 4)
     np.testing.assert_array_equal(found.sigma(Evidence(np.array([[1.0, 2.0, 0.0, 4.0]]))), [[2.0, 4.0, 0.0, 8.0]])
@@ -277,7 +277,7 @@ def test_one_scale_for_all_energies_is_read_as_it_was():
         {"sigma_scale": 0},
     ],
 )  # fmt: skip
-def test_what_is_no_calibration(changed):
+def test_wrong_values_of_a_calibration_are_recognised(changed):
     value = {"scale": [1.0, 2.0], "floor": [0.0, 0.1], "conformal": [], "n_sites": 9}
     assert is_calibration(value)
     assert not is_calibration(value | changed)

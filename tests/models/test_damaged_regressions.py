@@ -1,4 +1,4 @@
-"""A model folder whose regression is missing or damaged is refused in one line, and nothing is predicted with it."""
+"""A model whose regression is missing or damaged is refused with one line."""
 
 import re
 import shutil
@@ -15,10 +15,12 @@ from xanes_hpc.models.model import Model
 MODEL = ARCHIVES / "model-3"
 SHAPE = (60, 81)
 EXPECTED = "damaged: expected finite numbers of shapes ((60,), (60, 81))"
+NOT_ERRORS = "errors: expected non-negative finite numbers of shape (60, 81)"
+OUT_OF_RANGE = "expected a rate between 0 and 1,000,000 and a share from 0 to 1"
 
 
 def replaced(name, values):
-    """With another dataset in place of one."""
+    """Return a function that replaces a dataset."""
 
     def change(file):
         del file[name]
@@ -38,15 +40,15 @@ DAMAGED = {
     "coefficients text": (replaced("coefficients", np.full(SHAPE, b"a")), EXPECTED),
     "absorbers too few": (replaced("absorbers", np.zeros(59, "i4")), EXPECTED),
     "absorbers text": (replaced("absorbers", np.full(60, b"a")), EXPECTED),
-    "errors too few": (replaced("errors", np.zeros((59, 81), "f4")), "errors: expected numbers of at least 0"),
-    "errors negative": (replaced("errors", np.full(SHAPE, -1.0, "f4")), "errors: expected numbers of at least 0"),
-    "errors infinite": (replaced("errors", np.full(SHAPE, np.inf, "f4")), "errors: expected numbers of at least 0"),
-    "errors complex": (replaced("errors", np.zeros(SHAPE, "c8")), "errors: expected numbers of at least 0"),
-    "errors text": (replaced("errors", np.full(SHAPE, b"a")), "errors: expected numbers of at least 0"),
-    "rate zero": (attribute("rate", 0.0), "expected rate above 0 and share from 0 to 1, received 0.0"),
-    "rate infinite": (attribute("rate", np.inf), "expected rate above 0 and share from 0 to 1, received inf"),
-    "rate huge": (attribute("rate", 1e38), "expected rate above 0 and share from 0 to 1, received 1e+38"),
-    "share above one": (attribute("share", 1.5), "expected rate above 0 and share from 0 to 1"),
+    "errors too few": (replaced("errors", np.zeros((59, 81), "f4")), NOT_ERRORS),
+    "errors negative": (replaced("errors", np.full(SHAPE, -1.0, "f4")), NOT_ERRORS),
+    "errors infinite": (replaced("errors", np.full(SHAPE, np.inf, "f4")), NOT_ERRORS),
+    "errors complex": (replaced("errors", np.zeros(SHAPE, "c8")), NOT_ERRORS),
+    "errors text": (replaced("errors", np.full(SHAPE, b"a")), NOT_ERRORS),
+    "rate zero": (attribute("rate", 0.0), f"{OUT_OF_RANGE}, received rate 0.0 and share"),
+    "rate infinite": (attribute("rate", np.inf), f"{OUT_OF_RANGE}, received rate inf and share"),
+    "rate huge": (attribute("rate", 1e38), f"{OUT_OF_RANGE}, received rate 1e+38 and share"),
+    "share above one": (attribute("share", 1.5), OUT_OF_RANGE),
 }
 
 
@@ -63,5 +65,5 @@ def test_a_damaged_regression_is_refused(tmp_path, case):
 def test_a_missing_regression_is_named(tmp_path):
     shutil.copytree(MODEL, tmp_path / "model")
     (tmp_path / "model" / REGRESSION).unlink()
-    with pytest.raises(StoreError, match=r"regression\.h5: no such file: the model is not whole"):
+    with pytest.raises(StoreError, match=r"regression\.h5: no such file: the model is incomplete"):
         _ = Model.open(tmp_path / "model").regression

@@ -1,4 +1,4 @@
-"""Packed models made to harm: nothing is written outside, and no more than is claimed."""
+"""Malicious packed models: nothing is written outside the folder, and no more data than the manifest announces."""
 
 import shutil
 import stat
@@ -16,7 +16,7 @@ LINK, FOLDER, FIFO = (kind << 16 for kind in (stat.S_IFLNK | 0o777, stat.S_IFDIR
 
 @pytest.fixture
 def packed(tmp_path):
-    """A packed model, to be spoilt."""
+    """A packed model that tests may damage."""
     pack(MODEL, tmp_path / "tm.xanes-model")
     return tmp_path / "tm.xanes-model"
 
@@ -31,7 +31,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("listed", [True, False])
-def test_names_that_no_model_has_are_refused(packed, name, listed):
+def test_names_of_other_files_are_refused(packed, name, listed):
     members = members_of(packed)
     plain = with_manifest(members)
 
@@ -46,36 +46,38 @@ def test_names_that_no_model_has_are_refused(packed, name, listed):
     assert contents(packed.parent.parent) == before
 
 
-def test_a_name_that_hides_behind_a_nul_is_refused(packed):
+def test_a_name_with_a_nul_byte_is_refused(packed):
     write_zip(packed, members_of(packed))
     packed.write_bytes(packed.read_bytes().replace(b"sites.h5", b"sites.h\0"))
-    assert refusal(packed).startswith(r"'sites.h\x00': expected files of a model only")
+    assert refusal(packed).startswith(r"'sites.h\x00': not a file that a model can have")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.json", WEIGHTS])
 @pytest.mark.parametrize("attributes", [LINK, FOLDER, FIFO])
-def test_members_that_are_no_plain_files_are_refused(packed, name, attributes):
+def test_members_that_are_not_plain_files_are_refused(packed, name, attributes):
     write_zip(packed, members_of(packed), {name: attributes})
     assert refusal(packed) == f"{name}: expected a plain file, received a link, folder or device; nothing was unpacked"
 
 
 def forge_size(path, name, size):
-    """Have a member's both heads claim a size, whatever its data inflate to."""
+    """Set the size in both headers of a member, whatever its data inflate to."""
     data = bytearray(path.read_bytes())
-    head, entry = data.index(name.encode()) - 30, data.rindex(name.encode()) - 46
-    for at in (head + 22, entry + 24):
+    header, entry = data.index(name.encode()) - 30, data.rindex(name.encode()) - 46
+    for at in (header + 22, entry + 24):
         data[at : at + 4] = size.to_bytes(4, "little")
     path.write_bytes(data)
 
 
 @pytest.mark.parametrize("claimed", [0, 10, 9_999_999, 10_000_001, 4_000_000_000])
-def test_no_more_is_inflated_than_is_claimed(packed, monkeypatch, claimed):
-    """Ten million zeros that claim to be fewer, or more."""
+def test_no_more_data_are_inflated_than_announced(packed, monkeypatch, claimed):
+    """Ten million zeros, announced as fewer or more."""
     bomb = with_manifest(members_of(packed) | {"history.csv": bytes(10_000_000)})
     monkeypatch.setattr(manifest, "MOST_TEXT_BYTES", 1 << 33)
     bomb["manifest.json"] = bomb["manifest.json"].replace(b'"size": 10000000', b'"size": %d' % claimed)
     write_zip(packed, bomb)
-    assert refusal(packed).startswith(f"history.csv: expected {claimed:,} bytes by the manifest, received 10,000,000")
+    assert refusal(packed).startswith(
+        f"history.csv: expected {claimed:,} bytes as in the manifest, received 10,000,000"
+    )
     forge_size(packed, "history.csv", claimed)
     written = []
     monkeypatch.setattr(unpack, "_blocks", watched(unpack._blocks, written))
@@ -93,14 +95,14 @@ def watched(blocks, written):
 
 
 def test_data_beyond_the_manifest_are_not_written(packed, monkeypatch):
-    """Even if zipfile gave more than the directory says."""
+    """Even if zipfile returned more data than the ZIP's directory announces."""
     blocks = unpack._blocks
 
     def endless(archive, info, where):
         return blocks(archive, info, where) if info.filename == "manifest.json" else more()
 
     monkeypatch.setattr(unpack, "_blocks", endless)
-    assert refusal(packed).startswith("history.csv: damaged: its size or SHA-256 is not the manifest's")
+    assert refusal(packed).startswith("history.csv: damaged: its size or SHA-256 differs from the manifest")
 
 
 def more():
@@ -136,12 +138,12 @@ def huge_data(file):
 
 
 @pytest.mark.parametrize("change", [external_link, soft_link, external_data, virtual_data, huge_data])
-def test_numbers_that_stand_elsewhere_or_are_too_many_are_refused(tmp_path, packed, change):
+def test_numbers_in_other_files_and_huge_datasets_are_refused(tmp_path, packed, change):
     shutil.copy(MODEL / SCALERS, tmp_path / "scalers.h5")
     with h5py.File(tmp_path / "scalers.h5", "r+") as file:
         change(file)
     write_zip(packed, with_manifest(members_of(packed) | {SCALERS: (tmp_path / "scalers.h5").read_bytes()}))
-    expected = "of numbers in a file so long" if change is huge_data else "feature_mean: expected data in this file"
+    expected = "bytes of numbers in a file of" if change is huge_data else "feature_mean: expected data in this file"
     line = refusal(packed)
     assert line.startswith(f"{SCALERS}: ")
     assert expected in line

@@ -1,4 +1,4 @@
-"""Distances to landmarks, and the kernel ridge regression on them, against plain NumPy."""
+"""Distances to landmarks, and the kernel ridge regression that uses them, against plain NumPy."""
 
 from dataclasses import replace
 
@@ -26,12 +26,12 @@ def scalers():
 
 
 def drawn(n, seed):
-    """Features as stored, of n sites."""
+    """Return features of n sites, as stored."""
     return np.random.default_rng(seed).normal(size=(n, N_FEATURES))
 
 
 def slow_nearest(rows, trained):
-    """Mean absolute difference over the features, to the nearest."""
+    """Return the mean absolute difference of features to the nearest site."""
     return [min(np.mean(np.abs(row - other)) for other in trained) for row in rows.astype(np.float64)]
 
 
@@ -39,23 +39,23 @@ def nearest(x, trained):
     return mean_differences(x, trained).min(axis=1)
 
 
-def test_distances_are_those_of_the_loop(scalers):
+def test_distances_equal_the_slow_loop(scalers):
     trained, x = scalers.features(drawn(40, 1)), scalers.features(drawn(130, 2))
     np.testing.assert_allclose(nearest(x, trained), slow_nearest(x, trained), rtol=1e-5)
 
 
-def test_a_training_site_is_at_no_distance_however_far_out_it_lies(scalers):
+def test_a_training_site_has_distance_zero_even_if_it_is_an_outlier(scalers):
     x = scalers.features(np.concatenate([drawn(200, 3), 50.0 * drawn(20, 4)]))
     assert nearest(x, x).max() < 1e-6
 
 
-def test_a_small_step_away_from_a_training_site_is_its_length(scalers):
+def test_the_distance_of_a_small_step_is_its_length(scalers):
     x = drawn(100, 5)
     moved = x + 1e-3 * scalers.feature_scale
     np.testing.assert_allclose(nearest(scalers.features(moved), scalers.features(x)), 1e-3, rtol=1e-2)
 
 
-def test_no_sites_have_no_distances(scalers):
+def test_distances_of_no_sites_are_empty(scalers):
     assert mean_differences(scalers.features(drawn(0, 7)), scalers.features(drawn(3, 6))).shape == (0, 3)
 
 
@@ -70,7 +70,7 @@ def test_differences_of_every_width(n_features):
         np.testing.assert_array_equal(mean_differences(x, marks), on_all)
 
 
-def test_sites_of_other_absorbers_have_nothing_in_common():
+def test_the_kernel_between_different_absorbers_is_zero():
     x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
     absorbers = np.array([0, 1, 0, 1, 1, 0])
     found = similarities(x, absorbers, x, absorbers, 1.4)
@@ -81,7 +81,7 @@ def test_sites_of_other_absorbers_have_nothing_in_common():
 
 @pytest.fixture
 def fitted(small, tmp_path):
-    """A part of the small set, its scalers, and its features, absorbers and targets."""
+    """A subset of the small data set, its scalers, and its features, absorbers and targets."""
     with gathered([small / FEATURES], run_of(tmp_path)) as data:
         part = Part(data.sources, np.arange(120) % 4 != 0, data.absorbers)
         scalers = statistics(part, "sqrt").scalers("global")
@@ -89,7 +89,7 @@ def fitted(small, tmp_path):
         yield part, scalers, *(np.concatenate(c) for c in columns)
 
 
-def test_regression_is_the_plain_formula(fitted):
+def test_the_regression_equals_its_formula(fitted):
     part, scalers, x, absorbers, y = fitted
     found = fit(part, scalers, 1.4, 0.5, seed=0)
     scaled = scalers.features(x).astype(np.float64)
@@ -101,7 +101,7 @@ def test_regression_is_the_plain_formula(fitted):
     assert np.abs(found.spectra(x, absorbers) - y).mean() < 0.05 * np.abs(y).mean()
 
 
-def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted, monkeypatch):
+def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_solution(fitted, monkeypatch):
     part, scalers, x, absorbers, y = fitted
     monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", 30)
     monkeypatch.setattr(kernel_ridge_fit, "ROWS_AT_ONCE", 7)
@@ -121,7 +121,7 @@ def test_with_fewer_landmarks_than_sites_it_is_the_least_squares_solution(fitted
 @pytest.mark.parametrize("alike", [1, 3])
 @pytest.mark.parametrize("n_landmarks", [4096, 30])
 def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks, alike):
-    """Fitted anew without the landmarks of its label; the other landmarks stay, as do the scalers."""
+    """The reference is fitted again without the sites of the landmark's label; the scalers stay the same."""
     part, scalers, x, absorbers, y = fitted
     monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", n_landmarks)
     labels = np.array([f"{site // alike}" for site in range(120)])
@@ -137,7 +137,7 @@ def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, mon
     for mark in (0, 7, len(marks) - 1):
         left_out = own_labels == own_labels[mark]
         others = ~np.isin(np.arange(len(x)), rows[left_out])
-        if len(marks) == len(x):  # sites that are left out are no landmarks either
+        if len(marks) == len(x):  # sites that are left out are not landmarks either
             matrix = own[~left_out][:, ~left_out] + RIDGE * np.eye((~left_out).sum())
             predicted = own[mark, ~left_out] @ np.linalg.solve(matrix, targets[rows[~left_out]])
         else:
@@ -147,18 +147,18 @@ def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, mon
         np.testing.assert_allclose(found.errors[mark], expected, atol=0.02 * expected.max() + 1e-4)
 
 
-def test_sites_that_are_there_twice_are_no_easier(fitted):
-    """The error without one of them alone would be next to nothing."""
+def test_duplicate_sites_do_not_lower_the_errors(fitted):
+    """Leaving out only one of two equal sites would make its error vanish."""
     part, scalers, *_ = fitted
-    twice = TwiceThere(part)
+    twice = Duplicated(part)
     labels = np.arange(120).astype(str)
     once = fit(part, scalers, 1.4, 0.5, seed=0, together=labels).errors
     both = fit(twice, scalers, 1.4, 0.5, seed=0, together=labels).errors
     assert np.median(both) == pytest.approx(np.median(once), rel=0.05)
 
 
-class TwiceThere:
-    """A part whose sites are all there twice."""
+class Duplicated:
+    """A part in which every site occurs twice."""
 
     def __init__(self, part):
         self._part, self.n_sites = part, 2 * part.n_sites
@@ -196,7 +196,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
     unknown = replace(regression, absorbers=regression.absorbers + 7)
     found = unknown.local_errors(differences[:2], absorbers[:2], energies)
-    for site in (0, 1):  # of all landmarks, where there is none of the same element
+    for site in (0, 1):  # without landmarks of the same element, the mean is over all of them
         weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
         mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
@@ -213,14 +213,14 @@ def test_the_best_share_is_found():
     assert best_share(y, y + second, y)[0] == SHARES[-1]
 
 
-def test_spectra_that_are_zero_say_nothing_of_the_share():
+def test_spectra_that_are_zero_do_not_affect_the_share():
     y = np.ones((3, 4))
     y[1] = 0.0
     assert best_share(y, y + 1.0, y) == best_share(y[[0, 2]], y[[0, 2]] + 1.0, y[[0, 2]])
     assert best_share(y[1:2], y[1:2], y[1:2]) == (0.0, 0.0)
 
 
-def test_many_sites_are_done_in_blocks(fitted, monkeypatch):
+def test_spectra_do_not_depend_on_the_size_of_blocks(fitted, monkeypatch):
     part, scalers, x, absorbers, _ = fitted
     regression = fit(part, scalers, 1.4, 0.5, seed=0)
     whole = regression.spectra(x, absorbers)
@@ -228,7 +228,7 @@ def test_many_sites_are_done_in_blocks(fitted, monkeypatch):
     np.testing.assert_allclose(regression.spectra(x, absorbers), whole, rtol=1e-5, atol=1e-6)
 
 
-def test_rate_and_share_come_from_the_validation_part(fitted):
+def test_rate_and_share_come_from_the_validation_set(fitted):
     part, scalers, *_ = fitted
     rows = np.flatnonzero(part.chosen)
     held_out = np.zeros_like(part.chosen)
@@ -236,7 +236,7 @@ def test_rate_and_share_come_from_the_validation_part(fitted):
     rest = replace(part, chosen=part.chosen & ~held_out)
     rate, share = choose(rest, replace(part, chosen=held_out), scalers, lambda x, a: scalers.target_mean[a], seed=0)
     assert rate in kernel_ridge_fit.RATES
-    assert share > 0.5  # next to the mean spectrum
+    assert share > 0.5  # the networks here only return the mean spectrum
 
 
 def test_a_model_averages_its_networks_with_the_regression(model):

@@ -1,4 +1,4 @@
-"""Model folders: what they say, and that what is missing or damaged is named in one line."""
+"""Reading model folders, and one-line errors that name a missing or damaged file."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def members():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A model folder. Read only."""
+    """A model folder, which tests only read."""
     folder = tmp_path_factory.mktemp("models") / "whole.model"
     for member in members():
         own = folder / "members" / f"{member.index:02d}"
@@ -63,7 +63,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def copy(whole, tmp_path):
-    """A copy of the folder, to be damaged."""
+    """A copy of the folder that tests may damage."""
     shutil.copytree(whole, tmp_path / "copy.model")
     return tmp_path / "copy.model"
 
@@ -79,7 +79,7 @@ def described(folder, key, value):
     (folder / DESCRIPTION).write_text(json.dumps(description))
 
 
-def test_a_folder_gives_back_what_was_written(whole):
+def test_a_folder_returns_what_was_written(whole):
     found = Model.open(whole)
     for member, written in zip(found.members, members(), strict=True):
         assert member.index == written.index
@@ -95,24 +95,24 @@ def test_a_folder_gives_back_what_was_written(whole):
     assert found.training_sites.trained == ("train", "validation")
 
 
-def test_absorbers_are_numbered_as_seen_and_others_take_the_nearest_trained_element_of_their_edge(whole):
+def test_absorbers_not_seen_in_training_get_the_index_of_the_nearest_trained_element(whole):
     elements, edges = np.array([26, 26, 92, 30, 27, 27, 90]), ["K", "L3", "M4", "K", "K", "L3", "K"]
     assert Model.open(whole).absorbers(elements, edges).tolist() == [0, 1, 3, 0, 0, 1, 0]
 
 
-def test_an_absorber_without_training_sites_is_not_seen(whole):
+def test_an_absorber_without_training_sites_counts_as_unseen(whole):
     found = Model.open(whole).unseen(np.array([26, 30, 26, 27]), ["K", "K", "L2", "K"])
     assert found == ["", "Zn K", "Fe L2", "Co K"]
 
 
-def test_parts_are_known_by_name_and_formula(whole):
+def test_the_set_of_a_site_is_found_by_name_and_formula(whole):
     sites = Model.open(whole).training_sites
     names = ["A_1", "A_1", "A_1", "C", "E", "new", "D"]
     formulas = ["FeO", "FeO9", "", "anything", "FeO4", "FeO", "FeO3"]
     assert sites.parts_of(names, formulas) == ["train", "none", "train", "calibration", "none", "none", "test"]
 
 
-def test_a_name_that_several_sites_have_is_told_by_the_formula_or_counts_as_trained(whole):
+def test_sites_of_the_same_name_are_told_apart_by_formula_or_count_as_trained(whole):
     sites = Model.open(whole).training_sites
     assert sites.parts_of(["twice"] * 3, ["FeO5", "FeO6", ""]) == ["test", "train", "train"]
 
@@ -126,8 +126,8 @@ def test_twins_are_among_the_trained_sites(whole):
     assert sites.twins_of(names, formulas) == ["code", "code+formula", "", "formula", "", "formula"]
 
 
-def test_sites_of_the_model_before_stay_trained_sites(whole, tmp_path):
-    """Also those that this one holds out: D, known again by its formula and name."""
+def test_sites_of_an_earlier_model_still_count_as_trained(whole, tmp_path):
+    """Even if this model holds them out, such as D, which is recognised by formula and name."""
     first = Model.open(whole).training_sites
     sites = replace(first, earlier=[("D", "FeO3"), ("ABCDEF_7", "")])
     sites.write(tmp_path / "sites.h5")
@@ -138,7 +138,7 @@ def test_sites_of_the_model_before_stay_trained_sites(whole, tmp_path):
     assert read.n_tested_known_earlier == 1
 
 
-def test_the_digest_is_of_every_number(whole, copy):
+def test_the_digest_covers_every_number(whole, copy):
     before = Model.open(whole).digest
     assert Model.open(copy).digest == before
     seen = {before}
@@ -155,7 +155,7 @@ def test_the_digest_is_of_every_number(whole, copy):
     assert len(seen) == 5
 
 
-def test_scalers_of_schema_1_hold_for_all_absorbers(copy):
+def test_scalers_of_schema_1_apply_to_all_absorbers(copy):
     for path in copy.glob("members/*/scalers.h5"):
         with h5py.File(path, "r+") as file:
             for name in ("target_mean", "target_scale"):
@@ -170,7 +170,7 @@ def test_scalers_of_schema_1_hold_for_all_absorbers(copy):
 
 
 def replaced(path, name, values):
-    """A function that replaces a dataset of a file of the folder."""
+    """Return a function that replaces a dataset in a file of the folder."""
 
     def change(folder):
         with h5py.File(folder / path, "r+") as file:
@@ -182,7 +182,7 @@ def replaced(path, name, values):
 
 
 def read_whole(folder):
-    """Everything that a prediction reads."""
+    """Read everything that a prediction needs."""
     found = Model.open(folder)
     return found.members, found.training_sites
 
@@ -198,7 +198,7 @@ SCALERS_FILE, WEIGHTS_FILE = "members/00/scalers.h5", f"members/00/{WEIGHTS}"
         (lambda m: (m / DESCRIPTION).write_text("[" * 100_000), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[]"), "damaged: not a model's description"),
         (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 3"),
-        (lambda m: (m / WEIGHTS_FILE).unlink(), "no such file: the model is not whole"),
+        (lambda m: (m / WEIGHTS_FILE).unlink(), "no such file: the model is incomplete"),
         (lambda m: (m / SCALERS_FILE).write_bytes(b"junk"), "scalers.h5: damaged: "),
         (lambda m: (m / WEIGHTS_FILE).write_bytes(b"junk"), f"{WEIGHTS}: damaged: "),
         (lambda m: shutil.rmtree(m / "members/00"), "expected 2 members, found 1"),
@@ -210,11 +210,11 @@ SCALERS_FILE, WEIGHTS_FILE = "members/00/scalers.h5", f"members/00/{WEIGHTS}"
         (replaced(SCALERS_FILE, "feature_scale", np.zeros(7)), "feature_scale: expected positive finite numbers"),
         (replaced(SCALERS_FILE, "feature_mean", np.full(7, np.nan)), "feature_mean: expected finite numbers"),
         (replaced(SCALERS_FILE, "feature_mean", "text"), "scalers.h5: damaged: "),
-        (replaced("sites.h5", "part", np.zeros(3, "u1")), "expected columns of one length, received {'name': 7, "),
+        (replaced("sites.h5", "part", np.zeros(3, "u1")), "expected columns of equal length, received {'name': 7, "),
         (replaced("sites.h5", "formula", np.zeros(7)), "sites.h5: damaged: "),
         (replaced("sites.h5", "features", np.zeros((3, 4))), "features: expected shape (n_sites, 7), received (3, 4)"),
         (replaced("sites.h5", "features", np.zeros((0, 7))), "features: expected shape (n_sites, 7), received (0, 7)"),
-        (lambda m: (m / "sites.h5").unlink(), "sites.h5: no such file: the model is not whole"),
+        (lambda m: (m / "sites.h5").unlink(), "sites.h5: no such file: the model is incomplete"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_is_refused(copy, damage, message):
@@ -240,7 +240,7 @@ def test_weights_that_do_not_fit_the_network_are_refused(copy):
         ("grid.energies", [2.0, 1.0], "grid.energies: expected a list of two or more ascending finite numbers"),
         ("grid.energies", [1.0, float("inf")], "grid.energies: expected a list of two or more ascending finite"),
         ("grid.energies", [1, 10**400], "grid.energies: expected a list of two or more ascending finite numbers"),
-        ("grid.energies", [1.0, 2.0], "calibration: expected numbers at 2 energies, received 11"),
+        ("grid.energies", [1.0, 2.0], "calibration.scale: expected 2 numbers, one per energy, received 11"),
         ("grid.origin", 3, "grid.origin: expected e0 or absolute, received 3"),
         ("target", "xanes", "target.kind: expected text, received nothing"),
         ("seen", [], "seen: expected a list of objects with element, edge and e0"),
@@ -250,25 +250,25 @@ def test_weights_that_do_not_fit_the_network_are_refused(copy):
         ("calibration", {"sigma_scale": "x"}, "calibration: expected an object with positive numbers scale, numbers "),
         ("calibration.scale", [0.0] * 11, "calibration: expected an object with positive numbers scale"),
         ("calibration.conformal", [{"level": 0.9}], "calibration: expected an object with positive numbers scale"),
-        ("uncertainty.method", "faith", 'uncertainty.method: expected a method, received "faith"'),
+        ("uncertainty.method", "faith", 'uncertainty.method: expected dropout, ensemble or bootstrap, received "faith'),
         ("trust", {"threshold": "far", "elements": []}, "trust: expected an object with threshold and elements"),
         ("trust", {"threshold": 1.0}, "trust: expected an object with threshold and elements"),
     ],
 )  # fmt: skip
-def test_a_description_that_lacks_something_is_refused_naming_it(copy, key, value, message):
+def test_a_wrong_or_missing_value_in_the_description_is_named(copy, key, value, message):
     described(copy, key, value)
     with pytest.raises(StoreError, match=re.escape(f"{copy / DESCRIPTION}: damaged: {message}")):
         Model.open(copy)
 
 
-def test_a_model_before_calibration_leaves_sigma_as_drawn(copy):
+def test_without_calibration_sigma_is_the_spread_of_the_draws(copy):
     described(copy, "calibration", {})
     found = Model.open(copy).calibration
     np.testing.assert_array_equal(found.sigma(Evidence(np.full((1, N_ENERGIES), 0.3))), 0.3)
     assert (found.conformal, found.n_sites) == ((), 0)
 
 
-def test_a_model_that_says_neither_method_nor_trust_is_one_of_dropout(copy):
+def test_the_default_method_is_dropout(copy):
     description = json.loads((copy / DESCRIPTION).read_text())
     del description["uncertainty"], description["trust"]
     (copy / DESCRIPTION).write_text(json.dumps(description))
@@ -277,14 +277,14 @@ def test_a_model_that_says_neither_method_nor_trust_is_one_of_dropout(copy):
 
 
 @pytest.mark.parametrize("name", [DESCRIPTION, "sites.h5", f"members/00/{WEIGHTS}", "members/01"])
-def test_nothing_is_read_from_outside_the_folder(copy, tmp_path, name):
+def test_nothing_outside_the_folder_is_read(copy, tmp_path, name):
     elsewhere = tmp_path / "elsewhere"
     (copy / name).rename(elsewhere)
     (copy / name).symlink_to(elsewhere)
-    with pytest.raises(StoreError, match=r"leads out of the model's folder, to .*elsewhere"):
+    with pytest.raises(StoreError, match=r"leads through a link to .*elsewhere.*, outside the model folder"):
         _ = Model.open(copy).members, Model.open(copy).training_sites
 
 
-def test_a_folder_that_is_a_link_is_a_model(copy, tmp_path):
+def test_a_link_to_a_model_folder_is_followed(copy, tmp_path):
     (tmp_path / "latest.model").symlink_to(copy)
     assert Model.open(tmp_path / "latest.model").members

@@ -1,4 +1,4 @@
-"""The NumPy network against Keras, and the draws' promises; ``contracts`` holds every architecture to them."""
+"""The NumPy network against Keras, and the properties of draws; ``contracts`` tests both for every architecture."""
 
 from dataclasses import replace
 
@@ -20,12 +20,12 @@ every_architecture = pytest.mark.parametrize("name", SMALL)
 
 
 def small(name="mlp", **others):
-    """A small network of an architecture."""
+    """Return a small network of an architecture."""
     return network(name, SMALL[name], **others)
 
 
 def drawn(members, n_sites=3, n=5, seed=0, **others):
-    """Draws for some sites, all kept."""
+    """Return a sample of some sites with all draws."""
     return sample(members, *sites(members[0], n_sites), n, seed, keep_draws=True, **others)
 
 
@@ -59,7 +59,7 @@ FORKED = (
     Layer("dropout", "dropped_channels", rate=0.4),
     Layer("crop", "output", units=11),
 )
-"""Every kind of layer that takes several inputs, and an input that skips the first dropout."""
+"""A network with every kind of layer that takes several inputs, and with an input that bypasses the first dropout."""
 
 
 def test_a_forked_network_equals_keras():
@@ -71,7 +71,7 @@ def test_a_forked_network_equals_keras():
         assert_same_spectra(some[0], twin.draw(*own, draw=draw, seed=2))
 
 
-def test_a_dropout_of_channels_drops_them_at_all_positions():
+def test_dropout_of_channels_drops_them_at_all_positions():
     layers = (
         Layer("reshape", "grid", size=7, units=1),
         Layer("convolution", "wide", units=50, size=1),
@@ -85,8 +85,7 @@ def test_a_dropout_of_channels_drops_them_at_all_positions():
     assert 0.3 < zero.mean() < 0.7
 
 
-def test_what_is_not_dropped_is_made_up_for():
-    """Where nothing but the dropout is not linear, draws average to the network without."""
+def test_draws_of_a_linear_network_average_to_the_network_without_dropout():
     member = network("mlp", {"hidden": [40], "activation": "linear", "dropout": 0.3})
     x, absorbers = sites(member, 2)
     many = sample([member], x, absorbers, 20000, seed=0)
@@ -96,7 +95,7 @@ def test_what_is_not_dropped_is_made_up_for():
 
 @every_architecture
 @pytest.mark.parametrize("at_once", [1, 100, 500])
-def test_draws_do_not_depend_on_how_many_are_made_at_once(name, at_once, monkeypatch):
+def test_draws_do_not_depend_on_the_size_of_blocks(name, at_once, monkeypatch):
     member = small(name, n_absorbers=2)
     whole = drawn([member], n_sites=7, n=9)
     monkeypatch.setattr(numpy_network, "VALUES_AT_ONCE", at_once)
@@ -106,8 +105,8 @@ def test_draws_do_not_depend_on_how_many_are_made_at_once(name, at_once, monkeyp
 
 
 @every_architecture
-def test_draws_hold_for_all_sites(name):
-    """A draw is one network: the same site twice gets the same spectrum."""
+def test_a_draw_is_the_same_network_for_all_sites(name):
+    """Two equal sites get the same spectrum."""
     member = small(name)
     x, absorbers = sites(member, 1)
     twice = sample([member], np.repeat(x, 2, axis=0), np.repeat(absorbers, 2), 5, 0, keep_draws=True).draws
@@ -128,7 +127,7 @@ def test_more_draws_begin_with_the_same_ones(n_members):
     np.testing.assert_allclose(few, many[:, :4], rtol=1e-5, atol=1e-6)
 
 
-def test_draws_go_round_the_members():
+def test_draws_take_members_in_turn():
     members = [small(index=i) for i in range(3)]
     x, absorbers = sites(members[0], 3)
     kept = sample(members, x, absorbers, 7, seed=5, keep_draws=True).draws
@@ -145,8 +144,8 @@ def test_mean_and_std_are_those_of_the_draws(n, kept):
     np.testing.assert_allclose(found.std, found.draws.std(axis=1, ddof=1), rtol=1e-4, atol=1e-6)
 
 
-def test_the_std_of_nearly_equal_draws_keeps_its_digits():
-    """Of draws that differ in the last digits of single precision, as far from zero as spectra may be."""
+def test_the_standard_deviation_of_nearly_equal_draws_is_precise():
+    """Even if draws differ only in the last digits of single precision, far from zero."""
     member = small()
     far = replace(member.scalers, target_mean=np.full((1, 11), 1e6), target_scale=np.full((1, 11), 1e-3))
     found = sample([replace(member, scalers=far)], *sites(member, 3), 50, 0)
@@ -168,20 +167,20 @@ def test_without_dropout_every_member_is_one_draw():
     ("n_members", "wanted", "dropout", "expected"),
     [(1, 100, True, 100), (3, 2, True, 3), (3, 100, False, 3), (1, 100, False, 1)],
 )
-def test_how_many_draws_there_are(n_members, wanted, dropout, expected):
+def test_number_of_draws(n_members, wanted, dropout, expected):
     members = [small(index=i) for i in range(n_members)]
     assert n_draws(members, wanted, dropout) == expected
     assert drawn(members, n=wanted, dropout=dropout).draws.shape[1] == expected
 
 
-def test_a_dropout_of_rate_zero_drops_nothing():
+def test_dropout_with_rate_zero_drops_nothing():
     member = network("mlp", {"hidden": [16], "dropout": 0.0})
     found = drawn([member], n=4)
     np.testing.assert_allclose(found.mean, member.mean_network(*sites(member, 3)), rtol=1e-6)
     np.testing.assert_allclose(found.std, 0.0, atol=1e-6)
 
 
-def test_a_network_without_dropout_layers_draws_itself():
+def test_draws_of_a_network_without_dropout_layers_are_equal():
     member = member_of((Layer("dense", "output", units=11),), scalers(7, 11))
     found = drawn([member], n=4)
     assert found.draws.shape == (3, 4, 11)
@@ -219,12 +218,12 @@ def test_an_absorber_has_its_own_mean_and_scale():
     )
 
 
-def test_a_conditioned_network_tells_absorbers_apart_and_others_do_not():
-    for name, tells in (("conditioned", True), ("residual", False)):
+def test_only_a_conditioned_network_distinguishes_absorbers():
+    for name, distinguishes in (("conditioned", True), ("residual", False)):
         member = small(name, n_absorbers=2)
         equal = replace(
             member.scalers, target_mean=np.zeros((2, 11)), target_scale=np.ones((2, 11))
-        )  # so that the network alone makes a difference
+        )  # equal scalers, so that only the network makes a difference
         x, _ = sites(member, 1)
         first, second = (replace(member, scalers=equal).mean_network(x, np.array([i])) for i in (0, 1))
-        assert np.array_equal(first, second) is not tells
+        assert np.array_equal(first, second) is not distinguishes

@@ -1,4 +1,4 @@
-"""A packed model: the same model at the other end, and nothing that is none of its files."""
+"""Packing and unpacking restores the model, and only files of the model are packed."""
 
 import hashlib
 import json
@@ -23,18 +23,18 @@ from xanes_hpc.models.unpack import unpack
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of a model, to be spoilt."""
+    """A copy of a model that tests may damage."""
     return Path(shutil.copytree(MODEL, tmp_path / "tm.model"))
 
 
 @pytest.fixture
 def packed(tmp_path):
-    """A packed model, to be spoilt."""
+    """A packed model that tests may damage."""
     pack(MODEL, tmp_path / "tm.xanes-model")
     return tmp_path / "tm.xanes-model"
 
 
-def test_a_model_comes_back_as_it_was(tmp_path, packed):
+def test_unpacking_restores_the_model(tmp_path, packed):
     manifest = unpack(packed, tmp_path / "back.model")
     assert contents(tmp_path / "back.model").keys() == {str(tmp_path / "back.model" / name) for name in FILES}
     assert [f.path for f in manifest.files] == list(FILES)
@@ -42,7 +42,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, packed):
     assert Model.open(tmp_path / "back.model").digest == Model.open(MODEL).digest
 
 
-def test_a_model_just_trained_comes_back_with_nothing_left_out(tmp_path, model):
+def test_a_newly_trained_model_is_packed_completely(tmp_path, model):
     assert pack(model, tmp_path / "t.xanes-model").left_out == []
     unpack(tmp_path / "t.xanes-model", tmp_path / "t.model")
     there, back = contents(model), contents(tmp_path / "t.model")
@@ -59,12 +59,12 @@ def test_a_file_packed_by_the_first_version_is_read(tmp_path):
 def test_equal_models_give_equal_bytes(tmp_path, folder, packed):
     os.utime(folder / "model.json", (1e9, 1e9))
     (folder / "run.toml").chmod(0o600)
-    (folder / "notes.txt").write_text("of no account")
+    (folder / "notes.txt").write_text("irrelevant")
     pack(folder, tmp_path / "again.xanes-model")
     assert (tmp_path / "again.xanes-model").read_bytes() == packed.read_bytes()
 
 
-def test_the_manifest_comes_first_and_pins_every_file(packed):
+def test_the_manifest_comes_first_and_has_the_hash_of_every_file(packed):
     members = members_of(packed)
     assert list(members) == ["manifest.json", *FILES]
     values = json.loads(members["manifest.json"])
@@ -103,8 +103,8 @@ def test_a_link_to_a_model_is_followed(tmp_path, folder, packed):
 
 
 @pytest.mark.parametrize("name", ["model.json", "sites.h5", WEIGHTS, "members/00/scalers.h5"])
-@pytest.mark.parametrize("data", [None, b"", b"not what it was"])
-def test_a_model_that_does_not_open_is_not_packed(tmp_path, capsys, folder, name, data):
+@pytest.mark.parametrize("data", [None, b"", b"other data"])
+def test_a_model_that_cannot_be_opened_is_not_packed(tmp_path, capsys, folder, name, data):
     (folder / name).unlink() if data is None else (folder / name).write_bytes(data)
     line = refused(capsys, tmp_path, "model", "pack", folder)
     assert line.startswith(f"{folder}")
@@ -112,27 +112,28 @@ def test_a_model_that_does_not_open_is_not_packed(tmp_path, capsys, folder, name
 
 
 @pytest.mark.parametrize("path", ["/home/me/tm.h5", "C:\\\\tm.h5", "\\\\\\\\host\\\\tm.h5"])
-def test_absolute_paths_are_not_told(tmp_path, capsys, folder, path):
+def test_absolute_paths_are_refused(tmp_path, capsys, folder, path):
     run_file = folder / "run.toml"
     run_file.write_text(f'spectra = ["../a.h5", "{path}"]\n' + run_file.read_text())
     line = refused(capsys, tmp_path, "model", "pack", folder)
-    assert line.startswith(f"{run_file}: spectra: expected no absolute path, which would tell others where things are")
+    assert line.startswith(f"{run_file}: spectra: expected a relative path, received '")
+    assert line.endswith(", which would disclose your folders; write only the file's name")
 
 
-def test_relative_paths_are_told_to_the_user(tmp_path, capsys, folder):
+def test_relative_paths_are_shown_to_the_user(tmp_path, capsys, folder):
     (folder / "run.toml").write_text('features = ["../b.h5"]\n[transfer]\nmodel = "../a.model"\n')
     assert run("model", "pack", folder) == 0
     assert "../a.model, ../b.h5" in capsys.readouterr().out
 
 
-def test_a_configuration_that_is_none_is_refused(tmp_path, capsys, folder):
+def test_an_unreadable_configuration_is_refused(tmp_path, capsys, folder):
     (folder / "run.toml").write_text("= /home/me")
     assert refused(capsys, tmp_path, "model", "pack", folder).startswith(
-        f"{folder / 'run.toml'}: damaged: not a config"
+        f"{folder / 'run.toml'}: damaged: not valid TOML"
     )
 
 
-def test_a_model_that_changes_meanwhile_is_not_packed(tmp_path, folder, monkeypatch):
+def test_a_model_that_changes_while_being_packed_is_refused(tmp_path, folder, monkeypatch):
     measured = packing._measured
 
     def measure_and_change(where, name):
@@ -142,13 +143,13 @@ def test_a_model_that_changes_meanwhile_is_not_packed(tmp_path, folder, monkeypa
         return result
 
     monkeypatch.setattr(packing, "_measured", measure_and_change)
-    with pytest.raises(StoreError, match=r"history\.csv: changed while it was packed; pack the model again when"):
+    with pytest.raises(StoreError, match=r"history\.csv: changed while being packed; pack the model again"):
         pack(folder, tmp_path / "m.xanes-model")
     assert [p.name for p in tmp_path.iterdir()] == ["tm.model"]
 
 
 @pytest.mark.parametrize(("limit", "name"), [("MOST_BYTES", "all files"), ("MOST_TEXT_BYTES", "model.json")])
-def test_what_is_too_large_is_neither_packed_nor_unpacked(tmp_path, packed, monkeypatch, limit, name):
+def test_models_that_are_too_large_are_neither_packed_nor_unpacked(tmp_path, packed, monkeypatch, limit, name):
     monkeypatch.setattr(packed_manifest, limit, 5000)
     with pytest.raises(StoreError, match=f"{name}.* received"):
         pack(MODEL, tmp_path / "m.xanes-model")
@@ -190,7 +191,7 @@ def test_an_interrupted_packing_leaves_nothing(tmp_path, folder, monkeypatch, er
     assert [p.name for p in tmp_path.iterdir()] == ["tm.model"]
 
 
-def test_commands_pack_and_unpack_beside(tmp_path, capsys, folder):
+def test_commands_write_beside_their_input_by_default(tmp_path, capsys, folder):
     assert run("model", "pack", folder) == 0
     printed, file = capsys.readouterr(), tmp_path / "tm.xanes-model"
     assert printed.out.startswith(f"{file}")
@@ -206,7 +207,7 @@ def test_commands_pack_and_unpack_beside(tmp_path, capsys, folder):
     assert sorted(contents(back).values()) == sorted(contents(folder).values())
 
 
-def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
+def test_a_model_can_be_packed_from_within_its_folder(tmp_path, capsys, folder, monkeypatch):
     monkeypatch.chdir(folder / "members")
     assert run("model", "pack", "..") == 0
     assert (tmp_path / "tm.xanes-model").is_file()
@@ -218,7 +219,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         (["pack", "none.model"], "none.model: no such model folder"),
         (
             ["pack", "tm.xanes-model"],
-            "tm.xanes-model: expected a model folder, received a file; xanes-hpc model",
+            "tm.xanes-model: expected a model folder, received a file; unpack a packed model with xanes-hpc model",
         ),
         (["pack", "empty"], "empty: not a model folder (it has no model.json)"),
         (["pack", "tm.model"], "tm.xanes-model: already exists; name another output, or replace it with --overwrite"),
@@ -244,7 +245,7 @@ def test_a_model_is_packed_from_within(tmp_path, capsys, folder, monkeypatch):
         (["unpack"], "Missing argument 'FILE.xanes-model' (see xanes-hpc model unpack --help)"),
     ],
 )
-def test_commands_refuse(tmp_path, capsys, monkeypatch, folder, packed, words, message):
+def test_refusals_of_the_commands(tmp_path, capsys, monkeypatch, folder, packed, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "thesis").mkdir()
@@ -252,7 +253,7 @@ def test_commands_refuse(tmp_path, capsys, monkeypatch, folder, packed, words, m
     assert refused(capsys, tmp_path, "model", *words).startswith(message)
 
 
-def test_outputs_are_replaced_where_that_is_asked_for(tmp_path, folder, packed):
+def test_overwrite_replaces_outputs(tmp_path, folder, packed):
     (folder / "history.csv").unlink()
     packed.write_bytes(b"old")
     assert run("model", "pack", MODEL, "-o", packed, "--overwrite") == 0
@@ -260,13 +261,13 @@ def test_outputs_are_replaced_where_that_is_asked_for(tmp_path, folder, packed):
     assert (folder / "history.csv").is_file()
 
 
-def test_info_tells_of_a_packed_model(packed):
-    told = inform(packed)
-    assert told["kind"] == "packed"
-    assert told["files"] == list(FILES)
-    assert told["bytes_unpacked"] == sum((MODEL / name).stat().st_size for name in FILES)
+def test_info_describes_a_packed_model(packed):
+    found = inform(packed)
+    assert found["kind"] == "packed"
+    assert found["files"] == list(FILES)
+    assert found["bytes_unpacked"] == sum((MODEL / name).stat().st_size for name in FILES)
     packed.rename(packed.with_suffix(".zip"))
-    assert inform(packed.with_suffix(".zip")) == told
+    assert inform(packed.with_suffix(".zip")) == found
     packed.write_bytes(b"")
     with pytest.raises(StoreError, match="expected a packed model"):
         inform(packed)

@@ -1,4 +1,4 @@
-"""Standardisation of features and spectra against its plain formulas."""
+"""Standardisation of features and spectra against plain formulas."""
 
 from dataclasses import replace
 
@@ -38,8 +38,8 @@ def test_features_are_transformed_and_standardised(transform, dtype):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("transform", sorted(TRANSFORMS))
-def test_what_statistics_transform_is_what_is_standardised(transform, dtype):
-    """The two ways to the transformed features agree to the last bit."""
+def test_standardised_features_use_the_transform_of_the_statistics(transform, dtype):
+    """The kernel and ``TRANSFORMS`` agree to the last bit."""
     own, n_features = scalers(transform), 1321
     generator = np.random.default_rng(1)
     x = (10.0 ** generator.uniform(-9, 3, (40, n_features)) * generator.choice([-1, 1, 0], (40, n_features))).astype(
@@ -61,7 +61,7 @@ def test_the_square_root_keeps_the_sign():
     np.testing.assert_array_equal(plain.features(values[None]), [[-2.0, 0.0, 0.0, 3.0]])
 
 
-def test_scaled_sites_are_put_into_rows_of_another_array():
+def test_scaled_sites_are_written_into_rows_of_another_array():
     own, rows, absorbers = scalers("sqrt"), np.array([6, 0, 3]), np.array([2, 0, 2])
     x, y = (np.random.default_rng(1).normal(size=(3, n)) for n in (N_FEATURES, N_ENERGIES))
     features, targets = (np.full((8, n), np.float32(-77.0)) for n in (N_FEATURES, N_ENERGIES))
@@ -83,7 +83,7 @@ def test_targets_are_scaled_in_double_precision_and_never_clipped():
 
 
 @pytest.mark.parametrize("value", [1e9, -1e9])
-def test_a_feature_far_out_is_clipped(value):
+def test_outlying_features_are_clipped(value):
     assert set(scalers().features(np.full((1, N_FEATURES), value)).ravel()) == {np.sign(value) * CLIP}
 
 
@@ -97,7 +97,7 @@ def test_every_absorber_has_its_own_mean_and_scale():
 
 
 @pytest.mark.parametrize("leading", [(), (3,)])
-def test_scaling_goes_there_and_back(leading):
+def test_spectra_invert_the_scaling_of_targets(leading):
     own, absorbers = scalers(), np.array([2, 0, 2, 1])
     y = np.random.default_rng(2).normal(size=(4, N_ENERGIES))
     scaled = np.broadcast_to(own.targets(y, absorbers), (*leading, 4, N_ENERGIES))
@@ -107,23 +107,23 @@ def test_scaling_goes_there_and_back(leading):
 
 
 def plain_link(z: float, softness: float) -> float:
-    """softness log(1 + exp(z / softness)), where that neither overflows nor loses all its digits."""
+    """Return softness log(1 + exp(z / softness)), for z at which it neither overflows nor underflows."""
     return softness * float(np.log1p(np.exp(z / softness)))
 
 
 def link(z: np.ndarray, softness: float) -> np.ndarray:
-    """Spectra at one energy that the scalers make of the values z."""
+    """Return the spectra that scalers return for the values z at one energy."""
     own = Scalers(np.zeros(1), np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), np.full((1, 1), softness))
     return own.spectra(z[:, None], np.zeros(len(z), int))[:, 0]
 
 
-def test_a_positive_link_is_its_formula():
+def test_a_positive_link_equals_its_formula():
     z = np.linspace(-1.0, 1.0, 41)
     np.testing.assert_allclose(link(z, 0.05), [plain_link(v, 0.05) for v in z], rtol=1e-12)
 
 
 @pytest.mark.parametrize("softness", [1e-6, 0.05, 10.0])
-def test_a_positive_link_never_goes_below_zero(softness):
+def test_a_positive_link_is_never_negative(softness):
     z = softness * np.concatenate([[-1e6, -1e4], np.linspace(-700.0, 700.0, 201), [1e4, 1e6]])
     made = link(z, softness)
     assert np.isfinite(made).all()
@@ -131,7 +131,7 @@ def test_a_positive_link_never_goes_below_zero(softness):
     assert (made[z >= -700.0 * softness] > 0).all()
 
 
-def test_a_positive_link_is_the_identity_some_softnesses_above_zero():
+def test_a_positive_link_is_the_identity_far_above_zero():
     z = np.linspace(1.0, 50.0, 99)
     np.testing.assert_allclose(link(z, 0.05), z, rtol=1e-8)
     np.testing.assert_array_equal(link(z[10:], 0.05), z[10:])
@@ -146,7 +146,7 @@ def test_a_positive_link_rises_everywhere_and_never_faster_than_the_identity():
     np.testing.assert_allclose(slope, 1.0 / (1.0 + np.exp(-0.5 * (z[1:] + z[:-1]) / 0.05)), atol=1e-4)
 
 
-def test_softness_is_each_absorbers_own_at_every_energy():
+def test_softness_may_differ_between_absorbers_and_energies():
     generator = np.random.default_rng(3)
     own = replace(scalers(), softness=generator.uniform(0.01, 1.0, (N_ABSORBERS, N_ENERGIES)))
     y, absorbers = generator.normal(size=(2, 4, N_ENERGIES)).astype(np.float32), np.array([1, 1, 0, 2])

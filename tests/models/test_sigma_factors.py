@@ -1,4 +1,4 @@
-"""What more than the spread goes into sigma, on synthetic sites whose errors depend on it in a known way."""
+"""Factors of sigma, on synthetic sites whose errors depend on them in a known way."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from xanes_hpc.models.calibration import NOMINAL, Calibration, calibrate
 from xanes_hpc.models.description import is_calibration, read_calibration
-from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS, OF_OTHERS, Evidence, Factor, fit_factors
+from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS, OTHER_BOUNDS, Evidence, Factor, fit_factors
 
 N_ENERGIES = 60
 ENERGIES = np.linspace(-15.0, 60.0, N_ENERGIES)
@@ -19,7 +19,7 @@ def varying(generator, shape):
 
 
 def sites(n, seed, exponents=TRUE, spread_exponent=1.0, degrees=None):
-    """Error and evidence of n sites: sigma is spread^p times the other quantities to the powers of ``exponents``."""
+    """Return errors and evidence of n sites; sigma is spread^p times the other quantities to their ``exponents``."""
     generator = np.random.default_rng(seed)
     whole = (n, N_ENERGIES)
     known = {
@@ -50,45 +50,45 @@ def test_exponents_are_recovered(degrees):
     assert abs(found.get("spread", 0.0)) < 0.05
 
 
-def test_a_spread_that_says_half_of_it():
+def test_sigma_that_grows_with_the_square_root_of_the_spread():
     found = fitted(*sites(300, 1, spread_exponent=0.5))
     assert found["spread"].exponent == pytest.approx(-0.5, abs=0.05)
 
 
-def test_a_spread_that_says_nothing_is_taken_out_and_no_more():
-    """Even where errors fall as the spread grows: that sigma shrinks with it would be of no physics."""
+def test_an_uninformative_spread_is_ignored_but_never_inverted():
+    """Even if errors decrease as the spread grows, sigma does not: that would be unphysical."""
     found = fitted(*sites(300, 2, spread_exponent=-0.5))
     assert found["spread"].exponent == -1.0
 
 
-def test_errors_that_fall_with_a_quantity_leave_it_out():
+def test_a_quantity_with_which_errors_decrease_gets_no_factor():
     found = fitted(*sites(300, 3, exponents={"distance": -0.6, "local_error": 0.5}))
     assert "distance" not in found
     assert found["local_error"].exponent == pytest.approx(0.5, abs=0.05)
 
 
-def test_exponents_that_a_model_may_not_have_are_not_fitted():
+def test_fitted_exponents_stay_within_the_bounds_of_a_model():
     error, evidence = sites(100, 16, exponents={"intensity": 30.0})
     found = fitted(error, evidence)
-    assert found["intensity"].exponent == OF_OTHERS[1]
+    assert found["intensity"].exponent == OTHER_BOUNDS[1]
     calibration = Calibration(np.ones(2), np.zeros((1, 2)), factors=found)
     assert is_calibration(calibration.as_dict())
 
 
-def test_few_sites_have_no_factors():
+def test_few_sites_give_no_factors():
     assert fitted(*sites(FEWEST_FOR_FACTORS - 1, 4)) == {}
     assert fitted(*sites(FEWEST_FOR_FACTORS, 4))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4])
-def test_what_does_not_vary_has_no_factor(value):
+def test_a_constant_quantity_gets_no_factor(value):
     error, evidence = sites(60, 5)
     known = {**evidence.relative(np.ones(1)), "steepness": np.full(error.shape, value)}
     assert "steepness" not in fit_factors(np.abs(error), known["spread"], known)
 
 
-def test_quantities_that_are_zero_here_and_there():
-    """Of spectra that are flat below the edge: neither steep nor wrong there."""
+def test_quantities_that_are_zero_at_some_energies():
+    """As for spectra that are flat below the edge, where neither slopes nor errors occur."""
     error, evidence = sites(200, 6)
     for values in (evidence.steepness, evidence.local_error, error):
         values[:, :9] = 0.0
@@ -101,8 +101,8 @@ def test_quantities_that_are_zero_here_and_there():
 
 
 @pytest.mark.parametrize("tail", [(1e-8, 1e-3), (1e-20, 1e-4), (1e-130, 1e-20)])
-def test_energies_where_there_is_next_to_nothing_do_not_spoil_the_others(tail):
-    """Of spectra kept positive, below the edge: all decades of nothing."""
+def test_energies_with_vanishing_quantities_do_not_affect_the_others(tail):
+    """As below the edge of spectra that are kept positive, where values span many decades."""
     error, evidence = sites(200, 13)
     generator = np.random.default_rng(14)
     expected = fitted(error, evidence)
@@ -117,7 +117,7 @@ def test_energies_where_there_is_next_to_nothing_do_not_spoil_the_others(tail):
 
 
 def test_one_site_far_from_all_others():
-    """Where steps by the information alone go back and forth for ever."""
+    """Steps scaled by the information alone would oscillate forever here."""
     error, evidence = sites(40, 15, exponents={})
     evidence.distance[0] *= np.exp(12.0)
     exponent = fitted(error, evidence).get("distance", Factor(0.0, 1.0, 1.0, 1.0)).exponent
@@ -125,7 +125,7 @@ def test_one_site_far_from_all_others():
     assert exponent < 0.1 < fitted(error, evidence)["distance"].exponent < 2.0 * np.log(30.0) / 12.0
 
 
-def test_sigma_with_factors_is_nearer_to_the_truth_and_as_wide_on_new_sites():
+def test_factors_improve_the_coverage_of_new_sites():
     error, evidence = sites(300, 7)
     found = calibrate(error, np.zeros_like(error), evidence, ENERGIES)
     bare = calibrate(error, np.zeros_like(error), Evidence(evidence.spread), ENERGIES)
@@ -140,12 +140,12 @@ def test_sigma_with_factors_is_nearer_to_the_truth_and_as_wide_on_new_sites():
     assert deviation(bare) > 0.02
 
 
-def test_a_factor_is_held_where_it_was_calibrated():
+def test_a_factor_is_constant_outside_its_limits():
     factor = Factor(2.0, 1.0, 0.5, 3.0)
     np.testing.assert_allclose(factor.values(np.array([0.0, 0.1, 0.5, 2.0, 3.0, 1e9])), [0.25, 0.25, 0.25, 4, 9, 9])
 
 
-def test_what_the_evidence_lacks_is_typical():
+def test_missing_evidence_counts_as_typical():
     calibration = Calibration(np.ones(3), np.zeros((1, 3)), factors={"distance": Factor(1.0, 0.1, 0.01, 1.0)})
     spread = np.full((2, 3), 0.2)
     np.testing.assert_array_equal(calibration.sigma(Evidence(spread)), spread)
@@ -153,8 +153,8 @@ def test_what_the_evidence_lacks_is_typical():
     np.testing.assert_allclose(doubled, [[0.2] * 3, [0.4] * 3])
 
 
-def test_every_elements_quantities_are_in_units_of_its_own_spectra():
-    """The same sites twice, the second of spectra a hundredth as large: sigma is a hundredth."""
+def test_quantities_are_relative_to_the_size_of_each_elements_spectra():
+    """For the same sites with spectra a hundredth as large, sigma is a hundredth."""
     error, evidence = sites(200, 9)
     sizes = np.array([1.0, 0.01])
     absorbers = np.repeat([0, 1], 200)
@@ -176,7 +176,7 @@ def test_every_elements_quantities_are_in_units_of_its_own_spectra():
     np.testing.assert_allclose([np.mean(z <= k) for k in (1, 2, 3)], NOMINAL, atol=0.01)
 
 
-def test_evidence_is_joined_site_after_site():
+def test_evidence_is_concatenated_by_site():
     _, first = sites(3, 10)
     _, second = sites(2, 11)
     joined = Evidence.joined([first, second])
@@ -186,7 +186,7 @@ def test_evidence_is_joined_site_after_site():
     assert Evidence.joined([Evidence(first.spread), second]).distance is None
 
 
-def test_factors_go_through_json():
+def test_factors_survive_json():
     found = calibrate(*(lambda e, known: (e, np.zeros_like(e), known, ENERGIES))(*sites(60, 12)))
     value = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert is_calibration(value)
@@ -212,13 +212,13 @@ def test_factors_go_through_json():
         {"sizes": None}, {"sizes": []}, {"sizes": [0.0]}, {"sizes": "1"},
     ],
 )  # fmt: skip
-def test_what_are_no_factors(changed):
+def test_wrong_factors_are_recognised(changed):
     value = {"scale": [1.0, 2.0], "floor": [0.0, 0.1], "conformal": [], "n_sites": 9, "sizes": [1.0], "factors": {}}
     assert is_calibration(value)
     assert not is_calibration(value | changed)
 
 
-def test_distances_as_schema_2_had_them():
+def test_factors_of_the_distance_in_schema_2():
     value = {"scale": [1.0, 2.0], "floor": [0.0, 0.1], "conformal": [], "n_sites": 9}
     distance = {"slope": 0.5, "typical": 0.1, "low": 0.01, "high": 1.0}
     found = read_calibration(value | {"distance": distance}, 2)

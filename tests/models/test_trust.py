@@ -8,11 +8,11 @@ import pytest
 from xanes_hpc.models.trust import describe_trust, elements_of, reasons
 
 
-def test_elements_are_read_off_formulas():
+def test_elements_of_formulas():
     assert elements_of(["C10H10Fe", "C12CoN2", "", "H"]) == {"C", "H", "Fe", "Co", "N"}
 
 
-def test_the_threshold_has_all_but_one_of_a_hundred_sites_within_it():
+def test_the_threshold_includes_99_of_100_sites():
     nearest = np.random.default_rng(8).permutation(1000) / 1000.0
     found = describe_trust(nearest, ["C2Fe", "FeO", ""])
     assert np.mean(nearest <= found["threshold"]) == pytest.approx(0.99, abs=0.002)
@@ -20,7 +20,7 @@ def test_the_threshold_has_all_but_one_of_a_hundred_sites_within_it():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_the_threshold_of_few_sites_is_the_farthest():
+def test_the_threshold_of_few_sites_is_the_largest_distance():
     assert describe_trust(np.array([0.1, 0.5, 0.3]), [])["threshold"] == 0.5
 
 
@@ -64,11 +64,11 @@ def test_a_reason_names_the_sites_behind_its_limit(n_sites, basis):
     assert reason == f"{UNLIKE} 1.5, limit 1 ({basis})"
 
 
-def test_a_model_that_does_not_say_whom_to_trust_still_knows_its_absorbers():
+def test_a_model_without_limits_still_knows_its_absorbers():
     found = reasons({}, np.array([9.0, 9.0]), ["Cl2FeN", "OZn"], ["", "Zn K"])
     assert found == ["", "absorber not seen in training: Zn K"]
 
 
-def test_a_model_trained_without_structures_says_nothing_of_elements():
+def test_a_model_trained_without_structures_gives_no_reason_about_elements():
     found = reasons(describe_trust(np.array([1.0]), ["", ""]), np.array([0.5]), ["Cl2FeN"], [""])
     assert found == [""]

@@ -303,5 +303,5 @@ def test_a_changed_byte_of_a_model_is_found(small, tmp_path, model, capsys, name
     (folder / name).write_bytes(data)
     for words in (("predict", small / FEATURES, "--model", folder, "-o", tmp_path / "p.h5"), ("model", "pack", folder)):
         assert run(*words) == 2
-        assert f"{folder / name}: damaged: its bytes are not those that were written" in capsys.readouterr().err
+        assert f"{folder / name}: damaged: its SHA-256 differs from model.json" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"damaged"}

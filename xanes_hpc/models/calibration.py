@@ -1,9 +1,9 @@
-"""Turning the spread of draws into uncertainties that hold.
+"""Turn the spread of draws into calibrated uncertainties.
 
-Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) · the factors of ``sigma_factors``: the floor, a fraction of
-the mean spread at its energy, keeps sites whose draws happen to agree from claiming too much; the factors say how much
-more is to be expected of a site far from the training sites, among others that were hard to predict, and where its
-spectrum is steep or large; the scale makes the figures nominal.
+Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) times the factors of ``sigma_factors``. The floor, a fraction
+of the typical spread at each energy, prevents overconfidence at sites whose draws happen to agree. The factors increase
+sigma for sites far from the training sites or near sites that are hard to predict, and where a spectrum is steep or
+large. The scale brings the coverage to its nominal value.
 """
 
 import math
@@ -22,38 +22,38 @@ LEVELS = (0.6827, 0.9, 0.9545, 0.9973)
 """Nominal coverage of the conformal intervals."""
 SIGMAS = (1.0, 2.0, 3.0)
 NOMINAL = np.array([math.erf(k / math.sqrt(2.0)) for k in SIGMAS])
-"""Fractions that 1, 2 and 3 sigma of a Gaussian cover."""
+"""Coverage of 1, 2 and 3 sigma of a Gaussian."""
 FLOORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-"""Fractions of the mean spread that are tried as floor."""
+"""Floors to try, as fractions of the typical spread."""
 LEAST_TYPICAL = 1e-3
-"""Of the mean spread at all energies: the least that counts as mean spread at one."""
+"""Smallest typical spread at one energy, as a fraction of that over all energies."""
 SMOOTHED_EV = 1.0
-"""Standard deviation of the Gaussian that smooths over energies."""
+"""Standard deviation of the Gaussian that smooths over energies, eV."""
 SHRINKAGE = 20.0
-"""Sites' worth of evidence for one scale at all energies."""
+"""Weight of the scale common to all energies, in sites."""
 FEWEST_SITES = 2
 N_CANDIDATES = 400
-"""Scales that are tried."""
+"""Number of scales to try."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration split says of the draws' spread.
+    """The uncertainty calibration of a model.
 
     Attributes
     ----------
     scale : (n_energies,)
     floor : (n_absorbers, n_energies)
-        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)`` times the factors; one row of floors is that of all
-        elements and edges.
+        Calibrated sigma is ``scale * sqrt(spread**2 + floor**2)`` times the factors. A single row of floors applies to
+        all elements and edges.
     conformal
-        By nominal level, the number of calibrated sigmas either side of the mean.
+        Nominal level and half width, in calibrated sigmas, of each conformal interval.
     n_sites
-        Sites of the calibration split; 0 where there was none and sigma is as drawn.
+        Number of sites in the calibration set; 0 if there is none and sigma is the spread of the draws.
     factors
-        By name of what is known of a prediction; that of the spread is of ``sqrt(spread**2 + floor**2)``.
+        Factors by name of their quantity; that of the spread takes ``sqrt(spread**2 + floor**2)``.
     sizes : (n_absorbers,)
-        Of the spectra of each element and edge: the unit of the factors' quantities.
+        Typical size of the spectra of each element and edge: the unit of the factors' quantities.
     """
 
     scale: Array
@@ -64,10 +64,7 @@ class Calibration:
     sizes: Array = field(default_factory=lambda: np.ones(1))
 
     def sigma(self, evidence: Evidence) -> Array:
-        """Calibrated sigma, (n_sites, n_energies).
-
-        What the evidence lacks counts as typical.
-        """
+        """Return calibrated sigma, (n_sites, n_energies); quantities missing from the evidence count as typical."""
         floor = self.floor[evidence.rows(len(self.floor))]
         widened = replace(evidence, spread=np.hypot(np.asarray(evidence.spread, np.float64), floor))
         result = self.scale * widened.spread
@@ -79,7 +76,7 @@ class Calibration:
         return np.asarray(result)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "scale": self.scale.tolist(),
             "floor": self.floor.tolist(),
@@ -91,25 +88,34 @@ class Calibration:
 
 
 def not_calibrated(n_energies: int) -> Calibration:
-    """Sigma as drawn."""
+    """Return the calibration that leaves sigma as the spread of the draws."""
     return Calibration(np.ones(n_energies), np.zeros((1, n_energies)))
 
 
 def calibrate(
     reference: Array, mean: Array, evidence: Evidence, energies: Array, sizes: Array | None = None
 ) -> Calibration:
-    """Calibration from sites that no weight has seen; arrays (n_sites, n_energies), energies (n_energies,) in eV.
+    """Return the calibration from sites that were not used for training.
 
-    Spectra of several elements and edges may be of different size (and unit): the floor is a fraction of the typical
-    ``sizes`` (n_absorbers,), by each site's absorber in the evidence.
+    At each energy, the scale minimises the largest deviation of the 1, 2 and 3 sigma coverages from their nominal
+    values. With few sites it is drawn towards a scale common to all energies; then it is smoothed over energies. The
+    factors are fitted for each of ``FLOORS``, and the floor with the smallest deviation of the coverages wins. If the
+    draws do not differ at all, sigma comes from the floor alone.
 
-    At each energy the scale is that whose 1, 2 and 3 sigma cover nearest to their nominal fractions (least greatest
-    deviation), drawn to one scale for all energies where sites are few, and smoothed over energies; of ``FLOORS``, with
-    the factors fitted to each, the one with the least greatest deviation is taken. Conformal scores are |y - mean| over
-    sigma, pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk, Gammerman & Shafer,
-    doi:10.1007/b106715); points of one spectrum go together, so that this is finite-sample exact only for independent
-    points. Levels that so many scores cannot tell are left out. Where draws do not differ at all, the floor stands
-    alone.
+    Conformal scores are |y - mean| over sigma, pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk,
+    Gammerman & Shafer, doi:10.1007/b106715). Their coverage is exact for finite samples only if points are independent;
+    those of one spectrum are correlated. Levels that need more scores than there are, are left out.
+
+    Parameters
+    ----------
+    reference, mean : (n_sites, n_energies)
+        Targets and predicted means.
+    evidence
+        What is known of each prediction.
+    energies : (n_energies,), eV
+    sizes : (n_absorbers,)
+        Typical size of the spectra of each element and edge, whose sizes and units may differ; floors are relative to
+        it.
     """
     n_sites, n_energies = reference.shape
     sizes = np.ones(1) if sizes is None else sizes
@@ -128,7 +134,7 @@ def calibrate(
         for name, factor in factors.items():
             z /= factor.values(widened if name == "spread" else known[name])
         scale = _scales(z, energies)
-        scale *= _overall(z / scale)  # drawing together and smoothing have moved the whole
+        scale *= _overall(z / scale)  # shrinkage and smoothing have changed the overall scale
         deviation = _deviation(z / scale)
         if best is None or deviation < best[0]:
             own = sizes[:, None] * floor
@@ -138,27 +144,30 @@ def calibrate(
 
 
 def conformal_scores(z: Array) -> tuple[tuple[float, float], ...]:
-    """Level and score of the conformal intervals from |error| / sigma of any shape; ``calibrate`` says how."""
+    """Return levels and scores of conformal intervals from |error| / sigma, of any shape, as ``calibrate`` explains."""
     ordered = np.sort(z.ravel())
     ranks = [(level, math.ceil((ordered.size + 1) * level - 1e-9)) for level in LEVELS]
     return tuple((level, float(ordered[rank - 1])) for level, rank in ranks if rank <= ordered.size)
 
 
 def smoothed(values: Array, energies: Array) -> Array:
-    """Values (..., n_energies) smoothed over the energies (n_energies,) in eV by a Gaussian."""
+    """Return values (..., n_energies), smoothed over the energies (n_energies,) in eV with a Gaussian."""
     weights = np.exp(-0.5 * ((energies[:, None] - energies) / SMOOTHED_EV) ** 2)
     return np.asarray(values @ (weights / weights.sum(axis=1, keepdims=True)).T)
 
 
 def _typical(spread: Array, error: Array) -> Array:
-    """Root mean square of the spread at each energy, never next to nothing; of the error where draws do not differ."""
+    """Return the root mean square spread at each energy, at least ``LEAST_TYPICAL`` of that over all energies.
+
+    If the draws do not differ at all, return that of the error.
+    """
     squares = np.mean(np.square(spread), axis=0)
     elsewhere = squares[squares > 0].mean() if squares.any() else np.mean(np.square(error))
     return np.asarray(np.sqrt(np.maximum(squares, LEAST_TYPICAL**2 * elsewhere)))
 
 
 def _scales(z: Array, energies: Array) -> Array:
-    """A scale for each energy from |error| / sigma, (n_sites, n_energies); energies without any error say nothing."""
+    """Return a scale for each energy from |error| / sigma, (n_sites, n_energies), ignoring energies without errors."""
     overall = _overall(z)
     own = np.array([_scale(np.sort(column)) if column.any() else overall for column in z.T])
     drawn = (len(z) * np.log(own) + SHRINKAGE * np.log(overall)) / (len(z) + SHRINKAGE)
@@ -166,14 +175,14 @@ def _scales(z: Array, energies: Array) -> Array:
 
 
 def _overall(z: Array) -> float:
-    """One scale for all energies that have errors."""
+    """Return one scale for all energies with errors."""
     return _scale(np.sort(z[:, z.any(axis=0)].ravel()))
 
 
 def _scale(ordered: Array) -> float:
-    """The scale of sorted scores, not all zero, whose coverages deviate least from the nominal ones.
+    """Return the scale of sorted scores, not all zero, whose coverages deviate least from the nominal ones.
 
-    Few scores leave a range of such scales: its middle.
+    Few scores leave a range of equally good scales; return its middle.
     """
     low, high = ordered[int(0.5 * (ordered.size - 1))], ordered[-1]
     candidates = np.geomspace(max(low / 3.0, 1e-6 * high), high, N_CANDIDATES)

@@ -1,4 +1,4 @@
-"""What is used of a model's description, ``model.json``, and what each value of it must be."""
+"""Check the description of a model, ``model.json``, and read the calibration in it."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.calibration import Calibration, not_calibrated
-from xanes_hpc.models.sigma_factors import NAMES, OF_OTHERS, OF_SPREAD, Factor
+from xanes_hpc.models.sigma_factors import NAMES, OTHER_BOUNDS, SPREAD_BOUNDS, Factor
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, check_broadening, check_normalisation
 from xanes_hpc.stores.json_values import is_count, is_number, is_object, is_text
 from xanes_hpc.stores.predictions import are_scores
 
 SMALLEST_RATIO = 1e-20
-"""Between what a factor's quantity is held to and its typical value: a factor of sigma stays a number."""
+"""Smallest ratio of a factor's limits to its typical value, or vice versa; keeps factors finite."""
 
 
 def _is_grid(value: Any) -> bool:
@@ -46,9 +46,9 @@ def _are_numbers(value: Any) -> bool:
 
 
 def is_calibration(value: Any) -> bool:
-    """Whether a value is a calibration: empty, or scale and floor of sigma by energy and conformal scores.
+    """Return whether a value is a calibration: empty, or with scales and floors by energy and conformal scores.
 
-    One positive ``sigma_scale`` stands for all energies in models of schema 1.
+    Models of schema 1 have one positive ``sigma_scale`` for all energies instead.
     """
     if not is_object(value) or not value:
         return is_object(value)
@@ -69,14 +69,14 @@ def is_calibration(value: Any) -> bool:
 
 
 def _rows(floor: Any) -> list[Any]:
-    """The floors of each element and edge: one row for all of them may stand alone."""
+    """Return the rows of floors, one per element and edge; a single row may come without the outer list."""
     if not isinstance(floor, list) or not floor:
         return []
     return floor if isinstance(floor[0], list) else [floor]
 
 
 def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
-    """A calibration as it stands in a description; one that is empty leaves sigma as drawn."""
+    """Return the calibration in a description; an empty one leaves sigma as the spread of the draws."""
     if not value:
         return not_calibrated(n_energies)
     conformal = tuple((s["level"], s["score"]) for s in value["conformal"])
@@ -92,7 +92,7 @@ def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
 
 
 def _is_distance(value: Any) -> bool:
-    """Whether a value is a factor of the distance as schema 2 has it, or nothing."""
+    """Return whether a value is None or a factor of the distance in the form of schema 2."""
     if value is None or not is_object(value) or "slope" not in value:
         return value is None
     if value["slope"] == 0:
@@ -103,11 +103,11 @@ def _is_distance(value: Any) -> bool:
 def _are_factors(value: Any) -> bool:
     if not is_object(value) or not set(value) <= set(NAMES):
         return False
-    return all(_is_factor(f, OF_SPREAD if name == "spread" else OF_OTHERS) for name, f in value.items())
+    return all(_is_factor(f, SPREAD_BOUNDS if name == "spread" else OTHER_BOUNDS) for name, f in value.items())
 
 
-def _is_factor(value: Any, bounds: tuple[float, float] = OF_OTHERS) -> bool:
-    """Whether a value is a factor that stays a number, with an exponent within bounds."""
+def _is_factor(value: Any, bounds: tuple[float, float] = OTHER_BOUNDS) -> bool:
+    """Return whether a value is a factor that stays finite and has an exponent within bounds."""
     if not is_object(value) or set(value) != {field.name for field in fields(Factor)}:
         return False
     if not all(map(is_number, value.values())) or not bounds[0] <= value["exponent"] <= bounds[1]:
@@ -129,8 +129,8 @@ def _is_trust(value: Any) -> bool:
 
 
 def _is_section(cls: type[Any], check: Callable[[Any], None]) -> Callable[[Any], bool]:
-    """What tells whether a value is a section of the configuration by which targets were made; older models lack it."""
-    plain = cls()
+    """Return a function that checks whether a value is a section of a recipe; older models have none."""
+    defaults = cls()
 
     def fits(value: Any) -> bool:
         if value is None:
@@ -138,7 +138,7 @@ def _is_section(cls: type[Any], check: Callable[[Any], None]) -> Callable[[Any],
         if not is_object(value) or not set(value) <= {f.name for f in fields(cls)}:
             return False
         for name, own in value.items():
-            default = getattr(plain, name)
+            default = getattr(defaults, name)
             if isinstance(default, (str, bool)):
                 if type(own) is not type(default):
                     return False
@@ -156,7 +156,7 @@ def _is_section(cls: type[Any], check: Callable[[Any], None]) -> Callable[[Any],
 CALIBRATION = (
     "an object with positive numbers scale, numbers floor, a list conformal of levels and scores, and factors of sigma"
 )
-_USED: dict[str, tuple[Callable[[Any], bool], str]] = {
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("creator", "architecture.name", "target.kind", "target.treatment", "target.unit", "descriptor.hash"),
         (is_text, "text"),
@@ -167,35 +167,38 @@ _USED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "grid.origin": (lambda value: value in ("e0", "absolute"), "e0 or absolute"),
     "seen": (_is_seen, "a list of objects with element, edge and e0, every element and edge once"),
     "calibration": (is_calibration, CALIBRATION),
-    "uncertainty.method": (lambda value: value in (None, "dropout", "ensemble", "bootstrap"), "a method"),
+    "uncertainty.method": (
+        lambda value: value in (None, "dropout", "ensemble", "bootstrap"),
+        "dropout, ensemble or bootstrap",
+    ),
     "target.source_treatment": (lambda value: value is None or is_text(value), "text"),
     "target.broadening": (
         _is_section(BroadeningConfig, check_broadening),
-        "an object with a broadening's name and numbers",
+        "an object with the name and numbers of a broadening",
     ),
     "target.normalisation": (
         _is_section(NormalisationConfig, check_normalisation),
-        "an object with a normalisation's name and numbers",
+        "an object with the name and numbers of a normalisation",
     ),
     "files": (
         lambda value: value is None or (is_object(value) and all(map(is_text, value.values()))),
-        "an object with digests of files",
+        "an object with a SHA-256 per file",
     ),
     "interrupted": (lambda value: value is None or isinstance(value, bool), "true or false"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
-"""What is used of ``model.json``: what each value must be, and in words."""
+"""By key of ``model.json``, a function that checks the value, and the expected value in words."""
 
 
 def check_description(file: Path, description: dict[str, Any]) -> None:
-    """Hold a model's description to what is used of it.
+    """Check the values in a model's description that the program uses.
 
     Raises
     ------
     StoreError
-        Naming the file and the first key that is missing or wrong.
+        If a value is missing or wrong; the message names the file and the key.
     """
-    for key, (fits, expected) in _USED.items():
+    for key, (fits, expected) in _CHECKS.items():
         value: Any = description
         for name in key.split("."):
             value = value.get(name) if isinstance(value, dict) else None
@@ -206,9 +209,11 @@ def check_description(file: Path, description: dict[str, Any]) -> None:
     n_energies, n_scales = (len(description[a].get(b, [])) for a, b in (("grid", "energies"), ("calibration", "scale")))
     if n_scales not in (0, n_energies):
         raise StoreError(
-            f"{file}: damaged: calibration: expected numbers at {n_energies} energies, received {n_scales}"
+            f"{file}: damaged: calibration.scale: expected {n_energies} numbers, one per energy, received {n_scales}"
         )
     n_absorbers, calibration = len(description["seen"]), description["calibration"]
-    for name, n in (("floors", len(_rows(calibration.get("floor", [])))), ("sizes", len(calibration.get("sizes", [])))):
+    for name, n in (("floor", len(_rows(calibration.get("floor", [])))), ("sizes", len(calibration.get("sizes", [])))):
         if n not in (0, 1, n_absorbers):
-            raise StoreError(f"{file}: damaged: calibration: expected {name} of {n_absorbers}, received {n}")
+            raise StoreError(
+                f"{file}: damaged: calibration.{name}: expected {n_absorbers}, one per element and edge, received {n}"
+            )

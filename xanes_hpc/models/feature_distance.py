@@ -1,4 +1,4 @@
-"""How far sites are from training sites: the mean absolute difference of their standardised features."""
+"""Feature distance: the mean absolute difference of standardised features."""
 
 import numpy as np
 
@@ -6,16 +6,23 @@ from xanes_hpc.models.scaling import Array
 from xanes_hpc.runtime import threads
 from xanes_hpc_kernels.manhattan import manhattan
 
-ROWS_A_THREAD = 64
+ROWS_AT_ONCE = 64
+"""Largest number of rows that a thread computes at a time."""
 
 
 def mean_differences(x: Array, landmarks: Array) -> Array:
-    """mean_f |x_f - l_f| of sites (n_sites, n_features) and landmarks, (n_sites, n_landmarks)."""
+    """Return the distances mean_f |x_f - l_f|, (n_sites, n_landmarks), between sites and landmarks.
+
+    Parameters
+    ----------
+    x, landmarks : (n_sites, n_features) and (n_landmarks, n_features)
+        Standardised features.
+    """
     found = np.empty((len(x), len(landmarks)), np.float32)
 
     def some(start: int, stop: int) -> None:
         manhattan(x[start:stop], landmarks, found[start:stop])
         found[start:stop] /= np.float32(x.shape[1])
 
-    threads.share_out(len(x), ROWS_A_THREAD, some)
+    threads.share_out(len(x), ROWS_AT_ONCE, some)
     return found

@@ -1,13 +1,14 @@
-"""The model folder: ``model.json``, ``members/NN/`` with weights and scalers, and the sites it was trained on.
+"""Read a model folder: its description, weights, scalers and training sites.
 
-Nothing in it is code and nothing is run: the architecture is rebuilt by ours, and weights are numbers in HDF5.
+A model folder holds no code. The architecture is rebuilt from its name and parameters, and the weights are numbers in
+HDF5.
 
-    model.json                     what the model is
-    run.toml                       the configuration it was trained with, resolved
-    history.csv                    figures of every epoch
-    regression.h5                  the kernel ridge regression beside the networks, if there is one
-    sites.h5                       name, formula and part of every site, features of (a sample of) the training sites
-    members/00/network.weights.h5  Keras's weights file
+    model.json                     description of the model
+    run.toml                       the configuration it was trained with, in full
+    history.csv                    training loss, validation error and learning rate by epoch
+    regression.h5                  the kernel ridge regression averaged with the networks, if there is one
+    sites.h5                       name, formula and set of every site; features of (a sample of) the training sites
+    members/00/network.weights.h5  Keras weights file
     members/00/scalers.h5          standardisation of features and targets
 """
 
@@ -45,7 +46,7 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
 
 
 def digests_of_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of numbers in a model folder, in hexadecimal, by its path."""
+    """Return the SHA-256 (hexadecimal) of every HDF5 file in a model folder, by path."""
     return {path.relative_to(folder).as_posix(): _digest_of(path) for path in sorted(folder.rglob("*.h5"))}
 
 
@@ -58,7 +59,7 @@ def _digest_of(path: Path) -> str:
 
 
 def architecture_of(path: Path) -> dict[str, Any]:
-    """A model's architecture as the section ``[model]`` of a configuration: its name, and its parameters in full."""
+    """Return a model's architecture as section ``[model]`` of a configuration: its name and all parameters."""
     architecture = ModelFolder(path).description["architecture"]
     return {"name": architecture["name"], **architecture["parameters"]}
 
@@ -73,8 +74,7 @@ class ModelFolder:
             raise StoreError(f"{path}: no such model folder{nearest(self.path)}")
         if self.path.is_file():
             raise StoreError(
-                f"{path}: expected a model folder, received a file; xanes-hpc model unpack makes a folder of a packed "
-                "model"
+                f"{path}: expected a model folder, received a file; unpack a packed model with xanes-hpc model unpack"
             )
         if not file.is_file():
             raise StoreError(f"{path}: not a model folder (it has no model.json)")
@@ -92,27 +92,30 @@ class ModelFolder:
 
     @property
     def interrupted(self) -> bool:
-        """Whether it is what a run had kept when it was stopped."""
+        """Whether training was stopped before the end."""
         return bool(self.description.get("interrupted"))
 
     def _numbers(self, name: str) -> Path:
-        """The path of a file of numbers, whose bytes are those that were written where the description tells them."""
+        """Return the path of an HDF5 file, after comparing its SHA-256 with the description, if that has one."""
         path = self.path / name
         self._refuse_links(path)
         expected = self.description.get("files", {}).get(name)
         if expected is not None and path.is_file() and _digest_of(path) != expected:
-            raise StoreError(f"{path}: damaged: its bytes are not those that were written")
+            raise StoreError(
+                f"{path}: damaged: its SHA-256 differs from {DESCRIPTION}; restore the file from a copy of the model"
+            )
         return path
 
     def _refuse_links(self, path: Path) -> None:
         if not path.resolve().is_relative_to(self.path.resolve()):
             raise StoreError(
-                f"{path}: leads out of the model's folder, to {path.resolve()}: a model is all in its folder"
+                f"{path}: leads through a link to {path.resolve()}, outside the model folder; replace the link "
+                "with a copy"
             )
 
     @property
     def schema_version(self) -> int:
-        """Of the description."""
+        """The schema version of the description."""
         return int(self.description["schema_version"])
 
     @cached_property
@@ -150,7 +153,7 @@ class ModelFolder:
 
     @cached_property
     def training_sites(self) -> TrainingSites:
-        """What the model remembers of its sites.
+        """Names, formulas and sets of the model's sites, and features of training sites.
 
         Raises
         ------
@@ -161,7 +164,7 @@ class ModelFolder:
 
     @cached_property
     def regression(self) -> KernelRidge | None:
-        """The kernel ridge regression beside the networks; None where there is none.
+        """The kernel ridge regression that is averaged with the networks, or None.
 
         Raises
         ------

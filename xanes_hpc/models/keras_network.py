@@ -1,7 +1,7 @@
-"""A network of our layers as Keras models.
+"""Build Keras models from layers.
 
-Dropout is no layer of Keras's: its masks are inputs, so that whoever calls the network says what is dropped, in
-training as in prediction, and nothing else about the network changes with it.
+Dropout does not use Keras's layer: the masks are inputs of the model, so that the caller decides what is dropped, and
+training and prediction run the same network.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from xanes_hpc.models.layers import ABSORBER, FEATURES, Layer, dropout_widths, s
 def keras_models(
     layers: Sequence[Layer], n_features: int, n_absorbers: int, seed: int, member: int = 0
 ) -> tuple[keras.Model, keras.Model]:
-    """The network twice over the same weights: with dropout, and without any.
+    """Return two Keras models with the same weights: with dropout, and without.
 
-    Both take a list: features (batch, n_features), then absorbers (batch, n_absorbers) if the architecture knows of
-    them; the first takes a mask (batch, width) for every dropout layer after that, in their order.
+    Both take a list of inputs: features (batch, n_features), then absorbers (batch, n_absorbers) if the architecture
+    uses them. The first also takes a mask (batch, width) for every dropout layer, in order.
 
     Parameters
     ----------
     layers
-        As an architecture gives them.
+        Layers of an architecture.
     n_features, n_absorbers
         Lengths of the inputs.
     seed, member
-        The initial weights depend on both.
+        Seed of the initial weights, which also depend on the member.
     """
     inputs = {FEATURES: keras.Input((n_features,), name=FEATURES)}
     if takes_absorber(layers):
@@ -49,18 +49,18 @@ def keras_models(
         shared = _keras_layer(layer, int(np.random.SeedSequence([seed, member, i]).generate_state(1)[0]))
         for tensors in (dropped, plain):
             tensors[output] = shared([tensors[name] for name in taken] if len(taken) > 1 else tensors[taken[0]])
-    starts = list(inputs.values())
-    return keras.Model([*starts, *masks.values()], dropped[output]), keras.Model(starts, plain[output])
+    own = list(inputs.values())
+    return keras.Model([*own, *masks.values()], dropped[output]), keras.Model(own, plain[output])
 
 
 def _keras_layer(layer: Layer, seed: int) -> Any:
-    start = keras.initializers.GlorotUniform(seed=seed)
+    initializer = keras.initializers.GlorotUniform(seed=seed)
     match layer.kind:
         case "dense":
-            return keras.layers.Dense(layer.units, name=layer.name, kernel_initializer=start)
+            return keras.layers.Dense(layer.units, name=layer.name, kernel_initializer=initializer)
         case "convolution":
             return keras.layers.Conv1D(
-                layer.units, layer.size, padding="same", name=layer.name, kernel_initializer=start
+                layer.units, layer.size, padding="same", name=layer.name, kernel_initializer=initializer
             )
         case "activation":
             return keras.layers.Activation(layer.function, name=layer.name)
@@ -76,11 +76,11 @@ def _keras_layer(layer: Layer, seed: int) -> Any:
             return keras.layers.Reshape((layer.size, layer.units), name=layer.name)
         case "crop":
             return _Crop(layer.units, name=layer.name)
-    raise ValueError(f"layer of no known kind: {layer.kind}")
+    raise ValueError(f"unknown kind of layer: {layer.kind}")
 
 
 class _Crop(keras.layers.Layer):  # type: ignore[misc]
-    """The first ``units`` of all values of a site."""
+    """Keep the first ``units`` values of each site."""
 
     def __init__(self, units: int, **options: Any) -> None:
         super().__init__(**options)

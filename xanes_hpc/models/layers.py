@@ -1,8 +1,9 @@
-"""The closed set of layers that networks are made of, as plain data.
+"""Layers of networks, as plain data.
 
-A network is a tuple of layers in an order in which each takes what earlier ones give; the last one gives the scaled
-spectrum. A site comes in as the inputs ``features`` (n_features,) and ``absorber`` (n_absorbers,), a one at the
-element and edge that absorbs. Keras (``keras_network``) and NumPy (``numpy_network``) run the same layers.
+A network is a tuple of layers. Each layer takes outputs of earlier layers or the network's inputs, and the last one
+returns the scaled spectrum. The inputs of a site are ``features`` (n_features,) and ``absorber`` (n_absorbers,), which
+is 1 at the site's element and edge and 0 elsewhere. Keras (``keras_network``) and NumPy (``numpy_network``) run the
+same layers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,30 +24,30 @@ class Layer:
     Attributes
     ----------
     kind
-        What it makes of its input, of shape (n,) or (length, channels):
+        What the layer computes from an input of shape (n,) or (length, channels):
 
         ``dense``
             ``units`` values; weights ``kernel`` (n, units) and ``bias`` (units,).
         ``convolution``
-            (length, ``units``) by a kernel ``size`` positions long, zeros beyond the ends; weights ``kernel`` (size,
+            (length, ``units``) with a kernel of ``size`` positions and zero padding; weights ``kernel`` (size,
             channels, units) and ``bias`` (units,).
         ``activation``
-            Its ``function`` of every value.
+            ``function`` of every value.
         ``dropout``
-            Values, or channels at all positions, zero with probability ``rate``, the others over 1 - rate; active in
-            training and in prediction.
+            Values, or whole channels, set to zero with probability ``rate`` and otherwise divided by 1 - rate; active
+            in training and in prediction.
         ``add``, ``multiply``, ``concatenate``
-            Of its inputs, value by value, or one after another.
+            Sum, product or concatenation of the inputs.
         ``upsample``
-            (length · ``size``, channels), every position ``size`` times.
+            (length · ``size``, channels), with every position repeated ``size`` times.
         ``reshape``
             (``size``, ``units``) from (size · units,).
         ``crop``
-            The first ``units`` of all values, as (units,).
+            The first ``units`` values, as (units,).
     name
-        Unique in its network; the weights file knows the layer by it.
+        Name of the layer, unique in its network and used in the weights file.
     inputs
-        Names of the layers, or of the network's inputs, that it takes; by default the layer before it.
+        Names of the layers or network inputs that the layer takes; by default the previous layer.
     """
 
     kind: str
@@ -59,18 +60,20 @@ class Layer:
 
 
 def wired(layers: Sequence[Layer]) -> list[tuple[Layer, tuple[str, ...]]]:
-    """Each layer with the names of what it takes.
+    """Return each layer with the names of its inputs.
 
     Raises
     ------
     ModelError
-        If a name is used twice, or is of no layer before.
+        If a name is used twice, or an input is not an earlier layer.
     """
     known, before, result = set(INPUTS), FEATURES, []
     for layer in layers:
         inputs = layer.inputs or (before,)
         if layer.name in known or not known.issuperset(inputs):
-            raise ModelError(f"layer {layer.name}: its name is taken, or one of its inputs {inputs} is no layer before")
+            raise ModelError(
+                f"layer {layer.name}: the name is already used, or one of its inputs {inputs} is not an earlier layer"
+            )
         known.add(layer.name)
         before = layer.name
         result.append((layer, inputs))
@@ -78,7 +81,7 @@ def wired(layers: Sequence[Layer]) -> list[tuple[Layer, tuple[str, ...]]]:
 
 
 def shapes(layers: Sequence[Layer], n_features: int, n_absorbers: int = 1) -> dict[str, Shape]:
-    """The shape of what every layer gives, and of the inputs, by name.
+    """Return the output shape of every layer, and the shapes of the inputs, by name.
 
     Raises
     ------
@@ -90,7 +93,9 @@ def shapes(layers: Sequence[Layer], n_features: int, n_absorbers: int = 1) -> di
         taken = [known[name] for name in inputs]
         given = _shape(layer, taken)
         if given is None:
-            raise ModelError(f"layer {layer.name} ({layer.kind}) does not take {', '.join(map(str, taken))}")
+            raise ModelError(
+                f"layer {layer.name} ({layer.kind}) does not accept inputs of shape {', '.join(map(str, taken))}"
+            )
         known[layer.name] = given
     return known
 
@@ -120,7 +125,7 @@ def _shape(layer: Layer, taken: list[Shape]) -> Shape | None:
 
 
 def weight_shapes(layers: Sequence[Layer], n_features: int, n_absorbers: int = 1) -> dict[str, tuple[Shape, Shape]]:
-    """Shapes of kernel and bias of every layer that has weights, by its name."""
+    """Return the shapes of kernel and bias of every layer with weights, by name."""
     known = shapes(layers, n_features, n_absorbers)
     found: dict[str, tuple[Shape, Shape]] = {}
     for layer, inputs in wired(layers):
@@ -133,7 +138,7 @@ def weight_shapes(layers: Sequence[Layer], n_features: int, n_absorbers: int = 1
 
 
 def stochastic(layers: Sequence[Layer]) -> set[str]:
-    """Names of the layers that give something else in every draw: dropouts, and what comes after one."""
+    """Return the names of the layers whose output varies between draws: dropout layers and all that follow one."""
     names: set[str] = set()
     for layer, inputs in wired(layers):
         if layer.kind == "dropout" or names.intersection(inputs):
@@ -142,10 +147,10 @@ def stochastic(layers: Sequence[Layer]) -> set[str]:
 
 
 def takes_absorber(layers: Sequence[Layer]) -> bool:
-    """Whether a network knows of its input ``absorber``."""
+    """Return whether a network uses its input ``absorber``."""
     return any(ABSORBER in layer.inputs for layer in layers)
 
 
 def dropout_widths(layers: Sequence[Layer], known: Mapping[str, Shape]) -> dict[str, int]:
-    """The number of values, or channels, that each dropout keeps or drops, by its name; ``known`` are ``shapes``."""
+    """Return the length of each dropout layer's mask by name; ``known`` is the result of ``shapes``."""
     return {layer.name: known[layer.name][-1] for layer in layers if layer.kind == "dropout"}

@@ -1,4 +1,4 @@
-"""``manifest.json``, the first member of a packed model: which files follow, how large, and with which hashes.
+"""``manifest.json``, the first member of a packed model, which lists the files that follow, their sizes and hashes.
 
 {"format": "xanes-hpc/packed-model", "schema_version": 1, "creator": "xanes-hpc 0.1.0",
  "files": [{"path": "history.csv", "size": 220, "sha256": "…"}, …]}
@@ -21,16 +21,16 @@ MANIFEST = "manifest.json"
 MEMBERS = "members"
 MEMBER_FILE = re.compile(r"members/[0-9]{2}/[a-z][a-z0-9_.]{0,60}\.h5")
 MOST_BYTES = 1 << 34
-"""Of all files of a model together."""
+"""Largest total size of a model's files."""
 MOST_TEXT_BYTES = 1 << 25
-"""Of a file that is not HDF5: those are read at once."""
+"""Largest size of a file that is not HDF5; such files are read whole."""
 MOST_MANIFEST_BYTES = 1 << 20
-AGAIN = "fetch the file again or have it packed anew"
+AGAIN = "copy the file again, or have the model packed again"
 
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file of a packed model: path from the model folder with ``/``, size in bytes, SHA-256 in hexadecimal."""
+    """A file of a packed model: path relative to the model folder with ``/``, size in bytes, SHA-256 (hexadecimal)."""
 
     path: str
     size: int
@@ -39,7 +39,7 @@ class PackedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a packed model says of itself: the program that packed it, and its files in the order of their paths."""
+    """The manifest of a packed model: the program that packed it, and its files sorted by path."""
 
     creator: str
     files: tuple[PackedFile, ...]
@@ -47,31 +47,32 @@ class Manifest:
 
     @property
     def text(self) -> bytes:
-        """As it is written."""
+        """The bytes of ``manifest.json``."""
         values = {"format": FORMAT, "schema_version": self.schema_version, "creator": self.creator}
         files = [asdict(file) for file in self.files]
         return (json.dumps({**values, "files": files}, indent=1) + "\n").encode()
 
 
 def new_manifest(files: Sequence[PackedFile], where: str) -> Manifest:
-    """The manifest of files to be packed by this program.
+    """Return the manifest of files to pack.
 
     Raises
     ------
     StoreError
-        If they are too large to be unpacked again; ``where`` begins the message.
+        If the files are too large to be unpacked again; the message begins with ``where``.
     """
     _check_sizes(files, where)
     return Manifest(f"xanes-hpc {__version__}", tuple(files))
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
-    """The manifest that a text is, every value of it checked.
+    """Return the manifest in a text, after checking every value.
 
     Raises
     ------
     StoreError
-        If it is none, is newer than this program, or lists what no model has; ``where`` begins the message.
+        If the text is not a manifest, has a newer schema, or lists files that a model cannot have; the message begins
+        with ``where``.
     """
     try:
         values = json.loads(text)
@@ -93,29 +94,33 @@ def read_manifest(text: bytes, where: str) -> Manifest:
     files = tuple(_packed_file(item, where) for item in listed)
     paths = [file.path for file in files]
     if paths != sorted(set(paths)):
-        raise StoreError(f"{where}: damaged: files: expected every path once and in order; {AGAIN}")
+        raise StoreError(f"{where}: damaged: files: expected sorted paths without duplicates; {AGAIN}")
     _check_sizes(files, where)
     return Manifest(creator, files, schema)
 
 
 def may_be_packed(path: str) -> bool:
-    """Whether a path, from the model folder and with ``/``, is that of a file of a model."""
+    """Return whether a path, relative to the model folder and with ``/``, is that of a model's file."""
     return (path in CONTENTS and path != MEMBERS) or MEMBER_FILE.fullmatch(path) is not None
 
 
 def shown(value: Any) -> str:
-    """A value from elsewhere for a message: on one line, without control characters, short."""
+    """Return an untrusted value as short text for a message: one line, without control characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _packed_file(item: Any, where: str) -> PackedFile:
-    expected = {"path": _is_path, "size": _is_size, "sha256": _is_sha256}
-    if not isinstance(item, dict) or item.keys() != expected.keys():
-        raise StoreError(f"{where}: damaged: expected path, size and sha256 of a file, received {shown(item)}")
-    for key, fits in expected.items():
+    checks = {
+        "path": (_is_path, "the path of a model's file"),
+        "size": (_is_size, "a number of bytes"),
+        "sha256": (_is_sha256, "64 hexadecimal digits"),
+    }
+    if not isinstance(item, dict) or item.keys() != checks.keys():
+        raise StoreError(f"{where}: damaged: files: expected path, size and sha256 of each, received {shown(item)}")
+    for key, (fits, expected) in checks.items():
         if not fits(item[key]):
-            raise StoreError(f"{where}: {key}: expected that of a file of a model, received {shown(item[key])}")
+            raise StoreError(f"{where}: damaged: {key}: expected {expected}, received {shown(item[key])}")
     return PackedFile(**item)
 
 

@@ -1,4 +1,4 @@
-"""A trained model: what it predicts, and what it was trained on."""
+"""A trained model: its predictions, and what it was trained on."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ class Model:
     Parameters
     ----------
     folder
-        Its files.
+        The model folder.
     """
 
     def __init__(self, folder: ModelFolder) -> None:
@@ -38,23 +38,23 @@ class Model:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The model in a folder.
+        """Open the model in a folder.
 
         Raises
         ------
         StoreError
-            If it is no model folder, or its description is damaged.
+            If ``path`` is not a model folder, or its description is damaged.
         """
         return cls(ModelFolder(path))
 
     @property
     def path(self) -> Path:
-        """The model folder."""
+        """The path of the model folder."""
         return self.folder.path
 
     @property
     def description(self) -> dict[str, Any]:
-        """``model.json``."""
+        """The contents of ``model.json``."""
         return self.folder.description
 
     @property
@@ -64,12 +64,12 @@ class Model:
 
     @property
     def training_sites(self) -> TrainingSites:
-        """Names, formulas and parts of the sites it was trained on, and features of a sample of them."""
+        """Names, formulas and sets of the model's sites, and features of (a sample of) the training sites."""
         return self.folder.training_sites
 
     @property
     def regression(self) -> KernelRidge | None:
-        """The kernel ridge regression averaged with the networks; None where there is none."""
+        """The kernel ridge regression that is averaged with the networks, or None."""
         return self.folder.regression
 
     @property
@@ -80,19 +80,19 @@ class Model:
 
     @property
     def descriptor_hash(self) -> str:
-        """Of the descriptor whose features the model takes."""
+        """The hash of the descriptor of the model's features."""
         return str(self.folder.description["descriptor"]["hash"])
 
     @property
     def calibration(self) -> Calibration:
-        """What makes sigma of the draws' spread."""
+        """The calibration, which turns the spread of draws into sigma."""
         return read_calibration(
             self.folder.description["calibration"], len(self.folder.description["grid"]["energies"])
         )
 
     @property
     def recipe(self) -> Recipe:
-        """What made its targets of spectra of ``target.source_treatment``."""
+        """How the targets were made from spectra with the treatment ``target.source_treatment``."""
         target = self.folder.description["target"]
         return Recipe(
             BroadeningConfig(**target.get("broadening", {})), NormalisationConfig(**target.get("normalisation", {}))
@@ -100,33 +100,48 @@ class Model:
 
     @property
     def method(self) -> str:
-        """Where its uncertainty comes from: ``dropout``, ``ensemble`` or ``bootstrap``."""
+        """The source of the uncertainty: ``dropout``, ``ensemble`` or ``bootstrap``."""
         return str(self.folder.description.get("uncertainty", {}).get("method", "dropout"))
 
     @property
     def trust(self) -> dict[str, Any]:
-        """Threshold of the distance to training sites, and elements around them; empty where the model does not say."""
+        """The largest distance to the training sites, and their elements; empty for models without such limits."""
         value: dict[str, Any] = self.folder.description.get("trust") or {}
         return value
 
     @property
     def seen(self) -> dict[tuple[str, str], float]:
-        """Edge energy (eV, median over the training sites) by element and edge seen in training, as numbered."""
+        """Edge energy (eV, median over the training sites) by element and edge, in the order of their indices."""
         return {(s["element"], s["edge"]): s["e0"] for s in self.folder.description["seen"]}
 
     def unseen(self, elements: npt.NDArray[np.integer], edges: Sequence[str]) -> list[str]:
-        """Each site's element (atomic number) and edge, such as ``Zn K``, where no weight has seen it, else nothing."""
+        """Return each site's element and edge, such as ``Zn K``, if it was not seen in training; otherwise empty.
+
+        Parameters
+        ----------
+        elements, edges
+            Atomic number and edge of each site.
+        """
         trained = {kind for kind, n_sites in self._trained.items() if n_sites}
         kinds = [(chemical_symbols[int(z)], edge) for z, edge in zip(elements, edges, strict=True)]
         return ["" if kind in trained else " ".join(kind) for kind in kinds]
 
     @property
     def _trained(self) -> dict[tuple[str, str], float]:
-        """Number of training sites by element and edge, as numbered; all of them may have been held out."""
+        """Number of training sites by element and edge, in the order of their indices; 0 if all were held out."""
         return {(s["element"], s["edge"]): s.get("sites", 1) for s in self.folder.description["seen"]}
 
     def absorbers(self, elements: npt.NDArray[np.integer], edges: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Number of each site's element (atomic number) and edge; of the nearest element if no weight has seen it."""
+        """Return the index of each site's element and edge, (n_sites,).
+
+        An element or edge that was not seen in training gets the index of the nearest one that was: at the same edge if
+        possible, then with the nearest atomic number.
+
+        Parameters
+        ----------
+        elements, edges
+            Atomic number and edge of each site.
+        """
         kinds = [(atomic_numbers[symbol], edge, n_sites == 0) for (symbol, edge), n_sites in self._trained.items()]
         numbers: dict[tuple[int, str], int] = {}
         for z, edge in {(int(z), edge) for z, edge in zip(elements, edges, strict=True)}:
@@ -136,15 +151,24 @@ class Model:
 
     @property
     def trained_absorbers(self) -> dict[tuple[str, str], int]:
-        """Numbers of the elements and edges that weights have seen."""
+        """Indices of the elements and edges that were seen in training."""
         return {kind: i for i, (kind, n_sites) in enumerate(self._trained.items()) if n_sites}
 
     def sample(
         self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
     ) -> tuple[Sample, Evidence]:
-        """Mean and spread of the model's draws, not calibrated, and what it knows of how wrong they may be.
+        """Return mean and spread of the model's draws, before calibration, and the evidence that calibration needs.
 
-        Parameters are as ``inference.sample`` takes them.
+        Parameters
+        ----------
+        x : (n_sites, n_features)
+            Features as stored.
+        absorbers : (n_sites,)
+            Indices of the sites' elements and edges.
+        n_draws, seed
+            Number of draws, and their seed.
+        keep_draws
+            Whether to return the draws too.
         """
         energies, _ = self.grid
         drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
@@ -161,7 +185,7 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the description and every member's numbers, in hexadecimal."""
+        """The SHA-256 (hexadecimal) over the description and the numbers of all members and the regression."""
         text, schema = (
             json.dumps(self.folder.description, sort_keys=True, ensure_ascii=False),
             self.folder.schema_version,
@@ -174,7 +198,7 @@ class Model:
                     result.update(np.ascontiguousarray(array).tobytes())
             for name in (*SCALERS, SOFTNESS):
                 if (values := getattr(member.scalers, name)) is not None:
-                    rows = values[0] if schema == 1 and name.startswith("target") else values  # as schema 1 has them
+                    rows = values[0] if schema == 1 and name.startswith("target") else values  # schema 1 has one row
                     result.update(np.ascontiguousarray(rows).tobytes())
             if schema > 1:
                 result.update(member.scalers.transform.encode())

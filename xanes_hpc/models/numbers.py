@@ -1,4 +1,4 @@
-"""The numbers in a model folder's HDF5 files: weights, scalers, regression, and columns of numbers and text."""
+"""Read and write the HDF5 files of a model folder: weights, scalers, regression, and columns of numbers and text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,21 +16,21 @@ from xanes_hpc.stores.opening import open_file
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
 LARGEST_RATE = 1e6
-"""Of a kernel: beyond it nothing is like anything else."""
+"""Largest rate of a kernel; beyond it, the kernel between different sites vanishes."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
 @contextmanager
 def open_numbers(path: Path) -> Iterator[Any]:
-    """A file of a model folder, open for reading.
+    """Open a file of a model folder for reading.
 
     Raises
     ------
     StoreError
-        If it is missing, or what the block reads of it is damaged or not there.
+        If the file is missing, or anything that the block reads is missing or damaged.
     """
     if not path.is_file():
-        raise StoreError(f"{path}: no such file: the model is not whole")
+        raise StoreError(f"{path}: no such file: the model is incomplete; restore the file from a copy of the model")
     try:
         with open_file(path) as file:
             yield file
@@ -41,7 +41,7 @@ def open_numbers(path: Path) -> Iterator[Any]:
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Whole datasets of equal length, by name.
+    """Return whole datasets of equal length, by name.
 
     Raises
     ------
@@ -52,23 +52,23 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
         values = {name: file[name][:] for name in names}
     lengths = {name: len(column) for name, column in values.items()}
     if len(set(lengths.values())) > 1:
-        raise StoreError(f"{path}: damaged: expected columns of one length, received {lengths}")
+        raise StoreError(f"{path}: damaged: expected columns of equal length, received {lengths}")
     return values
 
 
 def read_scalers(path: Path, n_features: int, n_absorbers: int, n_energies: int) -> Scalers:
-    """A member's scalers.
+    """Read a member's scalers.
 
     Raises
     ------
     StoreError
-        If the file is missing or damaged, or its numbers do not fit the model.
+        If the file is missing or damaged, or does not fit the model.
     """
     with open_numbers(path) as file:
         values = {name: file[name][:] for name in (*SCALERS, SOFTNESS) if name != SOFTNESS or name in file}
         transform = str(file.attrs.get("transform", "none"))
     if transform not in TRANSFORMS:
-        raise StoreError(f"{path}: expected a transform {', '.join(TRANSFORMS)}, received {transform!r}")
+        raise StoreError(f"{path}: damaged: transform: expected {' or '.join(TRANSFORMS)}, received {transform!r}")
     for name, numbers in values.items():
         shape = (n_features,) if name.startswith("feature") else (n_absorbers, n_energies)
         if numbers.shape == shape[1:]:  # schema 1 has one row for all absorbers
@@ -92,7 +92,7 @@ def write_scalers(path: Path, scalers: Scalers) -> None:
 
 
 def read_weights(path: Path) -> dict[str, tuple[Array, Array]]:
-    """Kernel and bias of each layer of a Keras weights file, by the layer's name.
+    """Return kernel and bias of each layer in a Keras weights file, by name.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def write_regression(path: Path, regression: KernelRidge) -> None:
 
 
 def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> KernelRidge:
-    """A kernel ridge regression on the features of the training sites, (n_landmarks, n_features).
+    """Read a kernel ridge regression; its landmarks, (n_landmarks, n_features), are the training sites' features.
 
     Raises
     ------
@@ -138,7 +138,10 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
     if errors is not None:
         fits = errors.shape == expected[1] and errors.dtype.kind == "f"
         if not fits or not np.isfinite(errors).all() or (errors < 0).any():
-            raise StoreError(f"{path}: damaged: errors: expected numbers of at least 0 of shape {expected[1]}")
+            raise StoreError(f"{path}: damaged: errors: expected non-negative finite numbers of shape {expected[1]}")
     if not 0 < rate < LARGEST_RATE or not 0 <= share <= 1:
-        raise StoreError(f"{path}: damaged: expected rate above 0 and share from 0 to 1, received {rate} and {share}")
+        raise StoreError(
+            f"{path}: damaged: expected a rate between 0 and {LARGEST_RATE:,.0f} and a share from 0 to 1, "
+            f"received rate {rate} and share {share}"
+        )
     return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers, errors)

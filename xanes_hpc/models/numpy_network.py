@@ -1,9 +1,8 @@
-"""Running trained networks with NumPy: no TensorFlow, and draws that depend on their seed and nothing else.
+"""Run trained networks with NumPy, without TensorFlow.
 
-Draw d is one network: its dropout masks come from a counter-based generator keyed by (seed, member, d), and hold for
-every site. Per site that is Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142); and because a draw is the same
-network everywhere, averages over sites or frames can be taken draw by draw, and no draw depends on how sites are
-batched.
+Each site's draws are Monte Carlo dropout (Gal & Ghahramani, arXiv:1506.02142). The dropout masks of draw d come from a
+counter-based generator with the key (seed, member, d) and are the same for all sites. A draw is therefore one network:
+averages over sites or frames can be taken draw by draw, and no draw depends on how sites are batched.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from xanes_hpc.models.layers import ABSORBER, FEATURES, Layer, Shape, dropout_wi
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
 VALUES_AT_ONCE = 1 << 20
-"""Numbers of the widest layer, over draws and sites, that are computed at a time."""
+"""Number of values of the widest layer, over draws and sites, that are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class Member:
     Attributes
     ----------
     layers
-        As its architecture gives them.
+        Layers of the architecture.
     weights
-        Kernel and bias of each layer that has some, by its name, float32.
+        Kernel and bias, float32, of each layer with weights, by name.
     scalers
-        Its own.
+        Scalers of features and targets.
     index
-        Its place in the model.
+        Index of the member in its model.
     """
 
     layers: Sequence[Layer]
@@ -48,7 +47,7 @@ class Member:
 
     @cached_property
     def _steps(self) -> list[tuple[Layer, tuple[str, ...], list[str]]]:
-        """Each layer, the names of what it takes, and of what is not needed after it."""
+        """Each layer with the names of its inputs, and of those that no later layer needs."""
         steps, needed = [], {self.layers[-1].name}
         for layer, inputs in reversed(wired(self.layers)):
             steps.append((layer, inputs, [name for name in set(inputs) if name not in needed]))
@@ -56,7 +55,7 @@ class Member:
         return steps[::-1]
 
     def mean_network(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Spectra without dropout, (n_sites, n_energies), from features as stored, (n_sites, n_features)."""
+        """Return spectra without dropout, (n_sites, n_energies), from features as stored, (n_sites, n_features)."""
         values = self._inputs(x, absorbers)
         for layer, inputs, last_used in self._steps:
             taken = [values[name] for name in inputs]
@@ -68,9 +67,9 @@ class Member:
     def draws(
         self, x: npt.NDArray[np.floating], absorbers: Absorbers, draws: Sequence[int], seed: int
     ) -> Iterator[npt.NDArray[np.float64]]:
-        """Spectra of the numbered draws, some at a time: (n_draws, n_sites, n_energies).
+        """Yield the spectra of the numbered draws in blocks (n_draws, n_sites, n_energies).
 
-        What comes before the first dropout is computed once.
+        Layers before the first dropout layer are computed once.
         """
         random = stochastic(self.layers)
         start = self._inputs(x, absorbers)
@@ -89,7 +88,7 @@ class Member:
             yield self.scalers.spectra(outputs, absorbers)
 
     def _dropped(self, values: dict[str, Array], masks: dict[str, Array], random: set[str]) -> Array:
-        """What the network gives with masks, from what its layers before the first dropout give."""
+        """Return the network's output with dropout masks, from the outputs of the layers before the first dropout."""
         for layer, inputs, last_used in self._steps:
             if layer.name in random:
                 taken = [values[name] for name in inputs]
@@ -101,12 +100,12 @@ class Member:
         return values[self.layers[-1].name]
 
     def _inputs(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> dict[str, Array]:
-        """Values have a first axis for the draws, of length one until they differ."""
+        """Return the network's inputs with a first axis for draws, which has length 1 until draws differ."""
         one_hot = np.eye(len(self.scalers.target_mean), dtype=np.float32)[absorbers]
         return {FEATURES: self.scalers.features(x)[None], ABSORBER: one_hot[None]}
 
     def _masks(self, seed: int, draws: Sequence[int]) -> dict[str, Array]:
-        """By dropout, (n_draws, 1, width), with an axis for positions where there is one."""
+        """Return the mask of each dropout layer, (n_draws, 1, width), or (n_draws, 1, 1, width) for whole channels."""
         widths = dropout_widths(self.layers, self._shapes)
         masks: dict[str, list[Array]] = {name: [] for name in widths}
         rates = {layer.name: layer.rate for layer in self.layers}
@@ -147,11 +146,11 @@ class Member:
                 return x.reshape(*x.shape[:-1], layer.size, layer.units)
             case "crop":
                 return x.reshape(*x.shape[:2], prod(x.shape[2:]))[..., : layer.units]
-        raise ValueError(f"layer of no known kind: {layer.kind}")
+        raise ValueError(f"unknown kind of layer: {layer.kind}")
 
 
 def _convolved(x: Array, kernel: Array, bias: Array) -> Array:
-    """Along the axis before the last, with zeros beyond its ends: sum_k x[i + k - (size - 1) / 2] kernel[k] + bias."""
+    """Return sum_k x[i + k - (size - 1) / 2] kernel[k] + bias along the second last axis, with zero padding."""
     size, channels, _ = kernel.shape
     half, length = size // 2, x.shape[-2]
     wide = np.zeros((*x.shape[:-2], length + 2 * half, channels), np.float32)
@@ -174,7 +173,7 @@ class Sample:
 
 
 def n_draws(members: Sequence[Member], wanted: int, dropout: bool) -> int:
-    """Draws that ``sample`` takes: as many as wanted, or one of each member where those are not dropped from."""
+    """Return the number of draws of ``sample``: with dropout at least one per member, otherwise exactly one."""
     return max(wanted, len(members)) if dropout else len(members)
 
 
@@ -187,10 +186,25 @@ def sample(
     dropout: bool = True,
     keep_draws: bool = False,
 ) -> Sample:
-    """Draws of an ensemble's spectra for features as stored, (n_sites, n_features).
+    """Return mean and standard deviation over draws of an ensemble's spectra.
 
-    With dropout, draw d is of member d mod n_members; without, every member is one draw. Deviations are taken from the
-    networks without dropout, so that their squares lose no digits.
+    With dropout, draw d comes from member d mod n_members; without, every member is one draw. Sums are over deviations
+    from the networks without dropout, so that squares keep their precision.
+
+    Parameters
+    ----------
+    members
+        The networks.
+    x : (n_sites, n_features)
+        Features as stored.
+    absorbers : (n_sites,)
+        Indices of the sites' elements and edges.
+    wanted, seed
+        Number of draws, as for ``n_draws``, and their seed.
+    dropout
+        Whether to draw with dropout.
+    keep_draws
+        Whether to return the draws too.
     """
     plain = [member.mean_network(x, absorbers) for member in members]
     centre = np.mean(plain, axis=0)
@@ -214,22 +228,19 @@ def sample(
 
 
 P = tuple(map(np.float32, (0.50000226, 0.22687705, 0.044039104)))
-
-
 Q = tuple(map(np.float32, (1.0, 1.2517124, 0.58639425, 0.10907419)))
-"""Least greatest error of gelu, 4e-8; with the rounding of single precision it is 3e-7 up to |x| = 10."""
+"""Coefficients of P(a) / Q(a) = exp(a² / 2) Φ(-a), a minimax fit to gelu.
 
-
+Its error is 4e-8, or 3e-7 with the rounding of single precision, up to |x| = 10.
+"""
 FARTHEST = np.float32(12.5)
-"""|x| from which on the tail is nothing, and before which its powers neither overflow nor lose their digits."""
-
-
+"""Largest |x| at which the tail is computed: beyond it the tail is negligible; up to it, powers stay in range."""
 ACTIVATED_AT_ONCE = 1 << 16
-"""Values whose intermediate results stay in the processor's cache."""
+"""Number of values whose intermediate results fit into the processor's cache."""
 
 
 def gelu(x: Array) -> Array:
-    """The Gaussian error linear unit of every value."""
+    """Return the Gaussian error linear unit of every value."""
     values = np.ascontiguousarray(x).reshape(-1)
     result = np.maximum(values, np.float32(0.0))
     for start in range(0, values.size, ACTIVATED_AT_ONCE):
@@ -239,7 +250,7 @@ def gelu(x: Array) -> Array:
 
 
 def _tail(x: Array) -> Array:
-    """|x| Φ(-|x|)."""
+    """Return |x| Φ(-|x|)."""
     a = np.abs(x)
     np.minimum(a, FARTHEST, out=a)
     above, below = a * P[2], a * Q[3]
@@ -261,7 +272,7 @@ def _tail(x: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    """The sigmoid linear unit of every value: x / (1 + exp(-x))."""
+    """Return the sigmoid linear unit of every value, x / (1 + exp(-x))."""
     y: Array = x * (np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0)))
     return y
 
@@ -273,4 +284,4 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": lambda x: np.tanh(x),
     "linear": lambda x: x,
 }
-"""By the names that ``models.network`` gives them."""
+"""Activation functions by the names in ``models.layers.ACTIVATIONS``."""

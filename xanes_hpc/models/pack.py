@@ -1,6 +1,6 @@
-"""A model folder as one file to send: a ZIP whose first member, ``manifest.json``, pins every other byte.
+"""Pack a model folder into one file: a ZIP whose first member, ``manifest.json``, has the hashes of all others.
 
-Equal folders give equal files: no member has a time, an owner or anything else of the machine it was packed on.
+Equal folders give equal files: members carry no times, owners or other traces of the machine.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ RUN = "run.toml"
 BLOCK_BYTES = 1 << 20
 UNIX = 3
 NO_TIME = (1980, 1, 1, 0, 0, 0)
-"""The first that a ZIP can tell."""
+"""The earliest time that a ZIP can store."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was packed, and what it tells.
+    """What was packed, and what it discloses.
 
     Attributes
     ----------
     files
-        What was packed, in the order of their paths.
+        The packed files, sorted by path.
     left_out
         Paths of other files in the folder.
     n_sites
-        Sites whose names and formulas are in ``sites.h5``.
+        Number of sites whose names and formulas are in ``sites.h5``.
     paths
-        Paths that its texts name, as seen from the model folder.
+        Paths in the model's text files, relative to the model folder.
     """
 
     files: tuple[PackedFile, ...]
@@ -47,24 +47,24 @@ class Packed:
 
 
 def default_packed(folder: Path) -> Path:
-    """The packed model's name where none is given: ``tmqm.model`` gives ``tmqm.xanes-model`` beside it."""
+    """Return the default output for a model folder: ``tmqm.xanes-model`` beside ``tmqm.model``."""
     named = folder if folder.name not in ("", "..") else folder.resolve()
     return named.with_name(named.name.removesuffix(".model") + SUFFIX)
 
 
 def pack(folder: Path, output: Path, overwrite: bool = False) -> Packed:
-    """Pack a model folder, once it is known that all of it can be read.
+    """Pack a model folder, after checking that all of it can be read.
 
     Raises
     ------
     StoreError
-        If the model is not whole, holds a symbolic link, names an absolute path, changes meanwhile, or the output
-        stands in the way.
+        If the model is incomplete, contains a symbolic link or an absolute path, or changes while being packed; or if
+        the output exists or cannot be written.
     ModelError
-        If its weights do not fit its architecture.
+        If the weights do not fit the architecture.
     """
     model = ModelFolder(folder)
-    names, left_out = _share_out(folder)
+    names, left_out = _files_in(folder)
     paths = _paths(model.description, folder / DESCRIPTION) | _paths(_read_run(folder / RUN), folder / RUN)
     with whole_output(output, overwrite, sources=[folder / name for name in names]) as temporary:
         manifest = new_manifest([_measured(folder, name) for name in names], str(folder))
@@ -76,8 +76,8 @@ def pack(folder: Path, output: Path, overwrite: bool = False) -> Packed:
     return Packed(manifest.files, left_out, n_sites, sorted(paths))
 
 
-def _share_out(folder: Path) -> tuple[list[str], list[str]]:
-    """Paths in a model folder: of what is packed, and of what is not, sorted."""
+def _files_in(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the sorted paths of the files in a model folder that are packed, and of all others."""
     packed: list[str] = []
     left_out: list[str] = []
     for path in folder.rglob("*"):
@@ -93,17 +93,17 @@ def _read_run(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError:
-        raise StoreError(f"{path}: damaged: not a configuration in TOML; take a copy of the model") from None
+        raise StoreError(f"{path}: damaged: not valid TOML; restore the file from a copy of the model") from None
 
 
 def _paths(values: dict[str, Any], path: Path) -> set[str]:
-    """Paths among the texts of a file, which train writes as seen from the model folder."""
+    """Return the paths among the values of a file; training writes them relative to the model folder."""
     paths = set()
     for key, text in _texts(values):
         if PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute():
             raise StoreError(
-                f"{path}: {key}: expected no absolute path, which would tell others where things are, "
-                f"received {shown(text)}; write the file's name only"
+                f"{path}: {key}: expected a relative path, received {shown(text)}, which would disclose your folders; "
+                "write only the file's name"
             )
         if text.startswith(".."):
             paths.add(text)
@@ -111,7 +111,7 @@ def _paths(values: dict[str, Any], path: Path) -> set[str]:
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a JSON or TOML value, after the name of what it stands in."""
+    """Yield every text in a JSON or TOML value, with its key."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict):
@@ -129,7 +129,7 @@ def _measured(folder: Path, name: str) -> PackedFile:
 
 
 def _member(name: str, size: int) -> zipfile.ZipInfo:
-    """The head of a member, the same on every machine and at every hour."""
+    """Return the header of a member, without times or other traces of the machine."""
     info = zipfile.ZipInfo(name, NO_TIME)
     info.compress_type, info.create_system, info.file_size = zipfile.ZIP_DEFLATED, UNIX, size
     info.external_attr = (stat.S_IFREG | 0o644) << 16
@@ -143,4 +143,4 @@ def _add(archive: zipfile.ZipFile, folder: Path, file: PackedFile) -> None:
             digest.update(block)
             member.write(block)
     if digest.hexdigest() != file.sha256:
-        raise StoreError(f"{source}: changed while it was packed; pack the model again when nothing writes to it")
+        raise StoreError(f"{source}: changed while being packed; pack the model again once nothing writes to it")

@@ -1,4 +1,4 @@
-"""Standardisation of features and of spectra: what stands between a store and a network."""
+"""Standardise the features and spectra of stores for networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from xanes_hpc_kernels.standardising import standardise
 
 Array = npt.NDArray[np.float32]
 Absorbers = npt.NDArray[np.integer]
-"""Per site the index of its element and edge among those that a model has seen."""
+"""Per site, the index of its element and edge among those of a model."""
 
 
 def signed_root(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The square root of the absolute value, with the sign."""
+    """Return the square root of the absolute value, with the sign of the value."""
     root: npt.NDArray[Any] = np.sqrt(np.abs(x))
     np.copysign(root, x, out=root)
     return root
 
 
 TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {"none": np.copy, "sqrt": signed_root}
-"""What may be done to features before they are standardised; ``sqrt`` draws in the tails of sums over neighbours."""
+"""Transforms of features before standardisation; ``sqrt`` shortens the long tails of sums over neighbours."""
 CLIP = 10.0
-"""Standard deviations beyond which a standardised feature is cut off."""
+"""Largest absolute value of a standardised feature, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Scalers:
     Attributes
     ----------
     feature_mean, feature_scale : (n_features,) float64
-        Of the transformed features.
+        Mean and scale of the transformed features.
     target_mean, target_scale : (n_absorbers, n_energies) float64
-        For every element and edge its own.
+        Mean and scale of the targets of each element and edge.
     softness : (n_absorbers, n_energies) float64, or None
-        Where targets are positive: a spectrum is softness · log(1 + exp(z / softness)) of what the network says, which
-        is z itself where z is some softnesses above zero.
+        For positive targets: the spectrum is softness · log(1 + exp(z / softness)), where z is the rescaled output of
+        the network. It equals z if z is a few times the softness above zero.
     transform
-        One of ``TRANSFORMS``, applied to the features before they are standardised.
+        One of ``TRANSFORMS``, applied to the features before standardisation.
     """
 
     feature_mean: npt.NDArray[np.float64]
@@ -52,22 +52,22 @@ class Scalers:
     transform: str = "none"
 
     def features(self, x: npt.NDArray[np.floating]) -> Array:
-        """Standardised features, float32, clipped to ±``CLIP``.
+        """Return standardised features, float32, clipped to ±``CLIP``.
 
-        So a feature that hardly varied in training (a rare element's, say) does not carry a site off.
+        Clipping limits the effect of features that hardly varied in training, such as those of rare elements.
         """
         scaled = np.empty(x.shape, np.float32)
         self.put_features(x, np.arange(len(x)), scaled)
         return scaled
 
     def targets(self, y: npt.NDArray[np.floating], absorbers: Absorbers) -> Array:
-        """Scaled targets, float32, from spectra (n_sites, n_energies)."""
+        """Return scaled targets, float32, from spectra (n_sites, n_energies)."""
         scaled = np.empty(y.shape, np.float32)
         self.put_targets(y, absorbers, np.arange(len(y)), scaled)
         return scaled
 
     def put_features(self, x: npt.NDArray[np.floating], rows: npt.NDArray[np.integer], out: Array) -> None:
-        """As ``features``, into ``rows`` of another array."""
+        """Write standardised features, as from ``features``, into ``rows`` of ``out``."""
         mean, scale = (values.astype(x.dtype)[None] for values in (self.feature_mean, self.feature_scale))
         kinds = np.zeros(len(x), np.int64)
         standardise(np.ascontiguousarray(x), self.transform == "sqrt", kinds, mean, scale, CLIP, rows, out)
@@ -75,12 +75,12 @@ class Scalers:
     def put_targets(
         self, y: npt.NDArray[np.floating], absorbers: Absorbers, rows: npt.NDArray[np.integer], out: Array
     ) -> None:
-        """As ``targets``, into ``rows`` of another array."""
+        """Write scaled targets, as from ``targets``, into ``rows`` of ``out``."""
         kinds = absorbers.astype(np.int64)
         standardise(np.ascontiguousarray(y), False, kinds, self.target_mean, self.target_scale, np.inf, rows, out)
 
     def spectra(self, y: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Spectra from what a network gives, (…, n_sites, n_energies)."""
+        """Return spectra from a network's output, (…, n_sites, n_energies)."""
         z = y * self.target_scale[absorbers] + self.target_mean[absorbers]
         if self.softness is not None:
             softness = self.softness[absorbers]

@@ -1,8 +1,7 @@
-"""What tells how wrong a predicted spectrum may be, and how much of it goes into sigma.
+"""Factors of sigma: quantities that are related to the error of a predicted spectrum, and their effect on sigma.
 
-Every quantity u enters as a factor (u / typical)^exponent. The exponents are those with which errors over sigma are
-most like Student's t, by maximum likelihood: a log-linear model of the scale (Harvey, doi:10.2307/1913974), robust to
-the few errors that nothing foretells.
+Every quantity u enters as a factor (u / typical)^exponent. The exponents maximise the likelihood of error / sigma under
+Student's t: a log-linear model of the scale (Harvey, doi:10.2307/1913974) that is robust to a few unpredictable errors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,40 +14,40 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 FEWEST_FOR_FACTORS = 30
-"""Sites of which exponents are told."""
+"""Smallest number of calibration sites to fit exponents to."""
 DEGREES = 6.0
-"""Of freedom, of Student's t."""
+"""Degrees of freedom of Student's t."""
 PRIOR_SITES = 2.0
-"""How many sites, with a quantity that varies by a factor of e, the prior (no factor) counts for."""
-LOWEST, LEAST, OF_QUANTILE = 0.02, 0.01, 0.9
-"""Quantile over the calibration points, and fraction of another one: below the larger of both a quantity counts as so
-large. What is next to nothing at some energies would say more than all others otherwise."""
+"""Weight of the prior (no factor), in sites, for a quantity that varies by a factor of e."""
+LOW_QUANTILE, LEAST_FRACTION, HIGH_QUANTILE = 0.02, 0.01, 0.9
+"""Over the calibration points, a quantity is raised to its low quantile, or to a fraction of its high quantile if that
+is larger. Otherwise, energies at which it nearly vanishes would dominate the fit."""
 FARTHER = 2.0
-"""How far beyond the largest value that was calibrated with a quantity may count as."""
-OF_SPREAD, OF_OTHERS = (-1.0, 0.0), (0.0, 10.0)
-"""Bounds of exponents, in models too: sigma grows with the spread at most in proportion, and falls with nothing."""
+"""Upper limit of a quantity, as a multiple of its largest value in calibration."""
+SPREAD_BOUNDS, OTHER_BOUNDS = (-1.0, 0.0), (0.0, 10.0)
+"""Bounds of exponents, also in stored models: sigma is at most proportional to the spread, and never decreases."""
 N_ITERATIONS = 300
 CONVERGED = 1e-4
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of predictions besides their mean.
+    """Quantities that are related to the errors of predictions.
 
     Attributes
     ----------
     spread : (n_sites, n_energies)
         Standard deviation of the draws.
     distance : (n_sites,), or None
-        To the nearest training site.
+        Feature distance to the nearest training site.
     steepness : (n_sites, n_energies), or None
-        Slope of the mean spectrum per eV, smoothed: where it is steep, an edge shifted a little is a large error.
+        Absolute slope of the mean spectrum per eV, smoothed: on a steep edge, a small shift is a large error.
     local_error : (n_sites, n_energies), or None
-        Of the training sites around, each predicted without those of its formula.
+        Mean error at nearby training sites, each predicted without the sites of its formula.
     intensity : (n_sites, n_energies), or None
-        Absolute value of the mean spectrum, smoothed: where it is large, so may be the error.
+        Absolute value of the mean spectrum, smoothed: large intensities have large errors.
     absorbers : (n_sites,), or None
-        Numbers of the sites' elements and edges; None where all are of the first.
+        Indices of the sites' elements and edges; None if all are the first.
     """
 
     spread: Array
@@ -60,7 +59,7 @@ class Evidence:
 
     @classmethod
     def joined(cls, several: Sequence["Evidence"]) -> "Evidence":
-        """That of all sites; all must have the same."""
+        """Return the evidence of all sites; quantities that are missing from one are missing from the result."""
         columns = {name: [getattr(e, name) for e in several] for name in (*NAMES, "absorbers")}
         joined: dict[str, Any] = {
             name: None if any(a is None for a in column) else np.concatenate(column) for name, column in columns.items()
@@ -68,16 +67,16 @@ class Evidence:
         return cls(**joined)
 
     def rows(self, n: int) -> npt.NDArray[np.integer]:
-        """Each site's row of something that has ``n``: one for every element and edge, or one for all of them."""
+        """Return each site's row in an array of ``n`` rows: one for every element and edge, or one for all of them."""
         none = self.absorbers is None or n == 1
         return np.zeros(len(self.spread), np.intp) if none else np.asarray(self.absorbers)
 
     def units(self, sizes: Array) -> Array:
-        """The size of each site's spectra, (n_sites, 1), of ``sizes`` (n_absorbers,), or (1,) for all."""
+        """Return the typical size of each site's spectra, (n_sites, 1), from ``sizes`` (n_absorbers,), or (1,)."""
         return sizes[self.rows(sizes.size), None]
 
     def relative(self, sizes: Array) -> dict[str, Array]:
-        """What there is by name, (n_sites, n_energies) or (n_sites, 1), with spectra in ``sizes``."""
+        """Return the known quantities by name, (n_sites, n_energies) or (n_sites, 1), relative to ``sizes``."""
         size = self.units(sizes)
         found = {"spread": self.spread / size}
         for name in ("steepness", "local_error", "intensity"):
@@ -93,7 +92,7 @@ NAMES = tuple(field.name for field in fields(Evidence) if field.name != "absorbe
 
 @dataclass(frozen=True)
 class Factor:
-    """(u / typical)^exponent, with u held between ``low`` and ``high``."""
+    """A factor (u / typical)^exponent, with u clipped to ``low`` and ``high``."""
 
     exponent: float
     typical: float
@@ -101,43 +100,52 @@ class Factor:
     high: float
 
     def values(self, u: Array) -> Array:
-        """The factor for every value, of the shape of ``u``."""
+        """Return the factor for every value of ``u``."""
         return np.asarray((np.clip(u, self.low, self.high) / self.typical) ** self.exponent)
 
 
 def fit_factors(error: Array, sigma: Array, quantities: Mapping[str, Array]) -> dict[str, Factor]:
-    """Factors on ``sigma`` for which |error| (n_sites, n_energies) over it is most likely, by quantity.
+    """Return the factors on ``sigma``, by quantity, that maximise the likelihood of the errors.
 
-    A scale at every energy is fitted beside them and left to the caller. No factor is of a quantity that does not vary,
-    nor of one with which errors do not grow; that of the spread, which sigma is in proportion to already, only takes
-    away from it, all of it at most.
+    A scale at every energy is fitted at the same time and discarded. A quantity gets no factor if it does not vary, or
+    if errors do not grow with it. Sigma is already proportional to the spread, so the factor of the spread can only
+    reduce that dependence, at most to none.
+
+    Parameters
+    ----------
+    error : (n_sites, n_energies)
+        Absolute errors.
+    sigma : (n_sites, n_energies)
+        Sigma before the factors.
+    quantities
+        Arrays (n_sites, n_energies) or (n_sites, 1), by name.
     """
     if len(error) < FEWEST_FOR_FACTORS:
         return {}
-    there = error.any(axis=0)
-    held: dict[str, tuple[float, Array]] = {}
+    used = error.any(axis=0)
+    raised: dict[str, tuple[float, Array]] = {}
     for name, u in quantities.items():
         positive = u[u > 0]
-        if positive.size and there.any():
-            lowest, large = np.quantile(positive, [LOWEST, OF_QUANTILE])
-            low = max(float(lowest), LEAST * float(large))
-            held[name] = low, np.maximum(u, low)
-    columns = {n: np.broadcast_to(np.log(u), error.shape)[:, there] for n, (_, u) in held.items()}
+        if positive.size and used.any():
+            small, large = np.quantile(positive, [LOW_QUANTILE, HIGH_QUANTILE])
+            low = max(float(small), LEAST_FRACTION * float(large))
+            raised[name] = low, np.maximum(u, low)
+    columns = {n: np.broadcast_to(np.log(u), error.shape)[:, used] for n, (_, u) in raised.items()}
     found = {}
-    for name, exponent in _exponents((error / sigma)[:, there], columns).items():
-        low, u = held[name]
+    for name, exponent in _exponents((error / sigma)[:, used], columns).items():
+        low, u = raised[name]
         found[name] = Factor(exponent, float(np.exp(np.log(u).mean())), low, FARTHER * float(u.max()))
     return found
 
 
 def _exponents(z: Array, columns: Mapping[str, Array]) -> dict[str, float]:
-    """Exponents within their bounds: what would leave them is held there, the others fitted again."""
+    """Return exponents within their bounds: those beyond are fixed at the bound, and the others are fitted again."""
     held: dict[str, float] = {}
     while True:
         free = [name for name in columns if name not in held]
         fixed = sum((exponent * columns[name] for name, exponent in held.items()), start=np.zeros_like(z))
         found = dict(zip(free, _most_likely(z * np.exp(-fixed), [columns[name] for name in free]), strict=True))
-        bounds = {name: OF_SPREAD if name == "spread" else OF_OTHERS for name in free}
+        bounds = {name: SPREAD_BOUNDS if name == "spread" else OTHER_BOUNDS for name in free}
         beyond = {n: min(max(found[n], low), high) for n, (low, high) in bounds.items() if not low <= found[n] <= high}
         if not beyond:
             return {name: e for name, e in {**held, **found}.items() if abs(e) > CONVERGED}
@@ -145,13 +153,13 @@ def _exponents(z: Array, columns: Mapping[str, Array]) -> dict[str, float]:
 
 
 def _most_likely(z: Array, columns: list[Array]) -> list[float]:
-    """Exponents, with a scale at every energy; columns (n_sites, n_energies) are logarithms.
+    """Return the most likely exponents of columns of logarithms, (n_sites, n_energies), with a scale at every energy.
 
-    Steps by the largest curvature that the likelihood can have anywhere: each makes it larger.
+    Steps are scaled by the largest possible curvature of the likelihood, so every step increases it.
     """
     if not columns:
         return []
-    x = np.stack([c - c.mean(axis=0) for c in columns])  # so that scale and exponents do not speak of one another
+    x = np.stack([c - c.mean(axis=0) for c in columns])  # centred, to decouple the exponents from the scales
     information, steepest = 2.0 * DEGREES / (DEGREES + 3.0), (DEGREES + 1.0) / 2.0
     prior = information * PRIOR_SITES * z.shape[1]
     matrix = steepest * np.tensordot(x, x, ([1, 2], [1, 2])) + prior * np.eye(len(x))

@@ -1,4 +1,4 @@
-"""The sites that a model was trained with: ``sites.h5`` of its folder."""
+"""The sites that a model was made from, in ``sites.h5`` of its folder."""
 
 import re
 from collections.abc import Sequence
@@ -17,29 +17,31 @@ from xanes_hpc.stores.new_file import new_file
 
 PARTS = ("train", "validation", "calibration", "test")
 FITTED = PARTS[:3]
-"""Those whose sites a model is made with."""
+"""The sets that a model is made from: all but the test set."""
 LEFT_OUT = len(PARTS)
-"""In place of a part for sites without a target."""
+"""Index for sites without a target, which belong to no set."""
 NO_PART = "none"
-"""In place of a part for a site that the model was not made with."""
+"""Name for sites that belong to none of the model's sets."""
 REFERENCE_SITES = 4096
-"""Training sites whose features are kept, for distances and the kernel ridge regression; a seeded sample of more."""
+"""Largest number of training sites whose features are stored, for distances and the kernel ridge regression."""
 
 
 @dataclass(frozen=True)
 class TrainingSites:
-    """What a model remembers of the sites it was trained with.
+    """The sites that a model was made from.
 
     Attributes
     ----------
     names, formulas
-        One per site of the feature store.
-    parts : (n_sites,) uint8, index into ``splits.PARTS``, or beyond for sites left out
+        One per site of the feature stores.
+    parts : (n_sites,) uint8
+        Each site's set, as an index into ``PARTS``; ``LEFT_OUT`` for sites without a target.
+    features : (n_reference, n_features) float32
+        Standardised features of (a seeded sample of) the training sites.
     trained
-        Names of the parts that weights were fitted to.
-    features : (n_reference, n_features) float32, standardised features of training sites
+        Names of the sets that the weights were trained on.
     earlier
-        Names and formulas of the sites that weights were fitted to before, in the model that this one started from.
+        Names and formulas of the sites that the model this one started from was trained on.
     """
 
     names: list[str]
@@ -63,29 +65,30 @@ class TrainingSites:
                 hdf5.write_strings(file, "earlier/formula", formulas)
 
     def count(self, part: str) -> int:
-        """Number of sites in a part."""
+        """Return the number of sites in a set."""
         return int((self.parts == PARTS.index(part)).sum())
 
     @property
     def n_left_out(self) -> int:
-        """Number of sites in no part: those without a spectrum on the whole grid."""
+        """Number of sites in no set, because no spectrum covers the whole grid."""
         return int((self.parts >= LEFT_OUT).sum())
 
     @property
     def n_alone(self) -> dict[str, int]:
-        """Number of sites that say nothing of the group they belong to: without a formula, and without a CSD code."""
+        """Number of sites whose group is unknown, by kind of group: without a formula, and without a CSD code."""
         return {"formula": sum(not f for f in self.formulas), "code": sum(not has_code(name) for name in self.names)}
 
     @property
     def fitted(self) -> list[tuple[str, str]]:
-        """Names and formulas of all sites that weights were ever fitted to."""
+        """Names and formulas of all sites that the weights were trained on, also in the model this one started from."""
         rows = np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained]))
         return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
 
     def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """The part that sites had, or ``NO_PART``: known by their name, and by their formula where both are known.
+        """Return each site's set, or ``NO_PART``.
 
-        Of sites that cannot be told apart (those of one structure's edges, say) the part nearest to the weights.
+        Sites are recognised by name, and by formula if both formulas are known. If several match, such as the sites of
+        several edges of one structure, the first set in ``PARTS`` counts.
         """
         parts = []
         for name, formula in zip(names, formulas, strict=True):
@@ -95,7 +98,7 @@ class TrainingSites:
 
     @cached_property
     def _by_name(self) -> dict[str, list[tuple[str, int]]]:
-        """Formula and part of the sites of each name."""
+        """Formula and set of the sites of each name."""
         own: dict[str, list[tuple[str, int]]] = {}
         for name, formula, part in zip(self.names, self.formulas, self.parts.tolist(), strict=True):
             if part < len(PARTS):
@@ -104,7 +107,10 @@ class TrainingSites:
 
     @cached_property
     def _trained_by(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-        """Names of the trained sites by code and by formula; of an earlier model's, as others than themselves."""
+        """Names of the trained sites by code and by formula.
+
+        Sites of an earlier model get another name, so that they count as twins even of themselves.
+        """
         by_code: dict[str, set[str]] = {}
         by_formula: dict[str, set[str]] = {}
         fitted = self.fitted
@@ -117,28 +123,28 @@ class TrainingSites:
 
     @property
     def n_tested_known_earlier(self) -> int:
-        """Sites of the test part that have the code or the formula of an earlier site."""
+        """Number of test sites with the code or formula of a site that the earlier model was trained on."""
         codes = {code(name) for name, _ in self.earlier}
         formulas = {formula for _, formula in self.earlier if formula}
         rows = np.flatnonzero(self.parts == PARTS.index("test"))
         return sum(code(self.names[i]) in codes or self.formulas[i] in formulas for i in rows)
 
     def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """What sites share with some trained site: ``code``, ``formula``, both or nothing.
+        """Return what each site shares with a trained site: ``code``, ``formula``, ``code+formula`` or nothing.
 
-        With others than themselves, that is; but sites of the model that this one started from are trained sites like
-        any other, also where they are held out now.
+        Sites are not compared with themselves. Sites that the model this one started from was trained on count as
+        trained, even if they are held out now.
         """
         by_code, by_formula = self._trained_by
         twins = []
         for name, formula in zip(names, formulas, strict=True):
             known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
-            twins.append("+".join(what for what, found in known if found - {name}))
+            twins.append("+".join(shared for shared, found in known if found - {name}))
         return twins
 
 
 def read_training_sites(path: Path, n_features: int) -> TrainingSites:
-    """What a model remembers of its sites.
+    """Read the sites that a model was made from.
 
     Raises
     ------
@@ -163,16 +169,17 @@ def read_training_sites(path: Path, n_features: int) -> TrainingSites:
 
 
 def code(name: str) -> str:
-    """The CSD code that a site's name begins with, without the digits of a redetermination; else its structure's name.
+    """Return the CSD code at the start of a site's name, without the digits of a redetermination.
 
-    A structure's name is what stands before the first ``#`` or ``@``; a code is six capitals, alone or before a ``_``.
+    Without a code, return the structure's name, which ends before the first ``#`` or ``@``. A code is six capitals,
+    and two digits for a redetermination; ``_`` and more may follow.
     """
     found = _match_code(name)
     return found[1] if found else _structure_of(name)
 
 
 def has_code(name: str) -> bool:
-    """Whether a site's name begins with a CSD code."""
+    """Return whether a site's name begins with a CSD code."""
     return _match_code(name) is not None
 
 

@@ -1,7 +1,7 @@
-"""A packed model as a model folder again.
+"""Unpack a packed model into a model folder.
 
-The file may come from anyone: nothing in it is believed before it is checked, no name in it becomes a path unless it is
-one that a model has, and no more is inflated than the manifest says.
+The file may come from anyone. Everything in it is checked before use, a name becomes a path only if a model has such a
+file, and no more data are inflated than the manifest announces.
 """
 
 import errno
@@ -34,27 +34,27 @@ from xanes_hpc.stores.opening import bytes_of_numbers
 SIGNATURE = b"PK\x03\x04"
 BLOCK_BYTES = 1 << 20
 MOST_INFLATION = 100
-"""How much larger than its file the numbers of an HDF5 file may be."""
+"""Largest ratio of the size of an HDF5 file's numbers to the size of the file."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, OverflowError, RuntimeError, ValueError,
 )  # fmt: skip
-"""What ``zipfile`` raises on a file that is damaged or made to harm; ``NotImplementedError`` is a ``RuntimeError``."""
+"""What ``zipfile`` raises for damaged or malicious files; ``NotImplementedError`` is a ``RuntimeError``."""
 
 
 def default_folder(file: Path) -> Path:
-    """The model folder's name where none is given: ``tmqm.xanes-model`` gives ``tmqm.model`` beside it."""
+    """Return the default output for a packed model: ``tmqm.model`` beside ``tmqm.xanes-model``."""
     return file.with_name(file.name.removesuffix(SUFFIX) + ".model")
 
 
 def unpack(file: Path, output: Path, overwrite: bool = False) -> Manifest:
-    """Make a model folder of a packed model; it has its name only when all of it is as packed and the model opens.
+    """Unpack a model folder, which appears only once every file matches the manifest and the model can be opened.
 
     Raises
     ------
     StoreError
-        If the file is no packed model, or is newer, damaged, or holds anything that a model does not; if the output
-        stands in the way.
+        If the file is not a packed model, has a newer schema, is damaged, or contains a file that a model cannot have;
+        or if the output exists or cannot be written.
     """
     with whole_output(output, overwrite, CONTENTS, sources=[file]) as folder, _opened(file) as archive:
         manifest = _manifest(archive, file)
@@ -67,12 +67,12 @@ def unpack(file: Path, output: Path, overwrite: bool = False) -> Manifest:
 
 
 def inspect(file: Path) -> Manifest:
-    """The manifest of a packed model, held to the directory of the ZIP; the files' data are not read.
+    """Return the manifest of a packed model, compared with the ZIP's directory; the files' data are not read.
 
     Raises
     ------
     StoreError
-        As ``unpack``.
+        If the file is not a packed model, has a newer schema, is damaged, or contains a file that a model cannot have.
     """
     with _opened(file) as archive:
         manifest = _manifest(archive, file)
@@ -81,7 +81,7 @@ def inspect(file: Path) -> Manifest:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file is meant to be a packed model, by its name or its first bytes."""
+    """Return whether a file appears to be a packed model, by its name or its first bytes."""
     if not path.is_file() or path.suffix == SUFFIX:
         return path.is_file()
     try:
@@ -100,13 +100,13 @@ def _start(path: Path) -> bytes:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """A packed model open for reading, its directory read."""
+    """Open a packed model and read the ZIP's directory."""
     if not file.exists():
         raise StoreError(f"{file}: no such file")
     if file.is_dir():
         raise StoreError(f"{file}: expected a packed model, received a folder")
     if (start := _start(file)) != SIGNATURE:
-        received = "another file" if start else "an empty one"
+        received = "another kind of file" if start else "an empty file"
         raise StoreError(f"{file}: expected a packed model (a ZIP file), received {received}")
     with _reading(str(file)):
         archive = zipfile.ZipFile(file)
@@ -116,19 +116,19 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
-    """Turn whatever ``zipfile`` makes of a damaged file into one line."""
+    """Turn any error of ``zipfile`` on a damaged file into a ``StoreError``."""
     try:
         yield
     except DAMAGE:
-        raise StoreError(f"{where}: cut short or damaged; {AGAIN}") from None
+        raise StoreError(f"{where}: truncated or damaged; {AGAIN}") from None
     except OSError as error:
-        if error.errno == errno.EINVAL:  # a place before the beginning
-            raise StoreError(f"{where}: cut short or damaged; {AGAIN}") from None
+        if error.errno == errno.EINVAL:  # an offset before the start of the file
+            raise StoreError(f"{where}: truncated or damaged; {AGAIN}") from None
         raise StoreError(f"{where}: cannot be read: {explain(error)}") from None
 
 
 def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Iterator[bytes]:
-    """A member's data, a bounded number of bytes at a time, to the end, where ``zipfile`` compares its checksum."""
+    """Yield a member's data in blocks to its end, where ``zipfile`` checks the CRC."""
     with _reading(where), archive.open(info) as stream:
         while block := stream.read(BLOCK_BYTES):
             yield block
@@ -147,41 +147,43 @@ def _manifest(archive: zipfile.ZipFile, file: Path) -> Manifest:
 
 
 def _members(archive: zipfile.ZipFile, manifest: Manifest, file: Path) -> dict[str, zipfile.ZipInfo]:
-    """The members by path, when they are the manifest's files, each once, plain, and as large as it says."""
+    """Return the members by path, after checking that they are the files of the manifest, with the sizes in it."""
     sizes = {packed.path: packed.size for packed in manifest.files}
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist()[1:]:
         name, size = info.orig_filename, info.file_size
         if not may_be_packed(name):
-            raise StoreError(f"{file}: {shown(name)}: expected files of a model only; nothing was unpacked")
+            raise StoreError(f"{file}: {shown(name)}: not a file that a model can have; nothing was unpacked")
         if name in members:
             raise StoreError(f"{file}: {name}: expected once, received twice; {AGAIN}")
         if name not in sizes:
             raise StoreError(f"{file}: {name}: not in the manifest; {AGAIN}")
         if size != sizes[name]:
             raise StoreError(
-                f"{file}: {name}: expected {sizes[name]:,} bytes by the manifest, received {size:,}; {AGAIN}"
+                f"{file}: {name}: expected {sizes[name]:,} bytes as in the manifest, received {size:,}; {AGAIN}"
             )
         _check_plain(info, file)
         members[name] = info
     if missing := sizes.keys() - members.keys():
-        raise StoreError(f"{file}: {min(missing)}: in the manifest but missing; {AGAIN}")
+        raise StoreError(f"{file}: {min(missing)}: listed in the manifest but missing; {AGAIN}")
     return members
 
 
 def _check_plain(info: zipfile.ZipInfo, file: Path) -> None:
-    """Refuse a member that is a link or device, encrypted, or compressed as ours are not."""
+    """Refuse a member that is not a plain file, is encrypted, or uses another compression method."""
     where = f"{file}: {info.orig_filename}"
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
         raise StoreError(f"{where}: expected a plain file, received a link, folder or device; nothing was unpacked")
     if info.flag_bits & 1:
-        raise StoreError(f"{where}: is encrypted; have the model packed without a password")
+        raise StoreError(f"{where}: encrypted; ask for a model packed without a password")
     if info.compress_type not in METHODS:
-        raise StoreError(f"{where}: expected to be deflated, received ZIP method {info.compress_type}; {AGAIN}")
+        raise StoreError(
+            f"{where}: expected stored or deflated data, received ZIP method {info.compress_type}; {AGAIN}"
+        )
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, packed: PackedFile, folder: Path, file: Path) -> None:
-    """Write a member, as far as it is what the manifest says."""
+    """Write a member to the folder; refuse it if its size or SHA-256 differs from the manifest."""
     path, where = folder / packed.path, f"{file}: {packed.path}"
     digest, left = hashlib.sha256(), packed.size
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,11 +195,11 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, packed: PackedFile
             digest.update(block)
             stream.write(block)
     if left or digest.hexdigest() != packed.sha256:
-        raise StoreError(f"{where}: damaged: its size or SHA-256 is not the manifest's; {AGAIN}")
+        raise StoreError(f"{where}: damaged: its size or SHA-256 differs from the manifest; {AGAIN}")
 
 
 def _check_model(folder: Path, file: Path) -> None:
-    """Open what was unpacked; where that fails, name the packed model and its member, not the temporary folder."""
+    """Open the unpacked model; errors name the packed model and its member, not the temporary folder."""
     try:
         for path in sorted(folder.rglob("*.h5")):
             _check_numbers(path)
@@ -205,15 +207,17 @@ def _check_model(folder: Path, file: Path) -> None:
         _ = model.members, model.training_sites
     except MemoryError:
         raise
-    except Exception as error:  # a model made to harm may bring its readers to any
+    except Exception as error:  # a malicious model may cause any exception
         text = str(error).replace(f"{folder}/", "").replace(f"{folder}: ", "")
         what = text if isinstance(error, StoreError) else f"damaged: {text or type(error).__name__}"
         raise StoreError(f"{file}: {what}") from None
 
 
 def _check_numbers(path: Path) -> None:
-    """Refuse an HDF5 file with numbers that stand elsewhere, or that take far more memory than the file is long."""
-    n_bytes = bytes_of_numbers(path)
-    most = MOST_INFLATION * path.stat().st_size
-    if n_bytes > most:
-        raise StoreError(f"{path}: expected at most {most:,} bytes of numbers in a file so long, received {n_bytes:,}")
+    """Refuse an HDF5 file that refers to other files, or whose numbers take far more memory than the file is long."""
+    n_bytes, size = bytes_of_numbers(path), path.stat().st_size
+    if n_bytes > MOST_INFLATION * size:
+        raise StoreError(
+            f"{path}: expected at most {MOST_INFLATION * size:,} bytes of numbers in a file of {size:,} bytes, "
+            f"received {n_bytes:,}"
+        )

@@ -1,8 +1,8 @@
-"""Architectures: one file each, known by its name, with a function ``PLUGIN``.
+"""Architectures, one per file: the file's name is the architecture's name, and its ``PLUGIN`` is a function.
 
-``PLUGIN(parameters, n_features, n_energies)`` returns the network as a tuple of ``Layer``, out of a small closed
-set that both Keras (``keras_network``) and NumPy (``numpy_network``) can run. Other distributions add
-theirs through the entry point group ``xanes_hpc.models``.
+``PLUGIN(parameters, n_features, n_energies)`` returns all parameters, and the network as a tuple of ``Layer``, which
+both Keras (``keras_network``) and NumPy (``numpy_network``) can run. Other distributions add architectures through the
+entry point group ``xanes_hpc.models``.
 """
 
 from collections.abc import Mapping
@@ -18,26 +18,26 @@ PLUGINS = Plugins("architecture", "xanes_hpc.models.architectures", "xanes_hpc.m
 
 
 def names() -> list[str]:
-    """Names of all architectures."""
+    """Return the names of all architectures."""
     return PLUGINS.names()
 
 
 def build(
     name: str, parameters: Mapping[str, Any], n_features: int, n_energies: int
 ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """An architecture's parameters in full, and its layers.
+    """Return an architecture's parameters, with their defaults, and its layers.
 
     Raises
     ------
     ModelError
-        If there is no such architecture, it does not take a parameter, or its layers do not fit together or do not
-        end in one value per energy.
+        If there is no such architecture, a parameter is unknown or out of range, the layers do not fit together, or the
+        last one does not return one value per energy.
     """
-    part = PLUGINS.find(name)
+    architecture = PLUGINS.find(name)
     resolved: dict[str, Any]
     layers: tuple[Layer, ...]
-    resolved, layers = part(parameters, n_features, n_energies)
+    resolved, layers = architecture(parameters, n_features, n_energies)
     given = shapes(layers, n_features)[layers[-1].name] if layers else None
     if given != (n_energies,):
-        raise ModelError(f"architecture {name}: expected it to end in {n_energies} values, received shape {given}")
+        raise ModelError(f"architecture {name}: expected an output of shape ({n_energies},), received {given}")
     return resolved, layers

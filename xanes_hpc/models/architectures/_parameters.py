@@ -1,4 +1,4 @@
-"""Parameters of architectures: their defaults, and what each may be."""
+"""Check the parameters of architectures and fill in their defaults."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from xanes_hpc.runtime.nearest import did_you_mean
 WIDEST = 1 << 16
 DEEPEST = 1 << 10
 MOST_STAGES = 10
-"""Each doubles the number of positions."""
+"""Largest number of stages, each of which doubles the number of positions."""
 
 _Check = tuple[Callable[[Any], bool], str]
 
@@ -38,7 +38,7 @@ _CHECKS: dict[str, _Check] = {
 
 
 def resolve(name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters over their defaults; those of the names that our architectures use are checked.
+    """Return parameters with their defaults, after checking those that our own architectures have.
 
     Raises
     ------

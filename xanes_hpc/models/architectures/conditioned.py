@@ -1,6 +1,7 @@
-"""A residual network for several absorbing elements and edges, which shares what they have in common.
+"""A residual network for several absorbing elements and edges.
 
-What absorbs scales and shifts every hidden layer (feature-wise linear modulation, Perez et al., arXiv:1709.07871).
+The absorber scales and shifts every hidden layer (feature-wise linear modulation, Perez et al., arXiv:1709.07871); all
+other weights are shared.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ DEFAULTS: dict[str, Any] = {"width": 512, "blocks": 3, "activation": "silu", "dr
 def conditioned(
     parameters: Mapping[str, Any], n_features: int, n_energies: int
 ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """The residual architecture, whose hidden layers are h + a(absorber) · h + b(absorber) before their activation.
+    """Return the residual architecture with h + a(absorber) · h + b(absorber) before the activation of hidden layers.
 
     Raises
     ------

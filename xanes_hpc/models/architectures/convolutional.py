@@ -1,4 +1,4 @@
-"""Dense layers to a coarse spectrum of many channels, refined by convolutions along the energy."""
+"""A network of dense layers, which return a coarse spectrum with many channels, and convolutions that refine it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +19,11 @@ DEFAULTS: dict[str, Any] = {
 def convolutional(
     parameters: Mapping[str, Any], n_features: int, n_energies: int
 ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """Hidden layers of widths ``hidden``, a coarse grid of ``channels``, then ``stages`` that double its resolution.
+    """Return hidden layers of widths ``hidden``, a coarse grid of ``channels``, and ``stages`` that double its size.
 
-    Every stage repeats each position, convolves with ``kernel`` positions and adds what it makes of that; hidden layers
-    and stages are followed by ``activation`` and ``dropout`` (of whole channels). The last convolution has one channel.
+    A stage repeats every position, convolves the result with a kernel of ``kernel`` positions, and adds that to it.
+    Hidden layers and convolutions are followed by ``activation`` and ``dropout``, which drops whole channels in stages.
+    The last convolution has one channel.
 
     Raises
     ------

@@ -10,7 +10,7 @@ DEFAULTS: dict[str, Any] = {"hidden": [512, 512], "activation": "gelu", "dropout
 
 
 def mlp(parameters: Mapping[str, Any], n_features: int, n_energies: int) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """Hidden layers of widths ``hidden``, each followed by ``activation`` and ``dropout``, then one value per energy.
+    """Return hidden layers of widths ``hidden``, each with ``activation`` and ``dropout``, and one value per energy.
 
     Raises
     ------

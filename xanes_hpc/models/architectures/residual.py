@@ -1,4 +1,4 @@
-"""A residual multilayer perceptron: blocks add to what passes them by (He et al., arXiv:1512.03385)."""
+"""A residual multilayer perceptron: the output of every block is added to its input (He et al., arXiv:1512.03385)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ DEFAULTS: dict[str, Any] = {"width": 512, "blocks": 3, "activation": "silu", "dr
 def residual(
     parameters: Mapping[str, Any], n_features: int, n_energies: int
 ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-    """A hidden layer of ``width``, ``blocks`` more whose outputs are added to their inputs, one value per energy.
+    """Return a hidden layer of ``width``, ``blocks`` more, each added to its input, and one value per energy.
 
     Every hidden layer is followed by ``activation`` and ``dropout``.
 
