@@ -180,7 +180,12 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
         (lambda: xh.featurise(Atoms("Fe"), preset="xanesnet"), xh.errors.DescriptorError, "did you mean"),
         (lambda: xh.train("f.h5", epoch=3), ConfigError, "'epoch'; did you mean 'epochs'?"),
         (lambda: xh.train("f.h5", name="mlp"), ConfigError, "'name': expected one of"),
+        (lambda: xh.train(xh.import_structures(Atoms("Fe"))), StoreError, "`features`: expected a feature store"),
+        (lambda: xh.train(3), StoreError, "received int"),
+        (lambda: xh.import_structures([]), FormatError, "received none"),
+        (lambda: xh.evaluate(xh.featurise(Atoms("Fe"))), StoreError, "`predictions`: expected a prediction store"),
         (lambda: xh.match(([1, 2], [1]), "p.h5"), StoreError, "p.h5"),
+        (lambda: xh.match(([1, 2], [1, 2]), [1, 2]), StoreError, "received list"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, monkeypatch, call, error, words):

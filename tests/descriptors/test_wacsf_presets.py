@@ -134,6 +134,10 @@ def test_preset_is_known_by_its_name(preset):
     assert descriptors.choose(preset, None).hash == descriptors.load("wacsf", preset).hash
 
 
+def test_a_descriptors_name_stands_for_its_default_preset():
+    assert descriptors.choose("wacsf", None).hash == descriptors.load("wacsf").hash
+
+
 def test_unknown_preset_names_those_there_are():
     with pytest.raises(
         DescriptorError, match="descriptor wacsf has no preset 'xanesnet'; it has default, xanesnet-2022"

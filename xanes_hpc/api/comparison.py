@@ -1,5 +1,6 @@
 """A measured spectrum beside calculated and predicted ones; figures of merit; broadening; files for others."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis import evaluate as analysis
-from xanes_hpc.api.inputs import PathLike, is_paths
+from xanes_hpc.api.inputs import PathLike, is_paths, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.calculations.broaden_store import treat_store
 from xanes_hpc.config.files import load_run
@@ -311,7 +312,7 @@ def export(
 def _predictions(value: Spectra | PredictionStore | PathLike) -> PredictionStore:
     if isinstance(value, Spectra):
         return value.chosen_store
-    return value if isinstance(value, PredictionStore) else PredictionStore(Path(value))
+    return store_of(PredictionStore, value, "predictions")
 
 
 def _comparable(value: Any) -> PredictionStore | StructureStore:
@@ -319,6 +320,11 @@ def _comparable(value: Any) -> PredictionStore | StructureStore:
         return value.chosen_store
     if isinstance(value, (PredictionStore, StructureStore)):
         return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise StoreError(
+            "expected predictions, or a structure store with spectra, or the path of one, "
+            f"received {type(value).__name__}"
+        )
     path = Path(value)
     if hdf5.is_kind(path, "predictions"):
         return PredictionStore(path)

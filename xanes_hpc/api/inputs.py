@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.importing.from_atoms import import_atoms
@@ -12,9 +12,12 @@ from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.prediction.sources import Store, open_store
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import SIGNATURE
+from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
 PathLike = str | os.PathLike[str]
+AnyStore = TypeVar("AnyStore", StructureStore, FeatureStore, PredictionStore)
+KINDS = {StructureStore: "a structure store", FeatureStore: "a feature store", PredictionStore: "a prediction store"}
 
 
 def paths_of(paths: PathLike | Iterable[PathLike] | None) -> list[Path]:
@@ -85,6 +88,32 @@ def opened_structures(source: Any, sites: Any = None, edge: str | None = None) -
     if not isinstance(store, StructureStore):
         raise StoreError(f"{store.path}: expected structures, received a feature store")
     return store
+
+
+def store_of(kind: type[AnyStore], value: Any, name: str) -> AnyStore:
+    """Return a store of one kind: the given one, or the one at a path.
+
+    Parameters
+    ----------
+    kind
+        The class of the store.
+    value
+        A store, or its path.
+    name
+        The parameter that holds the value, for the error.
+
+    Raises
+    ------
+    StoreError
+        If the value is something else, or the store is missing, damaged or of another kind.
+    """
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, (str, os.PathLike)):
+        return kind(Path(value))
+    received = next((words for other, words in KINDS.items() if isinstance(value, other)), type(value).__name__)
+    hint = "; featurise it first" if kind is FeatureStore and isinstance(value, StructureStore) else ""
+    raise StoreError(f"`{name}`: expected {KINDS[kind]} or its path, received {received}{hint}")
 
 
 def rule_of(sites: Any) -> str | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from xanes_hpc.api.inputs import PathLike, opened, paths_of
+from xanes_hpc.api.inputs import AnyStore, PathLike, opened, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
 from xanes_hpc.descriptors import Descriptor
@@ -258,10 +258,10 @@ def train(
     run = load_run(None if config is None else Path(config), None, settings(values), architecture_of)
     target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
     with ExitStack() as stack:
-        stores = [_feature_store(one, stack) for one in _listed(features)]
-        sources = [_structure_store(one, stack) for one in _listed(spectra)]
+        stores = _opened(FeatureStore, features, "features", stack)
+        sources = _opened(StructureStore, spectra, "spectra", stack)
         pairs = open_spectra(stores, sources)
-        augmented = [_feature_store(one, stack) for one in _listed(augment)]
+        augmented = _opened(FeatureStore, augment, "augment", stack)
         observer = Observer() if progress is None else Observer(progress)
         try:
             run_training(run, pairs, target, overwrite, resume, augmented, observer)
@@ -272,15 +272,11 @@ def train(
     return Predictor(Model.open(target), temporary=output is None)
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _feature_store(value: Any, stack: ExitStack) -> FeatureStore:
-    return value if isinstance(value, FeatureStore) else stack.enter_context(FeatureStore(paths_of(value)[0]))
-
-
-def _structure_store(value: Any, stack: ExitStack) -> StructureStore:
-    return value if isinstance(value, StructureStore) else stack.enter_context(StructureStore(paths_of(value)[0]))
+def _opened(kind: type[AnyStore], values: Any, name: str, stack: ExitStack) -> list[AnyStore]:
+    """Return the stores of a parameter that takes one or several; those opened here are closed with the stack."""
+    several = [] if values is None else values if isinstance(values, (list, tuple)) else [values]
+    stores = [store_of(kind, one, name) for one in several]
+    for store, given in zip(stores, several, strict=True):
+        if store is not given:
+            stack.enter_context(store)
+    return stores

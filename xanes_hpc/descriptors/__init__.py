@@ -95,6 +95,8 @@ def read_toml(path: Path) -> Descriptor:
 def choose(preset: str | None, description: Path | None) -> Descriptor:
     """Return the descriptor of a preset or of a TOML file; by default ``wacsf`` with its default preset.
 
+    A descriptor's name stands for its default preset.
+
     Raises
     ------
     DescriptorError
@@ -109,6 +111,8 @@ def choose(preset: str | None, description: Path | None) -> Descriptor:
     for known, name in _each_preset():
         if known == preset:
             return load(name, preset)
+    if preset in names() and _part(preset).PRESETS:
+        return load(preset)
     hint = did_you_mean(preset, presets())
     raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (expected {', '.join(presets())})")
 

@@ -47,6 +47,8 @@ def import_atoms(
     ['H2O', 'CO2#1', 'CO2#2']
     """
     structures = several(atoms)
+    if not structures:
+        raise FormatError("expected at least one structure, received none")
     entries = [sites] if hasattr(atoms, "get_positions") else _entries(sites, len(structures))
     names = _names(structures)
     with create_structures(output, overwrite) as writer:
