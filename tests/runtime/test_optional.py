@@ -86,3 +86,14 @@ def test_all_is_every_extra_of_users_that_installs_without_a_gpu():
         r for extra, requirements in EXTRAS.items() if extra not in developers | {"all", "gpu"} for r in requirements
     )
     assert names(EXTRAS["gpu"]) == {"tensorflow"}
+
+
+def test_every_extra_that_a_text_names_exists():
+    texts = [*SOURCES, ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        extra
+        for path in texts
+        for extras in re.findall(r"pip install .*?\[([\w,-]+)\]'", path.read_text(encoding="utf-8"))
+        for extra in extras.split(",")
+    }
+    assert {"dask", "gpu", "larch", "relax", "umap"} <= named <= set(EXTRAS)
