@@ -1,4 +1,4 @@
-"""The front door: the same numbers as from the commands, in memory or in files, from paths or ``ase.Atoms``."""
+"""The functions behind ``import xanes_hpc`` give the same numbers as the commands, from and to memory or files."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ members = 1
 
 @pytest.fixture(scope="module")
 def files(small, tmp_path_factory):
-    """What the commands leave: a model and predictions of its test set."""
+    """Return a folder in which the commands wrote a model and predictions of its test set."""
     folder = tmp_path_factory.mktemp("commands")
     (folder / "run.toml").write_text(TOML)
     source = small / FEATURES
@@ -64,7 +64,7 @@ def assert_same(ours, path, but=()):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
-def test_structures_and_features_in_memory_are_those_of_files_bit_for_bit(small, structures):
+def test_structures_and_features_in_memory_equal_those_in_files_bit_for_bit(small, structures):
     assert_same(structures.file, small / "small.h5")
     assert structures.attribute("digest_structures") == xh.import_structures(
         small / "structures", spectra=small / "spectra", treatment="synthetic"
@@ -72,7 +72,7 @@ def test_structures_and_features_in_memory_are_those_of_files_bit_for_bit(small,
     assert_same(xh.featurise(structures, preset="xanesnet-49").file, small / FEATURES)
 
 
-def test_a_model_trained_in_memory_is_that_of_the_command(files, trained):
+def test_a_model_trained_in_memory_equals_that_of_the_command(files, trained):
     command = xh.load_model(files / "c.model")
     for a, b in zip(trained.model.members, command.model.members, strict=True):
         for name, arrays in a.weights.items():
@@ -81,7 +81,7 @@ def test_a_model_trained_in_memory_is_that_of_the_command(files, trained):
     assert trained.model.description["calibration"] == command.model.description["calibration"]
 
 
-def test_predictions_are_those_of_the_command(files, structures):
+def test_predictions_equal_those_of_the_command(files, structures):
     spectra = xh.load_model(files / "c.model").predict(structures, split="test")
     assert_same(spectra.store.file, files / "p.h5")
     assert xh.evaluate(spectra) == xh.evaluate(files / "p.h5")
@@ -96,7 +96,7 @@ def test_a_structure_by_path_and_as_atoms_gives_the_same_spectrum(small, files):
     assert model.predict([path]).sites == by_path.sites == [path.stem]
 
 
-def test_outputs_are_written_where_they_are_asked_for_only(small, files, tmp_path, monkeypatch):
+def test_outputs_are_written_only_where_asked_for(small, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = xh.import_structures(small / "structures", spectra=small / "spectra", output="s.h5")
     features = xh.featurise(store, preset="xanesnet-49", output="f.h5")
@@ -122,7 +122,7 @@ def test_a_model_in_memory_leaves_nothing_behind(structures, tmp_path, monkeypat
     assert [p.name for p in tmp_path.iterdir()] == ["kept.model"]
 
 
-def test_spectra_answer_what_is_asked(structures, files, tmp_path):
+def test_spectra_can_be_selected_sampled_tabulated_plotted_and_exported(structures, files, tmp_path):
     spectra = xh.load_model(files / "c.model").predict(structures, draws=40)
     some = spectra[[3, 1]]
     assert len(spectra) == 120
@@ -146,7 +146,7 @@ def test_spectra_answer_what_is_asked(structures, files, tmp_path):
     assert xh.evaluate(some)["n_sites"] == 2
 
 
-def test_names_in_a_notebook_are_text(files):
+def test_names_are_escaped_in_notebooks(files):
     odd = Atoms("FeO", [(0, 0, 0), (0, 0, 1.8)], info={"name": "<b>&"})
     page = xh.load_model(files / "c.model").predict(odd, force=True)._repr_html_()
     assert "&lt;b&gt;&amp;" in page
@@ -188,7 +188,7 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
         (lambda: xh.match(([1, 2], [1, 2]), [1, 2]), StoreError, "received list"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, monkeypatch, call, error, words):
+def test_errors_are_one_line_without_flags(tmp_path, monkeypatch, call, error, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as caught:
         call()
@@ -197,7 +197,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, monkeypatch, call, error, w
     assert "--" not in str(caught.value)
 
 
-def test_what_does_not_fit_a_model_is_refused(files, structures):
+def test_arguments_that_do_not_suit_a_model_are_refused(files, structures):
     model = xh.load_model(files / "c.model")
     with pytest.raises(ModelError, match=r"Zn K.*`force`"):
         model.predict(Atoms("ZnO", [(0, 0, 0), (0, 0, 2)]))

@@ -1,4 +1,4 @@
-"""A measured spectrum beside calculated and predicted ones; figures of merit; broadening; files for others."""
+"""Evaluate, match, fit, broaden and export spectra: the functions behind ``import xanes_hpc``."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from xanes_hpc.experiment.library import library_of, rows_of
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.experiment.measured import Calculated, calculated_of, normalised, read_calculated, read_experiment
 from xanes_hpc.prediction.broaden_predictions import treat_predictions
+from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.spectra.recipe import EDGE_STEP, BroadeningConfig, NormalisationConfig
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
 from xanes_hpc.stores import hdf5
@@ -34,7 +35,7 @@ Window = tuple[float, float]
 
 
 class Evaluation(dict[str, Any]):
-    """Figures of merit by name, nested; what ``evaluate`` returns."""
+    """Nested figures of merit by name, as ``evaluate`` returns them."""
 
     def __repr__(self) -> str:
         error, coverage = self["error_percent"], self["coverage"]
@@ -45,7 +46,7 @@ class Evaluation(dict[str, Any]):
 
 
 def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:
-    """Return all figures of merit of predictions with references.
+    """Compare predictions with their reference spectra and return all figures of merit.
 
     Parameters
     ----------
@@ -85,32 +86,32 @@ def match(
     treatment: str | None = None,
     **options: Any,
 ) -> Match:
-    """Rank sites by the likeness of their spectra to a measured one.
+    """Rank sites by the similarity of their spectra to a measured one.
 
     Parameters
     ----------
     measured
-        A spectrum's file; a spectrum; or energies in eV and intensities.
+        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
     spectra
-        Predicted spectra, or a prediction store, whose sigma weighs the points; or a structure store with spectra.
+        Predicted spectra or a prediction store, whose sigma weights the points; or a structure store with spectra.
     absorber, edge
         Compare only sites of this element and edge.
     pre, post, order
-        Normalise the measured spectrum: windows before and after the edge, eV from it, and the degree of the
+        Normalise the measured spectrum: windows before and after the edge, in eV from it, and the degree of the
         polynomial after it.
     range
         Energies to compare, on the grid's axis.
     kind, treatment
-        Which spectra of a structure store.
+        Kind and treatment of the spectra to compare in a structure store.
     **options
-        Of ``MatchOptions``: scale, by, max_shift, noise, keep, mixture.
+        Options of ``MatchOptions``: scale, by, max_shift, noise, keep, mixture.
 
     Raises
     ------
     ConfigError
-        If an option is unknown or wrong.
+        If an option is unknown or invalid.
     SpectrumError
-        If the measured spectrum cannot be used, or nothing resembles it.
+        If the measured spectrum cannot be used, or no site resembles it.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def match(
     'demo0003_Co_tetrahedral'
     """
     if (pre is None) != (post is None):
-        raise ConfigError("`pre`, `post`: expected both or none")
+        raise ConfigError("`pre`, `post`: expected both or neither")
     start, stop = range or (None, None)
     chosen = _options(MatchOptions, {"start": start, "stop": stop, **options})
     library = library_of(_comparable(spectra), kind, treatment)
@@ -147,33 +148,33 @@ def fit_broadening(
     widths: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Fitted:
-    """Fit shift, scale and widths of a calculated or predicted spectrum to a measured one.
+    """Fit the shift, scale and broadening of a calculated or predicted spectrum to a measured one.
 
     Parameters
     ----------
     calculated
-        Predicted spectra; a prediction store or a structure store with spectra; or a spectrum's file.
+        Predicted spectra, a prediction store, a structure store with spectra, or the file of a spectrum.
     measured
-        A spectrum's file; a spectrum; or energies in eV and intensities.
+        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
     site
-        Which site, if there are several.
+        Name of the site, if there are several.
     recipe
-        The broadening: by default ``arctangent`` for spectra as calculated, otherwise ``gaussian``.
+        The broadening. Default: ``arctangent`` for spectra as calculated, otherwise ``gaussian``.
     absorber, edge
-        Of a spectrum's file.
+        Element and edge, if ``calculated`` is the file of a spectrum.
     kind, treatment
-        Which spectrum of a site in a structure store.
+        Kind and treatment of the spectrum to fit, if a site in a structure store has several.
     range
-        Energies to fit, eV from e0.
+        Energies to fit, in eV from e0.
     widths
         Starting values by name, such as ``{"gaussian": 1.5}``.
     **options
-        Of ``FitOptions``: vary, baseline, max_shift.
+        Options of ``FitOptions``: vary, baseline, max_shift.
 
     Raises
     ------
     ConfigError
-        If an option is unknown or wrong.
+        If an option is unknown or invalid.
     SpectrumError
         If a spectrum is invalid, or the two overlap at too few energies.
 
@@ -211,24 +212,24 @@ def broaden(
     config: PathLike | None = None,
     **values: Any,
 ) -> Any:
-    """Broaden, and normalise, the spectra of a structure store, or predictions by way of their draws.
+    """Broaden or normalise the spectra of a structure store, or predicted spectra with their draws.
 
     Parameters
     ----------
     spectra
-        Predicted spectra; or a prediction store or structure store, or its path.
+        Predicted spectra, a prediction store, a structure store, or the path of a store.
     recipe
         ``arctangent``, ``seah-dench``, ``lorentzian``, ``summed``, ``gaussian`` or ``published-fe``.
     normalise
         ``edge-step``, ``area`` or ``min-max``.
     pre, post
-        Windows of ``edge-step``, eV from the edge.
+        Windows of ``edge-step``, in eV from the edge.
     kind, treatment
-        Which spectra of a structure store.
+        Kind and treatment of the spectra to treat in a structure store.
     output
-        Store to write; by default the result lives in memory.
+        Store to write. By default the result stays in memory.
     overwrite
-        Replace an output that exists.
+        Replace an existing output.
     config
         A TOML file with the sections ``[broadening]`` and ``[normalisation]``.
     **values
@@ -237,14 +238,14 @@ def broaden(
     Returns
     -------
     StructureStore or Spectra
-        As the input.
+        The treated spectra, in the form of the input.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or wrong.
+        If a setting is unknown or invalid.
     SpectrumError
-        If nothing is to be done, or no spectrum can be treated.
+        If neither a recipe nor a normalisation is given, or no spectrum can be treated.
     StoreError
         If the output exists or cannot be written.
 
@@ -259,7 +260,9 @@ def broaden(
     for key, value in values.items():
         homes = [name for name, section in known.items() if key in {f.name for f in fields(section)}]
         if not homes:
-            raise ConfigError(f"unknown setting {key!r} of a broadening or normalisation")
+            every = sorted({f.name for section in known.values() for f in fields(section)})
+            hint = did_you_mean(key, every, f"expected one of {', '.join(every)}")
+            raise ConfigError(f"unknown setting {key!r} of a broadening or normalisation{hint}")
         given[f"{homes[0]}.{key}"] = value
     for window, name in ((pre, "pre"), (post, "post")):
         if window is not None:
@@ -286,18 +289,18 @@ def export(
     predictions
         Predicted spectra, or the path of a prediction store.
     folder
-        Where to.
+        Folder to write to.
     format
         ``xdi``, ``nexus``, ``athena`` or ``csv``.
     overwrite
-        Replace files that exist.
+        Replace existing files.
 
     Raises
     ------
     FormatError
         If there is no such format.
     StoreError
-        If the folder holds such files, or cannot be written.
+        If the folder already holds such files, or cannot be written.
 
     Examples
     --------
@@ -330,7 +333,7 @@ def _comparable(value: Any) -> PredictionStore | StructureStore:
         return PredictionStore(path)
     if hdf5.is_kind(path, "structures"):
         return StructureStore(path)
-    hdf5.open_store(path).close()  # says what is wrong, if anything is
+    hdf5.open_store(path).close()  # raises a more precise error, if there is one
     raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
 
 
@@ -348,11 +351,13 @@ def _measured(value: Any) -> Spectrum:
     if is_paths(value):
         return read_experiment(Path(value))
     if not isinstance(value, Sequence) or len(value) != 2:
-        raise SpectrumError("`measured`: expected a file, or energies and intensities")
+        raise SpectrumError(
+            f"`measured`: expected a file, or a tuple of energies and intensities, received {type(value).__name__}"
+        )
     energies, intensities = (np.asarray(one, np.float64) for one in value)
     if energies.ndim != 1 or energies.shape != intensities.shape or not (np.diff(energies) > 0).all():
         raise SpectrumError(
-            "`measured`: expected ascending energies and as many intensities, received shapes "
+            "`measured`: expected ascending energies and the same number of intensities, received shapes "
             f"{energies.shape} and {intensities.shape}"
         )
     return Spectrum(energies, intensities, source="the measured spectrum")
@@ -362,5 +367,6 @@ def _options(kind: type[Any], values: Mapping[str, Any]) -> Any:
     known = {f.name for f in fields(kind)}
     for name in values:
         if name not in known:
-            raise ConfigError(f"unknown option {name!r}; there are {', '.join(sorted(known))}")
+            hint = did_you_mean(name, known, f"expected one of {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown option {name!r}{hint}")
     return kind(**values)

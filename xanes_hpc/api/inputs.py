@@ -1,4 +1,4 @@
-"""What the functions of the front door take: paths, ``ase.Atoms``, or stores that are open already."""
+"""The inputs that the functions behind ``import xanes_hpc`` accept: paths, ``ase.Atoms`` and open stores."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ KINDS = {StructureStore: "a structure store", FeatureStore: "a feature store", P
 
 
 def paths_of(paths: PathLike | Iterable[PathLike] | None) -> list[Path]:
-    """Return one path, or several, as a list.
+    """Return one path or several as a list; an empty list for None.
 
     Examples
     --------
@@ -36,33 +36,33 @@ def paths_of(paths: PathLike | Iterable[PathLike] | None) -> list[Path]:
 
 
 def is_paths(value: Any) -> bool:
-    """Return whether a value is a path, or several."""
+    """Return True if a value is a path or a non-empty sequence of paths."""
     if isinstance(value, (str, os.PathLike)):
         return True
     return isinstance(value, Sequence) and bool(value) and all(isinstance(one, (str, os.PathLike)) for one in value)
 
 
 def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
-    """Return a store of sites: the one that is given or named, or one in memory of structures.
+    """Return a store of sites: the given one, the one at a path, or one in memory made from structures.
 
     Parameters
     ----------
     source
-        A store, or its path; structure files and folders; or ``ase.Atoms``, one or many.
+        A store or its path, structure files and folders, or one or more ``ase.Atoms``.
     sites
-        Of structures: a rule such as ``"Fe"``, ``"all"`` or an index (0-based); of ``ase.Atoms`` also indices. By
-        default the structure's only transition metal.
+        Absorbers of structures: a rule such as ``"Fe"`` or ``"all"``, or an index (0-based); for ``ase.Atoms`` also a
+        list of indices. Default: the structure's only transition metal.
     edge
-        Of structures: ``K`` (the default), ``L3``, …
+        Edge of structures: ``K`` (the default), ``L3``, …
 
     Raises
     ------
     StoreError
-        If a store is missing, damaged or of another kind, or sites are chosen although it has them.
+        If a store is missing, damaged or of another kind, or ``sites`` or ``edge`` is given for a store.
     FormatError
         If structures cannot be used.
     AbsorberError
-        If a site is not there.
+        If a structure has no such absorber.
     """
     if isinstance(source, (StructureStore, FeatureStore)):
         _refuse_choice(sites, edge, str(source.path))
@@ -77,12 +77,12 @@ def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
 
 
 def opened_structures(source: Any, sites: Any = None, edge: str | None = None) -> StructureStore:
-    """Return a structure store, as ``opened``.
+    """Return a structure store; like ``opened``, but refuse feature stores.
 
     Raises
     ------
     StoreError
-        If the source is a feature store.
+        If the source is a feature store, or as for ``opened``.
     """
     store = opened(source, sites, edge)
     if not isinstance(store, StructureStore):
@@ -117,12 +117,12 @@ def store_of(kind: type[AnyStore], value: Any, name: str) -> AnyStore:
 
 
 def rule_of(sites: Any) -> str | None:
-    """Return a rule that chooses absorbers in files.
+    """Return ``sites`` as a rule that selects absorbers in files; None for the default.
 
     Raises
     ------
     FormatError
-        If it is neither text nor an index.
+        If it is neither a string nor an index.
     """
     if sites is None or isinstance(sites, str):
         return sites
@@ -133,7 +133,7 @@ def rule_of(sites: Any) -> str | None:
 
 def _refuse_choice(sites: Any, edge: str | None, where: str) -> None:
     if sites is not None or edge is not None:
-        raise StoreError(f"{where}: a store has its sites already; `sites` and `edge` are for structures")
+        raise StoreError(f"{where}: a store already has its sites; `sites` and `edge` are for structures")
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -141,4 +141,4 @@ def _is_hdf5(path: Path) -> bool:
         with path.open("rb") as stream:
             return stream.read(len(SIGNATURE)) == SIGNATURE
     except OSError:
-        return path.suffix in (".h5", ".hdf5")  # the store's own error says what is wrong
+        return path.suffix in (".h5", ".hdf5")  # opening it raises the store's own error

@@ -1,4 +1,4 @@
-"""A trained model: from features to a model, from structures to spectra."""
+"""Train a model on features, and predict the spectra of structures with it."""
 
 import shutil
 import tempfile
@@ -36,7 +36,7 @@ class Predictor:
     model
         The model.
     temporary
-        Whether its folder goes when this object does.
+        Whether to delete the model's folder with this object.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Predictor:
 
     @property
     def elements(self) -> dict[str, list[str]]:
-        """The edges of each element that it was trained on."""
+        """The edges that the model was trained on, by element."""
         found: dict[str, list[str]] = {}
         for element, edge in self.model.trained_absorbers:
             found.setdefault(element, []).append(edge)
@@ -77,11 +77,11 @@ class Predictor:
 
     @cached_property
     def descriptor(self) -> Descriptor:
-        """The descriptor whose features it takes."""
+        """The descriptor of the model's features."""
         return model_descriptor(self.model)
 
     def save(self, output: PathLike, overwrite: bool = False) -> "Predictor":
-        """Write the model folder elsewhere, and return the model there.
+        """Copy the model folder, and return the model at the new path.
 
         Raises
         ------
@@ -125,32 +125,32 @@ class Predictor:
         Parameters
         ----------
         source
-            ``ase.Atoms``, one or many; structure files and folders; a structure store, or a feature store of this
-            model's descriptor; or the path of one.
+            One or more ``ase.Atoms``, structure files and folders, a structure store, a feature store of this model's
+            descriptor, or the path of a store.
         sites, edge
-            Which atoms absorb, and at which edge, if ``source`` is no store. By default the structure's only
-            transition metal, at the K edge.
+            The absorbers and their edge, unless ``source`` is a store. Default: each structure's only transition
+            metal, at the K edge.
         draws, seed
-            Monte Carlo dropout draws per site, and their seed.
+            Number of Monte Carlo dropout draws per site, and their seed.
         keep_draws
-            Keep every draw; ``Spectra.draws`` computes them otherwise.
+            Keep every draw. Otherwise ``Spectra.draws`` computes them when they are needed.
         split
             Predict only the sites of this set of the model's split.
         force
             Predict elements and edges that the model was not trained on.
         spectra
-            Structure store with the reference spectra; by default the source's own.
+            Structure store with the reference spectra. Default: the source's own.
         threads
-            By default all cores.
+            Number of threads. Default: all cores.
         output
-            Prediction store to write; by default predictions live in memory.
+            Prediction store to write. By default predictions stay in memory.
         overwrite
-            Replace an output that exists.
+            Replace an existing output.
 
         Raises
         ------
         ModelError
-            If the model was not trained on an element and edge, or features are of another descriptor.
+            If the model was not trained on an element and edge, or the features are of another descriptor.
         FormatError
             If a structure cannot be used.
         StoreError
@@ -186,7 +186,7 @@ def load_model(path: PathLike) -> Predictor:
     Raises
     ------
     StoreError
-        If it is no model folder, or damaged.
+        If it is not a model folder, or damaged.
 
     Examples
     --------
@@ -214,30 +214,29 @@ def train(
     Parameters
     ----------
     features
-        A feature store or its path, or several.
+        One or more feature stores, or their paths.
     spectra
-        The structure store with the spectra, or several, one for each feature store; by default those that the features
-        name.
+        Structure stores with the spectra, one for each feature store. Default: the stores that the features came from.
     config
-        A TOML file with settings.
+        TOML file with settings.
     augment
-        Feature stores of rattled structures of the same sites.
+        Feature stores of the same sites with rattled structures.
     progress
-        Called with epochs done, epochs in all, and a note.
+        Function called with epochs done, epochs in all, and a note.
     resume
-        Continue a run that was stopped before it had finished ``output``.
+        Continue a run that was stopped before it finished ``output``.
     output
-        Model folder to write; by default a temporary one, which goes with the object.
+        Model folder to write. Default: a temporary folder, deleted with the returned object.
     overwrite
-        Replace an output that exists.
+        Replace an existing output.
     **values
-        Settings, which beat those of the file: keys such as ``epochs=60``, ``members=1`` or ``seed=1``, or whole
+        Settings, which override those of the file: keys such as ``epochs=60``, ``members=1`` or ``seed=1``, or whole
         sections such as ``split={"group": "cluster"}``.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or wrong.
+        If a setting is unknown or invalid.
     SpectrumError
         If the spectra cannot be brought to one grid.
     StoreError

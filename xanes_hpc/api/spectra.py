@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 MOST_DRAWN = 6
-"""Sites that ``plot`` draws unless it is told which."""
+"""Number of sites that ``plot`` draws by default."""
 MOST_ROWS = 10
-"""Sites that a notebook lists."""
+"""Number of sites listed in a notebook."""
 
 
 class Spectra:
@@ -37,7 +37,7 @@ class Spectra:
     store
         The predictions.
     again
-        Predicts the same with every draw kept.
+        Function that predicts the same sites again and keeps every draw.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Spectra:
         Raises
         ------
         StoreError
-            If it is no prediction store, or damaged.
+            If it is not a prediction store, or damaged.
 
         Examples
         --------
@@ -88,7 +88,7 @@ class Spectra:
         return int(self._rows.size)
 
     def __getitem__(self, which: int | str | slice | Sequence[int] | npt.NDArray[Any]) -> "Spectra":
-        """Return some of the sites: by number, name, slice, numbers or a mask."""
+        """Return a selection of sites, by index, name, slice, list of indices or mask."""
         if isinstance(which, str):
             which = [self._table.find(which, self.store.path)]
         elif isinstance(which, (int, np.integer)):
@@ -120,7 +120,7 @@ class Spectra:
 
     @property
     def energies(self) -> Array:
-        """The grid, (n_energies,), eV: from each site's e0, or absolute, as ``origin`` says."""
+        """The grid, (n_energies,), in eV: relative to each site's e0, or absolute, as ``origin`` says."""
         return self.store.energies
 
     @property
@@ -130,7 +130,7 @@ class Spectra:
 
     @property
     def e0(self) -> Array:
-        """Edge energy of each site, (n_sites,), eV; NaN where it is unknown."""
+        """Edge energy of each site, (n_sites,), in eV; NaN if unknown."""
         return self.store.read("sites/e0")[self._rows]
 
     @property
@@ -160,7 +160,7 @@ class Spectra:
 
     @property
     def reasons(self) -> list[str]:
-        """Why each prediction is out of domain; empty where it is not."""
+        """Why each prediction is out of domain; empty for those that are not."""
         every = self.store.distrust or [""] * self.store.n_sites
         return [every[row] for row in self._rows]
 
@@ -171,7 +171,7 @@ class Spectra:
 
     @property
     def chosen_store(self) -> PredictionStore:
-        """The predictions of these sites alone: ``store``, or a store in memory if they are only some of its sites."""
+        """A store of these sites only: ``store`` itself, or one in memory for a selection."""
         if self._rows.size == self.store.n_sites and (np.diff(self._rows) == 1).all():
             return self.store
         return take_predictions(self.store, self._rows)
@@ -180,29 +180,29 @@ class Spectra:
     def draws(self) -> Array:
         """Monte Carlo draws whose standard deviation is ``std``, (n_sites, n_draws, n_energies).
 
-        They are computed now if they were not kept.
+        If they were not kept, they are computed when first asked for.
 
         Raises
         ------
         StoreError
-            If they were not kept, and the model that predicted them is not at hand.
+            If they were not kept and cannot be computed, because the store was opened without its model.
         """
         store = self.with_draws
         return np.array([store.calibrated_draws(int(row)) for row in self._rows])
 
     @cached_property
     def with_draws(self) -> PredictionStore:
-        """The predictions with every draw, predicted again if need be; all sites of ``store``.
+        """A store of all sites of ``store`` with every draw, predicted again if they were not kept.
 
         Raises
         ------
         StoreError
-            As ``draws``.
+            As for ``draws``.
         """
         if self.store.has_draws:
             return self.store
         if self._again is None:
-            raise StoreError(f"{self.store.path}: has no draws; predict again with `keep_draws`")
+            raise StoreError(f"{self.store.path}: has no draws; predict again and keep the draws (`keep_draws`)")
         return self._again()
 
     def quantiles(self, levels: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
@@ -213,7 +213,7 @@ class Spectra:
         ConfigError
             If a level is not between 0 and 1.
         StoreError
-            As ``draws``.
+            As for ``draws``.
 
         Examples
         --------
@@ -228,14 +228,14 @@ class Spectra:
         return np.asarray(np.quantile(self.draws, levels, axis=1))
 
     def plot(self, output: PathLike | None = None, sites: Sequence[int | str] | None = None) -> "Figure":
-        """Draw predictions with bands of one and two sigma, and their references.
+        """Plot predictions with bands of one and two sigma, and their references.
 
         Parameters
         ----------
         output
-            PNG, SVG or PDF file to write too.
+            PNG, SVG or PDF file to save the figure to.
         sites
-            Which sites; by default the first six.
+            Indices or names of the sites to plot. Default: the first six.
 
         Returns
         -------
@@ -261,18 +261,18 @@ class Spectra:
         Parameters
         ----------
         folder
-            Where to.
+            Folder to write to.
         format
             ``xdi``, ``nexus``, ``athena`` or ``csv``.
         overwrite
-            Replace files that exist.
+            Replace existing files.
 
         Raises
         ------
         FormatError
             If there is no such format.
         StoreError
-            If the folder holds such files, or cannot be written.
+            If the folder already holds such files, or cannot be written.
 
         Examples
         --------
@@ -283,7 +283,7 @@ class Spectra:
         return library.export(self.store, Path(folder), format, overwrite, rows=self._rows)
 
     def to_xdi(self, folder: PathLike, overwrite: bool = False) -> list[Path]:
-        """Write one XDI file per site, and return their paths; as ``export``.
+        """Write one XDI file per site, and return their paths; the same as ``export`` with ``format="xdi"``.
 
         Examples
         --------
@@ -294,7 +294,9 @@ class Spectra:
         return self.export(folder, "xdi", overwrite)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a table with a row per site and energy: site, element, edge, energy, mean, std, reference if any.
+        """Return a pandas table with a row per site and energy.
+
+        Its columns are site, element, edge, energy, mean, std and, if there are references, reference.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Structures in, features out."""
+"""Import structures and their spectra, and compute features."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,45 +41,45 @@ def import_structures(
     output: PathLike | None = None,
     overwrite: bool = False,
 ) -> StructureStore:
-    """Read structures, and spectra by name, into a structure store.
+    """Read structures, and spectra of the same name, into a structure store.
 
     Parameters
     ----------
     source
-        Structure files and folders, or ``ase.Atoms``, one or many.
+        Structure files and folders, or one or more ``ase.Atoms``.
     spectra
-        Folders in which a spectrum has its site's name. Only for files.
+        Folders with spectra, whose files are named after their sites. Only for structure files.
     sites
-        Which atoms absorb: a rule such as ``"Fe"``, ``"all"``, ``"first"`` or an index (0-based); of ``ase.Atoms`` also
-        indices. By default the structure's only transition metal.
+        The absorbers: a rule such as ``"Fe"``, ``"all"`` or ``"first"``, or an index (0-based); for ``ase.Atoms`` also
+        a list of indices. Default: the structure's only transition metal.
     edge
         ``K``, ``L3``, …
     e0, shift
-        Edge energy of all spectra, or what is added to their energies, eV. By default e0 comes from the file, else
-        from XrayDB.
+        Edge energy of all spectra, or a shift to add to their energies, in eV. By default e0 comes from the file, or
+        else from XrayDB.
     treatment
         How the spectra were broadened and normalised, if their files do not say: ``none``, a name, or JSON with a
         name.
     keep_unpaired
-        Keep structures that have no spectrum.
+        Keep structures without a spectrum.
     properties
-        Tables with more properties of structures.
+        Tables with more properties of the structures.
     elements, charge, max_atoms, sample, seed
-        Keep only structures whose absorber is one of these elements (``"Ti-Zn"``), of these charges, with at most so
-        many atoms; draw a sample of them.
+        Keep only structures whose absorber is one of these elements (``"Ti-Zn"``), with one of these charges and at
+        most this number of atoms; then draw a random sample of this size.
     unique
-        Keep one of the sites that a crystal's symmetry makes equal, with their number as weight.
+        Keep one of each set of symmetry-equivalent sites of a crystal, with their number as its weight.
     strict
-        Raise at the first structure or spectrum that cannot be used, instead of skipping it.
+        Raise an error at the first structure or spectrum that cannot be used, instead of skipping it.
     output
-        Structure store to write; by default the store lives in memory.
+        Structure store to write. By default the store stays in memory.
     overwrite
-        Replace an output that exists.
+        Replace an existing output.
 
     Returns
     -------
     StructureStore
-        Its ``summary`` lists what was skipped, and why.
+        The store. Its ``summary`` lists what was skipped, and why.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def import_structures(
     """
     if not is_paths(source):
         if spectra is not None or properties is not None:
-            raise ConfigError("`spectra` and `properties` are found by the names of structure files")
+            raise ConfigError("`spectra`, `properties`: expected structure files, by whose names they are found")
         return import_atoms(source, sites, edge.upper(), None if output is None else Path(output), overwrite)
     selection = Selection(
         elements=None if elements is None else parse_elements(elements),
@@ -125,7 +125,7 @@ def load_descriptor(
     properties: Sequence[str] = (),
     dtype: str | None = None,
 ) -> Descriptor:
-    """Return a descriptor: what turns a site's surroundings into features.
+    """Return a descriptor, which turns a site's surroundings into features.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def load_descriptor(
         A preset (``default``, ``xanesnet-2022``, ``xanesnet-49``, ``rdc``, …), the path of a TOML file, or a
         description as ``Descriptor.describe`` returns it.
     sites
-        Which sites ``transform`` describes unless it is told: a rule such as ``"Fe"``, ``"all"``, …
+        Default sites of ``transform``: a rule such as ``"Fe"`` or ``"all"``.
     properties
         Properties of structures or sites to append, ``name`` or ``name=default``.
     dtype
@@ -142,7 +142,7 @@ def load_descriptor(
     Raises
     ------
     DescriptorError
-        If there is no such preset, or the description is wrong.
+        If there is no such preset, or the description is invalid.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def load_descriptor(
     >>> descriptor.transform(molecule("H2O"), sites="O").shape
     (1, 97)
 
-    In a pipeline of scikit-learn:
+    In a scikit-learn pipeline:
 
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn.pipeline import make_pipeline
@@ -195,32 +195,32 @@ def featurise(
     Parameters
     ----------
     structures
-        A structure store, or its path; structure files and folders; or ``ase.Atoms``, one or many.
+        A structure store or its path, structure files and folders, or one or more ``ase.Atoms``.
     preset, descriptor
-        Either a preset's name, or a descriptor, its TOML file or its description; by default the preset ``default``.
+        The name of a preset; or a descriptor, its TOML file or its description. Default: the preset ``default``.
     properties
         Properties of structures or sites to append, ``name`` or ``name=default``.
     rattle, seed
-        Displace every atom at random first, with this standard deviation along each axis, Å.
+        Displace every atom at random first, with this standard deviation along each axis, in Å.
     sites, edge
-        Which atoms absorb, and at which edge, if ``structures`` is no store.
+        The absorbers and their edge, unless ``structures`` is a store.
     compression
-        Of an output: ``none``, ``gzip`` or ``lzf``.
+        Compression of the output: ``none``, ``gzip`` or ``lzf``.
     threads
-        By default all cores.
+        Number of threads. Default: all cores.
     output
-        Feature store to write; by default the store lives in memory.
+        Feature store to write. By default the store stays in memory.
     overwrite
-        Replace an output that exists.
+        Replace an existing output.
 
     Raises
     ------
     FormatError
-        If a structure cannot be described.
+        If a structure cannot be featurised.
     StoreError
         If a store has no sites, or the output exists or cannot be written.
     DescriptorError
-        If there is no such preset, or the description is wrong.
+        If there is no such preset, or the description is invalid.
 
     Examples
     --------
@@ -240,7 +240,7 @@ def featurise(
         return features.featurise_in_memory(source, chosen, rattling)
     if source.in_memory:
         raise StoreError(
-            f'{output}: its structures are in memory only; keep them too: import_structures(…, output="NAME.h5")'
+            f'{output}: its structures are only in memory; save them first with import_structures(…, output="NAME.h5")'
         )
     features.featurise(source, chosen, Path(output), overwrite, compression=compression, rattling=rattling)
     return FeatureStore(Path(output))
