@@ -39,7 +39,7 @@ def predictions(output):
             yield store.sites.name, store.texts("twin"), store.read("reference"), store.read("mean")
 
 
-def test_every_site_is_predicted_once_by_a_model_that_has_seen_nothing_of_its_formula(validated, small):
+def test_every_site_is_predicted_once_by_a_model_that_has_not_seen_its_formula(validated, small):
     output, _ = validated
     found = list(predictions(output))
     names = [name for own, *_ in found for name in own]
@@ -52,7 +52,7 @@ def test_every_site_is_predicted_once_by_a_model_that_has_seen_nothing_of_its_fo
         assert not any("formula" in twin for twin in twins)
 
 
-def test_the_summary_is_of_the_predictions_beside_it(validated):
+def test_the_summary_agrees_with_the_predictions(validated):
     output, summary = validated
     assert json.loads((output / "folds.json").read_text()) == summary
     errors = [error_percent(reference, mean).mean() for _, _, reference, mean in predictions(output)]
@@ -62,7 +62,7 @@ def test_the_summary_is_of_the_predictions_beside_it(validated):
     assert summary["std"]["error_percent_mean"] == pytest.approx(np.std(errors, ddof=1))
 
 
-def test_folds_that_are_done_stay_and_the_others_follow(validated, run, small, tmp_path, monkeypatch):
+def test_finished_folds_are_kept_and_the_others_resumed(validated, run, small, tmp_path, monkeypatch):
     """Stopped before the second fold and resumed, it keeps the first model and ends with the same figures."""
     _, whole = validated
     output, trained, train = tmp_path / "f", [], cross_validation.train
@@ -96,14 +96,14 @@ def test_folds_that_are_done_stay_and_the_others_follow(validated, run, small, t
         ({"network": TINY.replace("16", "8")}, r"run.model.parameters.hidden was [16], now [8]"),
     ],
 )
-def test_folds_of_other_settings_do_not_go_on(validated, small, tmp_path, change, message):
+def test_folds_are_not_resumed_with_other_settings(validated, small, tmp_path, change, message):
     output, _ = validated
     other = run_of(tmp_path, **{"split__folds": N_FOLDS, "training__epochs": 2, **change})
     with opened(small / FEATURES) as pairs, pytest.raises(StoreError, match=re.escape(message)):
         cross_validate(other, pairs, output, resume=True)
 
 
-def test_folds_of_other_spectra_do_not_go_on(validated, run, small, tmp_path):
+def test_folds_are_not_resumed_with_other_spectra(validated, run, small, tmp_path):
     output, _ = validated
     features = copied(small, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
@@ -121,7 +121,7 @@ def test_several_stores_are_refused(run, small, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(small, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_says_how_to_resume(small, tmp_path, capsys, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -135,7 +135,7 @@ def test_ctrl_c_says_how_to_go_on(small, tmp_path, capsys, monkeypatch):
     assert note == "Note: to go on with the folds, give the same command with --resume."
 
 
-def test_what_fails_at_once_leaves_nothing_and_takes_nothing_away(validated, small, tmp_path):
+def test_a_run_that_fails_at_once_writes_and_removes_nothing(validated, small, tmp_path):
     path, output = copied(small, tmp_path), tmp_path / "f"
     run = run_of(tmp_path, split__folds=N_FOLDS, training__epochs=2)
     shutil.copytree(validated[0], output)
@@ -150,8 +150,8 @@ def test_what_fails_at_once_leaves_nothing_and_takes_nothing_away(validated, sma
     assert len(list(output.iterdir())) == 2 * N_FOLDS + 1
 
 
-def test_folds_anew_leave_nothing_of_those_before(validated, small, tmp_path, monkeypatch):
-    """Folds of an unfinished cross-validation are removed as well."""
+def test_overwriting_removes_all_earlier_folds(validated, small, tmp_path, monkeypatch):
+    """Those of an unfinished cross-validation too."""
     output = tmp_path / "f"
     shutil.copytree(validated[0], output)
     (output / "fold-2.predictions.h5").unlink()

@@ -1,4 +1,4 @@
-"""The space of a search: its file, and the values that trials get from it."""
+"""The space of a search: reading its file, and drawing values of trials from it."""
 
 import optuna
 import pytest
@@ -27,7 +27,7 @@ def read(folder, text, run=None):
     return read_space(write(folder / "space.toml", text), run or RunConfig())
 
 
-def test_choices_and_ranges(tmp_path):
+def test_choices_and_ranges_are_read(tmp_path):
     assert read(tmp_path, BOTH).entries == {
         "model.name": Choices(("residual", "mlp")),
         "model.width": Range(256, 1024, 128),
@@ -56,7 +56,7 @@ def test_the_default_space_applies_to_the_architecture_and_is_read_back(tmp_path
     assert "training.learning_rate" in space.entries
 
 
-def test_the_default_space_leaves_the_layers_of_a_model_that_training_starts_from():
+def test_the_default_space_keeps_the_layers_of_a_model_to_start_from():
     space = default_space(RunConfig(transfer=TransferConfig("a.model")))
     assert [key for key in space.entries if key.startswith("model.")] == ["model.dropout"]
 
@@ -86,7 +86,7 @@ def test_the_default_space_leaves_the_layers_of_a_model_that_training_starts_fro
         ('"training.epochs" = [5, 5]', "training.epochs: expected distinct choices, received [5, 5]"),
         ('"training.epochs" = {low = 1.5, high = 3}', "training.epochs: low: expected a whole number, received 1.5"),
         ('"training.epochs" = {low = 3, high = 3}', "training.epochs: expected low below high, received 3 and 3"),
-        ('"training.epochs" = {low = 3}', "training.epochs: range without high: expected low and high"),
+        ('"training.epochs" = {low = 3}', "training.epochs: expected low and high, received a range without high"),
         ('"training.epochs" = {low = 3, hig = 3}', "unknown setting 'hig' of a range; did you mean 'high'?"),
         ('"training.epochs" = {low = 3, high = 8, step = 2}', "expected a step that divides 3 to 8 evenly, received 2"),
         ('"training.epochs" = {low = 3, high = 8, step = 0}', "expected a step that divides 3 to 8 evenly, received 0"),
@@ -151,7 +151,7 @@ def test_trials_have_the_keys_of_their_architecture(tmp_path):
     assert seen == {"mlp", "residual"}
 
 
-def test_the_configured_recipe_is_the_first_trial_where_the_space_holds_it(tmp_path):
+def test_the_configured_hyperparameters_are_the_first_trial_if_they_are_in_the_space(tmp_path):
     run = RunConfig(model=ModelConfig("mlp", {"hidden": [64], "dropout": 0.25}))
     space = Space({"model.hidden": Choices(([32], [64])), "model.dropout": Range(0.0, 0.5, 0.05)})
     assert space.own(run) == {"model.hidden": "[64]", "model.dropout": 0.25}
@@ -165,7 +165,7 @@ def test_the_configured_recipe_is_the_first_trial_where_the_space_holds_it(tmp_p
 
 @quick
 @given(st.floats(1e-6, 1e3), st.floats(1.01, 1e3), st.integers(0, 99), st.booleans())
-def test_numbers_of_a_range_are_within_and_short(low, factor, seed, log):
+def test_numbers_of_a_range_are_within_it_and_have_few_digits(low, factor, seed, log):
     entry = Range(low, low * factor, log=log)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     value = entry.ask(study.ask(), "training.learning_rate")
@@ -173,7 +173,7 @@ def test_numbers_of_a_range_are_within_and_short(low, factor, seed, log):
     assert value in (entry.low, entry.high) or len(f"{value:e}".split("e")[0].rstrip("0")) <= 5
 
 
-def test_a_stepped_range_has_its_numbers_only():
+def test_a_stepped_range_holds_only_its_steps():
     entry = Range(0.05, 0.3, 0.05)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found = {entry.ask(study.ask(), "model.dropout") for _ in range(60)}

@@ -1,4 +1,4 @@
-"""The journal of a search: drawing, pruning, and resuming after the process was killed. Nothing is trained."""
+"""The journal of a search: drawing, pruning, and resuming after the process was killed; nothing is trained."""
 
 import shutil
 import sys
@@ -50,7 +50,7 @@ def drawn(journal):
     return [trial.values for trial in journal.trials]
 
 
-def test_a_search_that_goes_on_draws_what_it_would_have_drawn(path, tmp_path):
+def test_a_resumed_search_draws_the_same_values_as_an_unbroken_one(path, tmp_path):
     n = DRAWN_AT_RANDOM + 4
     with opened(path) as journal:
         for _ in range(n):
@@ -68,7 +68,7 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(path, tmp_path):
         assert drawn(journal) != whole[:1]
 
 
-def test_no_recipe_is_tried_twice_while_there_are_others(path):
+def test_no_values_are_tried_twice_while_there_are_others(path):
     space = Space({"model.blocks": Choices((1, 2, 3)), "model.width": Choices((8, 16))})
     with closing(Journal(path, PLAN, space, 0, 6)) as journal:
         for k in range(8):
@@ -88,12 +88,12 @@ def test_trials_that_are_clearly_worse_are_pruned(path):
         one(journal, [8.0, 7.0, 6.0, 5.0, 4.0, 3.0])
         assert [t.state for t in journal.trials] == [COMPLETE] * 5 + [PRUNED, COMPLETE]
         pruned = journal.trials[5]
-        assert (pruned.epochs, pruned.error) == (2, 29.0)  # not within the first third of the epochs
+        assert (pruned.epochs, pruned.error) == (2, 29.0)  # not pruned in the first third of the epochs
         assert [t.number for t in best_first(journal.trials)] == [6, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_a_stopped_trial_is_taken_up_with_its_number_and_values(path, orderly):
+def test_a_stopped_trial_is_repeated_with_its_number_and_values(path, orderly):
     with opened(path) as journal:
         one(journal)
         trial = journal.ask(RUN)
@@ -106,7 +106,7 @@ def test_a_stopped_trial_is_taken_up_with_its_number_and_values(path, orderly):
         again = journal.ask(RUN)
         assert again.number == 1
         assert SPACE.ask(again, RUN) == values
-        assert not journal.report(again, 1, 60.0)  # what was reported stands
+        assert not journal.report(again, 1, 60.0)  # epoch 1 has been recorded
         journal.finish(again, COMPLETE, 1, 1.0, 40.0)
         assert one(journal) == 2
 
@@ -122,7 +122,7 @@ def test_a_trial_that_kills_the_process_twice_has_failed(path):
         assert one(journal) == 1
 
 
-def test_a_trial_that_was_killed_while_its_values_were_written_has_what_was_drawn(path, tmp_path):
+def test_a_trial_killed_while_its_values_were_written_keeps_them(path, tmp_path):
     n = DRAWN_AT_RANDOM + 2
     with opened(path) as journal:
         for _ in range(n):
@@ -139,7 +139,7 @@ def test_a_trial_that_was_killed_while_its_values_were_written_has_what_was_draw
             assert drawn(journal) == whole
 
 
-def test_half_a_line_and_a_lock_that_a_killed_process_left_are_removed(path):
+def test_half_a_line_and_a_lock_left_by_a_killed_process_are_removed(path):
     with opened(path) as journal:
         one(journal)
     before = path.read_bytes()
@@ -152,7 +152,7 @@ def test_half_a_line_and_a_lock_that_a_killed_process_left_are_removed(path):
         assert len(journal.trials) == 2
 
 
-def test_one_process_at_a_time(path):
+def test_only_one_process_at_a_time_uses_a_journal(path):
     with opened(path):
         with pytest.raises(StoreError, match=r"study\.journal: in use by another process"):
             opened(path)
@@ -160,29 +160,29 @@ def test_one_process_at_a_time(path):
         pass
 
 
-def test_another_search_is_refused_and_what_differs_is_named(path):
+def test_another_search_is_refused_naming_the_differences(path):
     other = {"space": {**PLAN["space"], "model.width": {"low": 16, "high": 96, "step": 16}}, "sites": 11}
     with pytest.raises(StoreError) as error:
         opened(path, other)
-    assert "sites was 10, now 11; space.model.width.high was 64, now 96; use the settings" in str(error.value)
+    assert "sites was 10, now 11; space.model.width.high was 64, now 96; use that search's" in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no journal\n", "{}\n", '{"op_code": 0}\n'])
-def test_damaged_journals(path, text):
+def test_damaged_journals_are_refused(path, text):
     path.write_text(text)
     with pytest.raises(StoreError, match=r"study\.journal: damaged: .*`overwrite`"):
         opened(path)
 
 
-def test_no_journal(tmp_path):
+def test_a_missing_journal_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"study\.journal: no such file; there is no search to resume.*`resume`"):
         opened(tmp_path / "study.journal")
     with pytest.raises(StoreError, match="is a directory; there is no search to resume"):
         opened(tmp_path)
 
 
-def test_importance_once_enough_trials_are_complete(path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)  # which is not needed
+def test_importance_is_known_once_enough_trials_are_complete(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # importance must not need it
     with opened(path) as journal:
         one(journal)
         assert journal.importance() == {}
@@ -193,7 +193,7 @@ def test_importance_once_enough_trials_are_complete(path, monkeypatch):
     assert max(shares, key=lambda key: shares[key]) == "training.learning_rate"
 
 
-def test_the_table_of_trials(path, tmp_path):
+def test_trials_are_written_as_a_table(path, tmp_path):
     with opened(path) as journal:
         one(journal)
         trial = journal.ask(RUN)
@@ -208,7 +208,7 @@ def test_the_table_of_trials(path, tmp_path):
     assert lines[2].endswith(',"the loss is nan, alas"')
 
 
-def test_a_copied_search_goes_on_elsewhere(path, tmp_path):
+def test_a_copied_search_can_be_resumed_elsewhere(path, tmp_path):
     with opened(path) as journal:
         one(journal)
     (tmp_path / "there").mkdir()

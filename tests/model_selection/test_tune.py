@@ -1,4 +1,4 @@
-"""Searching for hyperparameters: trials, their files, resuming after the end of the process, and refusals."""
+"""Searching for hyperparameters: trials, their files, resuming after the process was killed, and refusals."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def files(tmp_path_factory, small):
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory, files):
-    """Return the folder of a search of three trials, and its output. Read only."""
+    """Return the folder of a search of three trials, and what it printed; not to be changed."""
     output = tmp_path_factory.mktemp("search") / "small.tune"
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         assert run(*files, "--trials", 3, "-o", output) == 0
@@ -71,7 +71,7 @@ def values(output):
     return [{key: trial[key] for key in KEYS} for trial in table(output)]
 
 
-def test_the_folder_and_the_table(search, small):
+def test_a_search_writes_its_folder_and_prints_its_table(search, small):
     output, printed, messages = search
     assert {p.name for p in output.iterdir()} == {"study.journal", "trials.csv", "best.toml"}
     trials = table(output)
@@ -99,11 +99,11 @@ def test_the_folder_and_the_table(search, small):
     assert "retracing" not in messages
 
 
-def test_the_first_trial_is_the_configured_recipe(search):
+def test_the_first_trial_has_the_configured_values(search):
     assert values(search[0])[0] == dict(zip(KEYS, ["mlp", "", "", "[16]", "0.005"], strict=True))
 
 
-def test_the_best_recipe_trains_as_its_trial_did(search, tmp_path, small):
+def test_training_with_best_toml_repeats_the_best_trial(search, tmp_path, small):
     output = search[0]
     run_ = load_run(output / "best.toml", tmp_path, {})
     assert [Path(p).resolve() for p in run_.features] == [(small / "small.features.h5").resolve()]
@@ -114,7 +114,7 @@ def test_the_best_recipe_trains_as_its_trial_did(search, tmp_path, small):
     assert min(errors) == pytest.approx(best, rel=1e-3)
 
 
-def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(search, files, tmp_path, capsys):
+def test_a_killed_search_resumes_to_the_same_trials(search, files, tmp_path, capsys):
     output = tmp_path / "killed.tune"
     arguments = [*map(str, files), "-o", str(output), "--trials", "3"]
     process = subprocess.Popen([sys.executable, "-m", "xanes_hpc", *arguments], stderr=subprocess.DEVNULL)
@@ -126,7 +126,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(search, files, tmp
     done = values(output)
     assert 1 <= len(done) < 3
     line = refused(capsys, tmp_path, *arguments)
-    assert line == f"{output}: holds a search; continue it with --resume, or start anew with --overwrite"
+    assert line == f"{output}: holds a search; continue it with --resume, or start again with --overwrite"
     assert run(*arguments, "--resume") == 0
     assert [t["state"] for t in table(output)] == ["complete"] * 3
     assert values(output) == values(search[0])
@@ -145,7 +145,7 @@ def copied(search, tmp_path):
     return output
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_search_goes_on(copied, files, monkeypatch, capsys):
+def test_ctrl_c_keeps_finished_trials_and_the_search_can_be_resumed(copied, files, monkeypatch, capsys):
     @contextmanager
     def interrupting(what, unit=""):
         yield lambda done, total, note="": os.kill(os.getpid(), signal.SIGINT)
@@ -164,7 +164,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_search_goes_on(copied, files, monkeyp
     assert [done[3][key] for key in KEYS] == [stopped[key] for key in KEYS]
 
 
-def test_a_search_that_is_done_only_prints_its_table(copied, files, capsys):
+def test_resuming_a_finished_search_only_prints_its_table(copied, files, capsys):
     before = contents(copied)
     assert run(*files, "-o", copied, "--resume", "--trials", 2) == 0
     assert "3: 3 complete" in capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_trials_that_are_clearly_worse_end_early_and_leave_nothing_in_memory(sma
     before = set(ops.gradient_registry._registry)
     arguments = ["tune", small / "small.features.h5", "--config", config, "--space", space, "-o", output]
     assert run(*arguments, "--trials", 3) == 0
-    assert set(ops.gradient_registry._registry) == before  # what TensorFlow would keep of every network for ever
+    assert set(ops.gradient_registry._registry) == before  # else TensorFlow would keep every network in memory
     first, *others = table(output)
     assert (first["state"], first["training.learning_rate"]) == ("complete", "0.005")
     assert {t["training.learning_rate"] for t in others} == {"1e-08", "1e-09"}
@@ -197,7 +197,7 @@ def test_trials_that_are_clearly_worse_end_early_and_leave_nothing_in_memory(sma
     assert "1 complete, 2 pruned" in capsys.readouterr().out
 
 
-def test_trials_that_diverge_are_written_down_as_failed(small, tmp_path, capsys):
+def test_trials_that_diverge_are_recorded_as_failed(small, tmp_path, capsys):
     config = write(tmp_path / "run.toml", CONFIG.replace("0.005", "1e30"))
     space = write(tmp_path / "space.toml", '"training.weight_decay" = [1e-4, 1e-3]\n')
     arguments = ["tune", small / "small.features.h5", "--config", config, "--space", space, "-o", tmp_path / "f.tune"]
@@ -221,7 +221,7 @@ def error_line(text):
     [
         (["--space", "none.toml"], "none.toml: cannot be read: no such file or directory"),
         (["--space", "bad.toml"], "bad.toml: unknown key 'model.hiden'; did you mean 'model.hidden'?"),
-        (["--resume"], "small.tune/study.journal: no such file; there is no search to resume, start one"),
+        (["--resume"], "small.tune/study.journal: no such file; there is no search to resume; start one"),
         (["--resume", "--overwrite"], "--resume, --overwrite: expected one of them (see xanes-hpc tune --help)"),
         (["-o", "taken"], "taken: already exists"),
         (["-o", "taken", "--overwrite"], "taken: is a folder with other files and will not be replaced"),
@@ -232,7 +232,7 @@ def error_line(text):
         (["--config", "two.toml", "--space", "sizes.toml"], "training.batch_size 33: expected a multiple of the 2 dev"),
     ],
 )
-def test_refused(small, tmp_path, monkeypatch, capsys, words, message):
+def test_wrong_arguments_are_refused(small, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "run.toml", CONFIG)
     write(tmp_path / "bad.toml", '"model.hiden" = [[8]]\n')
@@ -247,7 +247,7 @@ def test_refused(small, tmp_path, monkeypatch, capsys, words, message):
     assert refused(capsys, tmp_path, *arguments).startswith(message)
 
 
-def test_the_space_is_shown_as_it_is_taken(tmp_path, monkeypatch, capsys):
+def test_the_printed_space_can_be_read_back(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert run("tune", "--show-space") == 0
@@ -258,7 +258,7 @@ def test_the_space_is_shown_as_it_is_taken(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == shown
 
 
-def test_features_that_are_no_numbers_leave_no_search(small, tmp_path, capsys):
+def test_features_that_are_not_finite_leave_no_search(small, tmp_path, capsys):
     path = copied_stores(small, tmp_path)
     with h5py.File(path, "r+") as file:
         file["features"][:, 3] = np.nan

@@ -77,13 +77,16 @@ def cross_validate(
     Raises
     ------
     XanesHpcError
-        If ``train``, ``predict`` or ``evaluate`` raises it.
+        If the data, the configuration or the devices are not fit for training, or a fold cannot be predicted.
+    KeyboardInterrupt
+        If training was interrupted.
     """
     n_folds = run.split.folds
     if n_folds is None:
         raise ConfigError("split.folds: expected a number of folds, received none")
-    for store, _ in pairs[1:]:
-        raise ConfigError(f"`folds`: expected one feature store, received also {store.path}")
+    if len(pairs) > 1:
+        names = ", ".join(str(store.path) for store, _ in pairs)
+        raise ConfigError(f"`folds`: expected one feature store, received {len(pairs)}: {names}")
     if not (resume and output.is_dir()):
         outputs.check_output(output, overwrite, CONTENTS)
     check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
@@ -123,6 +126,7 @@ def _one_fold(
     run: RunConfig, pairs: Pairs, output: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
     observer: Observer,
 ) -> dict[str, float | None]:  # fmt: skip
+    """Train and evaluate a fold, unless it is finished, and return its figures of merit."""
     model = model_of(output, run.split.fold)
     predictions = model.with_name(f"fold-{run.split.fold}.predictions.h5")
     if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:

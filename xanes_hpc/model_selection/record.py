@@ -30,7 +30,7 @@ class Trial:
     state
         One of ``STATES``.
     error
-        Lowest validation error in %, if known.
+        Lowest validation error in %; None if unknown.
     epochs, seconds
         Length of its training.
     values
@@ -85,7 +85,7 @@ def write_best(trial: Trial, n_trials: int, run: RunConfig, data: TrainingData, 
     run
         Configuration of the trial.
     data
-        Data the trial was trained on.
+        Data that the trial was trained on.
     path
         File to write; paths in it are relative to its folder.
 

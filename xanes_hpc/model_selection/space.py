@@ -49,7 +49,7 @@ class Choices:
         return next(v for v in self.values if self.known_as(v) == known)
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is in the space."""
+        """Return True if a value is in the space."""
         return value in self.values
 
     def as_values(self) -> Any:
@@ -103,7 +103,7 @@ class Range:
         return min(max(rounded, self.low), self.high)
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is in the space."""
+        """Return True if a value is in the space."""
         if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
             return False
         steps = (value - self.low) / self.step if self.step else 0.0
@@ -245,7 +245,7 @@ def _range(value: Mapping[str, Any], types: tuple[type, ...], where: str) -> Ran
             raise ConfigError(f"{where}: unknown setting {name!r} of a range{hint}")
     missing = [name for name in ("low", "high") if name not in value]
     if missing:
-        raise ConfigError(f"{where}: range without {missing[0]}: expected low and high")
+        raise ConfigError(f"{where}: expected low and high, received a range without {missing[0]}")
     log, numbers = value.get("log", False), {name: value[name] for name in MEMBERS[:3] if name in value}
     if not isinstance(log, bool):
         raise ConfigError(f"{where}: log: expected true or false, received {log!r}")

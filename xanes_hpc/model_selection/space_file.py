@@ -23,12 +23,12 @@ from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.toml import read_toml
 
 MEASURES = "it determines the data that errors are measured on"
-NOTHING = "it has no effect on a trial"
+NO_EFFECT = "it has no effect on a trial"
 NOT_SEARCHED = {
     **dict.fromkeys(("features", "spectra", "augmented", "target", "split"), MEASURES),
-    **dict.fromkeys(("output", "training.refit", "training.checkpoint_minutes"), NOTHING),
-    **dict.fromkeys(("training.gpus", "training.devices"), NOTHING),
-    "training.seed": "all trials share one seed, so that they differ in their hyperparameters only",
+    **dict.fromkeys(("output", "training.refit", "training.checkpoint_minutes"), NO_EFFECT),
+    **dict.fromkeys(("training.gpus", "training.devices"), NO_EFFECT),
+    "training.seed": "all trials share one seed, so that they differ only in their hyperparameters",
     **dict.fromkeys(("uncertainty", "training.kernel_ridge"), "a trial trains a single network and nothing else"),
     "transfer": "all trials start from the same weights",
 }
@@ -79,7 +79,7 @@ def check_space(space: Space, run: RunConfig, where: str) -> None:
     Raises
     ------
     ConfigError
-        Names the key.
+        If not; the message names the key.
     """
     if "training.feature_transform" in space.entries and run.split.group == "cluster":
         raise ConfigError(

@@ -79,9 +79,9 @@ class Journal:
             if differs:
                 raise StoreError(
                     f"{path}: belongs to another search: {'; '.join(differs[:3])}; "
-                    "use the settings of that search, or start anew with `overwrite`"
+                    "use that search's settings, or start again with `overwrite`"
                 )
-            self._take_up()
+            self._requeue()
         except BaseException:
             self.close()
             raise
@@ -95,9 +95,9 @@ class Journal:
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
-            raise StoreError(f"{self._path}: damaged: {reason}; start anew with `overwrite`") from None
+            raise StoreError(f"{self._path}: damaged: {reason}; start again with `overwrite`") from None
 
-    def _take_up(self) -> None:
+    def _requeue(self) -> None:
         """Return trials of a killed process to the queue, except those that seem to have killed it."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             identity = self._identity(frozen.number)
@@ -226,7 +226,7 @@ def create_journal(path: Path, plan: Mapping[str, Any], first: Mapping[str, Any]
 
 
 def check_free(path: Path) -> None:
-    """Raise if a journal is missing or in use.
+    """Raise an error if a journal is missing or in use.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def locked(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR)
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
-        raise StoreError(f"{path}: {why}; there is no search to resume, start one without `resume`") from None
+        raise StoreError(f"{path}: {why}; there is no search to resume; start one without `resume`") from None
     if not locks.hold(descriptor):
         os.close(descriptor)
         raise StoreError(f"{path}: in use by another process; wait until it ends")

@@ -46,24 +46,24 @@ class Limits:
 
 
 class Pruned(Exception):
-    """The signal that ends a trial which is clearly worse than others."""
+    """Raised to end a trial that is clearly worse than others."""
 
 
 class Trials:
-    """The runner of a search's trials, which records their results.
+    """Runs the trials of a search and records their results.
 
     Parameters
     ----------
     run, space
         The configuration, and the space of the search.
     data, devices
-        Data and devices on which all trials are trained.
+        Data and devices for all trials.
     journal
         Journal that supplies trials and records them.
     output
         Folder of the search.
     interruption
-        Request to end the search.
+        The interruption to watch; it ends the search.
     progress
         Called with the number of finished trials, the total, and a note.
     """
@@ -75,7 +75,7 @@ class Trials:
         self._run, self._space, self._data, self._devices = run, space, data, devices
         self._journal, self._output, self._interruption, self._progress = journal, output, interruption, progress
 
-    def go_on(self, limits: Limits) -> None:
+    def run(self, limits: Limits) -> None:
         """Run trials up to the limits, or until the user ends the search.
 
         Raises
@@ -113,7 +113,7 @@ class Trials:
 
         state, error, reason = COMPLETE, None, ""
         try:
-            error = self._least_error(run, epoch_done)
+            error = self._lowest_error(run, epoch_done)
         except KeyboardInterrupt:
             self._interruption.asked = True
             self._journal.put_back(trial)
@@ -128,7 +128,8 @@ class Trials:
             state, reason = FAILED, "out of memory"
         self._journal.finish(trial, state, len(epochs), time.monotonic() - begin, error, reason)
 
-    def _least_error(self, run: RunConfig, epoch_done: Callable[[Epoch], None]) -> float:
+    def _lowest_error(self, run: RunConfig, epoch_done: Callable[[Epoch], None]) -> float:
+        """Train one network and return its lowest validation error in %."""
         run = self._resolved(run)
         run = replace(run, training=replace(run.training, checkpoint_minutes=float("inf")))
         no_plan, no_checkpoint = dict[str, Any](), self._output

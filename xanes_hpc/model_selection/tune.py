@@ -80,7 +80,7 @@ def tune(
     check_space(space, run, "the space")
     journal_path = output / JOURNAL
     if not resume and not overwrite and journal_path.exists():
-        raise StoreError(f"{output}: holds a search; continue it with `resume`, or start anew with `overwrite`")
+        raise StoreError(f"{output}: holds a search; continue it with `resume`, or start again with `overwrite`")
     if resume or journal_path.exists():
         check_free(journal_path)
     if not resume:
@@ -102,7 +102,7 @@ def tune(
         seed, n_epochs = base.training.seed, base.training.epochs
         with closing(Journal(journal_path, plan, space, seed, n_epochs)) as journal:
             trials = Trials(run, space, data, devices, journal, output, interruption, progress)
-            trials.go_on(limits or Limits())
+            trials.run(limits or Limits())
             return Search(journal.trials, journal.importance(), interruption.asked)
 
 
