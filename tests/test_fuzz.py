@@ -1,4 +1,4 @@
-"""A few files of each kind, wrong at random; ``python tests/faults/fuzz.py`` reads many."""
+"""Read a few randomly damaged files of each kind; ``make fuzz`` reads many."""
 
 import random
 from pathlib import Path
@@ -17,14 +17,14 @@ def prepared(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", fuzz.READERS)
-def test_whatever_is_read_is_read_or_refused(prepared, kind):
+def test_damaged_files_are_read_or_refused(prepared, kind):
     found = fuzz.fuzz(prepared, kind, 4 if kind == "nexus" else 40, seed=1)
     assert found["findings"] == []
     assert found["read"] + found["refused"] > 0
 
 
 def test_good_files_are_read(prepared, tmp_path):
-    """Else nothing would be tested."""
+    """Otherwise the fuzzing would test nothing."""
     for kind, paths in fuzz.seeds(tmp_path).items():
         for source in paths:
             for reader in fuzz.READERS[kind]:
@@ -37,7 +37,7 @@ def test_good_files_are_read(prepared, tmp_path):
 
 
 def test_findings_are_found(prepared, tmp_path, monkeypatch):
-    """An exception that is none of ours, and an error of two lines."""
+    """An exception that is not one of ours, and an error of two lines."""
 
     def bad(path, source):
         raise ZeroDivisionError("oh")
@@ -45,7 +45,7 @@ def test_findings_are_found(prepared, tmp_path, monkeypatch):
     def long(path, source):
         raise XanesHpcError("one\ntwo")
 
-    assert fuzz.answer(bad, tmp_path, tmp_path) == ("refused", "ZeroDivisionError: oh")
-    assert "several lines" in fuzz.answer(long, tmp_path, tmp_path)[1]
+    assert fuzz.attempt(bad, tmp_path, tmp_path) == ("refused", "ZeroDivisionError: oh")
+    assert "several lines" in fuzz.attempt(long, tmp_path, tmp_path)[1]
     data = bytes(range(256)) * 4
     assert len({fuzz.mutated(data, random.Random(k)) for k in range(50)}) > 40

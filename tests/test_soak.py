@@ -1,4 +1,4 @@
-"""Every fault once in every stage, at a small size; ``make soak`` injects many."""
+"""Inject every fault once into every stage, at a small size; ``make soak`` injects many."""
 
 import pytest
 from faults import soak
@@ -20,13 +20,13 @@ def test_nothing_is_lost(prepared, fault, stage):
 
 
 @pytest.mark.slow
-def test_a_loss_would_be_found(prepared):
-    """A stage whose output is half-made, and one that makes something else."""
+def test_losses_are_found(prepared):
+    """An unfinished output, and one that differs."""
     stage = soak.STAGES["featurise"]
     whole = soak.fingerprint(prepared / "whole" / stage.output)
     with soak.copied(prepared, stage) as folder:
         output = folder / stage.output
         output.write_bytes((prepared / "whole" / stage.output).read_bytes()[:5000])
-        assert "half-made" in soak.check(stage, folder, whole, "x")
+        assert "x: unfinished f.h5: " in soak.check(stage, folder, whole, "x")
         output.write_bytes((prepared / "whole" / "y.h5").read_bytes())
-        assert "another f.h5" in soak.check(stage, folder, whole, "x")
+        assert "x: f.h5 differs from" in soak.check(stage, folder, whole, "x")

@@ -105,8 +105,8 @@ def test_contract_catches_a_descriptor_that_sees_directions(added):
     )
     descriptor = descriptors.load("coordination")
     with pytest.raises(AssertionError):
-        contracts.does_not_see_rotation_or_translation(descriptor)
-    contracts.does_not_see_the_order_of_atoms(descriptor)
+        contracts.is_invariant_under_rotation_and_translation(descriptor)
+    contracts.does_not_depend_on_the_order_of_atoms(descriptor)
 
 
 LINEAR = """

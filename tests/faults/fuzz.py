@@ -1,11 +1,11 @@
-"""Every parser, and the readers of stores and models, given files that are wrong at random.
+"""Fuzz every parser, and the readers of stores and models, with randomly damaged files.
 
     PYTHONPATH=tests python -m faults.fuzz --inputs 20000            # of each kind; an hour and a half
     PYTHONPATH=tests python -m faults.fuzz --only xyz stores --inputs 1000 --seed 7
 
-Each file is a good one that was changed: bytes flipped, cut, repeated or swapped, numbers made huge, and so on. It must
-be read, or refused by one of our errors: any other exception, the end of the process, more memory than a small file can
-ask for, or more time, is a finding, told with what makes it again. Ends with 0 if there are none.
+Each input is a good file with changes: bytes flipped, cut, repeated or swapped, numbers made huge, and so on. It must
+be read, or refused with one of our errors. Any other exception, a crash, and more memory or time than a small file
+needs are findings, printed with what reproduces them. The exit code is 0 if there are none.
 """
 
 import argparse
@@ -29,16 +29,16 @@ from typing import Any
 from support.places import ARCHIVES, WITH_TESTS, program
 
 MEMORY = 3 << 30
-"""Bytes of address space that a process may take which reads small files."""
+"""Bytes of address space allowed to a process that reads small files."""
 SECONDS = 20
 AT_ONCE = 250
-"""Inputs that one process reads."""
+"""Inputs read by one process."""
 NUMBERS = (b"0", b"-1", b"1e308", b"1e999", b"nan", b"-inf", b"99999999999999999999", b"2147483648", b"1e-320", b"")
 XDI = "# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: K\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
 
 
 def mutated(data: bytes, place: random.Random) -> bytes:
-    """Bytes that were changed in a few places; often those of a zip archive's member, whose checksum is right again."""
+    """Return data changed in a few places; in a ZIP archive often within a member, with a valid checksum."""
     if data.startswith(b"PK") and place.random() < 0.7:
         return _with_a_member_mutated(data, place)
     return _mutated(data, place)
@@ -82,7 +82,7 @@ def _mutated(data: bytes, place: random.Random) -> bytes:
 
 
 def _change_a_number(found: bytearray, at: int, place: random.Random) -> None:
-    """Put another number in the place of the next one, if it is near."""
+    """Replace the next number in the data, if there is one nearby."""
     start = next((k for k in range(at, min(len(found), at + 200)) if chr(found[k]).isdigit()), None)
     if start is None:
         return
@@ -92,11 +92,11 @@ def _change_a_number(found: bytearray, at: int, place: random.Random) -> None:
     found[start:stop] = place.choice(NUMBERS)
 
 
-# ---- good files, and what reads them
+# ---- good files, and their readers
 
 
 def seeds(folder: Path) -> dict[str, list[Path]]:
-    """Good files of every kind, made anew."""
+    """Write good files of every kind, and return their paths by kind."""
     import numpy as np
     from ase.build import bulk
     from support.builders import fdmnes_header
@@ -148,7 +148,10 @@ def seeds(folder: Path) -> dict[str, list[Path]]:
 
 
 def _as_written_now(archive: Path, path: Path) -> Path:
-    """An archived store with texts of a fixed width, as they are written now: others HDF5 may read for ever."""
+    """Copy an archived store with texts of fixed width, as stores have them today, and return the copy's path.
+
+    Damaged texts of variable width can keep HDF5 reading forever.
+    """
     import h5py
 
     from xanes_hpc.stores.texts import fix_texts
@@ -212,7 +215,7 @@ def read_spectrum(path: Path, source: Path) -> None:
 
 
 def read_spectrum_apart(path: Path, source: Path) -> None:
-    """As the page does: HDF5 does not come back from some files."""
+    """Read a spectrum in a separate process, as the web page does, because HDF5 never returns from some files."""
     from xanes_hpc.pages.isolated_reading import read_apart
 
     read_apart(path, 5.0)
@@ -239,7 +242,7 @@ def read_npz(path: Path, source: Path) -> None:
 
 
 def read_store(path: Path, source: Path) -> None:
-    """Verified, told of, and read as the stages of the work do."""
+    """Verify a store, inspect it, and read it as the commands do."""
     from xanes_hpc.analysis.inspect import inform
     from xanes_hpc.errors import XanesHpcError
     from xanes_hpc.stores.verification import read_all
@@ -275,7 +278,7 @@ def _use(path: Path) -> None:
 
 
 def read_model(path: Path, source: Path) -> None:
-    """The model folder that a file is of, with that file changed."""
+    """Read the model folder that ``source`` belongs to, with that file replaced by ``path``."""
     import numpy as np
 
     from xanes_hpc.models.model import Model
@@ -328,19 +331,19 @@ READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
 
 
 SLOW = {"nexus": 20, "models": 4}
-"""Kinds of which only a share of the inputs is read, for each takes long."""
+"""Kinds whose inputs take long to read: only one in so many is read."""
 
 
-# ---- one process that reads many, and one that looks after it
+# ---- a process that reads many inputs, and one that watches it
 
 
 def child(folder: Path, kind: str, first: int, stop: int, seed: int) -> None:
-    """Read inputs, and print what came of them as JSON; a file says which is being read."""
+    """Read inputs and print the outcome as JSON; a file records which input is being read."""
     made = [Path(path) for path in json.loads((folder / "seeds.json").read_text())[kind]]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    told: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
+    outcome: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
     with tempfile.TemporaryDirectory(dir=folder) as place:
         for number in range(first, stop):
             (folder / f"at-{kind}").write_text(str(number))
@@ -349,16 +352,16 @@ def child(folder: Path, kind: str, first: int, stop: int, seed: int) -> None:
             path = Path(place) / source.name
             path.write_bytes(mutated(source.read_bytes(), generator))
             for reader in READERS[kind]:
-                came, finding = answer(reader, path, source)
-                told[came] += 1
+                result, finding = attempt(reader, path, source)
+                outcome[result] += 1
                 if finding:
-                    told["findings"].append([number, reader.__name__, finding])
+                    outcome["findings"].append([number, reader.__name__, finding])
             path.unlink(missing_ok=True)
-    print(json.dumps(told))
+    print(json.dumps(outcome))
 
 
-def answer(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tuple[str, str]:
-    """Whether a file was read or refused, and what is wrong with how."""
+def attempt(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tuple[str, str]:
+    """Read a file; return ``read`` or ``refused``, and the finding, empty if there is none."""
     from xanes_hpc.errors import XanesHpcError
 
     signal.alarm(SECONDS)
@@ -374,8 +377,8 @@ def answer(reader: Callable[[Path, Path], None], path: Path, source: Path) -> tu
 
 
 def fuzz(folder: Path, kind: str, n_inputs: int, seed: int) -> dict[str, Any]:
-    """Have inputs of a kind read, in processes that may come to an end."""
-    told: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
+    """Read inputs of a kind in child processes, which may crash, and return the outcome."""
+    outcome: dict[str, Any] = {"read": 0, "refused": 0, "findings": []}
     first, environment = 0, WITH_TESTS | {"NUMBA_NUM_THREADS": "1"}
     while first < n_inputs:
         stop = min(first + AT_ONCE, n_inputs)
@@ -384,26 +387,26 @@ def fuzz(folder: Path, kind: str, n_inputs: int, seed: int) -> dict[str, Any]:
         if done.returncode == 0:
             own = json.loads(done.stdout.splitlines()[-1])
             for name in ("read", "refused", "findings"):
-                told[name] += own[name]
+                outcome[name] += own[name]
             first = stop
             continue
         at = int((folder / f"at-{kind}").read_text())
         late = done.returncode == -signal.SIGALRM
         what = "took too long" if late else f"exit code {done.returncode}: {done.stderr[-400:]}"
-        told["findings"].append([at, "", f"the process ended: {what}"])
+        outcome["findings"].append([at, "", f"the process ended: {what}"])
         first = at + 1
-    return told
+    return outcome
 
 
 def prepare(folder: Path) -> None:
-    """Good files, and where they stand."""
+    """Write the good files, and a list of their paths for the child processes."""
     made = {kind: [str(path) for path in paths] for kind, paths in seeds(folder).items()}
     (folder / "seeds.json").write_text(json.dumps(made))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=2000, help="of each kind (default 2000)")
+    parser.add_argument("--inputs", type=int, default=2000, help="number of inputs of each kind (default 2000)")
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS), metavar="KIND")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", nargs=4, metavar=("FOLDER", "KIND", "FIRST", "STOP"), help=argparse.SUPPRESS)

@@ -1,10 +1,10 @@
-"""Parsers written in Python, given files that atheris makes: each input that reaches new code is changed further.
+"""Fuzz parsers written in Python with atheris, guided by coverage: inputs that reach new code are changed further.
 
     pip install -e ".[dev,fuzz]"
-    PYTHONPATH=tests python -m faults.guided_fuzz --seconds 120          # of each good file that inputs are made of
+    PYTHONPATH=tests python -m faults.guided_fuzz --seconds 120          # for each good file to start from
     PYTHONPATH=tests python -m faults.guided_fuzz --only xyz --seconds 600
 
-What is a finding is said in ``faults/fuzz.py``, whose good files and readers are taken. Ends with 0 if there are none.
+Good files, readers and findings are those of ``faults/fuzz.py``. The exit code is 0 if there are no findings.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from faults import fuzz
 from support.places import WITH_TESTS, program
 
 KINDS = ("xyz", "extxyz", "spectra", "tables", "charges", "npz", "packed", "configs", "descriptors")
-"""Those that our own code reads, byte by byte or line by line; HDF5 sees no coverage."""
+"""Kinds that our own Python code reads; the coverage of HDF5's C code is not seen."""
 LONGEST = 20_000
 
 
 def child(kind: str, source: Path, seconds: int, folder: Path) -> None:
-    """Never returns: libFuzzer ends the process."""
+    """Fuzz the readers of a kind; this never returns, because libFuzzer ends the process."""
     import atheris
 
     with atheris.instrument_imports(include=["xanes_hpc"]):
@@ -46,7 +46,7 @@ def child(kind: str, source: Path, seconds: int, folder: Path) -> None:
     def read(data: bytes) -> None:
         path.write_bytes(data)
         for reader in fuzz.READERS[kind]:
-            _, finding = fuzz.answer(reader, path, source)
+            _, finding = fuzz.attempt(reader, path, source)
             if finding:
                 (folder / "finding").write_text(f"{reader.__name__}: {finding}")
                 raise RuntimeError(finding)
@@ -57,7 +57,7 @@ def child(kind: str, source: Path, seconds: int, folder: Path) -> None:
 
 
 def guided(kind: str, source: Path, seconds: int, folder: Path) -> tuple[int, int, str]:
-    """How many inputs one process read, how many of them reached new code, and what it found."""
+    """Fuzz in a new process; return the number of inputs, how many of them reached new code, and the finding."""
     command = [*program("faults.guided_fuzz"), "--child", kind, str(source), str(folder), "--seconds", str(seconds)]
     environment = WITH_TESTS | {"NUMBA_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -66,18 +66,18 @@ def guided(kind: str, source: Path, seconds: int, folder: Path) -> tuple[int, in
     n_new = len(list((folder / "corpus").iterdir()))
     finding = ""
     if done.returncode:
-        said = folder / "finding"
+        recorded = folder / "finding"
         late = done.returncode == -signal.SIGALRM
-        finding = said.read_text() if said.exists() else "took too long" if late else done.stderr[-500:]
+        finding = recorded.read_text() if recorded.exists() else "took too long" if late else done.stderr[-500:]
         kept = Path.cwd() / f"finding-{kind}-{source.name}"
         kept.write_bytes((folder / source.name).read_bytes())
-        finding += f" (its input is {kept.name})"
+        finding += f" (input saved as {kept.name})"
     return n_inputs, n_new, finding
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=120, help="for each good file (default 120)")
+    parser.add_argument("--seconds", type=int, default=120, help="time for each good file (default 120)")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
     parser.add_argument("--child", nargs=3, metavar=("KIND", "SOURCE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,10 +1,11 @@
-"""Faults injected into every stage of the work, again and again at random moments; prints a table of what came of it.
+"""Inject faults into every stage at random moments, and print a table of the outcome.
 
     PYTHONPATH=tests python -m faults.soak --rounds 25          # every fault, an hour on two cores
     PYTHONPATH=tests python -m faults.soak --only kill --rounds 100
 
-After each fault: nothing half-made stands under a final name, what a command said was one line with exit code 2, and
-the same command, given again, ends with what an undisturbed run makes. Ends with 0 if nothing was lost.
+After each fault, no unfinished file may have a final name, a command that failed must have printed one line and ended
+with exit code 2, and the same command run again must make what an undisturbed run makes. The exit code is 0 if nothing
+was lost.
 """
 
 import argparse
@@ -51,7 +52,7 @@ members = 2
 
 @dataclass
 class Tally:
-    """How often a fault was injected and survived, and what was lost."""
+    """How often a fault did harm or was harmless, and what was lost."""
 
     injected: int = 0
     harmless: int = 0
@@ -60,7 +61,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Stage:
-    """A command that makes an output of inputs in a folder."""
+    """A command that makes an output from inputs in a folder."""
 
     name: str
     words: Callable[[Path], list[str]]
@@ -97,13 +98,13 @@ STAGES = {
     )
 }  # fmt: skip
 SLOW = {"train": 5}
-"""Stages into which only a share of the faults is injected, for each run takes long."""
+"""Stages that take long: only one in so many rounds is run."""
 SECONDS: dict[str, float] = {}
-"""That an undisturbed run takes, by stage."""
+"""Duration of an undisturbed run, by stage."""
 
 
 def prepare(folder: Path, n_sites: int) -> None:
-    """All inputs, and what an undisturbed run makes of them, under ``whole``."""
+    """Make all inputs, and the outputs of undisturbed runs under ``whole``."""
     demo_data.write(folder, n=120, seed=1)
     _write_many(folder / "many.h5", n_sites)
     (folder / "recipe.toml").write_text(RECIPE)
@@ -127,7 +128,7 @@ def prepare(folder: Path, n_sites: int) -> None:
 
 
 def _write_many(path: Path, n_sites: int) -> None:
-    """Iron among 60 atoms on a jittered lattice."""
+    """Write structures with iron among 60 atoms on a jittered lattice."""
     lattice = np.array([(x, y, z) for x in range(-2, 3) for y in range(-2, 3) for z in range(-2, 3)], float)
     lattice = lattice[np.argsort((lattice**2).sum(axis=1))][:60] * 1.9
     rng = np.random.default_rng(0)
@@ -140,7 +141,7 @@ def _write_many(path: Path, n_sites: int) -> None:
 
 @contextmanager
 def copied(folder: Path, stage: Stage) -> Iterator[Path]:
-    """A folder with a stage's inputs, by hard links: a fault that writes over one puts a file of its own there."""
+    """Yield a folder with hard links to a stage's inputs; faults replace inputs, and never write to them."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         for source in (folder / own for own in stage.inputs):
             target = Path(name) / source.name
@@ -152,7 +153,7 @@ def copied(folder: Path, stage: Stage) -> Iterator[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 over every dataset and attribute of a store, or of the weights and numbers of a model folder."""
+    """Return a SHA-256 of every dataset and attribute of a store, or of the HDF5 files of a model folder."""
     result = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*.h5"))
     for file_path in files:
@@ -165,7 +166,7 @@ def _take(file: h5py.File, result: "hashlib._Hash") -> None:
     def take(name: str, node: h5py.HLObject) -> None:
         result.update(name.encode())
         for key in sorted(node.attrs):
-            if key not in ("source_path", "digest_attributes"):  # which tells of folders
+            if key not in ("source_path", "digest_attributes"):  # these depend on folders
                 result.update(f"{key}={node.attrs[key]!r}".encode())
         if isinstance(node, h5py.Dataset):
             result.update(f"{node.dtype} {node.shape} {node.chunks}".encode())
@@ -179,32 +180,32 @@ def _take(file: h5py.File, result: "hashlib._Hash") -> None:
 
 
 def resumed(stage: Stage, folder: Path) -> list[str]:
-    """The command that goes on after a fault."""
+    """Return the command that continues after a fault."""
     return stage.command(folder, *(["--resume"] if checkpoint_path(folder / stage.output).exists() else []))
 
 
 def check(stage: Stage, folder: Path, whole: str, what: str) -> str:
-    """What is wrong after a fault with what stands under the final name; empty for nothing."""
+    """Return what is wrong with the output, if there is one, after a fault; empty if nothing is."""
     output = folder / stage.output
     if not output.exists():
         return ""
     try:
-        return "" if fingerprint(output) == whole else f"{what}: another {stage.output} than an undisturbed run makes"
+        return "" if fingerprint(output) == whole else f"{what}: {stage.output} differs from an undisturbed run's"
     except (OSError, KeyError, RuntimeError) as error:
-        return f"{what}: a half-made {stage.output}: {error}"
+        return f"{what}: unfinished {stage.output}: {error}"
 
 
 def finish(stage: Stage, folder: Path, whole: str, what: str) -> str:
-    """Give the command again, and hold its output to an undisturbed run's; what is wrong, or nothing."""
+    """Run the command again, compare its output with an undisturbed run's, and return what is wrong."""
     if not (folder / stage.output).exists():
         done = subprocess.run(resumed(stage, folder), capture_output=True, text=True, check=False)
         if done.returncode:
-            return f"{what}: given again it ends with {done.returncode}: {done.stderr.strip()[-300:]}"
+            return f"{what}: run again, it ends with {done.returncode}: {done.stderr.strip()[-300:]}"
     return check(stage, folder, whole, what) if (folder / stage.output).exists() else f"{what}: no output"
 
 
 def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    """What is wrong with how a command refused; empty for nothing."""
+    """Return what is wrong with how a command failed; empty if it printed one line and ended with exit code 2."""
     lines = [line for line in done.stderr.splitlines() if line.startswith("xanes-hpc: error: ")]
     if done.returncode != REFUSED or len(lines) != 1 or "Traceback" in done.stderr:
         return f"exit code {done.returncode}: {done.stderr.strip()[-300:]}"
@@ -212,11 +213,11 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 Fault = Callable[[Stage, Path, str, random.Random], Iterator[tuple[bool, str]]]
-"""What is done to a stage in its folder: tells, once for each injection, whether it did harm, and what was lost."""
+"""Injects a fault into a stage in its folder; yields, for each injection, whether it did harm, and what was lost."""
 
 
 def kill(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """SIGKILL at a random moment, up to three times, then the same command to its end."""
+    """Kill the command at a random moment, up to three times, then let it finish."""
     for _ in range(3):
         process = subprocess.Popen(resumed(stage, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -231,7 +232,7 @@ def kill(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iter
 
 
 def no_space(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """Files that may not grow beyond a random size."""
+    """Forbid files to grow beyond a random size."""
     size = int(10 ** moments.uniform(2.5, 7.5))
 
     def limit() -> None:
@@ -247,7 +248,7 @@ def no_space(stage: Stage, folder: Path, whole: str, moments: random.Random) -> 
 
 
 def small_disk(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """A file system that is full after a random size, and then is made larger."""
+    """Use a file system that is full after a random size, and is enlarged afterwards."""
     room = int(10 ** moments.uniform(3, 7.5))
     disk = folder / "disk"
     disk.mkdir()
@@ -261,7 +262,7 @@ def small_disk(stage: Stage, folder: Path, whole: str, moments: random.Random) -
             return
         done = subprocess.run(resumed(stage, disk), capture_output=True, text=True, check=False)
         harmed, what = done.returncode != 0, f"a disk with room for {room} bytes"
-        wrong = harmed and (refusal(done) or ("" if "no space left" in done.stderr else f"it says {done.stderr}"))
+        wrong = harmed and (refusal(done) or ("" if "no space left" in done.stderr else f"it printed {done.stderr}"))
         yield harmed, f"{what}: {wrong}" if wrong else check(stage, disk, whole, what)
         if _mount("-o", "remount,size=4g", disk):
             yield False, finish(stage, disk, whole, what)
@@ -270,28 +271,28 @@ def small_disk(stage: Stage, folder: Path, whole: str, moments: random.Random) -
 
 
 def no_memory(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """No more memory than a little, from a random moment on; who then no longer comes to an end is killed."""
+    """Allow only a little more memory from a random moment on; kill the command if it then hangs."""
     process = subprocess.Popen(resumed(stage, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     with suppress(subprocess.TimeoutExpired):
         process.wait(moments.uniform(0.3, 0.9) * SECONDS[stage.name])
     more = int(10 ** moments.uniform(5, 7.8))
-    with suppress(FileNotFoundError, ProcessLookupError):  # it is through
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has finished
         size = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize() + more
         resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
     try:
-        _, told = process.communicate(timeout=30 + 5 * SECONDS[stage.name])
+        _, printed = process.communicate(timeout=30 + 5 * SECONDS[stage.name])
     except subprocess.TimeoutExpired:
         process.kill()
-        _, told = process.communicate()
-    what = f"{more} bytes of memory and no more"
-    done = subprocess.CompletedProcess([], process.returncode, "", told)
-    wrong = refusal(done) if process.returncode == REFUSED else ""  # libraries may end it where they please
+        _, printed = process.communicate()
+    what = f"only {more} more bytes of memory"
+    done = subprocess.CompletedProcess([], process.returncode, "", printed)
+    wrong = refusal(done) if process.returncode == REFUSED else ""  # libraries may end the process in other ways
     yield process.returncode != 0, f"{what}: {wrong}" if wrong else check(stage, folder, whole, what)
     yield False, finish(stage, folder, whole, what)
 
 
 def read_only(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """A folder in which nothing may be written: mounted so by root, who may write anywhere else."""
+    """Mount the folder read-only, because root may write to any other."""
     if not _mount("--bind", folder, folder):
         return
     try:
@@ -300,7 +301,7 @@ def read_only(stage: Stage, folder: Path, whole: str, moments: random.Random) ->
         done = subprocess.run(resumed(stage, folder), capture_output=True, text=True, check=False)
     finally:
         subprocess.run(["umount", folder], check=True)
-    wrong = refusal(done) or ("" if "read-only" in done.stderr else f"it says {done.stderr}")
+    wrong = refusal(done) or ("" if "read-only" in done.stderr else f"it printed {done.stderr}")
     yield done.returncode != 0, f"a read-only folder: {wrong}" if wrong else ""
     yield False, finish(stage, folder, whole, "a read-only folder")
 
@@ -310,7 +311,7 @@ def _mount(*words: object) -> bool:
 
 
 def damage(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """An input with a bit flipped, or cut short, at a random place: refused, or what is made is right."""
+    """Flip a bit of an input, or cut it, at a random place: it must be refused, or the output be right."""
     stores = [folder / name for name in stage.inputs if name.endswith(".h5")]
     if not stores:
         return
@@ -335,12 +336,12 @@ def damage(stage: Stage, folder: Path, whole: str, moments: random.Random) -> It
         yield True, f"{what}: {wrong}" if wrong else check(stage, folder, whole, what)
     sound.replace(store)
     if not (folder / stage.output).exists() and stage.name != "finalise":
-        shutil.rmtree(parts_folder(folder / stage.output), ignore_errors=True)  # of the other source, as it may be
+        shutil.rmtree(parts_folder(folder / stage.output), ignore_errors=True)  # they may belong to the damaged source
     yield False, finish(stage, folder, whole, what)
 
 
 def replaced(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """An input that another file takes the place of while the stage is at work."""
+    """Replace an input by another file while the stage is running."""
     if stage.name not in ("featurise", "predict"):
         return
     store = folder / stage.inputs[0 if stage.name == "featurise" else 1]
@@ -360,16 +361,16 @@ def replaced(stage: Stage, folder: Path, whole: str, moments: random.Random) -> 
 
 
 def two_at_once(stage: Stage, folder: Path, whole: str, moments: random.Random) -> Iterator[tuple[bool, str]]:
-    """Two runs of one output: the second is told who makes it, or comes when it is made."""
+    """Start two runs of one output: one must be refused, because the other is running or has finished."""
     first, second = (
         subprocess.Popen(resumed(stage, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     )
-    told = [process.communicate()[1] for process in (first, second)]
+    printed = [process.communicate()[1] for process in (first, second)]
     codes = sorted((first.returncode, second.returncode))
-    wrong = "" if codes == [0, REFUSED] else f"two at once: exit codes {codes}: {told}"
-    said = any(words in "".join(told) for words in ("another run", "already exists", "a run was stopped"))
-    yield True, wrong or ("" if said else f"two at once: {told}") or check(stage, folder, whole, "two at once")
+    wrong = "" if codes == [0, REFUSED] else f"two at once: exit codes {codes}: {printed}"
+    explained = any(words in "".join(printed) for words in ("another run", "already exists", "a run was stopped"))
+    yield True, wrong or ("" if explained else f"two at once: {printed}") or check(stage, folder, whole, "two at once")
     yield False, finish(stage, folder, whole, "two at once")
 
 
@@ -385,9 +386,9 @@ def inject(
     stages: Sequence[str],
     rounds: int,
     seed: int = 0,
-    told: Callable[[str, str, Tally], None] = lambda fault, stage, tally: None,
+    report: Callable[[str, str, Tally], None] = lambda fault, stage, tally: None,
 ) -> dict[tuple[str, str], Tally]:
-    """Inject faults into stages so many times each."""
+    """Inject every fault into every stage, ``rounds`` times each, and return the tallies."""
     whole = {name: fingerprint(folder / "whole" / STAGES[name].output) for name in stages}
     found: dict[tuple[str, str], Tally] = {}
     for fault in faults:
@@ -403,7 +404,7 @@ def inject(
             if not tally.injected and not tally.harmless:
                 del found[fault, name]
             else:
-                told(fault, name, tally)
+                report(fault, name, tally)
     return found
 
 
@@ -414,10 +415,10 @@ def _print_row(fault: str, stage: str, tally: Tally) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25, help="of each fault in each stage (default 25)")
+    parser.add_argument("--rounds", type=int, default=25, help="rounds of each fault in each stage (default 25)")
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE")
-    parser.add_argument("--sites", type=int, default=20_000, help="of what is featurised and predicted")
+    parser.add_argument("--sites", type=int, default=20_000, help="number of sites to featurise and predict")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -1,1 +1,1 @@
-"""What tests share: small files, stores and models, and slow references."""
+"""What tests share: small files, stores and models, and slow reference implementations."""

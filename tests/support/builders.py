@@ -1,4 +1,4 @@
-"""Small foreign files, written for tests, and the command line called in this process."""
+"""Write small foreign files for tests, and run the command line in this process."""
 
 import gzip
 import re
@@ -20,27 +20,27 @@ FDMNES_TITLES = (
 )
 ERROR = "xanes-hpc: error: "
 EDGE = 7112.0
-"""Iron's K edge, as FDMNES and XrayDB have it."""
+"""Energy of iron's K edge in FDMNES and XrayDB, eV."""
 
 
 OLD = b"\x89HDF old"
-"""What stands in an output's place: it looks like a store, and is none."""
+"""Content of an earlier output: it looks like a store but is not one."""
 
 
 def old_store(path: Path) -> Path:
-    """A file that a store may replace."""
+    """Write a file that a store may replace, and return its path."""
     path.write_bytes(OLD)
     return path
 
 
 def frame(atoms: Iterable[Sequence[object]] = IRON_OXIDE, comment: str = "") -> str:
-    """One frame of an XYZ file."""
+    """Return one frame of an XYZ file."""
     rows = [" ".join(map(str, atom)) for atom in atoms]
     return "\n".join([str(len(rows)), comment, *rows]) + "\n"
 
 
 def write(path: Path, text: str) -> Path:
-    """Write text, gzipped where the name says so, into a folder made if need be."""
+    """Write text, gzipped if the name ends in ``.gz``; make the folder if necessary; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = text.encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
@@ -48,12 +48,12 @@ def write(path: Path, text: str) -> Path:
 
 
 def write_xyz(path: Path, atoms: Iterable[Sequence[object]] = IRON_OXIDE, comment: str = "") -> Path:
-    """An XYZ file of one frame."""
+    """Write an XYZ file of one frame, and return its path."""
     return write(path, frame(atoms, comment))
 
 
 def many_frames(n_frames: int, prefix: str = "S", n_atoms: int = 3) -> str:
-    """Frames as in tmQM, with names of their own and blank lines between, all different."""
+    """Return different frames as in tmQM, each with its own name, and blank lines between them."""
     rng = np.random.default_rng(0)
     frames = []
     for k in range(n_frames):
@@ -63,24 +63,24 @@ def many_frames(n_frames: int, prefix: str = "S", n_atoms: int = 3) -> str:
 
 
 def edge_step(first: float = EDGE - 15, last: float = EDGE + 60, n_points: int = 76) -> np.ndarray:
-    """Energies and a smooth step in the middle of the first half, shape (n_points, 2)."""
+    """Return energies and a smooth step in the first half of the range, shape (n_points, 2)."""
     energies = np.linspace(first, last, n_points)
     width = (last - first) / 50
     return np.column_stack([energies, 0.5 + np.arctan((energies - first - 10 * width) / width) / np.pi])
 
 
 def table(points: Iterable[Sequence[float]], separator: str = " ") -> str:
-    """Rows of numbers."""
+    """Return numbers as rows of text."""
     return "".join(separator.join(f"{value:.6g}" for value in row) + "\n" for row in points)
 
 
 def fdmnes_header(edge: float = EDGE, element: int = 26, titles: str = "    Energy    <xanes>") -> str:
-    """The two first lines of an unbroadened FDMNES spectrum."""
+    """Return the first two lines of an unbroadened FDMNES spectrum."""
     return f"  {edge:.3f}   {element}  1  1  6.9E-03 -2.9E+00 -2.9E+00  1  1  7.8E+03 {FDMNES_TITLES}\n{titles}\n"
 
 
 def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, header: str = "") -> Path:
-    """A spectrum's file, of the format that its name ends in; by default iron's K edge."""
+    """Write a spectrum, iron's K edge by default, in the format of the path's suffix, and return the path."""
     rows = np.asarray(edge_step() if points is None else list(points))
     if path.suffix == ".nxs":
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,19 +95,19 @@ def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, 
 
 
 def feature_arrays(n_sites: int = 6, dtype: str = "f8", **others: np.ndarray) -> dict[str, np.ndarray]:
-    """Features of ``xanesnet-49`` and spectra of 16 energies as arrays, as in a published set."""
+    """Return features of ``xanesnet-49`` and spectra of 16 energies as arrays, as published data sets do."""
     rng = np.random.default_rng(n_sites)
     return {"x": rng.random((n_sites, 49)).astype(dtype), "y": rng.random((n_sites, 16)).astype(dtype), **others}
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray] | None = None, compressed: bool = False) -> Path:
-    """Arrays in a file of NumPy's; by default features and spectra."""
+    """Write arrays, by default features and spectra, as a NumPy archive, and return its path."""
     (np.savez_compressed if compressed else np.savez)(path, **(feature_arrays() if arrays is None else arrays))
     return path
 
 
 def run(*arguments: object) -> int:
-    """Exit code of a command line, run in this process; on one thread, since handing out little work takes long."""
+    """Run a command line in this process and return its exit code; one thread is fastest for so little work."""
     from xanes_hpc.cli import main
 
     handler = signal.getsignal(signal.SIGTERM)
@@ -120,7 +120,7 @@ def run(*arguments: object) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object) -> str:
-    """The one line that a refused command line prints; no file under ``folder`` may change, come or go."""
+    """Run a command line that must be refused without changing a file in ``folder``, and return its error message."""
     capsys.readouterr()
     before = contents(folder)
     code = run(*arguments)
@@ -133,5 +133,5 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, hidden ones too, with its bytes."""
+    """Return the bytes of every file under a folder, hidden ones included, by path."""
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()}

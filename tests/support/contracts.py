@@ -1,6 +1,6 @@
-"""What every descriptor and every architecture must satisfy; ``test_contracts.py`` runs it over all there are.
+"""Contracts that every descriptor and every architecture must satisfy; ``test_contracts.py`` checks them all.
 
-A new file in ``xanes_hpc/descriptors`` or ``xanes_hpc/models`` is met here by itself.
+New files in ``xanes_hpc/descriptors`` and ``xanes_hpc/models/architectures`` are found automatically.
 """
 
 import json
@@ -21,7 +21,7 @@ from xanes_hpc.models.numpy_network import sample
 
 
 def surroundings():
-    """Molecules and crystals with a site each: crowded, lonely, straight, periodic."""
+    """Return molecules and crystals with a site each: crowded, isolated, linear, periodic."""
     return [
         (systems.ferrocene_like(), 0),
         (Atoms("Fe"), 0),
@@ -37,7 +37,7 @@ def described(descriptor):
 
 
 def assert_close(descriptor, features, expected):
-    """To rounding: of the features' own type, relative, with a floor of as much of the largest feature."""
+    """Check that features agree to the rounding of their type, relative and as a fraction of the largest feature."""
     tolerance = 1e-6 if descriptor.dtype == np.float64 else 1e-4
     floor = 1e-3 * tolerance * float(np.abs(expected).max())
     np.testing.assert_allclose(features, expected, rtol=tolerance, atol=floor)
@@ -55,23 +55,23 @@ def has_a_cutoff_and_a_floating_dtype(descriptor):
     assert descriptor.dtype in (np.dtype("float32"), np.dtype("float64"))
 
 
-def gives_finite_features_of_its_dtype(descriptor):
+def returns_finite_features_of_its_dtype(descriptor):
     features = described(descriptor)
     assert features.shape == (len(surroundings()), descriptor.n_features)
     assert features.dtype == descriptor.dtype
     assert np.isfinite(features).all()
 
 
-def tells_surroundings_apart(descriptor):
+def distinguishes_surroundings(descriptor):
     features = described(descriptor)
     assert len(np.unique(features, axis=0)) == len(features)
 
 
-def gives_the_same_twice(descriptor):
+def returns_the_same_features_twice(descriptor):
     np.testing.assert_array_equal(described(descriptor), described(descriptor))
 
 
-def gives_no_features_for_no_sites(descriptor):
+def returns_no_rows_for_no_sites(descriptor):
     assert descriptor.transform(systems.rutile(), []).shape == (0, descriptor.n_features)
 
 
@@ -82,7 +82,7 @@ def does_not_change_its_input(descriptor):
     assert atoms == before
 
 
-def does_not_see_rotation_or_translation(descriptor):
+def is_invariant_under_rotation_and_translation(descriptor):
     for (atoms, site), expected in zip(surroundings(), described(descriptor), strict=True):
         moved = atoms.copy()
         moved.rotate(33.0, (1, 2, 3), rotate_cell=True)
@@ -90,7 +90,7 @@ def does_not_see_rotation_or_translation(descriptor):
         assert_close(descriptor, descriptor.transform(moved, site)[0], expected)
 
 
-def does_not_see_the_order_of_atoms(descriptor):
+def does_not_depend_on_the_order_of_atoms(descriptor):
     rng = np.random.default_rng(5)
     for (atoms, site), expected in zip(surroundings(), described(descriptor), strict=True):
         order = rng.permutation(len(atoms))
@@ -98,19 +98,19 @@ def does_not_see_the_order_of_atoms(descriptor):
         assert_close(descriptor, shuffled[0], expected)
 
 
-def does_not_see_atoms_beyond_its_cutoff(descriptor):
+def does_not_depend_on_atoms_beyond_its_cutoff(descriptor):
     atoms = systems.ferrocene_like()
     far = Atoms("CuBr", positions=[[0, 0, 0], [2.2, 0, 0]])
     far.positions += [0, 0, 10.0 + descriptor.cutoff]
     assert_close(descriptor, descriptor.transform(atoms + far, 0), descriptor.transform(atoms, 0))
 
 
-def sees_a_supercell_as_its_cell(descriptor):
+def is_the_same_for_a_supercell_as_for_its_cell(descriptor):
     atoms = systems.rutile()
     assert_close(descriptor, descriptor.transform(atoms.repeat((2, 1, 2)), 1), descriptor.transform(atoms, 1))
 
 
-def is_made_again_from_its_description_through_json(descriptor):
+def is_rebuilt_from_its_description_through_json(descriptor):
     description = json.loads(json.dumps(descriptor.describe(), allow_nan=False))
     again = descriptors.from_description(description)
     assert type(again) is type(descriptor)
@@ -126,7 +126,7 @@ def has_a_hash_of_its_numbers(descriptor):
     json.dumps(descriptor.resolve(), allow_nan=False)
 
 
-def refuses_a_key_it_does_not_have(descriptor):
+def refuses_an_unknown_key(descriptor):
     with pytest.raises(DescriptorError, match="no_such_key"):
         descriptors.from_description(descriptor.describe() | {"no_such_key": 1})
 
@@ -134,20 +134,20 @@ def refuses_a_key_it_does_not_have(descriptor):
 DESCRIPTOR = (
     has_unique_labels_one_per_feature,
     has_a_cutoff_and_a_floating_dtype,
-    gives_finite_features_of_its_dtype,
-    tells_surroundings_apart,
-    gives_the_same_twice,
-    gives_no_features_for_no_sites,
+    returns_finite_features_of_its_dtype,
+    distinguishes_surroundings,
+    returns_the_same_features_twice,
+    returns_no_rows_for_no_sites,
     does_not_change_its_input,
-    does_not_see_rotation_or_translation,
-    does_not_see_the_order_of_atoms,
-    does_not_see_atoms_beyond_its_cutoff,
-    sees_a_supercell_as_its_cell,
-    is_made_again_from_its_description_through_json,
+    is_invariant_under_rotation_and_translation,
+    does_not_depend_on_the_order_of_atoms,
+    does_not_depend_on_atoms_beyond_its_cutoff,
+    is_the_same_for_a_supercell_as_for_its_cell,
+    is_rebuilt_from_its_description_through_json,
     has_a_hash_of_its_numbers,
-    refuses_a_key_it_does_not_have,
+    refuses_an_unknown_key,
 )
-"""Each takes a descriptor."""
+"""Contracts of a descriptor; each function takes one."""
 
 N_FEATURES, N_ENERGIES = 17, 29
 KINDS = (
@@ -165,7 +165,7 @@ KINDS = (
 
 
 def built(name, n_energies=N_ENERGIES):
-    """The layers of an architecture as it comes."""
+    """Return the layers of an architecture with its default parameters."""
     return architectures.build(name, {}, N_FEATURES, n_energies)[1]
 
 
@@ -202,7 +202,7 @@ def ends_in_one_value_per_energy(name):
         assert shapes(layers, N_FEATURES)[layers[-1].name] == (n_energies,)
 
 
-def is_built_again_from_its_resolved_parameters_through_json(name):
+def is_rebuilt_from_its_resolved_parameters_through_json(name):
     resolved, layers = architectures.build(name, {}, N_FEATURES, N_ENERGIES)
     again, same = architectures.build(name, json.loads(json.dumps(resolved, allow_nan=False)), N_FEATURES, N_ENERGIES)
     assert again == resolved
@@ -210,7 +210,7 @@ def is_built_again_from_its_resolved_parameters_through_json(name):
 
 
 def has_plain_layers(name):
-    """Layers are data that ``model.json`` could hold, with no weights in them."""
+    """Layers are plain data that ``model.json`` could hold, without weights."""
     for layer in built(name):
         values = [getattr(layer, f.name) for f in fields(layer)]
         assert all(isinstance(v, (str, int, float)) or all(isinstance(n, str) for n in v) for v in values)
@@ -227,14 +227,14 @@ def names_the_nearest_parameter(name):
             architectures.build(name, {f"{key}_": 1}, N_FEATURES, N_ENERGIES)
 
 
-def refuses_a_value_that_is_none_of_its_kind(name):
+def refuses_values_of_the_wrong_kind(name):
     for key in architectures.build(name, {}, N_FEATURES, N_ENERGIES)[0]:
         for value in (None, "?", -1, True, [], [0.5], {}, 1e9, float("nan")):
             with pytest.raises(ModelError, match=rf"^\w+: expected {key} as [^\n]+, received [^\n]+$"):
                 architectures.build(name, {key: value}, N_FEATURES, N_ENERGIES)
 
 
-def has_the_shapes_that_keras_has(name):
+def has_the_same_shapes_as_in_keras(name):
     for n_absorbers in (1, 3):
         twin = KerasTwin(network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, n_absorbers=n_absorbers))
         known = shapes(built(name), N_FEATURES, n_absorbers)
@@ -245,7 +245,7 @@ def has_the_shapes_that_keras_has(name):
         assert {n: s for n, s in weights.items() if s} == weight_shapes(built(name), N_FEATURES, n_absorbers)
 
 
-def gives_what_keras_gives(name):
+def predicts_the_same_as_keras(name):
     """Without dropout, and with what a draw drops, on one site and on many, for one absorber and for several."""
     for n_absorbers, n_energies in ((1, N_ENERGIES), (3, N_ENERGIES), (2, 32), (1, 1)):
         member = network(name, n_features=N_FEATURES, n_energies=n_energies, n_absorbers=n_absorbers, index=2)
@@ -258,7 +258,7 @@ def gives_what_keras_gives(name):
             assert_same_spectra(drawn[0], twin.draw(*own, draw=5, seed=9), extent)
 
 
-def draws_the_same_however_sites_and_draws_are_batched(name):
+def draws_do_not_depend_on_batching(name):
     member = network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, n_absorbers=2)
     x, absorbers = sites(member, 9)
     whole = sample([member], x, absorbers, 7, seed=3, keep_draws=True).draws
@@ -268,7 +268,7 @@ def draws_the_same_however_sites_and_draws_are_batched(name):
     assert_same_spectra(np.concatenate(singly).transpose(1, 0, 2), whole)
 
 
-def draws_by_seed_member_and_number(name):
+def draws_depend_on_seed_member_and_number(name):
     def drawn(index=0, draw=0, seed=0):
         member = network(name, n_features=N_FEATURES, n_energies=N_ENERGIES, index=index)
         return next(member.draws(*sites(member, 3), [draw], seed))
@@ -285,14 +285,14 @@ MODEL = (
     names_its_layers_uniquely,
     uses_all_its_layers,
     ends_in_one_value_per_energy,
-    is_built_again_from_its_resolved_parameters_through_json,
+    is_rebuilt_from_its_resolved_parameters_through_json,
     has_plain_layers,
     refuses_an_unknown_parameter,
     names_the_nearest_parameter,
-    refuses_a_value_that_is_none_of_its_kind,
-    has_the_shapes_that_keras_has,
-    gives_what_keras_gives,
-    draws_the_same_however_sites_and_draws_are_batched,
-    draws_by_seed_member_and_number,
+    refuses_values_of_the_wrong_kind,
+    has_the_same_shapes_as_in_keras,
+    predicts_the_same_as_keras,
+    draws_do_not_depend_on_batching,
+    draws_depend_on_seed_member_and_number,
 )
-"""Each takes the name of an architecture."""
+"""Contracts of an architecture; each function takes its name."""

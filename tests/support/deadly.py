@@ -1,4 +1,4 @@
-"""A task that ends its process for some structures; importable where it is to run."""
+"""A task that kills its process for some structures; a module, so that workers can import it."""
 
 import os
 
@@ -7,7 +7,7 @@ from xanes_hpc.structures.structure import Structure
 
 
 def task(structure: Structure) -> Relaxed:
-    """Nothing but a number of steps, or the end of the process for a name with ``dies`` in it."""
+    """Return a result with only a number of steps, or kill the process if the name contains ``dies``."""
     if "dies" in structure.name:
         os._exit(7)
     return Relaxed([], steps=len(structure.name))

@@ -1,4 +1,4 @@
-"""Parts of training sites whose features and targets tell the number of their site."""
+"""Training sites whose features and targets encode the number of the site."""
 
 import time
 from types import SimpleNamespace
@@ -11,11 +11,11 @@ from xanes_hpc.models.scaling import Scalers
 
 N_ENERGIES = 3
 UNIT = 1e-4
-"""A site's first feature is its number times this: features beyond some deviations are cut off."""
+"""A site's first feature is its number times this; small, because features far from the mean are clipped."""
 
 
 class Table:
-    """Features, or targets, that tell the number of their site, and the variant."""
+    """Features or targets that encode the number of the site, and the variant."""
 
     def __init__(self, first, n_sites, chunk_rows, variant=0, width=4, pause=None):
         self.first, self.n_sites, self.chunk_rows = first, n_sites, chunk_rows
@@ -36,7 +36,7 @@ class Targets(Table):
 
 
 def part_of(*sizes, chunk_rows=7, n_variants=(), width=4, pause=None):
-    """Sites of several stores, each with as many variants as told, every fourth of them in another part."""
+    """Return sites of several stores with ``n_variants`` variants each; every fourth site is in another set."""
     sources, first = [], 0
     for i, n in enumerate(sizes):
         extra = n_variants[i] - 1 if n_variants else 0
@@ -55,7 +55,7 @@ def feed_of(part, batch_size=10, seed=0, **options):
 
 
 def array_part(y, absorbers=None):
-    """A part of one source whose targets are given."""
+    """Return sites of one source with given targets."""
     features = SimpleNamespace(n_sites=len(y), n_features=2, chunk_rows=3, read=lambda a, b: np.ones((b - a, 2)))
     targets = SimpleNamespace(grid=SimpleNamespace(energies=np.arange(y.shape[1])), read=lambda a, b: y[a:b])
     absorbers = np.zeros(len(y), np.int64) if absorbers is None else absorbers
@@ -63,7 +63,7 @@ def array_part(y, absorbers=None):
 
 
 def epoch_of(feed, epoch=0):
-    """Numbers, variants, absorbers, targets and weights of an epoch's sites as they come."""
+    """Return the numbers, variants, absorbers, targets and weights of an epoch's sites, in the feed's order."""
     blocks = list(feed.blocks(epoch))
     assert all(array.shape[1] == feed.batch_size for block in blocks for array in block)
     x, absorbers, y, weights = (np.concatenate([array.reshape(-1, *array.shape[2:]) for array in b])

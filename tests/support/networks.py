@@ -1,4 +1,4 @@
-"""Networks with random weights, for NumPy and for Keras."""
+"""Networks with random weights, in NumPy and in Keras."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from xanes_hpc.models.scaling import Scalers
 
 
 def scalers(n_features: int, n_energies: int, n_absorbers: int = 1, positive: bool = False) -> Scalers:
-    """Scalers of random numbers, of their own for every absorber."""
+    """Return scalers of random numbers, different for every absorber."""
     generator = np.random.default_rng(0)
     shape = (n_absorbers, n_energies)
     return Scalers(
@@ -27,7 +27,7 @@ def scalers(n_features: int, n_energies: int, n_absorbers: int = 1, positive: bo
 
 
 def member_of(layers: Sequence[Layer], own: Scalers, index: int = 0, seed: int = 4) -> Member:
-    """A network with weights drawn at random; they do not depend on its index."""
+    """Return a network with random weights, which do not depend on ``index``."""
     generator = np.random.default_rng(seed)
     weights = {}
     for name, (kernel, bias) in weight_shapes(layers, own.feature_mean.size, len(own.target_mean)).items():
@@ -43,13 +43,13 @@ def network(
     name: str, parameters: Mapping[str, Any] | None = None, n_features: int = 7, n_energies: int = 11,
     n_absorbers: int = 1, index: int = 0, positive: bool = False,
 ) -> Member:  # fmt: skip
-    """An architecture with weights drawn at random."""
+    """Return a network of an architecture, with random weights."""
     _, layers = architectures.build(name, parameters or {}, n_features, n_energies)
     return member_of(layers, scalers(n_features, n_energies, n_absorbers, positive), index)
 
 
 def sites(member: Member, n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Features as stored, (n, n_features), and absorbers, (n,)."""
+    """Return random unscaled features, (n, n_features), and absorbers, (n,)."""
     generator = np.random.default_rng(seed)
     n_absorbers = len(member.scalers.target_mean)
     return generator.normal(size=(n, member.scalers.feature_mean.size)), generator.integers(n_absorbers, size=n)
@@ -69,11 +69,11 @@ class KerasTwin:
         self._member = member
 
     def mean_network(self, x: np.ndarray, absorbers: np.ndarray) -> np.ndarray:
-        """Spectra without dropout."""
+        """Return spectra without dropout."""
         return self._member.scalers.spectra(np.asarray(self.plain(self._starts(x, absorbers))), absorbers)
 
     def draw(self, x: np.ndarray, absorbers: np.ndarray, draw: int, seed: int) -> np.ndarray:
-        """Spectra of a draw, from the masks that NumPy has for it."""
+        """Return the spectra of a draw, with the dropout masks of the NumPy network."""
         masks = self._member._masks(seed, [draw]).values()
         repeated = [np.repeat(mask.reshape(1, -1), len(x), axis=0) for mask in masks]
         raw = np.asarray(self.masked([*self._starts(x, absorbers), *repeated]))
@@ -86,13 +86,13 @@ class KerasTwin:
 
 
 def assert_same_spectra(found: np.ndarray, expected: np.ndarray, extent: float | None = None) -> None:
-    """To 1e-5 of the range of the spectra, or of the ``extent`` that is given."""
+    """Check that spectra agree to 1e-5 of their range, or of ``extent``."""
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-5 * (extent or float(np.ptp(expected))))
 
 
 def write_weights(path: Path, member: Member) -> None:
-    """Weights as Keras writes them."""
+    """Write weights as Keras does."""
     with h5py.File(path, "w") as file:
         for i, (name, arrays) in enumerate(member.weights.items()):
             variables = file.create_group(f"layers/layer_{i}/vars")

@@ -1,4 +1,4 @@
-"""Pairs of neighbours by ASE, and by us with and without bins, and what they are to have in common."""
+"""Find pairs of neighbours with ASE, and with our search with and without bins, and compare them."""
 
 import numpy as np
 import pytest
@@ -10,24 +10,24 @@ from xanes_hpc.structures.sites import SiteBatch
 
 COLUMNS = ("offsets", "atoms", "numbers", "shifts", "vectors", "distances")
 NEVER, ALWAYS = 10**18, 1
-"""Sizes from which on a structure's atoms are sorted into bins."""
+"""Numbers of atoms from which atoms are sorted into bins, to never or always do so."""
 
 
 def search(batch, cutoff, worth_sorting):
-    """A search that sorts atoms into bins from another size on."""
+    """Return a search that sorts atoms into bins from ``worth_sorting`` atoms on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "WORTH_SORTING", worth_sorting)
         return NeighbourSearch(batch, cutoff)
 
 
 def rows(pairs):
-    """Rows (site, atom, n0, n1, n2)."""
+    """Return pairs as rows (site, atom, n0, n1, n2)."""
     sites = np.repeat(np.arange(pairs.offsets.size - 1), np.diff(pairs.offsets))
     return np.column_stack([sites, pairs.atoms, pairs.shifts])
 
 
 def by_ase(atoms, cutoff):
-    """Rows of all sites of a structure in our order, vectors and distances."""
+    """Return ASE's pairs of all sites as rows in our order, with vectors and distances."""
     i, j, shifts, vectors, distances = ase_neighbours("ijSDd", atoms, cutoff)
     found = np.column_stack([i, j, shifts]).reshape(-1, 5)
     order = np.lexsort(found.T[::-1])
@@ -35,7 +35,7 @@ def by_ase(atoms, cutoff):
 
 
 def assert_as_by_ase(pairs, atoms, cutoff):
-    """The same pairs of all sites in our order, and distances to 1e-12, or to the rounding of large coordinates."""
+    """Check that pairs equal ASE's in our order, and distances to 1e-12 or the rounding of large coordinates."""
     expected_rows, expected_vectors, expected_distances = by_ase(atoms, cutoff)
     np.testing.assert_array_equal(rows(pairs), expected_rows)
     scale = max(1.0, float(np.abs(atoms.get_positions()).max()))
@@ -44,7 +44,7 @@ def assert_as_by_ase(pairs, atoms, cutoff):
 
 
 def assert_identical(pairs, expected):
-    """The same pairs in the same order, and the same numbers to the last bit."""
+    """Check that pairs are the same, in the same order, and bit-identical."""
     for column in COLUMNS:
         values, others = getattr(pairs, column), getattr(expected, column)
         assert values.dtype == others.dtype
@@ -52,7 +52,7 @@ def assert_identical(pairs, expected):
 
 
 def in_bins(batch, cutoff):
-    """Pairs found through bins, after a look whether they are those found by looking at every atom."""
+    """Return the pairs found with bins, after checking that they equal those found without."""
     binned = search(batch, cutoff, ALWAYS)
     assert set(binned._bins) == set(batch.site_structures.tolist())
     pairs = binned.pairs()
@@ -61,7 +61,7 @@ def in_bins(batch, cutoff):
 
 
 def assert_bins_agree(atoms, cutoff):
-    """Through bins: with the search through every atom bit for bit, and with ASE. Gives the pairs."""
+    """Check that pairs found with bins equal those found without, and ASE's; return them."""
     pairs = in_bins(SiteBatch.from_atoms(atoms, "all"), cutoff)
     assert_as_by_ase(pairs, atoms, cutoff)
     return pairs

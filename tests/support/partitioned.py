@@ -1,4 +1,4 @@
-"""Features that are planned, made in partitions, and finalised, as tests want them; parts are of 32 sites."""
+"""Plan features, make their partitions and finalise them, in parts of 32 sites."""
 
 from support import stored
 from xanes_hpc import descriptors
@@ -10,13 +10,13 @@ DESCRIPTOR = descriptors.load("wacsf", "xanesnet-49")
 
 
 def write_source(path, n_sites):
-    """A store of so many sites, each of a structure of three atoms."""
+    """Write a store of ``n_sites`` sites, each in its own structure of three atoms."""
     taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(n_sites)]
     stored.write_structures(path, taken)
 
 
 def job_of(source, output):
-    """Features by the descriptor, to be made."""
+    """Return the job of computing a store's features."""
     return featurise.FeatureJob(source, plan(source, DESCRIPTOR), output)
 
 

@@ -1,4 +1,4 @@
-"""Where things of the repository are, and how programs among the tests are run."""
+"""Paths in the repository, and how to run programs that belong to the tests."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ ROOT = TESTS.parent
 ARCHIVES = TESTS / "archives"
 
 WITH_TESTS = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
-"""The environment in which a program of the tests finds their modules."""
+"""An environment in which programs of the tests find the tests' modules."""
 
 
 def program(name: str) -> list[str]:
-    """The command that runs a module of the tests, such as ``support.four_replicas``, in ``WITH_TESTS``."""
+    """Return the command that runs a module of the tests, such as ``support.four_replicas``, in ``WITH_TESTS``."""
     return [sys.executable, "-m", name]

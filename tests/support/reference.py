@@ -1,4 +1,4 @@
-"""Slow, obvious versions of what the kernels compute, straight from the definitions; they share no code with them.
+"""Slow, obvious versions of the kernels, written straight from the definitions and sharing no code with them.
 
 fc(r) = (cos(pi r / r_c) + 1) / 2 for r < r_c, else 0
 G1 = sum_j fc(r_ij)
@@ -6,7 +6,7 @@ G2 = sum_j w(Z_j) exp(-eta (r_ij - mu)^2) fc(r_ij)
 G4 = 2^(1 - zeta) sum_{j<k} w(Z_j) w(Z_k) (1 + lambda cos theta_jik)^zeta
      exp(-eta [(r_ij - mu)^2 + (r_ik - mu)^2 + (r_jk - mu)^2]) fc(r_ij) fc(r_ik) fc(r_jk)
 PATH = sum over j and k of w(Z_j) Z_k cos^2(beta / 2)^zeta exp(-eta (rho - mu)^2) fc(rho) / (r_ij r_jk r_ki)
-       with rho = (r_ij + r_jk + r_ki) / 2, and beta the angle by which the path i, j, k turns at j
+       with rho = (r_ij + r_jk + r_ki) / 2, and beta the angle by which the path from i via j to k turns at j
 RDC(R) = sum_j Z_i Z_j exp(-alpha (r_ij - R)^2)
 """
 
@@ -33,9 +33,9 @@ def g2(vectors, weights, cutoff, mu, eta):
 
 
 def triplets(vectors, cutoff):
-    """(j, k, r_ij, r_ik, r_jk, theta) of every two neighbours closer than the cutoff to each other.
+    """Return (j, k, r_ij, r_ik, r_jk, theta) of every two neighbours within the cutoff of each other.
 
-    The angle by atan2 of cross and dot product: exact where it is nearly straight.
+    The angle comes from atan2 of cross and dot product, which is accurate even if it is nearly straight.
     """
     found = []
     for j, k in itertools.combinations(range(len(vectors)), 2):
@@ -58,9 +58,9 @@ def g4(found, weights, cutoff, mu, eta, lambda_, zeta):
 
 
 def paths(vectors, cutoff):
-    """(j, k, rho, cos^2(beta / 2), sides) of every way i, j, k, i whose half is shorter than the cutoff.
+    """Return (j, k, rho, cos^2(beta / 2), sides) of every path i, j, k, i whose half-length is below the cutoff.
 
-    Where neighbours are nearer to each other than 0.1 Å, what is divided by their distance is divided by 0.1 Å.
+    Distances between neighbours below 0.1 Å are replaced by 0.1 Å where they divide.
     """
     found = []
     for j, k in itertools.permutations(range(len(vectors)), 2):
@@ -83,7 +83,7 @@ def path_function(found, weights, numbers, cutoff, mu, eta, zeta):
 
 
 def one_plus_cosine(lambda_, theta):
-    """1 + lambda cos theta, without cancellation where lambda is 1 or -1."""
+    """Return 1 + lambda cos theta, without cancellation if lambda is 1 or -1."""
     if lambda_ == 1.0:
         return 2.0 * math.cos(theta / 2.0) ** 2
     if lambda_ == -1.0:
@@ -92,9 +92,9 @@ def one_plus_cosine(lambda_, theta):
 
 
 def neighbours(positions, cell, pbc, centre, cutoff):
-    """(atom, n0, n1, n2, vector) of every atom and image within the cutoff of atom ``centre``: every image is tried.
+    """Return (atom, n0, n1, n2, vector) of every atom and image within the cutoff of atom ``centre``.
 
-    Those that can matter lie within ``cutoff`` plus the extent of the atoms, over the spacing of the lattice planes.
+    Every image is tried, up to the cutoff plus the extent of the atoms, divided by the spacing of the lattice planes.
     """
     positions, cell = np.asarray(positions, float), np.array(cell, float)
     extent = max(math.dist(p, positions[centre]) for p in positions)
@@ -114,7 +114,7 @@ def neighbours(positions, cell, pbc, centre, cutoff):
 
 
 def perpendicular(vector, others):
-    """The part of a vector that is perpendicular to all others."""
+    """Return the component of a vector that is perpendicular to all others."""
     rest = np.array(vector, float)
     basis = []
     for other in others:
@@ -140,11 +140,11 @@ ELECTRONEGATIVITY = {
     35: 2.96,
     53: 2.66,
 }
-"""Of the elements that occur in the tests, by atomic number."""
+"""Pauling electronegativities of the elements in the tests, by atomic number."""
 
 
 def weight(weighting, channel, z):
-    """w(Z) of one channel of a ``[[weighting]]`` as ``describe()`` writes it."""
+    """Return w(Z) of one channel of a ``[[weighting]]``, as ``describe()`` writes it."""
     from ase.data import atomic_numbers
 
     if "weights" in weighting:
@@ -153,12 +153,12 @@ def weight(weighting, channel, z):
     groups = [[e] if isinstance(e, str) else e for e in weighting["elements"]]
     if groups[channel] == ["other"]:
         named = {atomic_numbers[e] for group in groups for e in group if e != "other"}
-        return float(z not in named and z > 0)  # a dummy atom is of no element
+        return float(z not in named and z > 0)  # a dummy atom has no element
     return float(z in {atomic_numbers[e] for e in groups[channel]})
 
 
 def functions(kind, given, vectors, weights, numbers, cutoff):
-    """The radial, angular or path functions of one channel."""
+    """Return the radial, angular or path functions of one channel."""
     gaussians = list(zip(given["mu"], given["eta"], strict=True))
     if kind == "g2":
         return [g2(vectors, weights, cutoff, mu, eta) for mu, eta in gaussians]
@@ -179,7 +179,7 @@ def functions(kind, given, vectors, weights, numbers, cutoff):
 
 
 def wacsf(description, atoms, site):
-    """The features of one site, by what ``describe()`` gives: G1; by weighting G2, then G4, then paths."""
+    """Return the features of one site from a description: G1, then for all weightings G2, then G4, then paths."""
     cutoff = description["cutoff"]
     near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
     vectors = [row[-1] for row in near]
@@ -198,9 +198,9 @@ def wacsf(description, atoms, site):
 
 
 def rdc(description, atoms, site):
-    """The curve of one site, by the description that ``describe()`` gives.
+    """Return the curve of one site from a description.
 
-    Neighbours reach as far as a Gaussian at r_max is more than 1e-9 of its height.
+    The cutoff is where a Gaussian at r_max has fallen to 1e-9 of its height.
     """
     r_min, r_max, n, alpha = (description[key] for key in ("r_min", "r_max", "n", "alpha"))
     cutoff = r_max + math.sqrt(math.log(1e9) / alpha)
@@ -216,7 +216,7 @@ def rdc(description, atoms, site):
 
 
 def bins(energies, begin, end):
-    """Lower and upper end of the bin of every point, None where it lies below ``begin`` altogether."""
+    """Yield the lower and upper end of every point's bin; None for a bin entirely below ``begin``."""
     first = begin if begin == -math.inf else 1.5 * energies[0] - 0.5 * energies[1]
     for k, energy in enumerate(energies):
         lower = first if k == 0 else 0.5 * (energies[k - 1] + energy)
@@ -225,7 +225,7 @@ def bins(energies, begin, end):
 
 
 def broadened(energies, intensities, begin, end, widths, integral):
-    """A spectrum that is constant over its bins, times a line shape of unit area; by the shape's integral up to x."""
+    """Convolve a spectrum, constant over its bins, with a line shape of unit area, given the shape's integral to x."""
     result = []
     for energy, width in zip(energies, widths, strict=True):
         total = 0.0
@@ -237,17 +237,17 @@ def broadened(energies, intensities, begin, end, widths, integral):
 
 
 def lorentzian_integral(x):
-    """Of full width 1 at half maximum."""
+    """Return the integral from 0 to x of a Lorentzian of unit area and full width 1 at half maximum."""
     return math.atan(2 * x) / math.pi
 
 
 def gaussian_integral(x):
-    """Of full width 1 at half maximum."""
+    """Return the integral from 0 to x of a Gaussian of unit area and full width 1 at half maximum."""
     return 0.5 * math.erf(2 * math.sqrt(math.log(2)) * x)
 
 
 def summed(energies, intensities, begin, end, width):
-    """Lorentzians, not normalised, of all points from ``begin`` on, the last one repeated in steps until ``end``."""
+    """Sum unnormalised Lorentzians of all points from ``begin`` on, repeating the last point in steps until ``end``."""
     step = energies[-1] - energies[-2]
     points = [(e, y) for e, y in zip(energies, intensities, strict=True) if e >= begin]
     points += [(energies[-1] + k * step, intensities[-1]) for k in range(1, round((end - energies[-1]) / step) + 1)]

@@ -1,4 +1,4 @@
-"""Folders that are made once a run, also where several pytest processes share the tests."""
+"""Folders that are made once per run, even if several pytest processes share the tests."""
 
 import fcntl
 import os
@@ -10,12 +10,12 @@ import pytest
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return the folder ``name`` that ``make`` has filled; the first process that asks makes it, the others wait.
+    """Return the folder ``name``, filled by ``make``; the first process that asks makes it, others wait.
 
-    A folder whose making failed is made anew by the next process that asks.
+    If ``make`` fails, the next process that asks tries again.
     """
     own = factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # a worker's folder lies in the run's
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # a worker's folder is inside the run's
     folder, complete = shared / f"shared-{name}", shared / f"shared-{name}.complete"
     with (shared / f"shared-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Preloaded by Dask workers in tests: parts of a few rows, and a moment's rest before each is made."""
+"""Preloaded by Dask workers in tests: parts of a few rows, and a pause before each is made."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from xanes_hpc.stores import predictions as prediction_stores
 
 
 def use(set_to=setattr):
-    """Set the sizes; ``set_to`` as ``monkeypatch.setattr``."""
+    """Set the sizes of chunks and parts; ``set_to`` may be ``monkeypatch.setattr``."""
     set_to(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
     set_to(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
     set_to(featurise, "PART_BYTES", 2 * 16 * 49 * 8)
@@ -21,7 +21,7 @@ def use(set_to=setattr):
 
 
 def dask_setup(worker):
-    """In a worker."""
+    """Prepare a worker; Dask calls this function when it preloads the module."""
     use()
     opened = dask._opened
 

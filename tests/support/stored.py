@@ -1,4 +1,4 @@
-"""Small stores, written for tests, and ways to damage them."""
+"""Write small stores for tests, and damage them."""
 
 import shutil
 
@@ -16,7 +16,7 @@ from xanes_hpc.structures.structure import Structure
 
 
 def structure(name, n_atoms=3, seed=0, **options):
-    """Fe with oxygens around it, at distances of its own."""
+    """Return Fe with oxygens around it, all at different distances."""
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(n_atoms - 1, 3))
     directions *= (np.linspace(1.6, 3.5, n_atoms - 1) / np.linalg.norm(directions, axis=1))[:, None]
@@ -25,7 +25,7 @@ def structure(name, n_atoms=3, seed=0, **options):
 
 
 def spectrum(n_points=5, e0=7112.0, **options):
-    """A spectrum on a grid of its own."""
+    """Return a spectrum on its own grid."""
     energies = e0 - 2.0 + np.linspace(0.0, 10.0, n_points)
     intensities = np.sin(np.arange(n_points)) ** 2
     placed = {key: options.pop(key) for key in ("e0_source", "energy_origin", "shift") if key in options}
@@ -34,7 +34,7 @@ def spectrum(n_points=5, e0=7112.0, **options):
 
 
 def rows():
-    """(structure, absorbers, edge, spectra by site): a molecule, a crystal with two sites, one without spectra."""
+    """Return (structure, absorbers, edge, spectra by site) of a molecule, a crystal with two sites, and a bare site."""
     cell = np.array([[4.0, 0.0, 0.0], [0.5, 5.0, 0.0], [0.0, 0.25, 6.0]])
     crystal = structure("crystal", 4, 1, cell=cell, pbc=np.array([True, True, False]), properties={"charge": 0.0})
     broad = spectrum(
@@ -48,7 +48,7 @@ def rows():
 
 
 def write_structures(path, taken=None, overwrite=False):
-    """A structure store of ``rows()``, or of what is given."""
+    """Write a structure store of ``taken``, by default ``rows()``, and return its path."""
     with create_structures(path, overwrite) as writer:
         for record, atoms, edge, spectra in rows() if taken is None else taken:
             writer.append(record, np.array(atoms, np.int64), edge, spectra)
@@ -56,7 +56,7 @@ def write_structures(path, taken=None, overwrite=False):
 
 
 def write_features(folder, preset="xanesnet-49", taken=None):
-    """``s.h5`` and its feature store ``f.h5`` in a folder."""
+    """Write ``s.h5`` and its feature store ``f.h5`` to a folder, and return the latter's path."""
     write_structures(folder / "s.h5", taken)
     with StructureStore(folder / "s.h5") as source:
         featurise(source, descriptors.load("wacsf", preset), folder / "f.h5")
@@ -64,7 +64,7 @@ def write_features(folder, preset="xanesnet-49", taken=None):
 
 
 def changed(path, target, change):
-    """A copy of a store, changed by plain h5py."""
+    """Copy a store, change the copy with plain h5py, and return its path."""
     shutil.copy(path, target)
     with h5py.File(target, "a") as file:
         change(file)
@@ -72,7 +72,7 @@ def changed(path, target, change):
 
 
 def replaced(name, data, **options):
-    """A change that puts another dataset in a dataset's place."""
+    """Return a change that replaces a dataset by another."""
 
     def change(file):
         del file[name]
@@ -82,7 +82,7 @@ def replaced(name, data, **options):
 
 
 def flip_a_byte(path, dataset, chunk=0):
-    """Flip one bit in the middle of a chunk, in the file itself."""
+    """Flip one bit in the middle of a chunk, directly in the file."""
     with h5py.File(path) as file:
         stored = file[dataset].id.get_chunk_info(chunk)
     with path.open("r+b") as stream:
@@ -93,7 +93,7 @@ def flip_a_byte(path, dataset, chunk=0):
 
 
 def everything(path):
-    """Every dataset and attribute of a store."""
+    """Return every dataset and attribute of a store, in a form that can be compared."""
     with h5py.File(path, "r") as file:
         found = {f"@{name}": value for name, value in file.attrs.items()}
 
@@ -106,7 +106,7 @@ def everything(path):
 
 
 def refused(path, kind=None):
-    """The one line with which opening a store is refused, without the file's name."""
+    """Open a store that must be refused, and return the error message without the path."""
     with pytest.raises(StoreError) as caught:
         open_store(path, kind)
     message = str(caught.value)

@@ -6,21 +6,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 quick = settings(max_examples=25, deadline=None, derandomize=True, database=None)
-"""Few examples, always the same; no deadline, since the first call compiles."""
+"""Few examples, always the same; no deadline, because the first call compiles kernels."""
 
 ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 26, 35)
 NEAREST = 0.7
-"""Least distance in Å between two atoms of a drawn molecule."""
+"""Smallest distance between two atoms of a drawn molecule, in Å."""
 
 
 def coordinates(size):
-    """A coordinate on a lattice of 0.01 Å: simple to shrink, and seldom within rounding of a boundary."""
+    """Draw a coordinate on a lattice of 0.01 Å: easy to shrink, and rarely within rounding of a boundary."""
     return st.integers(-round(100 * size), round(100 * size)).map(lambda i: i / 100.0)
 
 
 @st.composite
 def molecules(draw, min_atoms=2, max_atoms=8, size=4.0):
-    """Molecules without a cell; the first atom is Fe, no two atoms are closer than ``NEAREST``."""
+    """Draw molecules without a cell; the first atom is Fe, and no two atoms are closer than ``NEAREST``."""
     points = draw(st.lists(st.tuples(*[coordinates(size)] * 3), min_size=min_atoms, max_size=max_atoms, unique=True))
     kept = [points[0]]
     for point in points[1:]:
@@ -32,7 +32,7 @@ def molecules(draw, min_atoms=2, max_atoms=8, size=4.0):
 
 @st.composite
 def cells(draw):
-    """Triclinic cells, edges of 1.5 to 6 Å, angles wide enough that the cell has a volume."""
+    """Draw triclinic cells with edges of 1.5 to 6 Å and a volume well above zero."""
     lengths = [draw(st.integers(150, 600)) / 100.0 for _ in range(3)]
     tilts = [draw(st.integers(-70, 70)) / 100.0 for _ in range(3)]
     cell = np.eye(3)
@@ -42,7 +42,7 @@ def cells(draw):
 
 @st.composite
 def crystals(draw, max_atoms=4):
-    """Atoms in a triclinic cell, periodic along any of its vectors or none; atoms may stand outside the cell."""
+    """Draw atoms in a triclinic cell, periodic along any of its vectors or none; atoms may be outside the cell."""
     pbc = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     cell = draw(cells())
     fractions = draw(st.lists(st.tuples(*[coordinates(1.5)] * 3), min_size=1, max_size=max_atoms, unique=True))
@@ -52,7 +52,7 @@ def crystals(draw, max_atoms=4):
 
 @st.composite
 def rotations(draw):
-    """Rotation matrices, from quaternions."""
+    """Draw rotation matrices, from quaternions."""
     q = np.array([draw(st.integers(-50, 50)) for _ in range(4)], float)
     q = np.array([1.0, 0, 0, 0]) if not q.any() else q / np.linalg.norm(q)
     w, x, y, z = q

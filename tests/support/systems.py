@@ -1,4 +1,4 @@
-"""Named structures that several tests look at."""
+"""Named structures that several tests use."""
 
 import numpy as np
 from ase import Atoms
@@ -7,7 +7,7 @@ from ase.spacegroup import crystal
 
 
 def ferrocene_like():
-    """Fe between two five-membered rings of C and H, with an N, an S and a Cl around: 24 atoms, no symmetry left."""
+    """Return Fe between two five-membered rings of C and H, with N, S and Cl around it: 24 atoms without symmetry."""
     rng = np.random.default_rng(7)
     positions, symbols = [[0.0, 0.0, 0.0]], ["Fe"]
     for z in (-1.65, 1.65):
@@ -61,7 +61,7 @@ def shifted_out_of_its_cell():
 
 
 def flat_triclinic():
-    """A cell whose first two vectors are almost parallel: images far in index, near in space."""
+    """Return a cell whose first two vectors are almost parallel, so that images with large indices are near."""
     return Atoms(
         "CuO",
         positions=[[0, 0, 0], [1.2, 0.9, 1.0]],
@@ -92,4 +92,4 @@ NAMED = {
     "benzene": lambda: molecule("C6H6"),
     "one atom": lambda: Atoms("Fe"),
 }
-"""Name and maker of each system."""
+"""Functions that build the systems, by name."""

@@ -1,4 +1,4 @@
-"""Symmetry functions held to the loops of ``reference``, in both precisions."""
+"""Compare symmetry functions with the slow loops of ``reference``, in both precisions."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,15 @@ from xanes_hpc import descriptors
 
 CUTOFF = 6.0
 WITHIN = {"float64": (1e-11, 1e-13), "float32": (0.0, 1e-5)}
-"""Tolerance per precision: relative, and of the feature's range."""
+"""Tolerance by precision: relative, and as a fraction of the feature's range."""
 both = pytest.mark.parametrize("dtype", sorted(WITHIN))
 
 
 def assert_agrees(structures, dtype, cutoff=CUTOFF, nothing=None, **weighting):
-    """All features of the first atoms of the structures, and of an atom alone; ``nothing`` is what does not count."""
+    """Check all features of the first atom of each structure and of a single atom, and return them.
+
+    Differences up to ``nothing`` are ignored.
+    """
     weightings = weighting.pop("weightings", None) or [{"weights": "Z", **weighting}]
     description = {"name": "wacsf", "cutoff": cutoff, "dtype": dtype, "weighting": weightings}
     descriptor = descriptors.from_description(description)
@@ -30,7 +33,7 @@ def assert_agrees(structures, dtype, cutoff=CUTOFF, nothing=None, **weighting):
 
 
 def around(n, seed=0, nearest=1.0, farthest=5.9):
-    """Fe with n neighbours anywhere around it."""
+    """Return Fe with n neighbours in random directions."""
     rng = np.random.default_rng(seed + 1000 * n)
     directions = rng.normal(size=(n, 3))
     directions *= rng.uniform(nearest, farthest, n)[:, None] / np.linalg.norm(directions, axis=1)[:, None]

@@ -1,4 +1,4 @@
-"""Packed models to be spoilt: reading and writing their ZIP files, and what is said against them."""
+"""Read, write and damage the ZIP files of packed models, and check that they are refused."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ FILES = ("history.csv", WEIGHTS, SCALERS, "model.json", "run.toml", "sites.h5")
 
 
 def members_of(path):
-    """Every member's name and bytes."""
+    """Return the bytes of every member of a ZIP file, by name."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def write_zip(path, members, attributes=None, method=zipfile.ZIP_DEFLATED):
-    """A ZIP of members, given as a dictionary or as pairs; one of them with attributes of its own."""
+    """Write a ZIP of members, given as a dictionary or as pairs, with external attributes for some of them."""
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
         warnings.simplefilter("ignore")  # zipfile's, of duplicate names
         for name, data in members.items() if isinstance(members, dict) else members:
@@ -36,7 +36,7 @@ def write_zip(path, members, attributes=None, method=zipfile.ZIP_DEFLATED):
 
 
 def with_manifest(members, change=None):
-    """The members after a manifest that fits them, or a changed one."""
+    """Return the members with a manifest in front that describes them, after a change if one is given."""
     files = [
         {"path": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in sorted(members.items())
@@ -50,7 +50,7 @@ def with_manifest(members, change=None):
 
 
 def refusal(file):
-    """What unpacking says against a file, of which nothing may be left."""
+    """Unpack a file that must be refused without leaving anything behind, and return the error message."""
     before = sorted(file.parent.iterdir())
     with pytest.raises(StoreError) as error:
         unpack(file, file.parent / "out.model")
