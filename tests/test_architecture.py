@@ -30,12 +30,12 @@ LAYERS: dict[str, tuple[str, str]] = {
     "config": ("spectra runtime", ""),
     "jobs": ("stores runtime", "dask_jobqueue distributed"),
     "importing": ("formats stores spectra structures", "ase"),
-    "models": ("stores spectra runtime kernels", "ase keras"),
+    "models": ("stores spectra runtime kernels", "ase keras tensorflow"),
     "experiment": ("formats stores spectra structures", "ase lmfit scipy"),
     "features": ("descriptors jobs formats stores spectra structures runtime", "ase"),
     "data": ("models config stores spectra runtime", "scipy"),
     "calculations": ("jobs formats stores spectra structures runtime", "ase distributed tblite"),
-    "training": ("data models config stores spectra runtime", "ase keras scipy tensorflow"),
+    "training": ("data models config stores spectra runtime", "ase scipy"),
     "prediction": ("features models importing jobs descriptors formats stores spectra structures runtime", "ase"),
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy shap umap"),
     "model_selection": ("training prediction analysis data models config stores runtime", "optuna"),
@@ -53,11 +53,8 @@ LAYERS: dict[str, tuple[str, str]] = {
 }
 """Every package of ours, ground first: our packages that it imports, all of them below it; others beside NumPy."""
 
-TENSORFLOW = (
-    "models.keras_network", "training.losses", "training.record", "training.tensorboard", "training.tensorflow_setup",
-    "training.trainer",
-)  # fmt: skip
-"""Modules that import TensorFlow or Keras, each inside a command that trains."""
+TENSORFLOW = ("models.backend",)
+"""The module that imports TensorFlow and Keras, for commands that train."""
 
 
 def imports(path, top_level_only=False):

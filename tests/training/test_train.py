@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
-from support.builders import run
+from support.builders import ERROR, run
 from support.trainings import FEATURES, TINY, copied, gathered, history, opened, run_of, train_on
 
 from xanes_hpc.config.files import load_run
@@ -212,7 +213,6 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
         ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; the store has xanes"),
         ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
-        ("", {"training__gpus": 64}, ConfigError, "`gpus` 64: TensorFlow finds "),
         ("", {"training__devices": "tpu"}, ConfigError, "`devices` tpu: expected cpu or cpu:N"),
         ("", {"training__learning_rate": 1e30}, ModelError, "training diverged; use a smaller learning rate than "),
     ],
@@ -221,6 +221,26 @@ def test_runs_that_cannot_be_trained_are_refused_and_leave_nothing(small, tmp_pa
     with pytest.raises(error, match=re.escape(message)):
         train_on(small / FEATURES, tmp_path / "m", toml, **flags)
     assert {p.name for p in tmp_path.iterdir()} == {"brief.toml"}
+
+
+def test_too_few_gpus_are_explained_by_what_tensorflow_says(small, tmp_path, monkeypatch, capsys):
+    """TensorFlow itself is asked, in a process of its own."""
+    from xanes_hpc.models.backend import tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert run("train", small / FEATURES, "-o", tmp_path / "m", "--gpus", 64) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{ERROR}--gpus 64: TensorFlow {tf.__version__} (built ")
+    for word in ("CUDA_VISIBLE_DEVICES is ''", "uda", "pip install 'xanes-hpc[gpu]'", "leave out --gpus"):
+        assert word in line
+    assert not list(tmp_path.iterdir())
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    one = SimpleNamespace(name="/physical_device:GPU:0")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [one])
+    with pytest.raises(ConfigError, match=r"^`gpus` 2: TensorFlow finds 1 on this machine$"):
+        train_on(small / FEATURES, tmp_path / "m", training__gpus=2)
 
 
 def command(small, tmp_path, *words):

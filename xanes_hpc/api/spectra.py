@@ -326,6 +326,8 @@ class Spectra:
         return pd.DataFrame(columns)
 
     def _repr_html_(self) -> str:
+        from xanes_hpc.plotting.spectra import our_style
+
         first = self[:MOST_ROWS]
         rows = "".join(
             f"<tr><td>{escape(site)}</td><td>{element} {edge}</td><td>{e0:.1f}</td>"
@@ -336,7 +338,8 @@ class Spectra:
         )
         more = f"<p>… and {len(self) - MOST_ROWS:,} more</p>" if len(self) > MOST_ROWS else ""
         stream = io.BytesIO()
-        self.plot().savefig(stream, format="png", dpi=110)
+        with our_style():
+            self.plot().savefig(stream, format="png", dpi=110)
         image = base64.b64encode(stream.getvalue()).decode()
         head = "<tr><th>site</th><th>edge</th><th>e0 (eV)</th><th>out of domain</th></tr>"
         return (

@@ -155,7 +155,8 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
     """Write JSON to a file, or to standard output for ``-``; nothing for None."""
     if target is None:
         return
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    plain = target == "-" and "utf" not in (sys.stdout.encoding or "utf-8").lower()
+    text = json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False) + "\n"
     text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8; JSON must
     if target == "-":
         sys.stdout.write(text)

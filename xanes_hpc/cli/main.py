@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from xanes_hpc import __version__
+from xanes_hpc.cli import surroundings
 from xanes_hpc.cli.lazy_group import LazyGroup
 from xanes_hpc.errors import XanesHpcError
 
@@ -62,6 +63,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
     atexit.register(gc.freeze)  # at its end a process need not be searched for cycles: all of it goes
     signal.signal(signal.SIGTERM, _interrupt)
+    surroundings.keep_out()
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_note_lost, hook)
     try:

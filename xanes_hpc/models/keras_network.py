@@ -7,9 +7,9 @@ training and prediction run the same network.
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
+from xanes_hpc.models.backend import keras
 from xanes_hpc.models.layers import ABSORBER, FEATURES, Layer, dropout_widths, shapes, takes_absorber, wired
 
 

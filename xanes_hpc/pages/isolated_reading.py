@@ -28,7 +28,7 @@ def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
     FormatError
         If the file cannot be read, its spectrum is invalid, or reading exceeds the limit.
     """
-    command = [sys.executable, "-m", __name__, str(path)]
+    command = [sys.executable, "-P", "-m", __name__, str(path)]  # -P: modules are not looked for in the working folder
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
         found = json.loads(done.stdout)

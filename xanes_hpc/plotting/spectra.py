@@ -21,8 +21,9 @@ REFERENCE, PREDICTION, SECOND, THIRD = "#000000", "#0072B2", "#D55E00", "#009E73
 ENDINGS = ("png", "svg", "pdf")
 STYLE: Any = {
     "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.fonttype": "none",
+    "svg.hashsalt": "xanes-hpc",
 }  # fmt: skip
-"""Text stays text in SVG and PDF, as journals require."""
+"""Text stays text in SVG and PDF, as journals require; a figure drawn again has the same elements."""
 resolution: ContextVar[int] = ContextVar("resolution", default=300)
 """Resolution of PNG files, dots per inch."""
 SHOWN_DPI = 100
@@ -303,10 +304,19 @@ def figure_at(path: Path, size: tuple[float, float]) -> Iterator[Any]:
 @contextmanager
 def new_figure(size: tuple[float, float]) -> Iterator[Any]:
     """Yield a new figure, to be drawn in our style."""
+    with our_style():
+        yield _shown_figure()(figsize=size, layout="constrained")
+
+
+@contextmanager
+def our_style() -> Iterator[None]:
+    """Draw in our style within the block, whatever the user's ``matplotlibrc`` or program has set."""
     import matplotlib as mpl
 
-    with mpl.rc_context(STYLE):
-        yield _shown_figure()(figsize=size, layout="constrained")
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
 
 
 @cache
@@ -317,7 +327,8 @@ def _shown_figure() -> Any:
     class ShownFigure(Figure):
         def _repr_png_(self) -> bytes:
             stream = io.BytesIO()
-            self.savefig(stream, format="png", dpi=SHOWN_DPI)
+            with our_style():
+                self.savefig(stream, format="png", dpi=SHOWN_DPI)
             return stream.getvalue()
 
     return ShownFigure
@@ -325,7 +336,5 @@ def _shown_figure() -> Any:
 
 def save(figure: Any, path: Path) -> None:
     """Write a figure; the path's ending selects PNG, SVG or PDF."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE), whole_output(path, overwrite=True) as temporary:
+    with our_style(), whole_output(path, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=resolution.get(), format=path.suffix.removeprefix(".").lower())

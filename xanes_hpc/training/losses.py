@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
 from xanes_hpc.config.sections import TrainingConfig
+from xanes_hpc.models.backend import tf
 from xanes_hpc.models.scaling import Scalers
 
 HUBER = 0.1

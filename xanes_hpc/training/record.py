@@ -105,10 +105,8 @@ def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _versions() -> dict[str, str]:
-    import keras
-    import tensorflow as tf
-
     from xanes_hpc import __version__
+    from xanes_hpc.models.backend import keras, tf
 
     return {"xanes-hpc": __version__, "tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
 

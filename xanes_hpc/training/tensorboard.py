@@ -31,7 +31,7 @@ def tensorboard_writer(folder: Path | None) -> Iterator[Callable[[Epoch], None]]
     writers: dict[str, Any] = {}
 
     def write(epoch: Epoch) -> None:
-        import tensorflow as tf
+        from xanes_hpc.models.backend import tf
 
         # tf.summary.scalar would write the same, but needs TensorBoard to be installed
         metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")

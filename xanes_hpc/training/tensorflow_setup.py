@@ -39,21 +39,33 @@ def devices(gpus: int | None, named: str | None = None) -> list[str]:
             raise ConfigError(f"`devices` {named}: give either `devices` or `gpus`, not both")
         return _logical_cpus(named)
     with _quiet():
-        import tensorflow as tf
+        from xanes_hpc.models.backend import tf
 
         tf.get_logger().setLevel("ERROR")  # it warns that every network is traced as a function of its own
         there = [d.name.replace("physical_device:", "") for d in tf.config.list_physical_devices("GPU")]
     if gpus is not None and gpus > len(there):
-        hint = "; pip install 'xanes-hpc[gpu]' adds its CUDA libraries; leave `gpus` out to train on the CPU"
-        raise ConfigError(f"`gpus` {gpus}: TensorFlow finds {len(there)} on this machine{'' if there else hint}")
+        raise ConfigError(f"`gpus` {gpus}: {_too_few(len(there))}")
     chosen = there[: 1 if gpus is None else gpus]
     _show_gpus(len(chosen), f"`gpus` {len(chosen)}")
     return chosen
 
 
+def _too_few(there: int) -> str:
+    """Return why there are not enough GPUs, and what to do."""
+    if there:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return f"TensorFlow finds {there} on this machine" + (f", of CUDA_VISIBLE_DEVICES {visible}" if visible else "")
+    from xanes_hpc.training.gpu_diagnosis import why_no_gpu
+
+    return (
+        f"{why_no_gpu()}; its CUDA libraries are installed by pip install 'xanes-hpc[gpu]', the driver by the system; "
+        "to train on the processor leave out `gpus`"
+    )
+
+
 def _show_gpus(n: int, asked: str) -> None:
     """Let TensorFlow see only the first ``n`` GPUs, because it reserves the memory of all that it sees."""
-    import tensorflow as tf
+    from xanes_hpc.models.backend import tf
 
     physical = tf.config.list_physical_devices("GPU")
     if physical:
@@ -70,7 +82,7 @@ def _logical_cpus(named: str) -> list[str]:
         raise ConfigError(f"`devices` {named}: expected cpu or cpu:N, with N from 1 to 999")
     n = int(found.group(1) or 1)
     with _quiet():
-        import tensorflow as tf
+        from xanes_hpc.models.backend import tf
 
         tf.get_logger().setLevel("ERROR")
         _show_gpus(0, f"`devices` {named}")
@@ -97,7 +109,7 @@ def shared_strategy(tf_config: str) -> Any:
     """
     os.environ["TF_CONFIG"] = tf_config
     with _quiet():
-        import tensorflow as tf
+        from xanes_hpc.models.backend import tf
 
         try:
             with _default_signal_handlers():
@@ -128,7 +140,7 @@ def _default_signal_handlers() -> Iterator[None]:
 
 def total_of(strategy: Any, value: float) -> float:
     """Return the sum of the values that the processes of a shared strategy pass."""
-    import tensorflow as tf
+    from xanes_hpc.models.backend import tf
 
     def summed(own: Any) -> Any:
         context = tf.distribute.get_replica_context()
@@ -144,7 +156,7 @@ def total_of(strategy: Any, value: float) -> float:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return True if an error means that a device or the machine has run out of memory."""
-    import tensorflow as tf
+    from xanes_hpc.models.backend import tf
 
     return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
 
@@ -157,9 +169,9 @@ def networks_forgotten() -> Iterator[None]:
     the surrounding function, for as long as it runs.
     """
     with _quiet():
-        from tensorflow.python.framework import ops
+        from xanes_hpc.models.backend import gradient_registry
 
-    registry = getattr(ops.gradient_registry, "_registry", {})
+    registry = getattr(gradient_registry, "_registry", {})
     before, log = set(registry), logging.getLogger("tensorflow")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -177,8 +189,12 @@ def networks_forgotten() -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """Hold back what libraries write to file descriptor 2, and show it if the block fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed by whoever started the process
+        yield
+        return
     sys.stderr.flush()
-    kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

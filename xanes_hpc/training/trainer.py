@@ -7,21 +7,19 @@ Random numbers depend on the seed, the step and the row in the global batch, not
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from xanes_hpc.config.sections import TrainingConfig
 from xanes_hpc.data.feed import BATCHES_AT_ONCE, Feed, Rows
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import ModelError
 from xanes_hpc.models.architectures import Layer
+from xanes_hpc.models.backend import compiler_flags_hidden, keras, keras_settings, tf
 from xanes_hpc.models.keras_network import keras_models
 from xanes_hpc.models.layers import dropout_widths, shapes, takes_absorber
 from xanes_hpc.models.scaling import Absorbers, Scalers
@@ -78,7 +76,7 @@ class Trainer:
         rates = {layer.name: layer.rate for layer in layers}
         self._dropouts = [(i, widths[x.name], rates[x.name]) for i, x in enumerate(layers) if x.name in widths]
         self._loss = spectrum_loss(config, scalers, step_ev)
-        with self._strategy.scope(), _precision(config.precision):
+        with self._strategy.scope(), keras_settings(config.precision):
             pairs = [keras_models(layers, feed.n_features, n_absorbers, config.seed, m) for m in range(feed.n_members)]
             self._networks, self._plain = zip(*pairs, strict=True)
             for network in self._plain:
@@ -256,7 +254,8 @@ def _compiles() -> bool:
     if tf.config.get_visible_devices("GPU"):
         return False
     try:
-        tf.function(lambda x: x + 1.0, jit_compile=True)(tf.constant(1.0))
+        with compiler_flags_hidden():
+            tf.function(lambda x: x + 1.0, jit_compile=True)(tf.constant(1.0))
     except tf.errors.OpError:
         return False
     return True
@@ -268,16 +267,6 @@ def _optimizer(config: TrainingConfig, n_batches: int) -> Any:
         rate = keras.optimizers.schedules.CosineDecay(rate, max(1, config.epochs * n_batches))
     optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
-
-
-@contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def dataset(feed: Feed | ShardedFeed, epochs: range) -> tf.data.Dataset:

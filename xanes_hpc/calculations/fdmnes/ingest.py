@@ -199,7 +199,10 @@ def _input_of(folder: Path) -> Path:
     """Return the path of the input file that the starter names."""
     starter = folder / STARTER
     try:
-        lines = [line.partition("!")[0].strip() for line in starter.read_text(errors="replace").splitlines()]
+        lines = [
+            line.partition("!")[0].strip()
+            for line in starter.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
     except OSError as error:
         raise FormatError(f"{starter}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     named = [line for line in lines if line][1:]
@@ -221,7 +224,7 @@ def _ends_well(log: Path) -> bool:
 def _error_text(folder: Path) -> str:
     """Return the beginning of FDMNES's error file on one line; empty if there is none."""
     try:
-        text = (folder / "fdmnes_error.txt").read_text(errors="replace")
+        text = (folder / "fdmnes_error.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     return " ".join(text.split())[:200]
