@@ -22,7 +22,7 @@ from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import choose_spectra, gridded
-from xanes_hpc.stores.standalone import sites_alone, write_standalone
+from xanes_hpc.stores.standalone import standalone_sites, write_standalone
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.check import resolved
@@ -55,7 +55,7 @@ def tiled_store(output: str, n_sites: int, source: str | None) -> dict[str, Any]
     placed = PlacedSpectrum(Spectrum(grid.energies, y[0]), E0, "given", "e0")
     names = [f"site{k}" for k in range(n_sites)]
     write_standalone(
-        Path(output), sites_alone(names, ELEMENT, "K"), features, placed, _Rows(y, chosen),
+        Path(output), standalone_sites(names, ELEMENT, "K"), features, placed, _Rows(y, chosen),
         descriptor.describe(), descriptor.hash, descriptor.labels,
     )  # fmt: skip
     start, stop = float(grid.energies[0]), float(grid.energies[-1])

@@ -105,7 +105,7 @@ def explain(
     groups = feature_groups(descriptor.meanings)
     every = source.sites
     named = np.array([every.find(name, source.path) for name in options.atoms_of], np.int64)
-    with source.behind()[0] as structures:
+    with source.open_structures()[0] as structures:
         if named.size and structures is None:
             raise ModelError(f"{source.path}: holds features without structures; `atoms_of` needs structures")
         rows = _chosen(model, every, structures, options)

@@ -72,7 +72,7 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
     if missing := [name for name in names if name not in known]:
         raise StoreError(f"{source.path}: lacks site {missing[0]!r} of {predictions.path}")
     rows = np.array([known[name] for name in names])
-    with source.behind()[0] as structures:
+    with source.open_structures()[0] as structures:
         parts = sets_of(model, every, structures)
     trained = np.setdiff1d(np.flatnonzero([part in FITTED for part in parts]), rows)
     if trained.size > MOST_BEHIND:

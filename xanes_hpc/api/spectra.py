@@ -16,7 +16,7 @@ from xanes_hpc.api.inputs import PathLike
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.prediction import export as library
 from xanes_hpc.spectra.spectrum import treatment_name
-from xanes_hpc.stores.predictions import PredictionStore, take_predictions
+from xanes_hpc.stores.predictions import PredictionStore, select_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ class Spectra:
         """A store of these sites only: ``store`` itself, or one in memory for a selection."""
         if self._rows.size == self.store.n_sites and (np.diff(self._rows) == 1).all():
             return self.store
-        return take_predictions(self.store, self._rows)
+        return select_predictions(self.store, self._rows)
 
     @property
     def draws(self) -> Array:

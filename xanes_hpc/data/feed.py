@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xanes_hpc.data.datasets import Part
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.runtime.overlap import ahead
+from xanes_hpc.runtime.overlap import prefetch
 
 BUFFER_BYTES = 256 << 20
 """Features and targets held for shuffling."""
@@ -118,7 +118,7 @@ class Feed:
         features, *others = self._empty(n_sites)
         every = np.empty((most, *features.shape), features.dtype)
         n_variants, start, stop = np.empty(n_sites, np.int64), 0, 0
-        for (i, variant), read in zip(items, ahead(items, self._load, READERS), strict=True):
+        for (i, variant), read in zip(items, prefetch(items, self._load, READERS), strict=True):
             if variant == 0:
                 start, stop = stop, stop + len(read[0])
                 n_variants[start:stop] = self._chunks[i].source.n_variants
@@ -131,7 +131,7 @@ class Feed:
         largest = max(chunk.stop - chunk.start for chunk in self._chunks)
         full = max(self.batch_size, self._pool_rows - largest)
         pool, slots, n = self._empty(full + largest), np.arange(full + largest), 0
-        for read in ahead(zip(order.tolist(), variants, strict=True), self._load, READERS):
+        for read in prefetch(zip(order.tolist(), variants, strict=True), self._load, READERS):
             self._put(read, slots[n : n + len(read[0])], pool)
             n += len(read[0])
             while n > full:

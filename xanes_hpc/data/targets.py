@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from xanes_hpc.config.sections import TargetConfig
 from xanes_hpc.errors import SpectrumError, StoreError
-from xanes_hpc.runtime.outputs import only_run
+from xanes_hpc.runtime.outputs import locked_output
 from xanes_hpc.spectra.grid import Grid, regular, shared_grid
 from xanes_hpc.spectra.normalisation import unit_after
 from xanes_hpc.spectra.recipe import Recipe
@@ -88,7 +88,7 @@ def _prepared(
     if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    with only_run(path, wait=True):  # several trainings may begin at once: one makes it for all
+    with locked_output(path, wait=True):  # several trainings may begin at once: one makes it for all
         cached = _cached(path, key)
         if cached is None:
             _write(path, features, source, rows, grid, key, unit, treatment, recipe)

@@ -15,7 +15,7 @@ from xanes_hpc.formats import npz
 from xanes_hpc.runtime.outputs import check_output
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import UNSTATED, PlacedSpectrum, Spectrum
-from xanes_hpc.stores.standalone import sites_alone, write_standalone
+from xanes_hpc.stores.standalone import standalone_sites, write_standalone
 from xanes_hpc.structures.absorbers import element_number
 
 RANGE = "START:STOP in eV, ascending, such as -15:60"
@@ -106,7 +106,7 @@ def import_features(
     placed = _placed(source, arrays, element, options)
     write_standalone(
         output,
-        sites_alone([f"{prefix}-{row:05d}" for row in range(n_sites)], element, options.edge),
+        standalone_sites([f"{prefix}-{row:05d}" for row in range(n_sites)], element, options.edge),
         arrays.features,
         placed,
         arrays.intensities,

@@ -105,7 +105,7 @@ def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
         raise StoreError(f"{path}: its plan cannot be read; discard it with `restart`") from None
 
 
-def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
+def count_defaults(source: StructureStore, descriptor: Descriptor) -> dict[str, int]:
     """Return, for each property of the descriptor, the number of sites that lack it and get its default.
 
     Raises
@@ -115,7 +115,7 @@ def defaults_taken(source: StructureStore, descriptor: Descriptor) -> dict[str, 
     """
     taken = {}
     for name in descriptor.properties:
-        taken[name], first = source.without_property(name)
+        taken[name], first = source.count_missing(name)
         if taken[name] and name not in descriptor.defaults:
             site = source.site(first).name[0]
             raise FormatError(
@@ -137,7 +137,7 @@ def check_sites(source: StructureStore, descriptor: Descriptor) -> None:
     """
     if not source.n_sites:
         raise StoreError(f"{source.path}: has no sites")
-    for name, n in defaults_taken(source, descriptor).items():
+    for name, n in count_defaults(source, descriptor).items():
         if n == source.n_sites:
             there = ", ".join(source.property_names) or "none"
             raise FormatError(f"{source.path}: no site has the property {name}; the store has {there}")

@@ -29,7 +29,7 @@ from xanes_hpc.models.manifest import (
 )
 from xanes_hpc.models.model import Model
 from xanes_hpc.runtime.outputs import explain, whole_output
-from xanes_hpc.stores.opening import bytes_of_numbers
+from xanes_hpc.stores.opening import bytes_in_memory
 
 SIGNATURE = b"PK\x03\x04"
 BLOCK_BYTES = 1 << 20
@@ -215,7 +215,7 @@ def _check_model(folder: Path, file: Path) -> None:
 
 def _check_numbers(path: Path) -> None:
     """Refuse an HDF5 file that refers to other files, or whose numbers take far more memory than the file is long."""
-    n_bytes, size = bytes_of_numbers(path), path.stat().st_size
+    n_bytes, size = bytes_in_memory(path), path.stat().st_size
     if n_bytes > MOST_INFLATION * size:
         raise StoreError(
             f"{path}: expected at most {MOST_INFLATION * size:,} bytes of numbers in a file of {size:,} bytes, "

@@ -176,7 +176,7 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
         raise ModelError(f"`draws`: expected at least 2, received {options.draws}")
     if not 0 <= options.seed <= LARGEST:
         raise ModelError(f"`seed`: expected 0 to {LARGEST}, received {options.seed}")
-    behind, missing = source.behind(options.spectra)
+    behind, missing = source.open_structures(options.spectra)
     with behind as structures:
         every = source.sites
         rows = np.arange(len(every))

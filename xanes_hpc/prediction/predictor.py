@@ -16,7 +16,7 @@ from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.spectra.treatment import treat_rows, treatment_after
-from xanes_hpc.stores.predictions import spread_to
+from xanes_hpc.stores.predictions import scale_draws
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.sites import SiteBatch
@@ -122,7 +122,7 @@ class SitePredictor:
         found = SitePrediction(energies, mean, std, e0, target["treatment"], target["unit"], float(nearest[0]), why)
         if recipe is None or recipe.does_nothing or drawn.draws is None:
             return found
-        calibrated = spread_to(drawn.draws[0].astype(np.float64), std)
+        calibrated = scale_draws(drawn.draws[0].astype(np.float64), std)
         return _treated(found, [mean, *calibrated], recipe, number, edge, origin, target["kind"])
 
     def _batch(self, structure: Structure, atom: int) -> SiteBatch:

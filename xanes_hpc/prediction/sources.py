@@ -13,7 +13,7 @@ from xanes_hpc import descriptors
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.features.featurise import describe_sites
-from xanes_hpc.features.plan import defaults_taken
+from xanes_hpc.features.plan import count_defaults
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.model import Model
@@ -161,7 +161,7 @@ class _Computed:
         self._source, self._descriptor = source, model_descriptor(model)
         names = self._descriptor.properties
         if names:
-            defaults_taken(source, self._descriptor)
+            count_defaults(source, self._descriptor)
         self.code, self.properties = self._descriptor.code, source.digest_of_properties(names) if names else ""
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:

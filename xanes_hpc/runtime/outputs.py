@@ -124,7 +124,7 @@ def whole_output(
 
 
 @contextmanager
-def only_run(path: Path, wait: bool = False) -> Iterator[None]:
+def locked_output(path: Path, wait: bool = False) -> Iterator[None]:
     """Lock an output within the block, by a file beside it; the lock also ends with the process.
 
     With ``wait``, wait until another run that holds the lock has ended.

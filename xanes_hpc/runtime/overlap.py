@@ -13,7 +13,7 @@ AHEAD = 2
 """Number of items read ahead of the computation, and of results that wait to be written."""
 
 
-def ahead(items: Iterable[Item], read: Callable[[Item], Read], n_threads: int) -> Iterator[Read]:
+def prefetch(items: Iterable[Item], read: Callable[[Item], Read], n_threads: int) -> Iterator[Read]:
     """Yield ``read(item)`` for every item, in order; several threads read a few items ahead."""
     rest = iter(items)
     with ThreadPoolExecutor(n_threads, "read") as readers:

@@ -54,7 +54,7 @@ class Layout:
         return Table("features", (self.n_features,), self.dtype, self.chunk_rows, COMPRESSION[self.compression])
 
 
-def begin_features(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
+def write_descriptor(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
     """Write the descriptor's description, hash and feature labels to a new feature store."""
     file.attrs["descriptor_hash"] = descriptor_hash
     text = json.dumps(description).encode()
@@ -83,7 +83,7 @@ def create_features(
         If the output exists and may not be replaced, or cannot be written.
     """
     with hdf5.create_store(path, "features", overwrite, [source.path], temporary) as file:
-        begin_features(file, description, descriptor_hash, labels)
+        write_descriptor(file, description, descriptor_hash, labels)
         if not source.in_memory:
             own = Path.cwd() if path is None else path.parent
             file.attrs["source_path"] = os.path.relpath(source.path.resolve(), own.resolve())
@@ -171,7 +171,9 @@ class FeatureStore(hdf5.Store):
         """Whether the store itself has spectra, as those imported without structures do."""
         return "spectra/site" in self.file
 
-    def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
+    def open_structures(
+        self, spectra: Path | None = None
+    ) -> tuple["AbstractContextManager[StructureStore | None]", str]:
         """Return a context manager for the features' structure store, or for None, and why there is none.
 
         Raises

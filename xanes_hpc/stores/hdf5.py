@@ -18,7 +18,7 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError
-from xanes_hpc.runtime.outputs import check_output, explain, only_run, whole_output
+from xanes_hpc.runtime.outputs import check_output, explain, locked_output, whole_output
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
@@ -152,7 +152,7 @@ def create_store(
     with ExitStack() as opened:
         check_store(path, overwrite, sources)
         if temporary is None and not locked:  # the folder of parts has its own lock
-            opened.enter_context(only_run(path))
+            opened.enter_context(locked_output(path))
         name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary))
         file = opened.enter_context(new_file(name))
         _begin(file, kind)

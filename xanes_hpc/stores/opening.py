@@ -20,7 +20,7 @@ def open_file(path: Path) -> h5py.File:
     return h5py.File(path, "r")
 
 
-def bytes_of_numbers(path: Path) -> int:
+def bytes_in_memory(path: Path) -> int:
     """Return the number of bytes that the datasets of a file occupy in memory.
 
     Raises

@@ -96,7 +96,7 @@ def create_derived(
         yield file
 
 
-def take_predictions(store: "PredictionStore", rows: npt.NDArray[np.integer]) -> "PredictionStore":
+def select_predictions(store: "PredictionStore", rows: npt.NDArray[np.integer]) -> "PredictionStore":
     """Return a prediction store in memory with the given rows of another."""
     with _created(None, dict(store.file.attrs), store.energies, store.origin, store.sites.take(rows), False) as file:
         for name in ("mean", "std", "reference", "draws", N_AVERAGED, *(f"sites/{name}" for name in SITE_COLUMNS)):
@@ -217,7 +217,7 @@ class PredictionStore(hdf5.Store):
             If the data are damaged.
         """
         drawn, sigma = self.read("draws", row), self.read("std", row)
-        return spread_to(drawn, sigma)
+        return scale_draws(drawn, sigma)
 
     @property
     def conformal(self) -> list[dict[str, float]]:
@@ -309,7 +309,7 @@ def are_scores(value: Any) -> bool:
     )
 
 
-def spread_to(draws: Array, sigma: Array) -> Array:
+def scale_draws(draws: Array, sigma: Array) -> Array:
     """Scale draws (n_draws, n_energies) about their mean so that their standard deviation is ``sigma``."""
     centre, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
     return np.asarray(centre + (draws - centre) * (sigma / np.maximum(spread, SMALLEST_SPREAD)))

@@ -99,7 +99,7 @@ def read_numbers(
     return values
 
 
-def read_missing(file: h5py.File, path: Path, name: str) -> tuple[int, int]:
+def count_missing(file: h5py.File, path: Path, name: str) -> tuple[int, int]:
     """Return the number of sites that lack a property, and the row of the first such site (0 if there is none).
 
     Raises

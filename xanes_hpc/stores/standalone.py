@@ -10,7 +10,7 @@ import numpy.typing as npt
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.columns import Columns
-from xanes_hpc.stores.features import Layout, begin_features
+from xanes_hpc.stores.features import Layout, write_descriptor
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, add_spectrum_columns, append_spectra
 
@@ -18,7 +18,7 @@ NONE = -1
 """Structure and atom of a site without a structure."""
 
 
-def sites_alone(names: list[str], element: int, edge: str) -> SiteTable:
+def standalone_sites(names: list[str], element: int, edge: str) -> SiteTable:
     """Return a table of sites of one element and edge, without structures."""
     nowhere = np.full(len(names), NONE, np.int64)
     elements = np.full(len(names), element, np.uint8)
@@ -59,7 +59,7 @@ def write_standalone(
     """
     layout = Layout(len(sites), len(labels), features.dtype)
     with hdf5.create_store(path, "features", overwrite, sources) as file:
-        begin_features(file, description, descriptor_hash, labels)
+        write_descriptor(file, description, descriptor_hash, labels)
         layout.table.create(file, layout.n_sites)[:] = features
         sites.write(file)
         columns = Columns()

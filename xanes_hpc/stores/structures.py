@@ -169,10 +169,12 @@ class StructureStore(hdf5.Store):
         """Whether any site has a spectrum."""
         return self.n_spectra > 0
 
-    def behind(self, spectra: Path | None = None) -> tuple["AbstractContextManager[StructureStore | None]", str]:
+    def open_structures(
+        self, spectra: Path | None = None
+    ) -> tuple["AbstractContextManager[StructureStore | None]", str]:
         """Return a context manager for this store, or for the one at ``spectra``, and an empty reason.
 
-        Like ``FeatureStore.behind``, where the reason says why there is no structure store.
+        Like ``FeatureStore.open_structures``, where the reason says why there is no structure store.
 
         Raises
         ------
@@ -242,10 +244,10 @@ class StructureStore(hdf5.Store):
         """Names of the properties of structures and of sites."""
         return sorted({name for group in (PROPERTIES, SITE_PROPERTIES) for name in self.file.get(group, ())})
 
-    def without_property(self, name: str) -> tuple[int, int]:
+    def count_missing(self, name: str) -> tuple[int, int]:
         """Return the number of sites for which neither site nor structure has the property, and the first such row."""
         with hdf5.reading(self.path):
-            return properties.read_missing(self.file, self.path, name)
+            return properties.count_missing(self.file, self.path, name)
 
     def structures_at(self, rows: npt.NDArray[np.integer]) -> Iterator[tuple[Structure, int]]:
         """Yield the structure, without its properties, and the absorber's index of each site at ``rows``.

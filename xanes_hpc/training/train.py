@@ -66,7 +66,7 @@ def train(
         team.wait()  # until the chief has prepared the targets
     with ExitStack() as opened:
         if team.is_chief:
-            opened.enter_context(outputs.only_run(output))
+            opened.enter_context(outputs.locked_output(output))
         data = opened.enter_context(closing(gather(prepared.run, pairs, augmented)))
         interruption = opened.enter_context(Interruption())
         digests = digests_of(pairs)

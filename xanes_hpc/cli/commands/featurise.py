@@ -113,11 +113,11 @@ def _described(job: "FeatureJob") -> dict[str, str]:
 
 
 def _described_run(job: "FeatureJob", begin: float) -> dict[str, str]:
-    from xanes_hpc.features.plan import defaults_taken
+    from xanes_hpc.features.plan import count_defaults
 
     seconds, n_sites, rattling = time.perf_counter() - begin, job.source.n_sites, job.plan.rattling
     rows = {"time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)"}
-    defaults = defaults_taken(job.source, job.plan.descriptor)
+    defaults = count_defaults(job.source, job.plan.descriptor)
     if any(defaults.values()):
         rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
     if rattling:
