@@ -140,9 +140,8 @@ def test_bad_input_is_reported_as_by_an_ordinary_run(client, tmp_path):
 
 def test_a_worker_with_another_plan_is_refused(client, source, tmp_path, monkeypatch):
     monkeypatch.setattr("xanes_hpc.features.plan.__version__", "0.0.1")
-    with pytest.raises(
-        StoreError, match=r"a worker's parts would differ from the existing ones, made with creator xanes-hpc 0\.0\.1"
-    ):
+    expected = r"a worker would make different parts: the plan has creator xanes-hpc 0\.0\.1; the worker has creator"
+    with pytest.raises(StoreError, match=expected):
         dask.run(client, job_of(source, tmp_path / "f.h5"))
 
 

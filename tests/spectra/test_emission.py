@@ -85,4 +85,7 @@ def test_a_measured_emission_spectrum_is_found(folder, model, tmp_path, capsys):
 def test_one_kind_is_not_taken_for_the_other(folder, model, tmp_path, capsys):
     words = ["train", folder / "s.features.h5", "--config", folder / "run.toml", "--kind", "rixs", "-o", tmp_path / "m"]
     assert run(*words) == 2
-    assert "no spectra of kind rixs; the store has xanes" in capsys.readouterr().err
+    assert (
+        "no spectra of kind rixs; the store has 80 xanes with treatment 'fdmnes-conv', 80 xes with"
+        in capsys.readouterr().err
+    )

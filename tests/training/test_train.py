@@ -211,7 +211,7 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
     ("toml", "flags", "error", "message"),
     [
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
-        ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; the store has xanes"),
+        ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; the store has 120 xanes with"),
         ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
         ("", {"training__devices": "tpu"}, ConfigError, "`devices` tpu: expected cpu or cpu:N"),
         ("", {"training__learning_rate": 1e30}, ModelError, "training diverged; use a smaller learning rate than "),

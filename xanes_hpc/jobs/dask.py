@@ -137,8 +137,8 @@ def _opened(opening: Opening, plan_digest: str) -> tuple[Job, Parts, ExitStack]:
     job, files = opening.open()
     parts = Parts(job.output, job.plan.as_values())
     if parts.plan_digest != plan_digest:
-        different = plan_difference(job.output, job.plan.as_values())
-        raise StoreError(f"a worker's parts would differ from the existing ones, made with {different}")
+        different = plan_difference(job.output, job.plan.as_values(), "the worker")
+        raise StoreError(f"a worker would make different parts: the plan has {different}")
     return job, parts, files
 
 

@@ -88,8 +88,10 @@ class Parts:
         return not why
 
 
-def plan_difference(output: Path, plan: dict[str, Any]) -> str:
-    """Return the first difference between the plan beside an output and another: its name and both values; or nothing.
+def plan_difference(output: Path, plan: dict[str, Any], owner: str = "this run") -> str:
+    """Return the first difference between the plan beside an output and the owner's: its name and both values.
+
+    The text is empty if the plans are equal.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def plan_difference(output: Path, plan: dict[str, Any]) -> str:
     for name, value in plan.items():
         if found.get(name) != value:
             what = NAMES.get(name, name.replace("_", " "))
-            return f"{what} {found.get(name)}; this run has {what} {value}"
+            return f"{what} {found.get(name)}; {owner} has {what} {value}"
     return ""
 
 
@@ -153,9 +155,7 @@ class PartsFolder(Parts):
     def _refuse_strangers(self) -> None:
         strangers = [entry.name for entry in self.path.iterdir() if not OURS.fullmatch(entry.name)]
         if strangers:
-            raise StoreError(
-                f"{self.path}: contains a file that is not a part ({strangers[0]}); remove or rename the folder"
-            )
+            raise StoreError(f"{self.path}: contains {strangers[0]}, which is not ours; remove or rename the folder")
 
     def _lock_folder(self, partition: int | None) -> None:
         """Lock the folder until this process ends, even if it is killed."""

@@ -34,7 +34,9 @@ def choose_spectra(
     """
     table = SpectrumTable.read(source.file)
     there = Counter((k, t) for k, t in zip(table.kind, table.treatment, strict=True))
-    listed = "; ".join(f"{k}, treatment {treatment_name(t)!r}: {n:,}" for (k, t), n in there.most_common(6)) or "none"
+    listed = (
+        ", ".join(f"{n:,} {k} with treatment {treatment_name(t)!r}" for (k, t), n in there.most_common(6)) or "none"
+    )
     wanted = {pair for pair in there if pair[0] == kind and treatment in (None, pair[1], treatment_name(pair[1]))}
     if not wanted:
         asked = kind + (f" with treatment {treatment!r}" if treatment else "")
@@ -48,7 +50,7 @@ def choose_spectra(
     if len(np.unique(sites)) < len(sites):
         twice = int(Counter(sites.tolist()).most_common(1)[0][0])
         raise SpectrumError(
-            f"{source.path}: site {twice} has several spectra of kind {chosen[0]}, treatment {chosen[1]}"
+            f"{source.path}: site {twice} has several {kind} spectra with treatment {treatment_name(chosen[1])!r}"
         )
     spectrum_of_site[sites] = rows
     return spectrum_of_site, table
