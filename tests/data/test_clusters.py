@@ -1,4 +1,4 @@
-"""Groups of sites whose features are alike."""
+"""Grouping sites with similar features."""
 
 import warnings
 from types import SimpleNamespace
@@ -8,14 +8,14 @@ import pytest
 
 from xanes_hpc.config.sections import SplitConfig
 from xanes_hpc.data import clusters as module
-from xanes_hpc.data.clusters import FEWEST_CLUSTERS, SITES_A_CLUSTER, clusters
+from xanes_hpc.data.clusters import FEWEST_CLUSTERS, SITES_PER_CLUSTER, clusters
 from xanes_hpc.data.datasets import Source
 from xanes_hpc.data.splits import split
 from xanes_hpc.errors import ConfigError
 
 
 def source_of(vectors, first=0, chunk_rows=37):
-    """A source whose targets tell nothing."""
+    """Return a source with the given features and constant targets."""
     n, width = vectors.shape
     features = SimpleNamespace(
         n_sites=n, n_features=width, chunk_rows=chunk_rows, path="f.h5", read=lambda a, b: vectors[a:b].copy()
@@ -25,7 +25,7 @@ def source_of(vectors, first=0, chunk_rows=37):
 
 
 def blobs(n=40, each=10):
-    """Families of near-duplicates, far from one another, mixed; and the family of each."""
+    """Return shuffled families of near-duplicates, far from one another, and the family of each row."""
     generator = np.random.default_rng(0)
     family = generator.permutation(np.repeat(np.arange(n), each))
     centres = 10.0 * generator.normal(size=(n, 6))
@@ -38,18 +38,18 @@ def found(vectors, usable=None, seed=0, transform="none"):
 
 
 def together(names, family):
-    """Whether no family is in two clusters."""
+    """Return whether every family is in one cluster."""
     return len(set(zip(names, family, strict=True))) == len(set(family))
 
 
-def test_near_duplicates_come_together():
+def test_near_duplicates_are_in_one_cluster():
     vectors, family = blobs()
     names = found(vectors)
     assert together(names, family)
-    assert len(set(names)) == 400 // SITES_A_CLUSTER
+    assert len(set(names)) == 400 // SITES_PER_CLUSTER
 
 
-def test_they_come_to_one_part_of_a_split():
+def test_near_duplicates_are_in_one_set_of_a_split():
     vectors, family = blobs()
     names = found(vectors)
     for fold in range(4):
@@ -57,7 +57,7 @@ def test_they_come_to_one_part_of_a_split():
         assert all(np.unique(parts[family == own]).size == 1 for own in range(40))
 
 
-def test_several_stores_and_sites_left_out():
+def test_several_stores_with_unusable_sites():
     vectors, family = blobs()
     usable = np.arange(400) % 7 != 0
     halves = [source_of(vectors[:120]), source_of(vectors[120:], 120, chunk_rows=50)]
@@ -66,14 +66,14 @@ def test_several_stores_and_sites_left_out():
     assert together(names[usable], family[usable])
 
 
-def test_the_seed_and_nothing_else_decides():
+def test_clusters_depend_only_on_the_seed():
     vectors, _ = blobs()
     assert found(vectors) == found(vectors)
     noise = np.random.default_rng(1).normal(size=(400, 6))
     assert found(noise) != found(noise, seed=1)
 
 
-def test_of_many_sites_a_sample_finds_the_clusters(monkeypatch):
+def test_a_sample_determines_the_clusters_of_many_sites(monkeypatch):
     monkeypatch.setattr(module, "SAMPLED", 150)
     vectors, family = blobs()
     assert together(found(vectors), family)
@@ -86,11 +86,12 @@ def test_equal_sites_make_no_empty_clusters():
         warnings.simplefilter("error")
         names = found(vectors)
     assert len(set(names)) == 14
-    with pytest.raises(ConfigError, match="600 sites have only 3 different features, too few to group by cluster"):
+    message = "600 sites have only 3 different sets of features, too few to group by cluster; expected at least 10, or"
+    with pytest.raises(ConfigError, match=message):
         found(vectors[:3][generator.integers(3, size=600)])
 
 
 def test_too_few_sites():
-    n = FEWEST_CLUSTERS * SITES_A_CLUSTER - 1
-    with pytest.raises(ConfigError, match=f"{n} sites are too few to group by cluster"):
+    n = FEWEST_CLUSTERS * SITES_PER_CLUSTER - 1
+    with pytest.raises(ConfigError, match=f"{n} sites are too few to group by cluster; expected at least {n + 1}, or"):
         found(np.random.default_rng(0).normal(size=(n, 6)))

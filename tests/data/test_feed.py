@@ -1,4 +1,4 @@
-"""Batches out of stores: which sites they hold, in which order, and how much is in memory."""
+"""Batches from stores: their sites, their order, and the memory they need."""
 
 import tracemalloc
 from collections import Counter
@@ -15,13 +15,13 @@ from xanes_hpc.runtime.overlap import AHEAD
 
 @pytest.fixture(params=["kept", "streamed"])
 def way(request, monkeypatch):
-    """Sites in memory, or through a pool of a hundred or so."""
+    """Keep sites in memory, or stream them through a pool of about a hundred."""
     if request.param == "streamed":
         monkeypatch.setattr(feeding, "BUFFER_BYTES", 4_000)
     return request.param
 
 
-def test_every_chosen_site_comes_once_with_its_own_absorber_target_and_weights(way):
+def test_an_epoch_has_every_chosen_site_once_with_its_absorber_target_and_weights(way):
     part = part_of(200, 35, 90)
     feed = feed_of(part, n_members=2, resampled=True)
     assert feed._keep == (way == "kept")
@@ -34,7 +34,7 @@ def test_every_chosen_site_comes_once_with_its_own_absorber_target_and_weights(w
     np.testing.assert_array_equal(weights, feed._weights[numbers])
 
 
-def test_the_sites_left_over_are_others_in_every_epoch(way):
+def test_every_epoch_drops_other_sites(way):
     part = part_of(200)
     feed = feed_of(part, batch_size=100)
     seen = [set(epoch_of(feed, epoch)[0]) for epoch in range(3)]
@@ -43,7 +43,7 @@ def test_the_sites_left_over_are_others_in_every_epoch(way):
 
 
 def test_the_order_depends_on_seed_and_epoch_only(way, monkeypatch):
-    """Whichever chunk takes long to read, and however many threads read."""
+    """Slow chunks and the number of reading threads do not matter."""
     orders = []
     for n_readers, pause in ((1, None), (4, lambda start: 0.002 * (start // 7 % 3)), (3, lambda start: start * 1e-5)):
         monkeypatch.setattr(feeding, "READERS", n_readers)
@@ -53,7 +53,7 @@ def test_the_order_depends_on_seed_and_epoch_only(way, monkeypatch):
     assert not any(np.array_equal(order, orders[0]) for order in others)
 
 
-def test_an_order_comes_again_whatever_epoch_came_before(way):
+def test_the_order_does_not_depend_on_earlier_epochs(way):
     feed = feed_of(part_of(200))
     first = epoch_of(feed, 3)[0]
     epoch_of(feed, 7)
@@ -61,9 +61,9 @@ def test_an_order_comes_again_whatever_epoch_came_before(way):
     np.testing.assert_array_equal(epoch_of(feed, 3)[0], first)
 
 
-def test_the_order_is_not_the_stores(way):
-    """Spearman's rank correlation of the store's order with the delivery: a random order has 0 ± 0.01 here, a random
-    order of chunks of 16 sites 0 ± 0.04. Buffers hold a hundredth of the sites."""
+def test_the_order_differs_from_the_order_of_the_store(way):
+    """Spearman's rank correlation with the store's order is 0 ± 0.01 for a random order, and 0 ± 0.04 for a random
+    order of chunks of 16 sites. Buffers hold a hundredth of the sites."""
     feed = feed_of(part_of(8000, 1000, chunk_rows=16), batch_size=5)
     for epoch in range(3):
         numbers = epoch_of(feed, epoch)[0]
@@ -86,7 +86,7 @@ def test_memory_is_bounded(monkeypatch):
     assert peak < buffer + 3 * chunk * (feeding.READERS + AHEAD + 1)
 
 
-def test_what_is_kept_is_read_once(monkeypatch):
+def test_sites_in_memory_are_read_once(monkeypatch):
     reads = Counter()
     monkeypatch.setattr(Table, "read", lambda self, start, stop, read=Table.read: (
         reads.update([type(self)]), read(self, start, stop))[1])  # fmt: skip
@@ -97,7 +97,7 @@ def test_what_is_kept_is_read_once(monkeypatch):
 
 
 def test_variants_are_mixed_within_an_epoch_and_between_epochs(way):
-    """Each source has its own: three, none, two."""
+    """The sources have three, one and two variants."""
     part = part_of(400, 400, 400, n_variants=(3, 1, 2))
     feed = feed_of(part)
     taken = np.full((6, 1200), -1)
@@ -109,12 +109,12 @@ def test_variants_are_mixed_within_an_epoch_and_between_epochs(way):
         own = own[:, (own >= 0).all(axis=0)]
         for epoch in range(6):
             assert set(own[epoch]) == set(range(n))
-        shares = np.bincount(own.ravel(), minlength=n) / own.size
-        np.testing.assert_allclose(shares, 1 / n, atol=0.12)
+        fractions = np.bincount(own.ravel(), minlength=n) / own.size
+        np.testing.assert_allclose(fractions, 1 / n, atol=0.12)
         assert n == 1 or (own != own[0]).any(axis=0).mean() > 0.8
 
 
-def test_resampling_weights_have_mean_one_differ_by_member_and_come_again():
+def test_resampling_weights_have_mean_one_differ_by_member_and_are_reproducible():
     part = part_of(8000)
     first, again, more, other = (
         feed_of(part, seed=seed, n_members=n, resampled=True)._weights for seed, n in ((0, 3), (0, 3), (0, 5), (1, 3))
@@ -144,5 +144,5 @@ def test_batches_fit_the_devices(n_sites, batch_size, n_devices, expected):
 
 
 def test_fewer_sites_than_devices():
-    with pytest.raises(ConfigError, match="3 sites to train on are too few for 4 devices: use fewer"):
+    with pytest.raises(ConfigError, match="3 training sites are too few for 4 devices; use fewer"):
         feed_of(part_of(4), n_devices=4)

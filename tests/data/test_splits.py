@@ -1,4 +1,4 @@
-"""Sharing sites out."""
+"""Splitting sites into sets."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ from xanes_hpc.models.training_sites import LEFT_OUT, PARTS, code
 GROUPS = [f"g{i // 3}" for i in range(600)]
 
 
-def shares(parts):
+def fractions(parts):
     return np.bincount(parts, minlength=LEFT_OUT + 1) / len(parts)
 
 
-def test_groups_stay_together_and_fractions_are_met():
+def test_groups_stay_together_and_fractions_are_as_configured():
     parts = split(GROUPS, np.ones(600, bool), SplitConfig(test=0.1), seed=0)
     for group in set(GROUPS):
         assert len({int(p) for p, g in zip(parts, GROUPS, strict=True) if g == group}) == 1
-    np.testing.assert_allclose(shares(parts), [0.8, 0.05, 0.05, 0.1, 0.0], atol=0.01)
+    np.testing.assert_allclose(fractions(parts), [0.8, 0.05, 0.05, 0.1, 0.0], atol=0.01)
 
 
 def test_the_split_depends_on_the_seed_not_on_the_order_of_sites():
@@ -38,13 +38,13 @@ def test_sites_without_a_target_are_left_out():
     assert (parts[usable] != LEFT_OUT).all()
 
 
-def test_a_part_of_fraction_zero_is_empty():
+def test_a_set_with_fraction_zero_is_empty():
     parts = split(GROUPS, np.ones(600, bool), SplitConfig(test=0.0, calibration=0.0), seed=0)
     assert set(parts) == {PARTS.index("train"), PARTS.index("validation")}
 
 
 def test_one_group_cannot_be_split():
-    with pytest.raises(ConfigError, match="leave none for"):
+    with pytest.raises(ConfigError, match="50 sites in 1 groups leave none for the training set"):
         split(["same"] * 50, np.ones(50, bool), SplitConfig(), seed=0)
 
 
@@ -67,7 +67,7 @@ def test_the_code_of_a_name(name, expected):
 
 
 @pytest.mark.parametrize("n_folds", [2, 5, 10])
-def test_every_group_is_in_the_test_part_of_exactly_one_fold(n_folds):
+def test_every_group_is_in_the_test_set_of_exactly_one_fold(n_folds):
     usable = np.arange(600) % 11 != 0
     tested = np.zeros(600, int)
     for fold in range(n_folds):
@@ -75,7 +75,7 @@ def test_every_group_is_in_the_test_part_of_exactly_one_fold(n_folds):
         assert (parts[~usable] == LEFT_OUT).all()
         for group in set(GROUPS):
             assert len({int(p) for p, g in zip(parts, GROUPS, strict=True) if g == group} - {LEFT_OUT}) <= 1
-        np.testing.assert_allclose(shares(parts)[1:3] / usable.mean(), 0.05, atol=0.01)
+        np.testing.assert_allclose(fractions(parts)[1:3] / usable.mean(), 0.05, atol=0.01)
         tested += parts == PARTS.index("test")
     np.testing.assert_array_equal(tested, usable)
 
@@ -87,7 +87,7 @@ def test_folds_depend_on_the_seed_not_on_the_order_of_sites():
     assert not np.array_equal(first, split(GROUPS, usable, config, seed=1))
 
 
-def test_folds_without_other_parts():
+def test_folds_without_validation_and_calibration_sets():
     config = SplitConfig(folds=3, validation=0.0, calibration=0.0)
     assert set(split(GROUPS, np.ones(600, bool), config, seed=0)) == {PARTS.index("train"), PARTS.index("test")}
 

@@ -1,4 +1,4 @@
-"""What training sites have in common: means and spreads of features and targets, and the scalers made of them."""
+"""Means and standard deviations of features and targets, and the scalers made from them."""
 
 import h5py
 import numpy as np
@@ -23,7 +23,7 @@ def read_all(part):
     return x, absorbers, y.astype(np.float64)
 
 
-def test_statistics_are_those_of_the_part(part):
+def test_statistics_equal_plain_numpy(part):
     found = statistics(part, "sqrt")
     x, absorbers, y = read_all(part)
     x = TRANSFORMS["sqrt"](x)
@@ -46,7 +46,7 @@ def test_statistics_do_not_depend_on_chunks(part, monkeypatch):
     np.testing.assert_allclose(pieces.target_std, whole.target_std, rtol=1e-6)
 
 
-def test_rare_elements_have_the_spread_of_all_sites():
+def test_rare_elements_get_the_standard_deviation_of_all_sites():
     y = np.random.default_rng(0).normal(5.0, 2.0, (60, 4)).astype(np.float32)
     absorbers = np.array([0] * 58 + [1] * 2)
     found = statistics(array_part(y, absorbers), "none")
@@ -54,7 +54,7 @@ def test_rare_elements_have_the_spread_of_all_sites():
     np.testing.assert_allclose(found.target_std[1], y.std(axis=0), rtol=1e-6)
 
 
-def test_elements_without_training_sites_have_what_all_have():
+def test_elements_without_training_sites_get_the_statistics_of_all_sites():
     y = np.random.default_rng(0).normal(5.0, 2.0, (40, 4)).astype(np.float32)
     part = array_part(y, np.array([0, 2] * 20))
     part.chosen[1::2] = False
@@ -64,8 +64,8 @@ def test_elements_without_training_sites_have_what_all_have():
 
 @pytest.mark.parametrize("unit", [1.0, 1e-20])
 @pytest.mark.parametrize("target_scale", ["global", "energy"])
-def test_where_spectra_do_not_differ_the_scalers_stay_in_their_units(unit, target_scale):
-    """The first energy is zero in all spectra, the second one everywhere the same."""
+def test_scales_at_energies_where_spectra_are_constant(unit, target_scale):
+    """All spectra are zero at the first energy, and equal at the second."""
     y = np.random.default_rng(0).uniform(1.0, 2.0, (40, 4)) * unit
     y[:, 0], y[:, 1] = 0.0, 1.5 * unit
     found = statistics(array_part(y.astype(np.float32)), "none")
@@ -73,27 +73,27 @@ def test_where_spectra_do_not_differ_the_scalers_stay_in_their_units(unit, targe
     overall = np.sqrt(np.mean(found.target_std**2))
     assert ((scalers.target_scale > 0.5 * overall) & (scalers.target_scale < 2.0 * overall)).all()
     np.testing.assert_allclose(scalers.softness, SOFTNESS * overall)
-    said = scalers.spectra(np.zeros((1, 4)), np.zeros(1, int))
-    np.testing.assert_allclose(said[0], y.mean(axis=0), rtol=1e-5, atol=SOFTNESS * overall)
+    centre = scalers.spectra(np.zeros((1, 4)), np.zeros(1, int))
+    np.testing.assert_allclose(centre[0], y.mean(axis=0), rtol=1e-5, atol=SOFTNESS * overall)
 
 
-def test_scalers_undo_themselves():
+def test_scalers_are_invertible():
     y = np.random.default_rng(0).normal(0.0, 2.0, (40, 4)).astype(np.float32)
     absorbers = np.array([0, 1] * 20)
     for target_scale in ("global", "energy"):
         scalers = statistics(array_part(y, absorbers), "none").scalers(target_scale)
         scaled = scalers.targets(y, absorbers)
         np.testing.assert_allclose(scalers.spectra(scaled, absorbers), y, atol=1e-5)
-        spreads = [scaled[absorbers == i].std(axis=0) for i in (0, 1)]
+        stds = [scaled[absorbers == i].std(axis=0) for i in (0, 1)]
         if target_scale == "energy":
-            np.testing.assert_allclose(spreads, 1.0, rtol=1e-5)
-        np.testing.assert_allclose(np.mean(np.square(spreads), axis=1), 1.0, rtol=1e-5)
+            np.testing.assert_allclose(stds, 1.0, rtol=1e-5)
+        np.testing.assert_allclose(np.mean(np.square(stds), axis=1), 1.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("lowest", "asked", "expected"), [
     (0.0, None, True), (-1e-3, None, False), (-1e-3, True, True), (0.0, False, False),
 ])  # fmt: skip
-def test_spectra_are_kept_positive_where_those_trained_on_are(lowest, asked, expected):
+def test_spectra_are_kept_positive_if_all_targets_are(lowest, asked, expected):
     y = np.random.default_rng(0).uniform(0.0, 2.0, (40, 4)).astype(np.float32)
     y[33, 2] = lowest
     scalers = statistics(array_part(y), "none").scalers("global", asked)
@@ -101,13 +101,13 @@ def test_spectra_are_kept_positive_where_those_trained_on_are(lowest, asked, exp
     assert ((scalers.spectra(np.full((1, 4), -30.0), np.zeros(1, int)) > 0).all()) == expected
 
 
-def test_constant_features_are_only_shifted():
+def test_constant_features_are_shifted_but_not_scaled():
     wide = np.ones((1, 2))
     found = Statistics("none", np.array([2.0, 3.0]), np.array([4.0, 1e-17]), wide, wide, False)
     np.testing.assert_array_equal(found.scalers("global").features(np.array([[6.0, 3.0]])), [[1.0, 0.0]])
 
 
-def test_features_that_are_no_numbers_name_their_site(small, tmp_path):
+def test_the_site_of_an_infinite_feature_is_named(small, tmp_path):
     path = copied(small, tmp_path)
     with h5py.File(path, "a") as file:
         file["features"][77, 5] = np.inf
@@ -119,7 +119,7 @@ def test_features_that_are_no_numbers_name_their_site(small, tmp_path):
 
 
 @pytest.mark.parametrize("fits", [True, False])
-def test_what_is_held_is_read_once_if_it_fits(part, monkeypatch, fits):
+def test_held_sites_are_read_once_if_they_fit(part, monkeypatch, fits):
     read, reads = FeatureStore.read, []
     monkeypatch.setattr(FeatureStore, "read", lambda self, a, b: (reads.append(a), read(self, a, b))[1])
     monkeypatch.setattr(FeatureStore, "chunk_rows", 7)

@@ -1,4 +1,4 @@
-"""Targets: which spectra they are of, the grid they share, and the cache of them."""
+"""Targets: the choice of spectra, their grid, and the cache."""
 
 import shutil
 
@@ -19,7 +19,7 @@ from xanes_hpc.stores.structures import StructureStore
 
 
 def targets_of(path, rows=slice(0, 120), **config):
-    """Energies and targets of a feature store's sites."""
+    """Return energies and targets of a feature store's sites."""
     with opened(path) as pairs:
         (targets,) = prepare_targets(pairs, TargetConfig(**config))
         with targets:
@@ -30,14 +30,14 @@ def cached(folder):
     return sorted(folder.glob("*.targets-*.h5"))
 
 
-def test_targets_are_the_spectra_on_one_grid(small, tmp_path):
+def test_targets_are_spectra_on_one_grid(small, tmp_path):
     energies, targets = targets_of(copied(small, tmp_path))
     np.testing.assert_allclose(energies, np.linspace(-20, 60, 201), atol=1e-6)
     own = np.loadtxt(sorted((small / "spectra").iterdir())[3])
     np.testing.assert_allclose(targets[3], own[:, 1], atol=2e-4)
 
 
-def test_the_grid_may_be_told(small, tmp_path):
+def test_the_grid_can_be_configured(small, tmp_path):
     energies, targets = targets_of(copied(small, tmp_path), start=-5.0, stop=5.0, step=0.5)
     np.testing.assert_allclose(energies, np.linspace(-5, 5, 21))
     own = np.loadtxt(sorted((small / "spectra").iterdir())[0])
@@ -46,7 +46,7 @@ def test_the_grid_may_be_told(small, tmp_path):
     assert len(cached(tmp_path)) == 2
 
 
-def test_the_cache_is_used_again_and_safe_to_delete_or_damage(small, tmp_path):
+def test_the_cache_is_reused_and_may_be_deleted_or_damaged(small, tmp_path):
     path = copied(small, tmp_path)
     _, first = targets_of(path)
     (cache,) = cached(tmp_path)
@@ -59,14 +59,14 @@ def test_the_cache_is_used_again_and_safe_to_delete_or_damage(small, tmp_path):
     assert np.array_equal(targets_of(path)[1], first)
 
 
-def test_beside_a_read_only_store_nothing_is_written(small, tmp_path, monkeypatch):
+def test_nothing_is_written_beside_a_read_only_store(small, tmp_path, monkeypatch):
     path = copied(small, tmp_path)
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert np.isfinite(targets_of(path)[1]).all()
     assert not cached(tmp_path)
 
 
-def test_spectra_of_two_treatments_must_be_chosen(small, tmp_path):
+def test_one_of_two_treatments_must_be_chosen(small, tmp_path):
     second = tmp_path / "second"
     shutil.copytree(small / "spectra", second)
     for path in second.iterdir():
@@ -83,7 +83,7 @@ def test_spectra_of_two_treatments_must_be_chosen(small, tmp_path):
         assert {table.treatment[i] for i in rows} == {'{"name":"fdmnes-conv"}'}
 
 
-def test_other_spectra_in_a_feature_store_of_its_own_are_not_taken_from_the_cache(small, tmp_path):
+def test_the_cache_is_not_used_for_changed_spectra_in_a_feature_store(small, tmp_path):
     path = copied(small, tmp_path)
     found = []
     for factor in (1.0, 5.0):
@@ -100,7 +100,7 @@ def test_other_spectra_in_a_feature_store_of_its_own_are_not_taken_from_the_cach
 
 
 @pytest.mark.parametrize("points_at_once", [7, 1 << 22])
-def test_ranges_are_those_of_the_spectra(small, monkeypatch, points_at_once):
+def test_ranges_equal_those_of_the_spectra(small, monkeypatch, points_at_once):
     monkeypatch.setattr("xanes_hpc.stores.spectra.POINTS_AT_ONCE", points_at_once)
     rows = np.array([3, 0, 119, 3, 57])
     with StructureStore(small / "small.h5") as store:

@@ -185,7 +185,7 @@ def test_a_second_structure_of_the_same_name_is_skipped(tmp_path, imported):
     summary = imported(tmp_path / "one", tmp_path / "two", skipped=1)
     assert summary["skipped"][0] == {
         "kind": "FormatError",
-        "reason": f"{tmp_path}/two/A.xyz: an earlier structure or site has the name A; names must be unique",
+        "reason": f"{tmp_path}/two/A.xyz: the name A (or that of a site) is already used; names must be unique",
     }
     assert stored(tmp_path, "structures/offsets").tolist() == [0, 2]
 
@@ -314,7 +314,7 @@ def test_a_structure_with_the_name_of_a_site_is_skipped(tmp_path, imported):
     write_xyz(tmp_path / "x" / "A#2.xyz")
     summary = imported(tmp_path / "x", "--absorber", "Fe", skipped=1)
     assert summary["structures"] == 1
-    assert "earlier structure or site has the name A;" in summary["skipped"][0]["reason"]
+    assert "the name A (or that of a site) is already used" in summary["skipped"][0]["reason"]
 
 
 def test_a_file_name_that_is_not_utf8_is_skipped_and_reported(tmp_path):

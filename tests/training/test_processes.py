@@ -99,7 +99,7 @@ class _Part:
 
 
 def test_more_shards_than_chunks_are_refused(data):
-    with pytest.raises(ConfigError, match=r"9 shards: the training sites lie in 8 chunks"):
+    with pytest.raises(ConfigError, match=r"9 shards: the training sites are in only 8 chunks .*; use at most 8"):
         shards_of(data.part("train"), 9)
 
 

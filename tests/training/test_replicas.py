@@ -53,7 +53,7 @@ def test_a_model_trained_on_four_replicas_has_the_errors_of_one_device(found, sm
 def test_settings_that_the_devices_do_not_allow_are_refused(found):
     assert found["refusals"] == [
         "training.batch_size: expected a multiple of the 4 devices, received 30",
-        "2 sites to train on are too few for 4 devices: use fewer",
+        "2 training sites are too few for 4 devices; use fewer devices",
         "`devices` cpu:5: TensorFlow has already started with 4 CPU devices in this process",
         "`devices` cpu:4: give either `devices` or `gpus`, not both",
     ]

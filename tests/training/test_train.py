@@ -212,7 +212,7 @@ def test_mixed_precision_comes_close(precision, chosen, small, tmp_path):
     [
         ("widths = 3\n", {}, ModelError, "has no parameter 'widths'"),
         ("[target]\nkind = 'xes'\n", {}, SpectrumError, "no spectra of kind xes; the store has 120 xanes with"),
-        ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers [target] -500 to 60 eV (e0) as a whole"),
+        ("[target]\nstart = -500.0\n", {}, SpectrumError, "no spectrum covers the whole [target] grid, -500 to 60 eV"),
         ("", {"training__devices": "tpu"}, ConfigError, "`devices` tpu: expected cpu or cpu:N"),
         ("", {"training__learning_rate": 1e30}, ModelError, "training diverged; use a smaller learning rate than "),
     ],
@@ -296,7 +296,10 @@ def test_bad_features_in_the_middle_of_training_name_their_site(small, tmp_path,
     monkeypatch.setattr(FeatureStore, "chunk_rows", 7)
     monkeypatch.setattr("xanes_hpc.data.feed.BUFFER_BYTES", 20_000)
     assert run(*command(small, tmp_path)) == 2
-    expected = {"nan": "site 47 has NaN or infinite features: featurise it again", "unreadable": "damaged data ("}
+    expected = {
+        "nan": "site 47 has NaN or infinite features; featurise",
+        "unreadable": "damaged data (",
+    }
     line = capsys.readouterr().err.strip()
     assert line.startswith(f"xanes-hpc: error: {tmp_path / FEATURES}: {expected[way]}")
     assert "\n" not in line

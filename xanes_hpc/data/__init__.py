@@ -1,1 +1,1 @@
-"""From stores to shuffled batches."""
+"""Read training sites from stores in shuffled batches."""

@@ -1,4 +1,4 @@
-"""Groups of sites whose features are alike, so that near-duplicates come to one part of a split."""
+"""Group sites with similar features, so that a split puts near-duplicates into the same set."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,25 +10,28 @@ from scipy.cluster.vq import kmeans2, vq
 from xanes_hpc.data.datasets import Part, Source, statistics
 from xanes_hpc.errors import ConfigError
 
-SITES_A_CLUSTER = 20
+SITES_PER_CLUSTER = 20
 MOST_CLUSTERS = 1000
 FEWEST_CLUSTERS = 10
 SAMPLED = 20_000
-"""Sites that the clusters are found on; the others join the nearest."""
+"""Approximate number of sites that determine the clusters; all others join the nearest cluster."""
 
 
 def clusters(sources: Sequence[Source], usable: npt.NDArray[np.bool_], transform: str, seed: int) -> list[str]:
-    """The name of each site's cluster, by k-means of the standardised features; empty where a site is not usable.
+    """Return the name of each site's cluster, from k-means of the standardised features; empty for unusable sites.
 
     Raises
     ------
     ConfigError
-        If there are too few sites, or too few that differ, to form clusters.
+        If there are too few sites, or too few different ones, to form clusters.
     """
     part = Part(sources, usable, np.zeros(usable.size, np.int64))
-    n_clusters = min(MOST_CLUSTERS, part.n_sites // SITES_A_CLUSTER)
+    n_clusters = min(MOST_CLUSTERS, part.n_sites // SITES_PER_CLUSTER)
     if n_clusters < FEWEST_CLUSTERS:
-        raise ConfigError(f'split: {part.n_sites} sites are too few to group by cluster; use [split] group = "none"')
+        raise ConfigError(
+            f"split: {part.n_sites} sites are too few to group by cluster; expected at least "
+            f'{FEWEST_CLUSTERS * SITES_PER_CLUSTER}, or [split] group = "none"'
+        )
     scalers = statistics(part, transform).scalers("global")
     generator = np.random.default_rng(seed)
     chance, sampled = min(1.0, SAMPLED / part.n_sites), []
@@ -39,11 +42,11 @@ def clusters(sources: Sequence[Source], usable: npt.NDArray[np.bool_], transform
     centres = _first_centres(vectors, n_clusters, generator)
     if len(centres) < FEWEST_CLUSTERS:
         raise ConfigError(
-            f"split: {part.n_sites} sites have only {len(centres)} different features, too few to group by cluster; "
-            'use [split] group = "none"'
+            f"split: {part.n_sites} sites have only {len(centres)} different sets of features, too few to group by "
+            f'cluster; expected at least {FEWEST_CLUSTERS}, or [split] group = "none"'
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a cluster that lost all its sites does no harm
+        warnings.simplefilter("ignore", UserWarning)  # clusters that become empty are harmless
         centres, _ = kmeans2(vectors, centres, minit="matrix")
     names = np.full(usable.size, "", dtype=object)
     for chunk in part.chunks:
@@ -54,9 +57,9 @@ def clusters(sources: Sequence[Source], usable: npt.NDArray[np.bool_], transform
 
 
 def _first_centres(vectors: npt.NDArray[np.float32], n: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Rows far from one another (k-means++, Arthur & Vassilvitskii, doi:10.5555/1283383.1283494); all differ.
+    """Return ``n`` different rows, far from one another, or all different rows if there are fewer.
 
-    Fewer than ``n`` where there are not as many that differ.
+    The rows are chosen as in k-means++ (Arthur & Vassilvitskii, doi:10.5555/1283383.1283494).
     """
     chosen = [int(generator.integers(len(vectors)))]
     squares = _squares(vectors, chosen[-1])
@@ -67,6 +70,6 @@ def _first_centres(vectors: npt.NDArray[np.float32], n: int, generator: np.rando
 
 
 def _squares(vectors: npt.NDArray[np.float32], row: int) -> npt.NDArray[np.float64]:
-    """Squared distance of every row to one of them."""
+    """Return the squared distance of every row to the given one."""
     difference = vectors - vectors[row]
     return np.asarray(np.einsum("sf,sf->s", difference, difference, dtype=np.float64))

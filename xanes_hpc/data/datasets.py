@@ -1,6 +1,6 @@
-"""What is trained on: the sites of one or several feature stores, their targets, and the parts of a split.
+"""The data of a training run: the sites of one or several feature stores, their targets, and the split.
 
-Stores are read chunk by chunk; nothing else of them is in memory.
+Stores are read in chunks, so they never have to fit into memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,21 +17,28 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
 
 SOFTNESS = 0.05
-"""Of a positive target's spread over all energies: how near zero the network's output is bent."""
+"""Softness of positive spectra, as a fraction of the targets' standard deviation over all energies."""
 FEWEST = 10
-"""Sites of an element and edge that tell its spread; with fewer, that of all sites is taken."""
+"""With fewer sites, an element and edge gets the standard deviation of all sites."""
 HELD_BYTES = 256 << 20
-"""Of a part that is gone through again and again."""
+"""Largest size of sites that ``Held`` keeps in memory."""
 CONSTANT = 1e-12
-"""Of a typical spread: what is below is rounding."""
+"""A standard deviation below this fraction of a typical one is rounding, and counts as zero."""
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A feature store with its targets; ``first`` is the row of its first site among those of all sources.
+    """A feature store with its targets.
 
-    ``augmented`` are stores of the same sites with rattled structures.
+    Attributes
+    ----------
+    features, targets
+        The stores.
+    first
+        Row of the store's first site among the sites of all sources.
+    augmented
+        Feature stores of the same sites in rattled structures.
     """
 
     features: FeatureStore
@@ -41,12 +48,12 @@ class Source:
 
     @property
     def n_variants(self) -> int:
-        """How many features every site has to choose from."""
+        """Number of feature stores to choose each site's features from."""
         return 1 + len(self.augmented)
 
     @property
     def chunks(self) -> list["Chunk"]:
-        """All chunks of the store, in its order."""
+        """All chunks of the store, in order."""
         rows, n_sites = self.features.chunk_rows, self.features.n_sites
         return [Chunk(self, start, min(start + rows, n_sites)) for start in range(0, n_sites, rows)]
 
@@ -61,40 +68,47 @@ class Chunk:
 
     @property
     def rows(self) -> slice:
-        """Its rows among those of all sources."""
+        """The chunk's rows among the sites of all sources."""
         return slice(self.source.first + self.start, self.source.first + self.stop)
 
     def read(self, chosen: npt.NDArray[np.bool_], variant: int = 0) -> Pair:
-        """Features and targets of the sites where ``chosen`` (stop - start,) is set.
+        """Return features and targets of the chosen sites.
 
         Parameters
         ----------
-        chosen
-            Which sites.
+        chosen : (stop - start,)
+            Which sites to return.
         variant
-            0 for the features themselves, k for those of the k-th augmented store.
+            0 for the plain features, k for those of the k-th augmented store.
 
         Raises
         ------
         StoreError
-            If a feature is NaN or infinite; names the site.
+            If a feature is NaN or infinite; the message names the site.
         """
         store = self.source.augmented[variant - 1] if variant else self.source.features
-        rows = slice(None) if chosen.all() else chosen  # a slice copies nothing
+        rows = slice(None) if chosen.all() else chosen  # a slice avoids a copy
         x = store.read(self.start, self.stop)[rows]
         with np.errstate(all="ignore"):
-            suspect = not np.isfinite(x.sum())  # also where it overflows
+            suspect = not np.isfinite(x.sum())  # a sum may also overflow
         if suspect and not np.isfinite(x).all():
             site = self.start + int(np.flatnonzero(chosen)[np.argmin(np.isfinite(x).all(axis=1))])
-            raise StoreError(f"{store.path}: site {site} has NaN or infinite features: featurise it again")
+            raise StoreError(f"{store.path}: site {site} has NaN or infinite features; featurise the structures again")
         return x, self.source.targets.read(self.start, self.stop)[rows]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The sites of one part of a split, or of several: rows of all sources where ``chosen`` (n_sites,) is set.
+    """The sites of one or several sets of a split.
 
-    ``absorbers`` (n_sites,) has the index of each site's element and edge.
+    Attributes
+    ----------
+    sources
+        The stores.
+    chosen : (n_sites,)
+        Whether each site of the sources belongs to the part.
+    absorbers : (n_sites,)
+        Index of each site's element and edge.
     """
 
     sources: Sequence[Source]
@@ -113,12 +127,12 @@ class Part:
 
     @property
     def chunks(self) -> list[Chunk]:
-        """The chunks that hold sites of the part, in the stores' order."""
+        """The chunks with sites of the part, in the order of the stores."""
         every = [chunk for source in self.sources for chunk in source.chunks]
         return [chunk for chunk in every if self.chosen[chunk.rows].any()]
 
     def sample(self, most: int, seed: int) -> "Part":
-        """The part itself, or ``most`` of its sites, drawn by a seed."""
+        """Return the part, or a seeded sample of ``most`` sites if it has more."""
         rows = np.flatnonzero(self.chosen)
         if rows.size <= most:
             return self
@@ -127,7 +141,7 @@ class Part:
         return replace(self, chosen=chosen)
 
     def read(self, chunk: Chunk, variant: int = 0) -> tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]:
-        """Features, absorbers and targets of the part's sites in a chunk.
+        """Return features, absorbers and targets of the part's sites in a chunk.
 
         Raises
         ------
@@ -141,10 +155,20 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything that is trained on; one entry per site of all sources.
+    """The data of a training run.
 
-    ``parts`` (n_sites,) are indices into ``splits.PARTS``, or beyond for sites left out; ``absorbers`` (n_sites,) into
-    ``seen``, the elements (atomic numbers) and edges there are.
+    Attributes
+    ----------
+    sources
+        The stores.
+    names, formulas
+        One per site of all sources.
+    absorbers : (n_sites,)
+        Index of each site's element and edge in ``seen``.
+    seen
+        Element (atomic number) and edge of each kind of absorber.
+    parts : (n_sites,)
+        Each site's set, as an index into ``PARTS``; ``LEFT_OUT`` for sites without a target.
     """
 
     sources: Sequence[Source]
@@ -155,22 +179,22 @@ class TrainingData:
     parts: npt.NDArray[np.uint8]
 
     def part(self, *names: str) -> Part:
-        """The sites of one or several parts of the split, by name."""
+        """Return the sites of one or several sets of the split, by name."""
         chosen = np.isin(self.parts, [PARTS.index(name) for name in names])
         return Part(self.sources, chosen, self.absorbers)
 
     @property
     def first(self) -> Source:
-        """The first source: what all have in common can be read off it."""
+        """The first source, for properties that all sources share."""
         return self.sources[0]
 
     @property
     def e0(self) -> npt.NDArray[np.float64]:
-        """Edge energy of every site in eV, NaN where it has no spectrum."""
+        """Edge energy of every site in eV; NaN for sites without a spectrum."""
         return np.concatenate([source.targets.e0 for source in self.sources])
 
     def close(self) -> None:
-        """Close the targets."""
+        """Close the target stores."""
         for source in self.sources:
             source.targets.close()
 
@@ -183,7 +207,7 @@ class _Moments:
         self.mean, self._squares = np.zeros(width), np.zeros(width)
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Take in rows of values, (n_rows, width)."""
+        """Add rows of values, (n_rows, width)."""
         if not len(values):
             return
         n, mean = len(values), values.mean(axis=0, dtype=np.float64)
@@ -201,7 +225,19 @@ class _Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of a part: transformed features (n_features,), and targets by absorber, (n_absorbers, n_energies)."""
+    """Means and standard deviations of a part.
+
+    Attributes
+    ----------
+    transform
+        Transform of the features.
+    feature_mean, feature_std : (n_features,)
+        Statistics of the transformed features.
+    target_mean, target_std : (n_absorbers, n_energies)
+        Statistics of the targets of each element and edge.
+    positive
+        Whether no target is negative.
+    """
 
     transform: str
     feature_mean: npt.NDArray[np.float64]
@@ -211,14 +247,14 @@ class Statistics:
     positive: bool
 
     def scalers(self, target_scale: str, positive: bool | None = None) -> Scalers:
-        """Standardisation by these; a constant feature or energy is only shifted.
+        """Return the scalers; constant features and energies are shifted but not scaled.
 
         Parameters
         ----------
         target_scale
-            ``global`` or ``energy``.
+            ``global`` for one scale per element and edge, ``energy`` for one at each energy.
         positive
-            Whether spectra are kept positive; by default if every target is.
+            Whether to keep spectra positive; by default if no target is negative.
         """
         overall = np.sqrt(np.mean(self.target_std**2, axis=1, keepdims=True))
         overall = np.where(overall > 0, overall, 1.0)
@@ -237,7 +273,11 @@ class Statistics:
 
 
 def statistics(part: Part, transform: str) -> Statistics:
-    """One streaming pass over a part. Absorbers with few sites in it have the spread of all sites; with none, all."""
+    """Compute the statistics of a part in one pass.
+
+    An absorber with fewer than ``FEWEST`` sites gets the standard deviation of all sites; one without sites also gets
+    their mean.
+    """
     n_energies = part.sources[0].targets.grid.energies.size
     x_moments = _Moments(part.sources[0].features.n_features)
     every, by_absorber = _Moments(n_energies), [_Moments(n_energies) for _ in range(part.n_absorbers)]
@@ -260,13 +300,13 @@ def statistics(part: Part, transform: str) -> Statistics:
 
 
 def iterate(part: Part) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
-    """Features, absorbers and targets of a part, chunk by chunk, in the stores' order."""
+    """Yield features, absorbers and targets of a part in chunks, in the order of the stores."""
     for chunk in part.chunks:
         yield part.read(chunk)
 
 
 class Held:
-    """The sites of a part for going through them many times: in memory after the first, where they fit."""
+    """The sites of a part, to be read repeatedly: kept in memory after the first pass if they fit."""
 
     def __init__(self, part: Part) -> None:
         self.n_sites = part.n_sites
@@ -277,7 +317,7 @@ class Held:
         self._kept: list[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]] | None = None
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
-        """Features, absorbers and targets of many sites at a time."""
+        """Return an iterator over features, absorbers and targets of many sites at a time."""
         if not self._fits:
             return iterate(self._part)
         if self._kept is None:

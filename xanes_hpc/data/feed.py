@@ -1,7 +1,7 @@
-"""Shuffled, scaled batches out of stores, and as a ``tf.data.Dataset``.
+"""Read shuffled, scaled batches from stores.
 
-Sites that fit into memory are read once and kept. Otherwise chunks are read in a shuffled order by several threads,
-some ahead of their use, into a pool that batches are drawn from at random.
+Sites that fit into memory are read once and kept. Otherwise, several threads read chunks ahead in random order into a
+pool, and batches are drawn from the pool at random.
 """
 
 from collections.abc import Iterator
@@ -16,43 +16,43 @@ from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.runtime.overlap import prefetch
 
 BUFFER_BYTES = 256 << 20
-"""Features and targets held for shuffling."""
+"""Size of the features and targets that are kept in memory for shuffling."""
 READERS = 2
 BATCHES_AT_ONCE = 16
-"""Batches handed over to TensorFlow together."""
+"""Number of batches that are passed to TensorFlow together."""
 RESAMPLING = 1 << 62
-"""Counters of the resampling lie beyond those of the epochs."""
+"""First key for resampling, beyond the keys for epochs."""
 
 Rows = tuple[npt.NDArray[Any], ...]
 """Scaled features (n, n_features), absorbers (n,), scaled targets (n, n_energies), weights (n, n_members)."""
 
 
 class Feed:
-    """The sites of a part as shuffled batches.
+    """The sites of a part in shuffled batches.
 
-    Where features have augmented variants, those of a site are taken from any of them, drawn anew in every epoch.
+    With augmented stores, every epoch draws anew whether to use the plain features or those of an augmented store.
 
     Parameters
     ----------
     part, scalers
-        What is read, and how it is scaled.
+        The sites to read, and how to scale them.
     batch_size
-        Sites in a batch; the few left at the end of an epoch are dropped.
+        Number of sites in a batch. Sites that do not fill a batch at the end of an epoch are dropped.
     seed
-        The order depends on it and the epoch only.
+        Seed of the order of sites, which depends only on it and on the epoch.
     n_members
-        Networks that learn from each batch.
+        Number of networks that are trained on each batch.
     resampled
-        Whether each learns from sites of its own: by weights drawn from a Poisson distribution of mean 1.
+        Whether every network gets its own bootstrap sample, by weights from a Poisson distribution of mean 1.
     n_devices
-        What the size of a batch must be a multiple of, where there are fewer sites than it asks for.
+        Number of devices; the batch size is rounded down to a multiple of it.
 
     Attributes
     ----------
     own_size
-        Sites of a batch that come from here: all.
+        Number of sites of a batch that come from this feed: all.
     failure
-        What went wrong in reading for a ``tf.data.Dataset``.
+        The exception that stopped reading for a ``tf.data.Dataset``, if any.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Feed:
         n_devices: int = 1,
     ) -> None:
         if part.n_sites < n_devices:
-            raise ConfigError(f"{part.n_sites} sites to train on are too few for {n_devices} devices: use fewer")
+            raise ConfigError(f"{part.n_sites} training sites are too few for {n_devices} devices; use fewer devices")
         self.batch_size = min(batch_size, part.n_sites) // n_devices * n_devices
         self.own_size = self.batch_size
         self.n_batches = part.n_sites // self.batch_size
@@ -89,18 +89,18 @@ class Feed:
         self._kept: tuple[npt.NDArray[np.int64], Rows] | None = None
 
     def blocks(self, epoch: int) -> Iterator[Rows]:
-        """The batches of an epoch, some together: arrays (n_batches, batch_size, ...).
+        """Yield the batches of an epoch, several at a time: arrays (n_batches, batch_size, ...).
 
         Raises
         ------
         StoreError
-            If features cannot be read, are NaN or infinite.
+            If features cannot be read, or are NaN or infinite.
         """
         generator = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
         return self._from_memory(generator) if self._keep else self._streamed(generator)
 
     def forget(self) -> None:
-        """Give the memory of sites that were kept free; they are read again if need be."""
+        """Free the memory of sites that were kept; they are read again when needed."""
         self._kept = None
 
     def _from_memory(self, generator: np.random.Generator) -> Iterator[Rows]:
@@ -112,7 +112,7 @@ class Feed:
             yield self._batched([x[variants[rows], rows], *(array[rows] for array in others)])
 
     def _read_all(self) -> tuple[npt.NDArray[np.int64], Rows]:
-        """The number of variants of every site, and all sites; features (n_variants, n_sites, n_features)."""
+        """Return the number of variants per site, and all sites, with features (n_variants, n_sites, n_features)."""
         items = [(i, variant) for i, chunk in enumerate(self._chunks) for variant in range(chunk.source.n_variants)]
         n_sites, most = self._part.n_sites, 1 + max(variant for _, variant in items)
         features, *others = self._empty(n_sites)
@@ -143,12 +143,12 @@ class Feed:
             yield self._batched([array[last] for array in pool])
 
     def _load(self, item: tuple[int, int]) -> Rows:
-        """The part's sites of a chunk in one variant, as the store has them."""
+        """Return the part's sites in a chunk, in one variant, as stored."""
         chunk = self._chunks[item[0]]
         return *self._part.read(chunk, item[1]), self._weights[chunk.rows][self._part.chosen[chunk.rows]]
 
     def _put(self, read: Rows, places: npt.NDArray[np.integer], rows: Rows) -> None:
-        """Scale what was read into places among rows."""
+        """Scale sites as read, and write them to ``places`` in ``rows``."""
         x, absorbers, y, weights = read
         self._scalers.put_features(x, places, rows[0])
         rows[1][places] = absorbers
@@ -170,7 +170,7 @@ class Feed:
 
 
 def _draw(slots: npt.NDArray[np.int64], n: int, n_drawn: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """So many of the first ``n``, drawn at random and put behind the others of them."""
+    """Return a random choice of the first ``n`` slots, and move it behind the rest of them."""
     places, rest = generator.choice(n, n_drawn, replace=False), n - n_drawn
     drawn = slots[places]
     slots[places[places < rest]] = slots[np.setdiff1d(np.arange(rest, n), places)]
@@ -179,7 +179,7 @@ def _draw(slots: npt.NDArray[np.int64], n: int, n_drawn: int, generator: np.rand
 
 
 def _weights(n_sites: int, n_members: int, seed: int, resampled: bool) -> npt.NDArray[np.uint8]:
-    """How often each member learns from a site in an epoch, (n_sites, n_members)."""
+    """Return the weight of each site for each member, (n_sites, n_members)."""
     if not resampled:
         return np.ones((n_sites, n_members), np.uint8)
     generators = [np.random.Generator(np.random.Philox(key=[seed, RESAMPLING + i])) for i in range(n_members)]

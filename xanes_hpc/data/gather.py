@@ -1,4 +1,4 @@
-"""From stores to what is trained on: targets on one grid, groups, parts."""
+"""Gather the data of a training run from stores: targets on one grid, groups, and the split."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from xanes_hpc.stores.targets import TargetStore
 
 
 def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> TrainingData:
-    """The sites of several feature stores, shared out to the parts of the split.
+    """Return the sites of several feature stores, divided into the sets of the split.
 
     Parameters
     ----------
@@ -29,34 +29,36 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
     pairs
         Feature stores, each with the store of its sites' spectra.
     augmented
-        Feature stores of rattled structures; each belongs to the feature store of the same sites.
+        Feature stores of rattled structures, each with the sites of one of the other feature stores.
 
     Raises
     ------
     ModelError
-        If features are of several descriptors.
+        If the stores have different descriptors.
     ConfigError
-        If the sites cannot be split as configured, or rattled features are of other sites.
+        If the sites cannot be split as configured, stores share sites, or augmented features are not those of rattled
+        structures with the same sites.
     SpectrumError
-        If the spectra cannot be brought together.
+        If no grid or treatment fits the spectra of all stores.
     """
     first = pairs[0][0]
     for store, _ in (*pairs[1:], *((store, None) for store in augmented)):
         expected, received = (s.attribute("descriptor_hash") for s in (first, store))
         if received != expected:
             raise ModelError(
-                f"{store.path}: expected features of the descriptor of {first.path}, {expected}, received {received}"
+                f"{store.path}: expected features from the same descriptor as {first.path} (hash {expected}), received "
+                f"hash {received}"
             )
     for store, _ in pairs:
         if store.rattled:
             raise ConfigError(
-                f"{store.path}: its structures were rattled: give it with --augment beside the plain features"
+                f"{store.path}: features of rattled structures; give them with `augment`, beside the plain features"
             )
     for store in augmented:
         if not store.rattled:
             raise ConfigError(
-                f"{store.path}: expected rattled features to augment with, received plain ones: "
-                "xanes-hpc featurise --rattle makes them"
+                f"{store.path}: expected features of rattled structures for `augment`, received plain features; "
+                "featurise makes rattled ones with `rattle`"
             )
     _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
@@ -69,12 +71,12 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
             own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
             sources.append(Source(store, targets, start, own))
             start += store.n_sites
-        data = _shared_out(run, pairs, sources)
-        opened.pop_all()  # the data close them
+        data = _split(run, pairs, sources)
+        opened.pop_all()  # ``data`` closes them
     return data
 
 
-def _shared_out(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
+def _split(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
     tables = [source.features.sites for source in sources]
     names = [name for table in tables for name in table.name]
     kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
@@ -90,7 +92,7 @@ def _shared_out(run: RunConfig, pairs: Pairs, sources: list[Source]) -> Training
 
 
 def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:
-    """The grid, and where the spectra begin and end, in words."""
+    """Return words that describe the grid, and where the spectra begin and end."""
     grid = sources[0].targets.grid
     found = []
     for store, source in pairs:
@@ -100,8 +102,8 @@ def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:
         found.append((ranges.first + moved, ranges.last + moved))
     starts, stops = (np.concatenate(ends) for ends in zip(*found, strict=True))
     return (
-        f"[target] {grid.energies[0]:g} to {grid.energies[-1]:g} eV ({grid.origin}) as a whole; they begin at "
-        f"{starts.min():g} to {starts.max():g} eV and end at {stops.min():g} to {stops.max():g} eV: give another start "
+        f"the whole [target] grid, {grid.energies[0]:g} to {grid.energies[-1]:g} eV ({grid.origin}); the spectra begin "
+        f"at {starts.min():g} to {starts.max():g} eV and end at {stops.min():g} to {stops.max():g} eV; change start "
         "and stop"
     )
 
@@ -120,19 +122,19 @@ def _groups(
 
 
 def _check_apart(stores: Sequence[FeatureStore]) -> None:
-    """Refuse stores that share sites: one part of the split would hold what another does."""
+    """Refuse stores that share sites, which could end up in several sets of the split."""
     for i, store in enumerate(stores):
         for other in stores[:i]:
             digest = store.attribute("source_digest")
             if store.path.samefile(other.path):
-                raise ConfigError(f"{store.path}: expected stores of different sites, received this one twice")
+                raise ConfigError(f"{store.path}: expected stores with different sites, received this store twice")
             if digest and digest == other.attribute("source_digest"):
                 twice = _keys(store) & _keys(other)
                 if twice:
                     structure, atom, edge = min(twice)
                     raise ConfigError(
-                        f"{store.path}: expected other sites than those of {other.path}, received {len(twice):,} of "
-                        f"them again (structure {structure}, atom {atom}, edge {edge})"
+                        f"{store.path}: expected no sites of {other.path}, received {len(twice):,} of them (the first: "
+                        f"structure {structure}, atom {atom}, edge {edge})"
                     )
 
 
@@ -144,7 +146,10 @@ def _keys(store: FeatureStore) -> set[tuple[int, int, str]]:
 def _owner(store: FeatureStore, pairs: Pairs) -> int:
     digests = [pair[0].attribute("source_digest") for pair in pairs]
     if not store.attribute("source_digest") or store.attribute("source_digest") not in digests:
-        raise ConfigError(f"{store.path}: its sites are those of none of the feature stores")
+        raise ConfigError(
+            f"{store.path}: expected the sites of one of the plain feature stores, received other sites; "
+            "rattle the structures of one of them"
+        )
     return digests.index(store.attribute("source_digest"))
 
 
@@ -161,6 +166,6 @@ def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
         formulas += source.site_formulas()
         if source is store and run.split.group == "formula" and len(pairs) == 1:
             raise ConfigError(
-                f'{store.path}: has no structures to take formulas from; set [split] group = "cluster" or "none"'
+                f'{store.path}: no structures, so no formulas to group by; set [split] group = "cluster" or "none"'
             )
     return formulas

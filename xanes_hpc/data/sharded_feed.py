@@ -1,6 +1,6 @@
-"""Training sites in shards: each gives its share of every batch, and a machine reads the shards that are its own.
+"""Divide training sites into shards, which contribute equally to every batch and are read by different processes.
 
-What a batch holds depends on the number of shards, not on how many machines read them.
+The contents of a batch depend on the number of shards, but not on how many processes read them.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from xanes_hpc.models.scaling import Scalers
 
 
 def shards_of(part: Part, n_shards: int) -> list[Part]:
-    """A part in so many, of whole chunks one after another and as many sites as can be.
+    """Divide a part into shards of consecutive whole chunks, with nearly equal numbers of sites.
 
     Raises
     ------
@@ -26,13 +26,13 @@ def shards_of(part: Part, n_shards: int) -> list[Part]:
     chunks = part.chunks
     if len(chunks) < n_shards:
         raise ConfigError(
-            f"{n_shards} shards: the training sites lie in {len(chunks)} chunks of their stores, at most so many can "
-            "be read apart"
+            f"{n_shards} shards: the training sites are in only {len(chunks)} chunks of their stores; use at most "
+            f"{len(chunks)} shards"
         )
     sizes = np.array([int(part.chosen[chunk.rows].sum()) for chunk in chunks])
     middles = np.cumsum(sizes) - 0.5 * sizes
     owner = np.minimum(n_shards - 1, (middles * n_shards / sizes.sum()).astype(int))
-    owner[0], owner[-1] = 0, n_shards - 1  # one chunk at least for each, where sizes differ much
+    owner[0], owner[-1] = 0, n_shards - 1  # every shard needs a chunk, even if chunks differ widely in size
     for i in range(1, len(chunks)):
         owner[i] = min(owner[i], owner[i - 1] + 1)
     owner[-1] = n_shards - 1
@@ -49,28 +49,28 @@ def shards_of(part: Part, n_shards: int) -> list[Part]:
 
 
 class ShardedFeed:
-    """Shuffled batches of which every shard gives an equal share; as ``feeding.Feed``.
+    """Shuffled batches to which every shard contributes equally; has the methods and attributes of ``Feed``.
 
     Parameters
     ----------
     part, scalers, batch_size, seed, n_members, resampled
-        As of ``Feed``.
+        As for ``Feed``.
     n_shards
-        How many there are.
+        Number of shards.
     own
-        Those that this process reads: its share of every batch, in their order.
+        Indices of the shards that this process reads.
     n_local
-        Devices that this share is shared out over.
+        Number of devices of this process, among which its sites are divided.
 
     Attributes
     ----------
     own_size
-        Sites of a batch that come from the own shards.
+        Number of sites of a batch that this process reads.
 
     Raises
     ------
     ConfigError
-        If a shard would have no site of a batch.
+        If batches are too small for one site per shard and device.
     """
 
     def __init__(
@@ -78,40 +78,40 @@ class ShardedFeed:
         own: range, n_local: int = 1,
     ) -> None:  # fmt: skip
         shards = shards_of(part, n_shards)
-        share = min(batch_size // n_shards, *(shard.n_sites for shard in shards))
-        while share and share * len(own) % n_local:  # each device has as many
-            share -= 1
-        if not share:
+        n_each = min(batch_size // n_shards, *(shard.n_sites for shard in shards))
+        while n_each and n_each * len(own) % n_local:  # equally many sites for each device
+            n_each -= 1
+        if not n_each:
             raise ConfigError(
-                f"batch_size {batch_size}: expected at least one site of each of {n_shards} shards, and as many on "
-                "each device"
+                f"batch_size {batch_size}: expected at least one site from each of {n_shards} shards, and equally many "
+                "for each device; use larger batches or fewer shards"
             )
         feeds = [
-            Feed(shards[k], scalers, share, _seed(seed, k), n_members, resampled) if k in own else None
+            Feed(shards[k], scalers, n_each, _seed(seed, k), n_members, resampled) if k in own else None
             for k in range(n_shards)
         ]
         self._feeds = [feed for feed in feeds if feed is not None]
         first = self._feeds[0]
-        self.batch_size, self.own_size = share * n_shards, share * len(own)
-        self.n_batches = min(shard.n_sites // share for shard in shards)
+        self.batch_size, self.own_size = n_each * n_shards, n_each * len(own)
+        self.n_batches = min(shard.n_sites // n_each for shard in shards)
         self.n_features, self.n_energies, self.n_members = first.n_features, first.n_energies, n_members
         self.failure: Exception | None = None
 
     def blocks(self, epoch: int) -> Iterator[Rows]:
-        """The own part of the batches of an epoch, each as a block of one: arrays (1, own_size, ...).
+        """Yield this process's sites of each batch of an epoch, as blocks of one batch: arrays (1, own_size, ...).
 
         Raises
         ------
         StoreError
-            As of ``Feed``.
+            If features cannot be read, or are NaN or infinite.
         """
         every = [_batches(feed, epoch) for feed in self._feeds]
         for _ in range(self.n_batches):
-            shares = [next(batches) for batches in every]
-            yield tuple(np.concatenate(arrays)[None] for arrays in zip(*shares, strict=True))
+            shards = [next(batches) for batches in every]
+            yield tuple(np.concatenate(arrays)[None] for arrays in zip(*shards, strict=True))
 
     def forget(self) -> None:
-        """Give the memory of sites that were kept free."""
+        """Free the memory of sites that were kept."""
         for feed in self._feeds:
             feed.forget()
 
@@ -122,5 +122,5 @@ def _batches(feed: Feed, epoch: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _seed(seed: int, shard: int) -> int:
-    """A shard's own, in what Philox takes as a key."""
+    """Return the seed of a shard, 64 bits, as a key for Philox."""
     return int(np.random.SeedSequence([seed, shard]).generate_state(1, np.uint64)[0])

@@ -1,4 +1,4 @@
-"""Sharing sites out to training, validation, calibration and test, groups staying together."""
+"""Split sites into training, validation, calibration and test sets, keeping groups together."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
 def split(
     groups: Sequence[str], usable: npt.NDArray[np.bool_], config: SplitConfig, seed: int
 ) -> npt.NDArray[np.uint8]:
-    """Part of every site, as an index into ``PARTS``.
+    """Return the set of every site, as an index into ``PARTS``, or ``LEFT_OUT``.
 
-    Groups are put into an order that depends on their names and the seed only, and dealt out in it: to test,
-    calibration and validation until each has its fraction of the usable sites, then to training. With folds, every
-    n-th group is dealt to the test part instead.
+    Groups are shuffled into an order that depends only on their names and the seed. In this order they fill the test,
+    calibration and validation sets up to their fractions of the usable sites; the rest is the training set. With n
+    folds, the test set consists of every n-th group instead.
 
     Parameters
     ----------
     groups
-        The group of each site; sites of one group come to one part.
+        Group of each site; all sites of a group belong to the same set.
     usable
-        Sites that have a target; the others are left out.
+        Whether each site has a target; the others are left out.
     config, seed
         Fractions, and the seed of the order.
 
     Raises
     ------
     ConfigError
-        If a part that should have sites gets none.
+        If a set that should have sites gets none.
     """
     parts = np.full(len(groups), LEFT_OUT, np.uint8)
     members: dict[str, list[int]] = {}
@@ -60,8 +60,9 @@ def split(
     counts = np.bincount(parts, minlength=LEFT_OUT + 1)
     for i, name in enumerate(PARTS):
         if not counts[i] and (name == "train" or wanted.get(name)):
+            empty = "training" if name == "train" else name
             raise ConfigError(
-                f"split: {total} sites in {len(members)} groups leave none for {name}; "
+                f"split: {total} sites in {len(members)} groups leave none for the {empty} set; "
                 "use more sites, smaller fractions, or another [split] group"
             )
     return parts

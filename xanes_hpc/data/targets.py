@@ -1,4 +1,4 @@
-"""Choose, treat and resample the spectra that a model learns: one grid for all, cached beside the feature stores."""
+"""Prepare targets: choose, treat and resample spectra to one grid, and cache them beside the feature stores."""
 
 import hashlib
 import json
@@ -32,15 +32,15 @@ Pairs = Sequence[tuple[FeatureStore, StructureStore | FeatureStore]]
 
 
 def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED) -> list[TargetStore]:
-    """The targets of each feature store's sites, from the cache beside it or made in one streaming pass.
+    """Return the targets of each feature store's sites, from the cache beside it or computed in one pass.
 
-    All are on one grid: the configured one, or the range that the stores share in the finest of their steps; and
-    broadened and normalised before, if that is configured.
+    All targets are on one grid: the configured one, or by default the energy range that all stores share, in the finest
+    of their steps. If configured, spectra are broadened and normalised first.
 
     Raises
     ------
     SpectrumError
-        If the spectra cannot be chosen, treated or brought to one grid, or are not of one treatment and unit.
+        If the spectra cannot be chosen, treated or brought to one grid, or differ in treatment or unit.
     """
     chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
     first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
@@ -49,7 +49,7 @@ def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STOR
         if (treatment, unit) != of_each[0]:
             expected, received = (f"{treatment_name(t)} in {u}" for t, u in (of_each[0], (treatment, unit)))
             raise SpectrumError(
-                f"{store.path}: expected spectra as those of {pairs[0][0].path}, {expected}; received {received}"
+                f"{store.path}: expected the treatment and unit of {pairs[0][0].path} ({expected}), received {received}"
             )
     check_kind(config.kind, recipe)
     try:
@@ -59,8 +59,8 @@ def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STOR
     sources = [source for _, source in pairs]
     if recipe.normalisation.e0 != "stored" and None in (config.start, config.stop, config.step):
         raise SpectrumError(
-            f"normalisation.e0 {recipe.normalisation.e0}: edges move, and with them the range that spectra share: give "
-            "[target] start, stop and step"
+            f"normalisation.e0 {recipe.normalisation.e0} moves the edges, so the range that spectra share is unknown; "
+            "give [target] start, stop and step"
         )
     grid = _grid(sources, [rows[rows != NONE] for rows, _ in chosen], config)
     prepared = []
@@ -85,10 +85,10 @@ def _prepared(
     if cached is not None:
         return cached
     folder = None
-    if not os.access(path.parent, os.W_OK):  # beside a read-only feature store the cache lasts as long as it is open
+    if not os.access(path.parent, os.W_OK):  # the folder is read-only: use a temporary cache
         folder = tempfile.TemporaryDirectory(prefix="xanes-hpc-")
         path = Path(folder.name) / name
-    with locked_output(path, wait=True):  # several trainings may begin at once: one makes it for all
+    with locked_output(path, wait=True):  # if several runs start at once, one writes the cache for all
         cached = _cached(path, key)
         if cached is None:
             _write(path, features, source, rows, grid, key, unit, treatment, recipe)
@@ -123,7 +123,7 @@ def _write(
             file.attrs[name] = text
         hdf5.write_whole(file, "energy", grid.energies).attrs["origin"] = grid.origin
         shape = (rows.size, grid.energies.size)
-        chunks = (min(chunk_rows, rows.size), grid.energies.size)  # those of the features, so that both are read alike
+        chunks = (min(chunk_rows, rows.size), grid.energies.size)  # as the features, because both are read together
         intensity = file.create_dataset("intensity", shape, np.float32, chunks=chunks, fletcher32=True)
         e0 = file.create_dataset("e0", (rows.size,), np.float64, chunks=True, fletcher32=True)
         at_once = chunk_rows * max(1, ROWS_AT_ONCE // chunk_rows)
@@ -145,7 +145,7 @@ def _grid(
     stop = config.stop if config.stop is not None else float(min(stops))
     if start >= stop:
         raise SpectrumError(
-            f"the stores' spectra share no range: those of {sources[int(np.argmax(starts))].path} begin at "
+            f"the stores' spectra share no energy range: those of {sources[int(np.argmax(starts))].path} begin at "
             f"{start:g} eV, those of {sources[int(np.argmin(stops))].path} end at {stop:g} eV; "
             "give [target] start and stop"
         )
@@ -161,13 +161,13 @@ def _own_grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64]
         return shared_grid(starts, stops, steps, origin)
     except SpectrumError:
         raise SpectrumError(
-            f"{source.path}: the spectra share no range (they begin at {starts.min():g} to {starts.max():g} eV and "
-            f"end at {stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
+            f"{source.path}: the spectra share no energy range (they begin at {starts.min():g} to {starts.max():g} eV "
+            f"and end at {stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
         ) from None
 
 
 def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid, recipe: Recipe) -> str:
-    done = {
+    values = {
         "spectra": digest_of_spectra(source),
         "structures": source.attribute("digest_structures"),
         "kind": kind,
@@ -177,4 +177,4 @@ def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid:
         "interpolation": "linear",
         "broadened": treatment_after(recipe, treatment),
     }
-    return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -86,7 +86,7 @@ class ImportSummary:
         if len(self.skipped) < MOST_LISTED:
             self.skipped.append({"kind": type(error).__name__, "reason": str(error)})
 
-    def lacks_properties(self, name: str) -> None:
+    def count_missing_properties(self, name: str) -> None:
         """Count a structure without a row in a table."""
         self.without_properties += 1
         if len(self.first_without_properties) < MOST_NAMED:

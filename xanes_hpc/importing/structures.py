@@ -115,7 +115,7 @@ class Importer:
         names = site_names(structure.name, atoms)
         hashes = {_hash_of(name) for name in (structure.name, *names)}
         if hashes & self._names:
-            raise FormatError(f"an earlier structure or site has the name {structure.name}; names must be unique")
+            raise FormatError(f"the name {structure.name} (or that of a site) is already used; names must be unique")
         check_distances(structure)
         site_properties = self._site_properties(structure, names, atoms)
         if len(site_properties) == 1:  # a structure with one site has that site's properties
@@ -129,7 +129,7 @@ class Importer:
         self._names |= hashes
         summary.properties_replaced.update(name for name in own if own[name] != structure.properties[name])
         if None in rows:
-            summary.lacks_properties(structure.name)
+            summary.count_missing_properties(structure.name)
         summary.structures += 1
         summary.sites += len(names)
         summary.atoms += len(structure.numbers)
@@ -150,7 +150,7 @@ class Importer:
         for charges in self._charges:
             values = charges.of(structure.name, len(structure.numbers))
             if values is None:
-                self._summary.lacks_properties(structure.name)
+                self._summary.count_missing_properties(structure.name)
                 continue
             for properties, atom in zip(found, atoms, strict=True):
                 properties[NATURAL_CHARGE] = float(values[atom])

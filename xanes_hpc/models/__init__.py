@@ -1,1 +1,1 @@
-"""A trained model: its folder, its numbers, its calibration, and running it in NumPy."""
+"""Trained models: their folders, numbers and calibration, and running them in NumPy."""

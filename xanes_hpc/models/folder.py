@@ -65,7 +65,7 @@ def architecture_of(path: Path) -> dict[str, Any]:
 
 
 class ModelFolder:
-    """A trained model open for reading."""
+    """A model folder, open for reading."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -1,4 +1,4 @@
-"""The sites that a model was made from, in ``sites.h5`` of its folder."""
+"""The sites that a model was trained, calibrated and tested on, in ``sites.h5`` of its folder."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ REFERENCE_SITES = 4096
 
 @dataclass(frozen=True)
 class TrainingSites:
-    """The sites that a model was made from.
+    """The sites that a model was trained, calibrated and tested on.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class TrainingSites:
 
 
 def read_training_sites(path: Path, n_features: int) -> TrainingSites:
-    """Read the sites that a model was made from.
+    """Read the sites of a model.
 
     Raises
     ------
