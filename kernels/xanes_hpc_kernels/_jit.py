@@ -15,7 +15,8 @@ wrap around.
 Floating-point operations may be reassociated and contracted into fused multiply-adds, so that LLVM can vectorise sums;
 NaN and infinity keep their meaning. Machine code is cached beside the sources, or in the user's cache folder if the
 installation is read-only; if neither is writable, every process compiles anew. Numba's cache does not track functions
-in other files, which kernels call: so the stamp of each kernel's cache covers all sources here.
+in other files, which kernels call, nor most of its own settings: so the stamp of each kernel's cache covers all
+sources here and those settings.
 """
 
 import hashlib
@@ -36,17 +37,21 @@ F = TypeVar("F", bound=Callable[..., object])
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 FLAGS: Any = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 INLINE: Any = {"forceinline": True}
+COMPILER_SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "DISABLE_INTEL_SVML")
+"""Settings of ``NUMBA_*`` variables and ``.numba_config.yaml`` that change machine code; Numba does not track them."""
 
 
-def _stamp_of_sources() -> str:
+def _stamp() -> str:
     stamp = hashlib.sha256()
+    for name in COMPILER_SETTINGS:
+        stamp.update(f"{name} {getattr(numba.config, name, None)!r}\n".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source = path.read_bytes()
         stamp.update(f"{path.name} {len(source)}\n".encode() + source)
     return stamp.hexdigest()
 
 
-STAMP = _stamp_of_sources()
+STAMP = _stamp()
 CODE = f"kernels {STAMP[:16]}, numba {numba.__version__}, llvmlite {llvmlite.__version__}"
 """Versions of everything, except the processor, that the last bits of results depend on."""
 
@@ -57,10 +62,14 @@ LOADS_ALONE = numba.version_info.short <= (0, 68)
 
 def _compile(function: F, **flags: Any) -> F:
     flags = FLAGS | flags
+    config: Any = numba.config
+    before, config.DISABLE_JIT = config.DISABLE_JIT, 0  # meant for other code: kernels run compiled only
     try:
         compiled: Any = numba.njit(cache=True, **flags)(function)
     except RuntimeError:  # no folder is writable
         return cast(F, numba.njit(**flags)(function))
+    finally:
+        config.DISABLE_JIT = before
     compiled._cache._cache_file._source_stamp = STAMP
     if LOADS_ALONE:
         compiled._compilation_chain_init_hook = _nothing

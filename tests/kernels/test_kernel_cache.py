@@ -146,3 +146,10 @@ def test_cache_folder_of_the_environment_is_used(copied):
     run(POLYNOMIAL, copied, NUMBA_CACHE_DIR=str(folder))
     assert cached(folder) == {"polynomial.horner"}
     assert not cached(copied / "xanes_hpc_kernels")
+
+
+def test_settings_for_debugging_other_code_neither_stop_kernels_nor_stay_in_their_cache(copied):
+    first, not_compiled = run(POLYNOMIAL, copied), run(POLYNOMIAL, copied, NUMBA_DISABLE_JIT="1")
+    assert (first["hits"], not_compiled) == (0, {"value": first["value"], "hits": 1})
+    assert run(POLYNOMIAL, copied, NUMBA_OPT="0", NUMBA_BOUNDSCHECK="1")["hits"] == 0
+    assert [run(POLYNOMIAL, copied)["hits"] for _ in range(2)] == [0, 1]

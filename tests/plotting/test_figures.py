@@ -3,6 +3,7 @@
 import re
 
 import h5py
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from support.builders import run, write
 
+from xanes_hpc import Spectra
 from xanes_hpc.analysis.site_map import map_sites, project
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
@@ -36,6 +38,10 @@ def is_drawn(path):
     """Return whether a PNG is more than a blank page."""
     image = matplotlib.image.imread(path)
     return image.shape[0] > 300 and image[..., :3].std() > 0.02
+
+
+def strip_date(path):
+    return re.sub(r"<dc:date>.*</dc:date>", "", path.read_text())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,6 +95,18 @@ def test_text_stays_text(bare, tmp_path):
     assert "<text" in (tmp_path / "f.svg").read_text()
     assert run("plot", "spectra", bare, "-o", tmp_path / "f.pdf") == 0
     assert b"/Type3" not in (tmp_path / "f.pdf").read_bytes()
+
+
+def test_the_programs_own_style_does_not_reach_our_figures_and_comes_back(predicted, tmp_path):
+    theirs = {"text.usetex": True, "font.size": 30, "figure.figsize": [3, 3], "axes.grid": True, "savefig.dpi": 50}
+    drawn = []
+    for settings in ({}, theirs):
+        with matplotlib.rc_context(settings):
+            spectra_shown = Spectra.open(predicted)[:2]
+            figure = spectra_shown.plot(tmp_path / "f.svg")
+            drawn.append((strip_date(tmp_path / "f.svg"), figure._repr_png_(), spectra_shown._repr_html_()))
+            assert settings.items() <= matplotlib.rcParams.items()
+    assert drawn[0] == drawn[1]
 
 
 def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):

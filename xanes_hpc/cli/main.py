@@ -63,10 +63,10 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
     atexit.register(gc.freeze)  # at its end a process need not be searched for cycles: all of it goes
     signal.signal(signal.SIGTERM, _interrupt)
-    surroundings.keep_out()
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_note_lost, hook)
     try:
+        surroundings.keep_out()
         code = cli.main(args=arguments, prog_name="xanes-hpc", standalone_mode=False)
         sys.stdout.flush()
         _exit(code if isinstance(code, int) else 0)

@@ -10,6 +10,8 @@ import os
 import sys
 import warnings
 
+from xanes_hpc.errors import ConfigError
+
 NUMBA_KEPT = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 """Numba's other variables are for debugging, and change how every kernel is compiled."""
 DROPPED = (
@@ -17,7 +19,14 @@ DROPPED = (
     "TF_XLA_FLAGS",
     "XLA_FLAGS",  # mostly set for JAX; TensorFlow ends the process at a flag that it does not know
     "MPLBACKEND",  # figures are written to files
+    "HDF5_DEBUG",
+    "HDF5_DRIVER",
+    "HDF5_DRIVER_CONFIG",
+    "HDF5_EXT_PREFIX",  # looks for the parts of our stores elsewhere, as does the next
+    "HDF5_VDS_PREFIX",
 )
+NUMBERS = {"NUMBA_NUM_THREADS": (1, "a number of threads"), "SOURCE_DATE_EPOCH": (0, "seconds since 1970")}
+"""Variables that must be whole numbers: the least, and what they are; libraries fail on others in many lines."""
 HIDDEN_BY_PYTHON = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 SPELT_OUT = str.maketrans({
     "σ": "sigma", "Δ": "Delta", "µ": "u", "μ": "u", "χ": "chi", "Å": "A", "²": "^2", "³": "^3", "±": "+-", "×": "x",
@@ -27,10 +36,18 @@ SPELT_OUT = str.maketrans({
 
 
 def keep_out() -> None:
-    """Drop settings that are not meant for us, and prepare the output for any terminal."""
+    """Drop settings that are not meant for us, and prepare the output for any terminal.
+
+    Raises
+    ------
+    ConfigError
+        If a variable that we respect is not a number.
+    """
+    _open_standard_streams()
     for name in list(os.environ):
-        stray = name.startswith("NUMBA_") and (name not in NUMBA_KEPT or not os.environ[name])
-        if stray or name in DROPPED or name.startswith("KERAS_"):
+        stray = name.startswith("NUMBA_") and name not in NUMBA_KEPT
+        empty = name in NUMBERS and not os.environ[name]
+        if stray or empty or name in DROPPED or name.startswith("KERAS_"):
             del os.environ[name]
     if any(option.partition(":")[0] == "error" for option in sys.warnoptions):
         _show_warnings_as_usual()
@@ -38,6 +55,21 @@ def keep_out() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="spell_out")
+    for name, (least, what) in NUMBERS.items():
+        text = os.environ.get(name, str(least))
+        if not text.isdecimal() or int(text) < least:
+            raise ConfigError(f"the environment variable {name}: expected {what}, received {text!r}")
+
+
+def _open_standard_streams() -> None:
+    """Open standard streams that whoever started the process has closed: a store's file would take their place."""
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _show_warnings_as_usual() -> None:

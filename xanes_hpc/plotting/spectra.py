@@ -1,6 +1,7 @@
 """Figures of predicted spectra."""
 
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -311,8 +312,7 @@ def new_figure(size: tuple[float, float]) -> Iterator[Any]:
 @contextmanager
 def our_style() -> Iterator[None]:
     """Draw in our style within the block, whatever the user's ``matplotlibrc`` or program has set."""
-    import matplotlib as mpl
-
+    mpl = _matplotlib()
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -320,11 +320,27 @@ def our_style() -> Iterator[None]:
 
 
 @cache
+def _matplotlib() -> Any:
+    """Import Matplotlib without its remarks on the user's files, which we do not follow."""
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        import matplotlib as mpl
+        import matplotlib.figure
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"Matplotlib does not start; see its matplotlibrc, and MPLBACKEND: {reason}") from None
+    finally:
+        log.setLevel(level)
+    return mpl
+
+
+@cache
 def _shown_figure() -> Any:
     """Return the class of figures, which notebooks show without pyplot."""
-    from matplotlib.figure import Figure
 
-    class ShownFigure(Figure):
+    class ShownFigure(_matplotlib().figure.Figure):  # type: ignore[misc]
         def _repr_png_(self) -> bytes:
             stream = io.BytesIO()
             with our_style():
