@@ -1,4 +1,4 @@
-"""Text attributes of fixed width: HDF5 keeps other texts in a heap, which it cannot read safely once damaged."""
+"""Text attributes of fixed width: HDF5 keeps other texts in a heap, and may read for ever if that is damaged."""
 
 import h5py
 
