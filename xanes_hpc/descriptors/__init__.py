@@ -1,4 +1,4 @@
-"""Descriptors: they turn the surroundings of an absorption site into a vector of numbers.
+"""Descriptors turn the surroundings of a site into a vector of numbers.
 
 Every descriptor has its own file, which gives it its name and defines it as ``PLUGIN``. Other distributions add
 descriptors through the entry point group ``xanes_hpc.descriptors``. All presets share one namespace; if several
