@@ -1,7 +1,7 @@
-"""Options that several commands share, each defined once."""
+"""Options that several commands share, and how options are grouped."""
 
 from collections.abc import Callable, Iterable
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path, readable=False)
 
 
 def _check_json_target(context: click.Context, parameter: click.Parameter, target: str | None) -> str | None:
-    """Refuse, before any work is done, a file that could not be written or might be another's."""
+    """Check, before any work is done, that the file can be written and is meant for JSON."""
     if target is None or target == "-":
         return target
     if not target.endswith(".json"):
@@ -32,17 +32,21 @@ def _check_json_target(context: click.Context, parameter: click.Parameter, targe
 json_option = click.option(
     "--json",
     JSON_TARGET,
+    is_flag=False,
+    flag_value="-",
     metavar="[FILE.json]",
     callback=_check_json_target,
-    help="Write JSON to FILE.json, or to standard output.",
+    help="Write the results as JSON, to a file or to standard output",
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads; by default all cores.")
-model_option = click.option("--model", "model", type=PATH, required=True, help="Model folder, as train made it.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", show_default="all cores", help="Number of threads"
+)
+model_option = click.option("--model", "model", type=PATH, required=True, metavar="MODEL", help="Use this model folder")
 
 
 def parse_window(name: str, text: str, context: click.Context) -> tuple[float, float]:
-    """Two energies in eV with a colon between them, as the value of an option."""
+    """Return the two energies, in eV, of an option's value ``START:STOP``."""
     try:
         start, stop = map(float, text.split(":"))
     except ValueError:
@@ -57,12 +61,12 @@ def parse_window(name: str, text: str, context: click.Context) -> tuple[float, f
 def windows_of(
     context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[tuple[float, float], ...]:
-    """The values of an option that takes windows again and again."""
+    """Parse the values of a repeatable option for windows."""
     return tuple(parse_window(parameter.opts[0], text, context) for text in texts)
 
 
 def window_option(name: str, what: str) -> Callable[[F], F]:
-    """An option whose value is two energies in eV with a colon between them."""
+    """Return an option for a window ``START:STOP`` in eV."""
 
     def energies(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
         return None if text is None else parse_window(name, text, context)
@@ -71,7 +75,7 @@ def window_option(name: str, what: str) -> Callable[[F], F]:
 
 
 def several(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """One decorator of several options, in the order in which the help shows them."""
+    """Combine options into one decorator, in the order in which the help shows them."""
 
     def decorate(command: F) -> F:
         return reduce(lambda inner, option: option(inner), reversed(options), command)
@@ -79,16 +83,44 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def gathered(
+    name: str, make: Callable[..., Any], *options: Callable[[Any], Any]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds options to a command, which receives their values as one parameter.
+
+    Parameters
+    ----------
+    name
+        Name of the command's parameter.
+    make
+        Called with the options' values by name when the command runs; returns the parameter's value.
+    options
+        Options in the order in which the help shows them.
+    """
+    names = [str(option.name) for option in click.command(name)(several(*options)(lambda: None)).params]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def collected(*args: Any, **values: Any) -> Any:
+            made = make(**{own: values.pop(own) for own in names})
+            return command(*args, **{name: made}, **values)
+
+        with_options: Callable[..., Any] = several(*options)(collected)
+        return with_options
+
+    return decorate
+
+
 def width_options(command: F) -> F:
-    """What a broadening may be told: the names of ``WIDTHS``."""
+    """Add the parameters of a broadening, the names in ``WIDTHS``."""
     helps = (
-        "Full width of the core hole in eV. Default: XrayDB's.",
-        "Of arctangent and seah-dench, in eV.  [default: 15]",
-        "Of arctangent, in eV.  [default: 30]",
-        "Of arctangent, in eV.  [default: 30]",
-        "Of seah-dench.  [default: 1]",
-        "Where empty states begin, in eV from e0. Default: as the spectrum's file says.",
-        "Full width of the instrument's resolution in eV.",
+        "Set the full width of the core hole in eV  [default: from XrayDB]",
+        "Set arctangent's and seah-dench's maximum width in eV  [default: 15]",
+        "Set the centre of arctangent's rise in eV  [default: 30]",
+        "Set the width of arctangent's rise in eV  [default: 30]",
+        "Set seah-dench's dimensionless parameter  [default: 1]",
+        "Set the energy, in eV from e0, above which states are empty  [default: as recorded with the spectrum]",
+        "Set the full width of the instrument's resolution in eV",
     )
     for name, help_ in zip(reversed(WIDTHS), reversed(helps), strict=True):
         command = click.option(f"--{name.replace('_', '-')}", type=float, help=help_)(command)
@@ -96,7 +128,7 @@ def width_options(command: F) -> F:
 
 
 def refuse(names: Iterable[str], why: str) -> None:
-    """Refuse parameters that were given although they do not apply."""
+    """Refuse parameters that are on the command line although they do not apply."""
     context = click.get_current_context()
     for parameter in context.command.params:
         name = str(parameter.name)
@@ -105,21 +137,25 @@ def refuse(names: Iterable[str], why: str) -> None:
 
 
 def output_option(what: str, required: bool = False, ending: str | None = None) -> Callable[[F], F]:
-    """``-o`` for the output described by ``what``, with the ending it must have."""
+    """Return ``-o`` for the output described by ``what``, with the required ending."""
     return click.option("-o", "--output", type=OutputPath(ending), required=required, help=what)
 
 
 def figure_option(what: str) -> Callable[[F], F]:
-    """``--plot`` for a figure beside the output."""
-    return click.option("--plot", type=OutputPath(beside=True), metavar="FILE", help=f"{what}: PNG, SVG or PDF.")
+    """Return ``--plot`` for a further output, a figure."""
+    return click.option("--plot", type=OutputPath(beside=True), metavar="FILE", help=f"{what}, as PNG, SVG or PDF")
 
 
 def site_options(command: F) -> F:
-    """``--absorber`` and ``--edge``: which atoms of a structure are sites, and their edge."""
+    """Add ``--absorber`` and ``--edge``: which atoms of a structure are sites, and their edge."""
     from xanes_hpc.structures.absorbers import RULES
 
     absorber = click.option(
-        "--absorber", metavar="RULE", help=f"Absorption sites: {RULES}. Default: the one transition metal."
+        "--absorber",
+        metavar="RULE",
+        help=f"Choose the absorbers: {RULES}  [default: the structure's only transition metal]",
     )
-    edge = click.option("--edge", type=EDGE, help="Absorption edge: K, L1, L2, L3, …  [default: K]")
+    edge = click.option(
+        "--edge", type=EDGE, metavar="EDGE", help="Choose the absorption edge: K, L1, L2, L3, …  [default: K]"
+    )
     return absorber(edge(command))

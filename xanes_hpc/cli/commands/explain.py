@@ -9,14 +9,23 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import PART
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, threads_option, windows_of
+from xanes_hpc.cli.options import (
+    PATH,
+    gathered,
+    json_option,
+    output_option,
+    overwrite_option,
+    threads_option,
+    windows_of,
+)
 
 if TYPE_CHECKING:
+    from xanes_hpc.analysis.explain import ExplainOptions
     from xanes_hpc.analysis.explanation import AtomShares, Explanation, Section
 
 CONTENTS = ("importance.csv", "atoms.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
 MOST_ATOMS = 8
-"""Atoms of a site that are listed, those that add most in a window."""
+"""Number of a site's atoms listed, those with the largest contributions."""
 COLUMNS = (
     "window", "section", "label", "distance", "start", "stop", "angle", "change_percent", "std",
     "error_increase_percent", "g2_importance", "shap",
@@ -32,73 +41,118 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
         ) from None
 
 
+def _explain_options(**values: Any) -> "ExplainOptions":
+    from xanes_hpc.analysis.explain import ExplainOptions
+
+    return ExplainOptions(**values)
+
+
 @click.command("explain", cls=JsonCommand)
 @click.argument("paths", type=PATH, nargs=-1, metavar="MODEL... STORE")
-@click.option(
-    "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
-    help="Energies in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
-)  # fmt: skip
-@click.option(
-    "--split", "part", type=PART, metavar="PART", help="Sites of a part of training only: test, validation, …"
+@gathered(
+    "options",
+    _explain_options,
+    click.option(
+        "--window",
+        "windows",
+        multiple=True,
+        metavar="START:STOP",
+        callback=windows_of,
+        help="Explain these energies, in eV from the edge (repeatable)  [default: -3:3 and 50:56]",
+    ),
+    click.option("--split", "part", type=PART, metavar="SET", help="Use only sites of this set: test, validation, …"),
+    click.option(
+        "--sites",
+        "most_sites",
+        type=click.IntRange(min=2),
+        metavar="N",
+        default=300,
+        show_default=True,
+        help="Use at most N sites, drawn at random",
+    ),
+    click.option(
+        "--repeats",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=5,
+        show_default=True,
+        help="Permute each group of features N times",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="Seed of all random choices",
+    ),
+    click.option(
+        "--shap",
+        "shap_sites",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="Compute Shapley values of N sites",
+    ),
+    click.option(
+        "--background",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=20,
+        show_default=True,
+        help="Use N background sites for Shapley values",
+    ),
+    click.option(
+        "--site",
+        "atoms_of",
+        multiple=True,
+        metavar="NAME",
+        help="Compute what each atom of this site contributes (repeatable)",
+    ),
+    click.option(
+        "--shells",
+        metavar="ENDS",
+        callback=_distances,
+        help="Set where shells end, in Å, such as 2.5,3.2,3.9  [default: from the distances in the sites]",
+    ),
 )
-@click.option("--sites", type=click.IntRange(min=2), default=300, show_default=True, help="At most so many, drawn.")
-@click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Times features are permuted."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
-@click.option(
-    "--shap", type=click.IntRange(min=0), default=0, show_default=True, help="Sites to find Shapley values of."
-)
-@click.option(
-    "--background", type=click.IntRange(min=1), default=20, show_default=True, help="Sites they are told against."
-)
-@click.option(
-    "--site", "atoms_of", multiple=True, metavar="NAME", help="A site whose atoms are told of. May be repeated."
-)
-@click.option("--shells", metavar="ENDS", callback=_distances, help="Ends of the shells in Å. Default: from the sites.")
 @threads_option
-@output_option("Folder for figures and a table.")
+@output_option("Folder to write, with figures and tables")
 @overwrite_option
 @json_option
 def command(
     paths: tuple[Path, ...],
-    windows: tuple[tuple[float, float], ...],
-    part: str | None,
-    sites: int,
-    repeats: int,
-    seed: int,
-    shap: int,
-    background: int,
-    atoms_of: tuple[str, ...],
-    shells: tuple[float, ...],
+    options: "ExplainOptions",
     threads: int | None,
     output: Path | None,
     overwrite: bool,
     json_target: str | None,
 ) -> None:
-    """Tell which features, shells, angles and atoms predictions rest on.
+    """Show which distances, shells, angles and atoms predictions depend on.
 
-    MODEL is a model folder, or several of one descriptor, such as of several seeds. STORE has the sites: structures, or
-    features with their structures behind them. Features are permuted among the sites; what the spectrum changes
-    by in a window of energies is their importance there. Error bars are over the networks of all models.
+    MODEL is a model folder, or several with the same descriptor, such as of different seeds. STORE holds the sites: a
+    structure store, or a feature store whose structure store is still there.
 
-    Shapley values (--shap, --site) tell what each group of features adds at a site, and --site which atoms add it; they
-    need shap: pip install 'xanes-hpc[explain]'.
+    Each group of features is permuted among the sites. Its importance in a window of energies is how much the
+    predicted spectra change there. Error bars are the spread over the networks of all models.
+
+    Shapley values (--shap, --site) show how much each group of features contributes at a site; --site also shows the
+    contribution of each atom. They require shap: pip install 'xanes-hpc[explain]'.
     """
-    from xanes_hpc.analysis.explain import ExplainOptions, explain
+    from xanes_hpc.analysis.explain import explain
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.sources import open_sources
     from xanes_hpc.runtime import threads as kernel_threads
     from xanes_hpc.runtime.outputs import check_output, whole_output
 
     if len(paths) < 2:
-        given = f"received {paths[0]} only" if paths else "received nothing"
+        given = f"received only {paths[0]}" if paths else "received nothing"
         raise click.UsageError(f"expected MODEL... and STORE, {given}", click.get_current_context())
     *models, store = paths
     if output is not None:
         check_output(output, overwrite, CONTENTS)
     kernel_threads.use(threads)
-    options = ExplainOptions(windows, part, sites, repeats, seed, shap, background, atoms_of, shells)
     folders = [Model.open(path) for path in models]
     with open_sources([store]) as source, console.progress("explaining") as progress:
         found = explain(folders, source, options, progress)
@@ -114,13 +168,13 @@ def command(
                     csv.writer(stream).writerows(_atoms(found))
             draw_all(found, folder)
     if json_target != "-":
-        _tell(found, store)
+        _print_summary(found, store)
     console.write_json(json_target, found.as_dict())
     if output is not None:
-        console.next_step(f"look at the figures in {output}")
+        console.next_step(f"open the figures in {output}")
 
 
-def _tell(found: "Explanation", store: Path) -> None:
+def _print_summary(found: "Explanation", store: Path) -> None:
     from xanes_hpc.analysis.windows import in_words
 
     console.table(str(store), {"sites": f"{found.n_sites:,}", "networks": f"{found.n_networks}"})
@@ -132,7 +186,7 @@ def _tell(found: "Explanation", store: Path) -> None:
     for shares in found.atoms:
         listed = abs(shares.values[:-1]).max(axis=0).argsort()[::-1][:MOST_ATOMS]
         rows = [[_atom(shares, k), *(f"{value:+.3g}" for value in shares.values[:, k])] for k in listed.tolist()]
-        console.listing((f"adds at {shares.site}", *names), rows)
+        console.listing((f"contribution at {shares.site}", *names), rows)
 
 
 def _atom(shares: "AtomShares", k: int) -> str:
@@ -144,7 +198,7 @@ def _atom(shares: "AtomShares", k: int) -> str:
 
 
 def _atoms(found: "Explanation") -> list[list[Any]]:
-    """What each atom adds, a row an atom."""
+    """Return a table of the atoms' contributions, one row per atom."""
     import numpy as np
     from ase.data import chemical_symbols
 

@@ -2,111 +2,131 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+from xanes_hpc.cli.options import PATH, gathered, output_option, overwrite_option
+
+if TYPE_CHECKING:
+    from xanes_hpc.calculations.fdmnes.write import Cluster
+    from xanes_hpc.formats.fdmnes_input import Settings
+
+
+def _settings(energies: str, keywords: tuple[str, ...], **others: Any) -> "Settings":
+    from xanes_hpc.calculations.fdmnes.write import parse_keyword, parse_range
+    from xanes_hpc.formats.fdmnes_input import Settings
+
+    return Settings(energies=parse_range(energies), keywords=tuple(map(parse_keyword, keywords)), **others)
+
+
+def _cluster(program: str, directives: tuple[str, ...], at_once: int) -> "Cluster":
+    from xanes_hpc.calculations.fdmnes.write import Cluster
+
+    return Cluster(program, directives or Cluster.directives, at_once)
 
 
 @click.command("write", cls=Command)
 @click.argument("store", type=PATH, metavar="STORE")
-@output_option("Folder to write.", required=True)
-@click.option("--radius", type=float, default=6.0, show_default=True, help="Of the cluster around the absorber, in Å.")
-@click.option(
-    "--range",
-    "energies",
-    default="-15 0.2 60",
-    show_default=True,
-    metavar="'E STEP E …'",
-    help="Energies from the edge and the steps between them, in eV, such as '-30 0.2 60 0.5 120'.",
+@output_option("Folder to write", required=True)
+@gathered(
+    "settings",
+    _settings,
+    click.option(
+        "--radius",
+        type=float,
+        default=6.0,
+        show_default=True,
+        help="Set the radius of the cluster around the absorber, in Å",
+    ),
+    click.option(
+        "--range",
+        "energies",
+        default="-15 0.2 60",
+        show_default=True,
+        metavar="'E STEP E …'",
+        help="Set the energies from the edge and the steps between them, in eV, such as '-30 0.2 60 0.5 120'",
+    ),
+    click.option(
+        "--scf/--no-scf",
+        default=False,
+        show_default=True,
+        help="Make the potential self-consistent, which takes five times as long",
+    ),
+    click.option(
+        "--quadrupole/--no-quadrupole", default=True, show_default=True, help="Include quadrupole transitions"
+    ),
+    click.option(
+        "--green/--finite-differences",
+        default=True,
+        show_default=True,
+        help="Use multiple scattering with muffin-tin potentials, or finite differences, which take far longer",
+    ),
+    click.option("--spin-orbit", is_flag=True, help="Include spin-orbit coupling"),
+    click.option("--emission", is_flag=True, help="Also calculate the emission spectrum"),
+    click.option(
+        "--convolution/--no-convolution", default=True, show_default=True, help="Also broaden the spectra with FDMNES"
+    ),
+    click.option(
+        "--keyword",
+        "keywords",
+        multiple=True,
+        metavar="'NAME [VALUES]'",
+        help="Add a keyword of FDMNES with its values, such as 'N_self 50' (repeatable)",
+    ),
 )
-@click.option("--scf/--no-scf", default=False, show_default=True, help="Self-consistent potential: five times as long.")
-@click.option("--quadrupole/--no-quadrupole", default=True, show_default=True, help="Quadrupole transitions.")
+@click.option("--missing", is_flag=True, help="Write only sites that have no unbroadened spectrum yet")
 @click.option(
-    "--green/--finite-differences",
-    default=True,
-    show_default=True,
-    help="Multiple scattering in muffin-tin potentials, or finite differences, which take far longer.",
+    "--sites",
+    "chosen",
+    type=PATH,
+    metavar="FILE.csv",
+    help="Write only the sites in the column site of a table, such as that of select",
 )
-@click.option("--spin-orbit", is_flag=True, help="Spin-orbit coupling.")
-@click.option("--emission", is_flag=True, help="The emission spectrum as well.")
-@click.option(
-    "--convolution/--no-convolution", default=True, show_default=True, help="FDMNES's own broadening as well."
-)
-@click.option(
-    "--keyword",
-    "keywords",
-    multiple=True,
-    metavar="'NAME [VALUES]'",
-    help="A further keyword of FDMNES with its values, such as 'N_self 50'. May be repeated.",
-)
-@click.option("--missing", is_flag=True, help="Only sites that have no spectrum as calculated yet.")
-@click.option(
-    "--sites", "chosen", type=PATH, metavar="FILE.csv", help="Only sites named in the column site of a table."
-)
-@click.option("--program", default="fdmnes", show_default=True, help="FDMNES, as the script is to call it.")
-@click.option(
-    "--sbatch",
-    "directives",
-    multiple=True,
-    metavar="'--OPTION=VALUE'",
-    help="A line of the script for SLURM. May be repeated. Default: --time=12:00:00, --ntasks=1, --mem=4G.",
-)
-@click.option(
-    "--at-once", type=click.IntRange(min=1), default=100, show_default=True, help="SLURM tasks that run at a time."
+@gathered(
+    "cluster",
+    _cluster,
+    click.option(
+        "--program", default="fdmnes", show_default=True, metavar="COMMAND", help="Run FDMNES with this command"
+    ),
+    click.option(
+        "--sbatch",
+        "directives",
+        multiple=True,
+        metavar="OPTION",
+        help="Add a line to the SLURM script (repeatable)  [default: --time=12:00:00, --ntasks=1, --mem=4G]",
+    ),
+    click.option(
+        "--at-once",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=100,
+        show_default=True,
+        help="Run at most N tasks of SLURM at a time",
+    ),
 )
 @overwrite_option
 def command(
     store: Path,
     output: Path,
-    radius: float,
-    energies: str,
-    scf: bool,
-    quadrupole: bool,
-    green: bool,
-    spin_orbit: bool,
-    emission: bool,
-    convolution: bool,
-    keywords: tuple[str, ...],
+    settings: "Settings",
     missing: bool,
     chosen: Path | None,
-    program: str,
-    directives: tuple[str, ...],
-    at_once: int,
+    cluster: "Cluster",
     overwrite: bool,
 ) -> None:
-    """Write a runnable folder for every site of a store.
+    """Write an FDMNES calculation for every site of a store.
 
-    The defaults are those with which the published Fe K-edge set was calculated. Beside the folders stands run.sh:
-    a SLURM array script that also runs them one after another where there is no SLURM.
+    Each site gets a folder of its own. The script run.sh runs them all, as a SLURM array or, without SLURM, one after
+    another. The defaults are the settings of the published Fe K-edge set.
     """
     import numpy as np
 
-    from xanes_hpc.calculations.fdmnes.write import (
-        Cluster,
-        parse_keyword,
-        parse_range,
-        rows_named,
-        without_spectrum,
-        write_runs,
-    )
-    from xanes_hpc.formats.fdmnes_input import Settings
+    from xanes_hpc.calculations.fdmnes.write import rows_named, without_spectrum, write_runs
     from xanes_hpc.stores.structures import StructureStore
 
-    settings = Settings(
-        radius,
-        parse_range(energies),
-        scf,
-        quadrupole,
-        green,
-        spin_orbit=spin_orbit,
-        emission=emission,
-        convolution=convolution,
-        keywords=tuple(map(parse_keyword, keywords)),
-    )
-    cluster = Cluster(program, directives or Cluster.directives, at_once)
     with StructureStore(store) as opened, console.progress("writing", "sites") as progress:
         rows = without_spectrum(opened) if missing else None
         if chosen is not None:

@@ -13,6 +13,7 @@ from xanes_hpc.cli.options import (
     PATH,
     WIDTHS,
     figure_option,
+    gathered,
     json_option,
     output_option,
     overwrite_option,
@@ -25,56 +26,76 @@ from xanes_hpc.cli.options import (
 @click.command("fit-broadening", cls=JsonCommand)
 @click.argument("prediction", type=PATH, metavar="PREDICTION")
 @click.argument("experiment", type=PATH, metavar="EXPERIMENT")
-@click.option("--site", metavar="NAME", help="Which site of a store with several.")
-@click.option("--absorber", metavar="SYMBOL", help="Element, where PREDICTION is a spectrum's file.")
-@click.option("--edge", type=EDGE, default="K", show_default=True, help="Its edge.")
-@click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum of a structure store.")
-@click.option("--treatment", help="Treatment of the spectrum to take, where the site has several.")
-@click.option(
-    "--recipe",
-    type=BROADENING,
-    help="Broadening to fit: gaussian, or for spectra as calculated arctangent, seah-dench or lorentzian.  "
-    "[default: gaussian if PREDICTION is broadened, else arctangent]",
+@gathered(
+    "chosen",
+    dict,
+    click.option("--site", metavar="NAME", help="Take the spectrum of this site, if PREDICTION has several"),
+    click.option("--absorber", metavar="SYMBOL", help="Set the element, if PREDICTION is a spectrum's file"),
+    click.option(
+        "--edge",
+        type=EDGE,
+        metavar="EDGE",
+        default="K",
+        show_default=True,
+        help="Set the edge, if PREDICTION is a spectrum's file",
+    ),
+    click.option(
+        "--kind", default="xanes", show_default=True, help="Take this kind of spectrum from a structure store"
+    ),
+    click.option("--treatment", help="Take the spectrum with this treatment, if the site has several"),
 )
-@width_options
-@click.option("--vary", metavar="NAMES", help="Widths to fit, such as gaussian,core_hole; none for no width.")
-@click.option(
-    "--baseline",
-    type=Known("experiment.fit_curve", "BASELINES"),
-    default="none",
-    show_default=True,
-    help="What is added: none, constant or line.",
+@gathered(
+    "fit",
+    dict,
+    click.option(
+        "--recipe",
+        type=BROADENING,
+        help="Fit this broadening: gaussian, or for unbroadened spectra arctangent, seah-dench or lorentzian  "
+        "[default: gaussian if PREDICTION is broadened, else arctangent]",
+    ),
+    width_options,
+    click.option(
+        "--vary",
+        metavar="NAMES",
+        help="Fit these widths, such as gaussian,core_hole; none fits no width  [default: as the recipe needs]",
+    ),
+    click.option(
+        "--baseline",
+        type=Known("experiment.fit_curve", "BASELINES"),
+        default="none",
+        show_default=True,
+        help="Add a baseline to the calculated spectrum: none, constant or line",
+    ),
+    window_option("--range", "Fit only these energies, in eV from e0  [default: the whole overlap]"),
+    click.option(
+        "--max-shift",
+        type=float,
+        metavar="EV",
+        default=15.0,
+        show_default=True,
+        help="Try shifts of up to this many eV either way",
+    ),
 )
-@window_option("--range", "Energies to fit within, in eV from e0. Default: all that both have.")
-@click.option("--max-shift", type=float, default=15.0, show_default=True, help="Largest shift looked for, in eV.")
-@figure_option("Figure of the fit")
-@output_option("Configuration with the fitted [broadening], for broaden --config and train --config.", ending=".toml")
+@figure_option("Draw the fit")
+@output_option("TOML file to write, with the fitted [broadening], for --config of broaden and train", ending=".toml")
 @overwrite_option
 @json_option
 def command(
     prediction: Path,
     experiment: Path,
-    site: str | None,
-    absorber: str | None,
-    edge: str,
-    kind: str,
-    treatment: str | None,
-    recipe: str | None,
-    vary: str | None,
-    baseline: str,
-    range: tuple[float, float] | None,
-    max_shift: float,
+    chosen: dict[str, Any],
+    fit: dict[str, Any],
     plot: Path | None,
     output: Path | None,
     overwrite: bool,
     json_target: str | None,
-    **widths: float | None,
 ) -> None:
     """Fit shift, scale and widths of a calculated spectrum to a measured one.
 
-    PREDICTION is a prediction store, a structure store with spectra, or a spectrum's file; EXPERIMENT a file: XDI,
-    NeXus, an Athena project, or columns. Intervals come from the scatter of the residuals; what is wrong with the
-    calculation itself is not in them. The fit begins with the widths that are given.
+    PREDICTION is a prediction store, a structure store with spectra, or a spectrum's file. EXPERIMENT is a spectrum's
+    file: XDI, NeXus, an Athena project, or columns. Widths that you set are the starting values of the fit.
+
+    The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
     """
     from xanes_hpc.config.files import load_run
     from xanes_hpc.experiment.fit_broadening import fit_broadening
@@ -87,23 +108,24 @@ def command(
 
     check_figure(plot)
     if is_kind(prediction, "structures"):
-        refuse(("absorber", "edge"), f"applies to a spectrum's file, the sites of {prediction} have theirs")
+        refuse(("absorber", "edge"), f"applies to a spectrum's file; {prediction} is a structure store")
     elif is_kind(prediction, "predictions"):
-        refuse(("absorber", "edge", "kind", "treatment"), f"does not apply to predictions ({prediction})")
+        refuse(("absorber", "edge", "kind", "treatment"), f"does not apply to a prediction store ({prediction})")
     else:
-        refuse(("site", "kind", "treatment"), f"applies to stores, {prediction} is a spectrum's file")
+        refuse(("site", "kind", "treatment"), f"applies to a store; {prediction} is a spectrum's file")
     if output is not None:
         check_output(output, overwrite)
-    calculated = read_calculated(prediction, site, absorber, edge.upper(), kind, treatment)
+    chosen["edge"] = chosen["edge"].upper()
+    calculated = read_calculated(prediction, **chosen)
     measured = read_experiment(experiment)
     before = calculated.placed.spectrum.treatment
-    name = recipe or ("arctangent" if before == NO_TREATMENT else "gaussian")
-    flags: dict[str, Any] = {f"broadening.{n}": widths[n] for n in WIDTHS} | {"broadening.name": name}
-    if name == "gaussian" and widths["gaussian"] is None:
+    name = fit["recipe"] or ("arctangent" if before == NO_TREATMENT else "gaussian")
+    flags: dict[str, Any] = {f"broadening.{n}": fit[n] for n in WIDTHS} | {"broadening.name": name}
+    if name == "gaussian" and fit["gaussian"] is None:
         flags["broadening.gaussian"] = FIRST_GAUSSIAN
-    start, stop = range or (None, None)
-    varied = None if vary is None else tuple(n.strip().replace("-", "_") for n in vary.split(","))
-    options = FitOptions(load_run(None, None, flags).broadening, varied, baseline, start, stop, max_shift)
+    start, stop = fit["range"] or (None, None)
+    varied = None if fit["vary"] is None else tuple(n.strip().replace("-", "_") for n in fit["vary"].split(","))
+    options = FitOptions(load_run(None, None, flags).broadening, varied, fit["baseline"], start, stop, fit["max_shift"])
     fitted = fit_broadening(calculated, measured, options)
     if plot is not None:
         from xanes_hpc.plotting.experiment import fitted_spectrum
@@ -119,23 +141,23 @@ def command(
         rows = {
             "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
             "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
-            **{label: _told(parameter) for label, parameter in fitted.parameters.items()},
+            **{label: _in_words(parameter) for label, parameter in fitted.parameters.items()},
             "R factor": f"{fitted.r_factor:.3g}",
         }
         console.table(f"{name} fitted", rows)
     console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict()})
     if output is not None and fitted.broadening.name == "none":
-        console.err.print(f"note: {output} says that nothing need be broadened: the resolution came out as nothing")
+        console.err.print(f"Note: the fitted width is 0 eV, so {output} contains no broadening")
     elif output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:
         words = ["xanes-hpc", "broaden", str(prediction), "--config", str(output), "-o", "broadened.h5"]
         console.next_step(shlex.join(words))
 
 
-def _told(parameter: Any) -> str:
+def _in_words(parameter: Any) -> str:
     if parameter.at_bound:
-        return f"{parameter.value:.5g} (the end of its range)"
+        return f"{parameter.value:.5g} (at its bound)"
     if parameter.undetermined:
-        return f"{parameter.value:.5g} (nothing tells it)"
+        return f"{parameter.value:.5g} (not constrained by the data)"
     if not parameter.varied:
         return f"{parameter.value:.5g} (fixed)"
     error = "" if parameter.stderr is None else f" ± {parameter.stderr:.2g}"

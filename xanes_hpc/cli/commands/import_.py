@@ -2,88 +2,127 @@
 
 import shlex
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import PRESET
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, refuse, site_options
+from xanes_hpc.cli.options import PATH, gathered, json_option, output_option, overwrite_option, refuse, site_options
 
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor
     from xanes_hpc.features.from_arrays import FeaturesOptions
-    from xanes_hpc.importing.options import ImportSummary
+    from xanes_hpc.importing.options import ImportOptions, ImportSummary
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
     "unique", "symprec",
 )  # fmt: skip
-OF_FEATURES = ("element", "preset", "description", "energies")
-"""Options that apply to the one kind of source only."""
+OF_ARRAYS = ("element", "preset", "description", "energies")
+"""Options that apply to one kind of source only."""
+E0_SOURCES = {"given": "as given", "file": "from the file", "xraydb": "from XrayDB"}
+
+
+def _import_options(
+    elements: str | None, charge: str | None, max_atoms: int | None, sample: int | None, seed: int, **others: Any
+) -> "ImportOptions":
+    from xanes_hpc.importing.options import ImportOptions
+    from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
+
+    selection = Selection(
+        None if elements is None else parse_elements(elements),
+        None if charge is None else parse_charges(charge),
+        max_atoms,
+        sample,
+        seed,
+    )
+    return ImportOptions(selection=selection, **others)
+
+
+structure_options = gathered(
+    "structures",
+    _import_options,
+    click.option(
+        "--properties",
+        type=PATH,
+        multiple=True,
+        metavar="FILE.csv",
+        help="Read properties of structures from a table with a column name or CSD_code, such as tmQM_y.csv, or atomic "
+        "charges from tmQM_X.q (repeatable)",
+    ),
+    click.option("--elements", metavar="Ti-Zn", help="Keep only absorbers of these elements: symbols and ranges"),
+    click.option("--charge", metavar="Q", help="Keep only structures with these charges, such as -1,0"),
+    click.option(
+        "--max-atoms", type=click.IntRange(min=1), metavar="N", help="Keep only structures of at most N atoms"
+    ),
+    click.option(
+        "--sample",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Keep a random sample of N structures, with the elements of the absorbers in proportion",
+    ),
+    click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Seed of --sample"),
+    click.option(
+        "--unique",
+        is_flag=True,
+        help="Keep one of a crystal's symmetry-equivalent sites, weighted by their number",
+    ),
+    click.option(
+        "--symprec", type=float, default=0.01, show_default=True, help="Set the tolerance of --unique's symmetry, in Å"
+    ),
+    click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum"),
+    click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
+)
+array_options = gathered(
+    "arrays",
+    dict,
+    click.option("--element", metavar="SYMBOL", help="With a .npz file: set the absorber, such as V"),
+    click.option(
+        "--preset", type=PRESET, metavar="NAME", help="With a .npz file: name the preset of the descriptor that made it"
+    ),
+    click.option(
+        "--descriptor",
+        "description",
+        type=PATH,
+        metavar="FILE.toml",
+        help="With a .npz file: name the description of the descriptor that made it",
+    ),
+    click.option(
+        "--energies",
+        metavar="START:STOP",
+        help="With a .npz file: set the first and last of the evenly spaced energies, in eV from e0, such as -15:60  "
+        "[default: its array e]",
+    ),
+)
 
 
 @click.command("import", cls=JsonCommand)
 @click.argument("sources", type=PATH, nargs=-1, metavar="SOURCE...")
-@output_option("Structure store to write, such as tmqm.h5; of a .npz file a feature store.", required=True)
+@output_option("Store to write, such as tmqm.h5", required=True)
 @click.option(
     "--spectra",
     type=PATH,
     multiple=True,
     metavar="DIR",
-    help="Folder of spectra, found by structure name. May be repeated.",
+    help="Take spectra from this folder, matched by structure name (repeatable)",
 )
 @site_options
-@click.option("--e0", type=float, help="Edge energy in eV. Default: the file's own, else XrayDB's.")
+@click.option("--e0", type=float, help="Set the edge energy in eV  [default: from the spectrum's file, or XrayDB]")
 @click.option(
-    "--shift",
-    type=float,
-    help="Added to the spectra's energies (eV) to bring them to the scale of e0; stored beside them.",
-)
-@click.option("--treatment", help="How the spectra were broadened and normalised: none, a name, or JSON with a name.")
-@click.option(
-    "--properties",
-    type=PATH,
-    multiple=True,
-    metavar="FILE.csv",
-    help="Table of properties by name or CSD_code, such as tmQM_y.csv; or charges of atoms, such as tmQM_X.q.",
-)
-@click.option("--elements", metavar="Ti-Zn", help="Take absorbers of these elements only: symbols and ranges.")
-@click.option("--charge", metavar="Q", help="Take structures of these charges only, such as -1,0.")
-@click.option("--max-atoms", type=click.IntRange(min=1), metavar="N", help="Take structures of at most N atoms.")
-@click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Take N of them, drawn at random, each absorber's element in proportion.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option("--unique", is_flag=True, help="Of a crystal's equal sites take one, with how many there are as weight.")
-@click.option("--symprec", type=float, default=0.01, show_default=True, help="Tolerance of its symmetry, in Å.")
-@click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum.")
-@click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used.")
-@click.option("--element", metavar="SYMBOL", help="Absorber of a .npz file's sites, such as V.")
-@click.option("--preset", type=PRESET, help="Descriptor of a .npz file's features, by preset, such as xanesnet-2022.")
-@click.option(
-    "--descriptor",
-    "description",
-    type=PATH,
-    metavar="FILE.toml",
-    help="Descriptor of a .npz file's features, by its description.",
+    "--shift", type=float, help="Add this to the spectra's energies, in eV, to align them with e0; the store records it"
 )
 @click.option(
-    "--energies",
-    metavar="START:STOP",
-    help="First and last energy of a .npz file's spectra, evenly spaced, in eV from e0, such as -15:60. "
-    "Default: its array e.",
+    "--treatment", help="State how the spectra were broadened and normalised: none, a name, or JSON with a name"
 )
+@structure_options
+@array_options
 @overwrite_option
 @json_option
-@click.pass_context
 def command(
-    context: click.Context,
     sources: tuple[Path, ...],
     output: Path,
     spectra: tuple[Path, ...],
@@ -92,70 +131,55 @@ def command(
     e0: float | None,
     shift: float | None,
     treatment: str | None,
-    properties: tuple[Path, ...],
-    elements: str | None,
-    charge: str | None,
-    max_atoms: int | None,
-    sample: int | None,
-    seed: int,
-    unique: bool,
-    symprec: float,
-    keep_unpaired: bool,
-    strict: bool,
-    element: str | None,
-    preset: str | None,
-    description: Path | None,
-    energies: str | None,
+    structures: "ImportOptions",
+    arrays: dict[str, Any],
     overwrite: bool,
     json_target: str | None,
 ) -> None:
-    """Read structures, and spectra by name, into a structure store.
+    """Read structures, and spectra matched by name, into a structure store.
 
-    SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM's), extended XYZ,
-    CIF, POSCAR, trajectories and databases of ASE. A spectrum belongs to the structure whose name its file
-    bears: NAME.txt, NAME_conv.txt, NAME.csv, NAME.dat, …
+    SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM), extended XYZ, CIF,
+    POSCAR, trajectories and databases of ASE. The spectrum of the structure NAME is the file NAME.txt,
+    NAME_conv.txt, NAME.csv, NAME.dat, …
 
-    Features and spectra that come without structures, in a .npz file with arrays x (n_sites, n_features) and
-    y (n_sites, n_energies), go into a feature store: give --element, --preset or --descriptor, and --energies.
+    SOURCE may also be a .npz file with features and spectra but no structures: arrays x (n_sites, n_features) and
+    y (n_sites, n_energies). It becomes a feature store. Give --element, --preset or --descriptor, and --energies.
     """
     from xanes_hpc.formats import npz
     from xanes_hpc.importing.from_files import import_structures
-    from xanes_hpc.importing.options import ImportOptions
-    from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
     from xanes_hpc.spectra.spectrum import parse_treatment
 
     edge, treatment = (edge or "K").upper(), parse_treatment(treatment)
-    arrays = next((s for s in sources if npz.recognises(s)), None)
-    if arrays is not None:
-        from xanes_hpc.descriptors import choose
+    array_file = next((s for s in sources if npz.recognises(s)), None)
+    if array_file is not None:
         from xanes_hpc.features.from_arrays import FeaturesOptions, energy_range
 
-        refuse(OF_STRUCTURES, f"does not apply to features without structures ({arrays})")
-        missing = {"--element": element, "--preset or --descriptor": preset or description}
-        asked = " and ".join(name for name, value in missing.items() if value is None)
-        if len(sources) > 1:
-            raise click.UsageError(f"{arrays}: expected as the only source, received {len(sources)} sources", context)
-        if element is None or asked:
-            raise click.UsageError(f"{arrays}: features without structures: give {asked}", context)
-        limits = None if energies is None else energy_range(energies)
-        of_all = FeaturesOptions(element, edge, limits, e0, shift, treatment)
-        _import_features(arrays, output, choose(preset, description), of_all, overwrite, json_target)
+        refuse(OF_STRUCTURES, f"does not apply to features without structures ({array_file})")
+        descriptor = _descriptor_of(arrays, array_file, len(sources))
+        limits = None if arrays["energies"] is None else energy_range(arrays["energies"])
+        of_all = FeaturesOptions(arrays["element"], edge, limits, e0, shift, treatment)
+        _import_features(array_file, output, descriptor, of_all, overwrite, json_target)
         return
-    refuse(OF_FEATURES, "applies to a .npz file of features and spectra only")
-    selection = Selection(
-        None if elements is None else parse_elements(elements),
-        None if charge is None else parse_charges(charge),
-        max_atoms,
-        sample,
-        seed,
+    refuse(OF_ARRAYS, "applies only to a .npz file of features and spectra")
+    options = replace(
+        structures, spectra=spectra, absorber=absorber, edge=edge, e0=e0, shift=shift, treatment=treatment
     )
-    options = ImportOptions(
-        absorber, edge, spectra, e0, shift, treatment, keep_unpaired, strict,
-        selection=selection, unique=unique, symprec=symprec, properties=properties,
-    )  # fmt: skip
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
-    _tell(output, summary, edge, json_target)
+    _print_summary(output, summary, edge, json_target)
+
+
+def _descriptor_of(arrays: dict[str, Any], source: Path, n_sources: int) -> "Descriptor":
+    """Return the descriptor of a .npz file, after a check that the file is fully described."""
+    from xanes_hpc.descriptors import choose
+
+    context = click.get_current_context()
+    if n_sources > 1:
+        raise click.UsageError(f"{source}: expected as the only source, received {n_sources} sources", context)
+    given = {"--element": arrays["element"], "--preset or --descriptor": arrays["preset"] or arrays["description"]}
+    if missing := [names for names, value in given.items() if value is None]:
+        raise click.UsageError(f"{source}: has features without structures: give {' and '.join(missing)}", context)
+    return choose(arrays["preset"], arrays["description"])
 
 
 def _import_features(
@@ -172,7 +196,7 @@ def _import_features(
     if json_target != "-":
         rows = {
             "sites": f"{summary.sites:,} ({summary.element} {summary.edge})",
-            "features": f"{summary.features:,} a site ({summary.descriptor}, {summary.dtype})",
+            "features": f"{summary.features:,} per site ({summary.descriptor}, {summary.dtype})",
             "descriptor": summary.descriptor_hash,
             "spectra": f"{summary.spectra:,} of {summary.energies:,} energies, "
             f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV ({summary.e0_source})",
@@ -185,12 +209,18 @@ def _import_features(
     console.next_step(f"xanes-hpc train {shlex.quote(str(output))} --group cluster")
 
 
-def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | None) -> None:
+def _print_summary(output: Path, summary: "ImportSummary", edge: str, json_target: str | None) -> None:
+    from xanes_hpc.spectra.spectrum import treatment_name
+
     if json_target != "-":
+        e0_sources = Counter({E0_SOURCES.get(source, source): n for source, n in summary.e0_sources.items()})
+        treatments: Counter[str] = Counter()
+        for treatment, n in summary.treatments.items():
+            treatments[treatment_name(treatment)] += n
         rows = {
             "structures": f"{summary.structures:,} ({summary.atoms:,} atoms)",
-            "sites": f"{summary.sites:,} ({_counts(summary.elements)} {edge})",
-            "spectra": f"{summary.spectra:,}" + (f" (e0: {_counts(summary.e0_sources)})" if summary.spectra else ""),
+            "sites": f"{summary.sites:,} at the {edge} edge ({_counts(summary.elements)})",
+            "spectra": f"{summary.spectra:,}" + (f" (e0: {_counts(e0_sources)})" if summary.spectra else ""),
             "skipped": f"{summary.skipped_count:,}",
         }
         if summary.not_selected:
@@ -199,22 +229,21 @@ def _tell(output: Path, summary: "ImportSummary", edge: str, json_target: str | 
             first = summary.first_without_properties
             more = ", …" if summary.without_properties > len(first) else ""
             rows["properties"] = (
-                f"{summary.without_properties:,} structures have no row in the tables"
+                f"structures without a row in the tables: {summary.without_properties:,}"
                 + (f" ({', '.join(first)}{more})" if first else "")
-                + f", {summary.unused_properties:,} rows are of no structure read"
+                + f"; rows without a structure: {summary.unused_properties:,}"
             )
         if summary.properties_replaced:
-            rows["replaced"] = f"by tables, what structure files tell: {_counts(summary.properties_replaced, 'times ')}"
+            rows["replaced"] = f"values of structure files, by the tables: {_counts(summary.properties_replaced, '× ')}"
         if summary.spectra:
-            rows["treatment"] = _counts(summary.treatments)
+            rows["treatment"] = _counts(treatments)
         if summary.properties_left_out:
-            rows["left out"] = (
-                f"properties that others have as numbers, or odd names: {_counts(summary.properties_left_out)}"
-            )
+            left_out = _counts(summary.properties_left_out)
+            rows["left out"] = f"properties with an odd name, or text where others have numbers: {left_out}"
         if summary.ignored_files:
-            rows["other files"] = f"{summary.ignored_files:,} (not structures by their names)"
+            rows["ignored files"] = f"{summary.ignored_files:,} (not structure files by name)"
         if summary.unused_spectra > 0:
-            rows["unused"] = f"{summary.unused_spectra:,} spectrum files not used"
+            rows["unused spectra"] = f"{summary.unused_spectra:,}"
         console.table(str(output), rows)
     console.reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
     figure_option,
+    gathered,
     json_option,
     output_option,
     overwrite_option,
@@ -19,41 +20,102 @@ from xanes_hpc.cli.options import (
     window_option,
 )
 
+if TYPE_CHECKING:
+    from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.spectra.recipe import NormalisationConfig
+
 POOR = 50.0
-"""% of error from which on nothing is like a measured spectrum."""
+"""Error in % above which even the best site does not resemble the measured spectrum."""
+Window = tuple[float, float]
+
+
+def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
+    from xanes_hpc.experiment.compare import MatchOptions
+
+    start, stop = range or (None, None)
+    return MatchOptions(start=start, stop=stop, **others)
+
+
+def _normalisation(pre: Window | None, post: Window | None, order: int) -> "NormalisationConfig | None":
+    from xanes_hpc.spectra.recipe import EDGE_STEP, NormalisationConfig
+
+    if (pre is None) != (post is None):
+        raise click.UsageError("--pre, --post: expected both or none", click.get_current_context())
+    if pre is None or post is None:
+        refuse(("order",), "applies to a normalisation: expected together with --pre and --post")
+        return None
+    return NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
 
 
 @click.command("match", cls=JsonCommand)
 @click.argument("experiment", type=PATH, metavar="EXPERIMENT")
 @click.argument("store", type=PATH, metavar="STORE")
-@click.option("--absorber", metavar="SYMBOL", help="Sites of this element only.")
-@click.option("--edge", type=EDGE, help="Sites of this edge only.")
-@click.option(
-    "--scale",
-    type=Known("experiment.compare", "SCALES"),
-    default="factor",
-    show_default=True,
-    help="factor (the best for each site), none, area, or min-max.",
+@click.option("--absorber", metavar="SYMBOL", help="Compare only sites of this element")
+@click.option("--edge", type=EDGE, metavar="EDGE", help="Compare only sites of this edge")
+@gathered(
+    "options",
+    _match_options,
+    click.option(
+        "--scale",
+        type=Known("experiment.compare", "SCALES"),
+        default="factor",
+        show_default=True,
+        help="Scale the measured spectrum by the best factor for each site (factor), or both spectra by their area or "
+        "min-max, or not at all (none)",
+    ),
+    click.option(
+        "--by",
+        type=Known("experiment.compare", "CRITERIA"),
+        default="likelihood",
+        show_default=True,
+        help="Rank sites and mixtures by likelihood, or by chi2, which favours a wide sigma",
+    ),
+    click.option(
+        "--max-shift",
+        type=click.FloatRange(min=0.0),
+        metavar="EV",
+        default=0.0,
+        show_default=True,
+        help="Try shifts of up to this many eV either way",
+    ),
+    click.option(
+        "--noise",
+        type=float,
+        default=0.01,
+        show_default=True,
+        help="Assume this noise, as a fraction of the prediction's largest value, in addition to sigma",
+    ),
+    window_option("--range", "Compare only these energies, on the store's energy axis  [default: the whole overlap]"),
+    click.option(
+        "--mixture",
+        type=click.IntRange(1, 3),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Also try mixtures of up to N sites",
+    ),
+    click.option(
+        "--keep", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="List the best N"
+    ),
 )
-@click.option(
-    "--by",
-    type=Known("experiment.compare", "CRITERIA"),
-    default="likelihood",
-    show_default=True,
-    help="likelihood, or chi2: a wide sigma is a merit then. Of mixtures too.",
+@gathered(
+    "normalisation",
+    _normalisation,
+    window_option("--pre", "Normalise first: subtract a line through this pre-edge window, in eV from the edge"),
+    window_option("--post", "Normalise first: divide by the edge step to a polynomial through this post-edge window"),
+    click.option(
+        "--order",
+        type=click.IntRange(0, 3),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Set the degree of --post's polynomial",
+    ),
 )
-@click.option("--max-shift", type=click.FloatRange(min=0.0), default=0.0, show_default=True, help="In eV, either way.")
-@click.option("--noise", type=float, default=0.01, show_default=True, help="Share of the largest value, beside sigma.")
-@window_option("--pre", "First take off the line through this window before the edge, in eV from it; with --post.")
-@window_option("--post", "And divide by the edge step to the polynomial through this window after it.")
-@click.option("--order", type=click.IntRange(0, 3), default=1, show_default=True, help="Degree of that polynomial.")
-@window_option("--range", "Energies compared, as the store counts them. Default: all that both have.")
-@click.option("--mixture", type=click.IntRange(1, 3), default=1, show_default=True, help="The most sites in a mixture.")
-@click.option("--keep", type=click.IntRange(min=1), default=20, show_default=True, help="How many are told.")
-@click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum of a structure store.")
-@click.option("--treatment", help="Treatment of a structure store's spectra, where sites have several.")
-@figure_option("Figure of the best")
-@output_option("CSV file of the ranks.", ending=".csv")
+@click.option("--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store")
+@click.option("--treatment", help="Compare spectra with this treatment in a structure store whose sites have several")
+@figure_option("Draw the best matches")
+@output_option("CSV file to write, with the ranking", ending=".csv")
 @overwrite_option
 @json_option
 def command(
@@ -61,16 +123,8 @@ def command(
     store: Path,
     absorber: str | None,
     edge: str | None,
-    scale: str,
-    by: str,
-    max_shift: float,
-    noise: float,
-    pre: tuple[float, float] | None,
-    post: tuple[float, float] | None,
-    order: int,
-    range: tuple[float, float] | None,
-    mixture: int,
-    keep: int,
+    options: "MatchOptions",
+    normalisation: "NormalisationConfig | None",
     kind: str,
     treatment: str | None,
     plot: Path | None,
@@ -78,41 +132,33 @@ def command(
     overwrite: bool,
     json_target: str | None,
 ) -> None:
-    """Find the sites whose spectra are most like a measured one.
+    """Find the sites whose spectra best resemble a measured one.
 
     EXPERIMENT is a spectrum's file: XDI, NeXus, an Athena project, or columns. STORE is a prediction store, whose
-    sigma weighs the points, or a structure store with spectra. A spectrum as measured is normalised first with
-    --pre=-50:-20 --post 30:150. With --mixture, sums of two or three sites are sought
-    too, by non-negative least squares.
+    sigma weights the energies, or a structure store with spectra.
+
+    To normalise a raw spectrum first, give windows such as --pre=-50:-20 --post 30:150. With --mixture, sums of two
+    or three sites are fitted too, by non-negative least squares.
     """
     import numpy as np
 
-    from xanes_hpc.experiment.compare import MatchOptions
     from xanes_hpc.experiment.library import open_library, rows_of
     from xanes_hpc.experiment.match import match
     from xanes_hpc.experiment.measured import normalised, read_experiment
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
-    from xanes_hpc.spectra.recipe import EDGE_STEP, NormalisationConfig
     from xanes_hpc.stores.hdf5 import is_kind
 
-    if (pre is None) != (post is None):
-        raise click.UsageError("--pre, --post: expected both or none")
-    if pre is None:
-        refuse(("order",), "is of a normalisation: expected together with --pre and --post")
     check_figure(plot)
     if is_kind(store, "predictions"):
-        refuse(("kind", "treatment"), f"applies to structure stores, {store} has predictions")
+        refuse(("kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
     if output is not None:
         check_output(output, overwrite)
     measured = read_experiment(experiment)
-    start, stop = range or (None, None)
-    options = MatchOptions(scale, by, max_shift, noise, start, stop, keep, mixture)
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
         rows = rows_of(library.sites, library.rows, absorber, edge)
-        if pre is not None and post is not None:
-            recipe = NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
-            measured = normalised(measured, float(np.nanmedian(library.e0[rows])), recipe)
+        if normalisation is not None:
+            measured = normalised(measured, float(np.nanmedian(library.e0[rows])), normalisation)
         found = match(measured, library, options, rows, progress)
         distrust = library.distrust
     columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
@@ -137,15 +183,15 @@ def command(
         console.table(
             f"{experiment.name} among {found.n_compared:,} sites",
             {"compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies"}
-            | ({"left out": f"{found.n_left_out:,} sites, not finite or upside down"} if found.n_left_out else {}),
+            | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {}),
         )
         console.listing(columns, ranked)
         if found.ranked[0].error_percent > POOR:
-            console.err.print(f"note: nothing is like it: the best error is {found.ranked[0].error_percent:.0f} %")
+            console.err.print(f"Note: no site resembles it; the best error is {found.ranked[0].error_percent:.0f} %")
         if mixed:
             console.listing(("rank", "mixture", *columns[2:]), mixed)
-        elif mixture > 1:
-            click.echo("no mixture is more like it than the best of its sites alone")
+        elif options.mixture > 1:
+            console.out.print("no mixture beats its best single component")
     console.write_json(json_target, _plain(found, ranked, mixed))
 
 
