@@ -1,8 +1,9 @@
-"""What commands do before they run: their words put in order, and outputs held apart from inputs and one another."""
+"""Check the arguments of commands before they run, so that no output replaces an input or another output."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import click
 from xanes_hpc.errors import StoreError, XanesHpcError
 
 JSON_TARGET = "json_target"
-NO_INPUTS = (".csv", ".html", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
-"""Endings of files that no command takes as an argument: after ``--json`` they are a slip."""
+NO_INPUTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
+"""Endings of files that no command reads: after ``--json`` such a file is a target, not an input."""
 
 
 class OutputPath(click.Path):
@@ -21,9 +22,9 @@ class OutputPath(click.Path):
     Parameters
     ----------
     ending
-        That a file must have, such as ``.csv``: a name of another kind is a slip that could cost a file.
+        Required ending, such as ``.csv``; a mistyped name could otherwise replace a file of another kind.
     beside
-        Whether it comes beside the command's main output, so that the command itself does not ask for ``--overwrite``.
+        Whether this is a further output, for which the command itself does not check ``--overwrite``.
     """
 
     def __init__(self, ending: str | None = None, beside: bool = False) -> None:
@@ -31,7 +32,7 @@ class OutputPath(click.Path):
         self.ending, self.beside = ending, beside
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path, if it ends as it must."""
+        """Return the path, if it has the required ending."""
         path = Path(str(super().convert(value, param, ctx)))
         if self.ending is not None and path.suffix.lower() != self.ending:
             self.fail(f"expected a file ending in {self.ending}, received {str(value)!r}", param, ctx)
@@ -39,10 +40,10 @@ class OutputPath(click.Path):
 
 
 class Command(click.Command):
-    """A command none of whose outputs is one of its inputs, or another output."""
+    """A command that refuses an output which is also an input, or another output."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Refuse, before any work is done, what would cost a file."""
+        """Check the outputs before any work is done, then run the command."""
         inputs = [path for param in self.params for path in _paths(param, ctx) if not _is_output(param)]
         seen: dict[Path, str] = {}
         for param in filter(_is_output, self.params):
@@ -60,9 +61,20 @@ class Command(click.Command):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse arguments; errors of the library name flags."""
+        """Parse arguments; library errors name flags."""
         with _flags_in_errors(self):
             return super().parse_args(ctx, args)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return ``--help``, described like our own options."""
+        return plain_help_option(super().get_help_option(ctx))
+
+
+def plain_help_option(option: click.Option | None) -> click.Option | None:
+    """Return click's ``--help`` without the full stop in its description."""
+    if option is not None:
+        option.help = "Show this message and exit"
+    return option
 
 
 def _is_output(param: click.Parameter) -> bool:
@@ -70,7 +82,7 @@ def _is_output(param: click.Parameter) -> bool:
 
 
 def _paths(param: click.Parameter, ctx: click.Context) -> Iterator[Path]:
-    """The paths that an option or argument names."""
+    """Yield the paths given for an option or argument."""
     value = ctx.params.get(str(param.name))
     if isinstance(param.type, click.Path) or param.name == JSON_TARGET:
         values = value if isinstance(value, tuple) else (value,)
@@ -80,8 +92,8 @@ def _paths(param: click.Parameter, ctx: click.Context) -> Iterator[Path]:
 def with_flags(message: str, command: click.Command) -> str:
     """Return a library error's message with the command's flags in place of parameter names.
 
-    The library names parameters as Python knows them, in backticks: "already exists; `overwrite` replaces it". A
-    parameter that the command lacks stays a plain word.
+    The library names parameters as Python knows them, in backticks: "already exists; `overwrite` replaces it". Names
+    of which the command has no option lose their backticks.
 
     Examples
     --------
@@ -102,7 +114,7 @@ def _flags_in_errors(command: click.Command) -> Iterator[None]:
 
 
 def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
-    """Refuse a file that stands in for an input, or is part of a model."""
+    """Refuse an existing file that is an input, or part of a model."""
     if any(source.exists() and source.samefile(path) for source in inputs):
         raise StoreError(f"{path}: is one of the inputs; name another output")
     for folder in path.resolve().parents[:2]:
@@ -114,28 +126,24 @@ def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
 
 
 class JsonCommand(Command):
-    """A command whose ``--json`` takes a file ending in .json, or stands alone and prints to standard output."""
+    """A command with ``--json``, which takes a file ending in .json, or stands alone and prints to standard output."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a bare ``--json`` its value, or say what a word after it would have to be."""
-        following = [*args, ""][1:]
-        stray = {n for a, n in zip(args, following, strict=True) if a == "--json" and n and not n.startswith("-")} - {
-            n for n in following if n.endswith(".json")
-        }
-        if wrong := [word for word in stray if not Path(word).exists() or Path(word).suffix in NO_INPUTS]:
-            raise not_json(wrong[0], ctx)
-        args = [
-            "--json=-" if a == "--json" and not n.endswith(".json") and n != "-" else a
-            for a, n in zip(args, following, strict=True)
-        ]
+        """Let an input follow a bare ``--json``; click alone would read it as the option's value."""
+        inputs = [word for flag, word in pairwise(args) if flag == "--json" and _may_be_input(word)]
+        args = ["--json=-" if a == "--json" and n in inputs else a for a, n in pairwise([*args, ""])]
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if stray and "extra argument" in error.message:
-                raise not_json(stray.pop(), ctx) from None
+            if inputs and "extra argument" in error.message:
+                raise not_json(inputs[0], ctx) from None
             raise
 
 
+def _may_be_input(word: str) -> bool:
+    return Path(word).exists() and Path(word).suffix not in NO_INPUTS
+
+
 def not_json(word: str, context: click.Context) -> click.UsageError:
-    """What to say of a word after ``--json`` that is no file for it."""
+    """Return the error for a word after ``--json`` that is no JSON file."""
     return click.UsageError(f"--json: expected a file ending in .json, or -, received {word!r}", context)

@@ -1,4 +1,4 @@
-"""A group of commands, each of which stands in a file of its own that is imported only when the command runs."""
+"""A group of commands, each in a module of its own that is imported only when the command runs."""
 
 import importlib
 from collections.abc import Mapping
@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
+from xanes_hpc.cli.command import plain_help_option
+
 
 class LazyGroup(click.Group):
-    """Imports a command's file only when that command is run.
+    """A group that imports a command's module only when that command is used.
 
     Parameters
     ----------
     lines
-        Every command and its line in the help, in the order of the work.
+        The commands with their lines in the help, in the order of the workflow.
     prefix
-        A command's module is ``xanes_hpc.cli.commands.PREFIXNAME``; a group inside ``cli`` gives its name and ``_``.
+        Start of the modules' names, ``xanes_hpc.cli.commands.PREFIXNAME``: empty, or a subgroup's name and ``_``.
     aliases
         Other spellings of commands.
     """
@@ -33,15 +35,15 @@ class LazyGroup(click.Group):
         self.lines, self.prefix, self.aliases = lines, prefix, aliases or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without arguments, as with ``--help``."""
+        """Parse arguments; without any, show the help."""
         return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of the work."""
+        """Return the commands in the order of the workflow."""
         return list(self.lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command and return it, or None if there is none of this name."""
         name = self.aliases.get(cmd_name, cmd_name)
         if name not in self.lines:
             return None
@@ -53,7 +55,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest command proposed for an unknown one."""
+        """Resolve the command, or suggest the nearest one."""
         import difflib
 
         name, known = args[0], [*self.lines, *self.aliases]
@@ -61,6 +63,10 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(name, known, 1)
             raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
         return super().resolve_command(ctx, args)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return ``--help``, described like our own options."""
+        return plain_help_option(super().get_help_option(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
