@@ -223,7 +223,7 @@ def test_flagged_sites_stand_in_the_table_and_in_the_figures(changed, capsys):
     assert figures["by_trust"]["not_trusted"]["mean"] == pytest.approx(errors[:4].mean())
     assert figures["by_trust"]["trusted"]["median"] == pytest.approx(np.median(errors[4:]))
     assert run("evaluate", path) == 0
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not to be trusted")]
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("out of domain")]
     assert f"4 of 120 sites: error % mean {errors[:4].mean():.2f}" in row
     assert f"of the 116 others mean {errors[4:].mean():.2f}" in row
 
@@ -235,7 +235,7 @@ def test_a_store_from_before_does_not_say_whom_to_trust(changed, capsys):
     with PredictionStore(path) as store:
         assert ev.evaluate(store)["by_trust"] is None
     assert run("evaluate", path) == 0
-    assert "trusted" not in capsys.readouterr().out
+    assert "out of domain" not in capsys.readouterr().out
 
 
 def test_figures_say_what_was_measured(predicted):

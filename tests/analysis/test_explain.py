@@ -280,7 +280,7 @@ def test_the_command(model, small, tmp_path, capsys):
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
     printed = capsys.readouterr().out
     assert "1st shell" in printed
-    assert "adds at " in printed
+    assert "contribution at " in printed
     found = json.loads((tmp_path / "explain.json").read_text())
     assert [(w["start"], w["stop"]) for w in found["windows"]] == [(-3.0, 3.0), (40.0, 46.0)]
     for window in [*found["windows"], found["whole"]]:

@@ -1,4 +1,4 @@
-"""Commands, options and presets that are not there: one line that proposes the nearest."""
+"""Unknown commands, options and presets: one line that suggests the nearest."""
 
 import re
 
@@ -69,7 +69,7 @@ def test_json_targets(tmp_path, monkeypatch, capsys, words, message):
 
 
 @pytest.mark.parametrize(("option", "nearest"), [("--overwrit", "--overwrite"), ("--spectr", "--spectra")])
-def test_nearest_option_is_proposed(tmp_path, capsys, option, nearest):
+def test_the_nearest_option_is_suggested(tmp_path, capsys, option, nearest):
     line = refused(capsys, tmp_path, "import", "a.xyz", "-o", tmp_path / "o.h5", option, "x")
     assert re.match(rf"No such option:? '?{option}'?\W.*id you mean.*{nearest}\b", line)
 
@@ -98,7 +98,7 @@ def test_help_lists_the_commands(capsys, arguments):
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "featurize", "model pack", "model unpack"])
-def test_every_command_has_a_help(capsys, command):
+def test_every_command_has_help(capsys, command):
     assert run(*command.split(), "--help") == 0
     assert capsys.readouterr().out.startswith("Usage: xanes-hpc ")
 

@@ -1,4 +1,4 @@
-"""Bad input through the command line: one line that names the file and what to do, exit code 2, nothing left behind."""
+"""Bad input on the command line: one line that names the file and what to do, exit code 2, nothing left behind."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ from support.builders import (
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """A structure store ``s.h5`` and a feature store ``f.h5``, to copy."""
+    """A folder with a structure store ``s.h5`` and a feature store ``f.h5``; copy them to change them."""
     folder = tmp_path_factory.mktemp("stores")
     source = write(folder / "in.xyz", many_frames(40))
     assert run("import", source, "-o", folder / "s.h5") == 0
@@ -36,7 +36,7 @@ def stores(tmp_path_factory):
 
 @pytest.fixture
 def refused_import(tmp_path, capsys):
-    """The line of an import that is refused, with an old output and without."""
+    """Return the error of a refused import, with and without an existing output."""
 
     def import_(*arguments):
         folder = tmp_path / "outputs"
@@ -52,7 +52,7 @@ def refused_import(tmp_path, capsys):
 
 @pytest.fixture
 def refused_featurise(tmp_path, capsys):
-    """The line of a featurise that is refused, with an old output and without."""
+    """Return the error of a refused featurise, with and without an existing output."""
 
     def featurise(source, *options):
         output = tmp_path / "out.h5"
@@ -96,10 +96,10 @@ def test_structure_files(tmp_path, refused_import, text, message):
     assert refused_import(path).startswith(f"{path}: {message}")
 
 
-def test_a_structure_of_a_file_of_many_is_named(tmp_path, refused_import):
+def test_a_structure_in_a_file_of_many_is_named(tmp_path, refused_import):
     path = write(tmp_path / "a.xyz", many_frames(2) + frame(TWO_IRONS))
-    told = refused_import(path, "--strict")
-    assert told.startswith(f"{path}: a@2: expected exactly one transition metal as the absorber, found 2")
+    line = refused_import(path, "--strict")
+    assert line.startswith(f"{path}: a@2: expected exactly one transition metal as the absorber, found 2")
 
 
 @pytest.mark.parametrize(
@@ -143,20 +143,20 @@ def test_spectrum_files(tmp_path, refused_import, text, message):
     assert line.startswith(f"{structure}: {spectrum}: {message}")
 
 
-def test_no_spectrum(tmp_path, refused_import):
+def test_a_structure_without_a_spectrum(tmp_path, refused_import):
     path = write_xyz(tmp_path / "a.xyz")
     (tmp_path / "mu").mkdir()
     line = refused_import(path, "--spectra", tmp_path / "mu")
     assert line == f"{path}: no spectrum for a in {tmp_path}/mu; --keep-unpaired keeps structures without one"
 
 
-def test_the_proposed_shift_is_taken(tmp_path, capsys, refused_import):
+def test_the_suggested_shift_works(tmp_path, capsys, refused_import):
     path = write_xyz(tmp_path / "a.xyz")
     write_spectrum(tmp_path / "mu" / "a.txt", edge_step() - [150.0, 0.0])
     line = refused_import(path, "--spectra", tmp_path / "mu")
-    advised = line.split("; ")[1].split()[:2]
-    assert advised[0] == "--shift"
-    assert run("import", path, "--spectra", tmp_path / "mu", "-o", tmp_path / "out.h5", *advised) == 0
+    suggested = line.split("; ")[1].split()[:2]
+    assert suggested[0] == "--shift"
+    assert run("import", path, "--spectra", tmp_path / "mu", "-o", tmp_path / "out.h5", *suggested) == 0
     assert "skipped     0" in capsys.readouterr().out
 
 
@@ -166,7 +166,7 @@ def test_strict_stops_at_the_first(tmp_path, refused_import):
     assert refused_import(tmp_path / "in", "--strict").startswith(f"{path}: expected exactly one transition metal")
 
 
-def test_nothing_usable(tmp_path, refused_import):
+def test_no_usable_structure(tmp_path, refused_import):
     for name in "ab":
         write_xyz(tmp_path / "in" / f"{name}.xyz", [("C", 0, 0, 0)])
     line = refused_import(tmp_path / "in")
@@ -194,7 +194,7 @@ def test_arguments_of_import(tmp_path, monkeypatch, refused_import, arguments, m
     assert refused_import(*arguments).startswith(message)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file here that opens and cannot be read")
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs a file that opens but cannot be read")
 def test_unreadable_files(tmp_path, refused_import, refused_featurise):
     (tmp_path / "a.xyz").symlink_to("/proc/self/mem")
     assert refused_import(tmp_path / "a.xyz") == f"{tmp_path}/a.xyz: cannot be read: input/output error"
@@ -202,7 +202,7 @@ def test_unreadable_files(tmp_path, refused_import, refused_featurise):
     assert refused_featurise(tmp_path / "a.h5") == f"{tmp_path}/a.h5: input/output error"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 def test_files_without_permission(tmp_path, capsys, stores):
     structure = write_xyz(tmp_path / "a.xyz")
     store = tmp_path / "s.h5"
@@ -295,7 +295,7 @@ def test_newer_schema(tmp_path, stores, refused_featurise):
 
 
 def test_damaged_data(tmp_path, stores, refused_featurise):
-    """A flipped bit in the positions is found by its checksum."""
+    """The checksum detects a flipped bit in the positions."""
     path = tmp_path / "s.h5"
     shutil.copy(stores / "s.h5", path)
     with h5py.File(path) as file:
@@ -309,7 +309,7 @@ def test_damaged_data(tmp_path, stores, refused_featurise):
 
 
 @pytest.mark.parametrize("name", ["\0key", "a\0b", ".", "a/b"])
-def test_names_of_properties_that_hdf5_has_not_are_left_out(tmp_path, name):
+def test_property_names_that_hdf5_cannot_store_are_left_out(tmp_path, name):
     path = write(tmp_path / "a.xyz", frame(comment=f"{name}=1.5 other=2.5"))
     assert run("import", path, "-o", tmp_path / "s.h5") == 0
     with h5py.File(tmp_path / "s.h5") as file:

@@ -1,4 +1,4 @@
-"""What the shell proposes while a command is typed, and what is said of one that is mistyped."""
+"""Shell completion, suggestions for mistyped words, and progress in logs."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.main import cli
 
 
-def proposed(words):
-    """What is proposed for the last of some words."""
+def completions(words):
+    """Return the shell's completions of the last word."""
     environment = {
         **os.environ, "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
         "_XANES_HPC_COMPLETE": "bash_complete",
@@ -39,17 +39,17 @@ def proposed(words):
     ],
 )
 def test_commands_and_options_are_completed(words, expected):
-    assert set(proposed(words)) == expected
+    assert set(completions(words)) == expected
 
 
 def commands(group=cli):
-    """Every command, whatever group it stands in."""
+    """Yield every command, also those in groups."""
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
         yield from commands(command) if isinstance(command, click.Group) else [command]
 
 
-def test_what_is_proposed_is_there():
+def test_known_values_exist_and_include_the_default():
     every = [(p.opts[0], p) for command in commands() for p in command.params if isinstance(p.type, Known)]
     assert len(every) > 20
     for option, parameter in every:
@@ -72,33 +72,33 @@ def test_what_is_proposed_is_there():
         (["explain", "m", "s.h5", "--split", "trian"], "received 'trian'; did you mean 'train'?"),
         (["predict", "s.h5", "--model", "m", "--split", "tset"], "received 'tset'; did you mean 'test'?"),
         (["featurise", "s.h5", "--preset", "xanesnet-2020"], "did you mean 'xanesnet-2022'?"),
-        (["explain", "mine.model"], "expected MODEL... and STORE, received mine.model only"),
+        (["explain", "mine.model"], "expected MODEL... and STORE, received only mine.model"),
         (["serve"], "expected one model, received 0"),
     ],
 )
-def test_what_is_mistyped_is_put_right(capsys, words, message):
+def test_mistyped_words_get_a_suggestion(capsys, words, message):
     assert run(*words) == 2
     assert message in capsys.readouterr().err
 
 
-def test_capital_letters_and_names_that_are_like_none_are_left_to_the_library():
+def test_capitals_and_unfamiliar_values_are_left_to_the_library():
     edge = Known("spectra.edges", "EDGES")
     for text in ("l23", "K", "published-fe"):
         assert edge.convert(text, None, None) == text
 
 
-def test_a_model_that_is_mistyped_is_put_right(tmp_path, monkeypatch, capsys):
+def test_a_mistyped_model_gets_a_suggestion(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.model").mkdir()
     assert run("report", "mine.modl") == 2
     assert "did you mean mine.model?" in capsys.readouterr().err
 
 
-def test_progress_in_a_log_tells_how_long_it_takes(monkeypatch, capsys):
+def test_progress_in_a_log_estimates_the_time_left(monkeypatch, capsys):
     times = iter([0.0, 20.0, 30.0, 50.0, 70.0, 71.0])
     monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
     with console.progress("working", "sites") as tell:
-        for done in (0, 1000, 2000):  # what comes before the first are compilers, or an earlier run
+        for done in (0, 1000, 2000):  # the time before the first is compilation, or an earlier run
             tell(done, 5000)
         tell(4000, 5000, "a note")
     assert capsys.readouterr().err.splitlines() == [

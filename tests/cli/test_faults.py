@@ -1,4 +1,4 @@
-"""A full disk, an interruption, a closed pipe: one clear line, nothing half-written, an old output intact."""
+"""A full disk, an interruption, a closed pipe: one clear line, no unfinished output, an existing output intact."""
 
 import ctypes
 import itertools
@@ -29,7 +29,7 @@ from xanes_hpc.cli.main import run
 run(sys.argv[1:])
 """
 PATIENCE = 120.0
-"""Seconds to wait for what takes one or two; the first run of a kernel compiles it."""
+"""Seconds to wait for work that takes one or two; the first run of a kernel compiles it."""
 
 
 def start(script, *arguments):
@@ -63,7 +63,7 @@ def arguments_of(command, inputs, output):
 @pytest.mark.parametrize("command", ["import", "featurise"])
 @pytest.mark.parametrize("n_bytes", [100, 4_500, 20_000, 60_000])
 def test_file_too_large(tmp_path, inputs, command, n_bytes):
-    """In a process of its own: the limit holds for whatever a process writes, and a crash at its end would show."""
+    """The limit applies to everything a process writes, so this needs its own; a crash at exit would show too."""
     output = old_store(tmp_path / "out.h5")
     result = finish(start(LIMITED, n_bytes, *arguments_of(command, inputs, output)))
     assert result == (2, "", f"{ERROR}{output}: cannot be written: {TOO_LARGE}\n")
@@ -72,7 +72,7 @@ def test_file_too_large(tmp_path, inputs, command, n_bytes):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A disk of 100 kB."""
+    """A folder on a disk of 100 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0:
@@ -103,7 +103,7 @@ def test_json_on_a_full_disk(tmp_path, inputs):
 
 @pytest.fixture(scope="module")
 def long_inputs(tmp_path_factory):
-    """Input that takes seconds: 30,000 structures, and a crystallite of 13,824 sites. Read only."""
+    """Input that takes seconds to process: 30,000 structures, and a crystallite of 13,824 sites. Read only."""
     folder = tmp_path_factory.mktemp("long")
     write(folder / "in.xyz", many_frames(30_000, n_atoms=2))
     corners = 2.0 * np.array(list(itertools.product(range(24), repeat=3)))
@@ -113,7 +113,7 @@ def long_inputs(tmp_path_factory):
 
 
 def interrupt(process, folder, number):
-    """Send a signal once the temporary output is there, a little into the work."""
+    """Send a signal shortly after the temporary output appears."""
     end = time.monotonic() + PATIENCE
     while not list(folder.rglob("*.partial")):
         assert process.poll() is None, process.communicate()
@@ -133,13 +133,13 @@ def test_interrupted(tmp_path, long_inputs, command, number):
     code, out, error = finish(process)
     assert out == ""
     assert code in (130, -signal.SIGINT)  # a shell's $? is 130 for both
-    message = "xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched"
+    message = "xanes-hpc: interrupted; unfinished outputs were removed, finished ones are untouched"
     assert error.strip() == message  # after a line break, which ends the line where a terminal shows ^C
     assert contents(tmp_path) == {str(output): OLD}
 
 
-def test_interruption_in_a_callback_of_a_c_library(monkeypatch, capsys):
-    """Where Python can but print it and go on."""
+def test_an_interruption_in_a_callback_of_a_c_library(monkeypatch, capsys):
+    """Python itself only prints such an exception and continues."""
 
     @ctypes.CFUNCTYPE(None)
     def callback():
@@ -172,7 +172,7 @@ def test_closed_pipe(inputs, arguments):
     [MemoryError(), ImportError("h5py/h5a.so: failed to map segment from shared object")],
     ids=["plain", "library"],
 )
-def test_memory_that_runs_out_is_told_in_a_line(monkeypatch, capsys, error):
+def test_running_out_of_memory_is_reported_in_one_line(monkeypatch, capsys, error):
     def end(*_, **__):
         raise error
 
@@ -181,7 +181,7 @@ def test_memory_that_runs_out_is_told_in_a_line(monkeypatch, capsys, error):
     assert ERROR + "out of memory" in capsys.readouterr().err
 
 
-def test_a_library_that_is_missing_is_not_taken_for_memory(monkeypatch):
+def test_a_missing_library_is_not_reported_as_out_of_memory(monkeypatch):
     def end(*_, **__):
         raise ImportError("no module named h5py")
 

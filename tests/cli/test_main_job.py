@@ -1,4 +1,4 @@
-"""The whole way through the command line, and that the documents tell the truth about it."""
+"""The whole way on the command line, and whether the documentation agrees with it."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from xanes_hpc.cli.main import cli
 
 @pytest.fixture(scope="module")
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the demo leaves, trained for fewer epochs and with fewer members than users have."""
+    """The demo's folder, with fewer epochs and members than users get."""
     folder = tmp_path_factory.mktemp("demo") / "d"
     steps = [step.replace("--epochs 60", "--epochs 6 --members 1") for step in demo.STEPS]
     assert steps != list(demo.STEPS)
@@ -27,7 +27,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_demo_leaves_what_it_says(demonstrated):
+def test_the_demo_writes_metrics_and_a_figure(demonstrated):
     metrics = json.loads((demonstrated / "metrics.json").read_text())
     assert metrics["n_sites"] == metrics["by_part"]["test"]["n_sites"] > 0
     assert 0 < metrics["error_percent"]["mean"] < 30
@@ -35,7 +35,7 @@ def test_the_demo_leaves_what_it_says(demonstrated):
     assert not list(demonstrated.parent.glob(".*"))
 
 
-def test_the_demo_says_synthetic_wherever_its_spectra_go(demonstrated, capsys):
+def test_the_demo_labels_its_spectra_synthetic_everywhere(demonstrated, capsys):
     for name in ("demo.h5", "demo.model", "predictions.h5"):
         assert call("info", demonstrated / name) == 0
         assert "synthetic" in capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_the_demo_says_synthetic_wherever_its_spectra_go(demonstrated, capsys):
     assert "synthetic" in next((demonstrated / "spectra").iterdir()).read_text()
 
 
-def test_info_tells_every_kind_as_json(demonstrated, capsys):
+def test_info_describes_every_kind_as_json(demonstrated, capsys):
     kinds = {"demo.h5": "structures", "demo.features.h5": "features", "predictions.h5": "predictions"}
     kinds["demo.model"] = "model"
     for name, kind in kinds.items():
@@ -66,14 +66,14 @@ def test_every_figure_of_merit_is_documented(demonstrated):
             assert f".{inner}`" in documented, f"{key}.{inner}"
 
 
-def test_a_second_demo_does_not_replace_the_first_unasked(demonstrated, capsys):
+def test_a_second_demo_replaces_the_first_only_on_request(demonstrated, capsys):
     before = (demonstrated / "metrics.json").read_bytes()
     assert call("demo", "-o", demonstrated) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert (demonstrated / "metrics.json").read_bytes() == before
 
 
-def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path, capsys, small):
+def test_a_foreign_folder_is_never_replaced(tmp_path, capsys, small):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years")
     features = small / "small.features.h5"
@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path, capsys, small):
     assert (tmp_path / "precious" / "thesis.txt").read_text() == "years"
 
 
-def test_a_model_folder_with_somebodys_notes_is_not_replaced(model, small, tmp_path, capsys):
+def test_a_model_folder_with_notes_in_it_is_not_replaced(model, small, tmp_path, capsys):
     copy = tmp_path / "m"
     shutil.copytree(model, copy)
     (copy / "notes.txt").write_text("tried dropout 0.3")
@@ -92,7 +92,7 @@ def test_a_model_folder_with_somebodys_notes_is_not_replaced(model, small, tmp_p
     assert (copy / "notes.txt").read_text() == "tried dropout 0.3"
 
 
-def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, capsys):
+def test_an_output_never_overwrites_its_source(small, model, tmp_path, capsys):
     source = tmp_path / "s.h5"
     source.write_bytes((small / "small.h5").read_bytes())
     for arguments in (["featurise", source], ["predict", source, "--model", model]):
@@ -101,7 +101,7 @@ def test_a_source_is_never_overwritten_by_its_product(small, model, tmp_path, ca
     assert source.read_bytes() == (small / "small.h5").read_bytes()
 
 
-def test_each_step_names_the_next_and_the_next_runs(small, tmp_path, capsys, monkeypatch):
+def test_each_step_suggests_the_next_and_that_runs(small, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "xanes-hpc.toml").write_text(
         "[model]\nwidth = 16\n[training]\nepochs = 2\nbatch_size = 16\n[uncertainty]\nmembers = 1\n"
@@ -117,7 +117,7 @@ def test_each_step_names_the_next_and_the_next_runs(small, tmp_path, capsys, mon
     assert json.loads((tmp_path / "metrics.json").read_text())["n_sites"] > 0
 
 
-def test_featurize_works_too(small, tmp_path):
+def test_the_american_spelling_works(small, tmp_path):
     assert call("featurize", small / "small.h5", "-o", tmp_path / "f.h5", "--threads", 1) == 0
     assert (tmp_path / "f.h5").exists()
 
@@ -131,7 +131,7 @@ def test_predict_from_a_file_writes_csv(model, tmp_path, capsys):
     assert "has no reference spectra" in capsys.readouterr().err
 
 
-def test_a_figure_of_the_uncertainty(demonstrated, tmp_path, capsys):
+def test_evaluate_draws_the_uncertainty(demonstrated, tmp_path, capsys):
     predictions, figure = demonstrated / "predictions.h5", tmp_path / "calibration.svg"
     assert call("evaluate", predictions, "--plot", figure) == 0
     drawn = figure.read_text()
@@ -143,17 +143,17 @@ def test_a_figure_of_the_uncertainty(demonstrated, tmp_path, capsys):
     assert not (tmp_path / "calibration.tiff").exists()
 
 
-def test_evaluating_training_sites_is_remarked_upon(model, small, tmp_path, capsys):
+def test_evaluating_training_sites_prints_a_note(model, small, tmp_path, capsys):
     assert call("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
     capsys.readouterr()
     assert call("evaluate", tmp_path / "p.h5", "--json", tmp_path / "m.json") == 0
     captured = capsys.readouterr()
-    assert "Note: the model was made with" in captured.err
+    assert "Note: the model was trained on" in captured.err
     assert "error %, test" in captured.out
 
 
 def commands_of(group, words=()):
-    """Every command that is no group, by its words."""
+    """Return all commands that are not groups, by their words."""
     found = {}
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
@@ -195,7 +195,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"complexes", "complexes.model", "test.png"}
 
 
-def test_the_docs_have_every_key_of_the_configuration_with_its_default(tmp_path):
+def test_the_docs_show_every_configuration_key_with_its_default(tmp_path):
     from xanes_hpc.config.files import load_run
     from xanes_hpc.models import architectures
 
@@ -205,7 +205,7 @@ def test_the_docs_have_every_key_of_the_configuration_with_its_default(tmp_path)
     name = default["model"]["name"]
     default["model"]["parameters"], _ = architectures.build(name, {}, 10, 10)
     examples = {"features", "spectra", "augmented", "output", "model", "freeze", "fold"}
-    given = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", block, flags=re.MULTILINE))  # what other methods have
+    given = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", block, flags=re.MULTILINE))  # keys of other methods
     assert given.keys() == default.keys()
     for section, values in default.items():
         if isinstance(values, dict):
@@ -219,7 +219,7 @@ def test_the_docs_have_every_key_of_the_configuration_with_its_default(tmp_path)
                 assert example or documented[section][key] == value, f"{section}.{key}"
 
 
-def test_the_docs_have_every_parameter_of_every_architecture():
+def test_the_docs_list_every_parameter_of_every_architecture():
     from xanes_hpc.models import architectures
 
     text = (ROOT / "docs" / "configuration.md").read_text()

@@ -1,4 +1,4 @@
-"""What a command's outputs may not cost: its inputs, each other, and files of another kind."""
+"""Outputs never replace inputs, each other, or files of another kind."""
 
 import os
 
@@ -53,7 +53,7 @@ FIT = "fit-broadening p.h5 e.txt --site S0"
         ("info {model} --json {model}/model.json", "{model}/model.json: is part of the model"),
     ],
 )  # fmt: skip
-def test_nothing_is_lost(place, model, small, monkeypatch, capsys, words, message):
+def test_no_file_is_lost(place, model, small, monkeypatch, capsys, words, message):
     monkeypatch.chdir(place)
     names = {"small": os.path.relpath(small / "small.h5"), "model": os.path.relpath(model)}
     before = contents(place, model, small)
@@ -62,7 +62,7 @@ def test_nothing_is_lost(place, model, small, monkeypatch, capsys, words, messag
     assert contents(place, model, small) == before
 
 
-def test_what_is_asked_for_is_replaced(place, monkeypatch, capsys, tmp_path):
+def test_overwrite_replaces_the_outputs(place, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(place)
     for name in ("m.csv", "m.png", "m.json"):
         write(tmp_path / name, "old")
@@ -71,7 +71,7 @@ def test_what_is_asked_for_is_replaced(place, monkeypatch, capsys, tmp_path):
     assert all((tmp_path / name).stat().st_size > 100 for name in ("m.csv", "m.png", "m.json"))
 
 
-def test_what_is_no_regular_file_stays(tmp_path):
+def test_special_files_are_never_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(StoreError, match="pipe: is not a regular file and will not be replaced"):
         check_output(tmp_path / "pipe", True)
@@ -80,7 +80,7 @@ def test_what_is_no_regular_file_stays(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_an_empty_file_is_replaced_by_a_store(tmp_path, small, model):
+def test_a_store_may_replace_an_empty_file(tmp_path, small, model):
     (tmp_path / "p.h5").touch()
     assert (
         run("predict", small / "small.h5", "--model", model, "--draws", 2, "-o", tmp_path / "p.h5", "--overwrite") == 0

@@ -223,7 +223,7 @@ def test_the_command(files, capsys):
     [
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "--site", "A"],
-            "--site applies to stores, raw.txt is a",
+            "--site applies to a store; raw.txt is a",
         ),
         (
             ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--seah", "2"],

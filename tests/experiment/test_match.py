@@ -308,10 +308,10 @@ def test_the_command(predicted, small, tmp_path, capsys):
     ("words", "message"),
     [
         ([], "received Cr K, Mn K, Fe K, Co K, Ni K, Cu K; choose with --absorber and --edge"),
-        (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores, "),
+        (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores; "),
         (
             ["--absorber", "Fe", "--order", "2"],
-            "--order is of a normalisation: expected together with",
+            "--order applies to a normalisation: expected together with",
         ),
         (["--absorber", "Zn"], "no Zn sites: expected one of Cr K, Mn K"),
         (["--absorber", "Fe", "--edge", "L3"], "no Fe L3 sites: expected one of Cr K, Mn K"),

@@ -199,7 +199,7 @@ def test_summary_counts_and_reasons(tmp_path, capsys):
     printed = capsys.readouterr()
     lines = dict(line.split(maxsplit=1) for line in printed.out.splitlines()[1:])
     assert lines["structures"].strip() == "4 (9 atoms)"
-    assert lines["sites"].strip() == "4 (3 Fe, 1 Co K)"
+    assert lines["sites"].strip() == "4 at the K edge (3 Fe, 1 Co)"
     assert lines["skipped"].strip() == "2"
     skipped = [line for line in printed.err.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 2

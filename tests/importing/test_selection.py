@@ -145,7 +145,8 @@ def test_table_rows_are_found_by_name_or_code(tmp_path, capsys):
     assert (summary["without_properties"], summary["unused_properties"]) == (1, 1)
     assert summary["first_without_properties"] == ["GHIJKL_FeO(2+)"]
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "other.h5", "--properties", table) == 0
-    assert "1 structures have no row in the tables (GHIJKL_FeO(2+)), 1 rows are of" in capsys.readouterr().out
+    row = "structures without a row in the tables: 1 (GHIJKL_FeO(2+)); rows without a structure: 1"
+    assert row in capsys.readouterr().out
     with h5py.File(tmp_path / "out.h5") as file:
         np.testing.assert_array_equal(file["structures/properties/gap"][:], [1.5, np.nan])
     found, _ = imported(tmp_path / "xyz", "--charge", "2", capsys=capsys)

@@ -132,7 +132,7 @@ def test_ctrl_c_says_how_to_resume(small, tmp_path, capsys, monkeypatch):
         main.run(["train", FEATURES, "--folds", "3"])
     assert ended.value.code == 130
     note, *_ = capsys.readouterr().err.splitlines()
-    assert note == "Note: to go on with the folds, give the same command with --resume."
+    assert note == "Note: to continue, run the same command with --resume"
 
 
 def test_a_run_that_fails_at_once_writes_and_removes_nothing(validated, small, tmp_path):

@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_finished_trials_and_the_search_can_be_resumed(copied, file
         assert run(*files, "-o", copied, "--resume", "--trials", 4) == 130
     printed = capsys.readouterr()
     assert "3 complete, 1 stopped" in printed.out
-    assert "Note: to go on with the search, give the same command with --resume.\n" in printed.err
+    assert "Note: to continue, run the same command with --resume\n" in printed.err
     stopped = table(copied)[3]
     assert stopped["state"] == "stopped"
     assert run(*files, "-o", copied, "--resume", "--trials", 4) == 0
@@ -203,7 +203,7 @@ def test_trials_that_diverge_are_recorded_as_failed(small, tmp_path, capsys):
     arguments = ["tune", small / "small.features.h5", "--config", config, "--space", space, "-o", tmp_path / "f.tune"]
     assert run(*arguments, "--trials", 2) == 2
     assert error_line(capsys.readouterr().err).startswith(
-        f"xanes-hpc: error: {tmp_path / 'f.tune'}: none of 2 trials came to its end; trial 0 failed: "
+        f"xanes-hpc: error: {tmp_path / 'f.tune'}: none of 2 trials finished; trial 0 failed: "
     )
     trials = table(tmp_path / "f.tune")
     assert [t["state"] for t in trials] == ["failed"] * 2

@@ -53,7 +53,7 @@ def test_figures_of_predictions(predicted, tmp_path, capsys, kind, ending):
         assert is_drawn(path)
     else:
         assert path.read_bytes().startswith(b"%PDF" if ending == "pdf" else b"<?xml")
-    assert ("which flatter it" in capsys.readouterr().err) == (kind != "spectra")
+    assert ("so the errors are too low" in capsys.readouterr().err) == (kind != "spectra")
 
 
 def test_the_default_name_and_a_figure_drawn_anew(predicted, tmp_path, monkeypatch, capsys):
@@ -115,7 +115,7 @@ def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
         assert run("plot", "map", source, *words) == 0
         assert is_drawn(tmp_path / "m.png")
     assert run("plot", "map", predicted) == 2
-    assert "a map: give --model MODEL, and the store of its sites with --features STORE" in capsys.readouterr().err
+    assert "map: expected --model MODEL and --features STORE, the store of the sites" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("n_sites", [1, 2, 6])
@@ -179,7 +179,7 @@ def test_no_history(tmp_path, text):
     [
         (["pie", "p.h5"], "Invalid value for 'KIND': 'pie' is not one of"),
         (["parity", "p.h5", "q.h5"], "parity: expected one prediction store, received 2"),
-        (["errors", "p.h5", "--site", "a"], "--site: expected with spectra, received with errors"),
+        (["errors", "p.h5", "--site", "a"], "--site: applies to spectra, received with errors"),
         (["learning", "here.h5"], "here.h5: expected a model folder, received a file"),
         (["parity", "none.h5"], "none.h5"),
         (["parity", "p.h5", "-o", "f.jpg"], "f.jpg: expected a file ending in .png, .svg, .pdf, received '.jpg'"),

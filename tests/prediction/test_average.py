@@ -175,7 +175,7 @@ def test_the_command_averages_with_weights(renamed, tmp_path, capsys):
     rows = "".join(f"{name},1\n" for name in others)
     table = write(tmp_path / "w.csv", f"name,weight\nA#0,3\nA#1,1\n{rows}")
     assert run("average", path, "-o", tmp_path / "a.h5", "--weights", table) == 0
-    assert "averages  119 of 120 sites" in capsys.readouterr().out
+    assert "averages  119 over 120 sites" in capsys.readouterr().out
     mean, *_ = by_hand(path, [0, 1], [3.0, 1.0])
     with PredictionStore(tmp_path / "a.h5") as found:
         np.testing.assert_allclose(found.read("mean", found.sites.name.index("A")), mean, rtol=1e-6)
@@ -199,7 +199,7 @@ def test_the_command_averages_with_weights(renamed, tmp_path, capsys):
         assert sorted(found.n_averaged.tolist())[-2:] == [1, 2]
     capsys.readouterr()
     assert run("average", predictions_of_frames(path), "-o", tmp_path / "c.h5", "--by", "frames") == 0
-    assert "note: every average is of one site: no two have the same frames" in capsys.readouterr().err
+    assert "Note: every average is over a single site" in capsys.readouterr().err
 
 
 def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
@@ -259,7 +259,7 @@ def test_the_command_broadens_predictions(predicted, tmp_path, capsys):
     assert run(*words) == 0
     assert "synthetic → synthetic+gaussian" in capsys.readouterr().out
     assert run(*words, "--overwrite", "--keep") == 2
-    assert "--keep applies to structure stores, " in capsys.readouterr().err
+    assert "--keep applies to structure stores; " in capsys.readouterr().err
     assert run("broaden", tmp_path / "b.h5", "-o", tmp_path / "c.h5", "--normalise", "area") == 0
     with PredictionStore(tmp_path / "c.h5") as found:
         assert found.attribute("unit") == "normalised"

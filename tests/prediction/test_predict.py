@@ -201,7 +201,7 @@ def test_a_training_site_under_another_name_is_noted(model, small, tmp_path, cap
     atoms.write(tmp_path / "unknown.xyz")
     for name, noted in (("known", True), ("unknown", False)):
         assert run_command("predict", tmp_path / f"{name}.xyz", "--model", model, "-o", tmp_path / f"{name}.h5") == 0
-        assert ("1 of 1 sites are described as training sites are" in capsys.readouterr().err) == noted
+        assert ("1 of 1 sites have the same features as a training site" in capsys.readouterr().err) == noted
 
 
 def test_csv_files_hold_the_prediction(model, small, tmp_path):

@@ -85,10 +85,10 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
     """In the second stage it keeps the network of the first, with dropout as its uncertainty."""
     assert found["interrupted"] == 0
     calibrated, note, following = said(folder, "interrupted")
-    assert calibrated.startswith("Note: sigma was calibrated with 6 sites only")
+    assert calibrated.startswith("Note: sigma was calibrated on only 6 sites")
     assert note == (
-        "Note: stopped before its end; the model is what was best so far. "
-        "To go on with it, give the same command with --resume."
+        "Note: stopped early; the model folder holds the best model so far; "
+        "to continue, run the same command with --resume"
     )
     assert following.startswith("Next: xanes-hpc predict ")
     model = Model.open(folder / "kept")
@@ -130,7 +130,7 @@ def test_sigterm_leaves_the_checkpoint_and_says_how_to_resume(found, folder):
     names = {path.name for path in folder.glob("*terminated*")}
     assert names == {"terminated.toml", "terminated.err", "terminated.out", "terminated.checkpoint.h5"}
     note, line = said(folder, "terminated")
-    assert note == "Note: to go on with it, give the same command with --resume."
+    assert note == "Note: to continue, run the same command with --resume"
     assert line.startswith("xanes-hpc: interrupted; ")
 
 

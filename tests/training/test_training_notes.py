@@ -7,10 +7,10 @@ import pytest
 from support.builders import run as call
 from support.trainings import TINY, copied
 
-UNCALIBRATED = "sigma was not calibrated (sites of the calibration part: 0): it is the spread of the draws as it is"
+UNCALIBRATED = "sigma is not calibrated (calibration sites: 0); it is the raw spread of the draws"
 OTHER = '[model]\nname = "residual"\nwidth = 16\nblocks = 1\n'
-NOT_FAR = "no site will be told to be too far from the training sites"
-ALONE = "120 sites have no structure and no formula: each is a group of its own"
+NOT_FAR = "predictions cannot be flagged as unlike the training set"
+ALONE = "120 sites have neither structure nor formula, so each is a group of its own"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_model_without_a_calibration_set(small, tmp_path, config, capsys):
     assert UNCALIBRATED in said
     assert NOT_FAR in said
     assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
-    assert "m had no sites to calibrate with: sigma is the draws' spread" in capsys.readouterr().err
+    assert "m is not calibrated; sigma is the raw spread of the draws" in capsys.readouterr().err
 
 
 def test_an_ordinary_model_has_no_notes(small, tmp_path, config, capsys):
@@ -40,21 +40,21 @@ def test_an_ordinary_model_has_no_notes(small, tmp_path, config, capsys):
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.3\n")) == 0
     assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
     said = capsys.readouterr().err
-    assert not any(note in said for note in ("calibrat", "formula", "flatter", "too far"))
+    assert not any(note in said for note in ("calibrat", "formula", "too low", "cannot be flagged"))
 
 
 def test_a_calibration_set_that_is_too_small(small, tmp_path, config, capsys):
     path, output = copied(small, tmp_path), tmp_path / "m"
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.001\ngroup = 'none'\n")) == 0
-    assert "sigma was not calibrated (sites of the calibration part: 1)" in capsys.readouterr().err
+    assert "sigma is not calibrated (calibration sites: 1)" in capsys.readouterr().err
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.1\n"), "--overwrite") == 0
-    assert re.search(r"sigma was calibrated with 1\d sites only: take it for an estimate", capsys.readouterr().err)
+    assert re.search(r"sigma was calibrated on only 1\d sites; it is a rough estimate", capsys.readouterr().err)
 
 
 def test_grouping_by_codes_that_names_lack(small, tmp_path, config, capsys):
     words = ("train", copied(small, tmp_path), "-o", tmp_path / "m", "--config", config())
     assert call(*words, "--group", "code") == 0
-    assert "the names of 120 sites have no CSD code: each structure is a group of its own" in capsys.readouterr().err
+    assert "the names of 120 sites have no CSD code, so each structure is a group of its own" in capsys.readouterr().err
 
 
 def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config, capsys):
@@ -70,8 +70,8 @@ def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config
     assert call(*words, "--folds", 2, "-o", tmp_path / "f") == 0
     said = capsys.readouterr()
     assert re.search(r"the model to start from was trained on \d+ of the 119 test sites", said.err)
-    assert "m is of the architecture mlp, this is residual: layers of one name and shape took its" in said.err
-    assert "1 (no spectrum on the whole grid)" in said.out
+    assert "m has the architecture mlp, this model residual: layers with the same name and shape took its" in said.err
+    assert "1 (spectrum does not cover the grid)" in said.out
 
 
 def test_sites_without_formulas_beside_others(small, tmp_path, config, capsys):

@@ -184,13 +184,13 @@ def test_the_command_uses_the_models_architecture_and_reports_what_it_took(train
     words = ["train", features, "--init-from", trained.path, "--epochs", 1, "--members", 1, "--seed", 5]
     assert call(*words, "-o", tmp_path / "a") == 0
     printed = capsys.readouterr()
-    assert "2 of 2 layers with its weights" in printed.out
+    assert "weights of 2 of 2 layers" in printed.out
     assert "was trained on" in printed.err
-    assert "errors on those flatter" in printed.err
+    assert "errors on these are too low" in printed.err
     assert Model.open(tmp_path / "a").description["architecture"] == trained.description["architecture"]
     (tmp_path / "r.toml").write_text('[model]\nname = "mlp"\nhidden = [16, 8]\n')
     assert call(*words, "-o", tmp_path / "b", "--config", tmp_path / "r.toml") == 0
-    assert "1 of 3 layers with its weights" in capsys.readouterr().out
+    assert "weights of 1 of 3 layers" in capsys.readouterr().out
 
 
 def test_a_model_of_another_descriptor_is_refused(trained, small, tmp_path):

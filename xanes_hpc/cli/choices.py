@@ -1,4 +1,4 @@
-"""Values of options that the shell proposes; the library decides what is taken, and says what is wrong with others."""
+"""Option values that the shell completes; the library decides which ones are valid, and reports the others."""
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -12,16 +12,16 @@ from xanes_hpc.errors import XanesHpcError
 
 
 class Known(click.types.StringParamType):
-    """Text, of which some is known.
+    """Text with known values, which the shell completes; near misses are refused.
 
     Parameters
     ----------
     module
-        Of the package, with the names: imported only when they are asked for.
+        Module of the package that has the values; imported only when they are needed.
     attribute
-        The names, or a function that gives them.
+        Name of the values in it, or of a function that returns them.
     key
-        Of a mapping, whose value the names are.
+        If the attribute is a dictionary: the key under which the values are.
     """
 
     name = "text"
@@ -30,7 +30,7 @@ class Known(click.types.StringParamType):
         self._module, self._attribute, self._key = module, attribute, key
 
     def names(self) -> list[str]:
-        """What is known."""
+        """Return the known values."""
         found: Callable[[], Iterable[str]] | Iterable[str] = getattr(
             import_module(f"xanes_hpc.{self._module}"), self._attribute
         )
@@ -39,10 +39,10 @@ class Known(click.types.StringParamType):
         return list(found[self._key] if isinstance(found, dict) and self._key is not None else found)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text; one that is nearly known is a slip."""
+        """Return the text, unless it looks like a misspelt known value."""
         try:
             known = {name.lower(): name for name in self.names()}
-        except XanesHpcError:  # another distribution's part, broken: the library says so if it is wanted
+        except XanesHpcError:  # a broken plug-in: the library reports it if it is used
             known = {}
         text = str(value).lower()
         if text not in known and (near := get_close_matches(text, list(known), 1)):
@@ -50,7 +50,7 @@ class Known(click.types.StringParamType):
         return super().convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Those that begin as what is typed."""
+        """Complete the known values."""
         return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
 
 
@@ -59,10 +59,10 @@ def _expected(names: Iterable[str], value: Any) -> str:
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # not generic in all versions
-    """One of several texts; the nearest is proposed in the place of one that is none of them."""
+    """One of several texts; the error for any other one suggests the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text."""
+        """Return the text, or suggest the nearest one."""
         names = [str(choice) for choice in self.choices]
         if isinstance(value, str) and value not in names and (near := get_close_matches(value, names, 1)):
             self.fail(f"{_expected(names, value)}; did you mean {near[0]!r}?", param, ctx)
@@ -70,7 +70,7 @@ class Choice(click.Choice):  # type: ignore[type-arg]  # not generic in all vers
 
 
 def choice(key: str) -> Known:
-    """The values that a key of the configuration may have."""
+    """Return the type of an option that sets a key of the configuration."""
     return Known("config.checks", "CHOICES", key)
 
 

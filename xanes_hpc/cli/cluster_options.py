@@ -1,4 +1,4 @@
-"""Options of the commands whose work a Dask cluster can do."""
+"""Options of the commands that can run on a Dask cluster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from xanes_hpc.jobs.dask_workers import Workers
 
-WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Number of workers that --cluster starts")
-
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of workers that --cluster starts"
+)
 
 cluster_options = several(
     click.option(
@@ -38,7 +39,7 @@ cluster_options = several(
         help="Option of dask-jobqueue for each job: cores=8, memory=32GB, walltime=02:00:00, queue=main, …",
     ),
 )
-"""``--scheduler`` and ``--cluster``; every command has a ``--workers`` of its own."""
+"""``--scheduler`` and ``--cluster``; each command defines its own ``--workers``."""
 
 
 def workers_of(
@@ -48,7 +49,10 @@ def workers_of(
     job_options: tuple[str, ...],
     alone: bool = False,
 ) -> "Workers | None":
-    """Return the workers asked for; None if this process does the work (``alone``: by so many processes)."""
+    """Return the Dask workers to use, or None if none are asked for.
+
+    With ``alone``, ``--workers`` may also be the number of processes on this machine.
+    """
     from xanes_hpc.jobs.dask_workers import QUEUES, Workers, parse_option
 
     context = click.get_current_context()

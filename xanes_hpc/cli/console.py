@@ -1,6 +1,6 @@
-"""What commands print: results and tables on standard output, progress and messages on standard error.
+"""Print results and tables on standard output, progress and messages on standard error.
 
-Rich is imported for a terminal only: files and pipes get plain lines, which are not folded.
+Rich is imported for terminals only; files and pipes get plain lines, which are not wrapped.
 """
 
 import json
@@ -27,19 +27,19 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether someone watches."""
+        """Whether the output is a terminal, or is to look like one (``FORCE_COLOR``)."""
         stream: TextIO = getattr(sys, self._name)
         return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
     @cached_property
     def console(self) -> "Console":
-        """It as a terminal."""
+        """Rich's console for the output."""
         from rich.console import Console
 
         return Console(stderr=self._name == "stderr", soft_wrap=True, highlight=False, markup=False)
 
     def print(self, text: str) -> None:
-        """Print a text and end its line."""
+        """Print a line."""
         if self.is_terminal:
             self.console.print(text)
         else:
@@ -51,12 +51,15 @@ err = Output("stderr")
 
 MOST_REASONS = 10
 SECONDS_BETWEEN_LINES = 10.0
-"""How often progress is told where there is no terminal."""
+"""Time between lines of progress where there is no terminal."""
 
 
 @contextmanager
 def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
-    """A bar on a terminal, a plain line now and then otherwise; call it with done, total and an optional note."""
+    """Show progress: a bar on a terminal, otherwise a line now and then.
+
+    Call what it yields with the number done, the total, and optionally a note.
+    """
     if err.is_terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -76,33 +79,33 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
             yield show
         return
     last = time.monotonic()
-    since: tuple[float, int, int] | None = None  # from when on, from how many, of how many the rate is reckoned
+    since: tuple[float, int, int] | None = None  # time, done and total at which the rate starts
 
     def tell(done: int, total: int, note: str = "") -> None:
         nonlocal last, since
         now = time.monotonic()
         if done and (since is None or done < since[1] or total != since[2]):
-            since = now, done, total  # after what is made ready once, or was done by an earlier run
+            since = now, done, total  # leaves out preparations and earlier runs
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             left = ""
             if since is not None and since[1] < done < total:
                 left = f"about {_duration((now - since[0]) * (total - done) / (done - since[1]))} left"
-            told = f"{what}: {done:,} of {total:,} {unit}".rstrip()
-            err.print(", ".join(text for text in (told, note, left) if text))
+            state = f"{what}: {done:,} of {total:,} {unit}".rstrip()
+            err.print(", ".join(text for text in (state, note, left) if text))
 
     yield tell
 
 
 def _duration(seconds: float) -> str:
-    """Roughly how long: seconds, minutes or hours."""
+    """Return a duration in words, rounded: seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def table(title: str, rows: Mapping[str, Any]) -> None:
-    """Two columns: what, and its value."""
+    """Print a title, and names with their values in two columns."""
     if not out.is_terminal:
         width = max(map(len, rows), default=0)
         out.print("\n".join([title, *(f"{name:{width}}  {value}" for name, value in rows.items())]))
@@ -118,7 +121,7 @@ def table(title: str, rows: Mapping[str, Any]) -> None:
 
 
 def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Several columns under their names, numbers to the right."""
+    """Print rows in columns under their names, aligned to the right."""
     if not out.is_terminal:
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
         for row in (columns, *rows):
@@ -127,7 +130,7 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, cells in zip(columns, zip(*rows, strict=True), strict=True):  # where there is no room, names are folded
+    for name, cells in zip(columns, zip(*rows, strict=True), strict=True):  # long names wrap
         least = max(map(len, cells))
         grid.add_column(name.replace(" ", "\n"), justify="right", vertical="bottom", overflow="fold", min_width=least)
     for row in rows:
@@ -136,7 +139,10 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def reasons(lines: Sequence[str], n: int) -> None:
-    """Print the first of ``n`` reasons why inputs were left out, with flags for parameters, and how many follow."""
+    """Print the first of ``n`` reasons why inputs were left out, and how many more there are.
+
+    Parameters of the library are shown as flags of the command.
+    """
     from xanes_hpc.cli.command import with_flags
 
     command = click.get_current_context().command
@@ -147,12 +153,12 @@ def reasons(lines: Sequence[str], n: int) -> None:
 
 
 def next_step(command: str) -> None:
-    """The command a user would run next."""
+    """Suggest the command to run next."""
     err.print(f"Next: {command}")
 
 
 def write_json(target: str | None, value: Mapping[str, Any]) -> None:
-    """Write JSON to a file, or to standard output for ``-``; nothing for None."""
+    """Write JSON to a file, or to standard output if the target is ``-``; None writes nothing."""
     if target is None:
         return
     plain = target == "-" and "utf" not in (sys.stdout.encoding or "utf-8").lower()

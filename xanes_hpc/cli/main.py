@@ -1,4 +1,4 @@
-"""``xanes-hpc``: finds the command, and turns errors into one line and an exit code."""
+"""Run ``xanes-hpc``: find the command, and turn errors into one line and an exit code."""
 
 import atexit
 import gc
@@ -18,29 +18,29 @@ from xanes_hpc.cli.lazy_group import LazyGroup
 from xanes_hpc.errors import XanesHpcError
 
 COMMANDS = {
-    "import": "Read structures, and spectra by name, into a structure store.",
-    "featurise": "Describe the surroundings of every absorption site.",
-    "train": "Train a network from features to spectra.",
-    "tune": "Search for the recipe that trains best.",
-    "predict": "Predict spectra with their uncertainty.",
-    "evaluate": "Measure predictions against their references.",
-    "plot": "Draw figures of predictions and of training.",
-    "explain": "Tell which features, shells and atoms predictions rest on.",
-    "report": "Tell of a model in one HTML page.",
-    "serve": "Open a page in which structures become spectra.",
-    "info": "Say what a store or model is.",
-    "broaden": "Broaden and normalise the spectra of a store.",
-    "average": "Average predicted spectra over sites or frames.",
-    "fit-broadening": "Fit the broadening, shift and scale of a spectrum to a measured one.",
-    "match": "Find the sites whose spectra are like a measured one.",
-    "export": "Write predictions as XDI, NeXus, Athena's columns or CSV.",
-    "select": "Choose the sites that are most worth calculating next.",
-    "relax": "Relax structures by GFN2-xTB.",
-    "fdmnes": "Write FDMNES calculations of a store's sites, and read them in.",
-    "model": "Pack a model into one file to send, and unpack it.",
-    "demo": "Run the whole way on generated data.",
+    "import": "Read structures, and spectra matched by name, into a structure store",
+    "featurise": "Compute the features of every site",
+    "train": "Train a model to predict spectra from features",
+    "tune": "Search for better hyperparameters",
+    "predict": "Predict spectra with their uncertainty",
+    "evaluate": "Measure predictions against references",
+    "plot": "Draw figures of predictions and of training",
+    "explain": "Show which distances, shells and atoms predictions depend on",
+    "report": "Summarise a model in one shareable HTML page",
+    "serve": "Open a web page that predicts spectra of structures",
+    "info": "Describe a store or model; verify every checksum",
+    "broaden": "Broaden and normalise the spectra of a store",
+    "average": "Average predictions over sites or frames",
+    "fit-broadening": "Fit shift, scale and widths to a measured spectrum",
+    "match": "Find the sites whose spectra resemble a measured one, and mixtures",
+    "export": "Write predictions as XDI, NeXus, Athena columns or CSV",
+    "select": "Choose the sites most worth calculating next",
+    "relax": "Relax structures with GFN2-xTB",
+    "fdmnes": "Write FDMNES calculations, and read their spectra back",
+    "model": "Pack a model into one file to send, and unpack it",
+    "demo": "Run the whole way on generated data",
 }
-"""Every command and its line in the help; its module in ``cli.commands`` is imported only when it runs."""
+"""Every command with its line in the help; its module in ``cli.commands`` is imported only when it runs."""
 ALIASES = {"featurize": "featurise"}
 
 
@@ -50,18 +50,18 @@ ALIASES = {"featurize": "featurise"}
     aliases=ALIASES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, "-V", "--version", message="xanes-hpc %(version)s")
+@click.version_option(__version__, "-V", "--version", message="xanes-hpc %(version)s", help="Show the version and exit")
 def cli() -> None:
-    """X-ray absorption spectra from structures, with neural networks.
+    """Predict X-ray absorption spectra from structures with neural networks.
 
-    The usual way: import, featurise, train, predict, evaluate. Each command ends by printing the next. "demo"
-    shows it all without data.
+    The usual order is import, featurise, train, predict, evaluate; each command ends by suggesting the next. To see
+    all of them at work on generated data, run "xanes-hpc demo".
     """
 
 
 def run(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 well, 2 bad input, 130 interrupted."""
-    atexit.register(gc.freeze)  # at its end a process need not be searched for cycles: all of it goes
+    """Run the command line and exit with 0 on success, 2 on bad input, 130 on interruption."""
+    atexit.register(gc.freeze)  # saves the garbage collection at exit
     signal.signal(signal.SIGTERM, _interrupt)
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_note_lost, hook)
@@ -76,7 +76,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except XanesHpcError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("xanes-hpc: interrupted; what was half-written is removed, finished outputs are untouched", err=True)
+        click.echo("xanes-hpc: interrupted; unfinished outputs were removed, finished ones are untouched", err=True)
         _exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,7 +100,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _note_lost(hook: Callable[[Any], object], lost: Any) -> None:
-    """An interruption that falls into a C library's callback (LLVM's, say) is lost there: it comes again, later."""
+    """Raise an interruption again, a little later, that was lost in a callback of a C library such as LLVM."""
     if lost.exc_type is KeyboardInterrupt:
         signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, 0.05)

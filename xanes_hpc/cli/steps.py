@@ -1,4 +1,4 @@
-"""Options of the commands whose output is made in parts, and what they print of each step."""
+"""Options of the commands that make their output in parts, and what these print after each step."""
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ OPTIONS = (
         is_flag=False,
         flag_value="array",
         metavar="[K]",
-        help="Make partition K of the plan, counted from 0 [default: the task's index in a job array]",
+        help="Make partition K of the plan, counted from 0  [default: the task's index in a job array]",
     ),
     click.option("--finalise", is_flag=True, help="Combine the parts of all partitions into one store"),
     click.option("--virtual", is_flag=True, help="With --finalise: leave the rows in the parts and refer to them"),
@@ -113,23 +113,23 @@ def refuse_with_a_plan(names: Sequence[str], steps: "Steps") -> None:
 def take(
     job: "Job", n_partitions: int, steps: "Steps", what: str, command: Sequence[str], rows: Mapping[str, str]
 ) -> bool:
-    """Take a step, and print what is left to do.
+    """Carry out one step, and print what is left to do.
 
     Parameters
     ----------
     job, n_partitions
-        The output, and the partitions of the plan that is followed.
+        The output, and the number of partitions of the plan that the run follows.
     what
-        What the progress bar says.
+        Label of the progress bar.
     command
-        Makes the output.
+        The command that makes the output, to suggest further steps.
     rows
-        What to print of a plan.
+        What to print about a plan.
 
     Returns
     -------
     bool
-        Whether the output is there.
+        Whether the output is finished.
     """
     from xanes_hpc.jobs import steps as library
 
@@ -146,7 +146,7 @@ def take(
     elif outcome.parts is not None:
         title = f"partition {steps.partition} of {job.output}"
         console.table(title, {"parts": f"{outcome.parts.start} to {outcome.parts.stop - 1}"})
-        console.next_step(f"when all partitions are made: {shlex.join([*command, '--finalise'])}")
+        console.next_step(f"once all partitions are made: {shlex.join([*command, '--finalise'])}")
     return outcome.is_whole
 
 

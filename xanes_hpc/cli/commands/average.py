@@ -18,21 +18,22 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
     type=Known("prediction.average", "BY"),
     default="structure",
     show_default=True,
-    help="structure: its sites; frames: structures NAME@0, NAME@1, … of one trajectory; all: every site there is.",
+    help="Average over each structure's sites (structure), each trajectory's frames NAME@0, NAME@1, … (frames), or all "
+    "sites (all)",
 )
 @click.option(
     "--weights",
     type=PATH,
     metavar="FILE.csv",
-    help="Table with columns name and weight of sites or structures, such as populations of conformers.",
+    help="Weight sites or structures by a table with columns name and weight, such as populations of conformers",
 )
-@output_option("Prediction store to write.", required=True)
+@output_option("Prediction store to write", required=True)
 @overwrite_option
 def command(predictions: Path, by: str, weights: Path | None, output: Path, overwrite: bool) -> None:
-    """Average predicted spectra over sites, frames, or all.
+    """Average predictions over sites or frames.
 
-    PREDICTIONS must keep its draws (predict --keep-draws): sigma is that of the averaged draws, so that what sites have
-    in common does not average out. Sites of several elements or edges make an average each; symmetry-unique sites
+    PREDICTIONS must contain its draws (predict --keep-draws). Draws are averaged first and sigma is their spread, so
+    that errors which sites share do not average out. Each element and edge gets its own average. Symmetry-unique sites
     count as often as they occur.
     """
     from xanes_hpc.prediction.average import average
@@ -40,7 +41,7 @@ def command(predictions: Path, by: str, weights: Path | None, output: Path, over
 
     with PredictionStore(predictions) as store, console.progress("averaging", "averages") as progress:
         done = average(store, output, by, weights, overwrite, progress)
-    console.table(str(output), {"averages": f"{done.n_averages:,} of {done.n_sites:,} sites"})
+    console.table(str(output), {"averages": f"{done.n_averages:,} over {done.n_sites:,} sites"})
     if done.n_averages == done.n_sites:
-        console.err.print(f"note: every average is of one site: no two have the same {by}")
+        console.err.print("Note: every average is over a single site: nothing was averaged")
     console.next_step(f"xanes-hpc export {shlex.quote(str(output))} --format csv -o averages/")

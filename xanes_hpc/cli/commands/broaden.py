@@ -23,39 +23,42 @@ from xanes_hpc.cli.options import (
 
 @click.command("broaden", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
-@output_option("Store to write.", required=True)
+@output_option("Store to write", required=True)
 @click.option(
     "--recipe",
     "broadening",
     type=BROADENING,
-    help="Broadening: arctangent (FDMNES's), seah-dench, lorentzian, summed, gaussian, or published-fe.",
+    help="Broaden with arctangent (like FDMNES), seah-dench, lorentzian, summed, gaussian, or published-fe",
 )
 @width_options
 @click.option(
     "--normalise",
     "normalisation",
     type=Known("spectra.recipe", "NORMALISATIONS"),
-    help="Normalisation: edge-step, area or min-max.",
+    help="Normalise by edge-step, area or min-max",
 )
-@window_option("--pre", "Window before the edge, in eV from it: of edge-step.")
-@window_option("--post", "Window after the edge: of edge-step.")
-@click.option("--order", type=int, help="Degree of the polynomial after the edge, 0 to 3.  [default: 1]")
-@click.option("--flatten", is_flag=True, default=None, help="Take the post-edge's own shape off above the edge.")
-@window_option("--window", "Window of area and min-max. Default: all of the spectrum.")
+@window_option("--pre", "With edge-step: set the pre-edge window, in eV from the edge")
+@window_option("--post", "With edge-step: set the post-edge window, in eV from the edge")
+@click.option("--order", type=int, metavar="N", help="Set the degree of the post-edge polynomial, 0 to 3  [default: 1]")
+@click.option("--flatten", is_flag=True, default=None, help="Subtract the post-edge shape above the edge")
+@window_option("--window", "With area or min-max: set the window, in eV from the edge  [default: the whole spectrum]")
 @click.option(
     "--edge-at",
     type=Known("spectra.recipe", "EDGES_AT"),
     metavar="WHERE",
-    help="Where the edge is: stored, steepest or half-step.  [default: stored]",
+    help="Locate the edge: stored, steepest or half-step  [default: stored]",
 )
-@click.option("--align", is_flag=True, default=None, help="Move the spectrum so that its edge lies at the stored e0.")
+@click.option("--align", is_flag=True, default=None, help="Shift the spectrum so that its edge is at the stored e0")
 @click.option(
-    "--config", type=PATH, help="Sections [broadening] and [normalisation] of a configuration; flags beat it."
+    "--config",
+    type=PATH,
+    metavar="RUN.toml",
+    help="Read [broadening] and [normalisation] from this configuration; options override it",
 )
-@click.option("--kind", default="xanes", show_default=True, help="Kind of spectrum: xanes, xes.")
-@click.option("--treatment", help="Treatment of the spectra to take, where sites have several.")
-@click.option("--keep", is_flag=True, help="Have all spectra of STORE in the output too.")
-@click.option("--strict", is_flag=True, help="Stop at the first spectrum that cannot be treated.")
+@click.option("--kind", default="xanes", show_default=True, help="Broaden spectra of this kind, such as xanes or xes")
+@click.option("--treatment", help="Broaden spectra with this treatment, if sites have several")
+@click.option("--keep", is_flag=True, help="Also copy all spectra of STORE to the output")
+@click.option("--strict", is_flag=True, help="Stop at the first spectrum that cannot be broadened or normalised")
 @overwrite_option
 @json_option
 def command(
@@ -70,15 +73,16 @@ def command(
     json_target: str | None,
     **given: Any,
 ) -> None:
-    """Broaden and normalise the spectra of a store into another.
+    """Broaden and normalise the spectra of a store.
 
-    STORE stays as it is. The output has the same structures, so that features made from STORE go with it: train
-    --spectra OUTPUT. What was done is written down with every spectrum, and is not done twice.
+    The result is a second store; STORE stays unchanged. It has the same structures, so features computed from STORE
+    can be trained on it with "train --spectra OUTPUT". The output records the treatment of every spectrum, and no
+    spectrum is broadened twice.
 
-    Of a prediction store that keeps its draws the predictions are broadened, sigma by way of the draws.
+    STORE may also be a prediction store with its draws. Each draw is broadened, and sigma follows from them.
 
-    published-fe is how the published Fe K-edge set was made of its spectra as calculated: a fixed width, no
-    normalisation. Windows are in eV from the edge, such as --pre=-15:-8 --post 20:60.
+    published-fe is the broadening of the published Fe K-edge set: a fixed width, no normalisation. Windows are in eV
+    from the edge, such as --pre=-15:-8 --post 20:60.
     """
     from xanes_hpc.calculations.broaden_store import treat_store
     from xanes_hpc.config.files import load_run
@@ -96,13 +100,13 @@ def command(
         flags |= dict(zip((f"normalisation.{k}" for k in keys), given[option] or (None, None), strict=True))
     recipe = load_run(config, None, flags).recipe
     if hdf5.is_kind(store, "predictions"):
-        refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores, {store} has predictions")
+        refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
         with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
             done = treat_predictions(predictions, output, recipe, overwrite, progress)
             n_sites = predictions.n_sites
         if json_target != "-":
-            told = f"{treatment_name(done.before)} → {treatment_name(done.after)}"
-            console.table(str(output), {"predictions": f"{n_sites:,}", "treatment": told})
+            treatments = f"{treatment_name(done.before)} → {treatment_name(done.after)}"
+            console.table(str(output), {"predictions": f"{n_sites:,}", "treatment": treatments})
         console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": done.after})
         return
     with StructureStore(store) as source, console.progress("broadening", "spectra") as progress:
@@ -114,7 +118,7 @@ def command(
             "skipped": f"{result.skipped_count:,}",
         }
         if result.kept:
-            rows["kept"] = f"{result.kept:,} of {store}"
+            rows["also copied"] = f"{result.kept:,} from {store}"
         console.table(str(output), rows)
     console.reasons([f"skipped: {line}" for line in result.skipped], result.skipped_count)
     console.write_json(json_target, {"output": str(output), **result.as_dict()})

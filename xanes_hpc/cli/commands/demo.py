@@ -25,17 +25,27 @@ STEPS = (
 
 @click.command("demo", cls=Command)
 @click.option(
-    "-o", "--output", type=OutputPath(), default=Path("xanes-hpc-demo"), show_default=True, help="Folder to write."
+    "-o", "--output", type=OutputPath(), default=Path("xanes-hpc-demo"), show_default=True, help="Folder to write"
 )
-@click.option("-n", "--structures", type=click.IntRange(min=60), default=600, show_default=True, help="Complexes made.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the complexes.")
+@click.option(
+    "-n",
+    "--structures",
+    type=click.IntRange(min=60),
+    metavar="N",
+    default=600,
+    show_default=True,
+    help="Generate N complexes",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of the complexes"
+)
 @overwrite_option
 def command(output: Path, structures: int, seed: int, overwrite: bool) -> None:
     """Run the whole way on generated data: import, featurise, train, predict, evaluate.
 
-    Makes first-row transition-metal complexes and gives them SYNTHETIC spectra from a simple scattering model.
-    The commands it runs are printed; metrics.json and predictions.png tell how well the network learnt that
-    model, and nothing about real spectra.
+    The demo generates complexes of first-row transition metals with SYNTHETIC spectra from a simple scattering model,
+    and prints the commands it runs on them. Its results, metrics.json and predictions.png, show how well the network
+    learnt that model. They say nothing about real spectra.
     """
     from xanes_hpc.cli.main import cli
     from xanes_hpc.importing import demo_data
@@ -47,7 +57,7 @@ def command(output: Path, structures: int, seed: int, overwrite: bool) -> None:
     with whole_output(output, overwrite, contents=CONTENTS) as folder:
         folder.mkdir()
         demo_data.write(folder, structures, seed)
-        console.out.print(f"{structures} complexes with spectra of a {demo_data.LABEL}")
+        console.out.print(f"{structures} complexes, with spectra from a {demo_data.LABEL}")
         with _working_in(folder):
             for step in STEPS:
                 console.out.print(f"\n$ xanes-hpc {step}")

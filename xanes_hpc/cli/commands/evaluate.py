@@ -12,13 +12,13 @@ from xanes_hpc.cli.options import PATH, figure_option, json_option
 
 @click.command("evaluate", cls=JsonCommand)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
-@figure_option("Figure of reliability, rejection, coverage")
+@figure_option("Draw reliability, rejection and coverage")
 @json_option
 def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
-    """Measure predictions against their references.
+    """Measure predictions against references.
 
-    Every figure is over the sites of the store that have a reference. Sites the model was trained on flatter
-    it: predict with --split test, or from sites the model has never seen, for figures to report.
+    Sites without a reference are left out. Sites that the model was trained on make the errors too low. For results
+    to report, predict with --split test, or predict sites that the model has never seen.
     """
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import FITTED
@@ -36,8 +36,8 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
         console.table(str(predictions), _rows(figures))
     if trained:
         console.err.print(
-            f"Note: the model was made with {trained:,} of these {figures['n_sites']:,} sites; "
-            "only the errors by part tell how it does on others."
+            f"Note: the model was trained on {trained:,} of these {figures['n_sites']:,} sites; "
+            "see the error of each set for its performance on others"
         )
 
 
@@ -45,7 +45,11 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     from xanes_hpc.spectra.spectrum import treatment_name
 
     peaks, coverage, grid = figures["peaks"], figures["coverage"], figures["grid"]
-    zero = f", {figures['n_zero_reference']:,} left out as zero everywhere" if figures["n_zero_reference"] else ""
+    zero = (
+        f", {figures['n_zero_reference']:,} left out because it is zero everywhere"
+        if figures["n_zero_reference"]
+        else ""
+    )
     rows = {
         "sites": f"{figures['n_sites']:,} with a reference, {figures['n_without_reference']:,} without{zero}",
         "spectra": f"{figures['spectrum']['kind']}, treatment {treatment_name(figures['spectrum']['treatment'])}",
@@ -56,8 +60,8 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         f"F1 {_number(peaks['f1'], '.3f')} ({peaks['n_matched']:,} of {peaks['n_reference']:,} matched)",
         "peak positions": f"|ΔE| {_number(peaks['delta_energy_ev'], '.2f')} eV, "
         f"|ΔI|/I {_number(peaks['delta_intensity_percent'], '.1f')} %",
-        "line shape": f"MAE of first derivative {_number(figures['derivatives']['first_mae'], '.4g')} /eV, "
-        f"of second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
+        "line shape": f"MAE of the first derivative {_number(figures['derivatives']['first_mae'], '.4g')} /eV, "
+        f"of the second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
         "coverage": ", ".join(f"{k[0]}σ {100 * v:.1f} %" for k, v in coverage.items()) + " (nominal 68.3, 95.4, 99.7)",
     }
     for interval in figures["conformal"]:
@@ -67,17 +71,17 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     rows |= {
         "calibration": f"expected error {figures['calibration_error']:.3f}, CRPS {figures['crps']:.4g}, "
         f"mean width of ±1σ {figures['sharpness']['1sigma']:.4g}",
-        "σ against error": f"Spearman {_number(figures['spearman_sigma_error'], '.2f')}; error % of the surest half "
-        f"{figures['rejection']['error_percent_mean'][5]:.2f}",
+        "σ against error": f"Spearman {_number(figures['spearman_sigma_error'], '.2f')}; error % of the most certain "
+        f"half {figures['rejection']['error_percent_mean'][5]:.2f}",
     }
     for part, errors in figures["by_part"].items():
-        title = "never trained on" if part == "none" else part
+        title = "unseen" if part == "none" else part
         rows[f"error %, {title}"] = (
             f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
         )
     if (trust := figures["by_trust"]) is not None:
         flagged, others = trust["not_trusted"], trust["trusted"]
-        rows["not to be trusted"] = f"{flagged['n_sites']:,} of {figures['n_sites']:,} sites" + (
+        rows["out of domain"] = f"{flagged['n_sites']:,} of {figures['n_sites']:,} sites" + (
             f": error % mean {flagged['mean']:.2f}, median {flagged['median']:.2f}; "
             f"of the {others['n_sites']:,} others mean {_number(others['mean'], '.2f')}, "
             f"median {_number(others['median'], '.2f')}"
@@ -87,10 +91,10 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     if (audit := figures["leakage"]) is not None:
         without = audit["error_percent_without_twins"]
         rows["leakage"] = (
-            f"of {audit['n_held_out']:,} held-out sites {audit['same_code']:,} share a training site's code, "
-            f"{audit['same_formula']:,} its formula, {audit['near_features']:,} lie nearer than "
-            f"{audit['near_threshold']:g}; "
-            f"error % without them {_number(without['mean'], '.2f')} ({without['n_sites']:,} sites)"
+            f"{audit['same_code']:,} same CSD code, {audit['same_formula']:,} same formula, "
+            f"{audit['near_features']:,} near-duplicates (distance < {audit['near_threshold']:g}) among "
+            f"{audit['n_held_out']:,} held-out sites; "
+            f"error % of the others {_number(without['mean'], '.2f')} ({without['n_sites']:,} sites)"
         )
     return rows
 

@@ -18,15 +18,15 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
     type=Known("prediction.export", "FORMATS"),
     default="xdi",
     show_default=True,
-    help="xdi, nexus (NXxasproc), athena (columns), or csv.",
+    help="Write xdi, nexus (NXxasproc), athena (columns) or csv",
 )
-@output_option("Folder to write.", required=True)
+@output_option("Folder to write", required=True)
 @overwrite_option
 def command(predictions: Path, kind: str, output: Path, overwrite: bool) -> None:
-    """Write predictions as files that others read, one per site.
+    """Write predictions for other programs, one file per site.
 
-    Each holds absolute energies in eV, the mean, its standard deviation, the reference where there is one, and
-    where it comes from. XDI is what the field exchanges; nexus is HDF5 by the definition NXxasproc; athena is
+    Each file holds absolute energies in eV, the mean, its standard deviation, the reference if there is one, and the
+    provenance. xdi is the exchange format of the field; nexus is HDF5 after the definition NXxasproc; athena is
     columns that Athena and Larch read.
     """
     from xanes_hpc.prediction.export import export

@@ -13,15 +13,15 @@ from xanes_hpc.cli.options import PATH, json_option
 @click.command("ingest", cls=JsonCommand)
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("store", type=PATH, metavar="STORE")
-@click.option("--replace", is_flag=True, help="Let spectra take the place of others of their kind and treatment.")
-@click.option("--look-only", is_flag=True, help="Say how the runs stand, and leave the store as it is.")
+@click.option("--replace", is_flag=True, help="Replace spectra of the same kind and treatment")
+@click.option("--look-only", is_flag=True, help="Report the state of the runs without changing the store")
 @json_option
 def command(folder: Path, store: Path, replace: bool, look_only: bool, json_target: str | None) -> None:
-    """Read the spectra of runs into their store.
+    """Read the calculated spectra into the store.
 
-    DIR is a folder that "fdmnes write" made, or any with a folder per calculation that bears its site's name. Spectra
-    as calculated and those that FDMNES broadened are both taken. Runs that failed, are not finished, have not begun or
-    are of another structure are listed; once they have run, ingest them again. Features made from the store stay valid.
+    DIR was made by "fdmnes write", or holds one folder per calculation, named after its site. Both the unbroadened
+    spectra and those broadened by FDMNES are read. Runs that failed, have not finished or belong to another structure
+    are listed; run them again, then ingest again. Features computed from the store stay valid.
     """
     from xanes_hpc.calculations.fdmnes.ingest import ingest
 
@@ -34,12 +34,14 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
             if result.spectra.replaced:
                 rows["replaced"] = f"{result.spectra.replaced:,}"
             if result.spectra.already_there:
-                rows["there already"] = f"{result.spectra.already_there:,}"
+                rows["already there"] = f"{result.spectra.already_there:,}"
             if result.spectra.differing:
-                rows["left out"] = f"{len(result.spectra.differing):,}, for their sites have others: see --replace"
+                rows["left out"] = (
+                    f"{len(result.spectra.differing):,} that differ from the store's; --replace replaces those"
+                )
         console.table(str(store), rows)
     console.reasons(result.not_good, len(result.not_good))
-    differing = [f"left as it was: {line} (--replace)" for line in result.spectra.differing]
+    differing = [f"left unchanged: {line} (see --replace)" for line in result.spectra.differing]
     console.reasons(differing, len(differing))
     console.write_json(json_target, {"store": str(store), **result.as_dict()})
     if not look_only:

@@ -23,12 +23,13 @@ OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "se
 @click.command("featurise", cls=Command)
 @click.argument("source", type=PATH, metavar="STRUCTURES.h5")
 @output_option(
-    "Feature store to write [default: NAME.features.h5, or NAME.rattled-SEED.features.h5, beside the source]"
+    "Feature store to write  [default: NAME.features.h5, or NAME.rattled-SEED.features.h5, beside the source]"
 )
 @click.option(
     "--preset",
     type=PRESET,
-    help="Preset of the descriptor: default, xanesnet-2022, xanesnet-49, rdc, … [default: default]",
+    metavar="NAME",
+    help="Use this preset of the descriptor: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]",
 )
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Read the descriptor from a file")
 @click.option(
@@ -51,7 +52,7 @@ OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "se
     metavar="STD",
     help="Displace every atom at random first, with this standard deviation along each axis in Å",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of --rattle [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of --rattle  [default: 0]")
 @steps_options
 def command(
     source: Path,
@@ -116,7 +117,7 @@ def _described_run(job: "FeatureJob", begin: float) -> dict[str, str]:
     from xanes_hpc.features.plan import count_defaults
 
     seconds, n_sites, rattling = time.perf_counter() - begin, job.source.n_sites, job.plan.rattling
-    rows = {"time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites a second)"}
+    rows = {"time": f"{seconds:.1f} s ({n_sites / seconds:,.0f} sites per second)"}
     defaults = count_defaults(job.source, job.plan.descriptor)
     if any(defaults.values()):
         rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)

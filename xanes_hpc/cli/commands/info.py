@@ -11,10 +11,10 @@ from xanes_hpc.cli.options import PATH, json_option
 
 @click.command("info", cls=JsonCommand)
 @click.argument("file", type=PATH, metavar="FILE")
-@click.option("--verify", is_flag=True, help="Read all of a store and check every checksum; exit code 2 if one fails.")
+@click.option("--verify", is_flag=True, help="Read all of a store and check every checksum; exit with 2 if one fails")
 @json_option
 def command(file: Path, verify: bool, json_target: str | None) -> None:
-    """Say what a store or model is: sizes, elements, descriptor, provenance.
+    """Describe a store or model: size, elements, descriptor, provenance.
 
     FILE is a structure, feature or prediction store, a model folder, or a packed model.
     """
@@ -33,4 +33,4 @@ def command(file: Path, verify: bool, json_target: str | None) -> None:
     console.write_json(json_target, findings.summary())
     if findings.damage:
         more = f" (and {len(findings.damage) - 1} more)" if len(findings.damage) > 1 else ""
-        raise StoreError(f"{file}: damaged: {findings.damage[0]}{more}; make it again or take a copy")
+        raise StoreError(f"{file}: damaged: {findings.damage[0]}{more}; make it again, or restore a copy")

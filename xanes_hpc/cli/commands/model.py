@@ -5,8 +5,8 @@ import click
 from xanes_hpc.cli.lazy_group import LazyGroup
 
 COMMANDS = {
-    "pack": "Pack a model folder into one file.",
-    "unpack": "Make a model folder of a packed model.",
+    "pack": "Pack a model folder into one file",
+    "unpack": "Unpack a packed model into a model folder",
 }
 
 
@@ -14,5 +14,5 @@ COMMANDS = {
 def command() -> None:
     """Pack a model into one file to send, and unpack it.
 
-    A packed model holds all that predict needs, and the checksum of every file in it: a damaged one is refused whole.
+    A packed model holds everything that predict needs, with a checksum of every file. A damaged one is refused.
     """

@@ -11,36 +11,39 @@ from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option
 
 KINDS = {
-    "spectra": "predicted beside reference, σ as bands: from best to worst, or the sites of --site",
+    "spectra": "predicted and reference spectra with ±σ bands, from best to worst or as chosen with --site",
     "errors": "error % at each energy, quartiles over sites",
     "parity": "predicted against reference intensity",
     "uncertainty": "reliability, rejection, coverage and error at each energy",
-    "distance": "σ and error against the distance from the training sites",
-    "map": "sites among training sites by their features, coloured by error, and by element or distance",
-    "learning": "validation error and loss of every epoch; of model folders",
+    "distance": "σ and error against the distance from the training set",
+    "map": "sites beside the training set by their features, coloured by error, and by element or distance",
+    "learning": "validation error and loss of every epoch of one or several models",
 }
 """Kinds of figures and what they show."""
 
-
 MOST_SHOWN = 6
-"""Sites of predictions without references."""
+"""Number of sites drawn if there are no references."""
 
 
 @click.command("plot", cls=Command)
 @click.argument("kind", type=Choice(list(KINDS)), metavar="KIND")
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--site", "sites", multiple=True, metavar="NAME", help="A site to show, of spectra. May be repeated.")
-@click.option("--model", type=PATH, help="Model folder whose features a map is of.")
-@click.option("--features", type=PATH, metavar="STORE", help="Feature or structure store of a map's sites.")
+@click.option("--site", "sites", multiple=True, metavar="NAME", help="With spectra: draw this site (repeatable)")
+@click.option("--model", type=PATH, metavar="MODEL", help="With map: take descriptor and training set from this model")
+@click.option(
+    "--features", type=PATH, metavar="STORE", help="With map: take the sites from this feature or structure store"
+)
 @click.option(
     "--by",
     type=Known("analysis.site_map", "PROJECTIONS"),
     default="pca",
     show_default=True,
-    help="Projection of a map: pca, or umap.",
+    help="With map: project with pca or umap",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of umap.")
-@output_option("Figure to write: PNG, SVG or PDF. Default: KIND.png.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="With map: seed of umap"
+)
+@output_option("Figure to write, as PNG, SVG or PDF  [default: KIND.png]")
 def command(
     kind: str,
     sources: tuple[Path, ...],
@@ -56,21 +59,24 @@ def command(
     KIND is one of
 
     \b
-    spectra      predicted beside reference, σ as bands: best to worst, or --site
+    spectra      predicted and reference spectra with ±σ bands,
+                 from best to worst, or the sites of --site
     errors       error % at each energy, quartiles over sites
     parity       predicted against reference intensity
     uncertainty  reliability, rejection, coverage and error at each energy
-    distance     σ and error against the distance from the training sites
-    map          sites among training sites by their features, coloured by error and by element (of one element by
-                 the distance from the training sites); takes --model and --features
-    learning     validation error and loss of every epoch; of several models also error against training sites
+    distance     σ and error against the distance from the training set
+    map          sites beside the training set by their features, coloured by
+                 error, and by element, or by distance if there is only one
+                 element; needs --model and --features
+    learning     validation error and loss of every epoch; with several models
+                 also the error against the number of training sites
 
-    SOURCE is a prediction store, for learning one or several model folders. A figure that is there is drawn anew.
+    SOURCE is a prediction store, or for learning one or several model folders. An existing figure is replaced.
     """
     from xanes_hpc.plotting.spectra import check_figure
 
     if sites and kind != "spectra":
-        raise click.UsageError(f"--site: expected with spectra, received with {kind}", click.get_current_context())
+        raise click.UsageError(f"--site: applies to spectra, received with {kind}", click.get_current_context())
     target = output or Path(f"{kind}.png")
     check_figure(target)
     if kind == "learning":
@@ -95,8 +101,8 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
         trained = sum(part in FITTED for part in store.texts("part"))
         if trained and kind not in ("spectra", "map"):
             console.err.print(
-                f"Note: the model was made with {trained:,} of these {store.n_sites:,} sites, which flatter it; "
-                "predict --split test leaves them out"
+                f"Note: the model was trained on {trained:,} of these {store.n_sites:,} sites, so the errors are too "
+                "low; predict --split test leaves them out"
             )
         if kind == "spectra" and sites:
             table = store.sites
@@ -126,6 +132,6 @@ def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: i
     from xanes_hpc.prediction.sources import open_sources
 
     if model is None or features is None:
-        raise ConfigError("a map: give --model MODEL, and the store of its sites with --features STORE")
+        raise ConfigError("map: expected --model MODEL and --features STORE, the store of the sites")
     with open_sources([features]) as source:
         site_map(store, map_sites(store, Model.open(model), source, by, seed), target)

@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "restart")
 
 SAME = 1e-6
-"""Feature distance to a training site below which a site counts as the same."""
+"""Feature distance below which a site counts as a training site."""
 LISTED = 3
-"""Out-of-domain sites that are named."""
+"""Number of out-of-domain sites that are named."""
 
 
 @click.command("predict", cls=Command)
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
 @model_option
-@output_option("Prediction store to write [default: predictions.h5]")
+@output_option("Prediction store to write  [default: predictions.h5]")
 @site_options
-@click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Monte Carlo draws per site")
+@click.option(
+    "--draws",
+    type=click.IntRange(min=2),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Monte Carlo draws per site",
+)
 @click.option("--keep-draws", is_flag=True, help="Keep every draw in the store")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of the draws")
 @click.option(
     "--split",
     "part",
@@ -47,7 +54,7 @@ LISTED = 3
     "--spectra",
     type=PATH,
     metavar="STRUCTURES.h5",
-    help="Structure store with the reference spectra [default: the source's own]",
+    help="Take the reference spectra from this structure store  [default: the source's own]",
 )
 @click.option("--csv", "csv_folder", type=OutputPath(), metavar="DIR", help="Also write one CSV file per site")
 @steps_options
@@ -94,7 +101,7 @@ def command(
         if not take(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
             return
         why_none = job.plan.why_none
-    _tell(target, trained, why_none, csv_folder, steps.overwrite)
+    _print_summary(target, trained, why_none, csv_folder, steps.overwrite)
 
 
 @contextmanager
@@ -102,7 +109,7 @@ def _job(
     model: "Model", sources: Sequence[Path], absorber: str | None, edge: str | None, target: Path,
     options: "PredictOptions", steps: "Steps",
 ) -> "Iterator[tuple[PredictionJob, int]]":  # fmt: skip
-    """Open what is to be predicted, anew or as it was planned, and the number of partitions."""
+    """Open a prediction, new or planned, and yield it with its number of partitions."""
     from xanes_hpc.prediction.plan import opened_plan
     from xanes_hpc.prediction.predict import PredictionJob, planned_job
     from xanes_hpc.prediction.sources import open_sources
@@ -116,11 +123,11 @@ def _job(
     with open_sources(sources, absorber, edge) as source, opened_plan(model, source, options) as plan:
         if steps.need_a_store and source.path not in sources:
             what = "--plan" if steps.workers is None else "a Dask cluster"
-            raise click.UsageError(f"{what}: expected a store, which import makes", click.get_current_context())
+            raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
         yield PredictionJob(plan, target), 1
 
 
-def _tell(target: Path, folder: "Model", why_none: str, csv_folder: Path | None, overwrite: bool) -> None:
+def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Path | None, overwrite: bool) -> None:
     from xanes_hpc.prediction.export import export
     from xanes_hpc.stores.predictions import PredictionStore
 
@@ -133,20 +140,20 @@ def _tell(target: Path, folder: "Model", why_none: str, csv_folder: Path | None,
         }
         if csv_folder is not None:
             rows["csv"] = f"{len(export(store, csv_folder, 'csv', overwrite)):,} files in {csv_folder}"
-        has_reference, warning = store.has_reference, _not_trusted(store.sites.name, store.distrust or [])
+        has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.distrust or [])
         parts, nearest = store.texts("part"), store.read("sites/nearest")
         n_known = sum(part == "none" and apart < SAME for part, apart in zip(parts, nearest, strict=True))
     console.table(str(target), rows)
     if not folder.calibration.n_sites:
         console.err.print(
-            f"Note: {folder.path} had no sites to calibrate with: sigma is the draws' spread, far too narrow"
+            f"Note: {folder.path} is not calibrated; sigma is the raw spread of the draws, which is far too narrow"
         )
     if warning:
         console.err.print(warning)
     if n_known:
         console.err.print(
-            f"Note: {n_known:,} of {len(parts):,} sites are described as training sites are: the model was made with "
-            "them, or their twins"
+            f"Note: {n_known:,} of {len(parts):,} sites have the same features as a training site: the model was "
+            "trained on them, or on duplicates of them"
         )
     if has_reference:
         console.next_step(f"xanes-hpc evaluate {shlex.quote(str(target))} --json metrics.json")
@@ -154,11 +161,11 @@ def _tell(target: Path, folder: "Model", why_none: str, csv_folder: Path | None,
         console.next_step(f"xanes-hpc info {shlex.quote(str(target))}")
 
 
-def _not_trusted(names: Sequence[str], distrust: Sequence[str]) -> str:
-    """One line on the sites whose predictions should not be trusted; empty where there are none."""
+def _out_of_domain(names: Sequence[str], distrust: Sequence[str]) -> str:
+    """Return a line about the sites that are out of domain; empty if there are none."""
     flagged = [(name, reason) for name, reason in zip(names, distrust, strict=False) if reason]
     if not flagged:
         return ""
     listed = ", ".join(f"{name} ({reason})" for name, reason in flagged[:LISTED])
     more = ", …" if len(flagged) > LISTED else ""
-    return f"Note: do not trust the predictions of {len(flagged):,} of {len(names):,} sites: {listed}{more}"
+    return f"Note: {len(flagged):,} of {len(names):,} predictions are out of domain: {listed}{more}"

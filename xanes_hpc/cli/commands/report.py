@@ -12,19 +12,42 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 
 @click.command("report", cls=Command)
 @click.argument("model", type=PATH, metavar="MODEL")
-@click.option("--store", type=PATH, help="Feature or structure store to measure on. Default: what it was trained on.")
 @click.option(
-    "--split", "part", type=PART, metavar="PART", help="Its sites of this part. Default: test, else validation."
+    "--store",
+    type=PATH,
+    metavar="STORE",
+    help="Evaluate on this feature or structure store  [default: the training store]",
 )
-@click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Of each prediction.")
-@click.option("--sites", type=click.IntRange(min=2), default=100, show_default=True, help="Explained, at most.")
+@click.option(
+    "--split",
+    "part",
+    type=PART,
+    metavar="SET",
+    help="Evaluate on this set  [default: test, or validation if there is none]",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(min=2),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Monte Carlo draws per site",
+)
+@click.option(
+    "--sites",
+    type=click.IntRange(min=2),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Explain at most N sites, drawn at random",
+)
 @click.option(
     "--window", "windows", multiple=True, metavar="START:STOP", callback=windows_of,
-    help="Energies explained, in eV from the edge. May be repeated.  [default: -3:3 and 50:56]",
+    help="Explain these energies, in eV from the edge (repeatable)  [default: -3:3 and 50:56]",
 )  # fmt: skip
-@click.option("--no-explanation", is_flag=True, help="Leave out what it rests on.")
+@click.option("--no-explanation", is_flag=True, help="Leave out the section on what predictions depend on")
 @threads_option
-@output_option("HTML file to write. Default: NAME.html beside the model.", ending=".html")
+@output_option("HTML file to write  [default: NAME.html beside the model]", ending=".html")
 @overwrite_option
 def command(
     model: Path,
@@ -38,9 +61,10 @@ def command(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Tell of a model in one HTML page: data, figures of merit, worst cases, what it rests on.
+    """Summarise a model in one shareable HTML page.
 
-    The page holds all it needs and can be sent.
+    The page shows the training data, the figures of merit, the worst cases, and what predictions depend on. It is one
+    self-contained file.
     """
     from xanes_hpc.analysis.explain import ExplainOptions
     from xanes_hpc.models.model import Model

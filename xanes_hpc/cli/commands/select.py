@@ -18,18 +18,28 @@ MOST_SHOWN = 10
 @click.command("select", cls=Command)
 @click.argument("store", type=PATH, metavar="STORE")
 @model_option
-@click.option("-n", "n", type=click.IntRange(min=1), required=True, help="How many sites.")
+@click.option("-n", "n", type=click.IntRange(min=1), metavar="N", required=True, help="Choose N sites")
 @click.option(
     "--strategy",
     type=Known("prediction.select", "STRATEGIES"),
     default="both",
     show_default=True,
-    help="both: uncertainty times distance; uncertainty; diversity: distance; or chance.",
+    help="Rank by uncertainty, by distance from the training set (diversity), by their product (both), or choose at "
+    "random (chance)",
 )
-@click.option("--missing", is_flag=True, help="Only sites that have no spectrum as calculated yet.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws, and of chance.")
-@click.option("--fdmnes", type=OutputPath(), metavar="DIR", help="Also write their FDMNES runs, as fdmnes write does.")
-@output_option("CSV file of the sites chosen.  [default: selected.csv]", ending=".csv")
+@click.option("--missing", is_flag=True, help="Choose only sites that have no unbroadened spectrum yet")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the draws, and of chance",
+)
+@click.option(
+    "--fdmnes", type=OutputPath(), metavar="DIR", help="Also write FDMNES calculations of the sites, like fdmnes write"
+)
+@output_option("CSV file to write, with the chosen sites  [default: selected.csv]", ending=".csv")
 @overwrite_option
 def command(
     store: Path,
@@ -42,10 +52,10 @@ def command(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Choose the sites that are most worth calculating next.
+    """Choose the sites most worth calculating next.
 
-    STORE is a structure store. One after another that site is taken of which the model is least sure, and that is
-    farthest from the training sites and from those taken before. Sites that the model was made with are left out.
+    STORE is a structure store. Sites are chosen one by one: each time the site with the largest product of the model's
+    uncertainty and the distance from the training set and the sites chosen before. Training sites are left out.
     """
     import numpy as np
 
@@ -62,7 +72,7 @@ def command(
         check_output(fdmnes, False)
     with StructureStore(store) as source:
         rows = without_spectrum(source) if missing else None
-        with console.progress("judging", "sites") as progress:
+        with console.progress("ranking", "sites") as progress:
             found = select(Model.open(model), source, n, strategy, seed, rows, progress)
         table = [
             [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]

@@ -13,13 +13,43 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @click.command("serve", cls=Command)
 @click.argument("model", type=PATH, required=False, metavar="[MODEL]")
-@click.option("--model", "model_named", type=PATH, help="Model folder, as train made it.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="Port; 0 for a free one.")
-@click.option("--name", "names", multiple=True, metavar="HOST", help="A further name under which it may be asked for.")
-@click.option("--draws", type=click.IntRange(min=2), default=100, show_default=True, help="Of each prediction.")
-@click.option("--max-atoms", type=click.IntRange(min=1), default=5000, show_default=True, help="Of a structure.")
-@click.option("--max-mib", type=click.IntRange(min=1), default=10, show_default=True, help="Of a file.")
+@click.option("--model", "model_named", type=PATH, metavar="MODEL", help="Same as the argument MODEL")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen at this address")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=8050,
+    show_default=True,
+    help="Listen at this port; 0 picks a free one",
+)
+@click.option(
+    "--name", "names", multiple=True, metavar="HOST", help="Also accept requests to this host name (repeatable)"
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(min=2),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Monte Carlo draws per site",
+)
+@click.option(
+    "--max-atoms",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=5000,
+    show_default=True,
+    help="Refuse structures of more than N atoms",
+)
+@click.option(
+    "--max-mib",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Refuse files of more than N MiB",
+)
 @threads_option
 def command(
     model: Path | None,
@@ -32,11 +62,11 @@ def command(
     max_mib: int,
     threads: int | None,
 ) -> None:
-    """Open a page in which structures become spectra, for people without a terminal.
+    """Open a web page that predicts spectra of structures.
 
-    The page is served on this machine alone, unless --host says otherwise; nobody is asked for a password. It takes
-    structures (XYZ, CIF, POSCAR) and measured spectra, keeps nothing, and fetches nothing from elsewhere. Programs may
-    ask the same at /api, which /openapi.json describes. Ctrl-C ends it.
+    The page reads structures (XYZ, CIF, POSCAR) and measured spectra. It stores nothing and loads nothing from other
+    servers. Only this machine can reach it, unless --host says otherwise; there is no password. Programs can use the
+    same service at /api; /openapi.json describes it. Press Ctrl-C to stop.
     """
     import socket
 
@@ -57,7 +87,7 @@ def command(
     warm_up(predictor)
     hosts = [*dict.fromkeys([*LOCAL, host, *names])] if host not in ("0.0.0.0", "::") else [*LOCAL, *names]
     if host not in LOCAL:
-        console.err.print(f"note: who reaches {host} can use the page; there is no password")
+        console.err.print(f"Note: anyone who can reach {host} can use the page; there is no password")
         hosts += [socket.gethostname()]
     app = application(predictor, hosts, Limits(bytes=max_mib << 20, atoms=max_atoms))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -65,10 +95,10 @@ def command(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
-            listening.listen(128)  # who asks from now on is answered
+            listening.listen(128)  # requests from now on wait for an answer
         except OSError as error:
             raise click.UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from None
         shown = f"[{host}]" if ":" in host else host
-        console.out.print(f"http://{shown}:{listening.getsockname()[1]}  (Ctrl-C ends it)")
+        console.out.print(f"http://{shown}:{listening.getsockname()[1]}  (Ctrl-C to stop)")
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         uvicorn.Server(config).run(sockets=[listening])

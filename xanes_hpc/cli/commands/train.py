@@ -12,6 +12,7 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known, choice
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+from xanes_hpc.config.sections import SplitConfig, TrainingConfig, UncertaintyConfig
 
 FLAGS = {
     "kind": "target.kind",
@@ -33,62 +34,112 @@ FLAGS = {
     "gpus": "training.gpus",
     "devices": "training.devices",
 }
-"""Keys of the configuration that flags set."""
+"""Keys of the configuration that options set."""
+CONTINUE = "to continue, run the same command with --resume"
 FEW_TO_CALIBRATE = 30
-"""Sites below which what was measured on them tells sigma but roughly."""
+"""Number of calibration sites below which sigma is only a rough estimate."""
 
 
 @click.command("train", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
-@output_option("Model folder to write. Default: NAME.model beside the features.")
-@click.option("--config", type=PATH, metavar="RUN.toml", help="Configuration; flags beat it, it beats xanes-hpc.toml.")
+@output_option("Model folder to write  [default: NAME.model beside the features]")
+@click.option(
+    "--config",
+    type=PATH,
+    metavar="RUN.toml",
+    help="Read this configuration, which overrides xanes-hpc.toml; options override both",
+)
 @click.option(
     "--spectra",
     type=PATH,
     multiple=True,
     metavar="STRUCTURES.h5",
-    help="Structure store with the spectra, one for each feature store. Default: those the features name.",
+    help="Take the spectra from this structure store, one per feature store  [default: the stores the features name]",
 )
-@click.option("--kind", help="Kind of spectrum to learn.  [default: xanes]")
-@click.option("--treatment", help="Name of the spectra's treatment, where a site has spectra of several.")
+@click.option("--kind", help="Learn spectra of this kind  [default: xanes]")
+@click.option("--treatment", help="Learn spectra with this treatment, if sites have several")
 @click.option(
     "--model",
     "architecture",
     type=Known("models.architectures", "names"),
     metavar="NAME",
-    help="Architecture.  [default: residual]",
+    help="Choose the architecture: mlp, residual, convolutional, conditioned  [default: residual]",
 )
-@click.option("--epochs", type=int, help="Most passes over the training sites.")
-@click.option("--batch-size", type=int, help="Sites per step, over all devices.")
-@click.option("--learning-rate", type=float, help="Of the first steps.")
-@click.option("--loss", type=choice("training.loss"), help="mae, mse or huber.")
-@click.option("--schedule", type=choice("training.schedule"), help="Of the learning rate: cosine, plateau or constant.")
-@click.option("--patience", type=int, metavar="N", help="Stop after N epochs without a better validation error.")
-@click.option("--method", type=choice("uncertainty.method"), help="Of the uncertainty: dropout, ensemble or bootstrap.")
-@click.option("--members", type=int, metavar="N", help="Networks that are averaged.")
+@click.option("--epochs", type=int, metavar="N", help=f"Train for at most N epochs  [default: {TrainingConfig.epochs}]")
 @click.option(
-    "--group", type=choice("split.group"), help="What stays together in the split: formula, code, cluster or none."
+    "--batch-size",
+    type=int,
+    metavar="N",
+    help=f"Use N sites per step, over all devices  [default: {TrainingConfig.batch_size}]",
 )
-@click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Train K models, each tested on its own K-th.")
-@click.option("--augment", type=PATH, multiple=True, metavar="RATTLED.h5", help="Rattled features of the same sites.")
-@click.option("--init-from", type=PATH, metavar="MODEL", help="Start from a trained model.")
-@click.option("--freeze", type=int, metavar="N", help="Keep the weights of its first N layers.")
-@click.option("--precision", type=choice("training.precision"), help="float32, mixed_bfloat16 or mixed_float16.")
-@click.option("--seed", type=int, help="Of the split, the initial weights, the order and the dropout.")
-@click.option("--gpus", type=int, metavar="N", help="GPUs to use; 0 for the CPU. Default: one, if there is one.")
-@click.option("--devices", metavar="cpu:N", help="Instead of GPUs, the processor as N devices.")
 @click.option(
-    "--distributed", is_flag=True, help="Train together with the other processes of this srun, or of TF_CONFIG."
+    "--learning-rate", type=float, help="Set the initial learning rate  [default: 0.002, or 0.0002 with --init-from]"
 )
-@click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write every epoch's figures for TensorBoard.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option(
+    "--loss", type=choice("training.loss"), help=f"Minimise mae, mse or huber  [default: {TrainingConfig.loss}]"
+)
+@click.option(
+    "--schedule",
+    type=choice("training.schedule"),
+    help=f"Schedule the learning rate: cosine, plateau or constant  [default: {TrainingConfig.schedule}]",
+)
+@click.option(
+    "--patience", type=int, metavar="N", help="Stop after N epochs without a lower validation error  [default: never]"
+)
+@click.option(
+    "--method",
+    type=choice("uncertainty.method"),
+    help=f"Estimate the uncertainty by dropout, ensemble or bootstrap  [default: {UncertaintyConfig.method}]",
+)
+@click.option(
+    "--members", type=int, metavar="N", help="Train and average N networks  [default: 3 with dropout, otherwise 5]"
+)
+@click.option(
+    "--group",
+    type=choice("split.group"),
+    help="Keep groups together in the split: same formula, CSD code (code), similar features (cluster), or none  "
+    f"[default: {SplitConfig.group}]",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Cross-validate: train K models, each tested on another K-th of the sites",
+)
+@click.option(
+    "--augment",
+    type=PATH,
+    multiple=True,
+    metavar="RATTLED.h5",
+    help="Also train on these rattled features of the same sites (repeatable)",
+)
+@click.option("--init-from", type=PATH, metavar="MODEL", help="Start from the weights of a trained model")
+@click.option("--freeze", type=int, metavar="N", help="With --init-from: keep the weights of the first N layers fixed")
+@click.option(
+    "--precision",
+    type=choice("training.precision"),
+    help=f"Compute in float32, mixed_bfloat16 or mixed_float16  [default: {TrainingConfig.precision}]",
+)
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help=f"Seed of the split, the weights, the order of the sites and the dropout  [default: {TrainingConfig.seed}]",
+)
+@click.option("--gpus", type=int, metavar="N", help="Use N GPUs; 0 for the CPU  [default: one, if there is one]")
+@click.option("--devices", metavar="cpu:N", help="Use the CPU as N devices instead of GPUs")
+@click.option(
+    "--distributed", is_flag=True, help="Train together with the other processes of this srun, or of TF_CONFIG"
+)
+@click.option("--tensorboard", type=PATH, metavar="DIR", help="Also log every epoch for TensorBoard")
+@click.option("--resume", is_flag=True, help="Continue a stopped run")
 @overwrite_option
 def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> None:
-    """Train networks from features to spectra.
+    """Train a model to predict spectra from features.
 
-    FEATURES.h5 are feature stores; by default those named in the working folder's xanes-hpc.toml, or the only one
-    there. The model folder holds the weights, the grid, the scaling, the split, and all that predict needs. Ctrl-C
-    keeps the best so far.
+    FEATURES.h5 are feature stores; by default those that xanes-hpc.toml in the working folder names, or the only one
+    there. The model folder holds everything that predict needs: weights, grid, scaling, split. Ctrl-C ends the training
+    and keeps the best model so far.
     """
     from xanes_hpc.config.files import load_run
     from xanes_hpc.models.folder import architecture_of
@@ -104,7 +155,10 @@ def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> 
 
 
 def open_stores(run: Any, opened: ExitStack) -> tuple[list[Path], Any, Any]:
-    """The feature stores' paths; them, each with its spectra; and the rattled ones; closed with ``opened``."""
+    """Return the feature stores' paths, pairs of feature store and spectra, and the rattled feature stores.
+
+    ``opened`` closes all of them.
+    """
     from xanes_hpc.stores.features import FeatureStore
     from xanes_hpc.training.inputs import find_features, open_spectra
 
@@ -132,18 +186,18 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         log = opened.enter_context(tensorboard_writer(options["tensorboard"]))
         observer = Observer(progress, log)
         if machines is not None:
-            console.err.print(f"process {machines.index}: waits for all of {', '.join(machines.addresses)}")
+            console.err.print(f"process {machines.index}: waiting for {', '.join(machines.addresses)}")
         try:
             result = train(run, pairs, target, options["overwrite"], options["resume"], augmented, observer, machines)
         except KeyboardInterrupt:
             if checkpoint_path(target).exists():
-                console.err.print("Note: to go on with it, give the same command with --resume.")
+                console.err.print(f"Note: {CONTINUE}")
             raise
     if machines is not None and machines.index:
-        return  # the first process tells
+        return  # the first process prints the summary
     rows = {
         "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
-        + (f"; {result.left_out:,} left out (no spectrum on the whole grid)" if result.left_out else ""),
+        + (f"; {result.left_out:,} left out (spectrum does not cover the grid)" if result.left_out else ""),
         "epochs": f"{result.best.epoch}, "
         + (f"validation error {result.best.validation_error:.2f} %" if result.parts["validation"] else "no validation"),
         "members": f"{result.n_members}"
@@ -151,15 +205,14 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     }
     if result.taken_over is not None:
         taken, of = result.taken_over
-        rows["started from"] = f"{run.transfer.model}: {taken} of {of} layers with its weights"
+        rows["started from"] = f"{run.transfer.model}: weights of {taken} of {of} layers"
     console.table(str(target), rows)
     for note in notes([Model.open(target)], run):
         console.err.print(f"Note: {note}")
     if result.interrupted:
-        going_on = " To go on with it, give the same command with --resume."
         console.err.print(
-            "Note: stopped before its end; the model is what was best so far."
-            + (going_on if checkpoint_path(target).exists() else "")
+            "Note: stopped early; the model folder holds the best model so far"
+            + (f"; {CONTINUE}" if checkpoint_path(target).exists() else "")
         )
     words = ["xanes-hpc", "predict", str(paths[0]), "--model", str(target), "-o", "predictions.h5"]
     words += ["--split", "test"] if result.parts["test"] else []
@@ -168,40 +221,43 @@ def _train(run: Any, options: dict[str, Any]) -> None:
 
 
 def notes(models: Sequence[Any], run: Any) -> Iterator[str]:
-    """What to keep in mind of the models that a run has trained."""
+    """Yield what to keep in mind about the models of a run."""
     from xanes_hpc.models.folder import architecture_of
 
     sites = [model.training_sites for model in models]
     n_calibrated = min(model.calibration.n_sites for model in models)
     if not n_calibrated:
-        why = f"sites of the calibration part: {min(own.count('calibration') for own in sites):,}"
-        yield f"sigma was not calibrated ({why}): it is the spread of the draws as it is, which is far too narrow"
+        n_sites = min(own.count("calibration") for own in sites)
+        yield (
+            f"sigma is not calibrated (calibration sites: {n_sites:,}); it is the raw spread of the draws, which is "
+            "far too narrow"
+        )
     elif n_calibrated < FEW_TO_CALIBRATE:
-        yield f"sigma was calibrated with {n_calibrated} sites only: take it for an estimate"
+        yield f"sigma was calibrated on only {n_calibrated} sites; it is a rough estimate"
     if any(model.trust.get("threshold") is None for model in models):
-        yield "no site will be told to be too far from the training sites: there were no held-out sites to say how far"
+        yield "predictions cannot be flagged as unlike the training set: there were no held-out sites to set the limit"
     group, alone = models[0].description["provenance"]["split"]["group"], sites[0].n_alone
     if group == "formula" and alone["formula"]:
         yield (
-            f"{alone['formula']:,} sites have no structure and no formula: each is a group of its own, and errors "
-            'flatter where near-duplicates stand in several parts; [split] group = "cluster" keeps those together'
+            f"{alone['formula']:,} sites have neither structure nor formula, so each is a group of its own; errors are "
+            "too low if near-duplicates are in different sets; --group cluster keeps these together"
         )
     if group == "code" and alone["code"]:
         yield (
-            f"the names of {alone['code']:,} sites have no CSD code: each structure is a group of its own, and errors "
-            'flatter where near-duplicates stand in several parts; [split] group = "formula" keeps those together'
+            f"the names of {alone['code']:,} sites have no CSD code, so each structure is a group of its own; errors "
+            "are too low if near-duplicates are in different sets; --group formula keeps these together"
         )
     if n_known := sum(own.n_tested_known_earlier for own in sites):
         n_tested = sum(own.count("test") for own in sites)
         yield (
-            f"the model to start from was trained on {n_known:,} of the {n_tested:,} test sites, or on others of their "
-            "code or formula: errors on those flatter"
+            f"the model to start from was trained on {n_known:,} of the {n_tested:,} test sites, or on sites with the "
+            "same CSD code or formula; errors on these are too low"
         )
     started_from = run.transfer.model and architecture_of(Path(run.transfer.model))["name"]
     if started_from not in (None, run.model.name):
         yield (
-            f"{run.transfer.model} is of the architecture {started_from}, this is {run.model.name}: layers of one name "
-            "and shape took its weights, whatever they do there"
+            f"{run.transfer.model} has the architecture {started_from}, this model {run.model.name}: layers with the "
+            "same name and shape took its weights, even if they serve another purpose"
         )
 
 
@@ -224,16 +280,16 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
         try:
             summary = cross_validate(run, pairs, target, options["overwrite"], options["resume"], augmented, observer)
         except KeyboardInterrupt:
-            console.err.print("Note: to go on with the folds, give the same command with --resume.")
+            console.err.print(f"Note: {CONTINUE}")
             raise
     models = [Model.open(model_of(target, fold)) for fold in range(run.split.folds)]
     n_left_out = models[0].training_sites.n_left_out
-    rows = {"sites left out": f"{n_left_out:,} (no spectrum on the whole grid)"} if n_left_out else {}
+    rows = {"sites left out": f"{n_left_out:,} (spectrum does not cover the grid)"} if n_left_out else {}
     rows |= {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
     for note in notes(models, run):
         console.err.print(f"Note: {note}")
-    console.err.print(f"Figures of every fold: {target / SUMMARY}")
+    console.err.print(f"Results of every fold: {target / SUMMARY}")
     console.next_step(f"xanes-hpc train {shlex.quote(str(paths[0]))}")
 
 

@@ -11,7 +11,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.commands.train import open_stores
+from xanes_hpc.cli.commands.train import CONTINUE, open_stores
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -22,22 +22,32 @@ MOST_SHOWN = 10
 
 @click.command("tune", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
-@output_option("Folder to write. Default: NAME.tune beside the features.")
-@click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Recipes that are tried.")
-@click.option("--space", type=PATH, metavar="SPACE.toml", help="What is searched. Default: see --show-space.")
-@click.option("--config", type=PATH, metavar="RUN.toml", help="Configuration of what is not searched, as for train.")
-@click.option("--seed", type=int, help="Of the search, the split, the initial weights, the order and the dropout.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="MINUTES", help="Begin no trial after so long.")
-@click.option("--resume", is_flag=True, help="Go on with a search that was stopped, up to --trials in all.")
-@click.option("--show-space", is_flag=True, help="Print what is searched, as --space takes it, and end.")
+@output_option("Folder to write  [default: NAME.tune beside the features]")
+@click.option(
+    "--trials", type=click.IntRange(min=1), metavar="N", default=30, show_default=True, help="Run N trials in all"
+)
+@click.option(
+    "--space", type=PATH, metavar="SPACE.toml", help="Search these hyperparameters  [default: see --show-space]"
+)
+@click.option(
+    "--config", type=PATH, metavar="RUN.toml", help="Read everything else from this configuration, like train"
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of the search, the split and the training  [default: 0]")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="MINUTES", help="Start no more trials after this many minutes"
+)
+@click.option("--resume", is_flag=True, help="Continue a stopped search")
+@click.option("--show-space", is_flag=True, help="Print the search space in the format of --space, and exit")
 @overwrite_option
 def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> None:
-    """Search for the recipe that trains best.
+    """Search for better hyperparameters.
 
-    Every trial trains one network on the training part and is judged by its least error on the validation part;
-    trials that are clearly worse than others end early. The calibration and test parts take no part in it: with
-    the seed and split of best.toml, which trains a model of the best recipe, the test part still tells how good
-    that is. Ctrl-C keeps all trials that are done.
+    Each trial trains one network on the training set and is ranked by its lowest error on the validation set. Trials
+    that are clearly worse than others stop early. The calibration and test sets are not used, so the test set remains
+    an independent measure of the final model.
+
+    The result is best.toml, the configuration with which train makes the final model, with the same seed and split.
+    Ctrl-C keeps all finished trials.
     """
     from xanes_hpc.config.files import load_run
     from xanes_hpc.model_selection.space import default_space
@@ -69,17 +79,17 @@ def _search(run: Any, space: Any, output: Path | None, options: dict[str, Any]) 
         search = tune(run, space, pairs, target, limits, options["overwrite"], options["resume"], augmented, progress)
     best = best_first(search.trials)
     if best:
-        _tell(target, search, list(space.entries))
+        _print_summary(target, search, list(space.entries))
     if search.interrupted:
-        console.err.print("Note: to go on with the search, give the same command with --resume.")
+        console.err.print(f"Note: {CONTINUE}")
         raise KeyboardInterrupt
     if not best:
         reason = next((f"; trial {t.number} failed: {t.reason}" for t in search.trials if t.state == FAILED), "")
-        raise ModelError(f"{target}: none of {len(search.trials)} trials came to its end{reason}")
+        raise ModelError(f"{target}: none of {len(search.trials)} trials finished{reason}")
     console.next_step(shlex.join(["xanes-hpc", "train", *map(str, paths), "--config", str(target / BEST)]))
 
 
-def _tell(target: Path, search: "Search", searched: list[str]) -> None:
+def _print_summary(target: Path, search: "Search", searched: list[str]) -> None:
     from xanes_hpc.model_selection.record import BEST, FAILED, best_first
 
     best, counts = best_first(search.trials), Counter(t.state for t in search.trials)
