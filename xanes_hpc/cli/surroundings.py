@@ -90,6 +90,8 @@ def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
     >>> "1σ ± 2, 中".encode("ascii", "spell_out")
     b'1sigma +- 2, \\\\u4e2d'
     """
+    if isinstance(error, UnicodeDecodeError):  # where a test reads back what it captured
+        return "\ufffd", error.end
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
