@@ -1,58 +1,58 @@
-"""Every error a user can cause. The command line prints their one-line message and exits with code 2."""
+"""Errors that users can cause; the command line prints their one-line message and exits with code 2."""
 
 import re
 
 MOST_LISTED = 10_000
-"""Reasons, of items that could not be used, that a summary lists one by one; all are counted."""
+"""Largest number of skipped items that a summary lists with their reasons; all of them are counted."""
 
 
 class XanesHpcError(Exception):
-    """Root of the errors this package raises on bad input; the message is one line."""
+    """Base class of the errors that this package raises for bad input; the message is one line."""
 
 
 class FormatError(XanesHpcError, ValueError):
-    """A foreign file (structure or spectrum) that cannot be used."""
+    """A foreign file, such as a structure or spectrum, cannot be used."""
 
 
 class AbsorberError(XanesHpcError, ValueError):
-    """No absorber, or more than one where one is needed."""
+    """A structure has no absorber, or several where one is expected."""
 
 
 class SpectrumError(XanesHpcError, ValueError):
-    """A spectrum that cannot be used."""
+    """A spectrum cannot be used."""
 
 
 class UnlikeError(SpectrumError):
-    """A measured spectrum that is like none it was held against."""
+    """A measured spectrum resembles none of the spectra it was compared with."""
 
 
 class StoreError(XanesHpcError, OSError):
-    """One of our HDF5 stores, or a model folder, that is missing, damaged, of another kind or in the way."""
+    """A store or model folder is missing, damaged or of another kind, or an output may not be replaced."""
 
 
 class SourceError(StoreError):
-    """The structure store behind features that is not named, gone, or of other structures by now."""
+    """The structure store of a feature store is not recorded, is missing, or has other structures."""
 
 
 class DescriptorError(XanesHpcError, ValueError):
-    """A descriptor that is described wrongly or does not fit."""
+    """A descriptor's description is invalid, or does not match the data."""
 
 
 class ConfigError(XanesHpcError, ValueError):
-    """A configuration that cannot be used."""
+    """A setting or parameter is invalid."""
 
 
 class ModelError(XanesHpcError, ValueError):
-    """A model that does not fit its input."""
+    """A model does not match its input."""
 
 
 def in_a_line(error: Exception) -> str:
-    """What an error of another library says, in a line."""
+    """Return the first line of another library's error, or its type if it has no message."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def without_backticks(message: str) -> str:
-    """Return an error's message with parameter names as plain words, for readers who call no function.
+    """Return an error's message with parameter names as plain words, for readers who do not use Python.
 
     Examples
     --------

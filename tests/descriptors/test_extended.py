@@ -60,7 +60,10 @@ def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
     words = ["featurise", folder / "s.h5", "--preset", "rdc", "-o", folder / "f.h5", "--property"]
     assert run(*words, "oxidation") == 2
     line = capsys.readouterr().err
-    assert " and 0 other sites have no property oxidation: import it with the structures or from a table" in line
+    assert (
+        "property oxidation is missing for 1 of 5 sites (first: s2); import it with the structures or from a table"
+        in line
+    )
     assert run(*words, "nosuch=0") == 2
     assert "no site has the property nosuch; the store has charge, " in capsys.readouterr().err
     assert run(*words, "note") == 2
@@ -157,4 +160,4 @@ def test_a_model_takes_them_to_predict(small, tmp_path, capsys):
     capsys.readouterr()
     write_xyz(tmp_path / "one.xyz", IRON)
     assert run(*words, tmp_path / "two.h5") == 2
-    assert "one and 0 other sites have no property charge" in capsys.readouterr().err
+    assert "property charge is missing for 1 of 1 sites (first: one); import it" in capsys.readouterr().err

@@ -113,16 +113,16 @@ def count_defaults(source: StructureStore, descriptor: Descriptor) -> dict[str, 
     FormatError
         If a site lacks a property without a default.
     """
-    taken = {}
+    missing = {}
     for name in descriptor.properties:
-        taken[name], first = source.count_missing(name)
-        if taken[name] and name not in descriptor.defaults:
+        missing[name], first = source.count_missing(name)
+        if missing[name] and name not in descriptor.defaults:
             site = source.site(first).name[0]
             raise FormatError(
-                f"{site} and {taken[name] - 1:,} other sites have no property {name}: import it with the structures or "
-                f"from a table, or featurise with a default ({name}=0)"
+                f"property {name} is missing for {missing[name]:,} of {source.n_sites:,} sites (first: {site}); import "
+                f"it with the structures or from a table, or featurise with a default ({name}=0)"
             )
-    return taken
+    return missing
 
 
 def check_sites(source: StructureStore, descriptor: Descriptor) -> None:
@@ -139,5 +139,5 @@ def check_sites(source: StructureStore, descriptor: Descriptor) -> None:
         raise StoreError(f"{source.path}: has no sites")
     for name, n in count_defaults(source, descriptor).items():
         if n == source.n_sites:
-            there = ", ".join(source.property_names) or "none"
-            raise FormatError(f"{source.path}: no site has the property {name}; the store has {there}")
+            available = ", ".join(source.property_names) or "none"
+            raise FormatError(f"{source.path}: no site has the property {name}; the store has {available}")

@@ -33,14 +33,12 @@ def choose_spectra(
         If no spectrum matches, or several of a site do; lists the kinds and treatments in the store.
     """
     table = SpectrumTable.read(source.file)
-    there = Counter((k, t) for k, t in zip(table.kind, table.treatment, strict=True))
-    listed = (
-        ", ".join(f"{n:,} {k} with treatment {treatment_name(t)!r}" for (k, t), n in there.most_common(6)) or "none"
-    )
-    wanted = {pair for pair in there if pair[0] == kind and treatment in (None, pair[1], treatment_name(pair[1]))}
+    available = Counter(zip(table.kind, table.treatment, strict=True))
+    listed = ", ".join(f"{n:,} {k} with treatment {treatment_name(t)!r}" for (k, t), n in available.most_common(6))
+    wanted = {pair for pair in available if pair[0] == kind and treatment in (None, pair[1], treatment_name(pair[1]))}
     if not wanted:
         asked = kind + (f" with treatment {treatment!r}" if treatment else "")
-        raise SpectrumError(f"{source.path}: no spectra of kind {asked}; the store has {listed}")
+        raise SpectrumError(f"{source.path}: no spectra of kind {asked}; the store has {listed or 'none'}")
     if len(wanted) > 1:
         raise SpectrumError(f"{source.path}: several treatments of {kind}; choose one with `treatment`: {listed}")
     chosen = next(iter(wanted))
@@ -82,19 +80,19 @@ def gridded(
     """
     values = np.full((rows.size, grid.energies.size), np.nan, np.float32)
     e0 = np.full(rows.size, np.nan)
-    there = np.flatnonzero(rows != NONE)
+    present = np.flatnonzero(rows != NONE)
     with hdf5.reading(source.path):
-        every = list(read_spectra(source.file, rows[there].tolist()))
-    for row, placed in zip(rows[there], every, strict=True):
+        every = list(read_spectra(source.file, rows[present].tolist()))
+    for row, placed in zip(rows[present], every, strict=True):
         if not np.isfinite(placed.spectrum.intensities).all():
             raise SpectrumError(f"{source.path}: spectrum {row} has NaN or infinite intensities; import it again")
     if sites is not None and not recipe.does_nothing:
-        own = sites.take(there)
+        own = sites.take(present)
         try:
             every = treat(every, own.element.tolist(), own.edge, recipe)
         except SpectrumError as error:
             raise SpectrumError(f"{source.path}: {error}") from None
-    for i, placed in zip(there, every, strict=True):
+    for i, placed in zip(present, every, strict=True):
         values[i], e0[i] = grid.resample(placed), placed.e0
     return values, e0
 
