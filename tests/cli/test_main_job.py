@@ -1,5 +1,6 @@
 """The whole way on the command line, and whether the documentation agrees with it."""
 
+import inspect
 import json
 import re
 import shutil
@@ -170,7 +171,14 @@ def test_every_command_and_option_has_a_help_text(words):
     assert command.help
     assert f"xanes-hpc {' '.join(words)}" in (ROOT / "README.md").read_text()
     for option in command.params:
-        assert isinstance(option, click.Argument) or option.help, option.name
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+            assert not option.help.endswith("."), option.name
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_no_command_takes_more_than_14_parameters(words):
+    assert len(inspect.signature(EVERY_COMMAND[words].callback).parameters) <= 14
 
 
 def test_commands_of_the_readme_exist():

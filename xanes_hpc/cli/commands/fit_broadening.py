@@ -22,6 +22,9 @@ from xanes_hpc.cli.options import (
     window_option,
 )
 
+NO_UNIT = ("scale", "seah", "offset", "slope")
+"""Parameters that are not in eV."""
+
 
 @click.command("fit-broadening", cls=JsonCommand)
 @click.argument("prediction", type=PATH, metavar="PREDICTION")
@@ -141,7 +144,7 @@ def command(
         rows = {
             "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
             "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
-            **{label: _in_words(parameter) for label, parameter in fitted.parameters.items()},
+            **{n if n in NO_UNIT else f"{n} (eV)": _in_words(p) for n, p in fitted.parameters.items()},
             "R factor": f"{fitted.r_factor:.3g}",
         }
         console.table(f"{name} fitted", rows)

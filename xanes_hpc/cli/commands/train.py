@@ -285,7 +285,7 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
     models = [Model.open(model_of(target, fold)) for fold in range(run.split.folds)]
     n_left_out = models[0].training_sites.n_left_out
     rows = {"sites left out": f"{n_left_out:,} (spectrum does not cover the grid)"} if n_left_out else {}
-    rows |= {name: _with_spread(value, summary["std"][name]) for name, value in summary["mean"].items()}
+    rows |= {n.replace("_", " "): _with_spread(mean, summary["std"][n]) for n, mean in summary["mean"].items()}
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
     for note in notes(models, run):
         console.err.print(f"Note: {note}")
