@@ -1,7 +1,7 @@
-"""Settings that other programs left in the environment, kept out of a command's process.
+"""Keep settings that other programs left in the environment out of a command's process.
 
-A command computes the same on every account. What users rightly set for it keeps its effect: threads, caches, devices,
-machines, logging, colours, proxies. Keras's own file and Matplotlib's are kept out where those are loaded.
+A command gives the same results on every account. Settings that users make on purpose still work: threads, caches,
+devices, machines, logging, colours, proxies. Keras's and Matplotlib's own files are ignored where those are loaded.
 """
 
 import codecs
@@ -13,30 +13,30 @@ import warnings
 from xanes_hpc.errors import ConfigError
 
 NUMBA_KEPT = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
-"""Numba's other variables are for debugging, and change how every kernel is compiled."""
+"""Numba's other variables are for debugging; they change how every kernel is compiled."""
 DROPPED = (
     "TF_USE_LEGACY_KERAS",
     "TF_XLA_FLAGS",
-    "XLA_FLAGS",  # mostly set for JAX; TensorFlow ends the process at a flag that it does not know
+    "XLA_FLAGS",  # mostly set for JAX; an unknown flag makes TensorFlow end the process
     "MPLBACKEND",  # figures are written to files
     "HDF5_DEBUG",
     "HDF5_DRIVER",
     "HDF5_DRIVER_CONFIG",
-    "HDF5_EXT_PREFIX",  # looks for the parts of our stores elsewhere, as does the next
+    "HDF5_EXT_PREFIX",  # with this or the next, HDF5 looks elsewhere for the parts of virtual stores
     "HDF5_VDS_PREFIX",
 )
 NUMBERS = {"NUMBA_NUM_THREADS": (1, "a number of threads"), "SOURCE_DATE_EPOCH": (0, "seconds since 1970")}
-"""Variables that must be whole numbers: the least, and what they are; libraries fail on others in many lines."""
+"""Variables that must be whole numbers: smallest value and meaning. Other values give libraries' tracebacks."""
 HIDDEN_BY_PYTHON = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 SPELT_OUT = str.maketrans({
     "σ": "sigma", "Δ": "Delta", "µ": "u", "μ": "u", "χ": "chi", "Å": "A", "²": "^2", "³": "^3", "±": "+-", "×": "x",
     "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "°": " deg", "·": "*",
 })  # fmt: skip
-"""Characters that we print, for terminals without them."""
+"""Replacements of characters that we print, for terminals without them."""
 
 
 def keep_out() -> None:
-    """Drop settings that are not meant for us, and prepare the output for any terminal.
+    """Drop settings that are not meant for us, and make the output work on any terminal.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def keep_out() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Open standard streams that whoever started the process has closed: a store's file would take their place."""
+    """Reopen standard streams that are closed; otherwise a store's file would get their file descriptors."""
     for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
         try:
             os.fstat(number)
@@ -73,7 +73,7 @@ def _open_standard_streams() -> None:
 
 
 def _show_warnings_as_usual() -> None:
-    """Undo ``PYTHONWARNINGS=error``, for our process and those it starts: a library's warning would end them."""
+    """Undo ``PYTHONWARNINGS=error`` here and in child processes, where a library's warning would end them."""
     sys.warnoptions[:] = [option for option in sys.warnoptions if option.partition(":")[0] != "error"]
     os.environ.pop("PYTHONWARNINGS", None)
     warnings.resetwarnings()
@@ -82,7 +82,7 @@ def _show_warnings_as_usual() -> None:
 
 
 def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for characters that an encoding lacks; bytes of file names as they are.
+    """Return replacements of characters that an encoding lacks; bytes of file names stay as they are.
 
     Examples
     --------
