@@ -36,12 +36,12 @@ pathlib.Path(name + "_bav.txt").write_text("a log\\n" * 2000 + "   Have a beauti
 @pytest.fixture
 def store(tmp_path):
     """Write three structures with four sites and no spectra, whose names trouble shells and file systems."""
-    taken = [
+    entries = [
         (structure("ACOMUA_C36(1+)", 4, 0), [0], "K", [[]]),
         (structure("two; rm -rf", 5, 1), [0, 2], "K", [[], []]),
         (structure("acomua_c36(1+)", 3, 2), [0], "K", [[]]),
     ]
-    return write_structures(tmp_path / "s.h5", taken)
+    return write_structures(tmp_path / "s.h5", entries)
 
 
 @pytest.fixture

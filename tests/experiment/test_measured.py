@@ -12,13 +12,13 @@ from xanes_hpc.stores.structures import StructureStore
 
 @pytest.fixture
 def store(tmp_path):
-    taken = [
+    entries = [
         (structure("ACOMUA_C36(1+)", 4, 0), [0], "K", [[]]),
         (structure("BACDEF_a", 5, 1), [0], "K", [[]]),
         (structure("BACDEF_b", 5, 2), [0], "K", [[]]),
         (structure("plain", 5, 3), [0, 2], "K", [[], []]),
     ]
-    return write_structures(tmp_path / "s.h5", taken)
+    return write_structures(tmp_path / "s.h5", entries)
 
 
 @pytest.mark.parametrize(("name", "row"), [("ACOMUA_C36(1+)", 0), ("ACOMUA", 0), ("BACDEF_b", 2), ("plain#2", 4)])

@@ -92,8 +92,8 @@ def test_dtype_of_the_store_is_the_descriptors(tmp_path, stores, dtype):
 def test_parts_are_whole_chunks_and_cover_all_sites(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
     monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(77)]
-    path = stored.write_features(tmp_path, taken=taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(77)]
+    path = stored.write_features(tmp_path, entries=entries)
     with FeatureStore(path) as features, StructureStore(tmp_path / "s.h5") as source:
         assert features.chunk_rows == 16
         whole = plan(source, DESCRIPTOR)
@@ -112,8 +112,8 @@ def test_chunks_have_about_1_mib_and_a_power_of_two_of_rows(n_features, item_byt
 @pytest.mark.parametrize("chunk", [0, 2])
 def test_flipped_bit_in_the_features_is_noticed(tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(37)]
-    path = stored.write_features(tmp_path, taken=taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(37)]
+    path = stored.write_features(tmp_path, entries=entries)
     stored.flip_a_byte(path, "features", chunk)
     with FeatureStore(path) as features:
         with pytest.raises(StoreError, match=r"damaged data \(.*\); create the file again") as caught:

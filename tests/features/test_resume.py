@@ -34,8 +34,8 @@ def source(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
     monkeypatch.setattr(part_files, "PART_BYTES", 2 * 16 * ROW_BYTES)
     monkeypatch.setattr(featurise, "ATOMS_AT_ONCE", 40)
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
-    stored.write_structures(tmp_path / "s.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
+    stored.write_structures(tmp_path / "s.h5", entries)
     with StructureStore(tmp_path / "s.h5") as store:
         yield store
 
@@ -128,8 +128,8 @@ def test_parts_of_another_descriptor_are_refused_naming_both_hashes(tmp_path, so
 def test_parts_of_other_structures_are_refused_naming_both_hashes(tmp_path, source, monkeypatch):
     output = tmp_path / "f.h5"
     stopped(source, output, monkeypatch)
-    taken = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
-    stored.write_structures(tmp_path / "other.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
+    stored.write_structures(tmp_path / "other.h5", entries)
     with StructureStore(tmp_path / "other.h5") as other:
         with pytest.raises(StoreError) as caught:
             make(other, output)
@@ -151,20 +151,20 @@ def test_restart_discards_parts(tmp_path, source, monkeypatch):
     assert everything(output) == everything(tmp_path / "whole.h5")
 
 
-@pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "other"])
-def test_damaged_part_is_made_again(tmp_path, source, monkeypatch, harm):
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "other"])
+def test_damaged_part_is_made_again(tmp_path, source, monkeypatch, damage):
     make(source, tmp_path / "whole.h5")
     output = tmp_path / "f.h5"
     stopped(source, output, monkeypatch)
     part = parts_folder(output) / "part-000000.h5"
     data = part.read_bytes()
-    if harm == "flip":
+    if damage == "flip":
         stored.flip_a_byte(part, "features", 1)
-    elif harm == "other":
+    elif damage == "other":
         with h5py.File(part, "w") as file:
             file["rows"] = np.zeros((3, 49))
     else:
-        part.write_bytes(data[: len(data) // 2] if harm == "truncate" else b"")
+        part.write_bytes(data[: len(data) // 2] if damage == "truncate" else b"")
     make(source, output)
     assert everything(output) == everything(tmp_path / "whole.h5")
 
@@ -190,9 +190,9 @@ def test_second_run_is_refused_naming_the_first(tmp_path, source, monkeypatch):
 
 
 def test_error_in_a_structure_keeps_the_parts_before_it(tmp_path, source, monkeypatch):
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
-    taken[150][0].positions[1] = taken[150][0].positions[0]
-    stored.write_structures(tmp_path / "bad.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
+    entries[150][0].positions[1] = entries[150][0].positions[0]
+    stored.write_structures(tmp_path / "bad.h5", entries)
     with (
         StructureStore(tmp_path / "bad.h5") as bad,
         pytest.raises(FormatError, match=r"bad\.h5: sites 1\d\d to 1\d\d: "),
@@ -231,8 +231,8 @@ run(sys.argv[1:])
 @pytest.mark.parametrize("seed", range(3))
 def test_run_killed_at_random_moments_gives_the_same_store(tmp_path, seed):
     """Send SIGKILL again and again until the command succeeds."""
-    taken = [(stored.structure(f"s{i}", 60, i), [0], "K", [[]]) for i in range(3000)]
-    stored.write_structures(tmp_path / "s.h5", taken)
+    entries = [(stored.structure(f"s{i}", 60, i), [0], "K", [[]]) for i in range(3000)]
+    stored.write_structures(tmp_path / "s.h5", entries)
     assert run("featurise", tmp_path / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "whole.h5") == 0
     output = tmp_path / "f.h5"
     arguments = ["featurise", tmp_path / "s.h5", "--preset", "xanesnet-49", "-o", output, "--threads", "1"]

@@ -126,9 +126,9 @@ def test_predictions_equal_those_of_an_ordinary_run(client, small, model, tmp_pa
 
 
 def test_bad_input_is_reported_as_by_an_ordinary_run(client, tmp_path):
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
-    taken[500][0].positions[1] = taken[500][0].positions[0]
-    stored.write_structures(tmp_path / "bad.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(N_SITES)]
+    entries[500][0].positions[1] = entries[500][0].positions[0]
+    stored.write_structures(tmp_path / "bad.h5", entries)
     with StructureStore(tmp_path / "bad.h5") as source:
         with pytest.raises(StoreError, match=r"bad\.h5: sites \d+ to \d+: ") as by_workers:
             dask.run(client, job_of(source, tmp_path / "f.h5"))
@@ -241,8 +241,8 @@ def test_dask_is_an_extra(monkeypatch):
 
 def test_workers_on_this_machine(tmp_path, capsys):
     """From the command line, with parts of the normal size."""
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(300)]
-    stored.write_structures(tmp_path / "s.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(300)]
+    stored.write_structures(tmp_path / "s.h5", entries)
     code = "import sys; from xanes_hpc.cli.main import run; run(sys.argv[1:])"
     words = ["featurise", tmp_path / "s.h5", "--preset", "xanesnet-49", "-o", tmp_path / "f.h5", "--cluster", "local"]
     done = subprocess.run(

@@ -98,18 +98,18 @@ def test_another_number_of_partitions_keeps_the_parts(source, tmp_path, whole):
     assert everything(output) == whole
 
 
-@pytest.mark.parametrize("harm", ["missing", "flip", "truncate", "another plan", "another part"])
-def test_unusable_parts_are_named_and_made_again(source, tmp_path, whole, harm):
+@pytest.mark.parametrize("damage", ["missing", "flip", "truncate", "another plan", "another part"])
+def test_unusable_parts_are_named_and_made_again(source, tmp_path, whole, damage):
     output = tmp_path / "f.h5"
     all_made(source, output)
     part = parts_folder(output) / "part-000003.h5"
-    if harm == "missing":
+    if damage == "missing":
         part.unlink()
-    elif harm == "flip":
+    elif damage == "flip":
         stored.flip_a_byte(part, "features", 1)
-    elif harm == "truncate":
+    elif damage == "truncate":
         part.write_bytes(part.read_bytes()[:3000])
-    elif harm == "another part":
+    elif damage == "another part":
         shutil.copy(part.with_name("part-000002.h5"), part)
     else:
         with h5py.File(part, "r+") as file:
@@ -118,7 +118,7 @@ def test_unusable_parts_are_named_and_made_again(source, tmp_path, whole, harm):
         "missing": "missing",
         "another plan": "belongs to another plan",
         "another part": r"has the rows of part-000002\.h5",
-    }.get(harm, "damaged: ")
+    }.get(damage, "damaged: ")
     with pytest.raises(
         StoreError, match=rf"1 of 7 parts are missing or unusable: part-000003\.h5 \({what}.*; run partition 1 "
     ):
@@ -154,8 +154,8 @@ def test_a_partition_is_locked_by_its_run(source, tmp_path, whole):
 def test_a_partition_of_other_structures_is_refused(source, tmp_path):
     output = tmp_path / "f.h5"
     planned(source, output)
-    taken = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
-    stored.write_structures(tmp_path / "other.h5", taken)
+    entries = [(stored.structure(f"s{i}", 3, i + 1), [0], "K", [[]]) for i in range(N_SITES)]
+    stored.write_structures(tmp_path / "other.h5", entries)
     with StructureStore(tmp_path / "other.h5") as other:
         for step in (lambda: make_partition(other, output, 0), lambda: finalise(other, output)):
             with pytest.raises(StoreError, match="parts of an unfinished run with structures"):

@@ -78,7 +78,7 @@ def _an_external_link(folder):
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("damage", "message"),
     [
         (
             lambda folder: (folder / "part-000002.h5").unlink(),
@@ -92,11 +92,11 @@ def _an_external_link(folder):
         (lambda folder: write(folder / "part-000002.h5", "no HDF5"), "damaged part"),
     ],
 )
-def test_a_virtual_store_is_refused_without_its_own_parts(source, tmp_path, harm, message):
+def test_a_virtual_store_is_refused_without_its_own_parts(source, tmp_path, damage, message):
     output = tmp_path / "f.h5"
     all_made(source, output)
     finalise(source, output, virtual=True)
-    harm(parts_folder(output))
+    damage(parts_folder(output))
     with pytest.raises(StoreError, match=message) as caught:
         FeatureStore(output)
     assert str(caught.value).startswith(str(parts_folder(output) / "part-000002.h5"))

@@ -36,9 +36,9 @@ def step(k, n_points=GRID.size, kind="xanes", treatment="none"):
 @pytest.fixture
 def store(tmp_path):
     """Five sites with calculated spectra, one of which also has a broadened one; and a site without spectra."""
-    taken = [(structure(f"s{k}", 4, k), [0], "K", [[step(k)]]) for k in range(5)]
-    taken[2][3][0].append(step(2, treatment='{"name":"fdmnes-conv"}'))
-    return write_structures(tmp_path / "s.h5", [*taken, (structure("bare", 3, 9), [0], "K", [[]])])
+    entries = [(structure(f"s{k}", 4, k), [0], "K", [[step(k)]]) for k in range(5)]
+    entries[2][3][0].append(step(2, treatment='{"name":"fdmnes-conv"}'))
+    return write_structures(tmp_path / "s.h5", [*entries, (structure("bare", 3, 9), [0], "K", [[]])])
 
 
 def read(path):
@@ -90,8 +90,8 @@ def test_keep_keeps_the_original_spectra(tmp_path, store):
 
 
 def test_spectra_that_cannot_be_treated_are_skipped_with_a_reason(tmp_path, capsys):
-    taken = [(structure(f"s{k}", 4, k), [0], "K", [[step(k, 120 if k == 1 else GRID.size)]]) for k in range(3)]
-    store = write_structures(tmp_path / "s.h5", taken)
+    entries = [(structure(f"s{k}", 4, k), [0], "K", [[step(k, 120 if k == 1 else GRID.size)]]) for k in range(3)]
+    store = write_structures(tmp_path / "s.h5", entries)
     assert run("broaden", store, "-o", tmp_path / "b.h5", *WINDOWS, "--json", tmp_path / "t.json") == 0
     summary = json.loads((tmp_path / "t.json").read_text())
     assert (summary["spectra"], summary["skipped_count"]) == (2, 1)

@@ -81,16 +81,16 @@ def other_element(record):
 )
 @pytest.mark.parametrize("row", [0, 2])
 def test_any_change_to_a_structure_changes_the_digest(stores, tmp_path, change, row):
-    taken = stored.rows()
-    taken[row] = (change(taken[row][0]), *taken[row][1:])
-    assert digests(stored.write_structures(tmp_path / "s.h5", taken))[0] != digests(stores / "s.h5")[0]
+    entries = stored.rows()
+    entries[row] = (change(entries[row][0]), *entries[row][1:])
+    assert digests(stored.write_structures(tmp_path / "s.h5", entries))[0] != digests(stores / "s.h5")[0]
 
 
 @pytest.mark.parametrize(("atoms", "edge"), [([1], "K"), ([0], "L3")])
 def test_other_site_or_edge_changes_the_digest(stores, tmp_path, atoms, edge):
-    taken = stored.rows()
-    taken[0] = (taken[0][0], atoms, edge, taken[0][3])
-    assert digests(stored.write_structures(tmp_path / "s.h5", taken))[0] != digests(stores / "s.h5")[0]
+    entries = stored.rows()
+    entries[0] = (entries[0][0], atoms, edge, entries[0][3])
+    assert digests(stored.write_structures(tmp_path / "s.h5", entries))[0] != digests(stores / "s.h5")[0]
 
 
 def digest_of(values):

@@ -124,9 +124,9 @@ def test_properties_are_numbers_or_text_and_may_be_missing(stores):
 def test_property_of_a_late_structure_is_missing_in_earlier_ones(tmp_path):
     n = columns.ROWS_PER_CHUNK + 3
     atom = stored.structure("x", 2)
-    taken = [(replace(atom, name=f"x{i}"), [0], "K", [[]]) for i in range(n)]
-    taken[-1] = (replace(atom, name="last", properties={"spin": 2.0, "note": "é"}), [0], "K", [[]])
-    with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
+    entries = [(replace(atom, name=f"x{i}"), [0], "K", [[]]) for i in range(n)]
+    entries[-1] = (replace(atom, name="last", properties={"spin": 2.0, "note": "é"}), [0], "K", [[]])
+    with StructureStore(stored.write_structures(tmp_path / "s.h5", entries)) as store:
         spin = store.file["structures/properties/spin"][:]
         notes = hdf5.read_strings(store.file, "structures/properties/note")
     assert np.isnan(spin[:-1]).all()
@@ -135,15 +135,15 @@ def test_property_of_a_late_structure_is_missing_in_earlier_ones(tmp_path):
 
 
 def test_a_number_among_strings_becomes_a_string(tmp_path):
-    taken = [(stored.structure(n, properties={"q": q}), [0], "K", [[]]) for n, q in (("a", "one"), ("b", 2.5))]
-    with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
+    entries = [(stored.structure(n, properties={"q": q}), [0], "K", [[]]) for n, q in (("a", "one"), ("b", 2.5))]
+    with StructureStore(stored.write_structures(tmp_path / "s.h5", entries)) as store:
         assert hdf5.read_strings(store.file, "structures/properties/q") == ["one", "2.5"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "/a", ".", "..", ".hidden"])
 def test_a_property_whose_name_cannot_be_stored_is_left_out(tmp_path, name):
-    taken = [(stored.structure("a", properties={name: 1.0, "charge": 1.0}), [0], "K", [[]])]
-    with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
+    entries = [(stored.structure("a", properties={name: 1.0, "charge": 1.0}), [0], "K", [[]])]
+    with StructureStore(stored.write_structures(tmp_path / "s.h5", entries)) as store:
         assert list(store.file["structures/properties"]) == ["charge"]
 
 
@@ -152,8 +152,8 @@ LONG = "Ферроцен-二茂铁-" + "x" * 300 + "-é"
 
 def test_long_and_non_ascii_names_widen_the_column(tmp_path):
     names = ["short", LONG, "ü", "end" * 20]
-    taken = [(stored.structure(name, 2, i), [0, 1], "K", [[], []]) for i, name in enumerate(names)]
-    with StructureStore(stored.write_structures(tmp_path / "s.h5", taken)) as store:
+    entries = [(stored.structure(name, 2, i), [0, 1], "K", [[], []]) for i, name in enumerate(names)]
+    with StructureStore(stored.write_structures(tmp_path / "s.h5", entries)) as store:
         assert hdf5.read_strings(store.file, "structures/name") == names
         assert store.sites.name == [f"{name}#{a}" for name in names for a in (0, 1)]
         assert store.file["structures/name"].dtype.kind == "S"

@@ -16,7 +16,7 @@ from xanes_hpc.stores.hdf5 import open_store
 def stores(tmp_path):
     """A folder with a structure store ``s.h5`` with spectra, and its feature store ``f.h5``."""
     stored.write_features(
-        tmp_path, taken=[(stored.structure(f"s{i}", 5, i), [0], "K", [[stored.spectrum()]]) for i in range(40)]
+        tmp_path, entries=[(stored.structure(f"s{i}", 5, i), [0], "K", [[stored.spectrum()]]) for i in range(40)]
     )
     return tmp_path
 
@@ -40,8 +40,8 @@ def test_undamaged_store_passes(stores, name, capsys):
 
 @pytest.mark.parametrize("n_structures", [0, 3])
 def test_undamaged_store_without_spectra_passes(tmp_path, n_structures):
-    taken = [(stored.structure(f"s{i}", 5, i), [0], "K", [[]]) for i in range(n_structures)]
-    stored.write_structures(tmp_path / "s.h5", taken)
+    entries = [(stored.structure(f"s{i}", 5, i), [0], "K", [[]]) for i in range(n_structures)]
+    stored.write_structures(tmp_path / "s.h5", entries)
     assert verify(tmp_path / "s.h5").damage == []
 
 

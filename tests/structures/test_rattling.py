@@ -40,11 +40,11 @@ def source(tmp_path):
     """Open a store of 50 structures with one to four sites each, most of them crystals."""
     cell = np.diag([6.0, 7.0, 8.0])
     crystal = {"cell": cell, "pbc": np.array([True, True, False])}
-    taken = [
+    entries = [
         (stored.structure(f"s{i}", 3 + i % 4, i, **(crystal if i % 3 else {})), range(1 + i % 4), "K", [[]] * 4)
         for i in range(50)
     ]
-    stored.write_structures(tmp_path / "s.h5", [(s, list(a), e, sp[: len(a)]) for s, a, e, sp in taken])
+    stored.write_structures(tmp_path / "s.h5", [(s, list(a), e, sp[: len(a)]) for s, a, e, sp in entries])
     with StructureStore(tmp_path / "s.h5") as store:
         assert store.n_sites == 123
         yield store

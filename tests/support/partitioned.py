@@ -11,8 +11,8 @@ DESCRIPTOR = descriptors.load("wacsf", "xanesnet-49")
 
 def write_source(path, n_sites):
     """Write a store of ``n_sites`` sites, each in its own structure of three atoms."""
-    taken = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(n_sites)]
-    stored.write_structures(path, taken)
+    entries = [(stored.structure(f"s{i}", 3, i), [0], "K", [[]]) for i in range(n_sites)]
+    stored.write_structures(path, entries)
 
 
 def job_of(source, output):

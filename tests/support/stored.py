@@ -47,17 +47,17 @@ def rows():
     ]
 
 
-def write_structures(path, taken=None, overwrite=False):
-    """Write a structure store of ``taken``, by default ``rows()``, and return its path."""
+def write_structures(path, entries=None, overwrite=False):
+    """Write a structure store of ``entries``, by default ``rows()``, and return its path."""
     with create_structures(path, overwrite) as writer:
-        for record, atoms, edge, spectra in rows() if taken is None else taken:
+        for record, atoms, edge, spectra in rows() if entries is None else entries:
             writer.append(record, np.array(atoms, np.int64), edge, spectra)
     return path
 
 
-def write_features(folder, preset="xanesnet-49", taken=None):
+def write_features(folder, preset="xanesnet-49", entries=None):
     """Write ``s.h5`` and its feature store ``f.h5`` to a folder, and return the latter's path."""
-    write_structures(folder / "s.h5", taken)
+    write_structures(folder / "s.h5", entries)
     with StructureStore(folder / "s.h5") as source:
         featurise(source, descriptors.load("wacsf", preset), folder / "f.h5")
     return folder / "f.h5"
