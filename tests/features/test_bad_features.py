@@ -103,9 +103,9 @@ def test_feature_too_large_for_the_descriptor_s_type(save, tmp_path, refused_imp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "{path}: features without structures: give --element and --preset or --descriptor (see"),
-        (["--preset", "xanesnet-49"], "{path}: features without structures: give --element (see"),
-        (["--element", "V"], "{path}: features without structures: give --preset or --descriptor (see"),
+        ([], "{path}: has features without structures: give --element and --preset or --descriptor (see"),
+        (["--preset", "xanesnet-49"], "{path}: has features without structures: give --element (see"),
+        (["--element", "V"], "{path}: has features without structures: give --preset or --descriptor (see"),
         ([*OPTIONS, "--spectra", "mu"], "--spectra does not apply to features without structures ({path}) (see"),
         ([*OPTIONS, "--absorber", "V"], "--absorber does not apply to features without structures ({path})"),
         ([*OPTIONS, "--keep-unpaired"], "--keep-unpaired does not apply to features without structures ({path})"),
@@ -136,7 +136,7 @@ def test_options(save, refused_import, options, message):
 def test_options_for_features_are_refused_for_structures(tmp_path, refused_import, option):
     line = refused_import(write_xyz(tmp_path / "a.xyz"), *option)
     name = option[0].partition("=")[0]
-    assert line == f"{name} applies to a .npz file of features and spectra only (see xanes-hpc import --help)"
+    assert line == f"{name} applies only to a .npz file of features and spectra (see xanes-hpc import --help)"
 
 
 @pytest.mark.parametrize(
