@@ -13,7 +13,7 @@ from timing import available_cores
 
 from xanes_hpc.analysis.evaluate import error_percent
 from xanes_hpc.config.sections import RunConfig, TrainingConfig
-from xanes_hpc.data.datasets import Part, TrainingData, iterate, statistics
+from xanes_hpc.data.datasets import SiteSet, TrainingData, iterate, statistics
 from xanes_hpc.data.gather import gather
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
@@ -73,11 +73,11 @@ def theirs(features: Path, error: float, seed: int, epochs: int) -> Found | None
     from threadpoolctl import threadpool_limits
 
     with _opened(features, seed) as (run, data), threadpool_limits(available_cores()):
-        training = data.part("train")
+        training = data.sites_in("train")
         scalers = statistics(training, run.training.feature_transform).scalers(run.training.target_scale)
         x, absorbers, y = _whole(training)
         x, y = scalers.features(x), scalers.targets(y, absorbers)
-        x_validation, absorbers, y_validation = _whole(data.part("validation"))
+        x_validation, absorbers, y_validation = _whole(data.sites_in("validation"))
         x_validation = scalers.features(x_validation)
         mean, scale = scalers.target_mean[absorbers], scalers.target_scale[absorbers]
         options = {"batch_size": min(32, len(x)), "learning_rate_init": 1e-3, "random_state": seed}
@@ -93,7 +93,7 @@ def theirs(features: Path, error: float, seed: int, epochs: int) -> Found | None
     return _told(curve, error)
 
 
-def _whole(part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _whole(part: SiteSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(part), strict=True))
     return x, absorbers, y
 

@@ -14,7 +14,7 @@ from timing import seconds, summary
 from xanes_hpc import descriptors
 from xanes_hpc.config.sections import RunConfig, SplitConfig, TargetConfig
 from xanes_hpc.data import feed as feeding
-from xanes_hpc.data.datasets import Part, TrainingData, statistics
+from xanes_hpc.data.datasets import SiteSet, TrainingData, statistics
 from xanes_hpc.data.gather import gather
 from xanes_hpc.features.featurise import describe_sites
 from xanes_hpc.models import architectures
@@ -100,7 +100,7 @@ def _opened(features: str, grid: Sequence[float]) -> Iterator[tuple[FeatureStore
         yield store, run, data
 
 
-def _trainer(run: RunConfig, part: Part, scalers: Any, n_members: int) -> tuple[Any, feeding.Feed]:
+def _trainer(run: RunConfig, part: SiteSet, scalers: Any, n_members: int) -> tuple[Any, feeding.Feed]:
     """Return default networks for some sites, and the feed of their batches."""
     tensorflow_setup.devices(0)
     from xanes_hpc.training.trainer import Trainer
@@ -119,10 +119,10 @@ def fed_steps(
     """Measure steps fed from a store, from memory, or alternately from both; also the peak memory of the process."""
     feeding.BUFFER_BYTES = buffer
     with _opened(features, grid) as (_, run, data):
-        whole, first = data.part("train"), data.first
+        whole, first = data.sites_in("train"), data.first
         row_bytes = 4 * (first.features.n_features + first.targets.grid.energies.size + 2)
         in_memory = buffer // row_bytes
-        few = Part(whole.sources, np.arange(whole.chosen.size) < in_memory, whole.absorbers)
+        few = SiteSet(whole.sources, np.arange(whole.chosen.size) < in_memory, whole.absorbers)
         scalers = statistics(few, run.training.feature_transform).scalers(run.training.target_scale)
         calls = {}
         for name in feeds:
@@ -144,7 +144,7 @@ def fed_steps(
 def step_rates(features: str, grid: Sequence[float], members: Sequence[int], steps: int, rounds: int) -> dict[str, Any]:
     """Measure steps of ensembles of several sizes, in turns."""
     with _opened(features, grid) as (_, run, data):
-        part = data.part("train")
+        part = data.sites_in("train")
         scalers = statistics(part, run.training.feature_transform).scalers(run.training.target_scale)
         calls = {}
         for n in members:

@@ -21,7 +21,7 @@ from xanes_hpc.config.files import load_run
 from xanes_hpc.data.datasets import TrainingData
 from xanes_hpc.data.gather import gather
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
+from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 from xanes_hpc.prediction.select import judged, pick
 from xanes_hpc.prediction.sources import features_of
 from xanes_hpc.runtime.interruption import Interruption
@@ -76,9 +76,9 @@ def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs:
         pairs = open_spectra([features], [])
         run = resolved(load_run(None, Path(), flags), features.n_features)
         with closing(pairs[0][1].file), closing(gather(run, pairs)) as data:
-            test = np.flatnonzero(data.parts == PARTS.index("test"))
+            test = np.flatnonzero(data.sets == SETS.index("test"))
             rng = np.random.default_rng(seed)
-            pool = rng.permutation(np.flatnonzero((data.parts != PARTS.index("test")) & (data.parts != LEFT_OUT)))
+            pool = rng.permutation(np.flatnonzero((data.sets != SETS.index("test")) & (data.sets != LEFT_OUT)))
             chosen, rows, hard = pool[: sizes[0]], [], np.empty(0, np.int64)
             for k, size in enumerate(sizes):
                 with tempfile.TemporaryDirectory() as folder, tensorflow_setup.networks_forgotten():
@@ -100,11 +100,11 @@ def _grown(path: Path, strategy: str, seed: int, sizes: tuple[int, ...], epochs:
 
 def _parts(data: TrainingData, chosen: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint8]:
     """Divide the chosen sites among training, validation and calibration sets; leave out all others."""
-    parts = np.full(len(data.parts), LEFT_OUT, np.uint8)
+    parts = np.full(len(data.sets), LEFT_OUT, np.uint8)
     order = np.random.default_rng([seed, chosen.size]).permutation(chosen)
     n = max(2, round(OF_OWN * chosen.size))
     for name, some in (("validation", order[:n]), ("calibration", order[n : 2 * n]), ("train", order[2 * n :])):
-        parts[some] = PARTS.index(name)
+        parts[some] = SETS.index(name)
     return parts
 
 

@@ -39,7 +39,7 @@ def _raw_coverage(model: Model, source: Store) -> Mapping[str, float]:
     raw.description["calibration"] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "raw.h5"
-        predict(raw, source, path, PredictOptions(part="test", draws=RAW_DRAWS))
+        predict(raw, source, path, PredictOptions(split="test", draws=RAW_DRAWS))
         with PredictionStore(path) as store:
             coverage: Mapping[str, float] = evaluate(store)["coverage"]
     return coverage

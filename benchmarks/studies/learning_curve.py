@@ -11,7 +11,7 @@ from studies.figures import counted, errors, mean_error, spread, with_spread
 from studies.inputs import Inputs, describe
 from studies.sitting import Run, Sitting
 from xanes_hpc.config.sections import TrainingConfig
-from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.models.training_sites import SETS
 
 TITLE = "Learning curve"
 TEST = 0.2
@@ -62,7 +62,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
                     "fraction": fraction,
                     "schedule": schedule,
                     "seed": seed,
-                    "trained": sum(outcome.values["parts"][name] for name in PARTS[:2]),
+                    "trained": sum(outcome.values["parts"][name] for name in SETS[:2]),
                     "measured": len(common),
                     "error_percent_mean": mean_error(found, common),
                     "error_percent_median": float(np.median([found[name] for name in common])),

@@ -176,7 +176,7 @@ def _measure(
     model, figures, predicted = Model.open(outcome.model), [], []
     for (store, _), path in zip(pairs, outcome.predictions, strict=True):
         begin = time.perf_counter()
-        predict(model, store, path, PredictOptions(part="test"), overwrite=True)
+        predict(model, store, path, PredictOptions(split="test"), overwrite=True)
         predicted.append(time.perf_counter() - begin)
         figures.append(measured(path, model, store))
     if not keeps_model:
@@ -184,7 +184,7 @@ def _measure(
     return {
         "seconds": trained,
         "predicting": predicted,
-        "parts": result.parts,
+        "parts": result.sets,
         "best_epoch": result.best.epoch,
         "figures": figures,
     }

@@ -76,7 +76,7 @@ def test_memory_is_bounded(monkeypatch):
     chunk_rows, width, buffer = 128, 64, 2 << 20
     monkeypatch.setattr(feeding, "BUFFER_BYTES", buffer)
     feed = feed_of(part_of(40_000, chunk_rows=chunk_rows, width=width))
-    whole, chunk = (4 * n * (width + N_ENERGIES + 2) for n in (feed._part.n_sites, chunk_rows))
+    whole, chunk = (4 * n * (width + N_ENERGIES + 2) for n in (feed._sites.n_sites, chunk_rows))
     tracemalloc.start()
     n_rows = sum(block[0].shape[0] * feed.batch_size for block in feed.blocks(0))
     _, peak = tracemalloc.get_traced_memory()

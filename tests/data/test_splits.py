@@ -6,7 +6,7 @@ import pytest
 from xanes_hpc.config.sections import SplitConfig
 from xanes_hpc.data.splits import split
 from xanes_hpc.errors import ConfigError
-from xanes_hpc.models.training_sites import LEFT_OUT, PARTS, code
+from xanes_hpc.models.training_sites import LEFT_OUT, SETS, code
 
 GROUPS = [f"g{i // 3}" for i in range(600)]
 
@@ -40,7 +40,7 @@ def test_sites_without_a_target_are_left_out():
 
 def test_a_set_with_fraction_zero_is_empty():
     parts = split(GROUPS, np.ones(600, bool), SplitConfig(test=0.0, calibration=0.0), seed=0)
-    assert set(parts) == {PARTS.index("train"), PARTS.index("validation")}
+    assert set(parts) == {SETS.index("train"), SETS.index("validation")}
 
 
 def test_one_group_cannot_be_split():
@@ -76,7 +76,7 @@ def test_every_group_is_in_the_test_set_of_exactly_one_fold(n_folds):
         for group in set(GROUPS):
             assert len({int(p) for p, g in zip(parts, GROUPS, strict=True) if g == group} - {LEFT_OUT}) <= 1
         np.testing.assert_allclose(fractions(parts)[1:3] / usable.mean(), 0.05, atol=0.01)
-        tested += parts == PARTS.index("test")
+        tested += parts == SETS.index("test")
     np.testing.assert_array_equal(tested, usable)
 
 
@@ -89,7 +89,7 @@ def test_folds_depend_on_the_seed_not_on_the_order_of_sites():
 
 def test_folds_without_validation_and_calibration_sets():
     config = SplitConfig(folds=3, validation=0.0, calibration=0.0)
-    assert set(split(GROUPS, np.ones(600, bool), config, seed=0)) == {PARTS.index("train"), PARTS.index("test")}
+    assert set(split(GROUPS, np.ones(600, bool), config, seed=0)) == {SETS.index("train"), SETS.index("test")}
 
 
 def test_more_folds_than_groups():

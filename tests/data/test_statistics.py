@@ -6,7 +6,7 @@ import pytest
 from support.feeds import array_part
 from support.trainings import FEATURES, copied, gathered, run_of
 
-from xanes_hpc.data.datasets import FEWEST, SOFTNESS, Held, Part, Statistics, iterate, statistics
+from xanes_hpc.data.datasets import FEWEST, SOFTNESS, Held, SiteSet, Statistics, iterate, statistics
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.scaling import TRANSFORMS
 from xanes_hpc.stores.features import FeatureStore
@@ -15,7 +15,7 @@ from xanes_hpc.stores.features import FeatureStore
 @pytest.fixture
 def part(small, tmp_path):
     with gathered([small / FEATURES], run_of(tmp_path)) as data:
-        yield Part(data.sources, np.arange(120) % 4 != 0, data.absorbers)
+        yield SiteSet(data.sources, np.arange(120) % 4 != 0, data.absorbers)
 
 
 def read_all(part):
@@ -115,7 +115,7 @@ def test_the_site_of_an_infinite_feature_is_named(small, tmp_path):
         chosen = np.arange(120) % 7 != 1
         assert not chosen[78]
         with pytest.raises(StoreError, match=r"features\.h5: site 77 has NaN or infinite features"):
-            statistics(Part(data.sources, chosen, data.absorbers), "sqrt")
+            statistics(SiteSet(data.sources, chosen, data.absorbers), "sqrt")
 
 
 @pytest.mark.parametrize("fits", [True, False])

@@ -47,7 +47,7 @@ def test_every_site_is_predicted_once_by_a_model_that_has_not_seen_its_formula(v
         assert sorted(names) == sorted(store.sites.name)
     for fold, (own, twins, *_) in enumerate(found):
         sites = Model.open(output / f"fold-{fold}.model").training_sites
-        held_out = {name for name, part in zip(sites.names, sites.parts, strict=True) if part == 3}
+        held_out = {name for name, part in zip(sites.names, sites.sets, strict=True) if part == 3}
         assert held_out == set(own)
         assert not any("formula" in twin for twin in twins)
 

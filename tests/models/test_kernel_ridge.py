@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.trainings import FEATURES, gathered, run_of
 
-from xanes_hpc.data.datasets import Part, statistics
+from xanes_hpc.data.datasets import SiteSet, statistics
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.kernel_ridge import SHARPER, KernelRidge, similarities
 from xanes_hpc.models.model import Model
@@ -83,7 +83,7 @@ def test_the_kernel_between_different_absorbers_is_zero():
 def fitted(small, tmp_path):
     """A subset of the small data set, its scalers, and its features, absorbers and targets."""
     with gathered([small / FEATURES], run_of(tmp_path)) as data:
-        part = Part(data.sources, np.arange(120) % 4 != 0, data.absorbers)
+        part = SiteSet(data.sources, np.arange(120) % 4 != 0, data.absorbers)
         scalers = statistics(part, "sqrt").scalers("global")
         columns = zip(*(part.read(chunk) for chunk in part.chunks), strict=True)
         yield part, scalers, *(np.concatenate(c) for c in columns)

@@ -109,12 +109,12 @@ def test_the_set_of_a_site_is_found_by_name_and_formula(whole):
     sites = Model.open(whole).training_sites
     names = ["A_1", "A_1", "A_1", "C", "E", "new", "D"]
     formulas = ["FeO", "FeO9", "", "anything", "FeO4", "FeO", "FeO3"]
-    assert sites.parts_of(names, formulas) == ["train", "none", "train", "calibration", "none", "none", "test"]
+    assert sites.sets_of(names, formulas) == ["train", "none", "train", "calibration", "none", "none", "test"]
 
 
 def test_sites_of_the_same_name_are_told_apart_by_formula_or_count_as_trained(whole):
     sites = Model.open(whole).training_sites
-    assert sites.parts_of(["twice"] * 3, ["FeO5", "FeO6", ""]) == ["test", "train", "train"]
+    assert sites.sets_of(["twice"] * 3, ["FeO5", "FeO6", ""]) == ["test", "train", "train"]
 
 
 def test_twins_are_among_the_trained_sites(whole):

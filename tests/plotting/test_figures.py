@@ -15,7 +15,7 @@ from xanes_hpc import Spectra
 from xanes_hpc.analysis.site_map import map_sites, project
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import FITTED
+from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting import spectra
 from xanes_hpc.plotting.training import read_history
 from xanes_hpc.stores.features import FeatureStore
@@ -147,8 +147,8 @@ def test_the_training_sites_stand_behind(predicted, model, small):
         names, parts = source.sites.name, store.texts("part")
         x = folder.members[0].scalers.features(source.read(0, source.n_sites))
         own = [names.index(name) for name in store.sites.name]
-    trained = sum(folder.training_sites.count(part) for part in FITTED)
-    assert len(found.behind) == trained - sum(part in FITTED for part in parts)
+    trained = sum(folder.training_sites.count(part) for part in USED_SETS)
+    assert len(found.behind) == trained - sum(part in USED_SETS for part in parts)
     assert found.places.shape == (len(own), 2)
     every = np.concatenate([found.places, found.behind])
     assert len(every) <= len(names)

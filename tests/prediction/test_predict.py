@@ -73,7 +73,7 @@ def test_predictions_record_the_set_of_the_split_of_every_site(model, small, tmp
     store = run(model, [small / "small.h5"], tmp_path / "p.h5")
     trained = Model.open(model).description["provenance"]["sites"]
     assert {p: store.texts("part").count(p) for p in trained} == trained
-    test_only = run(model, [small / "small.h5"], tmp_path / "t.h5", PredictOptions(draws=8, part="test"))
+    test_only = run(model, [small / "small.h5"], tmp_path / "t.h5", PredictOptions(draws=8, split="test"))
     assert set(test_only.texts("part")) == {"test"}
     kept = [i for i, p in enumerate(store.texts("part")) if p == "test"]
     np.testing.assert_allclose(test_only.read("mean"), store.read("mean")[kept], rtol=1e-4, atol=1e-5)

@@ -109,7 +109,7 @@ def test_a_stopped_run_is_resumed(folder, source, tmp_path, whole, monkeypatch):
 
 
 def test_one_set_of_the_split_in_partitions(folder, source, tmp_path):
-    options = PredictOptions(draws=6, part="train")
+    options = PredictOptions(draws=6, split="train")
     predict(folder, source, tmp_path / "whole.h5", options)
     planned(folder, source, tmp_path / "p.h5", 2, options)
     for k in (0, 1):

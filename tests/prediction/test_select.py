@@ -78,7 +78,7 @@ def test_uncertainty_and_distance_agree_with_predictions(model, small, tmp_path)
 
 def test_sites_that_the_model_was_made_with_are_not_selected(model, small):
     folder = Model.open(model)
-    parts = dict(zip(folder.training_sites.names, folder.training_sites.parts, strict=True))
+    parts = dict(zip(folder.training_sites.names, folder.training_sites.sets, strict=True))
     with StructureStore(small / "small.h5") as source:
         found = select(folder, source, 4)
         assert all(parts[s.site] == 3 for s in found)

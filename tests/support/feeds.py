@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from xanes_hpc.data.datasets import Part, Source
+from xanes_hpc.data.datasets import SiteSet, Source
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.models.scaling import Scalers
 
@@ -45,7 +45,7 @@ def part_of(*sizes, chunk_rows=7, n_variants=(), width=4, pause=None):
         sources.append(Source(features, Targets(first, n, 5, width=2), first, augmented))
         first += n
     chosen = np.arange(first) % 4 != 0
-    return Part(sources, chosen, np.arange(first) % 3)
+    return SiteSet(sources, chosen, np.arange(first) % 3)
 
 
 def feed_of(part, batch_size=10, seed=0, **options):
@@ -59,7 +59,7 @@ def array_part(y, absorbers=None):
     features = SimpleNamespace(n_sites=len(y), n_features=2, chunk_rows=3, read=lambda a, b: np.ones((b - a, 2)))
     targets = SimpleNamespace(grid=SimpleNamespace(energies=np.arange(y.shape[1])), read=lambda a, b: y[a:b])
     absorbers = np.zeros(len(y), np.int64) if absorbers is None else absorbers
-    return Part([Source(features, targets)], np.ones(len(y), bool), absorbers)
+    return SiteSet([Source(features, targets)], np.ones(len(y), bool), absorbers)
 
 
 def epoch_of(feed, epoch=0):

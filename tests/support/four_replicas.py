@@ -27,7 +27,7 @@ NETWORK = {"hidden": [16], "dropout": 0.2}
 def trainer_of(data: TrainingData, devices: list[str], n_members: int = 2) -> tuple[Trainer, Feed]:
     """Return a trainer, and its feed, of members that learn from resampled sites with noise on the features."""
     config = TrainingConfig(batch_size=BATCH, epochs=EPOCHS, learning_rate=2e-3, feature_noise=0.05)
-    part = data.part("train")
+    part = data.sites_in("train")
     scalers = statistics(part, "sqrt").scalers("global")
     feed = Feed(part, scalers, BATCH, 0, n_members, resampled=True, n_devices=max(1, len(devices)))
     _, layers = architectures.build("mlp", NETWORK, feed.n_features, feed.n_energies)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from support.trainings import TINY, train_on
-from xanes_hpc.data.datasets import Part
+from xanes_hpc.data.datasets import SiteSet
 from xanes_hpc.training import checkpoints
 from xanes_hpc.training import epochs as fitting
 from xanes_hpc.training.checkpoints import checkpoint_path
@@ -38,7 +38,7 @@ ERRORS = (9.0, 8.0, 8.5, 7.0, 7.5, 6.0, 6.5, 6.2)
 """Validation error % after every epoch; the learning rate falls after each that is not the best so far."""
 
 
-def scripted_error(trainer: Trainer, part: Part) -> float:
+def scripted_error(trainer: Trainer, part: SiteSet) -> float:
     """Return the scripted validation error of the trainer's last epoch."""
     return ERRORS[int(trainer._optimizer.iterations) // trainer._feed.n_batches - 1] if part.n_sites else float("nan")
 

@@ -67,7 +67,7 @@ def data(features, tmp_path_factory):
 
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 7])
 def test_every_site_is_in_exactly_one_shard_of_whole_chunks(data, n_shards):
-    part = data.part("train")
+    part = data.sites_in("train")
     shards = shards_of(part, n_shards)
     assert (sum(shard.chosen.astype(int) for shard in shards) == part.chosen).all()
     owners = [{(chunk.start, chunk.stop) for chunk in shard.chunks} for shard in shards]
@@ -100,11 +100,11 @@ class _Part:
 
 def test_more_shards_than_chunks_are_refused(data):
     with pytest.raises(ConfigError, match=r"9 shards: the training sites are in only 8 chunks .*; use at most 8"):
-        shards_of(data.part("train"), 9)
+        shards_of(data.sites_in("train"), 9)
 
 
 def test_processes_together_read_what_one_reads(data):
-    part = data.part("train")
+    part = data.sites_in("train")
     scalers = statistics(part, "sqrt").scalers("global")
     words = (part, scalers, 24, 3, 2, True, 4)
     whole = ShardedFeed(*words, range(4))

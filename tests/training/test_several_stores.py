@@ -65,9 +65,9 @@ def test_stores_share_one_grid_and_every_element_has_its_own_scale(stores, tmp_p
         np.testing.assert_allclose(energies[0], np.linspace(-10.0, 50.0, 151), atol=1e-6)
         symbols = ("Cr", "Mn", "Fe", "Co", "Ni", "Cu")
         assert data.seen == [(atomic_numbers[symbol], "K") for symbol in symbols]
-        assert len(data.names) == len(data.parts) == len(data.e0) == 120
+        assert len(data.names) == len(data.sets) == len(data.e0) == 120
         assert data.sources[1].first == data.sources[0].features.n_sites
-        scalers = statistics(data.part("train"), "sqrt").scalers("global")
+        scalers = statistics(data.sites_in("train"), "sqrt").scalers("global")
         heights = scalers.target_mean.mean(axis=1)
         np.testing.assert_allclose(heights[3:] / heights[:3].mean(), FACTOR, rtol=0.15)
         spreads = scalers.target_scale.mean(axis=1)
@@ -119,7 +119,7 @@ def test_rattled_features_are_learned_from_too(small, tmp_path):
     extra = [rattled(path, seed) for seed in (1, 2)]
     with gathered([path], run_of(tmp_path), extra) as data:
         assert data.first.n_variants == 3
-        part = data.part("train")
+        part = data.sites_in("train")
         chunk = part.chunks[0]
         plain, first, second = (part.read(chunk, variant) for variant in range(3))
         assert not np.allclose(plain[0], first[0], rtol=1e-3)
@@ -157,7 +157,7 @@ def test_a_store_without_structures_cannot_be_split_by_formula(small, tmp_path):
     with pytest.raises(ConfigError, match="no structures, so no formulas to group by; set"):
         train_on(path, tmp_path / "m")
     with gathered([path], run_of(tmp_path, split__group="none")) as data:
-        assert data.part("test").n_sites == 6
+        assert data.sites_in("test").n_sites == 6
     with gathered([small / FEATURES, path], run_of(tmp_path)) as data:
         assert data.formulas[0] != data.formulas[120] == ""
     with pytest.raises(ConfigError, match="expected the sites of one of the plain feature stores"):

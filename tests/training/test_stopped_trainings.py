@@ -101,7 +101,7 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
         predicted = model.members[0].mean_network(features.read(0, 120), absorbers)
     reference = np.array([np.loadtxt(path)[:, 1] for path in sorted((small / "spectra").iterdir())])
     each = 100 * np.abs(predicted - reference).sum(axis=1) / reference.sum(axis=1)
-    chosen = model.training_sites.parts == 1
+    chosen = model.training_sites.sets == 1
     assert each[chosen].mean() == pytest.approx(min(errors), rel=1e-3)
     assert load_run(folder / "kept" / "run.toml", folder, {}).uncertainty.n_members == 1
 

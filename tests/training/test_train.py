@@ -23,7 +23,7 @@ from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models import architectures
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import TRANSFORMS
-from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training.check import resolved
 from xanes_hpc.training.checkpoints import checkpoint_path
@@ -69,7 +69,7 @@ def assert_same_weights(first, second, **tolerance):
 def validation_error_of(model, small, tmp_path):
     """Return the error % of the members' mean spectra on the validation set."""
     with gathered([small / FEATURES], run_of(tmp_path)) as data:
-        x, absorbers, y = (np.concatenate(a) for a in zip(*iterate(data.part("validation")), strict=True))
+        x, absorbers, y = (np.concatenate(a) for a in zip(*iterate(data.sites_in("validation")), strict=True))
     predicted = np.mean([member.mean_network(x, absorbers) for member in model.members], axis=0)
     return (100 * np.abs(predicted - y).sum(axis=1) / np.abs(y).sum(axis=1)).mean()
 
@@ -83,7 +83,7 @@ def test_the_folder_holds_only_numbers_and_text(model):
     }  # fmt: skip
     assert description["seen"][0].keys() == {"element", "edge", "e0", "sites"}
     assert description["descriptor"]["hash"] == Model.open(model).descriptor_hash
-    assert description["provenance"]["sites"].keys() == set(PARTS)
+    assert description["provenance"]["sites"].keys() == set(SETS)
 
 
 def test_the_saved_weights_are_the_best_epochs(chosen, small, tmp_path):
@@ -105,7 +105,7 @@ def test_networks_are_retrained_for_the_best_number_of_epochs(retrained):
 def test_networks_are_retrained_on_the_validation_set_too(retrained, small):
     sites = retrained.training_sites
     assert sites.trained == ("train", "validation")
-    taught = np.isin(sites.parts, [PARTS.index(name) for name in sites.trained])
+    taught = np.isin(sites.sets, [SETS.index(name) for name in sites.trained])
     assert len(sites.features) == taught.sum() == 108
     with FeatureStore(small / FEATURES) as features:
         x = TRANSFORMS["sqrt"](features.read(0, features.n_sites)[taught])
@@ -113,7 +113,7 @@ def test_networks_are_retrained_on_the_validation_set_too(retrained, small):
 
 
 def test_scalers_come_from_the_training_set_only(chosen, small):
-    taught = chosen.training_sites.parts == PARTS.index("train")
+    taught = chosen.training_sites.sets == SETS.index("train")
     with FeatureStore(small / FEATURES) as features:
         x = TRANSFORMS["sqrt"](features.read(0, features.n_sites)[taught])
     np.testing.assert_allclose(chosen.members[0].scalers.feature_mean, x.mean(axis=0), rtol=1e-10)
@@ -262,7 +262,7 @@ def test_a_run_is_not_resumed_with_another_split(small, tmp_path):
     run = resolved(run_of(tmp_path), 49)
     with opened(small / FEATURES) as pairs, gathered([small / FEATURES], run) as data:
         plan = plan_of(run, data, digests_of(pairs))
-        other = plan_of(run, replace(data, parts=data.parts[::-1].copy()), digests_of(pairs))
+        other = plan_of(run, replace(data, parts=data.sets[::-1].copy()), digests_of(pairs))
     assert [difference.split()[0] for difference in differences(plan, other)] == ["sites_by_part"]
 
 

@@ -87,7 +87,7 @@ def test_a_lowered_rate_is_part_of_the_state():
 
 def test_spectra_are_the_mean_over_members():
     trainer, feed, _ = trainer_of(n_members=2)
-    x, absorbers, _ = feed._part.read(feed._chunks[3])
+    x, absorbers, _ = feed._sites.read(feed._chunks[3])
     mean = trainer.spectra(x, absorbers)
     start = trainer.weights()
     alone = []

@@ -170,7 +170,7 @@ def test_models_remember_the_sites_of_the_models_they_started_from(trained, smal
     sites, first = second.training_sites, trained.training_sites
     assert sites.earlier == first.fitted
     assert third.training_sites.earlier == sites.fitted
-    test = np.flatnonzero(sites.parts == 3)
+    test = np.flatnonzero(sites.sets == 3)
     names, formulas = ([column[i] for i in test] for column in (sites.names, sites.formulas))
     was_fitted = [formula in {f for _, f in first.fitted} for formula in formulas]
     assert any(was_fitted)

@@ -149,12 +149,12 @@ def rejection(errors: Array, site_sigma: Array) -> dict[str, list[float]]:
     }
 
 
-def leakage(errors: Array, parts: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
+def leakage(errors: Array, sets: Sequence[str], twins: Sequence[str], nearest: Array) -> dict[str, Any] | None:
     """Count held-out sites with a near-duplicate in the training set, and return the error without them.
 
     The result is None if no site is held out.
     """
-    held_out = np.isin(parts, HELD_OUT)
+    held_out = np.isin(sets, HELD_OUT)
     if not held_out.any():
         return None
     shares_code = np.array(["code" in t for t in twins])
@@ -205,7 +205,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
         _refuse(store, name, rows[wrong.any(axis=1)])
     energies, conformal = store.energies, store.conformal
-    parts, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
+    sets, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
     distrust = store.distrust
     errors = error_percent(reference, mean)
     difference = (reference - mean)[np.isfinite(reference)]
@@ -234,9 +234,9 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
         "model_digest": store.attribute("model_digest"),
         "source_digest": store.attribute("source_digest") or None,
-        "by_part": {p: _summary(errors[np.array(parts) == p]) for p in sorted(set(parts))},
+        "by_part": {p: _summary(errors[np.array(sets) == p]) for p in sorted(set(sets))},
         "by_trust": by_trust(errors, [distrust[i] for i in rows]) if distrust is not None else None,
-        "leakage": leakage(errors, parts, twins, store.read("sites/nearest")[rows]),
+        "leakage": leakage(errors, sets, twins, store.read("sites/nearest")[rows]),
         "rejection": rejection(errors, site_sigma),
         "error_by_energy": error_by_energy(reference, mean, energies),
         "coverage_by_energy": coverage_by_energy(reference, mean, std, energies),

@@ -41,7 +41,7 @@ class ExplainOptions:
     ----------
     windows
         Energy windows on the model's energy axis, in eV; by default ``default_windows``.
-    part
+    split
         Use only sites of this split of the training data; None for all.
     most_sites
         Largest number of sites; a random sample is drawn if there are more.
@@ -60,7 +60,7 @@ class ExplainOptions:
     """
 
     windows: tuple[Window, ...] = ()
-    part: str | None = None
+    split: str | None = None
     most_sites: int = 300
     repeats: int = 5
     seed: int = 0
@@ -183,10 +183,10 @@ def _check_alike(models: Sequence[Model]) -> None:
 def _chosen(model: Model, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
     """Return the rows of the sites among which features are permuted, ascending."""
     rows, of = np.arange(len(sites)), ""
-    if options.part is not None:
-        parts = sets_of(model, sites, structures)
-        rows = rows[[part == options.part for part in parts]]
-        of = f" of split {options.part!r} of {model.path} (splits here: {', '.join(dict.fromkeys(parts))})"
+    if options.split is not None:
+        sets = sets_of(model, sites, structures)
+        rows = rows[[own == options.split for own in sets]]
+        of = f" in set {options.split!r} of {model.path} (sets here: {', '.join(dict.fromkeys(sets))})"
     if rows.size < FEWEST_SITES:
         raise ModelError(f"expected at least {FEWEST_SITES} sites{of} to permute features among, received {rows.size}")
     if rows.size > options.most_sites:

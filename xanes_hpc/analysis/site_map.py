@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import FITTED
+from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.prediction.sources import Store, features_of, sets_of
 from xanes_hpc.runtime.optional import need
 from xanes_hpc.stores.predictions import PredictionStore
@@ -73,8 +73,8 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
         raise StoreError(f"{source.path}: lacks site {missing[0]!r} of {predictions.path}")
     rows = np.array([known[name] for name in names])
     with source.open_structures()[0] as structures:
-        parts = sets_of(model, every, structures)
-    trained = np.setdiff1d(np.flatnonzero([part in FITTED for part in parts]), rows)
+        sets = sets_of(model, every, structures)
+    trained = np.setdiff1d(np.flatnonzero([own in USED_SETS for own in sets]), rows)
     if trained.size > MOST_BEHIND:
         trained = np.sort(np.random.default_rng(seed).choice(trained, MOST_BEHIND, replace=False))
     read = features_of(model, source).read

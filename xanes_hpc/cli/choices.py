@@ -75,6 +75,6 @@ def choice(key: str) -> Known:
 
 
 EDGE = Known("spectra.edges", "EDGES")
-PART = Known("models.training_sites", "PARTS")
+SET = Known("models.training_sites", "SETS")
 PRESET = Known("descriptors", "presets")
 BROADENING = Known("spectra.recipe", "BROADENINGS")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2, vq
 
-from xanes_hpc.data.datasets import Part, Source, statistics
+from xanes_hpc.data.datasets import SiteSet, Source, statistics
 from xanes_hpc.errors import ConfigError
 
 SITES_PER_CLUSTER = 20
@@ -25,32 +25,32 @@ def clusters(sources: Sequence[Source], usable: npt.NDArray[np.bool_], transform
     ConfigError
         If there are too few sites, or too few different ones, to form clusters.
     """
-    part = Part(sources, usable, np.zeros(usable.size, np.int64))
-    n_clusters = min(MOST_CLUSTERS, part.n_sites // SITES_PER_CLUSTER)
+    sites = SiteSet(sources, usable, np.zeros(usable.size, np.int64))
+    n_clusters = min(MOST_CLUSTERS, sites.n_sites // SITES_PER_CLUSTER)
     if n_clusters < FEWEST_CLUSTERS:
         raise ConfigError(
-            f"split: {part.n_sites} sites are too few to group by cluster; expected at least "
+            f"split: {sites.n_sites} sites are too few to group by cluster; expected at least "
             f'{FEWEST_CLUSTERS * SITES_PER_CLUSTER}, or [split] group = "none"'
         )
-    scalers = statistics(part, transform).scalers("global")
+    scalers = statistics(sites, transform).scalers("global")
     generator = np.random.default_rng(seed)
-    chance, sampled = min(1.0, SAMPLED / part.n_sites), []
-    for chunk in part.chunks:
-        x, _, _ = part.read(chunk)
+    chance, sampled = min(1.0, SAMPLED / sites.n_sites), []
+    for chunk in sites.chunks:
+        x, _, _ = sites.read(chunk)
         sampled.append(scalers.features(x)[generator.random(len(x)) < chance])
     vectors = np.concatenate(sampled)
     centres = _first_centres(vectors, n_clusters, generator)
     if len(centres) < FEWEST_CLUSTERS:
         raise ConfigError(
-            f"split: {part.n_sites} sites have only {len(centres)} different sets of features, too few to group by "
+            f"split: {sites.n_sites} sites have only {len(centres)} different sets of features, too few to group by "
             f'cluster; expected at least {FEWEST_CLUSTERS}, or [split] group = "none"'
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # clusters that become empty are harmless
         centres, _ = kmeans2(vectors, centres, minit="matrix")
     names = np.full(usable.size, "", dtype=object)
-    for chunk in part.chunks:
-        x, _, _ = part.read(chunk)
+    for chunk in sites.chunks:
+        x, _, _ = sites.read(chunk)
         nearest, _ = vq(scalers.features(x), centres)
         names[np.flatnonzero(usable[chunk.rows]) + chunk.rows.start] = [f"cluster {i}" for i in nearest]
     return list(names)

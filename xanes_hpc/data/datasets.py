@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.scaling import TRANSFORMS, Absorbers, Scalers
-from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
 
@@ -98,7 +98,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Part:
+class SiteSet:
     """The sites of one or several sets of a split.
 
     Attributes
@@ -106,7 +106,7 @@ class Part:
     sources
         The stores.
     chosen : (n_sites,)
-        Whether each site of the sources belongs to the part.
+        Whether each site of the sources belongs to the set.
     absorbers : (n_sites,)
         Index of each site's element and edge.
     """
@@ -117,7 +117,7 @@ class Part:
 
     @property
     def n_sites(self) -> int:
-        """Number of sites in the part."""
+        """Number of sites in the set."""
         return int(self.chosen.sum())
 
     @property
@@ -127,12 +127,12 @@ class Part:
 
     @property
     def chunks(self) -> list[Chunk]:
-        """The chunks with sites of the part, in the order of the stores."""
+        """The chunks with sites of the set, in the order of the stores."""
         every = [chunk for source in self.sources for chunk in source.chunks]
         return [chunk for chunk in every if self.chosen[chunk.rows].any()]
 
-    def sample(self, most: int, seed: int) -> "Part":
-        """Return the part, or a seeded sample of ``most`` sites if it has more."""
+    def sample(self, most: int, seed: int) -> "SiteSet":
+        """Return the set, or a seeded sample of ``most`` sites if it has more."""
         rows = np.flatnonzero(self.chosen)
         if rows.size <= most:
             return self
@@ -141,7 +141,7 @@ class Part:
         return replace(self, chosen=chosen)
 
     def read(self, chunk: Chunk, variant: int = 0) -> tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]:
-        """Return features, absorbers and targets of the part's sites in a chunk.
+        """Return features, absorbers and targets of the set's sites in a chunk.
 
         Raises
         ------
@@ -167,8 +167,8 @@ class TrainingData:
         Index of each site's element and edge in ``seen``.
     seen
         Element (atomic number) and edge of each kind of absorber.
-    parts : (n_sites,)
-        Each site's set, as an index into ``PARTS``; ``LEFT_OUT`` for sites without a target.
+    sets : (n_sites,)
+        Each site's set, as an index into ``SETS``; ``LEFT_OUT`` for sites without a target.
     """
 
     sources: Sequence[Source]
@@ -176,12 +176,12 @@ class TrainingData:
     formulas: list[str]
     absorbers: Absorbers
     seen: list[tuple[int, str]]
-    parts: npt.NDArray[np.uint8]
+    sets: npt.NDArray[np.uint8]
 
-    def part(self, *names: str) -> Part:
+    def sites_in(self, *names: str) -> SiteSet:
         """Return the sites of one or several sets of the split, by name."""
-        chosen = np.isin(self.parts, [PARTS.index(name) for name in names])
-        return Part(self.sources, chosen, self.absorbers)
+        chosen = np.isin(self.sets, [SETS.index(name) for name in names])
+        return SiteSet(self.sources, chosen, self.absorbers)
 
     @property
     def first(self) -> Source:
@@ -225,7 +225,7 @@ class _Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Means and standard deviations of a part.
+    """Means and standard deviations of a set of sites.
 
     Attributes
     ----------
@@ -272,18 +272,18 @@ class Statistics:
         )
 
 
-def statistics(part: Part, transform: str) -> Statistics:
-    """Compute the statistics of a part in one pass.
+def statistics(sites: SiteSet, transform: str) -> Statistics:
+    """Compute the statistics of a set of sites in one pass.
 
     An absorber with fewer than ``FEWEST`` sites gets the standard deviation of all sites; one without sites also gets
     their mean.
     """
-    n_energies = part.sources[0].targets.grid.energies.size
-    x_moments = _Moments(part.sources[0].features.n_features)
-    every, by_absorber = _Moments(n_energies), [_Moments(n_energies) for _ in range(part.n_absorbers)]
+    n_energies = sites.sources[0].targets.grid.energies.size
+    x_moments = _Moments(sites.sources[0].features.n_features)
+    every, by_absorber = _Moments(n_energies), [_Moments(n_energies) for _ in range(sites.n_absorbers)]
     positive = True
-    for chunk in part.chunks:
-        x, absorbers, y = part.read(chunk)
+    for chunk in sites.chunks:
+        x, absorbers, y = sites.read(chunk)
         x_moments.add(TRANSFORMS[transform](x))
         every.add(y)
         positive = positive and bool((y >= 0).all())
@@ -299,29 +299,29 @@ def statistics(part: Part, transform: str) -> Statistics:
     )
 
 
-def iterate(part: Part) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
-    """Yield features, absorbers and targets of a part in chunks, in the order of the stores."""
-    for chunk in part.chunks:
-        yield part.read(chunk)
+def iterate(sites: SiteSet) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
+    """Yield features, absorbers and targets of a set of sites in chunks, in the order of the stores."""
+    for chunk in sites.chunks:
+        yield sites.read(chunk)
 
 
 class Held:
-    """The sites of a part, to be read repeatedly: kept in memory after the first pass if they fit."""
+    """A set of sites to be read repeatedly: kept in memory after the first pass if they fit."""
 
-    def __init__(self, part: Part) -> None:
-        self.n_sites = part.n_sites
-        self._part = part
-        source = part.sources[0]
+    def __init__(self, sites: SiteSet) -> None:
+        self.n_sites = sites.n_sites
+        self._sites = sites
+        source = sites.sources[0]
         width = source.features.n_features + source.targets.grid.energies.size
-        self._fits = part.n_sites * 8 * width <= HELD_BYTES
+        self._fits = sites.n_sites * 8 * width <= HELD_BYTES
         self._kept: list[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]] | None = None
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
         """Return an iterator over features, absorbers and targets of many sites at a time."""
         if not self._fits:
-            return iterate(self._part)
+            return iterate(self._sites)
         if self._kept is None:
-            read = list(iterate(self._part))
+            read = list(iterate(self._sites))
             x, absorbers, y = zip(*read, strict=True) if read else ((), (), ())
             self._kept = [(np.concatenate(x), np.concatenate(absorbers), np.concatenate(y))] if read else []
         return iter(self._kept)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.data.datasets import Part
+from xanes_hpc.data.datasets import SiteSet
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.runtime.overlap import prefetch
@@ -28,13 +28,13 @@ Rows = tuple[npt.NDArray[Any], ...]
 
 
 class Feed:
-    """The sites of a part in shuffled batches.
+    """A set of sites in shuffled batches.
 
     With augmented stores, every epoch draws anew whether to use the plain features or those of an augmented store.
 
     Parameters
     ----------
-    part, scalers
+    sites, scalers
         The sites to read, and how to scale them.
     batch_size
         Number of sites in a batch. Sites that do not fill a batch at the end of an epoch are dropped.
@@ -62,7 +62,7 @@ class Feed:
 
     def __init__(
         self,
-        part: Part,
+        sites: SiteSet,
         scalers: Scalers,
         batch_size: int,
         seed: int,
@@ -70,22 +70,22 @@ class Feed:
         resampled: bool = False,
         n_devices: int = 1,
     ) -> None:
-        if part.n_sites < n_devices:
-            raise ConfigError(f"{part.n_sites} training sites are too few for {n_devices} devices; use fewer devices")
-        self.batch_size = min(batch_size, part.n_sites) // n_devices * n_devices
+        if sites.n_sites < n_devices:
+            raise ConfigError(f"{sites.n_sites} training sites are too few for {n_devices} devices; use fewer devices")
+        self.batch_size = min(batch_size, sites.n_sites) // n_devices * n_devices
         self.own_size = self.batch_size
-        self.n_batches = part.n_sites // self.batch_size
+        self.n_batches = sites.n_sites // self.batch_size
         self.n_features = scalers.feature_mean.size
         self.n_energies = scalers.target_mean.shape[1]
         self.n_members = n_members
         self.failure: Exception | None = None
-        self._part, self._scalers, self._seed = part, scalers, seed
-        self._chunks = part.chunks
-        self._weights = _weights(part.chosen.size, n_members, seed, resampled)
+        self._sites, self._scalers, self._seed = sites, scalers, seed
+        self._chunks = sites.chunks
+        self._weights = _weights(sites.chosen.size, n_members, seed, resampled)
         own_bytes = 4 * (self.n_energies + n_members + 1)
         self._pool_rows = max(1, BUFFER_BYTES // (4 * self.n_features + own_bytes))
         most_variants = max(chunk.source.n_variants for chunk in self._chunks)
-        self._keep = part.n_sites * (4 * self.n_features * most_variants + own_bytes) <= BUFFER_BYTES
+        self._keep = sites.n_sites * (4 * self.n_features * most_variants + own_bytes) <= BUFFER_BYTES
         self._kept: tuple[npt.NDArray[np.int64], Rows] | None = None
 
     def blocks(self, epoch: int) -> Iterator[Rows]:
@@ -114,7 +114,7 @@ class Feed:
     def _read_all(self) -> tuple[npt.NDArray[np.int64], Rows]:
         """Return the number of variants per site, and all sites, with features (n_variants, n_sites, n_features)."""
         items = [(i, variant) for i, chunk in enumerate(self._chunks) for variant in range(chunk.source.n_variants)]
-        n_sites, most = self._part.n_sites, 1 + max(variant for _, variant in items)
+        n_sites, most = self._sites.n_sites, 1 + max(variant for _, variant in items)
         features, *others = self._empty(n_sites)
         every = np.empty((most, *features.shape), features.dtype)
         n_variants, start, stop = np.empty(n_sites, np.int64), 0, 0
@@ -143,9 +143,9 @@ class Feed:
             yield self._batched([array[last] for array in pool])
 
     def _load(self, item: tuple[int, int]) -> Rows:
-        """Return the part's sites in a chunk, in one variant, as stored."""
+        """Return the set's sites in a chunk, in one variant, as stored."""
         chunk = self._chunks[item[0]]
-        return *self._part.read(chunk, item[1]), self._weights[chunk.rows][self._part.chosen[chunk.rows]]
+        return *self._sites.read(chunk, item[1]), self._weights[chunk.rows][self._sites.chosen[chunk.rows]]
 
     def _put(self, read: Rows, places: npt.NDArray[np.integer], rows: Rows) -> None:
         """Scale sites as read, and write them to ``places`` in ``rows``."""

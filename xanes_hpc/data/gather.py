@@ -87,8 +87,8 @@ def _split(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
     seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
     number = {kind: i for i, kind in enumerate(seen)}
     absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
-    parts = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
-    return TrainingData(sources, names, formulas, absorbers, seen, parts)
+    sets = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
+    return TrainingData(sources, names, formulas, absorbers, seen, sets)
 
 
 def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:

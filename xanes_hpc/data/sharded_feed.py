@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.data.datasets import Part
+from xanes_hpc.data.datasets import SiteSet
 from xanes_hpc.data.feed import Feed, Rows
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.models.scaling import Scalers
 
 
-def shards_of(part: Part, n_shards: int) -> list[Part]:
-    """Divide a part into shards of consecutive whole chunks, with nearly equal numbers of sites.
+def shards_of(sites: SiteSet, n_shards: int) -> list[SiteSet]:
+    """Divide a set of sites into shards of consecutive whole chunks, with nearly equal numbers of sites.
 
     Raises
     ------
     ConfigError
         If there are fewer chunks than shards.
     """
-    chunks = part.chunks
+    chunks = sites.chunks
     if len(chunks) < n_shards:
         raise ConfigError(
             f"{n_shards} shards: the training sites are in only {len(chunks)} chunks of their stores; use at most "
             f"{len(chunks)} shards"
         )
-    sizes = np.array([int(part.chosen[chunk.rows].sum()) for chunk in chunks])
+    sizes = np.array([int(sites.chosen[chunk.rows].sum()) for chunk in chunks])
     middles = np.cumsum(sizes) - 0.5 * sizes
     owner = np.minimum(n_shards - 1, (middles * n_shards / sizes.sum()).astype(int))
     owner[0], owner[-1] = 0, n_shards - 1  # every shard needs a chunk, even if chunks differ widely in size
@@ -40,11 +40,11 @@ def shards_of(part: Part, n_shards: int) -> list[Part]:
         owner[i] = max(owner[i], owner[i + 1] - 1)
     found = []
     for k in range(n_shards):
-        chosen = np.zeros_like(part.chosen)
+        chosen = np.zeros_like(sites.chosen)
         for own, chunk in zip(owner, chunks, strict=True):
             if own == k:
-                chosen[chunk.rows] = part.chosen[chunk.rows]
-        found.append(replace(part, chosen=chosen))
+                chosen[chunk.rows] = sites.chosen[chunk.rows]
+        found.append(replace(sites, chosen=chosen))
     return found
 
 
@@ -53,7 +53,7 @@ class ShardedFeed:
 
     Parameters
     ----------
-    part, scalers, batch_size, seed, n_members, resampled
+    sites, scalers, batch_size, seed, n_members, resampled
         As for ``Feed``.
     n_shards
         Number of shards.
@@ -74,10 +74,10 @@ class ShardedFeed:
     """
 
     def __init__(
-        self, part: Part, scalers: Scalers, batch_size: int, seed: int, n_members: int, resampled: bool, n_shards: int,
-        own: range, n_local: int = 1,
+        self, sites: SiteSet, scalers: Scalers, batch_size: int, seed: int, n_members: int, resampled: bool,
+        n_shards: int, own: range, n_local: int = 1,
     ) -> None:  # fmt: skip
-        shards = shards_of(part, n_shards)
+        shards = shards_of(sites, n_shards)
         n_each = min(batch_size // n_shards, *(shard.n_sites for shard in shards))
         while n_each and n_each * len(own) % n_local:  # equally many sites for each device
             n_each -= 1

@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from xanes_hpc.config.sections import SplitConfig
 from xanes_hpc.errors import ConfigError
-from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
+from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 
 
 def split(
     groups: Sequence[str], usable: npt.NDArray[np.bool_], config: SplitConfig, seed: int
 ) -> npt.NDArray[np.uint8]:
-    """Return the set of every site, as an index into ``PARTS``, or ``LEFT_OUT``.
+    """Return the set of every site, as an index into ``SETS``, or ``LEFT_OUT``.
 
     Groups are shuffled into an order that depends only on their names and the seed. In this order they fill the test,
     calibration and validation sets up to their fractions of the usable sites; the rest is the training set. With n
@@ -34,7 +34,7 @@ def split(
     ConfigError
         If a set that should have sites gets none.
     """
-    parts = np.full(len(groups), LEFT_OUT, np.uint8)
+    sets = np.full(len(groups), LEFT_OUT, np.uint8)
     members: dict[str, list[int]] = {}
     for site in np.flatnonzero(usable):
         members.setdefault(groups[int(site)], []).append(int(site))
@@ -44,7 +44,7 @@ def split(
         raise ConfigError(f"split: {len(order)} groups are too few for {config.folds} folds")
     if config.folds:
         for group in order[config.fold :: config.folds]:
-            parts[members[group]] = PARTS.index("test")
+            sets[members[group]] = SETS.index("test")
         order = [group for i, group in enumerate(order) if i % config.folds != config.fold]
     dealt = ("calibration", "validation") if config.folds else ("test", "calibration", "validation")
     wanted = {name: getattr(config, name) * total for name in dealt}
@@ -53,16 +53,16 @@ def split(
         for name, size in wanted.items():
             if sizes[name] < size:
                 sizes[name] += len(members[group])
-                parts[members[group]] = PARTS.index(name)
+                sets[members[group]] = SETS.index(name)
                 break
         else:
-            parts[members[group]] = PARTS.index("train")
-    counts = np.bincount(parts, minlength=LEFT_OUT + 1)
-    for i, name in enumerate(PARTS):
+            sets[members[group]] = SETS.index("train")
+    counts = np.bincount(sets, minlength=LEFT_OUT + 1)
+    for i, name in enumerate(SETS):
         if not counts[i] and (name == "train" or wanted.get(name)):
             empty = "training" if name == "train" else name
             raise ConfigError(
                 f"split: {total} sites in {len(members)} groups leave none for the {empty} set; "
                 "use more sites, smaller fractions, or another [split] group"
             )
-    return parts
+    return sets

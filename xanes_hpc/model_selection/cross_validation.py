@@ -137,7 +137,7 @@ def _one_fold(
             result = train(run, pairs, model, overwrite or resume, resumed, augmented, observer)
         if result.interrupted:
             raise KeyboardInterrupt
-    options = PredictOptions(part="test", spectra=Path(run.spectra[0]) if run.spectra else None)
+    options = PredictOptions(split="test", spectra=Path(run.spectra[0]) if run.spectra else None)
     predict(Model.open(model), pairs[0][0], predictions, options, overwrite or resume)
     with PredictionStore(predictions) as store:
         measured = evaluate(store)

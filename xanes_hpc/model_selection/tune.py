@@ -89,10 +89,10 @@ def tune(
     devices = tensorflow_setup.devices(run.training.gpus, run.training.devices)
     _check_batch_sizes(space, base, len(devices))
     with Interruption() as interruption, closing(gather(base, pairs, augmented)) as data:
-        if not data.part("validation").n_sites:
+        if not data.sites_in("validation").n_sites:
             raise ConfigError("split.validation: the validation set is empty; trials need one to be compared")
         plan = plan_of(base, data, digests_of(pairs)) | {"space": space.as_values()}
-        statistics(data.part("train"), base.training.feature_transform)  # raises if features are not finite
+        statistics(data.sites_in("train"), base.training.feature_transform)  # raises if features are not finite
         if not resume:
             with outputs.whole_output(output, overwrite, CONTENTS) as folder:
                 folder.mkdir()

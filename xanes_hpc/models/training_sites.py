@@ -15,12 +15,12 @@ from xanes_hpc.models.scaling import Array
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.new_file import new_file
 
-PARTS = ("train", "validation", "calibration", "test")
-FITTED = PARTS[:3]
+SETS = ("train", "validation", "calibration", "test")
+USED_SETS = SETS[:3]
 """The sets that a model is made from: all but the test set."""
-LEFT_OUT = len(PARTS)
+LEFT_OUT = len(SETS)
 """Index for sites without a target, which belong to no set."""
-NO_PART = "none"
+NO_SET = "none"
 """Name for sites that belong to none of the model's sets."""
 REFERENCE_SITES = 4096
 """Largest number of training sites whose features are stored, for distances and the kernel ridge regression."""
@@ -34,8 +34,8 @@ class TrainingSites:
     ----------
     names, formulas
         One per site of the feature stores.
-    parts : (n_sites,) uint8
-        Each site's set, as an index into ``PARTS``; ``LEFT_OUT`` for sites without a target.
+    sets : (n_sites,) uint8
+        Each site's set, as an index into ``SETS``; ``LEFT_OUT`` for sites without a target.
     features : (n_reference, n_features) float32
         Standardised features of (a seeded sample of) the training sites.
     trained
@@ -46,7 +46,7 @@ class TrainingSites:
 
     names: list[str]
     formulas: list[str]
-    parts: npt.NDArray[np.uint8]
+    sets: npt.NDArray[np.uint8]
     features: Array
     trained: tuple[str, ...] = ("train",)
     earlier: list[tuple[str, str]] = field(default_factory=list)
@@ -56,22 +56,22 @@ class TrainingSites:
         with new_file(path) as file:
             hdf5.write_strings(file, "name", self.names)
             hdf5.write_strings(file, "formula", self.formulas)
-            file.create_dataset("part", data=self.parts)
-            file["part"].attrs["parts"], file["part"].attrs["trained"] = ", ".join(PARTS), ", ".join(self.trained)
+            file.create_dataset("part", data=self.sets)
+            file["part"].attrs["parts"], file["part"].attrs["trained"] = ", ".join(SETS), ", ".join(self.trained)
             file.create_dataset("features", data=self.features)
             if self.earlier:
                 names, formulas = (list(column) for column in zip(*self.earlier, strict=True))
                 hdf5.write_strings(file, "earlier/name", names)
                 hdf5.write_strings(file, "earlier/formula", formulas)
 
-    def count(self, part: str) -> int:
+    def count(self, name: str) -> int:
         """Return the number of sites in a set."""
-        return int((self.parts == PARTS.index(part)).sum())
+        return int((self.sets == SETS.index(name)).sum())
 
     @property
     def n_left_out(self) -> int:
         """Number of sites in no set, because no spectrum covers the whole grid."""
-        return int((self.parts >= LEFT_OUT).sum())
+        return int((self.sets >= LEFT_OUT).sum())
 
     @property
     def n_alone(self) -> dict[str, int]:
@@ -81,28 +81,28 @@ class TrainingSites:
     @property
     def fitted(self) -> list[tuple[str, str]]:
         """Names and formulas of all sites that the weights were trained on, also in the model this one started from."""
-        rows = np.flatnonzero(np.isin(self.parts, [PARTS.index(name) for name in self.trained]))
+        rows = np.flatnonzero(np.isin(self.sets, [SETS.index(name) for name in self.trained]))
         return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
 
-    def parts_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
-        """Return each site's set, or ``NO_PART``.
+    def sets_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
+        """Return each site's set, or ``NO_SET``.
 
         Sites are recognised by name, and by formula if both formulas are known. If several match, such as the sites of
-        several edges of one structure, the first set in ``PARTS`` counts.
+        several edges of one structure, the first set in ``SETS`` counts.
         """
-        parts = []
+        sets = []
         for name, formula in zip(names, formulas, strict=True):
-            same = [part for known, part in self._by_name.get(name, []) if not formula or not known or formula == known]
-            parts.append(PARTS[min(same)] if same else NO_PART)
-        return parts
+            same = [own for known, own in self._by_name.get(name, []) if not formula or not known or formula == known]
+            sets.append(SETS[min(same)] if same else NO_SET)
+        return sets
 
     @cached_property
     def _by_name(self) -> dict[str, list[tuple[str, int]]]:
         """Formula and set of the sites of each name."""
         own: dict[str, list[tuple[str, int]]] = {}
-        for name, formula, part in zip(self.names, self.formulas, self.parts.tolist(), strict=True):
-            if part < len(PARTS):
-                own.setdefault(name, []).append((formula, part))
+        for name, formula, index in zip(self.names, self.formulas, self.sets.tolist(), strict=True):
+            if index < len(SETS):
+                own.setdefault(name, []).append((formula, index))
         return own
 
     @cached_property
@@ -126,7 +126,7 @@ class TrainingSites:
         """Number of test sites with the code or formula of a site that the earlier model was trained on."""
         codes = {code(name) for name, _ in self.earlier}
         formulas = {formula for _, formula in self.earlier if formula}
-        rows = np.flatnonzero(self.parts == PARTS.index("test"))
+        rows = np.flatnonzero(self.sets == SETS.index("test"))
         return sum(code(self.names[i]) in codes or self.formulas[i] in formulas for i in rows)
 
     def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
@@ -163,8 +163,8 @@ def read_training_sites(path: Path, n_features: int) -> TrainingSites:
         raise StoreError(
             f"{path}: damaged: features: expected shape (n_sites, {n_features}), received {features.shape}"
         )
-    if not set(trained) <= set(PARTS):
-        raise StoreError(f"{path}: damaged: trained: expected {', '.join(PARTS)}, received {', '.join(trained)}")
+    if not set(trained) <= set(SETS):
+        raise StoreError(f"{path}: damaged: trained: expected {', '.join(SETS)}, received {', '.join(trained)}")
     return TrainingSites(names, formulas, values["part"], features, trained, earlier)
 
 

@@ -22,7 +22,7 @@ from xanes_hpc.analysis.site_map import SMALLEST, SiteMap, map_sites
 from xanes_hpc.analysis.windows import in_words
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.pages.report_merits import cases, leakage, merits, worst
 from xanes_hpc.plotting import explanation as explanation_plots
 from xanes_hpc.plotting import sites as site_plots
@@ -39,7 +39,7 @@ SPLIT = {
     "validation": "fraction for validation", "calibration": "fraction for calibration", "test": "fraction for testing",
 }  # fmt: skip
 """Labels of the settings of a split."""
-SETS = {name: f"{name} set" for name in PARTS} | {"train": "training set"}
+SET_NAMES = {name: f"{name} set" for name in SETS} | {"train": "training set"}
 """Names of the sets of sites."""
 RESOLUTION = 130
 """Resolution of the figures, dots per inch."""
@@ -51,15 +51,15 @@ class ReportOptions:
 
     Attributes
     ----------
-    part
+    split
         Split whose sites are evaluated; None for the test set, or the validation set if that is empty.
     draws
         Number of draws for each prediction.
     explained
-        Options of the feature importance, whose ``part`` is replaced by the report's; None to leave it out.
+        Options of the feature importance, whose ``split`` is replaced by the report's; None to leave it out.
     """
 
-    part: str | None = None
+    split: str | None = None
     draws: int = 100
     explained: ExplainOptions | None = None
 
@@ -105,14 +105,14 @@ def report(
     options = options or ReportOptions()
     with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
         with open_sources([store or trained_on(model)]) as source:
-            part = options.part or held_out(model)
+            name = options.split or held_out(model)
             progress(0, 3, "predicting")
             predictions = Path(folder) / "predictions.h5"
-            predict(model, source, predictions, PredictOptions(draws=options.draws, part=part))
+            predict(model, source, predictions, PredictOptions(draws=options.draws, split=name))
             with PredictionStore(predictions) as found:
                 mapped = map_sites(found, model, source, "pca") if found.n_sites >= SMALLEST else None
             progress(1, 3, "explaining")
-            explained = _explained(model, source, part, options)
+            explained = _explained(model, source, name, options)
         progress(2, 3, "drawing")
         token = spectra.resolution.set(RESOLUTION)
         try:
@@ -120,7 +120,7 @@ def report(
                 figures = evaluate(found)
                 content = {
                     "name": model.path.resolve().name,
-                    "evaluated_on": SETS.get(part, f"{part} set"),
+                    "evaluated_on": SET_NAMES.get(name, f"{name} set"),
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
                     "card": card(model),
@@ -170,17 +170,17 @@ def held_out(model: Model) -> str:
     ModelError
         If the model has neither.
     """
-    counts = np.bincount(model.training_sites.parts, minlength=len(PARTS) + 1)
+    counts = np.bincount(model.training_sites.sets, minlength=len(SETS) + 1)
     for name in ("test", "validation"):
-        if counts[PARTS.index(name)]:
+        if counts[SETS.index(name)]:
             return name
-    raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `part`")
+    raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `split`")
 
 
-def _explained(model: Model, store: Store, part: str, options: ReportOptions) -> Explanation | None:
+def _explained(model: Model, store: Store, name: str, options: ReportOptions) -> Explanation | None:
     if options.explained is None:
         return None
-    return explain([model], store, replace(options.explained, part=part))
+    return explain([model], store, replace(options.explained, split=name))
 
 
 def card(model: Model) -> dict[str, dict[str, str]]:
@@ -188,14 +188,14 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
     zero = " from E₀" if origin == "e0" else ""
-    sites = {part: f"{n:,}" for part, n in provenance["sites"].items()}
+    sites = {name: f"{n:,}" for name, n in provenance["sites"].items()}
     split = provenance["split"]
     kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
     treatment = d["target"]["treatment"]
     return {
         "Data": {
             "absorbers": kinds,
-            **{SETS.get(part, f"sites, {part}"): n for part, n in sites.items()},
+            **{SET_NAMES.get(name, f"sites, {name}"): n for name, n in sites.items()},
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
             "structures, digest": provenance.get("digest_structures", ""),

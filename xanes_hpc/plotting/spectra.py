@@ -52,9 +52,9 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     if not store.has_reference:
         raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
     reference = store.read("reference")
-    parts = np.array(store.texts("part"))
+    sets = np.array(store.texts("part"))
     rows, _ = rows_to_compare(reference)
-    held_out = rows[np.isin(parts[rows], HELD_OUT)]
+    held_out = rows[np.isin(sets[rows], HELD_OUT)]
     rows = held_out if held_out.size else rows
     if not rows.size:
         raise SpectrumError(f"{store.path}: no site has a usable reference spectrum")

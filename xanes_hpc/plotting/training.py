@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import PARTS
+from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.plotting.sites import COLOURS
 from xanes_hpc.plotting.spectra import PREDICTION, SECOND, figure_at
 from xanes_hpc.stores.hdf5 import nearest
@@ -89,7 +89,7 @@ def learning(models: Sequence[Path], path: Path) -> None:
 
 def _training_sites(model: Path) -> int:
     """Return the number of sites in a model's training set."""
-    return int(np.isin(Model.open(model).training_sites.parts, [PARTS.index("train")]).sum())
+    return int(np.isin(Model.open(model).training_sites.sets, [SETS.index("train")]).sum())
 
 
 def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path, int]) -> None:

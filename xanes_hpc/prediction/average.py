@@ -97,7 +97,7 @@ def average(
         edge=[sites.edge[i] for i in first],
         weight=np.array([weight[group.rows].sum() for group in groups]),
     )
-    e0, formulas, parts = store.read("sites/e0"), store.texts("formula"), store.texts("part")
+    e0, formulas, sets = store.read("sites/e0"), store.texts("formula"), store.texts("part")
     distrust, nearest, twins = store.distrust or [""] * len(sites), store.read("sites/nearest"), store.texts("twin")
     own_e0 = np.array([group.weights @ e0[group.rows] for group in groups])
     derivation = json.dumps({"by": by, "weights": "" if weights is None else weights.name})
@@ -114,7 +114,7 @@ def average(
             file,
             own_e0,
             [_common(formulas, group.rows) for group in groups],
-            [_common(parts, group.rows) or "none" for group in groups],
+            [_common(sets, group.rows) or "none" for group in groups],
             np.array([nearest[group.rows].max() for group in groups]),
             [_common(twins, group.rows) for group in groups],
             [_flags(distrust, group.rows) for group in groups],

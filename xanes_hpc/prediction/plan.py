@@ -39,7 +39,7 @@ class PredictOptions:
         Seed of the draws.
     keep_draws
         Whether to keep every draw in the store.
-    part
+    split
         Predict only sites of this set of the model's split: ``train``, ``validation``, ``calibration`` or ``test``.
     force
         Whether to predict elements and edges that the model was not trained on.
@@ -51,7 +51,7 @@ class PredictOptions:
     draws: int = 100
     seed: int = 0
     keep_draws: bool = False
-    part: str | None = None
+    split: str | None = None
     force: bool = False
     spectra: Path | None = None
 
@@ -115,7 +115,7 @@ class PredictionPlan:
             low, high = int(rows[0]), int(rows[-1]) + 1
             every = self.structures.site_formulas(low, high)
             formulas = [every[row - low] for row in rows.tolist()]
-        return formulas, self.model.training_sites.parts_of(self.sites.name[start:stop], formulas)
+        return formulas, self.model.training_sites.sets_of(self.sites.name[start:stop], formulas)
 
     @property
     def source_digest(self) -> str:
@@ -182,13 +182,13 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
         rows = np.arange(len(every))
         if not rows.size:
             raise StoreError(f"{source.path}: has no sites")
-        if options.part is not None:
+        if options.split is not None:
             sets = sets_of(model, every, structures)
-            rows = rows[[own == options.part for own in sets]]
+            rows = rows[[own == options.split for own in sets]]
             if not rows.size:
                 there = ", ".join(dict.fromkeys(sets)) or "none"
-                raise ModelError(f"no site is in the {options.part} set of {model.path}; expected one of: {there}")
-        chosen = every if options.part is None else every.take(rows)
+                raise ModelError(f"no site is in the {options.split} set of {model.path}; expected one of: {there}")
+        chosen = every if options.split is None else every.take(rows)
         check_seen(model, chosen, options.force)
         references, recipe, why = references_of(model, structures if structures is not None else source)
         yield PredictionPlan(

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.training_sites import FITTED
+from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.prediction.predict import ROWS_AT_ONCE
 from xanes_hpc.prediction.sources import Store, check_seen, features_of
 
@@ -94,8 +94,8 @@ def select(
         raise ConfigError(f"`strategy` {strategy!r}: expected {', '.join(STRATEGIES)}")
     sites = source.sites
     if rows is None:
-        parts = model.training_sites.parts_of(sites.name, [""] * len(sites))
-        rows = np.flatnonzero([part not in FITTED for part in parts])
+        sets = model.training_sites.sets_of(sites.name, [""] * len(sites))
+        rows = np.flatnonzero([own not in USED_SETS for own in sets])
     if rows.size < n:
         raise ModelError(
             f"{source.path}: expected at least {n:,} sites that {model.path} was not made with, received {rows.size:,}"

@@ -186,7 +186,7 @@ def _read(
 def sets_of(model: Model, sites: SiteTable, structures: StructureStore | None) -> list[str]:
     """Return each site's set of the model's split, or ``none``; sites are recognised by name and, if known, formula."""
     formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-    return model.training_sites.parts_of(sites.name, formulas)
+    return model.training_sites.sets_of(sites.name, formulas)
 
 
 def check_seen(model: Model, sites: SiteTable, force: bool) -> None:

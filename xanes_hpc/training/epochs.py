@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.config.sections import PLATEAU_EPOCHS, TrainingConfig
-from xanes_hpc.data.datasets import Held, Part
+from xanes_hpc.data.datasets import Held, SiteSet
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import ModelError
@@ -96,7 +96,7 @@ class Hooks:
 def run_epochs(
     trainer: "Trainer",
     feed: Feed | ShardedFeed,
-    validation: Part,
+    validation: SiteSet,
     config: TrainingConfig,
     stage: str,
     n_epochs: int,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.data.datasets import Part, iterate
+from xanes_hpc.data.datasets import SiteSet, iterate
 from xanes_hpc.models.kernel_ridge import ROWS_AT_ONCE, KernelRidge, similarities
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
@@ -25,8 +25,8 @@ RATE, SHARE = 1.4, 0.5
 
 
 def choose(
-    part: Part,
-    validation: Part,
+    sites: SiteSet,
+    validation: SiteSet,
     scalers: Scalers,
     networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
     seed: int,
@@ -39,17 +39,17 @@ def choose(
     x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
     found = networks(x, absorbers)
 
-    def best(some: Part, rate: float) -> tuple[float, float]:
+    def best(some: SiteSet, rate: float) -> tuple[float, float]:
         return best_share(y, found, fit(some, scalers, rate, SHARE, seed).spectra(x, absorbers))
 
-    landmarks = part.sample(REFERENCE_SITES, seed)
+    landmarks = sites.sample(REFERENCE_SITES, seed)
     tried = {rate: best(landmarks, rate) for rate in RATES}
     rate = min(tried, key=lambda r: tried[r][1])
-    return rate, best(part, rate)[0] if part.n_sites > REFERENCE_SITES else tried[rate][0]
+    return rate, best(sites, rate)[0] if sites.n_sites > REFERENCE_SITES else tried[rate][0]
 
 
 def fit(
-    part: Part, scalers: Scalers, rate: float, share: float, seed: int, together: npt.NDArray[np.str_] | None = None
+    sites: SiteSet, scalers: Scalers, rate: float, share: float, seed: int, together: npt.NDArray[np.str_] | None = None
 ) -> KernelRidge:
     """Fit the regression to a set. Landmarks are all of its sites, or a sample of ``REFERENCE_SITES``.
 
@@ -62,11 +62,11 @@ def fit(
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
-    landmarks, errors = part.sample(REFERENCE_SITES, seed), None
+    landmarks, errors = sites.sample(REFERENCE_SITES, seed), None
     columns = zip(*_scaled(landmarks, scalers), strict=True)
     x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
     kernel = similarities(x, absorbers, x, absorbers, rate).astype(np.float64)
-    if landmarks.n_sites == part.n_sites:
+    if landmarks.n_sites == sites.n_sites:
         kernel[np.diag_indices_from(kernel)] += RIDGE
         factor = cho_factor(kernel, overwrite_a=True)
         coefficients = cho_solve(factor, y.astype(np.float64))
@@ -77,7 +77,7 @@ def fit(
         kernel[np.diag_indices_from(kernel)] += JITTER
         root = cholesky(kernel, lower=True, overwrite_a=True)
         matrix, right = RIDGE * np.eye(len(x)), np.zeros((len(x), y.shape[1]))
-        for some, own, targets in _scaled(part, scalers):
+        for some, own, targets in _scaled(sites, scalers):
             for start in range(0, len(some), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
                 near = similarities(some[rows], own[rows], x, absorbers, rate)
@@ -105,8 +105,8 @@ def _left_out(
     return np.abs(errors).astype(np.float32)
 
 
-def _scaled(part: Part, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:
-    for x, absorbers, y in iterate(part):
+def _scaled(sites: SiteSet, scalers: Scalers) -> Iterator[tuple[Array, Absorbers, Array]]:
+    for x, absorbers, y in iterate(sites):
         yield scalers.features(x), absorbers, scalers.targets(y, absorbers)
 
 

@@ -74,7 +74,7 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
         "descriptor": data.first.features.attribute("descriptor_hash"),
         "augmented": [store.rattle for source in data.sources for store in source.augmented],
         "sites": len(data.names),
-        "sites_by_part": hashlib.sha256(data.parts.tobytes()).hexdigest(),
+        "sites_by_part": hashlib.sha256(data.sets.tobytes()).hexdigest(),
         **digests,
     }
 

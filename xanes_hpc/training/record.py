@@ -18,7 +18,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.sigma_factors import Evidence
-from xanes_hpc.models.training_sites import PARTS, REFERENCE_SITES, TrainingSites
+from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, TrainingSites
 from xanes_hpc.models.trust import describe_trust
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.kernel_ridge_fit import fit
@@ -30,9 +30,9 @@ def reference_sites(
     data: TrainingData, scalers: Scalers, trained: Sequence[str], seed: int, earlier: list[tuple[str, str]]
 ) -> TrainingSites:
     """Return the model's record of its sites, with features of at most ``REFERENCE_SITES`` that it was trained on."""
-    sampled = data.part(*trained).sample(REFERENCE_SITES, seed)
+    sampled = data.sites_in(*trained).sample(REFERENCE_SITES, seed)
     vectors = np.concatenate([scalers.features(x) for x, _, _ in iterate(sampled)])
-    return TrainingSites(data.names, data.formulas, data.parts, vectors, tuple(trained), earlier)
+    return TrainingSites(data.names, data.formulas, data.sets, vectors, tuple(trained), earlier)
 
 
 def write_history(epochs: Sequence[Epoch], path: Path) -> None:
@@ -83,7 +83,7 @@ def describe(
         "uncertainty": {"method": run.uncertainty.method},
         "provenance": {
             **digests,
-            "sites": {name: int((data.parts == i).sum()) for i, name in enumerate(PARTS)},
+            "sites": {name: int((data.sets == i).sum()) for i, name in enumerate(SETS)},
             "trained": list(trained),
             "split": {**asdict(run.split), "seed": run.training.seed},
             "plan": plan,
@@ -94,7 +94,7 @@ def describe(
 
 def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
     """Return element, edge, median e0 (eV) and number of trained sites of each absorber."""
-    chosen, e0 = data.part(*trained).chosen, data.e0
+    chosen, e0 = data.sites_in(*trained).chosen, data.e0
     entries = []
     for number, (z, edge) in enumerate(data.seen):
         own = chosen & (data.absorbers == number)
@@ -117,11 +117,11 @@ MOST_CALIBRATION_SITES = 5000
 
 def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
     """Return the calibration of sigma and the distance threshold, measured on the calibration set."""
-    part, sites = data.part("calibration"), model.training_sites
-    chunks = part.chunks
+    calibrating, sites = data.sites_in("calibration"), model.training_sites
+    chunks = calibrating.chunks
     references, means, known = [], [], list[Evidence]()
     for i in np.random.default_rng(seed).permutation(len(chunks)):
-        x, absorbers, y = part.read(chunks[i])
+        x, absorbers, y = calibrating.read(chunks[i])
         drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
         references.append(y.astype(np.float64))
         means.append(drawn.mean)
@@ -135,7 +135,7 @@ def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
         sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
         calibration = calibrate(np.concatenate(references), np.concatenate(means), evidence, energies, sizes)
         nearest = np.concatenate([e.distance for e in known if e.distance is not None])
-    trained = np.isin(data.parts, [PARTS.index(name) for name in sites.trained])
+    trained = np.isin(data.sets, [SETS.index(name) for name in sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
     return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}
 
@@ -169,15 +169,15 @@ def write_model(
         last.trainer.save(member, own / WEIGHTS)
         write_scalers(own / SCALING, last.scalers)
     earlier = trained.start.sites if trained.start else []
-    reference_sites(data, last.scalers, last.parts, run.training.seed, earlier).write(folder / SITES)
+    reference_sites(data, last.scalers, last.sets, run.training.seed, earlier).write(folder / SITES)
     share = trained.share if run.training.kernel_ridge else 0.0
     if share:
         together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
-        regression = fit(data.part(*last.parts), last.scalers, trained.rate, share, run.training.seed, together)
+        regression = fit(data.sites_in(*last.sets), last.scalers, trained.rate, share, run.training.seed, together)
         write_regression(folder / REGRESSION, regression)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
-    description = describe(run, data, last.parts, digests, plan) | {
+    description = describe(run, data, last.sets, digests, plan) | {
         "calibration": {},
         "regression": bool(share),
         "interrupted": trained.interrupted,

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc.data.datasets import Part, TrainingData, statistics
+from xanes_hpc.data.datasets import SiteSet, TrainingData, statistics
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.training_sites import LEFT_OUT, PARTS
+from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
@@ -49,14 +49,14 @@ class Stage:
         Its epochs, and the best of them.
     trainer, scalers
         The trained networks, and the scalers of their features and targets.
-    parts
+    sets
         The sets of the split that the networks were trained on.
     """
 
     log: EpochLog
     trainer: Any
     scalers: Scalers
-    parts: tuple[str, ...]
+    sets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class Trained:
 
     def result(self, data: TrainingData, share: float = 0.0) -> "Result":
         """Return the figures to report; ``share`` is the kernel ridge regression's share in the written model."""
-        counts = np.bincount(data.parts, minlength=LEFT_OUT + 1)
-        parts = {name: int(n) for name, n in zip(PARTS, counts, strict=False)}
+        counts = np.bincount(data.sets, minlength=LEFT_OUT + 1)
+        sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
         assert self.first.log.best is not None
         taken_over = None if self.start is None else self.start.taken_over
         n_members = self.last.trainer.n_members
-        return Result(parts, int(counts[LEFT_OUT]), self.first.log.best, n_members, share, self.interrupted, taken_over)
+        return Result(sets, int(counts[LEFT_OUT]), self.first.log.best, n_members, share, self.interrupted, taken_over)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Result:
 
     Attributes
     ----------
-    parts, left_out
+    sets, left_out
         Number of sites in each set of the split, and number of sites without a target.
     best
         The best epoch of the first stage.
@@ -115,7 +115,7 @@ class Result:
         Whether training was stopped before its end.
     """
 
-    parts: dict[str, int]
+    sets: dict[str, int]
     left_out: int
     best: Epoch
     n_members: int
@@ -172,21 +172,21 @@ class Training:
             If training was interrupted before its first epoch ended, or a second time.
         """
         run, data = self._run, self._data
-        chooses = bool(data.part("validation").n_sites)
+        chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
         n_epochs, falls = run.training.epochs, list[int]()
         rate_and_share, first = (RATE, SHARE), None
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
             if run.training.kernel_ridge and self._team.is_chief:
-                validation, seed = data.part("validation"), run.training.seed
-                rate_and_share = choose(data.part("train"), validation, first.scalers, first.trainer.spectra, seed)
+                validation, seed = data.sites_in("validation"), run.training.seed
+                rate_and_share = choose(data.sites_in("train"), validation, first.scalers, first.trainer.spectra, seed)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, first.log.falls
         last = first
         if last is None or (refits and not last.log.interrupted):
-            trained = tuple(name for name in ("train", "validation") if data.part(name).n_sites)
+            trained = tuple(name for name in ("train", "validation") if data.sites_in(name).n_sites)
             last = self._stage(REFIT, trained, run.uncertainty.n_members, n_epochs, falls)
         interrupted = last.log.interrupted
         if interrupted and first is not None:  # half-retrained networks are worse than those of the first stage
@@ -209,20 +209,18 @@ class Training:
         """
         return self._stage(CHOOSE, ("train",), 1, self._run.training.epochs).log
 
-    def _stage(
-        self, name: str, parts: Sequence[str], n_members: int, n_epochs: int, falls: Sequence[int] = ()
-    ) -> Stage:
+    def _stage(self, name: str, sets: Sequence[str], n_members: int, n_epochs: int, falls: Sequence[int] = ()) -> Stage:
         from xanes_hpc.training.trainer import Trainer
 
         run, data = self._run, self._data
-        part = data.part(*parts)
-        scalers = statistics(part, run.training.feature_transform).scalers(
+        sites = data.sites_in(*sets)
+        scalers = statistics(sites, run.training.feature_transform).scalers(
             run.training.target_scale, run.training.positive
         )
         if self._start is not None:
             scalers = self._start.scalers(scalers)
         resampled = run.uncertainty.method == "bootstrap" and n_members > 1
-        feed = self._feed(part, scalers, n_members, resampled)
+        feed = self._feed(sites, scalers, n_members, resampled)
         trainer = Trainer(
             self._layers, scalers, run.training, feed, data.first.targets.grid.step, self._devices,
             self._frozen, self._team,
@@ -238,8 +236,8 @@ class Training:
         elif self._from is not None and so_far is not None:
             self._chosen = by_member(self._from.best, n_members)
             trainer.set_weights(self._chosen)
-            return Stage(so_far, trainer, scalers, tuple(parts))
-        validation = data.part(*(p for p in ("validation",) if p not in parts))
+            return Stage(so_far, trainer, scalers, tuple(sets))
+        validation = data.sites_in(*(p for p in ("validation",) if p not in sets))
 
         def epoch_done(progress: EpochLog, total: int) -> None:
             epoch = progress.epochs[-1]
@@ -266,16 +264,16 @@ class Training:
         self._logs[name] = found
         if name == CHOOSE:
             self._chosen = found.best_weights
-        return Stage(found, trainer, scalers, tuple(parts))
+        return Stage(found, trainer, scalers, tuple(sets))
 
-    def _feed(self, part: Part, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
+    def _feed(self, sites: SiteSet, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
         config, team = self._run.training, self._team
         n_shards, n_devices = config.shards or team.n_members, max(1, len(self._devices))
         if n_shards == 1:
-            return Feed(part, scalers, config.batch_size, config.seed, n_members, resampled, n_devices)
+            return Feed(sites, scalers, config.batch_size, config.seed, n_members, resampled, n_devices)
         own = range(team.index * n_shards // team.n_members, (team.index + 1) * n_shards // team.n_members)
         return ShardedFeed(
-            part, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own, n_devices
+            sites, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own, n_devices
         )
 
     def _restore(self, trainer: Any, checkpoint: Checkpoint) -> None:

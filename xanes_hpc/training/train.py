@@ -100,7 +100,7 @@ def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) 
     """
     prepared = prepare(run, pairs[0][0].n_features)
     with closing(gather(prepared.run, pairs, augmented)) as data:
-        statistics(data.part("train"), prepared.run.training.feature_transform)
+        statistics(data.sites_in("train"), prepared.run.training.feature_transform)
 
 
 def check_trained(model: Model, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:

@@ -21,12 +21,12 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
     to report, predict with --split test, or predict sites that the model has never seen.
     """
     from xanes_hpc.analysis.evaluate import evaluate
-    from xanes_hpc.models.training_sites import FITTED
+    from xanes_hpc.models.training_sites import USED_SETS
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(predictions) as store:
         figures = evaluate(store)
-        trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in FITTED)
+        trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in USED_SETS)
     if plot is not None:
         from xanes_hpc.plotting.spectra import calibration
 
@@ -74,8 +74,8 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         "σ against error": f"Spearman {_number(figures['spearman_sigma_error'], '.2f')}; error % of the most certain "
         f"half {figures['rejection']['error_percent_mean'][5]:.2f}",
     }
-    for part, errors in figures["by_part"].items():
-        title = "unseen" if part == "none" else part
+    for name, errors in figures["by_part"].items():
+        title = "unseen" if name == "none" else name
         rows[f"error %, {title}"] = (
             f"mean {errors['mean']:.2f}, median {errors['median']:.2f}, {errors['n_sites']:,} sites"
         )

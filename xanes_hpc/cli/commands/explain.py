@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.choices import PART
+from xanes_hpc.cli.choices import SET
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
@@ -60,7 +60,7 @@ def _explain_options(**values: Any) -> "ExplainOptions":
         callback=windows_of,
         help="Explain these energies, in eV from the edge (repeatable)  [default: -3:3 and 50:56]",
     ),
-    click.option("--split", "part", type=PART, metavar="SET", help="Use only sites of this set: test, validation, …"),
+    click.option("--split", type=SET, metavar="SET", help="Use only sites of this set: test, validation, …"),
     click.option(
         "--sites",
         "most_sites",

@@ -92,13 +92,13 @@ def command(
 
 def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tuple[Any, ...], target: Path) -> None:
     from xanes_hpc.analysis.evaluate import evaluate
-    from xanes_hpc.models.training_sites import FITTED
+    from xanes_hpc.models.training_sites import USED_SETS
     from xanes_hpc.plotting import sites as site_plots
     from xanes_hpc.plotting import spectra
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(source) as store:
-        trained = sum(part in FITTED for part in store.texts("part"))
+        trained = sum(own in USED_SETS for own in store.texts("part"))
         if trained and kind not in ("spectra", "map"):
             console.err.print(
                 f"Note: the model was trained on {trained:,} of these {store.n_sites:,} sites, so the errors are too "

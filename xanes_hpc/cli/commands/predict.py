@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xanes_hpc.prediction.plan import PredictOptions
     from xanes_hpc.prediction.predict import PredictionJob
 
-OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "part", "force", "spectra", "restart")
+OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart")
 
 SAME = 1e-6
 """Feature distance below which a site counts as a training site."""
@@ -45,7 +45,6 @@ LISTED = 3
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of the draws")
 @click.option(
     "--split",
-    "part",
     type=Choice(["train", "validation", "calibration", "test"]),
     help="Predict only sites of this set of the model's split",
 )
@@ -67,7 +66,7 @@ def command(
     draws: int,
     keep_draws: bool,
     seed: int,
-    part: str | None,
+    split: str | None,
     force: bool,
     spectra: Path | None,
     csv_folder: Path | None,
@@ -95,7 +94,7 @@ def command(
     if csv_folder is not None:
         check_folder(csv_folder, "csv", steps.overwrite)
     words = ["xanes-hpc", "predict", str(sources[0].resolve()), "--model", str(model.resolve()), "-o"]
-    options = PredictOptions(draws, seed, keep_draws, part, force, spectra)
+    options = PredictOptions(draws, seed, keep_draws, split, force, spectra)
     with _job(trained, sources, absorber, edge, target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
         if not take(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
@@ -141,8 +140,8 @@ def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Pat
         if csv_folder is not None:
             rows["csv"] = f"{len(export(store, csv_folder, 'csv', overwrite)):,} files in {csv_folder}"
         has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.distrust or [])
-        parts, nearest = store.texts("part"), store.read("sites/nearest")
-        n_known = sum(part == "none" and apart < SAME for part, apart in zip(parts, nearest, strict=True))
+        sets, nearest = store.texts("part"), store.read("sites/nearest")
+        n_known = sum(own == "none" and apart < SAME for own, apart in zip(sets, nearest, strict=True))
     console.table(str(target), rows)
     if not folder.calibration.n_sites:
         console.err.print(
@@ -152,7 +151,7 @@ def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Pat
         console.err.print(warning)
     if n_known:
         console.err.print(
-            f"Note: {n_known:,} of {len(parts):,} sites have the same features as a training site: the model was "
+            f"Note: {n_known:,} of {len(sets):,} sites have the same features as a training site: the model was "
             "trained on them, or on duplicates of them"
         )
     if has_reference:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.choices import PART
+from xanes_hpc.cli.choices import SET
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads_option, windows_of
 
@@ -20,8 +20,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 )
 @click.option(
     "--split",
-    "part",
-    type=PART,
+    type=SET,
     metavar="SET",
     help="Evaluate on this set  [default: test, or validation if there is none]",
 )
@@ -52,7 +51,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
 def command(
     model: Path,
     store: Path | None,
-    part: str | None,
+    split: str | None,
     draws: int,
     sites: int,
     windows: tuple[tuple[float, float], ...],
@@ -77,7 +76,7 @@ def command(
     kernel_threads.use(threads)
     explained = None if no_explanation else ExplainOptions(windows, most_sites=sites, repeats=2)
     with console.progress("reporting", "steps") as progress:
-        figures = report(Model.open(model), target, store, ReportOptions(part, draws, explained), overwrite, progress)
+        figures = report(Model.open(model), target, store, ReportOptions(split, draws, explained), overwrite, progress)
     console.table(
         str(target),
         {"sites": f"{figures['n_sites']:,}", "error": f"{figures['error_percent']['mean']:.2f} % on average"},

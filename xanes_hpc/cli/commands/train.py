@@ -196,10 +196,10 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     if machines is not None and machines.index:
         return  # the first process prints the summary
     rows = {
-        "sites": ", ".join(f"{n:,} {name}" for name, n in result.parts.items())
+        "sites": ", ".join(f"{n:,} {name}" for name, n in result.sets.items())
         + (f"; {result.left_out:,} left out (spectrum does not cover the grid)" if result.left_out else ""),
         "epochs": f"{result.best.epoch}, "
-        + (f"validation error {result.best.validation_error:.2f} %" if result.parts["validation"] else "no validation"),
+        + (f"validation error {result.best.validation_error:.2f} %" if result.sets["validation"] else "no validation"),
         "members": f"{result.n_members}"
         + (f" and a kernel ridge regression (share {result.share:.2f})" if result.share else ""),
     }
@@ -215,7 +215,7 @@ def _train(run: Any, options: dict[str, Any]) -> None:
             + (f"; {CONTINUE}" if checkpoint_path(target).exists() else "")
         )
     words = ["xanes-hpc", "predict", str(paths[0]), "--model", str(target), "-o", "predictions.h5"]
-    words += ["--split", "test"] if result.parts["test"] else []
+    words += ["--split", "test"] if result.sets["test"] else []
     words += ["--spectra", run.spectra[0]] if run.spectra else []
     console.next_step(shlex.join(words))
 
