@@ -196,7 +196,7 @@ def test_a_scheduler_given_by_address(client, source, tmp_path, whole, capsys):
         (["--cluster", "local", "--scheduler", "tcp://a:1"], "expected one of --scheduler and --cluster"),
         (["--cluster-option", "cores=1"], "--cluster-option: expected with --cluster slurm or pbs"),
         (["--cluster", "slurm", "--cluster-option", "cores"], "--cluster-option 'cores': expected NAME=VALUE"),
-        (["--cluster", "local", "--plan", "2"], "--plan, --partition, --finalise: expected without Dask"),
+        (["--cluster", "local", "--plan", "2"], "--plan, --partition and --finalise cannot be combined with Dask"),
     ],
 )
 def test_refused(source, tmp_path, monkeypatch, capsys, words, message):

@@ -245,13 +245,13 @@ def test_partitions_made_by_the_slurm_script(tmp_path, capsys, monkeypatch):
     ("words", "message"),
     [
         (["--plan", 2, "--finalise"], "expected one of --plan, --partition and --finalise"),
-        (["--virtual"], "--virtual: expected together with --finalise"),
-        (["--sbatch", "--time=1"], "--sbatch: expected together with --plan"),
+        (["--virtual"], "--virtual: expected only with --finalise"),
+        (["--sbatch", "--time=1"], "--sbatch: expected only with --plan"),
         (["--partition", "x"], "'--partition': expected the number of a partition, counted from 0, received 'x'"),
         (["--partition", "0", "--preset", "rdc"], "--preset belongs to --plan"),
         (["--partition", "0"], "plan s.features.h5 first with --plan"),
         (["--finalise"], "plan s.features.h5 first with --plan"),
-        (["--partition"], "--partition: expected a number, except in a scheduler's job array"),
+        (["--partition"], "--partition: expected a number; it is optional only in a scheduler's job array"),
         (["--plan", 2], "--plan 2: the output is a single part"),
     ],
 )

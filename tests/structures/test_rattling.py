@@ -254,8 +254,8 @@ def test_impossible_rattling(std, seed, message):
         (["--rattle", "nan"], "--rattle: expected a standard deviation above 0 Å, received nan"),
         (["--rattle", 0.1, "--seed=-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
         (["--rattle", 0.1, "--seed", 2**31], "--seed: expected 0 to 2147483647, received 2147483648"),
-        (["--seed", 1], "--seed: expected together with --rattle (see xanes-hpc featurise --help)"),
-        (["--seed", 0], "--seed: expected together with --rattle (see xanes-hpc featurise --help)"),
+        (["--seed", 1], "--seed: expected only with --rattle (see xanes-hpc featurise --help)"),
+        (["--seed", 0], "--seed: expected only with --rattle (see xanes-hpc featurise --help)"),
     ],
 )
 def test_refused(tmp_path, capsys, source, words, message):

@@ -29,7 +29,8 @@ def array_index(environment: Mapping[str, str] = os.environ) -> int:
         if text and not text.isdecimal() and text != "undefined":  # SGE sets "undefined" outside of arrays
             raise ConfigError(f"{name}: expected the index of a task, {first} or more, received {text!r}")
     raise ConfigError(
-        "`partition`: expected a number, except in a scheduler's job array (which sets SLURM_ARRAY_TASK_ID or similar)"
+        "`partition`: expected a number; it is optional only in a scheduler's job array (which sets "
+        "SLURM_ARRAY_TASK_ID or similar)"
     )
 
 
@@ -62,7 +63,7 @@ def array_header(name: str, n_tasks: int, directives: Sequence[str], at_once: in
     """
     for line in directives:
         if not re.fullmatch(r"--?[A-Za-z].*", line) or not line.isprintable():
-            raise ConfigError(f"sbatch: expected an option such as --time=02:00:00, received {line!r}")
+            raise ConfigError(f"`directives`: expected an option such as --time=02:00:00, received {line!r}")
     limit = "" if at_once is None else f"%{at_once}"
     lines = [f"--job-name={name}", f"--array=0-{n_tasks - 1}{limit}", *directives]
     return "#!/bin/bash\n" + "".join(f"#SBATCH {line}\n" for line in lines)

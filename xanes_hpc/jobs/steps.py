@@ -61,11 +61,11 @@ class Steps:
         if sum(steps) > 1:
             raise ConfigError("expected one of `n_partitions`, `partition` and `finalise`, received several")
         if self.virtual and not self.finalise:
-            raise ConfigError("`virtual`: expected together with `finalise`")
+            raise ConfigError("`virtual`: expected only with `finalise`")
         if self.directives and self.n_partitions is None:
-            raise ConfigError("`directives`: expected together with `n_partitions`")
+            raise ConfigError("`directives`: expected only with `n_partitions`")
         if self.workers is not None and any(steps):
-            raise ConfigError("`n_partitions`, `partition`, `finalise`: expected without Dask")
+            raise ConfigError("`n_partitions`, `partition` and `finalise` cannot be combined with Dask")
 
     @property
     def follow_a_plan(self) -> bool:

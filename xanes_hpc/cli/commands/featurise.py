@@ -80,7 +80,7 @@ def command(
     from xanes_hpc.structures.rattling import Rattling
 
     if seed is not None and rattle is None:
-        raise click.UsageError("--seed: expected together with --rattle", click.get_current_context())
+        raise click.UsageError("--seed: expected only with --rattle", click.get_current_context())
     refuse_with_a_plan(OF_A_PLAN, steps)
     plain = source.with_suffix(".features.h5")
     rattled = source.with_suffix(f".rattled-{seed or 0}.features.h5")
