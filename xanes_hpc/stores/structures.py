@@ -328,7 +328,8 @@ class StructureStore(hdf5.Store):
     def _check(self, in_range: bool | np.bool_) -> None:
         if not in_range:
             raise StoreError(
-                f"{self.path}: a site or structure refers to atoms or structures that do not exist; create the file again"
+                f"{self.path}: a site or structure refers to atoms or structures that do not exist; create the file "
+                "again"
             )
 
     def site_formulas(self, first: int = 0, last: int | None = None, rows_at_once: int = 8192) -> list[str]:
