@@ -6,7 +6,7 @@ import pytest
 from support.feeds import array_part
 from support.trainings import FEATURES, copied, gathered, run_of
 
-from xanes_hpc.data.datasets import FEWEST, SOFTNESS, Held, SiteSet, Statistics, iterate, statistics
+from xanes_hpc.data.datasets import FEWEST, SOFTNESS, CachedSites, SiteSet, Statistics, iterate, statistics
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.scaling import TRANSFORMS
 from xanes_hpc.stores.features import FeatureStore
@@ -124,7 +124,7 @@ def test_held_sites_are_read_once_if_they_fit(part, monkeypatch, fits):
     monkeypatch.setattr(FeatureStore, "read", lambda self, a, b: (reads.append(a), read(self, a, b))[1])
     monkeypatch.setattr(FeatureStore, "chunk_rows", 7)
     monkeypatch.setattr("xanes_hpc.data.datasets.HELD_BYTES", 256 << 20 if fits else 1000)
-    held = Held(part)
+    held = CachedSites(part)
     for _ in range(3):
         for found, expected in zip(zip(*held, strict=True), zip(*iterate(part), strict=True), strict=True):
             np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))

@@ -133,7 +133,7 @@ def test_sites_of_an_earlier_model_still_count_as_trained(whole, tmp_path):
     sites.write(tmp_path / "sites.h5")
     read = read_training_sites(tmp_path / "sites.h5", N_FEATURES)
     assert (read.earlier, first.earlier) == (sites.earlier, [])
-    assert read.fitted == [("A_1", "FeO"), ("B_1", "FeO2"), ("twice", "FeO6"), *sites.earlier]
+    assert read.trained_on == [("A_1", "FeO"), ("B_1", "FeO2"), ("twice", "FeO6"), *sites.earlier]
     assert read.twins_of(["D", "ABCDEF_8", "A_1"], ["FeO3", "", "FeO"]) == ["code+formula", "code", ""]
     assert read.n_tested_known_earlier == 1
 

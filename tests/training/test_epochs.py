@@ -8,7 +8,6 @@ import pytest
 from support.feeds import array_part
 
 from xanes_hpc.config.sections import TrainingConfig
-from xanes_hpc.data.datasets import Held
 from xanes_hpc.errors import ModelError
 from xanes_hpc.training.epochs import PLATEAU_EPOCHS, EpochLog, Hooks, run_epochs, validation_error
 from xanes_hpc.training.processes import Alone
@@ -208,6 +207,6 @@ def test_the_validation_error_is_the_mean_over_spectra():
     y = np.array([[1, 1, 1], [2, 2, 4], [0, 0, 0]], np.float32)
     trainer = SimpleNamespace(spectra=lambda x, absorbers: np.tile([1.5, 1.0, 1.0], (len(x), 1)))
     part = array_part(y)
-    assert validation_error(trainer, Held(part)) == pytest.approx(np.mean([100 * 0.5 / 3, 100 * 4.5 / 8]))
+    assert validation_error(trainer, CachedSites(part)) == pytest.approx(np.mean([100 * 0.5 / 3, 100 * 4.5 / 8]))
     part.chosen[:] = False
-    assert np.isnan(validation_error(trainer, Held(part)))
+    assert np.isnan(validation_error(trainer, CachedSites(part)))

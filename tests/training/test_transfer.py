@@ -168,11 +168,11 @@ def test_models_remember_the_sites_of_the_models_they_started_from(trained, smal
     third = train_on(small / FEATURES, tmp_path / "c", transfer__model=str(second.path), **options)
     alone = train_on(small / FEATURES, tmp_path / "d", **options)
     sites, first = second.training_sites, trained.training_sites
-    assert sites.earlier == first.fitted
-    assert third.training_sites.earlier == sites.fitted
+    assert sites.earlier == first.trained_on
+    assert third.training_sites.earlier == sites.trained_on
     test = np.flatnonzero(sites.sets == 3)
     names, formulas = ([column[i] for i in test] for column in (sites.names, sites.formulas))
-    was_fitted = [formula in {f for _, f in first.fitted} for formula in formulas]
+    was_fitted = [formula in {f for _, f in first.trained_on} for formula in formulas]
     assert any(was_fitted)
     assert ["formula" in twin for twin in sites.twins_of(names, formulas)] == was_fitted
     assert sites.n_tested_known_earlier == sum(was_fitted)

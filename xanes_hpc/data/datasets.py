@@ -21,7 +21,7 @@ SOFTNESS = 0.05
 FEWEST = 10
 """With fewer sites, an element and edge gets the standard deviation of all sites."""
 HELD_BYTES = 256 << 20
-"""Largest size of sites that ``Held`` keeps in memory."""
+"""Largest size of sites that ``CachedSites`` keeps in memory."""
 CONSTANT = 1e-12
 """A standard deviation below this fraction of a typical one is rounding, and counts as zero."""
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -305,7 +305,7 @@ def iterate(sites: SiteSet) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.N
         yield sites.read(chunk)
 
 
-class Held:
+class CachedSites:
     """A set of sites to be read repeatedly: kept in memory after the first pass if they fit."""
 
     def __init__(self, sites: SiteSet) -> None:

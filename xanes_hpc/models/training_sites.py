@@ -79,7 +79,7 @@ class TrainingSites:
         return {"formula": sum(not f for f in self.formulas), "code": sum(not has_code(name) for name in self.names)}
 
     @property
-    def fitted(self) -> list[tuple[str, str]]:
+    def trained_on(self) -> list[tuple[str, str]]:
         """Names and formulas of all sites that the weights were trained on, also in the model this one started from."""
         rows = np.flatnonzero(np.isin(self.sets, [SETS.index(name) for name in self.trained]))
         return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
@@ -113,9 +113,9 @@ class TrainingSites:
         """
         by_code: dict[str, set[str]] = {}
         by_formula: dict[str, set[str]] = {}
-        fitted = self.fitted
-        for i, (name, formula) in enumerate(fitted):
-            known_as = name if i < len(fitted) - len(self.earlier) else f"{name} earlier"
+        trained = self.trained_on
+        for i, (name, formula) in enumerate(trained):
+            known_as = name if i < len(trained) - len(self.earlier) else f"{name} earlier"
             by_code.setdefault(code(name), set()).add(known_as)
             if formula:
                 by_formula.setdefault(formula, set()).add(known_as)

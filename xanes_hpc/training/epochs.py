@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.config.sections import PLATEAU_EPOCHS, TrainingConfig
-from xanes_hpc.data.datasets import Held, SiteSet
+from xanes_hpc.data.datasets import CachedSites, SiteSet
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import ModelError
@@ -130,7 +130,7 @@ def run_epochs(
     KeyboardInterrupt
         If the run was interrupted a second time.
     """
-    progress, held = so_far or EpochLog(), Held(validation)
+    progress, held = so_far or EpochLog(), CachedSites(validation)
     first = len(progress.epochs)
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()
@@ -206,7 +206,7 @@ def _diverged(what: str, config: TrainingConfig) -> ModelError:
     return ModelError(f"{what}: training diverged; use a smaller learning rate{than}")
 
 
-def validation_error(trainer: "Trainer", sites: Held) -> float:
+def validation_error(trainer: "Trainer", sites: CachedSites) -> float:
     """Return the networks' mean error % on the sites' spectra; NaN without sites."""
     errors = [np.empty(0)]
     for x, absorbers, y in sites:

@@ -70,7 +70,7 @@ class Start:
     @property
     def sites(self) -> list[tuple[str, str]]:
         """Names and formulas of the sites that the trained model has learned from."""
-        return self._model.training_sites.fitted
+        return self._model.training_sites.trained_on
 
     def scalers(self, own: Scalers) -> Scalers:
         """Return the new model's scalers, with the trained model's scaling of the features."""
