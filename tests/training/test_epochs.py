@@ -8,6 +8,7 @@ import pytest
 from support.feeds import array_part
 
 from xanes_hpc.config.sections import TrainingConfig
+from xanes_hpc.data.datasets import CachedSites
 from xanes_hpc.errors import ModelError
 from xanes_hpc.training.epochs import PLATEAU_EPOCHS, EpochLog, Hooks, run_epochs, validation_error
 from xanes_hpc.training.processes import Alone
