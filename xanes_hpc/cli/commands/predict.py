@@ -79,7 +79,7 @@ def command(
     same command.
 
     On a cluster, predict from a store, with --scheduler or --cluster for Dask. Or divide the work: --plan N writes a
-    plan, --partition K makes its partitions, --finalise combines them. Give options of the prediction only with
+    plan, --partition K makes its partitions, --finalise combines them. Give prediction options only with
     --plan.
     """
     from xanes_hpc.models.model import Model

@@ -87,7 +87,7 @@ def command(
     warm_up(predictor)
     hosts = [*dict.fromkeys([*LOCAL, host, *names])] if host not in ("0.0.0.0", "::") else [*LOCAL, *names]
     if host not in LOCAL:
-        console.err.print(f"Note: anyone who can reach {host} can use the page; there is no password")
+        console.err.print("Note: anyone who can reach this machine can use the page; there is no password")
         hosts += [socket.gethostname()]
     app = application(predictor, hosts, Limits(bytes=max_mib << 20, atoms=max_atoms))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
