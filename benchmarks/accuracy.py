@@ -46,10 +46,10 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, metavar="WORK", help="keep all files that the studies make here")
     parser.add_argument("--data", type=Path, default=data, help=f"read the published sets from here [{data}]")
     parser.add_argument(
-        "--minutes", type=float, help="start no training after so many minutes; repeat the command to continue"
+        "--minutes", type=float, help="start no training after this many minutes; repeat the command to continue"
     )
-    parser.add_argument("--epochs", type=int, help="train for at most so many epochs, to check that everything runs")
-    parser.add_argument("--sites", type=int, help="use only the first so many sites, to check that everything runs")
+    parser.add_argument("--epochs", type=int, help="train for at most this many epochs, to check that everything runs")
+    parser.add_argument("--sites", type=int, help="use only the first sites, this many, to check that everything runs")
     parser.add_argument("--json", type=Path, help="write the results here; keep its studies that are not done now")
     parser.add_argument("--page", type=Path, help="write the page here")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; rewrite the page from the results")

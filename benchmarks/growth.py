@@ -20,7 +20,7 @@ TITLE = "Growth"
 PRESET = "xanesnet-2022"
 NEIGHBOURS = (20, 50, 100, 200, 500, 1000, 2000)
 BATCH = 100_000
-"""Most sites in a batch. More sites are processed batch by batch."""
+"""Maximum number of sites in a batch. More sites are processed batch by batch."""
 
 
 def measure(options: Options) -> dict[str, Any]:

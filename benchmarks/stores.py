@@ -120,7 +120,7 @@ def section(result: dict[str, Any]) -> list[str]:
         paragraph(
             """`featurise` turns a structure store of generated complexes into a feature store, in its own process.
             Starting the process and loading the kernels is not counted. For comparison ("kernel alone"),
-            `Descriptor.compute` runs in turns with it on the same sites in memory. Peak memory is that of the whole
+            the runs alternate with `Descriptor.compute` on the same sites in memory. Peak memory is that of the whole
             process, with Python and all libraries. "Plain write" is the time to write as many bytes as the feature
             store has to the same disk, with `fsync`."""
         ),

@@ -165,11 +165,11 @@ def _section_feeding(found: dict[str, Any]) -> list[str]:
         paragraph(
             f"""**Training from a large store** of {found["sites"]:,} sites, {found["bytes"] / 2**30:.1f} GiB with its
             targets. Its sites are those of {"the given store" if found["given"] else "generated complexes"}, repeated
-            with noise. One default network trains in turns from the store and from {found["in_memory"]:,} of the sites
-            kept in memory, with batches of {found["batch"]}, {found["threads"]} threads and {found["steps"]} steps a
-            turn. From the store it reaches {percent(ratio["median"])} of the rate from memory (median;
+            with noise. A default network trains alternately from the store and from {found["in_memory"]:,} of the sites
+            kept in memory, with batches of {found["batch"]}, {found["threads"]} threads and {found["steps"]} steps at a
+            time. From the store it reaches {percent(ratio["median"])} of the rate from memory (median;
             {percent(ratio["min"])} to {percent(ratio["max"])} over the rounds). Peak memory is measured in a separate
-            process for each, and both have read the tables of all sites. Feeding from the store changes it by
+            process for each, and both have read the tables of all sites. Feeding from the store changes the peak by
             {peaks["store"] - peaks["memory"]:+,.0f} MiB."""
         ),
         "",

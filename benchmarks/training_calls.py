@@ -142,7 +142,7 @@ def fed_steps(
 
 
 def step_rates(features: str, grid: Sequence[float], members: Sequence[int], steps: int, rounds: int) -> dict[str, Any]:
-    """Measure steps of ensembles of several sizes, in turns."""
+    """Measure steps of ensembles of several sizes, alternately."""
     with _opened(features, grid) as (_, run, data):
         part = data.sites_in("train")
         scalers = statistics(part, run.training.feature_transform).scalers(run.training.target_scale)

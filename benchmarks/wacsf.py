@@ -18,7 +18,7 @@ TITLE = "Descriptors"
 PRESETS = {"xanesnet-2022": "wacsf", "xanesnet-49": "wacsf", "default": "wacsf", "rdc": "rdc"}
 COMPARED = "xanesnet-2022"
 LONG_ENOUGH = 20_000
-"""Least number of sites in one timed call. An idle core needs some hundredths of a second to reach full speed."""
+"""Smallest number of sites in one timed call. An idle core takes a few hundredths of a second to reach full speed."""
 OURS, NUMPY, DSCRIBE = "xanes-hpc", "plain NumPy", "DScribe"
 
 

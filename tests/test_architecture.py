@@ -165,7 +165,7 @@ def test_commands_import_the_library_inside(module):
 
 
 @pytest.mark.parametrize("word", ["utils", "util", "helpers", "helper", "core", "common", "misc"])
-def test_no_file_has_a_name_that_says_nothing(word):
+def test_no_file_has_a_meaningless_name(word):
     everywhere = [*FILES.values(), *(ROOT / "tests").rglob("*.py")]
     assert [p for p in everywhere if word in p.stem.split("_")] == []
 

@@ -57,7 +57,7 @@ def public():
 
 
 @pytest.mark.parametrize("name", [name for name, _ in public()])
-def test_what_is_public_has_an_example(name):
+def test_every_public_name_has_an_example(name):
     text = dict(public())[name]
     assert "Examples\n" in text
     assert ">>> " in text

@@ -75,14 +75,14 @@ def test_neighbours_of_real_sites_are_the_same_through_bins(iron_complexes, cuto
     pair_lists.in_bins(SiteBatch.from_atoms(iron_complexes, "all"), cutoff)
 
 
-def test_cobalt_tells_its_own_edge(published, tmp_path):
+def test_cobalt_files_give_their_own_edge(published, tmp_path):
     folder = unpack(published / "co_k_edge" / "co_k_edge.tar.xz", tmp_path)
     (raw,) = folder.rglob("xanes_raw")
     spectrum = read_spectrum(sorted(raw.iterdir())[0])
     assert (spectrum.e_edge, spectrum.absolute, spectrum.treatment, spectrum.unit) == (7709.0, True, "none", "Mbarn")
 
 
-def test_the_published_broadening_of_iron_is_found_again(iron, tmp_path):
+def test_the_published_broadening_of_iron_is_reproduced(iron, tmp_path):
     """Of 150 sites; all 4,079: 1e-3 of the peak at worst, 2e-6 in the mean."""
     options = ImportOptions(spectra=(iron / "xanes_raw", iron / "xanes_convolved"))
     import_structures([iron / "xyz"], tmp_path / "fe.h5", options)

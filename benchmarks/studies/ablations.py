@@ -75,7 +75,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
         runs = {fold: Run((features,), run_of(fold, given.seed, change), rattled) for fold in given.on_folds}
         try:
             outcomes = {fold: sitting.run(run, f"{name}, fold {fold}") for fold, run in runs.items()}
-        except XanesHpcError as error:  # one that diverges, say, does not stop the others
+        except XanesHpcError as error:  # a run that fails, such as one that diverges, does not stop the others
             if name == DEFAULT:
                 raise
             found[name] = str(error).replace(f"{given.folder}/", "")

@@ -39,7 +39,7 @@ class Inputs:
     folder
         Folder for the stores that are made.
     n_sites
-        Use only so many sites of the store, to check that everything runs.
+        Use only this many sites of the store, to check that everything runs.
     """
 
     store: Path

@@ -81,7 +81,7 @@ class Sitting:
     folder
         Folder for the outcomes.
     minutes
-        Start no run after so many minutes.
+        Start no run after this many minutes.
     epochs
         Largest number of epochs of any run, to check that everything runs.
     """

@@ -31,7 +31,7 @@ SIZES = {"Co": (10, 20, 52), "S": (20, 75)}
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--draws", type=int, default=5, help="repeat every size with so many random choices of sites [5]"
+        "--draws", type=int, default=5, help="repeat every size with this many random choices of sites [5]"
     )
     parser.add_argument("--first-draw", type=int, default=0, help="set the seed of the first choice [0]")
 

@@ -23,7 +23,7 @@ RUN = 256
 ROUNDING = 1e-9
 """Relative half-width of the shell around the squared cutoff in which only the exact distance decides."""
 FEW = 1024
-"""Most pairs of a site that are ranked by counting, which vectorises; more pairs are sorted."""
+"""Up to this many pairs of a site are ranked by counting, which vectorises; more are sorted."""
 
 
 @inline
@@ -97,7 +97,7 @@ def scan_run(
 ) -> int:
     """Add pairs with the atoms at positions ``first:last``, shifted by (s0, s1, s2) cells, and return the new count.
 
-    Pairs are written while ``found_f`` has room, and else only counted. The site itself counts as a pair.
+    Pairs are written while ``found_f`` has room, and otherwise only counted. The site itself counts as a pair.
     """
     w0, w1, w2 = wraps_ac[site, 0] + s0, wraps_ac[site, 1] + s1, wraps_ac[site, 2] + s2
     x = positions_ac[site, 0] - (w0 * cell_cc[0, 0] + w1 * cell_cc[1, 0] + w2 * cell_cc[2, 0])

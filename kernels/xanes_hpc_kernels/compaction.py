@@ -22,10 +22,10 @@ from xanes_hpc_kernels.types import Floats
 
 VECTOR_BYTES = 64
 LANES = VECTOR_BYTES // 4
-"""Most elements of a vector, which are those of float32."""
+"""Maximum number of elements in a vector, which float32 has."""
 APART = 1024
-"""Bytes between the rows that a loop reads and writes. If they are closer, they may overlap for all that LLVM knows,
-and it may run the scalar loop, which rounds differently. Results must not depend on memory addresses."""
+"""Bytes between the rows that a loop reads and writes. If they are closer, LLVM cannot rule out that they
+overlap, and may run the scalar loop, which rounds differently. Results must not depend on memory addresses."""
 FAR = 1e15
 """A coordinate that is near no atom; its square is finite in float32."""
 X, Y, Z, SQUARE, INVERSE, N_GEOMETRY = range(6)

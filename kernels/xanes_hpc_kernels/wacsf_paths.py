@@ -32,7 +32,7 @@ atom, and with the other one; fc divided by the product of the sides. In a block
 of both directions, channel by channel."""
 WEIGHTS = STRENGTH
 SHORTEST = 0.1
-"""Least r_jk (Å) in the denominator, for neighbours closer to each other than in any molecule."""
+"""Smallest r_jk (Å) in the denominator, for neighbours closer to each other than in any molecule."""
 
 
 @inline

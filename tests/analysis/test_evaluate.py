@@ -45,7 +45,7 @@ def test_derivative_errors_of_a_slope_and_a_parabola():
     assert figures["first_mae"] == pytest.approx(np.abs(ENERGIES).mean(), rel=0.01)
 
 
-def test_gaussian_crps_is_its_integral():
+def test_gaussian_crps_agrees_with_its_integral():
     def squared(x):
         return (norm.cdf(x, 0.3, 0.7) - (x >= 1.1)) ** 2
 
@@ -53,7 +53,7 @@ def test_gaussian_crps_is_its_integral():
     assert ev.crps_gaussian(np.array(1.1), np.array(0.3), np.array(0.7)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_crps_of_draws_is_the_double_sum_and_tends_to_the_gaussian():
+def test_crps_of_draws_agrees_with_the_double_sum_and_approaches_the_gaussian():
     generator = np.random.default_rng(1)
     few = generator.normal(0.3, 0.7, (9, 3))
     y = np.array([1.1, 0.0, -2.0])
@@ -63,7 +63,7 @@ def test_crps_of_draws_is_the_double_sum_and_tends_to_the_gaussian():
     assert ev.crps_draws(y[:1], many)[0] == pytest.approx(float(ev.crps_gaussian(y[0], 0.3, 0.7)), abs=0.02)
 
 
-def test_a_true_sigma_covers_what_it_says():
+def test_a_true_sigma_has_its_nominal_coverage():
     generator = np.random.default_rng(2)
     mean, std = generator.normal(size=(400, 50)), generator.uniform(0.5, 2.0, (400, 50))
     reference = mean + std * generator.normal(size=mean.shape)
@@ -97,21 +97,21 @@ def test_rejection_drops_the_most_uncertain_first():
     assert curve["best_possible"] == curve["error_percent_mean"]  # sigma goes as the error
 
 
-def test_rejection_by_a_sigma_that_knows_nothing_is_worse_than_by_the_error():
+def test_rejection_by_an_uninformative_sigma_is_worse_than_by_the_error():
     errors, sigma = np.arange(1.0, 11.0), np.tile([0.0, 1.0], 5)
     curve = ev.rejection(errors, sigma)
     assert curve["best_possible"][5] == pytest.approx(3.0)
     assert curve["error_percent_mean"][5] == pytest.approx(5.0)
 
 
-def test_sites_not_to_be_trusted_are_measured_apart():
+def test_sites_out_of_domain_are_evaluated_separately():
     figures = ev.by_trust(np.array([1.0, 2.0, 3.0, 30.0]), ["", "", "", "unlike the training set"])
     assert figures["trusted"] == {"mean": 2.0, "median": 2.0, "n_sites": 3}
     assert figures["not_trusted"] == {"mean": 30.0, "median": 30.0, "n_sites": 1}
     assert ev.by_trust(np.array([1.0]), [""])["not_trusted"] == {"mean": None, "median": None, "n_sites": 0}
 
 
-def test_coverage_by_energy_is_that_of_every_column():
+def test_coverage_by_energy_agrees_with_that_of_each_column():
     generator = np.random.default_rng(4)
     mean, std = generator.normal(size=(30, 226)), generator.uniform(0.5, 2.0, (30, 226))
     reference = mean + std * generator.normal(size=mean.shape)
@@ -136,7 +136,7 @@ def test_energies_without_a_reference_have_no_error():
         assert curve[name] == [None] * 5 + [50.0] * 221
 
 
-def test_leakage_counts_twins_among_held_out_sites_only():
+def test_leakage_counts_near_duplicates_among_held_out_sites_only():
     errors = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
     parts = ["test", "test", "none", "test", "train"]
     twins = ["code", "formula", "", "", "code+formula"]
@@ -187,7 +187,7 @@ def test_a_store_of_zero_references_only_is_refused(changed):
 
 
 @pytest.mark.parametrize(("name", "value"), [("mean", np.nan), ("std", np.inf), ("reference", np.inf)])
-def test_numbers_that_are_not_finite_are_refused_naming_the_site(changed, name, value):
+def test_non_finite_numbers_are_refused_naming_the_site(changed, name, value):
     path, change = changed
     change(name, (7, 4), value)
     with (
@@ -197,7 +197,7 @@ def test_numbers_that_are_not_finite_are_refused_naming_the_site(changed, name, 
         ev.evaluate(store)
 
 
-def test_references_that_begin_late_are_measured_where_they_are(changed, capsys):
+def test_short_references_are_evaluated_where_they_exist(changed, capsys):
     path, change = changed
     with h5py.File(path) as file:
         reference = file["reference"][:]
@@ -210,7 +210,7 @@ def test_references_that_begin_late_are_measured_where_they_are(changed, capsys)
     assert 0.0 <= figures["coverage_by_energy"]["2sigma"][9] <= 1.0
 
 
-def test_flagged_sites_stand_in_the_table_and_in_the_figures(changed, capsys):
+def test_flagged_sites_are_in_the_table_and_in_the_figures(changed, capsys):
     path, _ = changed
     with h5py.File(path, "r+") as file:
         reasons = [b"unlike the training set" if i < 4 else b"" for i in range(120)]
@@ -228,7 +228,7 @@ def test_flagged_sites_stand_in_the_table_and_in_the_figures(changed, capsys):
     assert f"of the 116 others mean {errors[4:].mean():.2f}" in row
 
 
-def test_a_store_from_before_does_not_say_whom_to_trust(changed, capsys):
+def test_an_older_store_does_not_record_sites_out_of_domain(changed, capsys):
     path, _ = changed
     with h5py.File(path, "r+") as file:
         del file["sites/distrust"]
@@ -238,7 +238,7 @@ def test_a_store_from_before_does_not_say_whom_to_trust(changed, capsys):
     assert "out of domain" not in capsys.readouterr().out
 
 
-def test_figures_say_what_was_measured(predicted):
+def test_figures_record_what_was_evaluated(predicted):
     with PredictionStore(predicted) as store:
         figures = ev.evaluate(store)
         assert figures["model_digest"] == store.attribute("model_digest")

@@ -52,7 +52,9 @@ def test_radial_functions_are_largest_at_their_distance():
     pairs = [Atoms("FeO", [(0, 0, 0), (0, 0, d)]) for d in distances]
     x = descriptor.transform(pairs, ["Fe"] * len(pairs))
     for column, meaning in enumerate(descriptor.meanings):
-        if meaning.kind == "G2" and meaning.distance < 3.0:  # farther out the cutoff function draws it in
+        if (
+            meaning.kind == "G2" and meaning.distance < 3.0
+        ):  # farther out, the cutoff function moves the maximum inwards
             assert distances[x[:, column].argmax()] == pytest.approx(meaning.distance, abs=0.06)
 
 
@@ -76,7 +78,7 @@ def _cutoff(r):
     return 0.5 * (np.cos(np.pi * r / 6.0) + 1.0)
 
 
-def test_other_descriptors_say_what_they_know():
+def test_other_descriptors_give_the_meanings_they_know():
     rdc = descriptors.load("rdc")
     assert {m.kind for m in rdc.meanings} == {"radial"}
     charged = descriptors.with_properties(rdc, ["charge=0"])
@@ -85,7 +87,7 @@ def test_other_descriptors_say_what_they_know():
     assert len(groups) == charged.n_features
 
 
-def test_permuting_is_that_of_a_plain_loop(at_sites):
+def test_permutation_importance_agrees_with_a_plain_loop(at_sites):
     folder, mean = at_sites
     groups = feature_groups(descriptors.from_description(folder.description["descriptor"]["description"]).meanings)[::7]
     energies, _ = folder.grid
@@ -94,7 +96,7 @@ def test_permuting_is_that_of_a_plain_loop(at_sites):
     references[5] = np.nan
     found = permutation_importance(mean, groups, windows, references, repeats=2, seed=3)
     regression = folder.regression
-    assert regression is not None  # or nothing is tested of what it adds
+    assert regression is not None  # otherwise its contribution is not tested
     x, plain, known = mean.x, mean.spectra(), np.isfinite(references[:, 0])
     for k, group in enumerate(groups):
         change, increase = np.zeros((len(folder.members), 2)), np.zeros((len(folder.members), 2))
@@ -154,7 +156,7 @@ def test_shapley_values_of_a_linear_function_and_of_a_product():
     assert base == [0.0]
 
 
-def test_atoms_have_their_terms_of_sums_and_half_of_pairs():
+def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
     descriptor = descriptors.from_description({
         "name": "wacsf", "cutoff": 5.0, "g1": False,
         "weighting": [{"weights": "Z", "g2": {"mu": [2.0], "eta": [1.0]}, "g4": {
@@ -176,7 +178,7 @@ def test_atoms_have_their_terms_of_sums_and_half_of_pairs():
     assert halves.sum() == pytest.approx(whole)
 
 
-def test_an_atom_alone_has_no_shares():
+def test_a_lone_atom_has_no_shares():
     descriptor = descriptors.load("rdc")
     assert not atom_shares(descriptor, SiteBatch.from_atoms([Atoms("Fe")], ["Fe"])).any()
 
@@ -215,7 +217,7 @@ def test_the_histogram_counts_neighbours(small):
     assert found.atoms.sum() * 0.05 * 3 == pytest.approx(total)
 
 
-def test_explained_as_a_whole(model, small):
+def test_explanation_of_a_model(model, small):
     folder = Model.open(model)
     name = "demo0003_Fe_octahedral"
     with StructureStore(small / "small.h5") as source:
@@ -267,12 +269,12 @@ def test_without_structures(model, small, tmp_path):
         ({"split": "none of them"}, ModelError, "at least 2 sites in set 'none of them' .*received 0"),
     ],
 )
-def test_what_cannot_be_explained(model, small, change, error, message):
+def test_invalid_options(model, small, change, error, message):
     with StructureStore(small / "small.h5") as source, pytest.raises(error, match=message):
         explain([Model.open(model)], source, replace(ExplainOptions(WINDOWS), **change))
 
 
-def test_the_command(model, small, tmp_path, capsys):
+def test_explain_command(model, small, tmp_path, capsys):
     words = ["explain", model, small / "small.h5", "--window", "-3:3", "--window", "40:46", "--repeats", 1]
     words += ["--sites", 30, "--site", "demo0003_Fe_square_planar"]
     with StructureStore(small / "small.h5") as source:
@@ -315,7 +317,7 @@ def test_the_command(model, small, tmp_path, capsys):
         (["-o", "here"], "here: is a folder with other files and will not be replaced"),
     ],
 )
-def test_refused(model, small, tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_commands(model, small, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "mine.txt").write_text("mine")

@@ -20,13 +20,13 @@ def test_peaks_are_found_where_they_are():
     np.testing.assert_allclose(heights, 1.0, atol=0.01)
 
 
-def test_a_peak_below_two_percent_of_the_range_is_none():
+def test_a_peak_below_two_percent_of_the_range_is_ignored():
     small, large = bumps(0.0) + 0.015 * bumps(30.0), bumps(0.0) + 0.025 * bumps(30.0)
     assert find_spectrum_peaks(ENERGIES, small)[0].size == 1
     assert find_spectrum_peaks(ENERGIES, large)[0].size == 2
 
 
-def test_a_plateau_counts_at_its_middle_and_an_end_is_no_peak():
+def test_a_plateau_counts_at_its_middle_and_an_end_is_not_a_peak():
     energies = np.arange(8.0)
     found, _ = find_spectrum_peaks(energies, np.array([9.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 9.0]))
     assert found.tolist() == [3.5]
@@ -47,7 +47,7 @@ def brute_force_match(first, second):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_matching_takes_the_most_pairs_then_the_least_distance(seed):
+def test_matching_takes_the_most_pairs_then_the_smallest_distance(seed):
     generator = np.random.default_rng(seed)
     first, second = (np.sort(generator.uniform(0, 8, generator.integers(0, 5))) for _ in range(2))
     i, j = match_peaks(first, second)
@@ -56,7 +56,7 @@ def test_matching_takes_the_most_pairs_then_the_least_distance(seed):
     assert np.abs(first[i] - second[j]).sum() == pytest.approx(distance, abs=1e-12)
 
 
-def test_false_peaks_cost_precision_not_recall():
+def test_false_peaks_lower_precision_not_recall():
     figures = peaks(bumps(0.0)[None], bumps(0.0, 20.0, 40.0)[None], ENERGIES)
     assert figures["recall"] == 1.0
     assert figures["precision"] == pytest.approx(1 / 3)
@@ -74,7 +74,7 @@ def test_no_peaks_gives_null_not_zero():
     assert peaks(flat, flat, ENERGIES)["recall"] is None
 
 
-def test_a_peak_of_no_height_has_no_relative_error():
+def test_a_peak_of_zero_height_has_no_relative_error():
     spectrum = bumps(0.0) - 1.0
     energies, heights = find_spectrum_peaks(ENERGIES, spectrum)
     assert heights == pytest.approx(0.0, abs=0.02)
@@ -83,7 +83,7 @@ def test_a_peak_of_no_height_has_no_relative_error():
     assert figures["delta_intensity_percent"] is None
 
 
-def test_points_without_a_reference_are_no_peaks():
+def test_points_without_a_reference_are_not_peaks():
     reference, predicted = bumps(0.0, 20.0), bumps(0.0, 20.0)
     reference[ENERGIES > 10.0] = np.nan
     figures = peaks(reference[None], predicted[None], ENERGIES)

@@ -76,7 +76,7 @@ def spectra(store):
     ]  # fmt: skip
 
 
-def test_a_folder_a_site_with_its_own_atoms(tmp_path, store):
+def test_each_site_has_a_folder_with_its_own_atoms(tmp_path, store):
     assert (
         run("fdmnes", "write", store, "-o", tmp_path / "runs", "--radius", 5.5, "--scf", "--keyword", "N_self 50") == 0
     )
@@ -98,7 +98,7 @@ def test_a_folder_a_site_with_its_own_atoms(tmp_path, store):
         np.testing.assert_array_equal(found.structure.numbers, own.numbers)
 
 
-def test_the_script_is_sound_and_shares_all_folders_out(tmp_path, store, program):
+def test_the_script_is_valid_and_covers_all_folders(tmp_path, store, program):
     runs = calculated(tmp_path, store, program)
     subprocess.run(["bash", "-n", str(runs / "run.sh")], check=True)
     for log in runs.glob("*/*_bav.txt"):
@@ -113,7 +113,7 @@ def test_the_script_is_sound_and_shares_all_folders_out(tmp_path, store, program
     assert [len(some) for some in done] == [2, 3, 4]
 
 
-def test_the_script_passes_over_what_ended_well(tmp_path, store, program):
+def test_the_script_skips_successful_runs(tmp_path, store, program):
     runs = calculated(tmp_path, store, program)
     spoilt = next(runs.glob("two*_0"))
     next(spoilt.glob("*_bav.txt")).write_text("killed")
@@ -133,7 +133,7 @@ def test_the_script_refuses_to_run_elsewhere(tmp_path, store):
     assert "submit run.sh from its own folder" in done.stderr
 
 
-def test_the_script_asks_for_what_it_is_told():
+def test_the_script_has_the_given_options():
     text = script(5000, Cluster("/opt/fdmnes", ("--partition=long", "--mem=8G"), 40))
     assert f"#SBATCH --array=0-{MOST_TASKS - 1}%40\n" in text
     assert "#SBATCH --partition=long\n#SBATCH --mem=8G\n" in text
@@ -171,7 +171,7 @@ def test_reading_runs_again_changes_nothing(tmp_path, store, program, capsys):
     assert contents(tmp_path) == before
 
 
-def test_another_spectrum_takes_the_place_only_if_told(tmp_path, store, program, capsys):
+def test_a_different_spectrum_replaces_only_on_request(tmp_path, store, program, capsys):
     runs = calculated(tmp_path, store, program)
     summary(capsys, runs, store)
     first = next(runs.glob("ACOMUA*/*).txt"))
@@ -264,7 +264,7 @@ def spoil(name):
         ("died", State.FAILED, "Segmentation fault"),
     ],
 )
-def test_what_became_of_a_run(tmp_path, store, program, how, state, said):
+def test_states_of_runs(tmp_path, store, program, how, state, said):
     folder = calculated(tmp_path, store, program) / "ACOMUA_C36(1+)"
     assert look_at(folder, "a").state is State.GOOD
     spoil(how)(folder)
@@ -273,14 +273,14 @@ def test_what_became_of_a_run(tmp_path, store, program, how, state, said):
     assert bool(found.reason) == bool(said)
 
 
-def test_looking_only_leaves_the_store(tmp_path, store, program, capsys):
+def test_looking_only_does_not_change_the_store(tmp_path, store, program, capsys):
     runs = calculated(tmp_path, store, program)
     before = contents(tmp_path)
     assert summary(capsys, runs, store, "--look-only")["runs"] == {"good": 4}
     assert contents(tmp_path) == before
 
 
-def test_folders_without_a_table_bear_their_sites_names(tmp_path, store, program, capsys):
+def test_folders_without_a_table_are_named_after_their_sites(tmp_path, store, program, capsys):
     runs = calculated(tmp_path, store, program)
     (runs / "runs.csv").unlink()
     found = summary(capsys, runs, store)
@@ -345,7 +345,7 @@ def test_pairs_of_edges_and_emission(tmp_path, program, capsys):
     assert sorted(p.spectrum.kind for _, _, p in spectra(store)) == ["xanes", "xanes", "xes"]
 
 
-def test_what_stands_in_the_way(tmp_path, store, capsys):
+def test_unsuitable_folders_and_options(tmp_path, store, capsys):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine.txt").write_text("mine")
     write = ("fdmnes", "write", store, "-o", tmp_path / "runs")
@@ -374,7 +374,7 @@ def test_what_stands_in_the_way(tmp_path, store, capsys):
         (["--sites", "other.csv"], "other.csv: site 'x' is not in s.h5"),
     ],
 )
-def test_what_is_not_written(tmp_path, store, monkeypatch, capsys, words, message):
+def test_sites_that_cannot_be_written(tmp_path, store, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none.csv").write_text("site\n")
     (tmp_path / "other.csv").write_text("site\nx\n")
@@ -397,7 +397,7 @@ def test_a_program_with_blanks_in_its_path(tmp_path, store, program, capsys):
     assert summary(capsys, tmp_path / "runs", store)["runs"] == {"good": 4}
 
 
-def test_none_is_good(tmp_path, store, capsys):
+def test_no_run_is_good(tmp_path, store, capsys):
     run("fdmnes", "write", store, "-o", tmp_path / "runs")
     said = refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)
     assert said.endswith("none of 4 runs is good (4 not started); first of them: ACOMUA_C36(1+): not started")

@@ -51,14 +51,14 @@ def positions(path, name):
         return structure, sites
 
 
-def test_structures_come_to_rest(store, tmp_path):
+def test_relaxed_structures(store, tmp_path):
     with StructureStore(store) as source:
         done = relax(source, tmp_path / "r.h5", FEW, workers=2)
     assert (done.relaxed, done.failed_count) == (3, 0)
     assert 0.02 < done.largest_move < 1.0
     water, sites = positions(tmp_path / "r.h5", "water")
     bonds = np.linalg.norm(water.positions[1:] - water.positions[0], axis=1)
-    np.testing.assert_allclose(bonds, 0.96, atol=0.01)  # Å, as GFN2-xTB has it
+    np.testing.assert_allclose(bonds, 0.96, atol=0.01)  # Å, from GFN2-xTB
     assert water.properties["gfn2_fmax"] <= 0.1
     assert water.properties["gfn2_energy"] == pytest.approx(-137.97, abs=0.05)  # eV: -5.0703 Hartree
     before, own = positions(store, "water")
@@ -70,7 +70,7 @@ def test_structures_come_to_rest(store, tmp_path):
     assert not journal_path(tmp_path / "r.h5").exists()
 
 
-def test_what_fails_is_listed_and_left_out(tmp_path, capsys):
+def test_failures_are_listed_and_left_out(tmp_path, capsys):
     folder = tmp_path / "xyz"
     write_xyz(folder / "good.xyz", *xyz("good", molecule("H2O")))
     write_xyz(folder / "odd.xyz", *xyz("odd", molecule("H2O"), "charge=1 spin=0"))
@@ -99,13 +99,13 @@ def test_what_fails_is_listed_and_left_out(tmp_path, capsys):
         ({"spin": "high"}, "spin: expected a multiple of 0.5, received 'high'"),
     ],
 )
-def test_charges_that_are_none(properties, why):
+def test_invalid_charges(properties, why):
     water = molecule("H2O")
     structure = Structure("w", water.numbers.astype("u1"), water.positions, properties=properties)
     assert relax_one(structure, "gfn2", 0.05, 10).failed == why
 
 
-def test_a_structure_that_ends_its_process_is_alone_in_that():
+def test_a_crash_affects_only_its_own_structure():
     names = ["a", "bb", "dies", "dddd", "eeeee", "dies too", "ggggggg"]
     structures = [Structure(name, np.zeros(1, "u1"), np.zeros((1, 3))) for name in names]
     found = dict(results(processes(2), iter(enumerate(structures)), deadly.task, lambda: Relaxed(failed="ended")))
@@ -132,7 +132,7 @@ def refused_meanwhile(capsys, *words):
     return capsys.readouterr().err
 
 
-def test_a_killed_run_goes_on(tmp_path, capsys):
+def test_a_killed_run_is_resumed(tmp_path, capsys):
     folder = tmp_path / "xyz"
     for k in range(6):
         write_xyz(folder / f"m{k}.xyz", *xyz("x" * k, molecule("CH3SH"), moved=0.1))
@@ -182,7 +182,7 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
         (["--steps", "0"], "0 is not in the range x>=1"),
     ],
 )
-def test_refused(store, tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_commands(store, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     before = store.read_bytes()
     assert run("relax", "s.h5", *(["-o", "r.h5"] if "-o" not in words else []), *words) == 2
@@ -197,14 +197,14 @@ def test_a_damaged_journal(store, tmp_path, capsys):
     assert "r.h5.relaxing.jsonl: damaged; delete it" in capsys.readouterr().err
 
 
-def test_it_needs_its_extra(store, tmp_path, monkeypatch):
+def test_missing_tblite_names_the_extra(store, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with StructureStore(store) as source:
         with pytest.raises(ConfigError, match=r"needs tblite.*pip install 'xanes-hpc\[relax\]'"):
             relax(source, tmp_path / "r.h5")
 
 
-def test_where_all_fail_nothing_is_left(tmp_path, capsys):
+def test_no_output_if_all_fail(tmp_path, capsys):
     write_xyz(tmp_path / "xyz" / "odd.xyz", *xyz("odd", molecule("H2O"), "charge=1 spin=0"))
     write_xyz(tmp_path / "xyz" / "even.xyz", *xyz("even", molecule("H2O"), "charge=0 spin=0.5"))
     assert run("import", tmp_path / "xyz", "-o", tmp_path / "s.h5", "--absorber", "O") == 0

@@ -124,9 +124,9 @@ REPEATED[4, 0] = REPEATED[3, 0]
     ("text", "message"),
     [
         (table(NAN), "expected finite numbers, received 7100 nan at point 3"),
-        (table(UNSORTED), "unsorted energies: expected ascending ones, received 7172 then 7171 eV"),
-        (table(REPEATED), "repeated energies: expected ascending ones, received 7100 then 7100 eV"),
-        (table(edge_step() * [1, 0]), "is zero everywhere"),
+        (table(UNSORTED), "unsorted energies: expected ascending energies, received 7172 then 7171 eV"),
+        (table(REPEATED), "repeated energies: expected ascending energies, received 7100 then 7100 eV"),
+        (table(edge_step() * [1, 0]), "all intensities are zero"),
         (table(edge_step(n_points=4)), "expected at least 5 points, received 4"),
         (
             table(edge_step(7297, 7372)),

@@ -1,4 +1,4 @@
-"""The whole way on the command line, and whether the documentation agrees with it."""
+"""Every step on the command line, and whether the documentation agrees with it."""
 
 import inspect
 import json

@@ -35,11 +35,11 @@ def test_flags_at_the_top_and_in_sections(tmp_path):
     assert (run.output, run.target.kind, run.target.step) == ("m", "xes", 0.5)
 
 
-def test_flags_that_were_not_given_change_nothing(tmp_path):
+def test_flags_that_are_not_given_change_nothing(tmp_path):
     assert load(tmp_path, 'output = "m"\n', output=None, training__seed=None).output == str(tmp_path / "m")
 
 
-def test_paths_of_a_config_count_from_its_folder_those_of_the_working_folder_stay(tmp_path):
+def test_paths_in_a_config_start_from_its_folder(tmp_path):
     write(tmp_path / "here" / FILE_NAME, 'features = ["a.h5", "d.h5"]\nspectra = "b.h5"\naugmented = "e.h5"\n')
     text = 'features = ["../x/c.h5"]\naugmented = "r.h5"\n[transfer]\nmodel = "m"\n'
     run = load_run(write(tmp_path / "there" / "run.toml", text), tmp_path / "here", {})
@@ -81,18 +81,18 @@ def test_parameters_of_the_same_model_are_merged(tmp_path, name):
         ("[target]\nknd = 1", "[target]: unknown key 'knd'; did you mean 'kind'?"),
         ("[split]\nzzz = 1", "[split]: unknown key 'zzz'; it has group, validation, calibration, test, folds, fold"),
         ("[uncertainty]\nmember = 1", "[uncertainty]: unknown key 'member'; did you mean 'members'?"),
-        ("features = [1]", "features: expected text or a list of texts, received [1]"),
-        ("features = 3", "features: expected text or a list of texts, received 3"),
-        ("[transfer]\nmodel = 1", "[transfer]: model: expected text, received 1"),
+        ("features = [1]", "features: expected a string or a list of strings, received [1]"),
+        ("features = 3", "features: expected a string or a list of strings, received 3"),
+        ("[transfer]\nmodel = 1", "[transfer]: model: expected a string, received 1"),
         ("[training]\nrefit = 1", "[training]: refit: expected true or false, received 1"),
         ("[training]\nlearning_rate = 1" + 400 * "0", "learning_rate: expected a number within ±1.8e308"),
         ("[training]\nseed = 1" + 5000 * "0", "not TOML: "),
         ("training = 3", "expected a section [training], received 3"),
-        ("output = 3", "output: expected text, received 3"),
+        ("output = 3", "output: expected a string, received 3"),
         ("[training]\nepochs = 1.5", "[training]: epochs: expected a whole number, received 1.5"),
         ("[training]\nepochs = true", "[training]: epochs: expected a whole number, received True"),
         ("[training]\nlearning_rate = 'low'", "[training]: learning_rate: expected a number, received 'low'"),
-        ("[model]\nname = 1", "model.name: expected text, received 1"),
+        ("[model]\nname = 1", "model.name: expected a string, received 1"),
         ("epochs = ", "not TOML: "),
         ("[training]\nseed = 1\nseed = 2", "not TOML: "),
     ],
@@ -152,7 +152,7 @@ def test_values_out_of_range(tmp_path, flag, value, message):
     assert message in str(error.value)
 
 
-def test_folds_leave_room_for_the_other_parts(tmp_path):
+def test_folds_leave_sites_for_the_other_sets(tmp_path):
     with pytest.raises(ConfigError, match=r"split\.fold: expected 0 to 4, received 5"):
         load(tmp_path, split__folds=5, split__fold=5)
     with pytest.raises(ConfigError, match="split: validation, calibration and test leave no sites"):
@@ -167,7 +167,7 @@ def test_an_ensemble_has_several_members(tmp_path):
         load(tmp_path, uncertainty__method="ensemble", uncertainty__members=1)
 
 
-def test_grid_upside_down(tmp_path):
+def test_grid_with_start_above_stop(tmp_path):
     with pytest.raises(ConfigError, match=r"target: expected start below stop, received 5\.0 and 5\.0 eV"):
         load(tmp_path, "[target]\nstart = 5\nstop = 5\n")
 
@@ -177,7 +177,7 @@ def test_missing_file(tmp_path):
         load_run(tmp_path / "none.toml", tmp_path, {})
 
 
-def test_whole_numbers_serve_as_numbers(tmp_path):
+def test_whole_numbers_are_accepted_for_floats(tmp_path):
     run = load(tmp_path, "[target]\nstart = -15\n")
     assert run.target.start == -15.0
     assert isinstance(run.target.start, float)
@@ -195,7 +195,7 @@ def test_every_key_is_written(tmp_path):
     assert load(tmp_path, text) == RunConfig([features], spectra, [augmented], output)
 
 
-def test_values_of_every_section_come_back(tmp_path):
+def test_values_of_every_section_read_back_equal(tmp_path):
     values = {
         "target.step": 0.5, "split.folds": 4, "split.fold": 2, "training.patience": 7, "training.refit": False,
         "training.positive": True, "training.devices": "cpu:2", "uncertainty.method": "bootstrap",
@@ -207,7 +207,7 @@ def test_values_of_every_section_come_back(tmp_path):
     assert load_run(None, tmp_path, {}) == run
 
 
-def test_text_that_toml_cannot_hold_is_written_so_that_it_reads(tmp_path):
+def test_text_that_toml_cannot_hold_is_still_written_as_valid_toml(tmp_path):
     """Control characters survive; a byte that is not UTF-8 becomes a question mark."""
     write(tmp_path / FILE_NAME, to_toml(RunConfig(["a\x7f\n.h5"], output="b\udc80")))
     run = load_run(None, tmp_path, {})
@@ -228,7 +228,7 @@ VALUE = NUMBER | st.integers(-(2**62), 2**62) | st.booleans() | TEXT | st.lists(
     gpus=st.none() | st.integers(0, 8),
     parameters=st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), VALUE, max_size=4),
 )
-def test_there_and_back(tmp_path, features, treatment, start, rate, gpus, parameters):
+def test_round_trip(tmp_path, features, treatment, start, rate, gpus, parameters):
     parameters.pop("name", None)
     flags = {
         "target.treatment": treatment,
@@ -251,7 +251,7 @@ def test_the_plateau_schedule_lowers_the_rate_before_patience_ends(tmp_path):
         load_run(None, tmp_path, words | {"training.patience": 10})
 
 
-def test_flags_of_another_broadening_do_not_meet_the_widths_of_a_file(tmp_path):
+def test_flags_of_another_broadening_drop_the_widths_of_a_file(tmp_path):
     (tmp_path / "run.toml").write_text('[broadening]\nname = "arctangent"\ngamma_max = 9.0\n')
     flags = {"broadening.name": "gaussian", "broadening.gaussian": 1.0}
     assert load_run(tmp_path / "run.toml", None, flags).broadening == BroadeningConfig("gaussian", gaussian=1.0)

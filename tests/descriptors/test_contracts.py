@@ -41,7 +41,7 @@ def test_there_are_descriptors_and_architectures():
     assert {"xanesnet-2022", "xanesnet-49", "default"} <= {preset for _, preset in all_presets()}
 
 
-def test_every_descriptor_has_a_preset_of_a_name_of_its_own():
+def test_every_descriptor_has_presets_with_unique_names():
     names = [preset for _, preset in all_presets()]
     assert len(set(names)) == len(names)
     assert {name for name, _ in all_presets()} == set(descriptors.names())
@@ -99,7 +99,7 @@ def test_new_file_of_a_descriptor_is_picked_up_and_meets_the_contract(added):
         rule(descriptors.load("coordination"))
 
 
-def test_contract_catches_a_descriptor_that_sees_directions(added):
+def test_contract_catches_a_descriptor_that_depends_on_orientation(added):
     added(
         descriptors, "coordination", COORDINATION.replace("1 / neighbours.distances, z", "neighbours.vectors[:, 0], z")
     )
@@ -143,7 +143,7 @@ def test_layers_that_do_not_fit_together_are_refused(added):
         architectures.build("linear", {}, 9, 5)
 
 
-def test_unknown_architecture_names_those_there_are():
+def test_unknown_architecture_lists_the_known_ones():
     with pytest.raises(ModelError, match=r"no architecture is called 'transformer'; expected one of .*mlp"):
         architectures.build("transformer", {}, 3, 3)
 
@@ -173,7 +173,7 @@ def test_unknown_architecture_names_those_there_are():
         ),
     ],
 )
-def test_layers_that_make_no_network_are_refused(layers, message):
+def test_invalid_layers_are_refused(layers, message):
     with pytest.raises(ModelError, match=re.escape(message)):
         shapes(layers, 9)
 
@@ -191,7 +191,7 @@ def test_layers_that_make_no_network_are_refused(layers, message):
         ({"width": 5}, "architecture mlp has no parameter 'width'; it has activation, dropout, hidden"),
     ],
 )
-def test_perceptron_refuses(parameters, message):
+def test_invalid_parameters_of_a_perceptron(parameters, message):
     with pytest.raises(ModelError, match=message):
         architectures.build("mlp", parameters, 10, 20)
 
@@ -211,7 +211,7 @@ def test_perceptron_refuses(parameters, message):
         ("convolutional", {"channels": "32"}, "convolutional: expected channels as a whole number from 1 to 65536"),
     ],
 )
-def test_other_networks_refuse(name, parameters, message):
+def test_invalid_parameters_of_other_networks(name, parameters, message):
     with pytest.raises(ModelError, match=re.escape(message)):
         architectures.build(name, parameters, 10, 20)
 

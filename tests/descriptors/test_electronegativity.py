@@ -63,7 +63,7 @@ def test_elements_without_a_value_are_noble_gases_some_lanthanides_and_the_heavi
     assert not any(row[95:])
 
 
-def test_features_are_those_of_the_reference():
+def test_features_agree_with_the_reference():
     descriptor = weighted("electronegativity", scale=0.5)
     atoms = systems.ferrocene_like()
     expected = reference.wacsf(descriptor.describe(), atoms, 0)
@@ -71,13 +71,13 @@ def test_features_are_those_of_the_reference():
     assert descriptor.labels[1] == "G2 0.5electronegativity mu=0 eta=0.4"
 
 
-def test_a_single_neighbour_weighs_its_electronegativity():
+def test_a_single_neighbour_is_weighted_by_its_electronegativity():
     atoms = Atoms("FeO", positions=[[0, 0, 0], [1.9, 0, 0]])
     weights = [w.transform(atoms, 0)[0, 1:4] for w in map(weighted, ("electronegativity", "one"))]
     np.testing.assert_allclose(weights[0], 3.44 * weights[1], rtol=1e-12)
 
 
-def test_elements_without_a_value_weigh_nothing_but_are_counted_in_g1():
+def test_elements_without_a_value_have_no_weight_but_count_in_g1():
     bare = Atoms("FeO", positions=[[0, 0, 0], [1.9, 0, 0]])
     with_argon = bare + Atoms("Ar", positions=[[0, 2.0, 0]])
     descriptor = weighted("electronegativity")
@@ -86,7 +86,7 @@ def test_elements_without_a_value_weigh_nothing_but_are_counted_in_g1():
     assert also[0] > without[0]
 
 
-def test_hash_is_not_that_of_other_weights():
+def test_hash_differs_from_that_of_other_weights():
     assert len({weighted(w).hash for w in ("Z", "one", "electronegativity")}) == 3
 
 

@@ -44,7 +44,7 @@ def features(path):
         return file["features"][:], labels
 
 
-def test_properties_stand_after_the_features(folder, capsys):
+def test_properties_follow_the_features(folder, capsys):
     words = ["featurise", folder / "s.h5", "--preset", "rdc"]
     assert run(*words, "-o", folder / "plain.h5") == 0
     extended = ("--property", "charge", "--property", "oxidation=-1")
@@ -56,7 +56,7 @@ def test_properties_stand_after_the_features(folder, capsys):
     np.testing.assert_array_equal(more[:, -1], [2.0, 3.0, -1.0, 4.0, 5.0])  # a site's own before its structure's
 
 
-def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
+def test_a_missing_property_without_a_default_is_an_error(folder, capsys):
     words = ["featurise", folder / "s.h5", "--preset", "rdc", "-o", folder / "f.h5", "--property"]
     assert run(*words, "oxidation") == 2
     line = capsys.readouterr().err
@@ -73,7 +73,7 @@ def test_what_a_structure_lacks_is_an_error_without_a_default(folder, capsys):
     assert not (folder / "f.h5").exists()
 
 
-def test_the_hash_tells_which_properties_and_defaults():
+def test_the_hash_covers_properties_and_defaults():
     some = [
         descriptors.with_properties(RDC, names)
         for names in (["charge"], ["spin"], ["charge", "spin"], ["spin", "charge"], ["charge=0"])
@@ -125,7 +125,7 @@ def test_bad_descriptions(change, message):
         descriptors.from_description(twice)
 
 
-def test_a_model_takes_them_to_predict(small, tmp_path, capsys):
+def test_a_model_uses_properties_to_predict(small, tmp_path, capsys):
     """A model learns spectra that depend only on the charge; structures without a charge are an error."""
     rng = np.random.default_rng(0)
     energies = np.linspace(7092.0, 7172.0, 81)

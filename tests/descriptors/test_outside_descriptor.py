@@ -1,4 +1,4 @@
-"""Descriptors of other distributions: the example in the docs as if installed, and clashing and broken ones."""
+"""Descriptors from other packages: the example in the docs as if installed, and clashing and broken ones."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ GROUP = "xanes_hpc.descriptors"
 
 @pytest.fixture
 def installed(tmp_path_factory, monkeypatch):
-    """Return a function that lays out a distribution on the path as an installer does, for the duration of a test."""
+    """Return a function that installs a package on the path as an installer does, for the duration of a test."""
 
     def install(name, modules, entry_points):
         folder = tmp_path_factory.mktemp("site-packages")
@@ -57,7 +57,7 @@ def shells(installed):
     installed(project["name"], {Path(f).stem: text for f, text in files.items()}, project["entry-points"][GROUP])
 
 
-def test_example_is_not_there_until_it_is_installed():
+def test_example_is_unknown_until_it_is_installed():
     assert set(documented()) == {"pyproject.toml", "xanes_shells.py"}
     assert "shells" not in descriptors.names()
 
@@ -91,12 +91,12 @@ def test_example_does_not_jump_at_its_cutoff(shells):
 @pytest.mark.parametrize(
     "change", [{"radii": []}, {"radii": "far"}, {"radii": [0.0]}, {"width": 0}, {"width": None}], ids=str
 )
-def test_example_refuses_what_makes_no_sense(shells, change):
+def test_example_refuses_invalid_descriptions(shells, change):
     with pytest.raises(DescriptorError, match="descriptor shells: expected radii"):
         descriptors.from_description(descriptors.load("shells").describe() | change)
 
 
-def test_featurise_takes_the_preset_of_the_example(shells, tmp_path):
+def test_featurise_accepts_the_preset_of_the_example(shells, tmp_path):
     write_structures(tmp_path / "s.h5")
     assert run("featurise", tmp_path / "s.h5", "--preset", "shells") == 0
     with FeatureStore(tmp_path / "s.features.h5") as features:
@@ -104,7 +104,7 @@ def test_featurise_takes_the_preset_of_the_example(shells, tmp_path):
         assert features.read(0, features.n_sites)[:, -1].min() >= 1
 
 
-def test_presets_of_that_name_of_ours_are_not_taken(installed, tmp_path):
+def test_our_presets_win_a_clash_of_names(installed, tmp_path):
     source = documented()["xanes_shells.py"].replace('PRESETS = {"shells":', 'PRESETS = {"default":')
     before = descriptors.load("wacsf").hash
     installed("aardvark", {"aardvark": source.replace('"shells"', '"aardvark"')}, {"aardvark": "aardvark:PLUGIN"})
@@ -114,7 +114,7 @@ def test_presets_of_that_name_of_ours_are_not_taken(installed, tmp_path):
     assert descriptors.load("aardvark").name == "aardvark"
 
 
-def test_descriptor_of_that_name_of_ours_is_not_taken(installed):
+def test_our_descriptor_wins_a_clash_of_names(installed):
     before = descriptors.load("wacsf").hash
     installed("impostor", {"impostor": documented()["xanes_shells.py"]}, {"wacsf": "impostor:PLUGIN"})
     assert descriptors.load("wacsf").hash == before
@@ -139,7 +139,7 @@ def test_broken_descriptor_is_named_and_does_not_stop_ours(installed, tmp_path, 
     assert run("featurise", tmp_path / "s.h5", "--preset", "xanesnet-49") == 0
 
 
-def test_descriptor_without_presets_says_so(installed):
+def test_descriptor_without_presets_has_no_default(installed):
     source = re.sub(r"PRESETS = .*", "PRESETS = {}", documented()["xanes_shells.py"])
     installed("bare-shells", {"bare_shells": source}, {"shells": "bare_shells:PLUGIN"})
     with pytest.raises(DescriptorError, match="descriptor shells has no preset 'default'; it has none"):
@@ -147,7 +147,7 @@ def test_descriptor_without_presets_says_so(installed):
     assert descriptors.from_description({"name": "shells", "radii": [2.0], "width": 0.5}).n_features == 1
 
 
-def test_first_preset_is_loaded_where_none_is_called_default(installed):
+def test_first_preset_is_loaded_if_none_is_called_default(installed):
     source = re.sub(
         r"PRESETS = .*",
         'PRESETS = {n: lambda r=r: {"radii": [r], "width": 0.5} for n, r in {"wide": 4.0, "narrow": 2.0}.items()}',

@@ -78,19 +78,19 @@ def test_preset_of_molecules_and_crystals():
 
 @strategies.quick
 @given(st.lists(strategies.molecules(), min_size=1, max_size=3), st.sampled_from([0.5, 8.0, 50.0]))
-def test_drawn_molecules(structures, alpha):
+def test_random_molecules(structures, alpha):
     assert_agrees(GIVEN | {"alpha": alpha}, structures)
 
 
 @strategies.quick
 @given(strategies.crystals(max_atoms=3), st.sampled_from([2.0, 20.0]))
-def test_drawn_crystals(atoms, alpha):
+def test_random_crystals(atoms, alpha):
     if len(reference.neighbours(atoms.positions, atoms.cell, atoms.pbc, 0, 0.1)) == 0:
         assert_agrees(GIVEN | {"r_max": 3.0, "alpha": alpha}, [atoms])
 
 
 @pytest.mark.parametrize("alpha", [0.5, 12.5, 200.0])
-def test_atom_that_crosses_the_cutoff_makes_no_jump(alpha):
+def test_no_jump_when_an_atom_crosses_the_cutoff(alpha):
     descriptor = built(alpha=alpha)
     assert descriptor.cutoff == pytest.approx(5.5 + math.sqrt(math.log(1e9) / alpha), rel=1e-14)
     inside, outside = (
@@ -107,7 +107,7 @@ def test_single_precision_is_within_its_tolerance():
     np.testing.assert_allclose(single, double, rtol=0, atol=1e-5 * np.ptp(double))
 
 
-def test_threads_do_not_change_a_bit():
+def test_bits_do_not_depend_on_threads():
     curves = []
     for n in (1, threads.MOST):
         with threads.limited_to(n):
@@ -143,7 +143,7 @@ def test_description_is_exact_through_json():
 @pytest.mark.parametrize(
     ("r_min", "r_max", "n"), [(0.0, 6.0, 7), (1.0, 6.0, 2001), (5.9999, 6.0, 50), (2.0, 2.0 + 1e-14, 5)]
 )
-def test_labels_tell_all_points_apart(r_min, r_max, n):
+def test_labels_distinguish_all_points(r_min, r_max, n):
     labels = built(r_min=r_min, r_max=r_max, n=n).labels
     assert len(set(labels)) == len(labels) == n
     assert labels[0] == f"RDC R={r_min:g}"
@@ -194,7 +194,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused(case):
+def test_invalid_descriptions(case):
     change, message = REFUSED[case]
     with pytest.raises(DescriptorError) as caught:
         built(**change)
@@ -209,7 +209,7 @@ def test_missing_key_is_refused(key):
         descriptors.from_description({k: v for k, v in GIVEN.items() if k != key})
 
 
-def test_featurise_takes_the_preset(tmp_path):
+def test_featurise_accepts_the_preset(tmp_path):
     write_structures(tmp_path / "s.h5")
     assert run("featurise", tmp_path / "s.h5", "--preset", "rdc") == 0
     descriptor = descriptors.load("rdc")
@@ -219,7 +219,7 @@ def test_featurise_takes_the_preset(tmp_path):
         assert features.description == descriptor.describe()
 
 
-def test_featurise_takes_a_description(tmp_path, capsys):
+def test_featurise_accepts_a_description(tmp_path, capsys):
     write_structures(tmp_path / "s.h5")
     (tmp_path / "mine.toml").write_text('name = "rdc"\nr_min = 1.0\nr_max = 4.0\nn = 31\nalpha = 20\n')
     assert run("featurise", tmp_path / "s.h5", "--descriptor", tmp_path / "mine.toml") == 0

@@ -87,7 +87,7 @@ def test_equivalent_atoms_have_equal_features():
 WATER_AND_METAL = Atoms("OFeO", positions=[[0, 0, -1.9], [0, 0, 0], [0, 0.4, 1.9]])
 
 
-def test_none_is_the_one_transition_metal():
+def test_default_site_is_the_only_transition_metal():
     np.testing.assert_array_equal(DESCRIPTOR.transform(WATER_AND_METAL), DESCRIPTOR.transform(WATER_AND_METAL, 1))
 
 
@@ -162,14 +162,14 @@ def test_no_structures_have_no_features():
         (Atoms(), "all", "absorber 'all': no such atom in"),
     ],
 )
-def test_sites_that_are_refused(atoms, sites, message):
+def test_invalid_sites(atoms, sites, message):
     with pytest.raises(AbsorberError) as caught:
         DESCRIPTOR.transform(atoms, sites)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_position_that_is_not_finite_is_refused(bad):
+def test_non_finite_position_is_refused(bad):
     atoms = WATER_AND_METAL.copy()
     atoms.positions[2, 1] = bad
     with pytest.raises(FormatError, match="expected finite positions, received NaN or infinity"):
@@ -189,13 +189,13 @@ def test_image_on_the_absorber_is_refused():
         DESCRIPTOR.transform(Atoms("Fe", cell=np.diag([0.08, 4.0, 4.0]), pbc=True))
 
 
-def test_atoms_on_one_spot_far_from_the_absorber_are_let_through():
+def test_coincident_atoms_far_from_the_absorber_are_accepted():
     twice = Atoms("FeOO", positions=[[0, 0, 0], [1.9, 0, 0], [1.9, 0, 0]])
     assert np.isfinite(DESCRIPTOR.transform(twice)).all()
 
 
 @pytest.mark.parametrize("number", [119, 200, 282, -1])
-def test_element_that_does_not_exist_is_refused(number):
+def test_unknown_element_is_refused(number):
     atoms = Atoms(numbers=[26, 8], positions=[[0, 0, 0], [1.9, 0, 0]])
     atoms.numbers[1] = number
     with pytest.raises(FormatError, match=f"atomic number {number}: expected 0 to 118"):
@@ -204,7 +204,7 @@ def test_element_that_does_not_exist_is_refused(number):
 
 @pytest.mark.skipif(threads.MOST < 2, reason="this machine has one core")
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "default"])
-def test_threads_do_not_change_a_bit(preset):
+def test_bits_do_not_depend_on_threads(preset):
     descriptor = descriptors.load("wacsf", preset)
     structures = [systems.ferrocene_like(), systems.rutile(), bulk("Fe", "bcc", a=2.866), systems.haematite()]
     results = []
@@ -214,13 +214,13 @@ def test_threads_do_not_change_a_bit(preset):
     np.testing.assert_array_equal(results[0], results[1])
 
 
-def test_sites_do_not_depend_on_the_batch_they_are_in():
+def test_features_do_not_depend_on_the_batch():
     structures = [systems.ferrocene_like(), systems.rutile(), WATER_AND_METAL]
     together = DESCRIPTOR.transform(structures, "all")
     np.testing.assert_array_equal(together, np.concatenate([DESCRIPTOR.transform(a, "all") for a in structures]))
 
 
-def test_a_generator_of_structures_is_taken_as_a_list():
+def test_a_generator_of_structures_is_accepted():
     structures = [systems.ferrocene_like(), WATER_AND_METAL]
     np.testing.assert_array_equal(DESCRIPTOR.transform(a for a in structures), DESCRIPTOR.transform(structures))
 
@@ -229,6 +229,6 @@ def test_a_generator_of_structures_is_taken_as_a_list():
     ("atoms", "received"),
     [("Fe.xyz", "str"), (np.zeros((3, 3)), "ndarray"), (None, "NoneType"), ([[0.0, 0.0, 0.0]], "list with list in it")],
 )
-def test_what_is_no_structure_is_refused(atoms, received):
+def test_anything_but_structures_is_refused(atoms, received):
     with pytest.raises(FormatError, match=f"expected ase.Atoms or a sequence of them, received {received}$"):
         DESCRIPTOR.transform(atoms)

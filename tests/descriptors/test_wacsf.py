@@ -112,7 +112,7 @@ def test_nearly_straight_angles(offset):
     assert (features >= 0).all()
 
 
-def test_neighbours_farther_apart_than_the_cutoff_make_no_angle():
+def test_neighbours_farther_apart_than_the_cutoff_form_no_angle():
     apart = Atoms("FeCl2", positions=[[0, 0, 0], [3.5, 0, 0], [-3.5, 0.1, 0]])
     description = {"cutoff": 6.0, "weighting": [{"weights": "Z", "g2": FUNCTIONS, "g4": ANGULAR}]}
     features = assert_agrees(description, [apart, clusters()[0]])
@@ -120,7 +120,7 @@ def test_neighbours_farther_apart_than_the_cutoff_make_no_angle():
     assert (features[0, :3] > 0).all()
 
 
-def test_neighbour_at_the_cutoff_counts_nothing():
+def test_neighbour_at_the_cutoff_does_not_count():
     on_it = Atoms("FeOO", positions=[[0, 0, 0], [0, 0, 6.0], [0, 0, 2.0]])
     without = on_it[[0, 2]]
     descriptor = descriptors.load("wacsf", "xanesnet-2022")
@@ -156,13 +156,13 @@ def test_element_channels_add_up_to_the_weight_one():
     np.testing.assert_allclose(parts.sum(axis=1), whole.transform(clusters(), "first"), rtol=1e-13)
 
 
-def test_channels_of_elements_that_are_not_there_are_zero():
+def test_channels_of_absent_elements_are_zero():
     description = {"name": "wacsf", "cutoff": 6.0, "weighting": [{"elements": ["U"], "g2": FUNCTIONS, "g4": ANGULAR}]}
     features = descriptors.from_description(description).transform(clusters(), "first")
     assert (features[:, 1:] == 0).all()
 
 
-def test_several_weightings_whose_functions_are_shared_and_not():
+def test_several_weightings_with_shared_and_own_functions():
     other = {"mu": [1.0, 2.0, 3.0], "eta": [2.0, 2.0, 2.0]}
     weighting = [
         {"weights": "Z", "g2": FUNCTIONS, "g4": ANGULAR},
@@ -175,7 +175,7 @@ def test_several_weightings_whose_functions_are_shared_and_not():
 
 @strategies.quick
 @given(st.lists(strategies.molecules(), min_size=2, max_size=3), st.sampled_from([3.0, 4.5, 6.0]))
-def test_drawn_molecules(structures, cutoff):
+def test_random_molecules(structures, cutoff):
     g4 = {"mu": [0.0, 1.0], "eta": [0.2, 0.3], "lambda": [1, -1], "zeta": [1, 3, 8]}
     weighting = [{"weights": "Z", "g2": FUNCTIONS, "g4": g4}, {"elements": ["C", "other"], "g4": g4}]
     assert_agrees({"cutoff": cutoff, "weighting": weighting}, structures)

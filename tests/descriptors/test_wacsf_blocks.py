@@ -147,7 +147,7 @@ def test_neighbours_at_nearly_the_same_place_and_distance(dtype):
 
 @both
 def test_structure_far_from_the_origin_has_the_same_features(dtype):
-    """Positions are exact before and after the move, so that not a bit may change."""
+    """Positions are exact before and after the move, so no bit may change."""
     here = around(40)
     here.positions = np.round(here.positions * 2**20) / 2**20
     there = here.copy()
@@ -172,7 +172,7 @@ def test_any_number_of_threads_gives_the_same_bits(dtype):
 
 
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "default"])
-def test_bits_do_not_depend_on_where_memory_was_free(preset):
+def test_bits_do_not_depend_on_memory_addresses(preset):
     generator, held, seen = np.random.default_rng(0), [], set()
     batch = SiteBatch.from_atoms([around(n, seed) for seed in range(20) for n in range(3, 30)], "first")
     descriptor = descriptors.load("wacsf", preset)

@@ -35,7 +35,7 @@ def weighted(**weighting):
 
 
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
-def test_preset_and_its_description_written_out_are_one_descriptor(preset):
+def test_preset_and_its_full_description_give_the_same_descriptor(preset):
     descriptor = descriptors.load("wacsf", preset)
     again = descriptors.from_description(json.loads(json.dumps(descriptor.describe())))
     assert again.hash == descriptor.hash
@@ -45,7 +45,7 @@ def test_preset_and_its_description_written_out_are_one_descriptor(preset):
     np.testing.assert_array_equal(again.transform(atoms), descriptor.transform(atoms))
 
 
-def test_style_and_its_numbers_written_out_have_one_hash():
+def test_style_and_its_numbers_have_the_same_hash():
     mu = np.linspace(0.5, 5.5, 4)
     explicit = {"mu": mu.tolist(), "eta": [1.0 / (2.0 * (mu[1] - mu[0]) ** 2)] * 4}
     style = {"style": "shifted", "n": 4, "r_min": 0, "r_max": 6}
@@ -227,7 +227,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused(case):
+def test_invalid_descriptions(case):
     description, message = REFUSED[case]
     with pytest.raises(DescriptorError) as caught:
         descriptors.from_description(description)
@@ -235,7 +235,7 @@ def test_refused(case):
     assert "\n" not in str(caught.value)
 
 
-def test_toml_that_is_wrong_names_its_file(tmp_path):
+def test_errors_in_toml_name_the_file(tmp_path):
     wrong, broken = tmp_path / "wrong.toml", tmp_path / "broken.toml"
     wrong.write_text('name = "wacsf"\ncutoff = -1.0\n')
     broken.write_text("name = \n")

@@ -106,7 +106,7 @@ def test_angular_element_channel_is_the_pair_of_one_species():
 
 
 def test_two_neighbours_by_hand():
-    """Check DScribe's conventions by hand, on which the sums above depend."""
+    """Check by hand the conventions of DScribe on which the sums above depend."""
     atoms = Atoms("FeOS", positions=[[0, 0, 0], [2.0, 0, 0], [0, 2.2, 0]])
     eta, zeta, cutoff = 0.3, 4, 6.0
     species, radial, pairs, angular = theirs(atoms, 0, cutoff, [(eta, 1.5)], [(eta, zeta, -1)])
@@ -121,13 +121,13 @@ def test_two_neighbours_by_hand():
     assert angular[pairs.index((16, 8)), 0] == pytest.approx(by_hand, rel=1e-12)
 
 
-def test_their_opposite_side_is_cut_off_too():
+def test_dscribe_cuts_off_the_opposite_side_too():
     atoms = Atoms("FeO2", positions=[[0, 0, 0], [3.5, 0, 0], [-3.5, 0.1, 0]])
     _, _, _, angular = theirs(atoms, 0, 6.0, g4=[(0.01, 1, -1)])
     assert (angular == 0).all()
 
 
-def test_bcc_iron_has_the_coordination_it_has():
+def test_coordination_of_bcc_iron():
     """G1 of a crystal follows from its shells; ours and DScribe's are both checked."""
     iron, a = bulk("Fe", "bcc", a=2.866), 2.866
     shells = [(8, math.sqrt(3) / 2), (6, 1.0), (12, math.sqrt(2)), (24, math.sqrt(11) / 2), (8, math.sqrt(3)), (6, 2.0)]

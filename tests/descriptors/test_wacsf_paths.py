@@ -71,14 +71,14 @@ def test_crystals(dtype):
     assert_agrees(structures, dtype, cutoff=4.0, weightings=[weighting])
 
 
-def test_neighbours_on_one_spot_or_next_to_it():
+def test_coincident_and_nearly_coincident_neighbours():
     on_one_spot = Atoms("FeOS", positions=[[0, 0, 0], [1.1, 1.2, 0.7], [1.1, 1.2, 0.7]])
     near = [Atoms("FeOS", positions=[[0, 0, 0], [1.9, 0, 0], [1.9 + d, 0, 0]]) for d in (0.02, SHORTEST, 0.12)]
     assert_agrees([on_one_spot, *near], "float64", paths=PATHS)
 
 
 def test_two_atoms_in_line_by_hand():
-    """Fe, C, O in line: the path goes forward over C, and backward over O."""
+    """Fe, C, O in line: the path goes forward via C, and backward via O."""
     atoms = Atoms("FeCO", positions=[[0, 0, 0], [0, 0, 1.8], [0, 0, 3.0]])
     rho, sides = 3.0, 1.8 * 1.2 * 3.0
     fc = 0.5 * (np.cos(np.pi * rho / 6.0) + 1.0)
@@ -88,7 +88,7 @@ def test_two_atoms_in_line_by_hand():
     np.testing.assert_allclose(oxygen, [6 * fc / sides, 0.0], rtol=1e-12, atol=1e-15)
 
 
-def test_a_bend_takes_the_forward_scattering_away():
+def test_a_bend_reduces_forward_scattering():
     def at(angle):
         bend = np.radians(angle)
         end = [1.2 * np.sin(bend), 0.0, 1.8 + 1.2 * np.cos(bend)]
@@ -98,7 +98,7 @@ def test_a_bend_takes_the_forward_scattering_away():
     assert at(0.0) > 1.1 * at(15.0) > 1.1 * at(30.0) > 10.0 * at(90.0)
 
 
-def test_no_jump_where_two_neighbours_change_their_order():
+def test_no_jump_where_two_neighbours_swap_order():
     def features(step):
         atoms = Atoms("FeNC", positions=[[0, 0, 0], [2.0, 0, 0], [0, 2.0 + step, 0]])
         return paths_of(atoms, elements=["N", "C"], weights=None)

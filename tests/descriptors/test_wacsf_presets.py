@@ -67,7 +67,7 @@ def test_weights_are_the_atomic_number_scaled(preset, scale):
 @pytest.mark.parametrize(
     ("preset", "n_g2", "n_eta", "zetas"), [("xanesnet-2022", 32, 8, 4), ("xanesnet-49", 16, 16, 1)]
 )
-def test_columns_stand_in_the_published_order(preset, n_g2, n_eta, zetas):
+def test_columns_are_in_the_published_order(preset, n_g2, n_eta, zetas):
     """G1; G2 by mu; G4 with eta outermost, then lambda, then zeta."""
     labels = descriptors.load("wacsf", preset).labels
     assert labels[0] == "G1"
@@ -116,7 +116,7 @@ def test_functions_of_a_shorter_cutoff_are_those_of_a_descriptor_of_that_cutoff(
 
 
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, 6.1, "4", None])
-def test_a_cutoff_of_a_weighting_is_no_longer_than_the_descriptors(cutoff):
+def test_the_cutoff_of_a_weighting_may_not_exceed_the_descriptor_s(cutoff):
     g2 = {"mu": [1.0], "eta": [1.0]}
     with pytest.raises(DescriptorError, match="weighting 1: expected a cutoff above 0 and up to 6 Å, received"):
         descriptors.from_description(
@@ -124,12 +124,12 @@ def test_a_cutoff_of_a_weighting_is_no_longer_than_the_descriptors(cutoff):
         )
 
 
-def test_default_is_given_where_nothing_is_asked_for():
+def test_default_preset():
     assert descriptors.choose(None, None).hash == descriptors.load("wacsf", "default").hash
 
 
 @pytest.mark.parametrize("preset", ["xanesnet-2022", "xanesnet-49", "default"])
-def test_preset_is_known_by_its_name(preset):
+def test_preset_is_found_by_its_name(preset):
     assert descriptors.presets()[preset] == "wacsf"
     assert descriptors.choose(preset, None).hash == descriptors.load("wacsf", preset).hash
 
@@ -138,13 +138,13 @@ def test_a_descriptors_name_stands_for_its_default_preset():
     assert descriptors.choose("wacsf", None).hash == descriptors.load("wacsf").hash
 
 
-def test_unknown_preset_names_those_there_are():
+def test_unknown_preset_lists_the_known_ones():
     with pytest.raises(
         DescriptorError, match="descriptor wacsf has no preset 'xanesnet'; it has default, xanesnet-2022"
     ):
         descriptors.load("wacsf", "xanesnet")
 
 
-def test_misspelt_preset_gets_a_proposal():
+def test_misspelt_preset_gets_a_suggestion():
     with pytest.raises(DescriptorError, match="no descriptor has a preset 'xanesnet-94'; did you mean 'xanesnet-49'"):
         descriptors.choose("xanesnet-94", None)

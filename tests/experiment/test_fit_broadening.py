@@ -56,7 +56,7 @@ TRUE = {"shift": 1.7, "scale": 0.42}
         (BroadeningConfig("gaussian", gaussian=2.2), BroadeningConfig("gaussian", gaussian=1.0)),
     ],
 )
-def test_what_was_put_in_comes_out(recipe, start):
+def test_fit_recovers_the_true_parameters(recipe, start):
     noise = 0.004
     found = fit_broadening(calculated(), measured(recipe, **TRUE, noise=noise), FitOptions(start))
     p = found.parameters
@@ -76,7 +76,7 @@ def test_what_was_put_in_comes_out(recipe, start):
     assert found.r_factor == pytest.approx((residuals**2).sum() / (found.experiment**2).sum())
 
 
-def test_intervals_cover_as_often_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     """The 68 % interval covers the true width in about 68 % of forty fits, each with its own noise."""
     recipe, inside = BroadeningConfig("gaussian", gaussian=2.2), 0
     coarse = calculated(grid=np.arange(-15.0, 60.001, 0.5))  # forty fits in a few seconds
@@ -98,7 +98,7 @@ def test_a_baseline_is_fitted_too():
     assert {name: p.value for name, p in found.items()} == pytest.approx(expected, rel=0.01)
 
 
-def test_a_width_that_goes_to_its_end_is_told_and_the_others_have_errors():
+def test_a_width_at_its_bound_is_reported_and_the_others_have_errors():
     experiment = measured(BroadeningConfig("lorentzian", core_hole=1.6), **TRUE, noise=0.002)
     start = BroadeningConfig("lorentzian", gaussian=1.0)
     found = fit_broadening(calculated(), experiment, FitOptions(start)).parameters
@@ -108,8 +108,8 @@ def test_a_width_that_goes_to_its_end_is_told_and_the_others_have_errors():
     assert found["core_hole"].stderr > 0
 
 
-def test_what_nothing_tells_is_said_and_the_others_have_errors():
-    """With gamma_max at its bound, the energy at which it would set in has no effect."""
+def test_an_unconstrained_width_is_reported_and_the_others_have_errors():
+    """With gamma_max at its bound, the energy at which it sets in has no effect."""
     experiment = measured(BroadeningConfig("lorentzian", core_hole=1.25), **TRUE, noise=0.002)
     start = BroadeningConfig("arctangent", core_hole=1.25, gamma_max=1.0, gaussian=0.5)
     options = FitOptions(start, vary=("gamma_max", "centre"))
@@ -122,7 +122,7 @@ def test_what_nothing_tells_is_said_and_the_others_have_errors():
     assert found.as_dict()["parameters"]["centre"]["undetermined"]
 
 
-def test_a_resolution_of_no_width_is_no_broadening():
+def test_a_fitted_resolution_of_zero_means_no_broadening():
     plain = calculated()
     relative = np.arange(-9.9, 52.0, 0.37)
     values = TRUE["scale"] * np.interp(relative - TRUE["shift"], GRID, plain.placed.spectrum.intensities)
@@ -132,7 +132,7 @@ def test_a_resolution_of_no_width_is_no_broadening():
     assert found.broadening == BroadeningConfig()
 
 
-def test_upside_down_and_not_finite():
+def test_inverted_and_non_finite_spectra():
     recipe = BroadeningConfig("gaussian", gaussian=1.0)
     experiment = measured(recipe, **TRUE)
     down = replace(experiment, intensities=-experiment.intensities)
@@ -151,7 +151,7 @@ def test_upside_down_and_not_finite():
         fit_broadening(odd, experiment, FitOptions(recipe))
 
 
-def test_the_shift_is_kept_within_what_it_may_be():
+def test_the_shift_stays_within_its_limit():
     recipe = BroadeningConfig("gaussian", gaussian=1.0)
     experiment = measured(recipe, **TRUE, noise=0.003)
     fixed = fit_broadening(calculated(), experiment, FitOptions(recipe, max_shift=0.0)).parameters["shift"]
@@ -160,7 +160,7 @@ def test_the_shift_is_kept_within_what_it_may_be():
     assert (short.value, short.at_bound) == (pytest.approx(1.0, abs=0.01), True)
 
 
-def test_widths_can_be_kept_and_energies_chosen():
+def test_widths_can_be_fixed_and_the_range_chosen():
     recipe = BroadeningConfig("lorentzian", core_hole=1.6, gaussian=1.1)
     options = FitOptions(recipe, vary=(), start=-5.0, stop=30.0)
     found = fit_broadening(calculated(), measured(recipe, **TRUE), options)
@@ -176,7 +176,7 @@ def test_widths_can_be_kept_and_energies_chosen():
         (
             FitOptions(BroadeningConfig("arctangent")),
             SpectrumError,
-            "expected spectra as calculated, received treatment 'x'",
+            "expected unbroadened spectra, received treatment 'x'",
         ),
         (FitOptions(max_shift=float("nan")), ConfigError, "`max_shift`: expected 0 eV or more, received nan"),
         (
@@ -189,7 +189,7 @@ def test_widths_can_be_kept_and_energies_chosen():
         (FitOptions(start=58.0), SpectrumError, "measured: 0 points overlap calculated in the range to fit"),
     ],
 )
-def test_what_cannot_be_fitted(options, error, message):
+def test_invalid_fits(options, error, message):
     options = replace(options, broadening=replace(options.broadening, gaussian=1.0))
     experiment = measured(BroadeningConfig("gaussian", gaussian=1.0))
     with pytest.raises(error, match=message):
@@ -207,7 +207,7 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_command(files, capsys):
+def test_fit_broadening_command(files, capsys):
     words = ["fit-broadening", "raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--e-cut", "-1"]
     assert run(*words, "-o", "r.toml", "--plot", "f.png", "--json", "f.json") == 0
     assert "core_hole" in capsys.readouterr().out
@@ -247,7 +247,7 @@ def test_the_command(files, capsys):
         ),
     ],
 )
-def test_refused(files, capsys, words, message):
+def test_invalid_commands(files, capsys, words, message):
     before = (files / "e.dat").read_text()
     assert run("fit-broadening", *words) == 2
     assert message in capsys.readouterr().err

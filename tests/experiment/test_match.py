@@ -79,7 +79,7 @@ def slow(shelf, experiment, options):
 @pytest.mark.parametrize("with_std", [True, False])
 @pytest.mark.parametrize("scale", compare.SCALES)
 @pytest.mark.parametrize("rows_at_once", [7, 8192])
-def test_ranks_are_those_of_the_slow_reference(monkeypatch, scale, with_std, rows_at_once):
+def test_ranks_agree_with_the_slow_reference(monkeypatch, scale, with_std, rows_at_once):
     monkeypatch.setattr(compare, "ROWS_AT_ONCE", rows_at_once)
     shelf = Shelf(with_std=with_std)
     options = MatchOptions(scale=scale, by="chi2", max_shift=3.0, keep=50)
@@ -101,7 +101,7 @@ def test_ranks_are_those_of_the_slow_reference(monkeypatch, scale, with_std, row
         assert found.ranked[0].factor == pytest.approx(2.5, rel=1e-3)
 
 
-def test_by_likelihood_a_wide_sigma_is_no_merit():
+def test_likelihood_does_not_reward_a_wide_sigma():
     shelf = Shelf()
     shelf.std[20] *= 40.0
     experiment = shelf.measured(13)
@@ -116,7 +116,7 @@ def test_by_likelihood_a_wide_sigma_is_no_merit():
     assert places["likelihood"] > 10
 
 
-def test_absolute_grids_and_relative_experiments_are_the_same():
+def test_absolute_grids_and_relative_experiments_give_the_same_match():
     shelf, other = Shelf(), Shelf(origin="absolute")
     shelf.e0[:] = other.e0[:] = E0
     experiment = shelf.measured(4)
@@ -148,7 +148,7 @@ def test_a_mixture_is_found(shares):
 
 
 @pytest.mark.parametrize("by", compare.CRITERIA)
-def test_a_mixture_moved_is_found_at_its_shift(by):
+def test_a_shifted_mixture_is_found_at_its_shift(by):
     """A mixture is found at a shift where neither of its sites fits best alone."""
     shelf = Shelf()
     shelf.e0[:] = E0
@@ -190,7 +190,7 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
     assert scores == sorted(scores)
 
 
-def test_upside_down_with_an_offset_and_flat_are_like_nothing():
+def test_inverted_offset_and_flat_spectra_resemble_nothing():
     shelf = Shelf()
     own = shelf.measured(13)
     for values in (2.0 - own.intensities, np.full(own.energies.size, 0.7)):
@@ -201,7 +201,7 @@ def test_upside_down_with_an_offset_and_flat_are_like_nothing():
         match(own, shelf, MatchOptions(max_shift=0.5))
 
 
-def test_sites_with_other_edge_energies_are_added_on_one_axis():
+def test_sites_with_different_edge_energies_are_summed_on_one_axis():
     shelf = Shelf(with_std=False)
     shelf.e0[:] = E0
     y = mixed(shelf, {3: 0.6, 8: 0.4})
@@ -211,7 +211,7 @@ def test_sites_with_other_edge_energies_are_added_on_one_axis():
     assert dict(zip(best.rows, best.fractions, strict=True)) == pytest.approx({3: 0.6, 8: 0.4}, abs=1e-3)
 
 
-def test_no_mixture_where_one_site_is_enough():
+def test_no_mixture_if_one_site_is_enough():
     shelf = Shelf()
     found = match(shelf.measured(13), shelf, MatchOptions(mixture=2))
     assert all(m.score < found.ranked[0].score for m in found.mixtures if 13 in m.rows)
@@ -219,7 +219,7 @@ def test_no_mixture_where_one_site_is_enough():
     assert match(shelf.measured(0), shelf, MatchOptions(mixture=2)).mixtures == []
 
 
-def test_what_cannot_be_ranked_is_left_out():
+def test_spectra_that_cannot_be_ranked_are_left_out():
     shelf = Shelf()
     shelf.mean[7, 3] = np.nan
     shelf.std[9, 5] = np.inf
@@ -232,8 +232,8 @@ def test_what_cannot_be_ranked_is_left_out():
         match(down, shelf)
 
 
-def test_the_best_pair_is_that_of_trying_all():
-    """Without standard deviations all pairs have the same weights, apart from their own noise."""
+def test_the_best_pair_agrees_with_an_exhaustive_search():
+    """Without standard deviations the weights of pairs differ only by their noise."""
     shelf = Shelf(n_sites=30, with_std=False)
     shelf.e0[:] = E0
     rng = np.random.default_rng(5)
@@ -268,7 +268,7 @@ def test_a_range_and_some_rows():
         (MatchOptions(start=55.0), SpectrumError, "measured: overlaps 6 of the grid's energies"),
     ],
 )
-def test_what_cannot_be_matched(options, error, message):
+def test_invalid_matches(options, error, message):
     shelf = Shelf()
     with pytest.raises(error, match=message):
         match(shelf.measured(1), shelf, options)
@@ -283,7 +283,7 @@ def measured_file(folder, store, row):
     return name, int(element)
 
 
-def test_the_command(predicted, small, tmp_path, capsys):
+def test_match_command(predicted, small, tmp_path, capsys):
     from ase.data import chemical_symbols
 
     name, element = measured_file(tmp_path, predicted, 17)
@@ -324,7 +324,7 @@ def test_the_command(predicted, small, tmp_path, capsys):
         (["--absorber", "Fe", "--mixture", "5"], "5 is not in the range 1<=x<=3"),
     ],
 )
-def test_refused(predicted, tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_commands(predicted, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     with PredictionStore(predicted) as store:
         iron = store.sites.element.tolist().index(26)
@@ -333,7 +333,7 @@ def test_refused(predicted, tmp_path, monkeypatch, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
-def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatch, capsys):
+def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "far.txt", "".join(f"{e} 1.{e}\n" for e in range(100, 120)))
     assert run("match", "far.txt", predicted, "--absorber", "Fe") == 2
@@ -351,7 +351,7 @@ def test_an_experiment_elsewhere_and_other_files(predicted, tmp_path, monkeypatc
     assert "no.h5" in capsys.readouterr().err
 
 
-def test_a_spectrum_as_measured_is_normalised_first(predicted, tmp_path, capsys):
+def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
     """A falling background hides the site; removing it finds the site."""
     with PredictionStore(predicted) as predictions:
         row = predictions.sites.element.tolist().index(26)

@@ -22,12 +22,12 @@ def store(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "row"), [("ACOMUA_C36(1+)", 0), ("ACOMUA", 0), ("BACDEF_b", 2), ("plain#2", 4)])
-def test_a_site_by_its_name_or_code(store, name, row):
+def test_site_by_name_or_code(store, name, row):
     with StructureStore(store) as opened:
         assert opened.sites.find(name, store) == row
 
 
-def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
+def test_a_scan_with_descending_energies_is_reversed(tmp_path):
     points = edge_step()
     up, down = (write(tmp_path / f"{name}.txt", table(rows)) for name, rows in (("up", points), ("down", points[::-1])))
     first, second = read_experiment(up), read_experiment(down)
@@ -47,11 +47,11 @@ def test_a_measured_spectrum_may_be_a_scan_downwards(tmp_path):
         (None, r"s\.h5: holds 5 sites \(ACOMUA.*choose one with `site`"),
     ],
 )
-def test_a_site_that_is_not_told(store, name, message):
+def test_unknown_and_ambiguous_sites(store, name, message):
     with pytest.raises(StoreError, match=message):
         read_calculated(store, name)
 
 
-def test_options_of_other_sources_are_refused(store, tmp_path, capsys):
+def test_options_that_do_not_apply_to_the_source_are_refused(store, tmp_path, capsys):
     assert run("fit-broadening", store, store, "--absorber", "Fe") == 2
     assert "--absorber applies to a spectrum's file" in capsys.readouterr().err

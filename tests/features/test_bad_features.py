@@ -63,7 +63,7 @@ def refused_import(tmp_path, capsys):
         (feature_arrays(y=np.ones((5, 16))), "expected as many rows in y as in x, received 5 and 6"),
         (changed("x", (4, 7), NAN), f"array x, row 4, column 7: {NOT_FINITE} nan"),
         (changed("y", ([5, 2], 3), -INF), f"array y, row 2, column 3: {NOT_FINITE} -inf"),
-        (changed("y", 3, 0.0), "array y, row 3: is zero everywhere"),
+        (changed("y", 3, 0.0), "array y, row 3: all intensities are zero"),
         (feature_arrays(x=np.ones((6, 48))), "array x: expected 49 features of the descriptor wacsf, received 48"),
         (feature_arrays(y=np.ones((6, 4))), "expected at least 5 points, received 4"),
     ],
@@ -81,7 +81,7 @@ def test_arrays(save, refused_import, values, message):
         (np.ones((6, 16)), "array e: expected shape (n_energies), received (6, 16)"),
         (np.arange(16), "array e: expected float32 or float64, received int64"),
         (np.full(16, NAN), f"array e, row 0: {NOT_FINITE} nan"),
-        (np.arange(0.0, -16.0, -1.0), "unsorted energies: expected ascending ones, received 0 then -1 eV"),
+        (np.arange(0.0, -16.0, -1.0), "unsorted energies: expected ascending energies, received 0 then -1 eV"),
         (np.arange(5.0, 21.0), "e0 = 5465 eV (xraydb) lies outside the spectrum's range, 5470 to 5485 eV; its energies "
          "seem to be relative to e0; if they are not, check --element and --edge or give --e0"),
     ],

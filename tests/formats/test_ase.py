@@ -111,7 +111,7 @@ def test_partial_occupancies_are_refused(tmp_path, iron, more):
 
 
 @pytest.mark.parametrize("name", ["POSCAR", "CONTCAR", "POSCAR.gz"])
-def test_poscar_takes_its_folder_s_name(tmp_path, name):
+def test_poscar_is_named_after_its_folder(tmp_path, name):
     folder = tmp_path / "haematite"
     folder.mkdir()
     ase.io.write(folder / name, crystal(), format="vasp")
@@ -197,7 +197,7 @@ def test_dummy_atoms_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("count", ["99999999999", "3"])  # as the file says it
-def test_atoms_that_are_only_announced(tmp_path, count):
+def test_fewer_atoms_than_announced(tmp_path, count):
     """ASE would search for them forever."""
     text = f'{count}\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 pbc="T T T"\nFe 0 0 0\nO 2 2 2\n'
     with pytest.raises(FormatError, match=rf"truncated: line 1 announces {count} atoms, the file ends after 2"):

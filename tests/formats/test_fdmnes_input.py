@@ -76,7 +76,7 @@ def test_a_molecule_is_read_back_equal(tmp_path_factory, atoms, settings, edge, 
 
 @strategies.quick
 @given(strategies.crystals())
-def test_a_crystal_is_read_back_equal_but_for_its_direction(tmp_path_factory, atoms):
+def test_a_crystal_is_read_back_equal_except_for_its_orientation(tmp_path_factory, atoms):
     atoms.pbc = True
     structure = Structure("C", atoms.numbers.astype(np.uint8), atoms.positions, np.array(atoms.cell), np.full(3, True))
     found = written(Input(structure, 0, "L3", "C"), tmp_path_factory.mktemp("fdmnes")).structure
@@ -88,7 +88,7 @@ def test_a_crystal_is_read_back_equal_but_for_its_direction(tmp_path_factory, at
     np.testing.assert_allclose(again.get_all_distances(mic=True), atoms.get_all_distances(mic=True), atol=1e-9)
 
 
-def test_an_input_as_people_write_it(tmp_path):
+def test_an_input_written_by_hand(tmp_path):
     found = fdmnes_input.read(write(tmp_path / "in.txt", HEMATITE))
     expected = Settings(
         7.0, (-30.0, 0.2, 60.0, 0.5, 120.0), scf=True, absolute=False, keywords=(("N_self", ("50",)),)
@@ -140,7 +140,7 @@ def test_energies_of_a_range(energies, expected):
         ((0.0, 1e-9, 60.0), "100,000 at most"),
     ],
 )
-def test_a_range_that_is_none(energies, said):
+def test_invalid_ranges(energies, said):
     with pytest.raises(FormatError, match=said):
         fdmnes_input.write(Input(WATER, 0, "K", "w", Settings(energies=energies)))
 
@@ -161,7 +161,7 @@ def test_a_range_that_is_none(energies, said):
         ({"structure": replace(WATER, cell=-np.eye(3), pbc=np.full(3, True))}, "right-handed"),
     ],
 )
-def test_what_fdmnes_could_not_take(change, said):
+def test_calculations_that_fdmnes_would_refuse(change, said):
     with pytest.raises(FormatError, match=said):
         fdmnes_input.write(replace(Input(WATER, 0, "K", "w"), **change))
 
@@ -187,7 +187,7 @@ def test_what_fdmnes_could_not_take(change, said):
         (" 8 0.306 0.0 0.25", " 8 0.3O6 0.0 0.25", "atom: expected numbers"),
     ],
 )
-def test_an_input_that_is_none(tmp_path, old, new, said):
+def test_invalid_inputs(tmp_path, old, new, said):
     path = write(tmp_path / "in.txt", HEMATITE.replace(old, new))
     assert HEMATITE.count(old) == 1
     with pytest.raises(FormatError, match=said) as error:
@@ -195,6 +195,6 @@ def test_an_input_that_is_none(tmp_path, old, new, said):
     assert str(error.value).startswith(str(path))
 
 
-def test_no_input_at_all(tmp_path):
+def test_missing_input(tmp_path):
     with pytest.raises(FormatError, match="cannot be read: no such file"):
         fdmnes_input.read(tmp_path / "in.txt")

@@ -105,7 +105,7 @@ def test_several_columns_with_one_named(tmp_path, title):
     assert holds_points(read_spectrum(write(tmp_path / "a.csv", f"energy,error,{title}\n{rows}")))
 
 
-def test_several_columns_of_which_none_is_named(tmp_path):
+def test_several_unnamed_columns(tmp_path):
     rows = table(np.column_stack([POINTS, POINTS[:, 1]]))
     with pytest.raises(FormatError, match=r"expected two columns, energy and intensity, received 3 \(Energy, p, q\)"):
         read_spectrum(write(tmp_path / "a.csv", "Energy p q\n" + rows))
@@ -154,11 +154,11 @@ def test_comments_and_blank_lines_anywhere(tmp_path):
     assert holds_points(read_spectrum(write(tmp_path / "a.xmu", text)))
 
 
-def test_numbers_in_comments_are_no_data(tmp_path):
+def test_numbers_in_comments_are_not_data(tmp_path):
     assert holds_points(read_spectrum(write(tmp_path / "a.dat", "# 1 2\n# 3 4\n" + PLAIN)))
 
 
-def test_byte_order_mark_costs_no_row(tmp_path):
+def test_byte_order_mark_does_not_lose_a_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(("\ufeff" + table(POINTS, ",").replace("\n", "\r\n")).encode())
     assert holds_points(read_spectrum(path))
@@ -185,7 +185,7 @@ def test_header_that_is_not_utf8(tmp_path):
         (fdmnes_header().replace("7112.000", "-5.0") + PLAIN, "line 1: expected FDMNES's edge energy, received '-5.0"),
     ],
 )
-def test_refused(tmp_path, text, message):
+def test_invalid_files(tmp_path, text, message):
     path = write(tmp_path / "a.txt", text)
     with pytest.raises(FormatError) as error:
         read_spectrum(path)
@@ -213,7 +213,7 @@ def test_large_files_are_not_read(tmp_path):
     st.sampled_from([",", ";", "\t", "  "]),
     st.lists(st.sampled_from(["FDMNES", "Energy <xanes>", "# 1 2", "", "a,b", "x;y;z", "12 monkeys"]), max_size=4),
 )
-def test_what_is_written_is_read(tmp_path, points, separator, header):
+def test_written_files_read_back_equal(tmp_path, points, separator, header):
     path = tmp_path / "a.txt"
     rows = [separator.join(map(repr, row)) for row in points]
     path.write_text("\n".join([*header, *rows]) + "\n")
@@ -232,7 +232,7 @@ def test_published_sets_are_told_apart(published: Path, tmp_path):
     assert broadened.treatment == UNSTATED
 
 
-def test_builder_makes_a_sound_spectrum():
+def test_the_builder_makes_a_valid_spectrum():
     points = edge_step()
     assert (np.diff(points[:, 0]) > 0).all()
     assert points[0, 0] < EDGE < points[-1, 0]

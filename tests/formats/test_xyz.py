@@ -45,7 +45,7 @@ def test_molecules_have_no_cell(tmp_path):
     assert not s.cell.any()
 
 
-def test_further_columns_are_passed_over(tmp_path):
+def test_further_columns_are_ignored(tmp_path):
     s = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0, 0.71, "x"), ("O", 0, 0, 1.6, -0.5)]))
     np.testing.assert_array_equal(s.positions, [[0, 0, 0], [0, 0, 1.6]])
 
@@ -118,7 +118,7 @@ def test_charge_in_name(tmp_path, stem, charge, ending):
     assert s.properties == {"charge": charge}
 
 
-def test_comment_beats_the_charge_in_the_name(tmp_path):
+def test_comment_overrides_the_charge_in_the_name(tmp_path):
     assert only(write_xyz(tmp_path / "A(1+).xyz", comment="charge=0")).properties == {"charge": 0.0}
 
 
@@ -137,7 +137,7 @@ def test_unknown_elements(tmp_path, element):
 
 
 @pytest.mark.parametrize("coordinate", ["nan", "inf", "-inf"])
-def test_coordinates_that_are_not_finite(tmp_path, coordinate):
+def test_non_finite_coordinates(tmp_path, coordinate):
     error = only(write_xyz(tmp_path / "a.xyz", [("Fe", 0, 0, 0), ("O", 0, 0, coordinate)]))
     assert str(error).startswith(f"{tmp_path}/a.xyz: atom 1: expected finite coordinates")
 
@@ -159,7 +159,7 @@ def test_coordinates_that_are_not_finite(tmp_path, coordinate):
         ("3\n\nFe 0 0 0\nO 0 0 1.6\n" + frame(), "line 5: line 1 announces 3 atoms, received '2' in place of atom 2"),
     ],
 )
-def test_frames_that_cannot_be_told_apart(tmp_path, text, message):
+def test_frames_that_cannot_be_separated(tmp_path, text, message):
     with pytest.raises(FormatError) as error:
         read(write(tmp_path / "a.xyz", text))
     assert str(error.value).startswith(f"{tmp_path}/a.xyz: {message}")
@@ -167,7 +167,7 @@ def test_frames_that_cannot_be_told_apart(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("row", ["Fe 0 0", "Fe 0 0 z", "Fe 1.0D+00 0 0"])
-def test_rows_that_are_no_atoms(tmp_path, row):
+def test_invalid_rows_of_atoms(tmp_path, row):
     good, error, last = read(write(tmp_path / "a.xyz", frame() + f"1\n\n{row}\n" + frame()))
     assert isinstance(error, FormatError)
     assert "line 7: expected" in str(error)
@@ -210,13 +210,13 @@ FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
 @settings(quick, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 118), FINITE, FINITE, FINITE), min_size=1, max_size=8))
-def test_what_is_written_is_read(tmp_path, atoms):
+def test_written_files_read_back_equal(tmp_path, atoms):
     s = only(write_xyz(tmp_path / "a.xyz", atoms))
     assert s.numbers.tolist() == [atom[0] for atom in atoms]
     np.testing.assert_array_equal(s.positions, [atom[1:] for atom in atoms])
 
 
-def test_a_truncated_second_frame_does_not_cost_the_first(tmp_path):
+def test_a_truncated_second_frame_does_not_lose_the_first(tmp_path):
     path = write(tmp_path / "two.xyz", frame() + "3\n\nFe 0 0 0\n")
     found = read_structures(path)
     assert next(found).name == "two@0"
@@ -224,7 +224,7 @@ def test_a_truncated_second_frame_does_not_cost_the_first(tmp_path):
         next(found)
 
 
-def test_a_frame_with_too_many_atoms_is_not_taken(tmp_path):
+def test_a_frame_with_too_many_atoms_is_refused(tmp_path):
     path = write(tmp_path / "one.xyz", "1\n\nFe 0 0 0\nO 0 0 1.9\n")
     with pytest.raises(FormatError, match="expected another frame's atom count or the end"):
         next(read_structures(path))

@@ -145,7 +145,7 @@ def test_columns_far_away_are_never_kept(dtype):
 def test_points_nearer_than_the_limit_are_listed_in_order(start, limit):
     rng = np.random.default_rng(start)
     for n in range(41):
-        points = np.zeros((3, start + n + LANES + 5))  # those behind the last are nearer than any
+        points = np.zeros((3, start + n + LANES + 5))  # columns after the last are nearer than any
         points[:, : start + n] = rng.uniform(-3, 3, (3, start + n))
         x, y, z = rng.uniform(-0.5, 0.5, 3)
         squared = ((points - np.array([[x], [y], [z]])) ** 2).sum(axis=0)
@@ -174,7 +174,7 @@ def test_rows_start_on_vector_boundaries_and_are_wide_enough(dtype):
         assert all(second.ctypes.data - first.ctypes.data >= APART for first, second in pairwise(rows))
         assert rows.flags.c_contiguous
         assert all(row.ctypes.data % VECTOR_BYTES == 0 for row in rows)
-        rows[:] = 1.0  # all of it is there
+        rows[:] = 1.0  # fails if the memory is too short
 
 
 def run_as_on_a_plain_processor(cache, *files):

@@ -110,7 +110,7 @@ def test_features_are_the_same_bits_from_the_cache_as_when_compiled(copied, desc
     assert second["value"] == first["value"]
 
 
-def test_what_only_compiling_needs_is_imported_when_something_is_compiled(copied):
+def test_imports_that_only_compiling_needs_are_deferred_until_then(copied):
     alone = run(G1, copied)
     one_more, both = run(BOTH_TYPES, copied), run(BOTH_TYPES, copied)
     assert [(r["hits"], r["misses"], r["compiler"]) for r in (one_more, both)] == [

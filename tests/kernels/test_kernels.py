@@ -63,14 +63,14 @@ def test_exponential_of_zero_is_exactly_one(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_exponential_ends_in_zero(dtype):
+def test_exponential_is_zero_for_very_negative_arguments(dtype):
     end = SMALLEST[dtype]
     below = np.array([end - 1.0, 2 * end, 1e3 * end, 1e30 * end, -np.inf], dtype)
     np.testing.assert_array_equal(exponentials(below), np.zeros(5))
     assert exponentials(np.array([end], dtype))[0] > 0
 
 
-def test_exponential_rises():
+def test_exponential_is_monotonic():
     y = exponentials(np.linspace(-5.0, 0.0, 20_001))
     assert (np.diff(y) > 0).all()
 
@@ -145,7 +145,7 @@ def test_scan_for_compilers_sees_them(tmp_path, source):
     assert compiles(path)
 
 
-def test_scan_for_compilers_lets_prange_and_intrinsics_pass(tmp_path):
+def test_scan_for_compilers_accepts_prange_and_intrinsics(tmp_path):
     path = tmp_path / "kernel.py"
     path.write_text("from numba import prange, types\nfrom numba.extending import intrinsic\n")
     assert not compiles(path)

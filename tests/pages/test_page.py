@@ -124,7 +124,7 @@ def changed(page, before):
     return np.array(page.evaluate("state.predicted.mean"))
 
 
-def test_from_files_to_spectra_that_are_compared(page, files):
+def test_from_files_to_compared_spectra(page, files):
     page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
     first = predicted(page)
     assert page.locator("#structure option").count() == 2
@@ -143,7 +143,7 @@ def test_from_files_to_spectra_that_are_compared(page, files):
     assert np.abs(second - first).max() > 0.01
 
 
-def test_structures_are_removed(page, files):
+def test_structures_can_be_removed(page, files):
     page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
     first = predicted(page)
     page.click("#structure-drop")
@@ -157,7 +157,7 @@ def test_structures_are_removed(page, files):
     predicted(page)
 
 
-def test_the_absorber_is_chosen(page, files):
+def test_the_absorber_can_be_chosen(page, files):
     page.set_input_files("#files", files / "two.xyz")
     first = predicted(page)
     assert page.locator("#absorber option").all_inner_texts() == ["Fe (atom 0)", "Ni (atom 2)"]
@@ -176,7 +176,7 @@ def test_sliders_broaden(page, files):
     assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
 
 
-def test_kept_spectra_are_broadened_along(page, files):
+def test_kept_spectra_are_also_broadened(page, files):
     page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
     plain = predicted(page)
     page.click("#keep")
@@ -200,7 +200,7 @@ def test_a_crystal_is_drawn_with_its_cell(page, tmp_path):
     assert bonds == 3 * 54  # of a cube of 27 atoms
 
 
-def test_spectra_as_calculated_are_broadened_by_more_than_a_resolution(browser, model, files, tmp_path):
+def test_unbroadened_predictions_have_more_sliders(browser, model, files, tmp_path):
     shutil.copytree(model, tmp_path / "raw.model")
     path = tmp_path / "raw.model" / "model.json"
     description = json.loads(path.read_text())
@@ -243,7 +243,7 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     wait(page, "document.querySelector('#measured-status').textContent.includes('no row of two or more numbers')")
 
 
-def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):
+def test_the_error_belongs_to_the_structure_shown(page, files, tmp_path):
     """The error shown is that of the current structure; none is shown without a prediction."""
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
@@ -261,7 +261,7 @@ def test_the_error_told_is_that_of_what_is_shown(page, files, tmp_path):
     assert page.locator("#trust").inner_text() == ""
 
 
-def test_the_same_is_kept_once_and_told_apart(page, files):
+def test_a_spectrum_is_kept_once_and_labels_differ(page, files):
     page.set_input_files("#files", files / "iron.xyz")
     first = predicted(page)
     page.click("#keep")
@@ -275,17 +275,17 @@ def test_the_same_is_kept_once_and_told_apart(page, files):
     assert labels[1].endswith("resolution 2 eV")
 
 
-def test_a_poscar_is_pasted(page):
+def test_a_poscar_can_be_pasted(page):
     page.click("summary")
     page.fill("#paste", "FeO\n1.0\n4.0 0.0 0.0\n0.0 4.0 0.0\n0.0 0.0 4.0\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
     page.click("#paste-use")
     predicted(page)
 
 
-def test_what_is_wrong_is_told_on_the_page(page, files):
+def test_errors_are_shown_on_the_page(page, files):
     page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
     wait(page, "document.querySelector('#problems').textContent.includes('was trained on')")
-    message = "none: no atom is of an element that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
+    message = "none: has no atom of an element that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
     assert message in page.locator("#problems").inner_text()
     assert page.evaluate("state.predicted") is None
     assert page.locator("#csv").is_disabled()
@@ -296,7 +296,7 @@ def test_what_is_wrong_is_told_on_the_page(page, files):
     assert page.locator("#problems").inner_text() == ""
 
 
-def test_names_are_text(page, tmp_path):
+def test_names_are_not_read_as_html(page, tmp_path):
     write(tmp_path / "x.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8)], "CSD_code = <img src=x onerror=alert(1)>"))
     page.set_input_files("#files", tmp_path / "x.xyz")
     predicted(page)
@@ -316,7 +316,7 @@ def test_downloads(page, files, button, ending, begins):
     assert download.value.path().read_bytes().startswith(begins)
 
 
-def test_on_a_small_screen_nothing_sticks_out(page, files):
+def test_nothing_overflows_on_a_small_screen(page, files):
     page.set_viewport_size({"width": 360, "height": 700})
     page.set_input_files("#files", files / "iron.xyz")
     predicted(page)
@@ -340,7 +340,7 @@ def test_arrow_keys_turn_the_structure(page, files):
     np.testing.assert_allclose(np.linalg.norm(after), np.linalg.norm(before))
 
 
-def test_a_picture_says_what_is_not_to_be_trusted(page, tmp_path):
+def test_pictures_mark_predictions_out_of_domain(page, tmp_path):
     write(tmp_path / "alone.xyz", frame([("Fe", 0, 0, 0), ("Pb", 0, 0, 2.9)]))
     page.set_input_files("#files", tmp_path / "alone.xyz")
     predicted(page)
@@ -348,7 +348,7 @@ def test_a_picture_says_what_is_not_to_be_trusted(page, tmp_path):
     assert texts == ["out of domain", "E₀"]
 
 
-def test_by_keyboard_alone(page, files):
+def test_the_keyboard_alone_is_enough(page, files):
     def tab_to(name, most=30):
         for _ in range(most):
             page.keyboard.press("Tab")

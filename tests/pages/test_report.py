@@ -46,7 +46,7 @@ def page(model, tmp_path_factory):
     return checker
 
 
-def test_it_is_whole_in_itself(page):
+def test_report_is_self_contained(page):
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
     for target in page.fetched:
@@ -54,14 +54,14 @@ def test_it_is_whole_in_itself(page):
     assert sum(target.startswith("data:") for target in page.fetched) >= 12
 
 
-def test_it_tells_what_the_model_is(page, model):
+def test_report_describes_the_model(page, model):
     text = " ".join(" ".join(page.text).split())
     folder = Model.open(model)
     for word in (folder.digest, folder.descriptor_hash, "Leakage audit", "Worst cases", "1st shell", "[training]"):
         assert word in text
 
 
-def test_its_figures_are_those_of_evaluate(page, model, small, tmp_path):
+def test_figures_agree_with_evaluate(page, model, small, tmp_path):
     part = held_out(Model.open(model))
     assert part == "test"
     words = ["predict", small / "small.h5", "--model", model, "--draws", 4, "--split", part, "-o", tmp_path / "p.h5"]
@@ -76,7 +76,7 @@ def test_its_figures_are_those_of_evaluate(page, model, small, tmp_path):
     assert all(value in text and interval in text for _, value, interval in rows)
 
 
-def test_names_are_text(model, tmp_path, monkeypatch):
+def test_names_are_not_read_as_html(model, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "xanes_hpc.pages.report.cases",
         lambda store, rows: [("<script>alert(1)</script>", "H<2>", "1 %", "2 %", "a & b")],
@@ -96,7 +96,7 @@ def test_names_are_text(model, tmp_path, monkeypatch):
         (["-o", "r.html", "--store", "none.h5"], "none.h5: no such file or folder"),
     ],
 )
-def test_refused(model, tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_commands(model, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old.html").write_text("mine")
     assert run("report", model, *words) == 2
@@ -105,7 +105,7 @@ def test_refused(model, tmp_path, monkeypatch, capsys, words, message):
     assert (tmp_path / "old.html").read_text() == "mine"
 
 
-def test_features_that_are_gone(model, tmp_path, capsys):
+def test_missing_features(model, tmp_path, capsys):
     import shutil
 
     folder = tmp_path / "elsewhere" / "m.model"

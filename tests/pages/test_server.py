@@ -76,7 +76,7 @@ def asked(atoms=WATER_OF_IRON, absorber=0, **more):
     return {"structure": structure, "absorber": absorber} | more
 
 
-def test_the_spectrum_is_that_of_predict(client, model, small, tmp_path):
+def test_spectrum_agrees_with_predict(client, model, small, tmp_path):
     folder = Model.open(model)
     with StructureStore(small / "small.h5") as source:
         predict(folder, source, tmp_path / "p.h5", PredictOptions(draws=8, keep_draws=True))
@@ -152,7 +152,7 @@ def test_files_that_cannot_be_used(client, name, data, message):
     assert len(found["errors"][0]) < 400
 
 
-def test_a_file_that_breaks_a_reader_costs_no_other(client, monkeypatch):
+def test_a_file_that_breaks_a_reader_does_not_affect_others(client, monkeypatch):
     read = serving.read_structure_file
     broken = RuntimeError("a reader's own fault")
 
@@ -184,7 +184,7 @@ def test_many_structures_and_many_files(client, app):
         ({"edge": "L3"}, "the model was not trained on Fe L3, only on"),
         ({"absorber": -1}, "body.absorber: Input should be greater than or equal to 0"),
         ({"other": 1}, "body.other: Extra inputs are not permitted"),
-        ({"broadening": {"name": "arctangent"}}, "expected spectra as calculated, received treatment 'synthetic'"),
+        ({"broadening": {"name": "arctangent"}}, "expected unbroadened spectra, received treatment 'synthetic'"),
         ({"broadening": {"name": "gaussian"}}, "broadening.gaussian: expected a width in eV, received 0"),
         ({"broadening": {"name": "gaussian", "gaussian": 1e9}}, "less than or equal to 100"),
         ({"structure": {"numbers": [26], "positions": []}}, "body.structure.positions"),
@@ -194,14 +194,14 @@ def test_many_structures_and_many_files(client, app):
         ({"structure": {"numbers": [26, 8], "positions": [[0, 0, 0], [0, 0, 0]]}}, "atoms 0 and 1 coincide"),
     ],
 )
-def test_what_is_not_predicted(client, change, message):
+def test_requests_that_cannot_be_predicted(client, change, message):
     for path in ("/api/predict", "/api/export/csv"):
         answer = client.post(path, json=asked() | change)
         assert answer.status_code == 422
         assert message in answer.json()["error"]
 
 
-def test_numbers_that_are_none(client):
+def test_invalid_json(client):
     text = json.dumps(asked()).replace("2.1", "NaN")
     answer = client.post("/api/predict", content=text, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
@@ -209,7 +209,7 @@ def test_numbers_that_are_none(client):
     assert answer.status_code == 422
 
 
-def test_files_are_written_as_export_does(client):
+def test_files_agree_with_export(client):
     text = client.post("/api/export/csv", json=asked()).text
     assert text.splitlines()[1] == "energy_ev,energy_ev_relative_to_e0,mean,std"
     xdi = client.post("/api/export/xdi", json=asked()).text
@@ -217,7 +217,7 @@ def test_files_are_written_as_export_does(client):
     assert "# Element.symbol: Fe" in xdi
 
 
-def test_a_measured_spectrum_is_laid_over(client):
+def test_a_measured_spectrum_is_aligned(client):
     found = client.post("/api/predict", json=asked()).json()
     energies = np.array(found["energies"])
     moved = "".join(
@@ -258,7 +258,7 @@ def test_spectra_that_cannot_be_used(client, name, data, message):
     assert "/tmp" not in answer.json()["error"]
 
 
-def test_a_file_that_hdf5_does_not_come_back_from(predicted, tmp_path):
+def test_a_file_on_which_hdf5_hangs(predicted, tmp_path):
     """Such a file is read in a separate process, which is killed."""
     with PredictionStore(predicted) as store:
         export(store, tmp_path / "nexus", "nexus")
@@ -275,7 +275,7 @@ def test_a_file_that_hdf5_does_not_come_back_from(predicted, tmp_path):
         read_apart(path)
 
 
-def test_the_page_brings_all_it_needs(client):
+def test_the_page_loads_everything_from_the_server(client):
     page = client.get("/")
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
@@ -289,7 +289,7 @@ def test_the_page_brings_all_it_needs(client):
     assert known["absorbers"]["Fe"] == ["K"]
 
 
-def test_pages_elsewhere_are_refused(client):
+def test_other_websites_are_refused(client):
     assert client.get("/api/model", headers={"Host": "evil.example"}).status_code == 400
     answer = client.post("/api/predict", json=asked(), headers={"Origin": "https://evil.example"})
     assert answer.status_code == 403
@@ -302,7 +302,7 @@ def test_pages_elsewhere_are_refused(client):
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_whatever_is_asked_it_stays_up(app, mode):
+def test_no_request_brings_it_down(app, mode):
     """Requests generated from its own description, valid and invalid, never cause a server error."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     asked_for, answers = set(), set()
@@ -356,12 +356,12 @@ def test_warming_up_predicts(model):
         (["--host", "203.0.113.7"], "--host 203.0.113.7 --port 8050: cannot listen there"),
     ],
 )
-def test_refused(model, capsys, words, message):
+def test_invalid_commands(model, capsys, words, message):
     assert run("serve", "--model", model, *words) == 2
     assert message in capsys.readouterr().err
 
 
-def test_the_command_answers_as_soon_as_it_says_where(model):
+def test_the_command_answers_as_soon_as_it_prints_its_address(model):
     command = [sys.executable, "-m", "xanes_hpc", "serve", "--model", model, "--port", "0", "--draws", "4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         address = re.findall(r"http://\S+", server.stdout.readline())[0]

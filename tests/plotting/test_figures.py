@@ -56,7 +56,7 @@ def test_figures_of_predictions(predicted, tmp_path, capsys, kind, ending):
     assert ("so the errors are too low" in capsys.readouterr().err) == (kind != "spectra")
 
 
-def test_the_default_name_and_a_figure_drawn_anew(predicted, tmp_path, monkeypatch, capsys):
+def test_default_name_and_redrawing(predicted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "parity.png", "old")
     assert run("plot", "parity", predicted) == 0
@@ -64,7 +64,7 @@ def test_the_default_name_and_a_figure_drawn_anew(predicted, tmp_path, monkeypat
     assert is_drawn(tmp_path / "parity.png")
 
 
-def test_sites_of_choice_with_references_or_without(predicted, bare, tmp_path, capsys):
+def test_chosen_sites_with_and_without_references(predicted, bare, tmp_path, capsys):
     with PredictionStore(predicted) as store:
         first, second = store.sites.name[:2]
     for source in (predicted, bare):
@@ -85,7 +85,7 @@ def test_without_references_there_is_nothing_to_measure(bare, tmp_path, capsys, 
 
 
 @pytest.mark.parametrize("kind", ["distance", "spectra"])
-def test_some_need_no_references(bare, tmp_path, kind):
+def test_some_figures_need_no_references(bare, tmp_path, kind):
     assert run("plot", kind, bare, "-o", tmp_path / "f.png") == 0
     assert is_drawn(tmp_path / "f.png")
 
@@ -97,7 +97,7 @@ def test_text_stays_text(bare, tmp_path):
     assert b"/Type3" not in (tmp_path / "f.pdf").read_bytes()
 
 
-def test_the_programs_own_style_does_not_reach_our_figures_and_comes_back(predicted, tmp_path):
+def test_the_program_s_style_does_not_affect_our_figures_and_is_restored(predicted, tmp_path):
     theirs = {"text.usetex": True, "font.size": 30, "figure.figsize": [3, 3], "axes.grid": True, "savefig.dpi": 50}
     drawn = []
     for settings in ({}, theirs):
@@ -119,7 +119,7 @@ def test_a_map_of_sites(predicted, bare, model, small, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("n_sites", [1, 2, 6])
-def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_sites):
+def test_titles_and_legends_do_not_overlap(predicted, monkeypatch, tmp_path, n_sites):
     """Titles and legends do not overlap, for synthetic spectra of sites out of domain."""
     drawn = []
     save = Figure.savefig
@@ -139,7 +139,7 @@ def test_titles_and_legends_stand_apart(predicted, monkeypatch, tmp_path, n_site
         assert not any(box.overlaps(other) for other in boxes[k + 1 :])
 
 
-def test_the_training_sites_stand_behind(predicted, model, small):
+def test_training_sites_are_drawn_behind(predicted, model, small):
     """A map shows each site once: as predicted, or as a training site that was not predicted."""
     folder = Model.open(model)
     with PredictionStore(predicted) as store, FeatureStore(small / "small.features.h5") as source:
@@ -154,7 +154,7 @@ def test_the_training_sites_stand_behind(predicted, model, small):
     assert len(every) <= len(names)
     apart = np.linalg.norm(x[own][:, None] - x[own][None], axis=-1)
     flat = np.linalg.norm(found.places[:, None] - found.places[None], axis=-1)
-    assert (flat <= apart + 1e-4).all()  # a projection brings nothing apart
+    assert (flat <= apart + 1e-4).all()  # a projection increases no distance
 
 
 def test_training_of_one_model_and_of_several(model, tmp_path, capsys):
@@ -167,7 +167,7 @@ def test_training_of_one_model_and_of_several(model, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("text", [None, "", "stage,epoch\n", "stage,epoch,loss\nchoose,one,2\n"])
-def test_no_history(tmp_path, text):
+def test_missing_history(tmp_path, text):
     if text is not None:
         write(tmp_path / "history.csv", text)
     with pytest.raises(StoreError, match=r"history\.csv: "):
@@ -186,14 +186,14 @@ def test_no_history(tmp_path, text):
         (["parity", "p.h5", "-o", "no/f.png"], "no: no such folder; create it before drawing f.png"),
     ],
 )
-def test_refused(tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_commands(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "here.h5", "a file")
     assert run("plot", *words) == 2
     assert message in capsys.readouterr().err
 
 
-def test_principal_components_are_those_of_scikit_learn():
+def test_principal_components_agree_with_scikit_learn():
     x = np.random.default_rng(0).normal(size=(60, 9)) * np.arange(1, 10)
     places, shares = project(x.astype(np.float32), "pca")
     expected = PCA(2).fit(x)
@@ -202,7 +202,7 @@ def test_principal_components_are_those_of_scikit_learn():
 
 
 @pytest.mark.slow
-def test_umap_keeps_crowds_apart():
+def test_umap_separates_clusters():
     pytest.importorskip("umap", reason="umap-learn is not installed")
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
@@ -213,7 +213,7 @@ def test_umap_keeps_crowds_apart():
     assert ((nearest < 40) == (np.arange(80) < 40)[:, None]).all()  # how far apart depends on the machine
 
 
-def test_what_cannot_be_projected(monkeypatch):
+def test_sites_that_cannot_be_projected(monkeypatch):
     with pytest.raises(ConfigError, match="`by` 'tsne': expected pca, umap"):
         project(np.zeros((9, 2)), "tsne")
     with pytest.raises(ConfigError, match="a map needs at least 4 sites, received 3"):

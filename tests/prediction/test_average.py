@@ -227,7 +227,7 @@ def test_predictions_are_broadened_with_their_draws(predicted, tmp_path):
         (Recipe(), "nothing to do"),
         (
             Recipe(BroadeningConfig("arctangent")),
-            r"p\.h5: .*expected spectra as calculated, received treatment 'synthe",
+            r"p\.h5: .*expected unbroadened spectra, received treatment 'synthe",
         ),
         (Recipe(normalisation=NormalisationConfig(e0="steepest")), "`edge_at`: predictions share one grid"),
     ],

@@ -51,7 +51,7 @@ def spectra():
 @pytest.mark.parametrize("by_gaussian", INTEGRALS)
 @pytest.mark.parametrize("begin", [-math.inf, -3.0, 59.9, 1000.0])
 @pytest.mark.parametrize("beyond", [0.1, 100.0, math.inf])
-def test_line_shapes_are_the_plain_sum(by_gaussian, begin, beyond):
+def test_line_shapes_agree_with_plain_sums(by_gaussian, begin, beyond):
     offsets, energies, intensities, widths = spectra()
     ends = np.array([energies[stop - 1] + beyond for stop in offsets[1:]])
     out = np.full(energies.size, np.nan)
@@ -64,7 +64,7 @@ def test_line_shapes_are_the_plain_sum(by_gaussian, begin, beyond):
         )
 
 
-def test_sums_of_lorentzians_are_the_plain_sum():
+def test_summed_lorentzians_agree_with_plain_sums():
     energies = np.linspace(-15.0, 60.0, 76)
     intensities = np.random.default_rng(0).random(76)
     out = np.empty(76)
@@ -142,7 +142,7 @@ def test_below_the_cut_the_width_is_the_core_holes_and_nothing_contributes():
     assert step == energies[1] - energies[0]
 
 
-def test_core_holes_are_those_of_xraydb_where_none_is_given():
+def test_default_core_hole_widths_are_those_of_xraydb():
     import xraydb
 
     energies, intensities = np.linspace(-15.0, 60.0, 76), np.random.default_rng(0).random(76)
@@ -155,7 +155,7 @@ def test_core_holes_are_those_of_xraydb_where_none_is_given():
         core_hole_width(1, "L3")
 
 
-def test_where_empty_states_begin_is_the_files_or_given():
+def test_e_cut_is_that_of_the_file_unless_given():
     energies, intensities = np.linspace(-15.0, 60.0, 76), np.ones(76)
     own, none = placed(energies, intensities, e_cut=-2.0), placed(energies, intensities, e_cut=None)
     recipe = BroadeningConfig("lorentzian", core_hole=1.25)
@@ -167,7 +167,7 @@ def test_where_empty_states_begin_is_the_files_or_given():
     assert broaden([], [], [], recipe) == []
 
 
-def test_the_cut_is_carried_to_the_scale_of_e0():
+def test_e_cut_is_converted_to_the_scale_of_e0():
     energies = np.linspace(7000.0, 7100.0, 50)
     spectrum = Spectrum(energies, np.ones(50), e_edge=7030.0, e_cut=-3.0)
     assert place(spectrum, 26, "K").e_cut == -3.0
@@ -176,7 +176,7 @@ def test_the_cut_is_carried_to_the_scale_of_e0():
     assert np.isnan(place(Spectrum(energies, np.ones(50), e_edge=7030.0), 26, "K").e_cut)
 
 
-def test_treatments_tell_what_was_done():
+def test_treatments_record_what_was_done():
     recipe = BroadeningConfig("arctangent", e_cut=-1.5, gaussian=0.5)
     assert json.loads(broadened_treatment(recipe, "none")) == {
         "name": "arctangent", "core_hole": "own", "gamma_max": 15.0, "centre": 30.0, "width": 30.0, "e_cut": -1.5,
@@ -187,7 +187,8 @@ def test_treatments_tell_what_was_done():
     assert json.loads(json.loads(done)["before"])["e_cut"] == -1.5
     assert broadened_treatment(BroadeningConfig(), "none") == "none"
     with pytest.raises(
-        SpectrumError, match=r"broadening lorentzian: .*as calculated, received treatment 'arctangent'; .*gaussian"
+        SpectrumError,
+        match=r"broadening lorentzian: .*unbroadened spectra, received treatment 'arctangent'; .*gaussian",
     ):
         broadened_treatment(BroadeningConfig("lorentzian"), broadened_treatment(recipe, "none"))
 
@@ -208,7 +209,7 @@ def test_treatments_tell_what_was_done():
         ('name = "gaussian"', "broadening.gaussian: expected a width in eV, received 0"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(tmp_path, text, message):
+def test_invalid_configurations_are_refused(tmp_path, text, message):
     (tmp_path / "run.toml").write_text(f"[broadening]\n{text}\n")
     with pytest.raises(ConfigError, match=message):
         load_run(tmp_path / "run.toml", tmp_path, {})
@@ -216,7 +217,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(tmp_path, text, message)
 
 @pytest.fixture(scope="module")
 def raw(small, tmp_path_factory):
-    """Return a folder with 40 structures of the small set, their spectra marked as calculated."""
+    """Return a folder with 40 structures of the small set, their spectra marked as unbroadened."""
     folder = tmp_path_factory.mktemp("raw")
     for name in ("structures", "spectra"):
         (folder / name).mkdir()
@@ -251,16 +252,16 @@ def test_targets_are_broadened_on_the_spectrums_own_energies_then_resampled(raw,
     assert len(sorted(tmp_path.glob("*.targets-*.h5"))) == 2
 
 
-def test_what_is_broadened_already_is_refused(small, tmp_path):
+def test_broadened_spectra_are_not_broadened_again(small, tmp_path):
     with opened(copied(small, tmp_path)) as pairs:
-        with pytest.raises(SpectrumError, match=r"small\.h5: broadening arctangent: .*as calculated"):
+        with pytest.raises(SpectrumError, match=r"small\.h5: broadening arctangent: .*unbroadened"):
             prepare_targets(pairs, TargetConfig(), Recipe(RECIPE))
         (targets,) = prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("gaussian", gaussian=1.0)))
         with targets:
             assert treatment_name(targets.attribute("treatment")) == "synthetic+gaussian"
 
 
-def test_emission_is_not_broadened_as_absorption(raw, tmp_path):
+def test_emission_refuses_broadenings_for_absorption(raw, tmp_path):
     path = copied(raw, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
         file["spectra/kind"][:] = b"xes"
@@ -268,7 +269,7 @@ def test_emission_is_not_broadened_as_absorption(raw, tmp_path):
         prepare_targets(pairs, TargetConfig(kind="xes"), Recipe(RECIPE))
 
 
-def test_a_store_that_does_not_know_where_empty_states_begin(raw, tmp_path):
+def test_a_store_without_e_cut(raw, tmp_path):
     """Stores of earlier versions do not record it, but the recipe can give it."""
     path = copied(raw, tmp_path)
     with h5py.File(tmp_path / "small.h5", "r+") as file:
@@ -279,7 +280,7 @@ def test_a_store_that_does_not_know_where_empty_states_begin(raw, tmp_path):
             prepare_targets(pairs, TargetConfig(), Recipe(BroadeningConfig("lorentzian")))
 
 
-def test_a_model_of_broadened_spectra_is_measured_against_broadened_ones(raw, tmp_path, capsys):
+def test_a_model_of_broadened_spectra_is_evaluated_against_broadened_references(raw, tmp_path, capsys):
     path = copied(raw, tmp_path)
     lines = ["epochs = 2", "batch_size = 16", "kernel_ridge = false"]
     broadening = ['name = "arctangent"', "e_cut = -6.0", "gaussian = 0.5"]
@@ -299,7 +300,7 @@ def test_a_model_of_broadened_spectra_is_measured_against_broadened_ones(raw, tm
         assert treatment_name(store.attribute("treatment")) == "arctangent"
 
 
-def test_what_a_file_says_is_kept_in_the_store(tmp_path):
+def test_the_store_keeps_the_e_cut_of_a_file(tmp_path):
     header = (
         "  7112.000   26  1  1  6.9E-03 -2.9E+00 -1.7E+00  1  1  7.8E+03 = E_edge, Z, n_edge\n    Energy    <xanes>\n"
     )

@@ -51,7 +51,7 @@ def test_both_kinds_are_in_the_store(folder):
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"xanes": 80, "xes": 80}
 
 
-def test_emission_is_learnt_and_its_references_are_found(folder, model, tmp_path, capsys):
+def test_a_model_learns_emission_and_finds_its_references(folder, model, tmp_path, capsys):
     assert Model.open(model).description["target"]["kind"] == "xes"
     words = ["predict", folder / "s.h5", "--model", model, "--split", "test", "--keep-draws", "-o", tmp_path / "p.h5"]
     assert run(*words) == 0
@@ -72,7 +72,7 @@ def test_emission_is_learnt_and_its_references_are_found(folder, model, tmp_path
     assert run(*words, "arctangent", "--overwrite") == 2
 
 
-def test_a_measured_emission_spectrum_is_found(folder, model, tmp_path, capsys):
+def test_a_measured_emission_spectrum_is_matched(folder, model, tmp_path, capsys):
     assert run("predict", folder / "s.h5", "--model", model, "-o", tmp_path / "p.h5") == 0
     capsys.readouterr()
     for store in ([tmp_path / "p.h5"], [folder / "s.h5", "--kind", "xes"]):
@@ -82,7 +82,7 @@ def test_a_measured_emission_spectrum_is_found(folder, model, tmp_path, capsys):
     assert run("fit-broadening", tmp_path / "p.h5", folder / "mu" / "s7_xes_conv.txt", "--site", "s7") == 0
 
 
-def test_one_kind_is_not_taken_for_the_other(folder, model, tmp_path, capsys):
+def test_the_two_kinds_are_not_confused(folder, model, tmp_path, capsys):
     words = ["train", folder / "s.features.h5", "--config", folder / "run.toml", "--kind", "rixs", "-o", tmp_path / "m"]
     assert run(*words) == 2
     assert (

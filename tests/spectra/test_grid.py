@@ -28,14 +28,14 @@ def test_shift_and_relative_energies():
     np.testing.assert_allclose(absolute.resample(placed(grid.energies, values, origin="e0")), values)
 
 
-def test_beyond_the_ends_is_nan_but_rounded_energies_are_not():
+def test_energies_beyond_the_ends_give_nan_unless_only_rounded():
     grid = Grid(np.linspace(-10, 10, 21))
     values = grid.resample(placed(np.linspace(-5.004, 20, 251) + 7112, np.ones(251)))
     assert np.isnan(values[:5]).all()
     assert (values[5:] == 1).all()
 
 
-def test_the_shared_grid_is_the_one_all_have():
+def test_the_shared_grid_is_covered_by_all_spectra():
     grid = shared_grid(np.full(9, -15.0), np.full(9, 60.0), np.full(9, 75 / 225), "e0")
     np.testing.assert_allclose(grid.energies, np.linspace(-15, 60, 226))
 

@@ -46,7 +46,7 @@ def measured(height=3.0, edge=0.0):
     st.floats(0.01, 100.0), st.floats(-5.0, 5.0), st.floats(-0.01, 0.01), st.integers(0, 3),
     st.sampled_from(["absolute", "e0"]),
 )  # fmt: skip
-def test_what_stands_under_a_step_is_taken_off_whatever_it_is(height, offset, slope, order, origin):
+def test_edge_step_removes_any_line_below_a_step(height, offset, slope, order, origin):
     """For mu = line + height · step, the step alone is recovered, for every order of the post-edge."""
     own = spectrum(height * step(GRID) + offset + slope * GRID, origin=origin)
     found = normalise(own, replace(STEP, order=max(1, order)))
@@ -55,7 +55,7 @@ def test_what_stands_under_a_step_is_taken_off_whatever_it_is(height, offset, sl
     np.testing.assert_array_equal(found.spectrum.energies, own.spectrum.energies)
 
 
-def test_edge_step_is_its_plain_formula():
+def test_edge_step_agrees_with_its_plain_formula():
     mu = measured()
     before = (GRID >= -60.0) & (GRID <= -20.0)
     after = (GRID >= 40.0) & (GRID <= 200.0)
@@ -69,7 +69,7 @@ def test_edge_step_is_its_plain_formula():
     assert np.abs(found[after] - 1.0).max() < 1e-3 < np.abs(expected[after] - 1.0).max()
 
 
-def test_area_and_min_max_are_their_plain_formulas():
+def test_area_and_min_max_agree_with_their_plain_formulas():
     mu = measured()
     inside = (GRID >= -10.0) & (GRID <= 50.0)
     window = {"start": -10.0, "stop": 50.0}
@@ -95,7 +95,7 @@ def test_the_steepest_rise_and_half_of_the_step_are_found(edge, origin, shift):
 
 @pytest.mark.parametrize("origin", ["absolute", "e0"])
 @pytest.mark.parametrize("where", ["steepest", "half-step"])
-def test_an_edge_moves_or_the_spectrum_does(origin, where):
+def test_either_the_edge_or_the_spectrum_moves(origin, where):
     own = spectrum(step(GRID, 2.5), origin=origin)
     recipe = replace(STEP, e0=where)
     moved = steepest(own) if where == "steepest" else half_step(own, recipe)
@@ -163,14 +163,14 @@ def test_a_window_may_end_where_rounded_energies_do():
         ('name = "min-max"\norder = 4', "normalisation.order: expected 0 to 3, received 4"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(tmp_path, text, message):
+def test_invalid_configurations_are_refused(tmp_path, text, message):
     (tmp_path / "run.toml").write_text(f"[normalisation]\n{text}\n")
     with pytest.raises(ConfigError, match=message):
         load_run(tmp_path / "run.toml", tmp_path, {})
 
 
 @pytest.mark.parametrize(("pre_stop", "post_start"), [(1.0, 20.0), (-8.0, -1.0)])
-def test_windows_lie_on_either_side_of_the_edge(tmp_path, pre_stop, post_start):
+def test_windows_must_be_on_either_side_of_the_edge(tmp_path, pre_stop, post_start):
     values = f"pre_start = -15\npre_stop = {pre_stop}\npost_start = {post_start}\npost_stop = 60"
     (tmp_path / "run.toml").write_text(f'[normalisation]\nname = "edge-step"\n{values}\n')
     with pytest.raises(ConfigError, match="expected pre_stop below the edge and post_start above it"):
@@ -192,12 +192,12 @@ def test_spectra_are_broadened_first_then_normalised():
     assert told["before"] == broad.spectrum.treatment
 
 
-def test_a_moved_edge_is_no_normalisation():
+def test_moving_an_edge_is_not_normalisation():
     moved = treatment_after(Recipe(normalisation=NormalisationConfig(e0="steepest")), "none")
     assert treatment_name(treatment_after(Recipe(normalisation=STEP), moved)) == "steepest+edge-step"
 
 
-def test_treatments_tell_what_was_done_and_it_is_not_done_twice():
+def test_treatments_record_what_was_done_and_prevent_repeating_it():
     only = Recipe(normalisation=STEP)
     assert treatment_name(treatment_after(only, "none")) == "edge-step"
     assert treatment_name(treatment_after(only, '{"name":"fdmnes-conv"}')) == "fdmnes-conv+edge-step"
@@ -206,7 +206,7 @@ def test_treatments_tell_what_was_done_and_it_is_not_done_twice():
     done = treatment_after(only, "none")
     with pytest.raises(SpectrumError, match="expected spectra that are not normalised, received treatment 'edge-step'"):
         treatment_after(only, done)
-    with pytest.raises(SpectrumError, match="expected spectra as calculated"):
+    with pytest.raises(SpectrumError, match="expected unbroadened spectra"):
         treatment_after(Recipe(BroadeningConfig("lorentzian")), done)
     again = treatment_after(Recipe(BroadeningConfig("gaussian", gaussian=1.0)), done)
     assert treatment_name(again) == "edge-step+gaussian"

@@ -110,7 +110,7 @@ def test_spectra_that_cannot_be_treated_are_skipped_with_a_reason(tmp_path, caps
         (("--recipe", "lorentzian"), "several treatments of xanes; choose one with --treatment: "),
         (
             ("--recipe", "lorentzian", "--treatment", "fdmnes-conv"),
-            "expected spectra as calculated, received treatment",
+            "expected unbroadened spectra, received treatment",
         ),
         (("--recipe", "voigt"), "broadening.name: expected none or arctangent"),
         (("--normalise", "edge-step", "--treatment", "none"), "normalisation.pre_start: missing"),

@@ -27,7 +27,7 @@ def chosen(atoms, rule=None):
     return result.tolist()
 
 
-def test_by_default_the_one_transition_metal():
+def test_default_is_the_only_transition_metal():
     assert chosen(COMPLEX) == [1]
 
 
@@ -67,13 +67,13 @@ def test_rules(rule, expected):
 
 
 @pytest.mark.parametrize("rule", ["5", "-1", "1000000", "999999999999999999"])
-def test_index_that_is_not_there(rule):
+def test_index_out_of_range(rule):
     with pytest.raises(AbsorberError, match=rf"absorber {rule}: no such atom.* index from 0 to 4"):
         select_absorbers(DIMER, rule)
 
 
 @pytest.mark.parametrize("rule", ["Cu", "Ni", "S"])
-def test_element_that_is_not_there(rule):
+def test_absent_element(rule):
     with pytest.raises(AbsorberError, match=rf"absorber '{rule}': no such atom in CoFe2O2"):
         select_absorbers(DIMER, rule)
 
@@ -84,7 +84,7 @@ def test_no_transition_metals():
 
 
 @pytest.mark.parametrize("rule", ["Qq", "", "metal", "1.5", "--5", "²", "1-2", "9" * 5000])
-def test_rule_that_is_not_understood(rule):
+def test_unknown_rule(rule):
     with pytest.raises(AbsorberError) as error:
         select_absorbers(DIMER, rule)
     assert str(error.value) == f"absorber {rule!r}: expected {RULES}"
@@ -116,6 +116,6 @@ def test_formula_in_hill_order(symbols, expected):
 
 @quick
 @given(st.lists(st.integers(1, 118), min_size=1, max_size=30))
-def test_formula_is_ase_s(atoms):
+def test_formula_agrees_with_ase(atoms):
     symbols = [chemical_symbols[z] for z in atoms]
     assert formula(np.array(atoms)) == Formula.from_list(symbols).format("hill")

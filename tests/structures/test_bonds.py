@@ -44,7 +44,7 @@ IRON = bulk("Fe", cubic=True)
 
 
 @pytest.mark.parametrize("atoms", [molecule("C6H6"), HEMATITE, ROCKSALT, IRON], ids=lambda atoms: str(atoms.symbols))
-def test_bonds_are_those_of_loops(atoms):
+def test_bonds_agree_with_plain_loops(atoms):
     numbers, positions = drawn(atoms)
     assert bonded_pairs(numbers, positions).tolist() == bonded_by_loops(numbers, positions)
 
@@ -71,7 +71,7 @@ def test_metals_that_share_ligands_are_not_bonded():
     assert kinds == {(8, 26)}
 
 
-def test_a_metal_is_bonded():
+def test_atoms_of_a_pure_metal_are_bonded():
     numbers, positions = drawn(IRON)
     assert len(bonded_pairs(numbers, positions)) == 20  # to eight corners from the centre, and along twelve edges
 

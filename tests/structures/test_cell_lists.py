@@ -36,7 +36,7 @@ def test_named_system(name, repeats):
 
 @strategies.quick
 @given(strategies.crystals(max_atoms=8), st.sampled_from([0.7654, 2.3456, 6.7891]), st.sampled_from([0, 1, 40, 3000]))
-def test_drawn_system_with_atoms_up_to_many_cells_away(atoms, cutoff, away):
+def test_random_system_with_atoms_many_cells_away(atoms, cutoff, away):
     _, _, distances = pair_lists.by_ase(atoms, cutoff + 1e-6)
     assume((np.abs(distances - cutoff) > 1e-9).all())  # on the cutoff itself rounding decides
     cells = np.random.default_rng(away).integers(-away, away + 1, (len(atoms), 3)) * atoms.pbc
@@ -48,7 +48,7 @@ def test_drawn_system_with_atoms_up_to_many_cells_away(atoms, cutoff, away):
 @given(
     strategies.molecules(max_atoms=20), st.sampled_from([0.9, 1.7, 3.1]), st.tuples(*[strategies.coordinates(1e4)] * 3)
 )
-def test_drawn_molecule_anywhere(atoms, cutoff, where):
+def test_random_molecule_anywhere(atoms, cutoff, where):
     atoms.positions += where
     in_bins(SiteBatch.from_atoms(atoms, "all"), cutoff)
 
@@ -91,7 +91,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_structure(name):
+def test_unusual_structure(name):
     for cutoff in (0.5, 2.3, 4.7):
         assert_bins_agree(ODD[name], cutoff)
 
@@ -110,7 +110,7 @@ def test_atoms_on_the_boundaries_of_bins(pbc, n_bins):
 @pytest.mark.parametrize(
     ("edge", "cutoff"), [(2, 3.0), (2, 5.0), (4, 1.0), (4, 2.0), (4, 3.0), (4, 5.0), (8, 1.0), (8, 2.0)]
 )
-def test_distance_equal_to_the_cutoff_is_out(edge, cutoff):
+def test_distance_equal_to_the_cutoff_is_excluded(edge, cutoff):
     """On an integer lattice nothing is rounded: 3 is also the length of (2, 2, 1), and 5 that of (3, 4, 0)."""
     lattice = bulk("Po", "sc", a=1.0).repeat(edge)
     lattice.positions += [17.0, -5.0, 3.0]
@@ -121,7 +121,7 @@ def test_distance_equal_to_the_cutoff_is_out(edge, cutoff):
 
 
 @pytest.mark.parametrize("shell", [np.sqrt(3.0) / 2.0, 1.0, np.sqrt(2.0), np.sqrt(11.0) / 2.0, np.sqrt(3.0)])
-def test_cutoff_at_a_shell_of_iron_is_decided_alike_with_and_without_bins(shell):
+def test_cutoff_at_a_shell_of_iron_gives_the_same_pairs_with_and_without_bins(shell):
     iron, cutoff = bulk("Fe", "bcc", a=2.866, cubic=True).repeat((3, 2, 3)), 2.866 * shell
     batch = SiteBatch.from_atoms(iron, "all")
     for c in (cutoff, np.nextafter(cutoff, 0), np.nextafter(cutoff, 9)):
@@ -133,7 +133,7 @@ def test_cutoff_at_a_shell_of_iron_is_decided_alike_with_and_without_bins(shell)
 
 
 @pytest.mark.parametrize("pbc", [True, False])
-def test_cutoff_at_a_distance_that_occurs_is_decided_alike_with_and_without_bins(pbc):
+def test_cutoff_at_an_occurring_distance_gives_the_same_pairs_with_and_without_bins(pbc):
     batch = SiteBatch.from_atoms(
         scattered(60, 9.0, cell=[[9.1, 0, 0], [2.0, 8.3, 0], [-1.0, 0.5, 9.7]], pbc=pbc), "all"
     )
@@ -144,7 +144,7 @@ def test_cutoff_at_a_distance_that_occurs_is_decided_alike_with_and_without_bins
 
 
 @pytest.mark.parametrize("cutoff", [14.0, 15.0])
-def test_up_to_and_more_neighbours_than_are_ranked_by_counting(cutoff):
+def test_fewer_and_more_neighbours_than_are_ranked_by_counting(cutoff):
     iron = bulk("Fe", "bcc", a=2.866, cubic=True)
     iron.rattle(0.05, seed=2)
     counts = np.diff(assert_bins_agree(iron, cutoff).offsets)
@@ -152,7 +152,7 @@ def test_up_to_and_more_neighbours_than_are_ranked_by_counting(cutoff):
 
 
 @pytest.mark.parametrize("pbc", [True, False])
-def test_more_room_than_there_are_bins_for(pbc):
+def test_structure_with_room_for_more_than_the_maximum_number_of_bins(pbc):
     edge = 3.0 * MOST_BINS
     atoms = scattered(500, [edge, 4.0, 4.0], cell=[edge, 4.5, 5.0], pbc=pbc)
     assert_bins_agree(atoms, 1.1)
@@ -160,7 +160,7 @@ def test_more_room_than_there_are_bins_for(pbc):
 
 @pytest.mark.parametrize("n", [*range(1, 36), RUN - 1, RUN, RUN + 1, RUN + 7, 2 * RUN, 2 * RUN + 9])
 def test_any_number_of_atoms_in_one_bin(n):
-    """Rests of vectors and of runs; a third of the atoms is near, or all, or none."""
+    """Vectors and runs of every remaining length; a third of the atoms is near, or all, or none."""
     batch = SiteBatch.from_atoms(scattered(n, 2.0, seed=n), "all")
     for cutoff in (1e-4, 0.9, 4.0):
         in_bins(batch, cutoff)
@@ -221,7 +221,7 @@ def test_slices_of_sites_are_the_rows_of_the_whole(step, worth_sorting):
     assert found.pairs(3, 3).offsets.tolist() == [0]
 
 
-def test_site_that_occurs_twice_has_its_neighbours_twice():
+def test_repeated_site_has_its_neighbours_twice():
     batch = SiteBatch.from_atoms(scattered(50, 6.0), [7, 3, 7])
     pairs = in_bins(batch, 3.0)
     twice = [pairs.vectors[slice(*pairs.offsets[i : i + 2])] for i in (0, 2)]
@@ -239,7 +239,7 @@ def test_many_sites_of_a_large_structure_are_worth_bins_and_one_is_not():
 
 @pytest.mark.parametrize("pbc", [True, False])
 @pytest.mark.parametrize("away", [1e9, 1e15, 1e18, 1e20, 1e200])
-def test_atoms_absurdly_far_away_are_looked_at_one_by_one(pbc, away):
+def test_atoms_absurdly_far_away_are_searched_without_bins(pbc, away):
     atoms = scattered(100, 10.0, cell=[10.0, 11.0, 12.0], pbc=pbc)
     atoms.positions[:20, 0] = away * np.linspace(0.5, 1.0, 20)
     found = search(SiteBatch.from_atoms(atoms, "all"), 4.0, ALWAYS)

@@ -36,7 +36,7 @@ def test_named_systems_are_many_and_have_neighbours():
 
 @strategies.quick
 @given(strategies.crystals(), st.sampled_from([1.2345, 3.4567, 6.7891]))
-def test_drawn_system_agrees_with_ase(atoms, cutoff):
+def test_random_system_agrees_with_ase(atoms, cutoff):
     _, _, distances = pair_lists.by_ase(atoms, cutoff + 1e-6)
     assume((np.abs(distances - cutoff) > 1e-9).all())  # on the cutoff itself rounding decides
     assert_same(atoms, cutoff)
@@ -44,7 +44,7 @@ def test_drawn_system_agrees_with_ase(atoms, cutoff):
 
 @strategies.quick
 @given(strategies.crystals(max_atoms=2))
-def test_drawn_system_agrees_with_a_search_through_every_image(atoms):
+def test_random_system_agrees_with_a_search_through_every_image(atoms):
     cutoff = 2.9876
     pairs = ours(atoms, cutoff)
     rows = pair_lists.rows(pairs)
@@ -62,7 +62,7 @@ def test_cell_smaller_than_the_cutoff_has_many_images_of_the_site_itself():
     assert_same(atoms, 6.0123)
 
 
-def test_pairs_stand_in_order_of_atom_then_image_and_vectors_point_to_the_neighbour():
+def test_pairs_are_ordered_by_atom_then_image_and_vectors_point_to_the_neighbour():
     atoms = systems.rutile()
     pairs = neighbour_list(SiteBatch.from_atoms(atoms, 1), CUTOFF)
     keys = [tuple(row) for row in np.column_stack([pairs.atoms, pairs.shifts])]
@@ -72,7 +72,7 @@ def test_pairs_stand_in_order_of_atom_then_image_and_vectors_point_to_the_neighb
     np.testing.assert_allclose(pairs.distances, np.linalg.norm(expected, axis=1), rtol=0, atol=1e-12)
 
 
-def test_distance_equal_to_the_cutoff_is_out():
+def test_distance_equal_to_the_cutoff_is_excluded():
     atoms = Atoms("FeOO", positions=[[0, 0, 0], [2.0, 0, 0], [0, np.nextafter(2.0, 0), 0]])
     pairs = neighbour_list(SiteBatch.from_atoms(atoms), 2.0)
     assert pairs.atoms.tolist() == [2]
@@ -123,13 +123,13 @@ def test_cell_without_volume_is_refused(pbc):
     assert "no volume" in message
 
 
-def test_cell_that_is_not_finite_is_refused():
+def test_non_finite_cell_is_refused():
     atoms = Atoms("Fe", cell=np.diag([3.0, 3.0, np.nan]), pbc=True)
     message = refused(atoms)
     assert message.startswith("structure 0 of the batch: ")
     assert "NaN or infinity" in message
 
 
-def test_message_counts_the_structures_of_the_batch():
+def test_message_gives_the_number_of_the_structure_in_the_batch():
     with pytest.raises(FormatError, match="structure 1 of the batch"):
         neighbour_list(SiteBatch.from_atoms([Atoms("Fe"), Atoms("Fe", pbc=True)]), 6.0)

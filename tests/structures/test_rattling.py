@@ -72,7 +72,7 @@ def test_displacements_are_normal_and_independent():
     np.testing.assert_allclose(along, 0.0, atol=4 / np.sqrt(n))
 
 
-def test_displacements_are_those_of_seed_and_row(source):
+def test_displacements_depend_on_seed_and_row(source):
     batch = source.batch(0, source.n_sites)
     moved = RATTLING.displaced(batch).positions
     for row in range(source.n_structures):
@@ -80,7 +80,7 @@ def test_displacements_are_those_of_seed_and_row(source):
         np.testing.assert_array_equal(moved[atoms], expected(RATTLING, row, batch.positions[atoms]))
 
 
-def test_only_positions_change_and_the_batch_given_stays(source):
+def test_only_positions_change_and_only_in_a_copy(source):
     batch, again = source.batch(20, 40), source.batch(20, 40)
     moved = RATTLING.displaced(batch)
     for name in ("numbers", "offsets", "cells", "pbc", "site_structures", "site_atoms"):
@@ -101,7 +101,7 @@ def test_features_are_those_of_the_displaced_structures(tmp_path, source):
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
-def test_batches_do_not_matter(source, size):
+def test_displacements_do_not_depend_on_batches(source, size):
     """The sites of a structure may be in several batches."""
     whole = DESCRIPTOR.compute(RATTLING.displaced(source.batch(0, source.n_sites)))
     for start in range(0, source.n_sites, size):
@@ -117,7 +117,7 @@ def test_a_batch_knows_its_first_structure(source):
         assert batch.sites(0, 1).first_structure == batch.first_structure
 
 
-def test_sites_in_any_order_see_their_structure(tmp_path, source):
+def test_sites_may_be_in_any_order(tmp_path, source):
     """Rows of sites need not be sorted by structure."""
     order = np.random.default_rng(0).permutation(source.n_sites)
     changed = stored.changed(source.path, tmp_path / "shuffled.h5", lambda file: shuffle(file, order))
@@ -131,7 +131,7 @@ def shuffle(file, order):
         file[f"sites/{name}"][:] = file[f"sites/{name}"][:][order]
 
 
-def test_stores_are_the_same_whatever_parts_batches_and_threads(tmp_path, source, monkeypatch):
+def test_stores_do_not_depend_on_parts_batches_or_threads(tmp_path, source, monkeypatch):
     whole = make(source, tmp_path / "whole.h5")
     monkeypatch.setattr(feature_stores, "CHUNK_BYTES", 16 * ROW_BYTES)
     monkeypatch.setattr(part_files, "PART_BYTES", 16 * ROW_BYTES)
@@ -142,7 +142,7 @@ def test_stores_are_the_same_whatever_parts_batches_and_threads(tmp_path, source
 
 
 class Stop(Exception):
-    """Whatever ends a run."""
+    """The exception that stops a run."""
 
 
 def stopped(source, output, monkeypatch, rattling):
@@ -163,7 +163,7 @@ def stopped(source, output, monkeypatch, rattling):
     assert list(parts_folder(output).glob("part-*"))
 
 
-def test_run_that_was_stopped_ends_the_same(tmp_path, source, monkeypatch):
+def test_resumed_run_gives_the_same_store(tmp_path, source, monkeypatch):
     whole = make(source, tmp_path / "whole.h5")
     stopped(source, tmp_path / "f.h5", monkeypatch, RATTLING)
     np.testing.assert_array_equal(make(source, tmp_path / "f.h5"), whole)
@@ -178,7 +178,7 @@ def test_run_that_was_stopped_ends_the_same(tmp_path, source, monkeypatch):
         (RATTLING, Rattling(0.06, 1)),
     ],
 )
-def test_parts_that_are_rattled_otherwise_are_refused(tmp_path, source, monkeypatch, first, second):
+def test_parts_with_another_rattling_are_refused(tmp_path, source, monkeypatch, first, second):
     stopped(source, tmp_path / "f.h5", monkeypatch, first)
     begun, wanted = (r.text if r else "none" for r in (first, second))
     message = f"parts of an unfinished run with rattle {begun}; this run has rattle {wanted}; "
@@ -200,7 +200,7 @@ def test_tiny_displacements_change_little(tmp_path, source):
     np.testing.assert_allclose(make(source, tmp_path / "f.h5", Rattling(1e-9, 3)), plain, rtol=1e-6, atol=1e-7)
 
 
-def test_store_says_so(tmp_path, source):
+def test_store_records_the_rattling(tmp_path, source):
     make(source, tmp_path / "plain.h5", None)
     make(source, tmp_path / "f.h5")
     with FeatureStore(tmp_path / "plain.h5") as plain, FeatureStore(tmp_path / "f.h5") as store:
@@ -218,7 +218,7 @@ def test_store_says_so(tmp_path, source):
     assert verify(tmp_path / "f.h5").damage == []
 
 
-def test_record_that_is_no_object_is_an_error(tmp_path, source):
+def test_invalid_record_is_an_error(tmp_path, source):
     make(source, tmp_path / "f.h5")
     with h5py.File(tmp_path / "f.h5", "r+") as file:
         file.attrs["rattle"] = "much"
@@ -240,7 +240,7 @@ def test_record_that_is_no_object_is_an_error(tmp_path, source):
         (0.1, 2**31, "`seed`: expected 0 to 2147483647, received 2147483648"),
     ],
 )
-def test_impossible_rattling(std, seed, message):
+def test_invalid_rattling(std, seed, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         Rattling(std, seed)
 
@@ -258,11 +258,11 @@ def test_impossible_rattling(std, seed, message):
         (["--seed", 0], "--seed: expected only with --rattle (see xanes-hpc featurise --help)"),
     ],
 )
-def test_refused(tmp_path, capsys, source, words, message):
+def test_invalid_options(tmp_path, capsys, source, words, message):
     assert refused(capsys, tmp_path, "featurise", source.path, *words).startswith(message)
 
 
-def test_atoms_rattled_onto_a_site_are_an_error_that_says_so(tmp_path):
+def test_rattling_an_atom_onto_a_site_is_an_error(tmp_path):
     record = stored.structure("dense", 30)
     record.positions[1:] *= 0.101 / np.linalg.norm(record.positions[1:], axis=1)[:, None]
     stored.write_structures(tmp_path / "s.h5", [(record, [0], "K", [[]])])

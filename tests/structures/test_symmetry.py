@@ -36,7 +36,7 @@ HAEMATITE = crystal(
         (bulk("Fe", cubic=True), 26, [2.0]),
     ],
 )
-def test_kinds_of_sites_and_their_numbers(atoms, element, counts):
+def test_unique_sites_and_their_multiplicities(atoms, element, counts):
     own = np.flatnonzero(atoms.numbers == element)
     found, weights = unique_sites(structure(atoms), own)
     assert weights.tolist() == counts
@@ -46,7 +46,7 @@ def test_kinds_of_sites_and_their_numbers(atoms, element, counts):
     assert weights.sum() == 2
 
 
-def test_a_displaced_atom_is_a_kind_of_its_own():
+def test_a_displaced_atom_is_not_equivalent():
     atoms = bulk("Fe", cubic=True).repeat(2)
     atoms.positions[3] += 0.1
     every = np.arange(len(atoms))
@@ -56,12 +56,12 @@ def test_a_displaced_atom_is_a_kind_of_its_own():
     assert unique_sites(structure(atoms), every, symprec=0.3)[1].tolist() == [16.0]
 
 
-def test_of_a_molecule_every_site_is_taken():
+def test_every_site_of_a_molecule_is_unique():
     found, weights = unique_sites(structure(molecule("C6H6")), np.arange(6))
     assert (found.tolist(), weights.tolist()) == (list(range(6)), [1.0] * 6)
 
 
-def test_an_import_takes_one_of_each(tmp_path, capsys):
+def test_import_keeps_one_of_each_equivalent_set(tmp_path, capsys):
     ase_write(tmp_path / "magnetite.cif", MAGNETITE)
     words = ["import", tmp_path / "magnetite.cif", "--absorber", "Fe", "-o"]
     assert run(*words, tmp_path / "all.h5") == 0

@@ -265,7 +265,7 @@ def _summary(errors: Array) -> dict[str, Any]:
 
 
 def _curve(values: Array, there: npt.NDArray[np.bool_]) -> list[float | None]:
-    """Return the values at the energies that have one, and None at the others."""
+    """Return the values as a list, with None at energies that have no value."""
     found = iter(values.tolist())
     return [next(found) if known else None for known in there]
 

@@ -18,7 +18,7 @@ STEP = 0.05
 SMOOTH, ENOUGH = 0.1, 100
 """Standard deviation (Å) of the Gaussian that smooths a histogram of ``ENOUGH`` or more sites before minima are sought.
 
-For fewer sites it widens as the inverse fifth root of their number (Scott's rule), so that a chance gap ends no shell.
+For fewer sites it widens as the inverse fifth root of their number (Scott's rule), so chance gaps do not end shells.
 """
 PROMINENT = 0.02
 """Smallest depth of a minimum, as a fraction of the largest value."""

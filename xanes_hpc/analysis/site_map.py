@@ -70,7 +70,7 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
     known = {name: row for row, name in enumerate(every.name)}
     names = predictions.sites.name
     if missing := [name for name in names if name not in known]:
-        raise StoreError(f"{source.path}: lacks site {missing[0]!r} of {predictions.path}")
+        raise StoreError(f"{source.path}: has no site {missing[0]!r}, which is in {predictions.path}")
     rows = np.array([known[name] for name in names])
     with source.open_structures()[0] as structures:
         sets = sets_of(model, every, structures)

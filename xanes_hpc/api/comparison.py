@@ -159,7 +159,7 @@ def fit_broadening(
     site
         Name of the site, if there are several.
     recipe
-        The broadening. Default: ``arctangent`` for spectra as calculated, otherwise ``gaussian``.
+        The broadening. Default: ``arctangent`` for unbroadened spectra, otherwise ``gaussian``.
     absorber, edge
         Element and edge, if ``calculated`` is the file of a spectrum.
     kind, treatment

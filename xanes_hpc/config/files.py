@@ -19,7 +19,7 @@ from xanes_hpc.runtime.toml import read_toml
 from xanes_hpc.spectra.recipe import BROADENING_PRESETS, BroadeningConfig
 
 FILE_NAME = "xanes-hpc.toml"
-WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 NAMED_SECTIONS = ("model", "broadening", "normalisation")
 """Sections whose keys depend on their ``name``."""
 T = TypeVar("T")
@@ -142,7 +142,7 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     if cls is ModelConfig:
         name = values.get("name", DEFAULT_ARCHITECTURE)
         if not isinstance(name, str):
-            raise ConfigError(f"{where}, model.name: expected text, received {name!r}")
+            raise ConfigError(f"{where}, model.name: expected a string, received {name!r}")
         parameters = {k: v for k, v in values.items() if k != "name"}
         return cast(T, ModelConfig(name=name, parameters=parameters))
     if cls is BroadeningConfig and isinstance(values.get("name"), str):
@@ -168,7 +168,7 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
     if get_origin(wanted) is list:
         several = [value] if isinstance(value, str) else value
         if not isinstance(several, list) or not all(isinstance(v, str) for v in several):
-            raise ConfigError(f"{where}: expected text or a list of texts, received {value!r}")
+            raise ConfigError(f"{where}: expected a string or a list of strings, received {value!r}")
         return several
     types = get_args(wanted) if get_origin(wanted) in (UnionType,) else (wanted,)
     if float in types and isinstance(value, int) and not isinstance(value, bool):

@@ -168,7 +168,7 @@ class UncertaintyConfig:
 
     @property
     def n_members(self) -> int:
-        """Return the number of networks, which are averaged."""
+        """Number of networks, which are averaged."""
         return self.members or (3 if self.method == "dropout" else 5)
 
 
@@ -221,7 +221,7 @@ class RunConfig:
 
     @property
     def recipe(self) -> Recipe:
-        """Return the recipe by which spectra become targets."""
+        """The recipe by which spectra become targets."""
         return Recipe(self.broadening, self.normalisation)
 
     def as_values(self) -> dict[str, Any]:

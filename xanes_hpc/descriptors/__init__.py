@@ -1,8 +1,8 @@
 """Descriptors turn the surroundings of a site into a vector of numbers.
 
-Every descriptor has its own file, which gives it its name and defines it as ``PLUGIN``. Other distributions add
-descriptors through the entry point group ``xanes_hpc.descriptors``. All presets share one namespace; if several
-descriptors have a preset of the same name, our own descriptor's is used.
+Each descriptor has its own file, which is named after it and defines it as ``PLUGIN``. Other packages register theirs
+under the entry point group ``xanes_hpc.descriptors``. All presets share one namespace; if names clash, the preset of
+our own descriptor is used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +147,7 @@ def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descri
 
 
 def _each_preset() -> Iterator[tuple[str, str]]:
-    """Yield (preset, descriptor), our own first; those of other distributions are imported only when reached."""
+    """Yield (preset, descriptor), our own first; those of other packages are imported only when reached."""
     own = PLUGINS.own_names()
     for name in [*own, *(n for n in names() if n not in own)]:
         for preset in _part(name).PRESETS:

@@ -48,7 +48,7 @@ class Descriptor(ABC):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Return the meaning of each feature, as far as it is known."""
+        """The meaning of each feature, as far as it is known."""
         return [Meaning()] * self.n_features
 
     sites: Any = None
@@ -74,12 +74,12 @@ class Descriptor(ABC):
 
     @property
     def n_features(self) -> int:
-        """Return the number of features of a site."""
+        """The number of features of a site."""
         return len(self.labels)
 
     @property
     def hash(self) -> str:
-        """Return the hexadecimal SHA-256 of the canonical JSON of ``resolve()``."""
+        """The hexadecimal SHA-256 of the canonical JSON of ``resolve()``."""
         text = json.dumps(self.resolve(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -117,7 +117,7 @@ class Descriptor(ABC):
         return out
 
     def fit(self, atoms: Any = None, y: Any = None) -> Self:
-        """Return the descriptor: it learns nothing. For scikit-learn's pipelines."""
+        """Return the descriptor unchanged, for scikit-learn's pipelines; there is nothing to fit."""
         return self
 
     def transform(self, atoms: Any, sites: Any = None) -> Features:
@@ -154,7 +154,7 @@ class Descriptor(ABC):
         return self.compute(SiteBatch.from_atoms(atoms, self.sites if sites is None else sites, self.properties))
 
     def fit_transform(self, atoms: Any, y: Any = None) -> Features:
-        """Return ``transform(atoms)``. For scikit-learn's pipelines."""
+        """Return ``transform(atoms)``, for scikit-learn's pipelines."""
         return self.transform(atoms)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -168,7 +168,7 @@ class Descriptor(ABC):
         return copy
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: a transformer that needs no fit, of inputs that are no arrays."""
+        """Return scikit-learn's tags: a transformer that needs no fitting and takes structures, not arrays."""
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(

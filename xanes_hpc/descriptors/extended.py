@@ -56,7 +56,7 @@ class Extended(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Return the meanings of the other descriptor's features, then of the properties."""
+        """The meanings of the other descriptor's features, then of the properties."""
         return [*self.inner.meanings, *(Meaning("property", name) for name in self.properties)]
 
     def describe(self) -> dict[str, Any]:

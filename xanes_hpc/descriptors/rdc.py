@@ -72,7 +72,7 @@ class RDC(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Return the meaning of each feature, a point of the curve."""
+        """The meaning of each feature, a point of the curve."""
         return [Meaning("radial", "Z", float(r)) for r in self.grid]
 
     def describe(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ _Functions = tuple[float, tuple[bytes, ...]]
 
 @dataclass
 class _Sharing:
-    """Weight channels of weightings that have the same functions, with the columns they fill."""
+    """Weight channels that share the same functions, with the columns they fill."""
 
     tables: list[Vector]
     columns: list[npt.NDArray[np.int64]]
@@ -143,7 +143,7 @@ class WACSF(Descriptor):
 
     @property
     def meanings(self) -> list[Meaning]:
-        """Return the meaning of each function."""
+        """The meaning of each function."""
         return self._meanings
 
     def describe(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def check_options(options: MatchOptions) -> None:
     Raises
     ------
     ConfigError
-        Names the option.
+        If an option is invalid; the message names it.
     """
     for name, value, known in (("scale", options.scale, SCALES), ("by", options.by, CRITERIA)):
         if value not in known:

@@ -65,7 +65,7 @@ def check_options(options: FitOptions) -> tuple[str, ...]:
     Raises
     ------
     ConfigError
-        Names the invalid option.
+        If an option is invalid; the message names it.
     """
     name = options.broadening.name
     if name not in VARIED:

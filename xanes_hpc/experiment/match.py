@@ -112,7 +112,7 @@ def match(
             "flat, or remove its background with `pre` and `post`"
         )
     mixtures: list[Mixture] = []
-    supports = [Support.begun(measured, m.row, m.score) for m in ranked[:BEAM]]
+    supports = [Support.of_one(measured, m.row, m.score) for m in ranked[:BEAM]]
     for n in range(2, options.mixture + 1):
         report = partial(_report, progress, (n - 1) * rows.size, n_passes * rows.size)
         grown = grow(measured, rows, supports, report)

@@ -55,7 +55,7 @@ def read_experiment(path: Path) -> Spectrum:
     FormatError
         If the file cannot be read.
     SpectrumError
-        If the spectrum is invalid; names the file.
+        If the spectrum is invalid; the message names the file.
     """
     spectrum = read_spectrum(path)
     if spectrum.energies.size > 1 and (np.diff(spectrum.energies) < 0).all():  # scanned from high to low energy

@@ -68,7 +68,7 @@ class Support:
     score: float
 
     @classmethod
-    def begun(cls, measured: Measured, row: int, score: float) -> "Support":
+    def of_one(cls, measured: Measured, row: int, score: float) -> "Support":
         """Return a support of one site."""
         mean, std = measured.read_on_one_axis(np.array([row]))
         return cls((row,), mean, std, 1.0 / np.sqrt(measured.variance(mean, std)[0]), score)
@@ -128,7 +128,7 @@ def grow(
         for row in tried:
             if row not in alone:
                 here = np.array([row])
-                alone[row] = Support.begun(measured, row, float(measured.compare(here, *measured.read(here))[0][0]))
+                alone[row] = Support.of_one(measured, row, float(measured.compare(here, *measured.read(here))[0][0]))
             grown = support.grown(alone[row])
             best = min(grown.mixtures(measured), key=lambda mixture: mixture.score, default=None)
             if best is None or not best.score < grown.score:

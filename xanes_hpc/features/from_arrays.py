@@ -170,7 +170,7 @@ def _placed(source: Path, arrays: npz.FeatureArrays, element: int, options: Feat
     """Return a spectrum with everything the spectra share, and the intensities of the first."""
     dark = np.flatnonzero(~arrays.intensities.any(axis=1))
     if dark.size:
-        raise SpectrumError(f"{source}: array y, row {dark[0]}: is zero everywhere")
+        raise SpectrumError(f"{source}: array y, row {dark[0]}: all intensities are zero")
     spectrum = Spectrum(
         _energies(source, arrays, options.energies),
         arrays.intensities[0],

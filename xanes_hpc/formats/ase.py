@@ -16,7 +16,7 @@ from xanes_hpc.structures.structure import Structure
 SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
 FORMATS = {".xyz": "extxyz"}
-"""ASE's format names, for endings that ASE does not recognise by themselves."""
+"""ASE's format names by file ending, for endings that ASE does not recognise."""
 
 
 def recognises(path: Path) -> bool:
@@ -52,7 +52,7 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     except FormatError:
         raise
     except UnknownFileTypeError:
-        raise FormatError(f"{path}: not a structure file that ASE knows by its name or content") from None
+        raise FormatError(f"{path}: ASE recognises no structure format in its name or content") from None
     except Exception as error:  # ASE's readers raise many types of exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
@@ -73,7 +73,7 @@ def _check_counts(path: Path) -> None:
             if not line.strip():
                 continue
             if not line.strip().isdigit():
-                return  # ASE reports the fault
+                return  # ASE then reports what is wrong
             n_atoms = int(line.strip()[:18])
             there = sum(1 for _ in islice(lines, n_atoms + 1))
             if there < n_atoms + 1:

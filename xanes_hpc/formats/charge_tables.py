@@ -91,5 +91,5 @@ class ChargeTable:
 
     @property
     def n_unused(self) -> int:
-        """Return the number of blocks that no structure has used."""
+        """The number of blocks that no structure has used."""
         return len(self._places) - len(self._used)

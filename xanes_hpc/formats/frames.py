@@ -37,7 +37,7 @@ def named(path: Path, frames: Iterable[Structure | FormatError]) -> Iterator[Str
         raise FormatError(f"{path}: the file has no structure")
     try:
         second = next(iterator, None)
-    except FormatError:  # in the second frame: the first one is complete
+    except FormatError:  # the second frame is damaged, the first one complete
         yield _labelled(path, first, f"{base}@0")
         raise
     if second is None:

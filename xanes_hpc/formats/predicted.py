@@ -54,12 +54,12 @@ class PredictedSpectrum:
 
     @property
     def absolute(self) -> bool:
-        """Return True if energies are absolute."""
+        """Whether energies are absolute."""
         return bool(np.isfinite(self.e0))
 
     @property
     def header(self) -> dict[str, str]:
-        """Return the items of a file's header, by name."""
+        """The items of a file's header, by name."""
         header = {"site": self.site, "kind": self.kind, "edge": f"{self.element} {self.edge}"}
         if self.formula:
             header["formula"] = self.formula

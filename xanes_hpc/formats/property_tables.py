@@ -69,7 +69,7 @@ class PropertyTable:
 
     @property
     def n_unused(self) -> int:
-        """Return the number of rows that no structure has used."""
+        """The number of rows that no structure has used."""
         return len(self._rows) - len(self._used)
 
 

@@ -26,7 +26,7 @@ def read_columns(path: Path, keys: Sequence[str], unique: bool = True) -> tuple[
     Raises
     ------
     FormatError
-        If the file cannot be read, has no key column or one column twice, or a row is invalid; names the line.
+        If the file cannot be read, has no key column or one column twice, or has an invalid row, whose line is named.
     """
     try:
         with open_text(path, newline="") as stream:

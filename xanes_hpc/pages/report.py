@@ -189,7 +189,8 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     energies, origin = model.grid
     zero = " from E₀" if origin == "e0" else ""
     sites = {name: f"{n:,}" for name, n in provenance["sites"].items()}
-    split = provenance["split"]
+    unused = "fold" if provenance["split"].get("folds") is None else "test"
+    split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
     kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
     treatment = d["target"]["treatment"]
     return {
@@ -198,23 +199,23 @@ def card(model: Model) -> dict[str, dict[str, str]]:
             **{SET_NAMES.get(name, f"sites, {name}"): n for name, n in sites.items()},
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
-            "structures, digest": provenance.get("digest_structures", ""),
-            "spectra, digest": provenance.get("digest_spectra", ""),
+            "digest of structures": provenance.get("digest_structures", ""),
+            "digest of spectra": provenance.get("digest_spectra", ""),
         },
-        "Split": {SPLIT.get(name, name): str(value) for name, value in split.items() if value is not None},
+        "Split": {SPLIT.get(name, name): str(value) for name, value in split.items()},
         "Descriptor": {
             "name": d["descriptor"]["description"]["name"],
             "features": f"{d['n_features']:,}",
             "hash": d["descriptor"]["hash"],
         },
         "Model": {
-            "network": d["architecture"]["name"],
+            "architecture": d["architecture"]["name"],
             **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
             "networks": str(d["members"]),
-            "kernel ridge": "none" if model.regression is None else f"share {model.regression.share:.2f}",
+            "kernel ridge regression": "none" if model.regression is None else f"share {model.regression.share:.2f}",
             "uncertainty": model.method,
         },
-        "Versions": {**provenance["versions"], "model": model.digest},
+        "Versions": {**provenance["versions"], "digest of the model": model.digest},
     }
 
 

@@ -31,7 +31,12 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
     statistics: list[tuple[str, str, str, Callable[[Rows], Any]]] = [
         ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
         ("error, median", "{:.2f} %", f"{np.median(errors):.2f} %", lambda i: np.median(errors[i])),
-        ("error, ninth decile", "{:.2f} %", f"{np.quantile(errors, 0.9):.2f} %", lambda i: np.quantile(errors[i], 0.9)),
+        (
+            "error, 90th percentile over sites",
+            "{:.2f} %",
+            f"{np.quantile(errors, 0.9):.2f} %",
+            lambda i: np.quantile(errors[i], 0.9),
+        ),
         ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
         ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
     ]

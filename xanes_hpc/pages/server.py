@@ -1,4 +1,4 @@
-"""A web page and an HTTP interface that predict spectra from structures, for people without a terminal.
+"""A web page that predicts spectra from structures without a terminal, and the HTTP interface behind it.
 
 The server keeps nothing between requests. It reads uploads only as one of a few formats, under file names it chooses,
 and follows no path and runs no code in them. Everything the page loads comes from installed packages.

@@ -21,7 +21,7 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
     calculated, experiment
         Names of the two spectra.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     with figure_at(path, (6.0, 4.8)) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -48,7 +48,7 @@ def matched_spectra(match: Match, experiment: str, path: Path) -> None:
     experiment
         Name of the measured spectrum.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     shown = match.ranked[:MOST_SHOWN]
     mixtures = match.mixtures[:1]

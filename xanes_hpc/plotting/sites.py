@@ -108,7 +108,7 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
     found
         Positions of the sites.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     if store.has_reference:
         rows, values = errors_of(store)

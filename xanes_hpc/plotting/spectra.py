@@ -42,7 +42,7 @@ def predicted_against_reference(store: PredictionStore, path: Path) -> None:
     store
         Predictions with references.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def chosen_sites(store: PredictionStore, rows: Sequence[int], path: Path) -> Non
     rows
         Rows of the sites.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     with figure_at(path, _size(rows)) as figure:
         _draw_sites(figure, store, rows)
@@ -184,7 +184,7 @@ def error_at_each_energy(figures: Mapping[str, Any], path: Path) -> None:
     figures
         Figures of merit from ``xanes_hpc.analysis.evaluate.evaluate``.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     with figure_at(path, (5.0, 3.6)) as figure:
         axis = figure.subplots()
@@ -220,7 +220,7 @@ def calibration(figures: Mapping[str, Any], path: Path) -> None:
     figures
         Figures of merit from ``xanes_hpc.analysis.evaluate.evaluate``.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     with figure_at(path, (9.0, 6.4)) as figure:
         reliability, rejection, coverage, error = figure.subplots(2, 2).flat
@@ -321,7 +321,7 @@ def our_style() -> Iterator[None]:
 
 @cache
 def _matplotlib() -> Any:
-    """Import Matplotlib without its remarks on the user's files, which we do not follow."""
+    """Import Matplotlib without its warnings about the user's style files, which we do not use."""
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -330,7 +330,7 @@ def _matplotlib() -> Any:
         import matplotlib.figure
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"Matplotlib does not start; see its matplotlibrc, and MPLBACKEND: {reason}") from None
+        raise ConfigError(f"Matplotlib cannot start; check its matplotlibrc and MPLBACKEND: {reason}") from None
     finally:
         log.setLevel(level)
     return mpl

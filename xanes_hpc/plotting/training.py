@@ -57,7 +57,7 @@ def learning(models: Sequence[Path], path: Path) -> None:
     models
         Model folders.
     path
-        Figure to write; its ending selects PNG, SVG or PDF.
+        Figure to write; its extension selects PNG, SVG or PDF.
     """
     histories = {model: read_history(model) for model in models}
     sizes = {model: _training_sites(model) for model in models}

@@ -1,4 +1,4 @@
-"""Broadening of calculated spectra: the core hole's lifetime, the photoelectron's, the instrument.
+"""Broadening of calculated spectra by the lifetimes of core hole and photoelectron, and by the instrument.
 
 Recipes follow equations (7) to (9) of ``kernels/README.md``. Widths are full widths at half maximum, in eV. E is the
 energy above e_cut, where empty states begin. For E > 0 the photoelectron's lifetime adds to the core hole's width
@@ -35,7 +35,7 @@ EV_BEYOND = 90.0
 """The same for ``summed``, in eV."""
 SUMMED = "summed"
 OWN = "own"
-"""Stands in a treatment for a number that differs between sites."""
+"""Placeholder in a treatment for a number that differs between sites."""
 
 
 def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
@@ -54,7 +54,7 @@ def broadened_treatment(recipe: BroadeningConfig, before: str) -> str:
         return treatment(recipe.name, **values)
     if recipe.name != "gaussian":
         raise SpectrumError(
-            f"broadening {recipe.name}: expected spectra as calculated, received treatment {treatment_name(before)!r}; "
+            f"broadening {recipe.name}: expected unbroadened spectra, received treatment {treatment_name(before)!r}; "
             "only broadening gaussian may follow another treatment"
         )
     return treatment(f"{treatment_name(before)}+gaussian", **values, before=before)

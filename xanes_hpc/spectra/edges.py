@@ -67,13 +67,13 @@ def check(spectrum: Spectrum) -> None:
             f"at point {bad[0]}"
         )
     if not intensities.any():
-        raise SpectrumError(f"{spectrum.source}: is zero everywhere")
+        raise SpectrumError(f"{spectrum.source}: all intensities are zero")
     steps = np.flatnonzero(np.diff(energies) <= 0)
     if steps.size:
         before, after = energies[steps[0]], energies[steps[0] + 1]
         what = "repeated" if before == after else "unsorted"
         raise SpectrumError(
-            f"{spectrum.source}: {what} energies: expected ascending ones, received {before:g} then {after:g} eV"
+            f"{spectrum.source}: {what} energies: expected ascending energies, received {before:g} then {after:g} eV"
         )
 
 

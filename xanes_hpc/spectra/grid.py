@@ -23,7 +23,7 @@ class Grid:
 
     @property
     def step(self) -> float:
-        """Return the mean distance between neighbouring energies, eV."""
+        """The mean distance between neighbouring energies, eV."""
         return float((self.energies[-1] - self.energies[0]) / (self.energies.size - 1))
 
     def resample(self, placed: PlacedSpectrum) -> npt.NDArray[np.float64]:

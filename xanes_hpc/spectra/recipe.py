@@ -114,7 +114,7 @@ class Recipe:
 
     @property
     def does_nothing(self) -> bool:
-        """Return True if spectra stay as they are."""
+        """Whether spectra stay as they are."""
         return self == Recipe()
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import SpectrumError
 
 NO_TREATMENT = "none"
-"""Treatment of a spectrum as calculated: neither broadened nor normalised."""
+"""Treatment of a spectrum that is neither broadened nor normalised."""
 
 
 def treatment(name: str, **recipe: object) -> str:
@@ -81,7 +81,7 @@ class PlacedSpectrum:
 
     @property
     def relative(self) -> npt.NDArray[np.float64]:
-        """Return the energies relative to e0, eV."""
+        """The energies relative to e0, eV."""
         if self.energy_origin == "e0":
             return self.spectrum.energies
         return self.spectrum.energies + (self.shift - self.e0)

@@ -1,4 +1,4 @@
-"""Broadening and normalisation of calculated spectra, before they are learnt, compared or exported."""
+"""Apply recipes: broaden and normalise calculated spectra before training, comparison or export."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -47,7 +47,7 @@ def _is_normalised(text: str) -> bool:
             if done.get("normalisation", {}).get("name", "none") != "none":
                 return True
             text = done["before"]
-    except (ValueError, AttributeError, KeyError, TypeError):  # a treatment of another program
+    except (ValueError, AttributeError, KeyError, TypeError):  # written by another program
         pass
     return False
 
@@ -69,7 +69,7 @@ def check_kind(kind: str, recipe: Recipe) -> None:
 def treat_rows(
     placed: PlacedSpectrum, rows: Iterable[npt.NDArray[np.float64]], element: int, edge: str, recipe: Recipe
 ) -> npt.NDArray[np.float64]:
-    """Return several intensities of one site, such as its draws, after a recipe: (n_rows, n_energies).
+    """Apply a recipe to several intensities of one site, such as its draws; return them, (n_rows, n_energies).
 
     Raises
     ------
@@ -84,7 +84,7 @@ def treat_rows(
 def treat(
     placed: Sequence[PlacedSpectrum], elements: Sequence[int], edges: Sequence[str], recipe: Recipe
 ) -> list[PlacedSpectrum]:
-    """Return spectra after a recipe, on their own energies.
+    """Apply a recipe to spectra, and return them at their own energies.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ LARGEST = 1e6
 COINCIDENT = 0.1
 """Atoms closer than this (Å) coincide."""
 WORTH_SORTING = 200_000
-"""From this many pairs (site, atom of its structure) on, a structure's atoms are sorted into bins."""
+"""A structure with at least this many pairs (site, atom of the structure) has its atoms sorted into bins."""
 Columns = tuple[
     npt.NDArray[np.int64],
     npt.NDArray[np.uint8],

@@ -43,7 +43,7 @@ class Rattling:
 
     @property
     def text(self) -> str:
-        """Return the JSON text that stores and plans record."""
+        """The JSON text that stores and plans record."""
         return json.dumps({"std": float(self.std), "seed": int(self.seed)})
 
     def displaced(self, batch: SiteBatch) -> SiteBatch:

@@ -46,7 +46,7 @@ class SiteBatch:
 
     @property
     def n_sites(self) -> int:
-        """Return the number of sites."""
+        """The number of sites."""
         return int(self.site_atoms.size)
 
     def sites(self, start: int, stop: int) -> "SiteBatch":

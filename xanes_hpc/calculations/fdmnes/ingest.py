@@ -106,7 +106,7 @@ def ingest(
                 progress(done, len(found))
                 run = look_at(path, site)
                 if run.state is State.GOOD:
-                    run = hold_to_site(run, opened, rows.get(site))
+                    run = check_site(run, opened, rows.get(site))
                 if run.state is State.GOOD:
                     try:
                         own = spectra_of(run)
@@ -231,7 +231,7 @@ def _error_text(folder: Path) -> str:
 
 
 def spectra_of(run: Run) -> list[PlacedSpectrum]:
-    """Return the spectra of a good run: as calculated, and if requested broadened by FDMNES and emission.
+    """Return the spectra of a good run: unbroadened and, if requested, broadened by FDMNES and the emission.
 
     Raises
     ------
@@ -252,10 +252,10 @@ def spectra_of(run: Run) -> list[PlacedSpectrum]:
         raise SpectrumError(f"{run.folder.name}/{error}") from None
 
 
-def hold_to_site(run: Run, store: StructureStore, row: int | None) -> Run:
-    """Return a good run, with state ``OTHER`` if its structure or absorber differs from the site at a row."""
+def check_site(run: Run, store: StructureStore, row: int | None) -> Run:
+    """Check a good run against the site at ``row``; return it with state ``OTHER`` if structure or absorber differ."""
     if row is None:
-        return replace(run, state=State.OTHER, reason=f"{store.path} lacks site {run.site}")
+        return replace(run, state=State.OTHER, reason=f"{store.path} has no site {run.site}")
     structure, atom = next(store.structures_at(np.array([row])))
     differs = _difference(run, structure, atom)
     return replace(run, state=State.OTHER, reason=differs) if differs else run

@@ -1,7 +1,7 @@
 """Write FDMNES calculations for a store's sites: one folder each, and a script that runs them all.
 
 DIR/runs.csv          one row per site: folder, site, element, edge
-DIR/run.sh            runs everything that has not ended well; also a SLURM array script
+DIR/run.sh            runs all that have not finished successfully; also a SLURM array script
 DIR/FOLDER/           fdmfile.txt and NAME_in.txt; FDMNES adds NAME.txt, NAME_conv.txt, NAME_bav.txt
 """
 
@@ -141,7 +141,7 @@ def script(n_runs: int, cluster: Cluster) -> str:
     directives = ["--output=/dev/null", *cluster.directives]
     return f"""{array_header("fdmnes", n_tasks, directives, min(n_tasks, cluster.at_once))}
 # With sbatch {SCRIPT}, the tasks divide the folders in {TABLE} among them. Without SLURM, bash {SCRIPT} runs them all.
-# The variable FDMNES selects another program. Runs that have ended well are skipped, so the script can be repeated.
+# The variable FDMNES selects another program. Successful runs are skipped, so you can repeat the script.
 
 program=${{FDMNES:-{shlex.quote(cluster.program)}}}
 task=${{SLURM_ARRAY_TASK_ID:-0}}
