@@ -239,7 +239,8 @@ def test_too_few_gpus_are_explained_by_what_tensorflow_says(small, tmp_path, mon
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     one = SimpleNamespace(name="/physical_device:GPU:0")
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [one])
-    with pytest.raises(ConfigError, match=r"^`gpus` 2: TensorFlow finds 1 on this machine$"):
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: {"device_name": "NVIDIA H200"})
+    with pytest.raises(ConfigError, match=r"^`gpus` 2: TensorFlow finds 1 on this machine \(NVIDIA H200\)$"):
         train_on(small / FEATURES, tmp_path / "m", training__gpus=2)
 
 

@@ -20,9 +20,15 @@ def why_no_gpu() -> str:
     cuda, cudnn = build.get("cuda_version"), build.get("cudnn_version")
     built = f"built for CUDA {cuda} and cuDNN {cudnn}" if tf.test.is_built_with_cuda() else "built without CUDA"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    hidden = "" if visible is None else f"; CUDA_VISIBLE_DEVICES is {visible!r}"
+    hidden = "" if visible is None else f", where CUDA_VISIBLE_DEVICES is {visible!r}"
     reasons = gpu_messages(_log())
     return f"TensorFlow {tf.__version__} ({built}) finds no GPU{hidden}" + (f": {reasons}" if reasons else "")
+
+
+def gpu_names() -> str:
+    """Return the names of the GPUs that TensorFlow finds, with commas between."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return ", ".join(one.get("device_name", "of unknown name") for one in details)
 
 
 def _log() -> str:

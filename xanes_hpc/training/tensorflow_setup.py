@@ -52,14 +52,13 @@ def devices(gpus: int | None, named: str | None = None) -> list[str]:
 
 def _too_few(there: int) -> str:
     """Return why there are not enough GPUs, and what to do."""
-    if there:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return f"TensorFlow finds {there} on this machine" + (f", of CUDA_VISIBLE_DEVICES {visible}" if visible else "")
-    from xanes_hpc.training.gpu_diagnosis import why_no_gpu
+    from xanes_hpc.training.gpu_diagnosis import gpu_names, why_no_gpu
 
+    if there:
+        return f"TensorFlow finds {there} on this machine ({gpu_names()})"
     return (
-        f"{why_no_gpu()}; its CUDA libraries are installed by pip install 'xanes-hpc[gpu]', the driver by the system; "
-        "to train on the processor leave out `gpus`"
+        f"{why_no_gpu()}; install the driver, and TensorFlow's CUDA libraries by pip install 'xanes-hpc[gpu]', or "
+        "leave out `gpus` to train on the processor"
     )
 
 
