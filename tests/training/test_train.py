@@ -263,7 +263,7 @@ def test_a_run_is_not_resumed_with_another_split(small, tmp_path):
     run = resolved(run_of(tmp_path), 49)
     with opened(small / FEATURES) as pairs, gathered([small / FEATURES], run) as data:
         plan = plan_of(run, data, digests_of(pairs))
-        other = plan_of(run, replace(data, parts=data.sets[::-1].copy()), digests_of(pairs))
+        other = plan_of(run, replace(data, sets=data.sets[::-1].copy()), digests_of(pairs))
     assert [difference.split()[0] for difference in differences(plan, other)] == ["sites_by_part"]
 
 
