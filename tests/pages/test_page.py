@@ -285,7 +285,7 @@ def test_a_poscar_can_be_pasted(page):
 def test_errors_are_shown_on_the_page(page, files):
     page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
     wait(page, "document.querySelector('#problems').textContent.includes('was trained on')")
-    message = "none: has no atom of an element that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
+    message = "none: contains none of the elements that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
     assert message in page.locator("#problems").inner_text()
     assert page.evaluate("state.predicted") is None
     assert page.locator("#csv").is_disabled()

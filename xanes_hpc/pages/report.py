@@ -52,7 +52,7 @@ class ReportOptions:
     Attributes
     ----------
     split
-        Split whose sites are evaluated; None for the test set, or the validation set if that is empty.
+        Set of the split whose sites are evaluated; None for the test set, or the validation set if that is empty.
     draws
         Number of draws for each prediction.
     explained

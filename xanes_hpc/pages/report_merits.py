@@ -32,7 +32,7 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
         ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
         ("error, median", "{:.2f} %", f"{np.median(errors):.2f} %", lambda i: np.median(errors[i])),
         (
-            "error, 90th percentile over sites",
+            "error, 90th percentile",
             "{:.2f} %",
             f"{np.quantile(errors, 0.9):.2f} %",
             lambda i: np.quantile(errors[i], 0.9),

@@ -123,7 +123,7 @@ function choose() {
     by("trust").textContent = "";
     by("measured-status").textContent = state.measured ? state.measured.name : "";
     const known = Object.keys(state.model.absorbers).join(", ");
-    state.noAbsorber = `${own.name}: has no atom of an element that the model was trained on (${known})`;
+    state.noAbsorber = `${own.name}: contains none of the elements that the model was trained on (${known})`;
     problems([]);
     state.predicted = null;
     options(by("edge"), []);
