@@ -32,18 +32,23 @@ VARIABLES = {
     "KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "no number", "KERAS_NNX_ENABLED": "1", "TF_USE_LEGACY_KERAS": "1",
     "XLA_FLAGS": "--xla_no_such_flag=1", "TF_XLA_FLAGS": "--tf_no_such_flag=1", "PYTHONWARNINGS": "error",
 }  # fmt: skip
-ON_TORCH = """
-import sys
-from types import ModuleType, SimpleNamespace
-for name in ("keras", "tensorflow", "tensorflow.python", "tensorflow.python.framework"):
-    sys.modules[name] = ModuleType(name)
-sys.modules["tensorflow.python.framework.ops"] = SimpleNamespace(gradient_registry=None)
-sys.modules["keras"].config = SimpleNamespace(backend=lambda: "torch")
-from xanes_hpc.errors import ConfigError
+KERAS = """
+import os
+from types import SimpleNamespace
+seen = {name: value for name, value in os.environ.items() if "KERAS" in name or "XLA" in name}
+config = SimpleNamespace(backend=lambda: seen.get("KERAS_BACKEND"))
+"""
+"""Stands for Keras: notes what it would read from the environment when it is imported."""
+PROGRAM = """
+import json, os, sys
+if "first" in sys.argv:
+    import keras
+before = dict(os.environ)
 try:
-    import xanes_hpc.models.backend
-except ConfigError as error:
-    print(error)
+    from xanes_hpc.models.backend import keras
+    print(json.dumps([keras.seen, dict(os.environ) == before]))
+except Exception as error:
+    print(json.dumps([type(error).__name__, str(error)]))
 """
 
 
@@ -61,10 +66,28 @@ def test_train_gives_the_same_history_whatever_others_set(small, tmp_path):
     assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == KERAS_FILE
 
 
-def test_keras_on_another_backend_in_our_process_is_refused():
-    done = subprocess.run([sys.executable, "-c", ON_TORCH], capture_output=True, text=True, check=True)
-    assert "Keras runs on torch in this process" in done.stdout
-    assert "KERAS_BACKEND=tensorflow" in done.stdout
+def imported(folder, *words):
+    """What a program prints that imports our backend, with VARIABLES, and stand-ins for Keras and TensorFlow."""
+    (folder / "keras.py").write_text(KERAS)
+    for package in ("tensorflow", "tensorflow/python", "tensorflow/python/framework"):
+        (folder / package).mkdir()
+        (folder / package / "__init__.py").touch()
+    (folder / package / "ops.py").write_text("gradient_registry = None")
+    paths = os.pathsep.join([str(folder), *sys.path])
+    environment = os.environ | VARIABLES | {"PYTHONPATH": paths}
+    command = [sys.executable, "-c", PROGRAM, *words]
+    return json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+
+
+def test_a_program_of_a_users_imports_keras_with_our_settings_and_keeps_its_own(tmp_path):
+    assert imported(tmp_path) == [{"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}, True]
+
+
+def test_keras_on_another_backend_in_a_program_is_refused(tmp_path):
+    name, message = imported(tmp_path, "first")
+    assert name == "ConfigError"
+    assert "Keras runs on jax in this process" in message
+    assert "KERAS_BACKEND=tensorflow" in message
 
 
 def test_networks_are_built_with_our_settings_and_the_programs_come_back():
