@@ -63,7 +63,7 @@ FEW_TO_CALIBRATE = 30
     "architecture",
     type=Known("models.architectures", "names"),
     metavar="NAME",
-    help="Choose the architecture: mlp, residual, convolutional, conditioned  [default: residual]",
+    help="Choose the architecture: mlp, residual, convolutional, conditioned, or a plug-in  [default: residual]",
 )
 @click.option("--epochs", type=int, metavar="N", help=f"Train for at most N epochs  [default: {TrainingConfig.epochs}]")
 @click.option(
