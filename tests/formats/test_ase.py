@@ -184,7 +184,7 @@ def test_empty_files(tmp_path, name):
 def test_file_of_unknown_type(tmp_path):
     path = write(tmp_path / "notes.unknown", "words\n")
     assert not is_structure_file(path)
-    with pytest.raises(FormatError, match="not a structure file that ASE knows"):
+    with pytest.raises(FormatError, match=r"notes\.unknown: ASE recognises no structure format"):
         read(path)
 
 

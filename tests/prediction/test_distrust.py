@@ -54,7 +54,7 @@ def test_elements_that_the_model_has_not_seen_are_named(model, predicted, capsys
     trust = trusting(model, threshold=1e9)
     store = predicted({"a": IRON_OXIDE, "b": IRON_OXIDE.replace("O", "Xe")}, trust=trust)
     assert store.distrust == ["", "elements not seen in training: Xe"]
-    warning = "Note: 1 of 2 predictions are out of domain: b (elements not seen in training: Xe)"
+    warning = "Note: 1 of 2 predictions out of domain: b (elements not seen in training: Xe)"
     assert warning in capsys.readouterr().err.splitlines()
 
 
@@ -81,7 +81,7 @@ def test_only_the_first_few_sites_are_named(model, predicted, capsys):
     predicted({f"s{i}": IRON_OXIDE for i in range(7)}, trust=trust)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note: ")]
     reason = "(elements not seen in training: O)"
-    assert line == f"Note: 7 of 7 predictions are out of domain: s0 {reason}, s1 {reason}, s2 {reason}, …"
+    assert line == f"Note: 7 of 7 predictions out of domain: s0 {reason}, s1 {reason}, s2 {reason}, …"
 
 
 def test_a_model_without_limits_of_trust_flags_nothing(predicted, capsys):

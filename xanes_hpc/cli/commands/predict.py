@@ -138,7 +138,8 @@ def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Pat
             "references": "yes" if store.has_reference else f"none ({why_none})",
         }
         if csv_folder is not None:
-            rows["csv"] = f"{len(export(store, csv_folder, 'csv', overwrite)):,} files in {csv_folder}"
+            n_files = len(export(store, csv_folder, "csv", overwrite))
+            rows["csv"] = f"{n_files:,} {'file' if n_files == 1 else 'files'} in {csv_folder}"
         has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.distrust or [])
         sets, nearest = store.texts("part"), store.read("sites/nearest")
         n_known = sum(own == "none" and apart < SAME for own, apart in zip(sets, nearest, strict=True))
@@ -167,4 +168,4 @@ def _out_of_domain(names: Sequence[str], distrust: Sequence[str]) -> str:
         return ""
     listed = ", ".join(f"{name} ({reason})" for name, reason in flagged[:LISTED])
     more = ", …" if len(flagged) > LISTED else ""
-    return f"Note: {len(flagged):,} of {len(names):,} predictions are out of domain: {listed}{more}"
+    return f"Note: {len(flagged):,} of {len(names):,} predictions out of domain: {listed}{more}"
