@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from support.builders import ERROR, many_frames, run, write
+from support.places import ARCHIVES
 
 from xanes_hpc.cli import console, surroundings
 
@@ -63,6 +64,17 @@ def test_a_store_is_whole_if_standard_streams_are_closed(tmp_path):
     done = in_its_own_process("import", "in.xyz", "-o", "s.h5", folder=tmp_path, preexec_fn=close)
     assert done.returncode == 0
     assert run("info", tmp_path / "s.h5") == 0
+
+
+def test_a_broken_file_of_dask_is_named(tmp_path):
+    broken = write(tmp_path / "config" / "mine.yaml", "nonsense: [")
+    words = ("featurise", ARCHIVES / "structures-1.h5", "--cluster", "local", "-o", tmp_path / "f.h5")
+    environment = os.environ | {"DASK_CONFIG": str(broken.parent)}
+    done = in_its_own_process(*words, folder=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(ERROR)
+    assert str(broken) in line
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,14 @@ def connected(workers: Workers) -> "Iterator[Client]":
     Raises
     ------
     ConfigError
-        If Dask is not installed, the kind of cluster is unknown, or the cluster cannot be reached or started.
+        If Dask is not installed or its configuration is broken, the kind of cluster is unknown, or the cluster cannot
+        be reached or started.
     """
     need("distributed", "dask", "a Dask cluster")
-    from distributed import Client, LocalCluster
+    try:
+        from distributed import Client, LocalCluster
+    except ValueError as error:  # a file of the user's Dask configuration is broken
+        raise ConfigError(f"a Dask cluster cannot be started: {in_a_line(error)}") from None
 
     if workers.address is not None:
         try:
