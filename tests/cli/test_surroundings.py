@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from support.builders import ERROR, many_frames, run, write
+from support.builders import ERROR, run, write, write_xyz
 from support.places import ARCHIVES
 
 from xanes_hpc.cli import console, surroundings
+from xanes_hpc.stores.structures import StructureStore
 
 MATPLOTLIBRC = """
 backend: nonsense
@@ -29,9 +30,9 @@ axes.prop_cycle: cycler("color", ["r", "g"])
 VARIABLES = {
     "HDF5_DRIVER": "nonsense", "HDF5_VDS_PREFIX": "/no/such/folder", "HOME": os.path.join(os.devnull, "home"),
     "KERAS_BACKEND": "torch", "LC_ALL": "C", "MPLBACKEND": "nonsense", "NUMBA_DISABLE_JIT": "1",
-    "NUMBA_NUM_THREADS": "",
-    "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error",
-    "TERM": "dumb", "TMPDIR": "/no/such/folder", "TZ": "No/Such/Zone", "XANES_HPC_PLOT_OUTPUT": "other.png",
+    "NUMBA_NUM_THREADS": "", "PYTHONCOERCECLOCALE": "0", "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "ascii",
+    "PYTHONOPTIMIZE": "1", "PYTHONUTF8": "0", "PYTHONWARNINGS": "error", "TERM": "dumb", "TMPDIR": "/no/such/folder",
+    "TZ": "No/Such/Zone", "XANES_HPC_PLOT_OUTPUT": "other.png",
 }  # fmt: skip
 
 
@@ -53,17 +54,20 @@ def test_a_figure_is_the_same_whatever_others_set(predicted, tmp_path, capsys):
     assert (tmp_path / "f.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
-def test_a_store_is_whole_if_standard_streams_are_closed(tmp_path):
+def test_a_store_is_whole_if_standard_streams_are_closed_and_the_locale_has_no_utf8(tmp_path):
     """A file opened in the place of standard error would receive what libraries print."""
-    write(tmp_path / "in.xyz", many_frames(3))
+    write_xyz(tmp_path / "Fe_µ.xyz")
 
     def close():
         for stream in range(3):
             os.close(stream)
 
-    done = in_its_own_process("import", "in.xyz", "-o", "s.h5", folder=tmp_path, preexec_fn=close)
+    words = ("import", "Fe_µ.xyz", "-o", "s.h5")
+    done = in_its_own_process(*words, folder=tmp_path, preexec_fn=close, env=os.environ | VARIABLES)
     assert done.returncode == 0
     assert run("info", tmp_path / "s.h5") == 0
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert list(store.sites.name) == ["Fe_µ"]
 
 
 def test_a_broken_file_of_dask_is_named(tmp_path):

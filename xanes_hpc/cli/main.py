@@ -66,6 +66,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     hook = sys.unraisablehook
     sys.unraisablehook = partial(_note_lost, hook)
     try:
+        if arguments is None:
+            surroundings.start_in_utf8()
         surroundings.keep_out()
         code = cli.main(args=arguments, prog_name="xanes-hpc", standalone_mode=False)
         sys.stdout.flush()

@@ -61,6 +61,18 @@ def keep_out() -> None:
             raise ConfigError(f"the environment variable {name}: expected {what}, received {text!r}")
 
 
+def start_in_utf8() -> None:
+    """Start the program anew in Python's UTF-8 mode if file names would be read in another encoding.
+
+    A name such as ``Fe_µ.xyz`` would otherwise depend on the locale. What is printed keeps the locale's encoding.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", None) or "utf-8")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def _open_standard_streams() -> None:
     """Reopen standard streams that are closed; otherwise a store's file would get their file descriptors."""
     for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
