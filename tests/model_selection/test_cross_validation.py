@@ -1,4 +1,4 @@
-"""K-fold cross-validation: which model predicts which site, the files written, and resuming after a stop."""
+"""K-fold cross-validation: which model predicts which site, which files are written, and resuming."""
 
 import json
 import re

@@ -130,8 +130,8 @@ def test_a_trial_killed_while_its_values_were_written_keeps_them(path, tmp_path)
         whole = drawn(journal)
     before = path.read_bytes()
     lines = before.splitlines(keepends=True)
-    begun = max(i for i, line in enumerate(lines) if b"fixed_params" in line)  # of the last trial
-    for end in range(begun, len(lines), 2):
+    first = max(i for i, line in enumerate(lines) if b"fixed_params" in line)  # first line of the last trial
+    for end in range(first, len(lines), 2):
         path.write_bytes(b"".join(lines[:end]))
         with opened(path) as journal:
             while len(journal.trials) < n or journal.trials[-1].state == STOPPED:

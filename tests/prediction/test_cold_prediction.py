@@ -9,7 +9,7 @@ from support.places import ARCHIVES
 
 MODEL = ARCHIVES / "model-1"
 HEAVY = ("tensorflow", "keras", "ase.io", "matplotlib", "rich", "scipy.linalg", "scipy.special", "xraydb")
-"""What takes long to import, and is not needed for structures in plain XYZ whose edges the model knows."""
+"""Modules that take long to import, and are not needed for structures in plain XYZ whose edges the model knows."""
 CHROMIUM = (("Cr", 0.0, 0.0, 0.0), ("O", 0.0, 0.0, 1.6), ("O", 1.7, 0.0, 0.0), ("N", 0.0, -1.9, 0.2))
 IRON = (("Fe", 0.0, 0.0, 0.0), *CHROMIUM[1:])
 PREDICT = f"""

@@ -216,7 +216,8 @@ def train(
     features
         One or more feature stores, or their paths.
     spectra
-        Structure stores with the spectra, one for each feature store. Default: the stores that the features came from.
+        Structure stores with the spectra, one for each feature store without spectra of its own. Default: the stores
+        that the features came from.
     config
         TOML file with settings.
     augment

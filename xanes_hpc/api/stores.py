@@ -97,7 +97,7 @@ def import_structures(
     """
     if not is_paths(source):
         if spectra is not None or properties is not None:
-            raise ConfigError("`spectra`, `properties`: expected structure files, by whose names they are found")
+            raise ConfigError("`spectra`, `properties`: expected structure files, which they are matched to by name")
         return import_atoms(source, sites, edge.upper(), None if output is None else Path(output), overwrite)
     selection = Selection(
         elements=None if elements is None else parse_elements(elements),

@@ -88,7 +88,7 @@ class PredictionPlan:
 
     @cached_property
     def features(self) -> Features:
-        """The reader or computer of the sites' features."""
+        """The sites' features, read from a store or computed from structures."""
         return features_of(self.model, self.source)
 
     @property

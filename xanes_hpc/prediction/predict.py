@@ -96,7 +96,7 @@ class PredictionOpening:
     output: Path
 
     def open(self) -> tuple[PredictionJob, ExitStack]:
-        """Return the job, and the stack that closes its stores."""
+        """Open the job, and return it with the stack that closes its stores."""
         with ExitStack() as opened:
             source = opened.enter_context(open_sources([self.source]))
             job, _ = opened.enter_context(planned_job(Model.open(self.model), source, self.output))

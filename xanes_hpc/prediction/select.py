@@ -79,7 +79,7 @@ def select(
     seed
         Seed of the draws, and of ``chance``.
     rows
-        Rows to select from; by default all sites that the model was not trained or calibrated on.
+        Rows to select from; by default all sites outside the model's training, validation and calibration sets.
     progress
         Called with sites done and in all.
 

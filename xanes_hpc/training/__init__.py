@@ -1,1 +1,1 @@
-"""From batches to a model folder."""
+"""Train networks on batches and write the model folder."""

@@ -95,7 +95,7 @@ def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
 
 
 def check_free(output: Path, overwrite: bool, resume: bool) -> None:
-    """Raise an error if training would replace a model, or discard a stopped run, without having been asked to.
+    """Raise an error if training would replace a model or discard a stopped run, unless asked to.
 
     Raises
     ------

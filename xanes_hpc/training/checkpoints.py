@@ -106,7 +106,7 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
 
 
 def _digest(stage: str, plan: str, progress: str, *arrays: Arrays) -> str:
-    """Return a checksum of the texts, the scalars and the numbers of arrays; HDF5 has its own for other arrays only."""
+    """Return a checksum of what HDF5's own checksums do not cover: texts, scalars and the numbers of arrays."""
     numbers = [str(a.item()) for several in arrays for a in several if not a.ndim]
     counts = [str(len(several)) for several in arrays]
     return hashlib.sha256("\0".join((stage, plan, progress, *counts, *numbers)).encode()).hexdigest()

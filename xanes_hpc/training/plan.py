@@ -80,7 +80,7 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
 
 
 def check_plan(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Check that the plan found in a checkpoint or a model is the wanted one.
+    """Check that the plan found in a checkpoint or a model is that of the present run.
 
     Raises
     ------

@@ -86,7 +86,7 @@ class Trained:
     interrupted: bool
 
     def result(self, data: TrainingData, share: float = 0.0) -> "Result":
-        """Return the figures to report; ``share`` is the kernel ridge regression's share in the written model."""
+        """Return the figures to report; ``share`` is the share of the kernel ridge regression in the saved model."""
         counts = np.bincount(data.sets, minlength=LEFT_OUT + 1)
         sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
         assert self.first.log.best is not None

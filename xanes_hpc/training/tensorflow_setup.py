@@ -15,7 +15,7 @@ from typing import Any
 from xanes_hpc.errors import ConfigError, ModelError
 
 OTHERS_ENDED = (
-    "another process of this training has ended; its own messages may say why; continue with `resume` in all processes"
+    "another process of this training has ended (see its output); run the same command with `resume` in every process"
 )
 
 

@@ -69,7 +69,7 @@ class Start:
 
     @property
     def sites(self) -> list[tuple[str, str]]:
-        """Names and formulas of the sites that the trained model has learned from."""
+        """Names and formulas of the sites that the trained model was trained on."""
         return self._model.training_sites.trained_on
 
     def scalers(self, own: Scalers) -> Scalers:
