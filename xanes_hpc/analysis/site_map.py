@@ -1,4 +1,4 @@
-"""Project sites, together with a model's training sites, to two dimensions."""
+"""Project sites, together with those used for a model, to two dimensions."""
 
 import sys
 import warnings
@@ -18,7 +18,7 @@ from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
 MOST_BEHIND = 5000
-"""Largest number of training sites shown; a random sample is drawn if there are more."""
+"""Largest number of the model's sites shown; a random sample is drawn if there are more."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class SiteMap:
     places : (n_sites, 2)
         Positions of the sites.
     behind : (n_behind, 2)
-        Positions of training sites, or a sample of them; empty if the source has no further ones.
+        Positions of sites used for the model (training, validation and calibration sets) that were not predicted, or
+        of a sample of them; empty if there are none.
     shares : (2,)
         Fraction of the variance along each axis; None if the projection defines none.
     """
@@ -44,7 +45,7 @@ class SiteMap:
 
 
 def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str, seed: int = 0) -> SiteMap:
-    """Project the sites of predictions and a store's training sites together, by their standardised features.
+    """Project the sites of predictions and a store's sites used for the model, by their standardised features.
 
     Parameters
     ----------

@@ -244,7 +244,7 @@ def _pictures(
 def _mapped(store: PredictionStore, mapped: SiteMap | None) -> list[tuple[str, Callable[[Path], None]]]:
     if mapped is None:
         return []
-    caption = "Evaluated and training sites, by the first two principal components of their features"
+    caption = "Evaluated sites and, in grey, those used for the model, by two principal components of their features"
     return [(caption, lambda path: site_plots.site_map(store, mapped, path))]
 
 

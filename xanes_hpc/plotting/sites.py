@@ -97,7 +97,7 @@ def distance(store: PredictionStore, path: Path) -> None:
 
 
 def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
-    """Draw a map of sites, coloured by error (or uncertainty) and by element, with training sites in grey behind.
+    """Draw a map of sites, coloured by error (or uncertainty) and by element, with the sites used for the model in grey.
 
     If all sites have the same element, the second panel shows their distance from the training set instead.
 
@@ -120,7 +120,7 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
         left, right = figure.subplots(1, 2)
         for axis in (left, right):
             if found.behind.size:
-                what = f"training sites ({len(found.behind):,})"
+                what = f"used for the model ({len(found.behind):,})"
                 axis.scatter(*found.behind.T, s=5, color="0.82", linewidths=0, label=what)
             for k, name in enumerate("xy"):
                 share = "" if found.shares is None else f" ({100 * found.shares[k]:.0f} % of the variance)"
