@@ -29,6 +29,11 @@ class SchemaError(ValueError):
     """A file that does not match its schema; the message is one line without the file's name."""
 
 
+def store_name(kind: str) -> str:
+    """Return what a kind of store is called in text, such as ``structure store``."""
+    return f"{kind.removesuffix('s')} store"
+
+
 def load(kind: str, version: int | None = None) -> dict[str, Any]:
     """Return the schema of a kind of store, by default of the current version.
 
@@ -42,7 +47,7 @@ def load(kind: str, version: int | None = None) -> dict[str, Any]:
     number = CURRENT[kind] if version is None else version
     path = files(__name__) / f"{kind}-{number}.json"
     if not path.is_file():
-        raise SchemaError(f"{kind} store of schema {number}; this program reads up to schema {CURRENT[kind]}")
+        raise SchemaError(f"{store_name(kind)} of schema {number}; this program reads up to schema {CURRENT[kind]}")
     schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return schema
 
@@ -62,7 +67,7 @@ def kind_of(file: h5py.File) -> tuple[str, int]:
         raise SchemaError("an HDF5 file, but not a store of xanes-hpc (no such 'format' attribute)")
     version = file.attrs.get("schema_version")
     if not isinstance(version, (int, np.integer)) or version < 1:
-        raise SchemaError(f"{kind} store without a valid schema_version")
+        raise SchemaError(f"{store_name(kind)} without a valid schema_version")
     return kind, int(version)
 
 
@@ -88,10 +93,10 @@ def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
     """
     found, version = kind_of(file)
     if kind is not None and found != kind:
-        raise SchemaError(f"expected a {kind} store, received a {found} store")
+        raise SchemaError(f"expected a {store_name(kind)}, received a {store_name(found)}")
     if version > CURRENT[found]:
         raise SchemaError(
-            f"{found} store of schema {version}, written by {_text(file.attrs.get('creator'))}; "
+            f"{store_name(found)} of schema {version}, written by {_text(file.attrs.get('creator'))}; "
             f"this program reads up to schema {CURRENT[found]}: upgrade it"
         )
     schema = load(found, version)
@@ -102,7 +107,7 @@ def validate(file: h5py.File, kind: str | None = None) -> dict[str, int]:
         if node is None and entry.get("optional"):
             continue
         if not isinstance(node, h5py.Dataset):
-            raise SchemaError(f"{found} store lacks the dataset {path}")
+            raise SchemaError(f"{store_name(found)} lacks the dataset {path}")
         _check_dataset(file, path, node, entry, lengths)
         _check_attributes(path, node, entry.get("attributes", {}))
     for path, entry in schema["groups"].items():

@@ -280,7 +280,7 @@ def test_hdf5_of_another_program(tmp_path, refused_featurise):
 
 def test_store_of_another_kind(stores, refused_featurise):
     line = refused_featurise(stores / "f.h5")
-    assert line == f"{stores}/f.h5: expected a structures store, received a features store"
+    assert line == f"{stores}/f.h5: expected a structure store, received a feature store"
 
 
 def test_newer_schema(tmp_path, stores, refused_featurise):
@@ -290,7 +290,7 @@ def test_newer_schema(tmp_path, stores, refused_featurise):
         file.attrs.modify("schema_version", newest + 1)
         file.attrs["creator"] = "xanes-hpc 99.0"
     line = refused_featurise(tmp_path / "s.h5")
-    assert line.startswith(f"{tmp_path}/s.h5: structures store of schema {newest + 1}, written by xanes-hpc 99.0")
+    assert line.startswith(f"{tmp_path}/s.h5: structure store of schema {newest + 1}, written by xanes-hpc 99.0")
     assert line.endswith(f"this program reads up to schema {newest}: upgrade it")
 
 

@@ -49,13 +49,13 @@ def without(name):
 @pytest.mark.parametrize("name", required("structures"))
 def test_structure_store_without_a_dataset(stores, tmp_path, name):
     path = stored.changed(stores / "s.h5", tmp_path / "s.h5", without(name))
-    assert refused(path) == f"structures store lacks the dataset {name}"
+    assert refused(path) == f"structure store lacks the dataset {name}"
 
 
 @pytest.mark.parametrize("name", required("features"))
 def test_feature_store_without_a_dataset(stores, tmp_path, name):
     path = stored.changed(stores / "f.h5", tmp_path / "f.h5", without(name))
-    assert refused(path) == f"features store lacks the dataset {name}"
+    assert refused(path) == f"feature store lacks the dataset {name}"
 
 
 CHARGE = "structures/properties/charge"
@@ -104,8 +104,8 @@ def as_dataset(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (as_group("atoms/numbers"), "structures store lacks the dataset atoms/numbers"),
-        (as_dataset("sites"), "structures store lacks the dataset sites/name"),
+        (as_group("atoms/numbers"), "structure store lacks the dataset atoms/numbers"),
+        (as_dataset("sites"), "structure store lacks the dataset sites/name"),
         (as_dataset("structures/properties"), "structures/properties: expected a group, received a dataset"),
         (as_group("structures/properties/charge"), "structures/properties/charge: expected a dataset"),
     ],
@@ -165,11 +165,11 @@ NOT_OURS = "an HDF5 file, but not a store of xanes-hpc (no such 'format' attribu
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("schema_version", 2, r"structures store of schema 2, written by xanes-hpc \S+; .* up to schema 1: upgrade it"),
-        ("schema_version", None, "structures store without a valid schema_version"),
-        ("schema_version", "1", "structures store without a valid schema_version"),
-        ("schema_version", 0, "structures store without a valid schema_version"),
-        ("schema_version", [1, 1], "structures store without a valid schema_version"),
+        ("schema_version", 2, r"structure store of schema 2, written by xanes-hpc \S+; .* up to schema 1: upgrade it"),
+        ("schema_version", None, "structure store without a valid schema_version"),
+        ("schema_version", "1", "structure store without a valid schema_version"),
+        ("schema_version", 0, "structure store without a valid schema_version"),
+        ("schema_version", [1, 1], "structure store without a valid schema_version"),
         ("format", None, re.escape(NOT_OURS)),
         ("format", "xanes-hpc/orbitals", re.escape(NOT_OURS)),
         ("format", 3, re.escape(NOT_OURS)),
@@ -188,7 +188,7 @@ def test_newer_store_names_the_program_that_wrote_it(stores, tmp_path):
         file.attrs["schema_version"], file.attrs["creator"] = 7, "xanes-hpc 3.1"
 
     message = refused(stored.changed(stores / "s.h5", tmp_path / "s.h5", change))
-    assert message.startswith("structures store of schema 7, written by xanes-hpc 3.1; ")
+    assert message.startswith("structure store of schema 7, written by xanes-hpc 3.1; ")
 
 
 def test_text_attributes_stored_as_bytes_are_read(stores, tmp_path):
@@ -204,8 +204,8 @@ def test_text_attributes_stored_as_bytes_are_read(stores, tmp_path):
 
 
 def test_store_of_another_kind(stores):
-    assert refused(stores / "f.h5", "structures") == "expected a structures store, received a features store"
-    with pytest.raises(StoreError, match="expected a features store, received a structures store"):
+    assert refused(stores / "f.h5", "structures") == "expected a structure store, received a feature store"
+    with pytest.raises(StoreError, match="expected a feature store, received a structure store"):
         FeatureStore(stores / "s.h5")
 
 
@@ -281,7 +281,7 @@ def test_a_prediction_store_may_lack_optional_datasets(predicted, tmp_path):
 @pytest.mark.parametrize("name", required("predictions"))
 def test_prediction_store_without_a_dataset(predicted, tmp_path, name):
     path = stored.changed(predicted, tmp_path / "p.h5", without(name))
-    assert refused(path) == f"predictions store lacks the dataset {name}"
+    assert refused(path) == f"prediction store lacks the dataset {name}"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_distrust_is_one_string_per_site(predicted, tmp_path, data, message):
 def test_unknown_kind_and_version_are_refused():
     with pytest.raises(SchemaError, match="kind of store 'orbitals'; expected structures, features"):
         load("orbitals")
-    with pytest.raises(SchemaError, match="structures store of schema 99; this program reads up to schema 1"):
+    with pytest.raises(SchemaError, match="structure store of schema 99; this program reads up to schema 1"):
         load("structures", 99)
 
 

@@ -15,6 +15,9 @@ JSON_TARGET = "json_target"
 NO_INPUTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
 """Endings of files that no command reads: after ``--json`` such a file is a target, not an input."""
 
+OF_OTHER_COMMANDS = {"keep_draws": "predict --keep-draws"}
+"""Flags of other commands, by the names in errors about their output."""
+
 
 class OutputPath(click.Path):
     """A file or folder that a command writes.
@@ -101,7 +104,8 @@ def with_flags(message: str, command: click.Command) -> str:
     >>> with_flags("a.h5: already exists; `overwrite` replaces it, `force` does not", command)
     'a.h5: already exists; --overwrite replaces it, force does not'
     """
-    flags = {str(param.name): max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
+    own = {str(param.name): max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
+    flags = OF_OTHER_COMMANDS | own
     return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), message)
 
 
