@@ -46,9 +46,10 @@ class ModelError(XanesHpcError, ValueError):
     """A model does not match its input."""
 
 
-def in_a_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of another library's error, or its type if it has no message."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)  # a KeyError quotes its message
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def without_backticks(message: str) -> str:

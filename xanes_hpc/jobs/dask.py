@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xanes_hpc.errors import StoreError, XanesHpcError, in_a_line
+from xanes_hpc.errors import StoreError, XanesHpcError, first_line
 from xanes_hpc.jobs.assembly import Assembly
 from xanes_hpc.jobs.parts import Parts, PartsFolder
 from xanes_hpc.jobs.run import Job, Opening, Progress
@@ -105,8 +105,8 @@ def completed(
                 wrong = future.result()
             except KilledWorker as error:
                 raise StoreError(
-                    f"{what} {arguments[index][-1]}: its workers died repeatedly ({in_a_line(error)}); check that they "
-                    "have enough memory"
+                    f"{what} {arguments[index][-1]}: its workers died repeatedly ({first_line(error)}); check that "
+                    "they have enough memory"
                 ) from None
             if wrong:
                 raise StoreError(wrong)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xanes_hpc.errors import ConfigError, in_a_line
+from xanes_hpc.errors import ConfigError, first_line
 from xanes_hpc.runtime.optional import need
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def connected(workers: Workers) -> "Iterator[Client]":
     try:
         from distributed import Client, LocalCluster
     except ValueError as error:  # a file of the user's Dask configuration is broken
-        raise ConfigError(f"a Dask cluster cannot be started: {in_a_line(error)}") from None
+        raise ConfigError(f"a Dask cluster cannot be started: {first_line(error)}") from None
 
     if workers.address is not None:
         try:
             client = Client(workers.address, timeout=SECONDS_TO_CONNECT)
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"`scheduler` {workers.address}: cannot be reached: {in_a_line(error)}") from None
+            raise ConfigError(f"`scheduler` {workers.address}: cannot be reached: {first_line(error)}") from None
         with client:
             yield client
         return
@@ -115,4 +115,4 @@ def queue_cluster(workers: Workers) -> Any:
         plain = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": FREE_PORT}}
         return getattr(dask_jobqueue, name)(**{**plain, **workers.options})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"`job_options`: {in_a_line(error)}") from None
+        raise ConfigError(f"`job_options`: {first_line(error)}") from None

@@ -28,7 +28,7 @@ from xanes_hpc.models.layers import weight_shapes
 from xanes_hpc.models.numbers import read_regression, read_scalers, read_weights
 from xanes_hpc.models.numpy_network import Member
 from xanes_hpc.models.training_sites import TrainingSites, read_training_sites
-from xanes_hpc.stores.hdf5 import nearest
+from xanes_hpc.runtime.nearest import did_you_mean_path
 
 FORMAT = "xanes-hpc/model"
 SCHEMA = 3
@@ -71,7 +71,7 @@ class ModelFolder:
         self.path = Path(path)
         file = self.path / DESCRIPTION
         if not self.path.exists():
-            raise StoreError(f"{path}: no such model folder{nearest(self.path)}")
+            raise StoreError(f"{path}: no such model folder{did_you_mean_path(self.path)}")
         if self.path.is_file():
             raise StoreError(
                 f"{path}: expected a model folder, received a file; unpack a packed model with xanes-hpc model unpack"

@@ -13,7 +13,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.plotting.sites import COLOURS
 from xanes_hpc.plotting.spectra import PREDICTION, SECOND, figure_at
-from xanes_hpc.stores.hdf5 import nearest
+from xanes_hpc.runtime.nearest import did_you_mean_path
 
 HISTORY = "history.csv"
 STAGES = {"choose": "choosing the number of epochs", "refit": "retraining with the validation set"}
@@ -31,7 +31,7 @@ def read_history(model: Path) -> dict[str, Columns]:
     path = model / HISTORY
     if not model.is_dir():
         raise StoreError(
-            f"{model}: expected a model folder" + (", received a file" if model.exists() else nearest(model))
+            f"{model}: expected a model folder" + (", received a file" if model.exists() else did_you_mean_path(model))
         )
     try:
         with path.open(encoding="utf-8", newline="") as stream:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.runtime.locks import hold, holder, is_still, sign, wait_for
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
@@ -24,7 +24,7 @@ def explain(error: OSError) -> str:
         return "the file would exceed the system's size limit"
     if error.errno:
         return os.strerror(error.errno).lower()
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return first_line(error)
 
 
 def check_output(

@@ -1,12 +1,9 @@
 """What all stores share: opening with one-line errors, atomic writing, strings and digests."""
 
-import difflib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +14,8 @@ import numpy.typing as npt
 
 import xanes_hpc_schema
 from xanes_hpc import __version__
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import StoreError, first_line
+from xanes_hpc.runtime.nearest import did_you_mean_path
 from xanes_hpc.runtime.outputs import check_output, explain, locked_output, whole_output
 from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.opening import open_file
@@ -27,8 +25,6 @@ from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 ATTRIBUTES = "digest_attributes"
 SIGNATURE = b"\x89HDF"
 """First bytes of an HDF5 file."""
-MOST_BESIDE = 10_000
-"""Largest number of a folder's entries that are searched for similar names."""
 SLAB_BYTES = 1 << 22
 """Largest number of bytes of a dataset in memory while all of it is read."""
 
@@ -42,7 +38,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
         If the file is missing, not HDF5, truncated, of another kind or of a newer schema.
     """
     if not path.exists():
-        raise StoreError(f"{path}: no such file{nearest(path)}")
+        raise StoreError(f"{path}: no such file{did_you_mean_path(path)}")
     if path.is_dir():
         raise StoreError(f"{path}: expected an HDF5 file, received a folder")
     try:
@@ -60,18 +56,8 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
         raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         file.close()
-        raise StoreError(f"{path}: damaged HDF5 file: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{path}: damaged HDF5 file: {first_line(error)}") from None
     return file
-
-
-def nearest(path: Path) -> str:
-    """Return the end of an error about a missing path: the entry of its folder with the most similar name, if any."""
-    try:
-        names = [entry.name for entry in islice(os.scandir(path.parent), MOST_BESIDE)]
-    except OSError:
-        return ""
-    found = difflib.get_close_matches(path.name, names, 1, 0.75)
-    return f"; did you mean {path.with_name(found[0])}?" if found else ""
 
 
 def is_kind(path: Path, kind: str) -> bool:
@@ -95,7 +81,7 @@ def _why_not_opened(path: Path, error: OSError) -> str:
         return "empty file, expected HDF5" if not start else "not an HDF5 file"
     if "truncated" in str(error):
         return "truncated HDF5 file; copy or create it again"
-    return f"damaged HDF5 file: {str(error).splitlines()[0]}"
+    return f"damaged HDF5 file: {first_line(error)}"
 
 
 @contextmanager
@@ -111,7 +97,7 @@ def reading(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from None
 
 
-def _damaged(path: Path, error: BaseException | None) -> StoreError:
+def _damaged(path: Path, error: BaseException) -> StoreError:
     return StoreError(f"{path}: damaged data ({first_line(error)}); create the file again")
 
 
@@ -250,12 +236,6 @@ def is_damage(error: BaseException | None) -> bool:
     return not getattr(error, "errno", None) and str(raised_in).startswith("h5py")
 
 
-def first_line(error: BaseException | None) -> str:
-    """Return the first line of an error's message, or its type if it has none."""
-    text = str(error.args[0]) if error is not None and error.args else ""
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _stamp(path: Path) -> tuple[int, ...]:
     """Return values that change when a file is replaced or written to; empty if it does not exist."""
     try:
@@ -305,7 +285,7 @@ class Store:
             In place of an error that HDF5 raised within the block: the data are damaged.
         """
         self.close()
-        if is_damage(error):
+        if error is not None and is_damage(error):
             raise _damaged(self.path, error) from None
 
     def described(self, contents: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 
+from xanes_hpc.errors import first_line
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.structures import STRUCTURE_NAMES
@@ -42,16 +43,12 @@ def read_all(path: Path) -> Findings:
         try:
             file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
         except (OSError, RuntimeError) as error:
-            findings.damage.append(f"list of datasets: {_reason(error)}")
+            findings.damage.append(f"list of datasets: {first_line(error)}")
         for name in names:
             _read(file, name, findings)
         if not findings.damage:
             _compare_digests(file, findings)
     return findings
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> None:
@@ -71,10 +68,10 @@ def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> No
             try:
                 findings.bytes += dataset[chunk].nbytes
             except (OSError, RuntimeError) as error:
-                findings.damage.append(f"{rows}: {_reason(error)}")
+                findings.damage.append(f"{rows}: {first_line(error)}")
             findings.chunks += 1
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        findings.damage.append(f"{where}{name}: {_reason(error)}")
+        findings.damage.append(f"{where}{name}: {first_line(error)}")
 
 
 def _compare_digests(file: h5py.File, findings: Findings) -> None:

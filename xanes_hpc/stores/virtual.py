@@ -11,7 +11,7 @@ from pathlib import Path
 
 import h5py
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, why_not_expected
 from xanes_hpc.stores.texts import read_text, write_text
@@ -108,4 +108,4 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
     except StoreError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise StoreError(f"{part}: damaged part: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{part}: damaged part: {first_line(error)}") from None

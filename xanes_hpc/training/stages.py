@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.data.datasets import SiteSet, TrainingData, statistics
 from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
@@ -281,8 +281,7 @@ class Training:
             trainer.restore(checkpoint.state)
         except ValueError as error:
             raise StoreError(
-                f"{self._checkpoint}: does not match the networks ({str(error).splitlines()[0]}); delete it and train "
-                "again"
+                f"{self._checkpoint}: does not match the networks ({first_line(error)}); delete it and train again"
             ) from None
 
     def _find_start(self) -> Start | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.errors import ConfigError, ModelError, first_line
 
 OTHERS_ENDED = (
     "another process of this training has ended (see its output); run the same command with `resume` in every process"
@@ -114,9 +114,7 @@ def shared_strategy(tf_config: str) -> Any:
             with _default_signal_handlers():
                 return tf.distribute.MultiWorkerMirroredStrategy()
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
-            raise ConfigError(
-                f"`distributed`: cannot connect to the other processes: {str(error).splitlines()[0]}"
-            ) from None
+            raise ConfigError(f"`distributed`: cannot connect to the other processes: {first_line(error)}") from None
 
 
 @contextmanager
@@ -150,7 +148,7 @@ def total_of(strategy: Any, value: float) -> float:
         every = strategy.run(summed, args=(tf.constant(value / n_local, tf.float64),))
         return float(strategy.experimental_local_results(every)[0])
     except tf.errors.OpError as error:
-        raise ModelError(f"{OTHERS_ENDED} ({str(error).splitlines()[0][:100]})") from None
+        raise ModelError(f"{OTHERS_ENDED} ({first_line(error)[:100]})") from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
