@@ -33,7 +33,7 @@ def gpu_names() -> str:
 
 def _log() -> str:
     """Return what a new process logs when TensorFlow looks for GPUs; our own process has logged nothing."""
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0", "KERAS_BACKEND": "tensorflow"}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0", "KERAS_HOME": os.devnull}
     try:
         done = subprocess.run(
             [sys.executable, "-c", _LOOK], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
