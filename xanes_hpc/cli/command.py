@@ -13,7 +13,7 @@ from xanes_hpc.errors import StoreError, XanesHpcError
 
 JSON_TARGET = "json_target"
 NO_INPUTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
-"""Endings of files that no command reads: after ``--json`` such a file is a target, not an input."""
+"""Endings that mark a word after ``--json`` as a mistyped target instead of an argument."""
 
 OF_OTHER_COMMANDS = {"keep_draws": "predict --keep-draws"}
 """Flags of other commands, by the names in errors about their output."""
