@@ -53,7 +53,8 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     rows = {
         "sites": f"{figures['n_sites']:,} with a reference, {figures['n_without_reference']:,} without{zero}",
         "spectra": f"{figures['spectrum']['kind']}, treatment {treatment_name(figures['spectrum']['treatment'])}",
-        "grid": f"{grid['n']} energies, {grid['start_ev']:g} to {grid['stop_ev']:g} eV ({grid['origin']})",
+        "grid": f"{grid['n']} energies, {grid['start_ev']:g} to {grid['stop_ev']:g} eV"
+        + (" relative to e0" if grid["origin"] == "e0" else ""),
         "error %": f"mean {figures['error_percent']['mean']:.2f}, median {figures['error_percent']['median']:.2f}",
         "MAE, MSE, R²": f"{figures['mae']:.4g}, {figures['mse']:.4g}, {_number(figures['r2'], '.4f')}",
         "peaks": f"recall {_number(peaks['recall'], '.3f')}, precision {_number(peaks['precision'], '.3f')}, "
