@@ -203,6 +203,19 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"complexes", "complexes.model", "test.png"}
 
 
+def test_the_help_of_train_has_the_defaults_of_the_configuration():
+    from xanes_hpc.cli.commands.train import FLAGS, command
+    from xanes_hpc.config.files import load_run
+
+    default = load_run(None, None, {}).as_values()
+    helps = {option.name: option.help for option in command.params if isinstance(option, click.Option)}
+    for name, key in FLAGS.items():
+        section, _, own = key.partition(".")
+        value = default[section][own]
+        if value is not None and name != "freeze":
+            assert f"[default: {value}]" in helps[name], key
+
+
 def test_the_docs_show_every_configuration_key_with_its_default(tmp_path):
     from xanes_hpc.config.files import load_run
     from xanes_hpc.models import architectures

@@ -12,7 +12,6 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known, choice
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
-from xanes_hpc.config.sections import SplitConfig, TrainingConfig, UncertaintyConfig
 
 FLAGS = {
     "kind": "target.kind",
@@ -65,23 +64,21 @@ FEW_TO_CALIBRATE = 30
     metavar="NAME",
     help="Choose the architecture: mlp, residual, convolutional, conditioned, or a plug-in  [default: residual]",
 )
-@click.option("--epochs", type=int, metavar="N", help=f"Train for at most N epochs  [default: {TrainingConfig.epochs}]")
+@click.option("--epochs", type=int, metavar="N", help="Train for at most N epochs  [default: 60]")
 @click.option(
     "--batch-size",
     type=int,
     metavar="N",
-    help=f"Use N sites per step, over all devices  [default: {TrainingConfig.batch_size}]",
+    help="Use N sites per step, over all devices  [default: 128]",
 )
 @click.option(
     "--learning-rate", type=float, help="Set the initial learning rate  [default: 0.002, or 0.0002 with --init-from]"
 )
-@click.option(
-    "--loss", type=choice("training.loss"), help=f"Minimise mae, mse or huber  [default: {TrainingConfig.loss}]"
-)
+@click.option("--loss", type=choice("training.loss"), help="Minimise mae, mse or huber  [default: mae]")
 @click.option(
     "--schedule",
     type=choice("training.schedule"),
-    help=f"Schedule the learning rate: cosine, plateau or constant  [default: {TrainingConfig.schedule}]",
+    help="Schedule the learning rate: cosine, plateau or constant  [default: cosine]",
 )
 @click.option(
     "--patience", type=int, metavar="N", help="Stop after N epochs without a lower validation error  [default: never]"
@@ -89,7 +86,7 @@ FEW_TO_CALIBRATE = 30
 @click.option(
     "--method",
     type=choice("uncertainty.method"),
-    help=f"Estimate the uncertainty by dropout, ensemble or bootstrap  [default: {UncertaintyConfig.method}]",
+    help="Estimate the uncertainty by dropout, ensemble or bootstrap  [default: dropout]",
 )
 @click.option(
     "--members", type=int, metavar="N", help="Train and average N networks  [default: 3 with dropout, otherwise 5]"
@@ -98,7 +95,7 @@ FEW_TO_CALIBRATE = 30
     "--group",
     type=choice("split.group"),
     help="Keep groups together in the split: same formula, CSD code (code), similar features (cluster), or none  "
-    f"[default: {SplitConfig.group}]",
+    "[default: formula]",
 )
 @click.option(
     "--folds",
@@ -118,13 +115,13 @@ FEW_TO_CALIBRATE = 30
 @click.option(
     "--precision",
     type=choice("training.precision"),
-    help=f"Compute in float32, mixed_bfloat16 or mixed_float16  [default: {TrainingConfig.precision}]",
+    help="Compute in float32, mixed_bfloat16 or mixed_float16  [default: float32]",
 )
 @click.option(
     "--seed",
     type=int,
     metavar="N",
-    help=f"Seed of the split, the weights, the order of the sites and the dropout  [default: {TrainingConfig.seed}]",
+    help="Seed of the split, the weights, the order of the sites and the dropout  [default: 0]",
 )
 @click.option("--gpus", type=int, metavar="N", help="Use N GPUs; 0 for the CPU  [default: one, if there is one]")
 @click.option("--devices", metavar="cpu:N", help="Use the CPU as N devices instead of GPUs")
