@@ -19,7 +19,7 @@ LONGEST = (
     "test_stopped_trainings.py", "test_replicas.py", "test_training_notes.py", "test_tune.py", "test_fdmnes_runs.py",
     "test_fuzz.py", "test_fit_broadening.py", "test_benchmarks.py", "test_cross_validation.py", "test_page.py",
 )  # fmt: skip
-"""Test files that take longest; processes that share the tests begin with them, so that they end together."""
+"""The slowest test files; run first, so that processes that divide the tests finish at about the same time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -97,7 +97,7 @@ def distance(store: PredictionStore, path: Path) -> None:
 
 
 def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
-    """Draw a map of sites, coloured by error (or uncertainty) and by element, with the sites used for the model in grey.
+    """Draw a map of sites coloured by error (or uncertainty) and by element; the sites used for the model are grey.
 
     If all sites have the same element, the second panel shows their distance from the training set instead.
 
