@@ -70,6 +70,13 @@ def test_a_store_is_whole_if_standard_streams_are_closed_and_the_locale_has_no_u
         assert list(store.sites.name) == ["Fe_µ"]
 
 
+def test_help_is_there_without_docstrings(tmp_path, capsys):
+    assert run("train", "--help") == 0
+    environment = os.environ | {"PYTHONOPTIMIZE": "2"}
+    done = in_its_own_process("train", "--help", folder=tmp_path, env=environment, capture_output=True)
+    assert done.stdout.decode().split() == capsys.readouterr().out.split()
+
+
 def test_a_broken_file_of_dask_is_named(tmp_path):
     broken = write(tmp_path / "config" / "mine.yaml", "nonsense: [")
     words = ("featurise", ARCHIVES / "structures-1.h5", "--cluster", "local", "-o", tmp_path / "f.h5")

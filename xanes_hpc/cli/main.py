@@ -67,7 +67,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     sys.unraisablehook = partial(_note_lost, hook)
     try:
         if arguments is None:
-            surroundings.start_in_utf8()
+            surroundings.start_anew_if_needed()
         surroundings.keep_out()
         code = cli.main(args=arguments, prog_name="xanes-hpc", standalone_mode=False)
         sys.stdout.flush()

@@ -61,16 +61,22 @@ def keep_out() -> None:
             raise ConfigError(f"the environment variable {name}: expected {what}, received {text!r}")
 
 
-def start_in_utf8() -> None:
-    """Start the program anew in Python's UTF-8 mode if file names would be read in another encoding.
+def start_anew_if_needed() -> None:
+    """Start the program anew if the environment makes Python read file names, or our sources, in another way.
 
-    A name such as ``Fe_µ.xyz`` would otherwise depend on the locale. What is printed keeps the locale's encoding.
+    Without UTF-8 a name such as ``Fe_µ.xyz`` would depend on the locale; what is printed keeps the locale's encoding.
+    With ``PYTHONOPTIMIZE=2`` help pages would be empty.
     """
-    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
-        return
-    os.environ["PYTHONUTF8"] = "1"
-    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", None) or "utf-8")
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    options = []
+    if not sys.flags.utf8_mode and sys.getfilesystemencoding() != "utf-8":
+        options = ["-X", "utf8"]
+        os.environ["PYTHONUTF8"] = "1"
+        os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", None) or "utf-8")
+    without_texts = os.environ.get("PYTHONOPTIMIZE", "") not in ("", "0", "1")
+    if without_texts:
+        os.environ["PYTHONOPTIMIZE"] = "1"
+    if options or without_texts:
+        os.execv(sys.executable, [sys.executable, *options, *sys.orig_argv[1:]])
 
 
 def _open_standard_streams() -> None:
