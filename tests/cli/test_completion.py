@@ -97,10 +97,10 @@ def test_a_mistyped_model_gets_a_suggestion(tmp_path, monkeypatch, capsys):
 def test_progress_in_a_log_estimates_the_time_left(monkeypatch, capsys):
     times = iter([0.0, 20.0, 30.0, 50.0, 70.0, 71.0])
     monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
-    with console.progress("working", "sites") as tell:
+    with console.progress("working", "sites") as progress:
         for done in (0, 1000, 2000):  # the time before the first is compilation, or an earlier run
-            tell(done, 5000)
-        tell(4000, 5000, "a note")
+            progress(done, 5000)
+        progress(4000, 5000, "a note")
     assert capsys.readouterr().err.splitlines() == [
         "working: 0 of 5,000 sites",
         "working: 1,000 of 5,000 sites",

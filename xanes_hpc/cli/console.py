@@ -81,7 +81,7 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
     last = time.monotonic()
     since: tuple[float, int, int] | None = None  # time, done and total at which the rate starts
 
-    def tell(done: int, total: int, note: str = "") -> None:
+    def show_line(done: int, total: int, note: str = "") -> None:
         nonlocal last, since
         now = time.monotonic()
         if done and (since is None or done < since[1] or total != since[2]):
@@ -94,7 +94,7 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
             state = f"{what}: {done:,} of {total:,} {unit}".rstrip()
             err.print(", ".join(text for text in (state, note, left) if text))
 
-    yield tell
+    yield show_line
 
 
 def _duration(seconds: float) -> str:

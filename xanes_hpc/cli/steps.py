@@ -110,7 +110,7 @@ def refuse_with_a_plan(names: Sequence[str], steps: "Steps") -> None:
         refuse(names, "belongs to --plan; partitions take it from the plan")
 
 
-def take(
+def carry_out(
     job: "Job", n_partitions: int, steps: "Steps", what: str, command: Sequence[str], rows: Mapping[str, str]
 ) -> bool:
     """Carry out one step, and print what is left to do.

@@ -11,7 +11,7 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import PRESET
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option
-from xanes_hpc.cli.steps import refuse_with_a_plan, steps_options, take
+from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
 
 if TYPE_CHECKING:
     from xanes_hpc.features.featurise import FeatureJob
@@ -96,7 +96,7 @@ def command(
         else:
             job, n_partitions = new_job(structures, descriptor, target, compression, rattling), 1
         begin = time.perf_counter()
-        if not take(job, n_partitions, steps, "featurising", words, _described(job)):
+        if not carry_out(job, n_partitions, steps, "featurising", words, _described(job)):
             return
         rows = _described(job) | ({} if steps.follow_a_plan else _described_run(job, begin))
     console.table(str(target), rows)

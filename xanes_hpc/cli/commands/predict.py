@@ -12,7 +12,7 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Choice
 from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.options import PATH, model_option, output_option, site_options
-from xanes_hpc.cli.steps import refuse_with_a_plan, steps_options, take
+from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
 
 if TYPE_CHECKING:
     from xanes_hpc.jobs.steps import Steps
@@ -97,7 +97,7 @@ def command(
     options = PredictOptions(draws, seed, keep_draws, split, force, spectra)
     with _job(trained, sources, absorber, edge, target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
-        if not take(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
+        if not carry_out(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
             return
         why_none = job.plan.why_none
     _print_summary(target, trained, why_none, csv_folder, steps.overwrite)
