@@ -191,16 +191,18 @@ def _import_features(
     json_target: str | None,
 ) -> None:
     from xanes_hpc.features.from_arrays import import_features
+    from xanes_hpc.spectra.spectrum import treatment_name
 
     summary = import_features(source, output, descriptor, options, overwrite)
     if json_target != "-":
+        e0_source = E0_SOURCES.get(summary.e0_source, summary.e0_source)
         rows = {
             "sites": f"{summary.sites:,} ({summary.element} {summary.edge})",
             "features": f"{summary.features:,} per site ({summary.descriptor}, {summary.dtype})",
             "descriptor": summary.descriptor_hash,
-            "spectra": f"{summary.spectra:,} of {summary.energies:,} energies, "
-            f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV ({summary.e0_source})",
-            "treatment": summary.treatment,
+            "spectra": f"{summary.spectra:,} with {summary.energies:,} energies, "
+            f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV, {e0_source}",
+            "treatment": treatment_name(summary.treatment),
         }
         if summary.unused_arrays:
             rows["other arrays"] = f"{', '.join(summary.unused_arrays)} (not used)"
