@@ -201,7 +201,7 @@ def _import_features(
             "features": f"{summary.features:,} per site ({summary.descriptor}, {summary.dtype})",
             "descriptor": summary.descriptor_hash,
             "spectra": f"{summary.spectra:,} with {summary.energies:,} energies, "
-            f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV, {e0_source}",
+            f"{summary.energy_start:g} to {summary.energy_stop:g} eV from e0 = {summary.e0:g} eV ({e0_source})",
             "treatment": treatment_name(summary.treatment),
         }
         if summary.unused_arrays:
