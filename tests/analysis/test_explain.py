@@ -266,7 +266,11 @@ def test_without_structures(model, small, tmp_path):
         ({"shells": (2.0, 100.0)}, ConfigError, "below 6 Å, received 2, 100"),
         ({"windows": ((-3.0, 3.0), (-3.0, 3.0))}, ConfigError, r"`windows`: .* received -3 to \+3 eV twice"),
         ({"atoms_of": ("nobody",)}, StoreError, r"small\.h5: no site 'nobody'"),
-        ({"split": "none of them"}, ModelError, "at least 2 sites in set 'none of them' .*received 0"),
+        (
+            {"split": "none of them"},
+            ModelError,
+            "at least 2 sites .*received 0 in set 'none of them' of .*; the store has .*train",
+        ),
     ],
 )
 def test_invalid_options(model, small, change, error, message):
@@ -313,7 +317,7 @@ def test_explain_command(model, small, tmp_path, capsys):
         (["--window", "3:-3"], "--window: expected START below STOP, received '3:-3'"),
         (["--window", "80:90"], "window 80 to 90 eV holds no energy of the model"),
         (["--shells", "a"], "--shells: expected distances in Å, such as 2.5,3.2,3.9, received 'a'"),
-        (["--split", "mine"], "expected at least 2 sites in set 'mine' of "),
+        (["--split", "mine"], "expected at least 2 sites to permute features among, received 0 in set 'mine' of "),
         (["-o", "here"], "here: is a folder with other files and will not be replaced"),
     ],
 )

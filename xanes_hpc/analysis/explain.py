@@ -186,9 +186,9 @@ def _chosen(model: Model, sites: SiteTable, structures: StructureStore | None, o
     if options.split is not None:
         sets = sets_of(model, sites, structures)
         rows = rows[[own == options.split for own in sets]]
-        of = f" in set {options.split!r} of {model.path} (sets here: {', '.join(dict.fromkeys(sets))})"
+        of = f" in set {options.split!r} of {model.path}; the store has {', '.join(dict.fromkeys(sets))}"
     if rows.size < FEWEST_SITES:
-        raise ModelError(f"expected at least {FEWEST_SITES} sites{of} to permute features among, received {rows.size}")
+        raise ModelError(f"expected at least {FEWEST_SITES} sites to permute features among, received {rows.size}{of}")
     if rows.size > options.most_sites:
         rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.most_sites, replace=False))
     return rows

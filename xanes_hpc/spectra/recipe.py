@@ -167,8 +167,8 @@ def check_normalisation(normalisation: NormalisationConfig) -> None:
             raise ConfigError(f"normalisation.{key}: expected an energy in eV from the edge, received {value}")
         if value is None and n.name == EDGE_STEP and key in EDGE_STEP_WINDOWS:
             raise ConfigError(
-                f"normalisation.{key}: missing; edge-step needs {', '.join(EDGE_STEP_WINDOWS)}: windows before and "
-                "after the edge, in eV from it"
+                f"normalisation.{key}: missing; edge-step needs {', '.join(EDGE_STEP_WINDOWS)}: the windows before "
+                "and after the edge (`pre` and `post`), in eV from it"
             )
     for start, stop in (("pre_start", "pre_stop"), ("post_start", "post_stop"), ("start", "stop")):
         low, high = getattr(n, start), getattr(n, stop)
