@@ -174,4 +174,4 @@ def _told(runs: list[dict[str, Any]], strategies: list[str], seeds: list[int]) -
         said.append(
             f"{strategy} {with_spread(change)} ({wins} of {len(seeds)} seeds better, mean {spread(change)[0]:+.2f})"
         )
-    return paragraph(f"""Difference from chance at the final size, in points of error %: {"; ".join(said)}.""")
+    return paragraph(f"""Difference from chance at the final size, in percentage points: {"; ".join(said)}.""")

@@ -103,7 +103,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
             100 draws from its members; with `ensemble` and `bootstrap` each member gives one. The table shows how many
             points lie within one, two and three calibrated σ (nominally 68.27, 95.45 and 99.73 %). All values are means
             ± standard deviations over folds. ρ is Spearman's rank correlation of a spectrum's mean σ with its error.
-            Predicting goes from feature store to prediction store."""
+            The prediction time includes reading the feature store and writing the prediction store."""
         ),
         "",
         *table(head, rows),

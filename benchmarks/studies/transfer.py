@@ -104,7 +104,7 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> str:
         best = min(changes, key=lambda change: spread(change)[0])
         said.append(f"{size} sites {with_spread(best)}, better in {sum(c < 0 for c in best)} of {len(best)}")
     return paragraph(
-        f"""Difference between the best start from Fe and training from scratch, in points of error %, taken repeat by
+        f"""Difference between the best start from Fe and training from scratch, in percentage points, repeat by
         repeat: {"; ".join(said)}."""
     )
 
