@@ -149,7 +149,7 @@ def test_evaluating_training_sites_prints_a_note(model, small, tmp_path, capsys)
     capsys.readouterr()
     assert call("evaluate", tmp_path / "p.h5", "--json", tmp_path / "m.json") == 0
     captured = capsys.readouterr()
-    assert "Note: the model was trained on" in captured.err
+    assert "sites were used to make the model" in captured.err
     assert "error %, test" in captured.out
 
 

@@ -17,7 +17,7 @@ from xanes_hpc.cli.options import PATH, figure_option, json_option
 def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
     """Measure predictions against references.
 
-    Sites without a reference are left out. Sites that the model was trained on make the errors too low. For results
+    Sites without a reference are left out. Errors are too low on sites that were used to make the model. For results
     to report, predict with --split test, or predict sites that the model has never seen.
     """
     from xanes_hpc.analysis.evaluate import evaluate
@@ -36,8 +36,8 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
         console.table(str(predictions), _rows(figures))
     if trained:
         console.err.print(
-            f"Note: the model was trained on {trained:,} of these {figures['n_sites']:,} sites; "
-            "see the error of each set for its performance on others"
+            f"Note: {trained:,} of these {figures['n_sites']:,} sites were used to make the model; the error of "
+            "each set shows its performance on others"
         )
 
 

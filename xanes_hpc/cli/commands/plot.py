@@ -101,8 +101,8 @@ def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tup
         trained = sum(own in USED_SETS for own in store.texts("part"))
         if trained and kind not in ("spectra", "map"):
             console.err.print(
-                f"Note: the model was trained on {trained:,} of these {store.n_sites:,} sites, so the errors are too "
-                "low; predict --split test leaves them out"
+                f"Note: {trained:,} of these {store.n_sites:,} sites were used to make the model, so the errors are "
+                "too low; predict --split test leaves them out"
             )
         if kind == "spectra" and sites:
             table = store.sites

@@ -55,7 +55,8 @@ def command(
     """Choose the sites most worth calculating next.
 
     STORE is a structure store. Sites are chosen one by one: each time the site with the largest product of the model's
-    uncertainty and the distance from the training set and the sites chosen before. Training sites are left out.
+    uncertainty and the distance from the training set and the sites chosen before. Sites that were used to make
+    the model are left out.
     """
     import numpy as np
 
