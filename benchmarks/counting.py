@@ -20,7 +20,7 @@ vectors do not count. Where a | b stands, a is for float64 and b for float32:
                      + Gaussians x (3 + exp) + 2 x Gaussians x channels x zetas]       (their products, summed)
     RDC   pairs x points x (5 + exp)
 
-A triplet is two neighbours closer to each other than the cutoff. A path runs over two neighbours and is shorter than
+A triplet is two neighbours closer to each other than the cutoff. A path runs via two neighbours and is shorter than
 twice the cutoff.
 """
 
@@ -97,7 +97,7 @@ def g4(counts: Counts, dtype: str, weighting: Mapping[str, Any], channels: int =
 
 
 def paths(candidates: int, kept: int, dtype: str, table: Mapping[str, Any], channels: int) -> int:
-    """Count for one ``paths`` table of a weighting, from the numbers of neighbour pairs and of paths over them."""
+    """Count for one ``paths`` table of a weighting, from the numbers of neighbour pairs and of paths via them."""
     gaussians, zetas = len(table["mu"]), table["zeta"]
     factors = 2 + 2 * channels + sum(2 * log2(zeta) for zeta in zetas if zeta) + 3 * channels * len(zetas)
     of_path = factors + gaussians * (3 + EXP[dtype]) + 2 * gaussians * channels * len(zetas)
@@ -105,7 +105,7 @@ def paths(candidates: int, kept: int, dtype: str, table: Mapping[str, Any], chan
 
 
 def count_paths(batch: SiteBatch, cutoff: float) -> int:
-    """Count the paths over two neighbours that are shorter than twice the cutoff, at all sites."""
+    """Count the paths via two neighbours that are shorter than twice the cutoff, at all sites."""
     pairs, found = neighbour_list(batch, cutoff), 0
     for a, b in pairwise(pairs.offsets):
         if b - a > 1:

@@ -37,7 +37,7 @@ SHORTEST = 0.1
 
 @inline
 def fill_geometry(n: int, first: int, neighbours: Floats, cutoff: float, paths: Floats) -> None:
-    """Fill the geometry of the paths over the neighbour ``first`` and each of the ``n`` neighbours after it."""
+    """Fill the geometry of the paths via the neighbour ``first`` and each of the ``n`` neighbours after it."""
     x, y, z, r = neighbours[X, first], neighbours[Y, first], neighbours[Z, first], neighbours[RADIUS, first]
     behind = first + 1  # separate slices of rows are contiguous to the compiler
     x_m, y_m, z_m = neighbours[X][behind:], neighbours[Y][behind:], neighbours[Z][behind:]

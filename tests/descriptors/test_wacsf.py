@@ -96,7 +96,7 @@ def test_narrow_shifted_angular_functions():
 @pytest.mark.parametrize("zeta", [0.3, 0.5, 1.5, 3.0, 6.0, 7.25, 16.0, 64.0, 100.0])
 def test_exponents_that_are_and_are_not_powers_of_two(zeta):
     g4 = {**FUNCTIONS, "lambda": [1, -1, 0.5, -0.3, 0.0], "zeta": [zeta]}
-    # Rounding of cos theta (1e-16) to the power zeta < 1 is no longer small where an angle is straight: none there.
+    # Rounding of cos theta (1e-16) to the power zeta < 1 is no longer small if an angle is straight; avoid such angles.
     bent = [a for i, a in enumerate(clusters()) if i not in (2, 3)] if zeta < 1 else clusters()
     assert_agrees({"cutoff": 6.0, "weighting": [{"weights": "Z", "g4": g4}]}, bent)
 

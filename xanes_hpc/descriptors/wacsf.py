@@ -2,7 +2,7 @@
 
 G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717), paths
 are equation (10). A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or
-one channel per element or group of elements, and has radial functions ``g2``, angular functions ``g4``, ``paths`` over
+one channel per element or group of elements, and has radial functions ``g2``, angular functions ``g4``, ``paths`` via
 two neighbours, or several of these. It may have its own ``cutoff``, shorter than the descriptor's, so that functions of
 the nearest shells cost little.
 
