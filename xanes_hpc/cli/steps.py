@@ -1,9 +1,8 @@
 """Options of the commands that make their output in parts, and what these print after each step."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.cluster_options import WORKERS, cluster_options, connected_to, workers_of
-from xanes_hpc.cli.options import overwrite_option, refuse, several, threads_option
+from xanes_hpc.cli.options import gathered, overwrite_option, refuse, threads_option
 
 if TYPE_CHECKING:
     from xanes_hpc.jobs.run import Job
@@ -71,37 +70,25 @@ OPTIONS = (
 )
 
 
-def steps_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of outputs made in parts to a command, which gets them as one parameter ``steps``."""
+def _steps(
+    scheduler: str | None,
+    cluster: str | None,
+    job_options: tuple[str, ...],
+    workers: int | None,
+    threads: int | None,
+    **others: Any,
+) -> "Steps":
+    from xanes_hpc.jobs.steps import Steps
+    from xanes_hpc.runtime import threads as kernel_threads
 
-    @wraps(command)
-    def collected(
-        *args: Any,
-        threads: int | None,
-        scheduler: str | None,
-        cluster: str | None,
-        job_options: tuple[str, ...],
-        workers: int | None,
-        n_partitions: int | None,
-        partition: int | None,
-        finalise: bool,
-        virtual: bool,
-        directives: tuple[str, ...],
-        restart: bool,
-        overwrite: bool,
-        **others: Any,
-    ) -> Any:
-        from xanes_hpc.jobs.steps import Steps
-        from xanes_hpc.runtime import threads as kernel_threads
+    chosen = workers_of(scheduler, cluster, workers, job_options)
+    steps = Steps(workers=chosen, threads=threads, **others)
+    kernel_threads.use(threads)
+    return steps
 
-        chosen = workers_of(scheduler, cluster, workers, job_options)
-        steps = Steps(
-            n_partitions, partition, finalise, virtual, directives, chosen, threads, restart, overwrite
-        )  # fmt: skip
-        kernel_threads.use(threads)
-        return command(*args, steps=steps, **others)
 
-    return several(*OPTIONS)(collected)
+steps_options = gathered("steps", _steps, *OPTIONS)
+"""Add the options of outputs made in parts to a command, which receives them as one parameter ``steps``."""
 
 
 def refuse_with_a_plan(names: Sequence[str], steps: "Steps") -> None:
