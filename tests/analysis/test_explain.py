@@ -10,7 +10,7 @@ from ase import Atoms
 from support.builders import run
 
 from xanes_hpc import descriptors
-from xanes_hpc.analysis.contributions import atom_shares
+from xanes_hpc.analysis.contributions import atom_fractions
 from xanes_hpc.analysis.explain import ExplainOptions, explain
 from xanes_hpc.analysis.feature_groups import FeatureGroup, feature_groups
 from xanes_hpc.analysis.permutation import MeanModel, permutation_importance
@@ -164,7 +164,7 @@ def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
     })  # fmt: skip
     atoms = Atoms("FeOSN", [(0, 0, 0), (0, 0, 1.7), (0, 2.1, 0), (2.0, 0.3, 0.1)])
     batch = SiteBatch.from_atoms([atoms], ["Fe"])
-    found = atom_shares(descriptor, batch)
+    found = atom_fractions(descriptor, batch)
     r, z = np.linalg.norm(atoms.positions, axis=1), atoms.numbers
     terms = z * np.exp(-((r - 2.0) ** 2)) * 0.5 * (np.cos(np.pi * r / 5.0) + 1.0)
     terms[0] = 0.0
@@ -180,7 +180,7 @@ def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
 
 def test_a_lone_atom_has_no_shares():
     descriptor = descriptors.load("rdc")
-    assert not atom_shares(descriptor, SiteBatch.from_atoms([Atoms("Fe")], ["Fe"])).any()
+    assert not atom_fractions(descriptor, SiteBatch.from_atoms([Atoms("Fe")], ["Fe"])).any()
 
 
 def test_shells_end_at_the_minima():
@@ -229,7 +229,7 @@ def test_explanation_of_a_model(model, small):
             explain([folder, Model.open(model)], source, options)
     assert (found.n_sites, found.n_networks, len(found.windows)) == (40, len(folder.members), 3)
     np.testing.assert_array_equal(again.groups.importance.change, found.groups.importance.change)
-    np.testing.assert_allclose(found.radial_shares.sum(axis=-1), 1.0)
+    np.testing.assert_allclose(found.radial_fractions.sum(axis=-1), 1.0)
     assert found.distances.tolist() == sorted(found.distances)
     shapley = found.shapley
     assert shapley.sites[0] == name

@@ -195,9 +195,9 @@ def test_invalid_commands(tmp_path, monkeypatch, capsys, words, message):
 
 def test_principal_components_agree_with_scikit_learn():
     x = np.random.default_rng(0).normal(size=(60, 9)) * np.arange(1, 10)
-    places, shares = project(x.astype(np.float32), "pca")
+    places, explained = project(x.astype(np.float32), "pca")
     expected = PCA(2).fit(x)
-    np.testing.assert_allclose(shares, expected.explained_variance_ratio_, rtol=1e-5)
+    np.testing.assert_allclose(explained, expected.explained_variance_ratio_, rtol=1e-5)
     np.testing.assert_allclose(np.abs(places), np.abs(expected.transform(x)), rtol=1e-3, atol=1e-3)
 
 
@@ -206,8 +206,8 @@ def test_umap_separates_clusters():
     pytest.importorskip("umap", reason="umap-learn is not installed")
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
-    places, shares = project(x, "umap")
-    assert shares is None
+    places, explained = project(x, "umap")
+    assert explained is None
     apart = np.linalg.norm(places[:, None] - places[None], axis=2)
     nearest = np.argsort(apart, axis=1)[:, 1:6]
     assert ((nearest < 40) == (np.arange(80) < 40)[:, None]).all()  # how far apart depends on the machine

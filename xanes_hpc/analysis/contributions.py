@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.explanation import AtomShares, ShapleyValues
+from xanes_hpc.analysis.explanation import AtomContributions, ShapleyValues
 from xanes_hpc.analysis.feature_groups import FeatureGroup
 from xanes_hpc.analysis.permutation import MeanModel
 from xanes_hpc.analysis.shapley import shapley_values
@@ -89,7 +89,7 @@ def group_contributions(
 
 def atom_contributions(
     descriptor: Descriptor, structures: StructureStore, row: int, groups: Sequence[FeatureGroup], values: Array
-) -> AtomShares:
+) -> AtomContributions:
     """Divide the contributions of feature groups at a site among its atoms.
 
     Parameters
@@ -104,21 +104,21 @@ def atom_contributions(
         Contribution of each group.
     """
     batch = structures.batch(row, row + 1, descriptor.properties)
-    shares = atom_shares(descriptor, batch)
-    of_groups = np.stack([_of_group(shares[:, group.columns]) for group in groups], axis=1)
+    fractions = atom_fractions(descriptor, batch)
+    of_groups = np.stack([_of_group(fractions[:, group.columns]) for group in groups], axis=1)
     found = values @ of_groups.T
     rest = values.sum(axis=1) - found.sum(axis=1)
     name = structures.site(row).name[0]
-    return AtomShares(name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, rest)
+    return AtomContributions(name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, rest)
 
 
-def _of_group(shares: Array) -> Array:
+def _of_group(fractions: Array) -> Array:
     """Return each atom's fraction of a group of features, (n_atoms,): the mean over features that depend on an atom."""
-    some = shares[:, shares.sum(axis=0) > 0]
-    return np.asarray(some.mean(axis=1)) if some.shape[1] else np.zeros(len(shares))
+    some = fractions[:, fractions.sum(axis=0) > 0]
+    return np.asarray(some.mean(axis=1)) if some.shape[1] else np.zeros(len(fractions))
 
 
-def atom_shares(descriptor: Descriptor, site: SiteBatch) -> Array:
+def atom_fractions(descriptor: Descriptor, site: SiteBatch) -> Array:
     """Return the fraction of each feature due to each atom of a site's structure, (n_atoms, n_features).
 
     A fraction is |x - x without the atom|, normalised to a sum of 1 over atoms. In a sum over neighbours each atom thus
@@ -140,9 +140,9 @@ def atom_shares(descriptor: Descriptor, site: SiteBatch) -> Array:
     n_atoms, absorber = site.numbers.size, int(site.site_atoms[0])
     others = np.array([k for k in range(n_atoms) if k != absorber], np.int64)
     whole = descriptor.compute(site)[0].astype(np.float64)
-    shares = np.zeros((n_atoms, descriptor.n_features))
+    fractions = np.zeros((n_atoms, descriptor.n_features))
     if not others.size:
-        return shares
+        return fractions
     kept = np.array([np.delete(np.arange(n_atoms), k) for k in others])
     n = others.size
     without = replace(
@@ -156,6 +156,6 @@ def atom_shares(descriptor: Descriptor, site: SiteBatch) -> Array:
         site_atoms=np.where(others < absorber, absorber - 1, absorber),
         properties={name: np.repeat(values, n) for name, values in site.properties.items()},
     )
-    shares[others] = np.abs(whole - descriptor.compute(without))
-    total = shares.sum(axis=0)
-    return np.asarray(shares / np.where(total > 0, total, 1.0))
+    fractions[others] = np.abs(whole - descriptor.compute(without))
+    total = fractions.sum(axis=0)
+    return np.asarray(fractions / np.where(total > 0, total, 1.0))

@@ -54,7 +54,7 @@ class ShapleyValues:
 
 
 @dataclass(frozen=True)
-class AtomShares:
+class AtomContributions:
     """Contributions of the atoms of a site's structure to the mean intensity in each window.
 
     Attributes
@@ -111,7 +111,7 @@ class Explanation:
     n_sites: int
     n_networks: int
     shapley: ShapleyValues | None = None
-    atoms: list[AtomShares] = field(default_factory=list)
+    atoms: list[AtomContributions] = field(default_factory=list)
 
     @property
     def radial(self) -> npt.NDArray[np.bool_]:
@@ -124,9 +124,9 @@ class Explanation:
         return np.array([group.distance for group in self.groups.groups if group.kind in RADIAL])
 
     @property
-    def radial_shares(self) -> Array:
+    def radial_fractions(self) -> Array:
         """Changes due to radial groups as fractions of their sum, (n_networks, n_windows, n_radial)."""
-        return shares(self.groups.importance.change[..., self.radial])
+        return fractions(self.groups.importance.change[..., self.radial])
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -154,7 +154,7 @@ class Explanation:
         return values
 
     def _window(self, w: int) -> dict[str, Any]:
-        radial, own = self.radial, self.radial_shares[:, w]
+        radial, own = self.radial, self.radial_fractions[:, w]
         change = self.groups.importance.change[:, w][:, radial]
         found: dict[str, Any] = {
             "start": self.windows[w][0],
@@ -199,7 +199,7 @@ class Explanation:
         return [k for k, own in enumerate(self.groups.groups) if np.isin(own.columns, group.columns).any()]
 
 
-def shares(values: Array) -> Array:
+def fractions(values: Array) -> Array:
     """Return values as fractions of their sum over the last axis."""
     return np.asarray(values / np.maximum(values.sum(axis=-1, keepdims=True), np.finfo(float).tiny))
 

@@ -34,14 +34,14 @@ class SiteMap:
     behind : (n_behind, 2)
         Positions of sites used for the model (training, validation and calibration sets) that were not predicted, or
         of a sample of them; empty if there are none.
-    shares : (2,)
+    explained_variance : (2,)
         Fraction of the variance along each axis; None if the projection defines none.
     """
 
     how: str
     places: Array
     behind: Array
-    shares: Array | None
+    explained_variance: Array | None
 
 
 def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str, seed: int = 0) -> SiteMap:
@@ -81,9 +81,12 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
     read = features_of(model, source).read
     together = np.union1d(rows, trained)
     x = model.members[0].scalers.features(read(together))
-    places, shares = project(x, by, seed)
+    places, variance = project(x, by, seed)
     return SiteMap(
-        by.upper(), places[np.searchsorted(together, rows)], places[np.searchsorted(together, trained)], shares
+        by.upper(),
+        places[np.searchsorted(together, rows)],
+        places[np.searchsorted(together, trained)],
+        variance,
     )
 
 
@@ -124,7 +127,7 @@ def project(features: npt.NDArray[np.floating], by: str, seed: int = 0) -> tuple
     Returns
     -------
     places : (n_sites, 2)
-    shares : (2,)
+    explained_variance : (2,)
         Fraction of the variance along each axis; None for UMAP.
 
     Raises
@@ -149,5 +152,5 @@ def project(features: npt.NDArray[np.floating], by: str, seed: int = 0) -> tuple
     axes = vectors[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # fix the sign, which depends on the solver
     total = float(values.sum())
-    shares = values[::-1][:2] / total if total > 0 else np.zeros(2)
-    return x @ axes, np.asarray(shares)
+    explained_variance = values[::-1][:2] / total if total > 0 else np.zeros(2)
+    return x @ axes, np.asarray(explained_variance)

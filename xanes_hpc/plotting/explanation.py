@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 
-from xanes_hpc.analysis.explanation import AtomShares, Explanation, Section, spread
+from xanes_hpc.analysis.explanation import AtomContributions, Explanation, Section, spread
 from xanes_hpc.analysis.windows import in_words
 from xanes_hpc.plotting.spectra import PREDICTION, SECOND, THIRD, figure_at
 from xanes_hpc.structures.bonds import bonded_pairs
@@ -33,9 +33,9 @@ def draw_all(explanation: Explanation, folder: Path, ending: str = "png") -> lis
     for name, draw in figures:
         paths.append(folder / f"{name}.{ending}")
         draw(explanation, paths[-1])
-    for k, shares in enumerate(explanation.atoms):
+    for k, atoms in enumerate(explanation.atoms):
         paths.append(folder / f"atoms-{k + 1}.{ending}")
-        atoms_coloured(shares, explanation.windows, paths[-1])
+        atoms_coloured(atoms, explanation.windows, paths[-1])
     return paths
 
 
@@ -44,7 +44,7 @@ def importance_of_distances(explanation: Explanation, path: Path) -> None:
     with figure_at(path, (5.4, 3.6)) as figure:
         axis = figure.subplots()
         other = _histogram(axis, explanation)
-        own = explanation.radial_shares[:, -1]
+        own = explanation.radial_fractions[:, -1]
         _against_distance(axis, explanation, 100 * own.mean(axis=0), 100 * spread(own), PREDICTION, "importance")
         axis.set(ylabel="importance (% of all radial functions)")
         axis.set_ylim(bottom=0.0)
@@ -59,7 +59,7 @@ def windows_beside(explanation: Explanation, path: Path) -> None:
         axis = figure.subplots()
         _histogram(axis, explanation)
         for w, colour in zip(range(len(explanation.windows) - 1), COLOURS, strict=False):
-            own = explanation.radial_shares[:, w]
+            own = explanation.radial_fractions[:, w]
             label = in_words(explanation.windows[w])
             _against_distance(axis, explanation, 100 * own.mean(axis=0), 100 * spread(own), colour, label)
         axis.set(ylabel="importance (% of all radial functions)")
@@ -73,7 +73,7 @@ def windows_apart(explanation: Explanation, path: Path) -> None:
     with figure_at(path, (5.4, 3.6)) as figure:
         axis = figure.subplots()
         _histogram(axis, explanation)
-        apart = 100 * (explanation.radial_shares[:, 1] - explanation.radial_shares[:, 0])
+        apart = 100 * (explanation.radial_fractions[:, 1] - explanation.radial_fractions[:, 0])
         axis.axhline(0.0, color="0.6", lw=0.6, ls=":")
         _against_distance(axis, explanation, apart.mean(axis=0), spread(apart), PREDICTION, "")
         low, high = map(in_words, explanation.windows[:2])
@@ -99,38 +99,38 @@ def kinds_beside(explanation: Explanation, path: Path) -> None:
     _bars(explanation, explanation.kinds, labels, "all features of each kind", path)
 
 
-def atoms_coloured(shares: AtomShares, windows: Sequence[tuple[float, float]], path: Path) -> None:
+def atoms_coloured(atoms: AtomContributions, windows: Sequence[tuple[float, float]], path: Path) -> None:
     """Draw a structure once per window, its atoms coloured by their contributions, viewed where it is widest."""
-    centred = shares.positions - shares.positions.mean(axis=0)
+    centred = atoms.positions - atoms.positions.mean(axis=0)
     axes_of = np.linalg.svd(centred, full_matrices=False)[2]
     flat = centred @ axes_of.T
     shown = range(len(windows) - 1)
-    radii = covalent_radii[shares.numbers]
-    bonds = bonded_pairs(shares.numbers, shares.positions)
+    radii = covalent_radii[atoms.numbers]
+    bonds = bonded_pairs(atoms.numbers, atoms.positions)
     order = np.argsort(flat[:, 2])
     with figure_at(path, (3.6 * len(shown) + 0.4, 3.6)) as figure:
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
         for axis, w in zip(axes, shown, strict=True):
-            largest = float(np.abs(shares.values[w]).max()) or 1.0
+            largest = float(np.abs(atoms.values[w]).max()) or 1.0
             for i, j in bonds:
                 axis.plot(flat[[i, j], 0], flat[[i, j], 1], color="0.7", lw=1.0, zorder=1)
             drawn = axis.scatter(
-                flat[order, 0], flat[order, 1], s=260 * radii[order], c=shares.values[w][order], cmap="PuOr_r",
-                vmin=-largest, vmax=largest, edgecolors=[_edge(z) for z in shares.numbers[order]], linewidths=1.0,
+                flat[order, 0], flat[order, 1], s=260 * radii[order], c=atoms.values[w][order], cmap="PuOr_r",
+                vmin=-largest, vmax=largest, edgecolors=[_edge(z) for z in atoms.numbers[order]], linewidths=1.0,
                 zorder=2,
             )  # fmt: skip
             for k in order:
-                if shares.numbers[k] > 1:
-                    symbol = chemical_symbols[shares.numbers[k]]
-                    weight = "bold" if k == shares.absorber else "normal"
-                    colour = "white" if abs(shares.values[w][k]) > DARK * largest else "black"
+                if atoms.numbers[k] > 1:
+                    symbol = chemical_symbols[atoms.numbers[k]]
+                    weight = "bold" if k == atoms.absorber else "normal"
+                    colour = "white" if abs(atoms.values[w][k]) > DARK * largest else "black"
                     style = {"ha": "center", "va": "center", "fontsize": 6, "weight": weight, "color": colour}
                     axis.text(*flat[k, :2], symbol, zorder=3, **style)
             axis.set_aspect("equal")
             axis.axis("off")
             axis.set_title(in_words(windows[w]), fontsize=8)
             figure.colorbar(drawn, ax=axis, shrink=0.7, label="contribution to the intensity")
-        figure.suptitle(shares.site)
+        figure.suptitle(atoms.site)
 
 
 def _edge(number: int) -> Any:

@@ -123,7 +123,11 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
                 what = f"used for the model ({len(found.behind):,})"
                 axis.scatter(*found.behind.T, s=5, color="0.82", linewidths=0, label=what)
             for k, name in enumerate("xy"):
-                share = "" if found.shares is None else f" ({100 * found.shares[k]:.0f} % of the variance)"
+                share = (
+                    ""
+                    if found.explained_variance is None
+                    else f" ({100 * found.explained_variance[k]:.0f} % of the variance)"
+                )
                 getattr(axis, f"set_{name}label")(f"{found.how} {k + 1}{share}")
         _coloured(figure, left, found.places[rows], values, label)
         elements = store.sites.element

@@ -21,7 +21,7 @@ from xanes_hpc.cli.options import (
 
 if TYPE_CHECKING:
     from xanes_hpc.analysis.explain import ExplainOptions
-    from xanes_hpc.analysis.explanation import AtomShares, Explanation, Section
+    from xanes_hpc.analysis.explanation import AtomContributions, Explanation, Section
 
 CONTENTS = ("importance.csv", "atoms.csv", "explanation.json", "*.png", "*.svg", "*.pdf")
 MOST_ATOMS = 8
@@ -183,18 +183,18 @@ def _print_summary(found: "Explanation", store: Path) -> None:
         if section.groups:
             console.listing((title, *names), [[label, *values] for label, values in _changes(section, found, title)])
 
-    for shares in found.atoms:
-        listed = abs(shares.values[:-1]).max(axis=0).argsort()[::-1][:MOST_ATOMS]
-        rows = [[_atom(shares, k), *(f"{value:+.3g}" for value in shares.values[:, k])] for k in listed.tolist()]
-        console.listing((f"contribution at {shares.site}", *names), rows)
+    for atoms in found.atoms:
+        listed = abs(atoms.values[:-1]).max(axis=0).argsort()[::-1][:MOST_ATOMS]
+        rows = [[_atom(atoms, k), *(f"{value:+.3g}" for value in atoms.values[:, k])] for k in listed.tolist()]
+        console.listing((f"contribution at {atoms.site}", *names), rows)
 
 
-def _atom(shares: "AtomShares", k: int) -> str:
+def _atom(atoms: "AtomContributions", k: int) -> str:
     import numpy as np
     from ase.data import chemical_symbols
 
-    apart = np.linalg.norm(shares.positions[k] - shares.positions[shares.absorber])
-    return f"{chemical_symbols[shares.numbers[k]]}, atom {k}, {apart:.2f} Å"
+    apart = np.linalg.norm(atoms.positions[k] - atoms.positions[atoms.absorber])
+    return f"{chemical_symbols[atoms.numbers[k]]}, atom {k}, {apart:.2f} Å"
 
 
 def _atoms(found: "Explanation") -> list[list[Any]]:
@@ -205,10 +205,10 @@ def _atoms(found: "Explanation") -> list[list[Any]]:
     from xanes_hpc.analysis.windows import in_words
 
     rows: list[list[Any]] = [["site", "atom", "element", "distance", *map(in_words, found.windows)]]
-    for shares in found.atoms:
-        apart = np.linalg.norm(shares.positions - shares.positions[shares.absorber], axis=1)
-        for k, (number, distance) in enumerate(zip(shares.numbers, apart, strict=True)):
-            rows.append([shares.site, k, chemical_symbols[number], distance, *shares.values[:, k]])
+    for atoms in found.atoms:
+        apart = np.linalg.norm(atoms.positions - atoms.positions[atoms.absorber], axis=1)
+        for k, (number, distance) in enumerate(zip(atoms.numbers, apart, strict=True)):
+            rows.append([atoms.site, k, chemical_symbols[number], distance, *atoms.values[:, k]])
     return rows
 
 
