@@ -201,7 +201,14 @@ def test_blocks_of_toml_are_toml():
             assert tomllib.loads(block)
 
 
-@pytest.mark.parametrize("page", [name for name, path in PAGES.items() if "```python" in path.read_text("utf-8")])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "README.md" else [])  # test_main_job.py runs it briefly
+        for name, path in PAGES.items()
+        if "```python" in path.read_text("utf-8")
+    ],
+)
 def test_blocks_of_python_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
@@ -222,6 +229,7 @@ def test_links_between_pages_lead_somewhere():
             assert (path.parent / target).exists(), f"{name}: {target}"
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path):
     pytest.importorskip("sphinx")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", ROOT / "docs", tmp_path / "site"]

@@ -228,7 +228,7 @@ run(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
 def test_run_killed_at_random_moments_gives_the_same_store(tmp_path, seed):
     """Send SIGKILL again and again until the command succeeds."""
     entries = [(stored.structure(f"s{i}", 60, i), [0], "K", [[]]) for i in range(3000)]

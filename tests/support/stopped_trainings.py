@@ -1,6 +1,6 @@
 """Run trainings that are killed, interrupted and resumed, each in a process of its own, and print JSON.
 
-    python tests/support/stopped_trainings.py FEATURES.h5 FOLDER
+    python tests/support/stopped_trainings.py FEATURES.h5 FOLDER runs|folds
 
 TensorFlow is imported once, and starts in each of the forked processes.
 """
@@ -124,24 +124,34 @@ def interrupted_at(nth: int, *words: str) -> None:
     commanded(*words)
 
 
+def runs() -> dict[str, Any]:
+    """Train whole, killed in either stage, interrupted and terminated; resume what can be."""
+    found = {
+        "whole": exit_code(lambda: on_plateaus(output="whole")),
+        "killed in choose": exit_code(lambda: on_plateaus(output="killed", observer=killed_at("choose", 6))),
+        "killed in refit": exit_code(lambda: (killed_while_writing(3 + 4), on_plateaus(output="killed", resume=True))),
+        "half written": sorted(path.name for path in folder.glob(".killed*")),
+        "resumed": exit_code(lambda: on_plateaus(output="killed", resume=True)),
+        "command": exit_code(lambda: commanded("command", "commanded")),
+        "early": exit_code(lambda: interrupted_at(1, "early", "early")),
+        "interrupted": exit_code(lambda: interrupted_at(EPOCHS + 1, "interrupted", "interrupted")),
+        "interrupted left": sorted(path.name for path in (folder / "interrupted").rglob("*")),
+        "terminated": exit_code(lambda: commanded("terminated", "terminated", epochs=ENDLESS), terminate),
+    }  # fmt: skip
+    shutil.copytree(folder / "interrupted", folder / "kept")
+    return found | {"command resumed": exit_code(lambda: commanded("resumed", "interrupted", "--resume"))}
+
+
+def folds() -> dict[str, Any]:
+    """Cross-validate: whole, and interrupted in the second fold's refit, then resumed."""
+    words = ("folds_stopped", "--folds", "2")
+    return {
+        "whole": exit_code(lambda: commanded("folds", "folds", "--folds", "2")),
+        "interrupted": exit_code(lambda: interrupted_at(3 * EPOCHS + 1, "folds_i", *words)),
+        "left": sorted(path.name for path in (folder / "folds_stopped").iterdir()),
+        "resumed": exit_code(lambda: commanded("folds_r", *words, "--resume")),
+    }
+
+
 features, folder = Path(sys.argv[1]), Path(sys.argv[2])
-found: dict[str, Any] = {
-    "whole": exit_code(lambda: on_plateaus(output="whole")),
-    "killed in choose": exit_code(lambda: on_plateaus(output="killed", observer=killed_at("choose", 6))),
-    "killed in refit": exit_code(lambda: (killed_while_writing(3 + 4), on_plateaus(output="killed", resume=True))),
-    "half written": sorted(path.name for path in folder.glob(".killed*")),
-    "resumed": exit_code(lambda: on_plateaus(output="killed", resume=True)),
-    "command": exit_code(lambda: commanded("command", "commanded")),
-    "early": exit_code(lambda: interrupted_at(1, "early", "early")),
-    "interrupted": exit_code(lambda: interrupted_at(EPOCHS + 1, "interrupted", "interrupted")),
-    "interrupted left": sorted(path.name for path in (folder / "interrupted").rglob("*")),
-    "terminated": exit_code(lambda: commanded("terminated", "terminated", epochs=ENDLESS), terminate),
-}  # fmt: skip
-shutil.copytree(folder / "interrupted", folder / "kept")
-found["command resumed"] = exit_code(lambda: commanded("resumed", "interrupted", "--resume"))
-found["folds"] = exit_code(lambda: commanded("folds", "folds", "--folds", "2"))
-second_refit = 3 * EPOCHS + 1
-found["folds interrupted"] = exit_code(lambda: interrupted_at(second_refit, "folds_i", "folds_stopped", "--folds", "2"))
-found["folds left"] = sorted(path.name for path in (folder / "folds_stopped").iterdir())
-found["folds resumed"] = exit_code(lambda: commanded("folds_r", "folds_stopped", "--folds", "2", "--resume"))
-print(json.dumps(found))
+print(json.dumps({"runs": runs, "folds": folds}[sys.argv[3]]()))
