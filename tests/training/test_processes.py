@@ -231,6 +231,7 @@ def config(folder, epochs=6):
     return path
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_of_one(features, tmp_path):
     words = ["train", features, "--config", config(tmp_path), "-o"]
     for n, name in ((1, "one"), (2, "two")):

@@ -57,6 +57,7 @@ def test_grouping_by_codes_that_names_lack(small, tmp_path, config, capsys):
     assert "the names of 120 sites have no CSD code, so each structure is a group of its own" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config, capsys):
     """The model has another architecture, and not all spectra cover the grid."""
     path = copied(small, tmp_path)
