@@ -272,7 +272,7 @@ def broaden(
     store = _comparable(spectra)
     if isinstance(store, PredictionStore):
         if isinstance(spectra, Spectra):
-            store = spectra.with_draws
+            store = spectra.chosen_with_draws
         done = treat_predictions(store, target, chosen, overwrite).store
         return Spectra(done if done is not None else PredictionStore(target))
     result = treat_store(store, target, chosen, kind, treatment, overwrite=overwrite).store
@@ -355,7 +355,8 @@ def _measured(value: Any) -> Spectrum:
             f"`measured`: expected a file, or a tuple of energies and intensities, received {type(value).__name__}"
         )
     energies, intensities = (np.asarray(one, np.float64) for one in value)
-    if energies.ndim != 1 or energies.shape != intensities.shape or not (np.diff(energies) > 0).all():
+    ascending = energies.ndim == 1 and energies.size > 0 and bool((np.diff(energies) > 0).all())
+    if not ascending or energies.shape != intensities.shape:
         raise SpectrumError(
             "`measured`: expected ascending energies and the same number of intensities, received shapes "
             f"{energies.shape} and {intensities.shape}"

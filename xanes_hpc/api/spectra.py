@@ -87,16 +87,17 @@ class Spectra:
     def __len__(self) -> int:
         return int(self._rows.size)
 
-    def __getitem__(self, which: int | str | slice | Sequence[int] | npt.NDArray[Any]) -> "Spectra":
-        """Return a selection of sites, by index, name, slice, list of indices or mask."""
-        if isinstance(which, str):
-            which = [self._table.find(which, self.store.path)]
-        elif isinstance(which, (int, np.integer)):
-            if not -len(self) <= which < len(self):
-                raise IndexError(f"site {which}: expected -{len(self)} to {len(self) - 1}")
-            which = [int(which)]
+    def __getitem__(self, which: int | str | slice | Sequence[int | str] | npt.NDArray[Any]) -> "Spectra":
+        """Return a selection of sites, by index, name, slice, list of indices or names, or mask."""
+        rows: Any = [which] if isinstance(which, str) else which
+        if isinstance(rows, list) and rows and all(isinstance(one, str) for one in rows):
+            rows = [self._table.find(one, self.store.path) for one in rows]
+        elif isinstance(rows, (int, np.integer)):
+            if not -len(self) <= rows < len(self):
+                raise IndexError(f"site {rows}: expected -{len(self)} to {len(self) - 1}")
+            rows = [int(rows)]
         chosen = type(self)(self.store, self._again)
-        chosen._rows = self._rows[which]
+        chosen._rows = self._rows[rows]
         return chosen
 
     @cached_property
@@ -172,9 +173,12 @@ class Spectra:
     @property
     def chosen_store(self) -> PredictionStore:
         """A store of these sites only: ``store`` itself, or one in memory for a selection."""
-        if self._rows.size == self.store.n_sites and (np.diff(self._rows) == 1).all():
-            return self.store
-        return select_predictions(self.store, self._rows)
+        return self._only_chosen(self.store)
+
+    def _only_chosen(self, store: PredictionStore) -> PredictionStore:
+        if self._rows.size == store.n_sites and (np.diff(self._rows) == 1).all():
+            return store
+        return select_predictions(store, self._rows)
 
     @property
     def draws(self) -> Array:
@@ -188,7 +192,8 @@ class Spectra:
             If they were not kept and cannot be computed, because the store was opened without its model.
         """
         store = self.with_draws
-        return np.array([store.calibrated_draws(int(row)) for row in self._rows])
+        draws = [store.calibrated_draws(int(row)) for row in self._rows]
+        return np.array(draws).reshape(len(self), store.file["draws"].shape[1], self.energies.size)
 
     @cached_property
     def with_draws(self) -> PredictionStore:
@@ -205,8 +210,19 @@ class Spectra:
             raise StoreError(f"{self.store.path}: has no draws; predict again and keep the draws (`keep_draws`)")
         return self._again()
 
-    def quantiles(self, levels: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
-        """Return quantiles of the draws, (n_levels, n_sites, n_energies).
+    @property
+    def chosen_with_draws(self) -> PredictionStore:
+        """A store of these sites only, with every draw.
+
+        Raises
+        ------
+        StoreError
+            As for ``draws``.
+        """
+        return self._only_chosen(self.with_draws)
+
+    def quantiles(self, levels: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+        """Return quantiles of the draws, (n_levels, n_sites, n_energies); for one level, (n_sites, n_energies).
 
         Raises
         ------
@@ -223,11 +239,11 @@ class Spectra:
         >>> low.shape, bool((low <= high).all())
         ((24, 201), True)
         """
-        if not all(0 <= level <= 1 for level in levels):
-            raise ConfigError(f"`levels`: expected numbers from 0 to 1, received {list(levels)}")
+        if not all(0 <= level <= 1 for level in np.ravel(levels)):
+            raise ConfigError(f"`levels`: expected numbers from 0 to 1, received {np.ravel(levels).tolist()}")
         return np.asarray(np.quantile(self.draws, levels, axis=1))
 
-    def plot(self, output: PathLike | None = None, sites: Sequence[int | str] | None = None) -> "Figure":
+    def plot(self, output: PathLike | None = None, sites: int | str | Sequence[int | str] | None = None) -> "Figure":
         """Plot predictions with bands of one and two sigma, and their references.
 
         Parameters
@@ -241,6 +257,13 @@ class Spectra:
         -------
         matplotlib.figure.Figure
 
+        Raises
+        ------
+        ConfigError
+            If there are no sites, or no figure of that kind can be saved.
+        StoreError
+            If no site has one of the names.
+
         Examples
         --------
         >>> import xanes_hpc as xh
@@ -248,9 +271,15 @@ class Spectra:
         """
         from xanes_hpc.plotting import spectra as figures
 
-        rows = self._rows[:MOST_DRAWN] if sites is None else np.concatenate([self[site]._rows for site in sites])
+        if sites is None:
+            rows = self._rows[:MOST_DRAWN].tolist()
+        else:
+            several = [sites] if isinstance(sites, (int, str, np.integer)) else sites
+            rows = [int(row) for site in several for row in self[site]._rows]
+        if not rows:
+            raise ConfigError("`sites`: expected at least one site to plot, received none")
         figures.check_figure(None if output is None else Path(output))
-        figure: Figure = figures.chosen_sites_figure(self.store, rows.tolist())
+        figure: Figure = figures.chosen_sites_figure(self.store, rows)
         if output is not None:
             figures.save(figure, Path(output))
         return figure
@@ -326,8 +355,6 @@ class Spectra:
         return pd.DataFrame(columns)
 
     def _repr_html_(self) -> str:
-        from xanes_hpc.plotting.spectra import our_style
-
         first = self[:MOST_ROWS]
         rows = "".join(
             f"<tr><td>{escape(site)}</td><td>{element} {edge}</td><td>{e0:.1f}</td>"
@@ -337,12 +364,14 @@ class Spectra:
             )
         )
         more = f"<p>… and {len(self) - MOST_ROWS:,} more</p>" if len(self) > MOST_ROWS else ""
+        head = "<tr><th>site</th><th>edge</th><th>e0 (eV)</th><th>out of domain</th></tr>"
+        return f"<p>{escape(repr(self)[1:-1])}</p><table>{head}{rows}</table>{more}{self._image() if len(self) else ''}"
+
+    def _image(self) -> str:
+        from xanes_hpc.plotting.spectra import our_style
+
         stream = io.BytesIO()
         with our_style():
             self.plot().savefig(stream, format="png", dpi=110)
         image = base64.b64encode(stream.getvalue()).decode()
-        head = "<tr><th>site</th><th>edge</th><th>e0 (eV)</th><th>out of domain</th></tr>"
-        return (
-            f"<p>{escape(repr(self)[1:-1])}</p><table>{head}{rows}</table>{more}"
-            f'<img alt="predicted spectra" src="data:image/png;base64,{image}">'
-        )
+        return f'<img alt="predicted spectra" src="data:image/png;base64,{image}">'
