@@ -9,18 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from xanes_hpc.api.inputs import AnyStore, PathLike, opened, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import StoreError
-from xanes_hpc.models.folder import architecture_of
+from xanes_hpc.models.folder import CONTENTS, architecture_of
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction import predict
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.runtime import threads as kernel_threads
-from xanes_hpc.runtime.outputs import check_output
+from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -95,13 +97,13 @@ class Predictor:
         PosixPath('copy.model')
         """
         target = Path(output)
-        check_output(target, overwrite)
-        if target.exists():
-            shutil.rmtree(target)
-        try:
-            shutil.copytree(self.path, target)
-        except OSError as error:
-            raise StoreError(f"{target}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+        with whole_output(target, overwrite, CONTENTS, sources=[self.path]) as folder:
+            folder.mkdir()
+            for name in CONTENTS:
+                if (self.path / name).is_dir():
+                    shutil.copytree(self.path / name, folder / name)
+                elif (self.path / name).exists():
+                    shutil.copy2(self.path / name, folder / name)
         return Predictor(Model.open(target))
 
     def predict(
@@ -255,11 +257,14 @@ def train(
     from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.train import train as run_training
 
-    run = load_run(None if config is None else Path(config), None, settings(values), architecture_of)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    run = load_run(None if config is None else Path(config), None, settings(plain), architecture_of)
     target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
     with ExitStack() as stack:
         stores = _opened(FeatureStore, features, "features", stack)
         sources = _opened(StructureStore, spectra, "spectra", stack)
+        if not stores:
+            raise StoreError("`features`: expected at least one feature store, received none")
         pairs = open_spectra(stores, sources)
         augmented = _opened(FeatureStore, augment, "augment", stack)
         observer = Observer() if progress is None else Observer(progress)

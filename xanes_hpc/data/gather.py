@@ -126,7 +126,8 @@ def _check_apart(stores: Sequence[FeatureStore]) -> None:
     for i, store in enumerate(stores):
         for other in stores[:i]:
             digest = store.attribute("source_digest")
-            if store.path.samefile(other.path):
+            in_memory = store.in_memory or other.in_memory
+            if store is other or (not in_memory and store.path.samefile(other.path)):
                 raise ConfigError(f"{store.path}: expected stores with different sites, received this store twice")
             if digest and digest == other.attribute("source_digest"):
                 twice = _keys(store) & _keys(other)
