@@ -46,9 +46,10 @@ def import_structures(
     Parameters
     ----------
     source
-        Structure files and folders, or one or more ``ase.Atoms``.
+        Structure files and folders, or one or more ``ase.Atoms``; for these, only ``sites``, ``edge``, ``output`` and
+        ``overwrite`` apply.
     spectra
-        Folders with spectra, whose files are named after their sites. Only for structure files.
+        Folders with spectra, whose files are named after their sites.
     sites
         The absorbers: a rule such as ``"Fe"``, ``"all"`` or ``"first"``, or an index (0-based); for ``ase.Atoms`` also
         a list of indices. Default: the structure's only transition metal.
@@ -83,8 +84,12 @@ def import_structures(
 
     Raises
     ------
+    ConfigError
+        If an option is for structure files, and ``source`` is not.
     FormatError
         If no structure can be used; with ``strict``, if one cannot.
+    SpectrumError
+        If there is no such edge.
     StoreError
         If the output exists, or cannot be written.
 
@@ -96,8 +101,10 @@ def import_structures(
     <StructureStore in memory: 1 structure, 1 site (O K), no spectra>
     """
     if not is_paths(source):
-        if spectra is not None or properties is not None:
-            raise ConfigError("`spectra`, `properties`: expected structure files, which they are matched to by name")
+        _refuse_options_of_files(
+            spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
+            properties=properties, elements=elements, charge=charge, max_atoms=max_atoms, sample=sample, unique=unique,
+        )  # fmt: skip
         return import_atoms(source, sites, edge.upper(), None if output is None else Path(output), overwrite)
     selection = Selection(
         elements=None if elements is None else parse_elements(elements),
@@ -118,11 +125,18 @@ def import_structures(
     return store
 
 
+def _refuse_options_of_files(**options: Any) -> None:
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        names = ", ".join(f"`{name}`" for name in given)
+        raise ConfigError(f"{names}: expected structure files, received structures in memory")
+
+
 def load_descriptor(
     which: str | PathLike | Mapping[str, Any] = "default",
     *,
     sites: Any = None,
-    properties: Sequence[str] = (),
+    properties: str | Sequence[str] = (),
     dtype: str | None = None,
 ) -> Descriptor:
     """Return a descriptor, which turns a site's surroundings into features.
@@ -180,7 +194,7 @@ def featurise(
     *,
     preset: str | None = None,
     descriptor: Descriptor | PathLike | Mapping[str, Any] | None = None,
-    properties: Sequence[str] = (),
+    properties: str | Sequence[str] = (),
     rattle: float | None = None,
     seed: int = 0,
     sites: Any = None,
@@ -247,7 +261,7 @@ def featurise(
 
 
 def _chosen_descriptor(
-    preset: str | None, descriptor: Descriptor | PathLike | Mapping[str, Any] | None, properties: Sequence[str]
+    preset: str | None, descriptor: Descriptor | PathLike | Mapping[str, Any] | None, properties: str | Sequence[str]
 ) -> Descriptor:
     if preset is not None and descriptor is not None:
         raise ConfigError("expected `preset` or `descriptor`, received both")

@@ -117,7 +117,7 @@ def choose(preset: str | None, description: Path | None) -> Descriptor:
     raise DescriptorError(f"no descriptor has a preset {preset!r}{hint} (expected {', '.join(presets())})")
 
 
-def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descriptor:
+def with_properties(descriptor: Descriptor, properties: str | Sequence[str]) -> Descriptor:
     """Return a descriptor that appends properties to the features of another.
 
     Parameters
@@ -125,7 +125,7 @@ def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descri
     descriptor
         The descriptor to extend.
     properties
-        Names, or ``name=number`` with a default for sites without the property.
+        One or more names, or ``name=number`` with a default for sites without the property.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def with_properties(descriptor: Descriptor, properties: Sequence[str]) -> Descri
     """
     defaults: dict[str, float] = {}
     names = []
-    for text in properties:
+    for text in [properties] if isinstance(properties, str) else properties:
         name, given, value = text.partition("=")
         names.append(name)
         if given:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from xanes_hpc.errors import AbsorberError, FormatError
 from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.spectra.edges import check_given
 from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.neighbours import check_distances
@@ -35,9 +37,11 @@ def import_atoms(
     Raises
     ------
     FormatError
-        If ``atoms`` is neither, a structure cannot be used, or names are not unique.
+        If ``atoms`` is neither, or a structure cannot be used.
     AbsorberError
         If a site does not exist.
+    SpectrumError
+        If there is no such edge.
 
     Examples
     --------
@@ -46,6 +50,7 @@ def import_atoms(
     >>> store.sites.name
     ['H2O', 'CO2#1', 'CO2#2']
     """
+    check_given(edge, None, None)
     structures = several(atoms)
     if not structures:
         raise FormatError("expected at least one structure, received none")
@@ -74,9 +79,13 @@ def _entries(sites: Any, n: int) -> Sequence[Any]:
 def _names(structures: Sequence[Any]) -> list[str]:
     given = [str(one.info.get("name") or "") for one in structures]
     plain = [name or formula(one.get_atomic_numbers()) for name, one in zip(given, structures, strict=True)]
-    counts, seen = Counter(plain), Counter[str]()
+    counts, taken = Counter(plain), set(plain)
+    numbers = {name: count(1) for name in counts}
     names = []
     for name in plain:
-        seen[name] += 1
-        names.append(name if counts[name] == 1 else f"{name}-{seen[name]}")
+        if counts[name] > 1:
+            names.append(next(free for n in numbers[name] if (free := f"{name}-{n}") not in taken))
+            taken.add(names[-1])
+        else:
+            names.append(name)
     return names
