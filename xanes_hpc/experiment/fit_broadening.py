@@ -72,7 +72,7 @@ class Parameter:
     undetermined: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """The result of a fit.
 
@@ -96,6 +96,14 @@ class Fitted:
     fitted: Array
     before: Array
     r_factor: float
+
+    def __repr__(self) -> str:
+        values = [
+            f"{name} {p.value:.4g}{f' ± {p.stderr:.2g}' if p.stderr is not None else ''}"
+            for name, p in self.parameters.items()
+            if p.varied
+        ]
+        return f"<Fitted {self.broadening.name}: {', '.join(values)}; R factor {self.r_factor:.3g}>"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -42,7 +42,7 @@ class FitOptions:
     broadening
         The recipe, with the starting values of its widths.
     vary
-        Names of the widths to fit; None for those in ``VARIED``.
+        Name or names of the widths to fit; None for those in ``VARIED``.
     baseline
         One of ``BASELINES``.
     start, stop
@@ -52,7 +52,7 @@ class FitOptions:
     """
 
     broadening: BroadeningConfig = field(default_factory=lambda: BroadeningConfig("gaussian"))
-    vary: tuple[str, ...] | None = None
+    vary: str | tuple[str, ...] | None = None
     baseline: str = "none"
     start: float | None = None
     stop: float | None = None
@@ -75,6 +75,7 @@ def check_options(options: FitOptions) -> tuple[str, ...]:
     if options.baseline not in BASELINES:
         raise ConfigError(f"`baseline` {options.baseline!r}: expected {', '.join(BASELINES)}")
     varied = VARIED[name] if options.vary is None else options.vary
+    varied = (varied,) if isinstance(varied, str) else tuple(varied)
     if len(varied) > 1 and "none" in varied:
         raise ConfigError(f"`vary`: expected none alone, or names of widths, received {', '.join(varied)}")
     varied = tuple(own for own in varied if own != "none")

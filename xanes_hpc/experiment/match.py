@@ -40,12 +40,12 @@ class Matched:
     factor: float
     shift: float
     error_percent: float
-    mean: Array
-    std: Array | None
-    experiment: Array
+    mean: Array = field(repr=False)
+    std: Array | None = field(repr=False)
+    experiment: Array = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Match:
     """The result of a search.
 
@@ -58,6 +58,13 @@ class Match:
     n_left_out: int
     ranked: list[Matched]
     mixtures: list[Mixture] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        best, left_out = self.ranked[0], f", {self.n_left_out:,} left out" if self.n_left_out else ""
+        return (
+            f"<Match of {self.n_compared:,} site{'s' if self.n_compared != 1 else ''}{left_out}: best {best.site}, "
+            f"error {best.error_percent:.2f} %>"
+        )
 
 
 def match(
