@@ -144,6 +144,59 @@ def test_spectra_can_be_selected_sampled_tabulated_plotted_and_exported(structur
     assert all(name in page for name in some.sites)
     assert "data:image/png" in page
     assert xh.evaluate(some)["n_sites"] == 2
+    assert spectra[[spectra.sites[3], spectra.sites[1]]].sites == some.sites
+    np.testing.assert_array_equal(some.quantiles(0.1), low)
+    assert len(some.plot(sites=some.sites[0]).axes) == 1
+
+
+def test_only_the_selected_sites_are_broadened(structures, files):
+    spectra = xh.load_model(files / "c.model").predict(structures, draws=40)
+    some = xh.broaden(spectra[[3, 1]], "gaussian", gaussian=2.0)
+    assert some.sites == [spectra.sites[3], spectra.sites[1]]
+    np.testing.assert_array_equal(some.mean, xh.broaden(spectra, "gaussian", gaussian=2.0).mean[[3, 1]])
+
+
+def test_an_empty_selection_is_shown_and_sampled(structures, files):
+    none = xh.load_model(files / "c.model").predict(structures, draws=40)[[]]
+    assert "0 sites" in none._repr_html_()
+    assert none.draws.shape == (0, 40, 201)
+    assert none.quantiles().shape == (3, 0, 201)
+    with pytest.raises(ConfigError, match="`sites`"):
+        none.plot()
+
+
+def test_a_saved_model_replaces_another_but_never_itself(files, tmp_path):
+    model = xh.load_model(files / "c.model")
+    saved = model.save(tmp_path / "a.model")
+    before = {path.name for path in saved.path.iterdir()}
+    assert before == {path.name for path in model.path.iterdir()}
+    with pytest.raises(StoreError, match="`overwrite`"):
+        model.save(saved.path)
+    assert repr(model.save(saved.path, overwrite=True)) == repr(saved)
+    with pytest.raises(StoreError, match="inputs"):
+        saved.save(saved.path, overwrite=True)
+    assert {path.name for path in saved.path.iterdir()} == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(StoreError, match="other"):
+        model.save(tmp_path / "other", overwrite=True)
+    assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
+
+
+def test_structures_in_memory_get_names_of_their_own():
+    atoms = [Atoms("O", info={"name": name}) for name in ("x-1", "x", "x")]
+    assert xh.import_structures(atoms, sites="O").sites.name == ["x-1", "x-2", "x-3"]
+
+
+def test_settings_may_be_numbers_of_numpy(structures):
+    features = xh.featurise(structures, preset="xanesnet-49")
+    model = xh.train(features, **SETTINGS | {"epochs": np.int64(1), "kernel_ridge": np.bool_(False)})
+    assert model.model.description["members"] == 1
+
+
+def test_one_property_is_not_split_into_letters():
+    one = xh.load_descriptor("xanesnet-49", properties="charge=0")
+    assert one.describe() == xh.load_descriptor("xanesnet-49", properties=["charge=0"]).describe()
 
 
 def test_names_are_escaped_in_notebooks(files):
@@ -164,6 +217,9 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
     element = ["Cr", "Mn", "Fe", "Co", "Ni", "Cu"][int(structures.sites.element[7]) - 24]
     assert xh.match(measured, with_spectra, absorber=element, max_shift=2.0).ranked[0].site == name
     fit = xh.fit_broadening(structures, measured, site=name, recipe="gaussian")
+    assert repr(xh.fit_broadening(structures, measured, site=name, recipe="gaussian", vary="gaussian")) == repr(fit)
+    assert "gaussian 2" in repr(fit)
+    assert name in repr(xh.match(measured, with_spectra, absorber=element, max_shift=2.0))
     assert raw.e0 == broad.e0
     assert fit.parameters["shift"].value == pytest.approx(1.25, abs=0.05)
     assert fit.parameters["gaussian"].value == pytest.approx(2.0, abs=0.1)
@@ -175,6 +231,9 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
         (lambda: xh.import_structures("nowhere.xyz"), FormatError, "nowhere.xyz"),
         (lambda: xh.import_structures(3.0), FormatError, "float"),
         (lambda: xh.import_structures(Atoms("Fe"), spectra="x"), ConfigError, "`spectra`"),
+        (lambda: xh.import_structures(Atoms("Fe"), elements="Co", e0=7112), ConfigError, "`e0`, `elements`"),
+        (lambda: xh.import_structures(Atoms("Fe"), edge="Q"), SpectrumError, "'Q'"),
+        (lambda: xh.train([]), StoreError, "`features`"),
         (lambda: xh.load_model("nowhere.model"), StoreError, "nowhere.model"),
         (lambda: xh.featurise(Atoms("Fe"), preset="a", descriptor="b.toml"), ConfigError, "`preset` or `descriptor`"),
         (lambda: xh.featurise(Atoms("Fe"), preset="xanesnet"), xh.errors.DescriptorError, "did you mean"),
@@ -207,6 +266,11 @@ def test_arguments_that_do_not_suit_a_model_are_refused(files, structures):
         model.predict(structures, split="test").quantiles((2.0,))
     with pytest.raises(SpectrumError, match="energies"):
         xh.match(([2.0, 1.0], [1.0, 1.0]), files / "p.h5", absorber="Cr")
+    with pytest.raises(SpectrumError, match="energies"):
+        xh.match(([], []), files / "p.h5", absorber="Cr")
+    features = xh.featurise(structures, preset="xanesnet-49")
+    with pytest.raises(ConfigError, match="twice"):
+        xh.train([features, features], **SETTINGS)
 
 
 def test_importing_the_package_imports_nothing_heavy():
