@@ -23,7 +23,6 @@ from xanes_hpc.stores.virtual import is_virtual_store
 PLAN, LOCK, WHOLE = "plan.json", "lock", "whole.partial"
 SCRIPT = "partitions.slurm"
 PART = re.compile(r"part-\d{6}\.h5")
-PARTITION_LOCK = re.compile(rf"{LOCK}-\d{{6}}")
 OURS = re.compile(
     rf"{PART.pattern}(\..*\.partial)?|{re.escape(PLAN)}(\.partial)?|{LOCK}(-\d{{6}})?|{re.escape(WHOLE)}|"
     rf"{re.escape(SCRIPT)}|slurm-.*\.out|\.nfs[0-9a-f]+"
