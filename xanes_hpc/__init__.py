@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xanes_hpc.api.comparison import broaden, evaluate, export, fit_broadening, match
-    from xanes_hpc.api.models import Predictor, load_model, train
+    from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
 
@@ -31,12 +31,13 @@ __all__ = [
     "load_descriptor",
     "load_model",
     "match",
+    "predict",
     "train",
 ]
 
 _HOMES = {
     **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
-    **dict.fromkeys(("train", "load_model", "Predictor"), "api.models"),
+    **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export", "fit_broadening", "match"), "api.comparison"),
     "Spectra": "api.spectra",
 }

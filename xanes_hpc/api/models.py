@@ -18,7 +18,7 @@ from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.folder import CONTENTS, architecture_of
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction import predict
+from xanes_hpc.prediction import predict as prediction
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.runtime import threads as kernel_threads
@@ -174,11 +174,11 @@ class Predictor:
 
         def again() -> PredictionStore:
             kept = PredictOptions(draws, seed, True, split, force, options.spectra)
-            return predict.predict_in_memory(self.model, store, kept)
+            return prediction.predict_in_memory(self.model, store, kept)
 
         if output is None:
-            return Spectra(predict.predict_in_memory(self.model, store, options), again)
-        predict.predict(self.model, store, Path(output), options, overwrite)
+            return Spectra(prediction.predict_in_memory(self.model, store, options), again)
+        prediction.predict(self.model, store, Path(output), options, overwrite)
         return Spectra(PredictionStore(Path(output)), again)
 
 
@@ -197,6 +197,33 @@ def load_model(path: PathLike) -> Predictor:
     {'Cr': ['K'], 'Mn': ['K'], 'Co': ['K'], 'Ni': ['K'], 'Cu': ['K']}
     """
     return Predictor(Model.open(Path(path)))
+
+
+def predict(source: Any, model: Predictor | PathLike, **options: Any) -> Spectra:
+    """Predict the spectra of sites with a model; the same as ``model.predict(source, …)``.
+
+    Parameters
+    ----------
+    source
+        One or more ``ase.Atoms``, structure files and folders, a structure store, a feature store of the model's
+        descriptor, or the path of a store.
+    model
+        The model, or the path of its folder.
+    **options
+        Options of ``Predictor.predict``: sites, edge, draws, seed, output, …
+
+    Raises
+    ------
+    XanesHpcError
+        As for ``Predictor.predict`` and ``load_model``.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> xh.predict("complexes.h5", "complexes.model", force=True).mean.shape
+    (24, 201)
+    """
+    return (model if isinstance(model, Predictor) else load_model(model)).predict(source, **options)
 
 
 def train(
