@@ -58,7 +58,7 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
         if not store.rattled:
             raise ConfigError(
                 f"{store.path}: expected features of rattled structures for `augment`, received plain features; "
-                "featurise makes rattled ones with `rattle`"
+                "rattle the structures first (`rattle`)"
             )
     _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
