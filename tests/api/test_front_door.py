@@ -120,6 +120,8 @@ def test_a_model_in_memory_leaves_nothing_behind(structures, tmp_path, monkeypat
     assert kept.predict(structures, split="test").mean.shape[1] == 201
     with pytest.raises(ConfigError):
         xh.train(xh.featurise(structures, preset="xanesnet-49"), **SETTINGS | {"loss": "none"})
+    with pytest.raises(StoreError):
+        xh.train(structures, **SETTINGS)
     assert [p.name for p in tmp_path.iterdir()] == ["kept.model"]
 
 
@@ -182,6 +184,22 @@ def test_a_saved_model_replaces_another_but_never_itself(files, tmp_path):
     with pytest.raises(StoreError, match="other"):
         model.save(tmp_path / "other", overwrite=True)
     assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["sites.h5", "members/00/scalers.h5"])
+def test_no_output_replaces_a_part_of_a_model(files, small, structures, tmp_path, name):
+    model = xh.load_model(files / "c.model").save(tmp_path / "a.model")
+    part = model.path / name
+    before = part.read_bytes()
+    for write in (
+        lambda: model.predict(structures, output=part, overwrite=True),
+        lambda: xh.import_structures(Atoms("Fe"), output=part, overwrite=True),
+        lambda: xh.featurise(small / "small.h5", output=part, overwrite=True),
+        lambda: xh.broaden(structures, "gaussian", gaussian=2.0, output=part, overwrite=True),
+    ):
+        with pytest.raises(StoreError, match="part of the model"):
+            write()
+    assert part.read_bytes() == before
 
 
 def test_structures_in_memory_get_names_of_their_own():

@@ -41,6 +41,7 @@ FIT = "fit-broadening p.h5 e.txt --site S0"
         ("broaden {small} --config run.toml -o run.toml --overwrite", "run.toml: is one of the inputs"),
         ("broaden {small} -o ./{small} --overwrite", "is one of the inputs; name another output"),
         ("predict {small} --model {model} -o {model}/sites.h5 --overwrite", "is part of the model"),
+        ("predict {small} --model {model} -o {model}/members/00/scalers.h5 --overwrite", "is part of the model"),
         ("predict {small} --model {model} -o old.png --overwrite", "old.png: is a file of another kind"),
         (f"{MATCH} --plot old.png", "old.png: already exists; name another file for --plot or add --overwrite"),
         (f"{MATCH} --json old.json", "old.json: already exists; name another file for --json or add --overwrite"),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis import evaluate as analysis
-from xanes_hpc.api.inputs import PathLike, is_paths, store_of
+from xanes_hpc.api.inputs import PathLike, is_paths, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.calculations.broaden_store import treat_store
 from xanes_hpc.config.files import load_run
@@ -268,7 +268,7 @@ def broaden(
         if window is not None:
             given[f"normalisation.{name}_start"], given[f"normalisation.{name}_stop"] = window
     chosen = load_run(None if config is None else Path(config), None, given).recipe
-    target = None if output is None else Path(output)
+    target = None if output is None else output_path(output)
     store = _comparable(spectra)
     if isinstance(store, PredictionStore):
         if isinstance(spectra, Spectra):

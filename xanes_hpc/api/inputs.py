@@ -9,6 +9,7 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
+from xanes_hpc.models.folder import refuse_part_of_model
 from xanes_hpc.prediction.sources import Store, open_store
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import SIGNATURE
@@ -33,6 +34,24 @@ def paths_of(paths: PathLike | Iterable[PathLike] | None) -> list[Path]:
     if paths is None:
         return []
     return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
+
+
+def output_path(output: PathLike) -> Path:
+    """Return the path of an output.
+
+    Raises
+    ------
+    StoreError
+        If it is a file of a model folder.
+
+    Examples
+    --------
+    >>> output_path("a.h5")
+    PosixPath('a.h5')
+    """
+    path = Path(output)
+    refuse_part_of_model(path)
+    return path
 
 
 def is_paths(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xanes_hpc.api.inputs import AnyStore, PathLike, opened, store_of
+from xanes_hpc.api.inputs import AnyStore, PathLike, opened, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
 from xanes_hpc.descriptors import Descriptor
@@ -178,7 +178,7 @@ class Predictor:
 
         if output is None:
             return Spectra(prediction.predict_in_memory(self.model, store, options), again)
-        prediction.predict(self.model, store, Path(output), options, overwrite)
+        prediction.predict(self.model, store, output_path(output), options, overwrite)
         return Spectra(PredictionStore(Path(output)), again)
 
 
@@ -286,7 +286,6 @@ def train(
 
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
     run = load_run(None if config is None else Path(config), None, settings(plain), architecture_of)
-    target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
     with ExitStack() as stack:
         stores = _opened(FeatureStore, features, "features", stack)
         sources = _opened(StructureStore, spectra, "spectra", stack)
@@ -295,6 +294,7 @@ def train(
         pairs = open_spectra(stores, sources)
         augmented = _opened(FeatureStore, augment, "augment", stack)
         observer = Observer() if progress is None else Observer(progress)
+        target = Path(output) if output is not None else Path(tempfile.mkdtemp(prefix="xanes-hpc-")) / "trained.model"
         try:
             run_training(run, pairs, target, overwrite, resume, augmented, observer)
         except BaseException:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc import descriptors
-from xanes_hpc.api.inputs import PathLike, is_paths, opened_structures, paths_of, rule_of
+from xanes_hpc.api.inputs import PathLike, is_paths, opened_structures, output_path, paths_of, rule_of
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
@@ -105,7 +105,7 @@ def import_structures(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
             properties=properties, elements=elements, charge=charge, max_atoms=max_atoms, sample=sample, unique=unique,
         )  # fmt: skip
-        return import_atoms(source, sites, edge.upper(), None if output is None else Path(output), overwrite)
+        return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
         elements=None if elements is None else parse_elements(elements),
         charges=None if charge is None else parse_charges(str(charge)),
@@ -119,7 +119,7 @@ def import_structures(
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)
     else:
-        summary = from_files.import_structures(paths_of(source), Path(output), options, overwrite)
+        summary = from_files.import_structures(paths_of(source), output_path(output), options, overwrite)
         store = StructureStore(Path(output))
     store.summary = summary
     return store
@@ -256,7 +256,7 @@ def featurise(
         raise StoreError(
             f'{output}: its structures are only in memory; save them first with import_structures(…, output="NAME.h5")'
         )
-    features.featurise(source, chosen, Path(output), overwrite, compression=compression, rattling=rattling)
+    features.featurise(source, chosen, output_path(output), overwrite, compression=compression, rattling=rattling)
     return FeatureStore(Path(output))
 
 

@@ -121,12 +121,10 @@ def _check_existing(path: Path, name: str, inputs: list[Path]) -> None:
     """Refuse an existing file that is an input, or part of a model."""
     if any(source.exists() and source.samefile(path) for source in inputs):
         raise StoreError(f"{path}: is one of the inputs; name another output")
-    for folder in path.resolve().parents[:2]:
-        if path.is_file() and (folder / "model.json").exists():
-            from xanes_hpc.models.folder import CONTENTS
+    if any((folder / "model.json").exists() for folder in path.resolve().parents[:3]):
+        from xanes_hpc.models.folder import refuse_part_of_model
 
-            if path.resolve().relative_to(folder).parts[0] in CONTENTS:
-                raise StoreError(f"{path}: is part of the model {folder}; name another output")
+        refuse_part_of_model(path)
 
 
 class JsonCommand(Command):

@@ -45,6 +45,22 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
+def refuse_part_of_model(path: Path) -> None:
+    """Raise an error if an output would replace a file of a model folder.
+
+    Raises
+    ------
+    StoreError
+        If so; the message names the file and the folder.
+    """
+    if not path.is_file():
+        return
+    for folder in path.resolve().parents[:3]:
+        own = path.resolve().relative_to(folder).parts[0] in CONTENTS
+        if own and (folder / DESCRIPTION).exists():
+            raise StoreError(f"{path}: is part of the model {folder}; name another output")
+
+
 def digests_of_files(folder: Path) -> dict[str, str]:
     """Return the SHA-256 (hexadecimal) of every HDF5 file in a model folder, by path."""
     return {path.relative_to(folder).as_posix(): _digest_of(path) for path in sorted(folder.rglob("*.h5"))}
