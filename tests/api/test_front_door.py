@@ -94,6 +94,8 @@ def test_a_structure_by_path_and_as_atoms_gives_the_same_spectrum(small, files):
     np.testing.assert_array_equal(by_path.mean, by_atoms.mean)
     np.testing.assert_array_equal(by_path.std, by_atoms.std)
     assert model.predict([path]).sites == by_path.sites == [path.stem]
+    assert model.predict(path.parent.glob(path.name)).sites == [path.stem]
+    assert xh.import_structures(path.parent.glob(path.name)).sites.name == [path.stem]
     np.testing.assert_array_equal(xh.predict(path, files / "c.model", draws=100).std, by_path.std)
 
 

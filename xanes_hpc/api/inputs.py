@@ -1,7 +1,7 @@
 """The inputs that the functions behind ``import xanes_hpc`` accept: paths, ``ase.Atoms`` and open stores."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +54,19 @@ def output_path(output: PathLike) -> Path:
     return path
 
 
+def listed(value: Any) -> Any:
+    """Return an iterator's items, such as those of ``Path.glob``, as a list, and any other value unchanged.
+
+    Examples
+    --------
+    >>> listed(iter(["a.xyz", "b.xyz"]))
+    ['a.xyz', 'b.xyz']
+    >>> listed("a.xyz")
+    'a.xyz'
+    """
+    return list(value) if isinstance(value, Iterator) else value
+
+
 def is_paths(value: Any) -> bool:
     """Return True if a value is a path or a non-empty sequence of paths."""
     if isinstance(value, (str, os.PathLike)):
@@ -83,6 +96,7 @@ def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
     AbsorberError
         If a structure has no such absorber.
     """
+    source = listed(source)
     if isinstance(source, (StructureStore, FeatureStore)):
         _refuse_choice(sites, edge, str(source.path))
         return source

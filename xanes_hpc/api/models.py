@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xanes_hpc.api.inputs import AnyStore, PathLike, opened, output_path, store_of
+from xanes_hpc.api.inputs import AnyStore, PathLike, listed, opened, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
 from xanes_hpc.descriptors import Descriptor
@@ -306,6 +306,7 @@ def train(
 
 def _opened(kind: type[AnyStore], values: Any, name: str, stack: ExitStack) -> list[AnyStore]:
     """Return the stores of a parameter that takes one or several; those opened here are closed with the stack."""
+    values = listed(values)
     several = [] if values is None else values if isinstance(values, (list, tuple)) else [values]
     stores = [store_of(kind, one, name) for one in several]
     for store, given in zip(stores, several, strict=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc import descriptors
-from xanes_hpc.api.inputs import PathLike, is_paths, opened_structures, output_path, paths_of, rule_of
+from xanes_hpc.api.inputs import PathLike, is_paths, listed, opened_structures, output_path, paths_of, rule_of
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
@@ -100,6 +100,7 @@ def import_structures(
     >>> xh.import_structures(molecule("H2O"), sites="O")
     <StructureStore in memory: 1 structure, 1 site (O K), no spectra>
     """
+    source = listed(source)
     if not is_paths(source):
         _refuse_options_of_files(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
