@@ -117,5 +117,9 @@ def test_formula_in_hill_order(symbols, expected):
 @quick
 @given(st.lists(st.integers(1, 118), min_size=1, max_size=30))
 def test_formula_agrees_with_ase(atoms):
+    """Without carbon, Hill's order is alphabetical; ASE puts hydrogen first there."""
     symbols = [chemical_symbols[z] for z in atoms]
-    assert formula(np.array(atoms)) == Formula.from_list(symbols).format("hill")
+    if "C" in symbols or "H" not in symbols:
+        assert formula(np.array(atoms)) == Formula.from_list(symbols).format("hill")
+    else:
+        assert list(Formula(formula(np.array(atoms))).count()) == sorted(set(symbols))
