@@ -1,5 +1,6 @@
 """The functions behind ``import xanes_hpc`` give the same numbers as the commands, from and to memory or files."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,15 @@ def test_a_model_in_memory_leaves_nothing_behind(structures, tmp_path, monkeypat
     with pytest.raises(StoreError):
         xh.train(structures, **SETTINGS)
     assert [p.name for p in tmp_path.iterdir()] == ["kept.model"]
+
+
+def test_a_copy_of_the_process_keeps_its_temporary_model(structures, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model = xh.train(xh.featurise(structures, preset="xanesnet-49"), **SETTINGS)
+    path, own = model.path, os.getpid()
+    monkeypatch.setattr("os.getpid", lambda: own + 1)
+    del model
+    assert path.is_dir()
 
 
 def test_spectra_can_be_selected_sampled_tabulated_plotted_and_exported(structures, files, tmp_path):

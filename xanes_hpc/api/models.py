@@ -1,5 +1,6 @@
 """Train a model on features, and predict the spectra of structures with it."""
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -51,7 +52,7 @@ class Predictor:
     def __init__(self, model: Model, temporary: bool = False) -> None:
         self.model, self._temporary = model, temporary
         if temporary:
-            weakref.finalize(self, shutil.rmtree, model.path.parent, ignore_errors=True)
+            weakref.finalize(self, _remove, model.path.parent, os.getpid())
 
     def __repr__(self) -> str:
         energies, origin = self.model.grid
@@ -180,6 +181,12 @@ class Predictor:
             return Spectra(prediction.predict_in_memory(self.model, store, options), again)
         prediction.predict(self.model, store, output_path(output), options, overwrite)
         return Spectra(PredictionStore(Path(output)), again)
+
+
+def _remove(folder: Path, process: int) -> None:
+    """Delete a temporary folder, but not from a forked copy of the process that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_model(path: PathLike) -> Predictor:
