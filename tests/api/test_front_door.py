@@ -225,6 +225,12 @@ def test_settings_may_be_numbers_of_numpy(structures):
     assert model.model.description["members"] == 1
 
 
+def test_an_architecture_is_named_as_on_the_command_line(structures):
+    features = xh.featurise(structures, preset="xanesnet-49")
+    model = xh.train(features, **SETTINGS | {"epochs": 1, "model": "mlp"})
+    assert model.model.description["architecture"]["name"] == "mlp"
+
+
 def test_one_property_is_not_split_into_letters():
     one = xh.load_descriptor("xanesnet-49", properties="charge=0")
     assert one.describe() == xh.load_descriptor("xanesnet-49", properties=["charge=0"]).describe()
@@ -270,6 +276,7 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
         (lambda: xh.featurise(Atoms("Fe"), preset="xanesnet"), xh.errors.DescriptorError, "did you mean"),
         (lambda: xh.train("f.h5", epoch=3), ConfigError, "'epoch'; did you mean 'epochs'?"),
         (lambda: xh.train("f.h5", name="mlp"), ConfigError, "'name': expected one of"),
+        (lambda: xh.train("f.h5", model="mlp"), StoreError, "f.h5"),
         (lambda: xh.train(xh.import_structures(Atoms("Fe"))), StoreError, "`features`: expected a feature store"),
         (lambda: xh.train(3), StoreError, "received int"),
         (lambda: xh.import_structures([]), FormatError, "received none"),

@@ -263,7 +263,8 @@ def train(
     resume
         Continue a run that was stopped before it finished ``output``.
     output
-        Model folder to write. Default: a temporary folder, deleted with the returned object.
+        Model folder to write. Default: a temporary folder, deleted with the returned object. Training on a stored
+        feature store also keeps its targets beside it, for the next training.
     overwrite
         Replace an existing output.
     **values

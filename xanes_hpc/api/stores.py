@@ -18,6 +18,7 @@ from xanes_hpc.spectra.spectrum import parse_treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.rattling import Rattling
+from xanes_hpc.structures.symmetry import SYMPREC
 
 
 def import_structures(
@@ -37,6 +38,7 @@ def import_structures(
     sample: int | None = None,
     seed: int = 0,
     unique: bool = False,
+    symprec: float = SYMPREC,
     strict: bool = False,
     output: PathLike | None = None,
     overwrite: bool = False,
@@ -68,8 +70,9 @@ def import_structures(
     elements, charge, max_atoms, sample, seed
         Keep only structures whose absorber is one of these elements (``"Ti-Zn"``), with one of these charges and at
         most this number of atoms; then draw a random sample of this size.
-    unique
-        Keep one of each set of symmetry-equivalent sites of a crystal, with their number as its weight.
+    unique, symprec
+        Keep one of each set of symmetry-equivalent sites of a crystal, with their number as its weight; and the
+        tolerance of the symmetry, in Å.
     strict
         Raise an error at the first structure or spectrum that cannot be used, instead of skipping it.
     output
@@ -115,7 +118,7 @@ def import_structures(
     options = ImportOptions(
         absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
         treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, strict=strict, selection=selection,
-        unique=unique, properties=tuple(paths_of(properties)),
+        unique=unique, symprec=symprec, properties=tuple(paths_of(properties)),
     )  # fmt: skip
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)

@@ -91,6 +91,9 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
         if key in SHORT:
             found[SHORT[key]] = value
             continue
+        if key == "model" and isinstance(value, str):  # as --model does, not the key of [transfer]
+            found["model.name"] = value
+            continue
         if key in sections and isinstance(value, Mapping):
             found |= {f"{key}.{name}": own for name, own in value.items()}
             continue
