@@ -1,7 +1,11 @@
 """Opening something that is not a valid store gives a one-line error."""
 
+import errno
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import h5py
 import pytest
@@ -97,3 +101,47 @@ def test_an_external_link_is_not_followed(stores, tmp_path):
     assert refused(changed(stores / "f.h5", tmp_path / "c.h5", link)) == (
         "sites/weight: expected data in this file, received data in another one"
     )
+
+
+WITHOUT_LOCKS = """
+#include <errno.h>
+#include <stdlib.h>
+int flock(int descriptor, int operation) { errno = atoi(getenv("FLOCK_ERRNO")); return -1; }
+"""
+OPENED = """
+import sys
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.structures import StructureStore
+with StructureStore(sys.argv[1]) as store, FeatureStore(sys.argv[2]) as features:
+    print(store.n_sites, features.read(0, 1).shape[0])
+"""
+
+
+@pytest.fixture(scope="module")
+def without_locks(tmp_path_factory):
+    """A library that makes every lock of a file fail, as on network file systems without a lock service."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("locks")
+    (folder / "nolock.c").write_text(WITHOUT_LOCKS)
+    library = folder / "nolock.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "nolock.c"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, 524], ids=["ENOLCK", "EOPNOTSUPP", "524"])
+def test_stores_open_on_file_systems_without_locks(stores, without_locks, number):
+    environment = os.environ | {"LD_PRELOAD": str(without_locks), "FLOCK_ERRNO": str(number)}
+    command = [sys.executable, "-c", OPENED, stores / "s.h5", stores / "f.h5"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[1] == "1"
+
+
+def test_an_error_of_the_system_is_not_called_damage(stores, monkeypatch):
+    def open_file(path):
+        raise OSError(errno.ENOLCK, "Unable to synchronously open file (unable to lock file)")
+
+    monkeypatch.setattr("xanes_hpc.stores.hdf5.open_file", open_file)
+    assert refused(stores / "s.h5") == "cannot be opened: no locks available"

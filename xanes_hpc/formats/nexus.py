@@ -28,7 +28,7 @@ RELATIVE = "energies are relative to the edge"
 
 def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
     """Write a predicted spectrum in one of the ``VERSIONS`` of the definition."""
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", locking=False) as file:
         file.attrs["default"] = ENTRY
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         VERSIONS[version](file, predicted)
@@ -88,7 +88,7 @@ def read(path: Path) -> Spectrum:
         If the file cannot be read, or has no such group.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             found: list[Spectrum] = []
 
             def look(name: str, node: h5py.HLObject) -> None:

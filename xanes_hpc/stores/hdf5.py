@@ -81,6 +81,8 @@ def _why_not_opened(path: Path, error: OSError) -> str:
         return "empty file, expected HDF5" if not start else "not an HDF5 file"
     if "truncated" in str(error):
         return "truncated HDF5 file; copy or create it again"
+    if error.errno:
+        return f"cannot be opened: {explain(error)}"
     return f"damaged HDF5 file: {first_line(error)}"
 
 

@@ -12,12 +12,14 @@ Dataset = h5py.Dataset
 def open_file(path: Path) -> h5py.File:
     """Open an HDF5 file for reading, without checking its contents.
 
+    HDF5 does not lock the file: many network file systems have no locks, and our files are replaced, never changed.
+
     Raises
     ------
     OSError
         If the file cannot be opened.
     """
-    return h5py.File(path, "r")
+    return h5py.File(path, "r", locking=False)
 
 
 def bytes_in_memory(path: Path) -> int:
