@@ -25,9 +25,11 @@ PROGRAM = """#!/usr/bin/env python3
 # Stand-in for FDMNES: reads fdmfile.txt, and writes spectra with a number derived from the site's name.
 import pathlib, sys
 name = pathlib.Path("fdmfile.txt").read_text().splitlines()[1].removesuffix("_in.txt")
+lines = [line.partition("!")[0].strip() for line in pathlib.Path(name + "_in.txt").read_text().splitlines()]
+absorber = lines[lines.index("Molecule") + 1 + int(lines[lines.index("Absorber") + 1])].split()[0]
 number = sum(map(ord, name))
 rows = "".join(f"  {{7110.0 + k:.2f}}  {{number + 0.5 * k:.6E}}\\n" for k in range({n_rows}))
-pathlib.Path(name + ".txt").write_text({header!r} + rows)
+pathlib.Path(name + ".txt").write_text({header!r}.replace("26", absorber) + rows)
 pathlib.Path(name + "_conv.txt").write_text("    Energy    <xanes>\\n" + rows)
 pathlib.Path(name + "_bav.txt").write_text("a log\\n" * 2000 + "   Have a beautiful day !\\n")
 """
@@ -334,8 +336,8 @@ def test_pairs_of_edges_and_emission(tmp_path, program, capsys):
     store = write_structures(tmp_path / "l.h5", [(structure("A", 3), [0], "L23", [[]])])
     runs = calculated(tmp_path, store, program, "--emission")
     energies = np.arange(705.0, 714.0)
-    words = fdmnes_header(707.0, titles="    Energy    <xanes>_L2 <xanes>_L3").split(" ")
-    header = " ".join(words).replace("-2.9E+00  1  1  7.8E+03", "-2.9E+00  2  1  7.20E+02  7.07E+02")
+    header = fdmnes_header(707.0, titles="    Energy    <xanes>_L2 <xanes>_L3").replace("26  1  1", "26  2  3")
+    header = header.replace("-2.9E+00  1  1  7.8E+03", "-2.9E+00  2  1  7.20E+02  7.07E+02")
     (runs / "A" / "A.txt").write_text(
         header + table(np.column_stack([energies, energies * 0 + 1.0, energies * 0 + 2.0]))
     )

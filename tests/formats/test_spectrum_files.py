@@ -131,11 +131,40 @@ def test_index_column_is_not_the_energy(tmp_path, titles):
     assert holds_points(read_spectrum(write(tmp_path / "a.csv", f"{titles}\n{rows}")))
 
 
-@pytest.mark.parametrize("titles", ["index,x,mu", "energy,e,mu", "energy,norm,mu"])
-def test_more_columns_need_one_energy_and_one_intensity(tmp_path, titles):
+@pytest.mark.parametrize("titles", ["index,x,mu", "energy,e,mu", "energy,x,y"])
+def test_more_columns_need_one_energy_and_an_intensity(tmp_path, titles):
     rows = table(np.column_stack([POINTS, POINTS[:, 1]]), ",")
     with pytest.raises(FormatError, match="expected two columns, energy and intensity, received 3"):
         read_spectrum(write(tmp_path / "a.csv", f"{titles}\n{rows}"))
+
+
+@pytest.mark.parametrize(("titles", "read", "first"), [("energy,norm,mu", 1, "norm"), ("mu,energy,norm", 0, "mu")])
+def test_of_several_spectra_the_first_is_read_and_named(tmp_path, titles, read, first):
+    columns = {"energy": POINTS[:, 0], first: POINTS[:, 1], "norm": 2 + POINTS[:, 1], "mu": 2 + POINTS[:, 1]}
+    columns[first] = POINTS[:, 1]
+    rows = table(np.column_stack([columns[title] for title in titles.split(",")]), ",")
+    found = read_spectrum(write(tmp_path / "a.csv", f"{titles}\n{rows}"))
+    assert holds_points(found)
+    assert [detail for _, detail in found.choices] == [f"a.csv: norm, mu; read {first}, the first"] or first == "mu"
+    assert f"read {first}, the first" in found.choices[0][1]
+
+
+def test_columns_in_another_order_are_known_by_their_titles(tmp_path):
+    rows = table(POINTS[:, ::-1], ",")
+    assert holds_points(read_spectrum(write(tmp_path / "a.csv", f"mu,energy\n{rows}")))
+
+
+@pytest.mark.parametrize("titles", ["k chi", "k (1/A)  chi(k)", "theta mu", "energy chi"])
+def test_other_quantities_are_no_spectrum(tmp_path, titles):
+    with pytest.raises(FormatError, match=r"a\.dat: expected .* received the columns? "):
+        read_spectrum(write(tmp_path / "a.dat", f"# {titles}\n{table(POINTS)}"))
+
+
+@pytest.mark.parametrize("wrong", ["7099.0 ********", "7099.0 1.2.3"])
+def test_a_first_row_that_cannot_be_read_is_not_part_of_the_header(tmp_path, wrong):
+    assert POINTS[0, 0] == 7100.0
+    with pytest.raises(FormatError, match=r"line 2: expected numbers, received '7099\.0"):
+        read_spectrum(write(tmp_path / "a.dat", f"energy mu\n{wrong}\n{table(POINTS)}"))
 
 
 def test_fortran_exponents(tmp_path):

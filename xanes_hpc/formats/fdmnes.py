@@ -9,13 +9,15 @@ do not record how they were treated.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import Table, energy_and_intensity, read_table
+from xanes_hpc.formats.columns import Columns, Table, energy_and_intensity, read_table
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
@@ -24,6 +26,33 @@ CONVOLVED = treatment("fdmnes-conv")
 
 EDGE_IN_HEADER = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
 PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
+
+
+SHELLS = "_KLMNOP"
+"""Letters of the edges, by principal quantum number."""
+
+
+@dataclass(frozen=True)
+class FirstLine:
+    """The line of numbers that begins FDMNES's unbroadened output.
+
+    Attributes
+    ----------
+    e_edge
+        Edge energy, eV.
+    element, edge
+        Atomic number, and edge such as ``L3``; None where the line does not give them.
+    e_cut
+        Energy from the edge above which states are empty (eV): E_cut or, since 2022, E_Fermi; None if not given.
+    words
+        All words before ``= E_edge``.
+    """
+
+    e_edge: float
+    element: int | None
+    edge: str | None
+    e_cut: float | None
+    words: list[str]
 
 
 def read(path: Path) -> Spectrum:
@@ -35,14 +64,14 @@ def read(path: Path) -> Spectrum:
         If the file does not have two columns of numbers.
     """
     table = read_table(path)
-    edge = _edge_energy(path, table)
+    first = first_line(path, table)
     pair = PAIR_TITLES.search(" ".join(table.titles).lower())
-    energies, intensities = _pair_of_edges(path, table) if pair else energy_and_intensity(path, table)
-    e_edge = edge if edge is not None else _edge_in_header(table)
+    energies, intensities, choices = _pair_of_edges(path, table, first) if pair else energy_and_intensity(path, table)
+    e_edge = first.e_edge if first is not None else _edge_in_header(table)
     emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
     if path.stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
-    elif edge is not None:
+    elif first is not None:
         treated, unit = NO_TREATMENT, "Mbarn"
     else:
         treated, unit = UNSTATED, "arbitrary"
@@ -53,35 +82,47 @@ def read(path: Path) -> Spectrum:
         treatment=treated,
         unit=unit,
         e_edge=e_edge,
-        e_cut=None if edge is None else _e_cut(table),
+        e_cut=None if first is None else first.e_cut,
         absolute=None if e_edge is None else bool(energies[0] > 0.5 * e_edge),
         source=path.name,
+        element=None if first is None else first.element,
+        edge=None if first is None else "L23" if pair and first.edge in ("L2", "L3") else first.edge,
+        choices=choices,
     )
 
 
-def _pair_of_edges(path: Path, table: Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    energies, first, second = table.values.T
-    words = table.header[0].partition("=")[0].split()
-    try:
-        n_levels, level, reference = int(words[7]), float(words[9]), float(words[10])
-    except (ValueError, IndexError):
-        n_levels = 0
-    if n_levels != 2 or not 0 <= level - reference < np.inf:
-        raise FormatError(f"{path}: line 1: expected two core levels for two edges ({', '.join(table.titles[1:])})")
-    moved = np.interp(energies - (level - reference), energies, first)
-    return energies.copy(), moved + second
+def first_line(path: Path, table: Table) -> FirstLine | None:
+    """Return the values of FDMNES's first line, or None if there is none; lines that begin with # may precede it.
 
-
-def _edge_energy(path: Path, table: Table) -> float | None:
-    if not table.header or "= E_edge" not in table.header[0]:
+    Raises
+    ------
+    FormatError
+        If the line does not begin with an edge energy.
+    """
+    number, line = next(((n, line) for n, line in enumerate(table.header, 1) if "= E_edge" in line), (0, ""))
+    if not number:
         return None
-    try:
-        edge = float(table.header[0].split()[0])
-    except ValueError:
-        edge = np.nan
-    if not np.isfinite(edge) or edge <= 0:
-        raise FormatError(f"{path}: line 1: expected FDMNES's edge energy, received {table.header[0][:20]!r}")
-    return edge
+    words = line.partition("=")[0].split()
+    e_edge = _number(words, 0)
+    if e_edge is None or e_edge <= 0:
+        raise FormatError(f"{path}: line {number}: expected FDMNES's edge energy, received {line[:20]!r}")
+    element, shell, level = (_number(words, k) for k in (1, 2, 3))
+    edge = z = None
+    if shell is not None and level is not None and 0 < shell < len(SHELLS):
+        edge = SHELLS[int(shell)] + (f"{level:.0f}" if shell > 1 else "")
+    if element is not None and 0 < element < len(chemical_symbols):
+        z = int(element)
+    return FirstLine(e_edge, z, edge, _number(words, 6), words)
+
+
+def _pair_of_edges(path: Path, table: Table, first: FirstLine | None) -> Columns:
+    energies, lower, upper = table.values.T
+    words = first.words if first is not None else []
+    n_levels, level, reference = (_number(words, k) for k in (7, 9, 10))
+    if n_levels != 2 or level is None or reference is None or level < reference:
+        raise FormatError(f"{path}: line 1: expected two core levels for two edges ({', '.join(table.titles[1:])})")
+    moved = np.interp(energies - (level - reference), energies, lower)
+    return energies.copy(), moved + upper, ()
 
 
 def _edge_in_header(table: Table) -> float | None:
@@ -92,11 +133,10 @@ def _edge_in_header(table: Table) -> float | None:
     return None
 
 
-def _e_cut(table: Table) -> float | None:
-    """Return the seventh number of the first line, or None: other versions of FDMNES may write fewer numbers."""
-    words = table.header[0].partition("=")[0].split()
+def _number(words: Sequence[str], place: int) -> float | None:
+    """Return a word as a finite number, or None: other versions of FDMNES may write fewer numbers."""
     try:
-        value = float(words[6])
+        value = float(words[place])
     except (ValueError, IndexError):
         return None
     return value if np.isfinite(value) else None

@@ -6,13 +6,15 @@ none, so files that are written omit it and say so in a comment.
 """
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import read_table
+from xanes_hpc.formats.columns import SEVERAL_COLUMNS, read_table
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -23,8 +25,8 @@ EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1
 OURS = "Xanes_hpc"
 """Family of this program's own items."""
 ITEM = re.compile(r"#\s*([A-Za-z]\w*)\.(\w+)\s*:\s*(.*)")
-INTENSITIES = ("norm", "xmu", "mu", "mutrans", "mufluor", "normtrans", "normfluor", "xes", "flat")
-"""Columns with a spectrum; the first one found is read."""
+INTENSITIES = (("norm", "normtrans", "normfluor"), ("xmu", "mu", "mutrans", "mufluor"), ("xes",), ("flat",))
+"""Columns with a spectrum, by preference; of several of one kind the first in the file is read."""
 RATIOS = (("itrans", True), ("ifluor", False), ("fluor", False))
 """Detector columns from which a spectrum follows with ``i0``, and whether it is ln(i0 / detector)."""
 KILO = {"ev": 1.0, "kev": 1000.0}
@@ -79,7 +81,7 @@ def read(path: Path) -> Spectrum:
     FormatError
         If the file cannot be read, is not XDI, or has no energies or no spectrum.
     """
-    table = read_table(path)
+    table = read_table(path, ends_header="#---")
     if not table.header or not table.header[0].upper().startswith("XDI/"):
         raise FormatError(f"{path}: expected XDI, whose first line is {FIRST!r}")
     items = _items(path)
@@ -96,8 +98,9 @@ def read(path: Path) -> Spectrum:
     unit = next(iter(named[column][1:]), "eV")
     if unit.lower() not in KILO:
         raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
-    intensities, label = _intensities(path, table.values, labels)
+    intensities, label, choices = _intensities(path, table.values, labels)
     edge = _number(items.get("scan.edge_energy", ""))
+    named_edge = items.get("element.edge", "").upper()
     return Spectrum(
         energies=table.values[:, column] * KILO[unit.lower()],
         intensities=intensities,
@@ -106,22 +109,28 @@ def read(path: Path) -> Spectrum:
         e_edge=edge,
         absolute=True if edge is not None else None,
         source=path.name,
+        element=atomic_numbers.get(items.get("element.symbol", "").capitalize()) or None,
+        edge=named_edge if named_edge in EDGES else None,
+        choices=choices,
     )
 
 
 def _intensities(
     path: Path, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: dict[str, int]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str]:
-    for label in INTENSITIES:
-        if label in labels:
-            return values[:, labels[label]].copy(), label
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str, tuple[tuple[str, str], ...]]:
+    for kinds in INTENSITIES:
+        if found := [label for label in labels if label in kinds]:
+            detail = f"{path.name}: {', '.join(found)}; read {found[0]}, the first"
+            choices = () if len(found) == 1 else ((SEVERAL_COLUMNS, detail),)
+            return values[:, labels[found[0]]].copy(), found[0], choices
     for detector, logarithm in RATIOS:
         if detector in labels and "i0" in labels:
             i0, other = values[:, labels["i0"]], values[:, labels[detector]]
             with np.errstate(divide="ignore", invalid="ignore"):
-                return (np.log(i0 / other) if logarithm else other / i0), detector
+                return (np.log(i0 / other) if logarithm else other / i0), detector, ()
     raise FormatError(
-        f"{path}: expected a column {', '.join(INTENSITIES)}, or i0 with itrans or ifluor, received {', '.join(labels)}"
+        f"{path}: expected a column {', '.join(chain.from_iterable(INTENSITIES))}, or i0 with itrans or ifluor, "
+        f"received {', '.join(labels)}"
     )
 
 

@@ -79,6 +79,12 @@ class ImportSummary:
     elements: Counter[str] = field(default_factory=Counter)
     e0_sources: Counter[str] = field(default_factory=Counter)
     treatments: Counter[str] = field(default_factory=Counter)
+    choices: dict[str, dict[str, int | str]] = field(default_factory=dict)
+
+    def choose(self, what: str, detail: str) -> None:
+        """Count a choice that was made in reading, and keep the first one's detail."""
+        found = self.choices.setdefault(what, {"count": 0, "first": detail})
+        found["count"] = int(found["count"]) + 1
 
     def skip(self, error: XanesHpcError) -> None:
         """Count an unusable item and keep its reason."""

@@ -138,6 +138,8 @@ class Importer:
             summary.spectra += 1
             summary.e0_sources[spectrum.e0_source] += 1
             summary.treatments[spectrum.spectrum.treatment] += 1
+            for what, detail in spectrum.spectrum.choices:
+                summary.choose(what, detail)
 
     def _site_properties(
         self, structure: Structure, names: Sequence[str], atoms: npt.NDArray[np.int64]

@@ -1,5 +1,6 @@
 """Edge energies, and the energy scale of a spectrum relative to its edge."""
 
+from dataclasses import replace
 from functools import cache
 from math import ceil
 
@@ -7,11 +8,14 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectra.rise import main_rise, steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 FEWEST_POINTS = 5
 ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
+FAR, VERY_FAR = 20.0, 50.0
+"""Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
@@ -77,6 +81,33 @@ def check(spectrum: Spectrum) -> None:
         )
 
 
+def check_absorber(spectrum: Spectrum, element: int, edge: str) -> None:
+    """Check that a spectrum is of a site's element and edge, as far as its file names them.
+
+    Raises
+    ------
+    SpectrumError
+        If it is of another element or edge.
+    """
+    own = spectrum.element if spectrum.element is not None else element
+    if own == element and (spectrum.edge is None or edge in _edges_of(spectrum.edge)):
+        return
+    received = " ".join(text for text in (chemical_symbols[own], spectrum.edge) if text)
+    raise SpectrumError(
+        f"{spectrum.source}: expected a spectrum of {chemical_symbols[element]} {edge}, the site's, received {received}"
+    )
+
+
+def _edges_of(named: str) -> list[str]:
+    """Return the edges that a file's name for an edge may mean: ``L`` any of the shell, L3 also L23, L23 also L3."""
+    if len(named) == 1:
+        return [edge for edge in EDGES if edge.startswith(named)]
+    pairs = [edge for edge in EDGES if len(edge) == 3]
+    if named in pairs:
+        return [named, named[0] + max(named[1:])]
+    return [named, *(pair for pair in pairs if pair[0] == named[0] and named[1] in pair[1:])]
+
+
 def is_absolute(spectrum: Spectrum, e0: float) -> bool:
     """Return True if a spectrum's energies are absolute, False if they are relative to its edge at ``e0`` (eV)."""
     return bool(spectrum.energies[0] > ABSOLUTE * e0) if spectrum.absolute is None else spectrum.absolute
@@ -102,9 +133,10 @@ def place(
     Raises
     ------
     SpectrumError
-        If the spectrum is not usable, or e0 lies outside its range.
+        If the spectrum is not usable, is of another element or edge, or e0 lies outside its range.
     """
     check(spectrum)
+    check_absorber(spectrum, element, edge)
     source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
     e0 = e0 if e0 is not None else spectrum.e_edge if spectrum.e_edge is not None else edge_energy(element, edge)
     first, absolute = spectrum.energies[0], is_absolute(spectrum, e0)
@@ -126,13 +158,35 @@ def place(
             f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
             f"{low + e0:g} to {high + e0:g} eV; {advice}"
         )
-    return placed
+    return _held_to_its_rise(placed, source == "given" or shift is not None)
+
+
+def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
+    """Return the spectrum, with a note if it rises far from e0.
+
+    Raises
+    ------
+    SpectrumError
+        If it rises very far from e0, and neither e0 nor a shift is given.
+    """
+    spectrum = placed.spectrum
+    rise = None if spectrum.kind == "xes" else main_rise(placed.relative, spectrum.intensities)
+    if rise is None or abs(rise) <= FAR:
+        return placed
+    distance = f"{abs(rise):.0f} eV {'above' if rise > 0 else 'below'} e0 = {placed.e0:g} eV ({placed.e0_source})"
+    if abs(rise) > VERY_FAR and not given:
+        advice = "check `absorber` and `edge`, or give `e0`"
+        if placed.energy_origin == "absolute":
+            advice = f"`shift` {_shift_to(placed.e0, spectrum)} puts its steepest rise at e0, or give `e0`"
+        raise SpectrumError(f"{spectrum.source}: it rises {distance}; {advice}")
+    choice = (f"spectra rise more than {FAR:g} eV from e0", f"{spectrum.source}: {distance}")
+    return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
 
 
 def _shift_to(e0: float, spectrum: Spectrum) -> str:
-    """Return the shift that puts the middle of the steepest step at e0, rounded so that e0 stays within that step."""
-    steps = np.diff(spectrum.energies)
-    steepest = np.argmax(np.diff(spectrum.intensities) / steps)
-    middle = spectrum.energies[steepest] + steps[steepest] / 2
-    digits = max(1, 2 - ceil(np.log10(steps[steepest])))
-    return f"{e0 - middle:.{digits}f}"
+    """Return the shift that puts the steepest rise at e0, rounded to a hundredth of the step there."""
+    middles = 0.5 * (spectrum.energies[1:] + spectrum.energies[:-1])
+    rise = float(np.clip(steepest_rise(spectrum.energies, spectrum.intensities), middles[0], middles[-1]))
+    k = int(np.clip(np.searchsorted(spectrum.energies, rise), 1, spectrum.energies.size - 1))
+    digits = max(1, 2 - ceil(np.log10(spectrum.energies[k] - spectrum.energies[k - 1])))
+    return f"{e0 - rise:.{digits}f}"

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra.recipe import EDGE_STEP, HALF_STEP, STEEPEST, NormalisationConfig
+from xanes_hpc.spectra.rise import steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 
 Array = npt.NDArray[np.float64]
@@ -73,7 +74,7 @@ def unit_after(recipe: NormalisationConfig, before: str) -> str:
 def _at_edge(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpectrum:
     """Return the spectrum with its edge where the recipe puts it."""
     if recipe.e0 == STEEPEST:
-        moved = steepest(placed)
+        moved = steepest_rise(placed.relative, placed.spectrum.intensities)
     elif recipe.e0 == HALF_STEP:
         moved = half_step(placed, recipe)
     else:
@@ -95,17 +96,6 @@ def moved_by(placed: PlacedSpectrum, shift: float) -> PlacedSpectrum:
     return replace(placed, spectrum=spectrum, e_cut=placed.e_cut + shift)
 
 
-def steepest(placed: PlacedSpectrum) -> float:
-    """Return the energy (eV from e0) of a spectrum's steepest rise."""
-    energies, slopes = placed.relative, np.gradient(placed.spectrum.intensities, placed.relative)
-    i = int(np.argmax(slopes))
-    if not 0 < i < energies.size - 1:
-        return float(energies[i])
-    near = slice(i - 1, i + 2)
-    second, first, _ = np.polyfit(energies[near] - energies[i], slopes[near], 2)
-    return float(energies[i] - 0.5 * first / second) if second < 0 else float(energies[i])
-
-
 def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
     """Return the energy (eV from e0) at which a spectrum first reaches half of its edge step.
 
@@ -117,7 +107,7 @@ def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
         If it does not converge, or as ``normalise``.
     """
     name, energies, mu = placed.spectrum.source, placed.relative, placed.spectrum.intensities
-    edge = steepest(placed)
+    edge = steepest_rise(energies, mu)
     for _ in range(PASSES):
         normalised = _edge_step(name, energies - edge, mu, replace(recipe, flatten=False))
         above = np.flatnonzero((normalised[1:] >= 0.5) & (normalised[:-1] < 0.5))

@@ -51,6 +51,12 @@ class Spectrum:
         True if energies are absolute, False if they are relative to the edge, None if the file does not say.
     source
         Name of the file.
+    element
+        Atomic number of the absorber that the file names, if any.
+    edge
+        Edge that the file names, if any; ``L`` and the like stand for any edge of the shell.
+    choices
+        What the reader chose where the file allowed more than one reading: pairs of a phrase and its detail.
     """
 
     energies: npt.NDArray[np.float64]
@@ -62,6 +68,9 @@ class Spectrum:
     e_cut: float | None = None
     absolute: bool | None = None
     source: str = ""
+    element: int | None = None
+    edge: str | None = None
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

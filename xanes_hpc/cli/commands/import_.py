@@ -248,6 +248,9 @@ def _print_summary(output: Path, summary: "ImportSummary", edge: str, json_targe
             rows["unused spectra"] = f"{summary.unused_spectra:,}"
         console.table(str(output), rows)
     console.reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
+    for what, found in summary.choices.items():
+        more = "the first" if int(found["count"]) > 1 else "it"
+        console.err.print(f"Note: {what}: {found['count']:,}; {more}: {found['first']}")
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 

@@ -1,0 +1,78 @@
+"""Where a spectrum rises, found so that single wrong points and repeated energies do not matter."""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+SAME = 0.1
+"""Fraction of the median step: points closer than this are averaged, as where two regions of a scan meet."""
+HALF_WIDTH = 5.0
+"""Width on either side, eV, over which ``main_rise`` averages."""
+GRID = 0.5
+"""Step of the energies that ``main_rise`` tries, eV."""
+CLEAR = 4.0
+"""A rise is clear if it exceeds the median change of the spectrum by this factor."""
+
+
+def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
+    """Return a spectrum without spikes of a single point, and with points at nearly the same energy averaged.
+
+    Parameters
+    ----------
+    energies, intensities
+        The spectrum, energies ascending, shape (n,).
+    """
+    starts = np.concatenate([[True], np.diff(energies) > SAME * np.median(np.diff(energies))])
+    group = np.cumsum(starts) - 1
+    counts = np.bincount(group)
+    x, y = np.bincount(group, energies) / counts, np.bincount(group, intensities) / counts
+    if y.size > 2:
+        y[1:-1] = np.median([y[:-2], y[1:-1], y[2:]], axis=0)
+    return x, y
+
+
+def steepest_rise(energies: Array, intensities: Array) -> float:
+    """Return the energy of the steepest rise: the top of the parabola through the largest slope and its neighbours.
+
+    The slopes at the first and last two points do not count, because a single wrong point would decide them.
+
+    Examples
+    --------
+    >>> energies = np.linspace(-10, 30, 201)
+    >>> wrong_last = np.where(energies < 29.9, np.arctan(energies - 1.5), 9.0)
+    >>> round(steepest_rise(energies, wrong_last), 2)
+    1.5
+    """
+    x, y = cleaned(energies, intensities)
+    slopes = np.gradient(y, x) if x.size > 1 else np.zeros(x.size)
+    edge = 2 if x.size > 6 else 0
+    i = edge + int(np.argmax(slopes[edge : x.size - edge]))
+    if not 0 < i < x.size - 1:
+        return float(x[i])
+    near = slice(i - 1, i + 2)
+    second, first, _ = np.polyfit(x[near] - x[i], slopes[near], 2)
+    return float(x[i] - 0.5 * first / second) if second < 0 else float(x[i])
+
+
+def main_rise(energies: Array, intensities: Array) -> float | None:
+    """Return the energy at which a spectrum rises most, averaged over ``HALF_WIDTH`` on either side; None if unclear.
+
+    Examples
+    --------
+    >>> energies = np.linspace(-40, 60, 201)
+    >>> abs(main_rise(energies, np.arctan(energies - 10.0)) - 10.0) < 1.0
+    True
+    >>> main_rise(energies, 0.1 * energies) is None
+    True
+    """
+    x, y = cleaned(energies, intensities)
+    first, last = x[0] + HALF_WIDTH, x[-1] - HALF_WIDTH
+    if last - first < 2 * HALF_WIDTH:
+        return None
+    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
+    at = np.arange(first, last, GRID)
+    below, here, above = (np.interp(at + move, x, area) for move in (-HALF_WIDTH, 0.0, HALF_WIDTH))
+    rise = (above - 2 * here + below) / HALF_WIDTH
+    k = int(np.argmax(rise))
+    return float(at[k]) if rise[k] > CLEAR * np.median(np.abs(rise)) else None
