@@ -21,7 +21,7 @@ FILES = {
 """Every module of ours and its file."""
 
 LAYERS: dict[str, tuple[str, str]] = {
-    "runtime": ("", "numba"),
+    "runtime": ("", "h5py numba"),
     "structures": ("runtime kernels", "ase scipy spglib"),
     "spectra": ("runtime kernels", "ase xraydb"),
     "formats": ("structures spectra runtime", "ase h5py larch"),

@@ -196,10 +196,67 @@ def test_dummy_atoms_are_refused(tmp_path):
     assert "unknown element" in str(error)
 
 
-@pytest.mark.parametrize("count", ["99999999999", "3"])  # as the file says it
+@pytest.mark.parametrize("count", ["99999999", "3"])
 def test_fewer_atoms_than_announced(tmp_path, count):
-    """ASE would search for them forever."""
+    """ASE's own reader would search for them forever."""
     text = f'{count}\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 pbc="T T T"\nFe 0 0 0\nO 2 2 2\n'
     with pytest.raises(FormatError, match=rf"truncated: line 1 announces {count} atoms, the file ends after 2"):
         list(read_structures(write(tmp_path / "a.extxyz", text)))
     assert len(list(read_structures(write(tmp_path / "b.extxyz", 2 * text.replace(count, "2", 1))))) == 2
+
+
+SDF = """{title}
+  made
+
+  2  1  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 {metal}  0  0  0  0  0  0  0  0  0  0  0  0
+    {x:.4f}    0.0000    0.0000 O   0  0  0  0  0  0  0  0  0  0  0  0
+  1  2  1  0  0  0  0
+M  END
+> <id>
+1
+
+$$$$
+"""
+
+
+def test_every_molecule_of_an_sdf_file_is_read(tmp_path):
+    molecules = [("one", "Fe", 1.6), ("two", "Co", 1.7), ("", "Ni", 1.8)]
+    text = "".join(SDF.format(title=title, metal=metal, x=x) for title, metal, x in molecules)
+    found = read(write(tmp_path / "a.sdf", text))
+    assert [s.name for s in found] == ["one", "two", "a@2"]
+    assert [s.numbers.tolist() for s in found] == [[26, 8], [27, 8], [28, 8]]
+    assert [s.positions[1, 0] for s in found] == [1.6, 1.7, 1.8]
+    assert only(write(tmp_path / "b.sdf", SDF.format(title="one", metal="Fe", x=1.6))).name == "b"
+
+
+def test_a_damaged_molecule_costs_only_itself(tmp_path):
+    good = SDF.format(title="one", metal="Fe", x=1.6)
+    found = read(write(tmp_path / "a.sdf", good + good.replace("Fe ", "Q? ").replace("one", "bad") + good))
+    assert [isinstance(s, FormatError) for s in found] == [False, True, False]
+    assert "molecule 2: ASE cannot read it" in str(found[1])
+
+
+@pytest.mark.parametrize("ending", ["extxyz", "xyz", "traj", "db"])
+def test_tmqm_means_the_same_in_every_file(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    values = {"CSD_code": "ABCDEF", "q": -1, "S": 0}
+    if ending == "db":
+        connect(path).write(Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]]), data=values)
+    else:
+        atoms = Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]])
+        atoms.info.update(values)
+        ase.io.write(path, atoms, format="extxyz" if ending == "xyz" else None)
+    found = only(path)
+    assert found.name == "ABCDEF"
+    assert (found.properties["charge"], found.properties["spin"]) == (-1.0, 0.0)
+    assert "CSD_code" not in found.properties
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("POSCAR.mp-1", "mp-1"), ("CONTCAR.a.b", "a.b"), ("POSCAR.vasp", "POSCAR"), ("POSCAR_Fe", "POSCAR_Fe")],
+)
+def test_names_of_vasp_files_tell_them_apart(tmp_path, name, stem):
+    ase.io.write(tmp_path / name, crystal(), format="vasp")
+    assert only(tmp_path / name).name == stem

@@ -228,3 +228,61 @@ def test_a_frame_with_too_many_atoms_is_refused(tmp_path):
     path = write(tmp_path / "one.xyz", "1\n\nFe 0 0 0\nO 0 0 1.9\n")
     with pytest.raises(FormatError, match="expected another frame's atom count or the end"):
         next(read_structures(path))
+
+
+EXTENDED = """3
+Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:forces:R:3:pos:R:3 pbc="T T T"
+Fe 9 9 9 0 0 0
+O 9.5 9 9 1.6 0 0
+O 9 9.5 9 0 1.6 4.0
+"""
+
+
+@pytest.mark.parametrize("ending", ["xyz", "extxyz"])
+@pytest.mark.parametrize("first", ["plain", "extended"])
+def test_every_frame_is_read_as_what_it_is(tmp_path, ending, first):
+    """Training sets of interatomic potentials mix isolated atoms and crystals."""
+    frames = {"plain": "1\nconfig_type=IsolatedAtom REF_energy=-3455.0\nFe 0 0 0\n", "extended": EXTENDED}
+    kinds = sorted(frames, key=lambda kind: kind != first)
+    found = dict(zip(kinds, read(write(tmp_path / f"a.{ending}", "".join(frames[k] for k in kinds))), strict=True))
+    np.testing.assert_array_equal(found["extended"].positions, [[0, 0, 0], [1.6, 0, 0], [0, 1.6, 4.0]])
+    np.testing.assert_array_equal(found["extended"].cell, 5 * np.eye(3))
+    assert found["extended"].pbc.all()
+    assert not found["plain"].pbc.any()
+    assert found["plain"].properties["REF_energy"] == -3455.0
+
+
+def test_a_damaged_extended_frame_costs_only_itself(tmp_path):
+    found = read(write(tmp_path / "a.xyz", EXTENDED + EXTENDED.replace("9.5 9 9 1.6", "9.5 9 x 1.6") + EXTENDED))
+    assert [isinstance(s, FormatError) for s in found] == [False, True, False]
+    assert "line 6: ASE cannot read the extended XYZ" in str(found[1])
+
+
+IPI = "# CELL(abcABC):   18.897261 18.897261 18.897261 90 90 90  Step: 0  Bead: 0 positions{{{0}}}  cell{{{1}}}"
+
+
+@pytest.mark.parametrize(
+    ("positions", "cell", "length"), [("atomic_unit", "angstrom", 1.6), ("angstrom", "angstrom", 3.023562)]
+)
+def test_i_pi_names_its_units(tmp_path, positions, cell, length):
+    text = f"2\n{IPI.format(positions, cell)}\nFe 0 0 0\nO 3.023562 0 0\n"
+    found = only(write(tmp_path / "a.xyz", text))
+    assert found.positions[1, 0] == pytest.approx(length, abs=1e-5)
+    np.testing.assert_allclose(found.cell, 18.897261 * np.eye(3), atol=1e-9)
+    assert found.pbc.all()
+    bohr = only(write(tmp_path / "b.xyz", text.replace("cell{angstrom}", "cell{atomic_unit}")))
+    np.testing.assert_allclose(bohr.cell, 10.0 * np.eye(3), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("comment", "words"),
+    [
+        (IPI.format("parsec", "angstrom"), "unknown unit 'parsec'"),
+        ("coordinates in bohr", "the comment names other units"),
+        ("units=au", "the comment names other units"),
+    ],
+)
+def test_units_that_are_not_known_are_refused(tmp_path, comment, words):
+    error = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 3.0 0 0\n"))
+    assert isinstance(error, FormatError)
+    assert words in str(error)

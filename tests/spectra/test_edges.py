@@ -11,7 +11,7 @@ from support.builders import EDGE, edge_step
 from support.strategies import quick
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.spectra.edges import EDGES, check, edge_energy, place
+from xanes_hpc.spectra.edges import EDGES, check, check_absorber, edge_energy, place
 from xanes_hpc.spectra.spectrum import Spectrum
 
 IRON, SULPHUR = 26, 16
@@ -197,3 +197,63 @@ def test_given_e0_needs_no_table():
 
 def test_every_edge_we_accept_is_in_the_table():
     assert all(edge_energy(92, edge) > 0 for edge in EDGES)
+
+
+@pytest.mark.parametrize(
+    ("named", "site"),
+    [
+        ("K", "K"),
+        ("L", "L1"),
+        ("L", "L23"),
+        ("L3", "L3"),
+        ("L3", "L23"),
+        ("L2", "L23"),
+        ("L23", "L3"),
+        ("L23", "L23"),
+        (None, "K"),
+    ],
+)
+def test_a_spectrum_of_the_sites_own_edge_is_taken(named, site):
+    check_absorber(replace(spectrum(), element=IRON, edge=named), IRON, site)
+    check_absorber(replace(spectrum(), edge=named), IRON, site)
+
+
+@pytest.mark.parametrize(
+    ("element", "named", "site", "received"),
+    [
+        (29, "K", "K", "Cu K"),
+        (IRON, "L3", "K", "Fe L3"),
+        (None, "L2", "L3", "Fe L2"),
+        (30, None, "K", "Zn"),
+        (IRON, "L23", "L2", "Fe L23"),
+    ],
+)
+def test_a_spectrum_of_another_absorber_is_refused(element, named, site, received):
+    other = replace(spectrum(), element=element, edge=named)
+    with pytest.raises(SpectrumError, match=rf"expected a spectrum of Fe {site}, the site's, received {received}$"):
+        place(other, IRON, site, e0=7112.0)
+
+
+def far(distance, **values):
+    """A spectrum whose edge is ``distance`` eV above 7112 eV."""
+    energies = np.arange(6950.0, 7350.0, 0.5)
+    return Spectrum(energies, 1.0 + np.tanh((energies - 7112.0 - distance) / 2.0), source="a.txt", **values)
+
+
+@pytest.mark.parametrize("distance", [-82.0, 82.0])
+def test_an_edge_far_from_e0_is_refused_with_a_shift_that_works(distance):
+    side = "below" if distance < 0 else "above"
+    with pytest.raises(SpectrumError, match=rf"a\.txt: it rises \d+ eV {side} e0 = 7112 eV .*`shift`") as error:
+        place(far(distance), IRON, "K")
+    shift = proposed_shift(error)
+    assert shift == pytest.approx(-distance, abs=0.5)
+    assert place(far(distance), IRON, "K", shift=shift).spectrum.choices == ()
+    assert len(place(far(distance), IRON, "K", e0=7112.0).spectrum.choices) == 1  # given, so kept, and said
+
+
+def test_an_edge_at_some_distance_from_e0_is_told():
+    assert place(far(8.0), IRON, "K").spectrum.choices == ()
+    ((what, detail),) = place(far(-30.0), IRON, "K").spectrum.choices
+    assert what == "spectra rise more than 20 eV from e0"
+    assert re.fullmatch(r"a\.txt: (29|30|31) eV below e0 = 7112 eV \(xraydb\)", detail)
+    assert place(far(-30.0, kind="xes"), IRON, "K").spectrum.choices == ()

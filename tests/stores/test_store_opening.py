@@ -140,8 +140,8 @@ def test_stores_open_on_file_systems_without_locks(stores, without_locks, number
 
 
 def test_an_error_of_the_system_is_not_called_damage(stores, monkeypatch):
-    def open_file(path):
+    def open_hdf5(path):
         raise OSError(errno.ENOLCK, "Unable to synchronously open file (unable to lock file)")
 
-    monkeypatch.setattr("xanes_hpc.stores.hdf5.open_file", open_file)
+    monkeypatch.setattr("xanes_hpc.stores.hdf5.open_hdf5", open_hdf5)
     assert refused(stores / "s.h5") == "cannot be opened: no locks available"

@@ -5,6 +5,7 @@ Structures: ``xyz`` (with ``tmqm``'s comment line), and ``ase`` for all other fo
 modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
 """
 
+import lzma
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +32,8 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         If the file, or the rest of it, cannot be read.
     """
     try:
-        reader = xyz.read if xyz.recognises(path) and not xyz.is_extended(path) else ase.read
-        yield from reader(path)
-    except (OSError, EOFError, zlib.error) as error:
+        yield from (xyz.read if xyz.recognises(path) else ase.read)(path)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise FormatError(f"{path}: cannot be read: {reason}") from None
 

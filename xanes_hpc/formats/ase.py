@@ -1,22 +1,21 @@
-"""Structures read with ASE: extended XYZ, CIF, POSCAR, trajectories, databases. Cells are kept."""
+"""Structures read with ASE: CIF, POSCAR, trajectories, databases. Cells are kept."""
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import tmqm
 from xanes_hpc.formats.frames import COMPRESSED, named
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.structure import Structure
 
-SUFFIXES = {".extxyz", ".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
+SUFFIXES = {".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
-FORMATS = {".xyz": "extxyz"}
-"""ASE's format names by file ending, for endings that ASE does not recognise."""
 
 
 def recognises(path: Path) -> bool:
@@ -35,7 +34,9 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     """
     if not path.stat().st_size:
         raise FormatError(f"{path}: empty file")
-    yield from named(path, _database(path) if path.suffix == ".db" else _frames(path))
+    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    reader = {".db": _database, ".sdf": _molecules}.get(plain.suffix.lower(), _frames)
+    yield from named(path, reader(path))
 
 
 def _frames(path: Path) -> Iterator[Structure | FormatError]:
@@ -43,11 +44,8 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     from ase.io.formats import UnknownFileTypeError
 
     plain = path.with_suffix("") if path.suffix in COMPRESSED else path
-    form = "vasp" if VASP.match(plain.name) else FORMATS.get(plain.suffix.lower())
-    if form == "extxyz" or plain.suffix.lower() == ".extxyz":
-        _check_counts(path)
     try:
-        for atoms in iread(path, index=":", format=form):
+        for atoms in iread(path, index=":", format="vasp" if VASP.match(plain.name) else None):
             yield structure_of(atoms, "", {})
     except FormatError:
         raise
@@ -58,30 +56,20 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
         raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
 
 
-def _check_counts(path: Path) -> None:
-    """Raise an error if extended XYZ announces more atoms than it has: ASE would search for them forever.
+def _molecules(path: Path) -> Iterator[Structure | FormatError]:
+    """Yield the molecules of an SDF file, which end with ``$$$$`` each, named by their title lines if they have any."""
+    from ase.io import read as read_ase
 
-    Raises
-    ------
-    FormatError
-        If so; the message names the line.
-    """
-    with open_text(path, "replace") as lines:
-        number = 0
-        for line in lines:
-            number += 1
-            if not line.strip():
-                continue
-            if not line.strip().isdigit():
-                return  # ASE then reports what is wrong
-            n_atoms = int(line.strip()[:18])
-            there = sum(1 for _ in islice(lines, n_atoms + 1))
-            if there < n_atoms + 1:
-                raise FormatError(
-                    f"{path}: truncated: line {number} announces {n_atoms} atoms, the file ends after "
-                    f"{max(0, there - 1)}"
-                )
-            number += there
+    with open_text(path, "replace") as stream:
+        blocks = re.split(r"^\$\$\$\$.*\n?", stream.read(), flags=re.MULTILINE)
+    blocks = [block for block in blocks if block.strip()]
+    for number, block in enumerate(blocks, 1):
+        title = block.partition("\n")[0].strip() if len(blocks) > 1 else ""
+        try:
+            yield structure_of(read_ase(StringIO(block), format="sdf"), title if title.isprintable() else "", {})
+        except Exception as error:  # ASE's readers raise many types of exception
+            reason = " ".join(str(error).split()) or type(error).__name__
+            yield FormatError(f"molecule {number}: ASE cannot read it: {reason[:120]}")
 
 
 def _database(path: Path) -> Iterator[Structure | FormatError]:
@@ -89,7 +77,7 @@ def _database(path: Path) -> Iterator[Structure | FormatError]:
 
     try:
         for row in connect(path).select():  # type: ignore[no-untyped-call]
-            yield structure_of(row.toatoms(), str(row.get("name", "")), dict(row.key_value_pairs))
+            yield structure_of(row.toatoms(), str(row.get("name", "")), {**row.data, **row.key_value_pairs})
     except FormatError:
         raise
     except Exception as error:  # as above: errors of sqlite3, JSON, missing keys and others
@@ -107,13 +95,15 @@ def structure_of(atoms: Any, name: str, properties: dict[str, Any]) -> Structure
     numbers = atoms.get_atomic_numbers()
     if numbers.size and not ((numbers > 0) & (numbers < 119)).all():
         return FormatError("unknown element (a dummy atom X?)")
+    properties = _plain(atoms.info) | _plain(getattr(atoms.calc, "results", {})) | _plain(properties)
+    code, properties = tmqm.renamed(properties)
     return Structure(
-        name=name,
+        name=name or code,
         numbers=numbers.astype(np.uint8),
         positions=np.asarray(atoms.get_positions(), np.float64),
         cell=np.asarray(atoms.cell, np.float64),
         pbc=np.asarray(atoms.pbc, np.bool_),
-        properties=_plain(atoms.info) | _plain(getattr(atoms.calc, "results", {})) | _plain(properties),
+        properties=properties,
     )
 
 

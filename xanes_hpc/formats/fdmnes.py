@@ -67,6 +67,10 @@ def read(path: Path) -> Spectrum:
     first = first_line(path, table)
     pair = PAIR_TITLES.search(" ".join(table.titles).lower())
     energies, intensities, choices = _pair_of_edges(path, table, first) if pair else energy_and_intensity(path, table)
+    if first is not None and (repeated := int((np.diff(energies) == 0).sum())):  # builds of 2024 write some twice
+        kept = np.concatenate([[True], np.diff(energies) != 0])
+        energies, intensities = energies[kept], intensities[kept]
+        choices += (("energies that FDMNES wrote twice were read once", f"{path.name}: {repeated}"),)
     e_edge = first.e_edge if first is not None else _edge_in_header(table)
     emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
     if path.stem.endswith("_conv"):

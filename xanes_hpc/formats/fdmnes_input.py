@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,13 @@ def check_settings(settings: Settings) -> None:
     if not 0.0 < settings.radius < np.inf:
         raise FormatError(f"`radius`: expected more than 0 Å, received {settings.radius:g}")
     n_energies(settings.energies)
+    for (start, stop), step in zip(pairwise(settings.energies[::2]), settings.energies[1::2], strict=True):
+        n = (stop - start) / step
+        if abs(n - round(n)) > WHOLE_STEPS * max(1.0, n):
+            raise FormatError(
+                f"{_range_of(settings.energies)}: expected a whole number of steps from {start:g} to {stop:g} eV, "
+                f"received {n:g} steps of {step:g} eV"
+            )
     seen = set[str]()
     for keyword, values in settings.keywords:
         if not re.fullmatch(r"[A-Za-z]\w*", keyword):
@@ -119,26 +127,35 @@ def check_settings(settings: Settings) -> None:
 def n_energies(energies: Sequence[float]) -> int:
     """Return the number of energies in a range, which is the number of rows of a finished calculation.
 
+    Each interval ends at its last whole step, from which the next one continues.
+
     Raises
     ------
     FormatError
-        If the energies do not ascend, or the distance between two is not a whole number of steps.
+        If the energies do not ascend, or there are too many.
+
+    Examples
+    --------
+    >>> n_energies((-5, 1, 10, 3, 20))  # -5 to 10 by 1, then 13, 16, 19
+    19
     """
-    where = "range " + " ".join(f"{value:g}" for value in energies)
+    where = _range_of(energies)
     if len(energies) < 3 or len(energies) % 2 == 0 or not np.isfinite(energies).all():
         raise FormatError(f"{where}: expected energies with a step between each two, such as -15 0.2 60")
-    total = 1
+    total, at = 1, energies[0]
     for (start, stop), step in zip(pairwise(energies[::2]), energies[1::2], strict=True):
         if not (step > 0 and stop > start):
             raise FormatError(f"{where}: expected ascending energies and steps above 0, received {start:g} to {stop:g}")
-        n = (stop - start) / step
-        if abs(n - round(n)) > WHOLE_STEPS * max(1.0, n) or n > MOST_STEPS:
-            raise FormatError(
-                f"{where}: expected a whole number of steps, {MOST_STEPS:,} at most, from {start:g} to {stop:g} eV, "
-                f"received {n:g} steps of {step:g} eV"
-            )
-        total += round(n)
+        n = (stop - at) / step
+        if n > MOST_STEPS:
+            raise FormatError(f"{where}: expected {MOST_STEPS:,} steps or fewer, received {n:g} of {step:g} eV")
+        n_whole = floor(n + WHOLE_STEPS * max(1.0, n))
+        total, at = total + n_whole, at + n_whole * step
     return total
+
+
+def _range_of(energies: Sequence[float]) -> str:
+    return "range " + " ".join(f"{value:g}" for value in energies)
 
 
 def write(calculation: Input) -> str:
@@ -170,12 +187,12 @@ def write(calculation: Input) -> str:
 
 def _atoms(structure: Structure) -> list[str]:
     if structure.pbc.all():
-        parameters = np.asarray(Cell(structure.cell).cellpar())
-        if not (np.isfinite(parameters).all() and np.linalg.det(structure.cell) > 0):
-            raise FormatError(
-                f"{structure.name}: expected a right-handed cell with a volume, received {structure.cell.tolist()}"
-            )
-        keyword, positions = "Crystal", np.linalg.solve(structure.cell.T, structure.positions.T).T
+        volume = np.linalg.det(structure.cell)
+        cell = structure.cell if volume > 0 else structure.cell[[1, 0, 2]]  # two vectors swapped: the same lattice
+        parameters = np.asarray(Cell(cell).cellpar())
+        if not (np.isfinite(parameters).all() and volume):
+            raise FormatError(f"{structure.name}: expected a cell with a volume, received {structure.cell.tolist()}")
+        keyword, positions = "Crystal", np.linalg.solve(cell.T, structure.positions.T).T
     elif structure.pbc.any():
         raise FormatError(
             f"{structure.name}: periodic in {int(structure.pbc.sum())} of three directions; FDMNES accepts "
@@ -214,6 +231,7 @@ def read(path: Path) -> Input:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     blocks = list(_blocks(lines))
     found = {keyword.lower(): values for keyword, values in blocks}
+    found = {"filout": ("fdmnes_out",), "edge": ("K",), "absorber": ("1",)} | found  # FDMNES's defaults
     for name in ("filout", "range", "edge", "absorber"):
         if not found.get(name):
             raise FormatError(f"{path}: no {name.capitalize()} with a value")

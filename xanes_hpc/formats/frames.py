@@ -13,10 +13,16 @@ COMPRESSED = {".gz", ".bz2", ".xz"}
 
 
 def stem(path: Path) -> str:
-    """Return the file's name without endings, or for VASP's POSCAR and CONTCAR the folder's name."""
+    """Return the file's name without endings.
+
+    For VASP's POSCAR and CONTCAR it is the folder's name, and for names such as ``POSCAR.mp-1`` what follows the point.
+    """
     plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
     if plain in ("POSCAR", "CONTCAR"):
         return path.resolve().parent.name
+    first, _, rest = plain.partition(".")
+    if first in ("POSCAR", "CONTCAR") and rest.lower() != "vasp":
+        return rest
     return Path(plain).stem
 
 

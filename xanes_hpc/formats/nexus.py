@@ -17,6 +17,7 @@ import numpy as np
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.predicted import PredictedSpectrum
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".nxs"
@@ -28,7 +29,7 @@ RELATIVE = "energies are relative to the edge"
 
 def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
     """Write a predicted spectrum in one of the ``VERSIONS`` of the definition."""
-    with h5py.File(path, "w", locking=False) as file:
+    with h5py.File(path, "w") as file:
         file.attrs["default"] = ENTRY
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         VERSIONS[version](file, predicted)
@@ -88,7 +89,7 @@ def read(path: Path) -> Spectrum:
         If the file cannot be read, or has no such group.
     """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_hdf5(path) as file:
             found: list[Spectrum] = []
 
             def look(name: str, node: h5py.HLObject) -> None:

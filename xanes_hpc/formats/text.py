@@ -1,12 +1,19 @@
-"""Text files, plain or gzipped."""
+"""Text files, plain or compressed."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+"""What opens a compressed file, by its ending."""
 
 
 def open_text(path: Path, errors: str = "strict", newline: str | None = None) -> TextIO:
-    """Open a text file for reading, gzipped if its name ends in ``.gz``; a byte-order mark is skipped.
+    """Open a text file for reading, compressed if its name ends in ``.gz``, ``.bz2`` or ``.xz``.
+
+    A byte-order mark is skipped.
 
     Parameters
     ----------
@@ -15,6 +22,6 @@ def open_text(path: Path, errors: str = "strict", newline: str | None = None) ->
     errors, newline
         As in ``open``.
     """
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline=newline)
-    return path.open(encoding="utf-8-sig", errors=errors, newline=newline)
+    opener = OPENERS.get(path.suffix.lower(), open)
+    stream: TextIO = opener(path, "rt", encoding="utf-8-sig", errors=errors, newline=newline)
+    return stream

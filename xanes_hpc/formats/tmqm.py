@@ -24,3 +24,21 @@ def parse_comment(comment: str) -> tuple[str, dict[str, float | str]] | None:
         except ValueError:
             properties[NAMES.get(key, key)] = value
     return code, properties
+
+
+def renamed(properties: dict[str, float | str]) -> tuple[str, dict[str, float | str]]:
+    """Return a structure's name and properties, with tmQM's items under our names if there is a CSD code.
+
+    Extended XYZ, trajectories and databases of tmQM have these items as properties.
+
+    Examples
+    --------
+    >>> renamed({"CSD_code": "WELROW", "q": 0.0, "energy": -1.0})
+    ('WELROW', {'charge': 0.0, 'energy': -1.0})
+    >>> renamed({"q": 0.5})
+    ('', {'q': 0.5})
+    """
+    code = properties.get("CSD_code")
+    if not isinstance(code, str) or not code:
+        return "", properties
+    return code, {NAMES.get(key, key): value for key, value in properties.items() if key != "CSD_code"}

@@ -1,12 +1,14 @@
 """XYZ files: element symbols or atomic numbers, one frame or many, plain or gzipped, read as a stream.
 
-A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (Å; further columns are ignored).
-Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, or free text. ASE reads extended XYZ
-(``Lattice=`` or ``Properties=`` in the comment).
+A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (further columns are ignored).
+Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, i-PI's (which gives units and the cell)
+or free text; coordinates are in Å unless it says otherwise. ASE reads the frames of extended XYZ (``Lattice=`` or
+``Properties=`` in the comment). A file may have frames of several kinds.
 """
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -16,8 +18,9 @@ import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import tmqm
-from xanes_hpc.formats.frames import named, stem
+from xanes_hpc.formats import ipi, tmqm
+from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.formats.frames import COMPRESSED, named, stem
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.structure import Structure
@@ -33,14 +36,8 @@ MOST_ATOMS = 100_000_000
 
 def recognises(path: Path) -> bool:
     """Return True if the file's name is that of an XYZ file."""
-    return path.name.lower().endswith((".xyz", ".xyz.gz"))
-
-
-def is_extended(path: Path) -> bool:
-    """Return True if the first comment line is that of extended XYZ."""
-    with open_text(path, errors="replace") as lines:
-        lines.readline()
-        return EXTENDED.search(lines.readline()) is not None
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return plain.suffix.lower() in (".xyz", ".extxyz")
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
@@ -63,12 +60,15 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
     while count is not None:
         first, n_atoms = count
         _, comment = next(numbered, (first, ""))
-        rows = [row.split() for _, row in islice(numbered, n_atoms)]
+        rows = [row for _, row in islice(numbered, n_atoms)]
         if len(rows) < n_atoms:
             raise FormatError(
                 f"{path}: truncated: line {first} announces {n_atoms} atoms, the file ends after {len(rows)}"
             )
-        frame = _frame(path, first, comment.strip(), rows)
+        if EXTENDED.search(comment):
+            frame = _extended(first, comment, rows)
+        else:
+            frame = _frame(path, first, comment.strip(), [row.split() for row in rows])
         # Check before yielding the frame: anything but a count here means that the frame's own count is wrong.
         expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
         count = _next_count(path, numbered, expected)
@@ -84,6 +84,19 @@ def _next_count(path: Path, numbered: Iterator[tuple[int, str]], expected: str) 
                 raise FormatError(f"{path}: line {number}: expected {expected}, received {_excerpt(line)}")
             return number, n_atoms
     return None
+
+
+def _extended(first: int, comment: str, rows: list[str]) -> Structure | FormatError:
+    """Return a frame of extended XYZ, or why ASE cannot read it."""
+    from ase.io import read as read_ase
+
+    lines = [f"{len(rows)}\n", comment, *rows]
+    try:
+        atoms = read_ase(StringIO("".join(lines)), format="extxyz")
+        return structure_of(atoms, "", {})
+    except Exception as error:  # ASE's readers raise many types of exception
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return FormatError(f"line {first}: ASE cannot read the extended XYZ: {reason[:120]}")
 
 
 def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:
@@ -108,9 +121,14 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
             positions[a] = float(row[1]), float(row[2]), float(row[3])
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
-    name, properties = tmqm.parse_comment(comment) or ("", _pairs(comment))
+    units = ipi.parse_comment(comment)
+    if isinstance(units, FormatError):
+        return FormatError(f"line {first + 1}: {units}")
+    name, properties = tmqm.parse_comment(comment) or tmqm.renamed({} if units else _pairs(comment))
     if "charge" not in properties and (charge := _charge_in_name(stem(path), numbers)) is not None:
         properties["charge"] = charge
+    if units is not None:
+        return Structure(name, numbers, units.length * positions, units.cell, units.pbc, properties)
     return Structure(name, numbers, positions, properties=properties)
 
 

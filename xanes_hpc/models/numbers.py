@@ -10,8 +10,8 @@ import numpy as np
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.kernel_ridge import KernelRidge
 from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores.new_file import new_file
-from xanes_hpc.stores.opening import open_file
 
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
@@ -32,7 +32,7 @@ def open_numbers(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise StoreError(f"{path}: no such file: the model is incomplete; restore the file from a copy of the model")
     try:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             yield file
     except StoreError:
         raise

@@ -11,7 +11,7 @@ HALF_WIDTH = 5.0
 """Width on either side, eV, over which ``main_rise`` averages."""
 GRID = 0.5
 """Step of the energies that ``main_rise`` tries, eV."""
-CLEAR = 4.0
+CLEAR = 6.0
 """A rise is clear if it exceeds the median change of the spectrum by this factor."""
 
 

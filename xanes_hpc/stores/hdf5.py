@@ -15,10 +15,10 @@ import numpy.typing as npt
 import xanes_hpc_schema
 from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError, first_line
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.nearest import did_you_mean_path
 from xanes_hpc.runtime.outputs import check_output, explain, locked_output, whole_output
 from xanes_hpc.stores.new_file import NewFile, new_file
-from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
 from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 
@@ -42,7 +42,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
     if path.is_dir():
         raise StoreError(f"{path}: expected an HDF5 file, received a folder")
     try:
-        file = open_file(path)
+        file = open_hdf5(path)
     except OSError as error:
         raise StoreError(f"{path}: {_why_not_opened(path, error)}") from None
     try:
@@ -63,7 +63,7 @@ def open_store(path: Path, kind: str | None = None) -> h5py.File:
 def is_kind(path: Path, kind: str) -> bool:
     """Return whether a file is a store of the given kind, whatever its schema version."""
     try:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             return xanes_hpc_schema.kind_of(file)[0] == kind
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # SchemaError is a ValueError
         return False

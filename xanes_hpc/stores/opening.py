@@ -5,21 +5,9 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 
 Dataset = h5py.Dataset
-
-
-def open_file(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading, without checking its contents.
-
-    HDF5 does not lock the file: many network file systems have no locks, and our files are replaced, never changed.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
-    """
-    return h5py.File(path, "r", locking=False)
 
 
 def bytes_in_memory(path: Path) -> int:
@@ -34,7 +22,7 @@ def bytes_in_memory(path: Path) -> int:
     """
     names: list[str] = []
     n_bytes = 0
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         file.visit_links(names.append)
         for name in names:
             node = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None

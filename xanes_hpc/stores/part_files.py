@@ -14,9 +14,9 @@ import numpy as np
 from h5py._objects import phil
 
 from xanes_hpc.errors import StoreError, first_line
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.outputs import flush_to_disk
 from xanes_hpc.stores.new_file import NewFile, new_file
-from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.texts import read_text, write_text
 
 PART_BYTES = 32 << 20
@@ -122,7 +122,7 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
     if not path.exists():
         return "missing"
     try:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             if wrong := why_not_expected(file, path, plan):
                 return wrong
             for table in tables:
@@ -146,7 +146,7 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
         If the part cannot be read, or belongs to another plan.
     """
     try:
-        with open_file(part) as file:
+        with open_hdf5(part) as file:
             own, rows = file[name], file[name].id
             alike = (own.shape[1:], own.dtype, own.chunks) == (target.shape[1:], target.dtype, target.chunks)
             n_chunks = -(-n_rows // target.chunks[0]) * math.prod(

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.json_values import is_number, is_object
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.texts import read_text
@@ -157,7 +157,7 @@ def gather_site_columns(file: h5py.File, parts: Sequence[Path]) -> None:
     numbers: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in ("e0", "nearest")}
     texts: dict[str, list[str]] = {name: [] for name in ("formula", "part", "twin", "distrust")}
     for path in parts:
-        with hdf5.reading(path), open_file(path) as part:
+        with hdf5.reading(path), open_hdf5(path) as part:
             for name, found in numbers.items():
                 found.append(part[f"sites/{name}"][:])
             for name, column in texts.items():

@@ -7,8 +7,8 @@ from typing import Any
 import h5py
 
 from xanes_hpc.errors import first_line
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores import hdf5, spectra
-from xanes_hpc.stores.opening import open_file
 from xanes_hpc.stores.structures import STRUCTURE_NAMES
 from xanes_hpc.stores.texts import read_text
 from xanes_hpc.stores.virtual import virtual_parts
@@ -56,7 +56,7 @@ def _read(file: h5py.File, name: str, findings: Findings, where: str = "") -> No
         dataset = file[name]
         if dataset.is_virtual:
             for part in virtual_parts(dataset, Path(file.filename)):
-                with open_file(part) as own:
+                with open_hdf5(part) as own:
                     _read(own, name, findings, f"{part.name}: ")
             return
         if dataset.chunks is None or not dataset.fletcher32:

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import StoreError, first_line
-from xanes_hpc.stores.opening import open_file
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, why_not_expected
 from xanes_hpc.stores.texts import read_text, write_text
 
@@ -50,7 +50,7 @@ def virtual_parts(dataset: h5py.Dataset, path: Path) -> list[Path]:
 def is_virtual_store(path: Path) -> bool:
     """Return whether a file is a readable store whose rows stay in its parts."""
     try:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             return any(_is_virtual(node) for node in file.values())
     except (OSError, RuntimeError, KeyError):
         return False
@@ -91,7 +91,7 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
     if part.is_symlink() or part.parent.is_symlink():
         raise StoreError(f"{part}: is a symbolic link; the parts of a virtual store must be regular files")
     try:
-        with open_file(part) as file:
+        with open_hdf5(part) as file:
             found = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
             shape = (n_rows, *dataset.shape[1:])
             if (

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime import outputs
+from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.stores.new_file import new_file
-from xanes_hpc.stores.opening import open_file
 from xanes_hpc.training.plan import check_plan
 
 FORMAT = "xanes-hpc/checkpoint"
@@ -84,7 +84,7 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
     if not path.is_file():
         raise StoreError(f"{path}: no such checkpoint, so there is nothing to resume; train without `resume`")
     try:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             kind, schema = str(file.attrs["format"]), int(file.attrs["schema_version"])
             if kind != FORMAT or schema > SCHEMA:
                 raise StoreError(f"{path}: expected {FORMAT} up to schema {SCHEMA}, received {kind} of schema {schema}")

@@ -179,15 +179,18 @@ def look_at(folder: Path, site: str) -> Run:
         spectrum = fdmnes.read(raw)
         if spectrum.treatment != NO_TREATMENT:
             raise FormatError(f"{raw}: line 1: expected '= E_edge, Z, …' after the numbers")
+        expected = fdmnes_input.n_energies(calculation.settings.energies)
     except FormatError as error:
         return Run(folder, site, State.FAILED, _without_folder(error, folder), calculation)
-    expected = fdmnes_input.n_energies(calculation.settings.energies)
     n_rows = spectrum.energies.size
     if n_rows != expected:
         reason = f"{raw.name} has {n_rows} rows, expected {expected} from its energy range"
         return Run(folder, site, State.UNFINISHED, reason, calculation)
-    if calculation.settings.convolution and not (folder / f"{output}_conv.txt").exists():
-        return Run(folder, site, State.UNFINISHED, f"{output}_conv.txt is missing but requested", calculation)
+    broadened = [f"{output}_conv.txt"]
+    if calculation.settings.emission:  # FDMNES then broadens the emission, and the absorption in some versions only
+        broadened.insert(0, f"{output}_xes_conv.txt")
+    if calculation.settings.convolution and not any((folder / name).exists() for name in broadened):
+        return Run(folder, site, State.UNFINISHED, f"{broadened[0]} is missing but requested", calculation)
     return Run(folder, site, State.GOOD, "", calculation)
 
 
