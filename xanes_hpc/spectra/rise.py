@@ -11,8 +11,8 @@ HALF_WIDTH = 5.0
 """Width on either side, eV, over which ``main_rise`` averages."""
 GRID = 0.5
 """Step of the energies that ``main_rise`` tries, eV."""
-CLEAR = 6.0
-"""A rise is clear if it exceeds the median change of the spectrum by this factor."""
+CLEAR, ABOVE_NOISE = 3.0, 8.0
+"""A rise is clear if it exceeds the median change of the spectrum, and its standard error, by these factors."""
 
 
 def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
@@ -75,4 +75,6 @@ def main_rise(energies: Array, intensities: Array) -> float | None:
     below, here, above = (np.interp(at + move, x, area) for move in (-HALF_WIDTH, 0.0, HALF_WIDTH))
     rise = (above - 2 * here + below) / HALF_WIDTH
     k = int(np.argmax(rise))
-    return float(at[k]) if rise[k] > CLEAR * np.median(np.abs(rise)) else None
+    scatter = np.median(np.abs(intensities[1:-1] - 0.5 * (intensities[2:] + intensities[:-2])))
+    error = scatter * np.sqrt(2 * np.median(np.diff(x)) / HALF_WIDTH)
+    return float(at[k]) if rise[k] > max(CLEAR * np.median(np.abs(rise)), ABOVE_NOISE * error) else None
