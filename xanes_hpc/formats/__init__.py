@@ -1,8 +1,9 @@
 """Readers and writers of foreign files, one module per format.
 
-Structures: ``xyz`` (with ``tmqm``'s comment line), and ``ase`` for all other formats. Spectra: ``columns``, ``fdmnes``,
-``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables: ``property_tables``, ``charge_tables``. The
-modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
+Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif``, ``pdb``, and ``ase`` for other formats.
+Spectra: ``columns``, ``fdmnes``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables:
+``property_tables``, ``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted
+spectra, ``fdmnes_input`` FDMNES's input.
 """
 
 import lzma
@@ -11,16 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import ase, athena, fdmnes, nexus, xdi, xyz
+from xanes_hpc.formats import ase, athena, cif, fdmnes, nexus, pdb, xdi, xyz
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures"]
+READERS = (xyz, cif, pdb, ase)
+"""Readers of structure files; the first one that recognises a file reads it."""
 
 
 def is_structure_file(path: Path) -> bool:
     """Return True if a file's name is that of a structure file."""
-    return xyz.recognises(path) or ase.recognises(path)
+    return any(reader.recognises(path) for reader in READERS)
 
 
 def read_structures(path: Path) -> Iterator[Structure | FormatError]:
@@ -32,7 +35,7 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         If the file, or the rest of it, cannot be read.
     """
     try:
-        yield from (xyz.read if xyz.recognises(path) else ase.read)(path)
+        yield from next((reader for reader in READERS if reader.recognises(path)), ase).read(path)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise FormatError(f"{path}: cannot be read: {reason}") from None

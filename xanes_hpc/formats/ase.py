@@ -1,4 +1,4 @@
-"""Structures read with ASE: CIF, POSCAR, trajectories, databases. Cells are kept."""
+"""Structures read with ASE: SDF, POSCAR, trajectories, databases. Cells are kept."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from xanes_hpc.formats.frames import COMPRESSED, named
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.structure import Structure
 
-SUFFIXES = {".cif", ".vasp", ".traj", ".db", ".gen", ".pdb", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
+SUFFIXES = {".vasp", ".traj", ".db", ".gen", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
 
 

@@ -1,0 +1,188 @@
+"""Crystals in CIF, mmCIF and PDB: the whole cell, held to what the file states, or an error."""
+
+import ase.io
+import numpy as np
+import pytest
+from ase.spacegroup import crystal
+from support.builders import write
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import read_structures
+
+CELL = "".join(
+    f"_cell_{tag} {{{k}}}\n"
+    for k, tag in enumerate(("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"))
+)
+ATOMS = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
+FORMULA = "_chemical_formula_sum '{0}'\n_cell_formula_units_Z {1}\n"
+HEXAGONAL = CELL.format(4.96, 4.96, 13.6, 90, 90, 120)
+RHOMBOHEDRAL = CELL.format(5.36, 5.36, 5.36, 55.1, 55.1, 55.1)
+CORUNDUM = ATOMS + "Cr1 Cr 0 0 0.3475\nO1 O 0.3058 0 0.25\n"
+SPINEL = ATOMS + "Fe1 Fe 0.125 0.125 0.125\nCr1 Cr 0.5 0.5 0.5\nO1 O 0.26 0.26 0.26\n"
+CUBIC = CELL.format(8.38, 8.38, 8.38, 90, 90, 90)
+
+
+def read(path):
+    return list(read_structures(path))
+
+
+def cif(tmp_path, *blocks):
+    return write(tmp_path / "a.cif", "".join(f"data_b{k}\n{block}" for k, block in enumerate(blocks)))
+
+
+def only(tmp_path, block):
+    (structure,) = read(cif(tmp_path, block))
+    return structure
+
+
+def composition(structure):
+    numbers, counts = np.unique(structure.numbers, return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("cell", "atoms", "symmetry", "formula", "units", "expected"),
+    [
+        (HEXAGONAL, CORUNDUM, "_symmetry_space_group_name_H-M 'R -3 c'\n", "Cr2 O3", 6, {24: 12, 8: 18}),
+        (HEXAGONAL, CORUNDUM, "_space_group_name_Hall '-R 3 2\"c'\n", "Cr2 O3", 6, {24: 12, 8: 18}),
+        (HEXAGONAL, CORUNDUM, "_space_group_IT_number 167\n", "Cr2 O3", 6, {24: 12, 8: 18}),
+        (
+            RHOMBOHEDRAL, ATOMS + "Cr1 Cr 0.3475 0.3475 0.3475\nO1 O 0.5558 0.9442 0.25\n",
+            "_symmetry_space_group_name_H-M 'R -3 c'\n", "Cr2 O3", 2, {24: 4, 8: 6},
+        ),
+        (CUBIC, SPINEL, "_symmetry_space_group_name_H-M 'F d -3 m'\n", "Fe Cr2 O4", 8, {26: 8, 24: 16, 8: 32}),
+        (CUBIC, SPINEL, "_symmetry_space_group_name_H-M 'F d -3 m:2'\n", "Fe Cr2 O4", 8, {26: 8, 24: 16, 8: 32}),
+        (
+            CUBIC, ATOMS + "Fe1 Fe 0 0 0\nCr1 Cr 0.625 0.625 0.625\nO1 O 0.385 0.385 0.385\n",
+            "_symmetry_space_group_name_H-M 'F d -3 m'\n", "Fe Cr2 O4", 8, {26: 8, 24: 16, 8: 32},
+        ),
+    ],
+    ids=["hexagonal", "Hall", "number", "rhombohedral", "origin 2", "origin 2 named", "origin 1"],
+)  # fmt: skip
+def test_a_space_group_in_any_setting(tmp_path, cell, atoms, symmetry, formula, units, expected):
+    found = only(tmp_path, cell + symmetry + FORMULA.format(formula, units) + atoms)
+    assert composition(found) == expected
+    assert found.pbc.all()
+
+
+def test_the_cell_and_its_atoms_are_those_of_ase(tmp_path):
+    reference = crystal(
+        ["Cr", "O"], [(0, 0, 0.3475), (0.3058, 0, 0.25)], spacegroup=167, cellpar=[4.96, 4.96, 13.6, 90, 90, 120]
+    )
+    ase.io.write(tmp_path / "a.cif", reference)
+    (found,) = read(tmp_path / "a.cif")
+    np.testing.assert_allclose(np.linalg.norm(found.cell, axis=1), reference.cell.lengths(), atol=1e-3)
+    apart = found.positions[:, None] - reference.positions
+    fractions = np.linalg.solve(found.cell.T, apart.reshape(-1, 3).T).T
+    distances = np.linalg.norm((fractions - np.round(fractions)) @ found.cell, axis=1).reshape(30, 30)
+    assert distances.min(axis=1).max() < 1e-3
+    assert (found.numbers == reference.numbers[distances.argmin(axis=1)]).all()
+
+
+def test_a_cell_that_is_not_the_stated_formula_is_refused(tmp_path):
+    block = HEXAGONAL + "_symmetry_space_group_name_H-M 'P 1'\n" + FORMULA.format("Cr2 O3", 6) + CORUNDUM
+    error = only(tmp_path, block)
+    assert isinstance(error, FormatError)
+    assert "its symmetry gives a cell of O1Cr1, but it states 6 × Cr2 O3" in str(error)
+
+
+def test_rounded_special_positions_are_one_atom(tmp_path):
+    atoms = ATOMS + "Fe1 Fe 0.333 0.667 0.25\nO1 O 0 0 0\n"
+    found = only(tmp_path, CELL.format(3, 3, 5, 90, 90, 120) + "_symmetry_space_group_name_H-M 'P 63/m m c'\n" + atoms)
+    assert composition(found) == {26: 2, 8: 2}
+    fractions = np.linalg.solve(found.cell.T, found.positions.T).T
+    np.testing.assert_allclose(np.sort(fractions[found.numbers == 26, 0]), [1 / 3, 2 / 3], atol=1e-9)
+
+
+def test_operations_of_a_magnetic_group(tmp_path):
+    loop = "loop_\n_space_group_symop_magn_operation.id\n_space_group_symop_magn_operation.xyz\n"
+    operations = loop + "1 x,y,z,+1\n2 x+1/2,y+1/2,z+1/2,-1\n"
+    cell = CELL.format(4, 4, 4, 90, 90, 90) + FORMULA.format("Fe", 2)
+    assert composition(only(tmp_path, cell + operations + ATOMS + "Fe1 Fe 0 0 0\n")) == {26: 2}
+
+
+@pytest.mark.parametrize("occupancy", ["?", ".", "1", "1.0(1)"])
+def test_unknown_occupancies_are_one(tmp_path, occupancy):
+    atoms = ATOMS + f"_atom_site_occupancy\nFe1 Fe 0 0 0 {occupancy}\nO1 O 0.5 0.5 0.5 {occupancy}\n"
+    block = CELL.format(4.3, 4.3, 4.3, 90, 90, 90) + "_symmetry_space_group_name_H-M 'F m -3 m'\n" + atoms
+    assert composition(only(tmp_path, block)) == {26: 4, 8: 4}
+
+
+@pytest.mark.parametrize("tags", ["_atom_site_occupancy", "_atom_site_disorder_group"])
+def test_disorder_is_refused(tmp_path, tags):
+    values = ("0.5", "0.5") if "occupancy" in tags else ("1", "2")
+    atoms = ATOMS + f"{tags}\nFe1 Fe 0 0 0 .\nO1 O 0.2 0 0 {values[0]}\nO2 O 0.2 0.06 0 {values[1]}\n"
+    error = only(tmp_path, CELL.format(10, 10, 10, 90, 90, 90) + atoms)
+    assert isinstance(error, FormatError)
+    assert "partial occupancies" in str(error)
+
+
+def test_every_block_is_read_and_a_bad_one_costs_only_itself(tmp_path):
+    good = CELL.format(4, 4, 4, 90, 90, 90) + ATOMS + "Fe1 Fe 0 0 0\n"
+    bad = good.replace("Fe1 Fe 0 0 0", "X1 Xx 0 0 0")
+    unknown = "_symmetry_space_group_name_H-M 'P nonsense'\n" + good
+    found = read(cif(tmp_path, good, bad, "_audit_creation_method 'no atoms'\n", unknown, good))
+    assert [isinstance(s, FormatError) for s in found] == [False, True, True, False]
+    assert "unknown element" in str(found[1])
+    assert "block b3: unknown space group 'P nonsense'" in str(found[2])
+
+
+@pytest.mark.parametrize("text", ["", "no CIF at all", "data_x\nloop_\n_a\n_b\n1 2 3\n"])
+def test_what_is_not_cif(tmp_path, text):
+    with pytest.raises(FormatError, match=r"a\.cif: "):
+        read(write(tmp_path / "a.cif", text))
+
+
+ATOM = "HETATM{:5d} {:>2}  {}LIG A   1    {:8.3f}{:8.3f}{:8.3f}{:6.2f}  0.00          {:>2}  \n"
+CRYST = "CRYST1{:9.3f}{:9.3f}{:9.3f}  90.00  90.00  90.00 {:11}   1\n"
+LIGAND = [("FE", " ", 1.0, 1.0, 1.0, 1.0), ("O", " ", 2.9, 1.0, 1.0, 1.0), ("N", " ", 1.0, 2.95, 1.0, 1.0)]
+
+
+def pdb(tmp_path, first="", atoms=LIGAND, name="a.pdb"):
+    rows = "".join(ATOM.format(k, e, alt, x, y, z, occ, e) for k, (e, alt, x, y, z, occ) in enumerate(atoms, 1))
+    return read(write(tmp_path / name, first + rows + "END\n"))
+
+
+def test_a_pdb_crystal_has_its_symmetry_applied(tmp_path):
+    (found,) = pdb(tmp_path, CRYST.format(6, 7, 8, "P -1"))
+    assert composition(found) == {26: 2, 8: 2, 7: 2}
+    assert found.pbc.all()
+    np.testing.assert_allclose(found.positions[found.numbers == 26], [[1, 1, 1], [5, 6, 7]], atol=1e-6)
+
+
+@pytest.mark.parametrize("first", ["", CRYST.format(1, 1, 1, "P 1")])
+def test_a_pdb_molecule_has_no_cell(tmp_path, first):
+    (found,) = pdb(tmp_path, first)
+    assert composition(found) == {26: 1, 8: 1, 7: 1}
+    assert not found.pbc.any()
+    assert not found.cell.any()
+
+
+def test_the_box_of_a_simulation_keeps_molecules_whole(tmp_path):
+    (found,) = pdb(tmp_path, CRYST.format(2, 20, 20, "P 1"))
+    np.testing.assert_allclose(found.positions[1], [2.9, 1.0, 1.0])
+    assert found.pbc.all()
+
+
+@pytest.mark.parametrize(("alternative", "occupancy"), [("A", 0.6), ("A", 1.0), (" ", 0.5)])
+def test_alternatives_in_pdb_are_refused(tmp_path, alternative, occupancy):
+    (error,) = pdb(tmp_path, atoms=[*LIGAND, ("N", alternative, 1.7, 2.95, 1.0, occupancy)])
+    assert isinstance(error, FormatError)
+    assert "partial occupancies" in str(error)
+
+
+def test_models_of_a_pdb_file_are_structures(tmp_path):
+    rows = "".join(ATOM.format(k, e, alt, x, y, z, occ, e) for k, (e, alt, x, y, z, occ) in enumerate(LIGAND, 1))
+    found = read(write(tmp_path / "a.pdb", f"MODEL        1\n{rows}ENDMDL\nMODEL        2\n{rows}ENDMDL\nEND\n"))
+    assert [s.name for s in found] == ["a@0", "a@1"]
+
+
+def test_mmcif(tmp_path):
+    tags = "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_asym_id label_seq_id "
+    tags += "Cartn_x Cartn_y Cartn_z occupancy"
+    loop = "loop_\n" + "".join(f"_atom_site.{tag}\n" for tag in tags.split())
+    atoms = "HETATM 1 Fe FE . LIG A 1 1.0 1.0 1.0 1.0\nHETATM 2 O O . LIG A 1 2.9 1.0 1.0 1.0\n"
+    cell = "".join(f"_cell.{n} {v}\n" for n, v in zip(("length_a", "length_b", "length_c"), (6, 7, 8), strict=True))
+    angles = "".join(f"_cell.angle_{n} 90\n" for n in ("alpha", "beta", "gamma"))
+    block = cell + angles + "_symmetry.space_group_name_H-M 'P -1'\n" + loop + atoms
+    assert composition(only(tmp_path, block)) == {26: 2, 8: 2}
