@@ -194,12 +194,16 @@ def scan_images(
 
 @kernel
 def first_pair(
-    positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, cutoff: float
+    positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, radii_a: Floats
 ) -> tuple[int, int, float]:
-    """Return two atoms of a structure closer than the cutoff, and their distance; (-1, -1, 0) if there are none."""
+    """Return two atoms of a structure closer than the sum of their radii, and their distance; (-1, -1, 0) if none are."""
     n_atoms = len(positions_ac)
     numbers = np.zeros(n_atoms, np.uint8)
+    largest = 0.0
     for i in range(n_atoms):
+        largest = max(largest, radii_a[i])
+    for i in range(n_atoms):
+        cutoff = radii_a[i] + largest
         n = 0
         for start in (-1, 0):
             atoms_p, numbers_p = np.empty(n, np.int64), np.empty(n, np.uint8)
@@ -208,8 +212,10 @@ def first_pair(
                 i, 0, n_atoms, numbers, positions_ac, cell_cc, inverse_cc, pbc_c, cutoff, start,
                 atoms_p, numbers_p, shifts_pc, vectors_pc, distances_p,
             )  # fmt: skip
-            if n > 0 and start == 0:
-                return i, atoms_p[0], distances_p[0]
+            if start == 0:
+                for p in range(n):
+                    if distances_p[p] < radii_a[i] + radii_a[atoms_p[p]]:
+                        return i, atoms_p[p], distances_p[p]
     return -1, -1, 0.0
 
 

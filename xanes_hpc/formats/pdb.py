@@ -40,7 +40,7 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     if not text.strip():
         raise FormatError(f"{path}: empty file")
     try:
-        found = gemmi.read_pdb_string(text)
+        found = gemmi.read_pdb_string(text.encode("ascii", "replace").decode())  # columns are counted in bytes
     except (ValueError, RuntimeError) as error:
         raise FormatError(f"{path}: not PDB: {' '.join(str(error).split())[:120]}") from None
     yield from named(path, models_of(found))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols, covalent_radii
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.runtime import threads
@@ -18,6 +19,8 @@ LARGEST = 1e6
 """Largest allowed coordinate of an atom or a cell vector, Å."""
 COINCIDENT = 0.1
 """Atoms closer than this (Å) coincide."""
+NEAREST = 0.5
+"""Fraction of the sum of two covalent radii below which atoms are too near."""
 WORTH_SORTING = 200_000
 """A structure with at least this many pairs (site, atom of the structure) has its atoms sorted into bins."""
 Columns = tuple[
@@ -216,7 +219,10 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
 
 
 def check_distances(structure: Structure) -> None:
-    """Raise an error if atoms (or an atom and an image) coincide, or coordinates or the cell are unusable.
+    """Raise an error if atoms (or an atom and an image) are impossibly near, or coordinates or the cell are unusable.
+
+    Atoms are too near below ``NEAREST`` of the sum of their covalent radii (Cordero et al., doi:10.1039/b801115j): no
+    bond is as short, but alternatives of a disordered structure may be.
 
     Raises
     ------
@@ -239,9 +245,16 @@ def check_distances(structure: Structure) -> None:
         cells, inverses = _completed_cells(batch)
     except FormatError as error:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
-    first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, COINCIDENT)
+    radii = np.maximum(NEAREST * covalent_radii[structure.numbers], 0.5 * COINCIDENT)
+    first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, radii)
     if first >= 0:
-        raise FormatError(f"{structure.name}: atoms {first} and {second} coincide: they are {apart:.3f} Å apart")
+        if apart < COINCIDENT:
+            raise FormatError(f"{structure.name}: atoms {first} and {second} coincide: they are {apart:.3f} Å apart")
+        elements = " and ".join(chemical_symbols[structure.numbers[a]] for a in (first, second))
+        raise FormatError(
+            f"{structure.name}: atoms {first} and {second} ({elements}) are {apart:.3f} Å apart, closer than any bond; "
+            f"expected {radii[[first, second]].sum():.2f} Å or more: is it disordered, or in another unit?"
+        )
 
 
 def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
