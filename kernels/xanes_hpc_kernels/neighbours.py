@@ -196,7 +196,7 @@ def scan_images(
 def first_pair(
     positions_ac: Floats, cell_cc: Floats, inverse_cc: Floats, pbc_c: Bools, radii_a: Floats
 ) -> tuple[int, int, float]:
-    """Return two atoms of a structure closer than the sum of their radii, and their distance; (-1, -1, 0) if none are."""
+    """Return two atoms closer than the sum of their radii, and their distance; (-1, -1, 0) if there are none."""
     n_atoms = len(positions_ac)
     numbers = np.zeros(n_atoms, np.uint8)
     largest = 0.0

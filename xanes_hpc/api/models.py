@@ -16,7 +16,7 @@ from xanes_hpc.api.inputs import AnyStore, PathLike, listed, opened, output_path
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.errors import StoreError
+from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.folder import CONTENTS, architecture_of
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction import predict as prediction
@@ -293,7 +293,13 @@ def train(
     from xanes_hpc.training.train import train as run_training
 
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
-    run = load_run(None if config is None else Path(config), None, settings(plain), architecture_of)
+    given = settings(plain)
+    if given.get("split.folds") and "split.fold" not in given:
+        raise ConfigError(
+            "`folds`: expected `fold` as well, the one to hold out (from 0): a call trains one model; "
+            "the command `train` trains one for each fold"
+        )
+    run = load_run(None if config is None else Path(config), None, given, architecture_of)
     with ExitStack() as stack:
         stores = _opened(FeatureStore, features, "features", stack)
         sources = _opened(StructureStore, spectra, "spectra", stack)
