@@ -57,6 +57,12 @@ hidden = [16]
 name = "lorentzian"
 core_hole = 1.25
 """
+POSCAR = "made\n1.0\n4 0 0\n0 4 0\n0 0 4\nCu O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+FEFF = """# Abs   Z=29 Rmt= 1.168 Rnm= 1.296 K  shell
+# Gam_ch=1.729E+00 H-L exch
+#  xsedge+ 50, used to normalize mu           2.0E-04
+#  omega    e    k    mu    mu0     chi     @#
+"""
 PROGRAM = """#!/usr/bin/env python3
 import pathlib
 name = pathlib.Path("fdmfile.txt").read_text().splitlines()[1].removesuffix("_in.txt")
@@ -106,6 +112,16 @@ def stocked(tmp_path_factory):
     for name in ("new.xyz", "mine.xyz"):
         shutil.copy(iron[5], folder / name)
     write(folder / "xanes-hpc.toml", QUICK)
+    write(folder / "cu_k_edge" / "mp-1" / "POSCAR", POSCAR)
+    energies = np.arange(8985.0, 9100.0, 0.5)
+    columns = [
+        energies,
+        energies - 8994.0,
+        0 * energies,
+        0.5 + np.arctan(energies - 8994.0) / np.pi,
+        *2 * [0 * energies],
+    ]
+    write(folder / "cu_k_edge" / "mp-1" / "FEFF-XANES" / "000_Cu" / "xmu.dat", FEFF + table(np.column_stack(columns)))
     pair = [("Fe", (0, 0, 0)), ("O", (0, 0, 1.7)), ("O", (0, 0, -1.7))]
     two = Atoms([symbol for symbol, _ in pair], [place for _, place in pair])
     write_atoms(folder / "run.traj", [two, two])

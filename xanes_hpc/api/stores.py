@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xanes_hpc import descriptors
 from xanes_hpc.api.inputs import PathLike, is_paths, listed, opened_structures, output_path, paths_of, rule_of
@@ -39,6 +39,8 @@ def import_structures(
     seed: int = 0,
     unique: bool = False,
     symprec: float = SYMPREC,
+    layout: Literal["lightshow"] | None = None,
+    feff_mu: Literal["absolute", "normalised"] = "absolute",
     strict: bool = False,
     output: PathLike | None = None,
     overwrite: bool = False,
@@ -73,6 +75,11 @@ def import_structures(
     unique, symprec
         Keep one of each set of symmetry-equivalent sites of a crystal, with their number as its weight; and the
         tolerance of the symmetry, in Å.
+    layout
+        ``lightshow`` for folders of materials, ``ID/POSCAR`` with ``ID/FEFF-XANES/NNN_El/xmu.dat``: the sites are the
+        atoms that have a spectrum.
+    feff_mu
+        Take FEFF's absorption in Å² (``absolute``), or as FEFF normalised it.
     strict
         Raise an error at the first structure or spectrum that cannot be used, instead of skipping it.
     output
@@ -108,6 +115,7 @@ def import_structures(
         _refuse_options_of_files(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
             properties=properties, elements=elements, charge=charge, max_atoms=max_atoms, sample=sample, unique=unique,
+            layout=layout,
         )  # fmt: skip
         return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
@@ -118,7 +126,7 @@ def import_structures(
     options = ImportOptions(
         absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
         treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, strict=strict, selection=selection,
-        unique=unique, symprec=symprec, properties=tuple(paths_of(properties)),
+        unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout, feff_mu=feff_mu,
     )  # fmt: skip
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)

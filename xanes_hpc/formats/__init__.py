@@ -1,7 +1,7 @@
 """Readers and writers of foreign files, one module per format.
 
 Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif``, ``pdb``, and ``ase`` for other formats.
-Spectra: ``columns``, ``fdmnes``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables:
+Spectra: ``columns``, ``fdmnes``, ``feff``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables:
 ``property_tables``, ``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted
 spectra, ``fdmnes_input`` FDMNES's input.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import ase, athena, cif, fdmnes, nexus, pdb, xdi, xyz
+from xanes_hpc.formats import ase, athena, cif, fdmnes, feff, nexus, pdb, xdi, xyz
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
@@ -41,8 +41,15 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         raise FormatError(f"{path}: cannot be read: {reason}") from None
 
 
-def read_spectrum(path: Path) -> Spectrum:
-    """Read a spectrum from XDI, NeXus, an Athena project, FDMNES, ORCA or any other two-column text or CSV file.
+def read_spectrum(path: Path, feff_normalised: bool = False) -> Spectrum:
+    """Read a spectrum from XDI, NeXus, an Athena project, FEFF, FDMNES, ORCA or any two-column text or CSV file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    feff_normalised
+        Whether to keep the normalisation of FEFF's spectra instead of their absorption in Å².
 
     Raises
     ------
@@ -53,4 +60,6 @@ def read_spectrum(path: Path) -> Spectrum:
         return nexus.read(path)
     if path.suffix.lower() == athena.PROJECT:
         return athena.read_project(path)
+    if feff.recognises(path):
+        return feff.read(path, feff_normalised)
     return xdi.read(path) if xdi.recognises(path) else fdmnes.read(path)

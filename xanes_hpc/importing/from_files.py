@@ -9,9 +9,10 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import charge_tables, is_structure_file
 from xanes_hpc.formats.charge_tables import ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
-from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Importer
+from xanes_hpc.importing.structures import LIGHTSHOW, SPECTRUM_SUFFIXES, Importer
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
@@ -65,7 +66,12 @@ def _imported(
     _check_options(sources, options)
     options = replace(options, spectra=_different_folders(options.spectra))
     summary = ImportSummary()
-    files = _structure_files(sources, summary)
+    if options.layout == LIGHTSHOW:
+        files = [path for source in sources for path in lightshow.structure_files(source)]
+        if not files:
+            raise FormatError(f"{', '.join(map(str, sources))}: expected folders ID/POSCAR, found none")
+    else:
+        files = _structure_files(sources, summary)
     if output is not None:
         _check_not_a_spectrum(output, options.spectra)
     tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]

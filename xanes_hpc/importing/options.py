@@ -41,6 +41,10 @@ class ImportOptions:
         Tolerance of the symmetry search, Å.
     properties
         Tables of properties by structure name; they override the properties in structure files.
+    layout
+        ``lightshow`` for folders of materials as in ``importing.lightshow``: the sites are the atoms with a spectrum.
+    feff_mu
+        ``absolute`` for FEFF's absorption in Å², ``normalised`` for its own normalisation.
     """
 
     absorber: str | None = None
@@ -55,6 +59,8 @@ class ImportOptions:
     unique: bool = False
     symprec: float = SYMPREC
     properties: tuple[Path, ...] = ()
+    layout: str | None = None
+    feff_mu: str = "absolute"
 
 
 @dataclass

@@ -15,6 +15,7 @@ from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import ELEMENT, SAMPLE, key_of
 from xanes_hpc.spectra import edges
@@ -28,6 +29,9 @@ from xanes_hpc.structures.symmetry import unique_sites
 SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs")
 SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
 """What may follow a structure's name in the name of its spectrum file."""
+
+
+LIGHTSHOW = "lightshow"
 
 
 class Importer:
@@ -80,7 +84,7 @@ class Importer:
             try:
                 if isinstance(structure, FormatError):
                     raise structure
-                self._import(structure)
+                self._import(path, structure)
             except (FormatError, AbsorberError, SpectrumError) as error:
                 self._skip(_located(error, path, structure))
             yield
@@ -90,7 +94,7 @@ class Importer:
             raise error
         self._summary.skip(error)
 
-    def _import(self, structure: Structure) -> None:
+    def _import(self, path: Path, structure: Structure) -> None:
         options, summary, selection = self._options, self._summary, self._options.selection
         own = structure.properties
         rows = [table.of(structure.name) for table in self._tables]
@@ -100,7 +104,14 @@ class Importer:
         if reason:
             summary.not_selected[reason] += 1
             return
-        atoms = select_absorbers(structure.numbers, options.absorber)
+        of_atoms = lightshow.spectra_of(path, structure) if options.layout == LIGHTSHOW else None
+        if of_atoms is not None and not of_atoms:
+            raise FormatError("no FEFF-XANES/NNN_El/xmu.dat beside it")
+        atoms = (
+            select_absorbers(structure.numbers, options.absorber)
+            if of_atoms is None
+            else np.array(sorted(of_atoms), np.int64)
+        )
         atoms = selection.absorbers(structure, atoms)
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
@@ -120,7 +131,10 @@ class Importer:
         site_properties = self._site_properties(structure, names, atoms)
         if len(site_properties) == 1:  # a structure with one site has that site's properties
             structure, site_properties = replace(structure, properties=structure.properties | site_properties[0]), [{}]
-        placed = [self._spectra(structure, n, int(structure.numbers[a])) for n, a in zip(names, atoms, strict=True)]
+        placed = [
+            self._spectra(structure, name, int(structure.numbers[atom]), (of_atoms or {}).get(atom))
+            for name, atom in zip(names, atoms.tolist(), strict=True)
+        ]
         if self._writer is None:
             self._candidates[0].append(key)
             self._candidates[1].append(int(structure.numbers[atoms[0]]))
@@ -158,11 +172,11 @@ class Importer:
                 properties[NATURAL_CHARGE] = float(values[atom])
         return found
 
-    def _spectra(self, structure: Structure, site: str, element: int) -> list[PlacedSpectrum]:
+    def _spectra(self, structure: Structure, site: str, element: int, own: Path | None = None) -> list[PlacedSpectrum]:
         options = self._options
         placed = []
-        for path in _spectrum_files(options.spectra, site):
-            spectrum = read_spectrum(path)
+        for path in _spectrum_files(options.spectra, site) if own is None else [own]:
+            spectrum = read_spectrum(path, options.feff_mu == "normalised")
             if options.treatment is not None:
                 spectrum = replace(spectrum, treatment=options.treatment)
             try:

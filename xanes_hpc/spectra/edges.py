@@ -149,7 +149,9 @@ def place(
         e_cut += spectrum.e_edge + (shift or 0.0) - e0
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0, e_cut)
     low, high = placed.relative[0], placed.relative[-1]
-    if not low <= 0 <= high:
+    outside = not low <= 0 <= high
+    rise = main_rise(placed.relative, spectrum.intensities) if outside and absolute else None
+    if outside and (rise is None or abs(rise) > VERY_FAR):
         if absolute:
             advice = f"`shift` {_shift_to(e0, spectrum)} puts its steepest rise at e0, or give `e0`"
         else:
@@ -158,6 +160,10 @@ def place(
             f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
             f"{low + e0:g} to {high + e0:g} eV; {advice}"
         )
+    if outside:  # as of FEFF, whose energies begin near its own Fermi level
+        detail = f"{spectrum.source}: e0 = {e0:g} eV, spectrum from {low + e0:g} to {high + e0:g} eV"
+        choice = ("e0 lies outside spectra that rise near it", detail)
+        placed = replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
     return _held_to_its_rise(placed, source == "given" or shift is not None)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.choices import PRESET
+from xanes_hpc.cli.choices import PRESET, Choice
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import PATH, gathered, json_option, output_option, overwrite_option, refuse, site_options
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
-    "unique", "symprec",
+    "unique", "symprec", "layout", "feff_mu",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies")
 """Options that apply to one kind of source only."""
@@ -73,6 +73,18 @@ structure_options = gathered(
     ),
     click.option(
         "--symprec", type=float, default=0.01, show_default=True, help="Set the tolerance of --unique's symmetry, in Å"
+    ),
+    click.option(
+        "--layout",
+        type=Choice(["lightshow"]),
+        help="Read a folder of materials, ID/POSCAR and ID/FEFF-XANES/NNN_El/xmu.dat: the sites that have a spectrum",
+    ),
+    click.option(
+        "--feff-mu",
+        type=Choice(["absolute", "normalised"]),
+        default="absolute",
+        show_default=True,
+        help="Take FEFF's absorption in Å², or as FEFF normalised it",
     ),
     click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum"),
     click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),

@@ -1,0 +1,61 @@
+"""FEFF's spectra: absorption in Å², energies of photons, and what the header knows."""
+
+import json
+
+import numpy as np
+import pytest
+from support.builders import table, write
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import read_spectrum
+
+ENERGIES = np.arange(8984.0, 9120.0, 0.5)
+MU = np.round(0.5 + np.arctan((ENERGIES - 8994.0) / 2.0) / np.pi, 4)  # as many digits as are written
+NORM = 2.3515e-4
+HEADER = """# # comment:                                                     FEFF 9.9.1
+# # POT  SCF 100  7.0000   0, screened core-hole, AFOLP (folp(0)= 1.150)
+# # Abs   Z=29 Rmt= 1.168 Rnm= 1.296 K  shell
+# # Pot 1 Z=29 Rmt= 1.168 Rnm= 1.296
+# # Gam_ch=1.729E+00 H-L exch Vi= 0.000E+00 Vr= 0.000E+00
+# # Mu=-7.233E+00eV kf=1.738E+00 Vint=-9.876E+00eV Rs_int= 2.086
+FMS rfms= 9.0000
+#     0/   0 paths used
+#  xsedge+ 50, used to normalize mu           2.3515E-04
+#  -----------------------------------------------------------------------
+#  omega    e    k    mu    mu0     chi     @#
+"""
+
+
+def xmu(path, header=HEADER):
+    zeros = np.zeros_like(MU)
+    return write(path, header + table(np.column_stack([ENERGIES, ENERGIES - 8994.3, zeros, MU, zeros, zeros])))
+
+
+def test_the_absorption_of_a_site(tmp_path):
+    found = read_spectrum(xmu(tmp_path / "xmu.dat"))
+    np.testing.assert_array_equal(found.energies, ENERGIES)
+    np.testing.assert_allclose(found.intensities, MU * NORM * 0.529177210903**2, rtol=1e-8)
+    assert (found.element, found.edge, found.absolute, found.e_edge) == (29, "K", True, None)
+    assert found.unit == "angstrom²"
+    assert json.loads(found.treatment) == {"name": "feff", "program": "FEFF 9.9.1", "core_hole": 1.729}
+
+
+def test_the_spectrum_as_feff_normalised_it(tmp_path):
+    found = read_spectrum(xmu(tmp_path / "xmu.dat"), feff_normalised=True)
+    np.testing.assert_array_equal(found.intensities, MU)
+    assert found.unit == "normalised"
+    assert json.loads(found.treatment)["normalised"] == "feff"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("omega    e    k    mu    mu0     chi     @#", "energy a b c d e", "expected FEFF's columns"),
+        ("2.3515E-04", "0.0", "the number that normalised mu in the header, received 0.0"),
+        ("used to normalize", "used for", "the number that normalised mu in the header, received none"),
+        ("Gam_ch=1.729E+00", "Gam_ch=****", "the core hole's width in the header, received none"),
+    ],
+)
+def test_what_is_not_feffs(tmp_path, old, new, words):
+    with pytest.raises(FormatError, match=words):
+        read_spectrum(xmu(tmp_path / "xmu.dat", HEADER.replace(old, new)))

@@ -1,0 +1,64 @@
+"""Folders of materials: the sites that have a spectrum, each with its own."""
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from support.builders import refused, run, table, write
+
+from xanes_hpc.stores.spectra import read_spectra
+from xanes_hpc.stores.structures import StructureStore
+
+ENERGIES = np.arange(8984.0, 9120.0, 0.5)
+HEADER = """# # Abs   Z=29 Rmt= 1.168 Rnm= 1.296 K  shell
+# # Gam_ch=1.729E+00 H-L exch
+#  xsedge+ 50, used to normalize mu           2.0E-04
+#  omega    e    k    mu    mu0     chi     @#
+"""
+
+
+@pytest.fixture
+def materials(tmp_path):
+    """Two materials: three sites of four Cu have a spectrum; a third folder has none."""
+    folder = tmp_path / "set"
+    atoms = Atoms("OCu2", [[0, 0, 0], [2, 0, 0], [0, 2, 0]], cell=4 * np.eye(3), pbc=True)
+    for name, sites in (("mp-1", (1, 2)), ("mp-2", (2,)), ("mp-3", ())):
+        (folder / name).mkdir(parents=True)
+        ase.io.write(folder / name / "POSCAR", atoms, format="vasp")
+        for site in sites:
+            mu = 0.5 + np.arctan((ENERGIES - 8990.0 - site) / 2.0) / np.pi
+            zeros = np.zeros_like(mu)
+            rows = np.column_stack([ENERGIES, zeros, zeros, mu, zeros, zeros])
+            write(folder / name / "FEFF-XANES" / f"{site:03d}_Cu" / "xmu.dat", HEADER + table(rows))
+    return folder
+
+
+def test_exactly_the_sites_with_a_spectrum_are_imported(tmp_path, materials):
+    assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert store.sites.name == ["mp-1#1", "mp-1#2", "mp-2"]
+        spectra = list(read_spectra(store.file, [0, 1, 2]))
+    assert [s.e0 for s in spectra] == [8979.0] * 3  # the tabulated edge: shifts between sites stay
+    steepest = [s.relative[np.argmax(np.gradient(s.spectrum.intensities))] for s in spectra]
+    assert steepest == [12.0, 13.0, 13.0]
+
+
+def test_feffs_own_normalisation(tmp_path, materials):
+    assert run("import", materials, "--layout", "lightshow", "--feff-mu", "normalised", "-o", tmp_path / "s.h5") == 0
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert next(iter(read_spectra(store.file, [0]))).spectrum.intensities.max() == pytest.approx(0.995, abs=0.01)
+
+
+def test_a_site_of_another_element_costs_only_its_structure(tmp_path, materials, capsys):
+    (materials / "mp-1" / "FEFF-XANES" / "001_Cu").rename(materials / "mp-1" / "FEFF-XANES" / "000_Cu")
+    assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0
+    assert "000_Cu: expected atom 0 of" in capsys.readouterr().err
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert store.sites.name == ["mp-2"]
+
+
+def test_a_folder_without_materials(tmp_path, materials, capsys):
+    message = refused(
+        capsys, tmp_path, "import", materials / "mp-1" / "FEFF-XANES", "--layout", "lightshow", "-o", tmp_path / "s.h5"
+    )
+    assert "expected folders ID/POSCAR, found none" in message

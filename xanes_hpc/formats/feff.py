@@ -1,0 +1,92 @@
+"""Spectra written by FEFF 8.5 to 10: ``xmu.dat``.
+
+Lines of comments end with the names of the columns, ``omega e k mu mu0 chi``. ``omega`` is the photon energy in eV;
+``e`` is counted from the Fermi level, never from an edge. ``mu`` is normalised at 50 eV above the edge; times the
+number on the line ``xsedge+ 50, used to normalize mu`` it is the absorption in bohr². The spectrum is already broadened
+by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, which differs between sites: e0 is left to the
+tabulated edge, so that shifts between sites stay in the spectra.
+"""
+
+import re
+from pathlib import Path
+
+from ase.data import chemical_symbols
+from ase.units import Bohr
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.columns import Table, read_table
+from xanes_hpc.spectra.edges import EDGES
+from xanes_hpc.spectra.spectrum import Spectrum, treatment
+
+NAME = "xmu.dat"
+COLUMNS = "omega e k mu mu0 chi"
+VERSION = re.compile(r"\bFEFF\s*(\d[\w.]*)")
+ABSORBER = re.compile(r"\bAbs\s+Z=\s*(\d+).*?\b([KLMNO]\d?)\s+shell")
+CORE_HOLE = re.compile(r"\bGam_ch=\s*([-+\d.Ee]+)")
+NORM = re.compile(r"\bused to normalize mu\s+([-+\d.Ee]+)")
+
+
+def recognises(path: Path) -> bool:
+    """Return True if a file is FEFF's by its name."""
+    return path.name.lower().endswith(NAME)
+
+
+def read(path: Path, normalised: bool = False) -> Spectrum:
+    """Read a spectrum.
+
+    Parameters
+    ----------
+    path
+        The file.
+    normalised
+        Whether to keep FEFF's own normalisation; by default the absorption is in Å².
+
+    Raises
+    ------
+    FormatError
+        If the file is not FEFF's, or does not have the number that undoes its normalisation.
+    """
+    table = read_table(path)
+    title = next((line for line in reversed(table.header) if "omega" in line), "")
+    if title.replace("@#", "").split() != COLUMNS.split() or table.values.shape[1] != len(COLUMNS.split()):
+        raise FormatError(f"{path}: expected FEFF's columns {COLUMNS}, received {title[:60] or 'no such line'!r}")
+    text = "\n".join(table.header)
+    mu, unit = table.values[:, 3].copy(), "normalised"
+    if not normalised:
+        mu, unit = mu * _number(path, NORM, text, "the number that normalised mu") * Bohr**2, "angstrom²"
+    element, edge = _absorber(table)
+    version = VERSION.search(text)
+    return Spectrum(
+        energies=table.values[:, 0].copy(),
+        intensities=mu,
+        treatment=treatment(
+            "feff",
+            program=f"FEFF {version[1]}" if version else "FEFF",
+            core_hole=_number(path, CORE_HOLE, text, "the core hole's width"),
+            **({"normalised": "feff"} if normalised else {}),
+        ),
+        unit=unit,
+        absolute=True,
+        source=f"{path.parent.name}/{path.name}" if path.name.lower() == NAME else path.name,
+        element=element,
+        edge=edge,
+    )
+
+
+def _absorber(table: Table) -> tuple[int | None, str | None]:
+    for line in table.header:
+        if found := ABSORBER.search(line):
+            z = int(found[1])
+            return z if 0 < z < len(chemical_symbols) else None, found[2] if found[2] in EDGES else None
+    return None, None
+
+
+def _number(path: Path, pattern: re.Pattern[str], text: str, what: str) -> float:
+    found = pattern.search(text)
+    try:
+        value = float(found[1]) if found else 0.0
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise FormatError(f"{path}: expected {what} in the header, received {found[1] if found else 'none'}")
+    return value
