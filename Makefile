@@ -34,7 +34,7 @@ test-slow: $(STAMP)
 # Exported files opened by Larch, in an environment of its own, for Larch brings some 2 GB along (and leaves files open).
 larch-test:
 	$(PYTHON) -m venv $(LARCH)
-	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click h5py hypothesis numba pytest rich xraydb
+	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click gemmi h5py hypothesis numba pytest rich xraydb
 	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/prediction/test_export.py -k "larch or project"
 

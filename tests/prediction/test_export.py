@@ -1,5 +1,6 @@
 """Exported predictions: what the files hold, and that other programs and we ourselves can read them."""
 
+import gzip
 from dataclasses import replace
 
 import h5py
@@ -187,8 +188,57 @@ def test_an_athena_project_is_read_through_larch(tmp_path):
     assert athena.read_project(tmp_path / "a.prj", "two").source == "a.prj"
     with pytest.raises(FormatError, match="expected spectrum 'three', received 2 spectra: one, two"):
         athena.read_project(tmp_path / "a.prj", "three")
+    for label in ("two", "2"):
+        assert holds(read_spectrum(tmp_path / f"a.prj:{label}"), energies, mu)
     with pytest.raises(FormatError, match="cannot be read as an Athena project"):
         read_spectrum(write(tmp_path / "b.prj", "no project"))
+
+
+def holds(found, energies, mu):
+    np.testing.assert_allclose(found.energies, energies, atol=1e-6)
+    np.testing.assert_allclose(found.intensities, mu, atol=1e-6)
+    return True
+
+
+def test_a_project_moves_its_spectra_and_knows_their_edge(tmp_path):
+    larch_io = pytest.importorskip("larch.io", reason="Larch is not installed")
+    from larch import Group
+
+    energies = np.arange(8930.0, 9080.0, 0.5)
+    mu = 1.0 + np.arctan(energies - 8979.0)
+    project = larch_io.create_athena(str(tmp_path / "a.prj"))
+    moved = Group(energy=energies + 4.4, mu=mu, filename="foil", label="foil", datatype="xas")
+    moved.energy_shift = -4.4
+    project.add_group(moved)
+    project.save()
+    found = read_spectrum(tmp_path / "a.prj")
+    assert holds(found, energies, mu)
+    assert found.e_edge == pytest.approx(8979.0, abs=1.0)
+    assert (found.element, found.edge) == (29, "K")
+    assert found.choices == (("spectra were moved by the shift of their project", "a.prj: -4.4 eV"),)
+
+
+CHI = """# Athena project file -- Demeter version 0.9.21
+
+$old_group = 'oesdv';
+@args = ('datatype', 'chi', 'is_chi', '1', 'is_xmu', '0', 'label', 'c');
+@x = ({x});
+@y = ({y});
+[record] #
+
+@journal = ();
+
+1;
+"""
+
+
+def test_chi_of_a_project_is_refused(tmp_path):
+    pytest.importorskip("larch.io", reason="Larch is not installed")
+    k = np.arange(0.0, 16.0, 0.05)
+    x, y = (",".join(f"'{value}'" for value in values) for values in (k, np.sin(4 * k)))
+    (tmp_path / "a.prj").write_bytes(gzip.compress(CHI.format(x=x, y=y).encode()))
+    with pytest.raises(FormatError, match=r"a\.prj: expected a XANES spectrum, but c is chi\(k\)"):
+        read_spectrum(tmp_path / "a.prj")
 
 
 def test_an_athena_project_needs_its_extra(tmp_path, monkeypatch, capsys):

@@ -9,21 +9,28 @@ spectra, ``fdmnes_input`` FDMNES's input.
 import lzma
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import ase, athena, cif, fdmnes, feff, nexus, pdb, xdi, xyz
+from xanes_hpc.formats import ase, athena, fdmnes, feff, nexus, xdi, xyz
+from xanes_hpc.formats.frames import COMPRESSED
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures"]
-READERS = (xyz, cif, pdb, ase)
-"""Readers of structure files; the first one that recognises a file reads it."""
+BY_GEMMI = {".cif": "cif", ".pdb": "pdb", ".ent": "pdb"}
+"""Modules, imported when needed, that read files with these endings."""
 
 
 def is_structure_file(path: Path) -> bool:
     """Return True if a file's name is that of a structure file."""
-    return any(reader.recognises(path) for reader in READERS)
+    return _read_by_gemmi(path) is not None or xyz.recognises(path) or ase.recognises(path)
+
+
+def _read_by_gemmi(path: Path) -> str | None:
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return BY_GEMMI.get(plain.suffix.lower())
 
 
 def read_structures(path: Path) -> Iterator[Structure | FormatError]:
@@ -35,7 +42,9 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         If the file, or the rest of it, cannot be read.
     """
     try:
-        yield from next((reader for reader in READERS if reader.recognises(path)), ase).read(path)
+        module = _read_by_gemmi(path)
+        reader = import_module(f"{__name__}.{module}") if module else xyz if xyz.recognises(path) else ase
+        yield from reader.read(path)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise FormatError(f"{path}: cannot be read: {reason}") from None
@@ -58,7 +67,7 @@ def read_spectrum(path: Path, feff_normalised: bool = False) -> Spectrum:
     """
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
         return nexus.read(path)
-    if path.suffix.lower() == athena.PROJECT:
+    if athena.is_project(path):
         return athena.read_project(path)
     if feff.recognises(path):
         return feff.read(path, feff_normalised)

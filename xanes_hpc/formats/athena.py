@@ -1,16 +1,22 @@
 """Files for Athena (Demeter, Larch): columns below ``#`` lines are written, project files are read with Larch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.runtime.optional import need
+from xanes_hpc.spectra.edges import EDGES
+from xanes_hpc.spectra.rise import steepest_rise
 from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".xmu"
 PROJECT = ".prj"
+MOVED = "spectra were moved by the shift of their project"
+"""What a reader says of energies that a project shifts."""
 
 
 def write(path: Path, predicted: PredictedSpectrum) -> None:
@@ -22,35 +28,78 @@ def write(path: Path, predicted: PredictedSpectrum) -> None:
     path.write_text("\n".join(lines) + "\n" + rows_of_numbers(columns), encoding="utf-8")
 
 
+def is_project(path: Path) -> bool:
+    """Return True for a project file, and for one of its spectra: ``NAME.prj:LABEL``."""
+    return path.suffix.lower() == PROJECT or f"{PROJECT}:" in path.name.lower()
+
+
 def read_project(path: Path, group: str | None = None) -> Spectrum:
-    """Read a spectrum of an Athena project: its only one, or the one with a label.
+    """Read a spectrum of an Athena project: its only one, or the one with a label or number.
+
+    Energies are moved by the project's own shift of each spectrum (``eshift``); its edge energy is that of the project.
+
+    Parameters
+    ----------
+    path
+        The project, or ``NAME.prj:LABEL``.
+    group
+        Label of the spectrum, or its number from 1.
 
     Raises
     ------
     ConfigError
         If Larch is not installed.
     FormatError
-        If the file is not a project, has no spectrum with the label, or has several and no label is given.
+        If the file is not a project, has no spectrum with the label, has several and no label is given, or the
+        spectrum is of another kind, such as chi(k).
     """
     need("larch", "larch", "reading an Athena project")
     from larch.io import read_athena
 
+    if path.suffix.lower() != PROJECT:
+        end = path.name.lower().index(f"{PROJECT}:") + len(PROJECT)
+        path, group = path.with_name(path.name[:end]), path.name[end + 1 :]
     try:
         project = read_athena(str(path), do_preedge=False, do_bkg=False, do_fft=False)
         groups = {str(getattr(g, "label", name)): g for name, g in project.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: cannot be read as an Athena project: {error}") from None
     wanted = group if group is not None else next(iter(groups), None) if len(groups) == 1 else None
+    if wanted not in groups and wanted is not None and wanted.isdecimal() and 0 < int(wanted) <= len(groups):
+        wanted = list(groups)[int(wanted) - 1]
     if wanted not in groups:
         listed = ", ".join(groups) or "none"
         what = f"spectrum {group!r}" if group is not None else "a project with one spectrum"
-        raise FormatError(f"{path}: expected {what}, received {len(groups)} spectra: {listed}")
+        hint = f"; choose one as {path.name}:{next(iter(groups))}" if group is None and groups else ""
+        raise FormatError(f"{path}: expected {what}, received {len(groups)} spectra: {listed}{hint}")
     found = groups[wanted]
-    e0 = getattr(getattr(found, "athena_params", None), "bkg_e0", None) or getattr(found, "e0", None)
+    if not hasattr(found, "energy") or not hasattr(found, "mu"):
+        what = "chi(k)" if hasattr(found, "chi") else "no absorption"
+        raise FormatError(f"{path}: expected a XANES spectrum, but {wanted} is {what}")
+    shift, e0 = (_parameter(found, name) for name in ("eshift", "e0"))
+    energies, mu = np.asarray(found.energy, np.float64) + (shift or 0.0), np.asarray(found.mu, np.float64)
+    if e0 and shift:  # on the shifted scale in Athena's files, on the raw one in some of Larch's
+        rise = steepest_rise(energies, mu)
+        e0 = min(e0, e0 + shift, key=lambda edge: abs(edge - rise))
+    edge = str(getattr(found, "edge", "") or "").upper()
     return Spectrum(
-        energies=np.asarray(found.energy, np.float64),
-        intensities=np.asarray(found.mu, np.float64),
-        e_edge=float(e0) if e0 else None,
+        energies=energies,
+        intensities=mu,
+        e_edge=e0 or None,
         absolute=True,
         source=path.name,
+        element=atomic_numbers.get(str(getattr(found, "atsym", "") or "")) or None,
+        edge=edge if edge in EDGES else None,
+        choices=(
+            (("spectra were moved by the shift of their project", f"{path.name}: {shift:+g} eV"),) if shift else ()
+        ),
     )
+
+
+def _parameter(group: Any, name: str) -> float | None:
+    """Return a number of a group's background parameters, which Larch nests since 0.9.72."""
+    parameters = getattr(group, "athena_params", None)
+    for value in (getattr(getattr(parameters, "bkg", None), name, None), getattr(parameters, f"bkg_{name}", None)):
+        if isinstance(value, (int, float)) and np.isfinite(value):
+            return float(value)
+    return None

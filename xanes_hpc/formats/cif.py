@@ -18,7 +18,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.frames import COMPRESSED, named
+from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.pdb import models_of
 from xanes_hpc.formats.symmetry import PARTIAL, images_of
 from xanes_hpc.formats.text import open_text
@@ -28,12 +28,6 @@ OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", 
 MAGNETIC = ("_space_group_symop_magn_operation.xyz", "_space_group_symop_magn_operation_xyz")
 CENTRINGS = ("_space_group_symop_magn_centering.xyz", "_space_group_symop_magn_centering_xyz")
 FORMULA = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
-
-
-def recognises(path: Path) -> bool:
-    """Return True if the file's name is that of a CIF file."""
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return plain.suffix.lower() == ".cif"
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:

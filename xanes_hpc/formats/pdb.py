@@ -12,19 +12,13 @@ import gemmi
 import numpy as np
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.frames import COMPRESSED, named
+from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.symmetry import PARTIAL, images_of
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.structure import Structure
 
 PLACEHOLDER = 2.0
 """Volume, Å³, below which a cell is a placeholder."""
-
-
-def recognises(path: Path) -> bool:
-    """Return True if the file's name is that of a PDB file."""
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return plain.suffix.lower() in (".pdb", ".ent")
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
