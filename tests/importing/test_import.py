@@ -53,7 +53,7 @@ def digests(path):
         return file.attrs["digest_structures"], file.attrs["digest_spectra"]
 
 
-@pytest.mark.parametrize("ending", SPECTRUM_ENDINGS)
+@pytest.mark.parametrize("ending", [e for e in SPECTRUM_ENDINGS if not e.endswith(".prj")])  # projects need Larch
 def test_spectrum_files_are_found_by_structure_name(tmp_path, imported, ending):
     write_xyz(tmp_path / "xyz" / "A_Fe(1+).xyz")
     write_spectrum(tmp_path / "mu" / f"A_Fe(1+){ending}")
@@ -324,3 +324,33 @@ def test_a_file_name_that_is_not_utf8_is_skipped_and_reported(tmp_path):
     assert run("import", folder, "-o", tmp_path / "o.h5", "--json", tmp_path / "o.json") == 0
     summary = json.loads((tmp_path / "o.json").read_text())
     assert (summary["structures"], summary["skipped_count"]) == (1, 1)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_missing_spectrum_costs_only_its_site(tmp_path, imported, capsys, paired):
+    write_xyz(tmp_path / "xyz" / "A.xyz", TWO_IRONS)
+    write_spectrum(tmp_path / "mu" / "A#2.txt")
+    words = ["--absorber", "Fe", "--spectra", tmp_path / "mu", *(["--only-paired"] if paired else [])]
+    summary = imported(tmp_path / "xyz", *words)
+    assert (summary["structures"], summary["sites"], summary["spectra"]) == (1, 1 if paired else 2, 1)
+    kept = "left out" if paired else "kept"
+    assert summary["choices"] == {f"sites without a spectrum were {kept}": {"count": 1, "first": "A#0"}}
+    assert stored(tmp_path, "sites/name") == (["A"] if paired else ["A#0", "A#2"])
+    assert stored(tmp_path, "sites/atom").tolist() == ([2] if paired else [0, 2])
+
+
+def test_a_spectrum_that_cannot_be_used_costs_only_its_site(tmp_path, imported):
+    write_xyz(tmp_path / "xyz" / "A.xyz", TWO_IRONS)
+    write_spectrum(tmp_path / "mu" / "A#0.txt")
+    write(tmp_path / "mu" / "A#2.txt", "# k chi\n0 1\n1 2\n")
+    summary = imported(tmp_path / "xyz", "--absorber", "Fe", "--spectra", tmp_path / "mu", skipped=1)
+    assert (summary["sites"], summary["spectra"]) == (2, 1)
+    assert "A#2.txt: expected energies and a spectrum" in summary["skipped"][0]["reason"]
+
+
+@pytest.mark.parametrize("ending", ["#0.txt", "_xanes.dat", "_mine.dat"])
+def test_other_names_of_a_spectrum(tmp_path, imported, ending):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    write_spectrum(tmp_path / "mu" / f"A{ending}")
+    summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", "--spectra-suffix", "_mine.dat")
+    assert (summary["sites"], summary["spectra"]) == (1, 1)

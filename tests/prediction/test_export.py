@@ -218,6 +218,20 @@ def test_a_project_moves_its_spectra_and_knows_their_edge(tmp_path):
     assert found.choices == (("spectra were moved by the shift of their project", "a.prj: -4.4 eV"),)
 
 
+def test_import_finds_projects_among_spectra(tmp_path):
+    larch_io = pytest.importorskip("larch.io", reason="Larch is not installed")
+    from larch import Group
+
+    energies = np.arange(8930.0, 9080.0, 0.5)
+    (tmp_path / "mu").mkdir()
+    project = larch_io.create_athena(str(tmp_path / "mu" / "A.prj"))
+    mu = 1.0 + np.arctan(energies - 8979.0)
+    project.add_group(Group(energy=energies, mu=mu, filename="foil", label="foil", datatype="xas"))
+    project.save()
+    write(tmp_path / "A.xyz", "2\n\nCu 0 0 0\nO 0 0 1.9\n")
+    assert run("import", tmp_path / "A.xyz", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5") == 0
+
+
 CHI = """# Athena project file -- Demeter version 0.9.21
 
 $old_group = 'oesdv';

@@ -31,6 +31,8 @@ def import_structures(
     shift: float | None = None,
     treatment: str | None = None,
     keep_unpaired: bool = False,
+    only_paired: bool = False,
+    spectra_suffix: str | Sequence[str] = (),
     properties: PathLike | Sequence[PathLike] | None = None,
     elements: str | None = None,
     charge: str | int | None = None,
@@ -67,6 +69,10 @@ def import_structures(
         name.
     keep_unpaired
         Keep structures without a spectrum.
+    only_paired
+        Keep only the sites that have a spectrum.
+    spectra_suffix
+        What may follow a structure's name in the name of its spectrum file, such as ``_mine.dat``; one or several.
     properties
         Tables with more properties of the structures.
     elements, charge, max_atoms, sample, seed
@@ -114,8 +120,8 @@ def import_structures(
     if not is_paths(source):
         _refuse_options_of_files(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
-            properties=properties, elements=elements, charge=charge, max_atoms=max_atoms, sample=sample, unique=unique,
-            layout=layout,
+            only_paired=only_paired, spectra_suffix=spectra_suffix or None, properties=properties, elements=elements,
+            charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout,
         )  # fmt: skip
         return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
@@ -125,7 +131,9 @@ def import_structures(
     )  # fmt: skip
     options = ImportOptions(
         absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
-        treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, strict=strict, selection=selection,
+        treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, only_paired=only_paired, strict=strict,
+        spectra_suffix=(spectra_suffix,) if isinstance(spectra_suffix, str) else tuple(spectra_suffix),
+        selection=selection,
         unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout, feff_mu=feff_mu,
     )  # fmt: skip
     if output is None:

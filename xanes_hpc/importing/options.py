@@ -31,6 +31,10 @@ class ImportOptions:
         Treatment of the spectra, as returned by ``spectra.spectrum.parse_treatment``; overrides what their files say.
     keep_unpaired
         Whether to keep structures without a spectrum.
+    only_paired
+        Whether to keep only the sites that have a spectrum.
+    spectra_suffix
+        What may follow a structure's name in the name of its spectrum file, besides the usual endings: ``_mine.dat``.
     strict
         Whether to raise at the first unusable structure instead of skipping it.
     selection
@@ -54,6 +58,8 @@ class ImportOptions:
     shift: float | None = None
     treatment: str | None = None
     keep_unpaired: bool = False
+    only_paired: bool = False
+    spectra_suffix: tuple[str, ...] = ()
     strict: bool = False
     selection: Selection = field(default_factory=Selection)
     unique: bool = False
@@ -87,10 +93,10 @@ class ImportSummary:
     treatments: Counter[str] = field(default_factory=Counter)
     choices: dict[str, dict[str, int | str]] = field(default_factory=dict)
 
-    def choose(self, what: str, detail: str) -> None:
-        """Count a choice that was made in reading, and keep the first one's detail."""
+    def choose(self, what: str, detail: str, n: int = 1) -> None:
+        """Count ``n`` choices of a kind that were made in reading, and keep the first one's detail."""
         found = self.choices.setdefault(what, {"count": 0, "first": detail})
-        found["count"] = int(found["count"]) + 1
+        found["count"] = int(found["count"]) + n
 
     def skip(self, error: XanesHpcError) -> None:
         """Count an unusable item and keep its reason."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +27,12 @@ from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
 SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs", ".prj")
-SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv")]
+SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv", "_xanes")]
 """What may follow a structure's name in the name of its spectrum file."""
 
 
 LIGHTSHOW = "lightshow"
+KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
 class Importer:
@@ -123,6 +124,11 @@ class Importer:
         if self._sample is not None and not _is_in(key, self._sample):
             summary.not_selected[SAMPLE] += 1
             return
+        placed = self._placed(structure, atoms, of_atoms)
+        if options.only_paired:
+            kept = np.array([bool(spectra) for spectra in placed])
+            atoms, placed = atoms[kept], [spectra for spectra in placed if spectra]
+            weights = None if weights is None else weights[kept]
         names = site_names(structure.name, atoms)
         hashes = {_hash_of(name) for name in (structure.name, *names)}
         if hashes & self._names:
@@ -131,10 +137,6 @@ class Importer:
         site_properties = self._site_properties(structure, names, atoms)
         if len(site_properties) == 1:  # a structure with one site has that site's properties
             structure, site_properties = replace(structure, properties=structure.properties | site_properties[0]), [{}]
-        placed = [
-            self._spectra(structure, name, int(structure.numbers[atom]), (of_atoms or {}).get(atom))
-            for name, atom in zip(names, atoms.tolist(), strict=True)
-        ]
         if self._writer is None:
             self._candidates[0].append(key)
             self._candidates[1].append(int(structure.numbers[atoms[0]]))
@@ -172,10 +174,46 @@ class Importer:
                 properties[NATURAL_CHARGE] = float(values[atom])
         return found
 
-    def _spectra(self, structure: Structure, site: str, element: int, own: Path | None = None) -> list[PlacedSpectrum]:
+    def _placed(
+        self, structure: Structure, atoms: npt.NDArray[np.int64], of_atoms: dict[int, Path] | None
+    ) -> list[list[PlacedSpectrum]]:
+        """Return the spectra of every site; one that cannot be used costs only its site, if others have one.
+
+        Raises
+        ------
+        FormatError, SpectrumError
+            If no site has a spectrum, although there should be some.
+        """
+        options, names = self._options, site_names(structure.name, atoms)
+        placed: list[list[PlacedSpectrum]] = []
+        wrong: list[XanesHpcError] = []
+        for name, atom in zip(names, atoms.tolist(), strict=True):
+            files = [of_atoms[atom]] if of_atoms else _spectrum_files(options, {name, f"{structure.name}#{atom}"})
+            try:
+                placed.append(self._spectra(files, int(structure.numbers[atom])))
+            except (FormatError, SpectrumError) as error:
+                if options.strict:
+                    raise
+                wrong.append(error)
+                placed.append([])
+        if not any(placed) and wrong:
+            raise wrong[0]
+        if options.spectra and not any(placed) and not (options.keep_unpaired and not options.only_paired):
+            advice = "`keep_unpaired` keeps structures without one"
+            if len(names) > 1 and _spectrum_files(options, {structure.name}):
+                advice = f"{structure.name} has several sites, so name each spectrum after its site ({names[0]})"
+            raise SpectrumError(f"no spectrum for {names[0]} in {', '.join(map(str, options.spectra))}; {advice}")
+        for reason in wrong:
+            self._summary.skip(reason)
+        without = [name for name, spectra in zip(names, placed, strict=True) if not spectra]
+        if options.spectra and without and self._writer is not None:
+            self._summary.choose(LEFT if options.only_paired else KEPT, without[0], len(without))
+        return placed
+
+    def _spectra(self, files: Sequence[Path], element: int) -> list[PlacedSpectrum]:
         options = self._options
         placed = []
-        for path in _spectrum_files(options.spectra, site) if own is None else [own]:
+        for path in files:
             spectrum = read_spectrum(path, options.feff_mu == "normalised")
             if options.treatment is not None:
                 spectrum = replace(spectrum, treatment=options.treatment)
@@ -183,11 +221,6 @@ class Importer:
                 placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
             except SpectrumError as error:
                 raise SpectrumError(f"{path.parent}/{error}") from None
-        if options.spectra and not placed and not options.keep_unpaired:
-            advice = "`keep_unpaired` keeps structures without one"
-            if site != structure.name and next(_spectrum_files(options.spectra, structure.name), None):
-                advice = f"{structure.name} has several sites, so name each spectrum after its site ({site})"
-            raise SpectrumError(f"no spectrum for {site} in {', '.join(map(str, options.spectra))}; {advice}")
         return placed
 
 
@@ -199,12 +232,17 @@ def _located(error: XanesHpcError, path: Path, structure: Structure | FormatErro
     return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
 
 
-def _spectrum_files(folders: Sequence[Path], name: str) -> Iterator[Path]:
-    for folder in folders if Path(name).name == name else ():
-        for ending in SPECTRUM_ENDINGS:
-            path = folder / f"{name}{ending}"
-            if path.is_file():
-                yield path
+def _spectrum_files(options: ImportOptions, names: Collection[str]) -> list[Path]:
+    """Return the files that are called like a site."""
+    endings = [*SPECTRUM_ENDINGS, *options.spectra_suffix]
+    return [
+        path
+        for folder in options.spectra
+        for name in sorted(names)
+        if Path(name).name == name
+        for ending in dict.fromkeys(endings)
+        if (path := folder / f"{name}{ending}").is_file()
+    ]
 
 
 def _is_in(key: int, sample: npt.NDArray[np.uint64]) -> bool:

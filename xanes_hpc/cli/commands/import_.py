@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
-    "unique", "symprec", "layout", "feff_mu",
+    "unique", "symprec", "layout", "feff_mu", "only_paired", "spectra_suffix",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies")
 """Options that apply to one kind of source only."""
@@ -87,6 +87,13 @@ structure_options = gathered(
         help="Take FEFF's absorption in Å², or as FEFF normalised it",
     ),
     click.option("--keep-unpaired", is_flag=True, help="Keep structures that have no spectrum"),
+    click.option("--only-paired", is_flag=True, help="Keep only the sites that have a spectrum"),
+    click.option(
+        "--spectra-suffix",
+        multiple=True,
+        metavar="ENDING",
+        help="Also take spectra whose names end so after the structure's name, such as _mine.dat (repeatable)",
+    ),
     click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
 )
 array_options = gathered(
