@@ -14,6 +14,7 @@ from support.builders import (
     frame,
     many_frames,
     run,
+    table,
     write,
     write_spectrum,
     write_xyz,
@@ -354,3 +355,16 @@ def test_other_names_of_a_spectrum(tmp_path, imported, ending):
     write_spectrum(tmp_path / "mu" / f"A{ending}")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", "--spectra-suffix", "_mine.dat")
     assert (summary["sites"], summary["spectra"]) == (1, 1)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_was_chosen_is_said_in_a_line_for_each_kind(tmp_path, capsys, n):
+    for name in "AB"[:n]:
+        write_xyz(tmp_path / "xyz" / f"{name}.xyz")
+        rows = np.column_stack([edge_step(), edge_step()[:, 1]])
+        write(tmp_path / "mu" / f"{name}.dat", "# energy mu norm\n" + table(rows))
+    assert run("import", tmp_path / "xyz", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5") == 0
+    first = "A.dat: mu, norm; read mu, the first"
+    said = f"2 (first: {first})" if n == 2 else first
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note: ")]
+    assert lines == [f"Note: files have several columns that may be the spectrum: {said}"]

@@ -268,8 +268,8 @@ def _print_summary(output: Path, summary: "ImportSummary", edge: str, json_targe
         console.table(str(output), rows)
     console.reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
     for what, found in summary.choices.items():
-        more = "the first" if int(found["count"]) > 1 else "it"
-        console.err.print(f"Note: {what}: {found['count']:,}; {more}: {found['first']}")
+        n = int(found["count"])
+        console.err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 
