@@ -281,7 +281,11 @@ def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_p
         (lambda: xh.train(xh.import_structures(Atoms("Fe"))), StoreError, "`features`: expected a feature store"),
         (lambda: xh.train(3), StoreError, "received int"),
         (lambda: xh.import_structures([]), FormatError, "received none"),
-        (lambda: xh.evaluate(xh.featurise(Atoms("Fe"))), StoreError, "`predictions`: expected a prediction store"),
+        (
+            lambda: xh.evaluate(xh.featurise(Atoms("Fe"), preset="xanesnet-49")),
+            StoreError,
+            "`predictions`: expected a prediction store",
+        ),
         (lambda: xh.match(([1, 2], [1]), "p.h5"), StoreError, "p.h5"),
         (lambda: xh.match(([1, 2], [1, 2]), [1, 2]), StoreError, "received list"),
     ],
