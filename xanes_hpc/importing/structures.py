@@ -1,8 +1,9 @@
 """Import structures into a store one by one, each with its sites, properties and spectra, or record why not."""
 
 import hashlib
+import os
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,7 +189,7 @@ class Importer:
         placed: list[list[PlacedSpectrum]] = []
         wrong: list[XanesHpcError] = []
         for name, atom in zip(names, atoms.tolist(), strict=True):
-            files = [of_atoms[atom]] if of_atoms else _spectrum_files(options, {name, f"{structure.name}#{atom}"})
+            files = [of_atoms[atom]] if of_atoms else _spectrum_files(options, (name, f"{structure.name}#{atom}"))
             try:
                 placed.append(self._spectra(files, int(structure.numbers[atom])))
             except (FormatError, SpectrumError) as error:
@@ -200,7 +201,7 @@ class Importer:
             raise wrong[0]
         if options.spectra and not any(placed) and not (options.keep_unpaired and not options.only_paired):
             advice = "`keep_unpaired` keeps structures without one"
-            if len(names) > 1 and _spectrum_files(options, {structure.name}):
+            if len(names) > 1 and _spectrum_files(options, (structure.name,)):
                 advice = f"{structure.name} has several sites, so name each spectrum after its site ({names[0]})"
             raise SpectrumError(f"no spectrum for {names[0]} in {', '.join(map(str, options.spectra))}; {advice}")
         for reason in wrong:
@@ -232,17 +233,17 @@ def _located(error: XanesHpcError, path: Path, structure: Structure | FormatErro
     return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
 
 
-def _spectrum_files(options: ImportOptions, names: Collection[str]) -> list[Path]:
-    """Return the files that are called like a site."""
+def _spectrum_files(options: ImportOptions, names: Sequence[str]) -> list[Path]:
+    """Return the files that are called like a site, by the first of its names that has any."""
     endings = [*SPECTRUM_ENDINGS, *options.spectra_suffix]
-    return [
-        path
-        for folder in options.spectra
-        for name in sorted(names)
-        if Path(name).name == name
-        for ending in dict.fromkeys(endings)
-        if (path := folder / f"{name}{ending}").is_file()
-    ]
+    for name in names:
+        if os.path.basename(name) != name:
+            continue
+        starts = [os.path.join(folder, name) for folder in options.spectra]
+        found = [Path(file) for start in starts for ending in endings if os.path.isfile(file := start + ending)]
+        if found:
+            return found
+    return []
 
 
 def _is_in(key: int, sample: npt.NDArray[np.uint64]) -> bool:

@@ -5,12 +5,14 @@ from functools import cache
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra.rise import main_rise, steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
+Array = npt.NDArray[np.float64]
 FEWEST_POINTS = 5
 ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
@@ -176,7 +178,9 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
         If it rises very far from e0, and neither e0 nor a shift is given.
     """
     spectrum = placed.spectrum
-    rise = None if spectrum.kind == "xes" else main_rise(placed.relative, spectrum.intensities)
+    if spectrum.kind == "xes" or _rises_here(placed.relative, spectrum.intensities):
+        return placed
+    rise = main_rise(placed.relative, spectrum.intensities)
     if rise is None or abs(rise) <= FAR:
         return placed
     distance = f"{abs(rise):.0f} eV {'above' if rise > 0 else 'below'} e0 = {placed.e0:g} eV ({placed.e0_source})"
@@ -187,6 +191,16 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
         raise SpectrumError(f"{spectrum.source}: it rises {distance}; {advice}")
     choice = (f"spectra rise more than {FAR:g} eV from e0", f"{spectrum.source}: {distance}")
     return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
+
+
+def _rises_here(energies: Array, intensities: Array) -> bool:
+    """Return True if a spectrum is low up to a point near e0 and high from there on: a quick check that most pass."""
+    low = intensities.min()
+    span = intensities.max() - low
+    k = int(np.argmax(intensities > low + 0.5 * span))
+    if not k > 0 or abs(energies[k]) > FAR:
+        return False
+    return bool(intensities[:k].mean() < low + 0.25 * span and intensities[k:].mean() > low + 0.4 * span)
 
 
 def _shift_to(e0: float, spectrum: Spectrum) -> str:

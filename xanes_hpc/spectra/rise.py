@@ -23,12 +23,17 @@ def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
     energies, intensities
         The spectrum, energies ascending, shape (n,).
     """
-    starts = np.concatenate([[True], np.diff(energies) > SAME * np.median(np.diff(energies))])
-    group = np.cumsum(starts) - 1
-    counts = np.bincount(group)
-    x, y = np.bincount(group, energies) / counts, np.bincount(group, intensities) / counts
-    if y.size > 2:
-        y[1:-1] = np.median([y[:-2], y[1:-1], y[2:]], axis=0)
+    steps = np.diff(energies)
+    near = steps <= SAME * np.median(steps)
+    x, y = energies, intensities
+    if near.any():
+        group = np.concatenate([[0], np.cumsum(~near)])
+        counts = np.bincount(group)
+        x, y = np.bincount(group, energies) / counts, np.bincount(group, intensities) / counts
+    if y.size > 2:  # the median of each point and its neighbours
+        before, here, after = y[:-2], y[1:-1], y[2:]
+        y = y.copy()
+        y[1:-1] = np.maximum(np.minimum(before, here), np.minimum(np.maximum(before, here), after))
     return x, y
 
 
