@@ -13,6 +13,7 @@ from support.builders import (
     fdmnes_header,
     frame,
     many_frames,
+    refused,
     run,
     table,
     write,
@@ -347,6 +348,12 @@ def test_a_spectrum_that_cannot_be_used_costs_only_its_site(tmp_path, imported):
     summary = imported(tmp_path / "xyz", "--absorber", "Fe", "--spectra", tmp_path / "mu", skipped=1)
     assert (summary["sites"], summary["spectra"]) == (2, 1)
     assert "A#2.txt: expected energies and a spectrum" in summary["skipped"][0]["reason"]
+
+
+def test_only_paired_needs_spectra(tmp_path, capsys):
+    write_xyz(tmp_path / "A.xyz")
+    line = refused(capsys, tmp_path, "import", tmp_path / "A.xyz", "--only-paired", "-o", tmp_path / "s.h5")
+    assert "--only-paired keeps sites that have a spectrum; give folders of --spectra" in line
 
 
 @pytest.mark.parametrize("ending", ["#0.txt", "_xanes.dat", "_mine.dat"])

@@ -113,6 +113,8 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
         if not path.is_dir():
             found = "a file" if path.exists() else "nothing"
             raise FormatError(f"{path}: expected a folder of spectra, found {found}")
+    if options.only_paired and not options.spectra and options.layout is None:
+        raise FormatError("`only_paired` keeps sites that have a spectrum; give folders of `spectra`")
     edges.check_given(options.edge, options.e0, options.shift)
 
 
