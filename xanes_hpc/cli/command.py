@@ -96,7 +96,7 @@ def with_flags(message: str, command: click.Command) -> str:
     """Return a library error's message with the command's flags in place of parameter names.
 
     The library names parameters as Python knows them, in backticks: "already exists; `overwrite` replaces it". Names
-    of which the command has no option lose their backticks.
+    without an option of this command lose their backticks.
 
     Examples
     --------

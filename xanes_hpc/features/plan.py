@@ -20,7 +20,7 @@ KIND = "features"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute, and how it is divided into parts."""
+    """The features to compute, and how they are divided into parts."""
 
     descriptor: Descriptor
     layout: Layout

@@ -90,9 +90,7 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         source=path.name,
         element=atomic_numbers.get(str(getattr(found, "atsym", "") or "")) or None,
         edge=edge if edge in EDGES else None,
-        choices=(
-            (("spectra were moved by the shift of their project", f"{path.name}: {shift:+g} eV"),) if shift else ()
-        ),
+        choices=((MOVED, f"{path.name}: {shift:+g} eV"),) if shift else (),
     )
 
 

@@ -84,7 +84,7 @@ def completed(
     Parameters
     ----------
     what
-        What a call makes, for errors; its last argument is the number.
+        Noun for what a call makes, used in errors; the call's last argument is its number.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Member:
 
     @cached_property
     def _steps(self) -> list[tuple[Layer, tuple[str, ...], list[str]]]:
-        """Each layer with the names of its inputs, and of those that no later layer needs."""
+        """Each layer with the names of its inputs, and the names that no later layer needs."""
         steps, needed = [], {self.layers[-1].name}
         for layer, inputs in reversed(wired(self.layers)):
             steps.append((layer, inputs, [name for name in set(inputs) if name not in needed]))

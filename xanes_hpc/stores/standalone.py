@@ -50,7 +50,7 @@ def write_standalone(
         Everything that the spectra share, such as energies and e0; its own intensities are ignored.
     intensities : (n_sites, n_points)
     description, descriptor_hash, labels
-        Of the descriptor that computed the features.
+        Description, hash and feature names of the descriptor that computed the features.
 
     Raises
     ------
