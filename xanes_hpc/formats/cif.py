@@ -21,7 +21,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.pdb import models_of
 from xanes_hpc.formats.symmetry import PARTIAL, images_of
-from xanes_hpc.formats.text import open_text
+from xanes_hpc.formats.text import read_text
 from xanes_hpc.structures.structure import Structure
 
 OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", "_space_group_symop.operation_xyz")
@@ -38,10 +38,7 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     FormatError
         If the file is not CIF, or has no atoms.
     """
-    with open_text(path, "replace") as stream:
-        text = stream.read()
-    if not text.strip():
-        raise FormatError(f"{path}: empty file")
+    text = read_text(path)
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:

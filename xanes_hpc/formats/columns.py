@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.spectra.spectrum import Choices
 
 LARGEST = 64 << 20
 """Largest size of a spectrum file, 64 MiB."""
@@ -32,7 +33,7 @@ OTHER_TITLES = (
 SEVERAL_COLUMNS = "files have several columns that may be the spectrum"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 INTENSITY_TITLES = ("xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean")
-Columns = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], tuple[tuple[str, str], ...]]
+Columns = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Choices]
 """Energies (eV), intensities, and what the reader chose, as in ``Spectrum.choices``."""
 
 
@@ -132,7 +133,7 @@ def energy_and_intensity(path: Path, table: Table) -> Columns:
             f"{path}: expected two columns, energy and intensity, received {n_columns}"
             + (f" ({', '.join(table.titles)})" if table.titles else "")
         )
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: Choices = ()
     if len(intensity) > 1:
         named = ", ".join(table.titles[i] for i in intensity)
         choices = ((SEVERAL_COLUMNS, f"{path.name}: {named}; read {table.titles[intensity[0]]}, the first"),)

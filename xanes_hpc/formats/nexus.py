@@ -22,7 +22,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.spectra.edges import EDGES
-from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
 SUFFIX = ".nxs"
 ENTRY = "entry"
@@ -140,7 +140,7 @@ def _spectrum_of(path: Path, data: h5py.Group) -> Spectrum | None:
     if factor is None:
         raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
     intensities = np.asarray(values[()], np.float64)
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: Choices = ()
     if _entry_text(path, data, "definition") == "NXxas":
         intensities, choices = _without_beam(path, data, intensities)
     e0 = _e0_of_export(data)
@@ -160,7 +160,7 @@ def _spectrum_of(path: Path, data: h5py.Group) -> Spectrum | None:
 
 def _without_beam(
     path: Path, data: h5py.Group, counts: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], tuple[tuple[str, str], ...]]:
+) -> tuple[npt.NDArray[np.float64], Choices]:
     """Return the absorption that raw counts give with those of the incoming beam, and how."""
     beam = _dataset(path, data.parent, "instrument/incoming_beam/data")
     if beam is None or beam.shape != counts.shape:

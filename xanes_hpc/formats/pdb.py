@@ -14,7 +14,7 @@ import numpy as np
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.symmetry import PARTIAL, images_of
-from xanes_hpc.formats.text import open_text
+from xanes_hpc.formats.text import read_text
 from xanes_hpc.structures.structure import Structure
 
 PLACEHOLDER = 2.0
@@ -29,10 +29,7 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     FormatError
         If the file is not PDB, or has no atoms.
     """
-    with open_text(path, "replace") as stream:
-        text = stream.read()
-    if not text.strip():
-        raise FormatError(f"{path}: empty file")
+    text = read_text(path)
     try:
         found = gemmi.read_pdb_string(text.encode("ascii", "replace").decode())  # columns are counted in bytes
     except (ValueError, RuntimeError) as error:

@@ -16,7 +16,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.columns import SEVERAL_COLUMNS, read_table
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
@@ -117,7 +117,7 @@ def read(path: Path) -> Spectrum:
 
 def _intensities(
     path: Path, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: dict[str, int]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str, tuple[tuple[str, str], ...]]:
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str, Choices]:
     for kinds in INTENSITIES:
         if found := [label for label in labels if label in kinds]:
             detail = f"{path.name}: {', '.join(found)}; read {found[0]}, the first"

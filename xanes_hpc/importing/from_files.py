@@ -12,7 +12,7 @@ from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
-from xanes_hpc.importing.structures import LIGHTSHOW, SPECTRUM_SUFFIXES, Importer
+from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Importer
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
@@ -66,7 +66,7 @@ def _imported(
     _check_options(sources, options)
     options = replace(options, spectra=_different_folders(options.spectra))
     summary = ImportSummary()
-    if options.layout == LIGHTSHOW:
+    if options.layout == lightshow.LIGHTSHOW:
         files = [path for source in sources for path in lightshow.structure_files(source)]
         if not files:
             raise FormatError(f"{', '.join(map(str, sources))}: expected folders ID/POSCAR, found none")

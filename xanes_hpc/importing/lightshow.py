@@ -14,6 +14,8 @@ from ase.data import atomic_numbers
 from xanes_hpc.errors import FormatError
 from xanes_hpc.structures.structure import Structure
 
+LIGHTSHOW = "lightshow"
+"""The name of this layout."""
 STRUCTURE = "POSCAR"
 SITE = re.compile(r"(\d+)_([A-Z][a-z]?)")
 

@@ -32,7 +32,6 @@ SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail i
 """What may follow a structure's name in the name of its spectrum file."""
 
 
-LIGHTSHOW = "lightshow"
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -106,7 +105,7 @@ class Importer:
         if reason:
             summary.not_selected[reason] += 1
             return
-        of_atoms = lightshow.spectra_of(path, structure) if options.layout == LIGHTSHOW else None
+        of_atoms = lightshow.spectra_of(path, structure) if options.layout == lightshow.LIGHTSHOW else None
         if of_atoms is not None and not of_atoms:
             raise FormatError("no FEFF-XANES/NNN_El/xmu.dat beside it")
         atoms = (

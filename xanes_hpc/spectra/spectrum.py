@@ -31,6 +31,10 @@ UNSTATED = treatment("unstated")
 """Treatment of a spectrum whose file does not record one."""
 
 
+Choices = tuple[tuple[str, str], ...]
+"""What a reader chose: pairs of a phrase, the same for all files of a kind, and its detail."""
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """One spectrum as read from its file.
@@ -70,7 +74,7 @@ class Spectrum:
     source: str = ""
     element: int | None = None
     edge: str | None = None
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: Choices = ()
 
 
 @dataclass(frozen=True)
