@@ -22,7 +22,7 @@ from support.builders import (
 )
 
 from xanes_hpc.importing.from_files import import_structures
-from xanes_hpc.importing.structures import SPECTRUM_ENDINGS
+from xanes_hpc.importing.spectrum_folders import SUFFIXES, TAILS
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
 
 
@@ -55,7 +55,7 @@ def digests(path):
         return file.attrs["digest_structures"], file.attrs["digest_spectra"]
 
 
-@pytest.mark.parametrize("ending", [e for e in SPECTRUM_ENDINGS if not e.endswith(".prj")])  # projects need Larch
+@pytest.mark.parametrize("ending", [f"{t}{s}" for s in SUFFIXES if s != ".prj" for t in TAILS])  # projects need Larch
 def test_spectrum_files_are_found_by_structure_name(tmp_path, imported, ending):
     write_xyz(tmp_path / "xyz" / "A_Fe(1+).xyz")
     write_spectrum(tmp_path / "mu" / f"A_Fe(1+){ending}")

@@ -12,7 +12,8 @@ from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
-from xanes_hpc.importing.structures import SPECTRUM_SUFFIXES, Importer
+from xanes_hpc.importing.spectrum_folders import SpectrumFolders, endings_of
+from xanes_hpc.importing.structures import Importer
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
@@ -31,8 +32,8 @@ def import_structures(
 ) -> ImportSummary:
     """Write a structure store from structure files and folders, with the spectra that have the structures' names.
 
-    Memory does not grow with the input, except for an 8-byte hash per structure, which keeps names unique, the file
-    names of the folder being read, and property tables. To draw a sample, everything is read twice.
+    Memory does not grow with the input, except for an 8-byte hash per structure, which keeps names unique, another per
+    file of spectra, the names of the structure files, and property tables. To draw a sample, everything is read twice.
 
     Raises
     ------
@@ -75,13 +76,14 @@ def _imported(
     if output is not None:
         _check_not_a_spectrum(output, options.spectra)
     tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
+    folders = SpectrumFolders(options.spectra, options.spectra_suffix)
     with create_structures(output, overwrite, [*sources, *files, *options.properties]) as writer:
         sample = None
         if options.selection.sample is not None:
-            survey = Importer(None, options, ImportSummary(), tables)
+            survey = Importer(None, options, ImportSummary(), folders, tables)
             _import_all(survey, files, lambda done, note: progress(done, 2 * len(files), f"first pass: {note}"))
             sample = sampled_keys(*survey.candidates, options.selection.sample)
-        importer, passes = Importer(writer, options, summary, tables, sample), 1 if sample is None else 2
+        importer, passes = Importer(writer, options, summary, folders, tables, sample), 1 if sample is None else 2
         _import_all(
             importer, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
         )
@@ -90,7 +92,7 @@ def _imported(
             raise _nothing_imported(summary)
     summary.properties_left_out = writer.left_out
     summary.unused_properties = sum(table.n_unused for table in tables)
-    summary.unused_spectra = sum(_count_spectra(d) for d in options.spectra) - summary.spectra
+    summary.unused_spectra = max(0, folders.n_files - summary.spectra)
     return summary, writer
 
 
@@ -127,7 +129,7 @@ def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _check_not_a_spectrum(output: Path, folders: Sequence[Path]) -> None:
-    if output.exists() and output.suffix in SPECTRUM_SUFFIXES and any(output.parent.samefile(f) for f in folders):
+    if output.exists() and any(endings_of(output.name)) and any(output.parent.samefile(f) for f in folders):
         raise StoreError(f"{output}: is one of the inputs; name another output")
 
 
@@ -161,7 +163,3 @@ def _nothing_imported(summary: ImportSummary) -> FormatError:
     if summary.skipped_count <= 1:
         return FormatError(first)
     return FormatError(f"nothing imported: all {summary.skipped_count} structures were skipped; the first: {first}")
-
-
-def _count_spectra(folder: Path) -> int:
-    return sum(1 for entry in os.scandir(folder) if os.path.splitext(entry.name)[1] in SPECTRUM_SUFFIXES)

@@ -1,7 +1,6 @@
 """Import structures into a store one by one, each with its sites, properties and spectra, or record why not."""
 
 import hashlib
-import os
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import ELEMENT, SAMPLE, key_of
+from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
@@ -26,11 +26,6 @@ from xanes_hpc.structures.absorbers import select_absorbers
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
-
-SPECTRUM_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".nxs", ".prj")
-SPECTRUM_ENDINGS = [f"{tail}{suffix}" for suffix in SPECTRUM_SUFFIXES for tail in ("", "_conv", "_xes_conv", "_xanes")]
-"""What may follow a structure's name in the name of its spectrum file."""
-
 
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
@@ -44,6 +39,8 @@ class Importer:
         Writer of the store; None to write nothing and only collect the candidates for a sample.
     options, summary
         What to import, and the counts to update.
+    folders
+        The index of ``options.spectra``.
     tables
         Tables of properties and charges.
     sample
@@ -51,10 +48,10 @@ class Importer:
     """
 
     def __init__(
-        self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary,
+        self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary, folders: SpectrumFolders,
         tables: Sequence[PropertyTable | ChargeTable], sample: npt.NDArray[np.uint64] | None = None,
     ) -> None:  # fmt: skip
-        self._writer, self._options, self._summary = writer, options, summary
+        self._writer, self._options, self._summary, self._folders = writer, options, summary, folders
         self._tables = [table for table in tables if isinstance(table, PropertyTable)]
         self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
@@ -188,7 +185,10 @@ class Importer:
         placed: list[list[PlacedSpectrum]] = []
         wrong: list[XanesHpcError] = []
         for name, atom in zip(names, atoms.tolist(), strict=True):
-            files = [of_atoms[atom]] if of_atoms else _spectrum_files(options, (name, f"{structure.name}#{atom}"))
+            if of_atoms:
+                files = [of_atoms[atom]]
+            else:
+                files = self._folders.files_of(name) or self._folders.files_of(f"{structure.name}#{atom}")
             try:
                 placed.append(self._spectra(files, int(structure.numbers[atom])))
             except (FormatError, SpectrumError) as error:
@@ -200,7 +200,7 @@ class Importer:
             raise wrong[0]
         if options.spectra and not any(placed) and not (options.keep_unpaired and not options.only_paired):
             advice = "`keep_unpaired` keeps structures without one"
-            if len(names) > 1 and _spectrum_files(options, (structure.name,)):
+            if len(names) > 1 and self._folders.files_of(structure.name):
                 advice = f"{structure.name} has several sites, so name each spectrum after its site ({names[0]})"
             raise SpectrumError(f"no spectrum for {names[0]} in {', '.join(map(str, options.spectra))}; {advice}")
         for reason in wrong:
@@ -230,19 +230,6 @@ def _located(error: XanesHpcError, path: Path, structure: Structure | FormatErro
     if isinstance(structure, Structure) and structure.name != stem(path) and structure.name not in text:
         text = f"{structure.name}: {text}"
     return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
-
-
-def _spectrum_files(options: ImportOptions, names: Sequence[str]) -> list[Path]:
-    """Return the files that are called like a site, by the first of its names that has any."""
-    endings = [*SPECTRUM_ENDINGS, *options.spectra_suffix]
-    for name in names:
-        if os.path.basename(name) != name:
-            continue
-        starts = [os.path.join(folder, name) for folder in options.spectra]
-        found = [Path(file) for start in starts for ending in endings if os.path.isfile(file := start + ending)]
-        if found:
-            return found
-    return []
 
 
 def _is_in(key: int, sample: npt.NDArray[np.uint64]) -> bool:

@@ -1,0 +1,105 @@
+"""An index of folders of spectra: which of their files are called like a site."""
+
+import os
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.formats.text import OPENERS
+
+TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi")
+SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
+TAILS = ("", "_conv", "_xes_conv", "_xanes")
+"""What may stand between a structure's name and the suffix of its spectrum file."""
+
+Hashes = npt.NDArray[np.int64]
+
+
+class _Ending(NamedTuple):
+    """An ending of file names as they are written, and the tails that may come before it."""
+
+    rank: int
+    text: str
+    tails: tuple[str, ...]
+
+
+class SpectrumFolders:
+    """The files of spectra in folders, to be found by the names of their sites.
+
+    The name of a spectrum's file is the site's name, one of ``TAILS``, and one of ``SUFFIXES``, in small letters or
+    capitals; a compressed text also ends in ``.gz``, ``.bz2`` or ``.xz``. Each folder is read once. The index holds
+    8 bytes per file.
+
+    Parameters
+    ----------
+    folders
+        The folders; of several files for a site, those in the first folder come first.
+    endings
+        What else may follow a site's name: ``_mine.dat``.
+
+    Examples
+    --------
+    >>> folder = Path("spectra")
+    >>> folder.mkdir()
+    >>> for name in ("WELROW.TXT", "WELROW_conv.dat.gz", "notes.md"):
+    ...     _ = (folder / name).write_text("")
+    >>> index = SpectrumFolders([folder])
+    >>> [path.name for path in index.files_of("WELROW")], index.n_files
+    (['WELROW.TXT', 'WELROW_conv.dat.gz'], 2)
+    """
+
+    def __init__(self, folders: Sequence[Path], endings: Sequence[str] = ()) -> None:
+        self.folders, self.endings = tuple(folders), tuple(endings)
+        self.n_files = 0
+        """The number of files whose names end like those of spectra."""
+        self._indices = [(str(folder), self._index(folder)) for folder in folders]
+
+    def files_of(self, name: str) -> list[Path]:
+        """Return the files of spectra that are called like a site."""
+        found = []
+        for folder, index in self._indices:
+            for ending, hashes in index:
+                for tail in ending.tails:
+                    if _holds(hashes, name + tail):
+                        found.append(os.path.join(folder, f"{name}{tail}{ending.text}"))
+        return [Path(path) for path in dict.fromkeys(found) if os.path.isfile(path)]
+
+    def _index(self, folder: Path) -> list[tuple[_Ending, Hashes]]:
+        """Return, by ending, the hashes of the folder's file names without it, ascending."""
+        groups: defaultdict[_Ending, array[int]] = defaultdict(lambda: array("q"))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                endings = list(endings_of(entry.name, self.endings))
+                for ending in endings:
+                    groups[ending].append(hash(entry.name.removesuffix(ending.text)))
+                self.n_files += bool(endings)
+        return [(ending, np.sort(np.frombuffer(groups[ending], np.int64))) for ending in sorted(groups)]
+
+
+def endings_of(name: str, own: Sequence[str] = ()) -> Iterator[_Ending]:
+    """Yield the endings of a file's name that mark it as a spectrum, those in ``own`` among them."""
+    whole = name.lower()
+    plain, packed = os.path.splitext(whole)
+    if packed not in OPENERS:
+        plain, packed = whole, ""
+    suffix = os.path.splitext(plain)[1]
+    if suffix in (TEXT_SUFFIXES if packed else SUFFIXES):
+        text = name[-len(suffix + packed) :]
+        capitals = () if text.islower() else tuple(tail.upper() for tail in TAILS[1:])
+        yield _Ending(SUFFIXES.index(suffix), text, TAILS + capitals)
+    for rank, ending in enumerate(map(str.lower, own), len(SUFFIXES)):
+        if ending and whole.endswith(ending):
+            yield _Ending(rank, name[-len(ending) :], ("",))
+        elif packed and ending and plain.endswith(ending):
+            yield _Ending(rank, name[-len(ending + packed) :], ("",))
+
+
+def _holds(hashes: Hashes, stem: str) -> bool:
+    wanted = hash(stem)
+    at = int(hashes.searchsorted(wanted))
+    return at < hashes.size and int(hashes[at]) == wanted
