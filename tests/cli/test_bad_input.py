@@ -147,7 +147,8 @@ def test_a_structure_without_a_spectrum(tmp_path, refused_import):
     path = write_xyz(tmp_path / "a.xyz")
     (tmp_path / "mu").mkdir()
     line = refused_import(path, "--spectra", tmp_path / "mu")
-    assert line == f"{path}: no spectrum for a in {tmp_path}/mu; --keep-unpaired keeps structures without one"
+    why = f"no spectrum for a in {tmp_path}/mu; --keep-unpaired keeps structures without one"
+    assert line == f"{path}: {why}; {tmp_path}/mu is empty"
 
 
 def test_the_suggested_shift_works(tmp_path, capsys, refused_import):

@@ -14,6 +14,7 @@ from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders, endings_of
 from xanes_hpc.importing.structures import Importer
+from xanes_hpc.importing.unpaired import explain
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
@@ -88,8 +89,11 @@ def _imported(
             importer, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
         )
         summary.files = len(files)
+        nearly = "" if summary.spectra or not importer.unpaired else explain(importer.unpaired, options.spectra)
         if not summary.structures:
-            raise _nothing_imported(summary)
+            raise _nothing_imported(summary, nearly)
+    if nearly:
+        summary.choose("no site has a spectrum", nearly)
     summary.properties_left_out = writer.left_out
     summary.unused_properties = sum(table.n_unused for table in tables)
     summary.unused_spectra = max(0, folders.n_files - summary.spectra)
@@ -153,13 +157,12 @@ def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Pa
     return files
 
 
-def _nothing_imported(summary: ImportSummary) -> FormatError:
+def _nothing_imported(summary: ImportSummary, nearly: str) -> FormatError:
     if summary.not_selected:
         reasons = ", ".join(f"{n:,} by {why}" for why, n in summary.not_selected.most_common())
         skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
         why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
         return FormatError(f"nothing imported: the selection excludes every structure ({reasons}{skipped}{why})")
     first = summary.skipped[0]["reason"] if summary.skipped else "the files hold no structures"
-    if summary.skipped_count <= 1:
-        return FormatError(first)
-    return FormatError(f"nothing imported: all {summary.skipped_count} structures were skipped; the first: {first}")
+    every = f"nothing imported: all {summary.skipped_count:,} structures were skipped; the first: "
+    return FormatError((every if summary.skipped_count > 1 else "") + first + (f"; {nearly}" if nearly else ""))

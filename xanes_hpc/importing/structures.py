@@ -19,6 +19,7 @@ from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import ELEMENT, SAMPLE, key_of
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
+from xanes_hpc.importing.unpaired import MOST_NAMES
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
@@ -55,6 +56,8 @@ class Importer:
         self._tables = [table for table in tables if isinstance(table, PropertyTable)]
         self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
+        self.unpaired: list[str] = []
+        """Names of the first sites without a spectrum."""
         self._candidates = array("Q"), array("B")
 
     @property
@@ -198,6 +201,8 @@ class Importer:
                 placed.append([])
         if not any(placed) and wrong:
             raise wrong[0]
+        if options.spectra and not any(placed) and len(self.unpaired) < MOST_NAMES:
+            self.unpaired.append(names[0])
         if options.spectra and not any(placed) and not (options.keep_unpaired and not options.only_paired):
             advice = "`keep_unpaired` keeps structures without one"
             if len(names) > 1 and self._folders.files_of(structure.name):

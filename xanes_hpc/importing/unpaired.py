@@ -1,0 +1,96 @@
+"""Explain why no structure has a spectrum: names of both sides that nearly match, and what tells them apart."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+
+from xanes_hpc.importing.spectrum_folders import endings_of
+
+MOST_NAMES, MOST_FILES, MOST_PAIRS = 20, 20_000, 3
+"""Largest numbers of structures and files that are compared, and of pairs that are shown."""
+BOUNDARY = r"(?![^\W_])"
+"""What follows must not be a letter or digit: AB is no part of the name ABC."""
+
+
+def explain(sites: Sequence[str], folders: Iterable[Path]) -> str:
+    """Return one line that sets names of sites beside those of files that nearly match, and says what would help.
+
+    Parameters
+    ----------
+    sites
+        Names of sites without a spectrum; the first ``MOST_NAMES`` are compared.
+    folders
+        The folders of spectra.
+
+    Examples
+    --------
+    >>> Path("xas").mkdir()
+    >>> for name in ("WELROW_xas.txt", "ABEMAX_xas.txt"):
+    ...     Path("xas", name).touch()
+    >>> explain(["WELROW"], [Path("xas")])
+    'files nearly match (WELROW: WELROW_xas.txt): `spectra_suffix` _xas.txt would take them'
+    """
+    sites, where = sites[:MOST_NAMES], ", ".join(map(str, folders := list(folders)))
+    files = [name for folder in folders for name in _names(folder)]
+    if not files:
+        return f"{where} is empty"
+    stems = [_without_ending(file) for file in files]
+    explained = [(site, *found) for site in sites if (found := _explained(site, files, stems))]
+    if explained:
+        (help_, _), *_ = Counter(why for _, _, why in explained).most_common(1)
+        pairs = [(site, file) for site, file, why in explained if why == help_]
+        return f"files nearly match ({_listed(pairs)}): {help_}"
+    near = [(s, close[0]) for s in sites[:MOST_PAIRS] if (close := get_close_matches(s, files, 1, 0.5))]
+    if near:
+        return f"files nearly match ({_listed(near)}): a file's name must begin with that of its site"
+    some = [", ".join(names[:MOST_PAIRS]) + (", …" if len(names) > MOST_PAIRS else "") for names in (sites, files)]
+    return f"the sites are called {some[0]}, the files {some[1]}"
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(islice((e.name for e in entries if not e.name.startswith(".") and e.is_file()), MOST_FILES))
+
+
+def _without_ending(file: str) -> str:
+    ending = next(endings_of(file), None)
+    return "" if ending is None else file.removesuffix(ending.text)
+
+
+def _explained(site: str, files: Sequence[str], stems: Sequence[str]) -> tuple[str, str] | None:
+    """Return a file whose name differs from a site's in a way that can be told, and what would help."""
+    structure, small = site.rpartition("#")[0] or site, site.lower()
+    own = re.compile(re.escape(site) + BOUNDARY, re.IGNORECASE)
+    for file, stem in zip(files, stems, strict=True):
+        if file.startswith(f"{structure}#") and re.match(r"\d", file[len(structure) + 1 :]):
+            return file, "files are named after other atoms; choose their atoms with `absorber`"
+        if small in file.lower() and (found := own.search(file)):
+            why = _difference(site, file[: found.start()], found[0], file[found.end() :])
+            if why:
+                return file, why
+        if stem == structure:
+            return file, "structures have several sites, so name each spectrum after its site"
+        if stem and structure.startswith(stem) and re.match(BOUNDARY, structure[len(stem) :]):
+            return file, "files are named after the beginnings of the structures' names; name them in full"
+    return None
+
+
+def _difference(site: str, before: str, found: str, after: str) -> str:
+    known = next(endings_of(f"x{after}"), None)
+    usual = known is not None and after.removesuffix(known.text) in known.tails
+    if found != site:
+        return "" if before or not usual else "names differ in capitals and small letters; rename one side"
+    if before:
+        return f"files' names begin with {before}; take that away" if usual and not before[-1].isalnum() else ""
+    if after:
+        return f"`spectra_suffix` {after} would take them"
+    return "the files' names have no ending; give them one, such as .txt"
+
+
+def _listed(pairs: Sequence[tuple[str, str]]) -> str:
+    more = ", …" if len(pairs) > MOST_PAIRS else ""
+    return ", ".join(f"{site}: {file}" for site, file in pairs[:MOST_PAIRS]) + more
