@@ -26,7 +26,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from support.places import ARCHIVES, WITH_TESTS, program
+from faults.seeds import seeds
+from support.places import WITH_TESTS, program
 
 MEMORY = 3 << 30
 """Bytes of address space allowed to a process that reads small files."""
@@ -34,7 +35,6 @@ SECONDS = 20
 AT_ONCE = 250
 """Inputs read by one process."""
 NUMBERS = (b"0", b"-1", b"1e308", b"1e999", b"nan", b"-inf", b"99999999999999999999", b"2147483648", b"1e-320", b"")
-XDI = "# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: K\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
 
 
 def mutated(data: bytes, place: random.Random) -> bytes:
@@ -92,97 +92,7 @@ def _change_a_number(found: bytearray, at: int, place: random.Random) -> None:
     found[start:stop] = place.choice(NUMBERS)
 
 
-# ---- good files, and their readers
-
-
-def seeds(folder: Path) -> dict[str, list[Path]]:
-    """Write good files of every kind, and return their paths by kind."""
-    import numpy as np
-    from ase.build import bulk
-    from support.builders import fdmnes_header
-
-    from xanes_hpc.importing import demo_data
-
-    (folder / "demo").mkdir()
-    demo_data.write(folder / "demo", n=3, seed=1)
-    xyz = sorted((folder / "demo" / "structures").glob("*.xyz"))
-    many = folder / "many.xyz"
-    many.write_text("".join(path.read_text() for path in xyz))
-    tmqm = folder / "tmqm.xyz"
-    lines = xyz[0].read_text().splitlines()
-    lines[1] = "CSD_code = AAAAAA | q = 1 | S = 0 | Stoichiometry = C2FeN2 | MND = 6 | 2020-2024 CSD"
-    tmqm.write_text("\n".join(lines) + "\n\n" + "\n".join(lines) + "\n")
-    made: dict[str, list[Path]] = {"xyz": [xyz[0], many, tmqm]}
-    oxide = bulk("FeO", "rocksalt", a=4.3, cubic=True)
-    for ending in ("cif", "vasp", "extxyz", "traj", "db", "xsf", "pdb", "gen"):
-        path = folder / f"oxide.{ending}"
-        oxide.write(path)
-        made[ending] = [path]
-    e, mu = np.linspace(7100, 7200, 60), np.linspace(0.0, 1.0, 60)
-    rows = "".join(f"{a:.3f} {b:.6f}\n" for a, b in zip(e, mu, strict=True))
-    texts = {
-        "columns.txt": rows,
-        "columns.csv": "energy,mu\n" + rows.replace(" ", ","),
-        "spectrum.xdi": XDI + rows,
-        "fdmnes.txt": fdmnes_header() + rows,
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    made["spectra"] = [folder / name for name in texts]
-    made["nexus"] = [_nexus(folder)]
-    (folder / "table.csv").write_text("name,charge,oxidation\ndemo0000,1,2\ndemo0001,0,3\n")
-    (folder / "table2.csv").write_text("CSD_code;HL_Gap;note\nAAAAAA;0.1;x\nBBBBBB;0.2;y\n")
-    made["tables"] = [folder / "table.csv", folder / "table2.csv"]
-    (folder / "charges.q").write_text("CSD_code = AAAAAA\nFe 0.1\nO -0.2\n\nCSD_code = BBBBBB\nFe 0.3\n")
-    made["charges"] = [folder / "charges.q"]
-    rng = np.random.default_rng(0)
-    np.savez(folder / "features.npz", x=rng.random((6, 49)), y=rng.random((6, 30)))
-    made["npz"] = [folder / "features.npz"]
-    made["stores"] = [_as_written_now(path, folder / path.name) for path in sorted(ARCHIVES.glob("*.h5"))]
-    made["models"] = [path for k in (1, 3) for path in sorted((ARCHIVES / f"model-{k}").rglob("*")) if path.is_file()]
-    made["packed"] = [ARCHIVES / "packed-1.xanes-model"]
-    made["configs"] = [ARCHIVES / "model-3" / "run.toml"]
-    (folder / "descriptor.toml").write_text(_descriptor())
-    made["descriptors"] = [folder / "descriptor.toml"]
-    return made
-
-
-def _as_written_now(archive: Path, path: Path) -> Path:
-    """Copy an archived store with texts of fixed width, as stores have them today, and return the copy's path.
-
-    Damaged texts of variable width can keep HDF5 reading forever.
-    """
-    import h5py
-
-    from xanes_hpc.stores.texts import fix_texts
-
-    with h5py.File(archive) as old, h5py.File(path, "w", libver="v110") as new:
-        for name in old:
-            old.copy(name, new)
-        for name, value in old.attrs.items():
-            new.attrs[name] = value
-        if "descriptor" in new:
-            text = new["descriptor"][()]
-            del new["descriptor"]
-            new.create_dataset("descriptor", data=text, dtype=h5py.string_dtype("utf-8", len(text)))
-        fix_texts(new)
-    return path
-
-
-def _nexus(folder: Path) -> Path:
-    from xanes_hpc.prediction.export import export
-    from xanes_hpc.stores.predictions import PredictionStore
-
-    with PredictionStore(ARCHIVES / "predictions-1.h5") as store:
-        export(store, folder / "nexus", "nexus")
-    return sorted((folder / "nexus").glob("*.nxs"))[0]
-
-
-def _descriptor() -> str:
-    return (
-        'name = "wacsf"\ncutoff = 6.0\n\n[[weighting]]\nweights = "Z"\nscale = 1.0\n'
-        "[weighting.g2]\nmu = [1.0, 2.0, 3.0]\neta = [4.0, 4.0, 4.0]\n"
-    )
+# ---- readers
 
 
 def read_structures(path: Path, source: Path) -> None:
@@ -219,6 +129,25 @@ def read_spectrum_apart(path: Path, source: Path) -> None:
     from xanes_hpc.pages.isolated_reading import read_apart
 
     read_apart(path, 5.0)
+
+
+def import_material(path: Path, source: Path) -> None:
+    """Import a Lightshow folder in which the file that ``source`` names is replaced by ``path``."""
+    from xanes_hpc.importing.from_files import import_structures as imported
+    from xanes_hpc.importing.options import ImportOptions
+
+    folder = path.with_name("set")
+    site = folder / "mp-1" / "FEFF-XANES" / "000_Fe"
+    site.mkdir(parents=True, exist_ok=True)
+    for name, target in (("xmu.dat", site / "xmu.dat"), ("oxide.poscar", folder / "mp-1" / "POSCAR")):
+        target.write_bytes((path if source.name == name else source.with_name(name)).read_bytes())
+    imported([folder], path.with_name("out.h5"), ImportOptions(layout="lightshow"), overwrite=True)
+
+
+def read_input(path: Path, source: Path) -> None:
+    from xanes_hpc.formats import fdmnes_input
+
+    fdmnes_input.read(path)
 
 
 def read_table(path: Path, source: Path) -> None:
@@ -322,8 +251,9 @@ def read_descriptor(path: Path, source: Path) -> None:
 
 
 READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
-    **dict.fromkeys(("xyz", "cif", "vasp", "extxyz"), (read_structures, import_structures)),
-    **dict.fromkeys(("traj", "db", "xsf", "pdb", "gen"), (read_structures,)),
+    **dict.fromkeys(("xyz", "cif", "mmcif", "pdb", "vasp", "extxyz"), (read_structures, import_structures)),
+    **dict.fromkeys(("traj", "db", "xsf", "gen", "sdf", "compressed"), (read_structures,)),
+    "fdmnes_input": (read_input,), "lightshow": (import_material,),
     "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
     "configs": (read_config,), "descriptors": (read_descriptor,),

@@ -20,7 +20,10 @@ from pathlib import Path
 from faults import fuzz
 from support.places import WITH_TESTS, program
 
-KINDS = ("xyz", "extxyz", "spectra", "tables", "charges", "npz", "packed", "configs", "descriptors")
+KINDS = (
+    "xyz", "extxyz", "spectra", "fdmnes_input", "lightshow", "tables", "charges", "npz", "packed", "configs",
+    "descriptors",
+)  # fmt: skip
 """Kinds that our own Python code reads; the coverage of HDF5's C code is not seen."""
 LONGEST = 20_000
 
