@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -413,3 +414,41 @@ def test_a_failure_in_the_middle_leaves_the_store_as_it_was(tmp_path, store, pro
     assert "no space left" in refused(capsys, tmp_path, "fdmnes", "ingest", runs, store)
     with h5py.File(store) as file:
         assert file["spectra/site"].shape == (0,)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A store of a good site, a slab, and a site at an edge that FDMNES does not have."""
+    slab = replace(structure("slab", 4, 1), cell=8 * np.eye(3), pbc=np.array([True, True, False]))
+    entries = [("good", structure("good", 4, 0), "K"), ("slab", slab, "K"), ("odd", structure("odd", 4, 2), "O1")]
+    return write_structures(tmp_path / "s.h5", [(own, [0], edge, [[]]) for _, own, edge in entries])
+
+
+def test_sites_that_fdmnes_cannot_handle_are_skipped(tmp_path, mixed, capsys):
+    assert run("fdmnes", "write", mixed, "-o", tmp_path / "runs", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["folders"], found["skipped_count"]) == (["good"], 2)
+    assert [reason.partition(":")[0] for reason in found["skipped"]] == ["slab", "odd"]
+    assert (tmp_path / "runs" / "runs.csv").read_text() == "folder,site,element,edge\ngood,good,Fe,K\n"
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"good", "run.sh", "runs.csv"}
+
+
+def test_a_site_that_fdmnes_cannot_handle_stops_a_strict_run(tmp_path, mixed, capsys):
+    line = refused(capsys, tmp_path, "fdmnes", "write", mixed, "-o", tmp_path / "runs", "--strict")
+    assert line.startswith("slab: periodic in 2 of three directions")
+
+
+@pytest.mark.parametrize("starter", [" 1\nb\0ad_in.txt\n", " 1\n" + "x" * 5000])
+def test_a_starter_with_an_impossible_name_costs_only_its_run(tmp_path, store, program, capsys, starter):
+    runs = calculated(tmp_path, store, program)
+    (runs / "two__rm_-rf_0" / "fdmfile.txt").write_text(starter)
+    found = summary(capsys, runs, store)
+    assert found["runs"] == {"good": 3, "failed": 1}
+    assert found["not_good"][0].startswith("two__rm_-rf_0: failed: ")
+    assert len(found["not_good"][0]) < 250
+
+
+def test_a_table_of_runs_that_cannot_be_read(tmp_path, store, capsys):
+    run("fdmnes", "write", store, "-o", tmp_path / "runs")
+    (tmp_path / "runs" / "runs.csv").write_bytes(b"\xff\xfe")
+    assert "runs.csv: cannot be read: " in refused(capsys, tmp_path, "fdmnes", "ingest", tmp_path / "runs", store)

@@ -5,6 +5,7 @@ its log NAME_bav.txt ends with the closing line of FDMNES and NAME.txt has as ma
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.calculations.fdmnes.write import COLUMNS, ENDS_WELL, STARTER, TABLE, TAIL_BYTES
-from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
-from xanes_hpc.formats import fdmnes, fdmnes_input
+from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.formats import fdmnes, fdmnes_input, unreadable
 from xanes_hpc.formats.fdmnes_input import Input
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, PlacedSpectrum
@@ -25,6 +26,7 @@ from xanes_hpc.stores.other_spectra import Added, add_spectra
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
 
+LONGEST_REASON = 200
 CLOSE = 1e-6
 """Largest difference of distances and cell lengths from the store's, Å."""
 
@@ -110,7 +112,7 @@ def ingest(
                 if run.state is State.GOOD:
                     try:
                         own = spectra_of(run)
-                    except (FormatError, SpectrumError) as error:
+                    except (OSError, ValueError) as error:  # also files that were deleted since
                         run = replace(run, state=State.FAILED, reason=_without_folder(error, path))
                     else:
                         yield from ((rows[site], placed) for placed in own)
@@ -145,13 +147,20 @@ def find_runs(folder: Path) -> list[tuple[Path, str]]:
         )
     table = folder / TABLE
     if table.exists():
-        with table.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        try:
+            with table.open(encoding="utf-8", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise unreadable(table, error) from None
         if rows and not {"folder", "site"} <= rows[0].keys():
             raise FormatError(f"{table}: expected columns {', '.join(COLUMNS)}, received {', '.join(rows[0])}")
-        found = [(folder / row["folder"], row["site"]) for row in rows]
+        found = [(folder / (row["folder"] or ""), row["site"] or "") for row in rows]
     else:
-        found = [(p.parent, p.parent.name) for p in sorted(folder.glob(f"*/{STARTER}"))]
+        try:
+            folders = sorted(path for path in folder.iterdir() if path.is_dir())
+        except OSError as error:
+            raise unreadable(folder, error) from None
+        found = [(p, p.name) for p in folders if not os.access(p, os.R_OK | os.X_OK) or (p / STARTER).exists()]
         if not found and (folder / STARTER).exists():
             found = [(folder, folder.resolve().name)]
     if not found:
@@ -161,6 +170,13 @@ def find_runs(folder: Path) -> list[tuple[Path, str]]:
 
 def look_at(folder: Path, site: str) -> Run:
     """Return the state of a run; the content of its folder never makes it raise."""
+    try:
+        return _looked_at(folder, site)
+    except (OSError, ValueError) as error:  # such as no permission, or a name that the file system does not take
+        return Run(folder, site, State.FAILED, _without_folder(unreadable(folder, error), folder))
+
+
+def _looked_at(folder: Path, site: str) -> Run:
     try:
         calculation = fdmnes_input.read(_input_of(folder))
     except FormatError as error:
@@ -194,8 +210,8 @@ def look_at(folder: Path, site: str) -> Run:
     return Run(folder, site, State.GOOD, "", calculation)
 
 
-def _without_folder(error: XanesHpcError, folder: Path) -> str:
-    return str(error).replace(f"{folder}/", "")
+def _without_folder(error: Exception, folder: Path) -> str:
+    return str(error).replace(f"{folder}/", "").removeprefix(f"{folder}: ")[:LONGEST_REASON]
 
 
 def _input_of(folder: Path) -> Path:
@@ -207,7 +223,7 @@ def _input_of(folder: Path) -> Path:
             for line in starter.read_text(encoding="utf-8", errors="replace").splitlines()
         ]
     except OSError as error:
-        raise FormatError(f"{starter}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise unreadable(starter, error) from None
     named = [line for line in lines if line][1:]
     if len(named) != 1:
         raise FormatError(f"{starter}: expected the number 1 and one input file, received {len(named)} files")
@@ -230,7 +246,7 @@ def _error_text(folder: Path) -> str:
         text = (folder / "fdmnes_error.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return " ".join(text.split())[:200]
+    return " ".join(text.split())[:LONGEST_REASON]
 
 
 def spectra_of(run: Run) -> list[PlacedSpectrum]:

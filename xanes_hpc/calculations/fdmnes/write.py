@@ -10,14 +10,15 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.errors import MOST_LISTED, FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.formats.tables import read_columns
@@ -48,6 +49,19 @@ class Cluster:
     at_once: int = 100
 
 
+@dataclass
+class Written:
+    """The folders of the calculations, and the reasons why sites were skipped."""
+
+    folders: list[str] = field(default_factory=list)
+    skipped_count: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
 def write_runs(
     store: StructureStore,
     output: Path,
@@ -55,14 +69,15 @@ def write_runs(
     rows: npt.NDArray[np.int64] | None = None,
     cluster: Cluster | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     progress: Progress = lambda done, total: None,
-) -> list[str]:
-    """Write a folder for each site at ``rows`` (all by default) and a script, and return the folders' names.
+) -> Written:
+    """Write a folder for each site at ``rows`` (all by default) and a script; skip sites that FDMNES cannot handle.
 
     Raises
     ------
     FormatError
-        If FDMNES cannot handle a site, a setting is invalid, or no site is selected.
+        If FDMNES cannot handle any site (with ``strict``: all sites), a setting is invalid, or no site is selected.
     StoreError
         If the output already exists, holds results of FDMNES, or cannot be written.
     """
@@ -76,10 +91,7 @@ def write_runs(
         raise FormatError(f"{store.path}: no site selected; expected at least one")
     table = store.sites
     folders = _folder_names([table.name[row] for row in rows])
-    entries = [
-        (folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row])
-        for folder, row in zip(folders, rows, strict=True)
-    ]
+    written, entries = Written(), []
     before = _listed(output)
     for folder in before:
         if any(not _is_input(path.name) for path in (output / folder).glob("*")):
@@ -91,15 +103,27 @@ def write_runs(
         for done, (folder, row, (structure, atom)) in enumerate(made):
             if done % 100 == 0:
                 progress(done, len(folders))
-            text = fdmnes_input.write(Input(structure, atom, table.edge[row], folder, settings))
+            try:
+                text = fdmnes_input.write(Input(structure, atom, table.edge[row], folder, settings))
+            except FormatError as error:
+                if strict:
+                    raise
+                written.skipped_count += 1
+                written.skipped += [str(error)] if len(written.skipped) < MOST_LISTED else []
+                continue
+            written.folders.append(folder)
+            entries.append((folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row]))
             (temporary / folder).mkdir()
             (temporary / folder / f"{folder}_in.txt").write_text(text, encoding="utf-8")
             (temporary / folder / STARTER).write_text(f" 1\n{folder}_in.txt\n", encoding="utf-8")
+        if not written.folders:
+            more = f"all {written.skipped_count:,} sites were skipped; the first: " if written.skipped_count > 1 else ""
+            raise FormatError(f"{more}{written.skipped[0]}")
         with (temporary / TABLE).open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *entries])
-        (temporary / SCRIPT).write_text(script(len(folders), cluster), encoding="utf-8")
+        (temporary / SCRIPT).write_text(script(len(written.folders), cluster), encoding="utf-8")
         (temporary / SCRIPT).chmod(0o755)
-    return folders
+    return written
 
 
 def _check_cluster(cluster: Cluster) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, gathered, output_option, overwrite_option
+from xanes_hpc.cli.command import JsonCommand
+from xanes_hpc.cli.options import PATH, gathered, json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
     from xanes_hpc.calculations.fdmnes.write import Cluster
@@ -28,7 +28,7 @@ def _cluster(program: str, directives: tuple[str, ...], at_once: int) -> "Cluste
     return Cluster(program, directives or Cluster.directives, at_once)
 
 
-@click.command("write", cls=Command)
+@click.command("write", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
 @output_option("Folder to write", required=True)
 @gathered(
@@ -107,7 +107,9 @@ def _cluster(program: str, directives: tuple[str, ...], at_once: int) -> "Cluste
         help="Run at most N tasks of SLURM at a time",
     ),
 )
+@click.option("--strict", is_flag=True, help="Stop at the first site that FDMNES cannot handle")
 @overwrite_option
+@json_option
 def command(
     store: Path,
     output: Path,
@@ -115,7 +117,9 @@ def command(
     missing: bool,
     chosen: Path | None,
     cluster: "Cluster",
+    strict: bool,
     overwrite: bool,
+    json_target: str | None,
 ) -> None:
     """Write an FDMNES calculation for every site of a store.
 
@@ -132,7 +136,12 @@ def command(
         if chosen is not None:
             named = rows_named(opened, chosen)
             rows = named if rows is None else np.intersect1d(rows, named)
-        folders = write_runs(opened, output, settings, rows, cluster, overwrite, progress)
-    console.table(str(output), {"runs": f"{len(folders):,}", "first": str(Path(folders[0]) / f"{folders[0]}_in.txt")})
+        written = write_runs(opened, output, settings, rows, cluster, overwrite, strict, progress)
+    if json_target != "-":
+        first = written.folders[0]
+        found = {"runs": f"{len(written.folders):,}", "first": str(Path(first) / f"{first}_in.txt")}
+        console.table(str(output), found | ({"skipped": f"{n:,}"} if (n := written.skipped_count) else {}))
+    console.reasons([f"skipped: {line}" for line in written.skipped], written.skipped_count)
+    console.write_json(json_target, {"output": str(output), **written.as_dict()})
     console.next_step(f"sbatch run.sh in {shlex.quote(str(output))} (or bash run.sh); then "
                       f"{shlex.join(['xanes-hpc', 'fdmnes', 'ingest', str(output), str(store)])}")  # fmt: skip

@@ -80,13 +80,14 @@ def command(
             for k, s in enumerate(found, 1)
         ]
         if fdmnes is not None:
-            write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
+            runs = write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
         with whole_output(target, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([COLUMNS, *table])
     console.table(str(target), {"sites": f"{len(found):,}", "strategy": strategy})
     console.listing(COLUMNS, table[:MOST_SHOWN])
     if fdmnes is not None:
-        console.err.print(f"{fdmnes}: {len(found):,} runs, listed in {TABLE}")
+        console.err.print(f"{fdmnes}: {len(runs.folders):,} runs, listed in {TABLE}")
+        console.reasons([f"skipped: {line}" for line in runs.skipped], runs.skipped_count)
         words = ["xanes-hpc", "fdmnes", "ingest", str(fdmnes), str(store)]
         console.next_step(f"sbatch run.sh in {shlex.quote(str(fdmnes))} (or bash run.sh); then {shlex.join(words)}")
     else:
