@@ -12,7 +12,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import athena, nexus, read_spectrum, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction.export import FORMATS, predicted_spectra
+from xanes_hpc.prediction.export import FORMATS, file_names, predicted_spectra
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import open_sources
 from xanes_hpc.stores.predictions import PredictionStore
@@ -430,3 +430,19 @@ def test_a_failure_in_the_middle_leaves_nothing(predictions, tmp_path, capsys, m
     assert "no space left" in refused(capsys, tmp_path, "export", predictions, "-o", tmp_path / "out")
     assert contents(tmp_path) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_stay_apart_on_every_file_system():
+    long = "x" * 300
+    sites = ["Fe", "FE", "fe", "FE~2", "a/b", "a:b", "", f"{long}1", f"{long}2", "\u00e9", "e\u0301"]
+    names = file_names(sites)
+    assert names[:7] == ["Fe", "FE~2", "fe~3", "FE~2~2", "a_b", "a_b~2", "site"]
+    assert len({name.casefold() for name in names}) == len(sites)
+    assert max(len(name.encode()) for name in names) <= 210
+    assert names[9:] == ["\u00e9", "e\u0301~2"]
+
+
+def test_a_folder_in_the_place_of_a_file(predictions, tmp_path, capsys):
+    (tmp_path / "out" / "a.xdi").mkdir(parents=True)
+    line = refused(capsys, tmp_path, "export", predictions, "-o", tmp_path / "out", "--overwrite")
+    assert line.startswith(f"{tmp_path}/out/a.xdi: is a folder")

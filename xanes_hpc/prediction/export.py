@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ FORMATS: dict[str, tuple[Writer, str]] = {
 """Writer and file suffix of each format."""
 ODD = set('/\\:*?"<>|')
 """Characters that some file systems refuse in a name."""
+LONGEST_NAME = 200
+"""Bytes of a file's name without its suffix; file systems take 255 in all."""
 ROWS_AT_ONCE = 512
 
 Progress = Callable[[int, int], None]
@@ -53,6 +56,8 @@ def check_folder(folder: Path, kind: str, overwrite: bool) -> None:
         raise StoreError(f"{folder.parent}: no such folder for the output {folder.name}")
     if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
         raise StoreError(f"{folder}: no permission to write here; name another folder")
+    if folder.is_dir() and (inside := next((p for p in folder.glob(f"*{suffix}") if p.is_dir()), None)) is not None:
+        raise StoreError(f"{inside}: is a folder and will not be replaced; name another folder")
     if not overwrite and folder.is_dir() and any(folder.glob(f"*{suffix}")):
         raise StoreError(
             f"{folder}: already holds {suffix} files; name another folder, or replace them with `overwrite`"
@@ -69,8 +74,9 @@ def export(
 ) -> list[Path]:
     """Write one file per site with energies, mean, sigma and any reference, and return the files' paths.
 
-    A file is named after its site. Characters that file systems refuse become ``_``, and names that would collide get
-    a number. All files are written to a temporary folder first, so a failed export leaves nothing behind.
+    A file is named after its site. Characters that file systems refuse become ``_``, long names are cut, and names that
+    would collide, also where case does not count, get a number. All files are written to a temporary folder first, so a
+    failed export leaves nothing behind.
 
     Parameters
     ----------
@@ -124,14 +130,31 @@ def _filled(folder: Path) -> Iterator[Path]:
 
 
 def file_names(sites: list[str]) -> list[str]:
-    """Return a file name for each site, without suffix; all are different."""
+    """Return a file name for each site, without suffix; all are different, also on file systems that ignore case.
+
+    Examples
+    --------
+    >>> file_names(["a/b", "FE", "Fe", "fe"])
+    ['a_b', 'FE', 'Fe~2', 'fe~3']
+    """
     taken: Counter[str] = Counter()
+    used: set[str] = set()
     names = []
     for site in sites:
         stem = "".join(c if c.isprintable() and c not in ODD else "_" for c in site)
-        taken[stem] += 1
-        names.append(stem if taken[stem] == 1 else f"{stem}~{taken[stem]}")
+        stem = stem.encode()[:LONGEST_NAME].decode(errors="ignore") or "site"
+        number = taken[_alike(stem)] + 1
+        while _alike(name := stem if number == 1 else f"{stem}~{number}") in used:
+            number += 1
+        taken[_alike(stem)] = number
+        used.add(_alike(name))
+        names.append(name)
     return names
+
+
+def _alike(name: str) -> str:
+    """Return what two names share that are one to some file systems."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def predicted_spectra(
