@@ -307,3 +307,16 @@ def test_wrong_arguments_to_read_are_not_reported_as_damage(predicted):
             store.read(slice(0, 3))
         with pytest.raises(KeyError, match=r"no dataset 'average'.*mean"):
             store.read("average")
+
+
+def test_files_that_cannot_be_used_cost_only_themselves(model, small, tmp_path, capsys):
+    good = sorted((small / "structures").iterdir())[:2]
+    (tmp_path / "bad.xyz").write_text("3\n")
+    words = ("predict", *good, tmp_path / "bad.xyz", "--model", model, "--draws", 2, "-o", tmp_path / "p.h5")
+    assert run_command(*words, "--strict") == 2
+    assert not (tmp_path / "p.h5").exists()
+    capsys.readouterr()
+    assert run_command(*words) == 0
+    assert f"skipped: {tmp_path}/bad.xyz: truncated" in capsys.readouterr().err
+    with PredictionStore(tmp_path / "p.h5") as store:
+        assert store.sites.name == [path.stem for path in good]

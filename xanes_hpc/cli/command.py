@@ -96,7 +96,8 @@ def with_flags(message: str, command: click.Command) -> str:
     """Return a library error's message with the command's flags in place of parameter names.
 
     The library names parameters as Python knows them, in backticks: "already exists; `overwrite` replaces it". Names
-    without an option of this command lose their backticks.
+    without an option of this command lose their backticks. Characters that break lines, as file names may have them,
+    are escaped.
 
     Examples
     --------
@@ -106,7 +107,8 @@ def with_flags(message: str, command: click.Command) -> str:
     """
     own = {str(param.name): max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
     flags = OF_OTHER_COMMANDS | own
-    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), message)
+    text = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), message)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 @contextmanager

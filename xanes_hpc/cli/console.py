@@ -18,6 +18,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from xanes_hpc.importing.options import ImportSummary
+
 
 class Output:
     """Standard output or standard error, by its name in ``sys``."""
@@ -50,6 +52,8 @@ out = Output("stdout")
 err = Output("stderr")
 
 MOST_REASONS = 10
+WITH_REASONS = ("reason", "reasons", "skipped", "failed", "not_good")
+"""Keys of JSON whose texts are errors of the library."""
 SECONDS_BETWEEN_LINES = 10.0
 """Time between lines of progress where there is no terminal."""
 
@@ -152,9 +156,30 @@ def reasons(lines: Sequence[str], n: int) -> None:
         err.print(f"… and {n - MOST_REASONS} more; --json lists them")
 
 
+def reading(summary: "ImportSummary") -> None:
+    """Print what was skipped in reading files, and what was chosen."""
+    reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
+    for what, found in summary.choices.items():
+        n = int(found["count"])
+        err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))
+
+
 def next_step(command: str) -> None:
     """Suggest the command to run next."""
     err.print(f"Next: {command}")
+
+
+def _as_on_the_terminal(value: Any, is_reason: bool = False) -> Any:
+    """Return a value for JSON whose reasons show parameters of the library as flags of the command."""
+    from xanes_hpc.cli.command import with_flags
+
+    if isinstance(value, str):
+        return with_flags(value, click.get_current_context().command) if is_reason else value
+    if isinstance(value, Mapping):
+        return {key: _as_on_the_terminal(own, key in WITH_REASONS) for key, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_on_the_terminal(own, is_reason) for own in value]
+    return value
 
 
 def write_json(target: str | None, value: Mapping[str, Any]) -> None:
@@ -162,7 +187,7 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
     if target is None:
         return
     plain = target == "-" and "utf" not in (sys.stdout.encoding or "utf-8").lower()
-    text = json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False) + "\n"
+    text = json.dumps(_as_on_the_terminal(value), indent=2, ensure_ascii=plain, allow_nan=False) + "\n"
     text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8; JSON must
     if target == "-":
         sys.stdout.write(text)

@@ -15,7 +15,7 @@ from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.features.featurise import describe_sites
 from xanes_hpc.features.plan import count_defaults
 from xanes_hpc.importing.from_files import import_in_memory
-from xanes_hpc.importing.options import ImportOptions
+from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.models.model import Model
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.stores import hdf5
@@ -31,7 +31,10 @@ FARTHEST_READ = 16
 
 
 @contextmanager
-def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str | None = None) -> Iterator[Store]:
+def open_sources(
+    sources: Sequence[Path], absorber: str | None = None, edge: str | None = None, strict: bool = True,
+    report: Callable[[ImportSummary], None] = lambda summary: None,
+) -> Iterator[Store]:  # fmt: skip
     """Open a structure store or a feature store, or read structure files and folders into memory.
 
     Parameters
@@ -40,13 +43,17 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
         One store, or any number of structure files and folders.
     absorber, edge
         Only for files: a rule of ``select_absorbers``, and the edge, K by default.
+    strict
+        Only for files: whether to raise at the first structure that cannot be used instead of skipping it.
+    report
+        Only for files: called with what was read, and what was skipped.
 
     Raises
     ------
     StoreError
         If a store cannot be used, or is not the only source.
     FormatError
-        If no structure of the files can be used.
+        If no structure of the files can be used; with ``strict``, if one cannot.
     """
     for path in sources:
         if not path.exists():
@@ -54,8 +61,10 @@ def open_sources(sources: Sequence[Path], absorber: str | None = None, edge: str
     stores = [p for p in sources if p.suffix in (".h5", ".hdf5") or any(hdf5.is_kind(p, kind) for kind in KINDS)]
     stores = [p for p in stores if p.is_file()]
     if not stores:
-        options = ImportOptions(absorber=absorber, edge=(edge or "K").upper(), strict=True)
-        with import_in_memory(sources, options)[0] as store:
+        options = ImportOptions(absorber=absorber, edge=(edge or "K").upper(), strict=strict)
+        found, summary = import_in_memory(sources, options)
+        with found as store:
+            report(summary)
             yield store
         return
     if len(sources) > 1:

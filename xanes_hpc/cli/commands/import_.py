@@ -266,10 +266,7 @@ def _print_summary(output: Path, summary: "ImportSummary", edge: str, json_targe
         if summary.unused_spectra > 0:
             rows["unused spectra"] = f"{summary.unused_spectra:,}"
         console.table(str(output), rows)
-    console.reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
-    for what, found in summary.choices.items():
-        n = int(found["count"])
-        console.err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))
+    console.reading(summary)
     console.write_json(json_target, {"output": str(output), **summary.as_dict()})
     console.next_step(f"xanes-hpc featurise {shlex.quote(str(output))}")
 

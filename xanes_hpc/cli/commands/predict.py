@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xanes_hpc.prediction.plan import PredictOptions
     from xanes_hpc.prediction.predict import PredictionJob
 
-OF_A_PLAN = ("absorber", "edge", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart")
+OF_A_PLAN = ("absorber", "edge", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart")
 
 SAME = 1e-6
 """Feature distance below which a site counts as a training site."""
@@ -33,6 +33,7 @@ LISTED = 3
 @model_option
 @output_option("Prediction store to write  [default: predictions.h5]")
 @site_options
+@click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used")
 @click.option(
     "--draws",
     type=click.IntRange(min=2),
@@ -63,6 +64,7 @@ def command(
     output: Path | None,
     absorber: str | None,
     edge: str | None,
+    strict: bool,
     draws: int,
     keep_draws: bool,
     seed: int,
@@ -75,8 +77,8 @@ def command(
     """Predict spectra with their uncertainty.
 
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders; for files,
-    --absorber and --edge choose the sites. Spectra of the source become references. A stopped run continues with the
-    same command.
+    --absorber and --edge choose the sites, and structures that cannot be used are skipped. Spectra of the source become
+    references. A stopped run continues with the same command.
 
     On a cluster, predict from a store, with --scheduler or --cluster for Dask. Or divide the work: --plan N writes a
     plan, --partition K makes its partitions, --finalise combines them. Give prediction options only with
@@ -95,7 +97,7 @@ def command(
         check_folder(csv_folder, "csv", steps.overwrite)
     words = ["xanes-hpc", "predict", str(sources[0].resolve()), "--model", str(model.resolve()), "-o"]
     options = PredictOptions(draws, seed, keep_draws, split, force, spectra)
-    with _job(trained, sources, absorber, edge, target, options, steps) as (job, n_partitions):
+    with _job(trained, sources, (absorber, edge, strict), target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
         if not carry_out(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
             return
@@ -105,7 +107,7 @@ def command(
 
 @contextmanager
 def _job(
-    model: "Model", sources: Sequence[Path], absorber: str | None, edge: str | None, target: Path,
+    model: "Model", sources: Sequence[Path], of_files: tuple[str | None, str | None, bool], target: Path,
     options: "PredictOptions", steps: "Steps",
 ) -> "Iterator[tuple[PredictionJob, int]]":  # fmt: skip
     """Open a prediction, new or planned, and yield it with its number of partitions."""
@@ -119,7 +121,7 @@ def _job(
             yield planned
         return
     check_store(target, steps.overwrite, sources)
-    with open_sources(sources, absorber, edge) as source, opened_plan(model, source, options) as plan:
+    with open_sources(sources, *of_files, console.reading) as source, opened_plan(model, source, options) as plan:
         if steps.need_a_store and source.path not in sources:
             what = "--plan" if steps.workers is None else "a Dask cluster"
             raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
