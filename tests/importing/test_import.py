@@ -94,7 +94,7 @@ def test_structure_without_a_spectrum_is_skipped(tmp_path, imported):
         write_xyz(tmp_path / "xyz" / f"{name}.xyz")
     write_spectrum(tmp_path / "mu" / "A.txt")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", skipped=1)
-    reason = f"{tmp_path}/xyz/B.xyz: no spectrum for B in {tmp_path}/mu; `keep_unpaired` keeps structures without one"
+    reason = f"{tmp_path}/xyz/B.xyz: no spectrum for B in {tmp_path}/mu; --keep-unpaired keeps structures without one"
     assert summary["skipped"] == [{"kind": "SpectrumError", "reason": reason}]
     assert stored(tmp_path, "structures/name") == ["A"]
 

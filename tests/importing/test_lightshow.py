@@ -1,5 +1,7 @@
 """Folders of materials: the sites that have a spectrum, each with its own."""
 
+import json
+
 import ase.io
 import numpy as np
 import pytest
@@ -62,3 +64,26 @@ def test_a_folder_without_materials(tmp_path, materials, capsys):
         capsys, tmp_path, "import", materials / "mp-1" / "FEFF-XANES", "--layout", "lightshow", "-o", tmp_path / "s.h5"
     )
     assert "expected folders ID/POSCAR, found none" in message
+
+
+def test_folders_that_cannot_be_used_are_named(tmp_path, materials, capsys):
+    (materials / "mp-1" / "POSCAR").unlink()
+    (materials / "mp-2" / "FEFF-XANES" / "001_Cu").mkdir()
+    (materials / "mp-2" / "FEFF-XANES" / "001_Cu" / "xmu.dat").write_text("FEFF stopped")
+    (materials / "mp-3" / "FEFF-XANES").write_text("a file")
+    (materials / "mp-4").mkdir()
+    assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5", "--json") == 0
+    reasons = [item["reason"] for item in json.loads(capsys.readouterr().out)["skipped"]]
+    assert [reason.removeprefix(f"{materials}/").partition(":")[0] for reason in reasons] == [
+        "mp-1/POSCAR", "mp-2/FEFF-XANES/001_Cu/xmu.dat", "mp-3/POSCAR",
+    ]  # fmt: skip
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert store.sites.name == ["mp-2"]
+
+
+def test_two_folders_of_one_atom(tmp_path, materials, capsys):
+    folder = materials / "mp-1" / "FEFF-XANES"
+    (folder / "01_Cu").mkdir()
+    (folder / "01_Cu" / "xmu.dat").write_bytes((folder / "001_Cu" / "xmu.dat").read_bytes())
+    assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0
+    assert "01_Cu: expected one folder for atom 1, received 001_Cu too" in capsys.readouterr().err

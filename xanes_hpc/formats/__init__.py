@@ -7,18 +7,21 @@ spectra, ``fdmnes_input`` FDMNES's input.
 """
 
 import lzma
+import stat
 import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.formats import ase, athena, fdmnes, feff, nexus, xdi, xyz
 from xanes_hpc.formats.frames import COMPRESSED
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
-__all__ = ["is_structure_file", "read_spectrum", "read_structures"]
+__all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""Errors of files that are missing, forbidden or damaged."""
 BY_GEMMI = {".cif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
 
@@ -42,12 +45,21 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         If the file, or the rest of it, cannot be read.
     """
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode):
+            found = "folder" if stat.S_ISDIR(mode) else "pipe or device"
+            raise FormatError(f"{path}: expected a file, received a {found}")
         module = _read_by_gemmi(path)
         reader = import_module(f"{__name__}.{module}") if module else xyz if xyz.recognises(path) else ase
         yield from reader.read(path)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise FormatError(f"{path}: cannot be read: {reason}") from None
+    except XanesHpcError:
+        raise
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> FormatError:
+    """Return the error that says why a file or folder cannot be read."""
+    return FormatError(f"{path}: cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}")
 
 
 def read_spectrum(path: Path, feff_normalised: bool = False) -> Spectrum:
@@ -65,6 +77,15 @@ def read_spectrum(path: Path, feff_normalised: bool = False) -> Spectrum:
     FormatError
         If the file cannot be read or does not have two columns of numbers.
     """
+    try:
+        return _spectrum(path, feff_normalised)
+    except XanesHpcError:
+        raise
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+
+
+def _spectrum(path: Path, feff_normalised: bool) -> Spectrum:
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
         return nexus.read(path)
     if athena.is_project(path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError, StoreError
-from xanes_hpc.formats import charge_tables, is_structure_file
+from xanes_hpc.formats import charge_tables, is_structure_file, unreadable
 from xanes_hpc.formats.charge_tables import ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing import lightshow
@@ -73,7 +73,7 @@ def _imported(
         if not files:
             raise FormatError(f"{', '.join(map(str, sources))}: expected folders ID/POSCAR, found none")
     else:
-        files = _structure_files(sources, summary)
+        files = _structure_files(sources, summary, options.strict)
     if output is not None:
         _check_not_a_spectrum(output, options.spectra)
     tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
@@ -119,6 +119,8 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
         if not path.is_dir():
             found = "a file" if path.exists() else "nothing"
             raise FormatError(f"{path}: expected a folder of spectra, found {found}")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise FormatError(f"{path}: cannot be read: permission denied")
     if options.only_paired and not options.spectra and options.layout is None:
         raise FormatError("`only_paired` keeps sites that have a spectrum; give folders of `spectra`")
     edges.check_given(options.edge, options.e0, options.shift)
@@ -137,24 +139,46 @@ def _check_not_a_spectrum(output: Path, folders: Sequence[Path]) -> None:
         raise StoreError(f"{output}: is one of the inputs; name another output")
 
 
-def _structure_files(sources: Sequence[Path], summary: ImportSummary) -> list[Path]:
-    files = []
+def _structure_files(sources: Sequence[Path], summary: ImportSummary, strict: bool) -> list[Path]:
+    """Return the structure files given, and those in folders given; a folder that cannot be read is skipped."""
+    files: list[Path] = []
+
+    def skip(error: OSError) -> None:
+        reason = unreadable(Path(error.filename), error)
+        if strict:
+            raise reason
+        summary.skip(reason)
+
     for source in sources:
         if not source.is_dir():
             files.append(source)
             continue
-        for folder, subfolders, names in os.walk(source):
-            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+        followed = [source.resolve()]
+        for folder, subfolders, names in os.walk(source, onerror=skip, followlinks=True):
+            subfolders[:] = sorted(
+                s for s in subfolders if not s.startswith(".") and _is_new(Path(folder, s), followed)
+            )
             found = [Path(folder, n) for n in sorted(names) if not n.startswith(".")]
             chosen = [p for p in found if is_structure_file(p)]
             summary.ignored_files += len(found) - len(chosen)
             files += chosen
-    if not files:
+    if not files and not summary.skipped:
         where = ", ".join(map(str, sources))
         raise FormatError(
             f"{where}: no structure files found; expected XYZ, extended XYZ, CIF, POSCAR, trajectories or ASE databases"
         )
     return files
+
+
+def _is_new(folder: Path, followed: list[Path]) -> bool:
+    """Return False for a link to a folder that is read anyway, or to one around it: links may go in circles."""
+    if not folder.is_symlink():
+        return True
+    target = folder.resolve()
+    if any(target.is_relative_to(other) or other.is_relative_to(target) for other in followed):
+        return False
+    followed.append(target)
+    return True
 
 
 def _nothing_imported(summary: ImportSummary, nearly: str) -> FormatError:

@@ -125,7 +125,7 @@ class Importer:
             summary.not_selected[SAMPLE] += 1
             return
         placed = self._placed(structure, atoms, of_atoms)
-        if options.only_paired:
+        if options.only_paired or of_atoms is not None:
             kept = np.array([bool(spectra) for spectra in placed])
             atoms, placed = atoms[kept], [spectra for spectra in placed if spectra]
             weights = None if weights is None else weights[kept]
