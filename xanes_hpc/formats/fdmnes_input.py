@@ -239,13 +239,13 @@ def read(path: Path) -> Input:
     own = {name: keyword.lower() in found for name, keyword in FLAGS.items()}
     others = tuple((keyword, values) for keyword, values in blocks if keyword.lower() not in KNOWN)
     settings = Settings(
-        radius=_floats(path, "Radius", found.get("radius", ("6.0",))[:1])[0],
+        radius=_first(path, "Radius", found.get("radius", ("6.0",))),
         energies=tuple(_floats(path, "Range", found["range"])),
         keywords=others,
         **own,
     )
     absorber = _floats(path, "Absorber", found["absorber"])
-    if len(absorber) != 1 or absorber[0] != int(absorber[0]):
+    if len(absorber) != 1 or not absorber[0].is_integer():
         raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(found['absorber'])}")
     index = int(absorber[0]) - 1
     if not 0 <= index < structure.numbers.size:
@@ -284,7 +284,10 @@ def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
         raise FormatError(f"{path}: {kinds[0].capitalize()}: expected a line with the cell, then atoms")
     atoms = np.array([_atom(path, row) for row in rows[1:]])
     parameters = np.array([*cell, *UNIT_CELL[len(cell) :]])
-    vectors = np.asarray(Cell.fromcellpar(parameters))
+    try:
+        vectors = np.asarray(Cell.fromcellpar(parameters))
+    except (AssertionError, ValueError):
+        raise FormatError(f"{path}: cell: no cell has these lengths and angles: {_numbers(parameters)}") from None
     plain = tuple(parameters) == UNIT_CELL
     periodic = kinds[0] == "crystal"
     return Structure(
@@ -300,14 +303,24 @@ def _atom(path: Path, row: str) -> npt.NDArray[np.float64]:
     values = _floats(path, "atom", [row])
     if len(values) > 4:
         raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z; occupancies are not supported")
-    if len(values) != 4 or values[0] != int(values[0]) or not 0 < values[0] < len(chemical_symbols):
+    if len(values) != 4 or not values[0].is_integer() or not 0 < values[0] < len(chemical_symbols):
         raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z")
     return np.array(values)
+
+
+def _first(path: Path, what: str, rows: Sequence[str]) -> float:
+    values = _floats(path, what, rows[:1])
+    if not values:
+        raise FormatError(f"{path}: no {what} with a value")
+    return values[0]
 
 
 def _floats(path: Path, what: str, rows: Sequence[str]) -> list[float]:
     words = " ".join(rows).replace(",", " ").split()
     try:
-        return [float(re.sub(r"(?<=\d)[dD](?=[-+\d])", "e", word)) for word in words]
+        values = [float(re.sub(r"(?<=\d)[dD](?=[-+\d])", "e", word)) for word in words]
     except ValueError:
-        raise FormatError(f"{path}: {what}: expected numbers, received {' '.join(words)[:40]!r}") from None
+        values = [np.nan]
+    if not np.isfinite(values).all():
+        raise FormatError(f"{path}: {what}: expected numbers, received {' '.join(words)[:40]!r}")
+    return values
