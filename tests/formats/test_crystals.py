@@ -177,12 +177,24 @@ def test_models_of_a_pdb_file_are_structures(tmp_path):
     assert [s.name for s in found] == ["a@0", "a@1"]
 
 
-def test_mmcif(tmp_path):
+def mmcif(y="1.0"):
     tags = "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_asym_id label_seq_id "
     tags += "Cartn_x Cartn_y Cartn_z occupancy"
     loop = "loop_\n" + "".join(f"_atom_site.{tag}\n" for tag in tags.split())
-    atoms = "HETATM 1 Fe FE . LIG A 1 1.0 1.0 1.0 1.0\nHETATM 2 O O . LIG A 1 2.9 1.0 1.0 1.0\n"
+    atoms = f"HETATM 1 Fe FE . LIG A 1 1.0 1.0 1.0 1.0\nHETATM 2 O O . LIG A 1 2.9 {y} 1.0 1.0\n"
     cell = "".join(f"_cell.{n} {v}\n" for n, v in zip(("length_a", "length_b", "length_c"), (6, 7, 8), strict=True))
     angles = "".join(f"_cell.angle_{n} 90\n" for n in ("alpha", "beta", "gamma"))
-    block = cell + angles + "_symmetry.space_group_name_H-M 'P -1'\n" + loop + atoms
-    assert composition(only(tmp_path, block)) == {26: 2, 8: 2}
+    return cell + angles + "_symmetry.space_group_name_H-M 'P -1'\n" + loop + atoms
+
+
+def test_mmcif(tmp_path):
+    assert composition(only(tmp_path, mmcif())) == {26: 2, 8: 2}
+
+
+@pytest.mark.parametrize("place", ["inf", "?", "1e300", "3e308", "-50000"])
+def test_atoms_that_are_nowhere_near_the_cell(tmp_path, place):
+    """Modulo the cell, such numbers would be some place in it."""
+    atoms = CORUNDUM.replace("0.3058", place)
+    block = HEXAGONAL + "_symmetry_space_group_name_H-M 'R -3 c'\n" + atoms
+    assert "atom O1: has no coordinates, or is far outside the cell" in str(only(tmp_path, block))
+    assert "atoms have no coordinates, or are far outside the cell" in str(only(tmp_path, mmcif(place)))

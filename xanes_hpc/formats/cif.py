@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.pdb import models_of
-from xanes_hpc.formats.symmetry import PARTIAL, images_of
+from xanes_hpc.formats.symmetry import PARTIAL, images_of, is_place
 from xanes_hpc.formats.text import read_text
 from xanes_hpc.structures.structure import Structure
 
@@ -66,8 +66,8 @@ def _crystal(block: Any) -> Structure | FormatError:
     for site in small.sites:
         if not 0 < site.element.atomic_number < 119:
             return FormatError(f"unknown element {site.type_symbol or site.label!r} (a dummy atom?)")
-        if not np.isfinite(site.fract.tolist()).all():
-            return FormatError(f"atom {site.label}: has no coordinates")
+        if not is_place(np.array(site.fract.tolist())):
+            return FormatError(f"atom {site.label}: has no coordinates, or is far outside the cell")
     wrong = ""
     for operations in settings:
         images = [images_of(np.array(site.fract.tolist()), operations, cell) for site in small.sites]

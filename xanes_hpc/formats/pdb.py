@@ -13,7 +13,7 @@ import numpy as np
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import named
-from xanes_hpc.formats.symmetry import PARTIAL, images_of
+from xanes_hpc.formats.symmetry import PARTIAL, images_of, is_place
 from xanes_hpc.formats.text import read_text
 from xanes_hpc.structures.structure import Structure
 
@@ -69,6 +69,8 @@ def _model(model: Any, cell: Any, operations: list[Any] | None) -> Structure | F
         return Structure("", np.array(numbers, np.uint8), places)
     vectors = np.array(cell.orth.mat.tolist()).T
     fractions = np.linalg.solve(vectors.T, places.T).T
+    if not is_place(fractions):
+        return FormatError("atoms have no coordinates, or are far outside the cell")
     if len(operations) == 1:  # as the file has them, molecules whole
         return Structure("", np.array(numbers, np.uint8), places, vectors, np.ones(3, np.bool_))
     images = [images_of(fraction, operations, vectors) for fraction in fractions]

@@ -7,7 +7,14 @@ import numpy.typing as npt
 
 SAME = 0.4
 """Images of an atom closer than this (Å) are one atom on a special position, whose coordinates were rounded."""
+FARTHEST = 1000
+"""Coordinates of an atom farther from the cell than this, in cells, are no coordinates."""
 PARTIAL = "partial occupancies: a site must hold one atom; make an ordered supercell"
+
+
+def is_place(fraction: npt.NDArray[np.float64]) -> bool:
+    """Return whether fractional coordinates can be those of an atom: finite, and not far from the cell."""
+    return bool((np.abs(fraction) < FARTHEST).all())
 
 
 def images_of(
@@ -34,6 +41,7 @@ def images_of(
         apart = every - every[0]
         apart -= np.round(apart)
         near = np.linalg.norm(apart @ cell, axis=1) < SAME
+        near[0] = True  # also in a cell without end
         kept.append(every[0] + apart[near].mean(axis=0))
         every = every[~near]
     return np.asarray(np.mod(np.array(kept), 1.0))
