@@ -21,7 +21,7 @@ from studies.figures import measured
 from xanes_hpc.config.files import load_run
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.gather import gather
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore

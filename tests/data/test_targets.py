@@ -14,7 +14,7 @@ from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import choose_spectra
-from xanes_hpc.stores.spectra import read_ranges, read_spectra
+from xanes_hpc.stores.spectra import read_ranges, read_spectra, read_steps
 from xanes_hpc.stores.structures import StructureStore
 
 
@@ -108,3 +108,21 @@ def test_ranges_equal_those_of_the_spectra(small, monkeypatch, points_at_once):
         for i, placed in enumerate(read_spectra(store.file, rows.tolist())):
             assert (found.first[i], found.last[i]) == (placed.relative[0], placed.relative[-1])
             assert (found.n_points[i], found.e0[i]) == (placed.relative.size, placed.e0)
+
+
+def test_the_default_step_is_that_near_the_edge(small, tmp_path):
+    """The spectra have steps of 0.4 eV, of 0.1 eV from -10 to 5 eV, and of 2.25 eV above."""
+    path = copied(small, tmp_path)
+    uneven = np.concatenate([np.linspace(-20, -10, 26)[:-1], np.linspace(-10, 5, 151), np.linspace(6, 60, 25)])
+    with h5py.File(tmp_path / "small.h5", "r+") as file:
+        file["spectra/energies"][:] = (uneven + file["spectra/e0"][:][:, None]).ravel()
+    energies, _ = targets_of(path)
+    assert (energies[0], energies[-1]) == (-20.0, 60.0)
+    assert energies[1] - energies[0] == pytest.approx(18.25 / 152, rel=1e-3)
+
+
+def test_steps_are_read_from_a_sample(small, monkeypatch):
+    monkeypatch.setattr("xanes_hpc.stores.spectra.STEPS_SAMPLED", 7)
+    with StructureStore(small / "small.h5") as store:
+        np.testing.assert_allclose(read_steps(store.file, np.arange(120)), np.full(7, 0.4), rtol=1e-9)
+        assert read_steps(store.file, np.array([5])).size == 1

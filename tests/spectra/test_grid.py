@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.spectra.grid import Grid, regular, shared_grid
+from xanes_hpc.spectra.grid import (
+    FIRST_VALUE,
+    LAST_VALUE,
+    Grid,
+    regular,
+    shared_grid,
+    shared_range,
+    spanned_range,
+    step_near_edge,
+)
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 
@@ -49,3 +58,59 @@ def test_one_short_spectrum_does_not_cut_the_grid_for_all():
 def test_no_shared_range_is_an_error():
     with pytest.raises(SpectrumError, match="expected 2 to 100000 energies"):
         regular(10.0, 5.0, 1.0, "e0")
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        (None, None, [np.nan, np.nan, 1, 2, 3, np.nan, np.nan]),
+        (FIRST_VALUE, None, [1, 1, 1, 2, 3, np.nan, np.nan]),
+        (FIRST_VALUE, LAST_VALUE, [1, 1, 1, 2, 3, 3, 3]),
+    ],
+)
+def test_spectra_are_padded_with_their_own_ends(below, above, expected):
+    grid = Grid(np.linspace(-3, 3, 7), below=below, above=above)
+    np.testing.assert_array_equal(grid.resample(placed([-1, 0, 1], [1, 2, 3], origin="e0")), expected)
+
+
+def test_a_spectrum_beyond_the_grid_is_never_only_padding():
+    grid = Grid(np.linspace(-3, 3, 7), below=FIRST_VALUE, above=LAST_VALUE)
+    for energies in ([4, 5, 6], [-6, -5, -4]):
+        assert np.isnan(grid.resample(placed(energies, [1, 2, 3], origin="e0"))).all()
+
+
+def test_shortfalls_are_where_resampled_spectra_have_none():
+    grid = Grid(np.linspace(-10, 10, 21))
+    starts, stops = np.array([-10.0, -9.5, -9.4, -4.0]), np.array([9.4, 9.5, 10.0, 12.0])
+    below, above = grid.shortfalls(starts, stops, np.full(4, 200))
+    for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        values = grid.resample(placed(np.linspace(start, stop, 200), np.ones(200), origin="e0"))
+        assert (np.isnan(values[0]), np.isnan(values[-1])) == (below[i] > 0, above[i] > 0)
+    assert (below[3], above[0]) == (6.0, pytest.approx(0.6))
+
+
+def test_the_shared_range_follows_spectra_that_begin_at_slightly_different_energies():
+    """As FEFF's, which begin at each site's own Fermi level: nearly all are used, not the 95 % of a fixed fraction."""
+    starts = np.append(np.linspace(4.2, 6.5, 199), 40.0)
+    start, stop = shared_range(starts, starts + 140.0)
+    assert (starts <= start).mean() > 0.98
+    assert (start, stop) == (6.5, 144.2)
+    assert spanned_range(np.array([-15.0, -10.0, -12.0]), np.array([60.0, 70.0, 65.0])) == (-15.0, 70.0)
+
+
+def test_the_step_follows_the_data_near_the_edge():
+    uneven = np.concatenate([np.arange(-100, -20, 5.0), np.arange(-20, 30, 0.25), np.arange(30, 400, 3.0)])
+    assert step_near_edge(uneven) == pytest.approx(0.25)
+    assert step_near_edge(uneven + 5.0) == pytest.approx(0.25)
+    after = np.cumsum(np.linspace(0.02, 1.8, 170)) + 6.0  # e0 lies below the spectrum
+    assert step_near_edge(after) < 0.5 * np.diff(after).mean()
+
+
+def test_evenly_spaced_energies_give_their_mean_step_however_files_round_them():
+    for energies in (np.linspace(-15, 60, 226), np.round(np.linspace(-15, 60, 226), 2), np.linspace(-30, 800, 167)):
+        assert step_near_edge(energies) == (energies[-1] - energies[0]) / (energies.size - 1)
+
+
+def test_fine_steps_near_the_edge_do_not_blow_up_the_grid_of_a_long_spectrum():
+    energies = np.concatenate([np.arange(-10, 10, 0.05), np.arange(10, 1500, 5.0)])
+    assert np.ptp(energies) / step_near_edge(energies) <= 2000.5

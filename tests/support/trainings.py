@@ -10,7 +10,7 @@ from xanes_hpc.config.files import load_run
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData
 from xanes_hpc.data.gather import gather
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.models.model import Model
 from xanes_hpc.stores.features import FeatureStore
 

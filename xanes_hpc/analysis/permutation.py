@@ -111,7 +111,6 @@ def permutation_importance(
     plain = model.spectra()
     shape = (plain.shape[0], len(windows), len(groups))
     change, increase = np.zeros(shape), np.zeros(shape)
-    known = None if references is None else np.isfinite(references).all(axis=1)
     for k, group in enumerate(groups):
         for repeat in range(repeats):
             progress(k * repeats + repeat, len(groups) * repeats)
@@ -119,7 +118,8 @@ def permutation_importance(
             other = model.spectra(group.columns, model.x[order][:, group.columns]) if group.columns.size else plain
             for w, window in enumerate(windows):
                 change[:, w, k] += _percent(other[..., window] - plain[..., window], plain[..., window]) / repeats
-                if references is not None and known is not None and known.any():
+                known = _known(references, window)
+                if references is not None and known.any():
                     own = references[known][:, window]
                     errors = [_percent(y[:, known][..., window] - own, own[None]) for y in (other, plain)]
                     increase[:, w, k] += (errors[0] - errors[1]) / repeats
@@ -127,6 +127,11 @@ def permutation_importance(
                     increase[:, w, k] = np.nan
     progress(len(groups) * repeats, len(groups) * repeats)
     return Importance(change, increase)
+
+
+def _known(references: Array | None, window: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which sites have a reference that covers a window."""
+    return np.asarray([] if references is None else np.isfinite(references[:, window]).all(axis=1), np.bool_)
 
 
 def _percent(difference: Array, of: Array) -> Array:

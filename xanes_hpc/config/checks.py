@@ -3,12 +3,13 @@
 from xanes_hpc.config.sections import PLATEAU_EPOCHS, RunConfig
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.runtime.limits import LARGEST
+from xanes_hpc.spectra.grid import FIRST_VALUE, LAST_VALUE
 from xanes_hpc.spectra.recipe import LEAST_STEP, check_broadening, check_normalisation
 
 MOST_MEMBERS = 100
 """Maximum number of members; the names of their folders have two digits."""
 DERIVATIVES = ("first_derivative", "second_derivative")
-CHOICES = {
+CHOICES: dict[str, tuple[str | None, ...]] = {
     "split.group": ("formula", "code", "cluster", "none"),
     "training.loss": ("mae", "mse", "huber"),
     "training.schedule": ("cosine", "plateau", "constant"),
@@ -17,6 +18,8 @@ CHOICES = {
     "training.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "uncertainty.method": ("dropout", "ensemble", "bootstrap"),
     "target.origin": ("e0", "absolute"),
+    "target.below": (None, FIRST_VALUE),
+    "target.above": (None, LAST_VALUE),
 }
 """Allowed values of keys."""
 
@@ -48,7 +51,8 @@ def check(run: RunConfig) -> None:
         section, _, name = key.partition(".")
         value = getattr(getattr(run, section), name)
         if value not in allowed:
-            raise ConfigError(f"{key}: expected {' or '.join(allowed)}, received {value!r}")
+            names = " or ".join(name for name in allowed if name is not None)
+            raise ConfigError(f"{key}: expected {names}, received {value!r}")
     if training.schedule == "plateau" and training.patience is not None and training.patience <= PLATEAU_EPOCHS:
         raise ConfigError(
             f"training.patience: expected more than {PLATEAU_EPOCHS} epochs, after which the plateau schedule lowers "
@@ -59,6 +63,8 @@ def check(run: RunConfig) -> None:
             raise ConfigError(f"target.{name}: expected an energy in eV, received {value}")
     if target.step is not None and not LEAST_STEP <= target.step <= LARGEST:
         raise ConfigError(f"target.step: expected a step above 0 eV, received {target.step}")
+    if not 0 <= target.most_left_out <= 1:
+        raise ConfigError(f"target.most_left_out: expected a fraction from 0 to 1, received {target.most_left_out}")
     if target.start is not None and target.stop is not None and not target.start < target.stop:
         raise ConfigError(f"target: expected start below stop, received {target.start} and {target.stop} eV")
 

@@ -36,7 +36,13 @@ class TargetConfig:
     origin
         ``e0`` for energies relative to each site's edge energy, ``absolute`` for absolute ones.
     start, stop, step
-        The grid in eV; by default the range and step shared by the spectra.
+        The grid in eV; by default the range that nearly all spectra cover, with their step near the edge.
+    below, above
+        ``first value`` and ``last value`` pad spectra that begin above the grid's first energy, or end below its last,
+        with their own first or last value; by default such spectra are left out.
+    most_left_out
+        Largest fraction of spectra that may be left out because they do not cover the grid; with more, training does
+        not start.
     """
 
     kind: str = "xanes"
@@ -45,6 +51,9 @@ class TargetConfig:
     start: float | None = None
     stop: float | None = None
     step: float | None = None
+    below: str | None = None
+    above: str | None = None
+    most_left_out: float = 0.5
 
 
 @dataclass(frozen=True)

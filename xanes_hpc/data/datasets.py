@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.scaling import TRANSFORMS, Absorbers, Scalers
 from xanes_hpc.models.training_sites import SETS
@@ -169,6 +170,8 @@ class TrainingData:
         Element (atomic number) and edge of each kind of absorber.
     sets : (n_sites,)
         Each site's set, as an index into ``SETS``; ``LEFT_OUT`` for sites without a target.
+    left_out
+        How many sites have no target, and why.
     """
 
     sources: Sequence[Source]
@@ -177,6 +180,7 @@ class TrainingData:
     absorbers: Absorbers
     seen: list[tuple[int, str]]
     sets: npt.NDArray[np.uint8]
+    left_out: LeftOut
 
     def sites_in(self, *names: str) -> SiteSet:
         """Return the sites of one or several sets of the split, by name."""

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.clusters import clusters
 from xanes_hpc.data.datasets import Source, TrainingData
+from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.splits import split
-from xanes_hpc.data.targets import Pairs, prepare_targets
+from xanes_hpc.data.target_plan import Pairs, plan_targets
+from xanes_hpc.data.targets import prepare
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.site_spectra import NONE, choose_spectra
-from xanes_hpc.stores.spectra import read_ranges
 from xanes_hpc.stores.targets import TargetStore
 
 
@@ -63,49 +63,44 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
     _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
     with ExitStack() as opened:
-        sources, start = [], 0
-        for i, ((store, _), targets) in enumerate(
-            zip(pairs, prepare_targets(pairs, run.target, run.recipe), strict=True)
-        ):
+        plan, sources, start = plan_targets(pairs, run.target, run.recipe), [], 0
+        left_out = None if plan.moves_edges else plan.left_out()
+        if left_out is not None:
+            _check(left_out, run, pairs)
+        prepared = prepare(plan)
+        for i, ((store, _), targets) in enumerate(zip(pairs, prepared, strict=True)):
             opened.callback(targets.close)
             own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
             sources.append(Source(store, targets, start, own))
             start += store.n_sites
-        data = _split(run, pairs, sources)
+        if left_out is None:
+            left_out = plan.left_out([targets.e0 for targets in prepared])
+            _check(left_out, run, pairs)
+        data = _split(run, pairs, sources, left_out)
         opened.pop_all()  # ``data`` closes them
     return data
 
 
-def _split(run: RunConfig, pairs: Pairs, sources: list[Source]) -> TrainingData:
+def _check(left_out: LeftOut, run: RunConfig, pairs: Pairs) -> None:
+    try:
+        left_out.check(run.target.most_left_out)
+    except SpectrumError as error:
+        raise SpectrumError(f"{pairs[0][1].path}: {error}") from None
+
+
+def _split(run: RunConfig, pairs: Pairs, sources: list[Source], left_out: LeftOut) -> TrainingData:
     tables = [source.features.sites for source in sources]
     names = [name for table in tables for name in table.name]
     kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
     usable = np.concatenate([_usable(source.features, source.targets) for source in sources])
     if not usable.any():
-        raise SpectrumError(f"{pairs[0][1].path}: no spectrum covers {_ranges(run, pairs, sources)}")
+        raise SpectrumError(f"{pairs[0][1].path}: no site has a spectrum that is finite after its treatment")
     formulas = _formulas(pairs, run)
     seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
     number = {kind: i for i, kind in enumerate(seen)}
     absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
     sets = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
-    return TrainingData(sources, names, formulas, absorbers, seen, sets)
-
-
-def _ranges(run: RunConfig, pairs: Pairs, sources: list[Source]) -> str:
-    """Return words that describe the grid, and where the spectra begin and end."""
-    grid = sources[0].targets.grid
-    found = []
-    for store, source in pairs:
-        rows, _ = choose_spectra(source, store.n_sites, run.target.kind, run.target.treatment)
-        ranges = read_ranges(source.file, rows[rows != NONE])
-        moved = ranges.e0 if grid.origin == "absolute" else 0.0
-        found.append((ranges.first + moved, ranges.last + moved))
-    starts, stops = (np.concatenate(ends) for ends in zip(*found, strict=True))
-    return (
-        f"the whole [target] grid, {grid.energies[0]:g} to {grid.energies[-1]:g} eV ({grid.origin}); the spectra begin "
-        f"at {starts.min():g} to {starts.max():g} eV and end at {stops.min():g} to {stops.max():g} eV; change start "
-        "and stop"
-    )
+    return TrainingData(sources, names, formulas, absorbers, seen, sets, left_out.with_usable(int(usable.sum())))
 
 
 def _groups(

@@ -1,10 +1,9 @@
-"""Prepare targets: choose, treat and resample spectra to one grid, and cache them beside the feature stores."""
+"""Prepare targets: treat and resample spectra to one grid, and cache them beside the feature stores."""
 
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,64 +11,48 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.config.sections import TargetConfig
-from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.data.target_plan import Pairs, TargetPlan, plan_targets
+from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.outputs import locked_output
-from xanes_hpc.spectra.grid import Grid, regular, shared_grid
+from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.spectra.normalisation import unit_after
 from xanes_hpc.spectra.recipe import Recipe
-from xanes_hpc.spectra.spectrum import treatment_name
-from xanes_hpc.spectra.treatment import check_kind, treatment_after
+from xanes_hpc.spectra.treatment import treatment_after
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.new_file import NewFile
-from xanes_hpc.stores.site_spectra import AS_STORED, NONE, choose_spectra, digest_of_spectra, gridded
-from xanes_hpc.stores.spectra import ROWS_AT_ONCE, read_ranges
+from xanes_hpc.stores.site_spectra import AS_STORED, digest_of_spectra, gridded
+from xanes_hpc.stores.spectra import ROWS_AT_ONCE
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
 
-Pairs = Sequence[tuple[FeatureStore, StructureStore | FeatureStore]]
-"""Feature stores, each with the store of its sites' spectra."""
 
-
-def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED) -> list[TargetStore]:
+def prepare(plan: TargetPlan) -> list[TargetStore]:
     """Return the targets of each feature store's sites, from the cache beside it or computed in one pass.
-
-    All targets are on one grid: the configured one, or by default the energy range that all stores share, in the finest
-    of their steps. If configured, spectra are broadened and normalised first.
 
     Raises
     ------
     SpectrumError
-        If the spectra cannot be chosen, treated or brought to one grid, or differ in treatment or unit.
+        If spectra cannot be treated.
     """
-    chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
-    first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
-    of_each = [(table.treatment[row], table.unit[row]) for row, (_, table) in zip(first, chosen, strict=True)]
-    for (store, _), (treatment, unit) in zip(pairs, of_each, strict=True):
-        if (treatment, unit) != of_each[0]:
-            expected, received = (f"{treatment_name(t)} in {u}" for t, u in (of_each[0], (treatment, unit)))
-            raise SpectrumError(
-                f"{store.path}: expected the treatment and unit of {pairs[0][0].path} ({expected}), received {received}"
-            )
-    check_kind(config.kind, recipe)
-    try:
-        treatment_after(recipe, of_each[0][0])
-    except SpectrumError as error:
-        raise SpectrumError(f"{pairs[0][1].path}: {error}") from None
-    sources = [source for _, source in pairs]
-    if recipe.normalisation.e0 != "stored" and None in (config.start, config.stop, config.step):
-        raise SpectrumError(
-            f"normalisation.e0 {recipe.normalisation.e0} moves the edges, so the range that spectra share is unknown; "
-            "give [target] start, stop and step"
-        )
-    grid = _grid(sources, [rows[rows != NONE] for rows, _ in chosen], config)
     prepared = []
     with ExitStack() as opened:
-        for (store, source), (rows, table), row in zip(pairs, chosen, first, strict=True):
-            prepared.append(_prepared(store, source, rows, grid, table.kind[row], *of_each[0], recipe))
+        for (store, source), rows, kind in zip(plan.pairs, plan.rows, plan.kinds, strict=True):
+            prepared.append(_prepared(store, source, rows, plan.grid, kind, plan.treatment, plan.unit, plan.recipe))
             opened.callback(prepared[-1].close)
         opened.pop_all()
     return prepared
+
+
+def prepare_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED) -> list[TargetStore]:
+    """Plan and prepare targets, however many sites the grid leaves out.
+
+    Raises
+    ------
+    SpectrumError
+        As ``plan_targets`` and ``prepare``.
+    """
+    return prepare(plan_targets(pairs, config, recipe))
 
 
 def _prepared(
@@ -134,38 +117,6 @@ def _write(
     return file
 
 
-def _grid(
-    sources: Sequence[StructureStore | FeatureStore], rows: Sequence[npt.NDArray[np.int64]], config: TargetConfig
-) -> Grid:
-    if config.start is not None and config.stop is not None and config.step is not None:
-        return regular(config.start, config.stop, config.step, config.origin)
-    grids = [_own_grid(source, own, config.origin) for source, own in zip(sources, rows, strict=True)]
-    starts, stops = ([grid.energies[end] for grid in grids] for end in (0, -1))
-    start = config.start if config.start is not None else float(max(starts))
-    stop = config.stop if config.stop is not None else float(min(stops))
-    if start >= stop:
-        raise SpectrumError(
-            f"the stores' spectra share no energy range: those of {sources[int(np.argmax(starts))].path} begin at "
-            f"{start:g} eV, those of {sources[int(np.argmin(stops))].path} end at {stop:g} eV; "
-            "give [target] start and stop"
-        )
-    return regular(start, stop, config.step or min(grid.step for grid in grids), config.origin)
-
-
-def _own_grid(source: StructureStore | FeatureStore, rows: npt.NDArray[np.int64], origin: str) -> Grid:
-    ranges = read_ranges(source.file, rows)
-    moved = ranges.e0 if origin == "absolute" else 0.0
-    starts, stops = ranges.first + moved, ranges.last + moved
-    steps = (stops - starts) / (ranges.n_points - 1)
-    try:
-        return shared_grid(starts, stops, steps, origin)
-    except SpectrumError:
-        raise SpectrumError(
-            f"{source.path}: the spectra share no energy range (they begin at {starts.min():g} to {starts.max():g} eV "
-            f"and end at {stops.min():g} to {stops.max():g} eV); give [target] start, stop and step"
-        ) from None
-
-
 def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid: Grid, recipe: Recipe) -> str:
     values = {
         "spectra": digest_of_spectra(source),
@@ -177,4 +128,5 @@ def _key(source: StructureStore | FeatureStore, kind: str, treatment: str, grid:
         "interpolation": "linear",
         "broadened": treatment_after(recipe, treatment),
     }
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    padding = {name: way for name, way in (("below", grid.below), ("above", grid.above)) if way is not None}
+    return hashlib.sha256(json.dumps(values | padding, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,7 @@ from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.site_spectra import NONE, choose_spectra, gridded
 from xanes_hpc.stores.sites import SiteTable
-from xanes_hpc.stores.spectra import read_ranges
+from xanes_hpc.stores.spectra import read_ranges, read_steps
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.absorbers import element_number
 
@@ -47,19 +47,17 @@ class SpectrumLibrary:
     def __init__(self, store: StructureStore, kind: str, treatment: str | None) -> None:
         self._store = store
         self._spectra, _ = choose_spectra(store, store.n_sites, kind, treatment)
-        there = self._spectra[self._spectra != NONE]
-        ranges = read_ranges(store.file, there)
-        steps = (ranges.last - ranges.first) / (ranges.n_points - 1)
+        there = np.flatnonzero(self._spectra != NONE)
+        ranges = read_ranges(store.file, self._spectra[there])
+        steps = read_steps(store.file, self._spectra[there])
         self._grid: Grid = shared_grid(ranges.first, ranges.last, steps, "e0")
         self.energies, self.origin = self._grid.energies, "e0"
         self.sites = store.sites
         self.names, self.distrust = self.sites.name, [""] * store.n_sites
         self.e0 = np.full(store.n_sites, np.nan)
-        self.e0[self._spectra != NONE] = ranges.e0
-        low, high = (np.full(store.n_sites, np.nan) for _ in range(2))
-        low[self._spectra != NONE], high[self._spectra != NONE] = ranges.first, ranges.last
-        slack = 0.51 * self._grid.step
-        self.rows = np.flatnonzero((low <= self.energies[0] + slack) & (high >= self.energies[-1] - slack))
+        self.e0[there] = ranges.e0
+        below, above = self._grid.shortfalls(ranges.first, ranges.last, ranges.n_points)
+        self.rows = there[(below == 0) & (above == 0)]
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return spectra at ascending rows, (n_rows, n_energies), and no standard deviation."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.config.sections import RunConfig
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.left_out import LeftOut
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.models.folder import DESCRIPTION, ModelFolder
 from xanes_hpc.models.model import Model
@@ -72,7 +73,8 @@ def cross_validate(
     Returns
     -------
     dict
-        Mean and standard deviation of the figures of merit over the folds, and the figures of each fold.
+        Mean and standard deviation of the figures of merit over the folds, the figures of each fold, and the sites that
+        the grid leaves out.
 
     Raises
     ------
@@ -89,16 +91,16 @@ def cross_validate(
         raise ConfigError(f"`folds`: expected one feature store, received {len(pairs)}: {names}")
     if not (resume and output.is_dir()):
         outputs.check_output(output, overwrite, CONTENTS)
-    check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
+    left_out = check(replace(run, split=replace(run.split, fold=0)), pairs, augmented)
     if overwrite and not resume and output.exists():
         shutil.rmtree(output)
     output.mkdir(exist_ok=True)
     folds: list[dict[str, float | None]] = []
-    summary = _write_summary(output, n_folds, folds)
+    summary = _write_summary(output, n_folds, folds, left_out)
     for fold in range(n_folds):
         own = replace(run, split=replace(run.split, fold=fold))
         folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, observer(fold)))
-        summary = _write_summary(output, n_folds, folds)
+        summary = _write_summary(output, n_folds, folds, left_out)
     return summary
 
 
@@ -107,12 +109,15 @@ def model_of(output: Path, fold: int) -> Path:
     return output / f"fold-{fold}.model"
 
 
-def _write_summary(output: Path, n_folds: int, folds: Sequence[dict[str, float | None]]) -> dict[str, Any]:
+def _write_summary(
+    output: Path, n_folds: int, folds: Sequence[dict[str, float | None]], left_out: LeftOut
+) -> dict[str, Any]:
     """Write and return the figures of the finished folds."""
     columns = {name: np.array([figures[name] for figures in folds], np.float64) for name in FIGURES}
     done = len(folds)
     summary = {
         "n_folds": n_folds,
+        "left_out": left_out.as_values(),
         "folds": list(folds),
         "mean": {name: _finite(values.mean()) if done else None for name, values in columns.items()},
         "std": {name: _finite(values.std(ddof=1)) if done > 1 else None for name, values in columns.items()},

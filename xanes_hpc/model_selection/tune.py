@@ -11,7 +11,7 @@ from pathlib import Path
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import statistics
 from xanes_hpc.data.gather import gather
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.model_selection.record import BEST, TRIALS, Trial
 from xanes_hpc.model_selection.space import Space

@@ -69,11 +69,6 @@ class TrainingSites:
         return int((self.sets == SETS.index(name)).sum())
 
     @property
-    def n_left_out(self) -> int:
-        """Number of sites in no set, because no spectrum covers the whole grid."""
-        return int((self.sets >= LEFT_OUT).sum())
-
-    @property
     def n_alone(self) -> dict[str, int]:
         """Number of sites whose group is unknown, by kind of group: without a formula, and without a CSD code."""
         return {"formula": sum(not f for f in self.formulas), "code": sum(not has_code(name) for name in self.names)}

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.spectra.grid import step_near_edge
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading
@@ -17,6 +18,8 @@ CUT = "spectra/e_cut"
 """Optional dataset."""
 ROWS_AT_ONCE = 1024
 POINTS_AT_ONCE = 1 << 22
+STEPS_SAMPLED = 2000
+"""Largest number of spectra whose steps are read."""
 
 
 def spectrum_names(file: h5py.File) -> list[str]:
@@ -105,6 +108,15 @@ class Ranges:
     n_points: npt.NDArray[np.int64]
     e0: npt.NDArray[np.float64]
 
+    def with_e0(self, e0: npt.NDArray[np.float64]) -> "Ranges":
+        """Return the ranges relative to other edge energies, (n_spectra,), eV."""
+        return Ranges(self.first + self.e0 - e0, self.last + self.e0 - e0, self.n_points, e0)
+
+    def on_scale(self, origin: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return first and last energies relative to e0 (``origin`` is ``e0``), or absolute; eV."""
+        moved = self.e0 if origin == "absolute" else 0.0
+        return self.first + moved, self.last + moved
+
 
 def read_ranges(file: h5py.File, rows: npt.NDArray[np.integer]) -> Ranges:
     """Return the ranges of the spectra at ``rows``; reads energies in long runs rather than spectrum by spectrum.
@@ -115,8 +127,7 @@ def read_ranges(file: h5py.File, rows: npt.NDArray[np.integer]) -> Ranges:
         If the data are damaged.
     """
     with reading(Path(file.filename)):
-        offsets, e0, shift = (file[f"spectra/{name}"][:] for name in ("offsets", "e0", "shift"))
-        from_e0 = np.array(read_strings(file, "spectra/energy_origin"))[rows] == "e0"
+        offsets, e0, moved = file["spectra/offsets"][:], file["spectra/e0"][:], _moved(file, rows)
         places = np.concatenate([offsets[rows], offsets[rows + 1] - 1])
         order = np.argsort(places, kind="stable")
         found, energies = np.empty(places.size), file["spectra/energies"]
@@ -124,9 +135,32 @@ def read_ranges(file: h5py.File, rows: npt.NDArray[np.integer]) -> Ranges:
             here = slice(*np.searchsorted(places[order], (start, start + POINTS_AT_ONCE)))
             if here.start < here.stop:
                 found[order[here]] = energies[start : start + POINTS_AT_ONCE][places[order[here]] - start]
-    moved = np.where(from_e0, 0.0, shift[rows] - e0[rows])
     first, last = np.split(found, 2)
     return Ranges(first + moved, last + moved, offsets[rows + 1] - offsets[rows], e0[rows])
+
+
+def read_steps(file: h5py.File, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return the steps near the edge (eV) of the spectra at ``rows``, or of ``STEPS_SAMPLED`` evenly spread ones.
+
+    Raises
+    ------
+    StoreError
+        If the data are damaged.
+    """
+    chosen = np.sort(rows)[np.linspace(0, rows.size - 1, min(rows.size, STEPS_SAMPLED)).astype(np.int64)]
+    with reading(Path(file.filename)):
+        offsets, moved, energies = file["spectra/offsets"][:], _moved(file, chosen), file["spectra/energies"]
+        return np.array([
+            step_near_edge(energies[offsets[row] : offsets[row + 1]] + own)
+            for row, own in zip(chosen.tolist(), moved.tolist(), strict=True)
+        ])  # fmt: skip
+
+
+def _moved(file: h5py.File, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return what to add to the stored energies of the spectra at ``rows`` so that they count from e0, eV."""
+    from_e0 = np.array(read_strings(file, "spectra/energy_origin"))[rows] == "e0"
+    e0, shift = file["spectra/e0"][:], file["spectra/shift"][:]
+    return np.where(from_e0, 0.0, shift[rows] - e0[rows])
 
 
 def read_spectra(file: h5py.File, rows: Sequence[int]) -> Iterator[PlacedSpectrum]:

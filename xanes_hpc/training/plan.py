@@ -9,7 +9,7 @@ from typing import Any
 
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.stores.site_spectra import digest_of_spectra
@@ -55,8 +55,8 @@ def digests_of(pairs: Pairs) -> Digests:
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
-NOT_IN_PLAN = ("gpus", "devices", "checkpoint_minutes")
-"""Keys of ``[training]`` that do not change the result."""
+NOT_IN_PLAN = {"training": ("gpus", "devices", "checkpoint_minutes"), "target": ("most_left_out",)}
+"""Keys of sections that do not change the result."""
 
 
 def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, Any]:
@@ -64,8 +64,9 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
     values = resolved_run(run, data, Path()).as_values()
     for name in ("features", "spectra", "augmented", "output"):
         del values[name]
-    for name in NOT_IN_PLAN:
-        del values["training"][name]
+    for section, names in NOT_IN_PLAN.items():
+        for name in names:
+            del values[section][name]
     if values["training"]["shards"] in (None, 1):
         del values["training"]["shards"]
     start = Model.open(Path(run.transfer.model)).digest if run.transfer.model else None

@@ -74,6 +74,8 @@ def describe(
             "source_treatment": targets.source_treatment,
             "broadening": asdict(run.broadening),
             "normalisation": asdict(run.normalisation),
+            "below": run.target.below,
+            "above": run.target.above,
         },
         "descriptor": {
             "hash": features.attribute("descriptor_hash"),
@@ -84,6 +86,7 @@ def describe(
         "provenance": {
             **digests,
             "sites": {name: int((data.sets == i).sum()) for i, name in enumerate(SETS)},
+            "left_out": data.left_out.as_values(),
             "trained": list(trained),
             "split": {**asdict(run.split), "seed": run.training.seed},
             "plan": plan,

@@ -14,12 +14,13 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.data.datasets import SiteSet, TrainingData, statistics
 from xanes_hpc.data.feed import Feed
+from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.training_sites import LEFT_OUT, SETS
+from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
@@ -87,12 +88,12 @@ class Trained:
 
     def result(self, data: TrainingData, share: float = 0.0) -> "Result":
         """Return the figures to report; ``share`` is the share of the kernel ridge regression in the saved model."""
-        counts = np.bincount(data.sets, minlength=LEFT_OUT + 1)
+        counts = np.bincount(data.sets, minlength=len(SETS))
         sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
         assert self.first.log.best is not None
         taken_over = None if self.start is None else self.start.taken_over
         n_members = self.last.trainer.n_members
-        return Result(sets, int(counts[LEFT_OUT]), self.first.log.best, n_members, share, self.interrupted, taken_over)
+        return Result(sets, data.left_out, self.first.log.best, n_members, share, self.interrupted, taken_over)
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,10 @@ class Result:
 
     Attributes
     ----------
-    sets, left_out
-        Number of sites in each set of the split, and number of sites without a target.
+    sets
+        Number of sites in each set of the split.
+    left_out
+        How many sites are in no set, and why.
     best
         The best epoch of the first stage.
     n_members
@@ -116,7 +119,7 @@ class Result:
     """
 
     sets: dict[str, int]
-    left_out: int
+    left_out: LeftOut
     best: Epoch
     n_members: int
     share: float

@@ -7,7 +7,8 @@ from pathlib import Path
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import statistics
 from xanes_hpc.data.gather import gather
-from xanes_hpc.data.targets import Pairs
+from xanes_hpc.data.left_out import LeftOut
+from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.models.folder import CONTENTS
 from xanes_hpc.models.model import Model
 from xanes_hpc.runtime import outputs
@@ -90,8 +91,8 @@ def train(
         return result
 
 
-def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
-    """Raise any error that ``train`` would raise before its first step.
+def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> LeftOut:
+    """Raise any error that ``train`` would raise before its first step; return the sites it would leave out.
 
     Raises
     ------
@@ -101,6 +102,7 @@ def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) 
     prepared = prepare(run, pairs[0][0].n_features)
     with closing(gather(prepared.run, pairs, augmented)) as data:
         statistics(data.sites_in("train"), prepared.run.training.feature_transform)
+        return data.left_out
 
 
 def check_trained(model: Model, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:

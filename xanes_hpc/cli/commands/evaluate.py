@@ -65,6 +65,9 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         f"of the second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
         "coverage": ", ".join(f"{k[0]}σ {100 * v:.1f} %" for k, v in coverage.items()) + " (nominal 68.3, 95.4, 99.7)",
     }
+    n_points = figures["n_sites"] * grid["n"]
+    if figures["n_points"] < n_points:
+        rows["points"] = f"{figures['n_points']:,} of {n_points:,}; references do not reach the others"
     for interval in figures["conformal"]:
         rows[f"conformal {100 * interval['level']:g} %"] = (
             f"covers {100 * interval['coverage']:.1f} %, mean width {interval['mean_width']:.4g}"

@@ -193,8 +193,8 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     if machines is not None and machines.index:
         return  # the first process prints the summary
     rows = {
-        "sites": ", ".join(f"{n:,} {name}" for name, n in result.sets.items())
-        + (f"; {result.left_out:,} left out (spectrum does not cover the grid)" if result.left_out else ""),
+        "sites": ", ".join(f"{n:,} {name}" for name, n in result.sets.items()),
+        **result.left_out.counts,
         "epochs": f"{result.best.epoch}, "
         + (f"validation error {result.best.validation_error:.2f} %" if result.sets["validation"] else "no validation"),
         "members": f"{result.n_members}"
@@ -204,6 +204,8 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         taken, of = result.taken_over
         rows["started from"] = f"{run.transfer.model}: weights of {taken} of {of} layers"
     console.table(str(target), rows)
+    if result.left_out.n_short:
+        console.err.print(f"Note: [target] {result.left_out.advice}")
     for note in notes([Model.open(target)], run):
         console.err.print(f"Note: {note}")
     if result.interrupted:
@@ -259,6 +261,7 @@ def notes(models: Sequence[Any], run: Any) -> Iterator[str]:
 
 
 def _cross_validate(run: Any, options: dict[str, Any]) -> None:
+    from xanes_hpc.data.left_out import LeftOut
     from xanes_hpc.model_selection.cross_validation import SUMMARY, cross_validate, model_of
     from xanes_hpc.models.model import Model
     from xanes_hpc.training.inputs import default_output
@@ -280,10 +283,13 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
             console.err.print(f"Note: {CONTINUE}")
             raise
     models = [Model.open(model_of(target, fold)) for fold in range(run.split.folds)]
-    n_left_out = models[0].training_sites.n_left_out
-    rows = {"sites left out": f"{n_left_out:,} (spectrum does not cover the grid)"} if n_left_out else {}
-    rows |= {n.replace("_", " "): _with_spread(mean, summary["std"][n]) for n, mean in summary["mean"].items()}
+    left_out = LeftOut.from_values(summary["left_out"])
+    rows = left_out.counts | {
+        n.replace("_", " "): _with_spread(mean, summary["std"][n]) for n, mean in summary["mean"].items()
+    }
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
+    if left_out.n_short:
+        console.err.print(f"Note: [target] {left_out.advice}")
     for note in notes(models, run):
         console.err.print(f"Note: {note}")
     console.err.print(f"Results of every fold: {target / SUMMARY}")
