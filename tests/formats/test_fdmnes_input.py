@@ -192,7 +192,8 @@ def test_calculations_that_fdmnes_would_refuse(change, said):
         (" 8 0.306 0.0 0.25", " 1e999 0.306 0.0 0.25", "atom: expected numbers"),
         ("Absorber\n 2", "Absorber\n 1e999", "Absorber: expected numbers"),
         ("7.0", "! seven", "no Radius with a value"),
-        (" 5.0d0 5.0 13.7 90. 90. 120.\n", " 5.0 5.0 13.7 90. 90. 500.\n", "no cell has these lengths and angles"),
+        ("13.7 90. 90. 120.\n", "13.7 90. 90. 500.\n", "no cell has these lengths and angles"),
+        ("13.7 90. 90. 120.\n", "13.7 10. 90. 120.\n", "no cell has these lengths and angles"),
     ],
 )
 def test_invalid_inputs(tmp_path, old, new, said):

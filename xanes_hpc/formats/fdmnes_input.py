@@ -286,8 +286,11 @@ def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
     parameters = np.array([*cell, *UNIT_CELL[len(cell) :]])
     try:
         vectors = np.asarray(Cell.fromcellpar(parameters))
+        possible = (parameters > 0).all() and (parameters[3:] < 180).all() and np.isfinite(vectors).all()
     except (AssertionError, ValueError):
-        raise FormatError(f"{path}: cell: no cell has these lengths and angles: {_numbers(parameters)}") from None
+        possible = False
+    if not possible:
+        raise FormatError(f"{path}: cell: no cell has these lengths and angles: {_numbers(parameters)}")
     plain = tuple(parameters) == UNIT_CELL
     periodic = kinds[0] == "crystal"
     return Structure(
