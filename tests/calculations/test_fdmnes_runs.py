@@ -373,8 +373,8 @@ def test_unsuitable_folders_and_options(tmp_path, store, capsys):
         (["--sbatch", "--time=1\nrm -rf x"], "sbatch: expected an option such as"),
         (["--keyword", "N_self 5\nRadius 3"], "keyword N_self: expected its values on one line"),
         (["--keyword", "N_self 5", "--keyword", "n_self 6"], "keyword n_self: expected once, received twice"),
-        (["--sites", "none.csv"], "s.h5: no site selected"),
-        (["--sites", "other.csv"], "other.csv: site 'x' is not in s.h5"),
+        (["--sites", "none.csv"], "none.csv: lists no sites"),
+        (["--sites", "other.csv"], "other.csv: line 2: s.h5: no site 'x'"),
     ],
 )
 def test_sites_that_cannot_be_written(tmp_path, store, monkeypatch, capsys, words, message):

@@ -51,6 +51,21 @@ def test_feffs_own_normalisation(tmp_path, materials):
         assert next(iter(read_spectra(store.file, [0]))).spectrum.intensities.max() == pytest.approx(0.995, abs=0.01)
 
 
+def test_listed_sites(tmp_path, materials, capsys):
+    write(tmp_path / "s.csv", "structure,atom\nmp-1,1\nmp-1,0\nmp-2,1\n")
+    words = ["import", materials, "--layout", "lightshow", "--sites", tmp_path / "s.csv", "-o", tmp_path / "s.h5"]
+    assert run(*words) == 0
+    printed = capsys.readouterr().err
+    assert "mp-1#0" in printed
+    assert "beside it for atom 1" in printed
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert (store.sites.name, store.sites.atom.tolist()) == (["mp-1"], [1])
+    write(tmp_path / "s.csv", "site\nmp-1\n")
+    assert run(*words, "--overwrite") == 0
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert store.sites.name == ["mp-1#1", "mp-1#2"]
+
+
 def test_a_site_of_another_element_costs_only_its_structure(tmp_path, materials, capsys):
     (materials / "mp-1" / "FEFF-XANES" / "001_Cu").rename(materials / "mp-1" / "FEFF-XANES" / "000_Cu")
     assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0

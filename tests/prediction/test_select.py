@@ -116,9 +116,9 @@ def test_the_command_writes_a_table_and_fdmnes_runs(model, small, tmp_path, monk
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name\na\n", "t.csv: line 1: expected a column site, received name"),
-        ("", "t.csv: line 1: expected a column site, received nothing"),
-        ("site\nnobody\n", "t.csv: site 'nobody' is not in"),
+        ("name\na\n", "t.csv: line 1: expected a column site, or columns structure and atom (from 0), received name"),
+        ("", "t.csv: line 1: expected a column site, or columns structure and atom (from 0), received nothing"),
+        ("site\nnobody\n", "t.csv: line 2: "),
         (None, "t.csv: cannot be read: No such file or directory"),
     ],
 )

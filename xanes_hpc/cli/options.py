@@ -3,13 +3,23 @@
 from collections.abc import Callable, Iterable
 from functools import reduce, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from xanes_hpc.cli.choices import EDGE
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from xanes_hpc.stores.features import FeatureStore
+    from xanes_hpc.stores.predictions import PredictionStore
+    from xanes_hpc.stores.structures import StructureStore
+
+    SiteStore = StructureStore | FeatureStore | PredictionStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
@@ -42,7 +52,20 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace exist
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", show_default="all cores", help="Number of threads"
 )
+sites_option = click.option(
+    "--sites",
+    type=PATH,
+    metavar="FILE.csv",
+    help="Take only the sites in this table: a column site, or columns structure and atom (from 0)",
+)
 model_option = click.option("--model", "model", type=PATH, required=True, metavar="MODEL", help="Use this model folder")
+
+
+def listed_rows(store: "SiteStore", table: Path | None) -> "npt.NDArray[np.int64] | None":
+    """Return the rows of the sites in the table of ``--sites``, in the store's order; None without a table."""
+    from xanes_hpc.formats.site_lists import SiteList
+
+    return None if table is None else store.sites.rows_of(SiteList(table), store.path)
 
 
 def parse_window(name: str, text: str, context: click.Context) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.experiment.compare import Rows
+from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.spectra.grid import Grid, shared_grid
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
@@ -96,6 +97,24 @@ def open_library(path: Path, kind: str = "xanes", treatment: str | None = None) 
     else:
         hdf5.open_store(path).close()  # raises with the reason if the file cannot be read
         raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
+
+
+def chosen_rows(library: PredictionLibrary | SpectrumLibrary, sites: SiteChoice | None, path: Path) -> Rows:
+    """Return the rows of the listed sites whose spectra can be compared; without a list, of all.
+
+    Raises
+    ------
+    FormatError, StoreError
+        If the list cannot be read, or names a site that the store does not have.
+    SpectrumError
+        If none can be compared.
+    """
+    if sites is None:
+        return library.rows
+    rows = np.intersect1d(library.rows, library.sites.rows_of(SiteList(sites), path))
+    if not rows.size:
+        raise SpectrumError(f"{path}: none of the sites in {SiteList(sites)} has a spectrum that can be compared")
+    return rows
 
 
 def rows_of(sites: SiteTable, rows: Rows, absorber: str | None, edge: str | None) -> Rows:

@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import charge_tables, is_structure_file, unreadable
 from xanes_hpc.formats.charge_tables import ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.importing import lightshow
+from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders, endings_of
@@ -78,17 +81,26 @@ def _imported(
         _check_not_a_spectrum(output, options.spectra)
     tables = [ChargeTable(p) if charge_tables.recognises(p) else PropertyTable(p) for p in options.properties]
     folders = SpectrumFolders(options.spectra, options.spectra_suffix)
-    with create_structures(output, overwrite, [*sources, *files, *options.properties]) as writer:
+    listed = None if options.sites is None else ListedAtoms(SiteList(options.sites))
+    if listed is not None and options.absorber is not None and listed.names_all:
+        raise FormatError("`absorber`: chooses atoms where `sites` names none, but every row names one")
+    importer_of = partial(Importer, options=options, folders=folders, listed=listed, tables=tables)
+    tabled = [*options.properties, *([options.sites] if isinstance(options.sites, Path) else [])]
+    with create_structures(output, overwrite, [*sources, *files, *tabled]) as writer:
         sample = None
         if options.selection.sample is not None:
-            survey = Importer(None, options, ImportSummary(), folders, tables)
+            survey = importer_of(None, summary=ImportSummary())
             _import_all(survey, files, lambda done, note: progress(done, 2 * len(files), f"first pass: {note}"))
             sample = sampled_keys(*survey.candidates, options.selection.sample)
-        importer, passes = Importer(writer, options, summary, folders, tables, sample), 1 if sample is None else 2
+        importer, passes = importer_of(writer, summary=summary, sample=sample), 1 if sample is None else 2
         _import_all(
             importer, files, lambda done, note: progress((passes - 1) * len(files) + done, passes * len(files), note)
         )
         summary.files = len(files)
+        for missing in () if listed is None else listed.missing():
+            if options.strict:
+                raise missing
+            summary.skip(missing)
         nearly = "" if summary.spectra or not importer.unpaired else explain(importer.unpaired, options.spectra)
         if not summary.structures:
             raise _nothing_imported(summary, nearly)

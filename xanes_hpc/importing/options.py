@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc.errors import MOST_LISTED, XanesHpcError
+from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.selection import Selection
 from xanes_hpc.structures.symmetry import SYMPREC
 
@@ -21,6 +22,8 @@ class ImportOptions:
     ----------
     absorber
         Rule that selects absorbers, as for ``absorbers.select_absorbers``.
+    sites
+        Table or names of the sites, as for ``formats.site_lists.SiteList``; the rule is for those without an atom.
     edge
         ``K``, ``L3``, …
     spectra
@@ -52,6 +55,7 @@ class ImportOptions:
     """
 
     absorber: str | None = None
+    sites: SiteChoice | None = None
     edge: str = "K"
     spectra: tuple[Path, ...] = ()
     e0: float | None = None

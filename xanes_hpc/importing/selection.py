@@ -11,7 +11,7 @@ from xanes_hpc.structures.absorbers import element_number
 from xanes_hpc.structures.structure import Structure
 
 LAST_ELEMENT = 118
-ELEMENT, CHARGE, SIZE, SAMPLE = "element", "charge", "number of atoms", "sample"
+ELEMENT, CHARGE, SIZE, SAMPLE, LISTED = "element", "charge", "number of atoms", "sample", "the list of sites"
 """Why a structure is excluded."""
 
 

@@ -16,8 +16,9 @@ from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.property_tables import PropertyTable
 from xanes_hpc.importing import lightshow
+from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
-from xanes_hpc.importing.selection import ELEMENT, SAMPLE, key_of
+from xanes_hpc.importing.selection import ELEMENT, LISTED, SAMPLE, key_of
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.importing.unpaired import MOST_NAMES
 from xanes_hpc.spectra import edges
@@ -28,6 +29,7 @@ from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
+NO_ATOMS = np.empty(0, np.int64)
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -42,6 +44,8 @@ class Importer:
         What to import, and the counts to update.
     folders
         The index of ``options.spectra``.
+    listed
+        The atoms in ``options.sites``; None to choose atoms by the rule.
     tables
         Tables of properties and charges.
     sample
@@ -50,9 +54,11 @@ class Importer:
 
     def __init__(
         self, writer: StructureWriter | None, options: ImportOptions, summary: ImportSummary, folders: SpectrumFolders,
-        tables: Sequence[PropertyTable | ChargeTable], sample: npt.NDArray[np.uint64] | None = None,
+        listed: ListedAtoms | None, tables: Sequence[PropertyTable | ChargeTable],
+        sample: npt.NDArray[np.uint64] | None = None,
     ) -> None:  # fmt: skip
         self._writer, self._options, self._summary, self._folders = writer, options, summary, folders
+        self._listed = listed
         self._tables = [table for table in tables if isinstance(table, PropertyTable)]
         self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
@@ -97,6 +103,10 @@ class Importer:
 
     def _import(self, path: Path, structure: Structure) -> None:
         options, summary, selection = self._options, self._summary, self._options.selection
+        listed, by_rule = (NO_ATOMS, True) if self._listed is None else self._listed.of(structure)
+        if not listed.size and not by_rule:
+            summary.not_selected[LISTED] += 1
+            return
         own = structure.properties
         rows = [table.of(structure.name) for table in self._tables]
         for properties in rows:
@@ -108,11 +118,10 @@ class Importer:
         of_atoms = lightshow.spectra_of(path, structure) if options.layout == lightshow.LIGHTSHOW else None
         if of_atoms is not None and not of_atoms:
             raise FormatError("no FEFF-XANES/NNN_El/xmu.dat beside it")
-        atoms = (
-            select_absorbers(structure.numbers, options.absorber)
-            if of_atoms is None
-            else np.array(sorted(of_atoms), np.int64)
-        )
+        if of_atoms is not None:
+            atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
+        else:
+            atoms = np.union1d(listed, select_absorbers(structure.numbers, options.absorber) if by_rule else NO_ATOMS)
         atoms = selection.absorbers(structure, atoms)
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
@@ -156,6 +165,24 @@ class Importer:
             summary.treatments[spectrum.spectrum.treatment] += 1
             for what, detail in spectrum.spectrum.choices:
                 summary.choose(what, detail)
+
+    def _with_spectra(
+        self, structure: Structure, listed: npt.NDArray[np.int64], by_rule: bool, of_atoms: dict[int, Path]
+    ) -> npt.NDArray[np.int64]:
+        """Return those of the listed atoms, or of all if there is no list, that have a spectrum in Lightshow's folders.
+
+        Raises
+        ------
+        FormatError
+            If none has one.
+        """
+        atoms = np.array(sorted(of_atoms), np.int64)
+        without = np.setdiff1d(listed, atoms)
+        if without.size and not by_rule and without.size == listed.size:
+            raise FormatError(f"no FEFF-XANES/NNN_El/xmu.dat beside it for atom {without[0]}")
+        if without.size:
+            self._summary.choose(LEFT, f"{structure.name}#{without[0]}", without.size)
+        return atoms if by_rule else np.intersect1d(atoms, listed)
 
     def _site_properties(
         self, structure: Structure, names: Sequence[str], atoms: npt.NDArray[np.int64]

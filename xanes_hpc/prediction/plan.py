@@ -1,5 +1,6 @@
 """The plan of a prediction: the sites, their references, and how they are divided into parts."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import ModelError, StoreError, XanesHpcError
+from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numpy_network import n_draws
@@ -46,6 +48,8 @@ class PredictOptions:
     spectra
         Structure store with the reference spectra, of the same structures as the source. By default the source itself,
         or the store that it names.
+    sites
+        Table or names of the sites to predict, as for ``formats.site_lists.SiteList``. By default all.
     """
 
     draws: int = 100
@@ -54,6 +58,7 @@ class PredictOptions:
     split: str | None = None
     force: bool = False
     spectra: Path | None = None
+    sites: SiteChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,11 @@ class PredictionPlan:
 
     def as_values(self) -> dict[str, Any]:
         """Return everything that the contents of the parts depend on, as plain values."""
-        spectra = self.options.spectra
-        options = asdict(self.options) | {"spectra": None if spectra is None else str(spectra.resolve())}
+        options = asdict(self.options)
+        for name in ("spectra", "sites"):
+            if isinstance(options[name], Path):
+                options[name] = str(options[name].resolve())
+        rows = "" if options["sites"] is None else hashlib.blake2b(self.rows.tobytes(), digest_size=16).hexdigest()
         return {
             "kind": KIND,
             "model_digest": self.model.digest,
@@ -153,6 +161,7 @@ class PredictionPlan:
             "n_sites": len(self.rows),
             "bounds": list(self.bounds[:2]),
             "options": options,
+            **({"rows": rows} if rows else {}),
         }
 
     @property
@@ -179,16 +188,16 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
     behind, missing = source.open_structures(options.spectra)
     with behind as structures:
         every = source.sites
-        rows = np.arange(len(every))
+        rows = np.arange(len(every)) if options.sites is None else every.rows_of(SiteList(options.sites), source.path)
         if not rows.size:
             raise StoreError(f"{source.path}: has no sites")
         if options.split is not None:
             sets = sets_of(model, every, structures)
-            rows = rows[[own == options.split for own in sets]]
+            rows = rows[[sets[row] == options.split for row in rows]]
             if not rows.size:
                 there = ", ".join(dict.fromkeys(sets)) or "none"
                 raise ModelError(f"no site is in the {options.split} set of {model.path}; expected one of: {there}")
-        chosen = every if options.split is None else every.take(rows)
+        chosen = every if rows.size == len(every) else every.take(rows)
         check_seen(model, chosen, options.force)
         references, recipe, why = references_of(model, structures if structures is not None else source)
         yield PredictionPlan(
@@ -211,8 +220,9 @@ def planned_options(output: Path) -> tuple[PredictOptions, int]:
         if values["kind"] != KIND:
             raise StoreError(f"{path}: expected parts of predictions, received parts of {values['kind']}")
         options = dict(values["options"])
-        spectra = options.pop("spectra")
-        found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra))
+        spectra, sites = options.pop("spectra"), options.pop("sites", None)
+        listed = Path(sites) if isinstance(sites, str) else sites if sites is None else tuple(sites)
+        found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra), sites=listed)
         return found, int(values.get(PARTITIONS) or 1)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):

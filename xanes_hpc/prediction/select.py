@@ -79,7 +79,7 @@ def select(
     seed
         Seed of the draws, and of ``chance``.
     rows
-        Rows to select from; by default all sites outside the model's training, validation and calibration sets.
+        Rows to select from; by default the ``unused`` ones.
     progress
         Called with sites done and in all.
 
@@ -94,8 +94,7 @@ def select(
         raise ConfigError(f"`strategy` {strategy!r}: expected {', '.join(STRATEGIES)}")
     sites = source.sites
     if rows is None:
-        sets = model.training_sites.sets_of(sites.name, [""] * len(sites))
-        rows = np.flatnonzero([own not in USED_SETS for own in sets])
+        rows = unused(model, source)
     if rows.size < n:
         raise ModelError(
             f"{source.path}: expected at least {n:,} sites that {model.path} was not made with, received {rows.size:,}"
@@ -111,6 +110,13 @@ def select(
         )
         for i, score in order
     ]  # fmt: skip
+
+
+def unused(model: Model, source: Store) -> npt.NDArray[np.int64]:
+    """Return the rows of a store's sites outside the model's training, validation and calibration sets."""
+    names = source.sites.name
+    sets = model.training_sites.sets_of(names, [""] * len(names))
+    return np.flatnonzero([own not in USED_SETS for own in sets])
 
 
 def judged(

@@ -14,6 +14,7 @@ from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ModelError, SpectrumError, StoreError
 from xanes_hpc.features.featurise import describe_sites
 from xanes_hpc.features.plan import count_defaults
+from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.models.model import Model
@@ -32,8 +33,8 @@ FARTHEST_READ = 16
 
 @contextmanager
 def open_sources(
-    sources: Sequence[Path], absorber: str | None = None, edge: str | None = None, strict: bool = True,
-    report: Callable[[ImportSummary], None] = lambda summary: None,
+    sources: Sequence[Path], absorber: str | None = None, edge: str | None = None, sites: SiteChoice | None = None,
+    strict: bool = True, report: Callable[[ImportSummary], None] = lambda summary: None,
 ) -> Iterator[Store]:  # fmt: skip
     """Open a structure store or a feature store, or read structure files and folders into memory.
 
@@ -43,6 +44,8 @@ def open_sources(
         One store, or any number of structure files and folders.
     absorber, edge
         Only for files: a rule of ``select_absorbers``, and the edge, K by default.
+    sites
+        Only for files: the table or names of the sites to read.
     strict
         Only for files: whether to raise at the first structure that cannot be used instead of skipping it.
     report
@@ -61,7 +64,7 @@ def open_sources(
     stores = [p for p in sources if p.suffix in (".h5", ".hdf5") or any(hdf5.is_kind(p, kind) for kind in KINDS)]
     stores = [p for p in stores if p.is_file()]
     if not stores:
-        options = ImportOptions(absorber=absorber, edge=(edge or "K").upper(), strict=strict)
+        options = ImportOptions(absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict)
         found, summary = import_in_memory(sources, options)
         with found as store:
             report(summary)

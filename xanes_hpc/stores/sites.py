@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.stores.columns import Column, Columns, StringColumn
 from xanes_hpc.stores.hdf5 import read_strings, reading, write_strings
 from xanes_hpc.stores.part_files import read_through
+from xanes_hpc.structures.listed_sites import ListedSite
 
 MOST_NAMED = 5
 MOST_SEARCHED = 20_000
@@ -70,16 +72,44 @@ class SiteTable:
         StoreError
             If no site, or more than one, has that name.
         """
-        if name in self.name:
-            return self.name.index(name)
-        found = [i for i, own in enumerate(self.name) if re.split("[_#@]", own, maxsplit=1)[0] == name]
+        found = SiteNames(self).rows(ListedSite("", name))
         if len(found) == 1:
             return found[0]
+        raise StoreError(f"{path}: {self.why_none(name, found)}")
+
+    def why_none(self, name: str, found: Sequence[int] = ()) -> str:
+        """Return why a name is not that of one site: several have it, or none has; with names that nearly match."""
         near = difflib.get_close_matches(name, self.name[:MOST_SEARCHED], MOST_NAMED, 0.4)
         some = [self.name[i] for i in found] or near or self.name
         listed = ", ".join(some[:MOST_NAMED]) + (", …" if len(some) > MOST_NAMED else "")
         what = f"{len(found):,} sites match {name!r}" if found else f"no site {name!r}"
-        raise StoreError(f"{path}: {what}; expected one of {listed}")
+        return f"{what}; expected one of {listed}"
+
+    def rows_of(self, listed: Iterable[ListedSite], path: Path) -> npt.NDArray[np.int64]:
+        """Return the rows of listed sites, ascending: in the table's order, not the list's.
+
+        Parameters
+        ----------
+        listed
+            The sites, each named as for ``find``, or by its structure and atom. It may be read twice.
+        path
+            The store's path, for errors.
+
+        Raises
+        ------
+        StoreError
+            If the table has not exactly one site of a name, or a site is listed twice.
+        """
+        names = SiteNames(self)
+        found = np.fromiter((names.row(site, path) for site in listed), np.int64)
+        rows = np.unique(found)
+        if rows.size < found.size:
+            seen = set[int]()
+            for site, row in zip(listed, found.tolist(), strict=True):
+                if row in seen:
+                    raise StoreError(f"{site.where}: second row of site {self.name[row]}; expected one")
+                seen.add(row)
+        return rows
 
     def write(self, file: h5py.File) -> None:
         """Write the table to a new group."""
@@ -107,6 +137,54 @@ class SiteTable:
         kinds = sorted({(int(z), edge) for z, edge in zip(self.element, self.edge, strict=True)})
         named = ", ".join(f"{chemical_symbols[z]} {edge}" for z, edge in kinds[:MOST_NAMED])
         return counted(len(self), "site") + (f" ({named}{', …' if len(kinds) > MOST_NAMED else ''})" if kinds else "")
+
+
+class SiteNames:
+    """Find rows of a table by the names of their sites."""
+
+    def __init__(self, table: SiteTable) -> None:
+        self._table = table
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self._table.name)}
+
+    @cached_property
+    def _beginnings(self) -> dict[str, int]:
+        """The row of every beginning of names; -1 for one that several sites have."""
+        found: dict[str, int] = {}
+        for row, name in enumerate(map(_beginning, self._table.name)):
+            found[name] = -1 if name in found else row
+        return found
+
+    def rows(self, listed: ListedSite) -> list[int]:
+        """Return the rows of the sites that a list may mean: one in most cases, none, or several."""
+        row = self._rows.get(listed.site)
+        if row is not None:
+            return [row]
+        structure, atom = listed.structure_and_atom
+        row = self._rows.get(structure, self._beginnings.get(structure))
+        if row == -1 and atom is None:
+            return [i for i, own in enumerate(self._table.name) if _beginning(own) == structure]
+        there = row is not None and row >= 0 and atom in (None, self._table.atom[row])
+        return [row] if row is not None and there else []
+
+    def row(self, listed: ListedSite, path: Path) -> int:
+        """Return the row of a listed site.
+
+        Raises
+        ------
+        StoreError
+            If there is not exactly one.
+        """
+        found = self.rows(listed)
+        if len(found) != 1:
+            raise StoreError(f"{listed.where}: {path}: {self._table.why_none(listed.site, found)}")
+        return found[0]
+
+
+def _beginning(name: str) -> str:
+    return re.split("[_#@]", name, maxsplit=1)[0]
 
 
 def counted(n: int, one: str, several: str | None = None) -> str:

@@ -21,7 +21,6 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import MOST_LISTED, FormatError, StoreError
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
-from xanes_hpc.formats.tables import read_columns
 from xanes_hpc.jobs.slurm import array_header
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.spectra.spectrum import NO_TREATMENT
@@ -215,19 +214,3 @@ def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
     if not rows.size:
         raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a calculated spectrum already")
     return rows
-
-
-def rows_named(store: StructureStore, table: Path) -> npt.NDArray[np.int64]:
-    """Return the rows, ascending, of the sites named in the column ``site`` of a CSV file.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read or lacks the column, or the store lacks a site.
-    """
-    names, _ = read_columns(table, ("site",), unique=False)
-    known = {name: row for row, name in enumerate(store.sites.name)}
-    for name in names:
-        if name not in known:
-            raise FormatError(f"{table}: site {name!r} is not in {store.path}")
-    return np.unique([known[name] for name in names]).astype(np.int64)

@@ -7,7 +7,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+from xanes_hpc.cli.options import PATH, listed_rows, output_option, overwrite_option, sites_option
 
 
 @click.command("export", cls=Command)
@@ -21,8 +21,9 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
     help="Write xdi, nexus (NXxasproc), athena (columns) or csv",
 )
 @output_option("Folder to write", required=True)
+@sites_option
 @overwrite_option
-def command(predictions: Path, kind: str, output: Path, overwrite: bool) -> None:
+def command(predictions: Path, kind: str, output: Path, sites: Path | None, overwrite: bool) -> None:
     """Write predictions for other programs, one file per site.
 
     Each file holds absolute energies in eV, the mean, its standard deviation, the reference if there is one, and the
@@ -33,5 +34,5 @@ def command(predictions: Path, kind: str, output: Path, overwrite: bool) -> None
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(predictions) as store, console.progress("exporting", "sites") as progress:
-        n_files = len(export(store, output, kind, overwrite, progress))
+        n_files = len(export(store, output, kind, overwrite, progress, listed_rows(store, sites)))
     console.table(str(output), {"files": f"{n_files:,}", "format": kind})

@@ -8,7 +8,15 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, gathered, json_option, output_option, overwrite_option
+from xanes_hpc.cli.options import (
+    PATH,
+    gathered,
+    json_option,
+    listed_rows,
+    output_option,
+    overwrite_option,
+    sites_option,
+)
 
 if TYPE_CHECKING:
     from xanes_hpc.calculations.fdmnes.write import Cluster
@@ -78,13 +86,7 @@ def _cluster(program: str, directives: tuple[str, ...], at_once: int) -> "Cluste
     ),
 )
 @click.option("--missing", is_flag=True, help="Write only sites that have no unbroadened spectrum yet")
-@click.option(
-    "--sites",
-    "chosen",
-    type=PATH,
-    metavar="FILE.csv",
-    help="Write only the sites in the column site of a table, such as that of select",
-)
+@sites_option
 @gathered(
     "cluster",
     _cluster,
@@ -115,7 +117,7 @@ def command(
     output: Path,
     settings: "Settings",
     missing: bool,
-    chosen: Path | None,
+    sites: Path | None,
     cluster: "Cluster",
     strict: bool,
     overwrite: bool,
@@ -128,14 +130,14 @@ def command(
     """
     import numpy as np
 
-    from xanes_hpc.calculations.fdmnes.write import rows_named, without_spectrum, write_runs
+    from xanes_hpc.calculations.fdmnes.write import without_spectrum, write_runs
     from xanes_hpc.stores.structures import StructureStore
 
     with StructureStore(store) as opened, console.progress("writing", "sites") as progress:
         rows = without_spectrum(opened) if missing else None
-        if chosen is not None:
-            named = rows_named(opened, chosen)
-            rows = named if rows is None else np.intersect1d(rows, named)
+        listed = listed_rows(opened, sites)
+        if listed is not None:
+            rows = listed if rows is None else np.intersect1d(rows, listed)
         written = write_runs(opened, output, settings, rows, cluster, overwrite, strict, progress)
     if json_target != "-":
         first = written.folders[0]

@@ -11,7 +11,16 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import PRESET, Choice
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, gathered, json_option, output_option, overwrite_option, refuse, site_options
+from xanes_hpc.cli.options import (
+    PATH,
+    gathered,
+    json_option,
+    output_option,
+    overwrite_option,
+    refuse,
+    site_options,
+    sites_option,
+)
 
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
     "unique", "symprec", "layout", "feff_mu", "only_paired", "spectra_suffix",
+    "sites",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies")
 """Options that apply to one kind of source only."""
@@ -46,6 +56,7 @@ def _import_options(
 structure_options = gathered(
     "structures",
     _import_options,
+    sites_option,
     click.option(
         "--properties",
         type=PATH,

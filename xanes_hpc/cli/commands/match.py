@@ -17,6 +17,7 @@ from xanes_hpc.cli.options import (
     output_option,
     overwrite_option,
     refuse,
+    sites_option,
     window_option,
 )
 
@@ -52,6 +53,7 @@ def _normalisation(pre: Window | None, post: Window | None, order: int) -> "Norm
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option("--absorber", metavar="SYMBOL", help="Compare only sites of this element")
 @click.option("--edge", type=EDGE, metavar="EDGE", help="Compare only sites of this edge")
+@sites_option
 @gathered(
     "options",
     _match_options,
@@ -123,6 +125,7 @@ def command(
     store: Path,
     absorber: str | None,
     edge: str | None,
+    sites: Path | None,
     options: "MatchOptions",
     normalisation: "NormalisationConfig | None",
     kind: str,
@@ -142,7 +145,7 @@ def command(
     """
     import numpy as np
 
-    from xanes_hpc.experiment.library import open_library, rows_of
+    from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.match import match
     from xanes_hpc.experiment.measured import normalised, read_experiment
     from xanes_hpc.plotting.spectra import check_figure
@@ -156,7 +159,7 @@ def command(
         check_output(output, overwrite)
     measured = read_experiment(experiment)
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
-        rows = rows_of(library.sites, library.rows, absorber, edge)
+        rows = rows_of(library.sites, chosen_rows(library, sites, store), absorber, edge)
         if normalisation is not None:
             measured = normalised(measured, float(np.nanmedian(library.e0[rows])), normalisation)
         found = match(measured, library, options, rows, progress)

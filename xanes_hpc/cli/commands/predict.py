@@ -3,15 +3,16 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Choice
 from xanes_hpc.cli.command import Command, OutputPath
-from xanes_hpc.cli.options import PATH, model_option, output_option, site_options
+from xanes_hpc.cli.options import PATH, gathered, model_option, output_option, site_options, sites_option
 from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from xanes_hpc.prediction.plan import PredictOptions
     from xanes_hpc.prediction.predict import PredictionJob
 
-OF_A_PLAN = ("absorber", "edge", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart")
+OF_A_PLAN = (
+    "absorber", "edge", "sites", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart",
+)  # fmt: skip
 
 SAME = 1e-6
 """Feature distance below which a site counts as a training site."""
@@ -32,8 +35,13 @@ LISTED = 3
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
 @model_option
 @output_option("Prediction store to write  [default: predictions.h5]")
-@site_options
-@click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used")
+@gathered(
+    "of_files",
+    dict,
+    site_options,
+    sites_option,
+    click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
+)
 @click.option(
     "--draws",
     type=click.IntRange(min=2),
@@ -62,9 +70,7 @@ def command(
     sources: tuple[Path, ...],
     model: Path,
     output: Path | None,
-    absorber: str | None,
-    edge: str | None,
-    strict: bool,
+    of_files: dict[str, Any],
     draws: int,
     keep_draws: bool,
     seed: int,
@@ -96,8 +102,8 @@ def command(
     if csv_folder is not None:
         check_folder(csv_folder, "csv", steps.overwrite)
     words = ["xanes-hpc", "predict", str(sources[0].resolve()), "--model", str(model.resolve()), "-o"]
-    options = PredictOptions(draws, seed, keep_draws, split, force, spectra)
-    with _job(trained, sources, (absorber, edge, strict), target, options, steps) as (job, n_partitions):
+    options = PredictOptions(draws, seed, keep_draws, split, force, spectra, of_files["sites"])
+    with _job(trained, sources, of_files, target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
         if not carry_out(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
             return
@@ -107,7 +113,7 @@ def command(
 
 @contextmanager
 def _job(
-    model: "Model", sources: Sequence[Path], of_files: tuple[str | None, str | None, bool], target: Path,
+    model: "Model", sources: Sequence[Path], of_files: dict[str, Any], target: Path,
     options: "PredictOptions", steps: "Steps",
 ) -> "Iterator[tuple[PredictionJob, int]]":  # fmt: skip
     """Open a prediction, new or planned, and yield it with its number of partitions."""
@@ -121,11 +127,14 @@ def _job(
             yield planned
         return
     check_store(target, steps.overwrite, sources)
-    with open_sources(sources, *of_files, console.reading) as source, opened_plan(model, source, options) as plan:
-        if steps.need_a_store and source.path not in sources:
-            what = "--plan" if steps.workers is None else "a Dask cluster"
-            raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
-        yield PredictionJob(plan, target), 1
+    with open_sources(sources, **of_files, report=console.reading) as source:
+        if source.path not in sources:
+            if steps.need_a_store:
+                what = "--plan" if steps.workers is None else "a Dask cluster"
+                raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
+            options = replace(options, sites=None)  # only the listed sites were read
+        with opened_plan(model, source, options) as plan:
+            yield PredictionJob(plan, target), 1
 
 
 def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Path | None, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command, OutputPath
-from xanes_hpc.cli.options import PATH, model_option, output_option, overwrite_option
+from xanes_hpc.cli.options import PATH, listed_rows, model_option, output_option, overwrite_option, sites_option
 
 COLUMNS = ("rank", "site", "score", "uncertainty %", "distance")
 MOST_SHOWN = 10
@@ -27,6 +27,7 @@ MOST_SHOWN = 10
     help="Rank by uncertainty, by distance from the training set (diversity), by their product (both), or choose at "
     "random (chance)",
 )
+@sites_option
 @click.option("--missing", is_flag=True, help="Choose only sites that have no unbroadened spectrum yet")
 @click.option(
     "--seed",
@@ -46,6 +47,7 @@ def command(
     model: Path,
     n: int,
     strategy: str,
+    sites: Path | None,
     missing: bool,
     seed: int,
     fdmnes: Path | None,
@@ -63,7 +65,7 @@ def command(
     from xanes_hpc.calculations.fdmnes.write import TABLE, without_spectrum, write_runs
     from xanes_hpc.formats.fdmnes_input import Settings
     from xanes_hpc.models.model import Model
-    from xanes_hpc.prediction.select import select
+    from xanes_hpc.prediction.select import select, unused
     from xanes_hpc.runtime.outputs import check_output, whole_output
     from xanes_hpc.stores.structures import StructureStore
 
@@ -72,9 +74,11 @@ def command(
     if fdmnes is not None and not overwrite:
         check_output(fdmnes, False)
     with StructureStore(store) as source:
-        rows = without_spectrum(source) if missing else None
+        trained, listed = Model.open(model), listed_rows(source, sites)
+        rows = without_spectrum(source) if missing else unused(trained, source)
+        rows = rows if listed is None else np.intersect1d(rows, listed)
         with console.progress("ranking", "sites") as progress:
-            found = select(Model.open(model), source, n, strategy, seed, rows, progress)
+            found = select(trained, source, n, strategy, seed, rows, progress)
         table = [
             [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
             for k, s in enumerate(found, 1)

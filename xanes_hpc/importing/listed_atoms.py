@@ -1,0 +1,100 @@
+"""The atoms of each structure that a list of sites names."""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.structures.listed_sites import ListedSite
+from xanes_hpc.structures.structure import Structure
+
+MOST_REMEMBERED, MOST_NAMED = 1_000, 3
+"""Largest numbers of other structures that are kept to name similar ones, and of those named."""
+ANY = -1
+"""The atom of a row that names none."""
+UNSEEN, FOUND = -1, 0
+Array = npt.NDArray[np.int64]
+
+
+class ListedAtoms:
+    """The atoms of structures that a list names as sites; it holds some 32 bytes per row.
+
+    A row belongs to the structure of its name, or to those whose names begin with it up to the first ``_`` or ``@``.
+
+    Parameters
+    ----------
+    listed
+        The list; it is read again to name rows in errors.
+
+    Attributes
+    ----------
+    names_all
+        Whether every row names an atom.
+
+    Raises
+    ------
+    FormatError
+        If the list cannot be read, or names a site twice.
+    """
+
+    def __init__(self, listed: Iterable[ListedSite]) -> None:
+        self._listed, self.names_all = listed, True
+        self._others: list[str] = []
+        keys, atoms, rows, n_rows = array("q"), array("q"), array("q"), 0
+        for row, site in enumerate(listed):
+            n_rows += 1
+            structure, atom = site.structure_and_atom
+            self.names_all &= atom is not None
+            entries = [(structure, ANY if atom is None else atom)]
+            if site.atom != atom:  # A#1 is atom 1 of A, or a structure of that name
+                entries.append((site.name, ANY))
+            for name, own in entries:
+                keys.append(hash(name))
+                atoms.append(own)
+                rows.append(row)
+        found = [np.frombuffer(column, np.int64) for column in (keys, atoms, rows)]
+        order = np.lexsort((found[1], found[0]))
+        self._keys, self._atoms, self._rows = (column[order] for column in found)
+        self._lacking: Array = np.full(n_rows, UNSEEN, np.int64)
+        """Of every row: not yet seen, found, or the number of atoms of a structure that lacks its atom."""
+        self._check_once()
+
+    def _check_once(self) -> None:
+        same = (np.diff(self._keys) == 0) & (np.diff(self._atoms) == 0)
+        if same.any():
+            second = int(np.maximum(self._rows[1:], self._rows[:-1])[same].min())
+            site = next(site for row, site in enumerate(self._listed) if row == second)
+            raise FormatError(f"{site.where}: second row of site {site.site}; expected one")
+
+    def of(self, structure: Structure) -> tuple[Array, bool]:
+        """Return the listed atoms of a structure, and whether it is also listed without an atom."""
+        names = dict.fromkeys((structure.name, re.split("[_@]", structure.name, maxsplit=1)[0]))
+        at = np.concatenate([self._entries(name) for name in names])
+        if not at.size:
+            self._others += [structure.name] if len(self._others) < MOST_REMEMBERED else []
+        atoms, rows = self._atoms[at], self._rows[at]
+        there = atoms < structure.numbers.size
+        unknown = rows[~there & (self._lacking[rows] != FOUND)]
+        self._lacking[unknown], self._lacking[rows[there]] = structure.numbers.size, FOUND
+        return np.unique(atoms[there & (atoms != ANY)]), bool((atoms == ANY).any())
+
+    def missing(self) -> Iterator[FormatError]:
+        """Yield an error for every row whose structure or atom has not been found."""
+        if (self._lacking == FOUND).all():
+            return
+        for site, n_atoms in zip(self._listed, self._lacking.tolist(), strict=True):
+            structure, atom = site.structure_and_atom
+            if n_atoms == UNSEEN:
+                near = ", ".join(get_close_matches(structure, self._others, MOST_NAMED))
+                yield FormatError(f"{site.where}: no structure {structure}" + (f"; near: {near}" if near else ""))
+            elif n_atoms != FOUND:
+                yield FormatError(f"{site.where}: {structure} has no atom {atom}; expected 0 to {n_atoms - 1}")
+
+    def _entries(self, name: str) -> Array:
+        """Return the places of the entries of a structure."""
+        key = hash(name)
+        return np.arange(self._keys.searchsorted(key), self._keys.searchsorted(key, "right"))
