@@ -9,9 +9,12 @@ needs are findings, printed with what reproduces them. The exit code is 0 if the
 """
 
 import argparse
+import bz2
 import faulthandler
+import gzip
 import io
 import json
+import lzma
 import random
 import resource
 import shutil
@@ -34,13 +37,18 @@ MEMORY = 3 << 30
 SECONDS = 20
 AT_ONCE = 250
 """Inputs read by one process."""
+PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
+"""What compresses, by the first bytes of its files."""
 NUMBERS = (b"0", b"-1", b"1e308", b"1e999", b"nan", b"-inf", b"99999999999999999999", b"2147483648", b"1e-320", b"")
 
 
 def mutated(data: bytes, place: random.Random) -> bytes:
-    """Return data changed in a few places; in a ZIP archive often within a member, with a valid checksum."""
+    """Return data changed in a few places; in ZIP archives and compressed files often what they hold, with its checksum."""
     if data.startswith(b"PK") and place.random() < 0.7:
         return _with_a_member_mutated(data, place)
+    packer = next((packer for first, packer in PACKERS.items() if data.startswith(first)), None)
+    if packer is not None and place.random() < 0.7:
+        return packer.compress(_mutated(packer.decompress(data), place))  # type: ignore[no-any-return]
     return _mutated(data, place)
 
 
