@@ -1,5 +1,9 @@
 """Structure files read with ASE: cells, periodicity and properties are kept, disorder is an error."""
 
+import bz2
+import gzip
+import lzma
+
 import ase.io
 import numpy as np
 import pytest
@@ -260,3 +264,37 @@ def test_tmqm_means_the_same_in_every_file(tmp_path, ending):
 def test_names_of_vasp_files_tell_them_apart(tmp_path, name, stem):
     ase.io.write(tmp_path / name, crystal(), format="vasp")
     assert only(tmp_path / name).name == stem
+
+
+@pytest.mark.parametrize("name", ["a.sdf", "a.mol"])
+def test_charges_of_atoms_are_those_of_the_molecule(tmp_path, name):
+    text = SDF.format(title="one", metal="Fe", x=1.6)
+    assert "charge" not in only(write(tmp_path / name, text)).properties
+    charged = text.replace("M  END", "M  CHG  2   1   3   2  -1\nM  CHG  1   1  -1\nM  END")
+    assert only(write(tmp_path / name, charged)).properties["charge"] == 1.0
+
+
+def test_a_molecule_of_version_3000_is_refused_as_such(tmp_path):
+    text = "one\n  made\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\nM  END\n$$$$\n"
+    first, second = read(write(tmp_path / "a.sdf", text + SDF.format(title="two", metal="Fe", x=1.6)))
+    assert "expected an SDF of version V2000, received V3000" in str(first)
+    assert second.name == "two"
+
+
+@pytest.mark.parametrize("ending", ["GZ", "bz2", "Xz"])
+def test_compressed_files_with_endings_in_capitals(tmp_path, ending):
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending.lower()]
+    atoms = Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True)
+    for plain, kind in (("a.vasp", "vasp"), ("POSCAR", "vasp"), ("a.gen", "gen"), ("a.xsf", "xsf")):
+        ase.io.write(tmp_path / plain, atoms, format=kind)
+        path = tmp_path / f"{plain}.{ending}"
+        path.write_bytes(compress((tmp_path / plain).read_bytes()))
+        assert is_structure_file(path)
+        assert only(path).numbers.tolist() == [26, 8]
+
+
+def test_a_comment_in_another_encoding(tmp_path):
+    path = tmp_path / "POSCAR"
+    ase.io.write(path, Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True), format="vasp")
+    path.write_bytes("f\xfcnf\n".encode("latin-1") + path.read_bytes().partition(b"\n")[2])
+    assert only(path).numbers.tolist() == [26, 8]

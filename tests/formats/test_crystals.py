@@ -198,3 +198,10 @@ def test_atoms_that_are_nowhere_near_the_cell(tmp_path, place):
     block = HEXAGONAL + "_symmetry_space_group_name_H-M 'R -3 c'\n" + atoms
     assert "atom O1: has no coordinates, or is far outside the cell" in str(only(tmp_path, block))
     assert "atoms have no coordinates, or are far outside the cell" in str(only(tmp_path, mmcif(place)))
+
+
+@pytest.mark.parametrize("name", ["a.mcif", "b.mmcif", "c.MCIF.gz"])
+def test_other_endings_of_cif(tmp_path, name):
+    """``write`` compresses where the name ends in ``.gz``."""
+    (found,) = read(write(tmp_path / name, f"data_b\n{mmcif()}"))
+    assert composition(found) == {26: 2, 8: 2}

@@ -22,7 +22,7 @@ from xanes_hpc.structures.structure import Structure
 __all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """Errors of files that are missing, forbidden or damaged."""
-BY_GEMMI = {".cif": "cif", ".pdb": "pdb", ".ent": "pdb"}
+BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,21 @@ from xanes_hpc.formats.frames import COMPRESSED, named
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.structure import Structure
 
-SUFFIXES = {".vasp", ".traj", ".db", ".gen", ".mol", ".sdf", ".cfg", ".xsf", ".cube"}
+TEXTS = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": "cube"}
+"""ASE's names of the text formats that it reads for us, by ending."""
+SUFFIXES = {*TEXTS, ".mol", ".sdf", ".traj", ".db"}
+CHARGES = re.compile(r"^M  CHG\s+\d+((?:\s+\d+\s+[-+]?\d+)+)\s*$", re.MULTILINE)
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
 
 
 def recognises(path: Path) -> bool:
     """Return True if the file's name is that of a structure file for ASE."""
-    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    plain = _plain_path(path)
     return plain.suffix.lower() in SUFFIXES or VASP.match(plain.name) is not None
+
+
+def _plain_path(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
@@ -34,8 +42,7 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     """
     if not path.stat().st_size:
         raise FormatError(f"{path}: empty file")
-    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
-    reader = {".db": _database, ".sdf": _molecules}.get(plain.suffix.lower(), _frames)
+    reader = {".db": _database, ".sdf": _molecules, ".mol": _molecules}.get(_plain_path(path).suffix.lower(), _frames)
     yield from named(path, reader(path))
 
 
@@ -43,10 +50,12 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     from ase.io import iread
     from ase.io.formats import UnknownFileTypeError
 
-    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    plain = _plain_path(path)
+    kind = "vasp" if VASP.match(plain.name) else TEXTS.get(plain.suffix.lower())
     try:
-        for atoms in iread(path, index=":", format="vasp" if VASP.match(plain.name) else None):
-            yield structure_of(atoms, "", {})
+        with open_text(path, "replace") if kind else nullcontext(path) as source:
+            for atoms in iread(source, index=":", format=kind):
+                yield structure_of(atoms, "", {})
     except FormatError:
         raise
     except UnknownFileTypeError:
@@ -57,7 +66,10 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
 
 
 def _molecules(path: Path) -> Iterator[Structure | FormatError]:
-    """Yield the molecules of an SDF file, which end with ``$$$$`` each, named by their title lines if they have any."""
+    """Yield the molecules of an SDF or MOL file, which end with ``$$$$``, with their charges.
+
+    If there are several, those with a title line are named by it.
+    """
     from ase.io import read as read_ase
 
     with open_text(path, "replace") as stream:
@@ -65,8 +77,13 @@ def _molecules(path: Path) -> Iterator[Structure | FormatError]:
     blocks = [block for block in blocks if block.strip()]
     for number, block in enumerate(blocks, 1):
         title = block.partition("\n")[0].strip() if len(blocks) > 1 else ""
+        if any("V3000" in line for line in block.split("\n", 4)[:4]):
+            yield FormatError(f"molecule {number}: expected an SDF of version V2000, received V3000")
+            continue
+        charges = [int(word) for listed in CHARGES.findall(block) for word in listed.split()[1::2]]
+        own: dict[str, Any] = {"charge": sum(charges)} if charges else {}
         try:
-            yield structure_of(read_ase(StringIO(block), format="sdf"), title if title.isprintable() else "", {})
+            yield structure_of(read_ase(StringIO(block), format="sdf"), title if title.isprintable() else "", own)
         except Exception as error:  # ASE's readers raise many types of exception
             reason = " ".join(str(error).split()) or type(error).__name__
             yield FormatError(f"molecule {number}: ASE cannot read it: {reason[:120]}")
