@@ -42,7 +42,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "plotting": ("analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (
         "plotting analysis experiment calculations prediction training features importing models config descriptors "
-        "stores spectra structures runtime",
+        "formats stores spectra structures runtime",
         "ase matplotlib pandas",
     ),
     "pages": (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xanes_hpc.api.comparison import broaden, evaluate, export, fit_broadening, match
+    from xanes_hpc.api.measured import read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
@@ -32,6 +33,7 @@ __all__ = [
     "load_model",
     "match",
     "predict",
+    "read_spectrum",
     "train",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export", "fit_broadening", "match"), "api.comparison"),
     "Spectra": "api.spectra",
+    "read_spectrum": "api.measured",
 }
 """Modules that define what the package offers; each is imported when it is first asked for."""
 

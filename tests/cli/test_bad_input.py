@@ -12,6 +12,7 @@ from support.builders import (
     OLD,
     TWO_IRONS,
     edge_step,
+    fdmnes_header,
     frame,
     many_frames,
     old_store,
@@ -115,17 +116,16 @@ def test_absorber_rules(tmp_path, refused_import, rule, message):
     assert refused_import(path, f"--absorber={rule}").startswith(f"{path}: {message}")
 
 
-NAN, UNSORTED, REPEATED = edge_step(), edge_step()[::-1], edge_step()
+NAN, UNSORTED, TWO_SCANS = edge_step(), edge_step()[::-1], np.concatenate([edge_step(), edge_step()])
 NAN[3, 1] = np.nan
-REPEATED[4, 0] = REPEATED[3, 0]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (table(NAN), "expected finite numbers, received 7100 nan at point 3"),
-        (table(UNSORTED), "unsorted energies: expected ascending energies, received 7172 then 7171 eV"),
-        (table(REPEATED), "repeated energies: expected ascending energies, received 7100 then 7100 eV"),
+        (table(TWO_SCANS), "energies go back from 7172 to 7097 eV; expected a single scan"),
+        (fdmnes_header() + table(UNSORTED), "unsorted energies: expected ascending energies, received 7172 then 7171"),
         (table(edge_step() * [1, 0]), "all intensities are zero"),
         (table(edge_step(n_points=4)), "expected at least 5 points, received 4"),
         (

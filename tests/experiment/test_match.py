@@ -339,8 +339,8 @@ def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch
     assert run("match", "far.txt", predicted, "--absorber", "Fe") == 2
     assert "far.txt: overlaps 0 of the grid's energies" in capsys.readouterr().err
     write(tmp_path / "kev.txt", "".join(f"{7.1 + 0.002 * k:.4f} {1 + k}\n" for k in range(40)))
-    assert run("match", "kev.txt", predicted, "--absorber", "Fe") == 2
-    assert "kev.txt: energies from 7.1 to 7.178 look like keV, with the edge at 7112 eV" in capsys.readouterr().err
+    assert run("match", "kev.txt", predicted, "--absorber", "Fe") == 0
+    assert "Note: energies without a unit were taken as keV: kev.txt: from 7.1 to 7.178 keV" in capsys.readouterr().err
     write(tmp_path / "short.txt", "1 2\n2 3\n")
     assert run("match", "short.txt", predicted, "--absorber", "Fe") == 2
     assert "short.txt" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from support.builders import edge_step, run, table, write
 from support.stored import structure, write_structures
 
-from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.experiment.measured import read_calculated, read_experiment
 from xanes_hpc.stores.structures import StructureStore
 
@@ -33,9 +33,12 @@ def test_a_scan_with_descending_energies_is_reversed(tmp_path):
     first, second = read_experiment(up), read_experiment(down)
     np.testing.assert_array_equal(first.energies, second.energies)
     np.testing.assert_array_equal(first.intensities, second.intensities)
-    mixed = write(tmp_path / "mixed.txt", table(points[[0, 2, 1, *range(3, len(points))]]))
-    with pytest.raises(SpectrumError, match=r"mixed\.txt: unsorted energies"):
-        read_experiment(mixed)
+    mixed = read_experiment(write(tmp_path / "mixed.txt", table(points[[0, 2, 1, *range(3, len(points))]])))
+    np.testing.assert_array_equal(mixed.energies, first.energies)
+    np.testing.assert_array_equal(mixed.intensities, first.intensities)
+    twice = write(tmp_path / "twice.txt", table(np.concatenate([points, points])))
+    with pytest.raises(FormatError, match=r"twice\.txt: energies go back from .* expected a single scan"):
+        read_experiment(twice)
 
 
 @pytest.mark.parametrize(

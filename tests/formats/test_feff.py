@@ -8,6 +8,8 @@ from support.builders import table, write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
+from xanes_hpc.formats.read_options import ReadOptions
+from xanes_hpc.spectra.edges import place
 
 ENERGIES = np.arange(8984.0, 9120.0, 0.5)
 MU = np.round(0.5 + np.arctan((ENERGIES - 8994.0) / 2.0) / np.pi, 4)  # as many digits as are written
@@ -40,8 +42,15 @@ def test_the_absorption_of_a_site(tmp_path):
     assert json.loads(found.treatment) == {"name": "feff", "program": "FEFF 9.9.1", "core_hole": 1.729}
 
 
+def test_the_fermi_level_is_kept(tmp_path):
+    """It differs between sites, so that e0 is the tabulated edge for all of them."""
+    placed = place(read_spectrum(xmu(tmp_path / "xmu.dat")), 29, "K")
+    assert (placed.e0_source, placed.e0) == ("xraydb", 8979.0)
+    assert placed.e_cut == pytest.approx(8994.3 - 8979.0, abs=1e-3)
+
+
 def test_the_spectrum_as_feff_normalised_it(tmp_path):
-    found = read_spectrum(xmu(tmp_path / "xmu.dat"), feff_normalised=True)
+    found = read_spectrum(xmu(tmp_path / "xmu.dat"), ReadOptions(feff_mu="normalised"))
     np.testing.assert_array_equal(found.intensities, MU)
     assert found.unit == "normalised"
     assert json.loads(found.treatment)["normalised"] == "feff"

@@ -247,7 +247,11 @@ def test_a_measured_spectrum_is_aligned(client):
     [
         ("m.exe", b"MZ", "m.exe: expected a file ending in .txt"),
         ("m.txt", b"no numbers", "m.txt: no row of two or more numbers"),
-        ("m.xdi", b"# XDI/1.0\n# Column.1: angle\n# Column.2: mu\n#---\n1 2\n2 3\n", "m.xdi: expected a column energy"),
+        (
+            "m.xdi",
+            b"# XDI/1.0\n# Column.1: angle\n# Column.2: mu\n#---\n1 2\n2 3\n",
+            "m.xdi: expected energies, received",
+        ),
         ("m.nxs", b"\x89HDF\r\n\x1a\n and no more", "m.nxs: cannot be read as NeXus"),
     ],
 )

@@ -291,14 +291,14 @@ def test_xdi_of_a_beamline(tmp_path, detector, expected):
     [
         (
             "Column.1: energy keV",
-            "Column.1: angle degrees",
-            "expected a column energy, received angle, i0, itrans",
+            "Column.1: temperature",
+            r"expected two columns, energy and intensity, received 3 \(temperature, i0, itrans\)",
         ),
         ("Column.1: energy keV", "Column.1: energy joule", "expected energies in eV or keV, received 'joule'"),
         (
             "Column.3: itrans",
             "Column.3: temperature",
-            "expected a column norm",
+            r"expected two columns, energy and intensity, received 3 \(energy, i0, temperature\); `columns`",
         ),
         ("# XDI/1.0 GSE/1.0", "# something else", "expected XDI, whose first line is '# XDI/1.0'"),
     ],
@@ -316,7 +316,10 @@ def test_importing_an_xdi_file_without_energies_ends_with_one_line(tmp_path, cap
     rows = np.column_stack([ENERGIES, ENERGIES])
     write(tmp_path / "mu" / "a.xdi", "# XDI/1.0\n# Column.1: angle deg\n# Column.2: xmu\n#---\n" + table(rows))
     line = refused(capsys, tmp_path, "import", tmp_path / "in", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5")
-    assert "a.xdi: expected a column energy, received angle, xmu" in line
+    assert (
+        "a.xdi: expected energies, received the column angle; to convert angles, give the monochromator's --d-spacing"
+        in line
+    )
 
 
 @pytest.mark.parametrize("suffix", [".xdi", ".nxs"])

@@ -9,6 +9,7 @@ from xanes_hpc.api.inputs import PathLike, is_paths, listed, opened_structures, 
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
+from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.importing import from_files
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.options import ImportOptions
@@ -42,6 +43,9 @@ def import_structures(
     unique: bool = False,
     symprec: float = SYMPREC,
     layout: Literal["lightshow"] | None = None,
+    columns: str | None = None,
+    mu: Literal["transmission", "fluorescence", "reference"] | None = None,
+    d_spacing: float | None = None,
     feff_mu: Literal["absolute", "normalised"] = "absolute",
     strict: bool = False,
     output: PathLike | None = None,
@@ -84,6 +88,8 @@ def import_structures(
     layout
         ``lightshow`` for folders of materials, ``ID/POSCAR`` with ``ID/FEFF-XANES/NNN_El/xmu.dat``: the sites are the
         atoms that have a spectrum.
+    columns, mu, d_spacing
+        Which columns of spectrum files to read, and how, as for ``read_spectrum``.
     feff_mu
         Take FEFF's absorption in Å² (``absolute``), or as FEFF normalised it.
     strict
@@ -121,7 +127,8 @@ def import_structures(
         _refuse_options_of_files(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
             only_paired=only_paired, spectra_suffix=spectra_suffix or None, properties=properties, elements=elements,
-            charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout,
+            charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout, columns=columns, mu=mu,
+            d_spacing=d_spacing,
         )  # fmt: skip
         return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
@@ -134,7 +141,8 @@ def import_structures(
         treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, only_paired=only_paired, strict=strict,
         spectra_suffix=(spectra_suffix,) if isinstance(spectra_suffix, str) else tuple(spectra_suffix),
         selection=selection,
-        unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout, feff_mu=feff_mu,
+        unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout,
+        reading=ReadOptions(parse_columns(columns), mu, d_spacing, feff_mu),
     )  # fmt: skip
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)

@@ -164,6 +164,12 @@ def reading(summary: "ImportSummary") -> None:
         err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))
 
 
+def notes(choices: Sequence[tuple[str, str]]) -> None:
+    """Print what a reader chose where a file allowed more than one reading: pairs of a phrase and its detail."""
+    for what, detail in choices:
+        err.print(f"Note: {what}: {detail}")
+
+
 def next_step(command: str) -> None:
     """Suggest the command to run next."""
     err.print(f"Next: {command}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from xanes_hpc.cli.choices import EDGE
+from xanes_hpc.cli.choices import EDGE, Known
 from xanes_hpc.cli.command import JSON_TARGET, OutputPath, not_json
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xanes_hpc.stores.structures import StructureStore
 
     SiteStore = StructureStore | FeatureStore | PredictionStore
+    from xanes_hpc.formats.read_options import ReadOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = ("core_hole", "gamma_max", "centre", "width", "seah", "e_cut", "gaussian")
@@ -167,6 +168,40 @@ def output_option(what: str, required: bool = False, ending: str | None = None) 
 def figure_option(what: str) -> Callable[[F], F]:
     """Return ``--plot`` for a further output, a figure."""
     return click.option("--plot", type=OutputPath(beside=True), metavar="FILE", help=f"{what}, as PNG, SVG or PDF")
+
+
+def _read_options(columns: str | None, mu: str | None, d_spacing: float | None) -> "ReadOptions":
+    from xanes_hpc.formats.read_options import ReadOptions, parse_columns
+
+    options = ReadOptions(parse_columns(columns), mu, d_spacing)
+    options.check()
+    return options
+
+
+reading_options = gathered(
+    "reading",
+    _read_options,
+    click.option(
+        "--columns",
+        metavar="NAMES",
+        help="Read these columns of a spectrum's file, by title or number from 1: the energy, and the spectrum or its "
+        "channels, such as energy,i0,itrans  [default: by their titles]",
+    ),
+    click.option(
+        "--mu",
+        type=Known("formats.read_options", "MODES"),
+        help="Compute the spectrum from channels: transmission, ln(i0/itrans); fluorescence, ifluor/i0; reference, "
+        "ln(itrans/irefer)  [default: the file's own spectrum, or the first that its columns allow]",
+    ),
+    click.option(
+        "--d-spacing",
+        type=float,
+        metavar="Å",
+        help="Set the lattice spacing of the monochromator, for files with its angle in place of the energy  "
+        "[default: as in the file]",
+    ),
+)
+"""How to read files of spectra, as one parameter ``reading``."""
 
 
 def site_options(command: F) -> F:

@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.formats import read_spectrum
+from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.normalisation import normalise
 from xanes_hpc.spectra.recipe import NormalisationConfig
@@ -45,10 +46,8 @@ class Calculated:
     std: npt.NDArray[np.float64] | None = None
 
 
-def read_experiment(path: Path) -> Spectrum:
+def read_experiment(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     """Read a measured spectrum in any format that ``import`` reads, with its energies in ascending order.
-
-    A file whose energies all descend is reversed.
 
     Raises
     ------
@@ -57,11 +56,7 @@ def read_experiment(path: Path) -> Spectrum:
     SpectrumError
         If the spectrum is invalid; the message names the file.
     """
-    spectrum = read_spectrum(path)
-    if spectrum.energies.size > 1 and (np.diff(spectrum.energies) < 0).all():  # scanned from high to low energy
-        spectrum = replace(
-            spectrum, energies=spectrum.energies[::-1].copy(), intensities=spectrum.intensities[::-1].copy()
-        )
+    spectrum = read_spectrum(path, options)
     try:
         edges.check(spectrum)
     except SpectrumError as error:
@@ -84,26 +79,10 @@ def normalised(experiment: Spectrum, e0: float, recipe: NormalisationConfig) -> 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
     """Return a measured spectrum's energies relative to an edge at ``e0``, in eV.
 
-    Energies that are relative already are returned as they are.
-
-    Raises
-    ------
-    SpectrumError
-        If the energies look like keV.
+    Energies that are relative already are returned as they are; energies in keV are converted.
     """
-    if looks_like_kev(experiment, e0):
-        first, last = experiment.energies[0], experiment.energies[-1]
-        raise SpectrumError(
-            f"{experiment.source}: energies from {first:g} to {last:g} look like keV, with the edge at {e0:g} eV; "
-            "expected eV"
-        )
+    experiment = edges.in_ev(experiment, e0)
     return experiment.energies - e0 if edges.is_absolute(experiment, e0) else experiment.energies
-
-
-def looks_like_kev(experiment: Spectrum, e0: float) -> bool:
-    """Return whether the energies, read as keV, span an edge at ``e0`` (eV), and the file does not state their unit."""
-    first, last = experiment.energies[0], experiment.energies[-1]
-    return bool(experiment.absolute is None and 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0)
 
 
 def read_calculated(

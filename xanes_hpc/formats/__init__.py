@@ -1,27 +1,26 @@
 """Readers and writers of foreign files, one module per format.
 
 Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif``, ``pdb``, and ``ase`` for other formats.
-Spectra: ``columns``, ``fdmnes``, ``feff``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables:
-``property_tables``, ``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted
-spectra, ``fdmnes_input`` FDMNES's input.
+Spectra: ``columns`` of a ``text_table`` with detector ``channels``, ``fdmnes``, ``feff``, ``xdi``, ``nexus``,
+``athena``. Features with spectra: ``npz``. Tables: ``property_tables``, ``charge_tables``. The modules ``xdi``,
+``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
 """
 
-import lzma
 import stat
-import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import ase, athena, fdmnes, feff, nexus, xdi, xyz
 from xanes_hpc.formats.frames import COMPRESSED
+from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
+from xanes_hpc.formats.text import UNREADABLE, unreadable
+from xanes_hpc.spectra.order import in_order
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
-"""Errors of files that are missing, forbidden or damaged."""
 BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
 
@@ -57,39 +56,49 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
         raise unreadable(path, error) from None
 
 
-def unreadable(path: Path, error: Exception) -> FormatError:
-    """Return the error that says why a file or folder cannot be read."""
-    return FormatError(f"{path}: cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}")
+def read_spectrum(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
+    """Read a spectrum from XDI, NeXus, an Athena project, FEFF, FDMNES, ORCA or any text of titled columns.
 
-
-def read_spectrum(path: Path, feff_normalised: bool = False) -> Spectrum:
-    """Read a spectrum from XDI, NeXus, an Athena project, FEFF, FDMNES, ORCA or any two-column text or CSV file.
+    Energies ascend, except where they are not finite; what was done to sort them is in the spectrum's ``choices``.
 
     Parameters
     ----------
     path
-        The file.
-    feff_normalised
-        Whether to keep the normalisation of FEFF's spectra instead of their absorption in Å².
+        The file; text files may be compressed.
+    options
+        How to read it, where there is a choice.
 
     Raises
     ------
     FormatError
-        If the file cannot be read or does not have two columns of numbers.
+        If the file cannot be read, does not say which columns hold the spectrum, or holds several scans.
     """
     try:
-        return _spectrum(path, feff_normalised)
+        found = _spectrum(path, options)
     except XanesHpcError:
         raise
     except UNREADABLE as error:
         raise unreadable(path, error) from None
+    try:
+        return in_order(found)
+    except SpectrumError as error:
+        raise FormatError(f"{path}: {str(error).removeprefix(f'{found.source}: ')}") from None
 
 
-def _spectrum(path: Path, feff_normalised: bool) -> Spectrum:
+def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
+    if options.columns and (reader := _fixed_format(path)):
+        raise FormatError(f"{path}: `columns` does not apply to {reader}")
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
         return nexus.read(path)
     if athena.is_project(path):
         return athena.read_project(path)
     if feff.recognises(path):
-        return feff.read(path, feff_normalised)
-    return xdi.read(path) if xdi.recognises(path) else fdmnes.read(path)
+        return feff.read(path, options.feff_mu)
+    return xdi.read(path, options) if xdi.recognises(path) else fdmnes.read(path, options)
+
+
+def _fixed_format(path: Path) -> str:
+    """Return the name of a format whose columns are not chosen; empty for text of titled columns."""
+    if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
+        return "NeXus"
+    return "Athena projects" if athena.is_project(path) else "FEFF" if feff.recognises(path) else ""

@@ -17,7 +17,10 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import Columns, Table, energy_and_intensity, read_table
+from xanes_hpc.formats.columns import Columns, energy_and_intensity
+from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
+from xanes_hpc.formats.text import unpacked_name
+from xanes_hpc.formats.text_table import Table, read_table
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
@@ -55,7 +58,7 @@ class FirstLine:
     words: list[str]
 
 
-def read(path: Path) -> Spectrum:
+def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     """Read a spectrum from a text file, with all that an FDMNES header or file name says about it.
 
     Raises
@@ -66,32 +69,31 @@ def read(path: Path) -> Spectrum:
     table = read_table(path)
     first = first_line(path, table)
     pair = PAIR_TITLES.search(" ".join(table.titles).lower())
-    energies, intensities, choices = _pair_of_edges(path, table, first) if pair else energy_and_intensity(path, table)
-    if first is not None and (repeated := int((np.diff(energies) == 0).sum())):  # builds of 2024 write some twice
-        kept = np.concatenate([[True], np.diff(energies) != 0])
-        energies, intensities = energies[kept], intensities[kept]
-        choices += (("energies that FDMNES wrote twice were read once", f"{path.name}: {repeated}"),)
+    found = _pair_of_edges(path, table, first) if pair else energy_and_intensity(path, table, options)
+    if first is not None:
+        found = _without_repeated(path, found)
     e_edge = first.e_edge if first is not None else _edge_in_header(table)
-    emission = any("<xes>" in line for line in table.header) or path.stem.endswith("_xes_conv")
-    if path.stem.endswith("_conv"):
+    stem = Path(unpacked_name(path)).stem
+    emission = any("<xes>" in line for line in table.header) or stem.endswith("_xes_conv")
+    if stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
     elif first is not None:
         treated, unit = NO_TREATMENT, "Mbarn"
     else:
         treated, unit = UNSTATED, "arbitrary"
     return Spectrum(
-        energies=energies,
-        intensities=intensities,
+        energies=found.energies,
+        intensities=found.intensities,
         kind="xes" if emission else "xanes",
         treatment=treated,
         unit=unit,
         e_edge=e_edge,
         e_cut=None if first is None else first.e_cut,
-        absolute=None if e_edge is None else bool(energies[0] > 0.5 * e_edge),
+        absolute=None if e_edge is None else bool(found.energies[0] > 0.5 * e_edge),
         source=path.name,
         element=None if first is None else first.element,
         edge=None if first is None else "L23" if pair and first.edge in ("L2", "L3") else first.edge,
-        choices=choices,
+        choices=found.choices,
     )
 
 
@@ -119,6 +121,29 @@ def first_line(path: Path, table: Table) -> FirstLine | None:
     return FirstLine(e_edge, z, edge, _number(words, 6), words)
 
 
+def _without_repeated(path: Path, found: Columns) -> Columns:
+    """Return columns without the energies that builds of 2024 write twice.
+
+    Raises
+    ------
+    FormatError
+        If the energies go back: FDMNES writes them in order, so the file is damaged.
+    """
+    steps = np.diff(found.energies)
+    if (steps < 0).any():
+        at = int(np.argmax(steps < 0))
+        before, after = found.energies[at : at + 2]
+        raise FormatError(
+            f"{path}: unsorted energies: expected ascending energies, received {before:g} then {after:g} eV"
+        )
+    repeated = int((steps == 0).sum())
+    if not repeated:
+        return found
+    kept = np.concatenate([[True], steps != 0])
+    choices = (*found.choices, ("energies that FDMNES wrote twice were read once", f"{path.name}: {repeated}"))
+    return Columns(found.energies[kept], found.intensities[kept], found.title, choices)
+
+
 def _pair_of_edges(path: Path, table: Table, first: FirstLine | None) -> Columns:
     energies, lower, upper = table.values.T
     words = first.words if first is not None else []
@@ -126,7 +151,7 @@ def _pair_of_edges(path: Path, table: Table, first: FirstLine | None) -> Columns
     if n_levels != 2 or level is None or reference is None or level < reference:
         raise FormatError(f"{path}: line 1: expected two core levels for two edges ({', '.join(table.titles[1:])})")
     moved = np.interp(energies - (level - reference), energies, lower)
-    return energies.copy(), moved + upper, ()
+    return Columns(energies.copy(), moved + upper)
 
 
 def _edge_in_header(table: Table) -> float | None:

@@ -3,18 +3,21 @@
 Lines of comments end with the names of the columns, ``omega e k mu mu0 chi``. ``omega`` is the photon energy in eV;
 ``e`` is counted from the Fermi level, never from an edge. ``mu`` is normalised at 50 eV above the edge; times the
 number on the line ``xsedge+ 50, used to normalize mu`` it is the absorption in bohr². The spectrum is already broadened
-by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, which differs between sites: e0 is left to the
-tabulated edge, so that shifts between sites stay in the spectra.
+by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, ``omega - e``, which differs between sites: it becomes
+``e_cut``, and e0 is left to the tabulated edge, so that shifts between sites stay in the spectra.
 """
 
 import re
 from pathlib import Path
 
+import numpy as np
 from ase.data import chemical_symbols
 from ase.units import Bohr
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import Table, read_table
+from xanes_hpc.formats.read_options import ABSOLUTE, NORMALISED
+from xanes_hpc.formats.text import unpacked_name
+from xanes_hpc.formats.text_table import Table, read_table
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.spectrum import Spectrum, treatment
 
@@ -28,18 +31,18 @@ NORM = re.compile(r"\bused to normalize mu\s+([-+\d.Ee]+)")
 
 def recognises(path: Path) -> bool:
     """Return True if a file is FEFF's by its name."""
-    return path.name.lower().endswith(NAME)
+    return unpacked_name(path).lower().endswith(NAME)
 
 
-def read(path: Path, normalised: bool = False) -> Spectrum:
+def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
     """Read a spectrum.
 
     Parameters
     ----------
     path
         The file.
-    normalised
-        Whether to keep FEFF's own normalisation; by default the absorption is in Å².
+    mu
+        ``absolute`` for the absorption in Å², ``normalised`` to keep FEFF's own normalisation.
 
     Raises
     ------
@@ -51,21 +54,25 @@ def read(path: Path, normalised: bool = False) -> Spectrum:
     if title.replace("@#", "").split() != COLUMNS.split() or table.values.shape[1] != len(COLUMNS.split()):
         raise FormatError(f"{path}: expected FEFF's columns {COLUMNS}, received {title[:60] or 'no such line'!r}")
     text = "\n".join(table.header)
-    mu, unit = table.values[:, 3].copy(), "normalised"
-    if not normalised:
-        mu, unit = mu * _number(path, NORM, text, "the number that normalised mu") * Bohr**2, "angstrom²"
+    intensities, unit = table.values[:, 3].copy(), "normalised"
+    if mu != NORMALISED:
+        intensities, unit = (
+            intensities * _number(path, NORM, text, "the number that normalised mu") * Bohr**2,
+            "angstrom²",
+        )
     element, edge = _absorber(table)
     version = VERSION.search(text)
     return Spectrum(
         energies=table.values[:, 0].copy(),
-        intensities=mu,
+        intensities=intensities,
         treatment=treatment(
             "feff",
             program=f"FEFF {version[1]}" if version else "FEFF",
             core_hole=_number(path, CORE_HOLE, text, "the core hole's width"),
-            **({"normalised": "feff"} if normalised else {}),
+            **({"normalised": "feff"} if mu == NORMALISED else {}),
         ),
         unit=unit,
+        e_cut=round(float(np.median(table.values[:, 0] - table.values[:, 1])), 4),
         absolute=True,
         source=f"{path.parent.name}/{path.name}" if path.name.lower() == NAME else path.name,
         element=element,

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import zlib
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,6 +11,29 @@ from xanes_hpc.errors import FormatError
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """What opens a compressed file, by its ending."""
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""Errors of files that are missing, forbidden or damaged."""
+
+
+def unreadable(path: Path, error: Exception) -> FormatError:
+    """Return the error that says why a file or folder cannot be read."""
+    return FormatError(f"{path}: cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}")
+
+
+def unpacked_name(path: Path) -> str:
+    """Return a file's name without the ending of a compression.
+
+    Examples
+    --------
+    >>> unpacked_name(Path("a/FeO.dat.gz")), unpacked_name(Path("FeO.dat"))
+    ('FeO.dat', 'FeO.dat')
+    """
+    return path.stem if path.suffix.lower() in OPENERS else path.name
+
+
+def plain_suffix(path: Path) -> str:
+    """Return the ending of a file's name in lower case, without that of a compression."""
+    return Path(unpacked_name(path)).suffix.lower()
 
 
 def open_text(path: Path, errors: str = "strict", newline: str | None = None) -> TextIO:

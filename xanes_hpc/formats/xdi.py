@@ -6,17 +6,19 @@ none, so files that are written omit it and say so in a comment.
 """
 
 import re
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import SEVERAL_COLUMNS, read_table
+from xanes_hpc.formats.columns import KILO, energy_and_intensity
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.spectra.spectrum import Choices, Spectrum
+from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
+from xanes_hpc.formats.text import plain_suffix
+from xanes_hpc.formats.text_table import Table, read_lines, read_table
+from xanes_hpc.spectra.spectrum import Spectrum
 
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
@@ -25,11 +27,14 @@ EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1
 OURS = "Xanes_hpc"
 """Family of this program's own items."""
 ITEM = re.compile(r"#\s*([A-Za-z]\w*)\.(\w+)\s*:\s*(.*)")
-INTENSITIES = (("norm", "normtrans", "normfluor"), ("xmu", "mu", "mutrans", "mufluor"), ("xes",), ("flat",))
-"""Columns with a spectrum, by preference; of several of one kind the first in the file is read."""
-RATIOS = (("itrans", True), ("ifluor", False), ("fluor", False))
-"""Detector columns from which a spectrum follows with ``i0``, and whether it is ln(i0 / detector)."""
-KILO = {"ev": 1.0, "kev": 1000.0}
+INTENSITIES = (
+    ("norm", "normtrans", "normfluor"),
+    ("xmu", "mu", "mutrans", "mufluor"),
+    ("xes",),
+    ("flat",),
+    ("xanes", "intensity"),
+)
+"""Titles of spectra, by preference."""
 
 
 def write(path: Path, predicted: PredictedSpectrum) -> None:
@@ -64,7 +69,7 @@ def _label(predicted: PredictedSpectrum) -> str:
 
 def recognises(path: Path) -> bool:
     """Return True if a file is XDI by its name or its first line."""
-    if path.suffix.lower() == SUFFIX:
+    if plain_suffix(path) == SUFFIX:
         return True
     try:
         with path.open("rb") as stream:
@@ -73,8 +78,8 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> Spectrum:
-    """Read a spectrum: the first column that is one, or else ln(i0/itrans) or ifluor/i0.
+def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
+    """Read a spectrum: the first column that is one, or else what detector channels give.
 
     Raises
     ------
@@ -85,59 +90,33 @@ def read(path: Path) -> Spectrum:
     if not table.header or not table.header[0].upper().startswith("XDI/"):
         raise FormatError(f"{path}: expected XDI, whose first line is {FIRST!r}")
     items = _items(path)
-    n_columns = table.values.shape[1]
-    named = {i: items.get(f"column.{i + 1}", "").split() for i in range(n_columns)}
-    labels = {words[0].lower(): i for i, words in named.items() if words}
-    if not labels:  # take the titles above the numbers
-        labels = {title.lower(): i for i, title in enumerate(table.titles)}
-    if "energy" not in labels:
-        has = ", ".join(labels) or "no column names"
-        angle = " (angles are not converted to energies)" if "angle" in labels else ""
-        raise FormatError(f"{path}: expected a column energy, received {has}{angle}")
-    column = labels["energy"]
-    unit = next(iter(named[column][1:]), "eV")
-    if unit.lower() not in KILO:
-        raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
-    intensities, label, choices = _intensities(path, table.values, labels)
-    edge = _number(items.get("scan.edge_energy", ""))
+    named = [items.get(f"column.{i + 1}", "").partition("||")[0].split() for i in range(table.values.shape[1])]
+    if any(named):  # else the titles above the numbers hold
+        table = Table(table.header, [words[0] if words else "" for words in named], table.values, table.choices)
+    if options.d_spacing is None and (spacing := _number(items.get("mono.d_spacing", ""))):
+        options = replace(options, d_spacing=spacing)
+    units = {i: words[1] for i, words in enumerate(named) if len(words) > 1}
+    found = energy_and_intensity(path, table, options, units, INTENSITIES)
+    edge = _energy(items.get("scan.edge_energy", ""))
     named_edge = items.get("element.edge", "").upper()
     return Spectrum(
-        energies=table.values[:, column] * KILO[unit.lower()],
-        intensities=intensities,
-        kind="xes" if label == "xes" else "xanes",
-        unit="normalised" if label.startswith("norm") else "arbitrary",
+        energies=found.energies,
+        intensities=found.intensities,
+        kind="xes" if found.title == "xes" else "xanes",
+        unit="normalised" if found.title.startswith("norm") else "arbitrary",
         e_edge=edge,
         absolute=True if edge is not None else None,
         source=path.name,
         element=atomic_numbers.get(items.get("element.symbol", "").capitalize()) or None,
         edge=named_edge if named_edge in EDGES else None,
-        choices=choices,
-    )
-
-
-def _intensities(
-    path: Path, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: dict[str, int]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str, Choices]:
-    for kinds in INTENSITIES:
-        if found := [label for label in labels if label in kinds]:
-            detail = f"{path.name}: {', '.join(found)}; read {found[0]}, the first"
-            choices = () if len(found) == 1 else ((SEVERAL_COLUMNS, detail),)
-            return values[:, labels[found[0]]].copy(), found[0], choices
-    for detector, logarithm in RATIOS:
-        if detector in labels and "i0" in labels:
-            i0, other = values[:, labels["i0"]], values[:, labels[detector]]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return (np.log(i0 / other) if logarithm else other / i0), detector, ()
-    raise FormatError(
-        f"{path}: expected a column {', '.join(chain.from_iterable(INTENSITIES))}, or i0 with itrans or ifluor, "
-        f"received {', '.join(labels)}"
+        choices=found.choices,
     )
 
 
 def _items(path: Path) -> dict[str, str]:
     """Return the header's items by name, in lower case."""
     found = {}
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in read_lines(path).splitlines():
         if not line.startswith("#") or line.lstrip("# ").startswith(("///", "---")):
             break
         if match := ITEM.match(line):
@@ -145,10 +124,15 @@ def _items(path: Path) -> dict[str, str]:
     return found
 
 
-def _number(text: str) -> float | None:
+def _energy(text: str) -> float | None:
     """Return the energy in eV that a text gives, with or without a unit, or None."""
-    words = text.split()
+    value, unit = _number(text), "".join(text.split()[1:2]) or "eV"
+    return None if value is None or unit.lower() not in KILO else value * KILO[unit.lower()]
+
+
+def _number(text: str) -> float | None:
+    """Return the number that begins a text, or None."""
     try:
-        return float(words[0]) * KILO[(words[1] if len(words) > 1 else "eV").lower()]
-    except (ValueError, IndexError, KeyError):
+        return float(text.split()[0])
+    except (ValueError, IndexError):
         return None

@@ -135,6 +135,7 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
             raise FormatError(f"{path}: cannot be read: permission denied")
     if options.only_paired and not options.spectra and options.layout is None:
         raise FormatError("`only_paired` keeps sites that have a spectrum; give folders of `spectra`")
+    options.reading.check()
     edges.check_given(options.edge, options.e0, options.shift)
 
 

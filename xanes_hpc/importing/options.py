@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc.errors import MOST_LISTED, XanesHpcError
+from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.selection import Selection
 from xanes_hpc.structures.symmetry import SYMPREC
@@ -50,8 +51,8 @@ class ImportOptions:
         Tables of properties by structure name; they override the properties in structure files.
     layout
         ``lightshow`` for folders of materials as in ``importing.lightshow``: the sites are the atoms with a spectrum.
-    feff_mu
-        ``absolute`` for FEFF's absorption in Å², ``normalised`` for its own normalisation.
+    reading
+        How to read spectrum files that leave a choice.
     """
 
     absorber: str | None = None
@@ -70,7 +71,7 @@ class ImportOptions:
     symprec: float = SYMPREC
     properties: tuple[Path, ...] = ()
     layout: str | None = None
-    feff_mu: str = "absolute"
+    reading: ReadOptions = AS_FOUND
 
 
 @dataclass

@@ -246,7 +246,7 @@ class Importer:
         options = self._options
         placed = []
         for path in files:
-            spectrum = read_spectrum(path, options.feff_mu == "normalised")
+            spectrum = read_spectrum(path, options.reading)
             if options.treatment is not None:
                 spectrum = replace(spectrum, treatment=options.treatment)
             try:

@@ -21,11 +21,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError, XanesHpcError, without_backticks
-from xanes_hpc.experiment.measured import looks_like_kev
 from xanes_hpc.pages.answers import aligned, as_file, prediction_answer, structure_answer
 from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
 from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
 from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.spectra.edges import in_ev
 from xanes_hpc.spectra.recipe import BroadeningConfig, Recipe
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.structure import Structure
@@ -172,10 +172,11 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         """Read a measured spectrum from an uploaded file; energies in keV are converted to eV."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
-        kilo = any(looks_like_kev(found, e0) for e0 in predictor.model.seen.values())
+        for e0 in predictor.model.seen.values():
+            found = in_ev(found, e0)
         return {
             "name": (file.filename or "spectrum")[:200],
-            "energies": (found.energies * (1000.0 if kilo else 1.0)).tolist(),
+            "energies": found.energies.tolist(),
             "intensities": found.intensities.tolist(),
             "absolute": found.absolute,
         }

@@ -18,6 +18,7 @@ ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
 FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
+IN_KEV = "energies without a unit were taken as keV"
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
@@ -115,6 +116,18 @@ def is_absolute(spectrum: Spectrum, e0: float) -> bool:
     return bool(spectrum.energies[0] > ABSOLUTE * e0) if spectrum.absolute is None else spectrum.absolute
 
 
+def in_ev(spectrum: Spectrum, e0: float) -> Spectrum:
+    """Return a spectrum with energies in eV, and a note if they were in keV without saying so.
+
+    They were if, read as keV, they span an edge at ``e0`` (eV).
+    """
+    first, last = spectrum.energies[0], spectrum.energies[-1]
+    if spectrum.absolute is not None or not 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
+        return spectrum
+    choice = (IN_KEV, f"{spectrum.source}: from {first:g} to {last:g} keV")
+    return replace(spectrum, energies=1000.0 * spectrum.energies, choices=(*spectrum.choices, choice))
+
+
 def place(
     spectrum: Spectrum, element: int, edge: str, e0: float | None = None, shift: float | None = None
 ) -> PlacedSpectrum:
@@ -141,14 +154,15 @@ def place(
     check_absorber(spectrum, element, edge)
     source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
     e0 = e0 if e0 is not None else spectrum.e_edge if spectrum.e_edge is not None else edge_energy(element, edge)
+    spectrum = in_ev(spectrum, e0)
     first, absolute = spectrum.energies[0], is_absolute(spectrum, e0)
     if not absolute and shift:
         raise SpectrumError(
             f"{spectrum.source}: energies are relative to the edge (they begin at {first:g} eV); omit `shift`"
         )
     e_cut = np.nan if spectrum.e_cut is None else spectrum.e_cut
-    if absolute and spectrum.e_edge is not None:
-        e_cut += spectrum.e_edge + (shift or 0.0) - e0
+    if absolute:
+        e_cut += (spectrum.e_edge or 0.0) + (shift or 0.0) - e0
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0, e_cut)
     low, high = placed.relative[0], placed.relative[-1]
     outside = not low <= 0 <= high

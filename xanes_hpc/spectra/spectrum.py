@@ -50,7 +50,8 @@ class Spectrum:
     e_edge
         Edge energy in eV that the file gives, if any.
     e_cut
-        Energy in eV from ``e_edge`` above which states are empty and broadening begins, if the file gives it.
+        Energy in eV above which states are empty and broadening begins, if the file gives it: from ``e_edge``, or on
+        the spectrum's own scale where there is no ``e_edge``.
     absolute
         True if energies are absolute, False if they are relative to the edge, None if the file does not say.
     source

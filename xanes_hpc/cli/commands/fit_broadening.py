@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +17,14 @@ from xanes_hpc.cli.options import (
     json_option,
     output_option,
     overwrite_option,
+    reading_options,
     refuse,
     width_options,
     window_option,
 )
+
+if TYPE_CHECKING:
+    from xanes_hpc.formats.read_options import ReadOptions
 
 NO_UNIT = ("scale", "seah", "offset", "slope")
 """Parameters that are not in eV."""
@@ -79,6 +83,7 @@ NO_UNIT = ("scale", "seah", "offset", "slope")
         help="Try shifts of up to this many eV either way",
     ),
 )
+@reading_options
 @figure_option("Draw the fit")
 @output_option("TOML file to write, with the fitted [broadening], for --config of broaden and train", ending=".toml")
 @overwrite_option
@@ -88,6 +93,7 @@ def command(
     experiment: Path,
     chosen: dict[str, Any],
     fit: dict[str, Any],
+    reading: "ReadOptions",
     plot: Path | None,
     output: Path | None,
     overwrite: bool,
@@ -106,6 +112,7 @@ def command(
     from xanes_hpc.experiment.measured import read_calculated, read_experiment
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
+    from xanes_hpc.spectra.edges import in_ev
     from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
     from xanes_hpc.stores.hdf5 import is_kind
 
@@ -120,7 +127,8 @@ def command(
         check_output(output, overwrite)
     chosen["edge"] = chosen["edge"].upper()
     calculated = read_calculated(prediction, **chosen)
-    measured = read_experiment(experiment)
+    measured = in_ev(read_experiment(experiment, reading), calculated.placed.e0)
+    console.notes(measured.choices)
     before = calculated.placed.spectrum.treatment
     name = fit["recipe"] or ("arctangent" if before == NO_TREATMENT else "gaussian")
     flags: dict[str, Any] = {f"broadening.{n}": fit[n] for n in WIDTHS} | {"broadening.name": name}
@@ -148,7 +156,8 @@ def command(
             "R factor": f"{fitted.r_factor:.3g}",
         }
         console.table(f"{name} fitted", rows)
-    console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict()})
+    told = {"choices": dict(measured.choices)}
+    console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict(), **told})
     if output is not None and fitted.broadening.name == "none":
         console.err.print(f"Note: the fitted width is 0 eV, so {output} contains no broadening")
     elif output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:

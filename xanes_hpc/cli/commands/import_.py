@@ -17,6 +17,7 @@ from xanes_hpc.cli.options import (
     json_option,
     output_option,
     overwrite_option,
+    reading_options,
     refuse,
     site_options,
     sites_option,
@@ -25,12 +26,12 @@ from xanes_hpc.cli.options import (
 if TYPE_CHECKING:
     from xanes_hpc.descriptors import Descriptor
     from xanes_hpc.features.from_arrays import FeaturesOptions
+    from xanes_hpc.formats.read_options import ReadOptions
     from xanes_hpc.importing.options import ImportOptions, ImportSummary
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
-    "unique", "symprec", "layout", "feff_mu", "only_paired", "spectra_suffix",
-    "sites",
+    "sites", "unique", "symprec", "layout", "feff_mu", "columns", "mu", "d_spacing", "only_paired", "spectra_suffix",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies")
 """Options that apply to one kind of source only."""
@@ -38,8 +39,10 @@ E0_SOURCES = {"given": "as given", "file": "from the file", "xraydb": "from Xray
 
 
 def _import_options(
-    elements: str | None, charge: str | None, max_atoms: int | None, sample: int | None, seed: int, **others: Any
-) -> "ImportOptions":
+    elements: str | None, charge: str | None, max_atoms: int | None, sample: int | None, seed: int, feff_mu: str,
+    **others: Any,
+) -> "ImportOptions":  # fmt: skip
+    from xanes_hpc.formats.read_options import ReadOptions
     from xanes_hpc.importing.options import ImportOptions
     from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
 
@@ -50,7 +53,7 @@ def _import_options(
         sample,
         seed,
     )
-    return ImportOptions(selection=selection, **others)
+    return ImportOptions(selection=selection, reading=ReadOptions(feff_mu=feff_mu), **others)
 
 
 structure_options = gathered(
@@ -148,6 +151,7 @@ array_options = gathered(
 @click.option(
     "--treatment", help="State how the spectra were broadened and normalised: none, a name, or JSON with a name"
 )
+@reading_options
 @structure_options
 @array_options
 @overwrite_option
@@ -161,6 +165,7 @@ def command(
     e0: float | None,
     shift: float | None,
     treatment: str | None,
+    reading: "ReadOptions",
     structures: "ImportOptions",
     arrays: dict[str, Any],
     overwrite: bool,
@@ -192,8 +197,9 @@ def command(
         return
     refuse(OF_ARRAYS, "applies only to a .npz file of features and spectra")
     options = replace(
-        structures, spectra=spectra, absorber=absorber, edge=edge, e0=e0, shift=shift, treatment=treatment
-    )
+        structures, spectra=spectra, absorber=absorber, edge=edge, e0=e0, shift=shift, treatment=treatment,
+        reading=replace(reading, feff_mu=structures.reading.feff_mu),
+    )  # fmt: skip
     with console.progress("importing", "files") as progress:
         summary = import_structures(sources, output, options, overwrite, progress)
     _print_summary(output, summary, edge, json_target)

@@ -16,6 +16,7 @@ from xanes_hpc.cli.options import (
     json_option,
     output_option,
     overwrite_option,
+    reading_options,
     refuse,
     sites_option,
     window_option,
@@ -23,6 +24,7 @@ from xanes_hpc.cli.options import (
 
 if TYPE_CHECKING:
     from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.formats.read_options import ReadOptions
     from xanes_hpc.spectra.recipe import NormalisationConfig
 
 POOR = 50.0
@@ -114,6 +116,7 @@ def _normalisation(pre: Window | None, post: Window | None, order: int) -> "Norm
         help="Set the degree of --post's polynomial",
     ),
 )
+@reading_options
 @click.option("--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store")
 @click.option("--treatment", help="Compare spectra with this treatment in a structure store whose sites have several")
 @figure_option("Draw the best matches")
@@ -128,6 +131,7 @@ def command(
     sites: Path | None,
     options: "MatchOptions",
     normalisation: "NormalisationConfig | None",
+    reading: "ReadOptions",
     kind: str,
     treatment: str | None,
     plot: Path | None,
@@ -150,6 +154,7 @@ def command(
     from xanes_hpc.experiment.measured import normalised, read_experiment
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
+    from xanes_hpc.spectra.edges import in_ev
     from xanes_hpc.stores.hdf5 import is_kind
 
     check_figure(plot)
@@ -157,11 +162,13 @@ def command(
         refuse(("kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
     if output is not None:
         check_output(output, overwrite)
-    measured = read_experiment(experiment)
+    measured = read_experiment(experiment, reading)
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
         rows = rows_of(library.sites, chosen_rows(library, sites, store), absorber, edge)
+        e0 = float(np.nanmedian(library.e0[rows]))
+        measured = in_ev(measured, e0)
         if normalisation is not None:
-            measured = normalised(measured, float(np.nanmedian(library.e0[rows])), normalisation)
+            measured = normalised(measured, e0, normalisation)
         found = match(measured, library, options, rows, progress)
         distrust = library.distrust
     columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
@@ -182,6 +189,7 @@ def command(
             writer = csv.writer(stream)
             writer.writerow(("kind", *columns))
             writer.writerows([["site", *row] for row in ranked] + [["mixture", *row] for row in mixed])
+    console.notes(measured.choices)
     if json_target != "-":
         console.table(
             f"{experiment.name} among {found.n_compared:,} sites",
@@ -195,7 +203,7 @@ def command(
             console.listing(("rank", "mixture", *columns[2:]), mixed)
         elif options.mixture > 1:
             console.out.print("no mixture beats its best single component")
-    console.write_json(json_target, _plain(found, ranked, mixed))
+    console.write_json(json_target, {**_plain(found, ranked, mixed), "choices": dict(measured.choices)})
 
 
 def _figures(found: Any) -> list[str]:

@@ -1,0 +1,246 @@
+"""Tables of beamlines: the columns of the spectrum, absorption from detector channels, and points in any order."""
+
+import bz2
+import gzip
+import lzma
+
+import numpy as np
+import pytest
+from support.builders import edge_step, run, write, write_xyz
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.experiment.measured import read_calculated
+from xanes_hpc.formats import read_spectrum
+from xanes_hpc.formats.read_options import ReadOptions
+
+N = 40
+ENERGY = 7090.0 + 2.0 * np.arange(N)
+I0 = 1e5 + 100.0 * np.arange(N)
+MU = 0.3 + 1.0 / (1.0 + np.exp(-(ENERGY - 7115.0)))
+ITRANS, IFLUOR = I0 * np.exp(-MU), 0.2 * MU * I0
+IREFER = ITRANS * np.exp(-2 * MU)
+SCAN = np.stack([ENERGY, I0, ITRANS, IFLUOR, IREFER], axis=1)
+TITLES = ("energy", "i0", "itrans", "ifluor", "irefer")
+D = 3.1356
+EXPECTED = {"transmission": MU, "fluorescence": 0.2 * MU, "reference": 2 * MU}
+
+
+def scan(path, titles=TITLES, rows=SCAN, separator="  "):
+    lines = [separator.join(f"{value:.12g}" for value in row) for row in np.asarray(rows)]
+    return write(path, f"# {separator.join(titles)}\n" + "\n".join(lines) + "\n")
+
+
+def holds(found, mu=MU, energies=ENERGY):
+    np.testing.assert_allclose(found.energies, energies, rtol=1e-9)
+    np.testing.assert_allclose(found.intensities, mu, rtol=1e-8)
+    return True
+
+
+def told(found):
+    return dict(found.choices)
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_absorption_from_channels(tmp_path, mode):
+    found = read_spectrum(scan(tmp_path / "a.dat"), ReadOptions(mu=mode))
+    assert holds(found, EXPECTED[mode])
+    assert "spectra were computed from detector channels" in told(found)
+
+
+def test_without_a_choice_transmission_is_read_and_said(tmp_path):
+    found = read_spectrum(scan(tmp_path / "a.dat"))
+    assert holds(found)
+    assert told(found)["spectra were computed from detector channels"] == "a.dat: ln(i0 / itrans)"
+    assert told(found)["files have several columns that may be the spectrum"].endswith("read transmission")
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ("Energy (eV)", "I0", "IT", "IF", "IR"),
+        ("E", "I_0", "I1", "If", "I2"),
+        ("energy", "io", "itr", "fluor", "iref"),
+        ("PhotonEnergy", "monitor", "i1", "pips", "ir"),
+    ],
+)
+def test_titles_of_beamlines(tmp_path, titles):
+    assert holds(read_spectrum(scan(tmp_path / "a.csv", titles, separator=",")))
+
+
+@pytest.mark.parametrize(
+    "columns", [("energy", "i0", "itrans"), ("1", "2", "3"), ("ENERGY", "2", "itrans"), ("Energy", "I0", "ITrans")]
+)
+def test_columns_by_title_or_number(tmp_path, columns):
+    assert holds(read_spectrum(scan(tmp_path / "a.dat"), ReadOptions(columns)))
+
+
+def test_columns_without_known_titles(tmp_path):
+    path = scan(tmp_path / "a.dat", ("Mono", "A", "B", "C", "D"))
+    with pytest.raises(FormatError, match=r"a\.dat: columns 1,A,B: give `mu`, one of transmission"):
+        read_spectrum(path, ReadOptions(("1", "A", "B")))
+    path = scan(tmp_path / "b.dat", ("x", "A", "B", "C", "D"))
+    assert holds(read_spectrum(path, ReadOptions(("x", "A", "B"), "transmission")))
+    assert holds(read_spectrum(path, ReadOptions(("x", "A", "C"), "fluorescence")), 0.2 * MU)
+    assert holds(read_spectrum(path, ReadOptions(("x", "C"))), IFLUOR)
+    bare = write(tmp_path / "c.dat", scan(tmp_path / "named.dat").read_text().partition("\n")[2])
+    assert holds(read_spectrum(bare, ReadOptions(("1", "2", "3"), "transmission")))
+
+
+def test_the_elements_of_a_detector_are_added_up(tmp_path):
+    rows = np.column_stack([SCAN[:, :2], IFLUOR, 2 * IFLUOR])
+    path = scan(tmp_path / "a.dat", ("energy", "i0", "if1", "if2"), rows)
+    found = read_spectrum(path, ReadOptions(("energy", "i0", "if1", "if2"), "fluorescence"))
+    assert holds(found, 0.6 * MU)
+    assert told(found)["spectra were computed from detector channels"] == "a.dat: if1 + if2 / i0"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ReadOptions(("energy", "i0", "nothing")), r"a\.dat: expected a column nothing, received 5 columns \(energy, "),
+        (ReadOptions(("energy", "i0", "9")), r"a\.dat: expected a column 9"),
+        (ReadOptions(("energy", "i0", "2")), r"a\.dat: columns energy,i0,2: expected different columns"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path, options, message):
+    with pytest.raises(FormatError, match=message):
+        read_spectrum(scan(tmp_path / "a.dat"), options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ReadOptions(mu="absorption"), "`mu` 'absorption': expected one of transmission, fluorescence, reference"),
+        (ReadOptions(("energy",)), "`columns` 'energy'"),
+        (ReadOptions(("energy", "")), "`columns` 'energy,'"),
+        (ReadOptions(("e", "i0", "it", "ir"), "transmission"), "`columns` 'e,i0,it,ir': .* energy,i0,itrans"),
+        (ReadOptions(d_spacing=-1.0), "`d_spacing`"),
+        (ReadOptions(d_spacing=float("nan")), "`d_spacing`"),
+        (ReadOptions(feff_mu="some"), "`feff_mu`"),
+    ],
+)
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(FormatError, match=message):
+        options.check()
+
+
+def test_a_single_detector_is_no_spectrum(tmp_path):
+    with pytest.raises(FormatError, match=r"a\.dat: expected a spectrum, received the counts of itrans alone"):
+        read_spectrum(scan(tmp_path / "a.dat", ("energy", "itrans"), SCAN[:, [0, 2]]))
+    with pytest.raises(FormatError, match=r"b\.dat: expected columns itrans and irefer for reference"):
+        read_spectrum(scan(tmp_path / "b.dat", TITLES[:3], SCAN[:, :3]), ReadOptions(mu="reference"))
+
+
+def test_dead_and_saturated_channels(tmp_path):
+    rows = SCAN.copy()
+    rows[:, 2] = 0.0
+    with pytest.raises(FormatError, match=r"dead\.dat: column itrans: 0 at every point"):
+        read_spectrum(scan(tmp_path / "dead.dat", rows=rows))
+    rows = SCAN.copy()
+    rows[20:, 2] = -1.0
+    with pytest.raises(FormatError, match=r"dies\.dat: ln\(i0 / itrans\) does not exist at 20 of 40 points"):
+        read_spectrum(scan(tmp_path / "dies.dat", rows=rows))
+    rows = SCAN.copy()
+    rows[7, 1] = 0.0
+    found = read_spectrum(scan(tmp_path / "lost.dat", rows=rows))
+    assert holds(found, np.delete(MU, 7), np.delete(ENERGY, 7))
+    assert told(found)["points without counts were left out"].startswith("lost.dat: 1 of 40")
+    rows = SCAN.copy()
+    rows[:, 2] = np.minimum(rows[:, 2], 7e4)
+    found = read_spectrum(scan(tmp_path / "top.dat", rows=rows))
+    assert told(found)["detector channels seem saturated"] == "top.dat: itrans is 70000 at 12 neighbouring points"
+    rows = SCAN.copy()
+    rows[:, 1] = 1e5
+    found = read_spectrum(scan(tmp_path / "same.dat", rows=rows))
+    assert told(found)["detector channels are constant"] == "same.dat: i0 is 100000 at every point"
+
+
+@pytest.mark.parametrize(("unit", "title"), [(1.0, "angle"), (1.0, "Bragg_angle(deg)"), (np.pi / 180, "angle(rad)")])
+def test_angles_become_energies(tmp_path, unit, title):
+    rows = SCAN.copy()
+    rows[:, 0] = unit * np.degrees(np.arcsin(12398.419843320026 / (2 * D * ENERGY)))
+    path = scan(tmp_path / "a.dat", (title, *TITLES[1:]), rows)
+    with pytest.raises(FormatError, match=r"a\.dat: expected energies, received the column .*`d_spacing`"):
+        read_spectrum(path)
+    found = read_spectrum(path, ReadOptions(d_spacing=D))
+    assert holds(found)  # angles descend
+    assert "energies were computed from the angle of the monochromator" in told(found)
+
+
+def test_angles_of_xdi_with_its_own_spacing(tmp_path):
+    rows = SCAN[:, :3].copy()
+    rows[:, 0] = np.degrees(np.arcsin(12398.419843320026 / (2 * D * ENERGY)))
+    items = "".join(f"# Column.{k}: {name}\n" for k, name in enumerate(("angle degrees", "i0", "itrans"), 1))
+    text = f"# XDI/1.0\n{items}# Mono.d_spacing: {D} Å\n#---\n" + "".join(
+        f"{a:.12g} {b:.12g} {c:.12g}\n" for a, b, c in rows
+    )
+    assert holds(read_spectrum(write(tmp_path / "a.xdi", text)))
+    with pytest.raises(FormatError, match="expected angles between 0 and 90 degrees"):
+        read_spectrum(write(tmp_path / "b.xdi", text.replace("angle degrees", "angle radians")))
+
+
+def test_keV_in_the_title_and_without_a_unit(tmp_path):
+    rows = SCAN / [1000.0, 1, 1, 1, 1]
+    assert holds(read_spectrum(scan(tmp_path / "a.dat", ("energy_keV", *TITLES[1:]), rows)))
+    placed = read_calculated(scan(tmp_path / "b.dat", rows=rows), absorber="Fe").placed
+    np.testing.assert_allclose(placed.spectrum.energies, ENERGY)
+    assert told(placed.spectrum)["energies without a unit were taken as keV"] == "b.dat: from 7.09 to 7.168 keV"
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "  "])
+def test_decimal_commas(tmp_path, separator):
+    path = scan(tmp_path / "a.txt", rows=SCAN + 0.5, separator=separator)
+    path.write_text(path.read_text().replace(".", ","))
+    found = read_spectrum(path, ReadOptions(("energy", "i0")))
+    assert holds(found, I0 + 0.5, ENERGY + 0.5)
+    assert told(found)["numbers have decimal commas"].startswith("a.txt: line ")
+
+
+def test_numbers_with_commas_and_points_are_refused(tmp_path):
+    with pytest.raises(FormatError, match=r"a\.txt: line 3: expected numbers, received '7\.112,5;0,3'"):
+        read_spectrum(write(tmp_path / "a.txt", "7111,5;0,1\n7112,0;0,2\n7.112,5;0,3\n"))
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".XZ", lzma.compress)])
+def test_compressed_files_and_capital_endings(tmp_path, ending, pack):
+    path = tmp_path / f"a.DAT{ending}"
+    path.write_bytes(pack(scan(tmp_path / "a.dat").read_bytes()))
+    assert holds(read_spectrum(path))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(FormatError, match=r"a\.DAT.*: cannot be read"):
+        read_spectrum(path)
+
+
+def test_points_are_sorted_and_those_at_one_energy_averaged(tmp_path):
+    order = np.arange(N)
+    order[10:13] = [12, 10, 11]
+    found = read_spectrum(scan(tmp_path / "jitter.dat", rows=SCAN[order]))
+    assert holds(found)
+    assert (
+        told(found)["spectra were brought into the order of their energies"] == "jitter.dat: they go back by up to 4 eV"
+    )
+    rows = np.concatenate([SCAN, SCAN[5:8] * [1, 1, np.exp(-0.2), 1, 1]])
+    found = read_spectrum(scan(tmp_path / "twice.dat", rows=rows[np.argsort(rows[:, 0], kind="stable")]))
+    assert holds(found, MU + 0.1 * np.isin(np.arange(N), [5, 6, 7]))
+    assert told(found)["points at the same energy were averaged"] == "twice.dat: 3 of 43 points"
+    found = read_spectrum(scan(tmp_path / "down.dat", rows=SCAN[::-1]))
+    assert holds(found)
+    assert told(found)["spectra were scanned from high to low energy"] == "down.dat: from 7168 to 7090 eV"
+
+
+def test_several_scans_in_one_file(tmp_path):
+    with pytest.raises(FormatError, match=r"a\.dat: energies go back from 7168 to 7090 eV; expected a single scan"):
+        read_spectrum(scan(tmp_path / "a.dat", rows=np.concatenate([SCAN, SCAN])))
+
+
+def test_the_commands_read_channels_alike(tmp_path, capsys):
+    write_xyz(tmp_path / "in" / "a.xyz")
+    rows = np.column_stack([edge_step()[:, 0], np.full(len(edge_step()), 2.0), 2.0 * np.exp(-edge_step()[:, 1])])
+    scan(tmp_path / "mu" / "a.dat", ("E", "A", "B"), rows)
+    words = ("import", tmp_path / "in", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5")
+    assert run(*words, "--columns", "E,A,B", "--mu", "transmission") == 0
+    assert "Note: spectra were computed from detector channels: a.dat: ln(A / B)" in capsys.readouterr().err
+    assert run(*words, "--overwrite", "--columns", "E,A,B") == 2
+    assert "a.dat: columns E,A,B: give --mu" in capsys.readouterr().err
+    assert run("match", tmp_path / "mu" / "a.dat", tmp_path / "s.h5", "--columns", "E,A,B", "--mu", "transmission") == 0
+    assert "ln(A / B)" in capsys.readouterr().err

@@ -1,0 +1,167 @@
+"""Tables of numbers below a header of any length, in plain or compressed text.
+
+Data begin at the first row of two or more numbers and end with the file. Separators are commas, semicolons, tabs or
+blanks. Comments begin with ``#``, ``%`` or ``!``. Exponents may be written as in Fortran (``1.5D-03``), and decimals
+with a comma (``7112,5``) where commas do not separate columns.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.text import UNREADABLE, open_text, unreadable
+from xanes_hpc.spectra.spectrum import Choices
+
+LARGEST = 64 << 20
+"""Largest size of a spectrum file, unpacked: 64 MiB."""
+DECIMAL_COMMAS = "numbers have decimal commas"
+FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
+COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A text table: header lines, column titles (if the last header line has one per column), and numbers."""
+
+    header: list[str]
+    titles: list[str]
+    values: npt.NDArray[np.float64]
+    choices: Choices = ()
+
+
+def read_table(path: Path, ends_header: str | None = None) -> Table:
+    """Read the header and the numbers, shape (n_rows, n_columns), of a text file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    ends_header
+        Start of the line that ends the header; from there on, lines are comments or numbers.
+
+    Raises
+    ------
+    FormatError
+        If there are no numbers, or a row has a different number of columns from those before it.
+    """
+    text = read_lines(path)
+    header: list[str] = []
+    unread: list[tuple[int, str]] = []  # lines above the data that are not comments
+    rows: list[list[float]] = []
+    with_commas: list[int] = []  # lines whose numbers have decimal commas
+    ended = False
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if not words:
+            continue
+        row = None if words[0] in "#%!" else _numbers(words)
+        if row is None and words[0] not in "#%!" and (row := _numbers_with_commas(words)) is not None:
+            with_commas.append(number)
+        ended = ended or (ends_header is not None and words.replace(" ", "").startswith(ends_header))
+        if not rows and (row is None or len(row) < 2) and (words[0] in "#%!" or not ended):
+            header.append(line.rstrip().lstrip("#%! "))
+            if words[0] not in "#%!":
+                unread.append((number, words))
+        elif row is None:
+            if words[0] not in "#%!":
+                raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
+        elif rows and len(row) != len(rows[0]):
+            raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
+        else:
+            rows.append(row)
+    if not rows:
+        raise FormatError(f"{path}: " + ("no row of two or more numbers" if text else "empty file"))
+    if lost := _damaged_row(unread, rows):
+        number, words = lost
+        raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
+    choices: Choices = ()
+    if with_commas:
+        choices = ((DECIMAL_COMMAS, f"{path.name}: line {with_commas[0]}"),)
+    return Table(header, _titles(header, len(rows[0])), np.array(rows), choices)
+
+
+def read_lines(path: Path) -> str:
+    """Return the text of a spectrum file, plain or compressed.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, is too large, or is binary.
+    """
+    try:
+        with open_text(path, "replace") as stream:
+            text = stream.read(LARGEST + 1)
+    except UNREADABLE as error:
+        raise unreadable(path, error) from None
+    if len(text) > LARGEST:
+        raise FormatError(f"{path}: more than {LARGEST >> 20} MiB, too large for a spectrum")
+    if "\0" in text:
+        raise FormatError(f"{path}: expected text, received a binary file")
+    return text
+
+
+def _titles(header: Sequence[str], n_columns: int) -> list[str]:
+    """Return the titles in the last line of a header; empty if it does not have one for each column."""
+    titles = _split(header[-1]) if header else []
+    if len(titles) > n_columns:
+        titles = _split(re.sub(r"\s*\([^)]*\)", "", header[-1]))  # units in words of their own
+    if len(titles) == n_columns + 1 and not titles[0]:  # indented, or a separator after the comment sign
+        titles = titles[1:]
+    return titles if len(titles) == n_columns else []
+
+
+def _damaged_row(lines: Sequence[tuple[int, str]], rows: Sequence[Sequence[float]]) -> tuple[int, str] | None:
+    """Return the first line above the data that is one of its rows, with a word that is no number; None if none is.
+
+    Such a line begins with a number that continues the first column, and has as many words as the rows, each with a
+    digit or the asterisks of a Fortran overflow.
+    """
+    if len(rows) < 2:
+        return None
+    step = rows[1][0] - rows[0][0]
+    for number, words in lines:
+        parts = _split(words)
+        start = _numbers(parts[0]) if parts else None
+        if not start or len(parts) != len(rows[0]) or not all(re.search(r"[\d*]", part) for part in parts):
+            continue
+        if step and 0 < (rows[0][0] - start[0]) / step < len(lines) + 1.5:
+            return number, words
+    return None
+
+
+def _split(text: str) -> list[str]:
+    for separator in ";,\t":
+        if separator in text:
+            return [part.strip() for part in text.rstrip(separator + " ").split(separator)]
+    return text.split()
+
+
+def _numbers(text: str) -> list[float] | None:
+    parts = _split(text)
+    for write in (str, _with_e):
+        try:
+            return [float(write(part)) for part in parts]
+        except ValueError:
+            continue
+    return None
+
+
+def _numbers_with_commas(text: str) -> list[float] | None:
+    """Return the numbers of a row whose decimals have commas; None if it is none."""
+    if "," not in text or "." in text:
+        return None
+    separator = ";" if ";" in text else "\t" if "\t" in text.strip() else None
+    parts = [part.strip() for part in text.rstrip("; \t").split(separator)]
+    if not all(COMMA_NUMBER.fullmatch(part) for part in parts):
+        return None
+    return [float(_with_e(part.replace(",", "."))) for part in parts]
+
+
+def _with_e(number: str) -> str:
+    """Return a number with Fortran's D exponent written with an E."""
+    return FORTRAN_NUMBER.sub(r"\1e\2", number)
