@@ -2,9 +2,9 @@
 
 Lines of comments end with the names of the columns, ``omega e k mu mu0 chi``. ``omega`` is the photon energy in eV;
 ``e`` is counted from the Fermi level, never from an edge. ``mu`` is normalised at 50 eV above the edge; times the
-number on the line ``xsedge+ 50, used to normalize mu`` it is the absorption in bohr². The spectrum is already broadened
-by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, ``omega - e``, which differs between sites: it becomes
-``e_cut``, and e0 is left to the tabulated edge, so that shifts between sites stay in the spectra.
+number on the line ``xsedge+ 50, used to normalize mu`` it is the absorption in bohr². The spectrum is already
+broadened by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, ``omega - e``, which differs between sites:
+it becomes ``e_cut``, and e0 is left to the tabulated edge, so that shifts between sites stay in the spectra.
 """
 
 import re

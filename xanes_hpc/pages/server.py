@@ -179,6 +179,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
             "energies": found.energies.tolist(),
             "intensities": found.intensities.tolist(),
             "absolute": found.absolute,
+            "notes": [f"{what}: {detail}" for what, detail in found.choices],
         }
 
     @app.post("/api/align", responses=responses)

@@ -355,10 +355,12 @@ async function measure(file) {
     state.measured = await ask("/api/experiment", form);
     unaligned();
     by("measured-status").textContent = `${state.measured.name}: ${state.measured.energies.length} points`;
+    by("measured-notes").textContent = state.measured.notes.join("; ");
     drawSpectrum();
     if (state.predicted) await align();
   } catch (error) {
     by("measured-status").textContent = error.message;
+    by("measured-notes").textContent = "";
   }
 }
 
@@ -530,7 +532,7 @@ async function start() {
     by("measured-status").textContent = `${state.measured.name}: shifted by ${-state.shift} eV by hand`;
     drawSpectrum();
   });
-  by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-status").textContent = ""; drawSpectrum(); });
+  by("measured-drop").addEventListener("click", () => { state.measured = null; by("measured-status").textContent = by("measured-notes").textContent = ""; drawSpectrum(); });
   by("keep").addEventListener("click", keep);
   by("csv").addEventListener("click", () => download("csv"));
   by("xdi").addEventListener("click", () => download("xdi"));
