@@ -280,7 +280,7 @@ def test_invalid_options(model, small, change, error, message):
 
 def test_explain_command(model, small, tmp_path, capsys):
     words = ["explain", model, small / "small.h5", "--window", "-3:3", "--window", "40:46", "--repeats", 1]
-    words += ["--sites", 30, "--site", "demo0003_Fe_square_planar"]
+    words += ["--most-sites", 30, "--site", "demo0003_Fe_square_planar"]
     with StructureStore(small / "small.h5") as source:
         words[-1] = source.sites.name[3]
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
@@ -332,5 +332,8 @@ def test_invalid_commands(model, small, tmp_path, monkeypatch, capsys, words, me
 
 def test_shapley_values_need_their_extra(model, small, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run("explain", model, small / "small.h5", "--window", "-3:3", "--repeats", 1, "--sites", 4, "--shap", 1) == 2
+    assert (
+        run("explain", model, small / "small.h5", "--window", "-3:3", "--repeats", 1, "--most-sites", 4, "--shap", 1)
+        == 2
+    )
     assert "pip install 'xanes-hpc[explain]'" in capsys.readouterr().err

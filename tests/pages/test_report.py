@@ -40,7 +40,7 @@ class Checker(HTMLParser):
 @pytest.fixture(scope="module")
 def page(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "r.html"
-    assert run("report", model, "-o", path, "--sites", 6, "--draws", 4) == 0
+    assert run("report", model, "-o", path, "--most-sites", 6, "--draws", 4) == 0
     checker = Checker()
     checker.feed(path.read_text(encoding="utf-8"))
     return checker

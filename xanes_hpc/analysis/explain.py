@@ -4,7 +4,7 @@ Two measures are computed in energy windows: the change of a prediction when fea
 (``permutation_importance``), and the contribution of each group of features at a site (``group_contributions``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,6 +25,7 @@ from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.site_spectra import gridded
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.listed_sites import ListedSite
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -41,6 +42,8 @@ class ExplainOptions:
     ----------
     windows
         Energy windows on the model's energy axis, in eV; by default ``default_windows``.
+    sites
+        The sites to use, a ``formats.site_lists.SiteList``; None for all.
     split
         Use only sites of this split of the training data; None for all.
     most_sites
@@ -60,6 +63,7 @@ class ExplainOptions:
     """
 
     windows: tuple[Window, ...] = ()
+    sites: Iterable[ListedSite] | None = None
     split: str | None = None
     most_sites: int = 300
     repeats: int = 5
@@ -108,7 +112,7 @@ def explain(
     with source.open_structures()[0] as structures:
         if named.size and structures is None:
             raise ModelError(f"{source.path}: holds features without structures; `atoms_of` needs structures")
-        rows = _chosen(model, every, structures, options)
+        rows = _chosen(model, source, every, structures, options)
         check_seen(model, every.take(np.union1d(rows, named)), False)
         read = features_of(model, source).read
         x, sites = read(rows), every.take(rows)
@@ -180,13 +184,17 @@ def _check_alike(models: Sequence[Model]) -> None:
             raise ModelError(f"{other.path}: energy grid differs from that of {models[0].path}")
 
 
-def _chosen(model: Model, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions) -> Rows:
+def _chosen(
+    model: Model, source: Store, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions
+) -> Rows:
     """Return the rows of the sites among which features are permuted, ascending."""
     rows, of = np.arange(len(sites)), ""
+    if options.sites is not None:
+        rows, of = sites.rows_of(options.sites, source.path), f" in {options.sites}"
     if options.split is not None:
         sets = sets_of(model, sites, structures)
-        rows = rows[[own == options.split for own in sets]]
-        of = f" in set {options.split!r} of {model.path}; the store has {', '.join(dict.fromkeys(sets))}"
+        rows = rows[[sets[row] == options.split for row in rows]]
+        of += f" in set {options.split!r} of {model.path}; the store has {', '.join(dict.fromkeys(sets))}"
     if rows.size < FEWEST_SITES:
         raise ModelError(f"expected at least {FEWEST_SITES} sites to permute features among, received {rows.size}{of}")
     if rows.size > options.most_sites:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.errors import MOST_LISTED, SpectrumError
+from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.spectra.treatment import treat, treatment_after
@@ -48,6 +49,7 @@ def treat_store(
     strict: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
+    sites: SiteChoice | None = None,
 ) -> Treated:
     """Write a structure store with the same structures and treated spectra, at the same energies.
 
@@ -65,6 +67,8 @@ def treat_store(
         Whether to copy all spectra of the source as well.
     strict
         Whether to stop at the first spectrum that cannot be treated; by default it is skipped.
+    sites
+        Table or names of the sites whose spectra are treated, as for ``formats.site_lists.SiteList``; by default all.
 
     Raises
     ------
@@ -78,6 +82,10 @@ def treat_store(
         raise SpectrumError("nothing to do: set `broadening` or `normalisation`")
     rows, table = choose_spectra(source, source.n_sites, kind, treatment)
     there = np.flatnonzero(rows != NONE)
+    if sites is not None:
+        there = np.intersect1d(there, source.sites.rows_of(SiteList(sites), source.path))
+        if not there.size:
+            raise SpectrumError(f"{source.path}: none of the sites in {SiteList(sites)} has such a spectrum")
     result = Treated(before=table.treatment[rows[there[0]]])
     try:
         result.treatment = treatment_after(recipe, result.before)

@@ -6,7 +6,7 @@ calculator for ASE. Until the output is written, a journal beside it records eac
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.calculations.xtb import METHODS, Relaxed, relax_one
 from xanes_hpc.errors import MOST_LISTED, ConfigError, StoreError
@@ -22,7 +23,9 @@ from xanes_hpc.jobs.tasks import results
 from xanes_hpc.runtime import locks
 from xanes_hpc.runtime.optional import need
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.structures.structure import Structure
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -81,8 +84,9 @@ def relax(
     overwrite: bool = False,
     workers: "int | Client | None" = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    rows: npt.NDArray[np.int64] | None = None,
 ) -> RelaxSummary:
-    """Relax every structure of a store, and write the relaxed ones with the same sites into another.
+    """Relax the structures of a store, and write the relaxed ones with the same sites into another.
 
     Spectra are not copied, because they belong to the original structures.
 
@@ -99,6 +103,8 @@ def relax(
         Whether to replace the output, and a journal of a run with other options.
     workers
         Number of processes, by default one per core; or a client of a Dask cluster.
+    rows
+        Rows of the sites to take, with their structures; by default all.
 
     Raises
     ------
@@ -122,15 +128,16 @@ def relax(
     journal = journal_path(output)
     with open_journal(journal, plan, overwrite) as (done, note):
         summary = RelaxSummary(taken_up=len(done))
-        pending = ((k, s) for k, (s, _) in enumerate(store.structures()) if k not in done)
+        pending = ((k, structure) for k, structure, _ in _chosen(store, rows) if k not in done)
+        total = store.n_structures if rows is None else np.unique(store.sites.structure[rows]).size
         task = partial(relax_one, method=options.method, fmax=options.fmax, steps=options.steps)
         for row, relaxed in results(_team(workers), pending, task, lambda: Relaxed(failed=ENDED)):
             note(row, relaxed)
             done[row] = relaxed
-            progress(len(done), store.n_structures, "")
+            progress(min(len(done), total), total, "")
     if all(relaxed.failed for relaxed in done.values()):  # nothing worth resuming
         journal.unlink()
-    _write(store, output, done, options, overwrite, summary)
+    _write(store, _chosen(store, rows), output, done, options, overwrite, summary)
     with suppress(FileNotFoundError):
         journal.unlink()
     return summary
@@ -144,13 +151,27 @@ def _team(workers: "int | Client | None") -> Callable[[int | None], Any]:
     return cluster_team(workers)
 
 
+def _chosen(store: StructureStore, rows: npt.NDArray[np.int64] | None) -> Iterator[tuple[int, Structure, SiteTable]]:
+    """Yield the row of every structure with a site in ``rows``, the structure, and these sites; by default all."""
+    wanted, at = np.empty(0, np.bool_), 0
+    if rows is not None:
+        wanted = np.isin(np.argsort(store.sites.structure, kind="stable"), rows)
+    for row, (structure, sites) in enumerate(store.structures()):
+        own = np.flatnonzero(wanted[at : at + len(sites)])
+        at += len(sites)
+        if rows is None:
+            yield row, structure, sites
+        elif own.size:
+            yield row, structure, sites.take(own)
+
+
 def _write(
-    store: StructureStore, output: Path, done: dict[int, Relaxed], options: RelaxOptions, overwrite: bool,
-    summary: RelaxSummary,
+    store: StructureStore, chosen: Iterable[tuple[int, Structure, SiteTable]], output: Path, done: dict[int, Relaxed],
+    options: RelaxOptions, overwrite: bool, summary: RelaxSummary,
 ) -> None:  # fmt: skip
     steps = 0
     with create_structures(output, overwrite, [store.path]) as writer:
-        for row, (structure, sites) in enumerate(store.structures()):
+        for row, structure, sites in chosen:
             relaxed = done[row]
             why = relaxed.failed
             if not why and not relaxed.converged:

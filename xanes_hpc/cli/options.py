@@ -1,6 +1,7 @@
 """Options that several commands share, and how options are grouped."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -67,6 +68,17 @@ def listed_rows(store: "SiteStore", table: Path | None) -> "npt.NDArray[np.int64
     from xanes_hpc.formats.site_lists import SiteList
 
     return None if table is None else store.sites.rows_of(SiteList(table), store.path)
+
+
+@contextmanager
+def open_predictions(path: Path, table: Path | None) -> "Iterator[PredictionStore]":
+    """Open a prediction store, or only its sites in the table of ``--sites``."""
+    from xanes_hpc.stores.chosen_predictions import ChosenPredictions
+    from xanes_hpc.stores.predictions import PredictionStore
+
+    with PredictionStore(path) as store:
+        rows = listed_rows(store, table)
+        yield store if rows is None else ChosenPredictions(store, rows)
 
 
 def parse_window(name: str, text: str, context: click.Context) -> tuple[float, float]:

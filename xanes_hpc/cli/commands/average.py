@@ -8,7 +8,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+from xanes_hpc.cli.options import PATH, open_predictions, output_option, overwrite_option, sites_option
 
 
 @click.command("average", cls=Command)
@@ -27,9 +27,12 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
     metavar="FILE.csv",
     help="Weight sites or structures by a table with columns name and weight, such as populations of conformers",
 )
+@sites_option
 @output_option("Prediction store to write", required=True)
 @overwrite_option
-def command(predictions: Path, by: str, weights: Path | None, output: Path, overwrite: bool) -> None:
+def command(
+    predictions: Path, by: str, weights: Path | None, sites: Path | None, output: Path, overwrite: bool
+) -> None:
     """Average predictions over sites or frames.
 
     PREDICTIONS must contain its draws (predict --keep-draws). Draws are averaged first and sigma is their spread, so
@@ -37,9 +40,8 @@ def command(predictions: Path, by: str, weights: Path | None, output: Path, over
     count as often as they occur.
     """
     from xanes_hpc.prediction.average import average
-    from xanes_hpc.stores.predictions import PredictionStore
 
-    with PredictionStore(predictions) as store, console.progress("averaging", "averages") as progress:
+    with open_predictions(predictions, sites) as store, console.progress("averaging", "averages") as progress:
         done = average(store, output, by, weights, overwrite, progress)
     console.table(str(output), {"averages": f"{done.n_averages:,} over {done.n_sites:,} sites"})
     if done.n_averages == done.n_sites:

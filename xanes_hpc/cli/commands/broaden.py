@@ -13,9 +13,11 @@ from xanes_hpc.cli.options import (
     PATH,
     WIDTHS,
     json_option,
+    open_predictions,
     output_option,
     overwrite_option,
     refuse,
+    sites_option,
     width_options,
     window_option,
 )
@@ -57,6 +59,7 @@ from xanes_hpc.cli.options import (
 )
 @click.option("--kind", default="xanes", show_default=True, help="Broaden spectra of this kind, such as xanes or xes")
 @click.option("--treatment", help="Broaden spectra with this treatment, if sites have several")
+@sites_option
 @click.option("--keep", is_flag=True, help="Also copy all spectra of STORE to the output")
 @click.option("--strict", is_flag=True, help="Stop at the first spectrum that cannot be broadened or normalised")
 @overwrite_option
@@ -67,6 +70,7 @@ def command(
     config: Path | None,
     kind: str,
     treatment: str | None,
+    sites: Path | None,
     keep: bool,
     strict: bool,
     overwrite: bool,
@@ -89,7 +93,6 @@ def command(
     from xanes_hpc.prediction.broaden_predictions import treat_predictions
     from xanes_hpc.spectra.spectrum import treatment_name
     from xanes_hpc.stores import hdf5
-    from xanes_hpc.stores.predictions import PredictionStore
     from xanes_hpc.stores.structures import StructureStore
 
     windows = {"pre": ("pre_start", "pre_stop"), "post": ("post_start", "post_stop"), "window": ("start", "stop")}
@@ -101,7 +104,7 @@ def command(
     recipe = load_run(config, None, flags).recipe
     if hdf5.is_kind(store, "predictions"):
         refuse(("keep", "strict", "kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
-        with PredictionStore(store) as predictions, console.progress("broadening", "sites") as progress:
+        with open_predictions(store, sites) as predictions, console.progress("broadening", "sites") as progress:
             done = treat_predictions(predictions, output, recipe, overwrite, progress)
             n_sites = predictions.n_sites
         if json_target != "-":
@@ -110,7 +113,7 @@ def command(
         console.write_json(json_target, {"output": str(output), "predictions": n_sites, "treatment": done.after})
         return
     with StructureStore(store) as source, console.progress("broadening", "spectra") as progress:
-        result = treat_store(source, output, recipe, kind, treatment, keep, strict, overwrite, progress)
+        result = treat_store(source, output, recipe, kind, treatment, keep, strict, overwrite, progress, sites)
     if json_target != "-":
         rows = {
             "spectra": f"{result.spectra:,}",

@@ -7,14 +7,15 @@ import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, figure_option, json_option
+from xanes_hpc.cli.options import PATH, figure_option, json_option, open_predictions, sites_option
 
 
 @click.command("evaluate", cls=JsonCommand)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
+@sites_option
 @figure_option("Draw reliability, rejection and coverage")
 @json_option
-def command(predictions: Path, plot: Path | None, json_target: str | None) -> None:
+def command(predictions: Path, sites: Path | None, plot: Path | None, json_target: str | None) -> None:
     """Measure predictions against references.
 
     Sites without a reference are left out. Errors are too low on sites that were used to make the model. For results
@@ -22,9 +23,8 @@ def command(predictions: Path, plot: Path | None, json_target: str | None) -> No
     """
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
-    from xanes_hpc.stores.predictions import PredictionStore
 
-    with PredictionStore(predictions) as store:
+    with open_predictions(predictions, sites) as store:
         figures = evaluate(store)
         trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in USED_SETS)
     if plot is not None:

@@ -15,6 +15,7 @@ from xanes_hpc.cli.options import (
     json_option,
     output_option,
     overwrite_option,
+    sites_option,
     threads_option,
     windows_of,
 )
@@ -41,10 +42,11 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
         ) from None
 
 
-def _explain_options(**values: Any) -> "ExplainOptions":
+def _explain_options(sites: Path | None, **values: Any) -> "ExplainOptions":
     from xanes_hpc.analysis.explain import ExplainOptions
+    from xanes_hpc.formats.site_lists import SiteList
 
-    return ExplainOptions(**values)
+    return ExplainOptions(sites=None if sites is None else SiteList(sites), **values)
 
 
 @click.command("explain", cls=JsonCommand)
@@ -60,10 +62,10 @@ def _explain_options(**values: Any) -> "ExplainOptions":
         callback=windows_of,
         help="Explain these energies, in eV from the edge (repeatable)  [default: -3:3 and 50:56]",
     ),
+    sites_option,
     click.option("--split", type=SET, metavar="SET", help="Use only sites of this set: test, validation, …"),
     click.option(
-        "--sites",
-        "most_sites",
+        "--most-sites",
         type=click.IntRange(min=2),
         metavar="N",
         default=300,

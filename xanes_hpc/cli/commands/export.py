@@ -7,7 +7,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, listed_rows, output_option, overwrite_option, sites_option
+from xanes_hpc.cli.options import PATH, open_predictions, output_option, overwrite_option, sites_option
 
 
 @click.command("export", cls=Command)
@@ -31,8 +31,7 @@ def command(predictions: Path, kind: str, output: Path, sites: Path | None, over
     columns that Athena and Larch read.
     """
     from xanes_hpc.prediction.export import export
-    from xanes_hpc.stores.predictions import PredictionStore
 
-    with PredictionStore(predictions) as store, console.progress("exporting", "sites") as progress:
-        n_files = len(export(store, output, kind, overwrite, progress, listed_rows(store, sites)))
+    with open_predictions(predictions, sites) as store, console.progress("exporting", "sites") as progress:
+        n_files = len(export(store, output, kind, overwrite, progress))
     console.table(str(output), {"files": f"{n_files:,}", "format": kind})

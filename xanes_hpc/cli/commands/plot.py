@@ -8,7 +8,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Choice, Known
 from xanes_hpc.cli.command import Command
-from xanes_hpc.cli.options import PATH, output_option
+from xanes_hpc.cli.options import PATH, open_predictions, output_option, refuse, sites_option
 
 KINDS = {
     "spectra": "predicted and reference spectra with ±σ bands, from best to worst or as chosen with --site",
@@ -28,7 +28,8 @@ MOST_SHOWN = 6
 @click.command("plot", cls=Command)
 @click.argument("kind", type=Choice(list(KINDS)), metavar="KIND")
 @click.argument("sources", type=PATH, nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--site", "sites", multiple=True, metavar="NAME", help="With spectra: draw this site (repeatable)")
+@sites_option
+@click.option("--site", "named", multiple=True, metavar="NAME", help="With spectra: draw this site (repeatable)")
 @click.option("--model", type=PATH, metavar="MODEL", help="With map: take descriptor and training set from this model")
 @click.option(
     "--features", type=PATH, metavar="STORE", help="With map: take the sites from this feature or structure store"
@@ -47,7 +48,8 @@ MOST_SHOWN = 6
 def command(
     kind: str,
     sources: tuple[Path, ...],
-    sites: tuple[str, ...],
+    sites: Path | None,
+    named: tuple[str, ...],
     model: Path | None,
     features: Path | None,
     by: str,
@@ -75,38 +77,45 @@ def command(
     """
     from xanes_hpc.plotting.spectra import check_figure
 
-    if sites and kind != "spectra":
+    if named and kind != "spectra":
         raise click.UsageError(f"--site: applies to spectra, received with {kind}", click.get_current_context())
     target = output or Path(f"{kind}.png")
     check_figure(target)
     if kind == "learning":
+        refuse(("sites",), "applies to predictions, received with learning")
         from xanes_hpc.plotting.training import learning
 
         learning(sources, target)
     else:
         if len(sources) > 1:
             raise click.UsageError(f"{kind}: expected one prediction store, received {len(sources)}")
-        _of_predictions(kind, sources[0], sites, (model, features, by, seed), target)
+        _of_predictions(kind, sources[0], (sites, named), (model, features, by, seed), target)
     console.table(str(target), {"shows": KINDS[kind]})
 
 
-def _of_predictions(kind: str, source: Path, sites: tuple[str, ...], of_map: tuple[Any, ...], target: Path) -> None:
+def _of_predictions(
+    kind: str,
+    source: Path,
+    chosen: tuple[Path | None, tuple[str, ...]],
+    of_map: tuple[Any, ...],
+    target: Path,
+) -> None:
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
     from xanes_hpc.plotting import sites as site_plots
     from xanes_hpc.plotting import spectra
-    from xanes_hpc.stores.predictions import PredictionStore
 
-    with PredictionStore(source) as store:
+    sites, named = chosen
+    with open_predictions(source, sites) as store:
         trained = sum(own in USED_SETS for own in store.texts("part"))
         if trained and kind not in ("spectra", "map"):
             console.err.print(
                 f"Note: {trained:,} of these {store.n_sites:,} sites were used to make the model, so the errors are "
                 "too low; predict --split test leaves them out"
             )
-        if kind == "spectra" and sites:
+        if kind == "spectra" and named:
             table = store.sites
-            spectra.chosen_sites(store, [table.find(name, source) for name in sites], target)
+            spectra.chosen_sites(store, [table.find(name, source) for name in named], target)
         elif kind == "spectra" and not store.has_reference:
             spectra.chosen_sites(store, range(min(MOST_SHOWN, store.n_sites)), target)
         elif kind == "spectra":

@@ -10,12 +10,13 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.cluster_options import cluster_options, connected_to, workers_of
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option
+from xanes_hpc.cli.options import PATH, json_option, listed_rows, output_option, overwrite_option, sites_option
 
 
 @click.command("relax", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
 @output_option("Structure store to write", required=True)
+@sites_option
 @click.option(
     "--method",
     type=Known("calculations.xtb", "METHODS"),
@@ -43,6 +44,7 @@ from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_op
 def command(
     store: Path,
     output: Path,
+    sites: Path | None,
     method: str,
     fmax: float,
     steps: int,
@@ -68,7 +70,7 @@ def command(
         source = opened.enter_context(StructureStore(store))
         done_by = workers if dask_workers is None else opened.enter_context(connected_to(dask_workers))
         progress = opened.enter_context(console.progress("relaxing", "structures"))
-        found = relax(source, output, options, overwrite, done_by, progress)
+        found = relax(source, output, options, overwrite, done_by, progress, listed_rows(source, sites))
     kept = found.unconverged if keep_unconverged else 0
     if json_target != "-":
         rows = {

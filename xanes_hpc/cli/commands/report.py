@@ -33,7 +33,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option, threads
     help="Monte Carlo draws per site",
 )
 @click.option(
-    "--sites",
+    "--most-sites",
     type=click.IntRange(min=2),
     metavar="N",
     default=100,
@@ -53,7 +53,7 @@ def command(
     store: Path | None,
     split: str | None,
     draws: int,
-    sites: int,
+    most_sites: int,
     windows: tuple[tuple[float, float], ...],
     no_explanation: bool,
     threads: int | None,
@@ -74,7 +74,7 @@ def command(
     target = output or model.with_suffix(".html")
     check_output(target, overwrite)
     kernel_threads.use(threads)
-    explained = None if no_explanation else ExplainOptions(windows, most_sites=sites, repeats=2)
+    explained = None if no_explanation else ExplainOptions(windows, most_sites=most_sites, repeats=2)
     with console.progress("reporting", "steps") as progress:
         figures = report(Model.open(model), target, store, ReportOptions(split, draws, explained), overwrite, progress)
     console.table(
