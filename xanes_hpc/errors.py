@@ -22,6 +22,33 @@ class SpectrumError(XanesHpcError, ValueError):
     """A spectrum cannot be used."""
 
 
+class RecurringError(SpectrumError):
+    """A spectrum cannot be used for a reason that many spectra of a set may share.
+
+    Parameters
+    ----------
+    fact
+        What is wrong with this spectrum.
+    advice
+        What to do about it.
+    kind
+        The reason in words that fit all such spectra.
+    advice_for_all
+        What to do about several; by default as for one.
+    shift
+        Energy in eV that would put this spectrum's edge at e0, if that is what is wrong.
+    """
+
+    def __init__(
+        self, fact: str, advice: str, kind: str, advice_for_all: str | None = None, shift: float | None = None
+    ) -> None:
+        super().__init__(fact, advice, kind, advice_for_all, shift)
+        self.advice, self.kind, self.advice_for_all, self.shift = advice, kind, advice_for_all or advice, shift
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; {self.advice}"
+
+
 class UnlikeError(SpectrumError):
     """A measured spectrum resembles none of the spectra it was compared with."""
 
@@ -44,6 +71,11 @@ class ConfigError(XanesHpcError, ValueError):
 
 class ModelError(XanesHpcError, ValueError):
     """A model does not match its input."""
+
+
+def reworded(error: XanesHpcError, message: str) -> XanesHpcError:
+    """Return an error of the same class, with the same advice, and another message."""
+    return type(error)(message, *error.args[1:])
 
 
 def first_line(error: BaseException) -> str:

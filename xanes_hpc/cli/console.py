@@ -158,7 +158,8 @@ def reasons(lines: Sequence[str], n: int) -> None:
 
 def reading(summary: "ImportSummary") -> None:
     """Print what was skipped in reading files, and what was chosen."""
-    reasons([f"skipped: {item['reason']}" for item in summary.skipped], summary.skipped_count)
+    lines, n = summary.reasons()
+    reasons([f"skipped: {line}" for line in lines], n)
     for what, found in summary.choices.items():
         n = int(found["count"])
         err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))

@@ -40,6 +40,7 @@ class PropertyTable:
         structures, columns = read_columns(path, KEYS)
         self._rows = {name: row for row, name in enumerate(structures)}
         self._columns = {NAMES.get(name, name): _typed(cells) for name, cells in columns.items()}
+        self._with_sites = {name.rpartition("#")[0] for name in structures if "#" in name}
         self._used: set[int] = set()
         for name in NUMBERS:
             values: Any = self._columns.get(name, ())
@@ -67,9 +68,13 @@ class PropertyTable:
         """Return the properties of a site by its full name; empty if it has no row."""
         return (self.of(site) or {}) if site in self._rows else {}
 
+    def names_sites_of(self, structure: str) -> bool:
+        """Return True if rows are named after sites of a structure, such as ``NAME#7``."""
+        return structure in self._with_sites
+
     @property
     def n_unused(self) -> int:
-        """The number of rows that no structure has used."""
+        """The number of rows that no structure or site has used."""
         return len(self._rows) - len(self._used)
 
 

@@ -200,6 +200,8 @@ def _nothing_imported(summary: ImportSummary, nearly: str) -> FormatError:
         skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
         why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
         return FormatError(f"nothing imported: the selection excludes every structure ({reasons}{skipped}{why})")
-    first = summary.skipped[0]["reason"] if summary.skipped else "the files hold no structures"
-    every = f"nothing imported: all {summary.skipped_count:,} structures were skipped; the first: "
+    lines, n = summary.reasons()
+    first = lines[0] if lines else "the files hold no structures"
+    every = f"nothing imported: all {summary.skipped_count:,} structures were skipped"
+    every += "; the first: " if n > 1 else "; "
     return FormatError((every if summary.skipped_count > 1 else "") + first + (f"; {nearly}" if nearly else ""))

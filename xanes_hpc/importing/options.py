@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from xanes_hpc.errors import MOST_LISTED, XanesHpcError
+from xanes_hpc.errors import MOST_LISTED, RecurringError, SpectrumError, XanesHpcError
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.site_lists import SiteChoice
+from xanes_hpc.importing.recurring import Recurring
 from xanes_hpc.importing.selection import Selection
 from xanes_hpc.structures.symmetry import SYMPREC
 
@@ -96,6 +97,8 @@ class ImportSummary:
     elements: Counter[str] = field(default_factory=Counter)
     e0_sources: Counter[str] = field(default_factory=Counter)
     treatments: Counter[str] = field(default_factory=Counter)
+    skipped_alone: list[str] = field(default_factory=list)
+    recurring: list[Recurring] = field(default_factory=list)
     choices: dict[str, dict[str, int | str]] = field(default_factory=dict)
 
     def choose(self, what: str, detail: str, n: int = 1) -> None:
@@ -107,7 +110,21 @@ class ImportSummary:
         """Count an unusable item and keep its reason."""
         self.skipped_count += 1
         if len(self.skipped) < MOST_LISTED:
-            self.skipped.append({"kind": type(error).__name__, "reason": str(error)})
+            kind = SpectrumError if isinstance(error, RecurringError) else type(error)
+            self.skipped.append({"kind": kind.__name__, "reason": str(error)})
+        if not isinstance(error, RecurringError):
+            self.skipped_alone += [str(error)] if len(self.skipped_alone) < MOST_LISTED else []
+            return
+        known = next((one for one in self.recurring if one.kind == error.kind), None)
+        if known is None:
+            known = Recurring(error.kind, str(error), str(error.args[0]), error.advice_for_all)
+            self.recurring.append(known)
+        known.add(error)
+
+    def reasons(self) -> tuple[list[str], int]:
+        """Return the reasons why inputs were skipped, those that recur once, and the number of all such reasons."""
+        n_alone = self.skipped_count - sum(one.count for one in self.recurring)
+        return [*map(str, self.recurring), *self.skipped_alone], len(self.recurring) + n_alone
 
     def count_missing_properties(self, name: str) -> None:
         """Count a structure without a row in a table."""
@@ -117,5 +134,6 @@ class ImportSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "skipped_alone"}  # also in skipped
+        plain = {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}
+        return plain | {"recurring": [one.as_values() for one in self.recurring]}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import AbsorberError, FormatError, SpectrumError, XanesHpcError
+from xanes_hpc.errors import AbsorberError, FormatError, RecurringError, SpectrumError, XanesHpcError, reworded
 from xanes_hpc.formats import read_spectrum, read_structures
 from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.frames import stem
@@ -30,6 +30,7 @@ from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
 NO_ATOMS = np.empty(0, np.int64)
+KEEP = "`keep_unpaired` keeps structures without one"
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -153,7 +154,10 @@ class Importer:
             self._writer.append(structure, atoms, options.edge, placed, weights, site_properties)
         self._names |= hashes
         summary.properties_replaced.update(name for name in own if own[name] != structure.properties[name])
-        if None in rows:
+        if any(
+            row is None and not table.names_sites_of(structure.name)
+            for row, table in zip(rows, self._tables, strict=True)
+        ):
             summary.count_missing_properties(structure.name)
         summary.structures += 1
         summary.sites += len(names)
@@ -231,10 +235,13 @@ class Importer:
         if options.spectra and not any(placed) and len(self.unpaired) < MOST_NAMES:
             self.unpaired.append(names[0])
         if options.spectra and not any(placed) and not (options.keep_unpaired and not options.only_paired):
-            advice = "`keep_unpaired` keeps structures without one"
+            where = ", ".join(map(str, options.spectra))
+            fact, kind = f"no spectrum for {names[0]} in {where}", f"no spectrum in {where}"
             if len(names) > 1 and self._folders.files_of(structure.name):
-                advice = f"{structure.name} has several sites, so name each spectrum after its site ({names[0]})"
-            raise SpectrumError(f"no spectrum for {names[0]} in {', '.join(map(str, options.spectra))}; {advice}")
+                advice = f"name each spectrum after its site ({names[0]})"
+                kind += ", except under the name of a structure with several sites"
+                raise RecurringError(fact, f"{structure.name} has several sites, so {advice}", kind, advice)
+            raise RecurringError(fact, KEEP, kind)
         for reason in wrong:
             self._summary.skip(reason)
         without = [name for name, spectra in zip(names, placed, strict=True) if not spectra]
@@ -252,16 +259,16 @@ class Importer:
             try:
                 placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
             except SpectrumError as error:
-                raise SpectrumError(f"{path.parent}/{error}") from None
+                raise reworded(error, f"{path.parent}/{error.args[0]}") from None
         return placed
 
 
 def _located(error: XanesHpcError, path: Path, structure: Structure | FormatError) -> XanesHpcError:
     """Return the error with the path of its file, and with the structure's name if the path does not show it."""
-    text = str(error)
+    text = str(error.args[0])
     if isinstance(structure, Structure) and structure.name != stem(path) and structure.name not in text:
         text = f"{structure.name}: {text}"
-    return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
+    return error if text.startswith(str(path)) else reworded(error, f"{path}: {text}")
 
 
 def _is_in(key: int, sample: npt.NDArray[np.uint64]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import SpectrumError
+from xanes_hpc.errors import RecurringError, SpectrumError
 from xanes_hpc.spectra.rise import main_rise, steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
@@ -19,6 +19,7 @@ ABSOLUTE = 0.5
 FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
 IN_KEV = "energies without a unit were taken as keV"
+FAR_KIND = f"spectra rise more than {VERY_FAR:g} eV from e0"
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
@@ -168,14 +169,11 @@ def place(
     outside = not low <= 0 <= high
     rise = main_rise(placed.relative, spectrum.intensities) if outside and absolute else None
     if outside and (rise is None or abs(rise) > VERY_FAR):
-        if absolute:
-            advice = f"`shift` {_shift_to(e0, spectrum)} puts its steepest rise at e0, or give `e0`"
-        else:
+        fact = f"e0 = {e0:g} eV ({source}) lies outside the spectrum's range, {low + e0:g} to {high + e0:g} eV"
+        if not absolute:
             advice = "its energies seem to be relative to e0; if they are not, check `absorber` and `edge` or give `e0`"
-        raise SpectrumError(
-            f"{spectrum.source}: e0 = {e0:g} eV ({source}) lies outside the spectrum's range, "
-            f"{low + e0:g} to {high + e0:g} eV; {advice}"
-        )
+            raise RecurringError(f"{spectrum.source}: {fact}", advice, "e0 lies outside spectra relative to it")
+        raise _far_from_e0(spectrum, fact, e0)
     if outside:  # as of FEFF, whose energies begin near its own Fermi level
         detail = f"{spectrum.source}: e0 = {e0:g} eV, spectrum from {low + e0:g} to {high + e0:g} eV"
         choice = ("e0 lies outside spectra that rise near it", detail)
@@ -199,10 +197,11 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
         return placed
     distance = f"{abs(rise):.0f} eV {'above' if rise > 0 else 'below'} e0 = {placed.e0:g} eV ({placed.e0_source})"
     if abs(rise) > VERY_FAR and not given:
-        advice = "check `absorber` and `edge`, or give `e0`"
         if placed.energy_origin == "absolute":
-            advice = f"`shift` {_shift_to(placed.e0, spectrum)} puts its steepest rise at e0, or give `e0`"
-        raise SpectrumError(f"{spectrum.source}: it rises {distance}; {advice}")
+            raise _far_from_e0(spectrum, f"it rises {distance}", placed.e0)
+        raise RecurringError(
+            f"{spectrum.source}: it rises {distance}", "check `absorber` and `edge`, or give `e0`", FAR_KIND
+        )
     choice = (f"spectra rise more than {FAR:g} eV from e0", f"{spectrum.source}: {distance}")
     return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
 
@@ -215,6 +214,14 @@ def _rises_here(energies: Array, intensities: Array) -> bool:
     if not k > 0 or abs(energies[k]) > FAR:
         return False
     return bool(intensities[:k].mean() < low + 0.25 * span and intensities[k:].mean() > low + 0.4 * span)
+
+
+def _far_from_e0(spectrum: Spectrum, fact: str, e0: float) -> RecurringError:
+    shift = _shift_to(e0, spectrum)
+    return RecurringError(
+        f"{spectrum.source}: {fact}", f"`shift` {shift} puts its steepest rise at e0, or give `e0`", FAR_KIND,
+        "give `shift` or `e0`", float(shift),
+    )  # fmt: skip
 
 
 def _shift_to(e0: float, spectrum: Spectrum) -> str:

@@ -99,9 +99,15 @@ def command(
         if not carry_out(job, n_partitions, steps, "featurising", words, _described(job)):
             return
         rows = _described(job) | ({} if steps.follow_a_plan else _described_run(job, begin))
+        has_spectra = structures.has_spectra
     console.table(str(target), rows)
-    words = ["xanes-hpc", "train", *([str(plain), "--augment"] if job.plan.rattling else []), str(target)]
-    console.next_step(shlex.join(words))
+    if has_spectra or job.plan.rattling:
+        words = ["xanes-hpc", "train", *([str(plain), "--augment"] if job.plan.rattling else []), str(target)]
+        console.next_step(shlex.join(words))
+        return
+    predict = ["xanes-hpc", "predict", str(target), "--model", "MODEL", "-o", "predictions.h5"]
+    calculate = ["xanes-hpc", "fdmnes", "write", str(source), "-o", "runs"]
+    console.next_step(f"{shlex.join(predict)}; or calculate spectra: {shlex.join(calculate)}")
 
 
 def _described(job: "FeatureJob") -> dict[str, str]:

@@ -169,7 +169,7 @@ def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Pat
     if has_reference:
         console.next_step(f"xanes-hpc evaluate {shlex.quote(str(target))} --json metrics.json")
     else:
-        console.next_step(f"xanes-hpc info {shlex.quote(str(target))}")
+        console.next_step(f"xanes-hpc export {shlex.quote(str(target))} --format csv -o spectra/")
 
 
 def _out_of_domain(names: Sequence[str], distrust: Sequence[str]) -> str:
