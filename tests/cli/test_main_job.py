@@ -118,6 +118,18 @@ def test_each_step_suggests_the_next_and_that_runs(small, tmp_path, capsys, monk
     assert json.loads((tmp_path / "metrics.json").read_text())["n_sites"] > 0
 
 
+def test_no_training_is_suggested_without_spectra(small, model, tmp_path, capsys):
+    def next_after(*command):
+        assert call(*command) == 0
+        return re.search(r"^Next: xanes-hpc (.*)$", capsys.readouterr().err, re.MULTILINE)[1].split()
+
+    store, features, predicted = (tmp_path / name for name in ("s.h5", "s.features.h5", "p.h5"))
+    assert next_after("import", small / "structures", "-o", store)[0] == "featurise"
+    command = next_after("featurise", store, "--preset", "xanesnet-49")
+    assert command[:3] == ["predict", str(features), "--model"]
+    assert next_after("predict", features, "--model", model, "-o", predicted, "--draws", 2)[0] == "export"
+
+
 def test_the_american_spelling_works(small, tmp_path):
     assert call("featurize", small / "small.h5", "-o", tmp_path / "f.h5", "--threads", 1) == 0
     assert (tmp_path / "f.h5").exists()

@@ -10,6 +10,8 @@ from support.builders import frame, run, write, write_xyz
 
 from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.importing.from_files import import_structures
+from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.importing.selection import key_of, parse_charges, parse_elements, sample_sizes, sampled_keys
 
 METALS = {"Ti": 12, "Fe": 60, "Ni": 27, "Pd": 21}
@@ -151,6 +153,17 @@ def test_table_rows_are_found_by_name_or_code(tmp_path, capsys):
         np.testing.assert_array_equal(file["structures/properties/gap"][:], [1.5, np.nan])
     found, _ = imported(tmp_path / "xyz", "--charge", "2", capsys=capsys)
     assert len(found) == 2
+
+
+def test_a_table_of_sites_is_not_missing_for_their_structures(tmp_path):
+    for name in "AB":
+        write_xyz(tmp_path / "xyz" / f"{name}.xyz", [("Fe", 0, 0, 0), ("Fe", 0, 0, 3.0), ("O", 0, 0, 1.5)])
+    write_xyz(tmp_path / "xyz" / "C.xyz")
+    table = write(tmp_path / "p.csv", "name,gap\nA#0,1.5\nA#1,2.5\nB#1,3.5\nB#7,0\n")
+    summary = import_structures(
+        [tmp_path / "xyz"], tmp_path / "s.h5", ImportOptions(absorber="Fe", properties=(table,))
+    )
+    assert (summary.first_without_properties, summary.unused_properties) == (["C"], 1)
 
 
 @pytest.mark.parametrize(

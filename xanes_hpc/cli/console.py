@@ -153,7 +153,8 @@ def reasons(lines: Sequence[str], n: int) -> None:
     for line in lines[:MOST_REASONS]:
         err.print(with_flags(line, command))
     if n > MOST_REASONS:
-        err.print(f"… and {n - MOST_REASONS} more; --json lists them")
+        listed = "; --json lists them" if any(own.name == "json_target" for own in command.params) else ""
+        err.print(f"… and {n - MOST_REASONS:,} more{listed}")
 
 
 def reading(summary: "ImportSummary") -> None:

@@ -1,6 +1,6 @@
 """Reasons that recur among the skipped inputs of an import, each told once with advice that fits all."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from xanes_hpc.errors import RecurringError
@@ -62,4 +62,5 @@ class Recurring:
 
     def as_values(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "reason" and value is not None}
+        shifts = None if self.lowest_shift is None else [self.lowest_shift, self.highest_shift]
+        return {"kind": self.kind, "count": self.count, "reason": str(self), "shifts_ev": shifts}

@@ -41,7 +41,7 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
                 )
         console.table(str(store), rows)
     console.reasons(result.not_good, len(result.not_good))
-    differing = [f"left unchanged: {line} (see --replace)" for line in result.spectra.differing]
+    differing = [f"left unchanged: {line}" for line in result.spectra.differing]
     console.reasons(differing, len(differing))
     console.write_json(json_target, {"store": str(store), **result.as_dict()})
     if not look_only:
