@@ -119,6 +119,17 @@ def read_structures(path: Path, source: Path) -> None:
             break
 
 
+def order_structures(path: Path, source: Path) -> None:
+    """Read disordered structures in both ways."""
+    from xanes_hpc import formats
+    from xanes_hpc.errors import XanesHpcError
+    from xanes_hpc.structures.ordering import parse_disorder
+
+    for disorder in ("majority", "sample 2"):
+        with suppress(XanesHpcError):
+            list(formats.read_structures(path, parse_disorder(disorder)))
+
+
 def import_structures(path: Path, source: Path) -> None:
     from xanes_hpc.importing.from_files import import_structures as imported
     from xanes_hpc.importing.options import ImportOptions
@@ -261,7 +272,7 @@ def read_descriptor(path: Path, source: Path) -> None:
 READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     **dict.fromkeys(("xyz", "cif", "mmcif", "pdb", "vasp", "extxyz"), (read_structures, import_structures)),
     **dict.fromkeys(("traj", "db", "xsf", "gen", "sdf", "compressed"), (read_structures,)),
-    "fdmnes_input": (read_input,), "lightshow": (import_material,),
+    "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,), "lightshow": (import_material,),
     "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
     "configs": (read_config,), "descriptors": (read_descriptor,),

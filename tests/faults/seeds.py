@@ -49,6 +49,31 @@ _atom_site_occupancy
 Cr1 Cr 0 0 0.3475(2) 1
 O1 O 0.3058 0 0.25 ?
 """
+DISORDERED = """data_disordered
+_cell_length_a 8
+_cell_length_b 9
+_cell_length_c 10
+_cell_angle_alpha 90
+_cell_angle_beta 95
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P -1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+_atom_site_disorder_assembly
+_atom_site_disorder_group
+Fe1 Fe 0.25 0.25 0.25 0.7 . .
+Cr1 Cr 0.25 0.25 0.25 0.3 . .
+O1 O 0.45 0.25 0.25 0.6 A 1
+O2 O 0.45 0.32 0.25 0.4 A 2
+N1 N 0.25 0.47 0.25 0.55 . 1
+N2 N 0.32 0.47 0.25 0.45 . 2
+C1 C 0.53 0.5 0.5 0.5 . -1
+"""
 SMALL = """data_operations
 _cell_length_a 6.0
 _cell_length_b 7.0
@@ -100,6 +125,11 @@ HETATM    2  O   HEM A   1       1.000   2.000   4.600  1.00  0.00           O
 ENDMDL
 END
 """
+ALTERNATIVES = (
+    PDB.replace("4.600  1.00", "4.600  0.60")
+    .replace(" O   HEM", " O  AHEM")
+    .replace("ENDMDL", "HETATM    3  O  BHEM A   1       1.000   2.900   4.200  0.40  0.00           O\nENDMDL")
+)
 SDF = """one
   made
 
@@ -180,6 +210,7 @@ def _structures(folder: Path) -> dict[str, list[Path]]:
         oxide.write(path)
         made[ending] = [path]
     made["cif"] += _texts(folder, {"symmetry.cif": CIF + SMALL})
+    made["disordered"] = _texts(folder, {"disordered.cif": DISORDERED, "alternatives.pdb": ALTERNATIVES})
     made["mmcif"] = _texts(folder, {"small.cif": MMCIF})
     made["pdb"] += _texts(folder, {"small.pdb": PDB})
     made["sdf"] = _texts(folder, {"two.sdf": SDF + SDF.replace("one\n", "two\n")})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.errors import ConfigError, FormatError, StoreError
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
@@ -15,6 +15,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import SIGNATURE
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.ordering import parse_disorder
 
 PathLike = str | os.PathLike[str]
 AnyStore = TypeVar("AnyStore", StructureStore, FeatureStore, PredictionStore)
@@ -74,7 +75,9 @@ def is_paths(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and all(isinstance(one, (str, os.PathLike)) for one in value)
 
 
-def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
+def opened(
+    source: Any, sites: Any = None, edge: str | None = None, disorder: str | None = None, seed: int = 0
+) -> Store:
     """Return a store of sites: the given one, the one at a path, or one in memory made from structures.
 
     Parameters
@@ -86,11 +89,15 @@ def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
         list of indices. Default: the structure's only transition metal.
     edge
         Edge of structures: ``K`` (the default), ``L3``, …
+    disorder, seed
+        What to do with disordered structures in files, as for ``structures.ordering.parse_disorder``.
 
     Raises
     ------
     StoreError
-        If a store is missing, damaged or of another kind, or ``sites`` or ``edge`` is given for a store.
+        If a store is missing, damaged or of another kind, or a choice that is for structures is given for a store.
+    ConfigError
+        If ``disorder`` is unknown.
     FormatError
         If structures cannot be used.
     AbsorberError
@@ -98,18 +105,26 @@ def opened(source: Any, sites: Any = None, edge: str | None = None) -> Store:
     """
     source = listed(source)
     if isinstance(source, (StructureStore, FeatureStore)):
-        _refuse_choice(sites, edge, str(source.path))
+        _refuse_choice(sites, edge, disorder, str(source.path))
         return source
+    of_files = parse_disorder(disorder, seed)
     if not is_paths(source):
+        if disorder is not None:
+            raise ConfigError("`disorder`: expected structure files, received structures in memory")
         return import_atoms(source, sites, (edge or "K").upper())
     paths = paths_of(source)
     if len(paths) == 1 and _is_hdf5(paths[0]):
-        _refuse_choice(sites, edge, str(paths[0]))
+        _refuse_choice(sites, edge, disorder, str(paths[0]))
         return open_store(paths[0])
-    return import_in_memory(paths, ImportOptions(absorber=rule_of(sites), edge=(edge or "K").upper(), strict=True))[0]
+    options = ImportOptions(absorber=rule_of(sites), edge=(edge or "K").upper(), strict=True, disorder=of_files)
+    store, summary = import_in_memory(paths, options)
+    store.summary = summary
+    return store
 
 
-def opened_structures(source: Any, sites: Any = None, edge: str | None = None) -> StructureStore:
+def opened_structures(
+    source: Any, sites: Any = None, edge: str | None = None, disorder: str | None = None, seed: int = 0
+) -> StructureStore:
     """Return a structure store; like ``opened``, but refuse feature stores.
 
     Raises
@@ -117,7 +132,7 @@ def opened_structures(source: Any, sites: Any = None, edge: str | None = None) -
     StoreError
         If the source is a feature store, or as for ``opened``.
     """
-    store = opened(source, sites, edge)
+    store = opened(source, sites, edge, disorder, seed)
     if not isinstance(store, StructureStore):
         raise StoreError(f"{store.path}: expected structures, received a feature store")
     return store
@@ -164,9 +179,9 @@ def rule_of(sites: Any) -> str | None:
     raise FormatError(f"`sites`: expected a rule such as 'Fe' or 'all', or an index, received {sites!r}")
 
 
-def _refuse_choice(sites: Any, edge: str | None, where: str) -> None:
-    if sites is not None or edge is not None:
-        raise StoreError(f"{where}: a store already has its sites; `sites` and `edge` are for structures")
+def _refuse_choice(sites: Any, edge: str | None, disorder: str | None, where: str) -> None:
+    if sites is not None or edge is not None or disorder is not None:
+        raise StoreError(f"{where}: a store already has its sites; `sites`, `edge` and `disorder` are for structures")
 
 
 def _is_hdf5(path: Path) -> bool:

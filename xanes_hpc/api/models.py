@@ -113,6 +113,7 @@ class Predictor:
         *,
         sites: Any = None,
         edge: str | None = None,
+        disorder: str | None = None,
         draws: int = 100,
         seed: int = 0,
         keep_draws: bool = False,
@@ -133,8 +134,11 @@ class Predictor:
         sites, edge
             The absorbers and their edge, unless ``source`` is a store. Default: each structure's only transition
             metal, at the K edge.
+        disorder
+            For structure files with partial occupancies or disorder groups: ``majority``, or ``sample N`` for N
+            configurations. Default: refuse them.
         draws, seed
-            Number of Monte Carlo dropout draws per site, and their seed.
+            Number of Monte Carlo dropout draws per site; the seed of these draws, and of the configurations.
         keep_draws
             Keep every draw. Otherwise ``Spectra.draws`` computes them when they are needed.
         split
@@ -170,7 +174,7 @@ class Predictor:
         ((1, 201), (1,))
         """
         kernel_threads.use(threads)
-        store = opened(source, sites, edge)
+        store = opened(source, sites, edge, disorder, seed)
         options = PredictOptions(draws, seed, keep_draws, split, force, None if spectra is None else Path(spectra))
 
         def again() -> PredictionStore:

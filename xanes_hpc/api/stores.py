@@ -18,6 +18,7 @@ from xanes_hpc.runtime import threads as kernel_threads
 from xanes_hpc.spectra.spectrum import parse_treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.ordering import parse_disorder
 from xanes_hpc.structures.rattling import Rattling
 from xanes_hpc.structures.symmetry import SYMPREC
 
@@ -42,6 +43,7 @@ def import_structures(
     seed: int = 0,
     unique: bool = False,
     symprec: float = SYMPREC,
+    disorder: str | None = None,
     layout: Literal["lightshow"] | None = None,
     columns: str | None = None,
     mu: Literal["transmission", "fluorescence", "reference"] | None = None,
@@ -85,6 +87,9 @@ def import_structures(
     unique, symprec
         Keep one of each set of symmetry-equivalent sites of a crystal, with their number as its weight; and the
         tolerance of the symmetry, in Å.
+    disorder
+        For files with partial occupancies or disorder groups: ``majority`` takes the most likely atoms, ``sample N``
+        draws N configurations with ``seed``. Default: refuse them.
     layout
         ``lightshow`` for folders of materials, ``ID/POSCAR`` with ``ID/FEFF-XANES/NNN_El/xmu.dat``: the sites are the
         atoms that have a spectrum.
@@ -128,7 +133,7 @@ def import_structures(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
             only_paired=only_paired, spectra_suffix=spectra_suffix or None, properties=properties, elements=elements,
             charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout, columns=columns, mu=mu,
-            d_spacing=d_spacing,
+            d_spacing=d_spacing, disorder=disorder,
         )  # fmt: skip
         return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
@@ -140,7 +145,7 @@ def import_structures(
         absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
         treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, only_paired=only_paired, strict=strict,
         spectra_suffix=(spectra_suffix,) if isinstance(spectra_suffix, str) else tuple(spectra_suffix),
-        selection=selection,
+        selection=selection, disorder=parse_disorder(disorder, seed),
         unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout,
         reading=ReadOptions(parse_columns(columns), mu, d_spacing, feff_mu),
     )  # fmt: skip
@@ -227,6 +232,7 @@ def featurise(
     seed: int = 0,
     sites: Any = None,
     edge: str | None = None,
+    disorder: str | None = None,
     compression: str = "none",
     threads: int | None = None,
     output: PathLike | None = None,
@@ -243,9 +249,11 @@ def featurise(
     properties
         Properties of structures or sites to append, ``name`` or ``name=default``.
     rattle, seed
-        Displace every atom at random first, with this standard deviation along each axis, in Å.
-    sites, edge
-        The absorbers and their edge, unless ``structures`` is a store.
+        Displace every atom at random first, with this standard deviation along each axis, in Å; the seed is also that
+        of the configurations of ``disorder``.
+    sites, edge, disorder
+        The absorbers, their edge, and what to do with partial occupancies as for ``import_structures``, unless
+        ``structures`` is a store.
     compression
         Compression of the output: ``none``, ``gzip`` or ``lzf``.
     threads
@@ -276,7 +284,7 @@ def featurise(
     """
     chosen = _chosen_descriptor(preset, descriptor, properties)
     kernel_threads.use(threads)
-    source = opened_structures(structures, sites, edge)
+    source = opened_structures(structures, sites, edge, disorder, seed)
     rattling = None if rattle is None else Rattling(rattle, seed)
     if output is None:
         return features.featurise_in_memory(source, chosen, rattling)

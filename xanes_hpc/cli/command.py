@@ -66,7 +66,7 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments; library errors name flags."""
         with _flags_in_errors(self):
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _with_numbers_joined(args))
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return ``--help``, described like our own options."""
@@ -78,6 +78,22 @@ def plain_help_option(option: click.Option | None) -> click.Option | None:
     if option is not None:
         option.help = "Show this message and exit"
     return option
+
+
+def _with_numbers_joined(args: list[str]) -> list[str]:
+    """Return arguments with ``--disorder sample 10`` as one word, as if it had been quoted.
+
+    Examples
+    --------
+    >>> _with_numbers_joined(["a.cif", "--disorder", "sample", "10", "b.cif"])
+    ['a.cif', '--disorder=sample 10', 'b.cif']
+    """
+    joined: list[str] = []
+    for word in args:
+        joined.append(word)
+        if word.isdecimal() and joined[-3:-1] == ["--disorder", "sample"]:
+            joined[-3:] = [f"--disorder=sample {word}"]
+    return joined
 
 
 def _is_output(param: click.Parameter) -> bool:

@@ -216,6 +216,14 @@ reading_options = gathered(
 """How to read files of spectra, as one parameter ``reading``."""
 
 
+disorder_option = click.option(
+    "--disorder",
+    metavar="refuse|majority|sample N",
+    help="Take the most likely atoms of structures with partial occupancies or disorder groups, or N configurations "
+    "drawn by occupancy  [default: refuse]",
+)
+
+
 def site_options(command: F) -> F:
     """Add ``--absorber`` and ``--edge``: which atoms of a structure are sites, and their edge."""
     from xanes_hpc.structures.absorbers import RULES

@@ -1,6 +1,7 @@
 """Readers and writers of foreign files, one module per format.
 
-Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif``, ``pdb``, and ``ase`` for other formats.
+Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif`` and ``pdb`` (with ``symmetry`` and
+``assemblies``), and ``ase`` for other formats.
 Spectra: ``columns`` of a ``text_table`` with detector ``channels``, ``fdmnes``, ``feff``, ``xdi``, ``nexus``,
 ``athena``. Features with spectra: ``npz``. Tables: ``property_tables``, ``charge_tables``. The modules ``xdi``,
 ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import ase, athena, fdmnes, feff, nexus, xdi, xyz
-from xanes_hpc.formats.frames import COMPRESSED
+from xanes_hpc.formats.frames import COMPRESSED, stem
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import UNREADABLE, unreadable
 from xanes_hpc.spectra.order import in_order
 from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.structures.disorder import Disordered
+from xanes_hpc.structures.ordering import NO_DISORDER, Disorder, ordered
 from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
@@ -35,8 +38,15 @@ def _read_by_gemmi(path: Path) -> str | None:
     return BY_GEMMI.get(plain.suffix.lower())
 
 
-def read_structures(path: Path) -> Iterator[Structure | FormatError]:
+def read_structures(path: Path, disorder: Disorder = NO_DISORDER) -> Iterator[Structure | FormatError]:
     """Yield the structures of a file one at a time, and an error in place of each unusable one.
+
+    Parameters
+    ----------
+    path
+        The file.
+    disorder
+        What to do with structures that have partial occupancies or disorder groups.
 
     Raises
     ------
@@ -49,11 +59,20 @@ def read_structures(path: Path) -> Iterator[Structure | FormatError]:
             raise FormatError(f"{path}: expected a file, received a {found}")
         module = _read_by_gemmi(path)
         reader = import_module(f"{__name__}.{module}") if module else xyz if xyz.recognises(path) else ase
-        yield from reader.read(path)
+        for found in reader.read(path):
+            yield from _ordered(path, found, disorder) if isinstance(found, Disordered) else (found,)
     except XanesHpcError:
         raise
     except UNREADABLE as error:
         raise unreadable(path, error) from None
+
+
+def _ordered(path: Path, found: Disordered, disorder: Disorder) -> Iterator[Structure | FormatError]:
+    try:
+        yield from ordered(found, disorder)
+    except FormatError as error:
+        where = path if found.name == stem(path) else f"{path}: {found.name}"
+        yield FormatError(f"{where}: {error}")
 
 
 def read_spectrum(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:

@@ -108,7 +108,9 @@ def structure_of(atoms: Any, name: str, properties: dict[str, Any]) -> Structure
     """
     occupancy = atoms.info.get("occupancy", {})
     if any(len(kinds) > 1 or min(kinds.values()) < 0.999 for kinds in occupancy.values()):
-        return FormatError("partial occupancies: a site must hold one atom; make an ordered supercell")
+        return FormatError(
+            "partial occupancies: ASE keeps one atom of a site; give a CIF file, or make an ordered supercell"
+        )
     numbers = atoms.get_atomic_numbers()
     if numbers.size and not ((numbers > 0) & (numbers < 119)).all():
         return FormatError("unknown element (a dummy atom X?)")

@@ -1,10 +1,11 @@
 """PDB files, and structures of mmCIF, read with gemmi.
 
 Both have the asymmetric unit of a crystal and name its space group; a cell of 1 × 1 × 1 Å stands for no crystal, as of
-NMR and cryo-EM. Every model is a structure.
+NMR and cryo-EM. Every model is a structure. Alternative locations of a residue exclude one another.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.frames import named
-from xanes_hpc.formats.symmetry import PARTIAL, images_of, is_place
+from xanes_hpc.formats.symmetry import Atom, atom_images, check_occupancies, is_place, molecule_images, whole_cell
 from xanes_hpc.formats.text import read_text
+from xanes_hpc.structures.disorder import ROUNDING
 from xanes_hpc.structures.structure import Structure
 
+SPECIAL = "atoms on special positions, whose occupancy is divided among their images, were taken as whole"
 PLACEHOLDER = 2.0
 """Volume, Å³, below which a cell is a placeholder."""
 
@@ -52,27 +55,36 @@ def models_of(found: Any) -> Iterator[Structure | FormatError]:
 
 
 def _model(model: Any, cell: Any, operations: list[Any] | None) -> Structure | FormatError:
-    numbers: list[int] = []
-    positions = []
+    atoms = []
     for entry in model.all():
-        atom = entry.atom
-        if atom.altloc != "\0" or atom.occ < 0.999:
-            return FormatError(PARTIAL)
+        atom, residue = entry.atom, entry.residue
         if not 0 < atom.element.atomic_number < 119:
             return FormatError(f"atom {atom.serial} {atom.name}: unknown element")
-        numbers.append(atom.element.atomic_number)
-        positions.append(atom.pos.tolist())
-    if not numbers:
+        group = "" if atom.altloc == "\0" else atom.altloc
+        assembly = f"{entry.chain.name} {residue.seqid}" if group else ""
+        place = np.array(atom.pos.tolist())
+        atoms.append(Atom(f"{atom.serial} {atom.name}", atom.element.atomic_number, place, atom.occ, assembly, group))
+    if not atoms:
         return FormatError("no atoms")
-    places = np.array(positions)
+    try:
+        check_occupancies(atoms)
+    except FormatError as error:
+        return error
     if operations is None:
-        return Structure("", np.array(numbers, np.uint8), places)
+        return whole_cell(atoms, [molecule_images(atom.place) for atom in atoms], None)
     vectors = np.array(cell.orth.mat.tolist()).T
-    fractions = np.linalg.solve(vectors.T, places.T).T
+    fractions = np.linalg.solve(vectors.T, np.array([atom.place for atom in atoms]).T).T
     if not is_place(fractions):
         return FormatError("atoms have no coordinates, or are far outside the cell")
+    atoms = [replace(atom, place=fraction) for atom, fraction in zip(atoms, fractions, strict=True)]
     if len(operations) == 1:  # as the file has them, molecules whole
-        return Structure("", np.array(numbers, np.uint8), places, vectors, np.ones(3, np.bool_))
-    images = [images_of(fraction, operations, vectors) for fraction in fractions]
-    every = np.repeat(np.array(numbers, np.uint8), [len(one) for one in images])
-    return Structure("", every, np.concatenate(images) @ vectors, vectors, np.ones(3, np.bool_))
+        return whole_cell(atoms, [molecule_images(atom.place) for atom in atoms], vectors)
+    images = [atom_images(atom, operations, vectors) for atom in atoms]
+    shared = [len(operations) // len(own.places) for own in images]
+    special = [
+        not atom.group and n > 1 and abs(atom.occupancy * n - 1) < ROUNDING
+        for atom, n in zip(atoms, shared, strict=True)
+    ]
+    atoms = [replace(atom, occupancy=1.0) if whole else atom for atom, whole in zip(atoms, special, strict=True)]
+    notes = ((SPECIAL, f"{sum(special):,}"),) if any(special) else ()
+    return whole_cell(atoms, images, vectors, notes)

@@ -10,6 +10,7 @@ from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.recurring import Recurring
 from xanes_hpc.importing.selection import Selection
+from xanes_hpc.structures.ordering import NO_DISORDER, Disorder
 from xanes_hpc.structures.symmetry import SYMPREC
 
 MOST_NAMED = 5
@@ -48,6 +49,8 @@ class ImportOptions:
         Whether to keep one of the sites that a crystal's symmetry makes equivalent, with their number as weight.
     symprec
         Tolerance of the symmetry search, Å.
+    disorder
+        What to do with structures that have partial occupancies or disorder groups.
     properties
         Tables of properties by structure name; they override the properties in structure files.
     layout
@@ -70,6 +73,7 @@ class ImportOptions:
     selection: Selection = field(default_factory=Selection)
     unique: bool = False
     symprec: float = SYMPREC
+    disorder: Disorder = NO_DISORDER
     properties: tuple[Path, ...] = ()
     layout: str | None = None
     reading: ReadOptions = AS_FOUND

@@ -80,7 +80,7 @@ class Importer:
 
     def import_file(self, path: Path) -> Iterator[None]:
         """Import the structures of a file; yield after each."""
-        structures = read_structures(path)
+        structures = read_structures(path, self._options.disorder)
         while True:
             try:
                 structure = next(structures, None)
@@ -127,7 +127,7 @@ class Importer:
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
             return
-        weights = None
+        weights = None if structure.weights is None else structure.weights[atoms]
         if options.unique:
             atoms, weights = unique_sites(structure, atoms, options.symprec)
         key = key_of(structure.name, selection.seed) if selection.sample is not None else 0
@@ -163,6 +163,8 @@ class Importer:
         summary.sites += len(names)
         summary.atoms += len(structure.numbers)
         summary.elements.update(chemical_symbols[z] for z in structure.numbers[atoms])
+        for what, detail in structure.choices:
+            summary.choose(what, f"{structure.name}: {detail}")
         for spectrum in (s for site in placed for s in site):
             summary.spectra += 1
             summary.e0_sources[spectrum.e0_source] += 1

@@ -24,6 +24,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import choose_spectra
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.ordering import NO_DISORDER, Disorder
 
 Store = StructureStore | FeatureStore
 KINDS: dict[str, Callable[[Path], Store]] = {"structures": StructureStore, "features": FeatureStore}
@@ -34,7 +35,8 @@ FARTHEST_READ = 16
 @contextmanager
 def open_sources(
     sources: Sequence[Path], absorber: str | None = None, edge: str | None = None, sites: SiteChoice | None = None,
-    strict: bool = True, report: Callable[[ImportSummary], None] = lambda summary: None,
+    strict: bool = True, disorder: Disorder | None = None,
+    report: Callable[[ImportSummary], None] = lambda summary: None,
 ) -> Iterator[Store]:  # fmt: skip
     """Open a structure store or a feature store, or read structure files and folders into memory.
 
@@ -48,6 +50,8 @@ def open_sources(
         Only for files: the table or names of the sites to read.
     strict
         Only for files: whether to raise at the first structure that cannot be used instead of skipping it.
+    disorder
+        Only for files: what to do with partial occupancies and disorder groups, which are refused by default.
     report
         Only for files: called with what was read, and what was skipped.
 
@@ -64,7 +68,9 @@ def open_sources(
     stores = [p for p in sources if p.suffix in (".h5", ".hdf5") or any(hdf5.is_kind(p, kind) for kind in KINDS)]
     stores = [p for p in stores if p.is_file()]
     if not stores:
-        options = ImportOptions(absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict)
+        options = ImportOptions(
+            absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict, disorder=disorder or NO_DISORDER
+        )
         found, summary = import_in_memory(sources, options)
         with found as store:
             report(summary)
@@ -72,8 +78,10 @@ def open_sources(
         return
     if len(sources) > 1:
         raise StoreError(f"{stores[0]}: expected the store as the only source, received {len(sources)} sources")
-    if absorber is not None or edge is not None:
-        raise StoreError(f"{stores[0]}: a store already has its sites; `absorber` and `edge` are for structure files")
+    if absorber is not None or edge is not None or disorder is not None:
+        raise StoreError(
+            f"{stores[0]}: a store already has its sites; `absorber`, `edge` and `disorder` are for structure files"
+        )
     with open_store(stores[0]) as store:
         yield store
 

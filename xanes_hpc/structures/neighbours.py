@@ -218,6 +218,11 @@ def neighbour_list(batch: SiteBatch, cutoff: float) -> NeighbourList:
     return NeighbourSearch(batch, cutoff).pairs(share_out=threads.share_out)
 
 
+def nearest_allowed(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Return radii, Å, (n_atoms,): two atoms closer than the sum of theirs are impossibly near."""
+    return np.asarray(np.maximum(NEAREST * covalent_radii[numbers], 0.5 * COINCIDENT))
+
+
 def check_distances(structure: Structure) -> None:
     """Raise an error if atoms (or an atom and an image) are impossibly near, or coordinates or the cell are unusable.
 
@@ -245,7 +250,7 @@ def check_distances(structure: Structure) -> None:
         cells, inverses = _completed_cells(batch)
     except FormatError as error:
         raise FormatError(str(error).replace("structure 0 of the batch", structure.name)) from None
-    radii = np.maximum(NEAREST * covalent_radii[structure.numbers], 0.5 * COINCIDENT)
+    radii = nearest_allowed(structure.numbers)
     first, second, apart = kernels.first_pair(structure.positions, cells[0], inverses[0], structure.pbc, radii)
     if first >= 0:
         if apart < COINCIDENT:

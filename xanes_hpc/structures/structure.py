@@ -20,6 +20,10 @@ class Structure:
     pbc : (3,) bool
     properties
         Properties by name: ``charge`` (e), ``spin`` (total spin) and any others.
+    weights : (n_atoms,) float64
+        Weight of each atom as a site; None for 1.
+    choices
+        What was chosen in reading, each with its detail.
     """
 
     name: str
@@ -28,3 +32,5 @@ class Structure:
     cell: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
     pbc: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(3, np.bool_))
     properties: dict[str, float | str] = field(default_factory=dict)
+    weights: npt.NDArray[np.float64] | None = None
+    choices: tuple[tuple[str, str], ...] = ()

@@ -20,7 +20,7 @@ LEAST_SYMPREC, MOST_SYMPREC = 1e-6, 1.0
 def unique_sites(
     structure: Structure, atoms: npt.NDArray[np.int64], symprec: float = SYMPREC
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return one site of each symmetry-equivalent set, and the size of the set.
+    """Return one site of each symmetry-equivalent set, and the weight of the set: its size, or its atoms' own weights.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def unique_sites(
     Returns
     -------
     tuple
-        Indices of atoms in the order of ``atoms``, and their multiplicities among ``atoms``.
+        Indices of atoms in the order of ``atoms``, and the summed weights of their sets among ``atoms``.
 
     Raises
     ------
@@ -45,8 +45,9 @@ def unique_sites(
     """
     if not LEAST_SYMPREC <= symprec <= MOST_SYMPREC:  # outside this range spglib may crash the process
         raise ConfigError(f"`symprec`: expected {LEAST_SYMPREC:g} to {MOST_SYMPREC:g} Å, received {symprec:g}")
+    weights = np.ones(atoms.size) if structure.weights is None else structure.weights[atoms]
     if not structure.pbc.all():
-        return atoms, np.ones(atoms.size)
+        return atoms, weights
     import spglib
 
     fractional = np.linalg.solve(structure.cell.T, structure.positions.T).T
@@ -60,6 +61,6 @@ def unique_sites(
     if found is None:
         raise FormatError(f"spglib found no symmetry within {symprec:g} Å; try another `symprec`")
     kinds = np.asarray(found.equivalent_atoms)[atoms]
-    _, first, counts = np.unique(kinds, return_index=True, return_counts=True)
+    _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    return atoms[first[order]], counts[order].astype(np.float64)
+    return atoms[first[order]], np.asarray(np.bincount(which, weights)[order], np.float64)

@@ -13,6 +13,7 @@ from xanes_hpc.cli.choices import PRESET, Choice
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
+    disorder_option,
     gathered,
     json_option,
     output_option,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
-    "sites", "unique", "symprec", "layout", "feff_mu", "columns", "mu", "d_spacing", "only_paired", "spectra_suffix",
+    "sites", "unique", "symprec", "disorder", "layout", "feff_mu", "columns", "mu", "d_spacing", "only_paired",
+    "spectra_suffix",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies")
 """Options that apply to one kind of source only."""
@@ -40,11 +42,12 @@ E0_SOURCES = {"given": "as given", "file": "from the file", "xraydb": "from Xray
 
 def _import_options(
     elements: str | None, charge: str | None, max_atoms: int | None, sample: int | None, seed: int, feff_mu: str,
-    **others: Any,
+    disorder: str | None, **others: Any,
 ) -> "ImportOptions":  # fmt: skip
     from xanes_hpc.formats.read_options import ReadOptions
     from xanes_hpc.importing.options import ImportOptions
     from xanes_hpc.importing.selection import Selection, parse_charges, parse_elements
+    from xanes_hpc.structures.ordering import parse_disorder
 
     selection = Selection(
         None if elements is None else parse_elements(elements),
@@ -53,7 +56,9 @@ def _import_options(
         sample,
         seed,
     )
-    return ImportOptions(selection=selection, reading=ReadOptions(feff_mu=feff_mu), **others)
+    return ImportOptions(
+        selection=selection, reading=ReadOptions(feff_mu=feff_mu), disorder=parse_disorder(disorder, seed), **others
+    )
 
 
 structure_options = gathered(
@@ -79,7 +84,10 @@ structure_options = gathered(
         metavar="N",
         help="Keep a random sample of N structures, with the elements of the absorbers in proportion",
     ),
-    click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Seed of --sample"),
+    disorder_option,
+    click.option(
+        "--seed", type=int, metavar="N", default=0, show_default=True, help="Seed of --sample and of --disorder sample"
+    ),
     click.option(
         "--unique",
         is_flag=True,

@@ -12,7 +12,15 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Choice
 from xanes_hpc.cli.command import Command, OutputPath
-from xanes_hpc.cli.options import PATH, gathered, model_option, output_option, site_options, sites_option
+from xanes_hpc.cli.options import (
+    PATH,
+    disorder_option,
+    gathered,
+    model_option,
+    output_option,
+    site_options,
+    sites_option,
+)
 from xanes_hpc.cli.steps import carry_out, refuse_with_a_plan, steps_options
 
 if TYPE_CHECKING:
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
     from xanes_hpc.prediction.predict import PredictionJob
 
 OF_A_PLAN = (
-    "absorber", "edge", "sites", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra", "restart",
+    "absorber", "edge", "sites", "disorder", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra",
+    "restart",
 )  # fmt: skip
 
 SAME = 1e-6
@@ -40,6 +49,7 @@ LISTED = 3
     dict,
     site_options,
     sites_option,
+    disorder_option,
     click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
 )
 @click.option(
@@ -51,7 +61,14 @@ LISTED = 3
     help="Monte Carlo draws per site",
 )
 @click.option("--keep-draws", is_flag=True, help="Keep every draw in the store")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of the draws")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the draws and of --disorder sample",
+)
 @click.option(
     "--split",
     type=Choice(["train", "validation", "calibration", "test"]),
@@ -83,8 +100,8 @@ def command(
     """Predict spectra with their uncertainty.
 
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders; for files,
-    --absorber and --edge choose the sites, and structures that cannot be used are skipped. Spectra of the source become
-    references. A stopped run continues with the same command.
+    --absorber, --edge and --disorder choose the sites, and structures that cannot be used are skipped. Spectra of the
+    source become references. A stopped run continues with the same command.
 
     On a cluster, predict from a store, with --scheduler or --cluster for Dask. Or divide the work: --plan N writes a
     plan, --partition K makes its partitions, --finalise combines them. Give prediction options only with
@@ -93,6 +110,7 @@ def command(
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.export import check_folder
     from xanes_hpc.prediction.plan import PredictOptions
+    from xanes_hpc.structures.ordering import parse_disorder
 
     refuse_with_a_plan(OF_A_PLAN, steps)
     if csv_folder is not None and (steps.n_partitions is not None or steps.partition is not None):
@@ -103,6 +121,8 @@ def command(
         check_folder(csv_folder, "csv", steps.overwrite)
     words = ["xanes-hpc", "predict", str(sources[0].resolve()), "--model", str(model.resolve()), "-o"]
     options = PredictOptions(draws, seed, keep_draws, split, force, spectra, of_files["sites"])
+    if of_files["disorder"] is not None:
+        of_files["disorder"] = parse_disorder(of_files["disorder"], seed)
     with _job(trained, sources, of_files, target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
         if not carry_out(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
