@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 from itertools import combinations
 
+import h5py
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -12,6 +14,7 @@ from support.builders import run, write
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment import compare
 from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.library import open_library
 from xanes_hpc.experiment.match import match
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores.predictions import PredictionStore
@@ -300,6 +303,7 @@ def test_match_command(predicted, small, tmp_path, capsys):
     assert "m.csv: already exists" in capsys.readouterr().err
     assert run("match", tmp_path / "e.txt", small / "small.h5", "--absorber", chemical_symbols[element], "--json") == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["not_compared"] == {"without_spectrum": 0, "short": 0}
     assert found["ranked"][0]["chi2"] <= found["ranked"][1]["chi2"]
     assert 0 < found["compared"] < 120
 
@@ -370,3 +374,13 @@ def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
     assert "--pre, --post: expected both or none" in capsys.readouterr().err
     assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2
     assert "the pre-edge window, -200 to -80 eV from the edge, reaches beyond the spectrum" in capsys.readouterr().err
+
+
+def test_sites_that_a_structure_store_cannot_compare_are_counted(small, tmp_path):
+    shutil.copy(small / "small.h5", tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file["spectra/kind"][5] = "xes"
+        file["spectra/energies"][: 3 * 201] += 5.0
+    with open_library(tmp_path / "s.h5", "xanes", None) as library:
+        assert library.not_compared == {"without_spectrum": 1, "short": 3}
+        assert library.rows.tolist() == [3, 4, *range(6, 120)]

@@ -107,7 +107,8 @@ def test_the_step_follows_the_data_near_the_edge():
 
 
 def test_evenly_spaced_energies_give_their_mean_step_however_files_round_them():
-    for energies in (np.linspace(-15, 60, 226), np.round(np.linspace(-15, 60, 226), 2), np.linspace(-30, 800, 167)):
+    rounded = np.round(np.linspace(-15, 60, 226), 2), np.round(np.linspace(-15, 60, 501), 1)
+    for energies in (np.linspace(-15, 60, 226), np.linspace(-30, 800, 167), *rounded):
         assert step_near_edge(energies) == (energies[-1] - energies[0]) / (energies.size - 1)
 
 

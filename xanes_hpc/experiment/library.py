@@ -34,6 +34,7 @@ class PredictionLibrary:
         self.names, self.e0 = self.sites.name, store.read("sites/e0")
         self.distrust = store.distrust or [""] * store.n_sites
         self.rows = np.arange(store.n_sites)
+        self.not_compared: dict[str, int] = {}
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""
@@ -43,7 +44,10 @@ class PredictionLibrary:
 
 
 class SpectrumLibrary:
-    """The spectra of a structure store, interpolated to the grid that most of them cover."""
+    """The spectra of a structure store, interpolated to the grid that most of them cover.
+
+    ``not_compared`` counts the store's sites without such a spectrum, and those whose spectrum does not cover the grid.
+    """
 
     def __init__(self, store: StructureStore, kind: str, treatment: str | None) -> None:
         self._store = store
@@ -59,6 +63,7 @@ class SpectrumLibrary:
         self.e0[there] = ranges.e0
         below, above = self._grid.shortfalls(ranges.first, ranges.last, ranges.n_points)
         self.rows = there[(below == 0) & (above == 0)]
+        self.not_compared = {"without_spectrum": store.n_sites - there.size, "short": there.size - self.rows.size}
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return spectra at ascending rows, (n_rows, n_energies), and no standard deviation."""

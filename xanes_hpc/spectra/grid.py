@@ -23,7 +23,7 @@ NEAR = 10.0
 """Distance in eV from e0 within which the steps of spectra set the default grid's step."""
 FEWEST_NEAR = 5
 FINER = 0.9
-"""Steps near the edge count if they are below this fraction of the mean step; other differences are rounding."""
+"""Steps near the edge count if their mean is below this fraction of the mean step; other differences are rounding."""
 MOST_REFINED = 2000
 """Largest number of steps to which finer steps near the edge may extend over a whole spectrum."""
 
@@ -153,7 +153,7 @@ def spanned_range(starts: Array, stops: Array) -> tuple[float, float]:
 
 
 def step_near_edge(energies: Array) -> float:
-    """Return a spectrum's mean step within ``NEAR`` of e0, eV, or its mean step if that is hardly coarser.
+    """Return a spectrum's median step within ``NEAR`` of e0, eV, or its mean step if it is evenly spaced.
 
     Parameters
     ----------
@@ -163,14 +163,13 @@ def step_near_edge(energies: Array) -> float:
     Examples
     --------
     >>> step_near_edge(np.array([-30.0, -20.0, -10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 11.0, 21.0]))
-    2.2
+    0.5
     >>> step_near_edge(np.linspace(-15.0, 60.0, 226))
     0.3333333333333333
     """
     width = float(energies[-1] - energies[0])
     overall = width / (energies.size - 1)
     near = energies[np.abs(energies - np.clip(0.0, energies[0], energies[-1])) <= NEAR]
-    if near.size < FEWEST_NEAR:
+    if near.size < FEWEST_NEAR or near[-1] - near[0] > FINER * overall * (near.size - 1):
         return overall
-    step = float(near[-1] - near[0]) / (near.size - 1)
-    return min(overall, max(step, width / MOST_REFINED)) if step < FINER * overall else overall
+    return min(overall, max(float(np.median(np.diff(near))), width / MOST_REFINED))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xanes_hpc.formats.read_options import ReadOptions
     from xanes_hpc.spectra.recipe import NormalisationConfig
 
+NOT_COMPARED = {"without_spectrum": "without such a spectrum", "short": "whose spectra do not cover the grid"}
 POOR = 50.0
 """Error in % above which even the best site does not resemble the measured spectrum."""
 Window = tuple[float, float]
@@ -171,6 +172,7 @@ def command(
             measured = normalised(measured, e0, normalisation)
         found = match(measured, library, options, rows, progress)
         distrust = library.distrust
+        not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
     columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
     ranked = [[str(k), m.site, *_figures(m), distrust[m.row]] for k, m in enumerate(found.ranked, 1)]
     mixed = []
@@ -194,7 +196,8 @@ def command(
         console.table(
             f"{experiment.name} among {found.n_compared:,} sites",
             {"compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies"}
-            | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {}),
+            | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
+            | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
         )
         console.listing(columns, ranked)
         if found.ranked[0].error_percent > POOR:
@@ -203,7 +206,8 @@ def command(
             console.listing(("rank", "mixture", *columns[2:]), mixed)
         elif options.mixture > 1:
             console.out.print("no mixture beats its best single component")
-    console.write_json(json_target, {**_plain(found, ranked, mixed), "choices": dict(measured.choices)})
+    figures = _plain(found, ranked, mixed) | {"not_compared": library.not_compared}
+    console.write_json(json_target, {**figures, "choices": dict(measured.choices)})
 
 
 def _figures(found: Any) -> list[str]:
