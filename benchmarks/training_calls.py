@@ -22,7 +22,7 @@ from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.site_spectra import choose_spectra, gridded
-from xanes_hpc.stores.standalone import standalone_sites, write_standalone
+from xanes_hpc.stores.standalone import SharedSpectra, standalone_sites, write_standalone
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.check import resolved
@@ -55,8 +55,8 @@ def tiled_store(output: str, n_sites: int, source: str | None) -> dict[str, Any]
     placed = PlacedSpectrum(Spectrum(grid.energies, y[0]), E0, "given", "e0")
     names = [f"site{k}" for k in range(n_sites)]
     write_standalone(
-        Path(output), standalone_sites(names, ELEMENT, "K"), features, placed, _Rows(y, chosen),
-        descriptor.describe(), descriptor.hash, descriptor.labels,
+        Path(output), standalone_sites(names, ELEMENT, ["K"] * n_sites), features, descriptor.describe(),
+        descriptor.hash, descriptor.labels, [SharedSpectra(np.arange(n_sites), placed)], _Rows(y, chosen),
     )  # fmt: skip
     start, stop = float(grid.energies[0]), float(grid.energies[-1])
     return {"grid": [start, stop, grid.step], "n_features": x.shape[1], "given": source is not None}
@@ -66,9 +66,12 @@ class _Rows:
     """Rows of an array in a given order, looked up on demand."""
 
     def __init__(self, values: Array, order: Array) -> None:
-        self._values, self._order = values, order
+        self._values, self._order, self.dtype = values, order, values.dtype
 
-    def __getitem__(self, rows: slice) -> Array:
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, rows: Any) -> Array:
         return self._values[self._order[rows]]
 
 

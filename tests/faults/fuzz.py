@@ -182,11 +182,12 @@ def read_charges(path: Path, source: Path) -> None:
 
 
 def read_npz(path: Path, source: Path) -> None:
-    import numpy as np
+    from xanes_hpc.features.foreign_store import import_foreign
+    from xanes_hpc.features.from_arrays import FeaturesOptions
 
-    from xanes_hpc.formats import npz
-
-    npz.read(path, np.dtype(np.float64), False)
+    energies = (-15.0, 60.0) if source.name == "features.npz" else None
+    options = FeaturesOptions("Fe" if energies else None, energies=energies)
+    import_foreign(path, path.with_name("out.h5"), options, overwrite=True)
 
 
 def read_store(path: Path, source: Path) -> None:

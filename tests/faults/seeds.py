@@ -259,10 +259,13 @@ def _tables(folder: Path) -> dict[str, list[Path]]:
     charges = "CSD_code = AAAAAA\nFe 0.1\nO -0.2\n\nCSD_code = BBBBBB\nFe 0.3\n"
     rng = np.random.default_rng(0)
     np.savez(folder / "features.npz", x=rng.random((6, 49)), y=rng.random((6, 30)))
+    texts = {"names": [f"s{k}" for k in range(6)], "formulas": "FeO", "elements": "Fe", "edges": "K", "source": "net"}
+    numbers = {"x": rng.random((6, 5), np.float32), "y": rng.random((6, 30)), "e": np.linspace(-15.0, 60.0, 30)}
+    np.savez_compressed(folder / "foreign.npz", labels=list("abcde"), **numbers, **texts)
     return {
         "tables": _texts(folder, tables),
         "charges": _texts(folder, {"charges.q": charges}),
-        "npz": [folder / "features.npz"],
+        "npz": [folder / "features.npz", folder / "foreign.npz"],
     }
 
 

@@ -11,6 +11,7 @@ from xanes_hpc.analysis.feature_groups import FeatureGroup
 from xanes_hpc.analysis.permutation import MeanModel
 from xanes_hpc.analysis.shapley import shapley_values
 from xanes_hpc.descriptors.base import Descriptor
+from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.models.model import Model
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
@@ -104,6 +105,8 @@ def atom_contributions(
         Contribution of each group.
     """
     batch = structures.batch(row, row + 1, descriptor.properties)
+    if isinstance(descriptor, Foreign):  # no atom changes what another program made
+        batch = replace(batch, foreign=np.zeros((1, descriptor.width)))
     fractions = atom_fractions(descriptor, batch)
     of_groups = np.stack([_of_group(fractions[:, group.columns]) for group in groups], axis=1)
     found = values @ of_groups.T
@@ -155,6 +158,7 @@ def atom_fractions(descriptor: Descriptor, site: SiteBatch) -> Array:
         site_structures=np.arange(n),
         site_atoms=np.where(others < absorber, absorber - 1, absorber),
         properties={name: np.repeat(values, n) for name, values in site.properties.items()},
+        foreign=None if site.foreign is None else np.repeat(site.foreign, n, axis=0),
     )
     fractions[others] = np.abs(whole - descriptor.compute(without))
     total = fractions.sum(axis=0)

@@ -24,7 +24,6 @@ from xanes_hpc.prediction.sources import Store, check_seen, features_of, model_d
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.site_spectra import gridded
 from xanes_hpc.stores.sites import SiteTable
-from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.listed_sites import ListedSite
 
 Array = npt.NDArray[np.float64]
@@ -112,12 +111,19 @@ def explain(
     with source.open_structures()[0] as structures:
         if named.size and structures is None:
             raise ModelError(f"{source.path}: holds features without structures; `atoms_of` needs structures")
-        rows = _chosen(model, source, every, structures, options)
+        if named.size and not descriptor.cutoff:
+            raise ModelError(f"{model.path}: another program made all its features; `atoms_of` needs some of our own")
+        features = features_of(model, source)
+        rows = _chosen(model, source, every, structures or source, features.without, options)
+        if (bare := named[features.without[named]]).size:
+            raise ModelError(f"{source.path}: {every.name[bare[0]]} has no features")
         check_seen(model, every.take(np.union1d(rows, named)), False)
-        read = features_of(model, source).read
+        read = features.read
         x, sites = read(rows), every.take(rows)
         references = _references(model, structures if structures is not None else source, rows, every)
-        histogram = None if structures is None else radial_histogram(structures, rows, descriptor.cutoff)
+        histogram = None
+        if structures is not None and descriptor.cutoff > 0:
+            histogram = radial_histogram(structures, rows, descriptor.cutoff)
         shells = _shells(histogram, options, descriptor)
         ranges = [(shell.name, shell.start, shell.stop) for shell in shells]
         sections = [groups, by_kind(groups), by_distance(groups, ranges), by_angle(groups)]
@@ -163,7 +169,9 @@ def _windows(model: Model, options: ExplainOptions) -> tuple[tuple[Window, ...],
 
 
 def _check_shells(ends: Sequence[float], cutoff: float) -> None:
-    if any(b <= a for a, b in pairwise((0.0, *ends, cutoff))):
+    if ends and not cutoff:
+        raise ConfigError("`shells`: another program made all features of the model, so they have no distances")
+    if ends and any(b <= a for a, b in pairwise((0.0, *ends, cutoff))):
         given = ", ".join(f"{end:g}" for end in ends)
         raise ConfigError(f"`shells`: expected ascending distances below {cutoff:g} Å, received {given}")
 
@@ -185,16 +193,22 @@ def _check_alike(models: Sequence[Model]) -> None:
 
 
 def _chosen(
-    model: Model, source: Store, sites: SiteTable, structures: StructureStore | None, options: ExplainOptions
+    model: Model,
+    source: Store,
+    sites: SiteTable,
+    known: Store,
+    without: npt.NDArray[np.bool_],
+    options: ExplainOptions,
 ) -> Rows:
-    """Return the rows of the sites among which features are permuted, ascending."""
+    """Return the rows of the sites with features among which these are permuted, ascending."""
     rows, of = np.arange(len(sites)), ""
     if options.sites is not None:
         rows, of = sites.rows_of(options.sites, source.path), f" in {options.sites}"
     if options.split is not None:
-        sets = sets_of(model, sites, structures)
+        sets = sets_of(model, sites, known)
         rows = rows[[sets[row] == options.split for row in rows]]
         of += f" in set {options.split!r} of {model.path}; the store has {', '.join(dict.fromkeys(sets))}"
+    rows = rows[~without[rows]]
     if rows.size < FEWEST_SITES:
         raise ModelError(f"expected at least {FEWEST_SITES} sites to permute features among, received {rows.size}{of}")
     if rows.size > options.most_sites:
@@ -210,6 +224,8 @@ def _references(model: Model, spectra: Store, rows: Rows, every: SiteTable) -> A
 
 
 def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descriptor: Descriptor) -> list[Shell]:
+    if not descriptor.cutoff:
+        return []
     if histogram is None:
         empty = np.array([0.0, descriptor.cutoff])
         histogram = RadialHistogram(empty, np.zeros(2), np.zeros(2))

@@ -46,13 +46,13 @@ def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
         distance = own.distance
         if own.kind in RADIAL and np.isfinite(distance):
             distance = float(grid[np.argmin(np.abs(grid - distance))])
-        name = {"property": own.channel, "feature": str(column)}.get(own.kind, "")
+        name = {"property": own.channel, "foreign": own.channel, "feature": str(column)}.get(own.kind, "")
         where = [NOWHERE if np.isnan(v) else round(v, 6) for v in (distance, own.angle, own.half_width)]
         found.setdefault((own.kind, name, where[0], where[1], where[2]), []).append(column)
     groups = []
     for (kind, name, *own_where), columns in found.items():
         distance, angle, half_width = (NAN if v == NOWHERE else v for v in own_where)
-        label = f"{kind} {name}" if name else _label(kind, distance, angle, half_width)
+        label = name if kind == "foreign" else f"{kind} {name}" if name else _label(kind, distance, angle, half_width)
         groups.append(FeatureGroup(kind, np.array(columns), distance, angle, half_width, label))
     order = {kind: k for k, kind in enumerate(dict.fromkeys(group.kind for group in groups))}
     return sorted(groups, key=lambda g: (order[g.kind], np.nan_to_num(g.distance), np.nan_to_num(g.angle)))

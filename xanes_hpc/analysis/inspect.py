@@ -14,7 +14,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.unpack import inspect, is_packed
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.features import WITHOUT, FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.properties import PROPERTIES
 from xanes_hpc.stores.structures import StructureStore
@@ -114,6 +114,7 @@ def _features(store: FeatureStore) -> dict[str, Any]:
         "sites": store.n_sites,
         "features": store.n_features,
         "dtype": store.file["features"].dtype.name,
+        **({"without_features": int(store.without_features.sum())} if WITHOUT in store.file else {}),
         **({"rattle": store.rattle} if store.rattled else {}),
         "absorbers": _absorbers(store),
         "descriptor": {
@@ -122,8 +123,23 @@ def _features(store: FeatureStore) -> dict[str, Any]:
             "hash": store.attribute("descriptor_hash"),
             "description": description,
         },
+        **_foreign(store, description),
         **({"spectra": _spectra(store)} if store.has_spectra else {}),
         **({"source": source} if path else {}),
+    }
+
+
+def _foreign(store: FeatureStore, description: dict[str, Any]) -> dict[str, Any]:
+    """Return where features come from that another program made; nothing for others."""
+    if not store.attribute("foreign_digest"):
+        return {}
+    return {
+        "foreign": {
+            "source": description.get("source"),
+            "features": description.get("features"),
+            "file": store.attribute("foreign_file"),
+            "digest": store.attribute("foreign_digest"),
+        }
     }
 
 
@@ -167,6 +183,7 @@ def _model(model: Model) -> dict[str, Any]:
         "spectrum": {name: description["target"][name] for name in ("kind", "treatment", "unit")},
         "descriptor": {
             "name": description["descriptor"]["description"].get("name"),
+            **{k: v for k, v in description["descriptor"]["description"].items() if k == "source"},
             "features": description["n_features"],
             "hash": model.descriptor_hash,
         },

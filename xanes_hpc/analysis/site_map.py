@@ -74,13 +74,14 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
         raise StoreError(f"{source.path}: has no site {missing[0]!r}, which is in {predictions.path}")
     rows = np.array([known[name] for name in names])
     with source.open_structures()[0] as structures:
-        sets = sets_of(model, every, structures)
-    trained = np.setdiff1d(np.flatnonzero([own in USED_SETS for own in sets]), rows)
+        sets = sets_of(model, every, structures or source)
+    features = features_of(model, source)
+    known_sites = np.array([own in USED_SETS for own in sets]) & ~features.without
+    trained = np.setdiff1d(np.flatnonzero(known_sites), rows)
     if trained.size > MOST_BEHIND:
         trained = np.sort(np.random.default_rng(seed).choice(trained, MOST_BEHIND, replace=False))
-    read = features_of(model, source).read
     together = np.union1d(rows, trained)
-    x = model.members[0].scalers.features(read(together))
+    x = model.members[0].scalers.features(features.read(together))
     places, variance = project(x, by, seed)
     return SiteMap(
         by.upper(),

@@ -92,15 +92,19 @@ def _split(run: RunConfig, pairs: Pairs, sources: list[Source], left_out: LeftOu
     tables = [source.features.sites for source in sources]
     names = [name for table in tables for name in table.name]
     kinds = [(int(z), edge) for table in tables for z, edge in zip(table.element, table.edge, strict=True)]
-    usable = np.concatenate([_usable(source.features, source.targets) for source in sources])
-    if not usable.any():
+    has_target = np.concatenate([_has_target(source.features, source.targets) for source in sources])
+    if not has_target.any():
         raise SpectrumError(f"{pairs[0][1].path}: no site has a spectrum that is finite after its treatment")
+    usable = has_target & ~np.concatenate([source.features.without_features for source in sources])
+    if not usable.any():
+        raise SpectrumError(f"{pairs[0][0].path}: no site with features has a spectrum")
+    left_out = left_out.with_usable(int(has_target.sum()), int((has_target & ~usable).sum()))
     formulas = _formulas(pairs, run)
     seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
     number = {kind: i for i, kind in enumerate(seen)}
     absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
     sets = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
-    return TrainingData(sources, names, formulas, absorbers, seen, sets, left_out.with_usable(int(usable.sum())))
+    return TrainingData(sources, names, formulas, absorbers, seen, sets, left_out)
 
 
 def _groups(
@@ -149,7 +153,7 @@ def _owner(store: FeatureStore, pairs: Pairs) -> int:
     return digests.index(store.attribute("source_digest"))
 
 
-def _usable(features: FeatureStore, targets: TargetStore) -> npt.NDArray[np.bool_]:
+def _has_target(features: FeatureStore, targets: TargetStore) -> npt.NDArray[np.bool_]:
     return np.concatenate([
         np.isfinite(targets.read(start, start + features.chunk_rows)).all(axis=1)
         for start in range(0, features.n_sites, features.chunk_rows)
@@ -160,7 +164,7 @@ def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
     formulas: list[str] = []
     for store, source in pairs:
         formulas += source.site_formulas()
-        if source is store and run.split.group == "formula" and len(pairs) == 1:
+        if source is store and run.split.group == "formula" and len(pairs) == 1 and not any(formulas):
             raise ConfigError(
                 f'{store.path}: no structures, so no formulas to group by; set [split] group = "cluster" or "none"'
             )

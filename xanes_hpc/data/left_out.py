@@ -55,6 +55,8 @@ class LeftOut:
         The spectra that begin above the first energy, and those that end below the last.
     better_start_ev, better_stop_ev, n_better
         Ends that leave out fewer spectra, and the number of spectra that reach both; None if there are none.
+    n_without_features
+        Number of sites left out because they have no features, although they have a target; None if there are none.
     """
 
     n_sites: int
@@ -68,6 +70,7 @@ class LeftOut:
     better_start_ev: float | None = None
     better_stop_ev: float | None = None
     n_better: int | None = None
+    n_without_features: int | None = None
 
     @property
     def n_without(self) -> int:
@@ -77,11 +80,12 @@ class LeftOut:
     @property
     def n(self) -> int:
         """Number of sites left out, for any reason."""
-        return self.n_without + self.n_short + self.n_not_finite
+        return self.n_without + self.n_short + self.n_not_finite + (self.n_without_features or 0)
 
-    def with_usable(self, n_usable: int) -> "LeftOut":
-        """Return the counts, given the number of sites whose target is finite."""
-        return replace(self, n_not_finite=max(0, self.n_spectra - self.n_short - n_usable))
+    def with_usable(self, n_usable: int, n_without_features: int = 0) -> "LeftOut":
+        """Return the counts, given the number of sites whose target is finite, and of these without features."""
+        not_finite = max(0, self.n_spectra - self.n_short - n_usable)
+        return replace(self, n_not_finite=not_finite, n_without_features=n_without_features or None)
 
     def check(self, most_left_out: float) -> None:
         """Refuse a grid that leaves out all spectra, or a larger fraction than ``most_left_out``.
@@ -108,6 +112,7 @@ class LeftOut:
                 (self.n_without, "without such a spectrum"),
                 (self.n_short, f"that do not cover the whole grid: {self.reasons}"),
                 (self.n_not_finite, "not finite after their treatment"),
+                (self.n_without_features, "without features"),
             )
             if n
         ]

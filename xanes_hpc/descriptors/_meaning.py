@@ -14,9 +14,10 @@ class Meaning:
     Attributes
     ----------
     kind
-        ``G1``, ``G2``, ``G4``, ``path``, ``radial``, ``property``, or ``feature`` if nothing is known about it.
+        ``G1``, ``G2``, ``G4``, ``path``, ``radial``, ``property``, ``foreign``, or ``feature`` if nothing is known
+        about it.
     channel
-        Weights of the neighbours: ``Z``, ``one``, an element, …; for a property its name.
+        Weights of the neighbours: ``Z``, ``one``, an element, …; for a property or a foreign feature its name.
     distance
         Distance (Å) at which the feature is largest: from the site to a neighbour, along the legs of an angle, or half
         the length of a path; NaN if it has none.

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import FormatError
+from xanes_hpc.features.foreign import PairedFeatures
 from xanes_hpc.features.plan import Plan, check_sites, plan, planned
 from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder
@@ -50,15 +51,20 @@ def describe_batch(descriptor: Descriptor, source: StructureStore, start: int, b
         raise FormatError(f"{source.path}: sites {start} to {start + batch.n_sites - 1}: {error}") from None
 
 
-def describe_sites(descriptor: Descriptor, source: StructureStore, start: int, stop: int) -> Features:
+def describe_sites(
+    descriptor: Descriptor, source: StructureStore, start: int, stop: int, foreign: PairedFeatures | None = None
+) -> Features:
     """Compute the features of sites ``start:stop`` of a store, (stop - start, n_features).
+
+    ``foreign`` has the features of a foreign descriptor.
 
     Raises
     ------
     FormatError
         As ``describe_batch`` does.
     """
-    return describe_batch(descriptor, source, start, source.batch(start, stop, descriptor.properties))
+    batch = source.batch(start, stop, descriptor.properties)
+    return describe_batch(descriptor, source, start, batch if foreign is None else foreign.of(batch, start))
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ def _read(plan: Plan, source: StructureStore, span: _Span) -> SiteBatch | None:
     if span.start == span.stop:
         return None
     batch = source.batch(span.start, span.stop, plan.descriptor.properties)
+    if plan.foreign is not None:
+        batch = plan.foreign.of(batch, span.start)
     return batch if plan.rattling is None else plan.rattling.displaced(batch)
 
 
@@ -177,10 +185,10 @@ class FeatureJob:
     @contextmanager
     def begin(self, folder: PartsFolder, overwrite: bool) -> Iterator[NewFile]:
         """Create the output without its features."""
-        descriptor, rattling = self.plan.descriptor, self.plan.rattling
+        plan, descriptor = self.plan, self.plan.descriptor
         with create_features(
             self.output, self.source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite,
-            folder.whole, "" if rattling is None else rattling.text,
+            folder.whole, plan.attributes, plan.without,
         ) as file:  # fmt: skip
             yield file
 
@@ -208,11 +216,12 @@ def featurise(
     compression: str = "none",
     restart: bool = False,
     rattling: Rattling | None = None,
+    foreign: PairedFeatures | None = None,
 ) -> None:
     """Write the features of every site of ``source`` to a new feature store.
 
     Parts of an earlier run beside ``output`` are kept unless ``restart`` is set. With ``rattling``, atoms are displaced
-    before features are computed, and the store records it.
+    before features are computed, and the store records it. ``foreign`` has the features of a foreign descriptor.
 
     Raises
     ------
@@ -222,11 +231,14 @@ def featurise(
     FormatError
         If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
-    run.run(new_job(source, descriptor, output, compression, rattling), overwrite, restart, progress)
+    run.run(new_job(source, descriptor, output, compression, rattling, foreign), overwrite, restart, progress)
 
 
 def featurise_in_memory(
-    source: StructureStore, descriptor: Descriptor, rattling: Rattling | None = None
+    source: StructureStore,
+    descriptor: Descriptor,
+    rattling: Rattling | None = None,
+    foreign: PairedFeatures | None = None,
 ) -> FeatureStore:
     """Return a feature store in memory with the features of every site of ``source``.
 
@@ -238,11 +250,11 @@ def featurise_in_memory(
         If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
-    own = plan(source, descriptor, rattling=rattling)
+    own = plan(source, descriptor, rattling=rattling, foreign=foreign)
     most = max(1, PART_BYTES // own.table.row_bytes)
     with create_features(
         None, source, descriptor.describe(), descriptor.hash, descriptor.labels,
-        rattle="" if rattling is None else rattling.text,
+        attributes=own.attributes, without=own.without,
     ) as file:  # fmt: skip
         rows = own.table.create(file, source.n_sites)
         for start, stop in pairwise([0, *source.cuts(0, source.n_sites, ATOMS_AT_ONCE), source.n_sites]):
@@ -258,20 +270,21 @@ def new_job(
     output: Path,
     compression: str = "none",
     rattling: Rattling | None = None,
+    foreign: PairedFeatures | None = None,
 ) -> FeatureJob:
     """Return a job that computes the features of every site of ``source``.
 
     Raises
     ------
     ConfigError
-        If the compression is unknown.
+        If the compression is unknown, or atoms are to be rattled beside foreign features.
     StoreError
         If the source has no sites.
     FormatError
         If a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
-    return FeatureJob(source, plan(source, descriptor, compression, rattling), output)
+    return FeatureJob(source, plan(source, descriptor, compression, rattling, foreign), output)
 
 
 def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:

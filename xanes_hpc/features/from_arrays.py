@@ -1,6 +1,10 @@
-"""Import a published set of features and spectra without structures as a feature store."""
+"""Import a published set of features and spectra without structures as a feature store.
+
+The file has arrays ``x`` (n_sites, n_features), ``y`` (n_sites, n_energies) and optionally ``e`` (n_energies).
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,8 @@ from xanes_hpc.errors import AbsorberError, DescriptorError, FormatError, Spectr
 from xanes_hpc.formats import npz
 from xanes_hpc.runtime.outputs import check_output
 from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.spectrum import UNSTATED, PlacedSpectrum, Spectrum
-from xanes_hpc.stores.standalone import standalone_sites, write_standalone
+from xanes_hpc.spectra.spectrum import UNSTATED, Spectrum
+from xanes_hpc.stores.standalone import SharedSpectra, standalone_sites, write_standalone
 from xanes_hpc.structures.absorbers import element_number
 
 RANGE = "START:STOP in eV, ascending, such as -15:60"
@@ -25,26 +29,31 @@ RANGE = "START:STOP in eV, ascending, such as -15:60"
 class FeaturesOptions:
     """What the file does not record about its sites; the same for all of them.
 
+    A file of foreign features may record everything but the treatment of its spectra.
+
     Attributes
     ----------
     element
         Symbol of the absorber.
     edge
-        ``K``, ``L3``, …
+        ``K``, ``L3``, …; by default K.
     energies
         First and last energy of evenly spaced points, in eV, relative to e0 or absolute; by default those of the file.
     e0, shift
         As in ``spectra.edges.place``, in eV.
     treatment
         Treatment of the spectra, as text of ``spectra.spectrum.treatment``.
+    source
+        Name of what made foreign features.
     """
 
-    element: str
-    edge: str = "K"
+    element: str | None = None
+    edge: str | None = None
     energies: tuple[float, float] | None = None
     e0: float | None = None
     shift: float | None = None
     treatment: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def import_features(
 ) -> FeaturesSummary:
     """Write a feature store from a file of features and spectra, after checking everything.
 
-    Sites are named after the file and their row. The arrays must fit in memory.
+    Sites are named after the file and their row.
 
     Raises
     ------
@@ -92,34 +101,31 @@ def import_features(
     StoreError
         If the output exists and may not be replaced, or cannot be written.
     """
-    element = _element(options.element)
-    edges.check_given(options.edge, options.e0, options.shift)
+    element, edge = element_of(options.element or ""), options.edge or "K"
+    edges.check_given(edge, options.e0, options.shift)
     check_output(output, overwrite, sources=[source])
-    prefix = _prefix(source)
-    arrays = npz.read(source, descriptor.dtype, with_energies=options.energies is None)
-    n_sites, n_features = arrays.features.shape
+    names = site_names(source, 0)
+    arrays = npz.Arrays(source)
+    if not ("x" in arrays and "y" in arrays):
+        raise FormatError(f"{source}: expected arrays x (features) and y (spectra), received {arrays.in_words}")
+    features = arrays.numbers("x", ("n_sites", "n_features"), descriptor.dtype)
+    n_sites, n_features = features.shape
+    spectra, intensities = spectra_of(arrays, n_sites, np.full(n_sites, element), [edge] * n_sites, options)
     if n_features != descriptor.n_features:
         raise DescriptorError(
             f"{source}: array x: expected {descriptor.n_features} features of the descriptor {descriptor.name}, "
             f"received {n_features}; choose the descriptor that computed them"
         )
-    placed = _placed(source, arrays, element, options)
+    names = site_names(source, n_sites)
     write_standalone(
-        output,
-        standalone_sites([f"{prefix}-{row:05d}" for row in range(n_sites)], element, options.edge),
-        arrays.features,
-        placed,
-        arrays.intensities,
-        descriptor.describe(),
-        descriptor.hash,
-        descriptor.labels,
-        overwrite,
-        [source],
-    )
+        output, standalone_sites(names, element, [edge] * n_sites), features, descriptor.describe(), descriptor.hash,
+        descriptor.labels, spectra, intensities, overwrite=overwrite, sources=[source],
+    )  # fmt: skip
+    placed = spectra[0].placed
     return FeaturesSummary(
         sites=n_sites,
         element=chemical_symbols[element],
-        edge=options.edge,
+        edge=edge,
         features=n_features,
         dtype=descriptor.dtype.name,
         descriptor=descriptor.name,
@@ -152,41 +158,91 @@ def energy_range(text: str) -> tuple[float, float]:
     return start, stop
 
 
-def _element(symbol: str) -> int:
+def element_of(symbol: str) -> int:
+    """Return the atomic number of the element given for all sites.
+
+    Raises
+    ------
+    AbsorberError
+        If there is no such element.
+    """
     number = element_number(symbol)
     if not number:
         raise AbsorberError(f"`element`: expected the symbol of an element, such as V, received {symbol!r}")
     return number
 
 
-def _prefix(source: Path) -> str:
-    """Return the file's name without the characters that end a CSD code, so that its sites do not share a code."""
+def site_names(source: Path, n_sites: int) -> list[str]:
+    """Return names of sites that have none: the file's and a number.
+
+    Characters that end a CSD code are left out, so that the sites do not share a code.
+
+    Raises
+    ------
+    FormatError
+        If the file's name has control characters.
+    """
     if not source.stem.isprintable():
         raise FormatError(f"{source.parent}: expected a file name without control characters, received {source.name!r}")
-    return re.sub("[_#@]", "-", source.stem)
+    prefix = re.sub("[_#@]", "-", source.stem)
+    return [f"{prefix}-{row:05d}" for row in range(n_sites)]
 
 
-def _placed(source: Path, arrays: npz.FeatureArrays, element: int, options: FeaturesOptions) -> PlacedSpectrum:
-    """Return a spectrum with everything the spectra share, and the intensities of the first."""
-    dark = np.flatnonzero(~arrays.intensities.any(axis=1))
-    if dark.size:
-        raise SpectrumError(f"{source}: array y, row {dark[0]}: all intensities are zero")
-    spectrum = Spectrum(
-        _energies(source, arrays, options.energies),
-        arrays.intensities[0],
-        treatment=options.treatment or UNSTATED,
-        source=str(source),
-    )
-    try:
-        placed = edges.place(spectrum, element, options.edge, options.e0, options.shift)
-    except SpectrumError as error:
-        raise SpectrumError(str(error).replace("`absorber`", "`element`")) from None
-    return replace(placed, spectrum=replace(spectrum, source=source.name))
+def spectra_of(
+    arrays: npz.Arrays,
+    n_sites: int,
+    elements: npt.NDArray[np.integer[Any]],
+    site_edges: Sequence[str],
+    options: FeaturesOptions,
+) -> tuple[list[SharedSpectra], npz.Numbers]:
+    """Return what the spectra of each element and edge share, and the intensities of all sites.
 
+    Parameters
+    ----------
+    arrays
+        The file, with an array ``y``, and ``e`` unless the options have energies.
+    n_sites
+        Expected number of spectra.
+    elements, site_edges : (n_sites,)
+        Atomic numbers and edges.
 
-def _energies(source: Path, arrays: npz.FeatureArrays, given: tuple[float, float] | None) -> npt.NDArray[np.float64]:
-    if given is not None:
-        return np.linspace(*given, arrays.intensities.shape[1])
-    if arrays.energies is None:
+    Raises
+    ------
+    FormatError
+        If an array is invalid.
+    SpectrumError
+        If the spectra have no energies, one is zero everywhere, or e0 is outside their range.
+    """
+    source, float64 = arrays.path, np.dtype(np.float64)
+    intensities = arrays.numbers("y", ("n_sites", "n_energies"), float64)
+    if len(intensities) != n_sites:
+        raise FormatError(f"{source}: expected as many rows in y as in x, received {len(intensities)} and {n_sites}")
+    if options.energies is not None:
+        energies = np.linspace(*options.energies, intensities.shape[1])
+    elif "e" in arrays:
+        energies = arrays.numbers("e", ("n_energies",), float64)[:]
+    else:
         raise SpectrumError(f"{source}: has no energies (array e); set `energies`: {RANGE}")
-    return arrays.energies
+    if energies.size != intensities.shape[1]:
+        raise FormatError(
+            f"{source}: expected as many energies in e as y has columns, received {energies.size} and "
+            f"{intensities.shape[1]}"
+        )
+    for start, values in intensities.blocks():
+        dark = np.flatnonzero(~values.any(axis=1))
+        if dark.size:
+            raise SpectrumError(f"{source}: array y, row {start + dark[0]}: all intensities are zero")
+    kinds: dict[tuple[int, str], list[int]] = {}
+    for row, kind in enumerate(zip(elements.tolist(), site_edges, strict=True)):
+        kinds.setdefault(kind, []).append(row)
+    found = []
+    for (element, edge), rows in kinds.items():
+        first = intensities[rows[:1]][0]
+        spectrum = Spectrum(energies, first, treatment=options.treatment or UNSTATED, source=str(source))
+        try:
+            placed = edges.place(spectrum, element, edge, options.e0, options.shift)
+        except SpectrumError as error:
+            raise SpectrumError(str(error).replace("`absorber`", "`element`")) from None
+        placed = replace(placed, spectrum=replace(placed.spectrum, source=source.name))
+        found.append(SharedSpectra(np.array(rows, np.int64), placed))
+    return found, intensities

@@ -6,16 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from xanes_hpc import __version__, descriptors
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError, XanesHpcError
+from xanes_hpc.features.foreign import PairedFeatures, read_foreign
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.stores.features import COMPRESSION, Layout
 from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.rattling import Rattling
 
-KIND = "features"
+KIND, FOREIGN = "features", "foreign"
+"""Kind of plan, and its key for the file of foreign features."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,18 @@ class Plan:
     source_digest: str
     rattling: Rattling | None = None
     properties_digest: str = ""
+    foreign: PairedFeatures | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attributes of the feature store that say how its features were made."""
+        rattle = {} if self.rattling is None else {"rattle": self.rattling.text}
+        return rattle | ({} if self.foreign is None else self.foreign.foreign.attributes)
+
+    @property
+    def without(self) -> npt.NDArray[np.bool_] | None:
+        """Which sites have no features; None if all have some."""
+        return None if self.foreign is None else self.foreign.without
 
     @property
     def table(self) -> Table:
@@ -58,26 +75,37 @@ class Plan:
             "code": self.descriptor.code,
             "rattle": "none" if self.rattling is None else self.rattling.text,
             **({"properties": self.properties_digest} if self.properties_digest else {}),
+            **({} if self.foreign is None else self._of_foreign(self.foreign)),
             **layout,
             "description": self.descriptor.describe(),
         }
 
+    @staticmethod
+    def _of_foreign(paired: PairedFeatures) -> dict[str, Any]:
+        return {FOREIGN: str(paired.foreign.path.resolve()), "foreign_digest": paired.foreign.digest}
+
 
 def plan(
-    source: StructureStore, descriptor: Descriptor, compression: str = "none", rattling: Rattling | None = None
+    source: StructureStore,
+    descriptor: Descriptor,
+    compression: str = "none",
+    rattling: Rattling | None = None,
+    foreign: PairedFeatures | None = None,
 ) -> Plan:
     """Plan the features of all sites of a store.
 
     Raises
     ------
     ConfigError
-        If the compression is unknown.
+        If the compression is unknown, or atoms are to be rattled beside foreign features.
     """
+    if foreign is not None and rattling is not None:
+        raise ConfigError("`rattle`: foreign features are those of the structures as they are; omit it")
     if compression not in COMPRESSION:
         raise ConfigError(f"`compression` {compression!r}: expected one of {', '.join(COMPRESSION)}")
     layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
     digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
-    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest)
+    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest, foreign)
 
 
 def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
@@ -98,7 +126,10 @@ def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
         descriptor = descriptors.from_description(values["description"])
         rattle = values["rattle"]
         rattling = None if rattle == "none" else Rattling(**json.loads(rattle))
-        return plan(source, descriptor, values["compression"], rattling), int(values.get(PARTITIONS) or 1)
+        foreign = None
+        if FOREIGN in values:
+            foreign = PairedFeatures(read_foreign(Path(values[FOREIGN])), source.sites, source.path)
+        return plan(source, descriptor, values["compression"], rattling, foreign), int(values.get(PARTITIONS) or 1)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise

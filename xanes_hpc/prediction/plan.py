@@ -27,6 +27,8 @@ from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 
 KIND = "predictions"
+PATHS = ("spectra", "foreign")
+"""Options that are paths."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class PredictOptions:
         or the store that it names.
     sites
         Table or names of the sites to predict, as for ``formats.site_lists.SiteList``. By default all.
+    foreign
+        File with the features that another program made, for structures and a model that was trained on such features.
     """
 
     draws: int = 100
@@ -59,6 +63,7 @@ class PredictOptions:
     force: bool = False
     spectra: Path | None = None
     sites: SiteChoice | None = None
+    foreign: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ class PredictionPlan:
         The recipe that brings references to the model's treatment.
     why_none
         Why there are no references; empty if there are.
+    features
+        The sites' features, read from a store or computed from structures.
+    n_without
+        Number of sites that are left out because they have no features.
     """
 
     model: Model
@@ -90,11 +99,8 @@ class PredictionPlan:
     references: npt.NDArray[np.int64] | None
     recipe: Recipe
     why_none: str
-
-    @cached_property
-    def features(self) -> Features:
-        """The sites' features, read from a store or computed from structures."""
-        return features_of(self.model, self.source)
+    features: Features
+    n_without: int = 0
 
     @property
     def n_draws(self) -> int:
@@ -115,11 +121,9 @@ class PredictionPlan:
     def known_of(self, start: int, stop: int) -> tuple[list[str], list[str]]:
         """Return the formulas of rows ``start:stop``, empty if unknown, and their sets of the model's split."""
         rows = self.rows[start:stop]
-        formulas = [""] * rows.size
-        if self.structures is not None:
-            low, high = int(rows[0]), int(rows[-1]) + 1
-            every = self.structures.site_formulas(low, high)
-            formulas = [every[row - low] for row in rows.tolist()]
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        every = (self.structures or self.source).site_formulas(low, high)
+        formulas = [every[row - low] for row in rows.tolist()]
         return formulas, self.model.training_sites.sets_of(self.sites.name[start:stop], formulas)
 
     @property
@@ -145,7 +149,7 @@ class PredictionPlan:
     def as_values(self) -> dict[str, Any]:
         """Return everything that the contents of the parts depend on, as plain values."""
         options = asdict(self.options)
-        for name in ("spectra", "sites"):
+        for name in (*PATHS, "sites"):
             if isinstance(options[name], Path):
                 options[name] = str(options[name].resolve())
         rows = "" if options["sites"] is None else hashlib.blake2b(self.rows.tobytes(), digest_size=16).hexdigest()
@@ -155,6 +159,7 @@ class PredictionPlan:
             "source_digest": self.source_digest,
             "features": self.source.stamp,
             "properties": self.features.properties,
+            **({"foreign": self.features.foreign} if self.features.foreign else {}),
             "references": "" if self.references is None else self._spectra.attribute("digest_spectra") or "own",
             "creator": f"xanes-hpc {__version__}",
             "code": self.features.code,
@@ -192,17 +197,22 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
         if not rows.size:
             raise StoreError(f"{source.path}: has no sites")
         if options.split is not None:
-            sets = sets_of(model, every, structures)
+            sets = sets_of(model, every, structures or source)
             rows = rows[[sets[row] == options.split for row in rows]]
             if not rows.size:
                 there = ", ".join(dict.fromkeys(sets)) or "none"
                 raise ModelError(f"no site is in the {options.split} set of {model.path}; expected one of: {there}")
+        features = features_of(model, source, options.foreign)
+        n_without = int(features.without[rows].sum())
+        rows = rows[~features.without[rows]]
+        if not rows.size:
+            raise ModelError(f"{source.path}: no site to predict has features")
         chosen = every if rows.size == len(every) else every.take(rows)
         check_seen(model, chosen, options.force)
         references, recipe, why = references_of(model, structures if structures is not None else source)
         yield PredictionPlan(
             model, source, structures, options, rows, chosen, None if references is None else references[rows], recipe,
-            missing or why,
+            missing or why, features, n_without,
         )  # fmt: skip
 
 
@@ -220,10 +230,10 @@ def planned_options(output: Path) -> tuple[PredictOptions, int]:
         if values["kind"] != KIND:
             raise StoreError(f"{path}: expected parts of predictions, received parts of {values['kind']}")
         options = dict(values["options"])
-        spectra, sites = options.pop("spectra"), options.pop("sites", None)
+        options |= {name: None if options[name] is None else Path(options[name]) for name in PATHS}
+        sites = options.pop("sites", None)
         listed = Path(sites) if isinstance(sites, str) else sites if sites is None else tuple(sites)
-        found = PredictOptions(**options, spectra=None if spectra is None else Path(spectra), sites=listed)
-        return found, int(values.get(PARTITIONS) or 1)
+        return PredictOptions(**options, sites=listed), int(values.get(PARTITIONS) or 1)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import reasons
@@ -66,12 +67,18 @@ class SitePredictor:
     Raises
     ------
     ModelError
-        If this program builds another descriptor than the model's from its description.
+        If this program builds another descriptor than the model's from its description, or another program made
+        features of the model.
     """
 
     def __init__(self, model: Model, draws: int = 100, seed: int = 0) -> None:
         self.model, self.draws, self.seed = model, draws, seed
         self._descriptor = model_descriptor(model)
+        if isinstance(self._descriptor, Foreign):
+            raise ModelError(
+                f"{model.path}: was trained on {self._descriptor.in_words}, which structures do not have; predict "
+                "stores or files with them"
+            )
 
     @property
     def properties(self) -> tuple[str, ...]:

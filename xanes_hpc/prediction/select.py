@@ -95,14 +95,15 @@ def select(
     sites = source.sites
     if rows is None:
         rows = unused(model, source)
+    features = features_of(model, source)
+    rows = rows[~features.without[rows]]
     if rows.size < n:
         raise ModelError(
             f"{source.path}: expected at least {n:,} sites that {model.path} was not made with, received {rows.size:,}"
         )
     check_seen(model, sites.take(rows), force=False)
     known = judged(model, source, rows, seed, progress)
-    read = features_of(model, source).read
-    order = pick(known, n, strategy, seed, lambda some: model.members[0].scalers.features(read(some)))
+    order = pick(known, n, strategy, seed, lambda some: model.members[0].scalers.features(features.read(some)))
     return [
         Selected(
             int(known.rows[i]), sites.name[int(known.rows[i])], score, 100.0 * float(known.uncertainty[i]),

@@ -11,9 +11,14 @@ from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
 from xanes_hpc.descriptors.base import Descriptor
-from xanes_hpc.errors import ModelError, SpectrumError, StoreError
+from xanes_hpc.descriptors.foreign import Foreign
+from xanes_hpc.errors import AbsorberError, ModelError, SpectrumError, StoreError
 from xanes_hpc.features.featurise import describe_sites
+from xanes_hpc.features.foreign import PairedFeatures, check_same, read_foreign
+from xanes_hpc.features.foreign_store import import_foreign_in_memory
+from xanes_hpc.features.from_arrays import FeaturesOptions
 from xanes_hpc.features.plan import count_defaults
+from xanes_hpc.formats import npz
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
@@ -43,9 +48,10 @@ def open_sources(
     Parameters
     ----------
     sources
-        One store, or any number of structure files and folders.
+        One store, one ``.npz`` file of features that another program made, or any number of structure files and
+        folders.
     absorber, edge
-        Only for files: a rule of ``select_absorbers``, and the edge, K by default.
+        Only for files: a rule of ``select_absorbers``, for features an element, and the edge, K by default.
     sites
         Only for files: the table or names of the sites to read.
     strict
@@ -67,6 +73,12 @@ def open_sources(
             raise StoreError(f"{path}: no such file or folder")
     stores = [p for p in sources if p.suffix in (".h5", ".hdf5") or any(hdf5.is_kind(p, kind) for kind in KINDS)]
     stores = [p for p in stores if p.is_file()]
+    if arrays := next(filter(npz.recognises, sources), None):
+        if len(sources) > 1:
+            raise StoreError(f"{arrays}: expected as the only source, received {len(sources)} sources")
+        with _foreign_in_memory(arrays, absorber, edge) as features:
+            yield features
+        return
     if not stores:
         options = ImportOptions(
             absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict, disorder=disorder or NO_DISORDER
@@ -84,6 +96,15 @@ def open_sources(
         )
     with open_store(stores[0]) as store:
         yield store
+
+
+def _foreign_in_memory(path: Path, absorber: str | None, edge: str | None) -> FeatureStore:
+    try:
+        found = import_foreign_in_memory(path, FeaturesOptions(absorber, edge and edge.upper()))
+    except AbsorberError as error:
+        raise AbsorberError(str(error).replace("`element`", "`absorber`")) from None
+    found.path = path
+    return found
 
 
 def open_store(path: Path) -> Store:
@@ -128,10 +149,16 @@ class Features(Protocol):
         Digest of the code that computes them; empty if they are read from a store.
     properties
         Digest of the structures' properties that the descriptor uses; empty if it uses none.
+    foreign
+        Digest of the file of foreign features; empty without one.
+    without : (n_sites,)
+        Which sites of the store have no features.
     """
 
     code: str
     properties: str
+    foreign: str
+    without: npt.NDArray[np.bool_]
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
         """Return the features of ascending rows, (n_rows, n_features).
@@ -143,32 +170,45 @@ class Features(Protocol):
         """
 
 
-def features_of(model: Model, source: Store) -> Features:
+def features_of(model: Model, source: Store, foreign: Path | None = None) -> Features:
     """Return an object that reads or computes the features of a store's sites in the model's descriptor.
+
+    Parameters
+    ----------
+    foreign
+        File with the features that another program made, for a model that was trained on such features.
 
     Raises
     ------
     ModelError
-        If the store's features are of another descriptor, or of rattled structures.
+        If the store's features are of another descriptor, or of rattled structures, or the foreign features are
+        missing or not those of the model.
+    FormatError
+        If the file of foreign features is invalid.
     """
-    return _Stored(model, source) if isinstance(source, FeatureStore) else _Computed(model, source)
+    if isinstance(source, StructureStore):
+        return _Computed(model, source, foreign)
+    if foreign is not None:
+        raise ModelError(f"{source.path}: has features already; give `foreign` with structures only")
+    return _Stored(model, source)
 
 
 class _Stored:
     """Features read from a feature store."""
 
-    code = properties = ""
+    code = properties = foreign = ""
 
     def __init__(self, model: Model, source: FeatureStore) -> None:
         if source.rattled:
             raise ModelError(f"{source.path}: holds features of rattled structures; predict from the plain features")
         found, wanted = source.attribute("descriptor_hash"), model.descriptor_hash
         if found != wanted:
+            _check_foreign(model, source)
             raise ModelError(
                 f"{source.path}: expected features of {model.path}'s descriptor {wanted}, received {found}; featurise "
                 "with the model's descriptor, or predict from the structure store"
             )
-        self._source = source
+        self._source, self.without = source, source.without_features
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
         return _read(rows, self._source.read, self._source.path)
@@ -177,17 +217,54 @@ class _Stored:
 class _Computed:
     """Features computed from a structure store."""
 
-    def __init__(self, model: Model, source: StructureStore) -> None:
+    def __init__(self, model: Model, source: StructureStore, foreign: Path | None) -> None:
         self._source, self._descriptor = source, model_descriptor(model)
+        self._paired = _paired(model, self._descriptor, source, foreign)
+        self.foreign = "" if self._paired is None else self._paired.foreign.digest
+        self.without = np.zeros(source.n_sites, np.bool_) if self._paired is None else self._paired.without
         names = self._descriptor.properties
         if names:
             count_defaults(source, self._descriptor)
         self.code, self.properties = self._descriptor.code, source.digest_of_properties(names) if names else ""
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-        return _read(
-            rows, lambda low, high: describe_sites(self._descriptor, self._source, low, high), self._source.path
+        def between(low: int, high: int) -> npt.NDArray[np.floating]:
+            return describe_sites(self._descriptor, self._source, low, high, self._paired)
+
+        return _read(rows, between, self._source.path)
+
+
+def _paired(
+    model: Model, descriptor: Descriptor, source: StructureStore, foreign: Path | None
+) -> PairedFeatures | None:
+    """Return the foreign features of a store's sites; None for a model without such features."""
+    if foreign is not None:
+        found = read_foreign(foreign)
+        check_same(foreign, found.descriptor, descriptor, model.path)
+        return PairedFeatures(found, source.sites, source.path)
+    if isinstance(descriptor, Foreign):
+        raise ModelError(
+            f"{model.path}: was trained on {descriptor.in_words}, which structures do not have; give their file "
+            "(`foreign`), or a feature store made with it"
         )
+    return None
+
+
+def _check_foreign(model: Model, source: FeatureStore) -> None:
+    """Say how features differ from a model's if both are foreign, or only one is.
+
+    Raises
+    ------
+    ModelError
+        If so.
+    """
+    found, wanted = descriptors.from_description(source.description), model_descriptor(model)
+    if not (isinstance(found, Foreign) or isinstance(wanted, Foreign)):
+        return
+    if isinstance(found, Foreign) and isinstance(wanted, Foreign) and (found.inner is None) == (wanted.inner is None):
+        check_same(source.path, found, wanted, model.path)
+    words = [d.in_words if isinstance(d, Foreign) else f"{d.name} features" for d in (wanted, found)]
+    raise ModelError(f"{source.path}: expected {words[0]} (of {model.path}), received {words[1]}")
 
 
 def _read(
@@ -203,10 +280,12 @@ def _read(
     return x
 
 
-def sets_of(model: Model, sites: SiteTable, structures: StructureStore | None) -> list[str]:
-    """Return each site's set of the model's split, or ``none``; sites are recognised by name and, if known, formula."""
-    formulas = structures.site_formulas() if structures is not None else [""] * len(sites)
-    return model.training_sites.sets_of(sites.name, formulas)
+def sets_of(model: Model, sites: SiteTable, known: Store) -> list[str]:
+    """Return each site's set of the model's split, or ``none``; sites are recognised by name and, if known, formula.
+
+    ``known`` is the store that knows their formulas: of the structures, or else of the features.
+    """
+    return model.training_sites.sets_of(sites.name, known.site_formulas())
 
 
 def check_seen(model: Model, sites: SiteTable, force: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ COMPRESSION: dict[str, dict[str, Any]] = {
     "lzf": {"compression": "lzf", "shuffle": True},
 }
 """h5py's filters by name; only h5py can read lzf."""
+FORMULAS, WITHOUT = "sites/formula", "without_features"
+"""Optional datasets: formulas of sites whose structures are unknown, and which sites have no features."""
 
 
 def chunk_rows(n_features: int, item_bytes: int) -> int:
@@ -71,11 +73,13 @@ def create_features(
     labels: list[str],
     overwrite: bool = False,
     temporary: Path | None = None,
-    rattle: str = "",
+    attributes: Mapping[str, str] | None = None,
+    without: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[NewFile]:
     """Create a feature store with the sites of a structure store; the caller writes the features.
 
-    ``rattle`` is the JSON text of ``Rattling``; empty if no atoms were displaced.
+    ``attributes`` are further ones, such as ``rattle``; ``without`` says which sites have no features, if some have
+    none.
 
     Raises
     ------
@@ -88,10 +92,11 @@ def create_features(
             own = Path.cwd() if path is None else path.parent
             file.attrs["source_path"] = os.path.relpath(source.path.resolve(), own.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
-        if rattle:
-            file.attrs["rattle"] = rattle
+        file.attrs.update(attributes or {})
         with hdf5.reading(source.path):
             copy_sites(source.file, file)
+        if without is not None and without.any():
+            file.create_dataset(WITHOUT, data=without, fletcher32=True)
         yield file
 
 
@@ -197,9 +202,21 @@ class FeatureStore(hdf5.Store):
         found = self.path.stat()
         return f"{self.attribute(hdf5.ATTRIBUTES)} {found.st_size} {found.st_mtime_ns}"
 
-    def site_formulas(self) -> list[str]:
-        """Return an empty formula for each site; only the structure store knows them."""
-        return [""] * self.n_sites
+    @property
+    def without_features(self) -> npt.NDArray[np.bool_]:
+        """Which sites have no features, (n_sites,)."""
+        if WITHOUT not in self.file:
+            return np.zeros(self.n_sites, np.bool_)
+        with hdf5.reading(self.path):
+            return np.asarray(self.file[WITHOUT][:], np.bool_)
+
+    def site_formulas(self, first: int = 0, last: int | None = None) -> list[str]:
+        """Return the formula of each site, all or ``first:last``; empty where only a structure store knows it."""
+        last = self.n_sites if last is None else last
+        if FORMULAS not in self.file:
+            return [""] * (last - first)
+        with hdf5.reading(self.path):
+            return hdf5.read_strings(self.file, FORMULAS, slice(first, last))
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.floating[Any]]:
         """Return the features of sites ``start:stop``, (n_rows, n_features).

@@ -32,6 +32,8 @@ class SiteBatch:
     first_structure : int, row of the batch's first structure in its store; 0 without a store
     properties
         Numeric properties of the sites or their structures by name, (n_sites,); NaN where a value is missing.
+    foreign : (n_sites, n_foreign)
+        Features of the sites that another program made; NaN for a site without them, None if there are none.
     """
 
     numbers: npt.NDArray[np.uint8]
@@ -43,6 +45,7 @@ class SiteBatch:
     site_atoms: npt.NDArray[np.int64]
     first_structure: int = 0
     properties: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    foreign: npt.NDArray[np.floating[Any]] | None = None
 
     @property
     def n_sites(self) -> int:
@@ -57,6 +60,7 @@ class SiteBatch:
             site_structures=self.site_structures[rows],
             site_atoms=self.site_atoms[rows],
             properties={name: values[rows] for name, values in self.properties.items()},
+            foreign=None if self.foreign is None else self.foreign[rows],
         )
 
     @classmethod

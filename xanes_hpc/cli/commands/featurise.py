@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xanes_hpc.features.featurise import FeatureJob
     from xanes_hpc.jobs.steps import Steps
 
-OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "seed", "restart")
+OF_A_PLAN = ("preset", "description", "properties", "foreign", "compression", "rattle", "seed", "restart")
 
 
 @click.command("featurise", cls=Command)
@@ -40,6 +40,12 @@ OF_A_PLAN = ("preset", "description", "properties", "compression", "rattle", "se
     help="Add a property of structures or sites to the features: charge, spin, … (repeatable)",
 )
 @click.option(
+    "--foreign",
+    type=PATH,
+    metavar="FILE.npz",
+    help="Add features that another program made, in a file as import reads or a store of it, paired by name",
+)
+@click.option(
     "--compression",
     type=click.Choice(["none", "gzip", "lzf"]),
     default="none",
@@ -60,6 +66,7 @@ def command(
     preset: str | None,
     description: Path | None,
     properties: tuple[str, ...],
+    foreign: Path | None,
     compression: str,
     rattle: float | None,
     seed: int | None,
@@ -76,6 +83,7 @@ def command(
     """
     from xanes_hpc.descriptors import choose, with_properties
     from xanes_hpc.features.featurise import new_job, planned_job
+    from xanes_hpc.features.foreign import beside
     from xanes_hpc.stores.structures import StructureStore
     from xanes_hpc.structures.rattling import Rattling
 
@@ -94,7 +102,10 @@ def command(
         if steps.follow_a_plan:
             job, n_partitions = planned_job(structures, target)
         else:
-            job, n_partitions = new_job(structures, descriptor, target, compression, rattling), 1
+            paired = None
+            if foreign is not None:
+                descriptor, paired = beside(foreign, descriptor, structures)
+            job, n_partitions = new_job(structures, descriptor, target, compression, rattling, paired), 1
         begin = time.perf_counter()
         if not carry_out(job, n_partitions, steps, "featurising", words, _described(job)):
             return
@@ -111,10 +122,11 @@ def command(
 
 
 def _described(job: "FeatureJob") -> dict[str, str]:
-    descriptor = job.plan.descriptor
+    descriptor, foreign = job.plan.descriptor, job.plan.foreign
     return {
         "sites": f"{job.source.n_sites:,}",
         "features": f"{descriptor.n_features:,} per site ({descriptor.name}, {descriptor.dtype})",
+        **({} if foreign is None else {"foreign": foreign.foreign.descriptor.in_words}),
         "descriptor": descriptor.hash,
     }
 
@@ -127,6 +139,8 @@ def _described_run(job: "FeatureJob", begin: float) -> dict[str, str]:
     defaults = count_defaults(job.source, job.plan.descriptor)
     if any(defaults.values()):
         rows["defaults"] = ", ".join(f"{name} for {n:,} sites" for name, n in defaults.items() if n)
+    if job.plan.foreign:
+        rows |= job.plan.foreign.in_words()
     if rattling:
         rows["rattled"] = f"by {rattling.std:g} Å along each axis, seed {rattling.seed}"
     return rows

@@ -35,8 +35,11 @@ OF_STRUCTURES = (
     "sites", "unique", "symprec", "disorder", "layout", "feff_mu", "columns", "mu", "d_spacing", "only_paired",
     "spectra_suffix",
 )  # fmt: skip
-OF_ARRAYS = ("element", "preset", "description", "energies")
+OF_ARRAYS = ("element", "preset", "description", "energies", "source", "beside")
 """Options that apply to one kind of source only."""
+OF_FOREIGN = ("source", "beside")
+OF_ALONE = ("element", "edge", "energies", "e0", "shift", "treatment")
+"""Options for features that another program made, and for those without a structure store."""
 E0_SOURCES = {"given": "as given", "file": "from the file", "xraydb": "from XrayDB"}
 
 
@@ -133,6 +136,18 @@ array_options = gathered(
         help="With a .npz file: name the description of the descriptor that made it",
     ),
     click.option(
+        "--structures",
+        "beside",
+        type=PATH,
+        metavar="STRUCTURES.h5",
+        help="With a .npz file: pair its rows by name with the sites of this structure store, which has the spectra",
+    ),
+    click.option(
+        "--source",
+        metavar="NAME",
+        help="With a .npz file: name what made its features  [default: its array source, or the file's name]",
+    ),
+    click.option(
         "--energies",
         metavar="START:STOP",
         help="With a .npz file: set the first and last of the evenly spaced energies, in eV from e0, such as -15:60  "
@@ -185,24 +200,37 @@ def command(
     POSCAR, trajectories and databases of ASE. The spectrum of the structure NAME is the file NAME.txt,
     NAME_conv.txt, NAME.csv, NAME.dat, …
 
-    SOURCE may also be a .npz file with features and spectra but no structures: arrays x (n_sites, n_features) and
-    y (n_sites, n_energies). It becomes a feature store. Give --element, --preset or --descriptor, and --energies.
+    SOURCE may also be a .npz file with features, which becomes a feature store: an array x (n_sites, n_features), and
+    optionally spectra y (n_sites, n_energies) at energies e. If another program made the features, arrays names,
+    formulas, elements, edges, labels and source describe them. If a descriptor of ours did, name it with --preset or
+    --descriptor.
     """
     from xanes_hpc.formats import npz
     from xanes_hpc.importing.from_files import import_structures
     from xanes_hpc.spectra.spectrum import parse_treatment
 
-    edge, treatment = (edge or "K").upper(), parse_treatment(treatment)
+    treatment = parse_treatment(treatment)
     array_file = next((s for s in sources if npz.recognises(s)), None)
     if array_file is not None:
         from xanes_hpc.features.from_arrays import FeaturesOptions, energy_range
 
         refuse(OF_STRUCTURES, f"does not apply to features without structures ({array_file})")
-        descriptor = _descriptor_of(arrays, array_file, len(sources))
+        if len(sources) > 1:
+            context = click.get_current_context()
+            raise click.UsageError(f"{array_file}: expected as the only source, received {len(sources)}", context)
         limits = None if arrays["energies"] is None else energy_range(arrays["energies"])
-        of_all = FeaturesOptions(arrays["element"], edge, limits, e0, shift, treatment)
-        _import_features(array_file, output, descriptor, of_all, overwrite, json_target)
+        own_edge = None if edge is None else edge.upper()
+        of_all = FeaturesOptions(arrays["element"], own_edge, limits, e0, shift, treatment, arrays["source"])
+        if arrays["preset"] is None and arrays["description"] is None:
+            _import_foreign(array_file, output, of_all, arrays["beside"], overwrite, json_target)
+        else:
+            refuse(
+                OF_FOREIGN, f"is for features of another program; {array_file} has those of --preset or --descriptor"
+            )
+            descriptor = _descriptor_of(arrays, array_file)
+            _import_features(array_file, output, descriptor, of_all, overwrite, json_target)
         return
+    edge = (edge or "K").upper()
     refuse(OF_ARRAYS, "applies only to a .npz file of features and spectra")
     options = replace(
         structures, spectra=spectra, absorber=absorber, edge=edge, e0=e0, shift=shift, treatment=treatment,
@@ -213,17 +241,61 @@ def command(
     _print_summary(output, summary, edge, json_target)
 
 
-def _descriptor_of(arrays: dict[str, Any], source: Path, n_sources: int) -> "Descriptor":
+def _descriptor_of(arrays: dict[str, Any], source: Path) -> "Descriptor":
     """Return the descriptor of a .npz file, after a check that the file is fully described."""
     from xanes_hpc.descriptors import choose
 
-    context = click.get_current_context()
-    if n_sources > 1:
-        raise click.UsageError(f"{source}: expected as the only source, received {n_sources} sources", context)
-    given = {"--element": arrays["element"], "--preset or --descriptor": arrays["preset"] or arrays["description"]}
-    if missing := [names for names, value in given.items() if value is None]:
-        raise click.UsageError(f"{source}: has features without structures: give {' and '.join(missing)}", context)
+    if arrays["element"] is None:
+        context = click.get_current_context()
+        raise click.UsageError(f"{source}: has features without structures: give --element", context)
     return choose(arrays["preset"], arrays["description"])
+
+
+def _import_foreign(
+    source: Path,
+    output: Path,
+    options: "FeaturesOptions",
+    beside: Path | None,
+    overwrite: bool,
+    json_target: str | None,
+) -> None:
+    """Import features that another program made, alone or for the sites of a structure store."""
+    from xanes_hpc.features.foreign_store import import_beside, import_foreign
+    from xanes_hpc.spectra.spectrum import treatment_name
+    from xanes_hpc.stores.structures import StructureStore
+
+    unpaired: dict[str, str] = {}
+    if beside is None:
+        summary = import_foreign(source, output, options, overwrite)
+    else:
+        refuse(OF_ALONE, f"does not apply to the sites of a structure store ({beside})")
+        with StructureStore(beside) as structures, console.progress("importing", "sites") as progress:
+            summary, paired = import_beside(source, structures, output, options.source, overwrite, progress)
+            has_spectra, unpaired = structures.has_spectra, paired.in_words()
+    if json_target != "-":
+        rows = {
+            "sites": f"{summary.sites:,} ({', '.join(f'{n:,} {kind}' for kind, n in summary.absorbers.items())})",
+            "features": f"{summary.features:,} per site (foreign, float32)",
+            "source": summary.source
+            + ("" if summary.source_given else " (the file's name; set another with --source)"),
+            "from the file": ", ".join(summary.from_file) or "features only",
+            "file": f"SHA-256 {summary.digest}",
+        }
+        if summary.spectra:
+            rows["spectra"] = (
+                f"{summary.spectra:,} with {summary.energies:,} energies, {summary.energy_start:g} to "
+                f"{summary.energy_stop:g} eV from e0, treatment {treatment_name(str(summary.treatment))}"
+            )
+        rows |= unpaired
+        if summary.unused_arrays:
+            rows["other arrays"] = f"{', '.join(summary.unused_arrays)} (not used)"
+        console.table(str(output), rows)
+    console.write_json(json_target, {"output": str(output), **summary.as_dict()})
+    if summary.spectra or (beside is not None and has_spectra):
+        grouped = "" if beside is not None or "formulas" in summary.from_file else " --group cluster"
+        console.next_step(f"xanes-hpc train {shlex.quote(str(output))}{grouped}")
+    else:
+        console.next_step(f"xanes-hpc predict {shlex.quote(str(output))} --model MODEL")
 
 
 def _import_features(

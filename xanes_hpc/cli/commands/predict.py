@@ -31,13 +31,60 @@ if TYPE_CHECKING:
 
 OF_A_PLAN = (
     "absorber", "edge", "sites", "disorder", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra",
-    "restart",
+    "foreign", "restart",
 )  # fmt: skip
 
 SAME = 1e-6
 """Feature distance below which a site counts as a training site."""
 LISTED = 3
 """Number of out-of-domain sites that are named."""
+
+
+def _options(**values: Any) -> "PredictOptions":
+    from xanes_hpc.prediction.plan import PredictOptions
+
+    return PredictOptions(**values)
+
+
+prediction_options = gathered(
+    "options",
+    _options,
+    click.option(
+        "--draws",
+        type=click.IntRange(min=2),
+        metavar="N",
+        default=100,
+        show_default=True,
+        help="Monte Carlo draws per site",
+    ),
+    click.option("--keep-draws", is_flag=True, help="Keep every draw in the store"),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="Seed of the draws and of --disorder sample",
+    ),
+    click.option(
+        "--split",
+        type=Choice(["train", "validation", "calibration", "test"]),
+        help="Predict only sites of this set of the model's split",
+    ),
+    click.option("--force", is_flag=True, help="Predict elements and edges that the model was not trained on"),
+    click.option(
+        "--spectra",
+        type=PATH,
+        metavar="STRUCTURES.h5",
+        help="Take the reference spectra from this structure store  [default: the source's own]",
+    ),
+    click.option(
+        "--foreign",
+        type=PATH,
+        metavar="FILE.npz",
+        help="Take the features that another program made from this file, or a store of it, paired by name",
+    ),
+)
 
 
 @click.command("predict", cls=Command)
@@ -52,35 +99,7 @@ LISTED = 3
     disorder_option,
     click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
 )
-@click.option(
-    "--draws",
-    type=click.IntRange(min=2),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Monte Carlo draws per site",
-)
-@click.option("--keep-draws", is_flag=True, help="Keep every draw in the store")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="Seed of the draws and of --disorder sample",
-)
-@click.option(
-    "--split",
-    type=Choice(["train", "validation", "calibration", "test"]),
-    help="Predict only sites of this set of the model's split",
-)
-@click.option("--force", is_flag=True, help="Predict elements and edges that the model was not trained on")
-@click.option(
-    "--spectra",
-    type=PATH,
-    metavar="STRUCTURES.h5",
-    help="Take the reference spectra from this structure store  [default: the source's own]",
-)
+@prediction_options
 @click.option("--csv", "csv_folder", type=OutputPath(), metavar="DIR", help="Also write one CSV file per site")
 @steps_options
 def command(
@@ -88,12 +107,7 @@ def command(
     model: Path,
     output: Path | None,
     of_files: dict[str, Any],
-    draws: int,
-    keep_draws: bool,
-    seed: int,
-    split: str | None,
-    force: bool,
-    spectra: Path | None,
+    options: "PredictOptions",
     csv_folder: Path | None,
     steps: "Steps",
 ) -> None:
@@ -101,7 +115,8 @@ def command(
 
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders; for files,
     --absorber, --edge and --disorder choose the sites, and structures that cannot be used are skipped. Spectra of the
-    source become references. A stopped run continues with the same command.
+    source become references. A stopped run continues with the same command. A model of features that another program
+    made needs these, too: SOURCE is a .npz file of them, or --foreign names it.
 
     On a cluster, predict from a store, with --scheduler or --cluster for Dask. Or divide the work: --plan N writes a
     plan, --partition K makes its partitions, --finalise combines them. Give prediction options only with
@@ -109,7 +124,6 @@ def command(
     """
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.export import check_folder
-    from xanes_hpc.prediction.plan import PredictOptions
     from xanes_hpc.structures.ordering import parse_disorder
 
     refuse_with_a_plan(OF_A_PLAN, steps)
@@ -120,15 +134,15 @@ def command(
     if csv_folder is not None:
         check_folder(csv_folder, "csv", steps.overwrite)
     words = ["xanes-hpc", "predict", str(sources[0].resolve()), "--model", str(model.resolve()), "-o"]
-    options = PredictOptions(draws, seed, keep_draws, split, force, spectra, of_files["sites"])
+    options = replace(options, sites=of_files["sites"])
     if of_files["disorder"] is not None:
-        of_files["disorder"] = parse_disorder(of_files["disorder"], seed)
+        of_files["disorder"] = parse_disorder(of_files["disorder"], options.seed)
     with _job(trained, sources, of_files, target, options, steps) as (job, n_partitions):
         rows = {"sites": f"{len(job.plan.rows):,}"}
         if not carry_out(job, n_partitions, steps, "predicting", [*words, str(target.resolve())], rows):
             return
-        why_none = job.plan.why_none
-    _print_summary(target, trained, why_none, csv_folder, steps.overwrite)
+        why_none, n_without = job.plan.why_none, job.plan.n_without
+    _print_summary(target, trained, why_none, n_without, csv_folder, steps.overwrite)
 
 
 @contextmanager
@@ -148,22 +162,24 @@ def _job(
         return
     check_store(target, steps.overwrite, sources)
     with open_sources(sources, **of_files, report=console.reading) as source:
+        if steps.need_a_store and source.in_memory:
+            what = "--plan" if steps.workers is None else "a Dask cluster"
+            raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
         if source.path not in sources:
-            if steps.need_a_store:
-                what = "--plan" if steps.workers is None else "a Dask cluster"
-                raise click.UsageError(f"{what}: expected a store, which import writes", click.get_current_context())
             options = replace(options, sites=None)  # only the listed sites were read
         with opened_plan(model, source, options) as plan:
             yield PredictionJob(plan, target), 1
 
 
-def _print_summary(target: Path, folder: "Model", why_none: str, csv_folder: Path | None, overwrite: bool) -> None:
+def _print_summary(
+    target: Path, folder: "Model", why_none: str, n_without: int, csv_folder: Path | None, overwrite: bool
+) -> None:
     from xanes_hpc.prediction.export import export
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(target) as store:
         rows = {
-            "sites": f"{store.n_sites:,}",
+            "sites": f"{store.n_sites:,}" + (f"; {n_without:,} left out (no features)" if n_without else ""),
             "grid": f"{store.energies.size} energies, {store.energies[0]:g} to {store.energies[-1]:g} eV"
             + (" relative to e0" if store.origin == "e0" else ""),
             "references": "yes" if store.has_reference else f"none ({why_none})",

@@ -56,9 +56,9 @@ def command(
 ) -> None:
     """Choose the sites most worth calculating next.
 
-    STORE is a structure store. Sites are chosen one by one: each time the site with the largest product of the model's
-    uncertainty and the distance from the training set and the sites chosen before. Sites that were used to make
-    the model are left out.
+    STORE is a structure store, or a feature store of the model's descriptor. Sites are chosen one by one: each time the
+    site with the largest product of the model's uncertainty and the distance from the training set and the sites
+    chosen before. Sites that were used to make the model are left out.
     """
     import numpy as np
 
@@ -66,16 +66,19 @@ def command(
     from xanes_hpc.formats.fdmnes_input import Settings
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.select import select, unused
+    from xanes_hpc.prediction.sources import open_store
     from xanes_hpc.runtime.outputs import check_output, whole_output
-    from xanes_hpc.stores.structures import StructureStore
 
     target = output or Path("selected.csv")
     check_output(target, overwrite)
     if fdmnes is not None and not overwrite:
         check_output(fdmnes, False)
-    with StructureStore(store) as source:
+    with open_store(store) as source, source.open_structures()[0] as structures:
+        if structures is None and (missing or fdmnes is not None):
+            option = "--missing" if missing else "--fdmnes"
+            raise click.UsageError(f"{option}: {store} holds features without structures", click.get_current_context())
         trained, listed = Model.open(model), listed_rows(source, sites)
-        rows = without_spectrum(source) if missing else unused(trained, source)
+        rows = without_spectrum(structures) if missing and structures is not None else unused(trained, source)
         rows = rows if listed is None else np.intersect1d(rows, listed)
         with console.progress("ranking", "sites") as progress:
             found = select(trained, source, n, strategy, seed, rows, progress)
@@ -83,8 +86,9 @@ def command(
             [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
             for k, s in enumerate(found, 1)
         ]
-        if fdmnes is not None:
-            runs = write_runs(source, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
+        if fdmnes is not None and structures is not None:
+            runs = write_runs(structures, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
+        calculated_from = None if structures is None else structures.path
         with whole_output(target, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([COLUMNS, *table])
     console.table(str(target), {"sites": f"{len(found):,}", "strategy": strategy})
@@ -92,9 +96,8 @@ def command(
     if fdmnes is not None:
         console.err.print(f"{fdmnes}: {len(runs.folders):,} runs, listed in {TABLE}")
         console.reasons([f"skipped: {line}" for line in runs.skipped], runs.skipped_count)
-        words = ["xanes-hpc", "fdmnes", "ingest", str(fdmnes), str(store)]
+        words = ["xanes-hpc", "fdmnes", "ingest", str(fdmnes), str(calculated_from)]
         console.next_step(f"sbatch run.sh in {shlex.quote(str(fdmnes))} (or bash run.sh); then {shlex.join(words)}")
-    else:
-        console.next_step(
-            shlex.join(["xanes-hpc", "fdmnes", "write", str(store), "--sites", str(target), "-o", "runs"])
-        )
+    elif calculated_from is not None:
+        words = ["xanes-hpc", "fdmnes", "write", str(calculated_from), "--sites", str(target), "-o", "runs"]
+        console.next_step(shlex.join(words))

@@ -1,0 +1,329 @@
+"""Features that another program made, read from an ``.npz`` file or a store of them, and paired with sites by name.
+
+Arrays of a file: ``x`` (n_sites, n_features), any real numbers; and, all optional, ``source`` (or ``model``), the name
+of what made them; ``labels`` (n_features,); ``names``, ``formulas``, ``elements`` (symbols or atomic numbers) and
+``edges``, one per site or one for all.
+"""
+
+import difflib
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.descriptors import Descriptor, from_description
+from xanes_hpc.descriptors.foreign import Foreign
+from xanes_hpc.errors import FormatError, ModelError, StoreError
+from xanes_hpc.formats import npz
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.sites import SiteTable, counted
+from xanes_hpc.stores.standalone import Rows
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.sites import SiteBatch
+
+NONE = -1
+"""Row of a site that the file lacks."""
+MOST_NAMED, MOST_SEARCHED = 3, 20_000
+"""Number of names in a message, and of names that are searched for similar ones."""
+
+
+@dataclass(frozen=True)
+class ForeignFeatures:
+    """Features that another program made.
+
+    Attributes
+    ----------
+    path
+        Their file.
+    descriptor
+        Their descriptor: source, number and labels.
+    source_given
+        Whether the file or the user names the source; otherwise it is the file's own name.
+    values : (n_sites, n_features)
+        The features, read row by row.
+    names, formulas, elements, edges : (n_sites,)
+        What the file says about its sites; None where it says nothing.
+    arrays
+        The file's other arrays; None for a store.
+    """
+
+    path: Path
+    descriptor: Foreign
+    source_given: bool
+    values: Rows
+    names: list[str] | None = None
+    formulas: list[str] | None = None
+    elements: npt.NDArray[np.uint8] | None = None
+    edges: list[str] | None = None
+    arrays: npz.Arrays | None = None
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return len(self.values)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The file's name and digest, as a feature store records them."""
+        return {"foreign_file": self.path.name, "foreign_digest": self.digest}
+
+
+class _StoredRows:
+    """Rows of a feature store, in any order."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store, self.dtype = store, store.file["features"].dtype
+
+    def __len__(self) -> int:
+        return self._store.n_sites
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        wanted, order = np.unique(rows, return_inverse=True)
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1)
+        return np.concatenate([self._store.read(int(run[0]), int(run[-1]) + 1) for run in runs])[order]
+
+
+def read_foreign(path: Path, source: str | None = None) -> ForeignFeatures:
+    """Open features that another program made; the numbers stay in the file.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` file, or a feature store that was imported from one.
+    source
+        Name of what made the features; by default the file's own, or else the file's name.
+
+    Raises
+    ------
+    FormatError
+        If an array is missing, invalid or of another length, or a site has two rows.
+    StoreError
+        If a store holds other features.
+    """
+    if hdf5.is_kind(path, "features"):
+        return _from_store(path, source)
+    arrays, float32 = npz.Arrays(path), np.dtype(np.float32)
+    if "x" not in arrays:
+        raise FormatError(f"{path}: expected an array x (features), received {arrays.in_words}")
+    values = arrays.numbers("x", ("n_sites", "n_features"), float32, any_type=True)
+    n_sites, width = values.shape
+    stated = next((arrays.texts(name, 1)[0] for name in ("source", "model") if name in arrays), None)
+    if source is not None and stated not in (None, source):
+        raise FormatError(f"{path}: is of the source {stated!r}, but `source` is {source!r}")
+    names, formulas, edges, labels = (
+        arrays.texts(name, n) if name in arrays else None
+        for name, n in (("names", n_sites), ("formulas", n_sites), ("edges", n_sites), ("labels", width))
+    )
+    _check_once(path, "names", names)
+    _check_once(path, "labels", labels)
+    description = {"name": "foreign", "source": source or stated or path.stem, "features": width}
+    return ForeignFeatures(
+        path, Foreign(description | ({"labels": labels} if labels else {})), bool(source or stated), values, names,
+        formulas, _elements(arrays, n_sites), None if edges is None else [edge.upper() for edge in edges], arrays,
+    )  # fmt: skip
+
+
+def _from_store(path: Path, source: str | None) -> ForeignFeatures:
+    store = FeatureStore(path)
+    found = from_description(store.description)
+    if not isinstance(found, Foreign) or found.inner is not None or source is not None:
+        raise StoreError(
+            f"{path}: expected an .npz file, or a store of foreign features alone, received a store with "
+            + (found.in_words if isinstance(found, Foreign) else f"features of {found.name}")
+        )
+    sites, formulas = store.sites, store.site_formulas()
+    return ForeignFeatures(
+        path,
+        found,
+        True,
+        _StoredRows(store),
+        sites.name,
+        formulas if any(formulas) else None,
+        sites.element,
+        sites.edge,
+    )
+
+
+def _check_once(path: Path, name: str, values: list[str] | None) -> None:
+    first: dict[str, int] = {}
+    for row, value in enumerate(values or ()):
+        if value in first:
+            raise FormatError(
+                f"{path}: array {name}: expected every one once, received {value!r} in rows {first[value]} and {row}"
+            )
+        first[value] = row
+
+
+def _elements(arrays: npz.Arrays, n_sites: int) -> npt.NDArray[np.uint8] | None:
+    if "elements" not in arrays:
+        return None
+    where, values = f"{arrays.path}: array elements", arrays.plain("elements")
+    if values.dtype.kind in "iu":
+        if values.shape not in ((), (n_sites,)):
+            raise FormatError(f"{where}: expected {n_sites:,} numbers or a single one, received {values.shape}")
+        wrong = values[(values < 1) | (values >= len(chemical_symbols))]
+        if wrong.size:
+            raise FormatError(f"{where}: expected 1 to {len(chemical_symbols) - 1}, received {wrong.ravel()[0]}")
+        return np.full(n_sites, values, np.uint8)
+    symbols = arrays.texts("elements", n_sites)
+    known = {symbol: element_number(symbol) for symbol in dict.fromkeys(symbols)}
+    if unknown := [symbol for symbol, number in known.items() if not number]:
+        raise FormatError(f"{where}: expected symbols or atomic numbers of elements, received {unknown[0]!r}")
+    return np.array([known[symbol] for symbol in symbols], np.uint8)
+
+
+class PairedFeatures:
+    """Foreign features of the sites of a store.
+
+    Parameters
+    ----------
+    foreign
+        The features.
+    sites
+        The store's sites. A site's name, or its structure's name and atom (``name#atom``), must be that of a row.
+    where
+        Path of the store, for messages.
+
+    Attributes
+    ----------
+    rows : (n_sites,)
+        Each site's row in the file, or -1.
+    unused
+        Names of the file's rows without a site.
+
+    Raises
+    ------
+    FormatError
+        If the file names no sites, none of them is a site of the store, or a site's element or edge differs.
+    """
+
+    def __init__(self, foreign: ForeignFeatures, sites: SiteTable, where: Path) -> None:
+        if foreign.names is None:
+            raise FormatError(
+                f"{foreign.path}: has no array names, which pairs its rows with the sites of {where}; save the names "
+                "of the sites, or of their structures, beside x"
+            )
+        row = {name: k for k, name in enumerate(foreign.names)}
+        self.foreign, self._sites = foreign, sites
+        self.rows = np.array([
+            row.get(name, row.get(f"{name}#{atom}", NONE))
+            for name, atom in zip(sites.name, sites.atom.tolist(), strict=True)
+        ], np.int64)  # fmt: skip
+        there = np.flatnonzero(self.rows != NONE)
+        if not there.size:
+            raise FormatError(f"{foreign.path}: none of its names is that of a site of {where}; {self._nearly()}")
+        used = np.zeros(foreign.n_sites, np.bool_)
+        used[self.rows[there]] = True
+        self.unused = [foreign.names[k] for k in np.flatnonzero(~used)]
+        self._check(there, where)
+
+    @property
+    def without(self) -> npt.NDArray[np.bool_]:
+        """Which sites have no features, (n_sites,)."""
+        return np.asarray(self.rows == NONE)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the sites without features."""
+        return [self._sites.name[k] for k in np.flatnonzero(self.without)]
+
+    def of(self, batch: SiteBatch, start: int) -> SiteBatch:
+        """Return a batch, whose first site is ``start``, with its foreign features; NaN for sites without."""
+        rows = self.rows[start : start + batch.n_sites]
+        values = np.full((rows.size, self.foreign.descriptor.width), np.nan, self.foreign.values.dtype)
+        there = rows != NONE
+        if there.any():
+            values[there] = self.foreign.values[rows[there]]
+        return replace(batch, foreign=values)
+
+    def _nearly(self) -> str:
+        """Return names of both sides that are similar, in words."""
+        own, others = (self.foreign.names or [])[:MOST_SEARCHED], self._sites.name[:MOST_SEARCHED]
+        for name in own[:MOST_NAMED]:
+            if near := difflib.get_close_matches(name, others, 1, 0.4):
+                return f"the nearest are {name!r} there and {near[0]!r} in the store"
+        return f"it has {', '.join(map(repr, own[:MOST_NAMED]))}, the store {', '.join(map(repr, others[:MOST_NAMED]))}"
+
+    def _check(self, there: npt.NDArray[np.int64], where: Path) -> None:
+        foreign, sites, rows = self.foreign, self._sites, self.rows[there]
+        if foreign.elements is not None:
+            wrong = np.flatnonzero(foreign.elements[rows] != sites.element[there])
+            if wrong.size:
+                site = there[wrong[0]]
+                theirs, ours = (
+                    chemical_symbols[int(z)] for z in (foreign.elements[self.rows[site]], sites.element[site])
+                )
+                raise FormatError(f"{foreign.path}: {sites.name[site]} is {theirs} there, but {ours} in {where}")
+        if foreign.edges is not None:
+            for site in there:
+                theirs, ours = foreign.edges[self.rows[site]], sites.edge[site]
+                if theirs != ours:
+                    raise FormatError(f"{foreign.path}: {sites.name[site]} is at {theirs} there, but {ours} in {where}")
+
+    def in_words(self) -> dict[str, str]:
+        """Return what did not pair, as rows of a table."""
+        told = {}
+        if missing := self.missing:
+            told["without features"] = f"{counted(len(missing), 'site')} ({_named(missing)}), left out"
+        if self.unused:
+            told["not used"] = f"{counted(len(self.unused), 'row')} of {self.foreign.path} ({_named(self.unused)})"
+        return told
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+
+
+def beside(path: Path, descriptor: Descriptor, structures: StructureStore) -> tuple[Foreign, PairedFeatures]:
+    """Return the descriptor of a store's features with foreign ones after them, and these, paired with its sites.
+
+    Raises
+    ------
+    DescriptorError
+        If the other descriptor is of foreign features, too.
+    FormatError, StoreError
+        If the file of foreign features is invalid, or has none of the store's sites.
+    """
+    found = read_foreign(path)
+    both = Foreign(found.descriptor.describe() | {"descriptor": descriptor.describe()})
+    return both, PairedFeatures(found, structures.sites, structures.path)
+
+
+def check_same(path: Path, foreign: Foreign, wanted: Descriptor, model: Path) -> None:
+    """Check that features are those that a model was trained on.
+
+    Raises
+    ------
+    ModelError
+        If the model was trained without foreign features, or their source, number or labels differ.
+    """
+    if not isinstance(wanted, Foreign):
+        raise ModelError(f"{path}: {model} was trained on {wanted.name} features alone; omit `foreign`")
+    plain = Foreign({k: v for k, v in wanted.describe().items() if k != "descriptor"})
+    if foreign.hash == plain.hash:
+        return
+    if (foreign.source, foreign.width) == (plain.source, plain.width):
+        k = next((k for k, (a, b) in enumerate(zip(foreign.labels, plain.labels, strict=True)) if a != b), 0)
+        raise ModelError(
+            f"{path}: expected the labels of {model}'s features, received others (the first: {foreign.labels[k]!r} "
+            f"instead of {plain.labels[k]!r})"
+        )
+    advice = (
+        "; if the same program made them, import them under that name (`source`), or save it as array source"
+        if foreign.width == plain.width
+        else ""
+    )
+    raise ModelError(f"{path}: expected {plain.in_words} (of {model}), received {foreign.in_words}{advice}")
