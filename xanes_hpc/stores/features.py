@@ -191,7 +191,8 @@ class FeatureStore(hdf5.Store):
         except SourceError as error:
             if spectra is not None:
                 raise
-            return nullcontext(None), "" if self.has_spectra else str(error)
+            alone = self.has_spectra or not self.attribute("source_digest")
+            return nullcontext(None), "" if alone else str(error)
         return (nullcontext(source) if source is self._source else source), ""
 
     @property
@@ -241,6 +242,11 @@ class FeatureStore(hdf5.Store):
         if instead is None and self._source is not None:
             return self._source
         recorded = self.attribute("source_path")
+        if not self.attribute("source_digest"):
+            raise SourceError(
+                f"{self.path}: its features came without structures; to use the spectra of a structure store, pair them "
+                "with its sites when you import them (`structures`)"
+            )
         if instead is None and not recorded:
             raise SourceError(f"{self.path}: does not record its structure store; name it with `spectra`")
         if isinstance(instead, StructureStore):
