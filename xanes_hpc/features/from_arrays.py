@@ -240,6 +240,8 @@ def spectra_of(
         first = intensities[rows[:1]][0]
         spectrum = Spectrum(energies, first, treatment=options.treatment or UNSTATED, source=str(source))
         try:
+            e0 = edges.edge_energy(element, edge) if options.e0 is None else options.e0
+            spectrum = replace(spectrum, absolute=edges.is_absolute(spectrum, e0))  # in eV, never in keV
             placed = edges.place(spectrum, element, edge, options.e0, options.shift)
         except SpectrumError as error:
             raise SpectrumError(str(error).replace("`absorber`", "`element`")) from None

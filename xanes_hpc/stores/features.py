@@ -244,8 +244,8 @@ class FeatureStore(hdf5.Store):
         recorded = self.attribute("source_path")
         if not self.attribute("source_digest"):
             raise SourceError(
-                f"{self.path}: its features came without structures; to use the spectra of a structure store, pair them "
-                "with its sites when you import them (`structures`)"
+                f"{self.path}: its features came without structures; to use the spectra of a structure store, pair "
+                "them with its sites when you import them (`structures`)"
             )
         if instead is None and not recorded:
             raise SourceError(f"{self.path}: does not record its structure store; name it with `spectra`")
