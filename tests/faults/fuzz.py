@@ -272,7 +272,7 @@ def read_descriptor(path: Path, source: Path) -> None:
 
 READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     **dict.fromkeys(("xyz", "cif", "mmcif", "pdb", "vasp", "extxyz"), (read_structures, import_structures)),
-    **dict.fromkeys(("traj", "db", "xsf", "gen", "sdf", "compressed"), (read_structures,)),
+    **dict.fromkeys(("traj", "db", "xsf", "gen", "cube", "cfg", "sdf", "compressed"), (read_structures,)),
     "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,), "lightshow": (import_material,),
     "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),

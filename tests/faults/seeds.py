@@ -205,7 +205,7 @@ def _structures(folder: Path) -> dict[str, list[Path]]:
     }
     made = {"xyz": [first, *_texts(folder, texts)]}
     oxide = bulk("FeO", "rocksalt", a=4.3, cubic=True)
-    for ending in ("cif", "vasp", "extxyz", "traj", "db", "xsf", "pdb", "gen"):
+    for ending in ("cif", "vasp", "extxyz", "traj", "db", "xsf", "pdb", "gen", "cube", "cfg"):
         path = folder / f"oxide.{ending}"
         oxide.write(path)
         made[ending] = [path]

@@ -298,3 +298,23 @@ def test_a_comment_in_another_encoding(tmp_path):
     ase.io.write(path, Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True), format="vasp")
     path.write_bytes("f\xfcnf\n".encode("latin-1") + path.read_bytes().partition(b"\n")[2])
     assert only(path).numbers.tolist() == [26, 8]
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("vasp", "  1   1\n", "  1 100000000000000000000\n"),
+        ("vasp", "  1   1\n", "  1 40\n"),
+        ("cube", "\n    2    0.000", "\n    2147483648    0.000"),
+        ("cfg", "Number of particles = 2", "Number of particles = 2147483648"),
+    ],
+)
+def test_a_file_that_announces_more_atoms_than_it_has(tmp_path, kind, old, new):
+    """ASE would make room for them all."""
+    path = tmp_path / f"a.{kind}"
+    ase.io.write(path, Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(FormatError, match=r"truncated: announces [1-9][0-9]+ atoms, the file has"):
+        read(path)

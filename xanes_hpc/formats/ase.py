@@ -1,9 +1,11 @@
 """Structures read with ASE: SDF, POSCAR, trajectories, databases. Cells are kept."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ TEXTS = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": 
 """ASE's names of the text formats that it reads for us, by ending."""
 SUFFIXES = {*TEXTS, ".mol", ".sdf", ".traj", ".db"}
 CHARGES = re.compile(r"^M  CHG\s+\d+((?:\s+\d+\s+[-+]?\d+)+)\s*$", re.MULTILINE)
+PARTICLES = re.compile(r"^\s*Number of particles\s*=\s*(\d+)")
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
 
 
@@ -53,6 +56,8 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     plain = _plain_path(path)
     kind = "vasp" if VASP.match(plain.name) else TEXTS.get(plain.suffix.lower())
     try:
+        if kind:
+            _check_count(path, kind)
         with open_text(path, "replace") if kind else nullcontext(path) as source:
             for atoms in iread(source, index=":", format=kind):
                 yield structure_of(atoms, "", {})
@@ -63,6 +68,27 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     except Exception as error:  # ASE's readers raise many types of exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: ASE cannot read it: {reason[:120]}") from None
+
+
+def _check_count(path: Path, kind: str) -> None:
+    """Check that a file has a line for every atom that it announces; ASE makes room for all of them first."""
+    with open_text(path, "replace") as stream:
+        first = list(islice(stream, 7))
+        n_atoms = _announced(kind, first)
+        n_lines = len(first) + sum(1 for _ in islice(stream, min(n_atoms, sys.maxsize)))
+    if n_atoms > n_lines:
+        raise FormatError(f"{path}: truncated: announces {n_atoms} atoms, the file has {n_lines} lines")
+
+
+def _announced(kind: str, first: list[str]) -> int:
+    """Return the number of atoms that the first lines of a file announce; 0 if they do not."""
+    if kind == "cfg":
+        return next((int(found[1]) for line in first if (found := PARTICLES.search(line))), 0)
+    if kind == "cube":
+        count = re.match(r"\s*-?(\d+)", first[2]) if len(first) > 2 else None
+        return int(count[1]) if count else 0
+    rows = [line.partition("!")[0].split() for line in first[5:]] if kind == "vasp" else []
+    return next((sum(map(int, row)) for row in rows if row and all(map(str.isdecimal, row))), 0)
 
 
 def _molecules(path: Path) -> Iterator[Structure | FormatError]:
