@@ -6,6 +6,7 @@ import pytest
 from support.builders import run as call
 from support.trainings import TINY, copied, gathered, run_of, train_on
 
+from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.data.left_out import End, LeftOut, left_out
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.prediction.predict import PredictOptions, predict
@@ -98,6 +99,7 @@ def test_the_model_records_what_was_left_out_and_references_are_not_padded(small
         predict(model, source, tmp_path / "p.h5", PredictOptions(draws=2))
     with PredictionStore(tmp_path / "p.h5") as store:
         reference, energies = store.read("reference"), store.energies
+        assert evaluate(store)["n_points"] == np.isfinite(reference).sum() < 113 * energies.size
     assert np.isnan(reference[:30, energies < -15.3]).all()
     assert np.isfinite(reference[:30, energies > -15]).all()
 

@@ -8,7 +8,7 @@ from support.builders import run
 
 from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.models.model import Model
-from xanes_hpc.pages.report import held_out, trained_on
+from xanes_hpc.pages.report import card, held_out, trained_on
 from xanes_hpc.pages.report_merits import merits
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -115,3 +115,14 @@ def test_missing_features(model, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "small.features.h5: missing" in error
     assert "choose another with --store" in error
+
+
+def test_the_report_tells_what_was_left_out_or_padded(model):
+    left_out = {
+        "n_sites": 1250, "n_spectra": 1200, "n_short": 30, "n_not_finite": 0,
+        "below": {"n_spectra": 7, "most_ev": 5.0, "padded": True},
+    }  # fmt: skip
+    opened = Model.open(model)
+    opened.description["provenance"]["left_out"] = left_out
+    facts = card(opened)["Data"]
+    assert [n for name, n in facts.items() if "left out" in name or "padded" in name] == ["50", "30", "7"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import statistics
 from xanes_hpc.data.gather import gather
+from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.model_selection.record import BEST, TRIALS, Trial
@@ -31,11 +32,24 @@ BATCH_SIZE = "training.batch_size"
 
 @dataclass(frozen=True)
 class Search:
-    """The result of a search: trials by number, importance of each key, and whether the user interrupted it."""
+    """The result of a search.
+
+    Attributes
+    ----------
+    trials
+        The trials by number.
+    importance
+        Importance of each key.
+    interrupted
+        Whether the user interrupted the search.
+    left_out
+        The sites that the trials do not use.
+    """
 
     trials: list[Trial]
     importance: dict[str, float]
     interrupted: bool
+    left_out: LeftOut
 
 
 def tune(
@@ -103,7 +117,7 @@ def tune(
         with closing(Journal(journal_path, plan, space, seed, n_epochs)) as journal:
             trials = Trials(run, space, data, devices, journal, output, interruption, progress)
             trials.run(limits or Limits())
-            return Search(journal.trials, journal.importance(), interruption.asked)
+            return Search(journal.trials, journal.importance(), interruption.asked, data.left_out)
 
 
 def _check_batch_sizes(space: Space, run: RunConfig, n_devices: int) -> None:

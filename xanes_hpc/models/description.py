@@ -128,6 +128,19 @@ def _is_trust(value: Any) -> bool:
     )
 
 
+def _is_left_out(value: Any) -> bool:
+    """Return whether a value counts the sites that were left out; older models have none."""
+    if value is None:
+        return True
+    counts = ("n_sites", "n_spectra", "n_short", "n_not_finite")
+    ends = [value[name] for name in ("below", "above") if name in value] if is_object(value) else []
+    return (
+        is_object(value)
+        and all(isinstance(value.get(name), int) for name in counts)
+        and all(is_object(end) and isinstance(end.get("n_spectra"), int) and "padded" in end for end in ends)
+    )
+
+
 def _is_section(cls: type[Any], check: Callable[[Any], None]) -> Callable[[Any], bool]:
     """Return a function that checks whether a value is a section of a recipe; older models have none."""
     defaults = cls()
@@ -184,6 +197,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or (is_object(value) and all(map(is_text, value.values()))),
         "an object with a SHA-256 per file",
     ),
+    "provenance.left_out": (_is_left_out, "an object with numbers of sites and spectra"),
     "interrupted": (lambda value: value is None or isinstance(value, bool), "true or false"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }

@@ -183,6 +183,20 @@ def _explained(model: Model, store: Store, name: str, options: ReportOptions) ->
     return explain([model], store, replace(options.explained, split=name))
 
 
+def _left_out(counts: dict[str, Any] | None) -> dict[str, str]:
+    """Return how many sites were left out and how many spectra padded, by reason; older models do not record it."""
+    if counts is None:
+        return {}
+    padded = sum(end["n_spectra"] for name in ("below", "above") if (end := counts.get(name)) and end["padded"])
+    found = {
+        "left out: without such a spectrum": counts["n_sites"] - counts["n_spectra"],
+        "left out: spectrum does not cover the energies": counts["n_short"],
+        "left out: spectrum not finite": counts["n_not_finite"],
+        "spectra padded at an end": padded,
+    }
+    return {name: f"{n:,}" for name, n in found.items() if n}
+
+
 def card(model: Model) -> dict[str, dict[str, str]]:
     """Return the facts about a model, by section."""
     d, provenance = model.description, model.description["provenance"]
@@ -197,6 +211,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
         "Data": {
             "absorbers": kinds,
             **{SET_NAMES.get(name, f"sites, {name}"): n for name, n in sites.items()},
+            **_left_out(provenance.get("left_out")),
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
             "digest of structures": provenance.get("digest_structures", ""),

@@ -80,6 +80,8 @@ def _search(run: Any, space: Any, output: Path | None, options: dict[str, Any]) 
     best = best_first(search.trials)
     if best:
         _print_summary(target, search, list(space.entries))
+        if search.left_out.n_short:
+            console.err.print(f"Note: [target] {search.left_out.advice}")
     if search.interrupted:
         console.err.print(f"Note: {CONTINUE}")
         raise KeyboardInterrupt
@@ -97,6 +99,7 @@ def _print_summary(target: Path, search: "Search", searched: list[str]) -> None:
         "trials": f"{len(search.trials)}: " + ", ".join(f"{n} {state}" for state, n in counts.items()),
         "best": f"trial {best[0].number}, validation error {best[0].error:.2f} % ({BEST})",
     }
+    rows |= search.left_out.counts
     for trial in [t for t in search.trials if t.state == FAILED][:1]:
         rows["failed"] = f"trial {trial.number}: {trial.reason}"
     console.table(str(target), rows)
