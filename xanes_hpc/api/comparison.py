@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis import evaluate as analysis
-from xanes_hpc.api.inputs import PathLike, is_paths, output_path, store_of
+from xanes_hpc.api.inputs import PathLike, is_paths, output_path, site_choice, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.calculations.broaden_store import treat_store
 from xanes_hpc.config.files import load_run
@@ -20,14 +20,16 @@ from xanes_hpc.experiment import match as matching
 from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.fit_broadening import Fitted
 from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
-from xanes_hpc.experiment.library import library_of, rows_of
+from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.experiment.measured import Calculated, calculated_of, normalised, read_calculated, read_experiment
+from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.prediction.broaden_predictions import treat_predictions
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.spectra.recipe import EDGE_STEP, BroadeningConfig, NormalisationConfig
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.chosen_predictions import ChosenPredictions
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
@@ -78,6 +80,7 @@ def match(
     *,
     absorber: str | None = None,
     edge: str | None = None,
+    sites: PathLike | Sequence[str] | None = None,
     pre: Window | None = None,
     post: Window | None = None,
     order: int = 1,
@@ -96,6 +99,8 @@ def match(
         Predicted spectra or a prediction store, whose sigma weights the points; or a structure store with spectra.
     absorber, edge
         Compare only sites of this element and edge.
+    sites
+        Compare only these sites: a table (``"chosen.csv"``) or names.
     pre, post, order
         Normalise the measured spectrum: windows before and after the edge, in eV from it, and the degree of the
         polynomial after it.
@@ -125,8 +130,9 @@ def match(
         raise ConfigError("`pre`, `post`: expected both or neither")
     start, stop = range or (None, None)
     chosen = _options(MatchOptions, {"start": start, "stop": stop, **options})
-    library = library_of(_comparable(spectra), kind, treatment)
-    rows = rows_of(library.sites, library.rows, absorber, edge)
+    store = _comparable(spectra)
+    library = library_of(store, kind, treatment)
+    rows = rows_of(library.sites, chosen_rows(library, _choice(sites), store.path), absorber, edge)
     experiment = _measured(measured)
     if pre is not None and post is not None:
         recipe = NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
@@ -207,6 +213,7 @@ def broaden(
     post: Window | None = None,
     kind: str = "xanes",
     treatment: str | None = None,
+    sites: PathLike | Sequence[str] | None = None,
     output: PathLike | None = None,
     overwrite: bool = False,
     config: PathLike | None = None,
@@ -226,6 +233,8 @@ def broaden(
         Windows of ``edge-step``, in eV from the edge.
     kind, treatment
         Kind and treatment of the spectra to treat in a structure store.
+    sites
+        Treat only the spectra of these sites: a table (``"chosen.csv"``) or names.
     output
         Store to write. By default the result stays in memory.
     overwrite
@@ -269,13 +278,15 @@ def broaden(
             given[f"normalisation.{name}_start"], given[f"normalisation.{name}_stop"] = window
     chosen = load_run(None if config is None else Path(config), None, given).recipe
     target = None if output is None else output_path(output)
-    store = _comparable(spectra)
+    store, choice = _comparable(spectra), _choice(sites)
     if isinstance(store, PredictionStore):
         if isinstance(spectra, Spectra):
             store = spectra.chosen_with_draws
+        if choice is not None:
+            store = ChosenPredictions(store, store.sites.rows_of(SiteList(choice), store.path))
         done = treat_predictions(store, target, chosen, overwrite).store
         return Spectra(done if done is not None else PredictionStore(target))
-    result = treat_store(store, target, chosen, kind, treatment, overwrite=overwrite).store
+    result = treat_store(store, target, chosen, kind, treatment, overwrite=overwrite, sites=choice).store
     return result if result is not None else StructureStore(target)
 
 
@@ -362,6 +373,12 @@ def _measured(value: Any) -> Spectrum:
             f"{energies.shape} and {intensities.shape}"
         )
     return Spectrum(energies, intensities, source="the measured spectrum")
+
+
+def _choice(sites: Any) -> SiteChoice | None:
+    if sites is not None and (choice := site_choice(sites)) is None:
+        raise ConfigError(f"`sites`: expected a table such as 'chosen.csv', or names of sites, received {sites!r}")
+    return None if sites is None else choice
 
 
 def _options(kind: type[Any], values: Mapping[str, Any]) -> Any:

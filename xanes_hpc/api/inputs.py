@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
+from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
@@ -75,10 +76,25 @@ def is_paths(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and all(isinstance(one, (str, os.PathLike)) for one in value)
 
 
+def site_choice(sites: Any) -> SiteChoice | None:
+    """Return the table, or the names, by which ``sites`` chooses; None if it is a rule or an index.
+
+    Examples
+    --------
+    >>> site_choice("chosen.csv"), site_choice(["WELROW", "ABEMAX#3"]), site_choice("Fe")
+    (PosixPath('chosen.csv'), ('WELROW', 'ABEMAX#3'), None)
+    """
+    if isinstance(sites, os.PathLike) or (isinstance(sites, str) and "." in sites):
+        return Path(sites)
+    if isinstance(sites, (list, tuple)) and sites and all(isinstance(one, str) for one in sites):
+        return tuple(sites)
+    return None
+
+
 def opened(
     source: Any, sites: Any = None, edge: str | None = None, disorder: str | None = None, seed: int = 0
-) -> Store:
-    """Return a store of sites: the given one, the one at a path, or one in memory made from structures.
+) -> tuple[Store, SiteChoice | None]:
+    """Return a store of sites, and which of them to take: a given store, one at a path, or one made from structures.
 
     Parameters
     ----------
@@ -86,7 +102,8 @@ def opened(
         A store or its path, structure files and folders, or one or more ``ase.Atoms``.
     sites
         Absorbers of structures: a rule such as ``"Fe"`` or ``"all"``, or an index (0-based); for ``ase.Atoms`` also a
-        list of indices. Default: the structure's only transition metal.
+        list of indices. Default: the structure's only transition metal. For all sources a table of sites, and for files
+        and stores also a list of names.
     edge
         Edge of structures: ``K`` (the default), ``L3``, …
     disorder, seed
@@ -103,36 +120,40 @@ def opened(
     AbsorberError
         If a structure has no such absorber.
     """
-    source = listed(source)
+    source, choice = listed(source), site_choice(sites)
     if isinstance(source, (StructureStore, FeatureStore)):
-        _refuse_choice(sites, edge, disorder, str(source.path))
-        return source
+        _refuse_choice(sites if choice is None else None, edge, disorder, str(source.path))
+        return source, choice
     of_files = parse_disorder(disorder, seed)
     if not is_paths(source):
         if disorder is not None:
             raise ConfigError("`disorder`: expected structure files, received structures in memory")
-        return import_atoms(source, sites, (edge or "K").upper())
+        return import_atoms(source, choice if isinstance(choice, Path) else sites, (edge or "K").upper()), None
     paths = paths_of(source)
     if len(paths) == 1 and _is_hdf5(paths[0]):
-        _refuse_choice(sites, edge, disorder, str(paths[0]))
-        return open_store(paths[0])
-    options = ImportOptions(absorber=rule_of(sites), edge=(edge or "K").upper(), strict=True, disorder=of_files)
+        _refuse_choice(sites if choice is None else None, edge, disorder, str(paths[0]))
+        return open_store(paths[0]), choice
+    options = ImportOptions(
+        absorber=rule_of(sites), sites=choice, edge=(edge or "K").upper(), strict=True, disorder=of_files
+    )
     store, summary = import_in_memory(paths, options)
     store.summary = summary
-    return store
+    return store, None
 
 
 def opened_structures(
     source: Any, sites: Any = None, edge: str | None = None, disorder: str | None = None, seed: int = 0
 ) -> StructureStore:
-    """Return a structure store; like ``opened``, but refuse feature stores.
+    """Return a structure store; like ``opened``, but refuse feature stores, and a choice among a store's sites.
 
     Raises
     ------
     StoreError
-        If the source is a feature store, or as for ``opened``.
+        If the source is a feature store, ``sites`` is given for a store, or as for ``opened``.
     """
-    store = opened(source, sites, edge, disorder, seed)
+    store, choice = opened(source, sites, edge, disorder, seed)
+    if choice is not None:
+        _refuse_choice(sites, edge, disorder, str(store.path))
     if not isinstance(store, StructureStore):
         raise StoreError(f"{store.path}: expected structures, received a feature store")
     return store
@@ -165,18 +186,22 @@ def store_of(kind: type[AnyStore], value: Any, name: str) -> AnyStore:
 
 
 def rule_of(sites: Any) -> str | None:
-    """Return ``sites`` as a rule that selects absorbers in files; None for the default.
+    """Return ``sites`` as a rule that selects absorbers in files; None for the default, a table or names.
 
     Raises
     ------
     FormatError
         If it is neither a string nor an index.
     """
-    if sites is None or isinstance(sites, str):
+    if sites is None or site_choice(sites) is not None:
+        return None
+    if isinstance(sites, str):
         return sites
     if isinstance(sites, int):
         return str(sites)
-    raise FormatError(f"`sites`: expected a rule such as 'Fe' or 'all', or an index, received {sites!r}")
+    raise FormatError(
+        f"`sites`: expected a rule such as 'Fe' or 'all', an index, a table or names of sites, received {sites!r}"
+    )
 
 
 def _refuse_choice(sites: Any, edge: str | None, disorder: str | None, where: str) -> None:

@@ -6,6 +6,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -133,7 +134,8 @@ class Predictor:
             descriptor, or the path of a store.
         sites, edge
             The absorbers and their edge, unless ``source`` is a store. Default: each structure's only transition
-            metal, at the K edge.
+            metal, at the K edge. ``sites`` may also be a table of sites (``"chosen.csv"``) or a list of names, to
+            predict only these sites of a store or of files.
         disorder
             For structure files with partial occupancies or disorder groups: ``majority``, or ``sample N`` for N
             configurations. Default: refuse them.
@@ -174,11 +176,12 @@ class Predictor:
         ((1, 201), (1,))
         """
         kernel_threads.use(threads)
-        store = opened(source, sites, edge, disorder, seed)
-        options = PredictOptions(draws, seed, keep_draws, split, force, None if spectra is None else Path(spectra))
+        store, choice = opened(source, sites, edge, disorder, seed)
+        references = None if spectra is None else Path(spectra)
+        options = PredictOptions(draws, seed, keep_draws, split, force, references, choice)
 
         def again() -> PredictionStore:
-            kept = PredictOptions(draws, seed, True, split, force, options.spectra)
+            kept = replace(options, keep_draws=True)
             return prediction.predict_in_memory(self.model, store, kept)
 
         if output is None:

@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.api.inputs import PathLike
 from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.prediction import export as library
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores.predictions import PredictionStore, select_predictions
@@ -87,10 +88,12 @@ class Spectra:
     def __len__(self) -> int:
         return int(self._rows.size)
 
-    def __getitem__(self, which: int | str | slice | Sequence[int | str] | npt.NDArray[Any]) -> "Spectra":
-        """Return a selection of sites, by index, name, slice, list of indices or names, or mask."""
+    def __getitem__(self, which: int | str | Path | slice | Sequence[int | str] | npt.NDArray[Any]) -> "Spectra":
+        """Return a selection of sites, by index, name, slice, list of indices or names, mask, or a table's ``Path``."""
         rows: Any = [which] if isinstance(which, str) else which
-        if isinstance(rows, list) and rows and all(isinstance(one, str) for one in rows):
+        if isinstance(rows, Path):
+            rows = self._table.rows_of(SiteList(rows), self.store.path)
+        elif isinstance(rows, list) and rows and all(isinstance(one, str) for one in rows):
             rows = [self._table.find(one, self.store.path) for one in rows]
         elif isinstance(rows, (int, np.integer)):
             if not -len(self) <= rows < len(self):

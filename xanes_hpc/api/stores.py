@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xanes_hpc import descriptors
-from xanes_hpc.api.inputs import PathLike, is_paths, listed, opened_structures, output_path, paths_of, rule_of
+from xanes_hpc.api.inputs import (
+    PathLike,
+    is_paths,
+    listed,
+    opened_structures,
+    output_path,
+    paths_of,
+    rule_of,
+    site_choice,
+)
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
@@ -64,7 +73,8 @@ def import_structures(
         Folders with spectra, whose files are named after their sites.
     sites
         The absorbers: a rule such as ``"Fe"``, ``"all"`` or ``"first"``, or an index (0-based); for ``ase.Atoms`` also
-        a list of indices. Default: the structure's only transition metal.
+        a list of indices; or a table of sites (``"chosen.csv"``, with a column ``site``, or columns ``structure`` and
+        ``atom``); for files also a list of names. Default: the structure's only transition metal.
     edge
         ``K``, ``L3``, …
     e0, shift
@@ -135,15 +145,17 @@ def import_structures(
             charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout, columns=columns, mu=mu,
             d_spacing=d_spacing, disorder=disorder,
         )  # fmt: skip
-        return import_atoms(source, sites, edge.upper(), None if output is None else output_path(output), overwrite)
+        of_atoms = choice if isinstance(choice := site_choice(sites), Path) else sites
+        return import_atoms(source, of_atoms, edge.upper(), None if output is None else output_path(output), overwrite)
     selection = Selection(
         elements=None if elements is None else parse_elements(elements),
         charges=None if charge is None else parse_charges(str(charge)),
         max_atoms=max_atoms, sample=sample, seed=seed,
     )  # fmt: skip
     options = ImportOptions(
-        absorber=rule_of(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0, shift=shift,
-        treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, only_paired=only_paired, strict=strict,
+        absorber=rule_of(sites), sites=site_choice(sites), edge=edge.upper(), spectra=tuple(paths_of(spectra)), e0=e0,
+        shift=shift, treatment=parse_treatment(treatment), keep_unpaired=keep_unpaired, only_paired=only_paired,
+        strict=strict,
         spectra_suffix=(spectra_suffix,) if isinstance(spectra_suffix, str) else tuple(spectra_suffix),
         selection=selection, disorder=parse_disorder(disorder, seed),
         unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout,

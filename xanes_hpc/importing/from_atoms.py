@@ -10,6 +10,8 @@ import numpy as np
 
 from xanes_hpc.errors import AbsorberError, FormatError
 from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.formats.site_lists import SiteList
+from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.spectra.edges import check_given
 from xanes_hpc.stores.structures import StructureStore, create_structures, structures_in_memory
 from xanes_hpc.structures.absorbers import formula
@@ -28,7 +30,7 @@ def import_atoms(
         One ``ase.Atoms``, or a sequence of them. A structure's name is ``atoms.info["name"]``, or by default its
         formula; structures with the same name are numbered.
     sites
-        Which atoms absorb, as for ``SiteBatch.from_atoms``.
+        Which atoms absorb, as for ``SiteBatch.from_atoms``; or a table of sites, which are found by name.
     edge
         ``K``, ``L3``, …
     output, overwrite
@@ -54,8 +56,12 @@ def import_atoms(
     structures = several(atoms)
     if not structures:
         raise FormatError("expected at least one structure, received none")
-    entries = [sites] if hasattr(atoms, "get_positions") else _entries(sites, len(structures))
     names = _names(structures)
+    entries: Sequence[Any]
+    if isinstance(sites, Path):
+        structures, names, entries = _listed(structures, names, sites)
+    else:
+        entries = [sites] if hasattr(atoms, "get_positions") else _entries(sites, len(structures))
     with create_structures(output, overwrite) as writer:
         for one, name, entry in zip(structures, names, entries, strict=True):
             structure = structure_of(one, name, {})
@@ -65,6 +71,19 @@ def import_atoms(
             check_distances(structure)
             writer.append(structure, chosen, edge, [[] for _ in chosen])
     return structures_in_memory(writer) if output is None else StructureStore(output)
+
+
+def _listed(structures: Sequence[Any], names: Sequence[str], table: Path) -> tuple[list[Any], list[str], list[Any]]:
+    """Return the structures in a table of sites, their names, and their atoms."""
+    listed, entries = ListedAtoms(SiteList(table)), []
+    for one, name in zip(structures, names, strict=True):
+        numbers = np.asarray(one.get_atomic_numbers())
+        atoms, by_rule = listed.of(name, numbers.size)
+        entries.append(np.union1d(atoms, chosen_atoms(numbers, None)) if by_rule else atoms)
+    if (missing := next(listed.missing(), None)) is not None:
+        raise missing
+    kept = [k for k, own in enumerate(entries) if len(own)]
+    return [structures[k] for k in kept], [names[k] for k in kept], [entries[k] for k in kept]
 
 
 def _entries(sites: Any, n: int) -> Sequence[Any]:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.structures.listed_sites import ListedSite
-from xanes_hpc.structures.structure import Structure
 
 MOST_REMEMBERED, MOST_NAMED = 1_000, 3
 """Largest numbers of other structures that are kept to name similar ones, and of those named."""
@@ -70,16 +69,16 @@ class ListedAtoms:
             site = next(site for row, site in enumerate(self._listed) if row == second)
             raise FormatError(f"{site.where}: second row of site {site.site}; expected one")
 
-    def of(self, structure: Structure) -> tuple[Array, bool]:
-        """Return the listed atoms of a structure, and whether it is also listed without an atom."""
-        names = dict.fromkeys((structure.name, re.split("[_@]", structure.name, maxsplit=1)[0]))
+    def of(self, structure: str, n_atoms: int) -> tuple[Array, bool]:
+        """Return the listed atoms of a structure of so many, and whether it is also listed without an atom."""
+        names = dict.fromkeys((structure, re.split("[_@]", structure, maxsplit=1)[0]))
         at = np.concatenate([self._entries(name) for name in names])
         if not at.size:
-            self._others += [structure.name] if len(self._others) < MOST_REMEMBERED else []
+            self._others += [structure] if len(self._others) < MOST_REMEMBERED else []
         atoms, rows = self._atoms[at], self._rows[at]
-        there = atoms < structure.numbers.size
+        there = atoms < n_atoms
         unknown = rows[~there & (self._lacking[rows] != FOUND)]
-        self._lacking[unknown], self._lacking[rows[there]] = structure.numbers.size, FOUND
+        self._lacking[unknown], self._lacking[rows[there]] = n_atoms, FOUND
         return np.unique(atoms[there & (atoms != ANY)]), bool((atoms == ANY).any())
 
     def missing(self) -> Iterator[FormatError]:

@@ -104,7 +104,9 @@ class Importer:
 
     def _import(self, path: Path, structure: Structure) -> None:
         options, summary, selection = self._options, self._summary, self._options.selection
-        listed, by_rule = (NO_ATOMS, True) if self._listed is None else self._listed.of(structure)
+        listed, by_rule = (
+            (NO_ATOMS, True) if self._listed is None else self._listed.of(structure.name, structure.numbers.size)
+        )
         if not listed.size and not by_rule:
             summary.not_selected[LISTED] += 1
             return

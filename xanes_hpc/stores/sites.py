@@ -72,10 +72,14 @@ class SiteTable:
         StoreError
             If no site, or more than one, has that name.
         """
-        found = SiteNames(self).rows(ListedSite("", name))
+        found = self._names.rows(ListedSite("", name))
         if len(found) == 1:
             return found[0]
         raise StoreError(f"{path}: {self.why_none(name, found)}")
+
+    @cached_property
+    def _names(self) -> "SiteNames":
+        return SiteNames(self)
 
     def why_none(self, name: str, found: Sequence[int] = ()) -> str:
         """Return why a name is not that of one site: several have it, or none has; with names that nearly match."""
@@ -100,8 +104,7 @@ class SiteTable:
         StoreError
             If the table has not exactly one site of a name, or a site is listed twice.
         """
-        names = SiteNames(self)
-        found = np.fromiter((names.row(site, path) for site in listed), np.int64)
+        found = np.fromiter((self._names.row(site, path) for site in listed), np.int64)
         rows = np.unique(found)
         if rows.size < found.size:
             seen = set[int]()
