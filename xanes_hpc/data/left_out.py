@@ -107,11 +107,11 @@ class LeftOut:
     def counts(self) -> dict[str, str]:
         """How many sites are left out, and how many spectra padded, with the reasons; in words, by title."""
         reasons = [
-            f"{n:,} {why}"
+            f"{n:,} site{'s' * (n != 1)} {why}"
             for n, why in (
                 (self.n_without, "without such a spectrum"),
-                (self.n_short, f"that do not cover the whole grid: {self.reasons}"),
-                (self.n_not_finite, "not finite after their treatment"),
+                (self.n_short, f"whose spectrum does not cover the whole grid ({self.reasons})"),
+                (self.n_not_finite, "whose spectrum is not finite after its treatment"),
                 (self.n_without_features, "without features"),
             )
             if n
@@ -127,8 +127,8 @@ class LeftOut:
     def reasons(self) -> str:
         """How many spectra are left out at which end of the grid, in words."""
         return " and ".join(
-            f"{end.n_spectra:,} {what} ({end.most_ev:.3g} eV at most)"
-            for end, what in ((self.below, "begin above its start"), (self.above, "end below its stop"))
+            f"{end.n_spectra:,} {verb}{'s' * (end.n_spectra == 1)} {where} by up to {end.most_ev:.3g} eV"
+            for end, verb, where in ((self.below, "begin", "above its start"), (self.above, "end", "below its stop"))
             if end.leaves_out
         )
 
@@ -136,8 +136,11 @@ class LeftOut:
     def padded(self) -> str:
         """How many spectra are padded at which end of the grid, in words; empty if none is."""
         return " and ".join(
-            f"{end.n_spectra:,} {what} ({end.most_ev:.3g} eV at most)"
-            for end, what in ((self.below, "below their first energy"), (self.above, "above their last"))
+            f"{end.n_spectra:,} {what} by up to {end.most_ev:.3g} eV"
+            for end, what in (
+                (self.below, "spectra below their first energy"),
+                (self.above, "spectra above their last"),
+            )
             if end.padded and end.n_spectra
         )
 
@@ -151,7 +154,7 @@ class LeftOut:
         ]
         pads = [f'below = "{FIRST_VALUE}"'] if self.below.leaves_out else []
         pads += [f'above = "{LAST_VALUE}"'] if self.above.leaves_out else []
-        found = [f"{' and '.join(ends)} would use {self.n_better:,}"] if ends else []
+        found = [f"{' and '.join(ends)} would use {self.n_better:,} of {self.n_spectra:,} spectra"] if ends else []
         found += [f"{' and '.join(pads)} would pad them"] if pads else []
         return ", ".join(found) or "change start and stop"
 
