@@ -119,6 +119,17 @@ def read_structures(path: Path, source: Path) -> None:
             break
 
 
+def read_program(path: Path, source: Path) -> None:
+    """Read a file that is known by its name, beside a good input."""
+    from xanes_hpc.formats import read_spectrum
+
+    folder = path.parent / "program"
+    folder.mkdir(exist_ok=True)
+    (folder / "input.xml").write_text('<input><xs tevout="true"/></input>')
+    (folder / source.name).write_bytes(path.read_bytes())
+    read_spectrum(folder / source.name)
+
+
 def order_structures(path: Path, source: Path) -> None:
     """Read disordered structures in both ways."""
     from xanes_hpc import formats
@@ -273,7 +284,8 @@ def read_descriptor(path: Path, source: Path) -> None:
 READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     **dict.fromkeys(("xyz", "cif", "mmcif", "pdb", "vasp", "extxyz"), (read_structures, import_structures)),
     **dict.fromkeys(("traj", "db", "xsf", "gen", "cube", "cfg", "sdf", "compressed"), (read_structures,)),
-    "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,), "lightshow": (import_material,),
+    "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,),
+    "programs": (read_program,), "lightshow": (import_material,),
     "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
     "configs": (read_config,), "descriptors": (read_descriptor,),

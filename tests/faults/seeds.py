@@ -15,6 +15,8 @@ from support.places import ARCHIVES
 ENERGIES = np.linspace(7080, 7200, 121)
 MU = 0.5 + np.arctan((ENERGIES - 7114.0) / 2.0) / np.pi
 ROWS = table(np.column_stack([ENERGIES, MU]))
+ROWS_OF_THREE = table(np.column_stack([ENERGIES, MU, MU]))
+ROWS_OF_SEVEN = table(np.column_stack([ENERGIES, *6 * (MU,)]))
 XDI = "# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: K\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
 XDI_COUNTS = """# XDI/1.0 GSE/1.0
 # Element.symbol: Fe
@@ -247,6 +249,15 @@ def _spectra(folder: Path) -> dict[str, list[Path]]:
         "spectra": _texts(folder, spectra),
         "nexus": [_nexus(folder), _counts_in_nexus(folder / "counts.nxs", beam)],
         "fdmnes_input": _texts(folder, inputs),
+        "programs": _texts(
+            folder,
+            {
+                "xanes.dat": "# Final state angular momentum:   1\n# Energy (eV)   sigma\n" + ROWS,
+                "absspct_Fe.0001_1s_01": "#   iter= 9 gam= 0.018\n# Energy Spect Spect(0)\n" + ROWS_OF_THREE,
+                "EPSILON_BSE_OC11.OUT": "# exciting\n" + ROWS_OF_THREE,
+                "OUTCAR": " IMAGINARY DIELECTRIC FUNCTION\n" + ROWS_OF_SEVEN + "\n REAL DIELECTRIC FUNCTION\n",
+            },
+        ),
         "lightshow": [folder / "xmu.dat", folder / "oxide.poscar"],
     }
 

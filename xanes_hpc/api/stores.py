@@ -54,6 +54,7 @@ def import_structures(
     symprec: float = SYMPREC,
     disorder: str | None = None,
     layout: Literal["lightshow"] | None = None,
+    calculation: Literal["feff", "vasp", "ocean", "exciting", "xspectra"] | None = None,
     columns: str | None = None,
     mu: Literal["transmission", "fluorescence", "reference"] | None = None,
     d_spacing: float | None = None,
@@ -103,6 +104,8 @@ def import_structures(
     layout
         ``lightshow`` for folders of materials, ``ID/POSCAR`` with ``ID/FEFF-XANES/NNN_El/xmu.dat``: the sites are the
         atoms that have a spectrum.
+    calculation
+        With a layout: the program whose spectra to take. Default: ``feff``, or the only one that is there.
     columns, mu, d_spacing
         Which columns of spectrum files to read, and how, as for ``read_spectrum``.
     feff_mu
@@ -142,7 +145,8 @@ def import_structures(
         _refuse_options_of_files(
             spectra=spectra, e0=e0, shift=shift, treatment=treatment, keep_unpaired=keep_unpaired,
             only_paired=only_paired, spectra_suffix=spectra_suffix or None, properties=properties, elements=elements,
-            charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout, columns=columns, mu=mu,
+            charge=charge, max_atoms=max_atoms, sample=sample, unique=unique, layout=layout,
+            calculation=calculation, columns=columns, mu=mu,
             d_spacing=d_spacing, disorder=disorder,
         )  # fmt: skip
         of_atoms = choice if isinstance(choice := site_choice(sites), Path) else sites
@@ -159,7 +163,7 @@ def import_structures(
         spectra_suffix=(spectra_suffix,) if isinstance(spectra_suffix, str) else tuple(spectra_suffix),
         selection=selection, disorder=parse_disorder(disorder, seed),
         unique=unique, symprec=symprec, properties=tuple(paths_of(properties)), layout=layout,
-        reading=ReadOptions(parse_columns(columns), mu, d_spacing, feff_mu),
+        calculation=calculation, reading=ReadOptions(parse_columns(columns), mu, d_spacing, feff_mu),
     )  # fmt: skip
     if output is None:
         store, summary = from_files.import_in_memory(paths_of(source), options)

@@ -2,9 +2,10 @@
 
 Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif`` and ``pdb`` (with ``symmetry`` and
 ``assemblies``), and ``ase`` for other formats.
-Spectra: ``columns`` of a ``text_table`` with detector ``channels``, ``fdmnes``, ``feff``, ``xdi``, ``nexus``,
-``athena``. Features with spectra: ``npz``. Tables: ``property_tables``, ``charge_tables``. The modules ``xdi``,
-``nexus``, ``athena`` and ``csv_columns`` write predicted spectra, ``fdmnes_input`` FDMNES's input.
+Spectra: ``columns`` of a ``text_table`` with detector ``channels``, ``fdmnes``, ``feff``, ``vasp``, ``ocean``,
+``exciting``, ``xspectra``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables: ``property_tables``,
+``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra,
+``fdmnes_input`` FDMNES's input.
 """
 
 import stat
@@ -13,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
-from xanes_hpc.formats import ase, athena, fdmnes, feff, nexus, xdi, xyz
+from xanes_hpc.formats import ase, athena, exciting, fdmnes, feff, nexus, ocean, vasp, xdi, xspectra, xyz
 from xanes_hpc.formats.frames import COMPRESSED, stem
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import UNREADABLE, unreadable
@@ -24,6 +25,8 @@ from xanes_hpc.structures.ordering import NO_DISORDER, Disorder, ordered
 from xanes_hpc.structures.structure import Structure
 
 __all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
+PROGRAMS = {"VASP": vasp, "OCEAN": ocean, "exciting": exciting, "XSpectra": xspectra}
+"""Programs whose files of spectra are known by their names."""
 BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
 
@@ -113,6 +116,9 @@ def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
         return athena.read_project(path)
     if feff.recognises(path):
         return feff.read(path, options.feff_mu)
+    if program := _program(path):
+        found: Spectrum = PROGRAMS[program].read(path)
+        return found
     return xdi.read(path, options) if xdi.recognises(path) else fdmnes.read(path, options)
 
 
@@ -120,4 +126,9 @@ def _fixed_format(path: Path) -> str:
     """Return the name of a format whose columns are not chosen; empty for text of titled columns."""
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
         return "NeXus"
-    return "Athena projects" if athena.is_project(path) else "FEFF" if feff.recognises(path) else ""
+    return "Athena projects" if athena.is_project(path) else "FEFF" if feff.recognises(path) else _program(path)
+
+
+def _program(path: Path) -> str:
+    """Return which of ``PROGRAMS`` names its files like this one; empty if none does."""
+    return next((name for name, module in PROGRAMS.items() if module.recognises(path)), "")

@@ -75,6 +75,10 @@ def _imported(
         files = [path for source in sources for path in lightshow.structure_files(source)]
         if not files:
             raise FormatError(f"{', '.join(map(str, sources))}: expected folders ID/POSCAR, found none")
+        taken, others = lightshow.choose(files, options.calculation)
+        options = replace(options, calculation=taken)
+        if others:
+            summary.choose(lightshow.TAKEN, f"{taken}; also there: {', '.join(others)}")
     else:
         files = _structure_files(sources, summary, options.strict)
     if output is not None:
@@ -136,6 +140,8 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
     if options.only_paired and not options.spectra and options.layout is None:
         raise FormatError("`only_paired` keeps sites that have a spectrum; give folders of `spectra`")
     options.reading.check()
+    if options.calculation is not None and options.layout is None:
+        raise FormatError("`calculation` chooses among the programs of a `layout`; give the `layout`")
     edges.check_given(options.edge, options.e0, options.shift)
 
 

@@ -1,25 +1,65 @@
 """Lightshow's folders: one per material, with a structure and the calculations of its sites.
 
     ID/POSCAR
-    ID/FEFF-XANES/NNN_El/xmu.dat      NNN the atom of the POSCAR, from 0; El its element
+    ID/FEFF-XANES/NNN_El/xmu.dat              NNN the atom of the POSCAR, from 0; El its element
+    ID/VASP/NNN_El/OUTCAR
+    ID/EXCITING/NNN_El/EPSILON/EPSILON_*_OC11.OUT, …_OC22.OUT, …_OC33.OUT
+    ID/XSpectra/NNN_El/dipoleP/xanes.dat      P the direction of polarisation
+    ID/OCEAN/CNBSE/absspct_El.NNNN_1s_PP      NNNN counts the atoms of the element, from 1
 
 Carbone et al., doi:10.21105/joss.05182.
 """
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from ase.data import atomic_numbers
 
-from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import unreadable
+from xanes_hpc.errors import ConfigError, FormatError
+from xanes_hpc.formats import exciting, feff, ocean, read_spectrum, unreadable, vasp, xspectra
+from xanes_hpc.formats.read_options import ReadOptions
+from xanes_hpc.importing import excited_atoms
+from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
 LIGHTSHOW = "lightshow"
 """The name of this layout."""
-STRUCTURE, SPECTRA = "POSCAR", "FEFF-XANES"
+STRUCTURE = "POSCAR"
 SITE = re.compile(r"(\d+)_([A-Z][a-z]?)")
+TAKEN = "of several calculations one was taken"
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """Where a program's calculations are.
+
+    Attributes
+    ----------
+    folder
+        Their folder in that of a material.
+    reader
+        The module that reads their spectra.
+    files
+        The spectra of a site in its folder, as patterns, one for each direction of polarisation or for all.
+    """
+
+    folder: str
+    reader: Any
+    files: tuple[str, ...] = ()
+
+
+CALCULATIONS = {
+    "feff": Calculation("FEFF-XANES", feff, ("xmu.dat",)),
+    "vasp": Calculation("VASP", vasp, ("OUTCAR",)),
+    "ocean": Calculation("OCEAN", ocean),
+    "exciting": Calculation("EXCITING", exciting, tuple(f"**/EPSILON_*_OC{k}{k}.OUT" for k in (1, 2, 3))),
+    "xspectra": Calculation("XSpectra", xspectra, tuple(f"dipole{k}/xanes.dat" for k in (1, 2, 3))),
+}
 
 
 def structure_files(folder: Path) -> list[Path]:
@@ -38,12 +78,34 @@ def structure_files(folder: Path) -> list[Path]:
 
 
 def _may_be_material(folder: str) -> bool:
-    there = any(os.path.exists(os.path.join(folder, name)) for name in (STRUCTURE, SPECTRA))
+    names = (STRUCTURE, *(calculation.folder for calculation in CALCULATIONS.values()))
+    there = any(os.path.exists(os.path.join(folder, name)) for name in names)
     return there or not os.access(folder, os.R_OK | os.X_OK)
 
 
-def spectra_of(path: Path, structure: Structure) -> dict[int, Path]:
-    """Return the spectra beside a structure, by atom.
+def choose(files: Sequence[Path], wanted: str | None) -> tuple[str, list[str]]:
+    """Return which calculations to take of the materials with these structures, and which others there are.
+
+    Raises
+    ------
+    ConfigError
+        If the wanted ones are unknown, or none is wanted and several are there without FEFF's.
+    """
+    if wanted is not None and wanted not in CALCULATIONS:
+        raise ConfigError(f"`calculation` {wanted!r}: expected {', '.join(CALCULATIONS)}")
+    there = [
+        name
+        for name, calculation in CALCULATIONS.items()
+        if any(os.path.isdir(path.parent / calculation.folder) for path in files)
+    ]
+    if wanted is None and len(there) > 1 and "feff" not in there:
+        raise ConfigError(f"`calculation`: expected one of {', '.join(there)}, which are all there, received none")
+    taken = wanted or ("feff" if "feff" in there or not there else there[0])
+    return taken, [name for name in there if name != taken]
+
+
+def spectra_of(path: Path, structure: Structure, name: str = "feff") -> dict[int, list[Path]]:
+    """Return the spectra beside a structure, by atom; one for each direction of polarisation, or one in all.
 
     Raises
     ------
@@ -51,24 +113,86 @@ def spectra_of(path: Path, structure: Structure) -> dict[int, Path]:
         If a folder of a site names an atom or element that the structure does not have there, or an atom that another
         folder names too, or if the folders cannot be listed.
     """
-    found: dict[int, Path] = {}
-    parent = path.parent / SPECTRA
-    try:
-        names = sorted(os.listdir(parent))
-    except FileNotFoundError:
-        names = []
-    except OSError as error:
-        raise unreadable(parent, error) from None
-    for name in names:
-        site, file = SITE.fullmatch(name), parent / name / "xmu.dat"
-        if site is None or not (os.path.isfile(file) or not os.access(file.parent, os.X_OK)):
+    calculation = CALCULATIONS[name]
+    parent = path.parent / calculation.folder
+    if name == "ocean":
+        return _of_elements(path, parent, structure)
+    found: dict[int, list[Path]] = {}
+    for folder in _listed(parent):
+        site, own = SITE.fullmatch(folder), parent / folder
+        if site is None:
             continue
+        files = [sorted(own.glob(pattern)) for pattern in calculation.files]
+        if not any(files):
+            if os.access(own, os.X_OK):
+                continue
+            files = [[own / pattern] for pattern in calculation.files]
         atom, element = int(site[1]), atomic_numbers.get(site[2], 0)
         if atom >= structure.numbers.size or int(structure.numbers[atom]) != element:
-            raise FormatError(f"{file.parent}: expected atom {atom} of {path} to be {site[2]}; it is not")
+            raise FormatError(f"{own}: expected atom {atom} of {path} to be {site[2]}; it is not")
         if atom in found:
-            raise FormatError(
-                f"{file.parent}: expected one folder for atom {atom}, received {found[atom].parent.name} too"
-            )
-        found[atom] = file
+            known = found[atom][0].relative_to(parent).parts[0]
+            raise FormatError(f"{own}: expected one folder for atom {atom}, received {known} too")
+        found[atom] = [file for those in files for file in those]
     return found
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def _of_elements(path: Path, parent: Path, structure: Structure) -> dict[int, list[Path]]:
+    """Return OCEAN's spectra by atom."""
+    found: dict[int, list[Path]] = {}
+    for file in sorted([*parent.glob("absspct_*"), *parent.glob("CNBSE*/absspct_*")]):
+        name = ocean.NAME.fullmatch(file.name)
+        if name is None:
+            continue
+        atoms = (structure.numbers == atomic_numbers.get(name[1], 0)).nonzero()[0]
+        if not 0 < int(name[2]) <= atoms.size:
+            raise FormatError(f"{file}: expected an atom {int(name[2])} of {name[1]} in {path}; it has {atoms.size}")
+        found.setdefault(int(atoms[int(name[2]) - 1]), []).append(file)
+    return found
+
+
+def read(paths: Sequence[Path], structure: Structure, atom: int, name: str, options: ReadOptions) -> Spectrum:
+    """Return the spectrum of a site, the mean of its directions of polarisation.
+
+    Raises
+    ------
+    FormatError
+        If a direction is missing, a file cannot be read, energies differ, or the calculation is of another atom.
+    """
+    _check_directions(paths, name)
+    excited_atoms.check(paths[0], structure, atom, name)
+    for path in paths:
+        if path.is_file() and not CALCULATIONS[name].reader.recognises(path):
+            raise FormatError(f"{path}: expected a spectrum of {name}, received something else")
+    spectra = [read_spectrum(path, options) for path in paths]
+    first = spectra[0]
+    for path, other in zip(paths, spectra, strict=True):
+        same = other.energies.shape == first.energies.shape
+        if not (same and np.allclose(other.energies, first.energies, rtol=0, atol=1e-6)):
+            raise FormatError(f"{path}: expected the energies of {paths[0]}, received others")
+    return replace(first, intensities=np.mean([one.intensities for one in spectra], axis=0))
+
+
+def _check_directions(paths: Sequence[Path], name: str) -> None:
+    """Check that a site has one file for each direction of polarisation, and of one core level."""
+    expected = len(CALCULATIONS[name].files)
+    if name == "ocean":
+        folder = next(one for one in paths[0].parents if one.name == CALCULATIONS[name].folder)
+        expected = sum(re.fullmatch(r"photon\d+", file) is not None for file in _listed(folder)) or len(paths)
+    different = {path.name if name == "ocean" else str(path) for path in paths}
+    levels = {path.name.split("_")[-2] for path in paths} if name == "ocean" else {""}
+    if len(paths) != expected or len(different) < len(paths) or len(levels) > 1:
+        received = ", ".join(f"{path.parent.name}/{path.name}" for path in paths)
+        raise FormatError(
+            f"{paths[0].parent}: expected one spectrum for each of {expected} directions of polarisation, "
+            f"received {received}"
+        )

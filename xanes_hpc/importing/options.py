@@ -55,6 +55,9 @@ class ImportOptions:
         Tables of properties by structure name; they override the properties in structure files.
     layout
         ``lightshow`` for folders of materials as in ``importing.lightshow``: the sites are the atoms with a spectrum.
+    calculation
+        Whose spectra to take of a layout: ``feff``, ``vasp``, ``ocean``, ``exciting`` or ``xspectra``; by default
+        FEFF's, or those of the only program that has any.
     reading
         How to read spectrum files that leave a choice.
     """
@@ -76,6 +79,7 @@ class ImportOptions:
     disorder: Disorder = NO_DISORDER
     properties: tuple[Path, ...] = ()
     layout: str | None = None
+    calculation: str | None = None
     reading: ReadOptions = AS_FOUND
 
 

@@ -22,7 +22,7 @@ from xanes_hpc.importing.selection import ELEMENT, LISTED, SAMPLE, key_of
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.importing.unpaired import MOST_NAMES
 from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.spectrum import PlacedSpectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
 from xanes_hpc.structures.absorbers import select_absorbers
 from xanes_hpc.structures.neighbours import check_distances
@@ -118,9 +118,10 @@ class Importer:
         if reason:
             summary.not_selected[reason] += 1
             return
-        of_atoms = lightshow.spectra_of(path, structure) if options.layout == lightshow.LIGHTSHOW else None
+        calculation = options.calculation or "feff"
+        of_atoms = lightshow.spectra_of(path, structure, calculation) if options.layout == lightshow.LIGHTSHOW else None
         if of_atoms is not None and not of_atoms:
-            raise FormatError("no FEFF-XANES/NNN_El/xmu.dat beside it")
+            raise FormatError(f"no spectra in {lightshow.CALCULATIONS[calculation].folder} beside it")
         if of_atoms is not None:
             atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
         else:
@@ -175,7 +176,7 @@ class Importer:
                 summary.choose(what, detail)
 
     def _with_spectra(
-        self, structure: Structure, listed: npt.NDArray[np.int64], by_rule: bool, of_atoms: dict[int, Path]
+        self, structure: Structure, listed: npt.NDArray[np.int64], by_rule: bool, of_atoms: dict[int, list[Path]]
     ) -> npt.NDArray[np.int64]:
         """Return those of the listed atoms, or of all if there is no list, that have a spectrum in Lightshow's folders.
 
@@ -187,7 +188,7 @@ class Importer:
         atoms = np.array(sorted(of_atoms), np.int64)
         without = np.setdiff1d(listed, atoms)
         if without.size and not by_rule and without.size == listed.size:
-            raise FormatError(f"no FEFF-XANES/NNN_El/xmu.dat beside it for atom {without[0]}")
+            raise FormatError(f"no spectrum beside it for atom {without[0]}")
         if without.size:
             self._summary.choose(LEFT, f"{structure.name}#{without[0]}", without.size)
         return atoms if by_rule else np.intersect1d(atoms, listed)
@@ -210,7 +211,7 @@ class Importer:
         return found
 
     def _placed(
-        self, structure: Structure, atoms: npt.NDArray[np.int64], of_atoms: dict[int, Path] | None
+        self, structure: Structure, atoms: npt.NDArray[np.int64], of_atoms: dict[int, list[Path]] | None
     ) -> list[list[PlacedSpectrum]]:
         """Return the spectra of every site; one that cannot be used costs only its site, if others have one.
 
@@ -223,12 +224,14 @@ class Importer:
         placed: list[list[PlacedSpectrum]] = []
         wrong: list[XanesHpcError] = []
         for name, atom in zip(names, atoms.tolist(), strict=True):
-            if of_atoms:
-                files = [of_atoms[atom]]
-            else:
-                files = self._folders.files_of(name) or self._folders.files_of(f"{structure.name}#{atom}")
             try:
-                placed.append(self._spectra(files, int(structure.numbers[atom])))
+                if of_atoms:
+                    files = of_atoms[atom]
+                    read = [lightshow.read(files, structure, atom, options.calculation or "feff", options.reading)]
+                else:
+                    files = self._folders.files_of(name) or self._folders.files_of(f"{structure.name}#{atom}")
+                    read = [read_spectrum(path, options.reading) for path in files]
+                placed.append(self._spectra(read, files, int(structure.numbers[atom])))
             except (FormatError, SpectrumError) as error:
                 if options.strict:
                     raise
@@ -253,11 +256,10 @@ class Importer:
             self._summary.choose(LEFT if options.only_paired else KEPT, without[0], len(without))
         return placed
 
-    def _spectra(self, files: Sequence[Path], element: int) -> list[PlacedSpectrum]:
+    def _spectra(self, read: Sequence[Spectrum], files: Sequence[Path], element: int) -> list[PlacedSpectrum]:
         options = self._options
         placed = []
-        for path in files:
-            spectrum = read_spectrum(path, options.reading)
+        for spectrum, path in zip(read, files, strict=False):  # a spectrum may be the mean of several files
             if options.treatment is not None:
                 spectrum = replace(spectrum, treatment=options.treatment)
             try:

@@ -19,6 +19,7 @@ ABSOLUTE = 0.5
 FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
 IN_KEV = "energies without a unit were taken as keV"
+FROM_FERMI = "energies counted from the Fermi level were taken as counted from e0: shifts between sites are lost"
 FAR_KIND = f"spectra rise more than {VERY_FAR:g} eV from e0"
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 

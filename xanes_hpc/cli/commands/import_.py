@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console
-from xanes_hpc.cli.choices import PRESET, Choice
+from xanes_hpc.cli.choices import PRESET, Choice, Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 OF_STRUCTURES = (
     "spectra", "absorber", "keep_unpaired", "strict", "properties", "elements", "charge", "max_atoms", "sample", "seed",
-    "sites", "unique", "symprec", "disorder", "layout", "feff_mu", "columns", "mu", "d_spacing", "only_paired",
-    "spectra_suffix",
+    "sites", "unique", "symprec", "disorder", "layout", "calculation", "feff_mu", "columns", "mu", "d_spacing",
+    "only_paired", "spectra_suffix",
 )  # fmt: skip
 OF_ARRAYS = ("element", "preset", "description", "energies", "source", "beside")
 """Options that apply to one kind of source only."""
@@ -103,6 +103,11 @@ structure_options = gathered(
         "--layout",
         type=Choice(["lightshow"]),
         help="Read a folder of materials, ID/POSCAR and ID/FEFF-XANES/NNN_El/xmu.dat: the sites that have a spectrum",
+    ),
+    click.option(
+        "--calculation",
+        type=Known("importing.lightshow", "CALCULATIONS"),
+        help="With --layout: take the spectra of this program  [default: feff, or the only one that is there]",
     ),
     click.option(
         "--feff-mu",
