@@ -286,3 +286,11 @@ def test_units_that_are_not_known_are_refused(tmp_path, comment, words):
     error = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 3.0 0 0\n"))
     assert isinstance(error, FormatError)
     assert words in str(error)
+
+
+def test_more_columns_than_the_atoms_have(tmp_path):
+    """ASE would make room for them all."""
+    good = "2\nProperties=species:S:1:pos:R:3\nFe 0 0 0\nO 0 0 1.6\n"
+    found = list(read_structures(write(tmp_path / "a.xyz", good.replace("S:1", "S:2147483648") + good)))
+    assert "line 2: Properties states 2147483651 columns, received 'Fe 0 0 0'" in str(found[0])
+    assert found[1].numbers.tolist() == [26, 8]

@@ -29,6 +29,7 @@ ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z <
 WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
 PAIR = re.compile(r"([^\W\d]\w*)=(\"[^\"]*\"|\S+)")
 EXTENDED = re.compile(r"\b(Lattice|Properties)=", re.IGNORECASE)
+PROPERTIES = re.compile(r"\bProperties=\"?([^\s\"]+)", re.IGNORECASE)
 CHARGE_IN_NAME = re.compile(r"\((\d*)([+-])\)$")
 CODE_AND_FORMULA = re.compile(r"[A-Z]{6}\d{0,2}_([A-Za-z0-9]+)")
 MOST_ATOMS = 100_000_000
@@ -90,6 +91,10 @@ def _extended(first: int, comment: str, rows: list[str]) -> Structure | FormatEr
     """Return a frame of extended XYZ, or why ASE cannot read it."""
     from ase.io import read as read_ase
 
+    stated = PROPERTIES.search(comment)
+    n_columns = sum(int(word) for word in stated[1].split(":")[2::3] if word.isdecimal()) if stated else 0
+    if n_columns > len(rows[0].split()):  # ASE makes room for them first
+        return FormatError(f"line {first + 1}: Properties states {n_columns} columns, received {_excerpt(rows[0])}")
     lines = [f"{len(rows)}\n", comment, *rows]
     try:
         atoms = read_ase(StringIO("".join(lines)), format="extxyz")
