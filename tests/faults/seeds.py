@@ -232,6 +232,8 @@ def _spectra(folder: Path) -> dict[str, list[Path]]:
     spectra = {
         "columns.txt": ROWS,
         "columns.csv": "energy,mu\n" + ROWS.replace(" ", ","),
+        "beamline.dat": "# energy i0 itrans irefer\n" + table(np.column_stack([ENERGIES, *beam.T[1:]])),
+        "commas.csv": "energy;mu\n" + ROWS.replace(" ", ";").replace(".", ","),
         "repacked.dat": "ABCDEF\n energy intensity\n" + ROWS,
         "spectrum.xdi": XDI + ROWS,
         "counts.xdi": XDI_COUNTS + table(beam),

@@ -52,7 +52,7 @@ out = Output("stdout")
 err = Output("stderr")
 
 MOST_REASONS = 10
-WITH_REASONS = ("reason", "reasons", "skipped", "failed", "not_good")
+WITH_REASONS = ("reason", "advice", "reasons", "skipped", "failed", "not_good")
 """Keys of JSON whose texts are errors of the library."""
 SECONDS_BETWEEN_LINES = 10.0
 """Time between lines of progress where there is no terminal."""
