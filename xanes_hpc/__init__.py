@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xanes_hpc.api.comparison import broaden, evaluate, export, fit_broadening, match
+    from xanes_hpc.api.foreign import import_features
     from xanes_hpc.api.measured import read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.spectra import Spectra
@@ -28,6 +29,7 @@ __all__ = [
     "export",
     "featurise",
     "fit_broadening",
+    "import_features",
     "import_structures",
     "load_descriptor",
     "load_model",
@@ -42,6 +44,7 @@ _HOMES = {
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export", "fit_broadening", "match"), "api.comparison"),
     "Spectra": "api.spectra",
+    "import_features": "api.foreign",
     "read_spectrum": "api.measured",
 }
 """Modules that define what the package offers; each is imported when it is first asked for."""

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
+from xanes_hpc.formats import npz
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.folder import refuse_part_of_model
-from xanes_hpc.prediction.sources import Store, open_store
+from xanes_hpc.prediction.sources import Store, foreign_in_memory, open_store
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.hdf5 import SIGNATURE
 from xanes_hpc.stores.predictions import PredictionStore
@@ -133,6 +134,8 @@ def opened(
     if len(paths) == 1 and _is_hdf5(paths[0]):
         _refuse_choice(sites if choice is None else None, edge, disorder, str(paths[0]))
         return open_store(paths[0]), choice
+    if len(paths) == 1 and npz.recognises(paths[0]):
+        return foreign_in_memory(paths[0], None if choice is not None else rule_of(sites), edge), choice
     options = ImportOptions(
         absorber=rule_of(sites), sites=choice, edge=(edge or "K").upper(), strict=True, disorder=of_files
     )

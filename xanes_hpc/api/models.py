@@ -121,6 +121,7 @@ class Predictor:
         split: Literal["train", "validation", "calibration", "test"] | None = None,
         force: bool = False,
         spectra: PathLike | None = None,
+        foreign: PathLike | None = None,
         threads: int | None = None,
         output: PathLike | None = None,
         overwrite: bool = False,
@@ -131,7 +132,7 @@ class Predictor:
         ----------
         source
             One or more ``ase.Atoms``, structure files and folders, a structure store, a feature store of this model's
-            descriptor, or the path of a store.
+            descriptor, or the path of a store or of an ``.npz`` file as for ``import_features``.
         sites, edge
             The absorbers and their edge, unless ``source`` is a store. Default: each structure's only transition
             metal, at the K edge. ``sites`` may also be a table of sites (``"chosen.csv"``) or a list of names, to
@@ -149,6 +150,8 @@ class Predictor:
             Predict elements and edges that the model was not trained on.
         spectra
             Structure store with the reference spectra. Default: the source's own.
+        foreign
+            File with the features that another program made, for structures and a model that was trained on such.
         threads
             Number of threads. Default: all cores.
         output
@@ -177,12 +180,11 @@ class Predictor:
         """
         kernel_threads.use(threads)
         store, choice = opened(source, sites, edge, disorder, seed)
-        references = None if spectra is None else Path(spectra)
-        options = PredictOptions(draws, seed, keep_draws, split, force, references, choice)
+        behind, beside = (None if path is None else Path(path) for path in (spectra, foreign))
+        options = PredictOptions(draws, seed, keep_draws, split, force, behind, choice, beside)
 
         def again() -> PredictionStore:
-            kept = replace(options, keep_draws=True)
-            return prediction.predict_in_memory(self.model, store, kept)
+            return prediction.predict_in_memory(self.model, store, replace(options, keep_draws=True))
 
         if output is None:
             return Spectra(prediction.predict_in_memory(self.model, store, options), again)

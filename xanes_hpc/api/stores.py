@@ -18,6 +18,7 @@ from xanes_hpc.api.inputs import (
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
+from xanes_hpc.features.foreign import beside
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.importing import from_files
 from xanes_hpc.importing.from_atoms import import_atoms
@@ -244,6 +245,7 @@ def featurise(
     preset: str | None = None,
     descriptor: Descriptor | PathLike | Mapping[str, Any] | None = None,
     properties: str | Sequence[str] = (),
+    foreign: PathLike | None = None,
     rattle: float | None = None,
     seed: int = 0,
     sites: Any = None,
@@ -264,6 +266,9 @@ def featurise(
         The name of a preset; or a descriptor, its TOML file or its description. Default: the preset ``default``.
     properties
         Properties of structures or sites to append, ``name`` or ``name=default``.
+    foreign
+        File with features that another program made, to append: an ``.npz`` as for ``import_features`` or a store of
+        it, with the names of the sites.
     rattle, seed
         Displace every atom at random first, with this standard deviation along each axis, in Å; the seed is also that
         of the configurations of ``disorder``.
@@ -301,14 +306,18 @@ def featurise(
     chosen = _chosen_descriptor(preset, descriptor, properties)
     kernel_threads.use(threads)
     source = opened_structures(structures, sites, edge, disorder, seed)
-    rattling = None if rattle is None else Rattling(rattle, seed)
+    rattling, paired = None if rattle is None else Rattling(rattle, seed), None
+    if foreign is not None:
+        chosen, paired = beside(Path(foreign), chosen, source)
     if output is None:
-        return features.featurise_in_memory(source, chosen, rattling)
+        return features.featurise_in_memory(source, chosen, rattling, paired)
     if source.in_memory:
         raise StoreError(
             f'{output}: its structures are only in memory; save them first with import_structures(…, output="NAME.h5")'
         )
-    features.featurise(source, chosen, output_path(output), overwrite, compression=compression, rattling=rattling)
+    features.featurise(
+        source, chosen, output_path(output), overwrite, compression=compression, rattling=rattling, foreign=paired
+    )
     return FeatureStore(Path(output))
 
 

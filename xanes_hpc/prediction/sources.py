@@ -76,7 +76,7 @@ def open_sources(
     if arrays := next(filter(npz.recognises, sources), None):
         if len(sources) > 1:
             raise StoreError(f"{arrays}: expected as the only source, received {len(sources)} sources")
-        with _foreign_in_memory(arrays, absorber, edge) as features:
+        with foreign_in_memory(arrays, absorber, edge) as features:
             yield features
         return
     if not stores:
@@ -98,7 +98,19 @@ def open_sources(
         yield store
 
 
-def _foreign_in_memory(path: Path, absorber: str | None, edge: str | None) -> FeatureStore:
+def foreign_in_memory(path: Path, absorber: str | None, edge: str | None) -> FeatureStore:
+    """Return a store in memory of the features in an ``.npz`` file, which another program made.
+
+    Parameters
+    ----------
+    absorber, edge
+        Element and edge of all sites, if the file does not say.
+
+    Raises
+    ------
+    FormatError, AbsorberError, SpectrumError
+        As ``features.foreign_store.import_foreign``.
+    """
     try:
         found = import_foreign_in_memory(path, FeaturesOptions(absorber, edge and edge.upper()))
     except AbsorberError as error:
