@@ -252,9 +252,9 @@ class PairedFeatures:
     def _nearly(self) -> str:
         """Return names of both sides that are similar, in words."""
         own, others = (self.foreign.names or [])[:MOST_SEARCHED], self._sites.name[:MOST_SEARCHED]
-        for name in own[:MOST_NAMED]:
-            if near := difflib.get_close_matches(name, others, 1, 0.4):
-                return f"the nearest are {name!r} there and {near[0]!r} in the store"
+        near = [(name, *difflib.get_close_matches(name, others, 1, 0.5)) for name in own[:MOST_NAMED]]
+        if pairs := [f"{found[0]}: {found[1]}" for found in near if len(found) > 1]:
+            return f"names nearly match ({', '.join(pairs)})"
         return f"it has {', '.join(map(repr, own[:MOST_NAMED]))}, the store {', '.join(map(repr, others[:MOST_NAMED]))}"
 
     def _check(self, there: npt.NDArray[np.int64], where: Path) -> None:
