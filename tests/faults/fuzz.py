@@ -186,6 +186,24 @@ def read_table(path: Path, source: Path) -> None:
     PropertyTable(path).of("AAAAAA")
 
 
+def read_sites(path: Path, source: Path) -> None:
+    """Read a list of sites for an import, and find it in a store."""
+    import numpy as np
+
+    from xanes_hpc.errors import XanesHpcError
+    from xanes_hpc.formats.site_lists import SiteList
+    from xanes_hpc.importing.listed_atoms import ListedAtoms
+    from xanes_hpc.stores.sites import SiteTable
+
+    with suppress(XanesHpcError):
+        listed = ListedAtoms(SiteList(path))
+        listed.of("AAAAAA", 2)
+        list(listed.missing())
+    names, zeros = ["AAAAAA#0", "AAAAAA#1", "BBBBBB"], np.zeros(3, np.int64)
+    table = SiteTable(names, zeros, np.array([0, 1, 5]), zeros.astype(np.uint8), ["K"] * 3, np.ones(3))
+    table.rows_of(SiteList(path), path)
+
+
 def read_charges(path: Path, source: Path) -> None:
     from xanes_hpc.formats.charge_tables import ChargeTable
 
@@ -287,6 +305,7 @@ READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,),
     "programs": (read_program,), "lightshow": (import_material,),
     "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
+    "site_lists": (read_sites,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
     "configs": (read_config,), "descriptors": (read_descriptor,),
 }  # fmt: skip

@@ -21,8 +21,8 @@ from faults import fuzz
 from support.places import WITH_TESTS, program
 
 KINDS = (
-    "xyz", "extxyz", "disordered", "spectra", "fdmnes_input", "lightshow", "programs", "tables", "charges", "npz",
-    "packed", "configs", "descriptors",
+    "xyz", "extxyz", "disordered", "spectra", "fdmnes_input", "lightshow", "programs", "tables", "site_lists",
+    "charges", "npz", "packed", "configs", "descriptors",
 )  # fmt: skip
 """Kinds that our own Python code reads; the coverage of HDF5's C code is not seen."""
 LONGEST = 20_000

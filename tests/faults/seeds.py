@@ -269,6 +269,10 @@ def _tables(folder: Path) -> dict[str, list[Path]]:
         "table.csv": "name,charge,oxidation\ndemo0000,1,2\ndemo0001,0,3\n",
         "table2.csv": "CSD_code;HL_Gap;note\nAAAAAA;0.1;x\nBBBBBB;0.2;y\n",
     }
+    sites = {
+        "sites.csv": "site\nAAAAAA#0\nBBBBBB\n",
+        "atoms.csv": "rank;Structure;atom\n1;AAAAAA;1\n2;AAAAAA;0\n3;BBBBBB;5\n",
+    }
     charges = "CSD_code = AAAAAA\nFe 0.1\nO -0.2\n\nCSD_code = BBBBBB\nFe 0.3\n"
     rng = np.random.default_rng(0)
     np.savez(folder / "features.npz", x=rng.random((6, 49)), y=rng.random((6, 30)))
@@ -277,6 +281,7 @@ def _tables(folder: Path) -> dict[str, list[Path]]:
     np.savez_compressed(folder / "foreign.npz", labels=list("abcde"), **numbers, **texts)
     return {
         "tables": _texts(folder, tables),
+        "site_lists": _texts(folder, sites),
         "charges": _texts(folder, {"charges.q": charges}),
         "npz": [folder / "features.npz", folder / "foreign.npz"],
     }
