@@ -90,6 +90,17 @@ def test_failures_are_listed_and_left_out(tmp_path, capsys):
         assert [s.name for s, _ in found.structures()] == ["good", "slow"]
 
 
+def test_a_structure_with_several_edges_costs_only_itself(store, tmp_path):
+    with h5py.File(store, "a") as file:
+        edges = file["sites/edge"][()]
+        edges[0] = b"L"
+        file["sites/edge"][...] = edges
+    with StructureStore(store) as source:
+        done = relax(source, tmp_path / "r.h5", FEW, workers=2)
+    assert (done.relaxed, done.failed_count) == (2, 1)
+    assert "has sites at several edges (K, L)" in done.failed[0]
+
+
 @pytest.mark.parametrize(
     ("properties", "why"),
     [

@@ -173,7 +173,9 @@ def _write(
     with create_structures(output, overwrite, [store.path]) as writer:
         for row, structure, sites in chosen:
             relaxed = done[row]
-            why = relaxed.failed
+            why, kinds = relaxed.failed, sorted(set(sites.edge))
+            if not why and len(kinds) > 1:
+                why = f"has sites at several edges ({', '.join(kinds)}); relax a store for each edge"
             if not why and not relaxed.converged:
                 summary.unconverged += 1
                 if not options.keep_unconverged:
@@ -192,14 +194,7 @@ def _write(
                 f"{options.method}_fmax": relaxed.fmax,
             }
             found = replace(structure, positions=positions, properties=structure.properties | outcome)
-            kinds = set(sites.edge)
-            if len(kinds) > 1:
-                raise StoreError(
-                    f"{store.path}: {structure.name} has sites at several edges ({', '.join(sorted(kinds))}); relax a "
-                    "store for each edge"
-                )
-            edge = kinds.pop() if kinds else "K"
-            writer.append(found, sites.atom, edge, [[] for _ in sites.name], sites.weight)
+            writer.append(found, sites.atom, kinds[0] if kinds else "K", [[] for _ in sites.name], sites.weight)
         if not summary.relaxed:
             listed = "; ".join(summary.failed[:MOST_NAMED]) or "the store has no structures"
             more = f"; and {summary.failed_count - MOST_NAMED:,} more" if summary.failed_count > MOST_NAMED else ""
