@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import MOST_LISTED, FormatError
 from xanes_hpc.structures.listed_sites import ListedSite
 
 MOST_REMEMBERED, MOST_NAMED = 1_000, 3
@@ -42,7 +42,8 @@ class ListedAtoms:
 
     def __init__(self, listed: Iterable[ListedSite]) -> None:
         self._listed, self.names_all = listed, True
-        self._others: list[str] = []
+        self._others: dict[str, str] = {}
+        """Structures that are not listed, by the beginnings of their names."""
         keys, atoms, rows, n_rows = array("q"), array("q"), array("q"), 0
         for row, site in enumerate(listed):
             n_rows += 1
@@ -71,10 +72,10 @@ class ListedAtoms:
 
     def of(self, structure: str, n_atoms: int) -> tuple[Array, bool]:
         """Return the listed atoms of a structure of so many, and whether it is also listed without an atom."""
-        names = dict.fromkeys((structure, re.split("[_@]", structure, maxsplit=1)[0]))
-        at = np.concatenate([self._entries(name) for name in names])
-        if not at.size:
-            self._others += [structure] if len(self._others) < MOST_REMEMBERED else []
+        beginning = re.split("[_@]", structure, maxsplit=1)[0]
+        at = np.concatenate([self._entries(name) for name in dict.fromkeys((structure, beginning))])
+        if not at.size and len(self._others) < MOST_REMEMBERED:
+            self._others[beginning] = structure
         atoms, rows = self._atoms[at], self._rows[at]
         there = atoms < n_atoms
         unknown = rows[~there & (self._lacking[rows] != FOUND)]
@@ -85,10 +86,13 @@ class ListedAtoms:
         """Yield an error for every row whose structure or atom has not been found."""
         if (self._lacking == FOUND).all():
             return
+        others, n_unseen = [*self._others, *self._others.values()], 0
         for site, n_atoms in zip(self._listed, self._lacking.tolist(), strict=True):
             structure, atom = site.structure_and_atom
             if n_atoms == UNSEEN:
-                near = ", ".join(get_close_matches(structure, self._others, MOST_NAMED))
+                n_unseen += 1
+                close = get_close_matches(structure, others, MOST_NAMED) if n_unseen <= MOST_LISTED else []
+                near = ", ".join(dict.fromkeys(self._others.get(name, name) for name in close))
                 yield FormatError(f"{site.where}: no structure {structure}" + (f"; near: {near}" if near else ""))
             elif n_atoms != FOUND:
                 yield FormatError(f"{site.where}: {structure} has no atom {atom}; expected 0 to {n_atoms - 1}")

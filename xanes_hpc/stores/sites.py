@@ -166,7 +166,9 @@ class SiteNames:
         if row is not None:
             return [row]
         structure, atom = listed.structure_and_atom
-        row = self._rows.get(structure, self._beginnings.get(structure))
+        row = self._rows.get(structure)
+        if row is None:
+            row = self._beginnings.get(structure)
         if row == -1 and atom is None:
             return [i for i, own in enumerate(self._table.name) if _beginning(own) == structure]
         there = row is not None and row >= 0 and atom in (None, self._table.atom[row])
