@@ -52,7 +52,8 @@ def drawn(found: Disordered, n: int, seed: int) -> Iterator[Structure]:
     for k, choice in enumerate(of_cell.choices):
         kinds.setdefault(choice.kind, []).append(k)
     starts = {kind: (generator.random() + generator.permutation(n) / n) % 1.0 for kind in kinds}
-    present = np.empty((n, of_cell.certain.size), np.bool_)
+    bits: list[npt.NDArray[np.uint8]] = []  # a bit an atom: there may be many atoms and configurations
+    counts = np.zeros(of_cell.certain.size)
     for i in range(n):
         for attempt in range(ATTEMPTS):
             own = {kind: float(start[i]) if attempt == 0 else generator.random() for kind, start in starts.items()}
@@ -63,12 +64,14 @@ def drawn(found: Disordered, n: int, seed: int) -> Iterator[Structure]:
             raise FormatError(
                 f"configuration {i}: some atoms are impossibly near in each of {ATTEMPTS} draws; {EXPECTED}"
             )
-        present[i] = there
-    numbers, mean = of_cell.structure.numbers, present.mean(axis=0) / math.prod(repeats)
+        bits.append(np.packbits(there))
+        counts += there
+    numbers, mean = of_cell.structure.numbers, counts / (n * math.prod(repeats))
     cells = f"{n:,} of {' × '.join(map(str, repeats))} cells" if found.pbc.all() else f"{n:,}"
     detail = f"{cells}, with {composition(numbers, mean)} for {composition(found.numbers, found.expected)}"
     for i in range(n):
-        structure = of_atoms(of_cell.structure, present[i], detail if i == 0 else "", DRAWN)
+        present = np.unpackbits(bits[i], count=counts.size).astype(np.bool_)
+        structure = of_atoms(of_cell.structure, present, detail if i == 0 else "", DRAWN)
         yield replace(structure, name=f"{found.name}@{i}")
 
 

@@ -107,7 +107,9 @@ structure_options = gathered(
     click.option(
         "--calculation",
         type=Known("importing.lightshow", "CALCULATIONS"),
-        help="With --layout: take the spectra of this program  [default: feff, or the only one that is there]",
+        metavar="PROGRAM",
+        help="With --layout: take the spectra of feff, vasp, ocean, exciting or xspectra  [default: feff, or the only "
+        "one that is there]",
     ),
     click.option(
         "--feff-mu",
