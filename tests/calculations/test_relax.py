@@ -70,6 +70,18 @@ def test_relaxed_structures(store, tmp_path):
     assert not journal_path(tmp_path / "r.h5").exists()
 
 
+def test_only_listed_sites_and_their_structures(store, tmp_path):
+    write(tmp_path / "s.csv", "structure,atom\nwater,2\nammonium,0\nwater,0\n")
+    words = ["relax", store, "--fmax", 0.1, "--workers", 1, "--sites", tmp_path / "s.csv", "-o", tmp_path / "r.h5"]
+    assert run(*words) == 0
+    with StructureStore(tmp_path / "r.h5") as found:
+        assert list(zip(found.sites.name, found.sites.atom.tolist(), strict=True)) == [
+            ("ammonium", 0), ("water#0", 0), ("water#2", 2)
+        ]  # fmt: skip
+    water, _ = positions(tmp_path / "r.h5", "water")
+    assert water.properties["gfn2_energy"] == pytest.approx(-137.97, abs=0.05)
+
+
 def test_failures_are_listed_and_left_out(tmp_path, capsys):
     folder = tmp_path / "xyz"
     write_xyz(folder / "good.xyz", *xyz("good", molecule("H2O")))
