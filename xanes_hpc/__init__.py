@@ -11,9 +11,9 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xanes_hpc.api.comparison import broaden, evaluate, export, fit_broadening, match
+    from xanes_hpc.api.comparison import broaden, evaluate, export
     from xanes_hpc.api.foreign import import_features
-    from xanes_hpc.api.measured import read_spectrum
+    from xanes_hpc.api.measured import fit_broadening, match, normalise, read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
@@ -34,6 +34,7 @@ __all__ = [
     "load_descriptor",
     "load_model",
     "match",
+    "normalise",
     "predict",
     "read_spectrum",
     "train",
@@ -42,10 +43,10 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
-    **dict.fromkeys(("broaden", "evaluate", "export", "fit_broadening", "match"), "api.comparison"),
+    **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
+    **dict.fromkeys(("fit_broadening", "match", "normalise", "read_spectrum"), "api.measured"),
     "Spectra": "api.spectra",
     "import_features": "api.foreign",
-    "read_spectrum": "api.measured",
 }
 """Modules that define what the package offers; each is imported when it is first asked for."""
 

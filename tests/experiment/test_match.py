@@ -313,10 +313,8 @@ def test_match_command(predicted, small, tmp_path, capsys):
     [
         ([], "received Cr K, Mn K, Fe K, Co K, Ni K, Cu K; choose with --absorber and --edge"),
         (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores; "),
-        (
-            ["--absorber", "Fe", "--order", "2"],
-            "--order applies to a normalisation: expected together with",
-        ),
+        (["--absorber", "Fe", "--order", "4"], "4 is not in the range 0<=x<=3"),
+        (["--absorber", "Fe", "--pre", "5:20"], "--pre: expected a window below the edge, received 5 to 20 eV"),
         (["--absorber", "Zn"], "no Zn sites: expected one of Cr K, Mn K"),
         (["--absorber", "Fe", "--edge", "L3"], "no Fe L3 sites: expected one of Cr K, Mn K"),
         (["--absorber", "Fe", "--range", "500:600"], "e.txt: overlaps 0 of the grid's energies in the range compared"),
@@ -367,11 +365,12 @@ def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
     words = ["match", path, predicted, "--absorber", "Fe", "--by", "chi2", "--json"]
     assert run(*words) == 2
     assert "or remove its background with --pre and --post" in capsys.readouterr().err
+    words += ["--edge-at", e0]
     assert run(*words, "--pre=-20:-8", "--post", "30:60") == 0
     normalised = {one["site"]: one for one in json.loads(capsys.readouterr().out)["ranked"]}
     assert normalised[name]["error_percent"] < 20.0
     assert run(*words, "--pre=-20:-8") == 2
-    assert "--pre, --post: expected both or none" in capsys.readouterr().err
+    assert "leave no room to choose a window; give --post too" in capsys.readouterr().err
     assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2
     assert "the pre-edge window, -200 to -80 eV from the edge, reaches beyond the spectrum" in capsys.readouterr().err
 

@@ -1,13 +1,37 @@
-"""Measured spectra: read them in any form that beamlines write."""
+"""Measured spectra: read and normalise them, find the sites that resemble them, and fit broadenings to them."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from xanes_hpc.api.inputs import PathLike
-from xanes_hpc.experiment.measured import read_experiment
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.api.inputs import PathLike, is_paths, site_choice
+from xanes_hpc.api.spectra import Spectra
+from xanes_hpc.config.files import load_run
+from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
+from xanes_hpc.experiment import fit_broadening as fitting
+from xanes_hpc.experiment import match as matching
+from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.fit_broadening import Fitted
+from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
+from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
+from xanes_hpc.experiment.match import Match
+from xanes_hpc.experiment.measured import Calculated, calculated_of, read_calculated, read_experiment
+from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
-from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.formats.site_lists import SiteChoice
+from xanes_hpc.runtime.nearest import did_you_mean
+from xanes_hpc.spectra.edge_step import Window
+from xanes_hpc.spectra.edges import in_ev
+from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
+from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.absorbers import element_number
 
 
 def read_spectrum(
@@ -59,3 +83,276 @@ def read_spectrum(
     options = ReadOptions(chosen, mu, d_spacing, feff_mu)
     options.check()
     return read_experiment(Path(file), options)
+
+
+def normalise(
+    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    method: Literal["edge-step", "mback"] = "edge-step",
+    e0: float | None = None,
+    pre: Window | None = None,
+    post: Window | None = None,
+    order: int | None = None,
+    flatten: bool = True,
+    absorber: str | None = None,
+    edge: str | None = None,
+) -> NormalisedSpectrum:
+    """Normalise a measured spectrum: subtract its pre-edge line and divide by its edge step.
+
+    Parameters
+    ----------
+    measured
+        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
+    method
+        ``edge-step``, or ``mback`` to fit the spectrum to tabulated absorption first.
+    e0
+        Edge energy on the spectrum's own scale, in eV. Default: the steepest point of its main rise.
+    pre, post
+        Windows before and after the edge, in eV from it. Default: from the spectrum's range.
+    order
+        Degree of the polynomial through the post-edge window. Default: from the window's length.
+    flatten
+        Subtract the post-edge shape above the edge.
+    absorber, edge
+        Element and edge for ``mback``. Default: those that the file names.
+
+    Returns
+    -------
+    NormalisedSpectrum
+        The spectrum as read (``raw``) and normalised (``spectrum``), its ``e0``, its ``background`` with the edge
+        step and both curves, and what was done (``in_words``).
+
+    Raises
+    ------
+    SpectrumError
+        If the spectrum has no edge, or a window reaches beyond it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xanes_hpc as xh
+    >>> energies = np.arange(6950.0, 7500.0, 1.0)
+    >>> mu = -3.0 + 1e-4 * energies + 0.8 * (np.arctan((energies - 7120.0) / 2.0) / np.pi + 0.5)
+    >>> found = xh.normalise((energies, mu))
+    >>> round(found.e0), round(found.background.step, 1)
+    (7120, 0.8)
+    """
+    options = NormaliseOptions(method, e0, pre, post, order, flatten)
+    return normalised(_measured(measured), options, None if absorber is None else element_number(absorber), edge)
+
+
+def match(
+    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
+    spectra: Spectra | PredictionStore | StructureStore | PathLike,
+    *,
+    absorber: str | None = None,
+    edge: str | None = None,
+    sites: PathLike | Sequence[str] | None = None,
+    normalise: Literal["edge-step", "mback", "none"] = "edge-step",
+    edge_at: float | None = None,
+    pre: Window | None = None,
+    post: Window | None = None,
+    order: int | None = None,
+    flatten: bool = True,
+    range: Window | None = None,
+    kind: str = "xanes",
+    treatment: str | None = None,
+    **options: Any,
+) -> Match:
+    """Rank sites by the similarity of their spectra to a measured one.
+
+    Parameters
+    ----------
+    measured
+        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
+    spectra
+        Predicted spectra or a prediction store, whose sigma weights the points; or a structure store with spectra.
+    absorber, edge
+        Compare only sites of this element and edge.
+    sites
+        Compare only these sites: a table (``"chosen.csv"``) or names.
+    normalise, edge_at, pre, post, order, flatten
+        How to normalise the measured spectrum, as for ``normalise``.
+    range
+        Energies to compare, on the grid's axis.
+    kind, treatment
+        Kind and treatment of the spectra to compare in a structure store.
+    **options
+        Options of ``MatchOptions``: scale, by, max_shift, noise, keep, mixture.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or invalid.
+    SpectrumError
+        If the measured spectrum cannot be used, or no site resembles it.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> spectra = xh.Spectra.open("predictions.h5")["demo0003_Co_tetrahedral"]
+    >>> found = xh.match((spectra.energies, spectra.mean[0]), "predictions.h5", absorber="Co")
+    >>> found.ranked[0].site
+    'demo0003_Co_tetrahedral'
+    """
+    start, stop = range or (None, None)
+    chosen = _options(MatchOptions, {"start": start, "stop": stop, **options})
+    store = comparable(spectra)
+    library = library_of(store, kind, treatment)
+    rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
+    experiment = in_ev(_measured(measured), float(np.nanmedian(library.e0[rows])))
+    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
+    normal = normalised(experiment, how, None if absorber is None else element_number(absorber), edge)
+    if "scale" not in options:
+        chosen = replace(chosen, scale=scale_for(normal))
+    return matching.match(normal.spectrum, library, chosen, rows)
+
+
+def fit_broadening(
+    calculated: Spectra | PredictionStore | StructureStore | PathLike,
+    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    site: str | None = None,
+    recipe: str | None = None,
+    absorber: str | None = None,
+    edge: str = "K",
+    kind: str = "xanes",
+    treatment: str | None = None,
+    normalise: Literal["edge-step", "mback", "none"] = "edge-step",
+    edge_at: float | None = None,
+    pre: Window | None = None,
+    post: Window | None = None,
+    order: int | None = None,
+    flatten: bool = True,
+    range: Window | None = None,
+    widths: Mapping[str, float] | None = None,
+    **options: Any,
+) -> Fitted:
+    """Fit the shift, scale and broadening of a calculated or predicted spectrum to a measured one.
+
+    Parameters
+    ----------
+    calculated
+        Predicted spectra, a prediction store, a structure store with spectra, or the file of a spectrum.
+    measured
+        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
+    site
+        Name of the site, if there are several.
+    recipe
+        The broadening. Default: ``arctangent`` for unbroadened spectra, otherwise ``gaussian``.
+    absorber, edge
+        Element and edge, if ``calculated`` is the file of a spectrum.
+    kind, treatment
+        Kind and treatment of the spectrum to fit, if a site in a structure store has several.
+    normalise, edge_at, pre, post, order, flatten
+        How to normalise the measured spectrum, as for ``normalise``.
+    range
+        Energies to fit, in eV from e0.
+    widths
+        Starting values by name, such as ``{"gaussian": 1.5}``.
+    **options
+        Options of ``FitOptions``: vary, baseline, max_shift.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or invalid.
+    SpectrumError
+        If a spectrum is invalid, or the two overlap at too few energies.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> spectra = xh.Spectra.open("predictions.h5")[:1]
+    >>> measured = spectra.energies + spectra.e0[0] + 1.5, 2 * spectra.mean[0]
+    >>> fit = xh.fit_broadening(spectra, measured)
+    >>> round(fit.parameters["shift"].value, 2), round(fit.parameters["scale"].value, 2)
+    (1.5, 2.0)
+    """
+    found = _calculated(calculated, site, absorber, edge, kind, treatment)
+    name = recipe or ("arctangent" if found.placed.spectrum.treatment == NO_TREATMENT else "gaussian")
+    values = {f"broadening.{width}": value for width, value in (widths or {}).items()} | {"broadening.name": name}
+    if name == "gaussian":
+        values.setdefault("broadening.gaussian", FIRST_GAUSSIAN)
+    start, stop = range or (None, None)
+    broadening = load_run(None, None, values).broadening
+    chosen = _options(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
+    experiment = in_ev(_measured(measured), found.placed.e0)
+    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
+    normal = normalised(experiment, how, found.element, found.edge)
+    return fitting.fit_broadening(found, normal.spectrum, chosen)
+
+
+def _calculated(
+    value: Any, site: str | None, absorber: str | None, edge: str, kind: str, treatment: str | None
+) -> Calculated:
+    if is_paths(value):
+        return read_calculated(Path(value), site, absorber, edge.upper(), kind, treatment)
+    return calculated_of(comparable(value), site, kind, treatment)
+
+
+def _measured(value: Any) -> Spectrum:
+    if isinstance(value, Spectrum):
+        return value
+    if is_paths(value):
+        return read_experiment(Path(value))
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise SpectrumError(
+            f"`measured`: expected a file, or a tuple of energies and intensities, received {type(value).__name__}"
+        )
+    energies, intensities = (np.asarray(one, np.float64) for one in value)
+    ascending = energies.ndim == 1 and energies.size > 0 and bool((np.diff(energies) > 0).all())
+    if not ascending or energies.shape != intensities.shape:
+        raise SpectrumError(
+            "`measured`: expected ascending energies and the same number of intensities, received shapes "
+            f"{energies.shape} and {intensities.shape}"
+        )
+    return Spectrum(energies, intensities, source="the measured spectrum")
+
+
+def _options(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(name, known, f"expected one of {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown option {name!r}{hint}")
+    return kind(**values)
+
+
+def comparable(value: Any) -> PredictionStore | StructureStore:
+    """Return the store of predictions, or of structures with spectra, that a value is or names.
+
+    Raises
+    ------
+    StoreError
+        If it is neither.
+    """
+    if isinstance(value, Spectra):
+        return value.chosen_store
+    if isinstance(value, (PredictionStore, StructureStore)):
+        return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise StoreError(
+            "expected predictions, or a structure store with spectra, or the path of one, "
+            f"received {type(value).__name__}"
+        )
+    path = Path(value)
+    if hdf5.is_kind(path, "predictions"):
+        return PredictionStore(path)
+    if hdf5.is_kind(path, "structures"):
+        return StructureStore(path)
+    hdf5.open_store(path).close()  # raises a more precise error, if there is one
+    raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
+
+
+def choice_of(sites: Any) -> SiteChoice | None:
+    """Return the sites in a table or with the given names; None for None.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if sites is not None and (choice := site_choice(sites)) is None:
+        raise ConfigError(f"`sites`: expected a table such as 'chosen.csv', or names of sites, received {sites!r}")
+    return None if sites is None else choice

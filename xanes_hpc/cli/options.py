@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xanes_hpc.stores.structures import StructureStore
 
     SiteStore = StructureStore | FeatureStore | PredictionStore
+    from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -222,6 +223,39 @@ disorder_option = click.option(
     help="Take the most likely atoms of structures with partial occupancies or disorder groups, or N configurations "
     "drawn by occupancy  [default: refuse]",
 )
+
+
+def _normalise_options(normalise: str, edge_at: float | None, **others: Any) -> "NormaliseOptions":
+    from xanes_hpc.experiment.normalised import NormaliseOptions
+
+    return NormaliseOptions(normalise, edge_at, **others)
+
+
+normalise_options = gathered(
+    "normalisation",
+    _normalise_options,
+    click.option(
+        "--normalise",
+        type=Known("experiment.normalised", "METHODS"),
+        default="edge-step",
+        show_default=True,
+        help="Normalise the measured spectrum: subtract a pre-edge line and divide by the edge step (edge-step), the "
+        "same after a fit to tabulated absorption (mback), or not (none)",
+    ),
+    click.option("--edge-at", type=float, metavar="EV", help="Set its edge energy  [default: its steepest rise]"),
+    window_option("--pre", "Set its pre-edge window, in eV from the edge, such as -150:-50  [default: from its range]"),
+    window_option("--post", "Set its post-edge window, such as 50:300  [default: from its range]"),
+    click.option(
+        "--order",
+        type=click.IntRange(0, 3),
+        metavar="N",
+        help="Set the degree of the polynomial through --post  [default: from the window's length]",
+    ),
+    click.option(
+        "--flatten/--no-flatten", default=True, show_default=True, help="Subtract the post-edge shape above the edge"
+    ),
+)
+"""How to normalise a measured spectrum, as one parameter ``normalisation``."""
 
 
 def site_options(command: F) -> F:

@@ -1,6 +1,6 @@
 """Read a measured spectrum, and the calculated or predicted one to compare it with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,6 @@ from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.normalisation import normalise
-from xanes_hpc.spectra.recipe import NormalisationConfig
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
@@ -62,18 +60,6 @@ def read_experiment(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     except SpectrumError as error:
         raise SpectrumError(f"{path.parent}/{error}" if str(path.parent) != "." else str(error)) from None
     return spectrum
-
-
-def normalised(experiment: Spectrum, e0: float, recipe: NormalisationConfig) -> Spectrum:
-    """Normalise a measured spectrum by a pre-edge line and a post-edge polynomial, with its edge at ``e0`` (eV).
-
-    Raises
-    ------
-    SpectrumError
-        If the spectrum does not cover a window, or its edge step is not positive.
-    """
-    relative = replace(experiment, energies=from_edge(experiment, e0), absolute=False)
-    return normalise(PlacedSpectrum(relative, e0, "given", "e0"), recipe).spectrum
 
 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:

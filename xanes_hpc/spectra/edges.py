@@ -43,6 +43,13 @@ def edge_energy(element: int, edge: str) -> float:
     return float(found.energy)
 
 
+def tabulated_absorption(element: int, energies: Array) -> Array:
+    """Return XrayDB's photoabsorption cross-section (Elam, Ravel and Sieber) of an element at energies in eV, cm²/g."""
+    import xraydb
+
+    return np.asarray(xraydb.mu_elam(chemical_symbols[element], energies, kind="photo"))
+
+
 def check_given(edge: str, e0: float | None, shift: float | None) -> None:
     """Check the edge and energies that a user gives for all spectra.
 

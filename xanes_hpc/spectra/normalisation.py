@@ -19,18 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectra.edge_step import EdgeWindows, edge_step, window
 from xanes_hpc.spectra.recipe import EDGE_STEP, HALF_STEP, STEEPEST, NormalisationConfig
 from xanes_hpc.spectra.rise import steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 
 Array = npt.NDArray[np.float64]
 
-SLACK = 0.51
-"""Fraction of a spectrum's step by which a window may reach beyond it, because files round energies."""
 NORMALISED = "normalised"
 """Unit of normalised intensities."""
-SMALLEST_STEP = 1e-9
-"""Fraction of a spectrum's largest value: a smaller edge step is rounding."""
 PASSES = 20
 SETTLED = 1e-6
 """The half-step energy has converged when it moves by less than this, eV."""
@@ -50,14 +47,14 @@ def normalise(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpec
     if recipe.name == EDGE_STEP:
         mu = _edge_step(name, energies, mu, recipe)
     elif recipe.name == "area":
-        inside = _window(name, "window", energies, recipe.start, recipe.stop, 2)
+        inside = window(name, "window", energies, recipe.start, recipe.stop, 2)
         steps, within = np.diff(energies[inside]), mu[inside]
         mean = np.average(0.5 * (within[1:] + within[:-1]), weights=steps)
         if not mean > 0:
             raise SpectrumError(f"{name}: expected a positive area, received a mean of {mean:g}")
         mu = mu / mean
     elif recipe.name == "min-max":
-        inside = _window(name, "window", energies, recipe.start, recipe.stop, 2)
+        inside = window(name, "window", energies, recipe.start, recipe.stop, 2)
         low, high = mu[inside].min(), mu[inside].max()
         if not high > low:
             raise SpectrumError(f"{name}: the spectrum is {low:g} everywhere in the window; min-max needs a range")
@@ -122,37 +119,7 @@ def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
 
 
 def _edge_step(name: str, energies: Array, mu: Array, recipe: NormalisationConfig) -> Array:
-    before = _window(name, "pre-edge window", energies, recipe.pre_start, recipe.pre_stop, 2)
-    after = _window(name, "post-edge window", energies, recipe.post_start, recipe.post_stop, recipe.order + 1)
-    line = np.polynomial.Polynomial.fit(energies[before], mu[before], 1)
-    curve = np.polynomial.Polynomial.fit(energies[after], mu[after], recipe.order)
-    step = float(curve(0.0) - line(0.0))
-    if not step > SMALLEST_STEP * np.abs(mu).max():
-        raise SpectrumError(f"{name}: expected an edge step above 0, received {step:g}")
-    normalised = (mu - line(energies)) / step
-    if recipe.flatten:
-        above = energies >= 0
-        beyond = energies[above]
-        normalised[above] -= (curve(beyond) - line(beyond)) / step - 1.0
-    return np.asarray(normalised)
-
-
-def _window(
-    name: str, what: str, energies: Array, start: float | None, stop: float | None, fewest: int
-) -> npt.NDArray[np.bool_]:
-    """Return a mask of the points in a window; an end that is None is the spectrum's own."""
-    first, last = energies[0], energies[-1]
-    slack = SLACK * float(np.median(np.diff(energies)))
-    start, stop = first if start is None else start, last if stop is None else stop
-    if start < first - slack or stop > last + slack:
-        raise SpectrumError(
-            f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, reaches beyond the spectrum, "
-            f"{first:g} to {last:g} eV"
-        )
-    inside = (energies >= start - slack) & (energies <= stop + slack)
-    if inside.sum() < fewest:
-        raise SpectrumError(
-            f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, has {inside.sum()} points; "
-            f"expected {fewest} or more"
-        )
-    return inside
+    first, last = float(energies[0]), float(energies[-1])
+    pre = first if recipe.pre_start is None else recipe.pre_start, recipe.pre_stop or 0.0
+    post = recipe.post_start or 0.0, last if recipe.post_stop is None else recipe.post_stop
+    return edge_step(name, energies, mu, EdgeWindows(pre, post, recipe.order)).normalised(energies, mu, recipe.flatten)

@@ -15,6 +15,7 @@ from xanes_hpc.cli.options import (
     figure_option,
     gathered,
     json_option,
+    normalise_options,
     output_option,
     overwrite_option,
     reading_options,
@@ -24,6 +25,7 @@ from xanes_hpc.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
 NO_UNIT = ("scale", "seah", "offset", "slope")
@@ -83,6 +85,7 @@ NO_UNIT = ("scale", "seah", "offset", "slope")
         help="Try shifts of up to this many eV either way",
     ),
 )
+@normalise_options
 @reading_options
 @figure_option("Draw the fit")
 @output_option("TOML file to write, with the fitted [broadening], for --config of broaden and train", ending=".toml")
@@ -93,6 +96,7 @@ def command(
     experiment: Path,
     chosen: dict[str, Any],
     fit: dict[str, Any],
+    normalisation: "NormaliseOptions",
     reading: "ReadOptions",
     plot: Path | None,
     output: Path | None,
@@ -110,6 +114,7 @@ def command(
     from xanes_hpc.experiment.fit_broadening import fit_broadening
     from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
     from xanes_hpc.experiment.measured import read_calculated, read_experiment
+    from xanes_hpc.experiment.normalised import normalised
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.spectra.edges import in_ev
@@ -137,7 +142,8 @@ def command(
     start, stop = fit["range"] or (None, None)
     varied = None if fit["vary"] is None else tuple(n.strip().replace("-", "_") for n in fit["vary"].split(","))
     options = FitOptions(load_run(None, None, flags).broadening, varied, fit["baseline"], start, stop, fit["max_shift"])
-    fitted = fit_broadening(calculated, measured, options)
+    normal = normalised(measured, normalisation, calculated.element, calculated.edge)
+    fitted = fit_broadening(calculated, normal.spectrum, options)
     if plot is not None:
         from xanes_hpc.plotting.experiment import fitted_spectrum
 
@@ -151,12 +157,13 @@ def command(
     if json_target != "-":
         rows = {
             "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
+            "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
             "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
             **{n if n in NO_UNIT else f"{n} (eV)": _in_words(p) for n, p in fitted.parameters.items()},
             "R factor": f"{fitted.r_factor:.3g}",
         }
         console.table(f"{name} fitted", rows)
-    told = {"choices": dict(measured.choices)}
+    told = normal.as_dict() | {"choices": dict(measured.choices)}
     console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict(), **told})
     if output is not None and fitted.broadening.name == "none":
         console.err.print(f"Note: the fitted width is 0 eV, so {output} contains no broadening")

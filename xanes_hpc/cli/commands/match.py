@@ -1,10 +1,12 @@
 """``xanes-hpc match``."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import EDGE, Known
@@ -14,6 +16,7 @@ from xanes_hpc.cli.options import (
     figure_option,
     gathered,
     json_option,
+    normalise_options,
     output_option,
     overwrite_option,
     reading_options,
@@ -24,8 +27,8 @@ from xanes_hpc.cli.options import (
 
 if TYPE_CHECKING:
     from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
-    from xanes_hpc.spectra.recipe import NormalisationConfig
 
 NOT_COMPARED = {"without_spectrum": "without such a spectrum", "short": "whose spectra do not cover the grid"}
 POOR = 50.0
@@ -38,17 +41,6 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
 
     start, stop = range or (None, None)
     return MatchOptions(start=start, stop=stop, **others)
-
-
-def _normalisation(pre: Window | None, post: Window | None, order: int) -> "NormalisationConfig | None":
-    from xanes_hpc.spectra.recipe import EDGE_STEP, NormalisationConfig
-
-    if (pre is None) != (post is None):
-        raise click.UsageError("--pre, --post: expected both or none", click.get_current_context())
-    if pre is None or post is None:
-        refuse(("order",), "applies to a normalisation: expected together with --pre and --post")
-        return None
-    return NormalisationConfig(EDGE_STEP, *pre, *post, order=order)
 
 
 @click.command("match", cls=JsonCommand)
@@ -64,9 +56,8 @@ def _normalisation(pre: Window | None, post: Window | None, order: int) -> "Norm
         "--scale",
         type=Known("experiment.compare", "SCALES"),
         default="factor",
-        show_default=True,
         help="Scale the measured spectrum by the best factor for each site (factor), or both spectra by their area or "
-        "min-max, or not at all (none)",
+        "min-max, or not at all (none)  [default: factor; min-max for a spectrum too short to be normalised]",
     ),
     click.option(
         "--by",
@@ -103,20 +94,7 @@ def _normalisation(pre: Window | None, post: Window | None, order: int) -> "Norm
         "--keep", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="List the best N"
     ),
 )
-@gathered(
-    "normalisation",
-    _normalisation,
-    window_option("--pre", "Normalise first: subtract a line through this pre-edge window, in eV from the edge"),
-    window_option("--post", "Normalise first: divide by the edge step to a polynomial through this post-edge window"),
-    click.option(
-        "--order",
-        type=click.IntRange(0, 3),
-        metavar="N",
-        default=1,
-        show_default=True,
-        help="Set the degree of --post's polynomial",
-    ),
-)
+@normalise_options
 @reading_options
 @click.option("--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store")
 @click.option("--treatment", help="Compare spectra with this treatment in a structure store whose sites have several")
@@ -131,7 +109,7 @@ def command(
     edge: str | None,
     sites: Path | None,
     options: "MatchOptions",
-    normalisation: "NormalisationConfig | None",
+    normalisation: "NormaliseOptions",
     reading: "ReadOptions",
     kind: str,
     treatment: str | None,
@@ -145,19 +123,22 @@ def command(
     EXPERIMENT is a spectrum's file: XDI, NeXus, an Athena project, or columns. STORE is a prediction store, whose
     sigma weights the energies, or a structure store with spectra.
 
-    To normalise a raw spectrum first, give windows such as --pre=-50:-20 --post 30:150. With --mixture, sums of two
-    or three sites are fitted too, by non-negative least squares.
+    The measured spectrum is normalised first, with windows chosen from its range. With --mixture, sums of two or three
+    sites are fitted too, by non-negative least squares.
     """
     import numpy as np
 
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.match import match
-    from xanes_hpc.experiment.measured import normalised, read_experiment
+    from xanes_hpc.experiment.measured import read_experiment
+    from xanes_hpc.experiment.normalised import normalised, scale_for
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.spectra.edges import in_ev
     from xanes_hpc.stores.hdf5 import is_kind
+    from xanes_hpc.structures.absorbers import element_number
 
+    context = click.get_current_context()
     check_figure(plot)
     if is_kind(store, "predictions"):
         refuse(("kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
@@ -168,9 +149,10 @@ def command(
         rows = rows_of(library.sites, chosen_rows(library, sites, store), absorber, edge)
         e0 = float(np.nanmedian(library.e0[rows]))
         measured = in_ev(measured, e0)
-        if normalisation is not None:
-            measured = normalised(measured, e0, normalisation)
-        found = match(measured, library, options, rows, progress)
+        normal = normalised(measured, normalisation, None if absorber is None else element_number(absorber), edge)
+        if context.get_parameter_source("scale") is not ParameterSource.COMMANDLINE:
+            options = replace(options, scale=scale_for(normal))
+        found = match(normal.spectrum, library, options, rows, progress)
         distrust = library.distrust
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
     columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
@@ -195,7 +177,11 @@ def command(
     if json_target != "-":
         console.table(
             f"{experiment.name} among {found.n_compared:,} sites",
-            {"compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies"}
+            {
+                "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
+                "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, "
+                f"scaled by {options.scale}",
+            }
             | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
             | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
         )
@@ -207,7 +193,7 @@ def command(
         elif options.mixture > 1:
             console.out.print("no mixture beats its best single component")
     figures = _plain(found, ranked, mixed) | {"not_compared": library.not_compared}
-    console.write_json(json_target, {**figures, "choices": dict(measured.choices)})
+    console.write_json(json_target, figures | normal.as_dict() | {"choices": dict(measured.choices)})
 
 
 def _figures(found: Any) -> list[str]:

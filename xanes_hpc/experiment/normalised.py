@@ -1,0 +1,203 @@
+"""Normalise a measured spectrum before it is compared with calculated ones.
+
+The edge is found in the spectrum, and windows before and after it are chosen from its range, unless they are given.
+``edge-step`` fits a line and a polynomial to them (``spectra.edge_step``). ``mback`` first fits the whole spectrum,
+without the edge region, to tabulated absorption, s mu(E) + polynomial = mu_tab(E), in the manner of Weng, Waldo and
+Penner-Hahn (doi:10.1107/S0909049504034193).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import chemical_symbols
+
+from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.edge_step import EdgeStep, EdgeWindows, Window, chosen_windows, edge_step, find_edge
+from xanes_hpc.spectra.spectrum import Spectrum
+
+Array = npt.NDArray[np.float64]
+EDGE_STEP, MBACK, NONE = METHODS = ("edge-step", "mback", "none")
+MOST_ORDER = 3
+EDGE_REGION = (-20.0, 30.0)
+"""Energies from the edge that ``mback`` leaves out, eV."""
+MBACK_ORDER = 2
+"""Degree of the polynomial of ``mback``."""
+OFFSET = 0.1
+"""Fraction of its range: a spectrum whose lowest value is farther from 0 has a background."""
+
+
+@dataclass(frozen=True)
+class NormaliseOptions:
+    """How to normalise a measured spectrum.
+
+    Attributes
+    ----------
+    method
+        ``edge-step``, ``mback`` or ``none``.
+    e0
+        Edge energy on the spectrum's own scale, eV; by default the steepest point of its main rise.
+    pre, post
+        Windows before and after the edge, eV from it; by default chosen from the spectrum's range.
+    order
+        Degree of the polynomial through the post-edge window; by default from the window's length.
+    flatten
+        Whether the post-edge shape is subtracted above the edge.
+    """
+
+    method: str = EDGE_STEP
+    e0: float | None = None
+    pre: Window | None = None
+    post: Window | None = None
+    order: int | None = None
+    flatten: bool = True
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises
+        ------
+        ConfigError
+            If one is not possible.
+        """
+        if self.method not in METHODS:
+            raise ConfigError(f"`normalise` {self.method!r}: expected one of {', '.join(METHODS)}")
+        if self.order is not None and not 0 <= self.order <= MOST_ORDER:
+            raise ConfigError(f"`order`: expected 0 to {MOST_ORDER}, received {self.order}")
+        if self.pre is not None and not self.pre[0] < self.pre[1] <= 0:
+            raise ConfigError(
+                f"`pre`: expected a window below the edge, received {self.pre[0]:g} to {self.pre[1]:g} eV"
+            )
+        if self.post is not None and not 0 <= self.post[0] < self.post[1]:
+            raise ConfigError(
+                f"`post`: expected a window above the edge, received {self.post[0]:g} to {self.post[1]:g} eV"
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class NormalisedSpectrum:
+    """A measured spectrum and its normalisation.
+
+    Attributes
+    ----------
+    raw, spectrum
+        The spectrum as read and as normalised; the same if it is not normalised.
+    e0
+        Edge energy on the spectrum's own scale, eV.
+    background
+        Edge step, pre-edge line and post-edge curve; None if it is not normalised by windows.
+    in_words
+        What was done, or why nothing was.
+    """
+
+    raw: Spectrum
+    spectrum: Spectrum
+    e0: float
+    background: EdgeStep | None
+    in_words: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        background = self.background
+        windows = None if background is None else background.windows
+        return {
+            "e0_ev": self.e0,
+            "edge_step": None if background is None else background.step,
+            "pre_ev": None if windows is None else list(windows.pre),
+            "post_ev": None if windows is None else list(windows.post),
+            "post_order": None if windows is None else windows.order,
+            "normalisation": self.in_words,
+        }
+
+    def __repr__(self) -> str:
+        return f"<NormalisedSpectrum {self.raw.source}: e0 {self.e0:.2f} eV, {self.in_words}>"
+
+
+def normalised(
+    spectrum: Spectrum, options: NormaliseOptions | None = None, element: int | None = None, edge: str | None = None
+) -> NormalisedSpectrum:
+    """Normalise a measured spectrum.
+
+    Parameters
+    ----------
+    spectrum
+        The spectrum, energies ascending in eV.
+    options
+        How to normalise it. A spectrum whose range has no room for windows, where none are given, stays as it is.
+    element, edge
+        Atomic number and edge for ``mback``; by default those that the file names.
+
+    Raises
+    ------
+    ConfigError
+        If an option is not possible, or ``mback`` lacks the element.
+    SpectrumError
+        If a window reaches beyond the spectrum, or the edge step is not positive.
+    """
+    options = options or NormaliseOptions()
+    options.check()
+    edges.check(spectrum)
+    e0 = options.e0 if options.e0 is not None else find_edge(spectrum.energies, spectrum.intensities)
+    if options.method == NONE:
+        return NormalisedSpectrum(spectrum, spectrum, e0, None, "not normalised")
+    energies, mu = spectrum.energies - e0, spectrum.intensities
+    if not energies[0] < 0 < energies[-1]:
+        raise SpectrumError(
+            f"{spectrum.source}: e0 = {e0:g} eV lies outside the spectrum, {spectrum.energies[0]:g} to "
+            f"{spectrum.energies[-1]:g} eV"
+        )
+    windows = _windows(spectrum, energies, options)
+    if windows is None:
+        reach = f"{energies[0]:.0f} to {energies[-1]:.0f} eV from the edge"
+        return NormalisedSpectrum(spectrum, spectrum, e0, None, f"not normalised: {reach} leave no room for windows")
+    if options.method == MBACK:
+        element, edge = element or spectrum.element, edge or spectrum.edge
+        if element is None or edge is None:
+            raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
+        mu = _matched_to_tables(energies, mu, element, edge)
+        words = f"mback to {chemical_symbols[element]} {edge}, "
+    else:
+        words = ""
+    background = edge_step(spectrum.source, energies, mu, windows)
+    normal = background.normalised(energies, mu, options.flatten)
+    words += f"edge step {background.step:.4g}, {windows.in_words}" + (", flattened" if options.flatten else "")
+    return NormalisedSpectrum(spectrum, replace(spectrum, intensities=normal, unit="normalised"), e0, background, words)
+
+
+def scale_for(found: NormalisedSpectrum) -> str:
+    """Return how to scale a spectrum for a comparison: by a factor, or by its range if a background is left on it."""
+    mu = found.spectrum.intensities
+    on_background = found.background is None and abs(mu.min()) > OFFSET * np.ptp(mu)
+    return "min-max" if on_background else "factor"
+
+
+def _windows(spectrum: Spectrum, energies: Array, options: NormaliseOptions) -> EdgeWindows | None:
+    """Return the given windows, completed by those that suit the spectrum's range; None if it has no room for any."""
+    chosen = chosen_windows(energies)
+    if options.pre is not None and options.post is not None:
+        order = options.order if options.order is not None else chosen.order if chosen is not None else 1
+        return EdgeWindows(options.pre, options.post, order)
+    if chosen is None:
+        if options.pre is None and options.post is None:
+            return None
+        missing = "post" if options.post is None else "pre"
+        raise SpectrumError(
+            f"{spectrum.source}: {energies[0]:.0f} to {energies[-1]:.0f} eV from the edge leave no room to choose a "
+            f"window; give `{missing}` too"
+        )
+    order = chosen.order if options.order is None else options.order
+    return EdgeWindows(options.pre or chosen.pre, options.post or chosen.post, order)
+
+
+def _matched_to_tables(energies: Array, mu: Array, element: int, edge: str) -> Array:
+    """Return a spectrum scaled, with a polynomial added, so that it follows tabulated absorption far from its edge."""
+    tabulated = edges.tabulated_absorption(element, energies + edges.edge_energy(element, edge))
+    outside = (energies < EDGE_REGION[0]) | (energies > EDGE_REGION[1])
+    scaled = energies / np.abs(energies).max()
+    terms = np.stack([mu, *(scaled**n for n in range(MBACK_ORDER + 1))], axis=1)
+    below = energies < 0
+    weights = np.where(below, 1.0 / np.sqrt(below.sum()), 1.0 / np.sqrt((~below).sum())) * outside
+    found = np.linalg.lstsq(terms * weights[:, None], tabulated * weights, rcond=None)[0]
+    return np.asarray(terms @ found)
