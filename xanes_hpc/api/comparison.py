@@ -1,5 +1,6 @@
 """Evaluate, match, fit, broaden and export spectra: the functions behind ``import xanes_hpc``."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
