@@ -112,6 +112,15 @@ def test_energies_far_from_the_edge_need_a_shift(tmp_path, material, capsys, mak
         np.testing.assert_allclose(spectrum.spectrum.intensities, 2 * step(at), atol=1e-5)
 
 
+def test_the_real_part_is_not_taken_for_an_empty_imaginary_one(tmp_path, material, capsys):
+    vasp(material, 1)
+    path = material / "VASP" / "001_Ti" / "OUTCAR"
+    text = path.read_text()
+    path.write_text(text[: text.index("E(ev)")] + "\n" + text[text.index(" frequency dependent REAL") :])
+    words = ("import", tmp_path / "set", "--layout", "lightshow", "-o", tmp_path / "s.h5", "--shift", 100)
+    assert str(path) in refused(capsys, tmp_path, *words)
+
+
 def test_excitings_energies_may_be_in_hartree(tmp_path, material):
     exciting(material, 1, tevout="false", unit=Hartree)
     _, (spectrum,) = imported(tmp_path, "--shift", 100)

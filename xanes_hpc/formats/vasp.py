@@ -37,7 +37,7 @@ def read(path: Path) -> Spectrum:
                 raise FormatError(f"{path}: expected a frequency dependent {TITLE} (CH_LSPEC), found none")
             for line in stream:
                 row = _numbers(line)
-                if row is None and rows:
+                if row is None and (rows or "DIELECTRIC FUNCTION" in line):
                     break
                 if row is not None:
                     rows.append(row)
@@ -47,6 +47,8 @@ def read(path: Path) -> Spectrum:
                 raise FormatError(f"{path}: ends within its dielectric function")
     except UNREADABLE as error:
         raise unreadable(path, error) from None
+    if not rows:
+        raise FormatError(f"{path}: expected rows of the energy and six elements below {TITLE}, found none")
     values = np.array(rows)
     return Spectrum(
         energies=values[:, 0].copy(),

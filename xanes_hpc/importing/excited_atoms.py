@@ -62,11 +62,12 @@ def _of_vasp(path: Path) -> npt.NDArray[np.float64]:
 def _of_exciting(path: Path) -> npt.NDArray[np.float64]:
     root = exciting.read_input(path)
     try:
-        crystal, bse = root.find("structure/crystal"), root.find("xs/BSE")
-        if crystal is None or bse is None:
+        structure, crystal, bse = root.find("structure"), root.find("structure/crystal"), root.find("xs/BSE")
+        if structure is None or crystal is None or bse is None or structure.get("cartesian", "false") != "false":
             raise ValueError
         vectors = np.array([[float(x) for x in (one.text or "").split()] for one in crystal.findall("basevect")])
-        cell = vectors * float(crystal.get("scale", "1")) * Bohr
+        stretch = np.array([float(x) for x in crystal.get("stretch", "1 1 1").split()])
+        cell = vectors * stretch[:, None] * float(crystal.get("scale", "1")) * Bohr
         species = root.findall("structure/species")[int(bse.get("xasspecies", "1")) - 1]
         excited = species.findall("atom")[int(bse.get("xasatom", "1")) - 1]
         fraction = np.array([float(x) for x in excited.get("coord", "").split()])
