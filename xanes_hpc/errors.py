@@ -6,6 +6,12 @@ MOST_LISTED = 10_000
 """Largest number of skipped items that a summary lists with their reasons; all of them are counted."""
 
 
+def note_reason(reasons: list[str], reason: object) -> None:
+    """Append a reason to a list, unless the list has ``MOST_LISTED`` already."""
+    if len(reasons) < MOST_LISTED:
+        reasons.append(str(reason))
+
+
 class XanesHpcError(Exception):
     """Base class of the errors that this package raises for bad input; the message is one line."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.errors import MOST_LISTED, SpectrumError
+from xanes_hpc.errors import SpectrumError, note_reason
 from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
@@ -101,7 +101,7 @@ def treat_store(
                     if strict:
                         raise SpectrumError(f"{source.path}: {done}")
                     result.skipped_count += 1
-                    result.skipped += [str(done)] if len(result.skipped) < MOST_LISTED else []
+                    note_reason(result.skipped, done)
                 else:
                     append_spectrum(columns, int(site), done)
                     result.spectra += 1

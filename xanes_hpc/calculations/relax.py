@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.calculations.xtb import METHODS, Relaxed, relax_one
-from xanes_hpc.errors import MOST_LISTED, ConfigError, StoreError
+from xanes_hpc.errors import ConfigError, StoreError, note_reason
 from xanes_hpc.jobs.processes import processes
 from xanes_hpc.jobs.tasks import results
 from xanes_hpc.runtime import locks
@@ -182,7 +182,7 @@ def _write(
                     why = f"not converged: forces above {options.fmax:g} eV/Å after {relaxed.steps} steps"
             if why:
                 summary.failed_count += 1
-                summary.failed += [f"{structure.name}: {why}"] if len(summary.failed) < MOST_LISTED else []
+                note_reason(summary.failed, f"{structure.name}: {why}")
                 continue
             positions = np.array(relaxed.positions)
             moves = np.linalg.norm(positions - structure.positions, axis=1)

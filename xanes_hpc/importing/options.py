@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from xanes_hpc.errors import MOST_LISTED, RecurringError, SpectrumError, XanesHpcError
+from xanes_hpc.errors import MOST_LISTED, RecurringError, SpectrumError, XanesHpcError, note_reason
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.importing.recurring import Recurring
@@ -121,7 +121,7 @@ class ImportSummary:
             kind = SpectrumError if isinstance(error, RecurringError) else type(error)
             self.skipped.append({"kind": kind.__name__, "reason": str(error)})
         if not isinstance(error, RecurringError):
-            self.skipped_alone += [str(error)] if len(self.skipped_alone) < MOST_LISTED else []
+            note_reason(self.skipped_alone, error)
             return
         known = next((one for one in self.recurring if one.kind == error.kind), None)
         if known is None:

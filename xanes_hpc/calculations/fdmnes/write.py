@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import MOST_LISTED, FormatError, StoreError
+from xanes_hpc.errors import FormatError, StoreError, note_reason
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.jobs.slurm import array_header
@@ -108,7 +108,7 @@ def write_runs(
                 if strict:
                     raise
                 written.skipped_count += 1
-                written.skipped += [str(error)] if len(written.skipped) < MOST_LISTED else []
+                note_reason(written.skipped, error)
                 continue
             written.folders.append(folder)
             entries.append((folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row]))
