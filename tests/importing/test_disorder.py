@@ -75,6 +75,15 @@ def test_a_sample_is_named_like_frames(tmp_path, words):
     assert summary["choices"][DRAWN]["count"] == 1
 
 
+def test_configurations_have_the_properties_of_their_structure(tmp_path):
+    write(tmp_path / "my_spinel.cif", SPINEL)
+    write(tmp_path / "t.csv", "name,temperature\nmy_spinel,300\n")
+    store = xh.import_structures(
+        tmp_path / "my_spinel.cif", sites="Fe", disorder="sample 2", properties=tmp_path / "t.csv"
+    )
+    assert [s.properties["temperature"] for s, _ in store.structures()] == [300, 300]
+
+
 def test_draws_depend_on_seed_and_name_and_not_on_other_files(tmp_path):
     write(tmp_path / "a" / "other.cif", SPINEL)
     write(tmp_path / "a" / "spinel.cif", SPINEL)

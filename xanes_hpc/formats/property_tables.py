@@ -54,10 +54,9 @@ class PropertyTable:
         raise FormatError(f"{self._path}: {structure}: {name}: expected a number, received {text!r}")
 
     def of(self, structure: str) -> dict[str, float | str] | None:
-        """Return the properties of a structure by its name, or the name before ``_``, ``#`` or ``@``; or None."""
-        row = self._rows.get(structure)
-        if row is None:
-            row = self._rows.get(re.split("[_#@]", structure, maxsplit=1)[0])
+        """Return the properties of a structure by its name, that before ``#`` or ``@``, or before ``_``; or None."""
+        names = (structure, *(re.split(ends, structure, maxsplit=1)[0] for ends in ("[#@]", "[_#@]")))
+        row = next((self._rows[name] for name in names if name in self._rows), None)
         if row is None:
             return None
         self._used.add(row)
