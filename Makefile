@@ -42,7 +42,7 @@ larch-test:
 soak: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(SOAK)
 
-# Files that are wrong at random, 20,000 of most kinds that are read; an hour and a half. FUZZ="--inputs 500" for fewer.
+# Files that are wrong at random, 20,000 of most kinds that are read; two hours. FUZZ="--inputs 500" for fewer.
 fuzz: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m faults.fuzz --inputs 20000 $(FUZZ)
 

@@ -1,6 +1,6 @@
 """Fuzz every parser, and the readers of stores and models, with randomly damaged files.
 
-    PYTHONPATH=tests python -m faults.fuzz --inputs 20000            # of each kind; an hour and a half
+    PYTHONPATH=tests python -m faults.fuzz --inputs 20000            # of most kinds; two hours
     PYTHONPATH=tests python -m faults.fuzz --only xyz stores --inputs 1000 --seed 7
 
 Each input is a good file with changes: bytes flipped, cut, repeated or swapped, numbers made huge, and so on. It must
@@ -311,7 +311,7 @@ READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
 }  # fmt: skip
 
 
-SLOW = {"nexus": 20, "models": 4}
+SLOW = {"nexus": 20, "models": 4, "mmcif": 4, "pdb": 4, "lightshow": 4, "disordered": 10}
 """Kinds whose inputs take long to read: only one in so many is read."""
 
 
