@@ -168,6 +168,14 @@ def test_impossibly_near_draws_are_drawn_again(tmp_path):
         check_distances(s)
 
 
+@pytest.mark.parametrize("disorder", ["majority", "sample 1"])
+def test_too_many_alternatives_are_refused(tmp_path, disorder):
+    rows = [f"O{k} O {k / 200} {(7 * k % 200) / 200} 0 0.001 . .\n" for k in range(200)]
+    (error,) = read(cif(tmp_path, crystal("Fe1 Fe 0.5 0.5 0.5 1 . .\n" + "".join(rows), a=2.0)), disorder)
+    assert isinstance(error, FormatError)
+    assert "expected at most 5 atoms per Å³" in str(error)
+
+
 def test_what_cannot_be_drawn_is_refused(tmp_path):
     atoms = "Fe1 Fe 0 0 0 1 . .\nO1 O 0.05 0 0 0.9 . .\n"
     (error,) = read(cif(tmp_path, crystal(atoms)), "sample 2")

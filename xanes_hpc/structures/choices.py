@@ -25,6 +25,8 @@ SAME_PLACE = 0.4
 """Atoms closer than this (Å) have one place."""
 OVERLAP = 0.65
 """Fraction of the sum of two covalent radii below which parts overlap; the shortest multiple bonds are longer."""
+DENSEST = 5.0
+"""Most atoms per Å³, alternatives included; crystals have 0.2 at most."""
 NARROWEST = 1.0
 """Least width of a cell, Å, in which overlaps are searched."""
 
@@ -174,6 +176,10 @@ def _near_pairs(
         raise FormatError(f"expected coordinates within ±{LARGEST:,.0f} Å, received {largest:g}")
     if structure.pbc.any() and not widths_of(structure.cell).min() >= NARROWEST:
         raise FormatError(f"expected a cell wider than {NARROWEST:g} Å")
+    extent = np.ptp(structure.positions, axis=0) + 2.0
+    volume = abs(float(np.linalg.det(structure.cell))) if structure.pbc.all() else float(np.prod(extent))
+    if structure.numbers.size > DENSEST * volume:
+        raise FormatError(f"expected at most {DENSEST:g} atoms per Å³, received {structure.numbers.size / volume:.3g}")
     reach = np.maximum(fractions * covalent_radii[structure.numbers], 0.5 * SAME_PLACE)
     size = structure.numbers.size
     batch = SiteBatch(
