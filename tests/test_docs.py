@@ -24,6 +24,7 @@ from xanes_hpc.cli.main import cli
 from xanes_hpc.importing import demo_data
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
+from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
@@ -137,6 +138,23 @@ def stocked(tmp_path_factory):
         words = ["train", folder / f"{name}.features.h5", "--config", folder / "quick.toml"]
         assert run(*words, "-o", folder / f"{name}.model") == 0
     shutil.copy(folder / "tmqm.features.h5", folder / "co.features.h5")
+    with FeatureStore(folder / "tmqm.features.h5") as store:
+        embedded = {"x": store.read(0, store.n_sites)[:, ::20], "names": np.array(store.sites.name), "source": "MACE"}
+    np.savez(folder / "embeddings.npz", **embedded)
+    for words in (
+        [
+            "import",
+            folder / "embeddings.npz",
+            "--structures",
+            folder / "tmqm.h5",
+            "-o",
+            folder / "embedded.features.h5",
+        ],
+        ["featurise", folder / "tmqm.h5", "--foreign", folder / "embeddings.npz", "-o", folder / "both.features.h5"],
+        ["train", folder / "embedded.features.h5", "--config", folder / "quick.toml", "-o", folder / "embedded.model"],
+        ["train", folder / "both.features.h5", "--config", folder / "quick.toml", "-o", folder / "both.model"],
+    ):
+        assert run(*words) == 0
     with StructureStore(folder / "tmqm.h5") as source:
         options = PredictOptions(draws=4, keep_draws=True)
         predict(Model.open(folder / "tmqm.model"), source, folder / "predictions.h5", options)
