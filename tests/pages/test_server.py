@@ -217,6 +217,22 @@ def test_files_agree_with_export(client):
     assert "# Element.symbol: Fe" in xdi
 
 
+def test_raw_transmission_data_are_normalised(client):
+    """Ordinary data of a beamline are below 0 everywhere."""
+    energies = np.arange(6960.0, 7500.0, 1.0)
+    counts = np.exp(-0.4 - 0.5 * np.tanh((energies - 7120.0) / 2.0))
+    rows = "".join(f"{e:.1f} 1000 {4e4 * c:.6f}\n" for e, c in zip(energies, counts, strict=True))
+    answer = client.post("/api/experiment", files={"file": ("scan.dat", f"# energy i0 itrans\n{rows}".encode())})
+    measured = answer.json()
+    mu = np.array(measured["intensities"])
+    assert mu[:100].mean() == pytest.approx(0.0, abs=1e-3)
+    assert mu[-100:].mean() == pytest.approx(1.0, abs=1e-3)
+    assert measured["normalisation"]["e0_ev"] == pytest.approx(7120.0, abs=0.3)
+    assert measured["normalisation"]["edge_step"] == pytest.approx(1.0, rel=0.01)
+    assert any("edge step" in note for note in measured["notes"])
+    assert any("ln(i0 / itrans)" in note for note in measured["notes"])
+
+
 def test_a_measured_spectrum_is_aligned(client):
     found = client.post("/api/predict", json=asked()).json()
     energies = np.array(found["energies"])

@@ -21,6 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError, XanesHpcError, without_backticks
+from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.pages.answers import aligned, as_file, prediction_answer, structure_answer
 from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
 from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
@@ -169,17 +170,19 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.post("/api/experiment", responses=responses)
     async def experiment(file: UploadFile) -> dict[str, Any]:
-        """Read a measured spectrum from an uploaded file; energies in keV are converted to eV."""
+        """Read a measured spectrum from an uploaded file, in eV and normalised."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
         for e0 in predictor.model.seen.values():
             found = in_ev(found, e0)
+        normal = await run_in_threadpool(normalised, found)
         return {
             "name": (file.filename or "spectrum")[:200],
             "energies": found.energies.tolist(),
-            "intensities": found.intensities.tolist(),
+            "intensities": normal.spectrum.intensities.tolist(),
             "absolute": found.absolute,
-            "notes": [f"{what}: {detail}" for what, detail in found.choices],
+            "notes": [normal.in_words, *(f"{what}: {detail}" for what, detail in found.choices)],
+            "normalisation": normal.as_dict(),
         }
 
     @app.post("/api/align", responses=responses)
