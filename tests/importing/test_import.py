@@ -1,5 +1,6 @@
 """``xanes-hpc import``: spectra by name, unique names, skipped structures, the summary, and the store."""
 
+import gzip
 import json
 
 import h5py
@@ -62,6 +63,18 @@ def test_spectrum_files_are_found_by_structure_name(tmp_path, imported, ending):
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")
     assert (summary["sites"], summary["spectra"], summary["unused_spectra"]) == (1, 1, 0)
     assert stored(tmp_path, "spectra/source") == [f"A_Fe(1+){ending}"]
+
+
+@pytest.mark.parametrize("name", ["A.TXT", "A_CONV.TXT", "A.dat.gz", "A_xanes.CSV.GZ"])
+def test_capital_endings_and_compressed_spectra(tmp_path, imported, name):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    text = table(edge_step(), "," if ".CSV" in name else " ")
+    path = write(tmp_path / "mu" / name, text)
+    if name.lower().endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")
+    assert (summary["spectra"], summary["unused_spectra"]) == (1, 0)
+    assert stored(tmp_path, "spectra/source") == [name]
 
 
 def test_several_spectra_of_one_site(tmp_path, imported):

@@ -125,7 +125,8 @@ class Importer:
         if of_atoms is not None:
             atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
         else:
-            atoms = np.union1d(listed, select_absorbers(structure.numbers, options.absorber) if by_rule else NO_ATOMS)
+            atoms = select_absorbers(structure.numbers, options.absorber) if by_rule else listed
+            atoms = np.union1d(atoms, listed) if by_rule and listed.size else atoms
         atoms = selection.absorbers(structure, atoms)
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
