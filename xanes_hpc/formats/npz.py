@@ -4,6 +4,7 @@ Arrays of numbers may be larger than memory. An uncompressed array is mapped whe
 is unpacked to a temporary file first. Both are read through once, so that damage is found before anything is used.
 """
 
+import mmap
 import shutil
 import struct
 import sys
@@ -49,12 +50,13 @@ class Numbers:
     Attributes
     ----------
     stored
-        The array as the file has it.
+        The array as the file has it, on ``mapped`` bytes of a file.
     dtype
         Type in which rows are returned.
     """
 
     stored: npt.NDArray[Any]
+    mapped: mmap.mmap
     dtype: np.dtype[Any]
 
     @property
@@ -67,12 +69,14 @@ class Numbers:
 
     def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
         with np.errstate(over="ignore"):  # a value too large for the type becomes infinite
-            return np.ascontiguousarray(self.stored[rows], self.dtype)
+            values = np.array(self.stored[rows], self.dtype, order="C")
+        self.mapped.madvise(mmap.MADV_DONTNEED)  # the bytes need not stay in memory
+        return values
 
     def blocks(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """Yield the first row and the values of blocks of rows that need little memory."""
-        row_bytes = max(1, self.stored.nbytes // max(1, len(self)))
-        step = max(1, BYTES_AT_ONCE // row_bytes)
+        largest = max(self.stored.itemsize, self.dtype.itemsize)
+        step = max(1, BYTES_AT_ONCE // (largest * max(1, self.stored.size // max(1, len(self)))))
         for start in range(0, len(self), step):
             yield start, self[start : start + step]
 
@@ -149,8 +153,9 @@ class Arrays:
                 raise FormatError(f"{where}: expected {expected}, received {found}")
             if len(own) != len(shape) or 0 in own:
                 raise FormatError(f"{where}: expected shape ({', '.join(shape)}), received {own}")
-            stored = self._mapped(self._members[name], stream, own, order, found)
-        numbers = Numbers(stored, dtype)
+            start, mapped = self._mapped(self._members[name], stream)
+            stored = np.ndarray(own, found, mapped, start, order="F" if order else "C")
+        numbers = Numbers(stored, mapped, dtype)
         for start, values in numbers.blocks():
             finite = np.isfinite(values)
             if not finite.all():
@@ -203,23 +208,21 @@ class Arrays:
                 )
         return found * n if values.shape == () else found
 
-    def _mapped(
-        self, info: ZipInfo, stream: IO[bytes], shape: tuple[int, ...], order: bool, dtype: np.dtype[Any]
-    ) -> npt.NDArray[Any]:
-        """Return a member's array on disk, after reading through it; ``stream`` is at the end of its header."""
+    def _mapped(self, info: ZipInfo, stream: IO[bytes]) -> tuple[int, mmap.mmap]:
+        """Return where a member's values begin in mapped bytes, after reading through it; ``stream`` is at them."""
         header = stream.tell()
         if info.compress_type != ZIP_STORED:
             with tempfile.TemporaryFile() as unpacked:
                 shutil.copyfileobj(stream, unpacked, BYTES_AT_ONCE)
                 unpacked.flush()
-                return _on_disk(unpacked, 0, shape, order, dtype)
+                return 0, mmap.mmap(unpacked.fileno(), 0, access=mmap.ACCESS_READ)
         while stream.read(BYTES_AT_ONCE):
             pass
         with self.path.open("rb") as whole:
             whole.seek(info.header_offset)
             lengths = struct.unpack(LOCAL_HEADER, whole.read(struct.calcsize(LOCAL_HEADER)))
             start = whole.tell() + sum(lengths) + header
-            return _on_disk(whole, start, shape, order, dtype)
+            return start, mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_READ)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[tuple[str, IO[bytes]]]:
@@ -247,11 +250,6 @@ class Arrays:
 def _points(texts: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
     """Return the code points of texts."""
     return np.frombuffer(texts.tobytes(), np.dtype(np.uint32).newbyteorder(texts.dtype.byteorder))
-
-
-def _on_disk(file: Any, start: int, shape: tuple[int, ...], order: bool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    mapped: npt.NDArray[Any] = np.memmap(file, dtype, "r", start, shape, "F" if order else "C")
-    return mapped
 
 
 def _header(where: str, stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -178,7 +178,7 @@ class Features(Protocol):
         Raises
         ------
         StoreError
-            If a feature is NaN or infinite; the message names the site.
+            If a site has no features, or NaN or infinite ones; the message names it.
         """
 
 
@@ -223,7 +223,7 @@ class _Stored:
         self._source, self.without = source, source.without_features
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-        return _read(rows, self._source.read, self._source.path)
+        return _read(rows, self._source.read, self._source.path, self.without)
 
 
 class _Computed:
@@ -243,7 +243,7 @@ class _Computed:
         def between(low: int, high: int) -> npt.NDArray[np.floating]:
             return describe_sites(self._descriptor, self._source, low, high, self._paired)
 
-        return _read(rows, between, self._source.path)
+        return _read(rows, between, self._source.path, self.without)
 
 
 def _paired(
@@ -280,8 +280,13 @@ def _check_foreign(model: Model, source: FeatureStore) -> None:
 
 
 def _read(
-    rows: npt.NDArray[np.int64], between: Callable[[int, int], npt.NDArray[np.floating]], path: Path
+    rows: npt.NDArray[np.int64],
+    between: Callable[[int, int], npt.NDArray[np.floating]],
+    path: Path,
+    without: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.floating]:
+    if without[rows].any():
+        raise StoreError(f"{path}: site {int(rows[np.argmax(without[rows])])} has no features")
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1)
     x = np.concatenate([between(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])
     finite = np.isfinite(x).all(axis=1)
