@@ -9,10 +9,11 @@ from ase import Atoms
 from support import small_parts
 from support.builders import refused, run, write_npz
 
+import xanes_hpc as xh
 from xanes_hpc import descriptors
 from xanes_hpc.analysis.inspect import inform, verify
 from xanes_hpc.descriptors.foreign import Foreign
-from xanes_hpc.errors import DescriptorError, FormatError
+from xanes_hpc.errors import ConfigError, DescriptorError, FormatError
 from xanes_hpc.features.featurise import featurise, featurise_in_memory
 from xanes_hpc.features.foreign import PairedFeatures, beside, read_foreign
 from xanes_hpc.formats import npz
@@ -123,23 +124,24 @@ def test_a_bare_file_and_its_spectra(tmp_path, capsys):
         ({"x": np.array([[1, None]] * 4)}, "array x: expected numbers or text, received Python objects"),
         ({"x": np.where(np.eye(4), np.nan, 1.0)}, "array x, row 0, column 0: expected a finite number (float32), rece"),
         ({"x": np.where(np.eye(4)[::-1], 1e39, 1.0)}, "array x, row 0, column 3: expected a finite number (float32)"),
-        ({"names": np.array(["a", "b", "c"])}, "array names: expected 4 texts, one for each, or a single one, rece"),
+        ({"names": np.array(["a", "b", "c"])}, "array names: expected 4 texts, received shape (3,)"),
         ({"names": np.array(["a", "b", "a", "c"])}, "array names: expected every one once, received 'a' in rows 0 and"),
-        ({"names": "one"}, "array names: expected every one once, received 'one' in rows 0 and 1"),
+        ({"names": "one"}, "array names: expected 4 texts, received shape ()"),
         ({"names": np.array(["a", "b", "c", None])}, "array names: expected numbers or text, received Python objects"),
         ({"names": np.arange(4)}, "array names: expected text, received int64; save it with .astype(str)"),
         ({"names": np.array(["a", "", "c", "d"])}, "array names, row 1: expected text without control characters or b"),
         ({"names": np.array(["a", "b", "c", "d\te"])}, "array names, row 3: expected text without control characters"),
         ({"names": np.array([b"a", b"\xff", b"c", b"d"])}, "array names: expected text in UTF-8, received other bytes"),
-        ({"formulas": np.array(["FeO"] * 5)}, "array formulas: expected 4 texts, one for each, or a single one"),
+        ({"formulas": np.array(["FeO"] * 5)}, "array formulas: expected 4 texts, or one for all, received shape (5,)"),
         ({"elements": "Xx"}, "array elements: expected symbols or atomic numbers of elements, received 'Xx'"),
         ({"elements": np.array([26, 26, 0, 26])}, "array elements: expected 1 to 118, received 0"),
-        ({"elements": np.array([26, 26])}, "array elements: expected 4 numbers or a single one, received (2,)"),
+        ({"elements": np.array([26, 26])}, "array elements: expected 4 numbers, or one for all, received shape (2,)"),
         ({"elements": 26.0}, "array elements: expected text, received float64"),
+        ({"edges": "Q"}, "array edges, row 0: expected one of K, L1"),
         ({"elements": None}, "does not say of which element its sites are (array elements); set --element"),
-        ({"labels": np.array(list("abc"))}, "array labels: expected 5 texts, one for each, or a single one, received"),
+        ({"labels": np.array(list("abc"))}, "array labels: expected 5 texts, received shape (3,)"),
         ({"labels": np.array(list("abcda"))}, "array labels: expected every one once, received 'a' in rows 0 and 4"),
-        ({"source": np.array(["a", "b"])}, "array source: expected 1 texts, one for each, or a single one, received"),
+        ({"source": np.array(["a", "b"])}, "array source: expected a single text, received shape (2,)"),
         ({"y": np.ones((3, 16))}, "expected as many rows in y as in x, received 3 and 4"),
         ({"y": np.ones((4, 16))}, "has no energies (array e); set --energies"),
         ({"y": np.ones((4, 16)), "e": np.arange(15.0)}, "expected as many energies in e as y has columns, received"),
@@ -187,6 +189,18 @@ def test_a_damaged_compressed_file_is_refused(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(FormatError, match=r"a\.npz: damaged, or not written by NumPy"):
         npz.Arrays(path).numbers("x", ("a", "b"), np.dtype(np.float32), any_type=True)
+
+
+def test_a_single_array_is_refused_with_advice(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.ones((2, 2)))
+    line = refused(capsys, tmp_path, "import", tmp_path / "a.npy", "-o", tmp_path / "o.h5")
+    assert line.endswith("save the array with np.savez(FILE, x=array)")
+
+
+def test_one_value_counts_for_all_sites(tmp_path):
+    for value in (26, np.array([26]), "Fe", np.array(["fe"]), np.array([b"Fe"])):
+        found = read_foreign(write_npz(tmp_path / "a.npz", arrays(elements=value, edges=np.array(["l3"]))))
+        assert (found.elements.tolist(), found.edges) == ([26] * 4, ["L3"] * 4)
 
 
 def test_the_hash_is_of_the_kind_of_features_not_of_the_file(tmp_path):
@@ -340,3 +354,19 @@ def test_pairing_many_sites_needs_few_reads(tmp_path, structures):
     batch = paired.of(structures.batch(1, 3), 1)
     np.testing.assert_array_equal(batch.foreign, found.values[1:3])
     np.testing.assert_array_equal(batch.sites(1, 2).foreign, found.values[2:3])
+
+
+def test_the_front_door_takes_the_same_files(tmp_path, structures):
+    made = arrays(5, names=names_of(structures))
+    path = write_npz(tmp_path / "a.npz", made)
+    with xh.import_features(path, structures=structures) as alone, xh.import_features(path) as own:
+        np.testing.assert_array_equal(alone.read(0, 5), made["x"])
+        np.testing.assert_array_equal(own.read(0, 5), made["x"])
+        assert alone.attribute("descriptor_hash") == own.attribute("descriptor_hash")
+    stored = xh.import_features(path, structures=structures.path, source="a network", output=tmp_path / "o.h5")
+    assert stored.attribute("source_digest") == structures.attribute("digest_structures")
+    atoms = Atoms("FeO", [(0, 0, 0), (0, 0, 1.6)], info={"name": "s2"})
+    with xh.featurise(atoms, sites="Fe", preset=PRESET, foreign=path) as both:
+        np.testing.assert_array_equal(both.read(0, 1)[0, -WIDTH:], made["x"][2])
+    with pytest.raises(ConfigError, match="`element`: omit with `structures`"):
+        xh.import_features(path, structures=structures, element="Fe")

@@ -20,6 +20,7 @@ from xanes_hpc.descriptors import Descriptor, from_description
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, StoreError
 from xanes_hpc.formats import npz
+from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.sites import SiteTable, counted
@@ -123,16 +124,18 @@ def read_foreign(path: Path, source: str | None = None) -> ForeignFeatures:
     stated = next((arrays.texts(name, 1)[0] for name in ("source", "model") if name in arrays), None)
     if source is not None and stated not in (None, source):
         raise FormatError(f"{path}: is of the source {stated!r}, but `source` is {source!r}")
-    names, formulas, edges, labels = (
-        arrays.texts(name, n) if name in arrays else None
-        for name, n in (("names", n_sites), ("formulas", n_sites), ("edges", n_sites), ("labels", width))
-    )
+    names, formulas, site_edges, labels = (
+        arrays.texts(name, n, one_for_all) if name in arrays else None
+        for name, n, one_for_all in (
+            ("names", n_sites, False), ("formulas", n_sites, True), ("edges", n_sites, True), ("labels", width, False),
+        )
+    )  # fmt: skip
     _check_once(path, "names", names)
     _check_once(path, "labels", labels)
     description = {"name": "foreign", "source": source or stated or path.stem, "features": width}
     return ForeignFeatures(
         path, Foreign(description | ({"labels": labels} if labels else {})), bool(source or stated), values, names,
-        formulas, _elements(arrays, n_sites), None if edges is None else [edge.upper() for edge in edges], arrays,
+        formulas, _elements(arrays, n_sites), _edges(path, site_edges), arrays,
     )  # fmt: skip
 
 
@@ -167,18 +170,27 @@ def _check_once(path: Path, name: str, values: list[str] | None) -> None:
         first[value] = row
 
 
+def _edges(path: Path, names: list[str] | None) -> list[str] | None:
+    if names is None:
+        return None
+    for row, name in enumerate(names):
+        if name.upper() not in EDGES:
+            raise FormatError(f"{path}: array edges, row {row}: expected one of {', '.join(EDGES)}, received {name!r}")
+    return [name.upper() for name in names]
+
+
 def _elements(arrays: npz.Arrays, n_sites: int) -> npt.NDArray[np.uint8] | None:
     if "elements" not in arrays:
         return None
     where, values = f"{arrays.path}: array elements", arrays.plain("elements")
     if values.dtype.kind in "iu":
-        if values.shape not in ((), (n_sites,)):
-            raise FormatError(f"{where}: expected {n_sites:,} numbers or a single one, received {values.shape}")
+        if values.shape != (n_sites,) and values.size != 1:
+            raise FormatError(f"{where}: expected {n_sites:,} numbers, or one for all, received shape {values.shape}")
         wrong = values[(values < 1) | (values >= len(chemical_symbols))]
         if wrong.size:
             raise FormatError(f"{where}: expected 1 to {len(chemical_symbols) - 1}, received {wrong.ravel()[0]}")
-        return np.full(n_sites, values, np.uint8)
-    symbols = arrays.texts("elements", n_sites)
+        return np.full(n_sites, values.ravel(), np.uint8)
+    symbols = arrays.texts("elements", n_sites, one_for_all=True)
     known = {symbol: element_number(symbol) for symbol in dict.fromkeys(symbols)}
     if unknown := [symbol for symbol, number in known.items() if not number]:
         raise FormatError(f"{where}: expected symbols or atomic numbers of elements, received {unknown[0]!r}")

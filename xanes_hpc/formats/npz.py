@@ -39,8 +39,8 @@ BYTES_AT_ONCE = 1 << 24
 
 
 def recognises(path: Path) -> bool:
-    """Return True if a path's name is that of an ``.npz`` file."""
-    return path.suffix.lower() == ".npz" and not path.is_dir()
+    """Return True if a path's name is that of an ``.npz`` file, or of a single array, which ``Arrays`` refuses."""
+    return path.suffix.lower() in (".npz", ".npy") and not path.is_dir()
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,10 @@ class Arrays:
         with self._told(), path.open("rb") as stream:
             start = stream.read(len(ZIP[0]))
             if start not in ZIP:
-                raise FormatError(f"{path}: " + ("not an .npz file (a ZIP of arrays)" if start else "empty file"))
+                plain = "; save the array with np.savez(FILE, x=array)" if path.suffix.lower() == ".npy" else ""
+                raise FormatError(
+                    f"{path}: " + (f"not an .npz file (a ZIP of arrays){plain}" if start else "empty file")
+                )
             with ZipFile(stream) as archive:
                 self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         self.names = list(self._members)
@@ -180,8 +183,8 @@ class Arrays:
             stream.seek(0)
             return np.asarray(npy.read_array(stream, allow_pickle=False))
 
-    def texts(self, name: str, n: int) -> list[str]:
-        """Return an array of ``n`` texts; a single one counts for all.
+    def texts(self, name: str, n: int, one_for_all: bool = False) -> list[str]:
+        """Return an array of ``n`` texts; with ``one_for_all``, a single one counts for all.
 
         Raises
         ------
@@ -192,8 +195,10 @@ class Arrays:
         where, values = f"{self.path}: array {name}", self.plain(name)
         if values.dtype.kind not in "US":
             raise FormatError(f"{where}: expected text, received {values.dtype}; save it with .astype(str)")
-        if values.shape not in ((), (n,)):
-            raise FormatError(f"{where}: expected {n:,} texts, one for each, or a single one, received {values.shape}")
+        shared = values.size == 1 and (n == 1 or one_for_all)
+        if values.shape != (n,) and not shared:
+            expected = "a single text" if n == 1 else f"{n:,} texts" + (", or one for all" if one_for_all else "")
+            raise FormatError(f"{where}: expected {expected}, received shape {values.shape}")
         if values.dtype.kind == "U" and _points(values).max(initial=0) > sys.maxunicode:
             raise FormatError(f"{where}: expected text, received numbers that are no characters")
         try:
@@ -206,7 +211,7 @@ class Arrays:
                     f"{where}, row {row}: expected text without control characters or blanks around it, "
                     f"received {text!r}"
                 )
-        return found * n if values.shape == () else found
+        return found * n if shared else found
 
     def _mapped(self, info: ZipInfo, stream: IO[bytes]) -> tuple[int, mmap.mmap]:
         """Return where a member's values begin in mapped bytes, after reading through it; ``stream`` is at them."""
@@ -263,7 +268,10 @@ def _header(where: str, stream: IO[bytes], size: int) -> tuple[tuple[int, ...], 
         raise FormatError(f"{where}: expected a plain array, received one with named fields")
     shape, order, dtype = read(stream)
     if dtype.hasobject:
-        raise FormatError(f"{where}: expected numbers or text, received Python objects (dtype object)")
+        raise FormatError(
+            f"{where}: expected numbers or text, received Python objects (dtype object); save numbers with "
+            ".astype(float), text with .astype(str)"
+        )
     claimed, left = int(np.prod(shape, dtype=object)) * dtype.itemsize, size - stream.tell()
     if claimed != left:
         raise ValueError(f"its header claims {claimed:,} bytes, the file has {left:,}")
