@@ -74,8 +74,9 @@ def read_spectrum(
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> import xanes_hpc as xh
-    >>> _ = open("scan.dat", "w").write("# energy i0 it\\n1 8 8\\n2 8 8\\n3 8 4\\n4 8 4\\n5 8 4\\n")
+    >>> _ = Path("scan.dat").write_text("# energy i0 it\\n1 8 8\\n2 8 8\\n3 8 4\\n4 8 4\\n5 8 4\\n")
     >>> xh.read_spectrum("scan.dat", mu="transmission").intensities.round(3).tolist()
     [0.0, 0.0, 0.693, 0.693, 0.693]
     """

@@ -19,6 +19,7 @@ from xanes_hpc.spectra.spectrum import Choices
 
 LARGEST = 64 << 20
 """Largest size of a spectrum file, unpacked: 64 MiB."""
+SEPARATORS = ";,\t"
 DECIMAL_COMMAS = "numbers have decimal commas"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
@@ -55,7 +56,9 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     rows: list[list[float]] = []
     with_commas: list[int] = []  # lines whose numbers have decimal commas
     ended = False
-    for number, line in enumerate(text.splitlines(), 1):
+    values: npt.NDArray[np.float64] | None = None
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         words = line.strip()
         if not words:
             continue
@@ -74,6 +77,13 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
             raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
         else:
             rows.append(row)
+            if (
+                len(rows) == 1
+                and not with_commas
+                and (values := _plain_numbers(lines[number - 1 :], len(row))) is not None
+            ):
+                rows += values[1:2].tolist()
+                break
     if not rows:
         raise FormatError(f"{path}: " + ("no row of two or more numbers" if text else "empty file"))
     if lost := _damaged_row(unread, rows):
@@ -82,7 +92,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     choices: Choices = ()
     if with_commas:
         choices = ((DECIMAL_COMMAS, f"{path.name}: line {with_commas[0]}"),)
-    return Table(header, _titles(header, len(rows[0])), np.array(rows), choices)
+    return Table(header, _titles(header, len(rows[0])), np.array(rows) if values is None else values, choices)
 
 
 def read_lines(path: Path) -> str:
@@ -103,6 +113,16 @@ def read_lines(path: Path) -> str:
     if "\0" in text:
         raise FormatError(f"{path}: expected text, received a binary file")
     return text
+
+
+def _plain_numbers(lines: Sequence[str], n_columns: int) -> npt.NDArray[np.float64] | None:
+    """Return rows of numbers and nothing else, quickly; None if they are not plain or have other columns."""
+    separator = next((separator for separator in SEPARATORS if separator in lines[0]), None)
+    try:
+        values = np.loadtxt(lines, np.float64, comments=None, delimiter=separator, ndmin=2)
+    except ValueError:
+        return None
+    return values if values.shape[1] == n_columns else None
 
 
 def _titles(header: Sequence[str], n_columns: int) -> list[str]:
@@ -135,7 +155,7 @@ def _damaged_row(lines: Sequence[tuple[int, str]], rows: Sequence[Sequence[float
 
 
 def _split(text: str) -> list[str]:
-    for separator in ";,\t":
+    for separator in SEPARATORS:
         if separator in text:
             return [part.strip() for part in text.rstrip(separator + " ").split(separator)]
     return text.split()

@@ -30,8 +30,8 @@ FIRST_POST = 25.0
 """Latest start of a post-edge window that is chosen, eV from the edge."""
 QUADRATIC, LINEAR = 350.0, 30.0
 """Lengths of the post-edge window from which its polynomial has degree 2, and 1, eV."""
-COARSE, FINE = (1.5, 3.0), (0.75, 1.5)
-"""Half-widths over which slopes are averaged, first to find the edge and then to place it: eV, and steps at least."""
+SMOOTHED, STEPS = 1.5, 3.0
+"""Half-width over which slopes are averaged in the search for the edge: at least this many eV, and steps."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_edge(energies: Array, mu: Array) -> float:
     Examples
     --------
     >>> energies = np.arange(7000.0, 7300.0, 0.7)
-    >>> abs(find_edge(energies, 0.002 * energies + np.arctan((energies - 7120.0) / 2.0)) - 7120.0) < 0.2
+    >>> abs(find_edge(energies, 0.002 * energies + np.arctan((energies - 7120.0) / 2.0)) - 7120.0) < 0.1
     True
     """
     rise = main_rise(energies, mu)
@@ -94,21 +94,18 @@ def find_edge(energies: Array, mu: Array) -> float:
     x, y = cleaned(energies, mu)
     near = np.abs(x - rise) <= AROUND
     step = float(np.median(np.diff(x[near]))) if near.sum() > 1 else 1.0
-    reach = AROUND
-    for least, steps in (COARSE, FINE):
-        width = max(least, steps * step)
-        rise, reach = _steepest(x, y, rise, reach, width), width
-    return rise
-
-
-def _steepest(x: Array, y: Array, around: float, reach: float, width: float) -> float:
-    """Return the energy within ``reach`` where the mean slope over ``width`` on either side is largest."""
-    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
-    at = np.arange(max(around - reach, x[0] + width), min(around + reach, x[-1] - width), 0.05 * width)
+    width = max(SMOOTHED, STEPS * step)
+    at = np.arange(max(rise - AROUND, x[0] + width), min(rise + AROUND, x[-1] - width), 0.05 * width)
     if not at.size:
-        return around
-    below, here, above = (np.interp(at + move, x, area) for move in (-width, 0.0, width))
-    return float(at[int(np.argmax(above - 2 * here + below))])
+        return rise
+    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
+    slopes = np.diff(y) / np.diff(x)
+
+    def below(energies: Array) -> Array:  # the area under the polygon through the points
+        k = np.clip(np.searchsorted(x, energies, side="right") - 1, 0, slopes.size - 1)
+        return np.asarray(area[k] + (y[k] + 0.5 * slopes[k] * (energies - x[k])) * (energies - x[k]))
+
+    return float(at[int(np.argmax(below(at + width) - 2 * below(at) + below(at - width)))])
 
 
 def chosen_windows(energies: Array) -> EdgeWindows | None:
