@@ -15,7 +15,8 @@ from xanes_hpc.analysis.inspect import inform, verify
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import ConfigError, DescriptorError, FormatError
 from xanes_hpc.features.featurise import featurise, featurise_in_memory
-from xanes_hpc.features.foreign import PairedFeatures, beside, read_foreign
+from xanes_hpc.features.foreign import read_foreign
+from xanes_hpc.features.pairing import PairedFeatures, beside
 from xanes_hpc.formats import npz
 from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.stores.features import FeatureStore

@@ -6,9 +6,10 @@ from typing import Any
 from xanes_hpc.api.inputs import PathLike, opened_structures, output_path
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features.featurise import featurise_in_memory
-from xanes_hpc.features.foreign import PairedFeatures, read_foreign
+from xanes_hpc.features.foreign import read_foreign
 from xanes_hpc.features.foreign_store import import_beside, import_foreign, import_foreign_in_memory
 from xanes_hpc.features.from_arrays import FeaturesOptions
+from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.spectra.spectrum import parse_treatment
 from xanes_hpc.stores.features import FeatureStore
 

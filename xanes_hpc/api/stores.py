@@ -18,7 +18,7 @@ from xanes_hpc.api.inputs import (
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
-from xanes_hpc.features.foreign import beside
+from xanes_hpc.features.pairing import beside
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.importing import from_files
 from xanes_hpc.importing.from_atoms import import_atoms

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import FormatError
-from xanes_hpc.features.foreign import PairedFeatures
+from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.features.plan import Plan, check_sites, plan, planned
 from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder

@@ -11,8 +11,9 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.errors import AbsorberError, FormatError
 from xanes_hpc.features.featurise import Progress, featurise
-from xanes_hpc.features.foreign import ForeignFeatures, PairedFeatures, read_foreign
+from xanes_hpc.features.foreign import ForeignFeatures, read_foreign
 from xanes_hpc.features.from_arrays import FeaturesOptions, element_of, site_names, spectra_of
+from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.formats.npz import Arrays
 from xanes_hpc.runtime.outputs import check_output
 from xanes_hpc.spectra import edges

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from xanes_hpc import __version__, descriptors
 from xanes_hpc.descriptors import Descriptor
 from xanes_hpc.errors import ConfigError, FormatError, StoreError, XanesHpcError
-from xanes_hpc.features.foreign import PairedFeatures, read_foreign
+from xanes_hpc.features.foreign import read_foreign
+from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.stores.features import COMPRESSION, Layout
 from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder

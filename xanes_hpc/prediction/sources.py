@@ -14,9 +14,10 @@ from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import AbsorberError, ModelError, SpectrumError, StoreError
 from xanes_hpc.features.featurise import describe_sites
-from xanes_hpc.features.foreign import PairedFeatures, check_same, read_foreign
+from xanes_hpc.features.foreign import check_same, read_foreign
 from xanes_hpc.features.foreign_store import import_foreign_in_memory
 from xanes_hpc.features.from_arrays import FeaturesOptions
+from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.features.plan import count_defaults
 from xanes_hpc.formats import npz
 from xanes_hpc.formats.site_lists import SiteChoice

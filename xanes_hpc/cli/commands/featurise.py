@@ -83,7 +83,7 @@ def command(
     """
     from xanes_hpc.descriptors import choose, with_properties
     from xanes_hpc.features.featurise import new_job, planned_job
-    from xanes_hpc.features.foreign import beside
+    from xanes_hpc.features.pairing import beside
     from xanes_hpc.stores.structures import StructureStore
     from xanes_hpc.structures.rattling import Rattling
 
