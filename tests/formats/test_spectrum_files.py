@@ -265,3 +265,25 @@ def test_the_builder_makes_a_valid_spectrum():
     points = edge_step()
     assert (np.diff(points[:, 0]) > 0).all()
     assert points[0, 0] < EDGE < points[-1, 0]
+
+
+@pytest.mark.parametrize("wrong", ["7099", "7099.0.1", "7099`0.1", "7099,0,1 5"])
+def test_a_broken_row_directly_above_the_data_is_refused(tmp_path, wrong):
+    with pytest.raises(FormatError, match=r"line 2: expected numbers, received '7099"):
+        read_spectrum(write(tmp_path / "a.dat", f"energy mu\n{wrong}\n{table(POINTS)}"))
+
+
+@pytest.mark.parametrize("line", ["052", "12 monkeys", "2021-05-03 10:22", "-----------", "7099 points"])
+def test_other_lines_above_the_data_are_its_header(tmp_path, line):
+    assert holds_points(read_spectrum(write(tmp_path / "a.dat", f"energy mu\n{line}\n{PLAIN}")))
+
+
+@pytest.mark.parametrize("energy", [2.9, 711.2, 71120.0])
+def test_an_edge_energy_that_the_element_does_not_have(tmp_path, energy):
+    with pytest.raises(FormatError, match=r"a\.txt: line 1: expected an edge energy near that of Fe K, 7112 eV"):
+        read_spectrum(write_spectrum(tmp_path / "a.txt", POINTS, fdmnes_header(energy)))
+
+
+def test_fdmnes_names_in_capitals(tmp_path):
+    s = read_spectrum(write_spectrum(tmp_path / "A_CONV.TXT", POINTS, "    Energy    <xanes>\n"))
+    assert treatment_name(s.treatment) == "fdmnes-conv"

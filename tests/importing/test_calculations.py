@@ -156,7 +156,7 @@ def test_which_calculation_is_taken(tmp_path, material, capsys):
     assert "--calculation: expected one of ocean, xspectra" in refused(capsys, tmp_path, *words)
     _, (spectrum,) = imported(tmp_path, "--calculation", "ocean")
     assert "of several calculations one was taken: ocean; also there: xspectra" in capsys.readouterr().err
-    assert spectrum.spectrum.source == "absspct_Ti.0002_1s_01"
+    assert spectrum.spectrum.source == "mp-1/OCEAN/CNBSE/absspct_Ti.0002_1s_01"
     assert "--calculation" in refused(
         capsys, tmp_path, "import", material / "POSCAR", "--calculation", "ocean", *words[-2:]
     )

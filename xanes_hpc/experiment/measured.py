@@ -58,7 +58,7 @@ def read_experiment(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     try:
         edges.check(spectrum)
     except SpectrumError as error:
-        raise SpectrumError(f"{path.parent}/{error}" if str(path.parent) != "." else str(error)) from None
+        raise SpectrumError(f"{path}: {str(error).removeprefix(f'{spectrum.source}: ')}") from None
     return spectrum
 
 

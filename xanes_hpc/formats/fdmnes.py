@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, SpectrumError
 from xanes_hpc.formats.columns import Columns, energy_and_intensity
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import unpacked_name
 from xanes_hpc.formats.text_table import Table, read_table
+from xanes_hpc.spectra.edges import EDGES, VERY_FAR, edge_energy
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
 
 CONVOLVED = treatment("fdmnes-conv")
@@ -31,6 +32,8 @@ EDGE_IN_HEADER = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
 PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
 
 
+FARTHEST_EDGE = 0.05
+"""Largest difference between an edge energy and the tabulated one, as a fraction of the latter."""
 SHELLS = "_KLMNOP"
 """Letters of the edges, by principal quantum number."""
 
@@ -73,7 +76,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     if first is not None:
         found = _without_repeated(path, found)
     e_edge = first.e_edge if first is not None else _edge_in_header(table)
-    stem = Path(unpacked_name(path)).stem
+    stem = Path(unpacked_name(path)).stem.lower()
     emission = any("<xes>" in line for line in table.header) or stem.endswith("_xes_conv")
     if stem.endswith("_conv"):
         treated, unit = CONVOLVED, "arbitrary"
@@ -118,6 +121,7 @@ def first_line(path: Path, table: Table) -> FirstLine | None:
         edge = SHELLS[int(shell)] + (f"{level:.0f}" if shell > 1 else "")
     if element is not None and 0 < element < len(chemical_symbols):
         z = int(element)
+    _check_edge_energy(path, number, z, edge, e_edge)
     return FirstLine(e_edge, z, edge, _number(words, 6), words)
 
 
@@ -142,6 +146,21 @@ def _without_repeated(path: Path, found: Columns) -> Columns:
     kept = np.concatenate([[True], steps != 0])
     choices = (*found.choices, ("energies that FDMNES wrote twice were read once", f"{path.name}: {repeated}"))
     return Columns(found.energies[kept], found.intensities[kept], found.title, choices)
+
+
+def _check_edge_energy(path: Path, line: int, element: int | None, edge: str | None, e_edge: float) -> None:
+    """Raise an error if an edge energy is impossible for the element and edge beside it."""
+    if element is None or edge not in EDGES:
+        return
+    try:
+        tabulated = edge_energy(element, edge)
+    except SpectrumError:  # not tabulated
+        return
+    if abs(e_edge - tabulated) > max(FARTHEST_EDGE * tabulated, VERY_FAR):
+        named = f"{chemical_symbols[element]} {edge}"
+        raise FormatError(
+            f"{path}: line {line}: expected an edge energy near that of {named}, {tabulated:g} eV, received {e_edge:g}"
+        )
 
 
 def _pair_of_edges(path: Path, table: Table, first: FirstLine | None) -> Columns:

@@ -22,6 +22,7 @@ LARGEST = 64 << 20
 SEPARATORS = ";,\t"
 DECIMAL_COMMAS = "numbers have decimal commas"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
+LEADING_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
 
 
@@ -55,7 +56,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     unread: list[tuple[int, str]] = []  # lines above the data that are not comments
     rows: list[list[float]] = []
     with_commas: list[int] = []  # lines whose numbers have decimal commas
-    ended = False
+    ended, first_line = False, 0
     values: npt.NDArray[np.float64] | None = None
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
@@ -76,6 +77,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
         elif rows and len(row) != len(rows[0]):
             raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
         else:
+            first_line = first_line or number
             rows.append(row)
             if (
                 len(rows) == 1
@@ -86,7 +88,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
                 break
     if not rows:
         raise FormatError(f"{path}: " + ("no row of two or more numbers" if text else "empty file"))
-    if lost := _damaged_row(unread, rows):
+    if lost := _damaged_row(unread, rows, first_line):
         number, words = lost
         raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
     choices: Choices = ()
@@ -135,21 +137,26 @@ def _titles(header: Sequence[str], n_columns: int) -> list[str]:
     return titles if len(titles) == n_columns else []
 
 
-def _damaged_row(lines: Sequence[tuple[int, str]], rows: Sequence[Sequence[float]]) -> tuple[int, str] | None:
-    """Return the first line above the data that is one of its rows, with a word that is no number; None if none is.
+def _damaged_row(
+    lines: Sequence[tuple[int, str]], rows: Sequence[Sequence[float]], first_line: int
+) -> tuple[int, str] | None:
+    """Return the first line above the data that is one of its rows, but cannot be read as one; None if none is.
 
-    Such a line begins with a number that continues the first column, and has as many words as the rows, each with a
-    digit or the asterisks of a Fortran overflow.
+    Such a line begins with a number that continues the first column. It has as many words as the rows, each with a
+    digit or the asterisks of a Fortran overflow; or it is directly above the data and has no letters.
     """
     if len(rows) < 2:
         return None
     step = rows[1][0] - rows[0][0]
     for number, words in lines:
         parts = _split(words)
-        start = _numbers(parts[0]) if parts else None
-        if not start or len(parts) != len(rows[0]) or not all(re.search(r"[\d*]", part) for part in parts):
+        start = LEADING_NUMBER.match(words)
+        if not start or not step or not 0 < (rows[0][0] - float(start[0])) / step < len(lines) + 1.5:
             continue
-        if step and 0 < (rows[0][0] - start[0]) / step < len(lines) + 1.5:
+        like_row = len(parts) == len(rows[0]) and all(re.search(r"[\d*]", part) for part in parts)
+        if like_row or (
+            number == first_line - 1 and not re.search(r"[^\W\d_]", words.replace("E", "").replace("e", ""))
+        ):
             return number, words
     return None
 

@@ -179,7 +179,9 @@ def read(paths: Sequence[Path], structure: Structure, atom: int, name: str, opti
         same = other.energies.shape == first.energies.shape
         if not (same and np.allclose(other.energies, first.energies, rtol=0, atol=1e-6)):
             raise FormatError(f"{path}: expected the energies of {paths[0]}, received others")
-    return replace(first, intensities=np.mean([one.intensities for one in spectra], axis=0))
+    material = next(one for one in paths[0].parents if one.name == CALCULATIONS[name].folder).parent
+    source = paths[0].relative_to(material.parent).as_posix()
+    return replace(first, intensities=np.mean([one.intensities for one in spectra], axis=0), source=source)
 
 
 def _check_directions(paths: Sequence[Path], name: str) -> None:

@@ -266,7 +266,8 @@ class Importer:
             try:
                 placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
             except SpectrumError as error:
-                raise reworded(error, f"{path.parent}/{error.args[0]}") from None
+                reason = error.args[0].removeprefix(f"{spectrum.source}: ")
+                raise reworded(error, f"{path}: {reason}") from None
         return placed
 
 
