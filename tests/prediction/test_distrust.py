@@ -6,8 +6,11 @@ import shutil
 import pytest
 from support.builders import run
 
+from xanes_hpc.features.featurise import describe_sites
 from xanes_hpc.models.model import Model
+from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.stores.predictions import PredictionStore
+from xanes_hpc.stores.structures import StructureStore
 
 IRON_OXIDE = "3\n\nFe 0 0 0\nO 0 0 1.9\nO 0 0 -1.9\n"
 FAR = "unlike the training set: feature distance "
@@ -35,19 +38,31 @@ def predicted(model, tmp_path):
 
 
 def trusting(model, **others):
-    """Return the model's limits of trust, with some of them changed."""
-    return Model.open(model).trust | others
+    """Return a model's limits of trust as of earlier versions, with some of them changed."""
+    new = ("profile", "excess", "neighbours")
+    return {name: value for name, value in Model.open(model).trust.items() if name not in new} | others
 
 
 def test_the_sites_a_model_was_trained_on_are_trusted(model, small, tmp_path):
     assert run("predict", small / "small.h5", "--model", model, "-o", tmp_path / "p.h5", "--draws", 4) == 0
     with PredictionStore(tmp_path / "p.h5") as store:
         parts, distrust = store.texts("part"), store.distrust
-        threshold = Model.open(model).trust["threshold"]
-        far = store.read("sites/nearest") > threshold
-    assert [reason.startswith(FAR) for reason in distrust] == far.tolist()
+    opened = Model.open(model)
+    with StructureStore(small / "small.h5") as source:
+        x = describe_sites(model_descriptor(opened), source, 0, source.n_sites)
+    scores = opened.domain.scores(opened.members[0].scalers.features(x))
+    beyond = scores.profile > opened.trust["profile"]["limit"]
+    beyond |= scores.excess > opened.trust["excess"]["limit"]
+    assert [reason.startswith("unlike the training set: ") for reason in distrust] == beyond.tolist()
     assert not any(reason for reason, part in zip(distrust, parts, strict=True) if part == "train")
     assert sum(map(bool, distrust)) < 12
+
+
+@pytest.mark.parametrize(("text", "count"), [("1\n\nFe 0 0 0\n", "0 neighbours"), (IRON_OXIDE, "2 neighbours")])
+def test_a_site_with_few_neighbours_is_out_of_domain(predicted, text, count):
+    """All its features are small, so that it is near to many training sites by their mean difference."""
+    (reason,) = predicted({"a": text}).distrust
+    assert reason.startswith(f"unlike the training set: {count} within 3 Å, training sites have 4 to 24, ")
 
 
 def test_elements_that_the_model_has_not_seen_are_named(model, predicted, capsys):

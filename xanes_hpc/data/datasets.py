@@ -15,6 +15,7 @@ from xanes_hpc.errors import StoreError
 from xanes_hpc.models.scaling import TRANSFORMS, Absorbers, Scalers
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
 
 SOFTNESS = 0.05
@@ -40,12 +41,15 @@ class Source:
         Row of the store's first site among the sites of all sources.
     augmented
         Feature stores of the same sites in rattled structures.
+    origin
+        The store of the spectra, which has the sites' structures if they are known.
     """
 
     features: FeatureStore
     targets: TargetStore
     first: int = 0
     augmented: tuple[FeatureStore, ...] = ()
+    origin: StructureStore | FeatureStore | None = None
 
     @property
     def n_variants(self) -> int:

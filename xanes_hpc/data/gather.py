@@ -68,10 +68,10 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
         if left_out is not None:
             _check(left_out, run, pairs)
         prepared = prepare(plan)
-        for i, ((store, _), targets) in enumerate(zip(pairs, prepared, strict=True)):
+        for i, ((store, origin), targets) in enumerate(zip(pairs, prepared, strict=True)):
             opened.callback(targets.close)
             own = tuple(extra for extra, owner in zip(augmented, owners, strict=True) if owner == i)
-            sources.append(Source(store, targets, start, own))
+            sources.append(Source(store, targets, start, own, origin))
             start += store.n_sites
         if left_out is None:
             left_out = plan.left_out([targets.e0 for targets in prepared])

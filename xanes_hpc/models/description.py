@@ -116,9 +116,22 @@ def _is_factor(value: Any, bounds: tuple[float, float] = OTHER_BOUNDS) -> bool:
     return bool(SMALLEST_RATIO < ratios[0] <= ratios[1] < 1.0 / SMALLEST_RATIO)
 
 
+def _is_limit(value: Any) -> bool:
+    """Return whether a value is the limit of a score; older models have none."""
+    columns = value.get("columns", []) if is_object(value) else []
+    return value is None or (
+        is_object(value)
+        and is_number(value.get("limit"))
+        and isinstance(columns, list)
+        and all(isinstance(column, int) and column >= 0 for column in columns)
+    )
+
+
 def _is_trust(value: Any) -> bool:
     if value is None:  # schema 1
         return True
+    if is_object(value) and not all(_is_limit(value.get(name)) for name in ("profile", "excess")):
+        return False
     elements = value.get("elements") if is_object(value) else None
     return (
         isinstance(elements, list)

@@ -13,6 +13,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.models.calibration import Calibration, smoothed
 from xanes_hpc.models.description import read_calibration
+from xanes_hpc.models.domain import Domain
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.folder import ModelFolder
 from xanes_hpc.models.kernel_ridge import KernelRidge
@@ -172,7 +173,8 @@ class Model:
         """
         energies, _ = self.grid
         drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
-        differences = mean_differences(self.members[0].scalers.features(x), self.training_sites.features)
+        z = self.members[0].scalers.features(x)
+        differences = mean_differences(z, self.training_sites.features)
         local = None
         if self.regression is not None:
             drawn = self.regression.averaged(drawn, differences, absorbers, energies)
@@ -181,7 +183,12 @@ class Model:
             smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
         )
         nearest = differences.min(axis=1, initial=np.inf).astype(np.float64)
-        return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers)
+        return drawn, Evidence(drawn.std, nearest, steepness, local, intensity, absorbers, self.domain.scores(z))
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What the training sites cover."""
+        return Domain(self.training_sites.features, self.trust.get("profile", {}).get("columns", []))
 
     @cached_property
     def digest(self) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.models.domain import Scores
+
 Array = npt.NDArray[np.float64]
 
 FEWEST_FOR_FACTORS = 30
@@ -48,6 +50,8 @@ class Evidence:
         Absolute value of the mean spectrum, smoothed: large intensities have large errors.
     absorbers : (n_sites,), or None
         Indices of the sites' elements and edges; None if all are the first.
+    scores
+        How far the sites are from the model's domain; sigma does not depend on them.
     """
 
     spread: Array
@@ -56,6 +60,7 @@ class Evidence:
     local_error: Array | None = None
     intensity: Array | None = None
     absorbers: npt.NDArray[np.integer] | None = None
+    scores: Scores | None = None
 
     @classmethod
     def joined(cls, several: Sequence["Evidence"]) -> "Evidence":
@@ -87,7 +92,7 @@ class Evidence:
         return found
 
 
-NAMES = tuple(field.name for field in fields(Evidence) if field.name != "absorbers")
+NAMES = tuple(field.name for field in fields(Evidence) if field.name not in ("absorbers", "scores"))
 
 
 @dataclass(frozen=True)

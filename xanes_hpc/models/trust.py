@@ -1,12 +1,16 @@
 """Recognise sites out of a model's domain by their absorber, their features and the elements around them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.models.domain import Scores
+
+NEIGHBOURHOOD = 3.0
+"""Radius within which neighbours are counted, Å."""
 QUANTILE = 0.99
 """Fraction of the calibration set within the threshold."""
 
@@ -16,7 +20,12 @@ def elements_of(formulas: Iterable[str]) -> set[str]:
     return {symbol for formula in set(formulas) for symbol in re.findall("[A-Z][a-z]?", formula)}
 
 
-def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) -> dict[str, Any]:
+def describe_trust(
+    nearest: npt.NDArray[np.float64],
+    formulas: Iterable[str],
+    beyond: Mapping[str, Any] | None = None,
+    neighbours: npt.NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
     """Return the description of a model's domain for ``model.json``.
 
     Parameters
@@ -25,6 +34,10 @@ def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) ->
         Distance of each calibration site to the nearest training site, (n_sites,); without sites there is no threshold.
     formulas
         Formulas of the training sites' structures.
+    beyond
+        Limits of the scores, as returned by ``domain.limits``.
+    neighbours
+        Number of neighbours of training sites within ``NEIGHBOURHOOD``; None if unknown.
     """
     threshold = float(np.quantile(nearest, QUANTILE, method="higher")) if nearest.size else None
     return {
@@ -32,11 +45,22 @@ def describe_trust(nearest: npt.NDArray[np.float64], formulas: Iterable[str]) ->
         "quantile": QUANTILE,
         "n_sites": len(nearest),
         "elements": sorted(elements_of(formulas)),
+        **(beyond or {}),
+        **({} if neighbours is None or not neighbours.size else {"neighbours": _range(neighbours)}),
     }
 
 
+def _range(counts: npt.NDArray[np.int64]) -> dict[str, int | float]:
+    return {"radius": NEIGHBOURHOOD, "least": int(counts.min()), "most": int(counts.max())}
+
+
 def reasons(
-    trust: dict[str, Any], nearest: npt.NDArray[np.float64], formulas: Sequence[str], unseen: Sequence[str]
+    trust: dict[str, Any],
+    nearest: npt.NDArray[np.float64],
+    formulas: Sequence[str],
+    unseen: Sequence[str],
+    scores: Scores | None = None,
+    neighbours: Callable[[int], int] | None = None,
 ) -> list[str]:
     """Return why each site is out of domain; an empty text if it is similar to the training set.
 
@@ -50,19 +74,53 @@ def reasons(
         Formula of each site's structure; empty if unknown.
     unseen
         Element and edge of each site, such as ``Zn K``, that were not in training; empty for the others.
+    scores
+        The sites' scores; without them only the distance counts.
+    neighbours
+        Returns the number of neighbours of a site, by its index, within ``NEIGHBOURHOOD``; called for few sites.
     """
     threshold, known, n = trust.get("threshold"), set(trust.get("elements", [])), trust.get("n_sites")
     rank = f"{100 * QUANTILE:.0f}th percentile" if n is None or n >= 1 / (1 - QUANTILE) else "largest"
     limited_by = f"{rank} of {'the' if n is None else f'{n:,}'} calibration sites"
     texts = []
-    for distance, formula, absorber in zip(nearest, formulas, unseen, strict=True):
+    beyond = _beyond(trust, scores, n)
+    for i, (distance, formula, absorber) in enumerate(zip(nearest, formulas, unseen, strict=True)):
         found = [f"absorber not seen in training: {absorber}"] if absorber else []
-        if threshold is not None and not distance <= threshold:
-            found.append(
-                f"unlike the training set: feature distance {distance:.2g}, limit {threshold:.2g} ({limited_by})"
-            )
+        unlike = list(beyond[i]) if beyond else []
+        if threshold is not None and (scores is None or "profile" not in trust) and not distance <= threshold:
+            unlike.insert(0, f"feature distance {distance:.2g}, limit {threshold:.2g} ({limited_by})")
+        if unlike and neighbours is not None and "neighbours" in trust:
+            known_counts, count = trust["neighbours"], neighbours(i)
+            if not known_counts["least"] <= count <= known_counts["most"]:
+                unlike.insert(
+                    0,
+                    f"{count} neighbour{'s' if count != 1 else ''} within {known_counts['radius']:g} Å, training sites "
+                    f"have {known_counts['least']} to {known_counts['most']}",
+                )
+        if unlike:
+            found.append(f"unlike the training set: {', '.join(unlike)}")
         new = sorted(elements_of([formula]) - known) if known else []
         if new:
             found.append(f"elements not seen in training: {', '.join(new)}")
         texts.append("; ".join(found))
+    return texts
+
+
+def _beyond(trust: dict[str, Any], scores: Scores | None, n_sites: int | None) -> list[list[str]]:
+    """Return which scores of each site are beyond their limits, in words; nothing for models without such limits."""
+    if scores is None or "excess" not in trust:
+        return []
+    from_sites = "" if n_sites is None else f" from {n_sites:,} calibration site{'s' if n_sites != 1 else ''}"
+    texts: list[list[str]] = [[] for _ in scores.excess]
+    if scores.profile is not None and "profile" in trust:
+        limit = trust["profile"]["limit"]
+        for i in np.flatnonzero(~(scores.profile <= limit)):
+            texts[i].append(
+                f"neighbours spaced otherwise (radial distance {scores.profile[i]:.2g}, limit {limit:.2g}{from_sites})"
+            )
+    limit = trust["excess"]["limit"]
+    for i in np.flatnonzero(~(scores.excess <= limit)):
+        texts[i].append(
+            f"features beyond the training range (excess {scores.excess[i]:.2g}, limit {limit:.2g}{from_sites})"
+        )
     return texts

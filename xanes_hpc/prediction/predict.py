@@ -12,8 +12,9 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder
+from xanes_hpc.models.domain import Scores
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.trust import reasons
+from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.plan import PredictionPlan, PredictOptions, opened_plan, planned_options
 from xanes_hpc.prediction.sources import Store, open_sources
 from xanes_hpc.spectra.edges import edge_energy
@@ -115,11 +116,11 @@ class _Rows:
     def fill(self, part: Part, start: int, stop: int, progress: Callable[[int], None]) -> None:
         plan, model = self._plan, self._plan.model
         sites = plan.sites.take(np.arange(start, stop))
-        e0, nearest = edge_energies(model, sites), np.empty(stop - start)
+        e0, nearest, scores = edge_energies(model, sites), np.empty(stop - start), list[Scores]()
         for row in range(start, stop, ROWS_AT_ONCE):
             progress(row)
             here = slice(row - start, min(row + ROWS_AT_ONCE, stop) - start)
-            own_e0 = self._predict(part, here, row, nearest)
+            own_e0 = self._predict(part, here, row, nearest, scores)
             e0[here] = np.where(np.isfinite(own_e0), own_e0, e0[here])
         for store in (plan.source, plan.structures):
             if store is not None:
@@ -128,10 +129,21 @@ class _Rows:
         unseen = model.unseen(sites.element, sites.edge)
         write_site_columns(
             part.file, e0, formulas, parts, nearest, model.training_sites.twins_of(sites.name, formulas),
-            reasons(model.trust, nearest, formulas, unseen),
+            reasons(
+                model.trust, nearest, formulas, unseen, Scores.joined(scores),
+                None if plan.structures is None else lambda i: self._neighbours(start + i),
+            ),
         )  # fmt: skip
 
-    def _predict(self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _neighbours(self, row: int) -> int:
+        """Return the number of neighbours of the site at a row of the plan."""
+        structures = self._plan.structures
+        assert structures is not None
+        return int(structures.neighbour_counts(self._plan.rows[row : row + 1], NEIGHBOURHOOD)[0])
+
+    def _predict(
+        self, part: Part, here: slice, row: int, nearest: npt.NDArray[np.float64], scores: list[Scores]
+    ) -> npt.NDArray[np.float64]:
         """Fill rows of a part, starting at a row of the plan; return the references' e0, NaN without one."""
         plan, options = self._plan, self._plan.options
         chosen = np.arange(row, row + here.stop - here.start)
@@ -139,6 +151,8 @@ class _Rows:
             self._read(plan.rows[chosen]), self._absorbers[chosen], options.draws, options.seed, options.keep_draws
         )
         nearest[here] = evidence.distance
+        if evidence.scores is not None:
+            scores.append(evidence.scores)
         part.rows["mean"][here] = drawn.mean
         part.rows["std"][here] = plan.model.calibration.sigma(evidence)
         if drawn.draws is not None:

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.models.model import Model
-from xanes_hpc.models.trust import reasons
+from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.predict import edge_energies
 from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.spectra.recipe import Recipe
@@ -20,6 +20,7 @@ from xanes_hpc.spectra.treatment import treat_rows, treatment_after
 from xanes_hpc.stores.predictions import scale_draws
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.neighbours import neighbour_list
 from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc.structures.structure import Structure
 
@@ -125,7 +126,10 @@ class SitePredictor:
         target = self.model.description["target"]
         e0 = float(edge_energies(self.model, _table(structure, atom, number, edge))[0])
         nearest = evidence.distance if evidence.distance is not None else np.array([np.nan])
-        why = reasons(self.model.trust, nearest, [formula(structure.numbers)], self.model.unseen(element, [edge]))[0]
+        why = reasons(
+            self.model.trust, nearest, [formula(structure.numbers)], self.model.unseen(element, [edge]),
+            evidence.scores, lambda _: neighbour_list(self._batch(structure, atom), NEIGHBOURHOOD).distances.size,
+        )[0]  # fmt: skip
         found = SitePrediction(energies, mean, std, e0, target["treatment"], target["unit"], float(nearest[0]), why)
         if recipe is None or recipe.does_nothing or drawn.draws is None:
             return found

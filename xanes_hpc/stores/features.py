@@ -148,6 +148,11 @@ class FeatureStore(hdf5.Store):
         return self._object(text, "dataset descriptor")
 
     @property
+    def labels(self) -> list[str]:
+        """Names of the features, in their order."""
+        return hdf5.read_strings(self.file, "labels")
+
+    @property
     def rattled(self) -> bool:
         """Whether atoms were displaced at random before their features were computed."""
         return bool(self.attribute("rattle"))
@@ -228,6 +233,10 @@ class FeatureStore(hdf5.Store):
             If the data are damaged.
         """
         return self.read_rows("features", start, stop)
+
+    def neighbour_counts(self, rows: npt.NDArray[np.integer], radius: float) -> npt.NDArray[np.int64]:
+        """Return no numbers of neighbours: features have no structures."""
+        return np.empty(0, np.int64)
 
     def open_source(self, instead: StructureStore | Path | str | None = None) -> StructureStore:
         """Open the structure store that the features were computed from, or another one with the same structures.

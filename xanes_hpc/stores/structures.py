@@ -24,6 +24,7 @@ from xanes_hpc.stores.properties import (
 )
 from xanes_hpc.stores.sites import DTYPES, SiteTable, add_site_columns, counted
 from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.neighbours import neighbour_list
 from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc.structures.structure import Structure
 
@@ -34,6 +35,8 @@ STRUCTURE_NAMES = [
     *(f"sites/{name}" for name in DTYPES),
 ]
 """Datasets that ``digest_structures`` covers."""
+FARTHEST_READ = 16
+"""Rows farther apart than this are read separately."""
 SITES_AT_ONCE = 512
 
 
@@ -233,6 +236,20 @@ class StructureStore(hdf5.Store):
         lengths = np.diff(batch.offsets)[batch.site_structures]
         self._check(((batch.site_atoms >= 0) & (batch.site_atoms < lengths)).all())
         return batch
+
+    def neighbour_counts(self, rows: npt.NDArray[np.integer], radius: float) -> npt.NDArray[np.int64]:
+        """Return the number of atoms within ``radius`` (Å) of the sites at ascending rows, (n_rows,).
+
+        Raises
+        ------
+        StoreError
+            If the data are damaged.
+        """
+        counts = [np.empty(0, np.int64)]
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1) if rows.size else []:
+            batch = self.batch(int(run[0]), int(run[-1]) + 1)
+            counts.append(np.diff(neighbour_list(batch, radius).offsets)[run - run[0]])
+        return np.concatenate(counts)
 
     def digest_of_properties(self, names: Sequence[str]) -> str:
         """Return the digest of the named properties of structures and sites."""

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
 from xanes_hpc.models.calibration import calibrate, not_calibrated
+from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, TrainingSites
-from xanes_hpc.models.trust import describe_trust
+from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.kernel_ridge_fit import fit
 from xanes_hpc.training.plan import Digests, resolved_run
@@ -116,19 +118,24 @@ def _versions() -> dict[str, str]:
 
 CALIBRATION_DRAWS = 100
 MOST_CALIBRATION_SITES = 5000
+RUN = 64
+"""Sites of a sample that are next to each other in their store."""
 
 
 def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
     """Return the calibration of sigma and the distance threshold, measured on the calibration set."""
     calibrating, sites = data.sites_in("calibration"), model.training_sites
     chunks = calibrating.chunks
-    references, means, known = [], [], list[Evidence]()
+    references, means, known, scores = [], [], list[Evidence](), list[Scores]()
+    columns = profile_columns(data.first.features.labels)
+    domain = Domain(sites.features, columns)
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = calibrating.read(chunks[i])
         drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
         references.append(y.astype(np.float64))
         means.append(drawn.mean)
         known.append(evidence)
+        scores.append(domain.scores(model.members[0].scalers.features(x)))
         if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
             break
     energies, _ = model.grid
@@ -140,7 +147,22 @@ def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
         nearest = np.concatenate([e.distance for e in known if e.distance is not None])
     trained = np.isin(data.sets, [SETS.index(name) for name in sites.trained])
     formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
-    return {"calibration": calibration.as_dict(), "trust": describe_trust(nearest, formulas)}
+    beyond = limits(Scores.joined(scores), columns) if scores else {}
+    trust = describe_trust(nearest, formulas, beyond, _neighbours(data, trained))
+    return {"calibration": calibration.as_dict(), "trust": trust}
+
+
+def _neighbours(data: TrainingData, trained: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the numbers of neighbours of the trained sites that have structures, or of a sample of them."""
+    counts = [np.empty(0, np.int64)]
+    for source in data.sources:
+        own = np.flatnonzero(trained[source.first : source.first + source.features.n_sites])
+        if own.size > REFERENCE_SITES:  # runs of neighbouring rows, which are read together
+            runs = np.array_split(own, own.size // RUN)
+            own = np.concatenate([runs[i] for i in np.linspace(0, len(runs) - 1, REFERENCE_SITES // RUN).astype(int)])
+        if source.origin is not None:
+            counts.append(source.origin.neighbour_counts(own, NEIGHBOURHOOD))
+    return np.concatenate(counts)
 
 
 def write_model(
