@@ -40,7 +40,7 @@ def test_an_ordinary_model_has_no_notes(small, tmp_path, config, capsys):
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.3\n")) == 0
     assert call("predict", path, "--model", output, "-o", tmp_path / "p.h5", "--draws", 2) == 0
     said = capsys.readouterr().err
-    assert not any(note in said for note in ("calibrat", "formula", "too low", "cannot be flagged"))
+    assert not any(note in said for note in ("calibrated", "formula", "too low", "cannot be flagged"))
 
 
 def test_a_calibration_set_that_is_too_small(small, tmp_path, config, capsys):
