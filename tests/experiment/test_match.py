@@ -295,6 +295,7 @@ def test_match_command(predicted, small, tmp_path, capsys):
     assert run(*words, "--keep", 4, "--mixture", 2, "-o", tmp_path / "m.csv", "--plot", tmp_path / "m.png") == 0
     printed = capsys.readouterr().out
     assert f"1 {name}" in " ".join(printed.split())
+    assert "score: chi-square over all energies, lowest first" in printed
     rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
     assert (rows[0]["kind"], rows[0]["rank"], rows[0]["site"], float(rows[0]["factor"])) == ("site", "1", name, 0.3333)
     assert len([row for row in rows if row["kind"] == "site"]) == 4
@@ -383,3 +384,19 @@ def test_sites_that_a_structure_store_cannot_compare_are_counted(small, tmp_path
     with open_library(tmp_path / "s.h5", "xanes", None) as library:
         assert library.not_compared == {"without_spectrum": 1, "short": 3}
         assert library.rows.tolist() == [3, 4, *range(6, 120)]
+
+
+def test_a_shift_as_large_as_allowed_is_marked(predicted, tmp_path, capsys):
+    with PredictionStore(predicted) as predictions:
+        iron = predictions.sites.element.tolist().index(26)
+        energies = predictions.energies + predictions.read("sites/e0", iron) + 5.0
+        values = predictions.read("mean", iron)
+    path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in zip(energies, values, strict=True)))
+    assert run("match", path, predicted, "--absorber", "Fe", "--max-shift", 2, "--keep", 1) == 0
+    out, err = capsys.readouterr()
+    assert "2.00*" in out
+    assert "Note: the best shift is as large as --max-shift allows" in err
+    assert run("match", path, predicted, "--absorber", "Fe", "--max-shift", 8, "--keep", 1) == 0
+    out, err = capsys.readouterr()
+    assert "+5.00 " in out
+    assert "as large as --max-shift" not in err

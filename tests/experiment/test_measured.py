@@ -46,7 +46,8 @@ def test_a_scan_with_descending_energies_is_reversed(tmp_path):
     [
         ("BACDEF", r"s\.h5: 2 sites match 'BACDEF'; expected one of BACDEF_a, BACDEF_b$"),
         ("plain", r"s\.h5: 2 sites match 'plain'; expected one of plain#0, plain#2$"),
-        ("ACO", r"s\.h5: no site 'ACO'; expected one of ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
+        ("ACO", r"s\.h5: no site 'ACO'; expected one of ACOMUA_C36\(1\+\)$"),
+        ("xyz", r"s\.h5: no site 'xyz'; expected one of ACOMUA_C36\(1\+\), BACDEF_a, BACDEF_b, plain#0, plain#2$"),
         (None, r"s\.h5: holds 5 sites \(ACOMUA.*choose one with `site`"),
     ],
 )

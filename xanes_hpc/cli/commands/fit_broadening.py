@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
+WIDEST = 5.0
+"""Full width of a resolution that a beamline may have, eV."""
 NO_UNIT = ("scale", "seah", "offset", "slope")
 """Parameters that are not in eV."""
 
@@ -165,6 +167,12 @@ def command(
         console.table(f"{name} fitted", rows)
     told = normal.as_dict() | {"choices": dict(measured.choices)}
     console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict(), **told})
+    gaussian = fitted.parameters.get("gaussian")
+    if gaussian is not None and gaussian.varied and gaussian.value > WIDEST:
+        console.err.print(
+            f"Note: a resolution of {gaussian.value:.1f} eV is beyond that of a beamline, {WIDEST:g} eV at most; the "
+            "calculated spectrum is probably not that of the sample"
+        )
     if output is not None and fitted.broadening.name == "none":
         console.err.print(f"Note: the fitted width is 0 eV, so {output} contains no broadening")
     elif output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from xanes_hpc.formats.read_options import ReadOptions
 
 NOT_COMPARED = {"without_spectrum": "without such a spectrum", "short": "whose spectra do not cover the grid"}
+SCORES = {
+    "likelihood": "score: -2 ln(likelihood) but for a constant, lowest first; * a shift as large as allowed",
+    "chi2": "score: chi-square over all energies, lowest first; * a shift as large as allowed",
+}
 POOR = 50.0
 """Error in % above which even the best site does not resemble the measured spectrum."""
 Window = tuple[float, float]
@@ -155,6 +159,9 @@ def command(
         found = match(normal.spectrum, library, options, rows, progress)
         distrust = library.distrust
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
+    least_limited = options.max_shift - float(np.median(np.diff(found.energies))) + 1e-6
+    shifts = [*(m.shift for m in found.ranked), *(m.shift for m in found.mixtures)]
+    limited = [options.max_shift > 0 and abs(shift) > least_limited for shift in shifts]
     columns = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
     ranked = [[str(k), m.site, *_figures(m), distrust[m.row]] for k, m in enumerate(found.ranked, 1)]
     mixed = []
@@ -185,15 +192,29 @@ def command(
             | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
             | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
         )
-        console.listing(columns, ranked)
+        console.listing(columns, _short(ranked, limited[: len(ranked)]))
+        console.out.print(SCORES[options.by])
+        for row in ranked:
+            if row[-1]:
+                console.err.print(f"Note: {row[1]} is out of domain: {row[-1]}")
+        if limited[0]:
+            console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
         if found.ranked[0].error_percent > POOR:
             console.err.print(f"Note: no site resembles it; the best error is {found.ranked[0].error_percent:.0f} %")
         if mixed:
-            console.listing(("rank", "mixture", *columns[2:]), mixed)
+            console.listing(("rank", "mixture", *columns[2:]), _short(mixed, limited[len(ranked) :]))
         elif options.mixture > 1:
             console.out.print("no mixture beats its best single component")
     figures = _plain(found, ranked, mixed) | {"not_compared": library.not_compared}
     console.write_json(json_target, figures | normal.as_dict() | {"choices": dict(measured.choices)})
+
+
+def _short(rows: list[list[str]], limited: list[bool]) -> list[list[str]]:
+    """Return rows of the table with a word for each flag, and an asterisk after a shift that is as large as allowed."""
+    return [
+        [*row[:-2], row[-2] + "*" * at_limit, "out of domain" if row[-1] else ""]
+        for row, at_limit in zip(rows, limited, strict=True)
+    ]
 
 
 def _figures(found: Any) -> list[str]:
