@@ -308,6 +308,7 @@ def test_runs_of_other_structures_are_refused(tmp_path, store, program, capsys):
         ("Absorber\n1", "Absorber\n2", "its absorber is atom 1, expected atom 0 of ACOMUA_C36(1+)"),
         ("\n8 ", "\n16 ", "its elements differ from those of ACOMUA_C36(1+)"),
         ("\n26 0.0 0.0 0.0", "\n26 0.0 0.0 0.1", "its positions differ from those of ACOMUA_C36(1+)"),
+        ("Edge\nK", "Edge\nl3", "its edge is L3, expected K of ACOMUA_C36(1+)"),
         ("Molecule", "Crystal", "it is a crystal, expected a molecule as in the store"),
     ):
         assert old in text
@@ -316,6 +317,20 @@ def test_runs_of_other_structures_are_refused(tmp_path, store, program, capsys):
         assert (found["runs"]["of another site"], len(found["not_good"])) == (1, 1)
         assert said in found["not_good"][0]
         assert "ACOMUA_C36(1+)" not in {site for site, _, _ in spectra(store)}
+
+
+def test_a_run_whose_input_names_a_cif_is_held_to_its_absorber(tmp_path, store, program, capsys):
+    runs = calculated(tmp_path, store, program)
+    for path in runs.glob("*/*_in.txt"):
+        text = path.read_text()
+        begin, end = text.index("Molecule"), text.index("Convolution")
+        text = text[:begin] + "CIF_FILE\n somewhere.cif\n" + text[end:]
+        path.write_text(text.replace("Edge\nK", "edge\nk"))
+    path = next(runs.glob("ACOMUA*/ACOMUA*+).txt"))
+    path.write_text(path.read_text().replace(" 26 ", " 27 ", 1).replace("7112.000", "7709.000", 1))
+    found = summary(capsys, runs, store)
+    assert (found["runs"], found["not_compared"]) == ({"good": 3, "of another site": 1}, 3)
+    assert "its absorber is Co; expected Fe of ACOMUA_C36(1+)" in found["not_good"][0]
 
 
 def test_only_sites_without_a_spectrum_are_written(tmp_path, store, program, capsys):

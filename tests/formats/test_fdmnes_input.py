@@ -175,7 +175,7 @@ def test_calculations_that_fdmnes_would_refuse(change, said):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "", "no Range"),
+        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "Range", "no Range"),
         ("Absorber\n 2", "Absorber\n 1.5", "number of one atom"),
         ("Absorber\n 2", "Absorber\n 1 2", "number of one atom"),
         ("Absorber\n 2", "Absorber\n 3", "Absorber: expected 1 to 2, received 3"),
@@ -213,6 +213,39 @@ def test_what_an_input_leaves_out_is_as_fdmnes_takes_it(tmp_path):
     text = HEMATITE.replace("Filout\n  Fe2O3", "").replace("Edge\n K", "").replace("Absorber\n 2", "")
     found = fdmnes_input.read(write(tmp_path / "in.txt", text))
     assert (found.output, found.edge, found.absorber) == ("fdmnes_out", "K", 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "energies"),
+    [
+        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "", (-5.0, 0.5, 60.0)),
+        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "RANGE\n -10. 5.d-1 5.0D1", (-10.0, 0.5, 50.0)),
+        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "gamme -10. 5.d-1 5.0d1", (-10.0, 0.5, 50.0)),
+        ("Range\n -30. 0.2 60. 0.5 120. ! wide", "Rangel\n -10. 0.2 50.", ()),
+    ],
+)
+def test_ranges_as_fdmnes_takes_them(tmp_path, old, new, energies):
+    assert fdmnes_input.read(write(tmp_path / "in.txt", HEMATITE.replace(old, new))).settings.energies == energies
+    assert n_energies((-5.0, 0.5, 60.0)) == 131  # as in FDMNES's source
+
+
+@pytest.mark.parametrize(
+    ("written", "edge"), [("edge\n k", "K"), ("EDGE\n l23", "L23"), ("Seuil\n K1", "K"), ("Edge L3", "L3")]
+)
+def test_keywords_and_edges_in_any_case(tmp_path, written, edge):
+    text = HEMATITE.replace("Edge\n K", written).replace("Crystal\n", "CRYSTAL\n").replace("Filout", "filout")
+    found = fdmnes_input.read(write(tmp_path / "in.txt", text))
+    assert (found.edge, found.output, found.structure.numbers.tolist()) == (edge, "Fe2O3", [26, 8])
+
+
+@pytest.mark.parametrize(
+    "keyword", ["Cif_file\n  Fe2O3.cif\n", "crystal_p\n End.pdb\n", "Film_t\n 5. 5. 5.\n 26 0 0 0 0.5\n"]
+)
+def test_a_structure_that_is_not_in_the_input(tmp_path, keyword):
+    begin, end = HEMATITE.index("Crystal"), HEMATITE.index("Convolution")
+    text = HEMATITE[:begin] + keyword + HEMATITE[end:]
+    found = fdmnes_input.read(write(tmp_path / "in.txt", text))
+    assert (found.structure, found.absorber, found.settings.convolution) == (None, 1, True)
 
 
 def test_a_left_handed_cell_is_written_as_the_same_crystal(tmp_path):

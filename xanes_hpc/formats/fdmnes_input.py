@@ -18,13 +18,12 @@ from ase import cell as ase_cell
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.fdmnes_keywords import blocks, name_of
 from xanes_hpc.structures.structure import Structure
 
 Cell: Any = ase_cell.Cell
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M23", "M4", "M5", "M45", "N1", "N2", "N3", "N23")
 UNIT_CELL = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
-TEXT_VALUES = ("filout", "edge")
-"""Keywords whose value is text."""
 FLAGS = {
     "quadrupole": "Quadrupole",
     "green": "Green",
@@ -50,7 +49,8 @@ class Settings:
     radius
         Radius of the cluster around the absorber, in Å.
     energies
-        Alternating energies from the edge and steps, in eV: (-15, 0.2, 60) is from -15 to 60 in steps of 0.2.
+        Alternating energies from the edge and steps, in eV: (-15, 0.2, 60) is from -15 to 60 in steps of 0.2. Empty in
+        what is read of an input with ``Rangel``, whose steps grow.
     scf
         Whether the potential is self-consistent; takes five times as long.
     quadrupole
@@ -83,9 +83,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Input:
-    """A calculation of one site: atom ``absorber`` (from 0) of a structure; ``output`` is the name of its files."""
+    """A calculation of one site: atom ``absorber`` (from 0) of a structure; ``output`` is the name of its files.
 
-    structure: Structure
+    The structure of an input that was read is None if the input does not list all its atoms, as with ``Cif_file``.
+    """
+
+    structure: Structure | None
     absorber: int
     edge: str
     output: str
@@ -117,10 +120,11 @@ def check_settings(settings: Settings) -> None:
             raise FormatError(f"keyword {keyword!r}: expected one word of letters")
         if any(not line.isprintable() for line in values):
             raise FormatError(f"keyword {keyword}: expected its values on one line, received {values[0]!r}")
-        if keyword.lower() in seen:
+        name = name_of(keyword)
+        if name in seen:
             raise FormatError(f"keyword {keyword}: expected once, received twice")
-        seen.add(keyword.lower())
-        if keyword.lower() in KNOWN:
+        seen.add(name)
+        if name in KNOWN:
             raise FormatError(f"keyword {keyword}: is written from the other settings; change those instead")
 
 
@@ -164,10 +168,12 @@ def write(calculation: Input) -> str:
     Raises
     ------
     FormatError
-        If the structure is periodic in some directions only, FDMNES has no such edge, there is no atom of that index,
-        or the settings are invalid.
+        If there is no structure, it is periodic in some directions only, FDMNES has no such edge, there is no atom of
+        that index, or the settings are invalid.
     """
     structure, settings = calculation.structure, calculation.settings
+    if structure is None:
+        raise FormatError(f"{calculation.output}: expected a structure, received none")
     check_settings(settings)
     if calculation.edge not in EDGES:
         raise FormatError(f"{structure.name}: FDMNES has no edge {calculation.edge}; it has {', '.join(EDGES)}")
@@ -214,7 +220,15 @@ def _number(value: float) -> str:
 
 
 ATOMS = ("molecule", "crystal")
-KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(word.lower() for word in FLAGS.values())}
+ELSEWHERE = (
+    "cif_file", "pdb_file", "crystal_t", "molecule_", "film", "film_t", "film_cif_", "film_pdb_", "surface",
+    "interface", "bulk", "flapw", "spgroup", "atom",
+)  # fmt: skip
+"""Keywords with which an input does not list all atoms by atomic number and position."""
+KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(name_of(word) for word in FLAGS.values())}
+DEFAULTS = {"filout": ("fdmnes_out",), "edge": ("K",), "absorber": ("1",), "radius": ("3.0",)}
+"""What FDMNES takes where the input leaves a keyword out."""
+DEFAULT_RANGE = ("-5. 0.5 60.",)
 
 
 def read(path: Path) -> Input:
@@ -229,49 +243,31 @@ def read(path: Path) -> Input:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    blocks = list(_blocks(lines))
-    found = {keyword.lower(): values for keyword, values in blocks}
-    found = {"filout": ("fdmnes_out",), "edge": ("K",), "absorber": ("1",)} | found  # FDMNES's defaults
+    written = list(blocks(lines, KNOWN | set(ELSEWHERE)))
+    found = DEFAULTS | {name_of(keyword): values for keyword, values in written}
+    if "rangel" not in found:
+        found = {"range": DEFAULT_RANGE} | found
     for name in ("filout", "range", "edge", "absorber"):
-        if not found.get(name):
+        if not found.get(name, ("",)):
             raise FormatError(f"{path}: no {name.capitalize()} with a value")
-    structure = _structure(path, found)
-    own = {name: keyword.lower() in found for name, keyword in FLAGS.items()}
-    others = tuple((keyword, values) for keyword, values in blocks if keyword.lower() not in KNOWN)
+    structure = None if any(name in found for name in ELSEWHERE) else _structure(path, found)
+    own = {name: name_of(keyword) in found for name, keyword in FLAGS.items()}
     settings = Settings(
-        radius=_first(path, "Radius", found.get("radius", ("6.0",))),
-        energies=tuple(_floats(path, "Range", found["range"])),
-        keywords=others,
+        radius=_first(path, "Radius", found["radius"]),
+        energies=tuple(_floats(path, "Range", found.get("range", ()))),
+        keywords=tuple((keyword, values) for keyword, values in written if name_of(keyword) not in KNOWN),
         **own,
     )
     absorber = _floats(path, "Absorber", found["absorber"])
     if len(absorber) != 1 or not absorber[0].is_integer():
         raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(found['absorber'])}")
     index = int(absorber[0]) - 1
-    if not 0 <= index < structure.numbers.size:
+    if structure is not None and not 0 <= index < structure.numbers.size:
         raise FormatError(f"{path}: Absorber: expected 1 to {structure.numbers.size}, received {index + 1}")
     name = Path(found["filout"][0]).name.removesuffix(".txt")
-    return Input(replace(structure, name=name), index, found["edge"][0], name, settings)
-
-
-def _blocks(lines: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...]]]:
-    """Yield keywords with the lines that follow each, up to ``End``."""
-    keyword, values = "", list[str]()
-    for line in lines:
-        text = line.partition("!")[0].strip()
-        if not text:
-            continue
-        awaited = keyword.lower() in TEXT_VALUES and not values
-        if awaited or not text[0].isalpha():
-            values.append(text)
-            continue
-        if keyword:
-            yield keyword, tuple(values)
-        keyword, values = text.split()[0], []
-        if keyword.lower() == "end":
-            return
-    if keyword:
-        yield keyword, tuple(values)
+    edge = found["edge"][0].split()[0].upper()
+    own_structure = None if structure is None else replace(structure, name=name)
+    return Input(own_structure, index, "K" if edge == "K1" else edge, name, settings)
 
 
 def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
@@ -321,7 +317,7 @@ def _first(path: Path, what: str, rows: Sequence[str]) -> float:
 def _floats(path: Path, what: str, rows: Sequence[str]) -> list[float]:
     words = " ".join(rows).replace(",", " ").split()
     try:
-        values = [float(re.sub(r"(?<=\d)[dD](?=[-+\d])", "e", word)) for word in words]
+        values = [float(re.sub(r"(?<=[\d.])[dD](?=[-+\d])", "e", word)) for word in words]
     except ValueError:
         values = [np.nan]
     if not np.isfinite(values).all():

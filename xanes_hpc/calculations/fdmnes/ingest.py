@@ -1,7 +1,8 @@
 """Check FDMNES runs, and add the spectra of the good ones to a structure store.
 
 The exit code of FDMNES carries no information, and its error file survives a later good run. A run is therefore good if
-its log NAME_bav.txt ends with the closing line of FDMNES and NAME.txt has as many rows as its energy range.
+its log NAME_bav.txt ends with the closing line of FDMNES and NAME.txt has as many rows as its energy range. Where the
+input does not list all atoms, as with ``Cif_file``, the run is held to its site by the absorber that NAME.txt names.
 """
 
 import csv
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
 from xanes_hpc.calculations.fdmnes.write import COLUMNS, ENDS_WELL, STARTER, TABLE, TAIL_BYTES
 from xanes_hpc.errors import FormatError, SpectrumError
@@ -52,6 +54,7 @@ class Run:
     state: State
     reason: str = ""
     calculation: Input | None = None
+    element: int | None = None
 
     @property
     def listed(self) -> str:
@@ -61,9 +64,10 @@ class Run:
 
 @dataclass
 class Ingested:
-    """Numbers of runs by state, the runs that are not good, and the spectra added."""
+    """Numbers of runs by state and of good ones whose structure was not compared, the other runs, and the spectra."""
 
     runs: Counter[str] = field(default_factory=Counter)
+    not_compared: int = 0
     not_good: list[str] = field(default_factory=list)
     spectra: Added = field(default_factory=Added)
 
@@ -116,6 +120,8 @@ def ingest(
                         run = replace(run, state=State.FAILED, reason=_without_folder(error, path))
                     else:
                         yield from ((rows[site], placed) for placed in own)
+                        assert run.calculation is not None
+                        result.not_compared += run.calculation.structure is None
                 result.runs[run.state] += 1
                 if run.state is not State.GOOD:
                     result.not_good.append(run.listed)
@@ -195,11 +201,12 @@ def _looked_at(folder: Path, site: str) -> Run:
         spectrum = fdmnes.read(raw)
         if spectrum.treatment != NO_TREATMENT:
             raise FormatError(f"{raw}: line 1: expected '= E_edge, Z, …' after the numbers")
-        expected = fdmnes_input.n_energies(calculation.settings.energies)
+        energies = calculation.settings.energies
+        expected = fdmnes_input.n_energies(energies) if energies else None
     except FormatError as error:
         return Run(folder, site, State.FAILED, _without_folder(error, folder), calculation)
     n_rows = spectrum.energies.size
-    if n_rows != expected:
+    if expected is not None and n_rows != expected:
         reason = f"{raw.name} has {n_rows} rows, expected {expected} from its energy range"
         return Run(folder, site, State.UNFINISHED, reason, calculation)
     broadened = [f"{output}_conv.txt"]
@@ -207,7 +214,9 @@ def _looked_at(folder: Path, site: str) -> Run:
         broadened.insert(0, f"{output}_xes_conv.txt")
     if calculation.settings.convolution and not any((folder / name).exists() for name in broadened):
         return Run(folder, site, State.UNFINISHED, f"{broadened[0]} is missing but requested", calculation)
-    return Run(folder, site, State.GOOD, "", calculation)
+    own = calculation.structure
+    element = spectrum.element if own is None else int(own.numbers[calculation.absorber])
+    return Run(folder, site, State.GOOD, "", calculation, element)
 
 
 def _without_folder(error: Exception, folder: Path) -> str:
@@ -258,7 +267,8 @@ def spectra_of(run: Run) -> list[PlacedSpectrum]:
         If a spectrum cannot be read or is invalid.
     """
     assert run.calculation is not None
-    output, element = run.calculation.output, int(run.calculation.structure.numbers[run.calculation.absorber])
+    assert run.element is not None
+    output = run.calculation.output
     raw = fdmnes.read(run.folder / f"{output}.txt")
     found = [raw]
     for name in (f"{output}_conv.txt", f"{output}_xes_conv.txt"):
@@ -266,23 +276,32 @@ def spectra_of(run: Run) -> list[PlacedSpectrum]:
             other = fdmnes.read(run.folder / name)
             found.append(replace(other, e_edge=raw.e_edge, e_cut=raw.e_cut, absolute=raw.absolute))
     try:
-        return [edges.place(spectrum, element, run.calculation.edge) for spectrum in found]
+        return [edges.place(spectrum, run.element, run.calculation.edge) for spectrum in found]
     except SpectrumError as error:
         raise SpectrumError(f"{run.folder.name}/{error}") from None
 
 
 def check_site(run: Run, store: StructureStore, row: int | None) -> Run:
-    """Check a good run against the site at ``row``; return it with state ``OTHER`` if structure or absorber differ."""
+    """Check a good run against the site at ``row``; return it as ``OTHER`` if structure, absorber or edge differ."""
     if row is None:
         return replace(run, state=State.OTHER, reason=f"{store.path} has no site {run.site}")
+    assert run.calculation is not None
     structure, atom = next(store.structures_at(np.array([row])))
-    differs = _difference(run, structure, atom)
+    edge, differs = store.sites.edge[row], _difference(run, structure, atom)
+    if run.calculation.edge != edge:
+        differs = f"its edge is {run.calculation.edge}, expected {edge} of {run.site}"
     return replace(run, state=State.OTHER, reason=differs) if differs else run
 
 
 def _difference(run: Run, structure: Structure, atom: int) -> str:
     assert run.calculation is not None
     own = run.calculation.structure
+    if own is None:
+        if run.element == structure.numbers[atom]:
+            return ""
+        expected = chemical_symbols[structure.numbers[atom]]
+        absorber = f"its absorber is {chemical_symbols[run.element]}" if run.element else "its output names no absorber"
+        return f"its input does not list all atoms, and {absorber}; expected {expected} of {run.site}"
     if own.numbers.tolist() != structure.numbers.tolist():
         return f"its elements differ from those of {run.site} in the store"
     if run.calculation.absorber != atom:

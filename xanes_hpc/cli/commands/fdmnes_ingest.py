@@ -29,6 +29,8 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
         result = ingest(folder, store, replace, look_only, progress)
     if json_target != "-":
         rows = {"runs": ", ".join(f"{n:,} {state}" for state, n in result.runs.most_common())}
+        if result.not_compared:
+            rows["not compared"] = f"{result.not_compared:,} whose input does not list all atoms; their absorbers match"
         if not look_only:
             rows["spectra"] = f"{result.spectra.new:,} new"
             if result.spectra.replaced:
