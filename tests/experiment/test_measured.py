@@ -7,6 +7,7 @@ from support.stored import structure, write_structures
 
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.experiment.measured import read_calculated, read_experiment
+from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
 
@@ -59,3 +60,27 @@ def test_unknown_and_ambiguous_sites(store, name, message):
 def test_options_that_do_not_apply_to_the_source_are_refused(store, tmp_path, capsys):
     assert run("fit-broadening", store, store, "--absorber", "Fe") == 2
     assert "--absorber applies to a spectrum's file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("items", "start", "message"),
+    [
+        ("# Element.symbol: Cu\n# Element.edge: K\n", 7050.0, "expected a spectrum of Fe K, the site's, received Cu K"),
+        (
+            "# Element.symbol: Fe\n# Element.edge: L3\n",
+            7050.0,
+            "expected a spectrum of Fe K, the site's, received Fe L3",
+        ),
+        ("", 7000.0, "ends 13 eV below the Fe K edge at 7112 eV"),
+    ],
+)
+def test_a_measured_spectrum_is_held_to_the_sites(predicted, tmp_path, capsys, items, start, message):
+    rows = table(np.column_stack([start + np.arange(100.0), np.arange(100.0) ** 2]))
+    text = f"# XDI/1.0\n# Column.1: energy eV\n# Column.2: xmu\n{items}#---\n{rows}"
+    path = write(tmp_path / "e.xdi", text)
+    with PredictionStore(predicted) as store:
+        name = store.sites.name[store.sites.element.tolist().index(26)]
+    assert run("match", path, predicted, "--absorber", "Fe") == 2
+    assert f"e.xdi: {message}" in capsys.readouterr().err
+    assert run("fit-broadening", predicted, path, "--site", name) == 2
+    assert f"e.xdi: {message}" in capsys.readouterr().err

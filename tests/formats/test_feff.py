@@ -68,3 +68,27 @@ def test_the_spectrum_as_feff_normalised_it(tmp_path):
 def test_what_is_not_feffs(tmp_path, old, new, words):
     with pytest.raises(FormatError, match=words):
         read_spectrum(xmu(tmp_path / "xmu.dat", HEADER.replace(old, new)))
+
+
+def test_a_number_in_the_header_with_fortrans_exponent(tmp_path):
+    plain = read_spectrum(xmu(tmp_path / "a" / "xmu.dat"))
+    fortran = read_spectrum(xmu(tmp_path / "b" / "xmu.dat", HEADER.replace("2.3515E-04", "2.3515D-04")))
+    np.testing.assert_array_equal(fortran.intensities, plain.intensities)
+
+
+def test_feffs_columns_under_another_name(tmp_path):
+    plain = read_spectrum(xmu(tmp_path / "xmu.dat"))
+    other = read_spectrum(xmu(tmp_path / "NAME.dat"))
+    np.testing.assert_array_equal(other.intensities, plain.intensities)
+    assert (other.element, other.unit) == (29, "angstrom²")
+
+
+def test_a_failed_run_is_refused_and_one_that_did_not_converge_noted(tmp_path):
+    path = xmu(tmp_path / "xmu.dat")
+    write(tmp_path / "log", "SCF 100\nConvergence reached\n")
+    assert read_spectrum(path).choices == ()
+    write(tmp_path / "log", "SCF did not converge\n")
+    assert dict(read_spectrum(path).choices)["FEFF's potentials did not converge"].endswith("/log")
+    write(tmp_path / "log", "SCF 100\n Fatal Error: too many atoms\n")
+    with pytest.raises(FormatError, match=r"xmu\.dat: FEFF's run failed, says log: Fatal Error: too many atoms"):
+        read_spectrum(path)

@@ -133,7 +133,7 @@ def test_below_the_cut_the_width_is_the_core_holes_and_nothing_contributes():
     recipe = BroadeningConfig("arctangent", core_hole=1.25)
     whole = np.ones(151)
     (found,) = broaden([placed(energies, whole, e_cut=0.0)], [26], ["K"], recipe)
-    (same,) = broaden([placed(energies, np.where(energies > -1.0, 1.0, 77.0), e_cut=0.0)], [26], ["K"], recipe)
+    (same,) = broaden([placed(energies, np.where(energies > -1.0, 1.0, -77.0), e_cut=0.0)], [26], ["K"], recipe)
     np.testing.assert_array_equal(found, same)
     at = energies < 0
     step, beyond = 0.5, 60.0 + 500.5 * 0.5

@@ -20,13 +20,12 @@ from xanes_hpc.experiment.fit_broadening import Fitted
 from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
 from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
 from xanes_hpc.experiment.match import Match
-from xanes_hpc.experiment.measured import Calculated, calculated_of, read_calculated, read_experiment
+from xanes_hpc.experiment.measured import Calculated, calculated_of, held_to, read_calculated, read_experiment
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.spectra.edge_step import Window
-from xanes_hpc.spectra.edges import in_ev
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
@@ -201,9 +200,10 @@ def match(
     store = comparable(spectra)
     library = library_of(store, kind, treatment)
     rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
-    experiment = in_ev(_measured(measured), float(np.nanmedian(library.e0[rows])))
+    element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
+    experiment = held_to(_measured(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
-    normal = normalised(experiment, how, None if absorber is None else element_number(absorber), edge)
+    normal = normalised(experiment, how, element, own_edge)
     if "scale" not in options:
         chosen = replace(chosen, scale=scale_for(normal))
     return matching.match(normal.spectrum, library, chosen, rows)
@@ -278,7 +278,7 @@ def fit_broadening(
     start, stop = range or (None, None)
     broadening = load_run(None, None, values).broadening
     chosen = _options(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
-    experiment = in_ev(_measured(measured), found.placed.e0)
+    experiment = held_to(_measured(measured), found.element, found.edge, found.placed.e0)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     normal = normalised(experiment, how, found.element, found.edge)
     return fitting.fit_broadening(found, normal.spectrum, chosen)

@@ -62,6 +62,32 @@ def read_experiment(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     return spectrum
 
 
+def held_to(experiment: Spectrum, element: int, edge: str, e0: float) -> Spectrum:
+    """Return a measured spectrum in eV, after a check that it is of an element and edge, and reaches beyond the edge.
+
+    Parameters
+    ----------
+    experiment
+        The spectrum as read.
+    element, edge, e0
+        Atomic number, edge and edge energy (eV) of the sites to compare it with.
+
+    Raises
+    ------
+    SpectrumError
+        If its file names another element or edge, or it ends before the edge.
+    """
+    edges.check_absorber(experiment, element, edge)
+    experiment = edges.in_ev(experiment, e0)
+    last = float(from_edge(experiment, e0)[-1])
+    if last <= 0:
+        raise SpectrumError(
+            f"{experiment.source}: ends {-last:.0f} eV below the {chemical_symbols[element]} {edge} edge at {e0:g} eV; "
+            "expected a spectrum of this edge"
+        )
+    return experiment
+
+
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:
     """Return a measured spectrum's energies relative to an edge at ``e0``, in eV.
 

@@ -119,7 +119,14 @@ def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
     if program := _program(path):
         found: Spectrum = PROGRAMS[program].read(path)
         return found
-    return xdi.read(path, options) if xdi.recognises(path) else fdmnes.read(path, options)
+    if xdi.recognises(path):
+        return xdi.read(path, options)
+    try:
+        return fdmnes.read(path, options)
+    except FormatError:
+        if options.columns or not feff.holds_spectrum(path):
+            raise
+        return feff.read(path, options.feff_mu)
 
 
 def _fixed_format(path: Path) -> str:

@@ -17,16 +17,21 @@ from ase.units import Bohr
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.read_options import ABSOLUTE, NORMALISED
 from xanes_hpc.formats.text import unpacked_name
-from xanes_hpc.formats.text_table import Table, read_table
+from xanes_hpc.formats.text_table import Table, read_lines, read_table
 from xanes_hpc.spectra.edges import EDGES
-from xanes_hpc.spectra.spectrum import Spectrum, treatment
+from xanes_hpc.spectra.spectrum import Choices, Spectrum, treatment
 
 NAME = "xmu.dat"
 COLUMNS = "omega e k mu mu0 chi"
 VERSION = re.compile(r"\bFEFF\s*(\d[\w.]*)")
 ABSORBER = re.compile(r"\bAbs\s+Z=\s*(\d+).*?\b([KLMNO]\d?)\s+shell")
-CORE_HOLE = re.compile(r"\bGam_ch=\s*([-+\d.Ee]+)")
-NORM = re.compile(r"\bused to normalize mu\s+([-+\d.Ee]+)")
+CORE_HOLE = re.compile(r"\bGam_ch=\s*([-+\d.EeDd]+)")
+NORM = re.compile(r"\bused to normalize mu\s+([-+\d.EeDd]+)")
+LOGS = ("log", "log.dat", "feff.out")
+"""Files beside a spectrum in which FEFF says how its run ended."""
+FAILED, NOT_CONVERGED = re.compile(r"fatal error", re.I), re.compile(r"(not|no) (be )?converge", re.I)
+MOST_OF_LOG, MOST_OF_HEADER = 1 << 20, 1 << 14
+"""Characters that are read of a log, and of a header."""
 
 
 def recognises(path: Path) -> bool:
@@ -61,6 +66,7 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
             "angstrom²",
         )
     element, edge = _absorber(table)
+    choices = _choices(path)
     version = VERSION.search(text)
     return Spectrum(
         energies=table.values[:, 0].copy(),
@@ -77,7 +83,40 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
         source=f"{path.parent.name}/{path.name}" if path.name.lower() == NAME else path.name,
         element=element,
         edge=edge,
+        choices=choices,
     )
+
+
+def holds_spectrum(path: Path) -> bool:
+    """Return True if a text file under another name has FEFF's columns."""
+    try:
+        return any(
+            line.strip("#@ ").split() == COLUMNS.split() for line in read_lines(path)[:MOST_OF_HEADER].splitlines()
+        )
+    except FormatError:
+        return False
+
+
+def _choices(path: Path) -> Choices:
+    """Return what the log of the run says.
+
+    Raises
+    ------
+    FormatError
+        If the run ended with an error.
+    """
+    for log in (path.with_name(name) for name in LOGS) if path.name.lower() == NAME else ():
+        try:
+            with log.open(errors="replace") as stream:
+                text = stream.read(MOST_OF_LOG)
+        except OSError:
+            continue
+        if found := FAILED.search(text):
+            said = " ".join(text[found.start() : found.start() + 80].split())
+            raise FormatError(f"{path}: FEFF's run failed, says {log.name}: {said}")
+        if NOT_CONVERGED.search(text):
+            return (("FEFF's potentials did not converge", f"{path.parent.name}/{log.name}"),)
+    return ()
 
 
 def _absorber(table: Table) -> tuple[int | None, str | None]:
@@ -91,7 +130,7 @@ def _absorber(table: Table) -> tuple[int | None, str | None]:
 def _number(path: Path, pattern: re.Pattern[str], text: str, what: str) -> float:
     found = pattern.search(text)
     try:
-        value = float(found[1]) if found else 0.0
+        value = float(re.sub("[Dd]", "e", found[1])) if found else 0.0
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):

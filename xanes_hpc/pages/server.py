@@ -5,7 +5,7 @@ and follows no path and runs no code in them. Everything the page loads comes fr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
@@ -20,15 +20,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
-from xanes_hpc.errors import FormatError, XanesHpcError, without_backticks
+from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError, without_backticks
 from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.pages.answers import aligned, as_file, prediction_answer, structure_answer
 from xanes_hpc.pages.requests import AlignRequest, PredictRequest, recipe_of, structure_of
 from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
 from xanes_hpc.prediction.predictor import SitePredictor
-from xanes_hpc.spectra.edges import in_ev
+from xanes_hpc.spectra.edges import check_absorber, in_ev
 from xanes_hpc.spectra.recipe import BroadeningConfig, Recipe
-from xanes_hpc.spectra.spectrum import treatment_name
+from xanes_hpc.spectra.spectrum import Spectrum, treatment_name
 from xanes_hpc.structures.structure import Structure
 
 MOST_JSON = 16 << 20
@@ -173,6 +173,7 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         """Read a measured spectrum from an uploaded file, in eV and normalised."""
         data = await file.read(limits.bytes + 1)
         found = await run_in_threadpool(read_spectrum_file, file.filename or "spectrum.txt", data, limits)
+        check_absorber_seen(found, predictor.model.seen)
         for e0 in predictor.model.seen.values():
             found = in_ev(found, e0)
         normal = await run_in_threadpool(normalised, found)
@@ -191,6 +192,26 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
         return await run_in_threadpool(aligned, request)
 
     return app
+
+
+def check_absorber_seen(found: Spectrum, seen: Iterable[tuple[str, str]]) -> None:
+    """Check that a measured spectrum is of an element and edge that the model predicts, as far as its file names them.
+
+    Raises
+    ------
+    SpectrumError
+        If it is of another one.
+    """
+    wrong: SpectrumError | None = None
+    for symbol, edge in seen:
+        try:
+            check_absorber(found, atomic_numbers[symbol], edge)
+        except SpectrumError as error:
+            wrong = error
+        else:
+            return
+    if wrong is not None:
+        raise wrong
 
 
 def warm_up(predictor: SitePredictor) -> None:

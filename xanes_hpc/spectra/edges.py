@@ -18,6 +18,9 @@ ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
 FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
+FALLING = 0.25
+"""Fraction of its range by which a spectrum must be lower at its end to count as falling."""
+UNCLEAR = "spectra have no clear rise"
 IN_KEV = "energies without a unit were taken as keV"
 FROM_FERMI = "energies counted from the Fermi level were taken as counted from e0: shifts between sites are lost"
 FAR_KIND = f"spectra rise more than {VERY_FAR:g} eV from e0"
@@ -175,7 +178,9 @@ def place(
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0, e_cut)
     low, high = placed.relative[0], placed.relative[-1]
     outside = not low <= 0 <= high
-    rise = main_rise(placed.relative, spectrum.intensities) if outside and absolute else None
+    if outside and spectrum.kind != "xes":
+        _check_not_falling(spectrum)
+    rise = main_rise(placed.relative, spectrum.intensities) if low > 0 and absolute else None
     if outside and (rise is None or abs(rise) > VERY_FAR):
         fact = f"e0 = {e0:g} eV ({source}) lies outside the spectrum's range, {low + e0:g} to {high + e0:g} eV"
         if not absolute:
@@ -184,7 +189,7 @@ def place(
         raise _far_from_e0(spectrum, fact, e0)
     if outside:  # as of FEFF, whose energies begin near its own Fermi level
         detail = f"{spectrum.source}: e0 = {e0:g} eV, spectrum from {low + e0:g} to {high + e0:g} eV"
-        choice = ("e0 lies outside spectra that rise near it", detail)
+        choice = ("spectra begin above e0", detail)
         placed = replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
     return _held_to_its_rise(placed, source == "given" or shift is not None)
 
@@ -200,8 +205,12 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
     spectrum = placed.spectrum
     if spectrum.kind == "xes" or _rises_here(placed.relative, spectrum.intensities):
         return placed
+    _check_not_falling(spectrum)
     rise = main_rise(placed.relative, spectrum.intensities)
-    if rise is None or abs(rise) <= FAR:
+    if rise is None:
+        choice = (UNCLEAR, f"{spectrum.source}: {spectrum.intensities.min():.4g} to {spectrum.intensities.max():.4g}")
+        return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
+    if abs(rise) <= FAR:
         return placed
     distance = f"{abs(rise):.0f} eV {'above' if rise > 0 else 'below'} e0 = {placed.e0:g} eV ({placed.e0_source})"
     if abs(rise) > VERY_FAR and not given:
@@ -212,6 +221,23 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
         )
     choice = (f"spectra rise more than {FAR:g} eV from e0", f"{spectrum.source}: {distance}")
     return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
+
+
+def _check_not_falling(spectrum: Spectrum) -> None:
+    """Check that a spectrum is not lower at its end than at its start.
+
+    Raises
+    ------
+    SpectrumError
+        If it is.
+    """
+    mu, fifth = spectrum.intensities, max(1, spectrum.intensities.size // 5)
+    first, last = float(np.median(mu[:fifth])), float(np.median(mu[-fifth:]))
+    if first - last > FALLING * np.ptp(mu) > 0:
+        raise SpectrumError(
+            f"{spectrum.source}: falls from {first:.4g} to {last:.4g}; expected a rise at the edge: are these raw "
+            "counts, or are channels exchanged?"
+        )
 
 
 def _rises_here(energies: Array, intensities: Array) -> bool:

@@ -115,11 +115,10 @@ def command(
     from xanes_hpc.config.files import load_run
     from xanes_hpc.experiment.fit_broadening import fit_broadening
     from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
-    from xanes_hpc.experiment.measured import read_calculated, read_experiment
+    from xanes_hpc.experiment.measured import held_to, read_calculated, read_experiment
     from xanes_hpc.experiment.normalised import normalised
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
-    from xanes_hpc.spectra.edges import in_ev
     from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
     from xanes_hpc.stores.hdf5 import is_kind
 
@@ -134,7 +133,8 @@ def command(
         check_output(output, overwrite)
     chosen["edge"] = chosen["edge"].upper()
     calculated = read_calculated(prediction, **chosen)
-    measured = in_ev(read_experiment(experiment, reading), calculated.placed.e0)
+    measured = read_experiment(experiment, reading)
+    measured = held_to(measured, calculated.element, calculated.edge, calculated.placed.e0)
     console.notes(measured.choices)
     before = calculated.placed.spectrum.treatment
     name = fit["recipe"] or ("arctangent" if before == NO_TREATMENT else "gaussian")

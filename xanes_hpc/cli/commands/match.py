@@ -134,13 +134,11 @@ def command(
 
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.match import match
-    from xanes_hpc.experiment.measured import read_experiment
+    from xanes_hpc.experiment.measured import held_to, read_experiment
     from xanes_hpc.experiment.normalised import normalised, scale_for
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
-    from xanes_hpc.spectra.edges import in_ev
     from xanes_hpc.stores.hdf5 import is_kind
-    from xanes_hpc.structures.absorbers import element_number
 
     context = click.get_current_context()
     check_figure(plot)
@@ -152,8 +150,9 @@ def command(
     with open_library(store, kind, treatment) as library, console.progress("matching", "sites") as progress:
         rows = rows_of(library.sites, chosen_rows(library, sites, store), absorber, edge)
         e0 = float(np.nanmedian(library.e0[rows]))
-        measured = in_ev(measured, e0)
-        normal = normalised(measured, normalisation, None if absorber is None else element_number(absorber), edge)
+        element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
+        measured = held_to(measured, element, own_edge, e0)
+        normal = normalised(measured, normalisation, element, own_edge)
         if context.get_parameter_source("scale") is not ParameterSource.COMMANDLINE:
             options = replace(options, scale=scale_for(normal))
         found = match(normal.spectrum, library, options, rows, progress)
