@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from ase.units import Bohr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.builders import IRON_OXIDE, frame, many_frames, write, write_xyz
@@ -12,7 +13,10 @@ from support.strategies import quick
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
+from xanes_hpc.formats.ipi import ASSUMED
+from xanes_hpc.formats.isotopes import READ
 from xanes_hpc.formats.tmqm import parse_comment
+from xanes_hpc.formats.xyz import CONVERTED
 
 TMQM_2024 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD"
 TMQM_2020 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8"
@@ -278,14 +282,87 @@ def test_i_pi_names_its_units(tmp_path, positions, cell, length):
     ("comment", "words"),
     [
         (IPI.format("parsec", "angstrom"), "unknown unit 'parsec'"),
-        ("coordinates in bohr", "the comment names other units"),
-        ("units=au", "the comment names other units"),
+        ("units=furlong", "unknown unit 'furlong'"),
+        ("a.u. throughout", "the comment names 'a.u.'"),
+        ("positions in bohr, cell in angstrom", "several units"),
+        ("fractional coordinates", "fractions of a cell"),
+        ("velocities [a.u.]", "velocities"),
+        (IPI.format("", "").replace("positions{}", "forces{atomic_unit}"), "'forces'"),
+        (IPI.format("", "").replace("positions{}", "Traj: velocities{atomic_unit}"), "'velocities'"),
+        ("# CELL(XYZ): 10 10 10 90 90 90 positions{angstrom}", "CELL(XYZ)"),
+        ("# CELL(H): 10 0 0 1 10 0 0 0 10 positions{angstrom}", "upper triangular"),
+        ("# CELL(GENH): 10 0 0 positions{angstrom}", "nine numbers"),
+        ("# CELL 10 10 10 90 90 90", "CELL 10 10 10"),
+        ("Properties=species:S:1:forces:R:3", "names no positions"),
+        ("Properties=species:S:1:pos:R:3 units=furlong", "unknown unit 'furlong'"),
     ],
 )
-def test_units_that_are_not_known_are_refused(tmp_path, comment, words):
+def test_what_is_not_coordinates_in_a_known_unit_is_refused(tmp_path, comment, words):
     error = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 3.0 0 0\n"))
     assert isinstance(error, FormatError)
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("comment", "length"),
+    [
+        *((text, Bohr) for text in ("Coordinates in a.u.", "atomic units", "coordinates (bohr)", "[a.u.]", "units=au")),
+        *((text, 0.01) for text in ("coordinates in pm", "positions [picometres]", "length_unit=pm")),
+        *((text, 10.0) for text in ("coordinates in nm", "unit: nm")),
+        *(
+            (text, 1.0)
+            for text in ("Coordinates in Angstrom, E in a.u.", "E = -12.5 a.u.", "3:00 pm", "Au", "2 nm ball")
+        ),
+        ("rms gradient 0.1 hartree/bohr", 1.0),
+        ('Properties=species:S:1:pos:R:3 length_unit="Bohr"', Bohr),
+        ("Properties=species:S:1:pos:R:3 energy_unit=au", 1.0),
+    ],
+)
+def test_units_in_comments(tmp_path, comment, length):
+    found = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 3.0 0 0\n"))
+    np.testing.assert_allclose(found.positions[1, 0], 3.0 * length)
+    assert [what for what, _ in found.choices] == ([] if length == 1.0 else [CONVERTED])
+
+
+def test_a_lattice_has_the_unit_of_the_positions(tmp_path):
+    comment = 'Lattice="10 0 0 0 10 0 0 0 10" Properties=species:S:1:pos:R:3 units=bohr'
+    found = only(write(tmp_path / "a.xyz", f"1\n{comment}\nFe 1 0 0\n"))
+    np.testing.assert_allclose(found.cell, 10 * Bohr * np.eye(3))
+    np.testing.assert_allclose(found.positions[0, 0], Bohr)
+
+
+@pytest.mark.parametrize(
+    ("cell", "vectors"),
+    [
+        ("CELL(H): 10 1 2 0 9 3 0 0 8", [[10, 0, 0], [1, 9, 0], [2, 3, 8]]),
+        ("CELL{GENH}: 10 1 2 0 9 3 0 0 8", [[10, 1, 2], [0, 9, 3], [0, 0, 8]]),
+        ("CELL[abcABC]: 10 9 8 90 90 90", [[10, 0, 0], [0, 9, 0], [0, 0, 8]]),
+    ],
+)
+def test_cells_of_i_pi(tmp_path, cell, vectors):
+    rows = "Fe 0 0 0\nO 3.0 0 0\n"
+    found = only(write(tmp_path / "a.xyz", f"2\n# {cell} Step: 0 positions{{angstrom}} cell{{angstrom}}\n{rows}"))
+    np.testing.assert_allclose(found.cell, vectors, atol=1e-12)
+    assert found.pbc.all()
+    old = f"2\n# {cell} cell_units(angstrom) Traj[positions_centroid] units(atomic_unit) Step 0\n{rows}"
+    found = only(write(tmp_path / "b.xyz", old))
+    np.testing.assert_allclose(found.cell, vectors, atol=1e-12)
+    np.testing.assert_allclose(found.positions[1, 0], 3.0 * Bohr)
+    assert found.choices == ()
+
+
+def test_i_pi_without_units_means_atomic_units(tmp_path):
+    found = only(write(tmp_path / "a.xyz", "2\n# CELL(abcABC): 20 20 20 90 90 90 Step: 0\nFe 0 0 0\nO 3.0 0 0\n"))
+    np.testing.assert_allclose([found.positions[1, 0], found.cell[0, 0]], [3.0 * Bohr, 20.0 * Bohr])
+    assert found.choices == ((ASSUMED, "positions and cell"),)
+
+
+@pytest.mark.parametrize("comment", ["m", "Properties=species:S:1:pos:R:3", "Properties=id:I:1:species:S:1:pos:R:3"])
+def test_deuterium_is_hydrogen(tmp_path, comment):
+    first = "1 " if "id:" in comment else ""
+    found = only(write(tmp_path / "a.xyz", f"2\n{comment}\n{first}Fe 0 0 0\n{first}D 0 0 1.6\n"))
+    assert found.numbers.tolist() == [26, 1]
+    assert found.choices == ((READ, "1 atom"),)
 
 
 def test_more_columns_than_the_atoms_have(tmp_path):

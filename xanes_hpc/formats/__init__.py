@@ -1,7 +1,7 @@
 """Readers and writers of foreign files, one module per format.
 
-Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``), ``cif`` and ``pdb`` (with ``symmetry`` and
-``assemblies``), and ``ase`` for other formats.
+Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``, and ``length_units``), ``cif`` and ``pdb``
+(with ``symmetry`` and ``assemblies``), and ``ase`` for other formats; ``isotopes`` of hydrogen.
 Spectra: ``columns`` of a ``text_table`` with detector ``channels``, ``fdmnes``, ``feff``, ``vasp``, ``ocean``,
 ``exciting``, ``xspectra``, ``xdi``, ``nexus``, ``athena``. Features with spectra: ``npz``. Tables: ``property_tables``,
 ``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra,

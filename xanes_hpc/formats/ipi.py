@@ -1,9 +1,9 @@
-"""i-PI's comment line in XYZ: units of positions and cell, and the cell.
+"""i-PI's comment line in XYZ: the quantity, its unit, and the cell with its unit.
 
     # CELL(abcABC):  18.9  18.9  18.9  90.0  90.0  90.0  Step: 0  Bead: 0  positions{atomic_unit}  cell{atomic_unit}
 
-i-PI writes atomic units unless told otherwise. Comments of other programs that name such units are refused, because
-coordinates would be taken for Å.
+Cells are ``abcABC`` (lengths and angles), ``H`` (an upper triangular matrix whose columns are the vectors) or ``GENH``
+(any matrix, whose rows are the vectors), in brackets of any kind. Units that are not named are atomic units.
 """
 
 import re
@@ -12,15 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from ase.geometry import cellpar_to_cell
-from ase.units import Bohr
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.length_units import LENGTHS
 
-CELL = re.compile(r"CELL\(abcABC\):((?:\s+[-+\d.eE]+){6})")
-UNIT = r"{}\{{(\w+)\}}"
-LENGTHS = {"atomic_unit": Bohr, "bohr": Bohr, "angstrom": 1.0, "nanometer": 10.0}
-"""Lengths in Å, by i-PI's names of units."""
-OTHER_UNITS = re.compile(r"\bbohrs?\b|\bunits?\s*[=:]\s*\"?(au|a\.u\.|atomic)", re.IGNORECASE)
+CELL = re.compile(r"\bCELL\s*(?:[([{]\s*(\w*)\s*[)\]}])?\s*:?((?:\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?(?=\s|$))*)")
+CELL_UNIT = re.compile(r"\bcell(?:_units?)?[({[](\w*)[)}\]]")
+NAMES = r"positions|velocities|momenta|forces|[xvpf]_centroid|kinetic|r_gyration|extras|isotope|bec|dipole"
+QUANTITY = re.compile(rf"\b((?:{NAMES})\w*)([({{[])\s*(\w*)\s*[)}}\]]")
+TRAJECTORY = re.compile(r"\bTraj(?:ectory)?\s*[:([{]\s*(\w+)")
+UNITS = re.compile(r"(?<![\w])units?[({[](\w*)[)}\]]")
+POSITIONS = re.compile(r"positions\w*|x_centroid\w*")
+UNIT_NAMES = {
+    "": "bohr", "atomic_unit": "bohr", "bohr": "bohr", "angstrom": "angstrom", "ase": "angstrom", "nanometer": "nm",
+    "picometer": "pm",
+}  # fmt: skip
+"""i-PI's names of units of length, and those in ``LENGTHS``."""
+ASSUMED = "i-PI comments without units: read in atomic units, which are i-PI's own"
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,11 @@ class Frame:
     length: float
     cell: npt.NDArray[np.float64]
     pbc: npt.NDArray[np.bool_]
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 def parse_comment(comment: str) -> Frame | FormatError | None:
-    """Return the units and the cell in a comment line, an error if they cannot be used, or None if it has none.
+    """Return the units and the cell in a comment line, an error if it cannot be used, or None if it is not i-PI's.
 
     Examples
     --------
@@ -41,23 +50,48 @@ def parse_comment(comment: str) -> Frame | FormatError | None:
     >>> frame = parse_comment(text)
     >>> round(frame.length, 3), frame.cell[0].tolist()
     (0.529, [10.0, 0.0, 0.0])
+    >>> print(parse_comment(text.replace("positions", "forces")))
+    expected i-PI's positions, but the comment names 'forces'
     """
-    positions, cell = (re.search(UNIT.format(name), comment) for name in ("positions", "cell"))
-    found = CELL.search(comment)
-    if positions is None and found is None:
-        if OTHER_UNITS.search(comment):
-            return FormatError(f"expected coordinates in Å, but the comment names other units: {comment[:60]!r}")
+    found, quantity = CELL.search(comment), QUANTITY.search(comment)
+    if found and not found[1] and len(found[2].split()) < 3:
+        found = None  # a word of another program's comment
+    if found is None and (quantity is None or quantity[2] != "{"):
         return None
-    lengths = [LENGTHS.get(unit[1].lower()) if unit is not None else Bohr for unit in (positions, cell)]
-    if None in lengths:
-        unknown = next(unit[1] for unit, length in zip((positions, cell), lengths, strict=True) if unit and not length)
-        return FormatError(f"unknown unit {unknown!r}; expected one of {', '.join(LENGTHS)}")
-    length, cell_length = (float(one) for one in lengths if one is not None)
+    named = quantity or TRAJECTORY.search(comment)
+    if named and (quantity or re.match(NAMES, named[1])) and not POSITIONS.fullmatch(named[1]):
+        return FormatError(f"expected i-PI's positions, but the comment names {named[1]!r}")
+    general, own_cell = UNITS.search(comment), CELL_UNIT.search(comment)
+    words = [quantity[3] if quantity else general[1] if general else "", own_cell[1] if own_cell else ""]
+    for word in words:
+        if word.lower() not in UNIT_NAMES:
+            return FormatError(f"unknown unit {word!r}; expected one of {', '.join(filter(None, UNIT_NAMES))}")
+    length, cell_length = (LENGTHS[UNIT_NAMES[word.lower()]] for word in words)
+    assumed = [what for what, word in zip(("positions", "cell"), words, strict=True) if not word]
     if found is None:
-        return Frame(length, np.zeros((3, 3)), np.zeros(3, np.bool_))
-    try:
-        parameters = np.array([float(word) for word in found[1].split()])
-        vectors = np.asarray(cellpar_to_cell(parameters * ([cell_length] * 3 + [1.0] * 3)))  # type: ignore[no-untyped-call]
-    except (ValueError, AssertionError):
-        return FormatError(f"expected six cell parameters, received {found[1].strip()!r}")
-    return Frame(length, vectors, np.ones(3, np.bool_))
+        assumed = [what for what in assumed if what != "cell"]
+    choices = ((ASSUMED, " and ".join(assumed)),) if assumed else ()
+    if found is None:
+        return Frame(length, np.zeros((3, 3)), np.zeros(3, np.bool_), choices)
+    vectors = _vectors(found[1] or "", np.array([float(word) for word in found[2].split()]), cell_length)
+    if vectors is None:
+        return FormatError(
+            "expected CELL(abcABC) with six positive parameters, CELL(H) with an upper triangular matrix or CELL(GENH) "
+            f"with nine numbers, received {' '.join(found[0].split())[:80]!r}"
+        )
+    return Frame(length, vectors, np.ones(3, np.bool_), choices)
+
+
+def _vectors(kind: str, values: npt.NDArray[np.float64], length: float) -> npt.NDArray[np.float64] | None:
+    """Return the vectors of a cell as rows, Å, or None if the values do not make one."""
+    if kind == "abcABC" and values.size == 6 and (values > 0).all():
+        try:
+            return np.asarray(cellpar_to_cell(values * ([length] * 3 + [1.0] * 3)))  # type: ignore[no-untyped-call]
+        except (ValueError, AssertionError):
+            return None
+    if kind not in ("H", "GENH") or values.size != 9:
+        return None
+    rows = length * (values.reshape(3, 3).T if kind == "H" else values.reshape(3, 3))
+    if (kind == "H" and np.triu(rows, 1).any()) or not abs(np.linalg.det(rows)) > 1e-6:
+        return None
+    return rows

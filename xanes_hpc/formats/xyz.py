@@ -2,12 +2,13 @@
 
 A frame is the number of atoms, a comment line, and that many lines ``element x y z`` (further columns are ignored).
 Blank lines may separate frames. The comment may be tmQM's, ``key=value`` pairs, i-PI's (which gives units and the cell)
-or free text; coordinates are in Å unless it says otherwise. ASE reads the frames of extended XYZ (``Lattice=`` or
+or free text; coordinates are in Å unless it names bohr, pm or nm. ASE reads the frames of extended XYZ (``Lattice=`` or
 ``Properties=`` in the comment). A file may have frames of several kinds.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -18,9 +19,10 @@ import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import ipi, tmqm
+from xanes_hpc.formats import ipi, isotopes, tmqm
 from xanes_hpc.formats.ase import structure_of
 from xanes_hpc.formats.frames import COMPRESSED, named, stem
+from xanes_hpc.formats.length_units import LENGTHS, stated_unit
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.structure import Structure
@@ -29,6 +31,8 @@ ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z <
 WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
 PAIR = re.compile(r"([^\W\d]\w*)=(\"[^\"]*\"|\S+)")
 EXTENDED = re.compile(r"\b(Lattice|Properties)=", re.IGNORECASE)
+OWN_VALUES = re.compile(r"\b(?:Lattice|Properties|pbc)=(?:\"[^\"]*\"|\S+)", re.IGNORECASE)
+CONVERTED = "lengths were converted to Å from the unit that the comment names"
 PROPERTIES = re.compile(r"\bProperties=\"?([^\s\"]+)", re.IGNORECASE)
 CHARGE_IN_NAME = re.compile(r"\((\d*)([+-])\)$")
 CODE_AND_FORMULA = re.compile(r"[A-Z]{6}\d{0,2}_([A-Za-z0-9]+)")
@@ -95,18 +99,42 @@ def _extended(first: int, comment: str, rows: list[str]) -> Structure | FormatEr
     n_columns = sum(int(word) for word in stated[1].split(":")[2::3] if word.isdecimal()) if stated else 0
     if n_columns > len(rows[0].split()):  # ASE makes room for them first
         return FormatError(f"line {first + 1}: Properties states {n_columns} columns, received {_excerpt(rows[0])}")
+    unit = stated_unit(OWN_VALUES.sub(" ", comment).strip())
+    if isinstance(unit, FormatError):
+        return FormatError(f"line {first + 1}: {unit}")
+    columns = stated[1].split(":") if stated else ["species", "S", "1"]
+    if "pos" not in columns[::3] and stated:
+        return FormatError(f"line {first + 1}: Properties names no positions (pos:R:3): {stated[1][:60]!r}")
+    rows, heavy = _as_hydrogen(rows, columns)
     lines = [f"{len(rows)}\n", comment, *rows]
     try:
-        atoms = read_ase(StringIO("".join(lines)), format="extxyz")
-        return structure_of(atoms, "", {})
+        found = structure_of(read_ase(StringIO("".join(lines)), format="extxyz"), "", {})
+        if isinstance(found, FormatError):
+            return found
+        return _in_angstrom(replace(found, choices=found.choices + isotopes.notes(heavy)), unit)
     except Exception as error:  # ASE's readers raise many types of exception
         reason = " ".join(str(error).split()) or type(error).__name__
         return FormatError(f"line {first}: ASE cannot read the extended XYZ: {reason[:120]}")
 
 
+def _as_hydrogen(rows: list[str], columns: list[str]) -> tuple[list[str], int]:
+    """Return rows of extended XYZ with hydrogen in place of its isotopes, which ASE does not know, and their number."""
+    before = 0
+    for name, _, n in zip(columns[::3], columns[1::3], columns[2::3], strict=False):
+        if name.lower() == "species":
+            break
+        before += int(n) if n.isdecimal() else 1
+    else:
+        return rows, 0
+    pattern = re.compile(rf"^(\s*(?:\S+\s+){{{before}}})[DT](?=\s)")
+    changed = [pattern.sub(r"\1H", row) for row in rows]
+    return changed, sum(new != old for new, old in zip(changed, rows, strict=True))
+
+
 def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:
     numbers = np.empty(len(rows), np.uint8)
     positions = np.empty((len(rows), 3))
+    heavy = 0
     for a, row in enumerate(rows):
         line = first + 2 + a
         if len(row) < 4:
@@ -118,7 +146,8 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
                 )
             return FormatError(f"line {line}: expected element x y z, received {_excerpt(short)}")
         element = row[0]
-        z = ELEMENTS.get(element.lower()) or _whole_number(element)
+        heavy += element.upper() in isotopes.HYDROGEN
+        z = ELEMENTS.get(element.lower()) or isotopes.HYDROGEN.get(element.upper()) or _whole_number(element)
         if not 0 < z < 119:
             return FormatError(f"line {line}: unknown element {element!r}")
         numbers[a] = z
@@ -126,15 +155,28 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
             positions[a] = float(row[1]), float(row[2]), float(row[3])
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
-    units = ipi.parse_comment(comment)
-    if isinstance(units, FormatError):
-        return FormatError(f"line {first + 1}: {units}")
-    name, properties = tmqm.parse_comment(comment) or tmqm.renamed({} if units else _pairs(comment))
+    from_ipi = ipi.parse_comment(comment)
+    unit = from_ipi or stated_unit(comment)
+    if isinstance(unit, FormatError):
+        return FormatError(f"line {first + 1}: {unit}")
+    name, properties = tmqm.parse_comment(comment) or tmqm.renamed({} if from_ipi else _pairs(comment))
     if "charge" not in properties and (charge := _charge_in_name(stem(path), numbers)) is not None:
         properties["charge"] = charge
-    if units is not None:
-        return Structure(name, numbers, units.length * positions, units.cell, units.pbc, properties)
-    return Structure(name, numbers, positions, properties=properties)
+    notes = isotopes.notes(heavy)
+    if isinstance(unit, ipi.Frame):
+        positions *= unit.length
+        return Structure(name, numbers, positions, unit.cell, unit.pbc, properties, choices=unit.choices + notes)
+    return _in_angstrom(Structure(name, numbers, positions, properties=properties, choices=notes), unit)
+
+
+def _in_angstrom(structure: Structure, unit: str | None) -> Structure:
+    if unit is None or LENGTHS[unit] == 1:
+        return structure
+    length = LENGTHS[unit]
+    return replace(
+        structure, positions=length * structure.positions, cell=length * structure.cell,
+        choices=(*structure.choices, (CONVERTED, unit)),
+    )  # fmt: skip
 
 
 def _charge_in_name(name: str, numbers: npt.NDArray[np.uint8]) -> float | None:
