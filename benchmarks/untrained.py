@@ -20,7 +20,7 @@ from xanes_hpc.models.numbers import write_scalers
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import TrainingSites
 from xanes_hpc.models.trust import describe_trust
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.runtime.new_file import new_file
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
 

@@ -13,6 +13,7 @@ from support import stored
 from support.stored import changed, refused
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.models.numbers import read_scalers
 from xanes_hpc.stores.hdf5 import open_store
 
 
@@ -113,7 +114,8 @@ import sys
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 with StructureStore(sys.argv[1]) as store, FeatureStore(sys.argv[2]) as features:
-    print(store.n_sites, features.read(0, 1).shape[0])
+    with StructureStore(sys.argv[1]) as again:
+        print(again.n_sites, features.read(0, 1).shape[0])
 """
 
 
@@ -145,3 +147,19 @@ def test_an_error_of_the_system_is_not_called_damage(stores, monkeypatch):
 
     monkeypatch.setattr("xanes_hpc.stores.hdf5.open_hdf5", open_hdf5)
     assert refused(stores / "s.h5") == "cannot be opened: no locks available"
+
+
+@pytest.mark.parametrize("locking", [True, False, "best-effort"])
+def test_a_store_opens_that_this_process_has_open_with_another_way_of_locking(stores, locking):
+    with h5py.File(stores / "s.h5", "r", locking=locking), open_store(stores / "s.h5", "structures") as store:
+        assert store["sites/weight"].shape[0]
+
+
+def test_an_error_of_the_system_is_not_called_damage_in_any_file(tmp_path, monkeypatch):
+    def locked(path, *args, **options):
+        raise OSError(errno.EIO, "file read failed")
+
+    monkeypatch.setattr("h5py.File", locked)
+    (tmp_path / "scalers.h5").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"scalers\.h5: cannot be read: input/output error"):
+        read_scalers(tmp_path / "scalers.h5", 1, 1, 1)

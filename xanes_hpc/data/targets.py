@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xanes_hpc.config.sections import TargetConfig
 from xanes_hpc.data.target_plan import Pairs, TargetPlan, plan_targets
 from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.runtime.outputs import locked_output
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.spectra.normalisation import unit_after
@@ -20,7 +21,6 @@ from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.treatment import treatment_after
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.site_spectra import AS_STORED, digest_of_spectra, gridded
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE
 from xanes_hpc.stores.structures import StructureStore

@@ -22,10 +22,10 @@ from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.features.plan import Plan, check_sites, plan, planned
 from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.runtime.overlap import overlap
 from xanes_hpc.stores.features import FeatureStore, create_features
 from xanes_hpc.stores.hdf5 import check_store
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import PART_BYTES, new_part
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.rattling import Rattling

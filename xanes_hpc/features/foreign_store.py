@@ -15,10 +15,10 @@ from xanes_hpc.features.foreign import ForeignFeatures, read_foreign
 from xanes_hpc.features.from_arrays import FeaturesOptions, element_of, site_names, spectra_of
 from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.formats.npz import Arrays
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.runtime.outputs import check_output
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.standalone import SharedSpectra, standalone_sites, write_standalone
 from xanes_hpc.stores.structures import StructureStore

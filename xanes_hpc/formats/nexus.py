@@ -21,6 +21,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.runtime.hdf5_files import open_hdf5
+from xanes_hpc.runtime.new_file import new_file
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
@@ -34,7 +35,7 @@ RELATIVE = "energies are relative to the edge"
 
 def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
     """Write a predicted spectrum in one of the ``VERSIONS`` of the definition."""
-    with h5py.File(path, "w") as file:
+    with new_file(path) as file:
         file.attrs["default"] = ENTRY
         file.attrs["creator"] = f"xanes-hpc {__version__}"
         VERSIONS[version](file, predicted)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xanes_hpc.jobs.parts import PartsFolder
-from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores.opening import Dataset
 from xanes_hpc.stores.part_files import Table, copy_chunks
 from xanes_hpc.stores.virtual import write_virtual

@@ -13,7 +13,7 @@ from xanes_hpc.jobs.assembly import Assembly
 from xanes_hpc.jobs.partitions import check_whole, parts_of
 from xanes_hpc.jobs.parts import SCRIPT, Parts, PartsFolder
 from xanes_hpc.jobs.slurm import script
-from xanes_hpc.stores.new_file import NewFile
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores.part_files import Table, parts_folder
 
 Progress = Callable[[int, int], None]

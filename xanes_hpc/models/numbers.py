@@ -1,6 +1,7 @@
 """Read and write the HDF5 files of a model folder: weights, scalers, regression, and columns of numbers and text."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.kernel_ridge import KernelRidge
 from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
-from xanes_hpc.runtime.hdf5_files import open_hdf5
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
+from xanes_hpc.runtime.new_file import new_file
 
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
@@ -37,7 +38,7 @@ def open_numbers(path: Path) -> Iterator[Any]:
     except StoreError:
         raise
     except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{path}: {why_unreadable(error)}") from None
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -106,6 +107,27 @@ def read_weights(path: Path) -> dict[str, tuple[Array, Array]]:
             if len(variables) == 2:
                 weights[str(variables.attrs["name"])] = (variables["0"][:], variables["1"][:])
     return weights
+
+
+def write_weights(path: Path, layers: Iterable[tuple[str, str, Sequence[Array]]]) -> None:
+    """Write the weights of layers as Keras does; HDF5 itself would neither survive a full disk nor do without locks.
+
+    Parameters
+    ----------
+    path
+        The file, which ends in ``.weights.h5``.
+    layers
+        Keras's word for the kind of each layer (``dense``, ``conv1d``), its name and its weights, in order.
+    """
+    counts: Counter[str] = Counter()
+    with new_file(path) as file:
+        for kind, name, weights in layers:
+            group = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            variables = file.create_group(f"layers/{group}/vars")
+            variables.attrs["name"] = name
+            counts[kind] += 1
+            for number, values in enumerate(weights):
+                variables[str(number)] = values
 
 
 def write_regression(path: Path, regression: KernelRidge) -> None:

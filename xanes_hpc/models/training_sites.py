@@ -12,8 +12,8 @@ import numpy.typing as npt
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.numbers import open_numbers, read_columns
 from xanes_hpc.models.scaling import Array
+from xanes_hpc.runtime.new_file import new_file
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.new_file import new_file
 
 SETS = ("train", "validation", "calibration", "test")
 USED_SETS = SETS[:3]

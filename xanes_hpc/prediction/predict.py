@@ -17,10 +17,10 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.plan import PredictionPlan, PredictOptions, opened_plan, planned_options
 from xanes_hpc.prediction.sources import Store, open_sources
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.spectra.edges import edge_energy
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Part, new_part
 from xanes_hpc.stores.predictions import (
     PredictionStore,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import SourceError, StoreError
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable, copy_sites, counted
 from xanes_hpc.stores.structures import StructureStore

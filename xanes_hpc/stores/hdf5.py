@@ -17,8 +17,8 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.nearest import did_you_mean_path
+from xanes_hpc.runtime.new_file import NewFile, new_file
 from xanes_hpc.runtime.outputs import check_output, explain, locked_output, whole_output
-from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
 from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 

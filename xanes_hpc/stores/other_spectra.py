@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, treatment_name
 from xanes_hpc.stores import hdf5, spectra
 from xanes_hpc.stores.columns import Columns
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.structures import StructureStore
 
 COPIED = ("atoms", "structures", "sites")

@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 from h5py._objects import phil
 
-from xanes_hpc.errors import StoreError, first_line
-from xanes_hpc.runtime.hdf5_files import open_hdf5
+from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
+from xanes_hpc.runtime.new_file import NewFile, new_file
 from xanes_hpc.runtime.outputs import flush_to_disk
-from xanes_hpc.stores.new_file import NewFile, new_file
 from xanes_hpc.stores.texts import read_text, write_text
 
 PART_BYTES = 32 << 20
@@ -133,7 +133,7 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
             for name in names:
                 read_through(file[name])
     except (OSError, KeyError, AttributeError, TypeError, RuntimeError, ValueError) as error:
-        return f"damaged: {first_line(error)}"
+        return why_unreadable(error)
     return ""
 
 
@@ -167,7 +167,8 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
     except StoreError:
         raise
     except (OSError, KeyError, AttributeError) as error:
-        raise StoreError(f"{part}: damaged part ({first_line(error)}); delete it and run again") from None
+        advice = "" if getattr(error, "errno", None) else "; delete it and run again"
+        raise StoreError(f"{part}: {why_unreadable(error, 'damaged part')}{advice}") from None
 
 
 def parts_folder(output: Path) -> Path:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.hdf5_files import open_hdf5
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.json_values import is_number, is_object
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.texts import read_text

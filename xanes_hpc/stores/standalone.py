@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.columns import Columns
 from xanes_hpc.stores.features import FORMULAS, Layout, write_descriptor
-from xanes_hpc.stores.new_file import NewFile
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import ROWS_AT_ONCE, add_spectrum_columns, append_spectra
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import h5py
 
-from xanes_hpc.errors import StoreError, first_line
-from xanes_hpc.runtime.hdf5_files import open_hdf5
+from xanes_hpc.errors import StoreError
+from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
 from xanes_hpc.stores.part_files import PLAN_DIGEST, Table, part_name, parts_folder, why_not_expected
 from xanes_hpc.stores.texts import read_text, write_text
 
@@ -108,4 +108,4 @@ def _check_part(part: Path, name: str, n_rows: int, dataset: h5py.Dataset, plan:
     except StoreError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise StoreError(f"{part}: damaged part: {first_line(error)}") from None
+        raise StoreError(f"{part}: {why_unreadable(error, 'damaged part')}") from None

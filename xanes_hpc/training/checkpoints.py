@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime import outputs
-from xanes_hpc.runtime.hdf5_files import open_hdf5
-from xanes_hpc.stores.new_file import new_file
+from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
+from xanes_hpc.runtime.new_file import new_file
 from xanes_hpc.training.plan import check_plan
 
 FORMAT = "xanes-hpc/checkpoint"
@@ -100,7 +100,8 @@ def read_checkpoint(path: Path, plan: dict[str, Any]) -> Checkpoint:
     except StoreError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise StoreError(f"{path}: damaged: {str(error).splitlines()[0]}; delete it and train again") from None
+        advice = "" if getattr(error, "errno", None) else "; delete it and train again"
+        raise StoreError(f"{path}: {why_unreadable(error)}{advice}") from None
     check_plan(path, found, plan)
     return Checkpoint(found, stage, progress, state, best)
 

@@ -5,8 +5,6 @@ processes its rows of the global batch; Keras's optimizer sums the gradients ove
 Random numbers depend on the seed, the step and the row in the global batch, not on the number of replicas.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,19 +16,18 @@ import numpy.typing as npt
 from xanes_hpc.config.sections import TrainingConfig
 from xanes_hpc.data.feed import BATCHES_AT_ONCE, Feed, Rows
 from xanes_hpc.data.sharded_feed import ShardedFeed
-from xanes_hpc.errors import ModelError, StoreError
+from xanes_hpc.errors import ModelError
 from xanes_hpc.models.architectures import Layer
 from xanes_hpc.models.backend import compiler_flags_hidden, keras, keras_settings, tf
 from xanes_hpc.models.keras_network import keras_models
 from xanes_hpc.models.layers import dropout_widths, shapes, takes_absorber
+from xanes_hpc.models.numbers import write_weights
 from xanes_hpc.models.scaling import Absorbers, Scalers
 from xanes_hpc.training.losses import spectrum_loss
 from xanes_hpc.training.processes import Alone
 from xanes_hpc.training.tensorflow_setup import OTHERS_ENDED
 
 ROWS_AT_ONCE = 4096
-FILE_BYTES = 1 << 20
-"""More than a file of weights needs beside its numbers."""
 PLATEAU_FALL = 1 / 3
 NOISE = -1
 """Stands for the layer's number in the seed of the noise on features."""
@@ -234,24 +231,9 @@ class Trainer:
             self._plain[member].get_layer(name).set_weights(own)
 
     def save(self, member: int, path: Path) -> None:
-        """Save a member's weights in Keras's weights format.
-
-        Raises
-        ------
-        StoreError
-            If the disk of temporary files is full.
-        """
-        # HDF5 does not survive a full disk, so let Keras write a temporary file, and copy its bytes here
-        needed = FILE_BYTES + 2 * sum(weights.nbytes for weights in self._plain[member].get_weights())
-        with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
-            if shutil.disk_usage(folder).free < needed:
-                raise StoreError(
-                    f"{tempfile.gettempdir()}: no space left for temporary files, expected {needed:,} bytes; "
-                    "set TMPDIR to another folder"
-                )
-            elsewhere = Path(folder) / path.name
-            self._plain[member].save_weights(elsewhere)
-            path.write_bytes(elsewhere.read_bytes())
+        """Save a member's weights in Keras's weights format."""
+        layers = [layer for layer in self._plain[member].layers if layer.weights]
+        write_weights(path, [(type(layer).__name__.lower(), layer.name, layer.get_weights()) for layer in layers])
 
 
 @cache
