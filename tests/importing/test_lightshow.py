@@ -66,12 +66,14 @@ def test_listed_sites(tmp_path, materials, capsys):
         assert store.sites.name == ["mp-1#1", "mp-1#2"]
 
 
-def test_a_site_of_another_element_costs_only_its_structure(tmp_path, materials, capsys):
+def test_a_site_of_another_element_costs_only_itself(tmp_path, materials, capsys):
     (materials / "mp-1" / "FEFF-XANES" / "001_Cu").rename(materials / "mp-1" / "FEFF-XANES" / "000_Cu")
     assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0
-    assert "000_Cu: expected atom 0 of" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "000_Cu: expected atom 0 of" in printed
+    assert "it is O" in printed
     with StructureStore(tmp_path / "s.h5") as store:
-        assert store.sites.name == ["mp-2"]
+        assert (store.sites.name, store.sites.atom.tolist()) == (["mp-1", "mp-2"], [2, 2])
 
 
 def test_a_folder_without_materials(tmp_path, materials, capsys):
@@ -102,3 +104,5 @@ def test_two_folders_of_one_atom(tmp_path, materials, capsys):
     (folder / "01_Cu" / "xmu.dat").write_bytes((folder / "001_Cu" / "xmu.dat").read_bytes())
     assert run("import", materials, "--layout", "lightshow", "-o", tmp_path / "s.h5") == 0
     assert "01_Cu: expected one folder for atom 1, received 001_Cu too" in capsys.readouterr().err
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert (store.sites.name, store.sites.atom.tolist()) == (["mp-1", "mp-2"], [2, 2])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.formats import exciting, feff, ocean, read_spectrum, unreadable, vasp, xspectra
@@ -104,20 +104,24 @@ def choose(files: Sequence[Path], wanted: str | None) -> tuple[str, list[str]]:
     return taken, [name for name in there if name != taken]
 
 
-def spectra_of(path: Path, structure: Structure, name: str = "feff") -> dict[int, list[Path]]:
-    """Return the spectra beside a structure, by atom; one for each direction of polarisation, or one in all.
+def spectra_of(path: Path, structure: Structure, name: str = "feff") -> tuple[dict[int, list[Path]], list[FormatError]]:
+    """Return the spectra beside a structure, by atom, and an error for each site that is left out.
+
+    A site has a spectrum for each direction of polarisation, or one in all. A site is left out if its folder names an
+    atom or element that the structure does not have there, or an atom that another folder names too.
 
     Raises
     ------
     FormatError
-        If a folder of a site names an atom or element that the structure does not have there, or an atom that another
-        folder names too, or if the folders cannot be listed.
+        If the folders cannot be listed.
     """
     calculation = CALCULATIONS[name]
     parent = path.parent / calculation.folder
     if name == "ocean":
         return _of_elements(path, parent, structure)
     found: dict[int, list[Path]] = {}
+    wrong: list[FormatError] = []
+    twice: set[int] = set()
     for folder in _listed(parent):
         site, own = SITE.fullmatch(folder), parent / folder
         if site is None:
@@ -129,12 +133,17 @@ def spectra_of(path: Path, structure: Structure, name: str = "feff") -> dict[int
             files = [[own / pattern] for pattern in calculation.files]
         atom, element = int(site[1]), atomic_numbers.get(site[2], 0)
         if atom >= structure.numbers.size or int(structure.numbers[atom]) != element:
-            raise FormatError(f"{own}: expected atom {atom} of {path} to be {site[2]}; it is not")
-        if atom in found:
+            has = f"it has atoms 0 to {structure.numbers.size - 1}"
+            if atom < structure.numbers.size:
+                has = f"it is {chemical_symbols[structure.numbers[atom]]}"
+            wrong.append(FormatError(f"{own}: expected atom {atom} of {path} to be {site[2]}; {has}"))
+        elif atom in found:
             known = found[atom][0].relative_to(parent).parts[0]
-            raise FormatError(f"{own}: expected one folder for atom {atom}, received {known} too")
-        found[atom] = [file for those in files for file in those]
-    return found
+            wrong.append(FormatError(f"{own}: expected one folder for atom {atom}, received {known} too"))
+            twice.add(atom)
+        else:
+            found[atom] = [file for those in files for file in those]
+    return {atom: files for atom, files in found.items() if atom not in twice}, wrong
 
 
 def _listed(folder: Path) -> list[str]:
@@ -146,18 +155,21 @@ def _listed(folder: Path) -> list[str]:
         raise unreadable(folder, error) from None
 
 
-def _of_elements(path: Path, parent: Path, structure: Structure) -> dict[int, list[Path]]:
-    """Return OCEAN's spectra by atom."""
+def _of_elements(path: Path, parent: Path, structure: Structure) -> tuple[dict[int, list[Path]], list[FormatError]]:
+    """Return OCEAN's spectra by atom, and an error for each that is of no atom."""
     found: dict[int, list[Path]] = {}
+    wrong: list[FormatError] = []
     for file in sorted([*parent.glob("absspct_*"), *parent.glob("CNBSE*/absspct_*")]):
         name = ocean.NAME.fullmatch(file.name)
         if name is None:
             continue
         atoms = (structure.numbers == atomic_numbers.get(name[1], 0)).nonzero()[0]
         if not 0 < int(name[2]) <= atoms.size:
-            raise FormatError(f"{file}: expected an atom {int(name[2])} of {name[1]} in {path}; it has {atoms.size}")
+            what = f"an atom {int(name[2])} of {name[1]} in {path}"
+            wrong.append(FormatError(f"{file}: expected {what}; it has {atoms.size}"))
+            continue
         found.setdefault(int(atoms[int(name[2]) - 1]), []).append(file)
-    return found
+    return found, wrong
 
 
 def read(paths: Sequence[Path], structure: Structure, atom: int, name: str, options: ReadOptions) -> Spectrum:

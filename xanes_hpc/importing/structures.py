@@ -119,10 +119,15 @@ class Importer:
             summary.not_selected[reason] += 1
             return
         calculation = options.calculation or "feff"
-        of_atoms = lightshow.spectra_of(path, structure, calculation) if options.layout == lightshow.LIGHTSHOW else None
-        if of_atoms is not None and not of_atoms:
-            raise FormatError(f"no spectra in {lightshow.CALCULATIONS[calculation].folder} beside it")
-        if of_atoms is not None:
+        of_atoms: dict[int, list[Path]] | None = None
+        if options.layout == lightshow.LIGHTSHOW:
+            of_atoms, wrong = lightshow.spectra_of(path, structure, calculation)
+            for reason in wrong:
+                self._skip(reason)
+            if not of_atoms and wrong:
+                return
+            if not of_atoms:
+                raise FormatError(f"no spectra in {lightshow.CALCULATIONS[calculation].folder} beside it")
             atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
         else:
             atoms = select_absorbers(structure.numbers, options.absorber) if by_rule else listed
