@@ -122,8 +122,8 @@ class Importer:
         of_atoms: dict[int, list[Path]] | None = None
         if options.layout == lightshow.LIGHTSHOW:
             of_atoms, wrong = lightshow.spectra_of(path, structure, calculation)
-            for reason in wrong:
-                self._skip(reason)
+            for error in wrong:
+                self._skip(error)
             if not of_atoms and wrong:
                 return
             if not of_atoms:
