@@ -15,6 +15,7 @@ from support.builders import write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
+from xanes_hpc.formats.frames import REPEATED
 
 CELL = np.array([[4.2, 0.0, 0.0], [0.3, 4.4, 0.0], [0.1, 0.2, 5.0]])
 CIF = """data_made
@@ -318,3 +319,27 @@ def test_a_file_that_announces_more_atoms_than_it_has(tmp_path, kind, old, new):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(FormatError, match=r"truncated: announces [1-9][0-9]+ atoms, the file has"):
         read(path)
+
+
+def test_conformers_with_one_title_are_numbered(tmp_path):
+    molecule = "{}\n\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 Fe  0  0\n"
+    molecule += "    1.7{}000    0.0000    0.0000 O   0  0\n  1  2  1  0\nM  END\n$$$$\n"
+    found = read(write(tmp_path / "a.sdf", "".join(molecule.format(t, k) for k, t in enumerate("ABAA"))))
+    assert [s.name for s in found] == ["A@0", "B", "A@1", "A@2"]
+    assert [what for s in found for what, _ in s.choices] == 3 * [REPEATED]
+    assert [round(float(s.positions[1, 0]), 2) for s in found] == [1.7, 1.71, 1.72, 1.73]
+
+
+@pytest.mark.parametrize("ending", ["extxyz", "traj", "xyz"])
+@pytest.mark.parametrize("key", ["name", "csd_code", "CSD_CODE", "CSD_code"])
+def test_names_in_frames(tmp_path, ending, key):
+    """Frames in a row that share a name, as in a trajectory, are numbered."""
+    ase.io.write(
+        tmp_path / f"a.{ending}",
+        [crystal(**{key: name, "q": 1}) for name in "ABBC"],
+        format={"xyz": "extxyz"}.get(ending),
+    )
+    found = read(tmp_path / f"a.{ending}")
+    assert [s.name for s in found] == ["A", "B@0", "B@1", "C"]
+    assert found[0].properties == ({"q": 1.0} if key == "name" else {"charge": 1.0})
+    assert [len(s.choices) for s in found] == [0, 1, 1, 0]

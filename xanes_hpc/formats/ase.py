@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from io import StringIO
@@ -45,8 +46,13 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     """
     if not path.stat().st_size:
         raise FormatError(f"{path}: empty file")
-    reader = {".db": _database, ".sdf": _molecules, ".mol": _molecules}.get(_plain_path(path).suffix.lower(), _frames)
-    yield from named(path, reader(path))
+    kind = _plain_path(path).suffix.lower()
+    if kind in (".sdf", ".mol"):
+        blocks = _blocks(path)
+        titles = Counter(map(_title, blocks))
+        yield from named(path, _molecules(blocks), {title for title, n in titles.items() if n > 1})
+    else:
+        yield from named(path, (_database if kind == ".db" else _frames)(path))
 
 
 def _frames(path: Path) -> Iterator[Structure | FormatError]:
@@ -91,25 +97,30 @@ def _announced(kind: str, first: list[str]) -> int:
     return next((sum(map(int, row)) for row in rows if row and all(map(str.isdecimal, row))), 0)
 
 
-def _molecules(path: Path) -> Iterator[Structure | FormatError]:
-    """Yield the molecules of an SDF or MOL file, which end with ``$$$$``, with their charges.
-
-    If there are several, those with a title line are named by it.
-    """
-    from ase.io import read as read_ase
-
+def _blocks(path: Path) -> list[str]:
+    """Return the molecules of an SDF or MOL file, which end with ``$$$$``."""
     with open_text(path, "replace") as stream:
         blocks = re.split(r"^\$\$\$\$.*\n?", stream.read(), flags=re.MULTILINE)
-    blocks = [block for block in blocks if block.strip()]
+    return [block for block in blocks if block.strip()]
+
+
+def _title(block: str) -> str:
+    title = block.partition("\n")[0].strip()
+    return title if title.isprintable() else ""
+
+
+def _molecules(blocks: list[str]) -> Iterator[Structure | FormatError]:
+    """Yield molecules with their charges. If there are several, those with a title line are named by it."""
+    from ase.io import read as read_ase
+
     for number, block in enumerate(blocks, 1):
-        title = block.partition("\n")[0].strip() if len(blocks) > 1 else ""
         if any("V3000" in line for line in block.split("\n", 4)[:4]):
             yield FormatError(f"molecule {number}: expected an SDF of version V2000, received V3000")
             continue
         charges = [int(word) for listed in CHARGES.findall(block) for word in listed.split()[1::2]]
         own: dict[str, Any] = {"charge": sum(charges)} if charges else {}
         try:
-            yield structure_of(read_ase(StringIO(block), format="sdf"), title if title.isprintable() else "", own)
+            yield structure_of(read_ase(StringIO(block), format="sdf"), _title(block) if len(blocks) > 1 else "", own)
         except Exception as error:  # ASE's readers raise many types of exception
             reason = " ".join(str(error).split()) or type(error).__name__
             yield FormatError(f"molecule {number}: ASE cannot read it: {reason[:120]}")
@@ -120,7 +131,7 @@ def _database(path: Path) -> Iterator[Structure | FormatError]:
 
     try:
         for row in connect(path).select():  # type: ignore[no-untyped-call]
-            yield structure_of(row.toatoms(), str(row.get("name", "")), {**row.data, **row.key_value_pairs})
+            yield structure_of(row.toatoms(), "", {**row.data, **row.key_value_pairs})
     except FormatError:
         raise
     except Exception as error:  # as above: errors of sqlite3, JSON, missing keys and others
@@ -141,9 +152,9 @@ def structure_of(atoms: Any, name: str, properties: dict[str, Any]) -> Structure
     if numbers.size and not ((numbers > 0) & (numbers < 119)).all():
         return FormatError("unknown element (a dummy atom X?)")
     properties = _plain(atoms.info) | _plain(getattr(atoms.calc, "results", {})) | _plain(properties)
-    code, properties = tmqm.renamed(properties)
+    own, properties = tmqm.renamed(properties)
     return Structure(
-        name=name or code,
+        name=name or own,
         numbers=numbers.astype(np.uint8),
         positions=np.asarray(atoms.get_positions(), np.float64),
         cell=np.asarray(atoms.cell, np.float64),
@@ -156,7 +167,7 @@ def _plain(info: dict[str, Any]) -> dict[str, float | str]:
     """Return the scalar entries, without names that cannot be stored, such as those with a slash."""
     kept: dict[str, float | str] = {}
     for key, value in info.items():
-        if not isinstance(key, str) or "/" in key or key.startswith(".") or key == "name":
+        if not isinstance(key, str) or "/" in key or key.startswith("."):
             continue
         if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
             kept[key] = float(value)

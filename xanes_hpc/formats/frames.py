@@ -1,6 +1,7 @@
 """Names and checks of the structures of a file."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.structures.structure import Structure
 
 COMPRESSED = {".gz", ".bz2", ".xz"}
+
+REPEATED = "structures of one name in a file were numbered"
 
 
 def stem(path: Path) -> str:
@@ -26,33 +29,60 @@ def stem(path: Path) -> str:
     return Path(plain).stem
 
 
-def named(path: Path, frames: Iterable[Structure | FormatError]) -> Iterator[Structure | FormatError]:
+def named(
+    path: Path, frames: Iterable[Structure | FormatError], repeated: Container[str] = ()
+) -> Iterator[Structure | FormatError]:
     """Yield the frames of a file with names: the file's stem for a single frame, ``stem@k`` (k from 0) for several.
 
-    A frame with its own name keeps it. Errors are prefixed with the file's name.
+    A frame with its own name keeps it. Frames that share a name, in a row or because it is among those ``repeated``
+    in the file, are numbered in the same way. Errors are prefixed with the file's name.
 
     Raises
     ------
     FormatError
         If there is no frame, or the rest of the file cannot be read.
     """
-    base = stem(path)
-    iterator = iter(frames)
-    first = next(iterator, None)
-    if first is None:
+    base, k, counts = stem(path), -1, Counter[str]()
+    for k, (frame, following) in enumerate(_followed(frames)):
+        own = _own_name(frame)
+        if own not in repeated:
+            counts = Counter({name: n for name, n in counts.items() if name == own or name in repeated})
+        if isinstance(frame, Structure) and own and (own in counts or own in repeated or own == _own_name(following)):
+            number = counts[own]
+            counts[own] += 1
+            note = (REPEATED, f"{path.name}: {own}")
+            frame = replace(frame, name=f"{own}@{number}", choices=(*frame.choices, note))
+        yield _labelled(path, frame, base if k == 0 and following is None else f"{base}@{k}")
+    if k < 0:
         raise FormatError(f"{path}: the file has no structure")
+
+
+def _followed(
+    frames: Iterable[Structure | FormatError],
+) -> Iterator[tuple[Structure | FormatError, Structure | FormatError | None]]:
+    """Yield each frame with the next one, which is the error if the rest of the file is damaged, and None at the end.
+
+    Raises
+    ------
+    FormatError
+        After the last complete frame of a damaged file.
+    """
+    last = None
     try:
-        second = next(iterator, None)
-    except FormatError:  # the second frame is damaged, the first one complete
-        yield _labelled(path, first, f"{base}@0")
+        for frame in frames:
+            if last is not None:
+                yield last, frame
+            last = frame
+    except FormatError as error:
+        if last is not None:
+            yield last, error
         raise
-    if second is None:
-        yield _labelled(path, first, base)
-        return
-    yield _labelled(path, first, f"{base}@0")
-    yield _labelled(path, second, f"{base}@1")
-    for k, frame in enumerate(iterator, 2):
-        yield _labelled(path, frame, f"{base}@{k}")
+    if last is not None:
+        yield last, None
+
+
+def _own_name(frame: Structure | FormatError | None) -> str:
+    return frame.name if isinstance(frame, Structure) else ""
 
 
 def _labelled(path: Path, frame: Structure | FormatError, name: str) -> Structure | FormatError:
