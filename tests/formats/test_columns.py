@@ -244,3 +244,116 @@ def test_the_commands_read_channels_alike(tmp_path, capsys):
     assert "a.dat: columns E,A,B: give --mu" in capsys.readouterr().err
     assert run("match", tmp_path / "mu" / "a.dat", tmp_path / "s.h5", "--columns", "E,A,B", "--mu", "transmission") == 0
     assert "ln(A / B)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("titles", "unit"),
+    [("Energy(Ry) mu", 13.605693), ("E (Hartree) xanes", 27.211386), ("energy_Ry mu", 13.605693), ("E/keV mu", 1000.0)],
+)
+def test_units_in_titles(tmp_path, titles, unit):
+    rows = np.column_stack([(ENERGY - 7112.0) / unit, MU])
+    found = read_spectrum(scan(tmp_path / "a.dat", (titles,), rows))
+    assert holds(found, MU, ENERGY - 7112.0)
+    assert ("energies were converted from Ry or hartree" in told(found)) == (unit != 1000.0)
+
+
+@pytest.mark.parametrize("title", ["energy (cm-1)", "energy_nm", "Energy(J)", "E (Å)", "energy (a.u.)"])
+def test_other_units_are_refused(tmp_path, title):
+    with pytest.raises(FormatError, match=r"a\.csv: expected energies in eV, keV, Ry or hartree, received"):
+        read_spectrum(scan(tmp_path / "a.csv", (title, "mu"), SCAN[:, :2], ","))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *("counts", "i_trans_cps", "It_A", "ionchamber2", "if", "if1", "I0_amp", "temperature"),
+        *("dmu/dE", "norm_der", "bkg", "pre", "error"),
+    ],
+)
+def test_what_is_no_spectrum_is_read_only_when_asked_for(tmp_path, title):
+    path = scan(tmp_path / "a.dat", ("energy", title), SCAN[:, :2])
+    with pytest.raises(FormatError, match=rf"a\.dat: expected a spectrum, .*{title}.*`columns` energy,{title}"):
+        read_spectrum(path)
+    assert holds(read_spectrum(path, ReadOptions(("energy", title))), I0)
+
+
+def test_an_unknown_title_is_told(tmp_path):
+    found = read_spectrum(scan(tmp_path / "a.dat", ("energy", "sample"), SCAN[:, :2]))
+    assert told(found)["columns with unknown titles were taken as spectra"] == "a.dat: sample"
+
+
+@pytest.mark.parametrize(
+    "titles", [("energy", "i0_amp", "i_trans_cps"), ("energy(eV)", "I0 (A)", "It_A"), ("energy_readback", "i0", "it")]
+)
+def test_titles_of_channels_with_their_electronics(tmp_path, titles):
+    assert holds(read_spectrum(scan(tmp_path / "a.csv", titles, SCAN[:, :3], ",")))
+
+
+def test_numbered_elements_are_added_up_unless_their_sum_is_there(tmp_path):
+    rows = np.column_stack([SCAN[:, :2], IFLUOR, 2 * IFLUOR, 3 * IFLUOR])
+    found = read_spectrum(scan(tmp_path / "a.dat", ("energy", "i0", "if1", "if2", "if3"), rows))
+    assert holds(found, 1.2 * MU)
+    assert told(found)["spectra were computed from detector channels"] == "a.dat: if1 + if2 + if3 / i0"
+    found = read_spectrum(scan(tmp_path / "b.dat", ("energy", "i0", "if1", "if2", "if"), rows))
+    assert holds(found, 0.6 * MU)
+
+
+def test_exchanged_channels_are_told(tmp_path):
+    found = read_spectrum(scan(tmp_path / "a.dat", ("energy", "it", "i0"), SCAN[:, :3]))
+    assert "the absorption falls through the edge: i0 and itrans may be exchanged" in told(found)
+    assert len(told(read_spectrum(scan(tmp_path / "b.dat", TITLES[:3], SCAN[:, :3])))) == 1
+
+
+@pytest.mark.parametrize(
+    "header", ["# k chi\n#---------\n", "# k(A^-1)   mu\n#\n", "# point mu\n", "# index mu\n", "# row mu\n"]
+)
+def test_what_is_no_energy_above_rules(tmp_path, header):
+    text = scan(tmp_path / "a.dat", rows=SCAN[:, :2]).read_text().partition("\n")[2]
+    with pytest.raises(FormatError, match=r"a\.dat: expected energies and a spectrum"):
+        read_spectrum(write(tmp_path / "a.dat", header + text))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "#L energy  Seconds  I0  I1\n",
+        "# energy seconds i0 it\n# eV s counts counts\n#---\n",
+        "energy seconds i0 it\nkeV s counts counts\n",
+        "# Energy (eV)  Seconds  Beam I0 (A)  It (A)\n".replace("Beam ", ""),
+        "# energy seconds i0 it\n40 4\n",
+    ],
+)
+def test_headers_of_beamlines(tmp_path, header):
+    rows = SCAN[:, [0, 0, 1, 2]] * [0.001 if "keV" in header else 1.0, 1, 1, 1]
+    text = scan(tmp_path / "a.dat", rows=rows).read_text().partition("\n")[2]
+    assert holds(read_spectrum(write(tmp_path / "a.dat", header + text)))
+
+
+def test_a_count_of_rows_above_two_columns(tmp_path):
+    text = scan(tmp_path / "a.dat", ("energy", "mu"), np.column_stack([ENERGY, MU])).read_text()
+    found = read_spectrum(write(tmp_path / "a.dat", text.replace("mu\n", f"mu\n{N} 2\n")))
+    assert holds(found)
+    assert told(found)["a first line with the number of rows was skipped"] == "a.dat: line 2"
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ","), (",", ","), (";", ".")])
+def test_quoted_fields(tmp_path, separator, decimal):
+    rows = "\n".join(separator.join(f'"{value:.9f}"'.replace(".", decimal) for value in row) for row in SCAN[:, :3])
+    path = write(tmp_path / "a.csv", separator.join(f'"{title}"' for title in TITLES[:3]) + f"\n{rows}\n")
+    found = read_spectrum(path)
+    np.testing.assert_allclose(found.intensities, MU, rtol=1e-8)
+    assert ("numbers have decimal commas" in told(found)) == (decimal == ",")
+
+
+def test_only_angles_are_taken_as_angles(tmp_path):
+    rows = "".join(f"{e:.12g} {a:.12g} {b:.12g}\n" for e, a, b in SCAN[:, :3])
+    text = "# XDI/1.0\n# Column.1: {}\n# Column.2: i0\n# Column.3: itrans\n# Mono.d_spacing: 3.1356\n#---\n" + rows
+    path = write(tmp_path / "a.xdi", text.format("energy_readback eV"))
+    assert holds(read_spectrum(path, ReadOptions(("energy_readback", "i0", "itrans"))))
+    assert holds(read_spectrum(path, ReadOptions(("1", "2", "3"))))
+    assert holds(read_spectrum(write(tmp_path / "b.xdi", text.format("mono eV"))))
+    assert holds(read_spectrum(write(tmp_path / "c.xdi", text.format("energy (eV)"))))
+    bare = scan(
+        tmp_path / "d.dat", ("x", "mu"), np.column_stack([np.degrees(np.arcsin(0.5 * 12398.41984332 / D / ENERGY)), MU])
+    )
+    assert holds(read_spectrum(bare, ReadOptions(d_spacing=D)))

@@ -1,11 +1,9 @@
 """The spectrum in a table of titled columns, as written by a program or at a beamline.
 
-The energy is in eV, in keV, or given by the angle of the monochromator, E = h c / (2 d sin(theta)). The spectrum is a
-column of its own, or follows from detector channels. Titles are compared by their letters and digits only:
-``Energy (eV)`` and ``energy_ev`` are the same.
+The energy is in eV, keV, Ry or hartree, or given by the angle of the monochromator, E = h c / (2 d sin(theta)). The
+spectrum is a column of its own, or follows from detector channels.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,48 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.channels import absorption
-from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, REFERENCE, TRANSMISSION, ReadOptions
+from xanes_hpc.formats.channels import absorption, rises
+from xanes_hpc.formats.column_titles import (
+    CHANNELS_OF,
+    COUNTING,
+    EV_PER,
+    INTENSITIES,
+    KNOWN_ENERGIES,
+    OTHER,
+    OTHER_UNITS,
+    OWN_OF,
+    PLAIN_SPECTRA,
+    RADIANS_PER,
+    channels_of,
+    is_angle,
+    is_channel,
+    is_energy,
+    is_other_energy,
+    parts,
+    plain,
+    unit_of,
+    why_no_spectrum,
+)  # fmt: skip
+from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, TRANSMISSION, ReadOptions
 from xanes_hpc.formats.text_table import Table
 from xanes_hpc.spectra.spectrum import Choices
 
 Array = npt.NDArray[np.float64]
 HC = 12398.419843320026
 """Planck's constant times the speed of light, eV Å."""
-ENERGY_TITLES = (
-    "energy", "energies", "e", "ev", "eev", "energyev", "photonenergy", "photonenergyev", "omega",
-    "kev", "ekev", "energykev", "photonenergykev",
-)  # fmt: skip
-RELATIVE_TITLE = "energyevrelativetoe0"
-"""Title of the energy column if none of ``ENERGY_TITLES`` occurs."""
-ANGLE_TITLE = re.compile(r"(mono|bragg)*(angle|theta|bragg)(deg|degrees|rad|radians)?")
-OTHER_TITLES = (
-    "k", "kaa1", "k1", "chi", "chik", "kchi", "k2chi", "k3chi", "chik2", "chik3", "r", "rmag", "chir", "chirmag",
-    "q", "twotheta", "2theta", "tth", "wavelength", "time", "seconds",
-)  # fmt: skip
-"""Titles of columns that are neither energies nor spectra."""
-I0, ITRANS, IFLUOR, IREFER = "i0", "itrans", "ifluor", "irefer"
-CHANNELS = {
-    I0: ("i0", "io", "izero", "ic0", "monitor", "i0detector"),
-    ITRANS: ("itrans", "it", "itr", "i1", "ic1", "trans", "itransmission"),
-    IFLUOR: ("ifluor", "if", "iff", "ifl", "ifluo", "fluor", "fluo", "fluorescence", "ifluorescence", "pips"),
-    IREFER: ("irefer", "ir", "iref", "i2", "ic2", "refer", "ref", "ireference"),
-}
-"""Titles of detector channels, in the words of the XDI dictionary."""
-CHANNELS_OF = {TRANSMISSION: (I0, ITRANS), FLUORESCENCE: (I0, IFLUOR), REFERENCE: (ITRANS, IREFER)}
-OWN_OF = {
-    TRANSMISSION: ("mutrans", "normtrans"),
-    FLUORESCENCE: ("mufluor", "normfluor"),
-    REFERENCE: ("murefer", "normrefer"),
-}
-"""Titles of spectra that say how they were measured."""
-INTENSITY_TITLES = (
-    "xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean",
-    *(title for mode in (TRANSMISSION, FLUORESCENCE) for title in OWN_OF[mode]),
-)  # fmt: skip
 SEVERAL_COLUMNS = "files have several columns that may be the spectrum"
 FROM_ANGLES = "energies were computed from the angle of the monochromator"
-KILO = {"ev": 1.0, "kev": 1000.0}
+TAKEN = "columns with unknown titles were taken as spectra"
+CONVERTED = "energies were converted from Ry or hartree"
+EXCHANGED = "the absorption falls through the edge: i0 and itrans may be exchanged"
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,8 @@ def energy_and_intensity(
     table: Table,
     options: ReadOptions = AS_FOUND,
     units: Mapping[int, str] | None = None,
-    preferred: Sequence[Sequence[str]] = (INTENSITY_TITLES,),
+    preferred: Sequence[Sequence[str]] = (INTENSITIES,),
+    d_spacing: float | None = None,
 ) -> Columns:
     """Return the energies and the spectrum of a table: its columns with such titles, or the only two columns.
 
@@ -88,43 +79,41 @@ def energy_and_intensity(
     units
         Units of columns that the file gives besides its titles.
     preferred
-        Titles of spectra: those of the first group that occurs, and of several the first in the file.
+        Names of spectra: those of the first group that occurs, and of several the first in the file.
+    d_spacing
+        The monochromator's lattice spacing in Å that the file gives; that of the options comes first.
 
     Raises
     ------
     FormatError
         If the columns hold another quantity, such as chi(k), or it is not clear which columns hold the spectrum.
     """
-    titles = [plain_title(title) for title in table.titles] or [""] * table.values.shape[1]
+    split = [parts(title) for title in table.titles] or [("", "")] * table.values.shape[1]
+    units = {**table.units, **(units or {})}
+    split = [(name, unit_of(units.get(i, "")) or unit) for i, (name, unit) in enumerate(split)]
+    names = [name for name, _ in split]
     named = _resolved(path, table, options.columns)
-    at = named[0] if named else _energy_column(path, table, titles, options)
-    energies, choices = _energies(path, table, at, titles[at], (units or {}).get(at, ""), options.d_spacing)
+    at = named[0] if named else _energy_column(path, table, split)
+    energies, choices = _energies(path, table, at, split[at], at in units, (options.d_spacing, d_spacing))
+    choices = (*table.choices, *choices)
     if named and len(named) == 2:
-        return Columns(energies, table.values[:, named[1]].copy(), titles[named[1]], (*table.choices, *choices))
+        return Columns(energies, table.values[:, named[1]].copy(), names[named[1]], choices)
     if named:
-        mode = options.mu or _mode_of([titles[i] for i in named[1:]])
+        mode = options.mu or _mode_of([_name(table, i) for i in named[1:]])
         if mode is None:
             listed = ",".join(options.columns)
             raise FormatError(f"{path}: columns {listed}: give `mu`, one of {', '.join(MODES)}")
         channels: Sequence[int] = named[1:]
     else:
-        found, mode, channels, told = _spectrum_columns(path, table, titles, at, options.mu, preferred)
+        found, mode, channels, told = _spectrum_columns(path, table, names, at, options.mu, preferred)
         choices += told
         if mode is None:
-            return Columns(energies, table.values[:, found].copy(), titles[found], (*table.choices, *choices))
+            return Columns(energies, table.values[:, found].copy(), names[found], choices)
     mu, counted, told = absorption(path, mode, [(_name(table, i), table.values[:, i]) for i in channels])
-    return Columns(energies[counted], mu[counted], mode, (*table.choices, *choices, *told))
-
-
-def plain_title(title: str) -> str:
-    """Return the letters and digits of a title in lower case.
-
-    Examples
-    --------
-    >>> plain_title("Energy (eV)"), plain_title("I_0")
-    ('energyev', 'i0')
-    """
-    return re.sub("[^a-z0-9]", "", title.lower())
+    energies, mu = energies[counted], mu[counted]
+    if mode != FLUORESCENCE and rises(energies, -mu):
+        told += ((EXCHANGED, path.name),)
+    return Columns(energies, mu, mode, (*choices, *told))
 
 
 def _name(table: Table, column: int) -> str:
@@ -138,14 +127,17 @@ def _listed(table: Table) -> str:
 
 def _resolved(path: Path, table: Table, columns: Iterable[str]) -> list[int]:
     """Return the columns with the given titles or numbers (from 1)."""
-    titles = [plain_title(title) for title in table.titles]
+    titles = [plain(title) for title in table.titles]
+    names = [parts(title)[0] for title in table.titles]
     lower = [title.lower() for title in table.titles]
     found = []
     for name in columns:
         if name.lower() in lower:
             found.append(lower.index(name.lower()))
-        elif plain_title(name) and plain_title(name) in titles:
-            found.append(titles.index(plain_title(name)))
+        elif plain(name) and plain(name) in titles:
+            found.append(titles.index(plain(name)))
+        elif plain(name) and plain(name) in names:
+            found.append(names.index(plain(name)))
         elif name.isdecimal() and 0 < int(name) <= table.values.shape[1]:
             found.append(int(name) - 1)
         else:
@@ -155,18 +147,19 @@ def _resolved(path: Path, table: Table, columns: Iterable[str]) -> list[int]:
     return found
 
 
-def _energy_column(path: Path, table: Table, titles: Sequence[str], options: ReadOptions) -> int:
-    found = [i for i, t in enumerate(titles) if t in ENERGY_TITLES]
-    found = found or [i for i, t in enumerate(titles) if t == RELATIVE_TITLE]
-    found = found or [i for i, t in enumerate(titles) if ANGLE_TITLE.fullmatch(t)][:1]
-    other = [table.titles[i] for i, t in enumerate(titles) if t in OTHER_TITLES]
+def _energy_column(path: Path, table: Table, split: Sequence[tuple[str, str]]) -> int:
+    found = [i for i, both in enumerate(split) if is_energy(*both)]
+    found = found or [i for i, both in enumerate(split) if is_other_energy(*both)]
+    found = found or [i for i, both in enumerate(split) if is_angle(*both)][:1]
+    alone = len(split) == 2
+    other = [table.titles[i] for i, (name, _) in enumerate(split) if name in OTHER or (alone and name in COUNTING)]
     if other and not found:
         raise FormatError(
             f"{path}: expected energies and a spectrum, received the columns {', '.join(table.titles)}: "
             f"{other[0]} is no energy"
         )
-    if len(titles) == 2 and not found:
-        found = [1 if titles[0] in INTENSITY_TITLES and titles[1] not in INTENSITY_TITLES else 0]
+    if alone and not found:
+        found = [1 if split[0][0] in INTENSITIES and split[1][0] not in INTENSITIES else 0]
     if len(found) != 1:
         raise _unclear(path, table)
     return found[0]
@@ -181,35 +174,39 @@ def _unclear(path: Path, table: Table) -> FormatError:
 
 
 def _energies(
-    path: Path, table: Table, column: int, title: str, unit: str, d_spacing: float | None
+    path: Path, table: Table, column: int, name_unit: tuple[str, str], stated: bool, spacings: Sequence[float | None]
 ) -> tuple[Array, Choices]:
-    """Return a column as energies in eV."""
+    """Return a column as energies in eV; its unit may be ``stated``; the spacings are the user's and the file's."""
+    (name, unit), (given, own) = name_unit, spacings
     values = table.values[:, column]
-    unit = unit.lower()
-    if ANGLE_TITLE.fullmatch(title) or unit.startswith(("deg", "rad")) or (d_spacing and title not in ENERGY_TITLES):
-        if d_spacing is None:
+    energy = is_energy(name, unit) or is_other_energy(name, unit)
+    if unit in RADIANS_PER or is_angle(name, unit) or (given is not None and not energy):
+        if (d_spacing := given if given is not None else own) is None:
             raise FormatError(
                 f"{path}: expected energies, received the column {_name(table, column)}; to convert angles, give the "
                 "monochromator's `d_spacing`, in Å"
             )
-        radians = values if unit.startswith("rad") or "rad" in title else np.radians(values)
+        if unit and unit not in RADIANS_PER:
+            raise FormatError(f"{path}: expected angles in degrees or radians, received {unit!r}")
+        radians = values * RADIANS_PER[unit or "deg"]
         if not ((radians > 0) & (radians < np.pi / 2)).all():
             raise FormatError(
                 f"{path}: expected angles between 0 and 90 degrees, received {values.min():g} to {values.max():g}"
             )
         detail = f"{path.name}: {values.min():g} to {values.max():g}, d = {d_spacing:g} Å"
         return HC / (2.0 * d_spacing * np.sin(radians)), ((FROM_ANGLES, detail),)
-    if unit and unit not in KILO:
-        raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
-    return values * (KILO[unit] if unit else 1000.0 if title.endswith("kev") else 1.0), ()
+    if unit and unit not in EV_PER and (unit in OTHER_UNITS or stated):
+        raise FormatError(f"{path}: {KNOWN_ENERGIES}, received {unit!r}")
+    factor = EV_PER.get(unit, 1.0)
+    told: Choices = ((CONVERTED, f"{path.name}: 1 {unit} = {factor:.9g} eV"),) if factor not in (1.0, 1000.0) else ()
+    return values * factor, told
 
 
 def _mode_of(titles: Sequence[str]) -> str | None:
     """Return what a list of channels allows to compute; None if their titles do not say."""
     for mode, (first, second) in CHANNELS_OF.items():
-        rest = titles[1:] if mode == FLUORESCENCE else titles[1:2]
         one_too_many = mode != FLUORESCENCE and len(titles) > 2
-        if titles[0] in CHANNELS[first] and not one_too_many and all(t in CHANNELS[second] for t in rest):
+        if is_channel(titles[0], first) and not one_too_many and all(is_channel(t, second) for t in titles[1:]):
             return mode
     return None
 
@@ -228,14 +225,16 @@ def _spectrum_columns(
             return found[0], None, (), told
     if mode is None and len(titles) == 2:
         other = 1 - energy
-        if titles[other] in OTHER_TITLES or ANGLE_TITLE.fullmatch(titles[other]):
-            raise FormatError(f"{path}: expected a spectrum, received the column {table.titles[other]}")
-        if titles[other] in (*CHANNELS[I0], *CHANNELS[ITRANS], *CHANNELS[IREFER]):
-            raise FormatError(f"{path}: expected a spectrum, received the counts of {table.titles[other]} alone")
-        return other, None, (), ()
+        if not table.titles:
+            return other, None, (), ()
+        if wrong := why_no_spectrum(table.titles[other]):
+            both = f"{table.titles[energy]},{table.titles[other]}"
+            raise FormatError(f"{path}: expected a spectrum, received {wrong}; `columns` {both} reads it all the same")
+        told = ((TAKEN, f"{path.name}: {table.titles[other]}"),) if titles[other] not in PLAIN_SPECTRA else ()
+        return other, None, (), told
     possible = {}
     for own in [mode] if mode else (TRANSMISSION, FLUORESCENCE):
-        first, second = ([i for i, t in enumerate(titles) if t in CHANNELS[role]] for role in CHANNELS_OF[own])
+        first, second = (channels_of(table.titles, role) for role in CHANNELS_OF[own])
         if first and second:
             possible[own] = (first[0], *(second if own == FLUORESCENCE else second[:1]))
     if not possible and mode is not None:

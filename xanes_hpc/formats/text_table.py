@@ -2,38 +2,46 @@
 
 Data begin at the first row of two or more numbers and end with the file. Separators are commas, semicolons, tabs or
 blanks. Comments begin with ``#``, ``%`` or ``!``. Exponents may be written as in Fortran (``1.5D-03``), and decimals
-with a comma (``7112,5``) where commas do not separate columns.
+with a comma (``7112,5``) where commas do not separate columns. Fields may be quoted. A line with the number of rows
+may precede them.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.column_titles import is_unit, starts_a_table, unit_of
 from xanes_hpc.formats.text import UNREADABLE, open_text, unreadable
 from xanes_hpc.spectra.spectrum import Choices
 
 LARGEST = 64 << 20
 """Largest size of a spectrum file, unpacked: 64 MiB."""
 SEPARATORS = ";,\t"
+COUNT_LINE = "a first line with the number of rows was skipped"
+FEWEST_COUNTED = 4
 DECIMAL_COMMAS = "numbers have decimal commas"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 LEADING_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+ITEM = re.compile(r"[A-Za-z]\w*\.\w+\s*:")
+BEFORE_BRACKET = re.compile(r"\s*[(\[][^)\]]*[)\]]")
+QUOTED = re.compile(r'"([^"\n]*)"')
 COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A text table: header lines, column titles (if the last header line has one per column), and numbers."""
+    """A text table: header lines, column titles (if the header ends with one per column), numbers, and units."""
 
     header: list[str]
     titles: list[str]
     values: npt.NDArray[np.float64]
     choices: Choices = ()
+    units: dict[int, str] = field(default_factory=dict)
 
 
 def read_table(path: Path, ends_header: str | None = None) -> Table:
@@ -52,6 +60,10 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
         If there are no numbers, or a row has a different number of columns from those before it.
     """
     text = read_lines(path)
+    choices: Choices = ()
+    if '"' in text:
+        text, decimal = _without_quotes(text)
+        choices = ((DECIMAL_COMMAS, f"{path.name}: in quotes"),) if decimal else ()
     header: list[str] = []
     unread: list[tuple[int, str]] = []  # lines above the data that are not comments
     rows: list[list[float]] = []
@@ -74,6 +86,10 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
         elif row is None:
             if words[0] not in "#%!":
                 raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
+        elif len(rows) == 1 and len(row) > len(rows[0]) and _is_count(rows[0], lines, number):
+            header.append(" ".join(f"{value:g}" for value in rows.pop()))
+            rows.append(row)
+            first_line = number
         elif rows and len(row) != len(rows[0]):
             raise FormatError(f"{path}: line {number}: expected {len(rows[0])} columns, received {len(row)}")
         else:
@@ -91,10 +107,15 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     if lost := _damaged_row(unread, rows, first_line):
         number, words = lost
         raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
-    choices: Choices = ()
     if with_commas:
-        choices = ((DECIMAL_COMMAS, f"{path.name}: line {with_commas[0]}"),)
-    return Table(header, _titles(header, len(rows[0])), np.array(rows) if values is None else values, choices)
+        choices += ((DECIMAL_COMMAS, f"{path.name}: line {with_commas[0]}"),)
+    if values is None:
+        values = np.array(rows)
+    if _counts_rows(values):
+        values = values[1:]
+        choices += ((COUNT_LINE, f"{path.name}: line {first_line}"),)
+    titles, units = _titles(header, values.shape[1])
+    return Table(header, titles, values, choices, units)
 
 
 def read_lines(path: Path) -> str:
@@ -127,14 +148,72 @@ def _plain_numbers(lines: Sequence[str], n_columns: int) -> npt.NDArray[np.float
     return values if values.shape[1] == n_columns else None
 
 
-def _titles(header: Sequence[str], n_columns: int) -> list[str]:
-    """Return the titles in the last line of a header; empty if it does not have one for each column."""
-    titles = _split(header[-1]) if header else []
-    if len(titles) > n_columns:
-        titles = _split(re.sub(r"\s*\([^)]*\)", "", header[-1]))  # units in words of their own
-    if len(titles) == n_columns + 1 and not titles[0]:  # indented, or a separator after the comment sign
+def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int, str]]:
+    """Return the titles at the end of a header, and the units in a row below; both empty if there are none.
+
+    Rules, empty comments, numbers and items such as ``# Column.1: energy`` are passed over. Farther up, only a line
+    that names energies, or what else a table begins with, has titles.
+    """
+    units: dict[int, str] = {}
+    last = True
+    for line in reversed(header):
+        if not any(character.isalnum() for character in line) or ITEM.match(line):
+            continue
+        found = _one_each(line, n_columns)
+        if last and found and all(map(is_unit, found)) and any(map(unit_of, found)) and not units:
+            units = {i: unit for i, unit in enumerate(map(unit_of, found)) if unit.strip("-")}
+        elif found and (last or any(map(starts_a_table, found))) and not any(map(LEADING_NUMBER.fullmatch, found)):
+            return found, units
+        else:
+            last = False
+    return [], units
+
+
+def _one_each(line: str, n_columns: int) -> list[str]:
+    """Return the titles in a line; empty if it does not have one for each column."""
+    titles = _split(line)
+    if len(titles) != n_columns and not any(separator in line for separator in SEPARATORS):
+        joined = BEFORE_BRACKET.sub(lambda found: re.sub(r"\s", "", found[0]), line).split()
+        titles = joined if len(joined) in (n_columns, n_columns + 1) else re.split(r"\s{2,}", line.strip())
+    if len(titles) == n_columns + 1 and titles[0] in ("", "L"):  # a separator after the comment sign, or SPEC's #L
         titles = titles[1:]
     return titles if len(titles) == n_columns else []
+
+
+def _without_quotes(text: str) -> tuple[str, bool]:
+    """Return a text without the quotes around fields, and whether quoted numbers had decimal commas."""
+    lines, decimal = text.splitlines(), False
+    for i, line in enumerate(lines):
+        if '"' in line and line.lstrip()[:1] not in ("#", "%", "!"):
+            fields = QUOTED.findall(line)
+            if any(separator in QUOTED.sub("", line) for separator in ";\t"):
+                lines[i] = QUOTED.sub(r"\1", line)
+            else:
+                decimal = decimal or any("," in field and COMMA_NUMBER.fullmatch(field.strip()) for field in fields)
+                lines[i] = QUOTED.sub(_without_commas, line)
+        elif '"' in line:
+            lines[i] = QUOTED.sub(_without_commas, line)
+    return "\n".join(lines), decimal
+
+
+def _without_commas(field: re.Match[str]) -> str:
+    return field[1].replace(",", "." if COMMA_NUMBER.fullmatch(field[1].strip()) else " ")
+
+
+def _is_count(row: Sequence[float], lines: Sequence[str], number: int) -> bool:
+    """Return True if a row of fewer numbers than the next counts the rows below it."""
+    rows_below = len(lines) - number + 1
+    whole = len(row) == 2 and all(value > 0 and value.is_integer() for value in row)
+    return whole and row[0] >= FEWEST_COUNTED and 0 <= rows_below - row[0] <= 3
+
+
+def _counts_rows(values: npt.NDArray[np.float64]) -> bool:
+    """Return True if the first row is the number of those below, with or without itself, and does not continue them."""
+    first = values[0]
+    if len(values) - first[0] not in (0, 1) or len(values) <= FEWEST_COUNTED or not (first == np.floor(first)).all():
+        return False
+    steps = np.abs(np.diff(values[:, 0]))
+    return bool(steps[0] > 10 * steps[1:].max())
 
 
 def _damaged_row(

@@ -13,7 +13,8 @@ from ase.data import atomic_numbers
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.columns import KILO, energy_and_intensity
+from xanes_hpc.formats.column_titles import EV_PER
+from xanes_hpc.formats.columns import energy_and_intensity
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import plain_suffix
@@ -127,7 +128,7 @@ def _items(path: Path) -> dict[str, str]:
 def _energy(text: str) -> float | None:
     """Return the energy in eV that a text gives, with or without a unit, or None."""
     value, unit = _number(text), "".join(text.split()[1:2]) or "eV"
-    return None if value is None or unit.lower() not in KILO else value * KILO[unit.lower()]
+    return None if value is None or unit.lower() not in EV_PER else value * EV_PER[unit.lower()]
 
 
 def _number(text: str) -> float | None:
