@@ -46,14 +46,13 @@ OTHER = frozenset((
     "k", "k1", "k2", "k3", "ka1", "kaa1", "chi", "chik", "kchi", "k2chi", "k3chi", "chik2", "chik3", "r", "rmag",
     "chir", "chirmag", "chire", "chiim", "q", "twotheta", "2theta", "tth", "wavelength", "lambda", "wavenumber",
     "frequency", "time", "seconds", "second", "sec",
-    "encoder", "temperature",
 ))  # fmt: skip
 """Names of quantities that are neither energies nor spectra."""
 COUNTING = frozenset((
     "point", "points", "pointnumber", "pt", "pts", "index", "idx", "row", "rows", "no", "nr", "number", "scan",
-    "scanpoint",
+    "scanpoint", "encoder", "temperature",
 ))  # fmt: skip
-"""Names of columns that count the points."""
+"""Names of columns that count or accompany the points."""
 I0, ITRANS, IFLUOR, IREFER = "i0", "itrans", "ifluor", "irefer"
 CHANNELS = {
     I0: ("i0", "io", "izero", "ic0", "monitor", "i0detector"),
