@@ -75,7 +75,7 @@ def test_a_spectrum_without_room_for_windows_stays_as_it_is():
 
 def test_an_inverted_spectrum_has_no_edge_step():
     made = scan()
-    with pytest.raises(SpectrumError, match=r"made\.dat: expected an edge step above 0"):
+    with pytest.raises(SpectrumError, match=r"made\.dat: the spectrum falls at its edge"):
         normalised(Spectrum(made.energies, -made.intensities, source="made.dat"), NormaliseOptions(e0=E0))
 
 

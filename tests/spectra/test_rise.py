@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xanes_hpc.spectra.edge_step import find_edge
 from xanes_hpc.spectra.rise import cleaned, main_rise, steepest_rise
 
 ENERGIES = np.arange(8900.0, 9100.0, 0.4)
@@ -25,6 +26,18 @@ def test_one_wrong_point_does_not_move_the_edge(plain, place, wrong):
     mu[place] += wrong
     assert steepest_rise(ENERGIES, mu) == pytest.approx(plain, abs=0.5)
     assert main_rise(ENERGIES, mu) == pytest.approx(EDGE, abs=3.0)
+
+
+@pytest.mark.parametrize("place", [0, 60, 150, 300, 400, -3, -2, -1])
+@pytest.mark.parametrize("wrong", [-5.0, -1.0, 1.0, 5.0])
+@pytest.mark.parametrize("n", [2, 3])
+def test_neighbouring_wrong_points_do_not_move_the_edge(plain, place, wrong, n):
+    """Neither in the middle of a scan nor at its end, for the recipe's search and the experiment's."""
+    mu = spectrum()
+    at = np.arange(ENERGIES.size)[place]
+    mu[at : at + n] += wrong
+    assert steepest_rise(ENERGIES, mu) == pytest.approx(plain, abs=0.05)
+    assert find_edge(ENERGIES, mu) == pytest.approx(find_edge(ENERGIES, spectrum()), abs=0.05)
 
 
 def test_points_where_two_regions_of_a_scan_meet(plain):

@@ -80,7 +80,8 @@ class EdgeStep:
 def find_edge(energies: Array, mu: Array) -> float:
     """Return the energy of the steepest rise near the main rise of a spectrum, on its own scale.
 
-    Single wrong points and repeated energies do not matter. Slopes are averaged, so that noise does not decide.
+    Up to three neighbouring wrong points and repeated energies do not matter. Slopes are averaged, so that noise does
+    not decide.
 
     Examples
     --------
@@ -158,8 +159,18 @@ def edge_step(name: str, energies: Array, mu: Array, windows: EdgeWindows) -> Ed
     curve = np.polynomial.Polynomial.fit(energies[after], mu[after] - pre[after], windows.order)
     step = float(curve(0.0))
     if not step > SMALLEST_STEP * np.abs(mu).max():
-        raise SpectrumError(f"{name}: expected an edge step above 0, received {step:g}")
+        raise SpectrumError(f"{name}: {_no_step(step, np.abs(mu).max())}")
     return EdgeStep(step, pre, pre + np.asarray(curve(energies)), windows)
+
+
+def _no_step(step: float, largest: float) -> str:
+    """Return what is wrong with an edge step that is not above 0."""
+    if abs(step) <= SMALLEST_STEP * largest:
+        return "the spectrum is the same before and after its edge (no edge step)"
+    return (
+        f"the spectrum falls at its edge, by {-step:.4g}; expected a rise: are these raw counts, or are the channels "
+        "of the incoming and the transmitted beam exchanged?"
+    )
 
 
 def window(

@@ -1,10 +1,16 @@
-"""Where a spectrum rises, found so that single wrong points and repeated energies do not matter."""
+"""Where a spectrum rises, found so that up to three neighbouring wrong points and repeated energies do not matter."""
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+AMONG = 7
+"""Number of neighbouring points with which each is compared: the majority of them must be right."""
+WRONG = 4.0
+"""A point is wrong if it lies off their median by this many median absolute deviations."""
+ROUNDING = 1e-12
+"""Fraction of the largest value that is never taken for a deviation."""
 SAME = 0.1
 """Fraction of the median step: points closer than this are averaged, as where two regions of a scan meet."""
 HALF_WIDTH = 5.0
@@ -16,7 +22,7 @@ CLEAR, ABOVE_NOISE = 3.0, 8.0
 
 
 def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
-    """Return a spectrum without spikes of a single point, and with points at nearly the same energy averaged.
+    """Return a spectrum without spikes of up to three points, and with points at nearly the same energy averaged.
 
     Parameters
     ----------
@@ -30,6 +36,7 @@ def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
         group = np.concatenate([[0], np.cumsum(~near)])
         counts = np.bincount(group)
         x, y = np.bincount(group, energies) / counts, np.bincount(group, intensities) / counts
+    y = _without_runs(x, y)
     if y.size > 2:  # the median of each point and its neighbours
         before, here, after = y[:-2], y[1:-1], y[2:]
         y = y.copy()
@@ -37,15 +44,27 @@ def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
     return x, y
 
 
+def _without_runs(x: Array, y: Array) -> Array:
+    """Return intensities with wrong points, which a Hampel filter finds, replaced by a line between right ones."""
+    if y.size <= AMONG:
+        return y
+    first = np.clip(np.arange(y.size) - AMONG // 2, 0, y.size - AMONG)
+    around = np.lib.stride_tricks.sliding_window_view(y, AMONG)[first]
+    median = np.median(around, axis=1)
+    deviation = np.median(np.abs(around - median[:, None]), axis=1)
+    right = np.abs(y - median) <= WRONG * deviation + ROUNDING * np.abs(y).max()
+    return np.asarray(np.interp(x, x[right], y[right]))
+
+
 def steepest_rise(energies: Array, intensities: Array) -> float:
     """Return the energy of the steepest rise: the top of the parabola through the largest slope and its neighbours.
 
-    The slopes at the first and last two points do not count, because a single wrong point would decide them.
+    The slopes at the first and last two points do not count, because wrong points are most frequent there.
 
     Examples
     --------
     >>> energies = np.linspace(-10, 30, 201)
-    >>> wrong_last = np.where(energies < 29.9, np.arctan(energies - 1.5), 9.0)
+    >>> wrong_last = np.where(energies < 29.7, np.arctan(energies - 1.5), 9.0)
     >>> round(steepest_rise(energies, wrong_last), 2)
     1.5
     """
