@@ -22,6 +22,8 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.absorbers import element_number
 
 Array = npt.NDArray[np.float64]
+HELD_OUT = ("calibration", "test", "none")
+"""Sets of a model's split that its networks were not trained on."""
 
 
 class PredictionLibrary:
@@ -41,6 +43,19 @@ class PredictionLibrary:
         low, high = int(rows[0]), int(rows[-1]) + 1
         mean, std = (self._store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
         return mean, std
+
+    def references(self, rows: Rows, most: int) -> Array | None:
+        """Return reference spectra of at most ``most`` of the rows that no network was trained on; None without any.
+
+        Held out are the sites of the calibration and test sets, and those of no set.
+        """
+        if not self._store.has_reference:
+            return None
+        parts = self._store.texts("part")
+        own = rows[np.array([parts[row] in HELD_OUT for row in rows.tolist()], bool)]
+        own = own[np.linspace(0, own.size - 1, min(own.size, most)).astype(np.int64)] if own.size else own
+        found = np.array([self._store.read("reference", int(row)) for row in own], np.float64)
+        return found[np.isfinite(found).all(axis=1)] if own.size else None
 
 
 class SpectrumLibrary:

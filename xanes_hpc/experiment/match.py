@@ -21,6 +21,7 @@ from xanes_hpc.experiment.compare import (
     chunks,
     error_between,
 )
+from xanes_hpc.experiment.held_out import HeldOut, held_out
 from xanes_hpc.experiment.mixtures import BEAM, Mixture, Support, grow
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -50,6 +51,7 @@ class Match:
     """The result of a search.
 
     ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
+    ``held_out`` tells how well held-out spectra are matched; None if the library has too few.
     """
 
     energies: Array
@@ -58,6 +60,7 @@ class Match:
     n_left_out: int
     ranked: list[Matched]
     mixtures: list[Mixture] = field(default_factory=list)
+    held_out: HeldOut | None = None
 
     def __repr__(self) -> str:
         best, left_out = self.ranked[0], f", {self.n_left_out:,} left out" if self.n_left_out else ""
@@ -128,8 +131,9 @@ def match(
     mixtures.sort(key=lambda m: m.score)
     progress(n_passes * rows.size, n_passes * rows.size)
     return Match(
-        measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep]
-    )
+        measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep],
+        held_out(measured, rows),
+    )  # fmt: skip
 
 
 def _likeness(matched: Matched) -> float:

@@ -188,6 +188,7 @@ def command(
                 "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, "
                 f"scaled by {options.scale}",
             }
+            | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
             | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
             | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
         )
@@ -198,8 +199,11 @@ def command(
                 console.err.print(f"Note: {row[1]} is out of domain: {row[-1]}")
         if limited[0]:
             console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
-        if found.ranked[0].error_percent > POOR:
-            console.err.print(f"Note: no site resembles it; the best error is {found.ranked[0].error_percent:.0f} %")
+        verdict = "" if found.held_out is None else found.held_out.verdict(found.ranked[0].error_percent)
+        if not verdict and found.ranked[0].error_percent > POOR:
+            verdict = f"no site resembles it; the best error is {found.ranked[0].error_percent:.0f} %"
+        if verdict:
+            console.err.print(f"Note: {verdict}")
         if mixed:
             console.listing(("rank", "mixture", *columns[2:]), _short(mixed, limited[len(ranked) :]))
         elif options.mixture > 1:
@@ -222,8 +226,11 @@ def _figures(found: Any) -> list[str]:
 
 
 def _plain(found: Any, ranked: list[list[str]], mixed: list[list[str]]) -> dict[str, Any]:
+    held_out = found.held_out
     return {
         "compared": found.n_compared,
+        "held_out_errors_percent": None if held_out is None else held_out.errors.tolist(),
+        "verdict": "" if held_out is None else held_out.verdict(found.ranked[0].error_percent),
         "left_out": found.n_left_out,
         "start_ev": float(found.energies[0]),
         "stop_ev": float(found.energies[-1]),
