@@ -7,8 +7,8 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.athena_groups import groups_of
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
-from xanes_hpc.runtime.optional import need
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.rise import steepest_rise
 from xanes_hpc.spectra.spectrum import Spectrum
@@ -36,6 +36,8 @@ def is_project(path: Path) -> bool:
 def read_project(path: Path, group: str | None = None) -> Spectrum:
     """Read a spectrum of an Athena project: its only one, or the one with a label or number.
 
+    Spectra with equal labels are numbered: ``foil (1)``, ``foil (2)``.
+
     Energies are moved by the project's own shift of each spectrum (``eshift``); its edge energy is that of the project.
 
     Parameters
@@ -53,25 +55,19 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         If the file is not a project, has no spectrum with the label, has several and no label is given, or the
         spectrum is of another kind, such as chi(k).
     """
-    need("larch", "larch", "reading an Athena project")
-    from larch.io import read_athena
-
     if path.suffix.lower() != PROJECT:
         end = path.name.lower().index(f"{PROJECT}:") + len(PROJECT)
         path, group = path.with_name(path.name[:end]), path.name[end + 1 :]
-    try:
-        project = read_athena(str(path), do_preedge=False, do_bkg=False, do_fft=False)
-        groups = {str(getattr(g, "label", name)): g for name, g in project.items()}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: cannot be read as an Athena project: {error}") from None
+    groups = groups_of(path)
     wanted = group if group is not None else next(iter(groups), None) if len(groups) == 1 else None
     if wanted not in groups and wanted is not None and wanted.isdecimal() and 0 < int(wanted) <= len(groups):
         wanted = list(groups)[int(wanted) - 1]
     if wanted not in groups:
         listed = ", ".join(groups) or "none"
         what = f"spectrum {group!r}" if group is not None else "a project with one spectrum"
-        hint = f"; choose one as {path.name}:{next(iter(groups))}" if group is None and groups else ""
-        raise FormatError(f"{path}: expected {what}, received {len(groups)} spectra: {listed}{hint}")
+        hint = f"; choose one by label or number, as {path.name}:1" if groups else ""
+        received = "1 spectrum" if len(groups) == 1 else f"{len(groups)} spectra"
+        raise FormatError(f"{path}: expected {what}, received {received}: {listed}{hint}")
     found = groups[wanted]
     if not hasattr(found, "energy") or not hasattr(found, "mu"):
         what = "chi(k)" if hasattr(found, "chi") else "no absorption"
