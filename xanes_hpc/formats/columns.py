@@ -230,7 +230,8 @@ def _spectrum_columns(
         if wrong := why_no_spectrum(table.titles[other]):
             both = f"{table.titles[energy]},{table.titles[other]}"
             raise FormatError(f"{path}: expected a spectrum, received {wrong}; `columns` {both} reads it all the same")
-        told = ((TAKEN, f"{path.name}: {table.titles[other]}"),) if titles[other] not in PLAIN_SPECTRA else ()
+        known = not table.titles[other] or titles[other] in PLAIN_SPECTRA
+        told = () if known else ((TAKEN, f"{path.name}: {table.titles[other]}"),)
         return other, None, (), told
     possible = {}
     for own in [mode] if mode else (TRANSMISSION, FLUORESCENCE):

@@ -17,6 +17,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.formats.absorber import stated
 from xanes_hpc.formats.columns import Columns, energy_and_intensity
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import unpacked_name
@@ -84,6 +85,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         treated, unit = NO_TREATMENT, "Mbarn"
     else:
         treated, unit = UNSTATED, "arbitrary"
+    (element, edge), told = stated(path.name, table.header) if first is None else ((first.element, first.edge), ())
     return Spectrum(
         energies=found.energies,
         intensities=found.intensities,
@@ -94,9 +96,9 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         e_cut=None if first is None else first.e_cut,
         absolute=None if e_edge is None else bool(found.energies[0] > 0.5 * e_edge),
         source=path.name,
-        element=None if first is None else first.element,
-        edge=None if first is None else "L23" if pair and first.edge in ("L2", "L3") else first.edge,
-        choices=found.choices,
+        element=element,
+        edge="L23" if pair and edge in ("L2", "L3") else edge,
+        choices=found.choices + told,
     )
 
 

@@ -27,7 +27,7 @@ FEWEST_COUNTED = 4
 DECIMAL_COMMAS = "numbers have decimal commas"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 LEADING_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-ITEM = re.compile(r"[A-Za-z]\w*\.\w+\s*:")
+ITEM = re.compile(r"\w[\w.]*\s*:|.*=")
 BEFORE_BRACKET = re.compile(r"\s*[(\[][^)\]]*[)\]]")
 QUOTED = re.compile(r'"([^"\n]*)"')
 COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
@@ -151,7 +151,7 @@ def _plain_numbers(lines: Sequence[str], n_columns: int) -> npt.NDArray[np.float
 def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int, str]]:
     """Return the titles at the end of a header, and the units in a row below; both empty if there are none.
 
-    Rules, empty comments, numbers and items such as ``# Column.1: energy`` are passed over. Farther up, only a line
+    Rules, empty comments, and items such as ``# Sample: foil`` and ``# Column.1: energy`` are passed over. Farther up, only a line
     that names energies, or what else a table begins with, has titles.
     """
     units: dict[int, str] = {}

@@ -6,14 +6,13 @@ none, so files that are written omit it and say so in a comment.
 """
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-
-from ase.data import atomic_numbers
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.column_titles import EV_PER
+from xanes_hpc.formats.absorber import absorber, edge_energy_in_ev, said_to_be_ev
+from xanes_hpc.formats.column_titles import EV_PER, unit_of
 from xanes_hpc.formats.columns import energy_and_intensity
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
@@ -25,6 +24,8 @@ SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
 EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1", "N2", "N3", "N4", "N5", "N6", "N7")
 """Values of ``Element.edge``."""
+ANGSTROMS_PER = {**dict.fromkeys(("å", "a", "angstrom", "angstroms", "ang"), 1.0), "nm": 10.0, "pm": 0.01}
+"""Units of ``Mono.d_spacing``, Å if there is none."""
 OURS = "Xanes_hpc"
 """Family of this program's own items."""
 ITEM = re.compile(r"#\s*([A-Za-z]\w*)\.(\w+)\s*:\s*(.*)")
@@ -74,7 +75,7 @@ def recognises(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as stream:
-            return stream.read(32).lstrip().upper().startswith(b"# XDI/")
+            return stream.read(32).lstrip(b"\xef\xbb\xbf# \t").upper().startswith(b"XDI/")
     except OSError:
         return False
 
@@ -91,26 +92,36 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     if not table.header or not table.header[0].upper().startswith("XDI/"):
         raise FormatError(f"{path}: expected XDI, whose first line is {FIRST!r}")
     items = _items(path)
-    named = [items.get(f"column.{i + 1}", "").partition("||")[0].split() for i in range(table.values.shape[1])]
+    named = [
+        items.get(f"column.{i + 1}", "").partition("||")[0].replace(",", " ").split()
+        for i in range(table.values.shape[1])
+    ]
     if any(named):  # else the titles above the numbers hold
         table = Table(table.header, [words[0] if words else "" for words in named], table.values, table.choices)
-    if options.d_spacing is None and (spacing := _number(items.get("mono.d_spacing", ""))):
-        options = replace(options, d_spacing=spacing)
-    units = {i: words[1] for i, words in enumerate(named) if len(words) > 1}
-    found = energy_and_intensity(path, table, options, units, INTENSITIES)
-    edge = _energy(items.get("scan.edge_energy", ""))
-    named_edge = items.get("element.edge", "").upper()
+    units = {i: " ".join(words[1:]) for i, words in enumerate(named) if len(words) > 1}
+    spacing = _in(items.get("mono.d_spacing", ""), ANGSTROMS_PER)
+    found = energy_and_intensity(path, table, options, units, INTENSITIES, spacing)
+    texts = (items.get(f"element.{name}", "").partition("||")[0].strip() for name in ("symbol", "edge"))
+    absorbing, told = absorber(path.name, *texts)
+    choices, energies = found.choices + told, found.energies
+    edge = _in(text := items.get("scan.edge_energy", ""), EV_PER)
+    if edge is not None and len(text.split()) == 1:
+        edge, told = edge_energy_in_ev(path, edge, absorbing)
+        choices += told
+    if "ev" in map(unit_of, units.values()):
+        told = said_to_be_ev(path, float(energies.min()), float(energies.max()), absorbing)
+        energies, choices = energies * (1000.0 if told else 1.0), choices + told
     return Spectrum(
-        energies=found.energies,
+        energies=energies,
         intensities=found.intensities,
         kind="xes" if found.title == "xes" else "xanes",
         unit="normalised" if found.title.startswith("norm") else "arbitrary",
         e_edge=edge,
         absolute=True if edge is not None else None,
         source=path.name,
-        element=atomic_numbers.get(items.get("element.symbol", "").capitalize()) or None,
-        edge=named_edge if named_edge in EDGES else None,
-        choices=found.choices,
+        element=absorbing[0],
+        edge=absorbing[1],
+        choices=choices,
     )
 
 
@@ -125,15 +136,10 @@ def _items(path: Path) -> dict[str, str]:
     return found
 
 
-def _energy(text: str) -> float | None:
-    """Return the energy in eV that a text gives, with or without a unit, or None."""
-    value, unit = _number(text), "".join(text.split()[1:2]) or "eV"
-    return None if value is None or unit.lower() not in EV_PER else value * EV_PER[unit.lower()]
-
-
-def _number(text: str) -> float | None:
-    """Return the number that begins a text, or None."""
+def _in(text: str, units: Mapping[str, float]) -> float | None:
+    """Return the number that begins a text, times the unit after it, if there is one; None if either is unknown."""
     try:
-        return float(text.split()[0])
-    except (ValueError, IndexError):
+        number, *rest = text.partition("||")[0].split()
+        return float(number) * (units[unit_of("".join(rest))] if rest else 1.0)
+    except (ValueError, KeyError):
         return None
