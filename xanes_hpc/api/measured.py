@@ -166,7 +166,7 @@ def match(
     measured
         The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
     spectra
-        Predicted spectra or a prediction store, whose sigma weights the points; or a structure store with spectra.
+        Predicted spectra or a prediction store, weighted by their sigma; or a structure store with spectra.
     absorber, edge
         Compare only sites of this element and edge.
     sites

@@ -40,7 +40,7 @@ array_options = gathered(
         "beside",
         type=PATH,
         metavar="STRUCTURES.h5",
-        help="With a .npz file: pair its rows by name with the sites of this structure store, which has the spectra",
+        help="With a .npz file: pair its rows by name with the sites of this structure store, which holds the spectra",
     ),
     click.option(
         "--source",

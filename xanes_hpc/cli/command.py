@@ -15,7 +15,7 @@ JSON_TARGET = "json_target"
 NO_INPUTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
 """Endings that mark a word after ``--json`` as a mistyped target instead of an argument."""
 
-OF_OTHER_COMMANDS = {"keep_draws": "predict --keep-draws", "rattle": "featurise --rattle"}
+OF_OTHER_COMMANDS = {"keep_draws": "predict --keep-draws", "rattle": "featurise --rattle", "source": "import --source"}
 """Flags of other commands, by the names in errors about their output."""
 
 

@@ -220,8 +220,8 @@ reading_options = gathered(
 disorder_option = click.option(
     "--disorder",
     metavar="refuse|majority|sample N",
-    help="Take the most likely atoms of structures with partial occupancies or disorder groups, or N configurations "
-    "drawn by occupancy  [default: refuse]",
+    help="Resolve partial occupancies and disorder groups: take the most likely atoms (majority), or draw N "
+    "configurations by occupancy; write --disorder sample 20, or --disorder 'sample 20'  [default: refuse]",
 )
 
 

@@ -208,7 +208,7 @@ def check_same(path: Path, foreign: Foreign, wanted: Descriptor, model: Path) ->
             f"instead of {plain.labels[k]!r})"
         )
     advice = (
-        "; if the same program made them, import them under that name (`source`), or save it as array source"
+        "; if the same program made them, import them again with that name as `source`, or save it as array source"
         if foreign.width == plain.width
         else ""
     )

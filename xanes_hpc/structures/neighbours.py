@@ -227,7 +227,7 @@ def check_distances(structure: Structure) -> None:
     """Raise an error if atoms (or an atom and an image) are impossibly near, or coordinates or the cell are unusable.
 
     Atoms are too near below ``NEAREST`` of the sum of their covalent radii (Cordero et al., doi:10.1039/b801115j): no
-    bond is as short, but alternatives of a disordered structure may be.
+    bond is that short, but alternative positions of a disordered structure can be.
 
     Raises
     ------

@@ -43,7 +43,8 @@ OF_A_PLAN = ("preset", "description", "properties", "foreign", "compression", "r
     "--foreign",
     type=PATH,
     metavar="FILE.npz",
-    help="Add features that another program made, in a file as import reads or a store of it, paired by name",
+    help="Append features that another program made, from this file or a feature store made of it; rows are matched to "
+    "sites by name",
 )
 @click.option(
     "--compression",
@@ -75,7 +76,7 @@ def command(
     """Compute the features of every site in a structure store.
 
     The feature store holds one vector per site, names its structure store, and carries the full description of the
-    descriptor. A stopped run continues with the same command. Train on rattled features beside the plain ones with
+    descriptor. To continue a stopped run, repeat its command. Train on plain and rattled features together with
     "train --augment".
 
     On a cluster, use --scheduler or --cluster for Dask. Or divide the work: --plan N writes a plan, --partition K

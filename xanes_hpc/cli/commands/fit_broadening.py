@@ -107,8 +107,9 @@ def command(
 ) -> None:
     """Fit shift, scale and widths of a calculated spectrum to a measured one.
 
-    PREDICTION is a prediction store, a structure store with spectra, or a spectrum's file. EXPERIMENT is a spectrum's
-    file: XDI, NeXus, an Athena project, or columns. Widths that you set are the starting values of the fit.
+    PREDICTION is a prediction store, a structure store with spectra, or a file with a spectrum, such as FEFF's or
+    FDMNES's. EXPERIMENT is a measured spectrum: XDI, NeXus, columns of energies and a spectrum or detector channels, or
+    a group of an Athena project (NAME.prj:LABEL). Widths that you set are the starting values of the fit.
 
     The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
     """

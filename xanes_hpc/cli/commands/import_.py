@@ -163,14 +163,15 @@ def command(
 ) -> None:
     """Read structures, and spectra matched by name, into a structure store.
 
-    SOURCE is a file or folder: XYZ (symbols or atomic numbers, many frames, gzipped, tmQM), extended XYZ, CIF,
-    POSCAR, trajectories and databases of ASE. The spectrum of the structure NAME is the file NAME.txt,
-    NAME_conv.txt, NAME.csv, NAME.dat, …
+    SOURCE is a file or folder of structures: XYZ (plain, extended, tmQM), CIF, mmCIF, PDB, SDF, MOL, POSCAR, or
+    trajectories and databases of ASE; text files may be compressed. The spectrum of the structure NAME is the file
+    NAME.txt, NAME_conv.txt, NAME.csv, NAME.xdi, … in a folder of --spectra: XDI, NeXus, FDMNES, FEFF, an Athena project
+    (NAME.prj), or columns of energies, spectra or detector channels.
 
     SOURCE may also be a .npz file with features, which becomes a feature store: an array x (n_sites, n_features), and
-    optionally spectra y (n_sites, n_energies) at energies e. If another program made the features, arrays names,
-    formulas, elements, edges, labels and source describe them. If a descriptor of ours did, name it with --preset or
-    --descriptor.
+    optionally spectra y (n_sites, n_energies) at energies e. If another program made the features, the arrays
+    names, formulas, elements, edges, labels and source describe them. If one of xanes-hpc's descriptors made them, name
+    it with --preset or --descriptor.
     """
     from xanes_hpc.formats import npz
     from xanes_hpc.importing.from_files import import_structures

@@ -124,8 +124,9 @@ def command(
 ) -> None:
     """Find the sites whose spectra best resemble a measured one.
 
-    EXPERIMENT is a spectrum's file: XDI, NeXus, an Athena project, or columns. STORE is a prediction store, whose
-    sigma weights the energies, or a structure store with spectra.
+    EXPERIMENT is a measured spectrum: XDI, NeXus, columns of energies and a spectrum or detector channels, or a group
+    of an Athena project (NAME.prj:LABEL). A spectrum calculated with FEFF or FDMNES can be given too. STORE is a
+    prediction store, in which each energy is weighted by its sigma, or a structure store with spectra.
 
     The measured spectrum is normalised first, with windows chosen from its range. With --mixture, sums of two or three
     sites are fitted too, by non-negative least squares.

@@ -82,7 +82,8 @@ prediction_options = gathered(
         "--foreign",
         type=PATH,
         metavar="FILE.npz",
-        help="Take the features that another program made from this file, or a store of it, paired by name",
+        help="Read features that another program made from this file, or from a feature store made of it; rows are "
+        "matched to sites by name",
     ),
 )
 
@@ -113,10 +114,12 @@ def command(
 ) -> None:
     """Predict spectra with their uncertainty.
 
-    SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders; for files,
-    --absorber, --edge and --disorder choose the sites, and structures that cannot be used are skipped. Spectra of the
-    source become references. A stopped run continues with the same command. A model of features that another program
-    made needs these, too: SOURCE is a .npz file of them, or --foreign names it.
+    SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (XYZ, CIF,
+    mmCIF, PDB, SDF, POSCAR, …). For files, --absorber, --edge and --disorder choose the sites, and structures that
+    cannot be used are skipped. Spectra of the source become references. To continue a stopped run, repeat its command.
+
+    A model trained on features that another program made needs such features: SOURCE is a .npz file with them, or
+    --foreign names that file.
 
     On a cluster, predict from a store, with --scheduler or --cluster for Dask. Or divide the work: --plan N writes a
     plan, --partition K makes its partitions, --finalise combines them. Give prediction options only with
