@@ -1,12 +1,16 @@
 """Groups of Athena projects: every one under a name of its own."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
+from support.builders import refused, run, write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
+from xanes_hpc.stores.spectra import read_spectra
+from xanes_hpc.stores.structures import StructureStore
 
 ENERGIES = np.arange(8930.0, 9080.0, 0.5)
 GROUP = """$old_group = 'g{number}';
@@ -44,3 +48,34 @@ def test_groups_with_equal_labels_are_numbered(tmp_path):
         read_spectrum(path)
     with pytest.raises(FormatError, match="expected spectrum 'dup', received 5 spectra"):
         read_spectrum(tmp_path / "q.prj:dup")
+
+
+COPPER = "2\n\nCu 0 0 0\nO 0 0 1.9\n"
+
+
+def test_import_takes_the_groups_of_a_project_by_their_labels(tmp_path, capsys):
+    pytest.importorskip("larch.io", reason=LARCH)
+    for name in ("one", "two", "three"):
+        write(tmp_path / "xyz" / f"{name}.xyz", COPPER)
+    project(tmp_path / "mu" / "three.prj", "two", "one", "other", "one")
+    words = ["import", tmp_path / "xyz", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5", "--json"]
+    assert run(*words) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [item["count"] for what, item in summary["choices"].items() if "label" in what] == [3]
+    assert [item["first"] for what, item in summary["choices"].items() if "first was taken" in what] == [
+        f"{tmp_path}/mu/three.prj:one (1), not {tmp_path}/mu/three.prj:one (2)"
+    ]
+    assert (summary["spectra"], summary["skipped_count"]) == (2, 1)
+    with StructureStore(tmp_path / "s.h5") as store:
+        assert store.sites.name == ["one", "two"]
+        assert [step(placed.spectrum) for placed in read_spectra(store.file, [0, 1])] == [2, 1]
+
+
+def test_labels_that_are_no_sites_are_shown(tmp_path, capsys):
+    pytest.importorskip("larch.io", reason=LARCH)
+    write(tmp_path / "xyz" / "A.xyz", COPPER)
+    project(tmp_path / "mu" / "A.prj", "foil", "oxide")
+    message = refused(
+        capsys, tmp_path, "import", tmp_path / "xyz", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5"
+    )
+    assert "the groups of A.prj foil, oxide" in message

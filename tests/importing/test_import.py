@@ -91,15 +91,29 @@ def test_several_spectra_of_one_site(tmp_path, imported):
 
 
 def test_several_folders_of_spectra(tmp_path, imported):
-    """All spectra of a structure are imported; one in any folder is enough."""
+    """A spectrum in any folder is enough; of two, that in the first folder is taken."""
     for name in "ABC":
         write_xyz(tmp_path / "xyz" / f"{name}.xyz")
     for folder, names in (("one", "AB"), ("two", "BC")):
         for name in names:
             write_spectrum(tmp_path / folder / f"{name}.txt")
     summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "one", "--spectra", tmp_path / "two")
-    assert (summary["structures"], summary["spectra"]) == (3, 4)
-    assert stored(tmp_path, "spectra/site").tolist() == [0, 1, 1, 2]
+    assert (summary["structures"], summary["spectra"]) == (3, 3)
+    assert stored(tmp_path, "spectra/site").tolist() == [0, 1, 2]
+    taken = {what: item for what, item in summary["choices"].items() if "first was taken" in what}
+    assert [(item["count"], item["first"]) for item in taken.values()] == [
+        (1, f"{tmp_path}/one/B.txt, not {tmp_path}/two/B.txt")
+    ]
+
+
+@pytest.mark.parametrize("others", [("A.dat", "A.csv"), ("A#0.txt", "A#0.dat"), ("A_xanes.txt",)])
+def test_of_several_files_for_a_site_the_first_is_taken(tmp_path, imported, others):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    for n, name in enumerate(("A.txt", *others)):
+        write_spectrum(tmp_path / "mu" / name, edge_step(n_points=60 + n))
+    summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")
+    assert stored(tmp_path, "spectra/offsets").tolist() == [0, 60]
+    assert sum(item["count"] for what, item in summary["choices"].items() if "first was taken" in what) == len(others)
 
 
 def test_structure_without_a_spectrum_is_skipped(tmp_path, imported):

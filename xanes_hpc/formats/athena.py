@@ -33,6 +33,19 @@ def is_project(path: Path) -> bool:
     return path.suffix.lower() == PROJECT or f"{PROJECT}:" in path.name.lower()
 
 
+def labels(path: Path) -> list[str]:
+    """Return the labels of a project's spectra, in order; equal ones are numbered.
+
+    Raises
+    ------
+    ConfigError
+        If Larch is not installed.
+    FormatError, OSError
+        If the file is not a project, or cannot be read.
+    """
+    return list(groups_of(path))
+
+
 def read_project(path: Path, group: str | None = None) -> Spectrum:
     """Read a spectrum of an Athena project: its only one, or the one with a label or number.
 

@@ -105,7 +105,9 @@ def _imported(
             if options.strict:
                 raise missing
             summary.skip(missing)
-        nearly = "" if summary.spectra or not importer.unpaired else explain(importer.unpaired, options.spectra)
+        nearly = ""
+        if importer.unpaired and not summary.spectra:
+            nearly = explain(importer.unpaired, options.spectra, folders.projects)
         if not summary.structures:
             raise _nothing_imported(summary, nearly)
     if nearly:

@@ -1,6 +1,7 @@
 """An index of folders of spectra: which of their files are called like a site."""
 
 import os
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.errors import XanesHpcError
+from xanes_hpc.formats import athena
 from xanes_hpc.formats.text import OPENERS
 
 TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi")
 SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
 TAILS = ("", "_conv", "_xes_conv", "_xanes")
 """What may stand between a structure's name and the suffix of its spectrum file."""
+
+NUMBERED = re.compile(r" \(\d+\)$")
+"""What stands after each of several equal labels in a project."""
 
 Hashes = npt.NDArray[np.int64]
 
@@ -33,7 +39,7 @@ class SpectrumFolders:
 
     The name of a spectrum's file is the site's name, one of ``TAILS``, and one of ``SUFFIXES``, in small letters or
     capitals; a compressed text also ends in ``.gz``, ``.bz2`` or ``.xz``. Each folder is read once. The index holds
-    8 bytes per file.
+    8 bytes per file. Each of several groups in an Athena project belongs to the site of its label.
 
     Parameters
     ----------
@@ -57,17 +63,21 @@ class SpectrumFolders:
         self.folders, self.endings = tuple(folders), tuple(endings)
         self.n_files = 0
         """The number of files whose names end like those of spectra."""
+        self.projects: dict[Path, list[str]] = {}
+        """The labels of the groups in Athena projects that have several."""
+        self._groups: defaultdict[str, list[Path]] = defaultdict(list)
         self._indices = [(str(folder), self._index(folder)) for folder in folders]
 
     def files_of(self, name: str) -> list[Path]:
-        """Return the files of spectra that are called like a site."""
+        """Return the files of spectra, and groups of projects, that are called like a site."""
         found = []
         for folder, index in self._indices:
             for ending, hashes in index:
                 for tail in ending.tails:
                     if _holds(hashes, name + tail):
                         found.append(os.path.join(folder, f"{name}{tail}{ending.text}"))
-        return [Path(path) for path in dict.fromkeys(found) if os.path.isfile(path)]
+        files = [path for path in map(Path, dict.fromkeys(found)) if path not in self.projects and path.is_file()]
+        return files + self._groups.get(name, [])
 
     def _index(self, folder: Path) -> list[tuple[_Ending, Hashes]]:
         """Return, by ending, the hashes of the folder's file names without it, ascending."""
@@ -77,8 +87,23 @@ class SpectrumFolders:
                 endings = list(endings_of(entry.name, self.endings))
                 for ending in endings:
                     groups[ending].append(hash(entry.name.removesuffix(ending.text)))
+                if endings and entry.name.lower().endswith(athena.PROJECT):
+                    self._list_groups(folder / entry.name)
                 self.n_files += bool(endings)
         return [(ending, np.sort(np.frombuffer(groups[ending], np.int64))) for ending in sorted(groups)]
+
+    def _list_groups(self, project: Path) -> None:
+        """List the groups of a project; one that cannot be read is left to whoever reads it as a spectrum."""
+        try:
+            labels = athena.labels(project)
+        except (XanesHpcError, OSError):
+            return
+        if len(labels) > 1:
+            self.projects[project] = labels
+            self.n_files += len(labels) - 1
+            for label in labels:
+                for name in {label, NUMBERED.sub("", label)} if "/" not in label else ():
+                    self._groups[name].append(project.with_name(f"{project.name}:{label}"))
 
 
 def endings_of(name: str, own: Sequence[str] = ()) -> Iterator[_Ending]:

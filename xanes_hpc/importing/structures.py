@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import AbsorberError, FormatError, RecurringError, SpectrumError, XanesHpcError, reworded
-from xanes_hpc.formats import read_spectrum, read_structures
+from xanes_hpc.formats import athena, read_spectrum, read_structures
 from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.property_tables import PropertyTable
@@ -31,6 +31,8 @@ from xanes_hpc.structures.symmetry import unique_sites
 
 NO_ATOMS = np.empty(0, np.int64)
 KEEP = "`keep_unpaired` keeps structures without one"
+BY_LABEL = "groups of Athena projects were taken by their labels"
+FIRST = "of several spectra of a site the first was taken"
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -235,9 +237,9 @@ class Importer:
                     files = of_atoms[atom]
                     read = [lightshow.read(files, structure, atom, options.calculation or "feff", options.reading)]
                 else:
-                    files = self._folders.files_of(name) or self._folders.files_of(f"{structure.name}#{atom}")
+                    files = self._files_of(name, f"{structure.name}#{atom}")
                     read = [read_spectrum(path, options.reading) for path in files]
-                placed.append(self._spectra(read, files, int(structure.numbers[atom])))
+                placed.append(self._different(self._spectra(read, files, int(structure.numbers[atom])), files))
             except (FormatError, SpectrumError) as error:
                 if options.strict:
                     raise
@@ -261,6 +263,26 @@ class Importer:
         if options.spectra and without and self._writer is not None:
             self._summary.choose(LEFT if options.only_paired else KEPT, without[0], len(without))
         return placed
+
+    def _files_of(self, *names: str) -> list[Path]:
+        """Return the files, and groups of projects, with the names of a site."""
+        files = [path for name in dict.fromkeys(names) for path in self._folders.files_of(name)]
+        for path in files:
+            if athena.is_project(path) and path.suffix.lower() != athena.PROJECT and self._writer is not None:
+                self._summary.choose(BY_LABEL, f"{path.name} for {names[0]}")
+        return files
+
+    def _different(self, placed: list[PlacedSpectrum], files: Sequence[Path]) -> list[PlacedSpectrum]:
+        """Return the first spectrum of each kind and treatment; sites have one of each."""
+        found: dict[tuple[str, str], PlacedSpectrum] = {}
+        of_file: dict[tuple[str, str], Path] = {}
+        for one, path in zip(placed, files, strict=False):  # a spectrum may be the mean of several files
+            which = one.spectrum.kind, one.spectrum.treatment
+            if which not in found:
+                found[which], of_file[which] = one, path
+            elif self._writer is not None:
+                self._summary.choose(FIRST, f"{of_file[which]}, not {path}")
+        return list(found.values())
 
     def _spectra(self, read: Sequence[Spectrum], files: Sequence[Path], element: int) -> list[PlacedSpectrum]:
         options = self._options

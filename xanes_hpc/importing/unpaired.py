@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -12,11 +12,12 @@ from xanes_hpc.importing.spectrum_folders import endings_of
 
 MOST_NAMES, MOST_FILES, MOST_PAIRS = 20, 20_000, 3
 """Largest numbers of structures and files that are compared, and of pairs that are shown."""
+NO_PROJECTS: Mapping[Path, Sequence[str]] = {}
 BOUNDARY = r"(?![^\W_])"
 """What follows must not be a letter or digit: AB is no part of the name ABC."""
 
 
-def explain(sites: Sequence[str], folders: Iterable[Path]) -> str:
+def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Path, Sequence[str]] = NO_PROJECTS) -> str:
     """Return one line that sets names of sites beside those of files that nearly match, and says what would help.
 
     Parameters
@@ -25,6 +26,8 @@ def explain(sites: Sequence[str], folders: Iterable[Path]) -> str:
         Names of sites without a spectrum; the first ``MOST_NAMES`` are compared.
     folders
         The folders of spectra.
+    projects
+        The labels of the groups in their Athena projects that have several.
 
     Examples
     --------
@@ -35,7 +38,12 @@ def explain(sites: Sequence[str], folders: Iterable[Path]) -> str:
     'files nearly match (WELROW: WELROW_xas.txt): `spectra_suffix` _xas.txt would take them'
     """
     sites, where = sites[:MOST_NAMES], ", ".join(map(str, folders := list(folders)))
-    files = [name for folder in folders for name in _names(folder)]
+    several = {project.name for project in projects}
+    files = [name for folder in folders for name in _names(folder) if name not in several]
+    if projects and not any(any(endings_of(file)) for file in files):
+        project, labels = next(iter(projects.items()))
+        there = f"the sites are called {_some(sites)}, the groups of {project.name} {_some(labels)}"
+        return f"{there}; label each group after its site"
     if not files:
         return f"{where} is empty"
     stems = [_without_ending(file) for file in files]
@@ -47,8 +55,11 @@ def explain(sites: Sequence[str], folders: Iterable[Path]) -> str:
     near = [(s, close[0]) for s in sites[:MOST_PAIRS] if (close := get_close_matches(s, files, 1, 0.5))]
     if near:
         return f"files nearly match ({_listed(near)}): a file's name must begin with that of its site"
-    some = [", ".join(names[:MOST_PAIRS]) + (", …" if len(names) > MOST_PAIRS else "") for names in (sites, files)]
-    return f"the sites are called {some[0]}, the files {some[1]}"
+    return f"the sites are called {_some(sites)}, the files {_some(files)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_PAIRS]) + (", …" if len(names) > MOST_PAIRS else "")
 
 
 def _names(folder: Path) -> list[str]:
