@@ -98,7 +98,7 @@ def test_what_the_file_says_about_its_sites(tmp_path, capsys):
 
 def test_a_bare_file_and_its_spectra(tmp_path, capsys):
     rng = np.random.default_rng(0)
-    made = {"x": rng.random((4, 3)), "y": rng.random((4, 16)), "elements": np.array(["Fe", "Co", "Fe", "Co"])}
+    made = {"x": rng.random((4, 3)), "y": np.sort(rng.random((4, 16))), "elements": np.array(["Fe", "Co", "Fe", "Co"])}
     path, output = write_npz(tmp_path / "a_b.npz", made), tmp_path / "o.h5"
     assert run("import", path, "--energies=-15:60", "--edge", "K", "-o", output, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
