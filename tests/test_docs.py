@@ -59,6 +59,26 @@ name = "lorentzian"
 core_hole = 1.25
 """
 POSCAR = "made\n1.0\n4 0 0\n0 4 0\n0 0 4\nCu O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+SPINEL = """data_spinel
+_cell_length_a 8.4
+_cell_length_b 8.4
+_cell_length_c 8.4
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'F d -3 m :2'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Fe1 Fe 0.125 0.125 0.125 1.0
+Fe2 Fe 0.5 0.5 0.5 0.6
+Mn2 Mn 0.5 0.5 0.5 0.4
+O1 O 0.255 0.255 0.255 1.0
+"""
 FEFF = """# Abs   Z=29 Rmt= 1.168 Rnm= 1.296 K  shell
 # Gam_ch=1.729E+00 H-L exch
 #  xsedge+ 50, used to normalize mu           2.0E-04
@@ -126,9 +146,14 @@ def stocked(tmp_path_factory):
     pair = [("Fe", (0, 0, 0)), ("O", (0, 0, 1.7)), ("O", (0, 0, -1.7))]
     two = Atoms([symbol for symbol, _ in pair], [place for _, place in pair])
     write_atoms(folder / "run.traj", [two, two])
-    for name, atoms in (("drawn", two), ("magnetite", two + Atoms("FeO", [(4, 0, 0), (4, 0, 1.8)]))):
-        write_atoms(made / f"{name}.xyz", atoms, format="xyz")
-        assert run("import", made / f"{name}.xyz", "--absorber", "Fe", "-o", folder / f"{name}.h5") == 0
+    crystal = two + Atoms("FeO", [(4, 0, 0), (4, 0, 1.8)])
+    crystal.set_cell([9, 9, 9])
+    crystal.set_pbc(True)
+    crystal.center()
+    write_atoms(folder / "magnetite.cif", crystal)
+    write(folder / "spinel.cif", SPINEL)
+    write_atoms(made / "drawn.xyz", two, format="xyz")
+    assert run("import", made / "drawn.xyz", "--absorber", "Fe", "-o", folder / "drawn.h5") == 0
     for name in ("tmqm", "fe"):
         words = ["import", folder / "xyz", "--spectra", folder / "xanes", "--keep-unpaired"]
         assert run(*words, "-o", folder / f"{name}.h5") == 0

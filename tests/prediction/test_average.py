@@ -263,3 +263,21 @@ def test_the_command_broadens_predictions(predicted, tmp_path, capsys):
     assert run("broaden", tmp_path / "b.h5", "-o", tmp_path / "c.h5", "--normalise", "area") == 0
     with PredictionStore(tmp_path / "c.h5") as found:
         assert found.attribute("unit") == "normalised"
+
+
+def test_equivalent_sites_of_a_crystal_are_predicted_once_and_averaged_with_their_number(model, tmp_path):
+    """Two kinds of iron in one cell: one site alone, and two that a mirror makes equivalent."""
+    cell = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 pbc="T T T"'
+    atoms = ["Fe 0 0 0", "Fe 3 0 0", "Fe 6 0 0", "O 1.5 1 0", "O 7.5 1 0", "O 4.5 2 0"]
+    path = tmp_path / "crystal.xyz"
+    path.write_text("\n".join([str(len(atoms)), cell, *atoms]) + "\n")
+    words = ("predict", path, "--model", model, "--absorber", "Fe", "--keep-draws", "--draws", 4)
+    assert run(*words, "-o", tmp_path / "all.h5") == 0
+    assert run(*words, "--unique", "-o", tmp_path / "unique.h5") == 0
+    for name in ("all", "unique"):
+        assert run("average", tmp_path / f"{name}.h5", "-o", tmp_path / f"{name}.average.h5") == 0
+    with PredictionStore(tmp_path / "unique.h5") as store:
+        assert sorted(store.sites.weight.tolist()) == [1.0, 2.0]
+    with PredictionStore(tmp_path / "all.average.h5") as every, PredictionStore(tmp_path / "unique.average.h5") as one:
+        np.testing.assert_allclose(one.read("mean", 0), every.read("mean", 0), rtol=2e-3)
+    assert run("predict", tmp_path / "all.h5", "--model", model, "--unique", "-o", tmp_path / "x.h5") == 2

@@ -164,7 +164,7 @@ def test_sources_and_options_that_are_wrong_are_refused(model, small, tmp_path):
         run(model, [tmp_path / "none.xyz"], tmp_path / "p.h5")
     with pytest.raises(StoreError, match="expected the store as the only source"):
         run(model, [small / "small.h5", small / "structures"], tmp_path / "p.h5")
-    with pytest.raises(StoreError, match="a store already has its sites; `absorber`, `edge` and `disorder`"):
+    with pytest.raises(StoreError, match="a store already has its sites; `absorber`, `edge`, `disorder` and `unique`"):
         run(model, [small / "small.h5"], tmp_path / "p.h5", absorber="Fe")
     with pytest.raises(ModelError, match="`draws`: expected at least 2, received 1"):
         run(model, [small / "small.h5"], tmp_path / "p.h5", PredictOptions(draws=1))

@@ -41,7 +41,7 @@ FARTHEST_READ = 16
 @contextmanager
 def open_sources(
     sources: Sequence[Path], absorber: str | None = None, edge: str | None = None, sites: SiteChoice | None = None,
-    strict: bool = True, disorder: Disorder | None = None,
+    strict: bool = True, disorder: Disorder | None = None, unique: bool = False,
     report: Callable[[ImportSummary], None] = lambda summary: None,
 ) -> Iterator[Store]:  # fmt: skip
     """Open a structure store or a feature store, or read structure files and folders into memory.
@@ -59,6 +59,8 @@ def open_sources(
         Only for files: whether to raise at the first structure that cannot be used instead of skipping it.
     disorder
         Only for files: what to do with partial occupancies and disorder groups, which are refused by default.
+    unique
+        Only for files: whether to keep one of a crystal's equivalent sites, with their number as its weight.
     report
         Only for files: called with what was read, and what was skipped.
 
@@ -82,8 +84,9 @@ def open_sources(
         return
     if not stores:
         options = ImportOptions(
-            absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict, disorder=disorder or NO_DISORDER
-        )
+            absorber=absorber, sites=sites, edge=(edge or "K").upper(), strict=strict, disorder=disorder or NO_DISORDER,
+            unique=unique,
+        )  # fmt: skip
         found, summary = import_in_memory(sources, options)
         with found as store:
             report(summary)
@@ -91,9 +94,10 @@ def open_sources(
         return
     if len(sources) > 1:
         raise StoreError(f"{stores[0]}: expected the store as the only source, received {len(sources)} sources")
-    if absorber is not None or edge is not None or disorder is not None:
+    if absorber is not None or edge is not None or disorder is not None or unique:
         raise StoreError(
-            f"{stores[0]}: a store already has its sites; `absorber`, `edge` and `disorder` are for structure files"
+            f"{stores[0]}: a store already has its sites; `absorber`, `edge`, `disorder` and `unique` are for files of "
+            "structures"
         )
     with open_store(stores[0]) as store:
         yield store

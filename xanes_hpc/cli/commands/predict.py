@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from xanes_hpc.prediction.predict import PredictionJob
 
 OF_A_PLAN = (
-    "absorber", "edge", "sites", "disorder", "strict", "draws", "keep_draws", "seed", "split", "force", "spectra",
-    "foreign", "restart",
+    "absorber", "edge", "sites", "disorder", "unique", "strict", "draws", "keep_draws", "seed", "split", "force",
+    "spectra", "foreign", "restart",
 )  # fmt: skip
 
 SAME = 1e-6
@@ -98,6 +98,11 @@ prediction_options = gathered(
     site_options,
     sites_option,
     disorder_option,
+    click.option(
+        "--unique",
+        is_flag=True,
+        help="Keep one of a crystal's symmetry-equivalent sites, weighted by their number in an average",
+    ),
     click.option("--strict", is_flag=True, help="Stop at the first structure that cannot be used"),
 )
 @prediction_options
@@ -115,8 +120,9 @@ def command(
     """Predict spectra with their uncertainty.
 
     SOURCE is a structure store, a feature store of the model's descriptor, or structure files and folders (XYZ, CIF,
-    mmCIF, PDB, SDF, POSCAR, …). For files, --absorber, --edge and --disorder choose the sites, and structures that
-    cannot be used are skipped. Spectra of the source become references. To continue a stopped run, repeat its command.
+    mmCIF, PDB, SDF, POSCAR, …). For files, --absorber, --edge, --unique and --disorder choose the sites, and structures
+    that cannot be used are skipped. Spectra of the source become references. To continue a stopped run, repeat its
+    command.
 
     A model trained on features that another program made needs such features: SOURCE is a .npz file with them, or
     --foreign names that file.
