@@ -8,6 +8,10 @@ from support.builders import write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_structures
+from xanes_hpc.formats.cif import CONTRADICTORY
+from xanes_hpc.formats.isotopes import READ
+from xanes_hpc.formats.space_groups import ORIGIN
+from xanes_hpc.formats.stated_formula import NO_HYDROGEN
 
 CELL = "".join(
     f"_cell_{tag} {{{k}}}\n"
@@ -205,3 +209,66 @@ def test_other_endings_of_cif(tmp_path, name):
     """``write`` compresses where the name ends in ``.gz``."""
     (found,) = read(write(tmp_path / name, f"data_b\n{mmcif()}"))
     assert composition(found) == {26: 2, 8: 2}
+
+
+ROCK_SALT = CELL.format(4.3, 4.3, 4.3, 90, 90, 90) + "{}" + ATOMS + "Fe1 Fe 0 0 0\nO1 O 0.5 0.5 0.5\n"
+
+
+@pytest.mark.parametrize("z", ["", "_cell_formula_units_Z ?\n"])
+def test_a_formula_without_z_gives_the_ratio(tmp_path, z):
+    block = ROCK_SALT.format("_symmetry_space_group_name_H-M 'F m -3 m'\n_chemical_formula_sum '{}'\n" + z)
+    for formula in ("Fe O", "Fe0.97 O", "Fe4 O4"):
+        assert composition(only(tmp_path, block.format(formula))) == {26: 4, 8: 4}
+    for formula in ("Fe2 O3", "Fe3 O4", "Fe O N"):
+        error = only(tmp_path, block.format(formula))
+        assert isinstance(error, FormatError)
+        assert "O4Fe4, which is not in the ratio" in str(error)
+
+
+def test_without_z_the_ratio_finds_the_setting(tmp_path):
+    block = CUBIC + "_symmetry_space_group_name_H-M 'F d -3 m'\n_chemical_formula_sum 'Fe Cr2 O4'\n" + SPINEL
+    found = only(tmp_path, block)
+    assert composition(found) == {26: 8, 24: 16, 8: 32}
+    assert found.choices == ((ORIGIN, "block b0: F d -3 m:2"),)
+    named = only(tmp_path, block.replace("F d -3 m", "F d -3 m:2"))
+    assert named.choices == ()
+    np.testing.assert_allclose(named.positions, found.positions)
+
+
+def test_hydrogens_that_are_not_listed_are_noted(tmp_path):
+    (choice,) = only(tmp_path, ROCK_SALT.format(FORMULA.format("Fe H2 O", 1))).choices
+    assert choice == (NO_HYDROGEN, "block b0: O1Fe1 of Fe H2 O")
+
+
+@pytest.mark.parametrize(
+    "symmetry",
+    [
+        "_symmetry_space_group_name_H-M 'P 1'\n_symmetry_Int_Tables_number 225\n",
+        "_symmetry_space_group_name_H-M 'F m -3 m'\nloop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n",
+        "_symmetry_Int_Tables_number 225\nloop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n",
+    ],
+)
+def test_statements_about_the_space_group_that_contradict(tmp_path, symmetry):
+    """Formula and Z decide; the ratio cannot."""
+    for formula in ("", "_chemical_formula_sum 'Fe O'\n", FORMULA.format("Fe O", 4)):
+        assert isinstance(only(tmp_path, ROCK_SALT.format(formula + symmetry)), FormatError)
+    found = only(tmp_path, ROCK_SALT.format(FORMULA.format("Fe O", 1) + symmetry))
+    assert composition(found) == {26: 1, 8: 1}
+    assert [what for what, _ in found.choices] == [CONTRADICTORY]
+
+
+def test_operations_of_another_setting_do_not_contradict(tmp_path):
+    group = (
+        "_symmetry_space_group_name_H-M 'R -3'\n_symmetry_Int_Tables_number 148\nloop_\n_symmetry_equiv_pos_as_xyz\n"
+    )
+    operations = "x,y,z\nz,x,y\ny,z,x\n-x,-y,-z\n-z,-x,-y\n-y,-z,-x\n"
+    found = only(tmp_path, RHOMBOHEDRAL + group + operations + ATOMS + "Fe1 Fe 0 0 0\n")
+    assert composition(found) == {26: 1}
+    assert found.choices == ()
+
+
+def test_deuterium_in_crystals_is_hydrogen(tmp_path):
+    block = CELL.format(6, 6, 6, 90, 90, 90) + FORMULA.format("Fe D", 1) + ATOMS + "Fe1 Fe 0 0 0\nD1 D 0.3 0 0\n"
+    found = only(tmp_path, block)
+    assert composition(found) == {26: 1, 1: 1}
+    assert found.choices == ((READ, "1 atom"),)

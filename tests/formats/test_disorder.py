@@ -10,7 +10,8 @@ from support.builders import write
 
 from xanes_hpc.errors import ConfigError, FormatError
 from xanes_hpc.formats import read_structures
-from xanes_hpc.formats.cif import MASKED
+from xanes_hpc.formats.assemblies import SHARED
+from xanes_hpc.formats.stated_formula import MASKED
 from xanes_hpc.structures.configurations import DRAWN, MOST_ATOMS
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.ordering import TAKEN, parse_disorder
@@ -286,3 +287,47 @@ def test_what_disorder_may_be(text):
 @pytest.mark.parametrize("text", ["sample 10", "sample:10", "SAMPLE=10"])
 def test_how_a_sample_is_written(text):
     assert (parse_disorder(text, 3).mode, parse_disorder(text, 3).n, parse_disorder(text, 3).seed) == ("sample", 10, 3)
+
+
+GROUPS = "loop_\n" + "".join(
+    f"_atom_site_{tag}\n" for tag in ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "disorder_group")
+)
+
+
+@pytest.mark.parametrize("occupancy", ["", " ?"])
+def test_groups_without_occupancies_get_equal_shares(tmp_path, occupancy):
+    atoms = ["Fe1 Fe 0 0 0 .", "O1 O 0.19 0 0 1", "O2 O 0.2 0.03 0 2", "N1 N 0 0.59 0 1", "N2 N 0.03 0.59 0 2"]
+    atoms += ["N3 N 0.02 0.59 0.03 3", "C1 C 0.5 0.5 0.5 -1"]
+    loop = GROUPS + ("_atom_site_occupancy\n" if occupancy else "")
+    path = cif(tmp_path, CELL.format(10, 10, 10) + loop + "".join(f"{row}{occupancy}\n" for row in atoms))
+    (found,) = read(path, "majority")
+    assert found.choices[0] == (SHARED, "block b: 6 atoms")
+    np.testing.assert_allclose(found.weights[found.numbers == OXYGEN], 1)
+    drawn = read(path, "sample 6")
+    n = drawn[0].numbers.tolist().count(IRON)
+    assert sum(s.numbers.tolist().count(OXYGEN) for s in drawn) == 6 * n
+    assert sum(s.numbers.tolist().count(6) for s in drawn) == 3 * n
+    (refused,) = read(path, "refuse")
+    assert isinstance(refused, FormatError)
+
+
+@pytest.mark.parametrize(("alternative", "occupancy"), [(" ", "      "), ("A", "  1.00"), ("A", "      ")])
+def test_what_is_no_disorder_in_pdb(tmp_path, alternative, occupancy):
+    rows = ATOM.format(1, "FE", " ", 1, 1, 1, 1, 1, "FE")
+    row = ATOM.format(2, "O", alternative, 1, 2.9, 1, 1, 0, "O")
+    rows += row[:54] + occupancy + row[60:]
+    (found,) = read(write(tmp_path / "a.pdb", rows + "END\n"), "refuse")
+    assert counts(found) == {IRON: 1, OXYGEN: 1}
+    assert found.choices == ()
+
+
+def test_alternatives_in_pdb_without_occupancies_get_equal_shares(tmp_path):
+    rows = ATOM.format(1, "FE", " ", 1, 1, 1, 1, 1, "FE")
+    for k, x in ((2, 2.9), (3, 3.1)):
+        row = ATOM.format(k, "O", " AB"[k - 1], 1, x, 1, 1, 0, "O")
+        rows += row[:54] + "      " + row[60:]
+    path = write(tmp_path / "a.pdb", rows + "END\n")
+    assert isinstance(read(path, "refuse")[0], FormatError)
+    (found,) = read(path, "majority")
+    assert counts(found) == {IRON: 1, OXYGEN: 1}
+    assert found.choices[0] == (SHARED, "2 atoms")

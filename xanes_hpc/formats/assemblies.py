@@ -14,6 +14,8 @@ from xanes_hpc.structures.disorder import BONDED, FULL, ROUNDING
 TOGETHER = 3.0
 """Atoms of one group, with one occupancy, that are closer than this (Å) belong to one fragment."""
 
+SHARED = "disorder groups without occupancies got equal shares"
+
 
 def with_assemblies(atoms: Sequence[Atom], cell: npt.NDArray[np.float64]) -> list[Atom]:
     """Return atoms with every disorder group in a named assembly.
@@ -32,6 +34,33 @@ def with_assemblies(atoms: Sequence[Atom], cell: npt.NDArray[np.float64]) -> lis
     if len({atom.group for atom in found if atom.group}) > 1:
         return found
     return [replace(atom, assembly="", group="") if atom.occupancy >= FULL else atom for atom in found]
+
+
+def provisional(atoms: Sequence[Atom], unknown: Sequence[bool]) -> list[Atom]:
+    """Return atoms whose groups have no occupancies with shares with which the groups can be one assembly."""
+    groups = {atom.group for atom in atoms if atom.group}
+    share = 1 / max(len(groups), 1)
+    return [
+        replace(atom, occupancy=share) if no and atom.group else atom for atom, no in zip(atoms, unknown, strict=True)
+    ]
+
+
+def with_shares(atoms: Sequence[Atom], unknown: Sequence[bool]) -> tuple[list[Atom], int]:
+    """Return atoms with equal shares for the groups of an assembly whose occupancies are unknown, and their number.
+
+    A negative group, which its own image excludes, has half.
+    """
+    groups: dict[str, set[str]] = {}
+    for atom in atoms:
+        if atom.group:
+            groups.setdefault(atom.assembly, set()).add(atom.group)
+    found = list(atoms)
+    shared = [k for k, atom in enumerate(atoms) if unknown[k] and atom.group]
+    for k in shared:
+        own = groups[atoms[k].assembly]
+        n = 2 if len(own) == 1 and atoms[k].group.startswith("-") else len(own)
+        found[k] = replace(atoms[k], occupancy=1 / n)
+    return found, len(shared)
 
 
 def _fragments(atoms: Sequence[Atom], cell: npt.NDArray[np.float64]) -> list[list[int]]:

@@ -2,12 +2,10 @@
 
 A block has the atoms of its asymmetric unit and the symmetry that makes the whole cell: a list of operations, that of a
 magnetic structure, or the name of a space group (Hall, Hermann-Mauguin, number). The composition of the cell that comes
-of it must be ``_cell_formula_units_Z`` times ``_chemical_formula_sum``, where the block gives both; where solvent was
-masked in the refinement (SQUEEZE), its atoms may be missing. Occupancies that are unknown (``?``) or not applicable
+of it is held to the stated formula (``stated_formula``). Occupancies that are unknown (``?``) or not applicable
 (``.``) are 1, as the CIF dictionary says. Partial ones, and disorder groups, make a disordered structure.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
@@ -17,25 +15,23 @@ from typing import Any
 import gemmi
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
 
-from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.assemblies import with_assemblies
+from xanes_hpc.errors import FormatError, XanesHpcError
+from xanes_hpc.formats import isotopes
+from xanes_hpc.formats.assemblies import SHARED, provisional, with_assemblies, with_shares
 from xanes_hpc.formats.frames import named
 from xanes_hpc.formats.pdb import models_of
+from xanes_hpc.formats.space_groups import ORIGIN, contradiction, settings_of
+from xanes_hpc.formats.stated_formula import judged
 from xanes_hpc.formats.symmetry import Atom, atom_images, check_occupancies, is_place, whole_cell
 from xanes_hpc.formats.text import read_text
-from xanes_hpc.structures.disorder import ROUNDING
+from xanes_hpc.structures.disorder import Disordered
+from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 
-OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", "_space_group_symop.operation_xyz")
-MAGNETIC = ("_space_group_symop_magn_operation.xyz", "_space_group_symop_magn_operation_xyz")
-CENTRINGS = ("_space_group_symop_magn_centering.xyz", "_space_group_symop_magn_centering_xyz")
 ASSEMBLY_AND_GROUP = ("_atom_site_disorder_assembly", "_atom_site_disorder_group")
-MASKS = ("_platon_squeeze", "_smtbx_masks", "_olex2_masks", "_shelx_fab_", "_iucr_refine_fab_")
-"""Beginnings of the items that PLATON's SQUEEZE, Olex2's solvent mask and SHELXL's .fab file leave."""
-MASKED = "diffuse solvent was masked in the refinement (SQUEEZE), so its atoms are missing"
-FORMULA = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+CONFLICT = "block {}: {}; correct one of them, or give `_chemical_formula_sum` and `_cell_formula_units_Z`"
+CONTRADICTORY = "statements about a space group contradict; the one that gives the formula was taken"
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
@@ -68,29 +64,48 @@ def _structures(block: Any) -> Iterator[Structure | FormatError]:
 
 def _crystal(block: Any) -> Structure | FormatError:
     small = gemmi.make_small_structure_from_block(block)
-    settings = _settings(block, small)
+    settings = list(settings_of(block, small))
     cell = np.array(small.cell.orth.mat.tolist()).T  # rows are the vectors
     for site in small.sites:
         if not 0 < site.element.atomic_number < 119:
             return FormatError(f"unknown element {site.type_symbol or site.label!r} (a dummy atom?)")
         if not is_place(np.array(site.fract.tolist())):
             return FormatError(f"atom {site.label}: has no coordinates, or is far outside the cell")
-    atoms = _atoms(block, small, cell)
-    wrong = ""
-    for operations in settings:
-        images = [atom_images(atom, operations, cell) for atom in atoms]
+    atoms, notes = _atoms(block, small, cell)
+    conflict = contradiction(block, small)
+    wrong, possible = "", []
+    for setting in settings:
+        images = [atom_images(atom, setting.operations, cell) for atom in atoms]
         found = Counter[int]()
         for atom, own in zip(atoms, images, strict=True):
             found[atom.number] += atom.occupancy * len(own.places)  # type: ignore[assignment]
-        reason, choices = _unlike_the_formula(block, found, all(atom.certain for atom in atoms))
-        if not reason:
-            return whole_cell(atoms, images, cell, choices)
-        wrong = wrong or reason
-    return FormatError(wrong)
+        verdict = judged(block, found, all(atom.certain for atom in atoms))
+        if verdict.reason or (conflict and not verdict.counted):
+            wrong = wrong or verdict.reason or CONFLICT.format(block.name, conflict)
+            continue
+        told = list(notes + verdict.notes)
+        if conflict:
+            told.append((CONTRADICTORY, f"block {block.name}: {conflict}"))
+        if setting.chosen:
+            told.append((ORIGIN, f"block {block.name}: {setting.chosen}"))
+        possible.append(whole_cell(atoms, images, cell, tuple(told)))
+    if not possible:
+        return FormatError(wrong)
+    return possible[0] if len(possible) == 1 else next(filter(_is_likely, possible), possible[0])
 
 
-def _atoms(block: Any, small: Any, cell: npt.NDArray[np.float64]) -> list[Atom]:
-    """Return the atoms of the asymmetric unit.
+def _is_likely(structure: Structure) -> bool:
+    """Return whether no two atoms are impossibly near; of disordered structures that is not known."""
+    try:
+        if not isinstance(structure, Disordered):
+            check_distances(structure)
+    except XanesHpcError:
+        return False
+    return True
+
+
+def _atoms(block: Any, small: Any, cell: npt.NDArray[np.float64]) -> tuple[list[Atom], tuple[tuple[str, str], ...]]:
+    """Return the atoms of the asymmetric unit, and what to note about them.
 
     Raises
     ------
@@ -104,7 +119,11 @@ def _atoms(block: Any, small: Any, cell: npt.NDArray[np.float64]) -> list[Atom]:
         for site, assembly, group in zip(small.sites, assemblies, groups, strict=True)
     ]
     check_occupancies(atoms)
-    return with_assemblies(atoms, cell)
+    unknown = [not occupancy for occupancy in _column(block, "_atom_site_occupancy", n)]
+    atoms, shared = with_shares(with_assemblies(provisional(atoms, unknown), cell), unknown)
+    notes = isotopes.notes(sum(site.element.name in isotopes.HYDROGEN for site in small.sites))
+    notes += ((SHARED, f"block {block.name}: {shared:,} atoms"),) if shared else ()
+    return atoms, notes
 
 
 def _column(block: Any, tag: str, n: int) -> list[str]:
@@ -113,90 +132,3 @@ def _column(block: Any, tag: str, n: int) -> list[str]:
     if len(values) != n:
         return [""] * n
     return ["" if gemmi.cif.is_null(value) else gemmi.cif.as_string(value) for value in values]
-
-
-def _settings(block: Any, small: Any) -> Iterator[list[Any]]:
-    """Yield the lists of symmetry operations that a block may mean: its own, or those of a space group's settings.
-
-    Raises
-    ------
-    ValueError
-        If the space group is unknown.
-    """
-    listed, number = _values(block, OPERATIONS), small.spacegroup_number
-    if not listed and (magnetic := _values(block, MAGNETIC)):
-        centrings = [gemmi.Op(_without_time(text)) for text in _values(block, CENTRINGS)] or [gemmi.Op("x,y,z")]
-        yield [centring * gemmi.Op(_without_time(text)) for centring in centrings for text in magnetic]
-    elif listed:
-        yield [gemmi.Op(text) for text in listed]
-    elif group := small.spacegroup or (number > 0 and gemmi.find_spacegroup_by_number(number)):
-        yield list(group.operations())
-        for other in gemmi.spacegroup_table():
-            if (other.number, other.hm) == (group.number, group.hm) and other != group:
-                yield list(other.operations())
-    elif small.spacegroup_hall:
-        yield list(gemmi.symops_from_hall(small.spacegroup_hall))
-    elif small.spacegroup_hm:
-        raise ValueError(f"unknown space group {small.spacegroup_hm!r}; give its operations")
-    else:
-        yield [gemmi.Op("x,y,z")]
-
-
-def _values(block: Any, tags: tuple[str, ...]) -> list[str]:
-    for tag in tags:
-        if found := [gemmi.cif.as_string(value) for value in block.find_values(tag)]:
-            return found
-    return []
-
-
-def _without_time(text: str) -> str:
-    """Return an operation of a magnetic group without its sign of time reversal."""
-    return ",".join(text.split(",")[:3])
-
-
-def _unlike_the_formula(block: Any, found: Counter[int], certain: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return why the cell is not that of the stated formula, and what to note.
-
-    The reason is empty if the cell is that of the formula, or the block does not state both formula and Z.
-    """
-    masked = _is_masked(block)
-    text, z = (block.find_value(tag) for tag in ("_chemical_formula_sum", "_cell_formula_units_Z"))
-    notes = ((MASKED, f"block {block.name}"),) if masked else ()
-    if text is None or z is None or gemmi.cif.is_null(text) or gemmi.cif.is_null(z):
-        return "", notes
-    formula = gemmi.cif.as_string(text)
-    stated = Counter[int]()
-    for symbol, count in FORMULA.findall(formula):
-        number = atomic_numbers.get("H" if symbol == "D" else symbol)
-        if number is None:
-            return "", notes
-        stated[number] += float(count or 1)  # type: ignore[assignment]
-    units = gemmi.cif.as_number(z)
-    heavy = [number for number in stated | found if number != 1]  # hydrogen atoms are often left out
-    excess = [found[n] - units * stated[n] for n in heavy]
-    allowed = [0.5 if certain else max(0.5, ROUNDING * units * stated[n]) for n in heavy]
-    if not np.isfinite(units) or all(abs(e) < most for e, most in zip(excess, allowed, strict=True)):
-        return "", notes
-    symbols = {number: symbol for symbol, number in atomic_numbers.items()}
-    cell = "".join(f"{symbols[n]}{round(found[n], 2):g}" for n in sorted(found))
-    if masked and all(e < most for e, most in zip(excess, allowed, strict=True)):
-        return "", ((MASKED, f"block {block.name}: {cell} of {units:g} × {formula}"),)
-    return (
-        f"block {block.name}: its symmetry gives a cell of {cell}, but it states {units:g} × {formula}; "
-        "check the space group, its setting, and the operations"
-    ), notes
-
-
-def _is_masked(block: Any) -> bool:
-    """Return True if the block tells that diffuse solvent was masked in the refinement."""
-    for item in block:
-        if item.pair is not None:
-            tag, value = item.pair
-            known = not gemmi.cif.is_null(value)
-        elif item.loop is not None:
-            tag, known = item.loop.tags[0], item.loop.length() > 0
-        else:
-            continue
-        if known and tag.lower().startswith(MASKS):
-            return True
-    return False
