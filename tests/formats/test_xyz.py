@@ -322,6 +322,7 @@ def test_units_in_comments(tmp_path, comment, length):
     found = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 3.0 0 0\n"))
     np.testing.assert_allclose(found.positions[1, 0], 3.0 * length)
     assert [what for what, _ in found.choices] == ([] if length == 1.0 else [CONVERTED])
+    assert not found.properties.keys() & {"units", "length_unit"}
 
 
 def test_a_lattice_has_the_unit_of_the_positions(tmp_path):

@@ -22,7 +22,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ipi, isotopes, tmqm
 from xanes_hpc.formats.ase import structure_of
 from xanes_hpc.formats.frames import COMPRESSED, named, stem
-from xanes_hpc.formats.length_units import LENGTHS, stated_unit
+from xanes_hpc.formats.length_units import LENGTHS, named_unit, stated_unit
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.structure import Structure
@@ -173,8 +173,9 @@ def _in_angstrom(structure: Structure, unit: str | None) -> Structure:
     if unit is None or LENGTHS[unit] == 1:
         return structure
     length = LENGTHS[unit]
+    kept = {key: value for key, value in structure.properties.items() if named_unit(str(value)) != unit}
     return replace(
-        structure, positions=length * structure.positions, cell=length * structure.cell,
+        structure, properties=kept, positions=length * structure.positions, cell=length * structure.cell,
         choices=(*structure.choices, (CONVERTED, unit)),
     )  # fmt: skip
 
