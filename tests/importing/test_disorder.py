@@ -57,7 +57,8 @@ def test_the_weight_of_a_site_is_its_occupancy(tmp_path):
     names, weights, summary = imported(tmp_path, "--disorder", "majority")
     assert names == ["spinel"]
     assert sorted(weights.tolist()) == [0.75] * 8 + [1.0] * 16
-    assert summary["choices"][TAKEN] == {"count": 1, "first": "spinel: O32 Fe24 for O32 Fe22 Zn2"}
+    made = "spinel: O32 Fe24 for O32 Fe22 Zn2"
+    assert summary["choices"][TAKEN] == {"count": 1, "first": made, "details": [made]}
 
 
 def test_unique_sites_sum_the_occupancies(tmp_path):

@@ -363,7 +363,8 @@ def test_a_missing_spectrum_costs_only_its_site(tmp_path, imported, capsys, pair
     summary = imported(tmp_path / "xyz", *words)
     assert (summary["structures"], summary["sites"], summary["spectra"]) == (1, 1 if paired else 2, 1)
     kept = "left out" if paired else "kept"
-    assert summary["choices"] == {f"sites without a spectrum were {kept}": {"count": 1, "first": "A#0"}}
+    told = {"count": 1, "first": "A#0", "details": ["A#0"]}
+    assert summary["choices"] == {f"sites without a spectrum were {kept}": told}
     assert stored(tmp_path, "sites/name") == (["A"] if paired else ["A#0", "A#2"])
     assert stored(tmp_path, "sites/atom").tolist() == ([2] if paired else [0, 2])
 
@@ -402,3 +403,24 @@ def test_what_was_chosen_is_said_in_a_line_for_each_kind(tmp_path, capsys, n):
     said = f"2 (first: {first})" if n == 2 else first
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note: ")]
     assert lines == [f"Note: files have several columns that may be the spectrum: {said}"]
+
+
+def test_json_lists_every_choice(tmp_path, imported):
+    for name in "AB":
+        write_xyz(tmp_path / "xyz" / f"{name}.xyz")
+        rows = np.column_stack([edge_step(), edge_step()[:, 1]])
+        write(tmp_path / "mu" / f"{name}.dat", "# energy mu norm\n" + table(rows))
+    (told,) = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu")["choices"].values()
+    assert [detail[:5] for detail in told["details"]] == ["A.dat", "B.dat"]
+
+
+def test_the_most_frequent_reasons_are_shown_if_nothing_is_imported(tmp_path, capsys):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    for name in "BCD":
+        write_xyz(tmp_path / "xyz" / f"{name}.xyz", [("Fe", 0, 0, 0), ("Fe", 0, 0, 4)])
+    write_spectrum(tmp_path / "mu" / "B.txt")
+    assert run("import", tmp_path / "xyz", "--spectra", tmp_path / "mu", "-o", tmp_path / "s.h5") == 2
+    message = capsys.readouterr().err
+    main, spectra = message.index("as the absorber: 3 (first: "), message.index("no spectrum for A in")
+    assert main < spectra
+    assert f"{tmp_path}/mu/B.txt is there, but B was skipped: choose its --absorber" in message

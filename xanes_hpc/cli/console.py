@@ -52,7 +52,7 @@ out = Output("stdout")
 err = Output("stderr")
 
 MOST_REASONS = 10
-WITH_REASONS = ("reason", "advice", "reasons", "skipped", "failed", "not_good")
+WITH_REASONS = ("reason", "advice", "reasons", "skipped", "failed", "not_good", "first", "details")
 """Keys of JSON whose texts are errors of the library."""
 SECONDS_BETWEEN_LINES = 10.0
 """Time between lines of progress where there is no terminal."""
@@ -163,13 +163,15 @@ def reading(summary: "ImportSummary") -> None:
     reasons([f"skipped: {line}" for line in lines], n)
     for what, found in summary.choices.items():
         n = int(found["count"])
-        err.print(f"Note: {what}: " + (f"{n:,} (first: {found['first']})" if n > 1 else str(found["first"])))
+        notes([(what, f"{n:,} (first: {found['first']})" if n > 1 else found["first"])])
 
 
 def notes(choices: Sequence[tuple[str, str]]) -> None:
     """Print what a reader chose where a file allowed more than one reading: pairs of a phrase and its detail."""
+    from xanes_hpc.cli.command import with_flags
+
     for what, detail in choices:
-        err.print(f"Note: {what}: {detail}")
+        err.print(with_flags(f"Note: {what}: {detail}", click.get_current_context().command))
 
 
 def next_step(command: str) -> None:

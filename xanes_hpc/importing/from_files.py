@@ -107,7 +107,7 @@ def _imported(
             summary.skip(missing)
         nearly = ""
         if importer.unpaired and not summary.spectra:
-            nearly = explain(importer.unpaired, options.spectra, folders.projects)
+            nearly = importer.spectrum_of_skipped or explain(importer.unpaired, options.spectra, folders.projects)
         if not summary.structures:
             raise _nothing_imported(summary, nearly)
     if nearly:
@@ -208,8 +208,6 @@ def _nothing_imported(summary: ImportSummary, nearly: str) -> FormatError:
         skipped = f", {summary.skipped_count:,} could not be used" if summary.skipped_count else ""
         why = f"; the first: {summary.skipped[0]['reason']}" if summary.skipped else ""
         return FormatError(f"nothing imported: the selection excludes every structure ({reasons}{skipped}{why})")
-    lines, n = summary.reasons()
-    first = lines[0] if lines else "the files hold no structures"
-    every = f"nothing imported: all {summary.skipped_count:,} structures were skipped"
-    every += "; the first: " if n > 1 else "; "
-    return FormatError((every if summary.skipped_count > 1 else "") + first + (f"; {nearly}" if nearly else ""))
+    why = summary.main_reasons() or "the files hold no structures"
+    every = f"nothing imported: all {summary.skipped_count:,} structures were skipped: "
+    return FormatError((every if summary.skipped_count > 1 else "") + why + (f"; {nearly}" if nearly else ""))

@@ -1,5 +1,6 @@
 """The options of an import, and its summary."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,11 @@ from xanes_hpc.structures.symmetry import SYMPREC
 
 MOST_NAMED = 5
 """Largest number of structures that the summary names as missing from the property tables."""
+MOST_DETAILS, MOST_REASONS = 1_000, 3
+"""Largest numbers of details of a choice that are kept, and of reasons that an error shows."""
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+END = re.compile(r"[;:]|, (found|received)\b")
+"""What ends the words that reasons of a kind share."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,20 @@ class ImportOptions:
     reading: ReadOptions = AS_FOUND
 
 
+def kind_of(reason: str) -> str:
+    """Return what a reason shares with others of its kind: without the file, what was found, and the advice.
+
+    Examples
+    --------
+    >>> kind_of("a/b.xyz: expected one absorber, found 2: Fe (atom 0), Fe (atom 2); choose one")
+    'expected one absorber'
+    """
+    _, _, text = reason.partition(": ") if ": " in reason else ("", "", reason)
+    while ": " in text and " " not in text.partition(": ")[0]:  # the structure's name
+        text = text.partition(": ")[2]
+    return NUMBER.sub("…", text[: found.start()] if (found := END.search(text)) else text)
+
+
 @dataclass
 class ImportSummary:
     """Counts of what was imported, skipped and excluded."""
@@ -107,12 +127,16 @@ class ImportSummary:
     treatments: Counter[str] = field(default_factory=Counter)
     skipped_alone: list[str] = field(default_factory=list)
     recurring: list[Recurring] = field(default_factory=list)
-    choices: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kinds: dict[str, list[Any]] = field(default_factory=dict)
+    """Of each kind of reason that does not recur as such: its count, and the first."""
 
     def choose(self, what: str, detail: str, n: int = 1) -> None:
-        """Count ``n`` choices of a kind that were made in reading, and keep the first one's detail."""
-        found = self.choices.setdefault(what, {"count": 0, "first": detail})
-        found["count"] = int(found["count"]) + n
+        """Count ``n`` choices of a kind that were made in reading, and keep the first ``MOST_DETAILS`` details."""
+        found = self.choices.setdefault(what, {"count": 0, "first": detail, "details": []})
+        found["count"] += n
+        if len(found["details"]) < MOST_DETAILS:
+            found["details"].append(detail)
 
     def skip(self, error: XanesHpcError) -> None:
         """Count an unusable item and keep its reason."""
@@ -122,6 +146,9 @@ class ImportSummary:
             self.skipped.append({"kind": kind.__name__, "reason": str(error)})
         if not isinstance(error, RecurringError):
             note_reason(self.skipped_alone, error)
+            shared = kind_of(str(error))
+            if shared in self.kinds or len(self.kinds) < MOST_DETAILS:
+                self.kinds.setdefault(shared, [0, str(error)])[0] += 1
             return
         known = next((one for one in self.recurring if one.kind == error.kind), None)
         if known is None:
@@ -134,6 +161,15 @@ class ImportSummary:
         n_alone = self.skipped_count - sum(one.count for one in self.recurring)
         return [*map(str, self.recurring), *self.skipped_alone], len(self.recurring) + n_alone
 
+    def main_reasons(self) -> str:
+        """Return the most frequent reasons why inputs were skipped, with their counts."""
+        found = [(one.count, str(one)) for one in self.recurring]
+        for kind, (n, first) in self.kinds.items():
+            found.append((n, first if n == 1 else f"{kind}: {n:,} (first: {first})"))
+        found.sort(key=lambda one: -one[0])
+        others = self.skipped_count - sum(n for n, _ in found[:MOST_REASONS])
+        return "; ".join([text for _, text in found[:MOST_REASONS]] + ([f"{others:,} others"] if others else []))
+
     def count_missing_properties(self, name: str) -> None:
         """Count a structure without a row in a table."""
         self.without_properties += 1
@@ -142,6 +178,7 @@ class ImportSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "skipped_alone"}  # also in skipped
+        also_in_skipped = ("skipped_alone", "kinds")
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in also_in_skipped}
         plain = {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}
         return plain | {"recurring": [one.as_values() for one in self.recurring]}

@@ -67,6 +67,8 @@ class Importer:
         self._names: set[int] = set()
         self.unpaired: list[str] = []
         """Names of the first sites without a spectrum."""
+        self.spectrum_of_skipped = ""
+        """The first spectrum whose structure was skipped for lack of one absorber, in words."""
         self._candidates = array("Q"), array("B")
 
     @property
@@ -97,7 +99,14 @@ class Importer:
                 self._import(path, structure)
             except (FormatError, AbsorberError, SpectrumError) as error:
                 self._skip(_located(error, path, structure))
+                if isinstance(error, AbsorberError) and isinstance(structure, Structure):
+                    self._note_spectrum_of(structure.name)
             yield
+
+    def _note_spectrum_of(self, structure: str) -> None:
+        files = [] if self.spectrum_of_skipped else self._folders.files_of(structure)
+        if files:
+            self.spectrum_of_skipped = f"{files[0]} is there, but {structure} was skipped: choose its `absorber`"
 
     def _skip(self, error: XanesHpcError) -> None:
         if self._options.strict:

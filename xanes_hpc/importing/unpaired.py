@@ -84,7 +84,8 @@ def _explained(site: str, files: Sequence[str], stems: Sequence[str]) -> tuple[s
             if why:
                 return file, why
         if stem == structure:
-            return file, "structures have several sites, so name each spectrum after its site"
+            advice = "name each spectrum after its site, or choose one with `absorber`"
+            return file, f"structures have several sites, so {advice}"
         if stem and structure.startswith(stem) and re.match(BOUNDARY, structure[len(stem) :]):
             return file, "files are named after the beginnings of the structures' names; name them in full"
     return None
