@@ -92,3 +92,12 @@ def test_a_failed_run_is_refused_and_one_that_did_not_converge_noted(tmp_path):
     write(tmp_path / "log", "SCF 100\n Fatal Error: too many atoms\n")
     with pytest.raises(FormatError, match=r"xmu\.dat: FEFF's run failed, says log: Fatal Error: too many atoms"):
         read_spectrum(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("mu", ReadOptions(mu="transmission")), ("d_spacing", ReadOptions(d_spacing=3.1356))]
+)
+@pytest.mark.parametrize("file", ["xmu.dat", "a.prj"])
+def test_options_of_tables_do_not_apply(tmp_path, name, options, file):
+    with pytest.raises(FormatError, match=f"{file}: `{name}` does not apply to"):
+        read_spectrum(xmu(tmp_path / file), options)

@@ -6,6 +6,7 @@ import pytest
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
+from xanes_hpc.formats.read_options import ReadOptions
 
 ENERGIES = np.arange(8950.0, 9100.0, 0.5)
 MU = 0.2 + 1.5 * (0.5 + np.arctan((ENERGIES - 8979.0) / 1.5) / np.pi)
@@ -52,16 +53,8 @@ def test_the_default_group_is_read_or_the_first_one_named(path, told):
         )
 
 
-@pytest.mark.parametrize(
-    ("mode", "how"),
-    [
-        (None, "ln(incoming / absorbed)"),
-        ("Transmission", "ln(incoming / absorbed)"),
-        ("Fluorescence", "absorbed / incoming"),
-    ],
-)
-def test_raw_counts_are_divided_by_the_incoming_beam(path, mode, how):
-    counts = INCOMING * (np.exp(-MU) if how.startswith("ln") else MU)
+def raw_counts(path, mode=None, how="ln", mu=MU):
+    counts = INCOMING * (np.exp(-mu) if how == "ln" else mu)
     with h5py.File(path, "w") as file:
         entry = group(file, "entry", "NXentry")
         entry["definition"], entry["element"], entry["edge"] = "NXxas", "Cu", "K"
@@ -74,10 +67,69 @@ def test_raw_counts_are_divided_by_the_incoming_beam(path, mode, how):
         data["absorbed_beam"] = h5py.SoftLink("/entry/instrument/absorbed_beam/data")
         if mode is not None:
             data["mode"] = mode
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "how"),
+    [
+        (None, "ln(incoming / absorbed)"),
+        (None, "absorbed / incoming"),
+        ("Transmission", "ln(incoming / absorbed)"),
+        ("Fluorescence", "absorbed / incoming"),
+    ],
+)
+def test_raw_counts_are_divided_by_the_incoming_beam(path, mode, how):
+    found = read_spectrum(raw_counts(path, mode, how[:2]))
+    assert holds_mu(found)
+    assert found.choices[0][1].startswith(f"a.nxs: {how}")
+    assert found.choices[0][1].endswith("and this rises") == (mode is None)
+    assert (found.element, found.edge) == (29, "K")
+
+
+def test_raw_counts_that_the_user_explains(path):
+    raw_counts(path, mu=np.full_like(MU, 0.5))
+    with pytest.raises(FormatError, match=r"a\.nxs: the raw counts have no mode; give `mu`, transmission or fluor"):
+        read_spectrum(path)
+    assert read_spectrum(path, ReadOptions(mu="fluorescence")).intensities == pytest.approx(np.exp(-0.5))
+    raw_counts(path, "Transmission", "ab")
+    assert holds_mu(read_spectrum(path, ReadOptions(mu="fluorescence")))
+    with pytest.raises(FormatError, match="`mu` reference does not apply"):
+        read_spectrum(path, ReadOptions(mu="reference"))
+    with pytest.raises(FormatError, match=r"a\.nxs: `d_spacing` does not apply to NeXus"):
+        read_spectrum(path, ReadOptions(d_spacing=3.1356))
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit", "attribute"),
+    [("photon_energy", "eV", True), ("energy_keV", None, True), ("energy_eV", None, False)],
+)
+def test_energies_and_signals_by_other_names(path, axis, unit, attribute):
+    with h5py.File(path, "w") as file:
+        data = group(file, "entry/data", "NXdata")
+        data[axis], data["mu"] = ENERGIES / (1000.0 if "keV" in axis else 1.0), MU
+        if unit:
+            data[axis].attrs["units"] = unit
+        if attribute:
+            data.attrs["signal"], data.attrs["axes"] = "mu", [axis]
+        else:
+            data["mu"].attrs["signal"] = 1
+    found = read_spectrum(path)
+    np.testing.assert_allclose(found.energies, ENERGIES, rtol=1e-12)
+    np.testing.assert_array_equal(found.intensities, MU)
+    with pytest.raises(FormatError, match=r"a\.nxs: `mu` transmission: expected the raw counts of NXxas"):
+        read_spectrum(path, ReadOptions(mu="transmission"))
+
+
+def test_a_default_that_leads_nowhere_is_told(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = group(file, "entry", "NXentry", default="gone")
+        data = group(entry, "data", "NXdata", signal="data")
+        data["energy"], data["data"] = ENERGIES, MU
     found = read_spectrum(path)
     assert holds_mu(found)
-    assert found.choices == (("raw counts became an absorption", f"a.nxs: {how}"),)
-    assert (found.element, found.edge) == (29, "K")
+    assert found.choices == (("the default group of NeXus files has no spectrum", "a.nxs: entry/gone"),)
 
 
 def test_raw_counts_without_the_incoming_beam_are_refused(path):

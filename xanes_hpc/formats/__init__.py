@@ -108,10 +108,10 @@ def read_spectrum(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
 
 
 def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
-    if options.columns and (reader := _fixed_format(path)):
-        raise FormatError(f"{path}: `columns` does not apply to {reader}")
+    if chosen := options.chosen():
+        _check_choices(path, chosen)
     if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
-        return nexus.read(path)
+        return nexus.read(path, options.mu)
     if athena.is_project(path):
         return athena.read_project(path)
     if feff.recognises(path):
@@ -124,9 +124,17 @@ def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
     try:
         return fdmnes.read(path, options)
     except FormatError:
-        if options.columns or not feff.holds_spectrum(path):
+        if options.chosen() or not feff.holds_spectrum(path):
             raise
         return feff.read(path, options.feff_mu)
+
+
+def _check_choices(path: Path, chosen: list[str]) -> None:
+    """Raise an error if one of the chosen options does not apply to a file."""
+    reader = _fixed_format(path)
+    wrong = [name for name in chosen if (reader, name) != ("NeXus", "mu")]
+    if reader and wrong:
+        raise FormatError(f"{path}: `{wrong[0]}` does not apply to {reader}")
 
 
 def _fixed_format(path: Path) -> str:

@@ -6,6 +6,7 @@ definitions for X-ray absorption are being revised, so the writer has versions.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,21 +16,25 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.absorber import absorber
+from xanes_hpc.formats.channels import rises
+from xanes_hpc.formats.column_titles import EV_PER, KNOWN_ENERGIES, is_energy, parts, unit_of
 from xanes_hpc.formats.predicted import PredictedSpectrum
+from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.new_file import new_file
-from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
+Array = npt.NDArray[np.float64]
 SUFFIX = ".nxs"
 ENTRY = "entry"
 MOST_POINTS = 1_000_000
 """Maximum number of points in a spectrum that is read; real spectra have far fewer."""
 MOST_LINKS = 8
+LOST = "the default group of NeXus files has no spectrum"
 RELATIVE = "energies are relative to the edge"
 
 
@@ -86,23 +91,33 @@ def _now() -> str:
     return time.isoformat(timespec="seconds")
 
 
-def read(path: Path) -> Spectrum:
+def read(path: Path, mu: str | None = None) -> Spectrum:
     """Read the spectrum that ``default`` leads to, or else that of the first NXdata group that has one.
 
     A group's spectrum is its signal over its energies. Raw counts of an NXxas file are divided by the incoming beam's.
 
+    Parameters
+    ----------
+    path
+        The file.
+    mu
+        What raw counts give, ``transmission`` or ``fluorescence``. By default the file's mode says so, or else the one
+        that rises.
+
     Raises
     ------
     FormatError
-        If the file cannot be read, or has no such group.
+        If the file cannot be read, has no such group, or its raw counts rise either way.
     """
+    if mu == REFERENCE:
+        raise FormatError(f"{path}: `mu` {mu} does not apply to NeXus")
     try:
         with open_hdf5(path) as file:
             found: dict[str, Spectrum] = {}
 
             def look(name: str, node: h5py.HLObject) -> None:
-                if _text(node.attrs.get("NX_class")) == "NXdata" and (spectrum := _spectrum_of(path, node)) is not None:
-                    found[name] = spectrum
+                if _text(node.attrs.get("NX_class")) == "NXdata" and (found_here := _spectrum_of(path, node, mu)):
+                    found[name] = found_here
 
             file.visititems(look)
             default = _default(file)
@@ -113,65 +128,96 @@ def read(path: Path) -> Spectrum:
         raise FormatError(f"{path}: cannot be read as NeXus: {reason[:200]}") from None
     if not found:
         raise FormatError(f"{path}: expected an NXdata group with a signal over energies, received none")
-    if default in found or len(found) == 1:
-        return found[default] if default in found else next(iter(found.values()))
+    lost: Choices = () if default is None or default in found else ((LOST, f"{path.name}: {default or '/'}"),)
+    if default in found:
+        return found[default]
     first = next(iter(found))
-    detail = f"{path.name}: {', '.join(found)}; read {first}, the first"
-    return replace(found[first], choices=(*found[first].choices, ("files have several spectra", detail)))
+    if len(found) > 1:
+        lost += (("files have several spectra", f"{path.name}: {', '.join(found)}; read {first}, the first"),)
+    return replace(found[first], choices=(*found[first].choices, *lost))
 
 
-def _default(file: h5py.File) -> str:
-    """Return the path of the group to which the attributes ``default`` lead; empty if they lead nowhere."""
+def _default(file: h5py.File) -> str | None:
+    """Return the path to which the attributes ``default`` lead, whether it exists or not; None if there are none."""
     node: Any = file
     for _ in range(MOST_LINKS):
         name = _text(node.attrs.get("default"))
-        if not name or not isinstance(node.get(name, getlink=True), h5py.HardLink):
+        if not name:
             break
+        if not isinstance(node.get(name, getlink=True), h5py.HardLink):
+            return f"{node.name}/{name}".strip("/")
         node = node[name]
-    return str(node.name).strip("/")
+    return str(node.name).strip("/") or None
 
 
-def _spectrum_of(path: Path, data: h5py.Group) -> Spectrum | None:
-    signal = _text(data.attrs.get("signal")) or "data"
-    energies, values = (_dataset(path, data, name) for name in ("energy", signal))
+def _spectrum_of(path: Path, data: h5py.Group, mode: str | None) -> Spectrum | None:
+    energies, values = _energies_and_signal(path, data)
     if energies is None or values is None or energies.ndim != 1 or energies.shape != values.shape:
         return None
-    unit = _text(energies.attrs.get("units")) or "eV"
-    factor = {"ev": 1.0, "kev": 1000.0}.get(unit.lower())
+    unit = _text(energies.attrs.get("units")) or parts(energies.name.rpartition("/")[2])[1] or "eV"
+    factor = EV_PER.get(unit_of(unit))
     if factor is None:
-        raise FormatError(f"{path}: expected energies in eV or keV, received {unit!r}")
+        raise FormatError(f"{path}: {KNOWN_ENERGIES}, received {unit!r}")
+    in_ev = np.asarray(energies[()], np.float64) * factor
     intensities = np.asarray(values[()], np.float64)
     choices: Choices = ()
     if _entry_text(path, data, "definition") == "NXxas":
-        intensities, choices = _without_beam(path, data, intensities)
+        intensities, choices = _without_beam(path, data, in_ev, intensities, mode)
+    elif mode is not None:
+        raise FormatError(f"{path}: `mu` {mode}: expected the raw counts of NXxas, received a spectrum")
     e0 = _e0_of_export(data)
-    edge = _entry_text(path, data, "edge").upper()
+    absorbing, told = absorber(path.name, _entry_text(path, data, "element"), _entry_text(path, data, "edge"))
     return Spectrum(
-        np.asarray(energies[()], np.float64) * factor,
+        in_ev,
         intensities,
         unit=_text(values.attrs.get("units")) or "arbitrary",
         e_edge=e0,
         absolute=None if e0 is None else True,
         source=path.name,
-        element=atomic_numbers.get(_entry_text(path, data, "element").capitalize()) or None,
-        edge=edge if edge in EDGES else None,
-        choices=choices,
+        element=absorbing[0],
+        edge=absorbing[1],
+        choices=choices + told,
     )
 
 
+def _energies_and_signal(path: Path, data: h5py.Group) -> tuple[Any, Any]:
+    """Return the datasets of a group's energies and of its signal, each None if there is none.
+
+    They are named by the group's attributes, or by the older ``signal=1`` on the dataset; else ``energy`` and ``data``.
+    """
+    signal = _text(data.attrs.get("signal")) or next((name for name in data if _is_signal(data, name)), "data")
+    axes = np.atleast_1d(np.asarray(data.attrs.get("axes", []))).tolist()
+    named = (name for axis in axes for name in re.split(r"[:,\[\]\s]+", _text(axis)))
+    present = [name for name in (*named, "energy", *data) if name in list(data) and name != signal]
+    energies = next((name for name in present if is_energy(*parts(name))), "energy")
+    return _dataset(path, data, energies), _dataset(path, data, signal)
+
+
+def _is_signal(data: h5py.Group, name: str) -> bool:
+    return isinstance(data.get(name, getlink=True), h5py.HardLink) and _text(data[name].attrs.get("signal")) == "1"
+
+
 def _without_beam(
-    path: Path, data: h5py.Group, counts: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], Choices]:
+    path: Path, data: h5py.Group, energies: Array, counts: Array, mode: str | None
+) -> tuple[Array, Choices]:
     """Return the absorption that raw counts give with those of the incoming beam, and how."""
     beam = _dataset(path, data.parent, "instrument/incoming_beam/data")
     if beam is None or beam.shape != counts.shape:
         raise FormatError(f"{path}: expected counts of the incoming beam beside the raw counts of NXxas")
     incoming = np.asarray(beam[()], np.float64)
-    mode = _entry_text(path, data, "data/mode").lower()
-    how = "absorbed / incoming" if mode and "trans" not in mode else "ln(incoming / absorbed)"
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = counts / incoming if how.startswith("absorbed") else np.log(incoming / counts)
-    return found, (("raw counts became an absorption", f"{path.name}: {how}"),)
+        possible = {TRANSMISSION: np.log(incoming / counts), FLUORESCENCE: counts / incoming}
+    own = _entry_text(path, data, "data/mode").lower()
+    why = ""
+    if mode is None and own:
+        mode = TRANSMISSION if "trans" in own else FLUORESCENCE
+    if mode is None:
+        rising = [name for name, mu in possible.items() if rises(energies, mu)]
+        if len(rising) != 1:
+            raise FormatError(f"{path}: the raw counts have no mode; give `mu`, {TRANSMISSION} or {FLUORESCENCE}")
+        mode, why = rising[0], "; the file has no mode, and this rises"
+    how = "ln(incoming / absorbed)" if mode == TRANSMISSION else "absorbed / incoming"
+    return possible[mode], (("raw counts became an absorption", f"{path.name}: {how}{why}"),)
 
 
 def _entry_text(path: Path, data: h5py.Group, name: str) -> str:

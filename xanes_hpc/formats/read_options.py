@@ -21,7 +21,8 @@ class ReadOptions:
     mu
         What the spectrum is computed from: ``transmission``, ln(i0/itrans); ``fluorescence``, ifluor/i0, with several
         fluorescence channels added up; ``reference``, ln(itrans/irefer). By default the file's own spectrum, or else
-        the first of these that its columns allow.
+        the first of these that its columns allow. The first two also hold for raw counts in NeXus, by default as the
+        file's mode says, or as one of the two rises.
     d_spacing
         Lattice spacing in Å of the monochromator, for files with its angle in place of the energy; overrides the one
         that a file gives.
@@ -33,6 +34,10 @@ class ReadOptions:
     mu: str | None = None
     d_spacing: float | None = None
     feff_mu: str = ABSOLUTE
+
+    def chosen(self) -> list[str]:
+        """Return the names of the options that choose what is read of a table."""
+        return [name for name in ("columns", "mu", "d_spacing") if getattr(self, name)]
 
     def check(self) -> None:
         """Check the values.

@@ -151,8 +151,8 @@ def _plain_numbers(lines: Sequence[str], n_columns: int) -> npt.NDArray[np.float
 def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int, str]]:
     """Return the titles at the end of a header, and the units in a row below; both empty if there are none.
 
-    Rules, empty comments, and items such as ``# Sample: foil`` and ``# Column.1: energy`` are passed over. Farther up, only a line
-    that names energies, or what else a table begins with, has titles.
+    Rules, empty comments, and items such as ``# Sample: foil`` and ``# Column.1: energy`` are passed over. Farther up,
+    only a line that names energies, or what else a table begins with, has titles.
     """
     units: dict[int, str] = {}
     last = True
