@@ -283,6 +283,8 @@ def test_i_pi_names_its_units(tmp_path, positions, cell, length):
     [
         (IPI.format("parsec", "angstrom"), "unknown unit 'parsec'"),
         ("units=furlong", "unknown unit 'furlong'"),
+        ("coordinates in metres", "unknown unit 'metres'"),
+        ("au", "the comment names 'au'"),
         ("a.u. throughout", "the comment names 'a.u.'"),
         ("positions in bohr, cell in angstrom", "several units"),
         ("fractional coordinates", "fractions of a cell"),
@@ -308,7 +310,7 @@ def test_what_is_not_coordinates_in_a_known_unit_is_refused(tmp_path, comment, w
     [
         *((text, Bohr) for text in ("Coordinates in a.u.", "atomic units", "coordinates (bohr)", "[a.u.]", "units=au")),
         *((text, 0.01) for text in ("coordinates in pm", "positions [picometres]", "length_unit=pm")),
-        *((text, 10.0) for text in ("coordinates in nm", "unit: nm")),
+        *((text, 10.0) for text in ("coordinates in nm", "unit: nm", "in nm")),
         *(
             (text, 1.0)
             for text in ("Coordinates in Angstrom, E in a.u.", "E = -12.5 a.u.", "3:00 pm", "Au", "2 nm ball")
@@ -372,3 +374,9 @@ def test_more_columns_than_the_atoms_have(tmp_path):
     found = list(read_structures(write(tmp_path / "a.xyz", good.replace("S:1", "S:2147483648") + good)))
     assert "line 2: Properties states 2147483651 columns, received 'Fe 0 0 0'" in str(found[0])
     assert found[1].numbers.tolist() == [26, 8]
+
+
+@pytest.mark.parametrize("quantity", ["pos", "frc", "vel"])
+def test_the_names_of_cp2k_tell_quantities_apart(tmp_path, quantity):
+    found = only(write_xyz(tmp_path / f"run-{quantity}-1.xyz", comment=" i = 0, time = 0.000, E = -12.5"))
+    assert isinstance(found, FormatError) == (quantity != "pos")

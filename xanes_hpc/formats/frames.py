@@ -50,7 +50,7 @@ def named(
         if isinstance(frame, Structure) and own and (own in counts or own in repeated or own == _own_name(following)):
             number = counts[own]
             counts[own] += 1
-            note = (REPEATED, f"{path.name}: {own}")
+            note = (REPEATED, path.name)
             frame = replace(frame, name=f"{own}@{number}", choices=(*frame.choices, note))
         yield _labelled(path, frame, base if k == 0 and following is None else f"{base}@{k}")
     if k < 0:

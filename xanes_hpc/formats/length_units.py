@@ -19,14 +19,23 @@ OTHER_KINDS = re.compile(
     r"e|ev|mev|ha|hartrees?|ry|rydbergs?|k?cal.*|k?j.*|k|kelvin|fs|ps|internal|default|none|deg.*", re.IGNORECASE
 )
 """Units that say nothing about lengths."""
+OTHER_LENGTHS = re.compile(
+    r"(?:[cmµμuf]?m)|microns?|(?:centi|milli|micro|femto)?met(?:er|re)s?|inch(?:es)?|alat|sigma", re.IGNORECASE
+)
 VALUE = r"[\"']?\s*(?P<unit>a\. ?u\.?|atomic[ _-]units?|bohr[ _]radi(?:i|us)|[^\W\d][\w.]*)"
 LENGTH_WORDS = r"(?:coord(?:inate)?s?|pos(?:itions?)?|length|distances?|geometry|cell|lattice|xyz)"
 STATED = (
     re.compile(rf"(?<![\w-])(?:{LENGTH_WORDS}[ _]?)?units?\s*(?:[=:]|\bare\b|\bin\b|\()\s*{VALUE}", re.IGNORECASE),
     re.compile(rf"\b{LENGTH_WORDS}\b[^,;|\[({{=:]{{0,20}}?(?:\bin\b|[\[({{/:,])\s*{VALUE}", re.IGNORECASE),
-    re.compile(rf"^\W*(?:in\s+)?{VALUE}\W*$", re.IGNORECASE),
 )
-"""``units=bohr``; ``coordinates in bohr``, ``positions [bohr]``; a comment of nothing else."""
+"""``units=bohr``; ``coordinates in bohr``, ``positions [bohr]``."""
+ALONE = re.compile(
+    r"[\s#]*(?:in\s+)?[\[({]?\s*"
+    r"(?P<unit>a\. ?u\.?|atomic[ _-]units?|bohr(?:[ _]radi(?:i|us))?|[np]m|(?:pico|nano)met\w+|(?<=[\[({])\w+)"
+    r"\s*[\])}]?\s*",
+    re.IGNORECASE,
+)
+"""A comment of nothing else; ``au``, which may be gold, only in brackets."""
 MENTIONED = re.compile(
     r"(?<![\w/*.^])(?:bohrs?|[\[(](?:pm|nm|au)[\])]|"
     r"atomic[ _-]units?(?! cell)|a\.u\.?|AU|picomet(?:er|re)s?|nanomet(?:er|re)s?)"
@@ -71,15 +80,18 @@ def stated_unit(comment: str) -> str | FormatError | None:
     if FRACTIONS.search(comment):
         return FormatError(f"expected coordinates in Å, but the comment names fractions of a cell: {comment[:60]!r}")
     found = set()
-    for by_key, pattern in zip((True, False, False), STATED, strict=True):
+    for by_key, pattern in zip((True, False), STATED, strict=True):
+        others = OTHER_KINDS.fullmatch if by_key else _is_word
         for match in pattern.finditer(comment):
             unit = match["unit"]
             if (by_key and OF_ENERGY.search(comment[: match.start()])) or (not by_key and unit in AMBIGUOUS):
                 continue
             if name := named_unit(unit):
                 found.add(name)
-            elif by_key and not OTHER_KINDS.fullmatch(unit):
+            elif not others(unit):
                 return FormatError(f"unknown unit {unit!r}; expected coordinates in angstrom, bohr, pm or nm")
+    if (alone := ALONE.fullmatch(comment)) and (name := named_unit(alone["unit"])) and name != "angstrom":
+        found.add(name)
     if len(found) > 1:
         return FormatError(f"the comment names several units, {' and '.join(sorted(found))}: {comment[:60]!r}")
     if found:
@@ -93,6 +105,10 @@ def stated_unit(comment: str) -> str | FormatError | None:
                 "write units=bohr or units=angstrom there"
             )
     return None
+
+
+def _is_word(text: str) -> bool:
+    return not OTHER_LENGTHS.fullmatch(text)
 
 
 def named_unit(text: str) -> str | None:

@@ -10,8 +10,8 @@ import gemmi
 OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", "_space_group_symop.operation_xyz")
 MAGNETIC = ("_space_group_symop_magn_operation.xyz", "_space_group_symop_magn_operation_xyz")
 CENTRINGS = ("_space_group_symop_magn_centering.xyz", "_space_group_symop_magn_centering_xyz")
-ORIGIN = "space groups whose origin the file does not name: one was chosen"
-ORIGIN_NAMED = re.compile(r":\s*[12]|[SZ]\s*$")
+ORIGIN = "files do not say which origin of their space group they use, so one was chosen"
+ORIGIN_NAMED = re.compile(r":\s*[12]")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def contradiction(block: Any, small: Any) -> str:
     orders = {len(list(one.operations())) for one in gemmi.spacegroup_table() if one.number == group.number}
     if len(listed) in orders:
         return ""
-    return f"it lists {len(listed)} operations, but its space group {name or number} has {max(orders)}"
+    return f"it lists {len(listed)} operation{'s' * (len(listed) > 1)}, but its space group {name or number} has {max(orders)}"
 
 
 def _alike(group: Any) -> Iterator[Any]:

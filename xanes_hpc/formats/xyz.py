@@ -36,6 +36,9 @@ CONVERTED = "lengths were converted to Å from the unit that the comment names"
 PROPERTIES = re.compile(r"\bProperties=\"?([^\s\"]+)", re.IGNORECASE)
 CHARGE_IN_NAME = re.compile(r"\((\d*)([+-])\)$")
 CODE_AND_FORMULA = re.compile(r"[A-Z]{6}\d{0,2}_([A-Za-z0-9]+)")
+CP2K = re.compile(r"i\s*=\s*\d+,\s*time\s*=")
+CP2K_QUANTITY = re.compile(r"-(frc|vel)(?:-\d+)?$")
+"""CP2K writes the same comment to files of positions, forces and velocities, which their names tell apart."""
 MOST_ATOMS = 100_000_000
 
 
@@ -155,6 +158,8 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
             positions[a] = float(row[1]), float(row[2]), float(row[3])
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
+    if CP2K.match(comment) and (other := CP2K_QUANTITY.search(stem(path))):
+        return FormatError(f"expected CP2K's positions (-pos), but the file's name is that of -{other[1]}")
     from_ipi = ipi.parse_comment(comment)
     unit = from_ipi or stated_unit(comment)
     if isinstance(unit, FormatError):
