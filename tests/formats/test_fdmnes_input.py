@@ -238,6 +238,13 @@ def test_keywords_and_edges_in_any_case(tmp_path, written, edge):
     assert (found.edge, found.output, found.structure.numbers.tolist()) == (edge, "Fe2O3", [26, 8])
 
 
+def test_an_absorber_by_its_element(tmp_path):
+    text = HEMATITE.replace("Absorber\n 2", "Z_absorber\n 8")
+    assert fdmnes_input.read(write(tmp_path / "in.txt", text)).absorber == 1
+    with pytest.raises(FormatError, match="Z_absorber: expected one atom of this element, received 0"):
+        fdmnes_input.read(write(tmp_path / "in.txt", text.replace("Z_absorber\n 8", "Z_absorber\n 7")))
+
+
 @pytest.mark.parametrize(
     "keyword", ["Cif_file\n  Fe2O3.cif\n", "crystal_p\n End.pdb\n", "Film_t\n 5. 5. 5.\n 26 0 0 0 0.5\n"]
 )

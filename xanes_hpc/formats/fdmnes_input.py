@@ -5,25 +5,20 @@ published Fe K-edge set; other keywords are passed on unchanged.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import floor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from ase import cell as ase_cell
-from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.fdmnes_keywords import blocks, name_of
+from xanes_hpc.formats.fdmnes_atoms import ATOMS, lines_of, structure_of
+from xanes_hpc.formats.fdmnes_keywords import blocks, floats, name_of, number, numbers
 from xanes_hpc.structures.structure import Structure
 
-Cell: Any = ase_cell.Cell
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M23", "M4", "M5", "M45", "N1", "N2", "N3", "N23")
-UNIT_CELL = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 FLAGS = {
     "quadrupole": "Quadrupole",
     "green": "Green",
@@ -180,54 +175,25 @@ def write(calculation: Input) -> str:
     if not 0 <= calculation.absorber < structure.numbers.size:
         last = structure.numbers.size - 1
         raise FormatError(f"{structure.name}: no atom {calculation.absorber}; expected 0 to {last}")
-    lines = ["Filout", calculation.output, "Range", _numbers(settings.energies), "Radius", _number(settings.radius)]
+    lines = ["Filout", calculation.output, "Range", numbers(settings.energies), "Radius", number(settings.radius)]
     lines += ["Edge", calculation.edge, "Absorber", str(calculation.absorber + 1)]
     lines += [keyword for name, keyword in FLAGS.items() if getattr(settings, name) and name != "convolution"]
     for keyword, values in settings.keywords:
         lines += [keyword, *values]
-    lines += _atoms(structure)
+    lines += lines_of(structure)
     if settings.convolution:
         lines.append(FLAGS["convolution"])
     return "\n".join([*lines, "End", ""])
 
 
-def _atoms(structure: Structure) -> list[str]:
-    if structure.pbc.all():
-        volume = np.linalg.det(structure.cell)
-        cell = structure.cell if volume > 0 else structure.cell[[1, 0, 2]]  # two vectors swapped: the same lattice
-        parameters = np.asarray(Cell(cell).cellpar())
-        if not (np.isfinite(parameters).all() and volume):
-            raise FormatError(f"{structure.name}: expected a cell with a volume, received {structure.cell.tolist()}")
-        keyword, positions = "Crystal", np.linalg.solve(cell.T, structure.positions.T).T
-    elif structure.pbc.any():
-        raise FormatError(
-            f"{structure.name}: periodic in {int(structure.pbc.sum())} of three directions; FDMNES accepts "
-            "molecules and crystals only: give a slab a cell with vacuum, periodic in all three"
-        )
-    else:
-        keyword, positions, parameters = "Molecule", structure.positions, np.array(UNIT_CELL)
-    rows = [f"{z} {_numbers(xyz)}" for z, xyz in zip(structure.numbers.tolist(), positions.tolist(), strict=True)]
-    return [keyword, _numbers(parameters), *rows]
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return " ".join(_number(value) for value in values)
-
-
-def _number(value: float) -> str:
-    """Return the shortest text that reads back as the same number, without an exponent."""
-    return np.format_float_positional(value, unique=True, trim="0")
-
-
-ATOMS = ("molecule", "crystal")
 ELSEWHERE = (
     "cif_file", "pdb_file", "crystal_t", "molecule_", "film", "film_t", "film_cif_", "film_pdb_", "surface",
     "interface", "bulk", "flapw", "spgroup", "atom",
 )  # fmt: skip
 """Keywords with which an input does not list all atoms by atomic number and position."""
 KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(name_of(word) for word in FLAGS.values())}
-DEFAULTS = {"filout": ("fdmnes_out",), "edge": ("K",), "absorber": ("1",), "radius": ("3.0",)}
-"""What FDMNES takes where the input leaves a keyword out."""
+DEFAULTS = {"filout": ("fdmnes_out",), "edge": ("K",), "radius": ("3.0",)}
+"""What FDMNES takes where the input leaves a keyword out; the first atom is its absorber."""
 DEFAULT_RANGE = ("-5. 0.5 60.",)
 
 
@@ -244,82 +210,54 @@ def read(path: Path) -> Input:
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     written = list(blocks(lines, KNOWN | set(ELSEWHERE)))
-    found = DEFAULTS | {name_of(keyword): values for keyword, values in written}
+    found = {name_of(keyword): values for keyword, values in written}
+    if "z_absorbe" not in found:
+        found = {"absorber": ("1",)} | found
+    found = DEFAULTS | found
     if "rangel" not in found:
         found = {"range": DEFAULT_RANGE} | found
     for name in ("filout", "range", "edge", "absorber"):
         if not found.get(name, ("",)):
             raise FormatError(f"{path}: no {name.capitalize()} with a value")
-    structure = None if any(name in found for name in ELSEWHERE) else _structure(path, found)
+    structure = None if any(name in found for name in ELSEWHERE) else structure_of(path, found)
     own = {name: name_of(keyword) in found for name, keyword in FLAGS.items()}
     settings = Settings(
         radius=_first(path, "Radius", found["radius"]),
-        energies=tuple(_floats(path, "Range", found.get("range", ()))),
+        energies=tuple(floats(path, "Range", found.get("range", ()))),
         keywords=tuple((keyword, values) for keyword, values in written if name_of(keyword) not in KNOWN),
         **own,
     )
-    absorber = _floats(path, "Absorber", found["absorber"])
-    if len(absorber) != 1 or not absorber[0].is_integer():
-        raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(found['absorber'])}")
-    index = int(absorber[0]) - 1
-    if structure is not None and not 0 <= index < structure.numbers.size:
-        raise FormatError(f"{path}: Absorber: expected 1 to {structure.numbers.size}, received {index + 1}")
+    index = _absorber(path, found, structure)
     name = Path(found["filout"][0]).name.removesuffix(".txt")
     edge = found["edge"][0].split()[0].upper()
     own_structure = None if structure is None else replace(structure, name=name)
     return Input(own_structure, index, "K" if edge == "K1" else edge, name, settings)
 
 
-def _structure(path: Path, found: dict[str, tuple[str, ...]]) -> Structure:
-    kinds = [keyword for keyword in ATOMS if keyword in found]
-    if len(kinds) != 1:
-        raise FormatError(f"{path}: expected one Molecule or Crystal, received {len(kinds)}")
-    rows = found[kinds[0]]
-    cell = _floats(path, "cell", rows[:1])
-    if len(cell) not in (3, 6) or len(rows) < 2:
-        raise FormatError(f"{path}: {kinds[0].capitalize()}: expected a line with the cell, then atoms")
-    atoms = np.array([_atom(path, row) for row in rows[1:]])
-    parameters = np.array([*cell, *UNIT_CELL[len(cell) :]])
-    try:
-        vectors = np.asarray(Cell.fromcellpar(parameters))
-        possible = (parameters > 0).all() and (parameters[3:] < 180).all() and np.isfinite(vectors).all()
-    except (AssertionError, ValueError):
-        possible = False
-    if not possible:
-        raise FormatError(f"{path}: cell: no cell has these lengths and angles: {_numbers(parameters)}")
-    plain = tuple(parameters) == UNIT_CELL
-    periodic = kinds[0] == "crystal"
-    return Structure(
-        name="",
-        numbers=atoms[:, 0].astype(np.uint8),
-        positions=atoms[:, 1:] if plain else atoms[:, 1:] @ vectors,
-        cell=vectors if periodic else np.zeros((3, 3)),
-        pbc=np.full(3, periodic),
-    )
-
-
-def _atom(path: Path, row: str) -> npt.NDArray[np.float64]:
-    values = _floats(path, "atom", [row])
-    if len(values) > 4:
-        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z; occupancies are not supported")
-    if len(values) != 4 or not values[0].is_integer() or not 0 < values[0] < len(chemical_symbols):
-        raise FormatError(f"{path}: atom {row!r}: expected atomic number and x y z")
-    return np.array(values)
+def _absorber(path: Path, found: dict[str, tuple[str, ...]], structure: Structure | None) -> int:
+    """Return the index of the absorber, from 0: by number, or the only atom of the element of ``Z_absorber``."""
+    words = found.get("absorber", ())
+    if not words:
+        element = floats(path, "Z_absorber", found["z_absorbe"])
+        if structure is None:
+            return 0
+        alike = np.flatnonzero(np.isin(structure.numbers, element))
+        if alike.size != 1:
+            raise FormatError(
+                f"{path}: Z_absorber: expected one atom of this element, received {alike.size}; give Absorber instead"
+            )
+        return int(alike[0])
+    absorber = floats(path, "Absorber", words)
+    if len(absorber) != 1 or not absorber[0].is_integer():
+        raise FormatError(f"{path}: Absorber: expected the number of one atom, received {' '.join(words)}")
+    index = int(absorber[0]) - 1
+    if structure is not None and not 0 <= index < structure.numbers.size:
+        raise FormatError(f"{path}: Absorber: expected 1 to {structure.numbers.size}, received {index + 1}")
+    return index
 
 
 def _first(path: Path, what: str, rows: Sequence[str]) -> float:
-    values = _floats(path, what, rows[:1])
+    values = floats(path, what, rows[:1])
     if not values:
         raise FormatError(f"{path}: no {what} with a value")
     return values[0]
-
-
-def _floats(path: Path, what: str, rows: Sequence[str]) -> list[float]:
-    words = " ".join(rows).replace(",", " ").split()
-    try:
-        values = [float(re.sub(r"(?<=[\d.])[dD](?=[-+\d])", "e", word)) for word in words]
-    except ValueError:
-        values = [np.nan]
-    if not np.isfinite(values).all():
-        raise FormatError(f"{path}: {what}: expected numbers, received {' '.join(words)[:40]!r}")
-    return values

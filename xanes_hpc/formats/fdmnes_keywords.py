@@ -1,9 +1,15 @@
-"""The keywords of FDMNES's input: their other names, and the lines of values that follow them.
+"""The keywords of FDMNES's input, their other names, the lines of values that follow them, and the numbers in these.
 
 FDMNES compares the first nine letters of a keyword, in any case, and has French and Italian names for many.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xanes_hpc.errors import FormatError
 
 LETTERS = 9
 """Number of letters that FDMNES compares."""
@@ -79,3 +85,36 @@ def blocks(lines: Sequence[str], known: set[str]) -> Iterator[tuple[str, tuple[s
             values.append(rest)
     if keyword:
         yield keyword, tuple(values or filter(None, [beside]))
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Return the text of several numbers."""
+    return " ".join(number(value) for value in values)
+
+
+def number(value: float) -> str:
+    """Return the shortest text that reads back as the same number, without an exponent."""
+    return np.format_float_positional(value, unique=True, trim="0")
+
+
+def floats(path: Path, what: str, rows: Sequence[str]) -> list[float]:
+    """Return the numbers in lines, of which Fortran's may have exponents with d.
+
+    Raises
+    ------
+    FormatError
+        If a word is not a finite number.
+
+    Examples
+    --------
+    >>> floats(Path("in.txt"), "Range", ["-10. 5.d-1 5.0D1"])
+    [-10.0, 0.5, 50.0]
+    """
+    words = " ".join(rows).replace(",", " ").split()
+    try:
+        values = [float(re.sub(r"(?<=[\d.])[dD](?=[-+\d])", "e", word)) for word in words]
+    except ValueError:
+        values = [np.nan]
+    if not np.isfinite(values).all():
+        raise FormatError(f"{path}: {what}: expected numbers, received {' '.join(words)[:40]!r}")
+    return values
