@@ -171,7 +171,8 @@ def test_no_usable_structure(tmp_path, refused_import):
     for name in "ab":
         write_xyz(tmp_path / "in" / f"{name}.xyz", [("C", 0, 0, 0)])
     line = refused_import(tmp_path / "in")
-    assert line.startswith(f"nothing imported: all 2 structures were skipped; the first: {tmp_path}/in/a.xyz: expected")
+    assert line.startswith("nothing imported: all 2 structures were skipped: expected exactly one ")
+    assert f": 2 (first: {tmp_path}/in/a.xyz: expected" in line
 
 
 @pytest.mark.parametrize(

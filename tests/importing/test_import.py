@@ -424,3 +424,28 @@ def test_the_most_frequent_reasons_are_shown_if_nothing_is_imported(tmp_path, ca
     main, spectra = message.index("as the absorber: 3 (first: "), message.index("no spectrum for A in")
     assert main < spectra
     assert f"{tmp_path}/mu/B.txt is there, but B was skipped: choose its --absorber" in message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--layout", "lightshow", "--absorber", "Fe"],
+        ["--layout", "lightshow", "--spectra", "mu"],
+        ["--layout", "lightshow", "--mu", "transmission"],
+        ["--spectra", "mu", "--keep-unpaired", "--only-paired"],
+        ["--spectra-suffix", "_a.dat"],
+        ["--columns", "1,2"],
+        ["--mu", "transmission"],
+        ["--d-spacing", "3.1"],
+        ["--shift", "1"],
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path, capsys, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    (tmp_path / "mu").mkdir()
+    assert run("import", "xyz", *options, "-o", "s.h5") == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert any(option in message for option in options if option.startswith("--"))
+    assert not (tmp_path / "s.h5").exists()

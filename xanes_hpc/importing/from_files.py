@@ -10,6 +10,7 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.formats import charge_tables, is_structure_file, unreadable
 from xanes_hpc.formats.charge_tables import ChargeTable
 from xanes_hpc.formats.property_tables import PropertyTable
+from xanes_hpc.formats.read_options import AS_FOUND
 from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.listed_atoms import ListedAtoms
@@ -141,10 +142,39 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
             raise FormatError(f"{path}: cannot be read: permission denied")
     if options.only_paired and not options.spectra and options.layout is None:
         raise FormatError("`only_paired` keeps sites that have a spectrum; give folders of `spectra`")
+    if options.only_paired and options.keep_unpaired:
+        raise FormatError("`only_paired` leaves out what `keep_unpaired` keeps; give one of them")
+    if options.layout is not None and options.absorber is not None:
+        raise FormatError("`absorber` does not apply to a `layout`: its sites are the atoms that have a spectrum")
+    if options.layout is not None and options.spectra:
+        raise FormatError("`spectra` does not apply to a `layout`, which has the spectra beside its structures")
     options.reading.check()
     if options.calculation is not None and options.layout is None:
         raise FormatError("`calculation` chooses among the programs of a `layout`; give the `layout`")
     edges.check_given(options.edge, options.e0, options.shift)
+    _check_spectrum_options(options)
+
+
+def _check_spectrum_options(options: ImportOptions) -> None:
+    """Check that options for spectra come with spectra."""
+    reading = options.reading
+    of_files = {
+        "spectra_suffix": options.spectra_suffix,
+        "columns": reading.columns,
+        "mu": reading.mu,
+        "d_spacing": reading.d_spacing is not None,
+    }
+    of_all = {
+        "e0": options.e0 is not None,
+        "shift": options.shift is not None,
+        "treatment": options.treatment,
+        "keep_unpaired": options.keep_unpaired,
+        "feff_mu": reading.feff_mu != AS_FOUND.feff_mu,
+    }
+    given = [name for name, value in of_files.items() if value and not options.spectra]
+    given += [name for name, value in of_all.items() if value and not options.spectra and options.layout is None]
+    if given:
+        raise FormatError(f"`{given[0]}` applies to spectra; give their folders with `spectra`")
 
 
 def _different_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
