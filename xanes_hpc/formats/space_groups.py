@@ -68,7 +68,8 @@ def contradiction(block: Any, small: Any) -> str:
     orders = {len(list(one.operations())) for one in gemmi.spacegroup_table() if one.number == group.number}
     if len(listed) in orders:
         return ""
-    return f"it lists {len(listed)} operation{'s' * (len(listed) > 1)}, but its space group {name or number} has {max(orders)}"
+    operations = f"{len(listed)} operation{'s' * (len(listed) > 1)}"
+    return f"it lists {operations}, but its space group {name or number} has {max(orders)}"
 
 
 def _alike(group: Any) -> Iterator[Any]:
