@@ -20,7 +20,7 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
     """Read the calculated spectra into the store.
 
     DIR was made by "fdmnes write", or holds one folder per calculation, named after its site. Both the unbroadened
-    spectra and those broadened by FDMNES are read. Runs that failed, have not finished or belong to another structure
+    spectra and those broadened by FDMNES are read. Runs that failed, have not finished or belong to another site
     are listed; run them again, then ingest again. Features computed from the store stay valid.
     """
     from xanes_hpc.calculations.fdmnes.ingest import ingest
