@@ -248,7 +248,13 @@ def test_the_commands_read_channels_alike(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("titles", "unit"),
-    [("Energy(Ry) mu", 13.605693), ("E (Hartree) xanes", 27.211386), ("energy_Ry mu", 13.605693), ("E/keV mu", 1000.0)],
+    [
+        ("Energy(Ry) mu", 13.605693),
+        ("E (Hartree) xanes", 27.211386),
+        ("energy_Ry mu", 13.605693),
+        ("E/keV mu", 1000.0),
+        ("Energy Ry mu", 13.605693),
+    ],
 )
 def test_units_in_titles(tmp_path, titles, unit):
     rows = np.column_stack([(ENERGY - 7112.0) / unit, MU])
@@ -257,7 +263,9 @@ def test_units_in_titles(tmp_path, titles, unit):
     assert ("energies were converted from Ry or hartree" in told(found)) == (unit != 1000.0)
 
 
-@pytest.mark.parametrize("title", ["energy (cm-1)", "energy_nm", "Energy(J)", "E (Å)", "energy (a.u.)"])
+@pytest.mark.parametrize(
+    "title", ["energy (cm-1)", "energy_nm", "Energy(J)", "E (Å)", "energy (a.u.)", "E/a.u.", "E (mRy)"]
+)
 def test_other_units_are_refused(tmp_path, title):
     with pytest.raises(FormatError, match=r"a\.csv: expected energies in eV, keV, Ry or hartree, received"):
         read_spectrum(scan(tmp_path / "a.csv", (title, "mu"), SCAN[:, :2], ","))
@@ -318,6 +326,7 @@ def test_what_is_no_energy_above_rules(tmp_path, header):
     [
         "#L energy  Seconds  I0  I1\n",
         "# energy seconds i0 it\n# eV s counts counts\n#---\n",
+        "# Mono Energy  Count Time  I0  It\n",
         "energy seconds i0 it\nkeV s counts counts\n",
         "# Energy (eV)  Seconds  Beam I0 (A)  It (A)\n".replace("Beam ", ""),
         "# energy seconds i0 it\n40 4\n",

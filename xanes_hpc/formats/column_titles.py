@@ -25,17 +25,21 @@ RADIANS_PER = {
 """Units of angles, in radians."""
 OTHER_UNITS = frozenset((
     "nm", "pm", "um", "µm", "a", "å", "angstrom", "angstroms", "ang", "cm", "m", "cm-1", "cm^-1", "cm^{-1}", "1/cm",
-    "a^-1", "1/a", "å^-1", "1/å", "a-1", "å-1", "j", "joule", "joules", "mev", "au", "a.u.", "hz", "thz", "k",
+    "a^-1", "1/a", "å^-1", "1/å", "a-1", "å-1", "j", "joule", "joules", "mev", "mry", "mha", "mhartree",
+    "au", "a.u.", "hz", "thz", "k",
     "kj/mol", "kcal/mol", "steps", "step", "s", "sec", "ms", "min", "v", "volt", "volts", "counts", "count", "cts",
     "cps", "c/s", "counts/s", "1/s", "arb", "arb.units", "arb.u.", "arb.u", "arbitrary", "arbitraryunits", "norm.",
     "%", "none", "-",
 ))  # fmt: skip
 """Units, as in a row below the titles, that no energy has."""
 BRACKETS = re.compile(r"^([^(\[{]*)[(\[{]([^)\]}]*)[)\]}]?(.*)$")
-LAST_WORD = re.compile(r"^(.+)[\s_.,\-/]+([^\s_.,/]+)$")
+SLASH = re.compile(r"^(.+)/(.+)$")
+LAST_WORD = re.compile(r"^(.+?)[\s_.,\-]+(a\.u\.?|[^\s_.,\-/]+|cm-1)$", re.I)
+WORDS_OF_UNITS = frozenset((*EV_PER, *RADIANS_PER, "nm", "cm-1", "mev", "mry", "a.u.", "a.u"))
+"""Units that are known without brackets."""
 GLUED = re.compile(r"^(.*)(kev|ev)$")
 PLACE = "mono|monochromator|photon|incident|incoming|beam|xray|dcm|bragg"
-ENERGY = re.compile(rf"({PLACE})*(energy|energies|en|ener|e|omega)({PLACE}|eff)*")
+ENERGY = re.compile(rf"({PLACE})*(energy|energies|energie|en|ener|e|omega)({PLACE}|eff)*")
 OTHER_ENERGY = re.compile(
     rf"({PLACE}|energyevrelativetoe0)*((energy|en|ener|e)({PLACE}|readback|rbv|achieved|actual|measured|encoder|set|"
     rf"setpoint|request(ed)?|attained|cal(ibrated)?|corr(ected)?|shifted)+)?"
@@ -44,8 +48,8 @@ OTHER_ENERGY = re.compile(
 ANGLE = re.compile(rf"({PLACE})*(angle|theta|bragg)({PLACE})*")
 OTHER = frozenset((
     "k", "k1", "k2", "k3", "ka1", "kaa1", "chi", "chik", "kchi", "k2chi", "k3chi", "chik2", "chik3", "r", "rmag",
-    "chir", "chirmag", "chire", "chiim", "q", "twotheta", "2theta", "tth", "wavelength", "lambda", "wavenumber",
-    "frequency", "time", "seconds", "second", "sec",
+    "chir", "chirmag", "chire", "chiim", "q", "twotheta", "2theta", "tth", "wavelength", "wl", "nm", "lambda",
+    "wavenumber", "frequency", "time", "seconds", "second", "sec",
 ))  # fmt: skip
 """Names of quantities that are neither energies nor spectra."""
 COUNTING = frozenset((
@@ -78,7 +82,9 @@ INTENSITIES = (
     *(name for mode in (TRANSMISSION, FLUORESCENCE) for name in OWN_OF[mode]),
 )  # fmt: skip
 """Names of spectra."""
-PLAIN_SPECTRA = frozenset((*INTENSITIES, "flat", "normalised", "normalized", "absorbance", "i", "y"))
+PLAIN_SPECTRA = frozenset(
+    (*INTENSITIES, "flat", "normalised", "normalized", "absorbance", "abs", "i", "y", "tey", "tfy", "pfy", "spectrum")
+)
 """Names that need no comment beside a single column of energies."""
 COUNTS = re.compile(
     r"(counts?|cnts?|cts|cps|counter|detector|det|ionchamber|ionch|chamber|ic|roi|scaler|channel|ch|mca|icr|ocr)\d*"
@@ -114,9 +120,10 @@ def parts(title: str) -> tuple[str, str]:
     title = title.strip()
     if found := BRACKETS.match(title):
         return plain(found[1] + found[3]), unit_of(found[2])
-    word = LAST_WORD.match(title)
-    if word and (unit := unit_of(word[2])) in (*EV_PER, *RADIANS_PER, "nm", "cm-1", "mev"):
-        return plain(word[1]), unit
+    if (found := SLASH.match(title)) and is_unit(found[2]):
+        return plain(found[1]), unit_of(found[2])
+    if (found := LAST_WORD.match(title)) and unit_of(found[2]) in WORDS_OF_UNITS:
+        return plain(found[1]), unit_of(found[2])
     name = plain(title)
     if name in ("ev", "kev"):
         return "", name

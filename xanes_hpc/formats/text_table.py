@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.column_titles import is_unit, starts_a_table, unit_of
+from xanes_hpc.formats.column_titles import WORDS_OF_UNITS, is_unit, starts_a_table, unit_of
 from xanes_hpc.formats.text import UNREADABLE, open_text, unreadable
 from xanes_hpc.spectra.spectrum import Choices
 
@@ -171,13 +171,27 @@ def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int,
 
 def _one_each(line: str, n_columns: int) -> list[str]:
     """Return the titles in a line; empty if it does not have one for each column."""
+    line = line.removeprefix("L ")  # of SPEC's #L
     titles = _split(line)
     if len(titles) != n_columns and not any(separator in line for separator in SEPARATORS):
         joined = BEFORE_BRACKET.sub(lambda found: re.sub(r"\s", "", found[0]), line).split()
-        titles = joined if len(joined) in (n_columns, n_columns + 1) else re.split(r"\s{2,}", line.strip())
-    if len(titles) == n_columns + 1 and titles[0] in ("", "L"):  # a separator after the comment sign, or SPEC's #L
+        for words in (joined, _with_units(joined), re.split(r"\s{2,}", line.strip())):
+            if len(words) == n_columns:
+                return words
+    if len(titles) == n_columns + 1 and not titles[0]:  # a separator after the comment sign
         titles = titles[1:]
     return titles if len(titles) == n_columns else []
+
+
+def _with_units(words: Sequence[str]) -> list[str]:
+    """Return titles with the words that are units in brackets behind them."""
+    found: list[str] = []
+    for word in words:
+        if found and word.lower() in WORDS_OF_UNITS:
+            found[-1] += f"({word})"
+        else:
+            found.append(word)
+    return found
 
 
 def _without_quotes(text: str) -> tuple[str, bool]:
