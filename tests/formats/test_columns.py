@@ -363,6 +363,14 @@ def test_only_angles_are_taken_as_angles(tmp_path):
     assert holds(read_spectrum(write(tmp_path / "b.xdi", text.format("mono eV"))))
     assert holds(read_spectrum(write(tmp_path / "c.xdi", text.format("energy (eV)"))))
     bare = scan(
-        tmp_path / "d.dat", ("x", "mu"), np.column_stack([np.degrees(np.arcsin(0.5 * 12398.41984332 / D / ENERGY)), MU])
+        tmp_path / "d.dat",
+        ("mono", "mu"),
+        np.column_stack([np.degrees(np.arcsin(0.5 * 12398.41984332 / D / ENERGY)), MU]),
     )
     assert holds(read_spectrum(bare, ReadOptions(d_spacing=D)))
+
+
+@pytest.mark.parametrize("header", ["# time 12:30\n", "# scan foil\n# Fe foil, 3 scans\n", "# k chi\n# energy mu\n"])
+def test_comments_are_no_titles(tmp_path, header):
+    text = scan(tmp_path / "a.dat", rows=np.column_stack([ENERGY, MU])).read_text().partition("\n")[2]
+    assert holds(read_spectrum(write(tmp_path / "a.dat", header + text)))

@@ -5,6 +5,7 @@ Names are compared by their letters and digits only.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
@@ -41,8 +42,8 @@ GLUED = re.compile(r"^(.*)(kev|ev)$")
 PLACE = "mono|monochromator|photon|incident|incoming|beam|xray|dcm|bragg"
 ENERGY = re.compile(rf"({PLACE})*(energy|energies|energie|en|ener|e|omega)({PLACE}|eff)*")
 OTHER_ENERGY = re.compile(
-    rf"({PLACE}|energyevrelativetoe0)*((energy|en|ener|e)({PLACE}|readback|rbv|achieved|actual|measured|encoder|set|"
-    rf"setpoint|request(ed)?|attained|cal(ibrated)?|corr(ected)?|shifted)+)?"
+    rf"energyevrelativetoe0|({PLACE})*(energy|en|ener|e)({PLACE}|readback|rbv|achieved|actual|measured|encoder|set|"
+    rf"setpoint|request(ed)?|attained|cal(ibrated)?|corr(ected)?|shifted)+"
 )
 """Names of energies that hold if there is no other."""
 ANGLE = re.compile(rf"({PLACE})*(angle|theta|bragg)({PLACE})*")
@@ -53,8 +54,7 @@ OTHER = frozenset((
 ))  # fmt: skip
 """Names of quantities that are neither energies nor spectra."""
 COUNTING = frozenset((
-    "point", "points", "pointnumber", "pt", "pts", "index", "idx", "row", "rows", "no", "nr", "number", "scan",
-    "scanpoint", "encoder", "temperature",
+    "point", "points", "pointnumber", "pt", "pts", "index", "idx", "row", "rows", "scanpoint", "encoder", "temperature",
 ))  # fmt: skip
 """Names of columns that count or accompany the points."""
 I0, ITRANS, IFLUOR, IREFER = "i0", "itrans", "ifluor", "irefer"
@@ -158,16 +158,22 @@ def is_angle(name: str, unit: str) -> bool:
     return bool(ANGLE.fullmatch(name)) or unit in RADIANS_PER
 
 
-def starts_a_table(title: str) -> bool:
-    """Return True if a title is that of a first column: energies, angles, k and the like."""
+def are_titles(words: Sequence[str], last: bool) -> bool:
+    """Return True if the words of a header's line are titles: no dates or times, and above the last line, known ones.
+
+    Examples
+    --------
+    >>> are_titles(["k", "chi"], last=False), are_titles(["time", "12:30"], last=True)
+    (True, False)
+    """
+    if any(word[:1].isdigit() and parts(word)[0] not in OTHER for word in words):
+        return False
+    return last or sum(map(_is_known, words)) > 1
+
+
+def _is_known(title: str) -> bool:
     name, unit = parts(title)
-    return (
-        is_energy(name, unit)
-        or is_other_energy(name, unit)
-        or is_angle(name, unit)
-        or name in OTHER
-        or name in COUNTING
-    )
+    return is_other_energy(name, unit) or name in INTENSITIES or bool(why_no_spectrum(title))
 
 
 def channel(title: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.column_titles import WORDS_OF_UNITS, is_unit, starts_a_table, unit_of
+from xanes_hpc.formats.column_titles import WORDS_OF_UNITS, are_titles, is_unit, unit_of
 from xanes_hpc.formats.text import UNREADABLE, open_text, unreadable
 from xanes_hpc.spectra.spectrum import Choices
 
@@ -152,7 +152,7 @@ def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int,
     """Return the titles at the end of a header, and the units in a row below; both empty if there are none.
 
     Rules, empty comments, and items such as ``# Sample: foil`` and ``# Column.1: energy`` are passed over. Farther up,
-    only a line that names energies, or what else a table begins with, has titles.
+    titles must be known.
     """
     units: dict[int, str] = {}
     last = True
@@ -162,7 +162,7 @@ def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int,
         found = _one_each(line, n_columns)
         if last and found and all(map(is_unit, found)) and any(map(unit_of, found)) and not units:
             units = {i: unit for i, unit in enumerate(map(unit_of, found)) if unit.strip("-")}
-        elif found and (last or any(map(starts_a_table, found))) and not any(map(LEADING_NUMBER.fullmatch, found)):
+        elif found and are_titles(found, last):
             return found, units
         else:
             last = False
