@@ -31,6 +31,8 @@ ELEMENT_LINE = re.compile(r"^\W*element(?:\.symbol)?\s*[:=]\s*([A-Za-z]+|\d+)", 
 EDGE_LINE = re.compile(
     r"(?:^\W*|\s{2,}|[;,]\s*)(?:element\.)?edge\s*[:=]\s*(\w+(?:[,/ -]+\w+)*?)\s*(?:\s{2}|;|$)", re.I
 )
+LONGEST = 1000
+"""Characters that are read of a line."""
 NEAR = 0.05
 """Largest distance of an edge energy from the tabulated one, as a fraction of it."""
 
@@ -69,14 +71,14 @@ def edge_of(text: str) -> str | None:
 def absorber(source: str, element: str, edge: str) -> tuple[Absorber, Choices]:
     """Return the absorber that two texts name, each possibly empty, and a note of one that is not understood."""
     found = element_of(element), edge_of(edge)
-    wrong = [text for text, known in zip((element, edge), found, strict=True) if text.strip() and known is None]
+    wrong = [text[:40] for text, known in zip((element, edge), found, strict=True) if text.strip() and known is None]
     return found, ((NOT_UNDERSTOOD, f"{source}: {', '.join(map(repr, wrong))}"),) if wrong else ()
 
 
 def stated(source: str, header: Sequence[str]) -> tuple[Absorber, Choices]:
     """Return the absorber in lines such as ``Element.symbol: Cu`` or ``Element: Cu   Edge: K``."""
     element = edge = ""
-    for line in header:
+    for line in (line[:LONGEST] for line in header):
         if found := ELEMENT_LINE.match(line):
             element = element or found[1]
         if (found := EDGE_LINE.search(line)) and not found[1].strip()[:1].isdigit():

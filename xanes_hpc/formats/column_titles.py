@@ -34,6 +34,8 @@ OTHER_UNITS = frozenset((
 ))  # fmt: skip
 """Units, as in a row below the titles, that no energy has."""
 BRACKETS = re.compile(r"^([^(\[{]*)[(\[{]([^)\]}]*)[)\]}]?(.*)$")
+LONGEST = 200
+"""Characters that are read of a title."""
 SLASH = re.compile(r"^(.+)/(.+)$")
 LAST_WORD = re.compile(r"^(.+?)[\s_.,\-]+(a\.u\.?|[^\s_.,\-/]+|cm-1)$", re.I)
 WORDS_OF_UNITS = frozenset((*EV_PER, *RADIANS_PER, "nm", "cm-1", "mev", "mry", "a.u.", "a.u"))
@@ -117,7 +119,7 @@ def parts(title: str) -> tuple[str, str]:
     >>> parts("Energy (Ry)"), parts("E/eV"), parts("energy_keV"), parts("dmu/dE")
     (('energy', 'ry'), ('e', 'ev'), ('energy', 'kev'), ('dmude', ''))
     """
-    title = title.strip()
+    title = title.strip()[:LONGEST]
     if found := BRACKETS.match(title):
         return plain(found[1] + found[3]), unit_of(found[2])
     if (found := SLASH.match(title)) and is_unit(found[2]):
@@ -224,7 +226,7 @@ def why_no_spectrum(title: str) -> str:
         return ""
     if is_angle(name, unit) or is_energy(name, unit) or name in OTHER or name in COUNTING:
         return f"the column {title}"
-    words = [word for word in re.split(r"[\W_]+", title.lower()) if word]
+    words = [word for word in re.split(r"[\W_]+", title[:LONGEST].lower()) if word]
     if any(NO_SPECTRUM.fullmatch(word) for word in (name, *words)):
         return f"the column {title}"
     if any(is_channel(title, role) for role in CHANNELS) or any(COUNTS.fullmatch(word) for word in (name, *words)):

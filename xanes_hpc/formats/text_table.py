@@ -24,6 +24,8 @@ LARGEST = 64 << 20
 SEPARATORS = ";,\t"
 COUNT_LINE = "a first line with the number of rows was skipped"
 FEWEST_COUNTED = 4
+LONGEST_TITLES = 5000
+"""Characters of the longest line that may hold titles."""
 DECIMAL_COMMAS = "numbers have decimal commas"
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 LEADING_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -157,7 +159,7 @@ def _titles(header: Sequence[str], n_columns: int) -> tuple[list[str], dict[int,
     units: dict[int, str] = {}
     last = True
     for line in reversed(header):
-        if not any(character.isalnum() for character in line) or ITEM.match(line):
+        if len(line) > LONGEST_TITLES or not any(map(str.isalnum, line)) or ITEM.match(line):
             continue
         found = _one_each(line, n_columns)
         if last and found and all(map(is_unit, found)) and any(map(unit_of, found)) and not units:
