@@ -13,7 +13,7 @@ import xanes_hpc as xh
 from xanes_hpc import descriptors
 from xanes_hpc.analysis.inspect import inform, verify
 from xanes_hpc.descriptors.foreign import Foreign
-from xanes_hpc.errors import ConfigError, DescriptorError, FormatError
+from xanes_hpc.errors import ConfigError, DescriptorError, FormatError, StoreError
 from xanes_hpc.features.featurise import featurise, featurise_in_memory
 from xanes_hpc.features.foreign import read_foreign
 from xanes_hpc.features.pairing import PairedFeatures, beside
@@ -371,3 +371,38 @@ def test_the_front_door_takes_the_same_files(tmp_path, structures):
         np.testing.assert_array_equal(both.read(0, 1)[0, -WIDTH:], made["x"][2])
     with pytest.raises(ConfigError, match="`element`: omit with `structures`"):
         xh.import_features(path, structures=structures, element="Fe")
+
+
+def test_names_up_to_the_first_underscore(tmp_path):
+    atoms = [Atoms("FeO", [(0, 0, 0), (0, 0, 1.7)], info={"name": f"{code}_FeO"}) for code in ("ABEMAX", "WELROW")]
+    store = import_atoms(atoms, "Fe")
+    found = read_foreign(write_npz(tmp_path / "a.npz", arrays(2, names=np.array(["WELROW", "ABEMAX#0"]))))
+    paired = PairedFeatures(found, store.sites, store.path)
+    assert (paired.rows.tolist(), paired.unused) == ([1, 0], [])
+
+
+@pytest.mark.parametrize(("formula", "refused_"), [("O4Fe2", False), ("a group", False), ("FeO", True)])
+def test_formulas_of_another_composition_are_refused(tmp_path, structures, formula, refused_):
+    found = read_foreign(
+        write_npz(tmp_path / "a.npz", arrays(1, names=names_of(structures)[:1], formulas=np.array([formula])))
+    )
+
+    def pair():
+        return PairedFeatures(found, structures.sites, structures.path, structures.site_formulas)
+
+    if not refused_:
+        assert pair().rows[0] == 0
+        return
+    with pytest.raises(FormatError, match=r"s0 is FeO there, but FeO2 in"):
+        pair()
+
+
+def test_a_structure_store_is_no_file_of_features(structures):
+    with pytest.raises(StoreError, match=r"expected an \.npz file of features, .* received a structure store"):
+        read_foreign(structures.path)
+
+
+def test_energies_without_spectra(tmp_path, capsys):
+    path = write_npz(tmp_path / "a.npz", arrays())
+    message = refused(capsys, tmp_path, "import", path, "--energies=-15:60", "-o", tmp_path / "f.h5")
+    assert "--energies are those of spectra" in message

@@ -102,3 +102,12 @@ def test_lists_that_are_refused(tmp_path, capsys, table, options, message):
     write(tmp_path / "s.csv", table)
     words = ["import", tmp_path / "xyz", "--sites", tmp_path / "s.csv", "-o", tmp_path / "out.h5"]
     assert message in refused(capsys, tmp_path, *words, *options)
+
+
+@pytest.mark.parametrize("second", ["code_Fe", "code", "code#0", "code_Fe#0"])
+def test_two_rows_of_a_structures_only_site(tmp_path, import_, capsys, second):
+    import_("site\nA#0\n")
+    first = "code_Fe#0" if second in ("code_Fe", "code") else "code_Fe"
+    write(tmp_path / "s.csv", f"site\n{first}\nA#0\n{second}\n")
+    words = ["import", tmp_path / "xyz", "--sites", tmp_path / "s.csv", "-o", tmp_path / "two.h5"]
+    assert "s.csv: line 4: second row of site code_Fe" in refused(capsys, tmp_path, *words)

@@ -87,7 +87,9 @@ def import_features(
     store = opened_structures(structures, None, None)
     if target is None:
         found = read_foreign(file, source)
-        return featurise_in_memory(store, found.descriptor, foreign=PairedFeatures(found, store.sites, store.path))
+        return featurise_in_memory(
+            store, found.descriptor, foreign=PairedFeatures(found, store.sites, store.path, store.site_formulas)
+        )
     if store.in_memory:
         raise StoreError(f"{target}: its structures are only in memory; import them with `output` first")
     import_beside(file, store, target, source, overwrite)

@@ -107,6 +107,8 @@ def read_foreign(path: Path, source: str | None = None) -> ForeignFeatures:
     """
     if hdf5.is_kind(path, "features"):
         return _from_store(path, source)
+    if other := hdf5.store_in_words(path):
+        raise StoreError(f"{path}: expected an .npz file of features, or a store imported from one, received a {other}")
     arrays, float32 = npz.Arrays(path), np.dtype(np.float32)
     if "x" not in arrays:
         raise FormatError(f"{path}: expected an array x (features), received {arrays.in_words}")

@@ -122,7 +122,7 @@ def import_beside(
     check_output(output, overwrite, sources=[source, structures.path])
     found = read_foreign(source, name)
     sites = structures.sites
-    paired = PairedFeatures(found, sites, structures.path)
+    paired = PairedFeatures(found, sites, structures.path, structures.site_formulas)
     featurise(structures, found.descriptor, output, overwrite, progress, foreign=paired)
     there = sites.take(np.flatnonzero(~paired.without))
     summary = _summary(found, there, without_features=len(paired.missing), unused_rows=len(paired.unused))
@@ -163,6 +163,8 @@ def _written(
 
 def _spectra(arrays: Arrays, sites: SiteTable, options: FeaturesOptions) -> tuple[list[SharedSpectra], Any]:
     if "y" not in arrays:
+        if options.energies is not None:
+            raise FormatError(f"{arrays.path}: `energies` are those of spectra, but it has no spectra (array y)")
         return [], None
     return spectra_of(arrays, len(sites), sites.element, sites.edge, options)
 

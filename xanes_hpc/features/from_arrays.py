@@ -110,12 +110,12 @@ def import_features(
         raise FormatError(f"{source}: expected arrays x (features) and y (spectra), received {arrays.in_words}")
     features = arrays.numbers("x", ("n_sites", "n_features"), descriptor.dtype)
     n_sites, n_features = features.shape
-    spectra, intensities = spectra_of(arrays, n_sites, np.full(n_sites, element), [edge] * n_sites, options)
     if n_features != descriptor.n_features:
         raise DescriptorError(
             f"{source}: array x: expected {descriptor.n_features} features of the descriptor {descriptor.name}, "
             f"received {n_features}; choose the descriptor that computed them"
         )
+    spectra, intensities = spectra_of(arrays, n_sites, np.full(n_sites, element), [edge] * n_sites, options)
     names = site_names(source, n_sites)
     write_standalone(
         output, standalone_sites(names, element, [edge] * n_sites), features, descriptor.describe(), descriptor.hash,

@@ -79,7 +79,7 @@ def _listed(structures: Sequence[Any], names: Sequence[str], table: Path) -> tup
     for one, name in zip(structures, names, strict=True):
         numbers = np.asarray(one.get_atomic_numbers())
         atoms, by_rule = listed.of(name, numbers.size)
-        entries.append(np.union1d(atoms, chosen_atoms(numbers, None)) if by_rule else atoms)
+        entries.append(listed.together(name, atoms, chosen_atoms(numbers, None)) if by_rule else atoms)
     if (missing := next(listed.missing(), None)) is not None:
         raise missing
     kept = [k for k, own in enumerate(entries) if len(own)]

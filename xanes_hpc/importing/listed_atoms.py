@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import MOST_LISTED, FormatError
+from xanes_hpc.errors import MOST_LISTED, ConfigError, FormatError
 from xanes_hpc.structures.listed_sites import ListedSite
 
 MOST_REMEMBERED, MOST_NAMED = 1_000, 3
@@ -81,6 +81,21 @@ class ListedAtoms:
         unknown = rows[~there & (self._lacking[rows] != FOUND)]
         self._lacking[unknown], self._lacking[rows[there]] = n_atoms, FOUND
         return np.unique(atoms[there & (atoms != ANY)]), bool((atoms == ANY).any())
+
+    def together(self, structure: str, listed: Array, chosen: Array) -> Array:
+        """Return the listed atoms of a structure and those that a rule chose, as it is also listed without an atom.
+
+        Raises
+        ------
+        ConfigError
+            If the rule chose a single atom that is listed: two rows name the structure's only site.
+        """
+        if chosen.size == 1 and chosen[0] in listed:
+            names = structure, re.split("[_@]", structure, maxsplit=1)[0]
+            same = [(name, atom) for name in names for atom in (None, int(chosen[0]))]
+            *_, second = (site for site in self._listed if site.structure_and_atom in same)
+            raise ConfigError(f"{second.where}: second row of site {structure}; expected one")
+        return np.union1d(chosen, listed)
 
     def missing(self) -> Iterator[FormatError]:
         """Yield an error for every row whose structure or atom has not been found."""

@@ -142,7 +142,8 @@ class Importer:
             atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
         else:
             atoms = select_absorbers(structure.numbers, options.absorber) if by_rule else listed
-            atoms = np.union1d(atoms, listed) if by_rule and listed.size else atoms
+        if by_rule and self._listed is not None:
+            atoms = self._listed.together(structure.name, listed, atoms)
         atoms = selection.absorbers(structure, atoms)
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1

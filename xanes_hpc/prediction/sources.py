@@ -258,7 +258,7 @@ def _paired(
     if foreign is not None:
         found = read_foreign(foreign)
         check_same(foreign, found.descriptor, descriptor, model.path)
-        return PairedFeatures(found, source.sites, source.path)
+        return PairedFeatures(found, source.sites, source.path, source.site_formulas)
     if isinstance(descriptor, Foreign):
         raise ModelError(
             f"{model.path}: was trained on {descriptor.in_words}, which structures do not have; give their file "

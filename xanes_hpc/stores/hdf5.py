@@ -69,6 +69,12 @@ def is_kind(path: Path, kind: str) -> bool:
         return False
 
 
+def store_in_words(path: Path) -> str:
+    """Return what kind of store a file is, such as ``structure store``; empty if it is none."""
+    kind = next((kind for kind in xanes_hpc_schema.KINDS if is_kind(path, kind)), None)
+    return "" if kind is None else xanes_hpc_schema.store_name(kind)
+
+
 def _why_not_opened(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
