@@ -449,3 +449,12 @@ def test_options_without_effect_are_refused(tmp_path, capsys, monkeypatch, optio
     assert message.count("\n") == 1
     assert any(option in message for option in options if option.startswith("--"))
     assert not (tmp_path / "s.h5").exists()
+
+
+def test_a_second_file_that_cannot_be_used_costs_only_itself(tmp_path, imported):
+    write_xyz(tmp_path / "xyz" / "A.xyz")
+    write_spectrum(tmp_path / "mu" / "A.txt")
+    write(tmp_path / "mu" / "A.dat", "nothing")
+    summary = imported(tmp_path / "xyz", "--spectra", tmp_path / "mu", skipped=1)
+    assert summary["spectra"] == 1
+    assert summary["skipped"][0]["reason"].startswith(f"{tmp_path}/mu/A.dat")

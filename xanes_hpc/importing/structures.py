@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import AbsorberError, FormatError, RecurringError, SpectrumError, XanesHpcError, reworded
-from xanes_hpc.formats import athena, read_spectrum, read_structures
+from xanes_hpc.formats import read_structures
 from xanes_hpc.formats.charge_tables import NATURAL_CHARGE, ChargeTable
 from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.property_tables import PropertyTable
@@ -19,10 +19,10 @@ from xanes_hpc.importing import lightshow
 from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import ELEMENT, LISTED, SAMPLE, key_of
+from xanes_hpc.importing.site_spectra import SiteSpectra
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.importing.unpaired import MOST_NAMES
-from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
 from xanes_hpc.structures.absorbers import select_absorbers
 from xanes_hpc.structures.neighbours import check_distances
@@ -31,8 +31,6 @@ from xanes_hpc.structures.symmetry import unique_sites
 
 NO_ATOMS = np.empty(0, np.int64)
 KEEP = "`keep_unpaired` keeps structures without one"
-BY_LABEL = "groups of Athena projects were taken by their labels"
-FIRST = "of several spectra of a site the first was taken"
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -61,7 +59,7 @@ class Importer:
         sample: npt.NDArray[np.uint64] | None = None,
     ) -> None:  # fmt: skip
         self._writer, self._options, self._summary, self._folders = writer, options, summary, folders
-        self._listed = listed
+        self._listed, self._spectra = listed, SiteSpectra(options, folders, summary.choose)
         self._tables = [table for table in tables if isinstance(table, PropertyTable)]
         self._charges, self._sample = [table for table in tables if isinstance(table, ChargeTable)], sample
         self._names: set[int] = set()
@@ -244,12 +242,13 @@ class Importer:
         for name, atom in zip(names, atoms.tolist(), strict=True):
             try:
                 if of_atoms:
-                    files = of_atoms[atom]
-                    read = [lightshow.read(files, structure, atom, options.calculation or "feff", options.reading)]
-                else:
-                    files = self._files_of(name, f"{structure.name}#{atom}")
-                    read = [read_spectrum(path, options.reading) for path in files]
-                placed.append(self._different(self._spectra(read, files, int(structure.numbers[atom])), files))
+                    placed.append([self._spectra.calculated(of_atoms[atom], structure, atom)])
+                    continue
+                spectra, unusable = self._spectra.named(
+                    (name, f"{structure.name}#{atom}"), int(structure.numbers[atom])
+                )
+                placed.append(spectra)
+                wrong += unusable
             except (FormatError, SpectrumError) as error:
                 if options.strict:
                     raise
@@ -272,39 +271,6 @@ class Importer:
         without = [name for name, spectra in zip(names, placed, strict=True) if not spectra]
         if options.spectra and without and self._writer is not None:
             self._summary.choose(LEFT if options.only_paired else KEPT, without[0], len(without))
-        return placed
-
-    def _files_of(self, *names: str) -> list[Path]:
-        """Return the files, and groups of projects, with the names of a site."""
-        files = [path for name in dict.fromkeys(names) for path in self._folders.files_of(name)]
-        for path in files:
-            if athena.is_project(path) and path.suffix.lower() != athena.PROJECT and self._writer is not None:
-                self._summary.choose(BY_LABEL, f"{path.name} for {names[0]}")
-        return files
-
-    def _different(self, placed: list[PlacedSpectrum], files: Sequence[Path]) -> list[PlacedSpectrum]:
-        """Return the first spectrum of each kind and treatment; sites have one of each."""
-        found: dict[tuple[str, str], PlacedSpectrum] = {}
-        of_file: dict[tuple[str, str], Path] = {}
-        for one, path in zip(placed, files, strict=False):  # a spectrum may be the mean of several files
-            which = one.spectrum.kind, one.spectrum.treatment
-            if which not in found:
-                found[which], of_file[which] = one, path
-            elif self._writer is not None:
-                self._summary.choose(FIRST, f"{of_file[which]}, not {path}")
-        return list(found.values())
-
-    def _spectra(self, read: Sequence[Spectrum], files: Sequence[Path], element: int) -> list[PlacedSpectrum]:
-        options = self._options
-        placed = []
-        for spectrum, path in zip(read, files, strict=False):  # a spectrum may be the mean of several files
-            if options.treatment is not None:
-                spectrum = replace(spectrum, treatment=options.treatment)
-            try:
-                placed.append(edges.place(spectrum, element, options.edge, options.e0, options.shift))
-            except SpectrumError as error:
-                reason = error.args[0].removeprefix(f"{spectrum.source}: ")
-                raise reworded(error, f"{path}: {reason}") from None
         return placed
 
 
