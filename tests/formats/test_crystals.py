@@ -225,6 +225,12 @@ def test_a_formula_without_z_gives_the_ratio(tmp_path, z):
         assert "O4Fe4, which is not in the ratio" in str(error)
 
 
+@pytest.mark.parametrize("formula", ["Fe1-x O", "Fe O, 2(H2 O)", "Fe(OH)x"])
+def test_formulas_that_are_no_plain_sum_are_passed_over(tmp_path, formula):
+    found = only(tmp_path, ROCK_SALT.format(f"_chemical_formula_sum '{formula}'\n_cell_formula_units_Z 0\n"))
+    assert composition(found) == {26: 1, 8: 1}
+
+
 def test_without_z_the_ratio_finds_the_setting(tmp_path):
     block = CUBIC + "_symmetry_space_group_name_H-M 'F d -3 m'\n_chemical_formula_sum 'Fe Cr2 O4'\n" + SPINEL
     found = only(tmp_path, block)

@@ -22,6 +22,7 @@ MASKS = ("_platon_squeeze", "_smtbx_masks", "_olex2_masks", "_shelx_fab_", "_iuc
 MASKED = "diffuse solvent was masked in the refinement (SQUEEZE), so its atoms are missing"
 NO_HYDROGEN = "the formula has hydrogens that the file does not list"
 FORMULA = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+PLAIN = re.compile(r"\s*(?:[A-Z][a-z]?\d*(?:\.\d*)?[\s,]*)+(?:\d*[+-]\d*)?\s*")
 RATIO = 0.04
 """Relative deviation from the ratio of a formula without Z."""
 
@@ -67,7 +68,7 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
         return Verdict(notes=notes)
     in_cell = np.array([found[n] for n in heavy], np.float64)
     units = np.nan if z is None or gemmi.cif.is_null(z) else gemmi.cif.as_number(z)
-    counted = bool(np.isfinite(units))
+    counted = bool(np.isfinite(units)) and units > 0
     if not counted:
         units = float(in_cell @ in_formula / (in_formula @ in_formula))
     expected = units * in_formula
@@ -98,8 +99,10 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
 
 
 def _counts(formula: str) -> Counter[int]:
-    """Return the numbers of atoms in a formula; none if it has an unknown symbol."""
+    """Return the numbers of atoms in a formula; none if it is no plain sum of elements, such as ``Fe(OH)x``."""
     counts = Counter[int]()
+    if not PLAIN.fullmatch(formula):
+        return counts
     for symbol, count in FORMULA.findall(formula):
         number = HYDROGEN.get(symbol) or atomic_numbers.get(symbol)
         if number is None:
