@@ -178,7 +178,7 @@ def place(
     placed = PlacedSpectrum(spectrum, e0, source, "absolute" if absolute else "e0", shift or 0.0, e_cut)
     low, high = placed.relative[0], placed.relative[-1]
     outside = not low <= 0 <= high
-    if outside and spectrum.kind != "xes":
+    if outside and absolute and spectrum.kind != "xes":
         _check_not_falling(spectrum)
     rise = main_rise(placed.relative, spectrum.intensities) if low > 0 and absolute else None
     if outside and (rise is None or abs(rise) > VERY_FAR):
