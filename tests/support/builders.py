@@ -97,7 +97,8 @@ def write_spectrum(path: Path, points: Iterable[Sequence[float]] | None = None, 
 def feature_arrays(n_sites: int = 6, dtype: str = "f8", **others: np.ndarray) -> dict[str, np.ndarray]:
     """Return features of ``xanesnet-49`` and spectra of 16 energies as arrays, as published data sets do."""
     rng = np.random.default_rng(n_sites)
-    return {"x": rng.random((n_sites, 49)).astype(dtype), "y": rng.random((n_sites, 16)).astype(dtype), **others}
+    rising = rng.random((n_sites, 16)) + np.arange(16) / 4.0
+    return {"x": rng.random((n_sites, 49)).astype(dtype), "y": rising.astype(dtype), **others}
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray] | None = None, compressed: bool = False) -> Path:
