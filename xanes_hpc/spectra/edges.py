@@ -264,4 +264,4 @@ def _shift_to(e0: float, spectrum: Spectrum) -> str:
     rise = float(np.clip(steepest_rise(spectrum.energies, spectrum.intensities), middles[0], middles[-1]))
     k = int(np.clip(np.searchsorted(spectrum.energies, rise), 1, spectrum.energies.size - 1))
     digits = max(1, 2 - ceil(np.log10(spectrum.energies[k] - spectrum.energies[k - 1])))
-    return f"{e0 - rise:.{digits}f}"
+    return f"{round(e0 - rise, digits) + 0.0:.{digits}f}"  # never -0
