@@ -76,6 +76,7 @@ def test_fit_recovers_the_true_parameters(recipe, start):
     assert found.r_factor == pytest.approx((residuals**2).sum() / (found.experiment**2).sum())
 
 
+@pytest.mark.slow
 def test_intervals_have_their_nominal_coverage():
     """The 68 % interval covers the true width in about 68 % of forty fits, each with its own noise."""
     recipe, inside = BroadeningConfig("gaussian", gaussian=2.2), 0

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from support.trainings import FEATURES, copied, history, train_on
 
 from xanes_hpc.models.model import Model
@@ -48,6 +49,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 def test_train_gives_the_same_history_whatever_others_set(small, tmp_path):
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(KERAS_FILE))
