@@ -91,7 +91,7 @@ def test_the_elements_of_a_detector_are_added_up(tmp_path):
     path = scan(tmp_path / "a.dat", ("energy", "i0", "if1", "if2"), rows)
     found = read_spectrum(path, ReadOptions(("energy", "i0", "if1", "if2"), "fluorescence"))
     assert holds(found, 0.6 * MU)
-    assert told(found)["spectra were computed from detector channels"] == "a.dat: if1 + if2 / i0"
+    assert told(found)["spectra were computed from detector channels"] == "a.dat: (if1 + if2) / i0"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_numbered_elements_are_added_up_unless_their_sum_is_there(tmp_path):
     rows = np.column_stack([SCAN[:, :2], IFLUOR, 2 * IFLUOR, 3 * IFLUOR])
     found = read_spectrum(scan(tmp_path / "a.dat", ("energy", "i0", "if1", "if2", "if3"), rows))
     assert holds(found, 1.2 * MU)
-    assert told(found)["spectra were computed from detector channels"] == "a.dat: if1 + if2 + if3 / i0"
+    assert told(found)["spectra were computed from detector channels"] == "a.dat: (if1 + if2 + if3) / i0"
     found = read_spectrum(scan(tmp_path / "b.dat", ("energy", "i0", "if1", "if2", "if"), rows))
     assert holds(found, 0.6 * MU)
 
@@ -374,3 +374,16 @@ def test_only_angles_are_taken_as_angles(tmp_path):
 def test_comments_are_no_titles(tmp_path, header):
     text = scan(tmp_path / "a.dat", rows=np.column_stack([ENERGY, MU])).read_text().partition("\n")[2]
     assert holds(read_spectrum(write(tmp_path / "a.dat", header + text)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "words"),
+    [
+        ("7110 0,5\n7111 0,6\n7112 0,7\n7113,8\n", 4, "decimal"),
+        ("7110,0.5\n7111,0.6\n7112 0,7\n", 3, "separate columns"),
+    ],
+)
+def test_commas_of_two_kinds_are_refused(tmp_path, rows, line, words):
+    """A row that is cut off after its first number would be read as two."""
+    with pytest.raises(FormatError, match=rf"a\.txt: line {line}: expected commas as on line 1, where they .*{words}"):
+        read_spectrum(write(tmp_path / "a.txt", rows))

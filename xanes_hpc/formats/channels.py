@@ -72,7 +72,8 @@ def absorption(path: Path, mode: str, channels: Sequence[Channel]) -> tuple[Arra
     with np.errstate(divide="ignore", invalid="ignore"):
         if mode == FLUORESCENCE:
             mu = detected / i0
-            formula = f"{' + '.join(title for title, _ in rest)} / {first}"
+            summed = " + ".join(title for title, _ in rest)
+            formula = f"({summed}) / {first}" if len(rest) > 1 else f"{summed} / {first}"
         else:
             mu = np.log(i0 / detected)
             formula = f"ln({first} / {rest[0][0]})"

@@ -70,6 +70,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     unread: list[tuple[int, str]] = []  # lines above the data that are not comments
     rows: list[list[float]] = []
     with_commas: list[int] = []  # lines whose numbers have decimal commas
+    between_commas: list[int] = []  # lines whose columns are separated by commas
     ended, first_line = False, 0
     values: npt.NDArray[np.float64] | None = None
     lines = text.splitlines()
@@ -80,6 +81,14 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
         row = None if words[0] in "#%!" else _numbers(words)
         if row is None and words[0] not in "#%!" and (row := _numbers_with_commas(words)) is not None:
             with_commas.append(number)
+        elif row is not None and "," in words and ";" not in words:
+            between_commas.append(number)
+        if with_commas and between_commas:  # as where a row with decimal commas is cut off
+            there = "are decimal" if with_commas[0] < between_commas[0] else "separate columns"
+            raise FormatError(
+                f"{path}: line {number}: expected commas as on line {min(with_commas[0], between_commas[0])}, where they "
+                f"{there}, received {words[:40]!r}"
+            )
         ended = ended or (ends_header is not None and words.replace(" ", "").startswith(ends_header))
         if not rows and (row is None or len(row) < 2) and (words[0] in "#%!" or not ended):
             header.append(line.rstrip().lstrip("#%! "))
