@@ -279,3 +279,9 @@ def test_a_spectrum_without_a_clear_rise_is_noted(intensities):
 def test_a_spectrum_that_ends_before_the_edge_is_refused():
     with pytest.raises(SpectrumError, match="lies outside the spectrum's range"):
         place(spectrum(np.column_stack([7040.0 + np.arange(60), np.arange(60) ** 3])), IRON, "K")
+
+
+def test_a_damaged_energy_far_away_takes_no_memory():
+    energies = np.append(np.linspace(7000.0, 7200.0, 100), 1e15)
+    read = spectrum(np.column_stack([energies, np.random.default_rng(0).random(101)]))
+    assert place(read, IRON, "K").e0 == EDGE

@@ -15,8 +15,8 @@ SAME = 0.1
 """Fraction of the median step: points closer than this are averaged, as where two regions of a scan meet."""
 HALF_WIDTH = 5.0
 """Width on either side, eV, over which ``main_rise`` averages."""
-GRID = 0.5
-"""Step of the energies that ``main_rise`` tries, eV."""
+GRID, MOST_TRIED = 0.5, 20_000
+"""Step of the energies that ``main_rise`` tries, eV, and how many it tries at most."""
 CLEAR, ABOVE_NOISE = 3.0, 8.0
 """A rise is clear if it exceeds the median change of the spectrum, and its standard error, by these factors."""
 
@@ -95,7 +95,7 @@ def main_rise(energies: Array, intensities: Array) -> float | None:
     if last - first < 2 * HALF_WIDTH:
         return None
     area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
-    at = np.arange(first, last, GRID)
+    at = np.arange(first, last, max(GRID, (last - first) / MOST_TRIED))
     below, here, above = (np.interp(at + move, x, area) for move in (-HALF_WIDTH, 0.0, HALF_WIDTH))
     rise = (above - 2 * here + below) / HALF_WIDTH
     k = int(np.argmax(rise))
