@@ -253,6 +253,10 @@ def test_weights_that_do_not_fit_the_network_are_refused(copy):
         ("uncertainty.method", "faith", 'uncertainty.method: expected dropout, ensemble or bootstrap, received "faith'),
         ("trust", {"threshold": "far", "elements": []}, "trust: expected an object with threshold and elements"),
         ("trust", {"threshold": 1.0}, "trust: expected an object with threshold and elements"),
+        ("trust.profile", None, "trust: expected an object with threshold and elements"),
+        ("trust.excess", {"limit": "far"}, "trust: expected an object with threshold and elements"),
+        ("trust.neighbours", {"least": 4}, "trust: expected an object with threshold and elements"),
+        ("trust.profile", {"columns": [10**6], "limit": 1.0}, "trust.profile: expected columns below "),
     ],
 )  # fmt: skip
 def test_a_wrong_or_missing_value_in_the_description_is_named(copy, key, value, message):

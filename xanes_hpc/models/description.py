@@ -117,9 +117,9 @@ def _is_factor(value: Any, bounds: tuple[float, float] = OTHER_BOUNDS) -> bool:
 
 
 def _is_limit(value: Any) -> bool:
-    """Return whether a value is the limit of a score; older models have none."""
+    """Return whether a value is the limit of a score."""
     columns = value.get("columns", []) if is_object(value) else []
-    return value is None or (
+    return (
         is_object(value)
         and is_number(value.get("limit"))
         and isinstance(columns, list)
@@ -127,10 +127,15 @@ def _is_limit(value: Any) -> bool:
     )
 
 
+def _is_range_of_counts(value: Any) -> bool:
+    return is_object(value) and all(is_number(value.get(name)) for name in ("radius", "least", "most"))
+
+
 def _is_trust(value: Any) -> bool:
     if value is None:  # schema 1
         return True
-    if is_object(value) and not all(_is_limit(value.get(name)) for name in ("profile", "excess")):
+    optional = {"profile": _is_limit, "excess": _is_limit, "neighbours": _is_range_of_counts}  # not in older models
+    if is_object(value) and not all(fits(value[name]) for name, fits in optional.items() if name in value):
         return False
     elements = value.get("elements") if is_object(value) else None
     return (
@@ -237,6 +242,12 @@ def check_description(file: Path, description: dict[str, Any]) -> None:
     if n_scales not in (0, n_energies):
         raise StoreError(
             f"{file}: damaged: calibration.scale: expected {n_energies} numbers, one per energy, received {n_scales}"
+        )
+    columns = (description.get("trust") or {}).get("profile", {}).get("columns", [])
+    if max(columns, default=0) >= description["n_features"]:
+        raise StoreError(
+            f"{file}: damaged: trust.profile: expected columns below {description['n_features']}, the number of "
+            f"features, received {max(columns)}"
         )
     n_absorbers, calibration = len(description["seen"]), description["calibration"]
     for name, n in (("floor", len(_rows(calibration.get("floor", [])))), ("sizes", len(calibration.get("sizes", [])))):
