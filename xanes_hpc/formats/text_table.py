@@ -84,10 +84,9 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
         elif row is not None and "," in words and ";" not in words:
             between_commas.append(number)
         if with_commas and between_commas:  # as where a row with decimal commas is cut off
-            there = "are decimal" if with_commas[0] < between_commas[0] else "separate columns"
+            first, there = min((with_commas[0], "are decimal"), (between_commas[0], "separate columns"))
             raise FormatError(
-                f"{path}: line {number}: expected commas as on line {min(with_commas[0], between_commas[0])}, where they "
-                f"{there}, received {words[:40]!r}"
+                f"{path}: line {number}: expected commas as on line {first}, where they {there}, received {words[:40]!r}"
             )
         ended = ended or (ends_header is not None and words.replace(" ", "").startswith(ends_header))
         if not rows and (row is None or len(row) < 2) and (words[0] in "#%!" or not ended):
