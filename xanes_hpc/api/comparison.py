@@ -15,12 +15,11 @@ from xanes_hpc.errors import ConfigError
 from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.prediction.broaden_predictions import treat_predictions
 from xanes_hpc.runtime.nearest import did_you_mean
+from xanes_hpc.spectra.edge_step import Window
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig
 from xanes_hpc.stores.chosen_predictions import ChosenPredictions
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
-
-Window = tuple[float, float]
 
 
 class Evaluation(dict[str, Any]):

@@ -16,11 +16,12 @@ from ase.data import chemical_symbols
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.edge_step import EdgeStep, EdgeWindows, Window, chosen_windows, edge_step, find_edge
+from xanes_hpc.spectra.recipe import EDGE_STEP, MOST_ORDER
 from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
-EDGE_STEP, MBACK, NONE = METHODS = ("edge-step", "mback", "none")
-MOST_ORDER = 3
+MBACK, NONE = "mback", "none"
+METHODS = (EDGE_STEP, MBACK, NONE)
 EDGE_REGION = (-20.0, 30.0)
 """Energies from the edge that ``mback`` leaves out, eV."""
 MBACK_ORDER = 2

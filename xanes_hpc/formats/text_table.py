@@ -85,9 +85,8 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
             between_commas.append(number)
         if with_commas and between_commas:  # as where a row with decimal commas is cut off
             first, there = min((with_commas[0], "are decimal"), (between_commas[0], "separate columns"))
-            raise FormatError(
-                f"{path}: line {number}: expected commas as on line {first}, where they {there}, received {words[:40]!r}"
-            )
+            expected = f"expected commas as on line {first}, where they {there}"
+            raise FormatError(f"{path}: line {number}: {expected}, received {words[:40]!r}")
         ended = ended or (ends_header is not None and words.replace(" ", "").startswith(ends_header))
         if not rows and (row is None or len(row) < 2) and (words[0] in "#%!" or not ended):
             header.append(line.rstrip().lstrip("#%! "))
