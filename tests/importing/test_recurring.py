@@ -1,4 +1,4 @@
-"""A reason that many inputs share is told once, with advice that fits all of them."""
+"""A reason that many inputs share appears once, with advice that fits them all."""
 
 import json
 

@@ -37,7 +37,7 @@ class TargetPlan:
     kinds
         Kind of the spectra, one per pair.
     treatment, unit
-        Of the spectra as stored, the same in all stores.
+        The stored spectra's own, which all stores share.
     grid, recipe
         The grid, and what to apply to spectra before resampling.
     """

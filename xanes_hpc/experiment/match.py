@@ -51,7 +51,7 @@ class Match:
     """The result of a search.
 
     ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
-    ``held_out`` tells how well held-out spectra are matched; None if the library has too few.
+    ``held_out`` says how well held-out spectra are matched; None if the library has too few.
     """
 
     energies: Array

@@ -193,7 +193,7 @@ ELSEWHERE = (
 """Keywords with which an input does not list all atoms by atomic number and position."""
 KNOWN = {"filout", "range", "radius", "edge", "absorber", "end", *ATOMS, *(name_of(word) for word in FLAGS.values())}
 DEFAULTS = {"filout": ("fdmnes_out",), "edge": ("K",), "radius": ("3.0",)}
-"""What FDMNES takes where the input leaves a keyword out; the first atom is its absorber."""
+"""FDMNES's own defaults for missing keywords; its default absorber is the first atom."""
 DEFAULT_RANGE = ("-5. 0.5 60.",)
 
 

@@ -33,7 +33,7 @@ class Atom:
     occupancy
         How often it is there.
     assembly, group
-        Of the groups of an assembly only one is there; empty for an atom that belongs to none.
+        Only one group of an assembly is present at a time; empty for an atom without a group.
     """
 
     label: str

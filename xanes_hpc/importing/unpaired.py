@@ -14,7 +14,7 @@ MOST_NAMES, MOST_FILES, MOST_PAIRS = 20, 20_000, 3
 """Largest numbers of structures and files that are compared, and of pairs that are shown."""
 NO_PROJECTS: Mapping[Path, Sequence[str]] = {}
 BOUNDARY = r"(?![^\W_])"
-"""What follows must not be a letter or digit: AB is no part of the name ABC."""
+"""The next character must not be a letter or digit: ABC does not contain the name AB."""
 
 
 def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Path, Sequence[str]] = NO_PROJECTS) -> str:
