@@ -16,6 +16,7 @@ from support.builders import write
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
 from xanes_hpc.formats.frames import REPEATED
+from xanes_hpc.formats.isotopes import READ as READ_AS_HYDROGEN
 
 CELL = np.array([[4.2, 0.0, 0.0], [0.3, 4.4, 0.0], [0.1, 0.2, 5.0]])
 CIF = """data_made
@@ -233,6 +234,12 @@ def test_every_molecule_of_an_sdf_file_is_read(tmp_path):
     assert [s.numbers.tolist() for s in found] == [[26, 8], [27, 8], [28, 8]]
     assert [s.positions[1, 0] for s in found] == [1.6, 1.7, 1.8]
     assert only(write(tmp_path / "b.sdf", SDF.format(title="one", metal="Fe", x=1.6))).name == "b"
+
+
+def test_deuterium_in_an_sdf_file_is_hydrogen(tmp_path):
+    found = only(write(tmp_path / "a.sdf", SDF.format(title="D", metal="Fe", x=1.6).replace(" O   0", " D   0")))
+    assert found.numbers.tolist() == [26, 1]
+    assert found.choices == ((READ_AS_HYDROGEN, "1 atom"),)
 
 
 def test_a_damaged_molecule_costs_only_itself(tmp_path):

@@ -184,7 +184,10 @@ def test_keV_in_the_title_and_without_a_unit(tmp_path):
     assert holds(read_spectrum(scan(tmp_path / "a.dat", ("energy_keV", *TITLES[1:]), rows)))
     placed = read_calculated(scan(tmp_path / "b.dat", rows=rows), absorber="Fe").placed
     np.testing.assert_allclose(placed.spectrum.energies, ENERGY)
-    assert told(placed.spectrum)["energies without a unit were taken as keV"] == "b.dat: from 7.09 to 7.168 keV"
+    assert (
+        told(placed.spectrum)["energies were taken as keV, because only so do they span the edge"]
+        == "b.dat: from 7.09 to 7.168 keV"
+    )
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "  "])

@@ -273,6 +273,13 @@ def test_operations_of_another_setting_do_not_contradict(tmp_path):
     assert found.choices == ()
 
 
+@pytest.mark.parametrize(("origin", "n_atoms"), [("S", 8), ("Z", 16), (":1", 8), (":2", 16)])
+def test_the_origin_in_a_space_group_name_as_icsd_writes_it(tmp_path, origin, n_atoms):
+    group = f"_symmetry_space_group_name_H-M 'F d -3 m {origin}'\n"
+    found = only(tmp_path, CELL.format(8, 8, 8, 90, 90, 90) + group + ATOMS + "Fe1 Fe 0 0 0\n")
+    assert composition(found) == {26: n_atoms}
+
+
 def test_deuterium_in_crystals_is_hydrogen(tmp_path):
     block = CELL.format(6, 6, 6, 90, 90, 90) + FORMULA.format("Fe D", 1) + ATOMS + "Fe1 Fe 0 0 0\nD1 D 0.3 0 0\n"
     found = only(tmp_path, block)

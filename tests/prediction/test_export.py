@@ -300,7 +300,6 @@ def test_xdi_of_a_beamline(tmp_path, detector, expected):
             "Column.3: temperature",
             r"expected two columns, energy and intensity, received 3 \(energy, i0, temperature\); `columns`",
         ),
-        ("# XDI/1.0 GSE/1.0", "# something else", "expected XDI, whose first line is '# XDI/1.0'"),
     ],
 )
 def test_an_xdi_file_without_a_spectrum(tmp_path, old, new, message):
@@ -309,6 +308,18 @@ def test_an_xdi_file_without_a_spectrum(tmp_path, old, new, message):
     with pytest.raises(FormatError, match=message) as error:
         read_spectrum(write(tmp_path / "a.xdi", text))
     assert str(error.value).startswith(str(tmp_path / "a.xdi"))
+
+
+def test_an_xdi_file_without_its_first_line_is_read_by_its_header(tmp_path):
+    rows = np.column_stack([ENERGIES / 1000.0, np.full(41, 2.0), np.full(41, 0.5)])
+    text = MEASURED.format(detector="itrans") + table(rows)
+    whole = read_spectrum(write(tmp_path / "a.xdi", text))
+    found = read_spectrum(write(tmp_path / "b.xdi", text.replace("# XDI/1.0 GSE/1.0", "# something else")))
+    np.testing.assert_array_equal(found.energies, whole.energies)
+    np.testing.assert_array_equal(found.intensities, whole.intensities)
+    assert (found.e_edge, found.element, found.edge) == (whole.e_edge, whole.element, whole.edge)
+    told = dict(found.choices)["files called .xdi without the first line # XDI/1.0 were read"]
+    assert told == "b.xdi"
 
 
 def test_importing_an_xdi_file_without_energies_ends_with_one_line(tmp_path, capsys):

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import tmqm
+from xanes_hpc.formats import isotopes, tmqm
 from xanes_hpc.formats.frames import COMPRESSED, named
 from xanes_hpc.formats.text import open_text
 from xanes_hpc.structures.structure import Structure
@@ -21,6 +22,8 @@ from xanes_hpc.structures.structure import Structure
 TEXTS = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": "cube"}
 """ASE's names of the text formats that it reads for us, by ending."""
 SUFFIXES = {*TEXTS, ".mol", ".sdf", ".traj", ".db"}
+HEAVY_HYDROGEN = re.compile(rf"^((?:\s*[-+]?\d+\.\d+){{3}} )({'|'.join(isotopes.HYDROGEN)})(?=\s)", re.MULTILINE)
+"""A line of an atom in an SDF, up to the end of its symbol."""
 CHARGES = re.compile(r"^M  CHG\s+\d+((?:\s+\d+\s+[-+]?\d+)+)\s*$", re.MULTILINE)
 PARTICLES = re.compile(r"^\s*Number of particles\s*=\s*(\d+)")
 VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
@@ -119,8 +122,11 @@ def _molecules(blocks: list[str]) -> Iterator[Structure | FormatError]:
             continue
         charges = [int(word) for listed in CHARGES.findall(block) for word in listed.split()[1::2]]
         own: dict[str, Any] = {"charge": sum(charges)} if charges else {}
+        block, heavy = HEAVY_HYDROGEN.subn(r"\1H", block)
         try:
-            yield structure_of(read_ase(StringIO(block), format="sdf"), _title(block) if len(blocks) > 1 else "", own)
+            atoms = read_ase(StringIO(block), format="sdf")
+            found = structure_of(atoms, _title(block) if len(blocks) > 1 else "", own)
+            yield found if isinstance(found, FormatError) else replace(found, choices=isotopes.notes(heavy))
         except Exception as error:  # ASE's readers raise many types of exception
             reason = " ".join(str(error).split()) or type(error).__name__
             yield FormatError(f"molecule {number}: ASE cannot read it: {reason[:120]}")

@@ -12,6 +12,8 @@ MAGNETIC = ("_space_group_symop_magn_operation.xyz", "_space_group_symop_magn_op
 CENTRINGS = ("_space_group_symop_magn_centering.xyz", "_space_group_symop_magn_centering_xyz")
 ORIGIN = "files do not say which origin of their space group they use, so one was chosen"
 ORIGIN_NAMED = re.compile(r":\s*[12]")
+ICSD_SETTING = re.compile(r"(.*\S)\s*([SZHR])\s*")
+"""How ICSD names a space group: S and Z for origins 1 and 2, H and R for hexagonal and rhombohedral axes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,11 @@ def settings_of(block: Any, small: Any) -> Iterator[Setting]:
         yield Setting([centring * gemmi.Op(_without_time(text)) for centring in centrings for text in magnetic])
     elif listed:
         yield Setting([gemmi.Op(text) for text in listed])
-    elif group := small.spacegroup or (number > 0 and gemmi.find_spacegroup_by_number(number)):
+    elif group := (
+        small.spacegroup
+        or _named_by_icsd(small.spacegroup_hm)
+        or (number > 0 and gemmi.find_spacegroup_by_number(number))
+    ):
         named = small.spacegroup_hall or ORIGIN_NAMED.search(small.spacegroup_hm)
         for one in (group, *(other for other in _alike(group) if other != group)):
             chosen = one.xhm() if one.ext in ("1", "2") and not (named and one == group) else ""
@@ -70,6 +76,12 @@ def contradiction(block: Any, small: Any) -> str:
         return ""
     operations = f"{len(listed)} operation{'s' * (len(listed) > 1)}"
     return f"it lists {operations}, but its space group {name or number} has {max(orders)}"
+
+
+def _named_by_icsd(name: str) -> Any:
+    """Return the space group that a name such as ``F d -3 m S`` means; None if it is none."""
+    found = ICSD_SETTING.fullmatch(name)
+    return found and gemmi.find_spacegroup_by_name(f"{found[1]}:{ {'S': '1', 'Z': '2'}.get(found[2], found[2]) }")
 
 
 def _alike(group: Any) -> Iterator[Any]:

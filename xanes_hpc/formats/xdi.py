@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xanes_hpc import __version__
-from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.absorber import absorber, edge_energy_in_ev, said_to_be_ev
 from xanes_hpc.formats.column_titles import EV_PER, unit_of
 from xanes_hpc.formats.columns import energy_and_intensity
@@ -18,10 +17,11 @@ from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import plain_suffix
 from xanes_hpc.formats.text_table import Table, read_lines, read_table
-from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
+NO_FIRST_LINE = f"files called .xdi without the first line {FIRST} were read"
 EDGES = ("K", "L", "L1", "L2", "L3", "M", "M1", "M2", "M3", "M4", "M5", "N", "N1", "N2", "N3", "N4", "N5", "N6", "N7")
 """Values of ``Element.edge``."""
 ANGSTROMS_PER = {**dict.fromkeys(("å", "a", "angstrom", "angstroms", "ang"), 1.0), "nm": 10.0, "pm": 0.01}
@@ -86,11 +86,12 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     Raises
     ------
     FormatError
-        If the file cannot be read, is not XDI, or has no energies or no spectrum.
+        If the file cannot be read, or has no energies or no spectrum.
     """
     table = read_table(path, ends_header="#---")
+    choices: Choices = ()
     if not table.header or not table.header[0].upper().startswith("XDI/"):
-        raise FormatError(f"{path}: expected XDI, whose first line is {FIRST!r}")
+        choices = ((NO_FIRST_LINE, path.name),)
     items = _items(path)
     named = [
         items.get(f"column.{i + 1}", "").partition("||")[0].replace(",", " ").split()
@@ -103,7 +104,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     found = energy_and_intensity(path, table, options, units, INTENSITIES, spacing)
     texts = (items.get(f"element.{name}", "").partition("||")[0].strip() for name in ("symbol", "edge"))
     absorbing, told = absorber(path.name, *texts)
-    choices, energies = found.choices + told, found.energies
+    choices, energies = choices + found.choices + told, found.energies
     edge = _in(text := items.get("scan.edge_energy", ""), EV_PER)
     if edge is not None and len(text.split()) == 1:
         edge, told = edge_energy_in_ev(path, edge, absorbing)

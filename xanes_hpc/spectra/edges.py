@@ -18,10 +18,12 @@ ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
 FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
+LOW = 0.24
+"""Fraction of its range below which a spectrum is before its edge, on average; a straight line is at 0.25."""
 FALLING = 0.25
 """Fraction of its range by which a spectrum must be lower at its end to count as falling."""
 UNCLEAR = "spectra have no clear rise"
-IN_KEV = "energies without a unit were taken as keV"
+IN_KEV = "energies were taken as keV, because only so do they span the edge"
 FROM_FERMI = "energies counted from the Fermi level were taken as counted from e0: shifts between sites are lost"
 FAR_KIND = f"spectra rise more than {VERY_FAR:g} eV from e0"
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
@@ -247,7 +249,7 @@ def _rises_here(energies: Array, intensities: Array) -> bool:
     k = int(np.argmax(intensities > low + 0.5 * span))
     if not k > 0 or abs(energies[k]) > FAR:
         return False
-    return bool(intensities[:k].mean() < low + 0.25 * span and intensities[k:].mean() > low + 0.4 * span)
+    return bool(intensities[:k].mean() < low + LOW * span and intensities[k:].mean() > low + 0.4 * span)
 
 
 def _far_from_e0(spectrum: Spectrum, fact: str, e0: float) -> RecurringError:
