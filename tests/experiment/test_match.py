@@ -16,6 +16,7 @@ from xanes_hpc.experiment import compare
 from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.library import open_library
 from xanes_hpc.experiment.match import match
+from xanes_hpc.spectra.edges import IN_KEV
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -343,10 +344,7 @@ def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch
     assert "far.txt: overlaps 0 of the grid's energies" in capsys.readouterr().err
     write(tmp_path / "kev.txt", "".join(f"{7.1 + 0.002 * k:.4f} {1 + k}\n" for k in range(40)))
     assert run("match", "kev.txt", predicted, "--absorber", "Fe") == 0
-    assert (
-        "Note: energies were taken as keV, because only so do they span the edge: kev.txt: from 7.1 to 7.178 keV"
-        in capsys.readouterr().err
-    )
+    assert f"Note: {IN_KEV}: kev.txt: from 7.1 to 7.178 keV" in capsys.readouterr().err
     write(tmp_path / "short.txt", "1 2\n2 3\n")
     assert run("match", "short.txt", predicted, "--absorber", "Fe") == 2
     assert "short.txt" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.experiment.measured import read_calculated
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
+from xanes_hpc.spectra.edges import IN_KEV
 
 N = 40
 ENERGY = 7090.0 + 2.0 * np.arange(N)
@@ -184,10 +185,7 @@ def test_keV_in_the_title_and_without_a_unit(tmp_path):
     assert holds(read_spectrum(scan(tmp_path / "a.dat", ("energy_keV", *TITLES[1:]), rows)))
     placed = read_calculated(scan(tmp_path / "b.dat", rows=rows), absorber="Fe").placed
     np.testing.assert_allclose(placed.spectrum.energies, ENERGY)
-    assert (
-        told(placed.spectrum)["energies were taken as keV, because only so do they span the edge"]
-        == "b.dat: from 7.09 to 7.168 keV"
-    )
+    assert told(placed.spectrum)[IN_KEV] == "b.dat: from 7.09 to 7.168 keV"
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "  "])
