@@ -40,6 +40,13 @@ class Library(Protocol):
     names: list[str]
     e0: Array
 
+    def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
+        """Return at most ``most`` of the rows that no network was trained on, and their reference spectra.
+
+        Both are empty in a library without such references.
+        """
+        return rows[:0], np.empty((0, self.energies.size))
+
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""
         ...
@@ -213,20 +220,37 @@ class Measured:
         The score is infinite where no positive factor fits.
         """
         variance = self.variance(mean, std)
-        weights = 1.0 / variance
-        own = np.einsum("ij,ij,ij->i", weights, mean, mean)
         chi2, factor, shift = np.empty(rows.size), np.ones(rows.size), np.empty(rows.size)
         for chosen, y in self.groups(rows):
-            both = (weights[chosen] * mean[chosen]) @ y.T
-            size = weights[chosen] @ np.square(y).T
-            fitted = np.maximum(both / np.where(size > 0, size, 1.0), 0.0)
-            c = fitted if self.options.scale == "factor" else np.ones_like(both)
-            every = own[chosen, None] - 2.0 * c * both + c**2 * size
-            at = np.argmin(every, axis=1)
-            pick = np.arange(at.size), at
-            chi2[chosen], factor[chosen], shift[chosen] = every[pick], c[pick], self.shifts[at]
-        chi2 = np.maximum(chi2, 0.0)
+            found = self.agreement(mean[chosen], variance[chosen], y[None])
+            chi2[chosen], factor[chosen], shift[chosen] = found[0][:, 0], found[1][:, 0], self.shifts[found[2][:, 0]]
         return self.score(chi2, variance, factor), chi2, factor, shift
+
+    def agreement(self, mean: Array, variance: Array, y: Array) -> tuple[Array, Array, Rows]:
+        """Return summed chi2, factor and index of the best shift of each prediction with each of several spectra.
+
+        Parameters
+        ----------
+        mean, variance
+            Predictions and what `variance` returns for them, (n_rows, n_energies).
+        y
+            Spectra at each shift, (n_spectra, n_shifts, n_energies).
+
+        Returns
+        -------
+        tuple
+            Arrays (n_rows, n_spectra).
+        """
+        flat, weights = y.reshape(-1, y.shape[-1]), 1.0 / variance
+        both, size = (weights * mean) @ flat.T, weights @ np.square(flat).T
+        c = np.ones_like(both)
+        if self.options.scale == "factor":
+            c = np.maximum(both / np.where(size > 0, size, 1.0), 0.0)
+        own = np.einsum("ij,ij,ij->i", weights, mean, mean)
+        every = (own[:, None] - 2.0 * c * both + np.square(c) * size).reshape(len(mean), len(y), -1)
+        at = np.argmin(every, axis=2)
+        chi2, factor = (np.take_along_axis(one.reshape(every.shape), at[..., None], 2)[..., 0] for one in (every, c))
+        return np.maximum(chi2, 0.0), factor, at
 
     def score(self, chi2: Array, variance: Array, factor: Array) -> Array:
         """Return the score that ranks rows, lowest first; infinite where a row cannot be ranked."""

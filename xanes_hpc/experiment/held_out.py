@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xanes_hpc.experiment.compare import Array, Measured, Rows, scaled
+from xanes_hpc.experiment.compare import Array, Measured, Rows, error_between, scaled
 
 MOST_REFERENCES = 100
 """Largest number of held-out spectra that are matched."""
@@ -64,8 +64,8 @@ def held_out(measured: Measured, rows: Rows) -> HeldOut | None:
     rows
         The sites to compare with.
     """
-    references = getattr(measured.library, "references", lambda rows, most: None)(rows, MOST_REFERENCES)
-    if references is None or len(references) < FEWEST:
+    _, references = measured.library.references(rows, MOST_REFERENCES)
+    if len(references) < FEWEST:
         return None
     some = rows[np.linspace(0, rows.size - 1, min(rows.size, MOST_ROWS)).astype(np.int64)]
     return HeldOut(np.sort(_errors(measured, some, references)))
@@ -73,30 +73,19 @@ def held_out(measured: Measured, rows: Rows) -> HeldOut | None:
 
 def _errors(measured: Measured, rows: Rows, references: Array) -> Array:
     """Return the error in % of each reference, (n_references, n_grid), against the site with the best score."""
-    grid, scale = measured.library.energies, measured.options.scale
     n_references, n_shifts, n_energies = len(references), measured.shifts.size, measured.energies.size
     moved = (measured.energies[None, :] + measured.shifts[:, None]).ravel()
-    y = np.stack([np.interp(moved, grid, one).reshape(n_shifts, n_energies) for one in references])
-    y = scaled(y.reshape(-1, n_energies), scale)[0]
-    squares = np.square(y).T
+    flat = np.stack([np.interp(moved, measured.library.energies, one) for one in references]).reshape(-1, n_energies)
+    y = scaled(flat, measured.options.scale)[0].reshape(n_references, n_shifts, n_energies)
     best, errors = np.full(n_references, np.inf), np.full(n_references, np.nan)
     for start in range(0, rows.size, ROWS_AT_ONCE):
         mean, std = measured.read(rows[start : start + ROWS_AT_ONCE])
         variance = measured.variance(mean, std)
-        weights = 1.0 / variance
-        both, size = (weights * mean) @ y.T, weights @ squares
-        c = np.ones_like(both)
-        if scale == "factor":
-            c = np.maximum(both / np.where(size > 0, size, 1.0), 0.0)
-        chi2 = np.einsum("ij,ij,ij->i", weights, mean, mean)[:, None] - 2.0 * c * both + np.square(c) * size
-        score = measured.score(np.maximum(chi2, 0.0), variance[:, None, :], c).reshape(
-            len(mean), n_references, n_shifts
-        )
-        factors = c.reshape(score.shape)
-        at = score.transpose(1, 0, 2).reshape(n_references, -1).argmin(axis=1)
-        row, shift = np.divmod(at, n_shifts)
-        for k in np.flatnonzero(score[row, np.arange(n_references), shift] < best):
-            best[k] = score[row[k], k, shift[k]]
-            own = factors[row[k], k, shift[k]] * y[k * n_shifts + shift[k]]
-            errors[k] = 100.0 * float(np.abs(own - mean[row[k]]).sum() / max(np.abs(own).sum(), 1e-300))
+        chi2, factor, shift = measured.agreement(mean, variance, y)
+        score = measured.score(chi2, variance[:, None, :], factor)
+        row = score.argmin(axis=0)
+        for k in np.flatnonzero(score[row, np.arange(n_references)] < best):
+            at = row[k], k
+            best[k] = score[at]
+            errors[k] = error_between(factor[at] * y[k, shift[at]], mean[row[k]])
     return np.asarray(errors[np.isfinite(errors)])

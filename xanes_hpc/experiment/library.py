@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError, StoreError
-from xanes_hpc.experiment.compare import Rows
+from xanes_hpc.experiment.compare import Library, Rows
 from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.spectra.grid import Grid, shared_grid
 from xanes_hpc.stores import hdf5
@@ -26,7 +26,7 @@ HELD_OUT = ("calibration", "test", "none")
 """Sets of a model's split that its networks were not trained on."""
 
 
-class PredictionLibrary:
+class PredictionLibrary(Library):
     """The predictions of a store."""
 
     def __init__(self, store: PredictionStore) -> None:
@@ -44,21 +44,22 @@ class PredictionLibrary:
         mean, std = (self._store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
         return mean, std
 
-    def references(self, rows: Rows, most: int) -> Array | None:
-        """Return reference spectra of at most ``most`` of the rows that no network was trained on; None without any.
+    def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
+        """Return at most ``most`` of the rows that no network was trained on, and their reference spectra.
 
-        Held out are the sites of the calibration and test sets, and those of no set.
+        Held out are the sites of the calibration and test sets, and those of no set. Both are empty in a store without
+        references.
         """
-        if not self._store.has_reference:
-            return None
-        parts = self._store.texts("part")
-        own = rows[np.array([parts[row] in HELD_OUT for row in rows.tolist()], bool)]
+        parts = self._store.texts("part") if self._store.has_reference else []
+        own = rows[np.array([parts[row] in HELD_OUT for row in rows.tolist()], bool)] if parts else rows[:0]
         own = own[np.linspace(0, own.size - 1, min(own.size, most)).astype(np.int64)] if own.size else own
         found = np.array([self._store.read("reference", int(row)) for row in own], np.float64)
-        return found[np.isfinite(found).all(axis=1)] if own.size else None
+        found = found.reshape(own.size, self.energies.size)
+        there = np.isfinite(found).all(axis=1)
+        return own[there], found[there]
 
 
-class SpectrumLibrary:
+class SpectrumLibrary(Library):
     """The spectra of a structure store, interpolated to the grid that most of them cover.
 
     ``not_compared`` counts the store's sites without such a spectrum, and those whose spectrum does not cover the grid.

@@ -11,7 +11,7 @@ from ase.data.colors import jmol_colors
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError, UnlikeError
-from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.compare import Library, MatchOptions
 from xanes_hpc.experiment.match import match
 from xanes_hpc.formats import csv_columns, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
@@ -104,7 +104,7 @@ def as_file(
         return path.read_text(encoding="utf-8", errors="replace")
 
 
-class _One:
+class _One(Library):
     """A library with one predicted spectrum."""
 
     def __init__(self, request: AlignRequest) -> None:
