@@ -36,7 +36,7 @@ larch-test:
 	$(PYTHON) -m venv $(LARCH)
 	$(LARCH)/bin/python -m pip install --quiet --constraint constraints.txt xraylarch ase click gemmi h5py hypothesis numba pytest rich xraydb
 	$(LARCH)/bin/python -m pip install --quiet --no-deps --editable .
-	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/prediction/test_export.py -k "larch or project"
+	$(LARCH)/bin/python -m pytest -p no:cacheprovider -W ignore::pytest.PytestUnraisableExceptionWarning tests/prediction/test_export.py tests/formats/test_athena_groups.py -k "larch or project"
 
 # Faults injected into every stage, 25 rounds of each: nothing is lost; about an hour. SOAK="--rounds 5" for fewer.
 soak: $(STAMP)

@@ -26,6 +26,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,18 @@ def read_spectrum(path: Path, source: Path) -> None:
     from xanes_hpc.experiment.measured import read_experiment
 
     read_experiment(path)
+
+
+def read_project(path: Path, source: Path) -> None:
+    """Read the groups of an Athena project, and the first of them as a spectrum."""
+    from xanes_hpc.errors import XanesHpcError
+    from xanes_hpc.experiment.measured import read_experiment
+    from xanes_hpc.formats import athena
+
+    for label in athena.labels(path)[1:3]:
+        with suppress(XanesHpcError):
+            read_experiment(path.with_name(f"{path.name}:{label}"))
+    read_experiment(path.with_name(f"{path.name}:1"))
 
 
 def read_spectrum_apart(path: Path, source: Path) -> None:
@@ -304,14 +317,14 @@ READERS: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     **dict.fromkeys(("traj", "db", "xsf", "gen", "cube", "cfg", "sdf", "compressed"), (read_structures,)),
     "disordered": (read_structures, order_structures), "fdmnes_input": (read_input,),
     "programs": (read_program,), "lightshow": (import_material,),
-    "spectra": (read_spectrum,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
+    "spectra": (read_spectrum,), "athena": (read_project,), "nexus": (read_spectrum_apart,), "tables": (read_table,), "charges": (read_charges,),
     "site_lists": (read_sites,),
     "npz": (read_npz,), "stores": (read_store,), "models": (read_model,), "packed": (read_packed,),
     "configs": (read_config,), "descriptors": (read_descriptor,),
 }  # fmt: skip
 
 
-SLOW = {"nexus": 20, "models": 4, "mmcif": 4, "pdb": 4, "lightshow": 4, "disordered": 10}
+SLOW = {"nexus": 20, "models": 4, "mmcif": 4, "pdb": 4, "lightshow": 4, "disordered": 10, "athena": 10}
 """Kinds whose inputs take long to read: only one in so many is read."""
 
 
@@ -400,6 +413,9 @@ def main() -> int:
         prepare(Path(name))
         found = {}
         print("| kind | inputs | read | refused | findings |\n| --- | --- | --- | --- | --- |")
+        if "athena" in options.only and find_spec("larch") is None:
+            print("Larch is not installed: Athena projects are not read")
+            options.only.remove("athena")
         for kind in options.only:
             n_inputs = max(1, options.inputs // SLOW.get(kind, 1))
             found[kind] = own = fuzz(Path(name), kind, n_inputs, options.seed)

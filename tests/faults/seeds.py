@@ -76,6 +76,24 @@ N1 N 0.25 0.47 0.25 0.55 . 1
 N2 N 0.32 0.47 0.25 0.45 . 2
 C1 C 0.53 0.5 0.5 0.5 . -1
 """
+ATHENA = """# Athena project file -- Demeter version 0.9.21
+
+$old_group = 'aaaa';
+@args = ('datatype','xmu','is_xmu','1','label','one','bkg_e0','7112','bkg_eshift','1.5','bkg_z','Fe','edge','K');
+@x = ({x});
+@y = ({y});
+[record] #
+
+$old_group = 'bbbb';
+@args = ('datatype','chi','is_chi','1','label','t\\'wo','bkg_e0','7112');
+@x = ('0.0','0.05','0.1','0.15');
+@y = ('0.1','-0.1','0.05','0.0');
+[record] #
+
+@journal = ();
+
+1;
+"""
 SMALL = """data_operations
 _cell_length_a 6.0
 _cell_length_b 7.0
@@ -247,8 +265,12 @@ def _spectra(folder: Path) -> dict[str, list[Path]]:
         "molecule_in.txt": FDMNES_INPUT.format(kind="Molecule", cell="1.0 1.0 1.0", z=1.6),
         "crystal_in.txt": FDMNES_INPUT.format(kind="Crystal", cell="4.0 4.0 4.0", z=0.4),
     }
+    x, y = (",".join(f"'{value}'" for value in values.tolist()) for values in (ENERGIES, MU))
+    project = folder / "project.prj"
+    project.write_bytes(gzip.compress(ATHENA.format(x=x, y=y).encode()))
     return {
         "spectra": _texts(folder, spectra),
+        "athena": [project],
         "nexus": [_nexus(folder), _counts_in_nexus(folder / "counts.nxs", beam)],
         "fdmnes_input": _texts(folder, inputs),
         "programs": _texts(

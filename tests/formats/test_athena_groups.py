@@ -50,6 +50,21 @@ def test_groups_with_equal_labels_are_numbered(tmp_path):
         read_spectrum(tmp_path / "q.prj:dup")
 
 
+def test_damaged_projects_are_refused(tmp_path):
+    pytest.importorskip("larch.io", reason=LARCH)
+    whole = project(tmp_path / "a.prj", "foil").read_bytes()
+    longer = gzip.decompress(whole).replace(b"@y = (", b"@y = ('0.1',")
+    (tmp_path / "b.prj").write_bytes(gzip.compress(longer))
+    with pytest.raises(FormatError, match=r"foil: expected as many energies as intensities, received 300 and 301"):
+        read_spectrum(tmp_path / "b.prj")
+    for at in range(20, len(whole), 400):
+        damaged = bytearray(whole)
+        damaged[at] ^= 255
+        (tmp_path / "c.prj").write_bytes(damaged)
+        with pytest.raises(FormatError, match=r"c\.prj: "):
+            read_spectrum(tmp_path / "c.prj")
+
+
 COPPER = "2\n\nCu 0 0 0\nO 0 0 1.9\n"
 
 

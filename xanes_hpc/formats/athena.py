@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
@@ -85,8 +86,13 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
     if not hasattr(found, "energy") or not hasattr(found, "mu"):
         what = "chi(k)" if hasattr(found, "chi") else "no absorption"
         raise FormatError(f"{path}: expected a XANES spectrum, but {wanted} is {what}")
+    energies, mu = (_numbers(path, wanted, values) for values in (found.energy, found.mu))
+    if energies.size != mu.size:
+        raise FormatError(
+            f"{path}: {wanted}: expected as many energies as intensities, received {energies.size} and {mu.size}"
+        )
     shift, e0 = (_parameter(found, name) for name in ("eshift", "e0"))
-    energies, mu = np.asarray(found.energy, np.float64) + (shift or 0.0), np.asarray(found.mu, np.float64)
+    energies = energies + (shift or 0.0)
     if e0 and shift:  # on the shifted scale in Athena's files, on the raw one in some of Larch's
         rise = steepest_rise(energies, mu)
         e0 = min(e0, e0 + shift, key=lambda edge: abs(edge - rise))
@@ -101,6 +107,13 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         edge=edge if edge in EDGES else None,
         choices=((MOVED, f"{path.name}: {shift:+g} eV"),) if shift else (),
     )
+
+
+def _numbers(path: Path, group: str, values: Any) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64).reshape(-1)
+    except (ValueError, TypeError):
+        raise FormatError(f"{path}: {group}: expected numbers, received other text") from None
 
 
 def _parameter(group: Any, name: str) -> float | None:

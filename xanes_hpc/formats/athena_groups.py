@@ -7,6 +7,7 @@ project in which the labels are numbers.
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -54,7 +55,7 @@ def _groups(path: Path, *stamp: int) -> dict[str, Any]:
             copy.write_bytes(gzip.compress(text.encode(), 1))
             project = read_athena(str(copy), do_preedge=False, do_bkg=False, do_fft=False)
             groups = list(project.items())
-    except (OSError, EOFError, ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
+    except (OSError, EOFError, ValueError, AttributeError, KeyError, TypeError, IndexError, zlib.error) as error:
         reason = str(error).rpartition(f"{path.name}': ")[2]
         raise FormatError(f"{path}: cannot be read as an Athena project: {reason}") from None
     names = [str(labels.get(name, getattr(group, "label", name))) for name, group in groups]
