@@ -93,7 +93,9 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         )
     shift, e0 = (_parameter(found, name) for name in ("eshift", "e0"))
     energies = energies + (shift or 0.0)
-    if e0 and shift:  # on the shifted scale in Athena's files, on the raw one in some of Larch's
+    if (
+        e0 and shift and energies.size and np.isfinite(energies + mu).all()
+    ):  # on the shifted scale in Athena's files, on the raw one in some of Larch's
         rise = steepest_rise(energies, mu)
         e0 = min(e0, e0 + shift, key=lambda edge: abs(edge - rise))
     edge = str(getattr(found, "edge", "") or "").upper()
