@@ -23,7 +23,10 @@ from xanes_hpc.prediction.predictor import SitePredictor
 from xanes_hpc.stores.structures import StructureStore
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium"),
+]
 FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
 
 
@@ -98,10 +101,15 @@ def files(small, tmp_path_factory):
     return folder
 
 
+def known(page, expression):
+    """Return the value of an expression in which ``state`` is what the page knows."""
+    return page.evaluate(f"import('/static/state.js').then(({{ state }}) => {expression})")
+
+
 def wait(page, expression, seconds=20.0):
     """Wait until an expression is true; polled from outside, because the page forbids evaluating text in it."""
     deadline = time.monotonic() + seconds
-    while not page.evaluate(expression):
+    while not known(page, expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(20)
 
@@ -115,13 +123,13 @@ def slide(page, width):
 def predicted(page):
     """Wait for the prediction, and return its mean."""
     wait(page, "state.predicted !== null")
-    return np.array(page.evaluate("state.predicted.mean"))
+    return np.array(known(page, "state.predicted.mean"))
 
 
 def changed(page, before):
     """Wait for the prediction to change, and return its mean."""
     wait(page, f"state.predicted !== null && state.predicted.mean[60] !== {float(before[60])!r}")
-    return np.array(page.evaluate("state.predicted.mean"))
+    return np.array(known(page, "state.predicted.mean"))
 
 
 def test_from_files_to_compared_spectra(page, files):
@@ -163,7 +171,7 @@ def test_the_absorber_can_be_chosen(page, files):
     assert page.locator("#absorber option").all_inner_texts() == ["Fe (atom 0)", "Ni (atom 2)"]
     page.select_option("#absorber", "2")
     changed(page, first)
-    assert page.evaluate("state.predicted.element") == "Ni"
+    assert known(page, "state.predicted.element") == "Ni"
 
 
 def test_sliders_broaden(page, files):
@@ -173,7 +181,7 @@ def test_sliders_broaden(page, files):
     second = changed(page, first)
     assert second.max() < first.max()
     assert page.locator("output[for=gaussian]").inner_text() == "3 eV"
-    assert page.evaluate("state.predicted.treatment") == "synthetic+gaussian"
+    assert known(page, "state.predicted.treatment") == "synthetic+gaussian"
 
 
 def test_kept_spectra_are_also_broadened(page, files):
@@ -184,11 +192,11 @@ def test_kept_spectra_are_also_broadened(page, files):
     changed(page, plain)
     slide(page, 2.0)
     wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
-    assert np.ptp(np.diff(page.evaluate("state.kept[0].mean"))) < np.ptp(np.diff(plain))
+    assert np.ptp(np.diff(known(page, "state.kept[0].mean"))) < np.ptp(np.diff(plain))
     page.uncheck("#broaden-kept")
     slide(page, 0.0)
     wait(page, "!state.predicted.label.includes('resolution')")
-    assert page.evaluate("state.kept[0].label").endswith("resolution 2 eV")
+    assert known(page, "state.kept[0].label").endswith("resolution 2 eV")
 
 
 def test_a_crystal_is_drawn_with_its_cell(page, tmp_path):
@@ -215,13 +223,13 @@ def test_unbroadened_predictions_have_more_sliders(browser, model, files, tmp_pa
             assert page.locator(".raw:visible").count() == n_sliders
             if recipe != "gaussian":
                 mean = changed(page, mean)
-                assert page.evaluate("state.predicted.treatment") == recipe
+                assert known(page, "state.predicted.treatment") == recipe
 
 
 def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
-    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
     rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
     write(tmp_path / "measured.dat", "\n".join(rows))
     page.set_input_files("#measured", tmp_path / "measured.dat")
@@ -247,7 +255,7 @@ def test_the_error_belongs_to_the_structure_shown(page, files, tmp_path):
     """The error shown is that of the current structure; none is shown without a prediction."""
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
-    energies, e0 = page.evaluate("[state.predicted.energies, state.predicted.e0]")
+    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
     rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
     write(tmp_path / "counts.dat", "\n".join(rows))
     page.set_input_files("#measured", tmp_path / "counts.dat")
@@ -287,7 +295,7 @@ def test_errors_are_shown_on_the_page(page, files):
     wait(page, "document.querySelector('#problems').textContent.includes('was trained on')")
     message = "none: contains none of the elements that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
     assert message in page.locator("#problems").inner_text()
-    assert page.evaluate("state.predicted") is None
+    assert known(page, "state.predicted") is None
     assert page.locator("#csv").is_disabled()
     page.set_input_files("#files", files / "bad.xyz")
     wait(page, "document.querySelector('#problems').textContent.includes('bad.xyz')")

@@ -299,12 +299,16 @@ def test_the_page_loads_everything_from_the_server(client):
     page = client.get("/")
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for name in ("serve.js", "serve.css", "plotly.js"):
+    for name in ("main.js", "page.css", "plotly.js"):
         assert f"/static/{name}" in page.text
-        assert client.get(f"/static/{name}").status_code == 200
-    assert client.get("/static/..%2f..%2fconfig.py").status_code == 404
-    assert client.get("/static/serve.html").status_code == 422
-    assert "http" not in client.get("/static/serve.css").text + client.get("/static/serve.js").text
+    for name in serving.STATIC:
+        answer = client.get(f"/static/{name}")
+        assert answer.status_code == 200
+        for imported in re.findall(r'from "\./(.+?)"', "" if name == serving.PLOTLY else answer.text):
+            assert imported in serving.STATIC
+        assert name == serving.PLOTLY or "http" not in answer.text
+    for name in ("..%2f..%2fconfig.py", "page.html", "__init__.py"):
+        assert client.get(f"/static/{name}").status_code == 404
     known = client.get("/api/model").json()
     assert known["absorbers"]["Fe"] == ["K"]
 

@@ -38,6 +38,11 @@ POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+OWN = files("xanes_hpc.pages").joinpath("static")
+PLOTLY = "plotly.js"
+STATIC = {PLOTLY, *(path.name for path in OWN.iterdir() if path.name.endswith((".js", ".css")))}
+"""Files that the page loads."""
+
 
 def application(predictor: SitePredictor, hosts: list[str], limits: Limits | None = None) -> FastAPI:
     """Return the web application for one model.
@@ -92,13 +97,15 @@ def application(predictor: SitePredictor, hosts: list[str], limits: Limits | Non
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
-        return _own("serve.html")
+        return _static("page.html")
 
     @app.get("/static/{name}", include_in_schema=False)
-    def static(name: Literal["serve.js", "serve.css", "plotly.js"]) -> Response:
-        text = _plotly() if name == "plotly.js" else _own(name)
+    def static(name: str) -> Response:
+        if name not in STATIC:
+            raise HTTPException(404)
         kind = "text/css" if name.endswith(".css") else "text/javascript"
-        return Response(text, media_type=kind, headers={"Cache-Control": "max-age=3600"})
+        keep = "max-age=86400" if name == PLOTLY else "no-cache"  # ours belong together, also after an upgrade
+        return Response(_static(name), media_type=kind, headers={"Cache-Control": keep})
 
     responses: dict[int | str, dict[str, Any]] = {422: {"description": "The request is invalid; `error` says why."}}
 
@@ -231,10 +238,8 @@ def _error(status: int, message: str) -> JSONResponse:
 
 
 @cache
-def _plotly() -> str:
-    """Return Plotly's JavaScript bundle from the installed package, several megabytes."""
-    return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-
-
-def _own(name: str) -> str:
-    return files("xanes_hpc.pages").joinpath("templates", name).read_text(encoding="utf-8")
+def _static(name: str) -> str:
+    """Return a file of the page; Plotly's bundle, several megabytes, comes from the installed package."""
+    if name == PLOTLY:
+        return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+    return OWN.joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,108 @@
+// The structure in 3D.
+
+import { by, ink } from "./elements.js";
+import { state, when } from "./state.js";
+import { absorber, chooseAbsorber, structure } from "./structures.js";
+
+const DISTANCE = 1.75;
+const view = { around: 0.8, up: 0.45 };
+
+const eye = () => {
+  const { around, up } = view;
+  return {
+    x: DISTANCE * Math.cos(around) * Math.cos(up), y: DISTANCE * Math.sin(around) * Math.cos(up), z: DISTANCE * Math.sin(up),
+  };
+};
+
+function turn(event) {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (!step || !structure()) return;
+  event.preventDefault();
+  view.around += step[0] * 0.15;
+  view.up = Math.max(-1.5, Math.min(1.5, view.up + step[1] * 0.15));
+  Plotly.relayout("atoms", { "scene.camera.eye": eye() });
+}
+
+function corners(cell) {
+  const steps = cell ? [0, 1, 2, 3, 4, 5, 6, 7].map((n) => [n & 1, (n >> 1) & 1, n >> 2]) : [];
+  return steps.map(([i, j, k]) => [0, 1, 2].map((axis) => i * cell[0][axis] + j * cell[1][axis] + k * cell[2][axis]));
+}
+
+function cellEdges(cell) {
+  const places = corners(cell);
+  const lines = [];
+  for (let n = 0; n < places.length; n += 1) {
+    for (const step of [1, 2, 4]) if (!(n & step)) lines.push(places[n], places[n | step], [null, null, null]);
+  }
+  return { type: "scatter3d", mode: "lines", ...axes(lines), hoverinfo: "skip", line: { color: ink(), width: 1.5 } };
+}
+
+const axes = (places) => Object.fromEntries(["x", "y", "z"].map((name, axis) => [name, places.map((p) => p[axis])]));
+
+function layout(own) {
+  const places = [...own.positions, ...own.images.positions, ...corners(own.cell)];
+  const ends = [0, 1, 2].map((axis) => places.map((p) => p[axis]).reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]));
+  const half = 1.2 + Math.max(...ends.map(([low, high]) => high - low)) / 2; // room for the atoms at the ends
+  const [x, y, z] = ends.map(([low, high]) => ({ visible: false, range: [(low + high) / 2 - half, (low + high) / 2 + half] }));
+  return {
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    showlegend: false,
+    scene: { xaxis: x, yaxis: y, zaxis: z, aspectmode: "cube", dragmode: "orbit", camera: { eye: eye() } },
+    uirevision: by("structure").value,
+  };
+}
+
+function traces(own) {
+  const { atoms: of, positions: there } = own.images;
+  const places = [...own.positions, ...there];
+  const chosen = absorber();
+  const one = chosen < 0 ? [] : [chosen];
+  const outline = { color: "#333333", width: 1 };
+  const bonds = {
+    type: "scatter3d", mode: "lines", ...axes(own.bonds.flatMap(([i, j]) => [places[i], places[j], [null, null, null]])),
+    hoverinfo: "skip", line: { color: "#888888", width: 5 },
+  };
+  const atoms = {
+    type: "scatter3d", mode: "markers", ...axes(own.positions),
+    text: own.symbols.map((symbol, k) => `${symbol}, atom ${k}`), hoverinfo: "text",
+    marker: { size: own.radii.map((r, k) => (k === chosen ? 26 : 8 + 10 * r)), color: own.colours, opacity: 1, line: outline },
+  };
+  const marked = {
+    type: "scatter3d", mode: "markers+text", ...axes(one.map((k) => own.positions[k])),
+    text: one.map((k) => `${own.symbols[k]} ${k}`), textposition: "top center", textfont: { color: ink(), size: 14 }, hoverinfo: "skip",
+    marker: { size: 34, color: "#0072B2", opacity: 0.35, line: { width: 0 } },
+  };
+  const images = {
+    type: "scatter3d", mode: "markers", text: of.map((k) => `periodic image of ${own.symbols[k]}, atom ${k}`), hoverinfo: "text",
+    ...axes(there), marker: { size: of.map((k) => 8 + 10 * own.radii[k]), color: of.map((k) => own.colours[k]), opacity: 0.45, line: outline },
+  };
+  return [bonds, atoms, marked, images, cellEdges(own.cell)];
+}
+
+function picked(event) {
+  const { curveNumber, pointNumber } = event.points[0];
+  const k = curveNumber === 3 ? structure().images.atoms[pointNumber] : pointNumber;
+  if ([1, 3].includes(curveNumber) && structure().absorbers.includes(k)) chooseAbsorber(k);
+}
+
+function draw() {
+  const own = structure();
+  const place = by("atoms");
+  if (!own) {
+    Plotly.purge(place);
+    place.listening = false;
+    return;
+  }
+  Plotly.react(place, traces(own), layout(own), { displayModeBar: false, responsive: true });
+  if (!place.listening) {
+    place.listening = true;
+    place.on("plotly_click", picked);
+  }
+}
+
+export function startViewer() {
+  when("structure", draw);
+  by("atoms").addEventListener("keydown", turn);
+  if (state.structures.length) draw();
+}
