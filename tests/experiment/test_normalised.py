@@ -1,5 +1,7 @@
 """Normalisation of measured spectra: the edge, windows from the range, edge step, and what is said where none fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,16 @@ def test_an_inverted_spectrum_has_no_edge_step():
     made = scan()
     with pytest.raises(SpectrumError, match=r"made\.dat: the spectrum falls at its edge"):
         normalised(Spectrum(made.energies, -made.intensities, source="made.dat"), NormaliseOptions(e0=E0))
+
+
+@pytest.mark.parametrize("method", ["edge-step", "mback"])
+def test_standard_deviations_are_scaled_like_the_spectrum(method):
+    made = replace(scan(), sigma=np.full(GRID.size, 0.01))
+    found = normalised(made, NormaliseOptions(method, flatten=False), 26, "K")
+    near = np.abs(GRID - E0) < 1.0
+    scale = np.ptp(found.spectrum.intensities[near]) / np.ptp(made.intensities[near])
+    np.testing.assert_allclose(found.spectrum.sigma, 0.01 * scale, rtol=0.01)
+    assert normalised(scan()).spectrum.sigma is None
 
 
 def test_mback_follows_tabulated_absorption():

@@ -53,6 +53,18 @@ def test_the_default_group_is_read_or_the_first_one_named(path, told):
         )
 
 
+@pytest.mark.parametrize("name", ["data_errors", "errors", "deviations"])
+def test_standard_deviations_of_the_signal_are_read(path, name):
+    with h5py.File(path, "w") as file:
+        data = group(group(file, "entry", "NXentry"), "data", "NXdata", signal="data", axes="energy")
+        data["energy"], data["data"], data[name] = ENERGIES, MU, 0.01 * MU
+        data["data"].attrs["uncertainties"] = "deviations"
+    found = read_spectrum(path)
+    assert holds_mu(found)
+    np.testing.assert_array_equal(found.sigma, 0.01 * MU)
+    assert found.choices == (("standard deviations were read from a column", f"a.nxs: {name}"),)
+
+
 def raw_counts(path, mode=None, how="ln", mu=MU):
     counts = INCOMING * (np.exp(-mu) if how == "ln" else mu)
     with h5py.File(path, "w") as file:

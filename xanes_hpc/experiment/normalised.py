@@ -157,14 +157,16 @@ def normalised(
         element, edge = element or spectrum.element, edge or spectrum.edge
         if element is None or edge is None:
             raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
-        mu = _matched_to_tables(energies, mu, element, edge)
+        mu, scale = _matched_to_tables(energies, mu, element, edge)
         words = f"mback to {chemical_symbols[element]} {edge}, "
     else:
-        words = ""
+        words, scale = "", 1.0
     background = edge_step(spectrum.source, energies, mu, windows)
     normal = background.normalised(energies, mu, options.flatten)
     words += f"edge step {background.step:.4g}, {windows.in_words}" + (", flattened" if options.flatten else "")
-    return NormalisedSpectrum(spectrum, replace(spectrum, intensities=normal, unit="normalised"), e0, background, words)
+    sigma = None if spectrum.sigma is None else spectrum.sigma * abs(scale) / background.step
+    done = replace(spectrum, intensities=normal, sigma=sigma, unit="normalised")
+    return NormalisedSpectrum(spectrum, done, e0, background, words)
 
 
 def scale_for(found: NormalisedSpectrum) -> str:
@@ -192,8 +194,8 @@ def _windows(spectrum: Spectrum, energies: Array, options: NormaliseOptions) -> 
     return EdgeWindows(options.pre or chosen.pre, options.post or chosen.post, order)
 
 
-def _matched_to_tables(energies: Array, mu: Array, element: int, edge: str) -> Array:
-    """Return a spectrum scaled, with a polynomial added, so that it follows tabulated absorption far from its edge."""
+def _matched_to_tables(energies: Array, mu: Array, element: int, edge: str) -> tuple[Array, float]:
+    """Return a spectrum brought to tabulated absorption by a factor and a polynomial, and the factor."""
     tabulated = edges.tabulated_absorption(element, energies + edges.edge_energy(element, edge))
     outside = (energies < EDGE_REGION[0]) | (energies > EDGE_REGION[1])
     scaled = energies / np.abs(energies).max()
@@ -201,4 +203,4 @@ def _matched_to_tables(energies: Array, mu: Array, element: int, edge: str) -> A
     below = energies < 0
     weights = np.where(below, 1.0 / np.sqrt(below.sum()), 1.0 / np.sqrt((~below).sum())) * outside
     found = np.linalg.lstsq(terms * weights[:, None], tabulated * weights, rcond=None)[0]
-    return np.asarray(terms @ found)
+    return np.asarray(terms @ found), float(found[0])

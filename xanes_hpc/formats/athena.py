@@ -1,5 +1,6 @@
 """Files for Athena (Demeter, Larch): columns below ``#`` lines are written, project files are read with Larch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.athena_groups import groups_of
+from xanes_hpc.formats.columns import WITH_SIGMA, is_sigma
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.rise import steepest_rise
-from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
+Array = npt.NDArray[np.float64]
 SUFFIX = ".xmu"
 PROJECT = ".prj"
 MOVED = "spectra were moved by the shift of their project"
@@ -93,9 +96,14 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         )
     shift, e0 = (_parameter(found, name) for name in ("eshift", "e0"))
     energies = energies + (shift or 0.0)
-    if (
-        e0 and shift and energies.size and np.isfinite(energies + mu).all()
-    ):  # on the shifted scale in Athena's files, on the raw one in some of Larch's
+    choices: Choices = ((MOVED, f"{path.name}: {shift:+g} eV"),) if shift else ()
+    sigma = None if getattr(found, "stddev", None) is None else _numbers(path, wanted, found.stddev)
+    if sigma is not None and is_sigma(sigma, mu):
+        choices += ((WITH_SIGMA, f"{path.name}: stddev, the scatter of merged scans"),)
+    else:
+        sigma = None
+    finite = energies.size and np.isfinite(energies + mu).all()
+    if e0 and shift and finite:  # on the shifted scale in Athena's files, on the raw one in some of Larch's
         rise = steepest_rise(energies, mu)
         e0 = min(e0, e0 + shift, key=lambda edge: abs(edge - rise))
     edge = str(getattr(found, "edge", "") or "").upper()
@@ -107,7 +115,9 @@ def read_project(path: Path, group: str | None = None) -> Spectrum:
         source=path.name,
         element=atomic_numbers.get(str(getattr(found, "atsym", "") or "")) or None,
         edge=edge if edge in EDGES else None,
-        choices=((MOVED, f"{path.name}: {shift:+g} eV"),) if shift else (),
+        choices=choices,
+        sigma=sigma,
+        reference=_reference(path, found, groups, energies),
     )
 
 
@@ -116,6 +126,18 @@ def _numbers(path: Path, group: str, values: Any) -> npt.NDArray[np.float64]:
         return np.asarray(values, np.float64).reshape(-1)
     except (ValueError, TypeError):
         raise FormatError(f"{path}: {group}: expected numbers, received other text") from None
+
+
+def _reference(path: Path, group: Any, groups: Mapping[str, Any], energies: Array) -> Array | None:
+    """Return the absorption of the group that the project ties to a group as its reference, at the same energies."""
+    key = getattr(getattr(group, "athena_params", None), "reference", None)
+    for name, other in groups.items() if key else ():
+        if getattr(getattr(other, "athena_params", None), "id", None) == key and hasattr(other, "mu"):
+            at, mu = (_numbers(path, name, values) for values in (other.energy, other.mu))
+            if at.size != mu.size or not (np.diff(at) > 0).all():
+                return None
+            return np.interp(energies, at + (_parameter(other, "eshift") or 0.0), mu)
+    return None
 
 
 def _parameter(group: Any, name: str) -> float | None:

@@ -88,6 +88,11 @@ PLAIN_SPECTRA = frozenset(
     (*INTENSITIES, "flat", "normalised", "normalized", "absorbance", "abs", "i", "y", "tey", "tfy", "pfy", "spectrum")
 )
 """Names that need no comment beside a single column of energies."""
+ERRORS = "sigma|stddev|stdev|stderr|err|errors?|uncertainty|standarderror|standarddeviation"
+SIGMA = re.compile(ERRORS)
+"""Names of standard deviations."""
+SIGMA_OF = rf"({ERRORS}|std|delta)(of)?{{0}}|{{0}}({ERRORS}|std|delta)"
+"""Names of the standard deviations of the spectrum with a name."""
 COUNTS = re.compile(
     r"(counts?|cnts?|cts|cps|counter|detector|det|ionchamber|ionch|chamber|ic|roi|scaler|channel|ch|mca|icr|ocr)\d*"
 )
@@ -207,6 +212,31 @@ def channels_of(titles: list[str], role: str) -> list[int]:
         or [i for i, name in enumerate(short) if name in CHANNELS[role]]
         or [i for i, name in enumerate(short) if role == IFLUOR and _element(name)]
     )
+
+
+def sigma_of(titles: Sequence[str], spectrum: str) -> int | None:
+    """Return the column with the standard deviations of a spectrum; None if none is unmistakable.
+
+    Parameters
+    ----------
+    titles
+        Titles of the columns.
+    spectrum
+        Plain name of the spectrum's own column.
+
+    Examples
+    --------
+    >>> sigma_of(["energy", "mu", "i0", "mu_std"], "mu"), sigma_of(["energy", "mu", "sigma"], "mu")
+    (3, 2)
+    >>> sigma_of(["energy", "mu", "dmu"], "mu"), sigma_of(["energy", "mu", "err", "sigma"], "mu")
+    (None, None)
+    """
+    names = [parts(title)[0] for title in titles]
+    own = re.compile(SIGMA_OF.format(re.escape(spectrum)))
+    for pattern in (own, SIGMA):
+        if found := [i for i, name in enumerate(names) if pattern.fullmatch(name)]:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _element(name: str) -> bool:

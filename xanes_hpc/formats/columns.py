@@ -5,7 +5,7 @@ spectrum is a column of its own, or follows from detector channels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,11 @@ from xanes_hpc.formats.column_titles import (
     is_other_energy,
     parts,
     plain,
+    sigma_of,
     unit_of,
     why_no_spectrum,
 )  # fmt: skip
-from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, TRANSMISSION, ReadOptions
+from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, REFERENCE, TRANSMISSION, ReadOptions
 from xanes_hpc.formats.text_table import Table
 from xanes_hpc.spectra.spectrum import Choices
 
@@ -45,17 +46,24 @@ SEVERAL_COLUMNS = "files have several columns that may be the spectrum"
 FROM_ANGLES = "energies were computed from the angle of the monochromator"
 TAKEN = "columns with unknown titles were taken as spectra"
 CONVERTED = "energies were converted from Ry or hartree"
+WITH_SIGMA = "standard deviations were read from a column"
 EXCHANGED = "the absorption falls through the edge: i0 and itrans may be exchanged"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table holds: energies (eV) and intensities, (n_points,), the spectrum's title, and what was chosen."""
+    """What a table holds: energies (eV) and intensities, (n_points,), the spectrum's title, and what was chosen.
+
+    ``sigma``, ``reference`` and ``mode`` are as in ``Spectrum``.
+    """
 
     energies: Array
     intensities: Array
     title: str = ""
     choices: Choices = ()
+    sigma: Array | None = None
+    reference: Array | None = None
+    mode: str = ""
 
 
 def energy_and_intensity(
@@ -96,8 +104,9 @@ def energy_and_intensity(
     at = named[0] if named else _energy_column(path, table, split)
     energies, choices = _energies(path, table, at, split[at], at in units, (options.d_spacing, d_spacing))
     choices = (*table.choices, *choices)
+    reference = None if options.mu == REFERENCE else _reference(path, table, names)
     if named and len(named) == 2:
-        return Columns(energies, table.values[:, named[1]].copy(), names[named[1]], choices)
+        return _own_column(path, table, names, named[1], Columns(energies, energies, "", choices, None, reference))
     if named:
         mode = options.mu or _mode_of([_name(table, i) for i in named[1:]])
         if mode is None:
@@ -108,12 +117,47 @@ def energy_and_intensity(
         found, mode, channels, told = _spectrum_columns(path, table, names, at, options.mu, preferred)
         choices += told
         if mode is None:
-            return Columns(energies, table.values[:, found].copy(), names[found], choices)
+            return _own_column(path, table, names, found, Columns(energies, energies, "", choices, None, reference))
     mu, counted, told = absorption(path, mode, [(_name(table, i), table.values[:, i]) for i in channels])
     energies, mu = energies[counted], mu[counted]
     if mode != FLUORESCENCE and rises(energies, -mu):
         told += ((EXCHANGED, path.name),)
-    return Columns(energies, mu, mode, (*choices, *told))
+    reference = None if reference is None or mode == REFERENCE else reference[counted]
+    return Columns(energies, mu, mode, (*choices, *told), None, reference, mode)
+
+
+def _own_column(path: Path, table: Table, names: Sequence[str], column: int, rest: Columns) -> Columns:
+    """Return the spectrum in a column of its own, with its standard deviations if another column has them."""
+    mu, title, choices = table.values[:, column].copy(), names[column], rest.choices
+    mode = next((mode for mode, own in OWN_OF.items() if title in own), "")
+    sigma, at = None, sigma_of(table.titles, title) if title else None
+    if at is not None and is_sigma(table.values[:, at], mu):
+        sigma, choices = table.values[:, at].copy(), (*choices, (WITH_SIGMA, f"{path.name}: {table.titles[at]}"))
+    reference = None if mode == REFERENCE else rest.reference
+    return replace(rest, intensities=mu, title=title, choices=choices, sigma=sigma, reference=reference, mode=mode)
+
+
+def is_sigma(values: Array, intensities: Array) -> bool:
+    """Return True if values can be the standard deviations of intensities: none below 0, most below their range."""
+    if values.shape != intensities.shape or not np.isfinite(values).all() or values.min() < 0 or not values.any():
+        return False
+    return bool(np.median(values) < np.ptp(intensities))
+
+
+def _reference(path: Path, table: Table, names: Sequence[str]) -> Array | None:
+    """Return the absorption of the reference sample; None without its columns, or if they are not usable."""
+    if own := [i for i, name in enumerate(names) if name in OWN_OF[REFERENCE]]:
+        mu = table.values[:, own[0]].copy()
+    else:
+        after, behind = (channels_of(table.titles, role) for role in CHANNELS_OF[REFERENCE])
+        if not after or not behind:
+            return None
+        try:
+            mu = absorption(path, REFERENCE, [(_name(table, i), table.values[:, i]) for i in (after[0], behind[0])])[0]
+        except FormatError:  # of a dead detector, say: only who asks for the reference needs it
+            return None
+    there = np.isfinite(mu)
+    return np.interp(np.arange(mu.size), np.flatnonzero(there), mu[there]) if there.any() else None
 
 
 def _name(table: Table, column: int) -> str:

@@ -99,6 +99,9 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         element=element,
         edge="L23" if pair and edge in ("L2", "L3") else edge,
         choices=found.choices + told,
+        sigma=found.sigma,
+        reference=found.reference,
+        mode=found.mode,
     )
 
 
@@ -147,7 +150,7 @@ def _without_repeated(path: Path, found: Columns) -> Columns:
         return found
     kept = np.concatenate([[True], steps != 0])
     choices = (*found.choices, ("energies that FDMNES wrote twice were read once", f"{path.name}: {repeated}"))
-    return Columns(found.energies[kept], found.intensities[kept], found.title, choices)
+    return Columns(found.energies[kept], found.intensities[kept], found.title, choices)  # of a calculation
 
 
 def _check_edge_energy(path: Path, line: int, element: int | None, edge: str | None, e_edge: float) -> None:

@@ -22,6 +22,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.absorber import absorber
 from xanes_hpc.formats.channels import rises
 from xanes_hpc.formats.column_titles import EV_PER, KNOWN_ENERGIES, is_energy, parts, unit_of
+from xanes_hpc.formats.columns import WITH_SIGMA, is_sigma
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
 from xanes_hpc.runtime.hdf5_files import open_hdf5
@@ -161,9 +162,12 @@ def _spectrum_of(path: Path, data: h5py.Group, mode: str | None) -> Spectrum | N
     in_ev = np.asarray(energies[()], np.float64) * factor
     intensities = np.asarray(values[()], np.float64)
     choices: Choices = ()
+    sigma = None
     if _entry_text(path, data, "definition") == "NXxas":
         intensities, choices = _without_beam(path, data, in_ev, intensities, mode)
-    elif mode is not None:
+    elif (found := _sigma(path, data, values)) is not None and is_sigma(found[1], intensities):
+        sigma, choices = found[1], ((WITH_SIGMA, f"{path.name}: {found[0]}"),)
+    if _entry_text(path, data, "definition") != "NXxas" and mode is not None:
         raise FormatError(f"{path}: `mu` {mode}: expected the raw counts of NXxas, received a spectrum")
     e0 = _e0_of_export(data)
     absorbing, told = absorber(path.name, _entry_text(path, data, "element"), _entry_text(path, data, "edge"))
@@ -177,7 +181,18 @@ def _spectrum_of(path: Path, data: h5py.Group, mode: str | None) -> Spectrum | N
         element=absorbing[0],
         edge=absorbing[1],
         choices=choices + told,
+        sigma=sigma,
     )
+
+
+def _sigma(path: Path, data: h5py.Group, signal: h5py.Dataset) -> tuple[str, Array] | None:
+    """Return the name and values of a signal's standard deviations; None if the group has none."""
+    own = signal.name.rpartition("/")[2]
+    for name in (_text(signal.attrs.get("uncertainties")), f"{own}_errors", f"{own}_error", "errors"):
+        found = _dataset(path, data, name) if name and name in list(data) else None
+        if isinstance(found, h5py.Dataset) and found.shape == signal.shape:
+            return name, np.asarray(found[()], np.float64)
+    return None
 
 
 def _energies_and_signal(path: Path, data: h5py.Group) -> tuple[Any, Any]:

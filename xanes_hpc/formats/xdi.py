@@ -123,6 +123,9 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         element=absorbing[0],
         edge=absorbing[1],
         choices=choices,
+        sigma=found.sigma,
+        reference=found.reference,
+        mode=found.mode,
     )
 
 

@@ -38,8 +38,8 @@ def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
         raise FormatError(f"{path}: cannot be read; the file may be damaged") from None
     if "error" in found:
         raise FormatError(found["error"])
-    for name in ("energies", "intensities"):
-        found[name] = np.array(found[name], np.float64)
+    for name in ("energies", "intensities", "sigma", "reference"):
+        found[name] = None if found[name] is None else np.array(found[name], np.float64)
     return Spectrum(**found)
 
 

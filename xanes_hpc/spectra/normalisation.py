@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.spectra.edge_step import EdgeWindows, edge_step, window
+from xanes_hpc.spectra.edge_step import EdgeStep, EdgeWindows, edge_step, window
 from xanes_hpc.spectra.recipe import EDGE_STEP, HALF_STEP, STEEPEST, NormalisationConfig
 from xanes_hpc.spectra.rise import steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
@@ -42,25 +42,27 @@ def normalise(placed: PlacedSpectrum, recipe: NormalisationConfig) -> PlacedSpec
         If a window reaches beyond the spectrum, the edge step is not positive, or no edge is found.
     """
     found = _at_edge(placed, recipe)
-    energies, mu = found.relative, found.spectrum.intensities
-    name = found.spectrum.source
+    energies, mu, size = found.relative, found.spectrum.intensities, 1.0
+    name, sigma = found.spectrum.source, found.spectrum.sigma
     if recipe.name == EDGE_STEP:
-        mu = _edge_step(name, energies, mu, recipe)
+        background = _edge_step(name, energies, mu, recipe)
+        mu, size = background.normalised(energies, mu, recipe.flatten), background.step
     elif recipe.name == "area":
         inside = window(name, "window", energies, recipe.start, recipe.stop, 2)
         steps, within = np.diff(energies[inside]), mu[inside]
         mean = np.average(0.5 * (within[1:] + within[:-1]), weights=steps)
         if not mean > 0:
             raise SpectrumError(f"{name}: expected a positive area, received a mean of {mean:g}")
-        mu = mu / mean
+        mu, size = mu / mean, float(mean)
     elif recipe.name == "min-max":
         inside = window(name, "window", energies, recipe.start, recipe.stop, 2)
         low, high = mu[inside].min(), mu[inside].max()
         if not high > low:
             raise SpectrumError(f"{name}: the spectrum is {low:g} everywhere in the window; min-max needs a range")
-        mu = (mu - low) / (high - low)
+        mu, size = (mu - low) / (high - low), float(high - low)
     unit = unit_after(recipe, found.spectrum.unit)
-    return replace(found, spectrum=replace(found.spectrum, intensities=mu, unit=unit))
+    sigma = None if sigma is None else sigma / size
+    return replace(found, spectrum=replace(found.spectrum, intensities=mu, sigma=sigma, unit=unit))
 
 
 def unit_after(recipe: NormalisationConfig, before: str) -> str:
@@ -106,7 +108,8 @@ def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
     name, energies, mu = placed.spectrum.source, placed.relative, placed.spectrum.intensities
     edge = steepest_rise(energies, mu)
     for _ in range(PASSES):
-        normalised = _edge_step(name, energies - edge, mu, replace(recipe, flatten=False))
+        background = _edge_step(name, energies - edge, mu, recipe)
+        normalised = background.normalised(energies - edge, mu, flatten=False)
         above = np.flatnonzero((normalised[1:] >= 0.5) & (normalised[:-1] < 0.5))
         if not above.size:
             raise SpectrumError(f"{name}: the spectrum does not rise through half of its edge step")
@@ -118,8 +121,8 @@ def half_step(placed: PlacedSpectrum, recipe: NormalisationConfig) -> float:
     raise SpectrumError(f"{name}: the search for half of the edge step did not converge; choose other windows")
 
 
-def _edge_step(name: str, energies: Array, mu: Array, recipe: NormalisationConfig) -> Array:
+def _edge_step(name: str, energies: Array, mu: Array, recipe: NormalisationConfig) -> EdgeStep:
     first, last = float(energies[0]), float(energies[-1])
     pre = first if recipe.pre_start is None else recipe.pre_start, recipe.pre_stop or 0.0
     post = recipe.post_start or 0.0, last if recipe.post_stop is None else recipe.post_stop
-    return edge_step(name, energies, mu, EdgeWindows(pre, post, recipe.order)).normalised(energies, mu, recipe.flatten)
+    return edge_step(name, energies, mu, EdgeWindows(pre, post, recipe.order))

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.spectra.spectrum import Choices, Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 
 FARTHEST_BACK = 0.2
 """Fraction of its range by which a scan may go back in energy, where regions overlap or the monochromator jitters."""
@@ -30,14 +31,15 @@ def in_order(spectrum: Spectrum) -> Spectrum:
     >>> found.energies.tolist(), found.intensities.tolist()
     ([1.0, 2.0, 3.0], [0.0, 1.5, 3.0])
     """
-    energies, intensities, source = spectrum.energies, spectrum.intensities, spectrum.source
-    steps = np.diff(energies)
-    if (steps > 0).all() or not np.isfinite(energies).all():
+    steps = np.diff(spectrum.energies)
+    if (steps > 0).all() or not np.isfinite(spectrum.energies).all():
         return spectrum
-    choices: Choices = ()
-    if energies[-1] < energies[0]:
-        energies, intensities = energies[::-1], intensities[::-1]
-        choices += ((REVERSED, f"{source}: from {energies[-1]:g} to {energies[0]:g} eV"),)
+    found, source = spectrum, spectrum.source
+    first, last = found.energies[0], found.energies[-1]
+    if last < first:
+        found = found.at_points(np.arange(found.energies.size)[::-1])
+        found = found.told(REVERSED, f"from {first:g} to {last:g} eV")
+    energies = found.energies
     highest = np.maximum.accumulate(energies)
     back = highest - energies
     at = int(np.argmax(back))
@@ -46,18 +48,22 @@ def in_order(spectrum: Spectrum) -> Spectrum:
             f"{source}: energies go back from {highest[at]:g} to {energies[at]:g} eV; expected a single scan"
         )
     if back[at] > 0:
-        order = np.argsort(energies, kind="stable")
-        energies, intensities = energies[order], intensities[order]
-        choices += ((SORTED, f"{source}: they go back by up to {back[at]:.3g} eV"),)
-    first = np.concatenate([[True], np.diff(energies) > 0])
-    if not first.all():
-        group = np.cumsum(first) - 1
-        intensities = np.bincount(group, intensities) / np.bincount(group)
-        energies = energies[first]
-        choices += ((MERGED, f"{source}: {first.size - energies.size:,} of {first.size:,} points"),)
-    return replace(
+        found = found.at_points(np.argsort(energies, kind="stable"))
+        found = found.told(SORTED, f"they go back by up to {back[at]:.3g} eV")
+    new = np.concatenate([[True], np.diff(found.energies) > 0])
+    return found if new.all() else _averaged(found, new)
+
+
+def _averaged(spectrum: Spectrum, new: npt.NDArray[np.bool_]) -> Spectrum:
+    """Return a spectrum whose points at the same energy are averaged; ``new`` marks the first of each."""
+    group = np.cumsum(new) - 1
+    counts = np.bincount(group)
+    sigma, reference = spectrum.sigma, spectrum.reference
+    found = replace(
         spectrum,
-        energies=np.ascontiguousarray(energies),
-        intensities=np.ascontiguousarray(intensities),
-        choices=(*spectrum.choices, *choices),
+        energies=spectrum.energies[new],
+        intensities=np.bincount(group, spectrum.intensities) / counts,
+        sigma=None if sigma is None else np.sqrt(np.bincount(group, np.square(sigma))) / counts,
+        reference=None if reference is None else np.bincount(group, reference) / counts,
     )
+    return found.told(MERGED, f"{new.size - counts.size:,} of {new.size:,} points")

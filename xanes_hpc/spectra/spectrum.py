@@ -1,7 +1,7 @@
 """Spectra in memory, as read from foreign files, with their treatment and energy scale."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,12 @@ class Spectrum:
         Edge that the file names, if any; ``L`` and the like stand for any edge of the shell.
     choices
         What the reader chose where the file allowed more than one reading: pairs of a phrase and its detail.
+    sigma : (n_points,) float64, in ``unit``, or None
+        Standard deviation of each intensity.
+    reference : (n_points,) float64, or None
+        Absorption of the reference sample that was measured along.
+    mode
+        ``transmission``, ``fluorescence`` or ``reference``; empty if the file does not say.
     """
 
     energies: npt.NDArray[np.float64]
@@ -76,6 +82,30 @@ class Spectrum:
     element: int | None = None
     edge: str | None = None
     choices: Choices = ()
+    sigma: npt.NDArray[np.float64] | None = None
+    reference: npt.NDArray[np.float64] | None = None
+    mode: str = ""
+
+    def at_points(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Spectrum":
+        """Return the spectrum at chosen points, given by a mask or by their numbers in order.
+
+        Examples
+        --------
+        >>> found = Spectrum(np.arange(3.0), np.ones(3), sigma=np.array([0.1, 0.2, 0.3])).at_points(np.array([0, 2]))
+        >>> found.energies.tolist(), found.sigma.tolist()
+        ([0.0, 2.0], [0.1, 0.3])
+        """
+        return replace(
+            self,
+            energies=np.ascontiguousarray(self.energies[chosen]),
+            intensities=np.ascontiguousarray(self.intensities[chosen]),
+            sigma=None if self.sigma is None else np.ascontiguousarray(self.sigma[chosen]),
+            reference=None if self.reference is None else np.ascontiguousarray(self.reference[chosen]),
+        )
+
+    def told(self, what: str, detail: str) -> "Spectrum":
+        """Return the spectrum with a further choice, which names its file."""
+        return replace(self, choices=(*self.choices, (what, f"{self.source}: {detail}")))
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ def treat(
     done = list(placed)
     if recipe.broadening.name != "none":
         found = broaden(placed, elements, edges, recipe.broadening)
-        done = [replace(p, spectrum=replace(p.spectrum, intensities=y)) for p, y in zip(placed, found, strict=True)]
+        done = [
+            replace(p, spectrum=replace(p.spectrum, intensities=y, sigma=None))
+            for p, y in zip(placed, found, strict=True)
+        ]
     done = [normalise(p, recipe.normalisation) for p in done]
     return [replace(p, spectrum=replace(p.spectrum, treatment=texts[p.spectrum.treatment])) for p in done]
