@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -142,6 +142,19 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     out.console.print(grid)
 
 
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most this many characters, its middle left out if it is longer.
+
+    Examples
+    --------
+    >>> shortened("Fe_magnetite_xanes_001.xdi", 16)
+    'Fe_magn…_001.xdi'
+    """
+    if len(text) <= width:
+        return text
+    return f"{text[: (width - 1) // 2]}…{text[len(text) - width // 2 :]}"
+
+
 def reasons(lines: Sequence[str], n: int) -> None:
     """Print the first of ``n`` reasons why inputs were left out, and how many more there are.
 
@@ -162,8 +175,7 @@ def reading(summary: "ImportSummary") -> None:
     lines, n = summary.reasons()
     reasons([f"skipped: {line}" for line in lines], n)
     for what, found in summary.choices.items():
-        n = int(found["count"])
-        notes([(what, f"{n:,} (first: {found['first']})" if n > 1 else found["first"])])
+        _note(what, int(found["count"]), found["first"])
 
 
 def notes(choices: Sequence[tuple[str, str]]) -> None:
@@ -172,6 +184,20 @@ def notes(choices: Sequence[tuple[str, str]]) -> None:
 
     for what, detail in choices:
         err.print(with_flags(f"Note: {what}: {detail}", click.get_current_context().command))
+
+
+def notes_of_all(every: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Print what a reader chose for several files: each phrase with the number of files and the first detail."""
+    details: dict[str, list[str]] = {}
+    for choices in every:
+        for what, detail in choices:
+            details.setdefault(what, []).append(detail)
+    for what, found in details.items():
+        _note(what, len(found), found[0])
+
+
+def _note(what: str, n: int, first: str) -> None:
+    notes([(what, f"{n:,} (first: {first})" if n > 1 else first)])
 
 
 def next_step(command: str) -> None:

@@ -190,7 +190,7 @@ class Measured:
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return predictions at the energies compared, scaled according to the options."""
-        return self._scaled(*self.library.read(rows))
+        return self.taken(*self.library.read(rows))
 
     def read_on_one_axis(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return predictions as `read` does, on one axis from the median e0 so that they can be summed.
@@ -203,9 +203,10 @@ class Measured:
             for i in np.flatnonzero(e0 != self._typical):
                 for values in (mean,) if std is None else (mean, std):
                     values[i] = np.interp(grid + self._typical - e0[i], grid, values[i])
-        return self._scaled(mean, std)
+        return self.taken(mean, std)
 
-    def _scaled(self, mean: Array, std: Array | None) -> tuple[Array, Array | None]:
+    def taken(self, mean: Array, std: Array | None) -> tuple[Array, Array | None]:
+        """Return spectra that the library read at the energies compared, scaled according to the options."""
         return scaled(mean[:, self._inside], self.options.scale, None if std is None else std[:, self._inside])
 
     def variance(self, mean: Array, std: Array | None) -> Array:

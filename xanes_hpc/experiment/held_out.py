@@ -46,12 +46,18 @@ class HeldOut:
 
     def verdict(self, error: float) -> str:
         """Return what the best error of a measured spectrum means; empty if it is ordinary."""
-        share = self.matched_better(error)
-        if share >= UNEXPLAINED:
+        judged = self.judged(error)
+        if judged == "unexplained":
             return f"no site explains this spectrum: the best error is {error:.1f} %; {self.in_words}"
-        if share >= POOR:
+        if judged == "poor":
+            share = self.matched_better(error)
             return f"a poor match: the best error, {error:.1f} %, exceeds that of {share:.0f} % of held-out spectra"
         return ""
+
+    def judged(self, error: float) -> str:
+        """Return ``poor`` or ``unexplained`` for the best error of a measured spectrum; empty if it is ordinary."""
+        share = self.matched_better(error)
+        return "unexplained" if share >= UNEXPLAINED else "poor" if share >= POOR else ""
 
 
 def held_out(measured: Measured, rows: Rows) -> HeldOut | None:

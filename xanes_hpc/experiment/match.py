@@ -3,9 +3,10 @@
 `xanes_hpc.experiment.compare` defines the criteria.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from xanes_hpc.spectra.spectrum import Spectrum
 Progress = Callable[[int, int], None]
 LEAST_ALIKE = 0.3
 """Smallest correlation with the best match; below it nothing resembles the measured spectrum."""
+SPECTRA_AT_ONCE = 64
+"""Largest number of measured spectra that are compared in one pass through a library."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Match:
     ranked: list[Matched]
     mixtures: list[Mixture] = field(default_factory=list)
     held_out: HeldOut | None = None
+
+    @property
+    def step(self) -> float:
+        """The distance between the shifts that are tried, eV."""
+        return float(np.median(np.diff(self.energies)))
 
     def __repr__(self) -> str:
         best, left_out = self.ranked[0], f", {self.n_left_out:,} left out" if self.n_left_out else ""
@@ -99,41 +107,115 @@ def match(
     UnlikeError
         If no spectrum resembles it: it may be inverted, flat, or on a background.
     """
-    options = options or MatchOptions()
-    check_options(options)
+    found = match_each([(experiment, options or MatchOptions())], library, rows, progress)[0]
+    if isinstance(found, SpectrumError):
+        raise found
+    return found
+
+
+def match_each(
+    experiments: Sequence[tuple[Spectrum, MatchOptions]],
+    library: Library,
+    rows: Rows | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[Match | SpectrumError]:
+    """Rank the spectra of a library by their likeness to each of several measured ones.
+
+    The library is read once for every ``SPECTRA_AT_ONCE`` spectra, and again where mixtures are asked for.
+
+    Parameters
+    ----------
+    experiments
+        The measured spectra, each with how it is compared.
+    library, rows
+        As for ``match``.
+
+    Returns
+    -------
+    list
+        For each measured spectrum the result, or the error that ``match`` would raise.
+
+    Raises
+    ------
+    ConfigError
+        If an option is invalid.
+    """
+    for _, options in experiments:
+        check_options(options)
     rows = np.arange(len(library.names)) if rows is None else rows
-    measured = Measured(experiment, library, options, rows)
-    n_passes, n_left_out = options.mixture, 0
-    best = Best(max(options.keep, BEAM if options.mixture > 1 else 0))
-    for done, here in chunks(rows):
-        progress(done, n_passes * rows.size)
-        score, *figures = measured.compare(here, *measured.read(here))
-        n_left_out += int(np.sum(~np.isfinite(score)))
-        best.add(here, score, *figures)
-    ranked = [_matched(measured, *one) for one in best.found()]
-    if not ranked:
-        raise SpectrumError(
-            f"{experiment.source}: none of {rows.size:,} spectra fits with a positive factor; check that the measured "
-            "spectrum is not inverted and that the others are finite"
-        )
-    if max(map(_likeness, ranked)) < LEAST_ALIKE:
-        raise UnlikeError(
-            f"{experiment.source}: none of {rows.size:,} spectra resembles it; check that it is neither inverted nor "
-            "flat, or remove its background with `pre` and `post`"
-        )
-    mixtures: list[Mixture] = []
-    supports = [Support.of_one(measured, m.row, m.score) for m in ranked[:BEAM]]
-    for n in range(2, options.mixture + 1):
-        report = partial(_report, progress, (n - 1) * rows.size, n_passes * rows.size)
-        grown = grow(measured, rows, supports, report)
-        mixtures += [mixture for mixture, _ in grown]
-        supports = [support for _, support in grown]
-    mixtures.sort(key=lambda m: m.score)
+    known: dict[Any, HeldOut | None] = {}
+    found: list[Match | SpectrumError] = []
+    n_passes = sum(options.mixture for _, options in experiments)
+    for start in range(0, len(experiments), SPECTRA_AT_ONCE):
+        searches = [_search(*one, library, rows) for one in experiments[start : start + SPECTRA_AT_ONCE]]
+        usable = [search for search in searches if isinstance(search, _Search)]
+        before = sum(options.mixture for _, options in experiments[:start]) * rows.size
+        for done, here in chunks(rows):
+            progress(before + done * len(usable), n_passes * rows.size)
+            read = library.read(here)
+            for search in usable:
+                search.add(here, *read)
+        before += len(usable) * rows.size
+        for one in searches:
+            if isinstance(one, SpectrumError):
+                found.append(one)
+            else:
+                found.append(one.result(known, partial(_report, progress, before, n_passes * rows.size)))
+                before += (one.n_passes - 1) * rows.size
     progress(n_passes * rows.size, n_passes * rows.size)
-    return Match(
-        measured.energies, library.origin, rows.size, n_left_out, ranked[: options.keep], mixtures[: options.keep],
-        held_out(measured, rows),
-    )  # fmt: skip
+    return found
+
+
+def _search(experiment: Spectrum, options: MatchOptions, library: Library, rows: Rows) -> "_Search | SpectrumError":
+    try:
+        return _Search(Measured(experiment, library, options, rows), experiment.source, rows)
+    except SpectrumError as error:
+        return error
+
+
+class _Search:
+    """The search for the sites that most resemble one measured spectrum."""
+
+    def __init__(self, measured: Measured, source: str, rows: Rows) -> None:
+        self._measured, self._source, self._rows = measured, source, rows
+        self.n_passes = measured.options.mixture
+        self._best = Best(max(measured.options.keep, BEAM if self.n_passes > 1 else 0))
+        self._n_left_out = 0
+
+    def add(self, here: Rows, mean: Array, std: Array | None) -> None:
+        """Compare the rows ``here``, whose spectra the library read."""
+        score, *figures = self._measured.compare(here, *self._measured.taken(mean, std))
+        self._n_left_out += int(np.sum(~np.isfinite(score)))
+        self._best.add(here, score, *figures)
+
+    def result(self, known: dict[Any, HeldOut | None], progress: Callable[[int], None]) -> Match | SpectrumError:
+        """Return the best sites and mixtures after all rows were added, or why there are none."""
+        measured, rows, options = self._measured, self._rows, self._measured.options
+        ranked = [_matched(measured, *one) for one in self._best.found()]
+        if not ranked:
+            return SpectrumError(
+                f"{self._source}: none of {rows.size:,} spectra fits with a positive factor; check that the measured "
+                "spectrum is not inverted and that the others are finite"
+            )
+        if max(map(_likeness, ranked)) < LEAST_ALIKE:
+            return UnlikeError(
+                f"{self._source}: none of {rows.size:,} spectra resembles it; check that it is neither inverted nor "
+                "flat, or remove its background with `pre` and `post`"
+            )
+        mixtures: list[Mixture] = []
+        supports = [Support.of_one(measured, m.row, m.score) for m in ranked[:BEAM]]
+        for n in range(2, self.n_passes + 1):
+            grown = grow(measured, rows, supports, partial(_after, progress, (n - 2) * rows.size))
+            mixtures += [mixture for mixture, _ in grown]
+            supports = [support for _, support in grown]
+        mixtures.sort(key=lambda m: m.score)
+        key = measured.energies.tobytes(), measured.shifts.size, options.scale, options.by, options.noise
+        if key not in known:
+            known[key] = held_out(measured, rows)
+        return Match(
+            measured.energies, measured.library.origin, rows.size, self._n_left_out, ranked[: options.keep],
+            mixtures[: options.keep], known[key],
+        )  # fmt: skip
 
 
 def _likeness(matched: Matched) -> float:
@@ -145,6 +227,10 @@ def _likeness(matched: Matched) -> float:
 
 def _report(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
+
+
+def _after(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
 
 
 def _matched(measured: Measured, row: int, score: float, chi2: float, factor: float, shift: float) -> Matched:

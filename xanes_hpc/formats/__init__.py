@@ -25,11 +25,21 @@ from xanes_hpc.structures.disorder import Disordered
 from xanes_hpc.structures.ordering import NO_DISORDER, Disorder, ordered
 from xanes_hpc.structures.structure import Structure
 
-__all__ = ["is_structure_file", "read_spectrum", "read_structures", "unreadable"]
+__all__ = ["is_spectrum_file", "is_structure_file", "read_spectrum", "read_structures", "unreadable"]
 PROGRAMS = {"VASP": vasp, "OCEAN": ocean, "exciting": exciting, "XSpectra": xspectra}
 """Programs whose files of spectra are known by their names."""
 BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
+TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi")
+SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
+"""Endings of the files of spectra that are looked for in folders."""
+
+
+def is_spectrum_file(path: Path) -> bool:
+    """Return True if a file's name is that of a spectrum: an ending in ``SUFFIXES``, or a scan's number (``a.003``)."""
+    packed = path.suffix.lower() in COMPRESSED
+    suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    return suffix in (TEXT_SUFFIXES if packed else SUFFIXES) or (len(suffix) > 2 and suffix[1:].isdecimal())
 
 
 def is_structure_file(path: Path) -> bool:

@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import XanesHpcError
-from xanes_hpc.formats import athena
+from xanes_hpc.formats import SUFFIXES, TEXT_SUFFIXES, athena
 from xanes_hpc.formats.text import OPENERS
 
-TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi")
-SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
 TAILS = ("", "_conv", "_xes_conv", "_xanes")
 """What may stand between a structure's name and the suffix of its spectrum file."""
 

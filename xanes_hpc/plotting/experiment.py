@@ -1,5 +1,6 @@
-"""Figures that compare calculated or predicted spectra with a measured one."""
+"""Figures that compare calculated or predicted spectra with measured ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from xanes_hpc.experiment.fit_broadening import Fitted
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.plotting.spectra import PREDICTION, REFERENCE, SECOND, THIRD, bands, figure_at
 
-MOST_SHOWN = 6
+MOST_SHOWN, MOST_SPECTRA = 6, 30
+"""Largest number of sites shown for one measured spectrum, and of measured spectra shown with their best site."""
 
 
 def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path) -> None:
@@ -73,3 +75,33 @@ def matched_spectra(match: Match, experiment: str, path: Path) -> None:
         figure.supxlabel("E − E₀ (eV)" if match.origin == "e0" else "energy (eV)")
         figure.supylabel("intensity")
         figure.suptitle(f"{experiment} (black) and its best matches")
+
+
+def best_matches(matches: Sequence[tuple[str, Match]], path: Path) -> None:
+    """Draw each of several measured spectra with its best match, one panel each; at most ``MOST_SPECTRA``.
+
+    Parameters
+    ----------
+    matches
+        Names of the measured spectra, and what was found for them.
+    path
+        Figure to write; its extension selects PNG, SVG or PDF.
+    """
+    shown = matches[:MOST_SPECTRA]
+    n_columns = min(4, len(shown))
+    n_rows = -(-len(shown) // n_columns)
+    with figure_at(path, (2.6 * n_columns, 2.1 * n_rows + 0.4)) as figure:
+        axes = list(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).flat)
+        for axis, (name, match) in zip(axes, shown, strict=False):
+            best = match.ranked[0]
+            if best.std is not None:
+                bands(axis, match.energies, best.mean, best.std)
+            axis.plot(match.energies, best.mean, color=PREDICTION, lw=1.0)
+            axis.plot(match.energies, best.experiment, color=REFERENCE, lw=1.0)
+            axis.set_title(f"{name}\n{best.site}, error {best.error_percent:.1f} %", fontsize=7)
+        for axis in axes[len(shown) :]:
+            axis.axis("off")
+        figure.supxlabel("E − E₀ (eV)" if matches[0][1].origin == "e0" else "energy (eV)")
+        figure.supylabel("intensity")
+        some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
+        figure.suptitle(f"Measured spectra (black) and their best matches{some}")

@@ -1,0 +1,250 @@
+"""Show what ``match`` found: tables on the terminal, rows for CSV, and plain values for JSON."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xanes_hpc.cli import console
+
+if TYPE_CHECKING:
+    from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.experiment.match import Match
+    from xanes_hpc.experiment.measured_files import LeftOut
+    from xanes_hpc.experiment.normalised import NormalisedSpectrum
+
+COLUMNS = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
+SUMMARY = ("spectrum", "best site", "error %", "shift", "factor", "verdict", "flag")
+SCORES = {
+    "likelihood": "score: -2 ln(likelihood) but for a constant, lowest first; * a shift as large as allowed",
+    "chi2": "score: chi-square over all energies, lowest first; * a shift as large as allowed",
+}
+POOR = 50.0
+"""Error in % above which even the best site does not resemble the measured spectrum."""
+WIDTH = 100
+"""Columns of the terminal that the summary fits."""
+FEWEST, MOST_WON = 4, 0.5
+"""Fewest spectra, and the largest share of them that one site may win, before that is noted."""
+
+
+@dataclass(frozen=True)
+class MatchedSpectrum:
+    """A measured spectrum with what was found for it.
+
+    Attributes
+    ----------
+    name
+        Its name in tables.
+    normal, found, options
+        Its normalisation, the result, and how it was compared.
+    distrust
+        Why each site of the library is out of domain; empty where it is not.
+    """
+
+    name: str
+    normal: "NormalisedSpectrum"
+    found: "Match"
+    options: "MatchOptions"
+    distrust: Sequence[str]
+
+    @cached_property
+    def ranked(self) -> list[list[str]]:
+        """A row of ``COLUMNS`` for each site."""
+        return [[str(k), m.site, *_figures(m), self.distrust[m.row]] for k, m in enumerate(self.found.ranked, 1)]
+
+    @cached_property
+    def mixed(self) -> list[list[str]]:
+        """A row of ``COLUMNS`` for each mixture."""
+        rows = []
+        for k, m in enumerate(self.found.mixtures, 1):
+            parts = " + ".join(f"{f:.2f} {s}" for f, s in zip(m.fractions, m.sites, strict=True))
+            flags = dict.fromkeys(self.distrust[row] for row in m.rows if self.distrust[row])
+            rows.append([str(k), parts, *_figures(m), "; ".join(flags)])
+        return rows
+
+    @property
+    def verdict(self) -> str:
+        """What the best error means; empty if it is ordinary."""
+        error, held_out = self.found.ranked[0].error_percent, self.found.held_out
+        verdict = "" if held_out is None else held_out.verdict(error)
+        return verdict or (f"no site resembles it; the best error is {error:.0f} %" if error > POOR else "")
+
+    @property
+    def judged(self) -> str:
+        """The verdict in a word: ``poor``, ``unexplained``, or nothing."""
+        error, held_out = self.found.ranked[0].error_percent, self.found.held_out
+        judged = "" if held_out is None else held_out.judged(error)
+        return "unexplained" if not judged and error > POOR else judged
+
+    def is_at_limit(self, found: Any) -> bool:
+        """Return whether a shift is as large as allowed."""
+        largest = self.options.max_shift - self.found.step + 1e-6
+        return self.options.max_shift > 0 and abs(found.shift) > largest
+
+    def rows(self) -> list[list[str]]:
+        """Return the rows of a CSV file: the kind, site or mixture, and ``COLUMNS``."""
+        return [["site", *row] for row in self.ranked] + [["mixture", *row] for row in self.mixed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        found = self.found
+        return {
+            "compared": found.n_compared,
+            "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
+            "verdict": self.verdict,
+            "left_out": found.n_left_out,
+            "start_ev": float(found.energies[0]),
+            "stop_ev": float(found.energies[-1]),
+            "ranked": [
+                {"site": m.site, "chi2": m.chi2, "score": m.score, "error_percent": m.error_percent,
+                 "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
+                for m, row in zip(found.ranked, self.ranked, strict=True)
+            ],
+            "mixtures": [
+                {"sites": list(m.sites), "fractions": list(m.fractions), "chi2": m.chi2, "score": m.score,
+                 "error_percent": m.error_percent, "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
+                for m, row in zip(found.mixtures, self.mixed, strict=True)
+            ],
+            **self.normal.as_dict(),
+            "choices": dict(self.normal.raw.choices),
+        }  # fmt: skip
+
+
+def show_one(matched: MatchedSpectrum, not_compared: Sequence[str]) -> None:
+    """Print the sites, and mixtures, that resemble one measured spectrum."""
+    found, options, normal = matched.found, matched.options, matched.normal
+    console.table(
+        f"{matched.name} among {found.n_compared:,} sites",
+        {
+            "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
+            "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, "
+            f"scaled by {options.scale}",
+        }
+        | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
+        | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
+        | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
+    )
+    console.listing(COLUMNS, _short(matched.ranked, [matched.is_at_limit(m) for m in found.ranked]))
+    console.out.print(SCORES[options.by])
+    for row in matched.ranked:
+        if row[-1]:
+            console.err.print(f"Note: {row[1]} is out of domain: {row[-1]}")
+    if matched.is_at_limit(found.ranked[0]):
+        console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
+    if matched.verdict:
+        console.err.print(f"Note: {matched.verdict}")
+    if matched.mixed:
+        limited = [matched.is_at_limit(m) for m in found.mixtures]
+        console.listing(("rank", "mixture", *COLUMNS[2:]), _short(matched.mixed, limited))
+    elif options.mixture > 1:
+        console.out.print("no mixture beats its best single component")
+
+
+def show_summary(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Sequence[str]) -> None:
+    """Print the best site of each measured spectrum, and which spectra could not be used."""
+    first = every[0].found
+    held_out = next((one.found.held_out for one in every if one.found.held_out is not None), None)
+    console.table(
+        f"{len(every):,} measured spectra among {first.n_compared:,} sites",
+        ({"for comparison": held_out.in_words} if held_out is not None else {})
+        | ({"not compared": ", ".join(not_compared)} if not_compared else {})
+        | ({"not matched": f"{len(left_out):,} spectra"} if left_out else {}),
+    )
+    rows = []
+    for one in every:
+        best, flag = one.found.ranked[0], "out of domain" if one.ranked[0][-1] else ""
+        shift = f"{best.shift:+.2f}" + "*" * one.is_at_limit(best)
+        rows.append([one.name, best.site, f"{best.error_percent:.1f}", shift, f"{best.factor:.4g}", one.judged, flag])
+    console.listing(SUMMARY, _fitting(rows))
+    if any(one.is_at_limit(one.found.ranked[0]) for one in every):
+        console.out.print("* a shift as large as --max-shift allows; the true one may be larger")
+    if any(one.mixed for one in every):
+        console.listing(
+            ("spectrum", "best mixture", "error %", "shift"),
+            [[one.name, row[1], row[4], row[6]] for one in every for row in one.mixed[:1]],
+        )
+    if winner := most_frequent(every):
+        site, n = winner
+        console.err.print(
+            f"Note: {site} is the best match of {n} of {len(every)} spectra; if these are different samples, this "
+            "suggests that the store has no site like theirs"
+        )
+    n_unexplained = sum(bool(one.judged) for one in every)
+    if n_unexplained:
+        console.err.print(f"Note: {n_unexplained} of {len(every)} spectra are matched poorly or explained by no site")
+    show_left_out(left_out)
+
+
+def show_left_out(left_out: Sequence["LeftOut"]) -> None:
+    """Print which measured spectra could not be used, and why."""
+    console.reasons([f"left out: {one.reason}" for one in left_out], len(left_out))
+
+
+def most_frequent(every: Sequence[MatchedSpectrum]) -> tuple[str, int] | None:
+    """Return the site that matches most of the spectra best, and how many; None if no site stands out."""
+    (site, n), *_ = Counter(one.found.ranked[0].site for one in every).most_common(1)
+    return (site, n) if len(every) >= FEWEST and n >= MOST_WON * len(every) else None
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], overwrite: bool) -> None:
+    """Write a table of texts."""
+    from xanes_hpc.runtime.outputs import whole_output
+
+    with whole_output(path, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, *rows])
+
+
+def write_one(output: Path | None, overwrite: bool, matched: MatchedSpectrum) -> None:
+    """Write the sites and mixtures of one measured spectrum as CSV, if an output is named."""
+    if output is not None:
+        write_csv(output, ("kind", *COLUMNS), matched.rows(), overwrite)
+
+
+def write_every(
+    output: Path | None, overwrite: bool, every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]
+) -> None:
+    """Write the sites and mixtures of several measured spectra as CSV, if an output is named."""
+    if output is None:
+        return
+    rows = [[one.name, *row, one.judged] for one in every for row in one.rows()]
+    rows += [[one.name, "not matched", *[""] * (len(COLUMNS) - 1), one.reason, ""] for one in left_out]
+    write_csv(output, ("spectrum", "kind", *COLUMNS, "verdict"), rows, overwrite)
+
+
+def every_as_dict(
+    every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return plain values of several measured spectra, for JSON."""
+    winner = most_frequent(every)
+    return {
+        "spectra": [{"spectrum": one.name, **one.as_dict()} for one in every],
+        "not_matched": [{"spectrum": one.name, "reason": one.reason} for one in left_out],
+        "most_frequent": None if winner is None else {"site": winner[0], "count": winner[1]},
+        "not_compared": not_compared,
+    }
+
+
+def _fitting(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows whose first two cells, the names, are cut so that a listing of ``SUMMARY`` fits ``WIDTH``."""
+    widths = [max(len(title), *(len(row[k]) for row in rows)) for k, title in enumerate(SUMMARY)]
+    room = WIDTH - sum(widths[2:]) - 2 * (len(widths) - 1)
+    first = max(min(widths[0], room - min(widths[1], room // 2)), 8)
+    return [
+        [console.shortened(row[0], first), console.shortened(row[1], max(room - first, 8)), *row[2:]] for row in rows
+    ]
+
+
+def _short(rows: list[list[str]], limited: list[bool]) -> list[list[str]]:
+    """Return rows of the table with a word for each flag, and an asterisk after a shift that is as large as allowed."""
+    return [
+        [*row[:-2], row[-2] + "*" * at_limit, "out of domain" if row[-1] else ""]
+        for row, at_limit in zip(rows, limited, strict=True)
+    ]
+
+
+def _figures(found: Any) -> list[str]:
+    score, chi2 = f"{found.score:.5g}", f"{found.chi2:.4g}"
+    return [score, chi2, f"{found.error_percent:.2f}", f"{found.factor:.4g}", f"{found.shift:+.2f}"]

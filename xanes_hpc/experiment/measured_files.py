@@ -1,0 +1,123 @@
+"""Find the measured spectra that a user names: files, folders, patterns, and projects with all their groups."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+from xanes_hpc.errors import ConfigError, FormatError, SpectrumError, XanesHpcError
+from xanes_hpc.experiment.normalised import NormalisedSpectrum
+from xanes_hpc.formats import athena, is_spectrum_file
+
+DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class MeasuredFile:
+    """A file of a measured spectrum, or a group of a project, and the name under which it is listed."""
+
+    path: Path
+    name: str
+
+
+def measured_files(named: Iterable[Path]) -> list[MeasuredFile]:
+    """Return the measured spectra in files, folders, patterns such as ``scans/*.xdi``, and Athena projects.
+
+    A folder stands for its files whose names end like those of spectra, and a project for all its groups, unless one is
+    named (``NAME.prj:LABEL``). The order is that in which they are named, and the natural one within a folder. Spectra
+    in files with equal names are listed with their folders.
+
+    Raises
+    ------
+    FormatError
+        If a folder has no spectra, or no file matches a pattern.
+    ConfigError
+        If a project is named and Larch is not installed.
+    """
+    paths: list[Path] = []
+    for path in named:
+        if path.is_dir():
+            found = [own for own in path.iterdir() if own.is_file() and is_spectrum_file(own)]
+            if not found:
+                raise FormatError(f"{path}: no files of spectra in this folder")
+            paths += sorted(found, key=natural)
+        elif not path.exists() and has_magic(str(path)) and not athena.is_project(path):
+            matching = [Path(own) for own in glob(str(path))]
+            if not matching:
+                raise FormatError(f"{path}: no file matches this pattern")
+            paths += sorted(matching, key=natural)
+        else:
+            paths.append(path)
+    files = [own for path in dict.fromkeys(paths) for own in _groups(path)]
+    counts = Counter(own.name for own in files)
+    return [own if counts[own.name] == 1 else MeasuredFile(own.path, str(own.path)) for own in files]
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers in names by their value: ``T9.xdi`` comes before ``T10.xdi``.
+
+    Examples
+    --------
+    >>> [path.name for path in sorted(map(Path, ["T10.xdi", "T9.xdi", "T9b.xdi"]), key=natural)]
+    ['T9.xdi', 'T9b.xdi', 'T10.xdi']
+    """
+    words = DIGITS.split(str(path))
+    return [(int(word), "") if k % 2 else (-1, word.lower()) for k, word in enumerate(words)]
+
+
+def _groups(path: Path) -> list[MeasuredFile]:
+    """Return the groups of a project with several; a file otherwise."""
+    if path.suffix.lower() != athena.PROJECT or not path.is_file():
+        return [MeasuredFile(path, path.name)]
+    labels = athena.labels(path)
+    if len(labels) < 2:
+        return [MeasuredFile(path, path.name)]
+    chosen = [str(k) if "/" in own else own for k, own in enumerate(labels, 1)]  # a name of a file has no slash
+    return [
+        MeasuredFile(path.with_name(f"{path.name}:{one}"), f"{path.name}:{own}")
+        for one, own in zip(chosen, labels, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class UsableSpectrum:
+    """A measured spectrum that was read and normalised, and the name under which it is listed."""
+
+    name: str
+    normal: NormalisedSpectrum
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A measured spectrum that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+def read_usable(
+    files: Iterable[MeasuredFile], read: Callable[[Path], NormalisedSpectrum]
+) -> tuple[list[UsableSpectrum], list[LeftOut]]:
+    """Read and normalise measured spectra; those that cannot be used are left out with their reasons.
+
+    Raises
+    ------
+    ConfigError
+        If an option of ``read`` is not possible for any spectrum.
+    SpectrumError
+        If none can be used.
+    """
+    usable, left_out = [], []
+    for own in files:
+        try:
+            usable.append(UsableSpectrum(own.name, read(own.path)))
+        except ConfigError:
+            raise
+        except XanesHpcError as error:
+            left_out.append(LeftOut(own.name, str(error)))
+    if not usable:
+        more = f"; {len(left_out) - 1:,} others cannot be used either" if len(left_out) > 1 else ""
+        raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected measured spectra, received none")
+    return usable, left_out
