@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "calculations": ("jobs formats stores spectra structures runtime", "ase distributed tblite"),
     "training": ("data models config stores spectra runtime", "ase scipy"),
     "prediction": ("features models importing jobs descriptors formats stores spectra structures runtime", "ase"),
-    "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy shap umap"),
+    "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy umap"),
     "model_selection": ("training prediction analysis data models config stores runtime", "optuna"),
     "plotting": ("analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from xanes_hpc.analysis.feature_groups import FeatureGroup, feature_groups
 from xanes_hpc.analysis.permutation import MeanModel, permutation_importance
 from xanes_hpc.analysis.shapley import shapley_values
 from xanes_hpc.analysis.shells import RadialHistogram, find_shells, radial_histogram
+from xanes_hpc.analysis.switching import Switching
 from xanes_hpc.errors import ConfigError, ModelError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.sources import features_of
@@ -133,27 +135,52 @@ def test_features_that_do_not_differ_have_no_importance(at_sites):
     assert np.isnan(found.error_increase).all()
 
 
-def test_shapley_values_of_a_linear_function_and_of_a_product():
+def test_shapley_values_of_a_linear_function():
     rng = np.random.default_rng(1)
-    weights, background, x = rng.normal(size=(6, 2)), rng.normal(size=(9, 6)), rng.normal(size=(3, 6))
-    groups = [
-        FeatureGroup("a", np.array([0, 3])),
-        FeatureGroup("b", np.array([1])),
-        FeatureGroup("c", np.array([2, 4, 5])),
-    ]
-    values, base = shapley_values(lambda rows: rows @ weights, x, background, groups)
-    moved = (x - background.mean(axis=0))[:, :, None] * weights
+    weights = rng.normal(size=(6, 2))
+    values, without, whole = shapley_values(lambda present: 1.0 + present @ weights, 6)
+    np.testing.assert_allclose(values, weights.T, atol=1e-12)
+    np.testing.assert_allclose(without, 1.0)
+    np.testing.assert_allclose(whole, 1.0 + weights.sum(axis=0))
+
+
+def test_shapley_values_approach_the_mean_over_all_orders():
+    table = np.random.default_rng(2).normal(size=(2,) * 4)
+
+    def value(present):
+        return table[tuple(present.astype(int).T)][:, None]
+
+    exact = np.zeros(4)
+    for order in permutations(range(4)):
+        present = np.zeros((5, 4), bool)
+        for k, player in enumerate(order):
+            present[k + 1 :, player] = True
+        exact[list(order)] += np.diff(value(present)[:, 0]) / 24
+    few, many = (shapley_values(value, 4, rounds)[0][0] for rounds in (1, 4000))
+    assert few.sum() == pytest.approx(exact.sum())
+    np.testing.assert_allclose(many, exact, atol=0.05)
+
+
+@pytest.mark.parametrize("regression", [True, False])
+def test_switched_features_give_the_spectra_of_their_mixture(at_sites, monkeypatch, regression):
+    folder, mean = at_sites
+    groups = feature_groups(descriptors.from_description(folder.description["descriptor"]["description"]).meanings)
+    if not regression:
+        monkeypatch.setattr(Model, "regression", None)
+    own = np.random.default_rng(0).random((7, len(groups))) < 0.5
+    own[0], own[1] = True, False
+    x, background = mean.x[2], mean.x[[5, 9, 11]]
+    steps = []
+    found = Switching(folder, groups).spectra(own, x, background, 0, lambda: steps.append(1))
+    owner = np.empty(x.size, int)
     for k, group in enumerate(groups):
-        np.testing.assert_allclose(values[:, :, k], moved[:, group.columns].sum(axis=1), atol=1e-12)
-    np.testing.assert_allclose(base, background.mean(axis=0) @ weights)
-
-    def product(rows):
-        return (rows[:, 0] * rows[:, 1])[:, None]
-
-    two = [FeatureGroup("a", np.array([0])), FeatureGroup("b", np.array([1]))]
-    values, base = shapley_values(product, np.array([[2.0, 3.0]]), np.zeros((1, 2)), two)
-    np.testing.assert_allclose(values[0, 0], [3.0, 3.0])  # half of 6 each
-    assert base == [0.0]
+        owner[group.columns] = k
+    absorbers = np.zeros(len(own), int)
+    expected = [
+        MeanModel(folder, np.where(own[:, owner], x, other), absorbers).spectra().mean(axis=0) for other in background
+    ]
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-3, atol=1e-4)
+    assert len(steps) == 3
 
 
 def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
@@ -264,6 +291,7 @@ def test_without_structures(model, small, tmp_path):
         ),
         ({"shells": (3.0, 2.0)}, ConfigError, "`shells`: .* below 6 Å, received 3, 2"),
         ({"shells": (2.0, 100.0)}, ConfigError, "below 6 Å, received 2, 100"),
+        ({"permuted": ("shell",)}, ConfigError, "`permuted`: .* received 'shell'"),
         ({"windows": ((-3.0, 3.0), (-3.0, 3.0))}, ConfigError, r"`windows`: .* received -3 to \+3 eV twice"),
         ({"atoms_of": ("nobody",)}, StoreError, r"small\.h5: no site 'nobody'"),
         (
@@ -280,9 +308,8 @@ def test_invalid_options(model, small, change, error, message):
 
 def test_explain_command(model, small, tmp_path, capsys):
     words = ["explain", model, small / "small.h5", "--window", "-3:3", "--window", "40:46", "--repeats", 1]
-    words += ["--most-sites", 30, "--site", "demo0003_Fe_square_planar"]
     with StructureStore(small / "small.h5") as source:
-        words[-1] = source.sites.name[3]
+        words += ["--most-sites", 30, "--permute", "--site", source.sites.name[3]]
     assert run(*words, "--json", tmp_path / "explain.json", "-o", tmp_path / "figures") == 0
     printed = capsys.readouterr().out
     assert "1st shell" in printed
@@ -330,10 +357,32 @@ def test_invalid_commands(model, small, tmp_path, monkeypatch, capsys, words, me
     assert (tmp_path / "here" / "mine.txt").read_text() == "mine"
 
 
-def test_shapley_values_need_their_extra(model, small, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert (
-        run("explain", model, small / "small.h5", "--window", "-3:3", "--repeats", 1, "--most-sites", 4, "--shap", 1)
-        == 2
-    )
-    assert "pip install 'xanes-hpc[explain]'" in capsys.readouterr().err
+def test_a_named_site_is_explained_without_permuting_anything(model, small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("xanes_hpc.analysis.explain.permutation_importance", None)  # would fail if called
+    with StructureStore(small / "small.h5") as source:
+        name = source.sites.name[3]
+    words = ["explain", model, small / "small.h5", "--site", name, "--background", 3]
+    assert run(*words, "--json", tmp_path / "e.json", "-o", tmp_path / "figures") == 0
+    printed = capsys.readouterr().out
+    assert "predicted" in printed
+    assert "1st shell" not in printed
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["shapley"]["sites"] == [name]
+    assert found["shells"] == []
+    for window in [*found["windows"], found["whole"]]:
+        assert all("shap" in row and "change_percent" not in row for row in window["groups"])
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"importance.csv", "atoms.csv", "atoms-1.png"}
+
+
+def test_single_functions_are_permuted_only_for_a_file(model, small, monkeypatch, capsys):
+    permuted = []
+
+    def counted(mean, groups, *others):
+        permuted.append(len(groups))
+        return permutation_importance(mean, groups, *others)
+
+    monkeypatch.setattr("xanes_hpc.analysis.explain.permutation_importance", counted)
+    words = ["explain", model, small / "small.h5", "--repeats", 1, "--most-sites", 4]
+    assert run(*words) == 0
+    assert run(*words, "--json", "-") == 0
+    assert permuted[0] < permuted[1] / 2

@@ -67,7 +67,7 @@ def test_a_missing_package_is_named_with_its_extra():
 
 def test_every_extra_that_an_error_names_installs_the_package():
     calls = set(calls_of_need())
-    assert {extra for _, extra in calls} == {"dask", "explain", "larch", "relax", "umap"}
+    assert {extra for _, extra in calls} == {"dask", "larch", "relax", "umap"}
     for package, extra in calls:
         assert package in names(EXTRAS[extra])
         assert package not in names(PROJECT["dependencies"])

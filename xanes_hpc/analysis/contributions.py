@@ -1,15 +1,16 @@
 """Contributions of a site's features and atoms to the mean intensity of its spectrum in energy windows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis.explanation import AtomContributions, ShapleyValues
 from xanes_hpc.analysis.feature_groups import FeatureGroup
-from xanes_hpc.analysis.permutation import MeanModel
 from xanes_hpc.analysis.shapley import shapley_values
+from xanes_hpc.analysis.switching import Switching
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.models.model import Model
@@ -21,32 +22,9 @@ Array = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class WindowMeans:
-    """Mean intensity in windows, averaged over models; each of ``masks``, (n_energies,), selects a window's points."""
-
-    models: Sequence[Model]
-    masks: Sequence[npt.NDArray[np.bool_]]
-
-    def of(self, site: SiteTable) -> Callable[[Features], Array]:
-        """Return a function of features (n_rows, n_features) that yields (n_rows, n_windows).
-
-        The function treats every row as the given site's absorber.
-        """
-
-        def means(x: Features) -> Array:
-            found = []
-            for model in self.models:
-                absorbers = np.repeat(model.absorbers(site.element, site.edge), len(x))
-                found.append(MeanModel(model, x, absorbers).spectra().mean(axis=0))
-            mean = np.mean(found, axis=0)
-            return np.stack([mean[:, mask].mean(axis=1) for mask in self.masks], axis=1)
-
-        return means
-
-
 def group_contributions(
-    means: WindowMeans,
+    models: Sequence[Model],
+    masks: Sequence[npt.NDArray[np.bool_]],
     sites: SiteTable,
     x: Features,
     background: Features,
@@ -54,14 +32,17 @@ def group_contributions(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ShapleyValues:
-    """Return the Shapley values of feature groups at sites.
+    """Return the Shapley values of feature groups at sites, for the mean intensity in windows averaged over models.
 
-    The background is evaluated with each site's own absorber.
+    A group's features are switched together from those of each background site to the site's own. The background is
+    evaluated with each site's own absorber.
 
     Parameters
     ----------
-    means
-        The function to explain.
+    models
+        Models with the same features and grid.
+    masks : each (n_energies,)
+        Points of each window.
     sites, x : (n_sites, n_features)
         The sites, and their features.
     background : (n_background, n_features)
@@ -70,22 +51,27 @@ def group_contributions(
         Groups that together hold every feature.
     seed
         Seed of ``shapley_values``.
-
-    Raises
-    ------
-    ConfigError
-        If shap is not installed.
     """
-    values, bases, outputs = [], [], []
-    for k in range(len(sites)):
-        progress(k, len(sites))
-        function = means.of(sites.take(np.array([k])))
-        own, base = shapley_values(function, x[k : k + 1], background, groups, seed=seed)
-        values.append(own[0])
-        bases.append(base)
-        outputs.append(function(x[k : k + 1])[0])
-    progress(len(sites), len(sites))
-    return ShapleyValues(list(sites.name), np.array(values), np.array(bases), np.array(outputs))
+    switching = [Switching(model, groups) for model in models]
+    absorbers = [model.absorbers(sites.element, sites.edge) for model in models]
+    total, steps = len(sites) * len(models) * len(background), count(1)
+    progress(0, total)
+    found = []
+    for k, own in enumerate(x):
+
+        def means(present: npt.NDArray[np.bool_], k: int = k, own: Features = own) -> Array:
+            mean = np.mean(
+                [
+                    one.spectra(present, own, background, int(absorber[k]), lambda: progress(next(steps), total))
+                    for one, absorber in zip(switching, absorbers, strict=True)
+                ],
+                axis=0,
+            )
+            return np.stack([mean[:, mask].mean(axis=1) for mask in masks], axis=1)
+
+        found.append(shapley_values(means, len(groups), seed=seed))
+    values, bases, outputs = (np.array(part) for part in zip(*found, strict=True))
+    return ShapleyValues(list(sites.name), values, bases, outputs)
 
 
 def atom_contributions(

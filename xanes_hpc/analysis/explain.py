@@ -4,16 +4,16 @@ Two measures are computed in energy windows: the change of a prediction when fea
 (``permutation_importance``), and the contribution of each group of features at a site (``group_contributions``).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.contributions import WindowMeans, atom_contributions, group_contributions
-from xanes_hpc.analysis.explanation import Explanation, Section
-from xanes_hpc.analysis.feature_groups import by_angle, by_distance, by_kind, feature_groups
+from xanes_hpc.analysis.contributions import atom_contributions, group_contributions
+from xanes_hpc.analysis.explanation import SECTIONS, Explanation, Section
+from xanes_hpc.analysis.feature_groups import FeatureGroup, by_angle, by_distance, by_kind, feature_groups
 from xanes_hpc.analysis.permutation import Importance, MeanModel, permutation_importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radial_histogram
 from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_words, points_in
@@ -59,6 +59,8 @@ class ExplainOptions:
         Names of sites for which contributions of atoms are computed.
     shells
         Ends of the shells, Å; by default the minima of the radial histogram.
+    permuted
+        Sections of the explanation whose features are permuted; with none, only Shapley values are computed.
     """
 
     windows: tuple[Window, ...] = ()
@@ -71,6 +73,7 @@ class ExplainOptions:
     background: int = 20
     atoms_of: tuple[str, ...] = ()
     shells: tuple[float, ...] = ()
+    permuted: tuple[str, ...] = SECTIONS
 
 
 def explain(
@@ -93,7 +96,7 @@ def explain(
     Raises
     ------
     ConfigError
-        If a window holds no energy of the grid, shells do not ascend, or shap is needed but not installed.
+        If a window holds no energy of the grid, shells do not ascend, or `permuted` names no section.
     ModelError
         If models differ in descriptor or grid, were not trained on the sites' elements, or there are too few sites.
     StoreError
@@ -102,6 +105,7 @@ def explain(
     options = options or ExplainOptions()
     model = models[0]
     _check_alike(models)
+    _check_sections(options.permuted)
     windows, masks = _windows(model, options)
     descriptor = model_descriptor(model)
     _check_shells(options.shells, descriptor.cutoff)
@@ -118,43 +122,63 @@ def explain(
         if (bare := named[features.without[named]]).size:
             raise ModelError(f"{source.path}: {every.name[bare[0]]} has no features")
         check_seen(model, every.take(np.union1d(rows, named)), False)
-        read = features.read
-        x, sites = read(rows), every.take(rows)
-        references = _references(model, structures if structures is not None else source, rows, every)
+        sites = every.take(rows)
         histogram = None
-        if structures is not None and descriptor.cutoff > 0:
+        if options.permuted and structures is not None and descriptor.cutoff > 0:
             histogram = radial_histogram(structures, rows, descriptor.cutoff)
-        shells = _shells(histogram, options, descriptor)
+        shells = _shells(histogram, options, descriptor) if options.permuted else []
         ranges = [(shell.name, shell.start, shell.stop) for shell in shells]
-        sections = [groups, by_kind(groups), by_distance(groups, ranges), by_angle(groups)]
-        together = [group for section in sections for group in section]
-        parts = []
-        for k, own in enumerate(models):
-            mean = MeanModel(own, x, own.absorbers(sites.element, sites.edge))
-            of = f", model {k + 1} of {len(models)}" if len(models) > 1 else ""
-            report = _with_note(progress, "permuting features" + of)
-            parts.append(
-                permutation_importance(mean, together, masks, references, options.repeats, options.seed, report)
-            )
+        sections = {"groups": groups, "kinds": by_kind(groups)}
+        sections |= {"shells": by_distance(groups, ranges), "angles": by_angle(groups)}
+        importances: dict[str, Importance] = {}
+        if together := {name: own for name, own in sections.items() if name in options.permuted}:
+            references = _references(model, structures if structures is not None else source, rows, every)
+            x = features.read(rows)
+            importances = _importances(models, x, sites, together, masks, references, options, progress)
         shapley, atoms = None, []
         explained = np.concatenate([named, rows[: options.shap_sites]])
         if explained.size:
             background = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.background])
             shapley = group_contributions(
-                WindowMeans(models, masks), every.take(explained), _features(read, explained), read(background), groups,
-                options.seed, _with_note(progress, "Shapley values"),
+                models, masks, every.take(explained), _features(features.read, explained), features.read(background),
+                groups, options.seed, _with_note(progress, "Shapley values"),
             )  # fmt: skip
         if structures is not None and shapley is not None:
             atoms = [
                 atom_contributions(descriptor, structures, row, groups, shapley.values[k])
                 for k, row in enumerate(named.tolist())
             ]
-    found = [Section(g, i) for g, i in zip(sections, _cut(parts, [len(s) for s in sections]), strict=True)]
-    n_networks = sum(len(own.members) for own in models)
-    of_groups, of_kinds, of_shells, of_angles = found
+    found = {name: Section(section, importances.get(name)) for name, section in sections.items()}
     return Explanation(
-        windows, of_groups, of_kinds, of_shells, of_angles, shells, histogram, rows.size, n_networks, shapley, atoms
-    )
+        windows, **found, shell_ends=shells, histogram=histogram, n_sites=rows.size,
+        n_networks=sum(len(own.members) for own in models), shapley=shapley, atoms=atoms,
+        models=tuple(own.path.resolve().name for own in models), absorbers=tuple(model.seen),
+    )  # fmt: skip
+
+
+def _importances(
+    models: Sequence[Model],
+    x: npt.NDArray[np.floating],
+    sites: SiteTable,
+    sections: Mapping[str, list[FeatureGroup]],
+    masks: Sequence[npt.NDArray[np.bool_]],
+    references: Array | None,
+    options: ExplainOptions,
+    progress: Progress,
+) -> dict[str, Importance]:
+    """Return the importance of each section of groups, with the networks of all models."""
+    groups, parts = list(chain.from_iterable(sections.values())), []
+    for k, model in enumerate(models):
+        mean = MeanModel(model, x, model.absorbers(sites.element, sites.edge))
+        note = "permuting features" + (f", model {k + 1} of {len(models)}" if len(models) > 1 else "")
+        report = _with_note(progress, note)
+        parts.append(permutation_importance(mean, groups, masks, references, options.repeats, options.seed, report))
+    return dict(zip(sections, _cut(parts, [len(own) for own in sections.values()]), strict=True))
+
+
+def _check_sections(names: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in SECTIONS]:
+        raise ConfigError(f"`permuted`: expected some of {', '.join(SECTIONS)}, received {unknown[0]!r}")
 
 
 def _windows(model: Model, options: ExplainOptions) -> tuple[tuple[Window, ...], list[npt.NDArray[np.bool_]]]:

@@ -1,6 +1,7 @@
 """Results of explaining a model's predictions."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,26 +11,48 @@ from xanes_hpc.analysis.feature_groups import RADIAL, FeatureGroup
 from xanes_hpc.analysis.permutation import Importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell
 from xanes_hpc.analysis.windows import Window
+from xanes_hpc.errors import ConfigError
 
 Array = npt.NDArray[np.float64]
+
+SECTIONS = ("groups", "kinds", "shells", "angles")
+"""Sections of an explanation: each group of features, and groups permuted together."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Groups of features and their importance."""
+    """Groups of features, and their importance: None if they were not permuted."""
 
     groups: list[FeatureGroup]
-    importance: Importance
+    importance: Importance | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is an importance of at least one group."""
+        return self.importance is not None and bool(self.groups)
+
+    @property
+    def change(self) -> Array:
+        """Change in %, (n_networks, n_windows, n_groups).
+
+        Raises
+        ------
+        ConfigError
+            If the groups were not permuted.
+        """
+        if self.importance is None:
+            raise ConfigError("these features were not permuted; name them in `permuted`")
+        return self.importance.change
 
     @property
     def mean(self) -> Array:
         """Mean change in % over networks, (n_windows, n_groups)."""
-        return np.asarray(self.importance.change.mean(axis=0))
+        return np.asarray(self.change.mean(axis=0))
 
     @property
     def std(self) -> Array:
         """Standard deviation of the change over networks, (n_windows, n_groups); NaN for a single network."""
-        return spread(self.importance.change)
+        return spread(self.change)
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,10 @@ class Explanation:
         Shapley values and contributions of atoms, if requested.
     n_sites, n_networks
         Number of sites among which features were permuted, and of networks over all models.
+    models
+        Names of the models.
+    absorbers
+        Elements and edges that the models were trained on.
     """
 
     windows: tuple[Window, ...]
@@ -112,6 +139,8 @@ class Explanation:
     n_networks: int
     shapley: ShapleyValues | None = None
     atoms: list[AtomContributions] = field(default_factory=list)
+    models: tuple[str, ...] = ()
+    absorbers: tuple[tuple[str, str], ...] = ()
 
     @property
     def radial(self) -> npt.NDArray[np.bool_]:
@@ -126,7 +155,7 @@ class Explanation:
     @property
     def radial_fractions(self) -> Array:
         """Changes due to radial groups as fractions of their sum, (n_networks, n_windows, n_radial)."""
-        return fractions(self.groups.importance.change[..., self.radial])
+        return fractions(self.groups.change[..., self.radial])
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -154,49 +183,54 @@ class Explanation:
         return values
 
     def _window(self, w: int) -> dict[str, Any]:
-        radial, own = self.radial, self.radial_fractions[:, w]
-        change = self.groups.importance.change[:, w][:, radial]
-        found: dict[str, Any] = {
-            "start": self.windows[w][0],
-            "stop": self.windows[w][1],
-            "mu": self.distances.tolist(),
-            "g2_importance": own.mean(axis=0).tolist(),
-            "g2_importance_std": plain(spread(own)),
-            "g2_change_percent": change.mean(axis=0).tolist(),
-        }
-        limits = [{"start": shell.start, "stop": shell.stop} for shell in self.shell_ends]
+        found: dict[str, Any] = {"start": self.windows[w][0], "stop": self.windows[w][1]}
+        radial = self.radial
+        if self.groups.importance is not None:
+            own, change = self.radial_fractions[:, w], self.groups.change[:, w][:, radial]
+            found |= {
+                "mu": self.distances.tolist(),
+                "g2_importance": own.mean(axis=0).tolist(),
+                "g2_importance_std": plain(spread(own)),
+                "g2_change_percent": change.mean(axis=0).tolist(),
+            }
         if self.shapley is not None:
             size = np.abs(self.shapley.values[:, w][:, radial]).mean(axis=0)
             found["g2_shap"] = (size / max(size.sum(), np.finfo(float).tiny)).tolist()
-        for name in ("groups", "kinds", "shells", "angles"):
+        for name in SECTIONS:
             found[name] = self._section(getattr(self, name), w)
+        limits = [{"start": shell.start, "stop": shell.stop} for shell in self.shell_ends]
         found["shells"] = [row | ends for row, ends in zip(found["shells"], limits, strict=True)]
         radial_rows = (row for row, is_radial in zip(found["groups"], radial, strict=True) if is_radial)
-        for row, share in zip(radial_rows, found["g2_importance"], strict=True):
+        for row, share in zip(radial_rows, found.get("g2_importance", ()), strict=False):
             row["g2_importance"] = share
         return found
 
     def _section(self, section: Section, w: int) -> list[dict[str, Any]]:
         rows = []
-        increase = section.importance.error_increase.mean(axis=0)[w]
         for k, group in enumerate(section.groups):
             row: dict[str, Any] = {"label": group.label, "n_features": int(group.columns.size)}
             for name in ("distance", "angle", "half_width"):
                 if np.isfinite(getattr(group, name)):
                     row[name] = getattr(group, name)
-            row |= {
-                "change_percent": float(section.mean[w, k]), "std": plain(section.std[w, k]),
-                "error_increase_percent": plain(increase[k]),
-            }  # fmt: skip
+            if section.importance is not None:
+                increase = section.importance.error_increase[:, w, k].mean()
+                row |= {
+                    "change_percent": float(section.mean[w, k]), "std": plain(section.std[w, k]),
+                    "error_increase_percent": plain(increase),
+                }  # fmt: skip
             if self.shapley is not None:
-                own = np.isin(np.arange(len(self.groups.groups)), self._members(group))
-                row["shap"] = float(np.abs(self.shapley.values[:, w][:, own].sum(axis=-1)).mean())
+                own = self.shapley.values[:, w, np.unique(self._owners[group.columns])]
+                row["shap"] = float(np.abs(own.sum(axis=-1)).mean())
             rows.append(row)
         return rows
 
-    def _members(self, group: FeatureGroup) -> list[int]:
-        """Return the indices of the groups that have features in common with another group."""
-        return [k for k, own in enumerate(self.groups.groups) if np.isin(own.columns, group.columns).any()]
+    @cached_property
+    def _owners(self) -> npt.NDArray[np.int64]:
+        """The index of each feature's group, (n_features,)."""
+        columns = [group.columns for group in self.groups.groups]
+        owners = np.empty(sum(own.size for own in columns), np.int64)
+        owners[np.concatenate(columns)] = np.repeat(np.arange(len(columns)), [own.size for own in columns])
+        return owners
 
 
 def fractions(values: Array) -> Array:

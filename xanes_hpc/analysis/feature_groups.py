@@ -12,6 +12,14 @@ Columns = npt.NDArray[np.int64]
 NOWHERE = -1.0
 RADIAL = ("G2", "radial")
 """Kinds of features that describe single neighbours at a distance."""
+KINDS = {
+    "G1": "how many neighbours in all",
+    "G2": "how many neighbours at each distance",
+    "G4": "pairs of neighbours, by their distance and the angle between them",
+    "path": "paths via two neighbours and back, by half their length",
+    "radial": "how many neighbours at each distance",
+}
+"""What each kind of feature describes."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Permutation importance of features: how predictions change (Breiman, doi:10.1023/A:1010933404324)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -42,30 +43,29 @@ class MeanModel:
         """Number of networks of the model."""
         return len(self._model.members)
 
-    def spectra(self, columns: Columns | None = None, values: npt.NDArray[np.floating] | None = None) -> Array:
-        """Return spectra, (n_networks, n_sites, n_energies), with ``values`` in place of some columns."""
-        x = self.x
-        if columns is not None and values is not None:
-            x = x.copy()
-            x[:, columns] = values
+    def spectra(self) -> Array:
+        """Return spectra, (n_networks, n_sites, n_energies)."""
+        return self._spectra(self.x, self._differences)
+
+    def permuted(self, columns: Columns, orders: Iterable[npt.NDArray[np.int64]]) -> Iterator[Array]:
+        """Yield spectra, as from ``spectra``, with some columns taken from other sites, in each order of the sites."""
+        own = None
+        if self._regression is not None:
+            landmarks, z = self._regression.landmarks, self._regression.scalers.features(self.x)
+            own = mean_differences(*(np.ascontiguousarray(v[:, columns]) for v in (z, landmarks)))
+            own *= np.float32(columns.size / self.x.shape[1])
+        for order in orders:
+            x = self.x.copy()
+            x[:, columns] = self.x[order][:, columns]
+            apart = None if own is None or self._differences is None else self._differences + (own[order] - own)
+            yield self._spectra(x, apart)
+
+    def _spectra(self, x: npt.NDArray[np.floating], differences: npt.NDArray[np.float32] | None) -> Array:
         found = np.array([member.mean_network(x, self.absorbers) for member in self._model.members])
-        if self._regression is None or self._differences is None:
+        if self._regression is None or differences is None:
             return found
-        differences = self._differences
-        if columns is not None:
-            differences = differences + self._moved(x, columns)
         share = self._regression.share
         return (1.0 - share) * found + share * self._regression.spectra_at(differences, self.absorbers)
-
-    def _moved(self, x: npt.NDArray[np.floating], columns: Columns) -> npt.NDArray[np.float32]:
-        """Return the change of the distances to landmarks when some columns change, computed from those only."""
-        assert self._regression is not None
-        landmarks = np.ascontiguousarray(self._regression.landmarks[:, columns])
-        after, before = (
-            mean_differences(np.ascontiguousarray(self._regression.scalers.features(v)[:, columns]), landmarks)
-            for v in (x, self.x)
-        )
-        return np.asarray((after - before) * np.float32(columns.size / self.x.shape[1]), np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,25 +108,33 @@ def permutation_importance(
     repeats, seed
         Number of permutations, and their seed.
     """
+    progress(0, len(groups) * repeats)
     plain = model.spectra()
     shape = (plain.shape[0], len(windows), len(groups))
-    change, increase = np.zeros(shape), np.zeros(shape)
+    change, increase = np.zeros(shape), np.full(shape, np.nan)
+    orders = [_permuted(model.absorbers, np.random.default_rng([seed, k])) for k in range(repeats)]
+    compared = [(window, _known(references, window)) for window in windows]
+    errors = [_errors(plain, references, *points) for points in compared]
     for k, group in enumerate(groups):
-        for repeat in range(repeats):
-            progress(k * repeats + repeat, len(groups) * repeats)
-            order = _permuted(model.absorbers, np.random.default_rng([seed, repeat]))
-            other = model.spectra(group.columns, model.x[order][:, group.columns]) if group.columns.size else plain
-            for w, window in enumerate(windows):
+        permuted = model.permuted(group.columns, orders) if group.columns.size else repeat(plain, repeats)
+        for n, other in enumerate(permuted):
+            for w, (window, known) in enumerate(compared):
                 change[:, w, k] += _percent(other[..., window] - plain[..., window], plain[..., window]) / repeats
-                known = _known(references, window)
-                if references is not None and known.any():
-                    own = references[known][:, window]
-                    errors = [_percent(y[:, known][..., window] - own, own[None]) for y in (other, plain)]
-                    increase[:, w, k] += (errors[0] - errors[1]) / repeats
-                else:
-                    increase[:, w, k] = np.nan
-    progress(len(groups) * repeats, len(groups) * repeats)
+                if known.any():
+                    more = (_errors(other, references, window, known) - errors[w]) / repeats
+                    increase[:, w, k] = more if n == 0 else increase[:, w, k] + more
+            progress(k * repeats + n + 1, len(groups) * repeats)
     return Importance(change, increase)
+
+
+def _errors(
+    spectra: Array, references: Array | None, window: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]
+) -> Array:
+    """Return the error % of each network in a window, (n_networks,), over the sites with a reference."""
+    if references is None or not known.any():
+        return np.full(len(spectra), np.nan)
+    own = references[known][:, window]
+    return _percent(spectra[:, known][..., window] - own, own[None])
 
 
 def _known(references: Array | None, window: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -1,91 +1,62 @@
-"""Shapley values of feature groups (Lundberg & Lee, arXiv:1705.07874), computed by the package shap."""
+"""Shapley values (Lundberg & Lee, arXiv:1705.07874), estimated from random orders.
 
-import warnings
-from collections.abc import Callable, Sequence
+Orders are used with their reverse, as by Mitchell et al. (arXiv:2104.12199).
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.feature_groups import FeatureGroup
-from xanes_hpc.runtime.optional import need
-
 Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.floating]
+Present = npt.NDArray[np.bool_]
 
 
 def shapley_values(
-    function: Callable[[Rows], Array],
-    x: Rows,
-    background: Rows,
-    groups: Sequence[FeatureGroup],
-    rounds: int = 1,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Array, Array]:
-    """Return how much each feature group moves each output from its mean over a background.
+    value: Callable[[Present], Array], n_players: int, rounds: int = 1, seed: int = 0
+) -> tuple[Array, Array, Array]:
+    """Return how much each player adds to each output.
 
-    A group's features are switched together from the background's values to the site's, in random orders and the
-    reverse of each. A site's values add up to its output minus the background's mean, within rounding.
+    Players join in random orders and leave in the same order again, so that each is met with few others present and
+    with many. The values add up to the output with all players minus that with none.
 
     Parameters
     ----------
-    function
-        Function from features (n_rows, n_features) to outputs (n_rows, n_outputs).
-    x : (n_sites, n_features)
-        Features of the sites to explain.
-    background : (n_background, n_features)
-        Features of representative sites.
-    groups
-        Groups that together hold every feature.
+    value
+        Function from the players present, (n_rows, n_players), to outputs, (n_rows, n_outputs).
+    n_players
+        Number of players.
     rounds
-        Number of random orders, each used with its reverse.
+        Number of random orders.
     seed
         Seed of the orders.
 
     Returns
     -------
-    values : (n_sites, n_outputs, n_groups)
-    base : (n_outputs,)
-        Mean output over the background.
+    values : (n_outputs, n_players)
+    without, whole : (n_outputs,)
+        Outputs with no player and with all of them.
 
-    Raises
-    ------
-    ConfigError
-        If shap is not installed.
+    Examples
+    --------
+    >>> def product(present):
+    ...     return 6.0 * present.all(axis=1, keepdims=True)
+    >>> values, without, whole = shapley_values(product, 2)
+    >>> values.tolist(), without.tolist(), whole.tolist()
+    ([[3.0, 3.0]], [0.0], [6.0])
     """
-    need("shap", "explain", "Shapley values")
-    with warnings.catch_warnings():  # its plotting code warns on import
-        warnings.simplefilter("ignore")
-        from shap import PermutationExplainer
-    explainer = PermutationExplainer(function, _Masker(background, groups), seed=seed)
-    found = []
-    for k, row in enumerate(x):
-        progress(k, len(x))
-        explanation = explainer(
-            row[None], max_evals=rounds * (2 * len(groups) + 1), silent=True, batch_size=len(groups)
-        )
-        found.append(np.atleast_2d(explanation.values[0].T))
-    progress(len(x), len(x))
-    return np.array(found), np.atleast_1d(np.mean(function(background), axis=0))
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(n_players) for _ in range(rounds)]
+    outputs = value(np.concatenate([_joining_and_leaving(order) for order in orders]))
+    values = np.zeros((outputs.shape[1], n_players))
+    for order, own in zip(orders, outputs.reshape(rounds, 2 * n_players + 1, -1), strict=True):
+        steps = np.diff(own, axis=0)
+        values[:, order] += (steps[:n_players] - steps[n_players:]).T / (2 * rounds)
+    return values, outputs[0], outputs[n_players]
 
 
-class _Masker:
-    """A masker for shap that replaces the features of some groups by those of each background site."""
-
-    def __init__(self, background: Rows, groups: Sequence[FeatureGroup]) -> None:
-        self._background, self._n_groups = background, len(groups)
-        self._owner = np.empty(background.shape[1], np.int64)
-        for k, group in enumerate(groups):
-            self._owner[group.columns] = k
-
-    def __call__(self, mask: npt.NDArray[np.bool_], row: Rows) -> tuple[Rows]:
-        """Return the background's rows, with the site's own features for the groups in ``mask``."""
-        return (np.where(mask[self._owner], row, self._background),)
-
-    def shape(self, row: Rows) -> tuple[int, int]:
-        """Return the number of rows for a mask, and the length of a mask."""
-        return len(self._background), self._n_groups
-
-    def mask_shapes(self, row: Rows) -> list[tuple[int, ...]]:
-        """Return the shape of a site's values."""
-        return [(self._n_groups,)]
+def _joining_and_leaving(order: npt.NDArray[np.int64]) -> Present:
+    """Return who is present, (2 n_players + 1, n_players), as players join in an order and leave in the same order."""
+    place = np.argsort(order)
+    step = np.arange(2 * order.size + 1)[:, None]
+    return np.asarray((step > place) & (step <= place + order.size))

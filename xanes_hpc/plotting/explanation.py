@@ -1,6 +1,6 @@
 """Figures that explain predictions by features, shells, angles and atoms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,20 @@ from xanes_hpc.plotting.spectra import PREDICTION, SECOND, THIRD, figure_at
 from xanes_hpc.structures.bonds import bonded_pairs
 
 COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7", "#E69F00", "#56B4E9")
+Drawing = Callable[[Explanation, Path], None]
 DARK = 0.6
 """Fraction of the largest value above which a colour needs white text."""
 
 
 def draw_all(explanation: Explanation, folder: Path, ending: str = "png") -> list[Path]:
     """Draw every figure that the explanation has data for into a folder, and return their paths."""
-    figures = []
-    if explanation.radial.any():
+    figures: list[tuple[str, Drawing]] = []
+    if explanation.groups.drawn and explanation.radial.any():
         figures += [("importance", importance_of_distances), ("windows", windows_beside)]
         if len(explanation.windows) == 3:
             figures.append(("difference", windows_apart))
-        figures.append(("shells", shells_beside))
-    if explanation.angles.groups:
-        figures.append(("angles", angles_beside))
-    figures.append(("kinds", kinds_beside))
+    beside: dict[str, Drawing] = {"shells": shells_beside, "angles": angles_beside, "kinds": kinds_beside}
+    figures += [own for own in beside.items() if getattr(explanation, own[0]).drawn]
     paths = []
     for name, draw in figures:
         paths.append(folder / f"{name}.{ending}")

@@ -1,6 +1,7 @@
 """``xanes-hpc explain``."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,13 @@ def _distances(context: click.Context, parameter: click.Parameter, text: str | N
         ) from None
 
 
-def _explain_options(sites: Path | None, **values: Any) -> "ExplainOptions":
+def _explain_options(sites: Path | None, permute: bool, **values: Any) -> "ExplainOptions":
     from xanes_hpc.analysis.explain import ExplainOptions
+    from xanes_hpc.analysis.explanation import SECTIONS
     from xanes_hpc.formats.site_lists import SiteList
 
-    return ExplainOptions(sites=None if sites is None else SiteList(sites), **values)
+    permuted = SECTIONS if permute or not values["atoms_of"] else ()
+    return ExplainOptions(sites=None if sites is None else SiteList(sites), permuted=permuted, **values)
 
 
 @click.command("explain", cls=JsonCommand)
@@ -95,7 +98,7 @@ def _explain_options(sites: Path | None, **values: Any) -> "ExplainOptions":
         metavar="N",
         default=0,
         show_default=True,
-        help="Compute Shapley values of N sites",
+        help="Also compute Shapley values of N sites",
     ),
     click.option(
         "--background",
@@ -110,8 +113,9 @@ def _explain_options(sites: Path | None, **values: Any) -> "ExplainOptions":
         "atoms_of",
         multiple=True,
         metavar="NAME",
-        help="Compute what each atom of this site contributes (repeatable)",
+        help="Compute what each atom of this site contributes, and permute nothing (repeatable)",
     ),
+    click.option("--permute", is_flag=True, help="With --site: also permute features among the sites"),
     click.option(
         "--shells",
         metavar="ENDS",
@@ -139,8 +143,8 @@ def command(
     Each group of features is permuted among the sites. Its importance in a window of energies is how much the
     predicted spectra change there. Error bars are the spread over the networks of all models.
 
-    Shapley values (--shap, --site) show how much each group of features contributes at a site; --site also shows the
-    contribution of each atom. They require shap: pip install 'xanes-hpc[explain]'.
+    With --site, only that site is explained, in seconds: how much each group of features, and each atom, adds to the
+    mean intensity of a window (Shapley values), compared with the mean of other sites.
     """
     from xanes_hpc.analysis.explain import explain
     from xanes_hpc.models.model import Model
@@ -155,6 +159,8 @@ def command(
     if output is not None:
         check_output(output, overwrite, CONTENTS)
     kernel_threads.use(threads)
+    if output is None and json_target is None:
+        options = replace(options, permuted=tuple(name for name in options.permuted if name != "groups"))
     folders = [Model.open(path) for path in models]
     with open_sources([store]) as source, console.progress("explaining") as progress:
         found = explain(folders, source, options, progress)
@@ -177,18 +183,41 @@ def command(
 
 
 def _print_summary(found: "Explanation", store: Path) -> None:
+    from xanes_hpc.analysis.feature_groups import KINDS
     from xanes_hpc.analysis.windows import in_words
 
-    console.table(str(store), {"sites": f"{found.n_sites:,}", "networks": f"{found.n_networks}"})
+    permuted = any(section.drawn for section in (found.kinds, found.shells, found.angles))
+    what = {"permuted among": f"{found.n_sites:,} sites"} if permuted else {}
+    console.table(str(store), what | {"networks": f"{found.n_networks}"})
     names = list(map(in_words, found.windows))
     for section, title in ((found.kinds, "features"), (found.shells, "shell"), (found.angles, "angle")):
-        if section.groups:
+        if section.drawn:
             console.listing((title, *names), [[label, *values] for label, values in _changes(section, found, title)])
-
-    for atoms in found.atoms:
+    if permuted:
+        console.out.print("change of the spectrum when these features are exchanged among the sites")
+    for k, atoms in enumerate(found.atoms):
+        console.listing((f"intensity at {atoms.site}", *names), _sums(found, k))
         listed = abs(atoms.values[:-1]).max(axis=0).argsort()[::-1][:MOST_ATOMS]
         rows = [[_atom(atoms, k), *(f"{value:+.3g}" for value in atoms.values[:, k])] for k in listed.tolist()]
         console.listing((f"contribution at {atoms.site}", *names), rows)
+    for kind in dict.fromkeys(group.kind for group in found.kinds.groups):
+        if kind in KINDS:
+            console.out.print(f"{kind}: {KINDS[kind]}")
+
+
+def _sums(found: "Explanation", k: int) -> list[list[str]]:
+    """Return rows that add up to a site's mean intensity in each window: of other sites, and what each kind adds."""
+    assert found.shapley is not None
+    kinds = [group.kind for group in found.groups.groups]
+    values = found.shapley.values[k]
+    return [
+        ["mean of other sites", *(f"{value:.3g}" for value in found.shapley.base[k])],
+        *(
+            [f"{kind} adds", *(f"{v[[own == kind for own in kinds]].sum():+.3g}" for v in values)]
+            for kind in dict.fromkeys(kinds)
+        ),
+        ["predicted", *(f"{value:.3g}" for value in found.shapley.output[k])],
+    ]
 
 
 def _atom(atoms: "AtomContributions", k: int) -> str:

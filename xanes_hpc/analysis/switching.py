@@ -1,0 +1,74 @@
+"""Spectra of a site when some groups of its features are replaced by those of other sites."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.analysis.feature_groups import FeatureGroup
+from xanes_hpc.models.model import Model
+
+Array = npt.NDArray[np.float64]
+Features = npt.NDArray[np.floating]
+
+
+class Switching:
+    """A model whose features are switched by groups.
+
+    Parameters
+    ----------
+    model
+        The model.
+    groups
+        Groups that together hold every feature.
+    """
+
+    def __init__(self, model: Model, groups: Sequence[FeatureGroup]) -> None:
+        self._model, self._columns = model, np.concatenate([group.columns for group in groups])
+        sizes = [group.columns.size for group in groups]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        self._owner = np.empty(self._columns.size, np.int64)
+        self._owner[self._columns] = np.repeat(np.arange(len(groups)), sizes)
+        self._landmarks = model.regression.landmarks[:, self._columns] if model.regression is not None else None
+
+    def spectra(
+        self, own: npt.NDArray[np.bool_], x: Features, background: Features, absorber: int, done: Callable[[], None]
+    ) -> Array:
+        """Return the mean spectrum, (n_rows, n_energies), over networks and background sites.
+
+        Parameters
+        ----------
+        own : (n_rows, n_groups)
+            Groups of features taken from the site; the others are taken from each background site.
+        x : (n_features,)
+            Features of the site.
+        background : (n_background, n_features)
+            Features of the background sites.
+        absorber
+            Index of the site's element and edge, used for every row.
+        done
+            Called after each background site.
+        """
+        model, regression = self._model, self._model.regression
+        absorbers = np.full(len(own), absorber)
+        total = np.zeros((len(own), model.grid[0].size))
+        apart = self._distances(x)
+        for other in background:
+            rows = np.where(own[:, self._owner], x, other)
+            found = np.mean([member.mean_network(rows, absorbers) for member in model.members], axis=0)
+            if regression is not None:
+                differences = own.astype(np.float32) @ apart + (~own).astype(np.float32) @ self._distances(other)
+                found *= 1.0 - regression.share
+                found += regression.share * regression.spectra_at(differences, absorbers)
+            total += found
+            done()
+        return total / len(background)
+
+    def _distances(self, x: Features) -> npt.NDArray[np.float32]:
+        """Return each group's part of the distances to the landmarks, (n_groups, n_landmarks)."""
+        regression = self._model.regression
+        if regression is None or self._landmarks is None:
+            return np.empty((0, 0), np.float32)
+        z = regression.scalers.features(x[None])[0, self._columns]
+        parts = np.add.reduceat(np.abs(self._landmarks - z), self._starts, axis=1)
+        return np.asarray(parts.T / np.float32(z.size), np.float32)
