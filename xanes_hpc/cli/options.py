@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xanes_hpc.stores.structures import StructureStore
 
     SiteStore = StructureStore | FeatureStore | PredictionStore
+    from xanes_hpc.experiment.energy import EnergyOptions
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
@@ -256,6 +257,40 @@ normalise_options = gathered(
     ),
 )
 """How to normalise a measured spectrum, as one parameter ``normalisation``."""
+
+
+def _energy_options(**values: Any) -> "EnergyOptions":
+    from xanes_hpc.experiment.energy import EnergyOptions
+
+    options = EnergyOptions(**values)
+    options.check()
+    return options
+
+
+deglitch_option = click.option(
+    "--deglitch/--no-deglitch", default=False, show_default=True, help="Leave out single points off the curve"
+)
+foil_option = click.option(
+    "--foil",
+    metavar="'SYMBOL EDGE'",
+    help="Set the element and edge of the reference or foil, such as Fe or 'Au L3'  [default: as in its file, or the "
+    "sample's]",
+)
+energy_options = gathered(
+    "energy",
+    _energy_options,
+    click.option(
+        "--calibrate",
+        metavar="reference|FILE|none",
+        default="none",
+        show_default=True,
+        help="Shift the measured energies so that the first inflection of its reference channel (reference), or of a "
+        "foil's scan, lies at the tabulated energy",
+    ),
+    foil_option,
+    deglitch_option,
+)
+"""How to correct the energies of a measured spectrum, as one parameter ``energy``."""
 
 
 def site_options(command: F) -> F:

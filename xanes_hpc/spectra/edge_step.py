@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra.rise import cleaned, main_rise, steepest_rise
+from xanes_hpc.spectra.slopes import averaged_slopes
 
 Array = npt.NDArray[np.float64]
 Window = tuple[float, float]
@@ -99,14 +100,7 @@ def find_edge(energies: Array, mu: Array) -> float:
     at = np.arange(max(rise - AROUND, x[0] + width), min(rise + AROUND, x[-1] - width), 0.05 * width)
     if not at.size:
         return rise
-    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
-    slopes = np.diff(y) / np.diff(x)
-
-    def below(energies: Array) -> Array:  # the area under the polygon through the points
-        k = np.clip(np.searchsorted(x, energies, side="right") - 1, 0, slopes.size - 1)
-        return np.asarray(area[k] + (y[k] + 0.5 * slopes[k] * (energies - x[k])) * (energies - x[k]))
-
-    return float(at[int(np.argmax(below(at + width) - 2 * below(at) + below(at - width)))])
+    return float(at[int(np.argmax(averaged_slopes(x, y, at, width)))])
 
 
 def chosen_windows(energies: Array) -> EdgeWindows | None:

@@ -11,6 +11,7 @@ from xanes_hpc.cli.choices import BROADENING, EDGE, Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
+    energy_options,
     WIDTHS,
     figure_option,
     gathered,
@@ -25,6 +26,7 @@ from xanes_hpc.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from xanes_hpc.experiment.energy import EnergyOptions
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
@@ -87,6 +89,7 @@ NO_UNIT = ("scale", "seah", "offset", "slope")
         help="Try shifts of up to this many eV either way",
     ),
 )
+@energy_options
 @normalise_options
 @reading_options
 @figure_option("Draw the fit")
@@ -98,6 +101,7 @@ def command(
     experiment: Path,
     chosen: dict[str, Any],
     fit: dict[str, Any],
+    energy: "EnergyOptions",
     normalisation: "NormaliseOptions",
     reading: "ReadOptions",
     plot: Path | None,
@@ -114,6 +118,7 @@ def command(
     The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
     """
     from xanes_hpc.config.files import load_run
+    from xanes_hpc.experiment.energy import correction
     from xanes_hpc.experiment.fit_broadening import fit_broadening
     from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
     from xanes_hpc.experiment.measured import held_to, read_calculated, read_experiment
@@ -136,6 +141,7 @@ def command(
     calculated = read_calculated(prediction, **chosen)
     measured = read_experiment(experiment, reading)
     measured = held_to(measured, calculated.element, calculated.edge, calculated.placed.e0)
+    measured = correction(energy, calculated.element, calculated.edge)(measured)
     console.notes(measured.choices)
     before = calculated.placed.spectrum.treatment
     name = fit["recipe"] or ("arctangent" if before == NO_TREATMENT else "gaussian")

@@ -12,6 +12,7 @@ from xanes_hpc.cli.choices import EDGE, Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
+    energy_options,
     figure_option,
     gathered,
     json_option,
@@ -26,6 +27,7 @@ from xanes_hpc.cli.options import (
 
 if TYPE_CHECKING:
     from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.experiment.energy import EnergyOptions
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
@@ -101,6 +103,7 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
         "--keep", type=click.IntRange(min=1), metavar="N", default=20, show_default=True, help="List the best N"
     ),
 )
+@energy_options
 @normalise_options
 @reading_options
 @figure_option("Draw the best matches")
@@ -112,6 +115,7 @@ def command(
     store: Path,
     of_store: dict[str, Any],
     options: "MatchOptions",
+    energy: "EnergyOptions",
     normalisation: "NormaliseOptions",
     reading: "ReadOptions",
     plot: Path | None,
@@ -132,6 +136,7 @@ def command(
     import numpy as np
 
     from xanes_hpc.errors import SpectrumError
+    from xanes_hpc.experiment.energy import correction
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.match import match_each
     from xanes_hpc.experiment.measured import held_to, read_experiment
@@ -154,8 +159,11 @@ def command(
         e0 = float(np.nanmedian(library.e0[rows]))
         element, edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
 
+        correct = correction(energy, element, edge)
+
         def read(path: Path) -> NormalisedSpectrum:
-            return normalised(held_to(read_experiment(path, reading), element, edge, e0), normalisation, element, edge)
+            measured = correct(held_to(read_experiment(path, reading), element, edge, e0))
+            return normalised(measured, normalisation, element, edge)
 
         usable, left_out = read_usable(files, read)
         how = [options if chosen_scale else replace(options, scale=scale_for(one.normal)) for one in usable]

@@ -1,0 +1,97 @@
+"""Find glitches: single points of a spectrum that do not lie on the curve through their neighbours.
+
+Each point is compared with the cubic through the two points on either side. A glitch is far off compared with the
+scatter of other points nearby, and once it is left out its neighbours lie on smooth curves again. The second condition
+spares white lines and steep edges with few points: there, the neighbours are as far off as the point itself.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.spectra.spectrum import Spectrum
+
+Array = npt.NDArray[np.float64]
+
+ABOVE_SCATTER = 6.0
+"""A glitch is off by more than this many standard deviations of the scatter nearby."""
+ABOVE_NEIGHBOURS = 3.0
+"""It is off by more than this many times the largest deviation of its neighbours once it is left out."""
+SMALLEST = 0.003
+"""Fraction of the spectrum's range: smaller deviations are noise."""
+NEARBY, BESIDE = 12, 3
+"""Points on either side that tell the scatter, and that must lie on smooth curves without the glitch."""
+FEWEST = 15
+MOST = 0.03
+"""Largest fraction of points that can be glitches; a spectrum with more is noise."""
+LEFT_OUT = "single points off the curve were left out as glitches"
+TO_SIGMA = 1.4826
+"""Standard deviation of normally distributed values whose median absolute value is 1."""
+
+
+def without_glitches(spectrum: Spectrum) -> Spectrum:
+    """Return a spectrum without its glitches, which its choices name by their energies."""
+    found = glitches(spectrum.energies, spectrum.intensities)
+    if not found.size:
+        return spectrum
+    listed = ", ".join(f"{energy:.2f}" for energy in spectrum.energies[found])
+    return spectrum.at_points(np.delete(np.arange(spectrum.energies.size), found)).told(LEFT_OUT, f"at {listed} eV")
+
+
+def glitches(energies: Array, intensities: Array) -> npt.NDArray[np.int64]:
+    """Return the points of a spectrum that are glitches, in ascending order; none if there are too many.
+
+    Parameters
+    ----------
+    energies, intensities
+        The spectrum, energies ascending, (n_points,).
+
+    Examples
+    --------
+    >>> energies = np.arange(7080.0, 7180.0, 0.5)
+    >>> intensities = np.arctan((energies - 7112.0) / 2.0)
+    >>> intensities[120] += 0.2
+    >>> glitches(energies, intensities).tolist()
+    [120]
+    """
+    kept = np.arange(energies.size)
+    least = SMALLEST * np.ptp(intensities) if energies.size else 0.0
+    found: list[int] = []
+    while kept.size >= FEWEST:
+        worst = _worst(energies[kept], intensities[kept], float(least))
+        if worst is None:
+            break
+        found.append(int(kept[worst]))
+        if len(found) > max(1.0, MOST * energies.size):
+            return np.empty(0, np.int64)
+        kept = np.delete(kept, worst)
+    return np.array(sorted(found), np.int64)
+
+
+def _worst(x: Array, y: Array, least: float) -> int | None:
+    """Return the point that is most clearly a glitch; None if none is."""
+    off = _deviations(x, y)
+    n = off.size
+    around = np.clip(np.arange(n)[:, None] + np.r_[-NEARBY:-2, 3 : NEARBY + 1], 0, n - 1)
+    scatter = TO_SIGMA * np.median(np.abs(off)[around], axis=1)
+    limit = np.maximum(ABOVE_SCATTER * scatter, least)
+    for i in np.argsort(-np.abs(off) / limit, kind="stable")[: int((np.abs(off) > limit).sum())].tolist():
+        low, high = max(i - BESIDE - 2, 0), min(i + BESIDE + 3, n)
+        others = np.delete(np.arange(low, high), i - low)
+        beside = np.abs(others - i) <= BESIDE
+        if np.abs(off[i]) > ABOVE_NEIGHBOURS * np.abs(_deviations(x[others], y[others])[beside]).max():
+            return int(i)
+    return None
+
+
+def _deviations(x: Array, y: Array) -> Array:
+    """Return how far each point lies from the cubic through its four neighbours, in units of its standard error."""
+    n = x.size
+    first = np.clip(np.arange(n) - 2, 0, n - 5)
+    others = first[:, None] + np.arange(5)
+    others = others[others != np.arange(n)[:, None]].reshape(n, 4)
+    weights = np.ones((n, 4))
+    for j in range(4):  # Lagrange's polynomials
+        for k in range(4):
+            if j != k:
+                weights[:, j] *= (x - x[others[:, k]]) / (x[others[:, j]] - x[others[:, k]])
+    return np.asarray((y - (weights * y[others]).sum(axis=1)) / np.sqrt(1.0 + np.square(weights).sum(axis=1)))
