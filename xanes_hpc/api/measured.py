@@ -16,6 +16,7 @@ from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
 from xanes_hpc.experiment import fit_broadening as fitting
 from xanes_hpc.experiment import match as matching
 from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.fit_broadening import Fitted
 from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
 from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
@@ -154,6 +155,9 @@ def match(
     post: Window | None = None,
     order: int | None = None,
     flatten: bool = True,
+    calibrate: PathLike = "none",
+    foil: str | None = None,
+    deglitch: bool = False,
     range: Window | None = None,
     kind: str = "xanes",
     treatment: str | None = None,
@@ -173,6 +177,8 @@ def match(
         Compare only these sites: a table (``"chosen.csv"``) or names.
     normalise, edge_at, pre, post, order, flatten
         How to normalise the measured spectrum, as for ``normalise``.
+    calibrate, foil, deglitch
+        How to correct its energies, as for ``calibrate``.
     range
         Energies to compare, on the grid's axis.
     kind, treatment
@@ -202,6 +208,7 @@ def match(
     rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
     element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
     experiment = held_to(_measured(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
+    experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), element, own_edge)(experiment)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     normal = normalised(experiment, how, element, own_edge)
     if "scale" not in options:
@@ -225,6 +232,9 @@ def fit_broadening(
     post: Window | None = None,
     order: int | None = None,
     flatten: bool = True,
+    calibrate: PathLike = "none",
+    foil: str | None = None,
+    deglitch: bool = False,
     range: Window | None = None,
     widths: Mapping[str, float] | None = None,
     **options: Any,
@@ -247,6 +257,8 @@ def fit_broadening(
         Kind and treatment of the spectrum to fit, if a site in a structure store has several.
     normalise, edge_at, pre, post, order, flatten
         How to normalise the measured spectrum, as for ``normalise``.
+    calibrate, foil, deglitch
+        How to correct its energies, as for ``calibrate``.
     range
         Energies to fit, in eV from e0.
     widths
@@ -279,6 +291,7 @@ def fit_broadening(
     broadening = load_run(None, None, values).broadening
     chosen = _options(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
     experiment = held_to(_measured(measured), found.element, found.edge, found.placed.e0)
+    experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), found.element, found.edge)(experiment)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     normal = normalised(experiment, how, found.element, found.edge)
     return fitting.fit_broadening(found, normal.spectrum, chosen)

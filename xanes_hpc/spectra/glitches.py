@@ -12,15 +12,16 @@ from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
 
-ABOVE_SCATTER = 6.0
+ABOVE_SCATTER = 7.0
 """A glitch is off by more than this many standard deviations of the scatter nearby."""
 ABOVE_NEIGHBOURS = 3.0
 """It is off by more than this many times the largest deviation of its neighbours once it is left out."""
 SMALLEST = 0.003
 """Fraction of the spectrum's range: smaller deviations are noise."""
-NEARBY, BESIDE = 12, 3
-"""Points on either side that tell the scatter, and that must lie on smooth curves without the glitch."""
-FEWEST = 15
+NEARBY, BESIDE, TOUCHED = 14, 3, 2
+"""Points on either side that tell the scatter, that must lie on smooth curves without the glitch, and that it moves."""
+FEWEST, MOST_TRIED = 15, 20
+"""Fewest points of a spectrum, and most of them that are tried each time."""
 MOST = 0.03
 """Largest fraction of points that can be glitches; a spectrum with more is noise."""
 LEFT_OUT = "single points off the curve were left out as glitches"
@@ -71,16 +72,19 @@ def _worst(x: Array, y: Array, least: float) -> int | None:
     """Return the point that is most clearly a glitch; None if none is."""
     off = _deviations(x, y)
     n = off.size
-    around = np.clip(np.arange(n)[:, None] + np.r_[-NEARBY:-2, 3 : NEARBY + 1], 0, n - 1)
-    scatter = TO_SIGMA * np.median(np.abs(off)[around], axis=1)
+    size = min(2 * NEARBY + 1, n)
+    around = np.clip(np.arange(n) - NEARBY, 0, n - size)[:, None] + np.arange(size)
+    itself = np.abs(around - np.arange(n)[:, None]) <= TOUCHED
+    scatter = TO_SIGMA * np.nanmedian(np.where(itself, np.nan, np.abs(off)[around]), axis=1)
     limit = np.maximum(ABOVE_SCATTER * scatter, least)
-    for i in np.argsort(-np.abs(off) / limit, kind="stable")[: int((np.abs(off) > limit).sum())].tolist():
-        low, high = max(i - BESIDE - 2, 0), min(i + BESIDE + 3, n)
+    best, clearest = None, ABOVE_NEIGHBOURS
+    for i in np.argsort(-np.abs(off) / limit, kind="stable")[: min(int((np.abs(off) > limit).sum()), MOST_TRIED)]:
+        low, high = max(i - BESIDE - TOUCHED, 0), min(i + BESIDE + TOUCHED + 1, n)
         others = np.delete(np.arange(low, high), i - low)
-        beside = np.abs(others - i) <= BESIDE
-        if np.abs(off[i]) > ABOVE_NEIGHBOURS * np.abs(_deviations(x[others], y[others])[beside]).max():
-            return int(i)
-    return None
+        beside = np.abs(_deviations(x[others], y[others]))[np.abs(others - i) <= BESIDE].max()
+        if np.abs(off[i]) > clearest * beside:
+            best, clearest = int(i), float(np.abs(off[i]) / max(beside, np.finfo(float).tiny))
+    return best
 
 
 def _deviations(x: Array, y: Array) -> Array:

@@ -11,7 +11,7 @@ Array = npt.NDArray[np.float64]
 AROUND = 20.0
 """Distance from the main rise within which the inflection is looked for, eV."""
 LEAST_SLOPE = 0.35
-"""Fraction of the largest slope that the first inflection has at least: 0.45 in foils of manganese, 1 in most others."""
+"""Fraction of the largest slope that the first inflection has: 0.45 in foils of manganese, 1 in most others."""
 LEAST_DIP = 0.05
 """Fraction of the largest slope by which the slope falls behind a maximum that is no noise."""
 SMOOTHED, STEPS = 0.75, 2.0

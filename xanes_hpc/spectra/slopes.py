@@ -1,4 +1,4 @@
-"""The slope of a spectrum between and beyond its points, averaged so that noise and the places of points do not decide."""
+"""The slope of a spectrum at any energy, averaged so that noise and the places of points do not decide."""
 
 import numpy as np
 import numpy.typing as npt

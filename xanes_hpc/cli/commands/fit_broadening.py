@@ -11,8 +11,8 @@ from xanes_hpc.cli.choices import BROADENING, EDGE, Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
-    energy_options,
     WIDTHS,
+    energy_options,
     figure_option,
     gathered,
     json_option,
