@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "jobs": ("stores runtime", "dask_jobqueue distributed"),
     "importing": ("formats stores spectra structures", "ase"),
     "models": ("stores spectra runtime kernels", "ase keras tensorflow"),
-    "experiment": ("formats stores spectra structures", "ase lmfit scipy"),
+    "experiment": ("formats stores spectra structures", "ase scipy"),
     "features": ("descriptors jobs formats stores spectra structures runtime", "ase"),
     "data": ("models config stores spectra runtime", "scipy"),
     "calculations": ("jobs formats stores spectra structures runtime", "ase distributed tblite"),

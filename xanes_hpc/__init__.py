@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xanes_hpc.api.comparison import broaden, evaluate, export
+    from xanes_hpc.api.fits import fit_broadening
     from xanes_hpc.api.foreign import import_features
-    from xanes_hpc.api.measured import fit_broadening, match, normalise, read_spectrum
+    from xanes_hpc.api.measured import match, normalise, read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
@@ -44,7 +45,8 @@ _HOMES = {
     **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
-    **dict.fromkeys(("fit_broadening", "match", "normalise", "read_spectrum"), "api.measured"),
+    "fit_broadening": "api.fits",
+    **dict.fromkeys(("match", "normalise", "read_spectrum"), "api.measured"),
     "Spectra": "api.spectra",
     "import_features": "api.foreign",
 }

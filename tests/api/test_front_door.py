@@ -246,7 +246,7 @@ def test_names_are_escaped_in_notebooks(files):
 def test_a_measured_spectrum_finds_its_site_and_its_broadening(structures, tmp_path):
     with_spectra = xh.broaden(structures, "gaussian", gaussian=2.0)
     assert with_spectra.n_spectra == 120
-    from xanes_hpc.experiment.measured import calculated_of
+    from xanes_hpc.experiment.calculated import calculated_of
 
     name = structures.sites.name[7]
     raw, broad = calculated_of(structures, name).placed, calculated_of(with_spectra, name).placed

@@ -9,9 +9,9 @@ from support.builders import fdmnes_header, run, table, write
 
 from xanes_hpc.config.files import load_run
 from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
-from xanes_hpc.experiment.measured import Calculated
 from xanes_hpc.spectra.broadening import broaden
 from xanes_hpc.spectra.recipe import BroadeningConfig
 from xanes_hpc.spectra.spectrum import NO_TREATMENT, PlacedSpectrum, Spectrum, treatment

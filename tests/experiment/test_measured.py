@@ -6,7 +6,8 @@ from support.builders import edge_step, run, table, write
 from support.stored import structure, write_structures
 
 from xanes_hpc.errors import FormatError, StoreError
-from xanes_hpc.experiment.measured import read_calculated, read_experiment
+from xanes_hpc.experiment.calculated import read_calculated
+from xanes_hpc.experiment.measured import read_experiment
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 

@@ -9,7 +9,7 @@ import pytest
 from support.builders import edge_step, run, write, write_xyz
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.experiment.measured import read_calculated
+from xanes_hpc.experiment.calculated import read_calculated
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
 from xanes_hpc.spectra.edges import IN_KEV

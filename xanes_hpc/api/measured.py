@@ -1,4 +1,4 @@
-"""Measured spectra: read and normalise them, find the sites that resemble them, and fit broadenings to them."""
+"""Measured spectra: read and normalise them, and find the sites that resemble them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,19 @@ import numpy.typing as npt
 
 from xanes_hpc.api.inputs import PathLike, is_paths, site_choice
 from xanes_hpc.api.spectra import Spectra
-from xanes_hpc.config.files import load_run
 from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
-from xanes_hpc.experiment import fit_broadening as fitting
 from xanes_hpc.experiment import match as matching
 from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.energy import EnergyOptions, correction
-from xanes_hpc.experiment.fit_broadening import Fitted
-from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
 from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
 from xanes_hpc.experiment.match import Match
-from xanes_hpc.experiment.measured import Calculated, calculated_of, held_to, read_calculated, read_experiment
+from xanes_hpc.experiment.measured import held_to, read_experiment
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.spectra.edge_step import Window
-from xanes_hpc.spectra.spectrum import NO_TREATMENT, Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -139,7 +135,7 @@ def normalise(
     (7120, 0.8)
     """
     options = NormaliseOptions(method, e0, pre, post, order, flatten)
-    return normalised(_measured(measured), options, None if absorber is None else element_number(absorber), edge)
+    return normalised(measured_of(measured), options, None if absorber is None else element_number(absorber), edge)
 
 
 def match(
@@ -202,12 +198,12 @@ def match(
     'demo0003_Co_tetrahedral'
     """
     start, stop = range or (None, None)
-    chosen = _options(MatchOptions, {"start": start, "stop": stop, **options})
+    chosen = options_of(MatchOptions, {"start": start, "stop": stop, **options})
     store = comparable(spectra)
     library = library_of(store, kind, treatment)
     rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
     element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
-    experiment = held_to(_measured(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
+    experiment = held_to(measured_of(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
     experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), element, own_edge)(experiment)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     normal = normalised(experiment, how, element, own_edge)
@@ -216,96 +212,14 @@ def match(
     return matching.match(normal.spectrum, library, chosen, rows)
 
 
-def fit_broadening(
-    calculated: Spectra | PredictionStore | StructureStore | PathLike,
-    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
-    *,
-    site: str | None = None,
-    recipe: str | None = None,
-    absorber: str | None = None,
-    edge: str = "K",
-    kind: str = "xanes",
-    treatment: str | None = None,
-    normalise: Literal["edge-step", "mback", "none"] = "edge-step",
-    edge_at: float | None = None,
-    pre: Window | None = None,
-    post: Window | None = None,
-    order: int | None = None,
-    flatten: bool = True,
-    calibrate: PathLike = "none",
-    foil: str | None = None,
-    deglitch: bool = False,
-    range: Window | None = None,
-    widths: Mapping[str, float] | None = None,
-    **options: Any,
-) -> Fitted:
-    """Fit the shift, scale and broadening of a calculated or predicted spectrum to a measured one.
-
-    Parameters
-    ----------
-    calculated
-        Predicted spectra, a prediction store, a structure store with spectra, or the file of a spectrum.
-    measured
-        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
-    site
-        Name of the site, if there are several.
-    recipe
-        The broadening. Default: ``arctangent`` for unbroadened spectra, otherwise ``gaussian``.
-    absorber, edge
-        Element and edge, if ``calculated`` is the file of a spectrum.
-    kind, treatment
-        Kind and treatment of the spectrum to fit, if a site in a structure store has several.
-    normalise, edge_at, pre, post, order, flatten
-        How to normalise the measured spectrum, as for ``normalise``.
-    calibrate, foil, deglitch
-        How to correct its energies, as for ``calibrate``.
-    range
-        Energies to fit, in eV from e0.
-    widths
-        Starting values by name, such as ``{"gaussian": 1.5}``.
-    **options
-        Options of ``FitOptions``: vary, baseline, max_shift.
+def measured_of(value: Any) -> Spectrum:
+    """Return the measured spectrum that a value is, names, or holds as energies and intensities.
 
     Raises
     ------
-    ConfigError
-        If an option is unknown or invalid.
     SpectrumError
-        If a spectrum is invalid, or the two overlap at too few energies.
-
-    Examples
-    --------
-    >>> import xanes_hpc as xh
-    >>> spectra = xh.Spectra.open("predictions.h5")[:1]
-    >>> measured = spectra.energies + spectra.e0[0] + 1.5, 2 * spectra.mean[0]
-    >>> fit = xh.fit_broadening(spectra, measured)
-    >>> round(fit.parameters["shift"].value, 2), round(fit.parameters["scale"].value, 2)
-    (1.5, 2.0)
+        If it is none of these, or is not usable.
     """
-    found = _calculated(calculated, site, absorber, edge, kind, treatment)
-    name = recipe or ("arctangent" if found.placed.spectrum.treatment == NO_TREATMENT else "gaussian")
-    values = {f"broadening.{width}": value for width, value in (widths or {}).items()} | {"broadening.name": name}
-    if name == "gaussian":
-        values.setdefault("broadening.gaussian", FIRST_GAUSSIAN)
-    start, stop = range or (None, None)
-    broadening = load_run(None, None, values).broadening
-    chosen = _options(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
-    experiment = held_to(_measured(measured), found.element, found.edge, found.placed.e0)
-    experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), found.element, found.edge)(experiment)
-    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
-    normal = normalised(experiment, how, found.element, found.edge)
-    return fitting.fit_broadening(found, normal.spectrum, chosen)
-
-
-def _calculated(
-    value: Any, site: str | None, absorber: str | None, edge: str, kind: str, treatment: str | None
-) -> Calculated:
-    if is_paths(value):
-        return read_calculated(Path(value), site, absorber, edge.upper(), kind, treatment)
-    return calculated_of(comparable(value), site, kind, treatment)
-
-
-def _measured(value: Any) -> Spectrum:
     if isinstance(value, Spectrum):
         return value
     if is_paths(value):
@@ -324,7 +238,14 @@ def _measured(value: Any) -> Spectrum:
     return Spectrum(energies, intensities, source="the measured spectrum")
 
 
-def _options(kind: type[Any], values: Mapping[str, Any]) -> Any:
+def options_of(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """Return options of a kind with these values.
+
+    Raises
+    ------
+    ConfigError
+        If one is unknown.
+    """
     known = {f.name for f in fields(kind)}
     for name in values:
         if name not in known:

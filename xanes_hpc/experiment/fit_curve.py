@@ -7,14 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError
-from xanes_hpc.experiment.measured import Calculated
+from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.spectra.broadening import broaden, core_hole_width
 from xanes_hpc.spectra.recipe import BROADENING_USES, BroadeningConfig
 
 Array = npt.NDArray[np.float64]
 
-BASELINES = {"none": (), "constant": ("offset",), "line": ("offset", "slope")}
-"""Baselines that can be added, and their parameters."""
+BACKGROUND = "background"
+BASELINES: dict[str, tuple[str, ...]] = {
+    "none": (), "constant": ("offset",), "line": ("offset", "slope"), BACKGROUND: ("offset", "slope"),
+}  # fmt: skip
+"""Baselines that can be added, and their parameters; ``background`` also has those of the post-edge window."""
 VARIED = {
     "arctangent": ("gaussian", "gamma_max", "centre"),
     "seah-dench": ("gaussian", "gamma_max"),
@@ -44,7 +47,8 @@ class FitOptions:
     vary
         Name or names of the widths to fit; None for those in ``VARIED``.
     baseline
-        One of ``BASELINES``.
+        One of ``BASELINES``. ``background`` fits the spectrum as it was measured, with its pre-edge line and its
+        post-edge polynomial; the others fit the normalised spectrum.
     start, stop
         Range of energies to fit, eV from e0; None for the whole overlap.
     max_shift

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xanes_hpc.experiment.fit_broadening import Fitted
+from xanes_hpc.experiment.fitted import Fitted
+from xanes_hpc.experiment.fitting import BOUNDS
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.plotting.spectra import PREDICTION, REFERENCE, SECOND, THIRD, bands, figure_at
 
@@ -31,12 +32,15 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
         above.plot(energies, fitted.experiment, color=REFERENCE, lw=0, marker=".", ms=3, label=experiment)
         above.plot(energies, fitted.before, color="0.6", lw=0.8, label=f"{calculated}, shifted and scaled")
         above.plot(energies, fitted.fitted, color=PREDICTION, lw=1.2, label=f"{calculated}, fitted")
+        if fitted.background.any():
+            above.plot(energies, fitted.background, color=THIRD, lw=0.8, ls="--", label="fitted background")
         above.set(ylabel="intensity")
         above.legend(frameon=False)
         below.axhline(0.0, color="0.6", lw=0.6, ls=":")
         below.plot(energies, fitted.experiment - fitted.fitted, color=SECOND, lw=0.8)
         below.set(xlabel="E − E₀ (eV)", ylabel="residual")
-        values = [f"{name} {p.value:.3g}" for name, p in fitted.parameters.items() if p.varied or p.at_bound]
+        shown = {name: p for name, p in fitted.parameters.items() if name in ("shift", "scale", *BOUNDS)}
+        values = [f"{name} {p.value:.3g}" for name, p in shown.items() if p.varied or p.at_bound]
         figure.suptitle(", ".join([*values, f"R = {fitted.r_factor:.2g}"]), fontsize=8)
 
 

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
-WIDEST = 5.0
-"""Full width of a resolution that a beamline may have, eV."""
-NO_UNIT = ("scale", "seah", "offset", "slope")
-"""Parameters that are not in eV."""
+IN_EV = ("shift", "core_hole", "gamma_max", "centre", "width", "e_cut", "gaussian")
+"""Parameters in eV."""
+NOT_JUDGED = "no references of held-out sites, so whether this site explains the spectrum cannot be judged"
 
 
 @click.command("fit-broadening", cls=JsonCommand)
@@ -77,7 +76,8 @@ NO_UNIT = ("scale", "seah", "offset", "slope")
         type=Known("experiment.fit_curve", "BASELINES"),
         default="none",
         show_default=True,
-        help="Add a baseline to the calculated spectrum: none, constant or line",
+        help="Fit this too: a constant or a line added to the calculated spectrum, or the whole background of the "
+        "spectrum as measured, pre-edge line and post-edge curve (background)",
     ),
     window_option("--range", "Fit only these energies, in eV from e0  [default: the whole overlap]"),
     click.option(
@@ -115,14 +115,17 @@ def command(
     FDMNES's. EXPERIMENT is a measured spectrum: XDI, NeXus, columns of energies and a spectrum or detector channels, or
     a group of an Athena project (NAME.prj:LABEL). Widths that you set are the starting values of the fit.
 
+    The measured spectrum is normalised first. With --baseline background it is not: its pre-edge line, post-edge curve
+    and edge step are fitted together with shift, scale and widths, over the windows of --pre and --post.
+
     The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
     """
     from xanes_hpc.config.files import load_run
+    from xanes_hpc.experiment.calculated import read_calculated
     from xanes_hpc.experiment.energy import correction
     from xanes_hpc.experiment.fit_broadening import fit_broadening
     from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
-    from xanes_hpc.experiment.measured import held_to, read_calculated, read_experiment
-    from xanes_hpc.experiment.normalised import normalised
+    from xanes_hpc.experiment.measured import held_to, read_experiment
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
@@ -142,7 +145,6 @@ def command(
     measured = read_experiment(experiment, reading)
     measured = held_to(measured, calculated.element, calculated.edge, calculated.placed.e0)
     measured = correction(energy, calculated.element, calculated.edge)(measured)
-    console.notes(measured.choices)
     before = calculated.placed.spectrum.treatment
     name = fit["recipe"] or ("arctangent" if before == NO_TREATMENT else "gaussian")
     flags: dict[str, Any] = {f"broadening.{n}": fit[n] for n in WIDTHS} | {"broadening.name": name}
@@ -151,8 +153,9 @@ def command(
     start, stop = fit["range"] or (None, None)
     varied = None if fit["vary"] is None else tuple(n.strip().replace("-", "_") for n in fit["vary"].split(","))
     options = FitOptions(load_run(None, None, flags).broadening, varied, fit["baseline"], start, stop, fit["max_shift"])
-    normal = normalised(measured, normalisation, calculated.element, calculated.edge)
-    fitted = fit_broadening(calculated, normal.spectrum, options)
+    fitted = fit_broadening(calculated, measured, options, normalisation)
+    normal = fitted.measured
+    console.notes(normal.raw.choices)
     if plot is not None:
         from xanes_hpc.plotting.experiment import fitted_spectrum
 
@@ -168,18 +171,16 @@ def command(
             "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
             "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
             "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
-            **{n if n in NO_UNIT else f"{n} (eV)": _in_words(p) for n, p in fitted.parameters.items()},
+            **{f"{n} (eV)" if n in IN_EV else n: _in_words(p) for n, p in fitted.parameters.items()},
             "R factor": f"{fitted.r_factor:.3g}",
+            "unexplained": f"{fitted.unexplained_percent:.3g} % of the structure beside a plain edge",
+            "for comparison": fitted.held_out.in_words if fitted.held_out is not None else NOT_JUDGED,
         }
         console.table(f"{name} fitted", rows)
-    told = normal.as_dict() | {"choices": dict(measured.choices)}
-    console.write_json(json_target, {"recipe": name, "calculated": calculated.name, **fitted.as_dict(), **told})
-    gaussian = fitted.parameters.get("gaussian")
-    if gaussian is not None and gaussian.varied and gaussian.value > WIDEST:
-        console.err.print(
-            f"Note: a resolution of {gaussian.value:.1f} eV is beyond that of a beamline, {WIDEST:g} eV at most; the "
-            "calculated spectrum is probably not that of the sample"
-        )
+    for warning in fitted.warnings:
+        console.err.print(f"Note: {warning}")
+    told = {"recipe": name, "calculated": calculated.name, "choices": dict(normal.raw.choices)}
+    console.write_json(json_target, told | fitted.as_dict())
     if output is not None and fitted.broadening.name == "none":
         console.err.print(f"Note: the fitted width is 0 eV, so {output} contains no broadening")
     elif output is not None and prediction.suffix == ".h5" and before == NO_TREATMENT:
