@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from itertools import combinations
 
 import h5py
@@ -73,7 +74,7 @@ def slow(shelf, experiment, options):
                 )
             else:
                 p, s = mean, std
-            variance = s**2 + (options.noise * p.max()) ** 2
+            variance = s**2 + (compare.ASSUMED * p.max()) ** 2
             factor = max(0.0, (y * p / variance).sum() / (y * y / variance).sum()) if options.scale == "factor" else 1.0
             every.append((((factor * y - p) ** 2 / variance).mean(), factor, float(shift), np.log(variance).mean()))
         found.append(min(every))
@@ -103,6 +104,31 @@ def test_ranks_agree_with_the_slow_reference(monkeypatch, scale, with_std, rows_
         assert found.ranked[0].shift == 1.0
     if scale == "factor":
         assert found.ranked[0].factor == pytest.approx(2.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("with_std", [True, False])
+@pytest.mark.parametrize("scale", compare.SCALES)
+def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(scale, with_std):
+    shelf, rng = Shelf(with_std=with_std), np.random.default_rng(4)
+    own = shelf.measured(13, factor=2.5 if scale == "factor" else 1.0)
+    sigma = np.where(own.energies - E0 > 35.0, 0.3, 0.004) * own.intensities.max()
+    noisy = replace(own, intensities=own.intensities + sigma * rng.standard_normal(sigma.size), sigma=sigma)
+    options = MatchOptions(scale=scale, start=-10.0)
+    found = match(noisy, shelf, options)
+    assert found.ranked[0].row == 13
+    assert found.noise.startswith("σ from the file")
+    best = found.ranked[0]
+    at = E0 + found.energies + shelf.e0[13] - E0
+    size = np.ptp(np.interp(at, own.energies, noisy.intensities)) if scale == "min-max" else 1.0
+    size = np.interp(at, own.energies, noisy.intensities).mean() if scale == "area" else size
+    if scale == "factor":
+        size = np.linalg.norm(np.interp(at, own.energies, noisy.intensities)) / np.linalg.norm(best.mean)
+    variance = (np.interp(at, own.energies, sigma) / size) ** 2 + (compare.ROUNDING * np.abs(best.mean).max()) ** 2
+    variance += 0.0 if best.std is None else best.std**2
+    assert best.chi2 == pytest.approx(np.mean((best.experiment - best.mean) ** 2 / variance), rel=1e-3)
+    more = match(noisy, shelf, replace(options, noise=0.05)).ranked[0]
+    assert more.chi2 < best.chi2
+    assert match(replace(noisy, sigma=None), shelf, options).noise.endswith("assumed")
 
 
 def test_likelihood_does_not_reward_a_wide_sigma():
@@ -184,7 +210,7 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
     for one in found.mixtures:
         assert sum(one.fractions) == pytest.approx(1.0)
         assert one.score < min(alone[row] for row in one.rows)
-        variance = one.std**2 + (options.noise * one.mean.max()) ** 2
+        variance = one.std**2 + (compare.ASSUMED * one.mean.max()) ** 2
         chi2 = np.sum((one.experiment - one.mean) ** 2 / variance)
         assert one.chi2 == pytest.approx(chi2 / one.mean.size)
         width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)

@@ -95,6 +95,7 @@ class MatchedSpectrum:
             "compared": found.n_compared,
             "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
             "verdict": self.verdict,
+            "noise": found.noise,
             "left_out": found.n_left_out,
             "start_ev": float(found.energies[0]),
             "stop_ev": float(found.energies[-1]),
@@ -122,6 +123,7 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str]) -> None:
             "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
             "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, "
             f"scaled by {options.scale}",
+            "noise": found.noise,
         }
         | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
         | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})

@@ -1,12 +1,13 @@
 """Compare many predicted spectra with a measured one: chi-square, factor and shift of each.
 
 For a prediction p with standard deviation s, noise f (a fraction of the prediction's largest value) and the measured
-spectrum y at the energies E + shift, all in the prediction's units,
+spectrum y with standard deviation d at the energies E + shift, all in the prediction's units,
 
-    chi2 = sum over E of (c y - p)² / (s² + f²)
+    chi2 = sum over E of (c y - p)² / v,  v = s² + f² + |p|²/|y|² d²
 
 where c >= 0 is the factor that minimises chi2, or 1. Every shift within `max_shift` is tried and the best is kept. The
-likelihood criterion adds sum ln((s² + f²) / c²), so that a wide sigma does not improve the score.
+likelihood criterion adds sum ln(v / c²), so that a wide sigma does not improve the score. In v, the ratio of the norms
+(1 if c is) stands for c, and d is that at no shift, so that the best c has a closed form.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ FEWEST = 10
 """Smallest number of energies in a comparison."""
 E0_DIGITS = 3
 LARGEST_MIXTURE = 3
+ASSUMED, ROUNDING = 0.01, 1e-4
+"""Noise assumed of a measured spectrum without standard deviations, and what is added to those of others."""
 
 
 class Library(Protocol):
@@ -66,7 +69,8 @@ class MatchOptions:
     max_shift
         Largest shift of the measured spectrum, eV; 0 for none. Shifts are multiples of the grid's step.
     noise
-        Noise of the measured spectrum, as a fraction of the prediction's largest value.
+        Noise of the measured spectrum, as a fraction of the prediction's largest value, in addition to its own standard
+        deviations. By default ``ASSUMED`` without any, otherwise none.
     start, stop
         Range of energies compared, on the grid's energy axis; None for the whole overlap.
     keep
@@ -78,7 +82,7 @@ class MatchOptions:
     scale: str = "factor"
     by: str = "likelihood"
     max_shift: float = 0.0
-    noise: float = 0.01
+    noise: float | None = None
     start: float | None = None
     stop: float | None = None
     keep: int = 20
@@ -98,7 +102,7 @@ def check_options(options: MatchOptions) -> None:
             raise ConfigError(f"`{name}` {value!r}: expected {', '.join(known)}")
     if not 1 <= options.mixture <= LARGEST_MIXTURE:
         raise ConfigError(f"`mixture`: expected 1 to {LARGEST_MIXTURE} sites, received {options.mixture}")
-    if not 0 < options.noise < np.inf:
+    if options.noise is not None and not 0 < options.noise < np.inf:
         raise ConfigError(f"`noise`: expected a fraction above 0, received {options.noise:g}")
     if not 0 <= options.max_shift < np.inf:
         raise ConfigError(f"`max_shift`: expected 0 eV or more, received {options.max_shift:g}")
@@ -119,6 +123,9 @@ class Measured:
         The spectra to compare with, and how to compare them.
     energies, shifts
         Energies compared, (n_energies,), and shifts tried, (n_shifts,), in eV.
+    noise, sigma
+        Noise as a fraction of a prediction's largest value, and standard deviations, (n_energies,), of the measured
+        spectrum; the latter None if its file has none.
     """
 
     def __init__(self, experiment: Spectrum, library: Library, options: MatchOptions, rows: Rows) -> None:
@@ -157,6 +164,28 @@ class Measured:
                 f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
             )
         self.energies = grid[self._inside]
+        self.noise, self.sigma = options.noise or ASSUMED, self._sigma()
+        if self.sigma is not None:
+            self.noise = options.noise or ROUNDING
+
+    def _sigma(self) -> Array | None:
+        """Return the standard deviations at no shift, scaled as the measured spectrum is."""
+        if self._experiment.sigma is None:
+            return None
+        at, mu = self._energies(self._typical), self._experiment.intensities
+        y, sigma = (np.interp(self.energies, at, values)[None] for values in (mu, self._experiment.sigma))
+        found = scaled(y, self.options.scale, sigma)[1]
+        return None if found is None else found[0]
+
+    @property
+    def noise_in_words(self) -> str:
+        """What is taken for the noise of the measured spectrum, as a phrase."""
+        assumed = f"{100 * self.noise:.3g} % of a prediction's largest value"
+        if self.sigma is None:
+            return f"{assumed}, assumed"
+        middle = 100 * float(np.median(self.sigma) / np.abs(self.at()[self.shifts.size // 2]).max())
+        more = f", and {assumed}" if self.options.noise else ""
+        return f"σ from the file, median {middle:.2g} % of the largest value{more}"
 
     def _energies(self, e0: float) -> Array:
         """Return the measured energies on the grid's energy axis, for a site with this e0."""
@@ -210,9 +239,15 @@ class Measured:
         return scaled(mean[:, self._inside], self.options.scale, None if std is None else std[:, self._inside])
 
     def variance(self, mean: Array, std: Array | None) -> Array:
-        """Return s² + f² of spectra, (…, n_energies)."""
-        noise = np.square(self.options.noise * np.abs(mean).max(axis=-1, keepdims=True))
+        """Return the variance v of the difference of spectra and the measured one, (…, n_energies)."""
+        noise = np.square(self.noise * np.abs(mean).max(axis=-1, keepdims=True))
         noise = np.where(noise > 0, noise, 1.0)
+        if self.sigma is not None:
+            own = 1.0
+            if self.options.scale == "factor":
+                y = self.at()[self.shifts.size // 2]
+                own = np.square(mean).sum(axis=-1, keepdims=True) / float(y @ y or 1.0)
+            noise = noise + own * np.square(self.sigma)
         return np.asarray(noise + (np.zeros_like(mean) if std is None else np.square(std)))
 
     def compare(self, rows: Rows, mean: Array, std: Array | None) -> tuple[Array, Array, Array, Array]:

@@ -54,7 +54,8 @@ class Match:
     """The result of a search.
 
     ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
-    ``held_out`` says how well held-out spectra are matched; None if the library has too few.
+    ``held_out`` says how well held-out spectra are matched; None if the library has too few. ``noise`` says what was
+    taken for that of the measured spectrum.
     """
 
     energies: Array
@@ -64,6 +65,7 @@ class Match:
     ranked: list[Matched]
     mixtures: list[Mixture] = field(default_factory=list)
     held_out: HeldOut | None = None
+    noise: str = ""
 
     @property
     def step(self) -> float:
@@ -209,12 +211,13 @@ class _Search:
             mixtures += [mixture for mixture, _ in grown]
             supports = [support for _, support in grown]
         mixtures.sort(key=lambda m: m.score)
-        key = measured.energies.tobytes(), measured.shifts.size, options.scale, options.by, options.noise
+        sigma = None if measured.sigma is None else measured.sigma.tobytes()
+        key = measured.energies.tobytes(), measured.shifts.size, options.scale, options.by, options.noise, sigma
         if key not in known:
             known[key] = held_out(measured, rows)
         return Match(
             measured.energies, measured.library.origin, rows.size, self._n_left_out, ranked[: options.keep],
-            mixtures[: options.keep], known[key],
+            mixtures[: options.keep], known[key], measured.noise_in_words,
         )  # fmt: skip
 
 

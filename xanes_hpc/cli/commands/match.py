@@ -86,9 +86,9 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
     click.option(
         "--noise",
         type=float,
-        default=0.01,
-        show_default=True,
-        help="Assume this noise, as a fraction of the prediction's largest value, in addition to sigma",
+        metavar="FRACTION",
+        help="Assume this noise of the measured spectrum, as a fraction of the prediction's largest value, in addition "
+        "to sigma  [default: 0.01; none if its file has standard deviations]",
     ),
     window_option("--range", "Compare only these energies, on the store's energy axis  [default: the whole overlap]"),
     click.option(
