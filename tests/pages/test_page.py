@@ -18,6 +18,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from xanes_hpc.models.model import Model
+from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.server import application
 from xanes_hpc.prediction.predictor import SitePredictor
 from xanes_hpc.stores.structures import StructureStore
@@ -33,7 +34,7 @@ FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
 @contextmanager
 def served(model):
     """Run a server in its own thread, and yield its address."""
-    app = application(SitePredictor(Model.open(model), draws=8), ["127.0.0.1"])
+    app = application(Served(SitePredictor(Model.open(model), draws=8)), ["127.0.0.1"])
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))

@@ -22,7 +22,9 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.experiment.measured import read_experiment
 from xanes_hpc.models.model import Model
 from xanes_hpc.pages import server as serving
+from xanes_hpc.pages import site_routes
 from xanes_hpc.pages.isolated_reading import read_apart
+from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.server import application, warm_up
 from xanes_hpc.pages.uploads import Limits, read_spectrum_file, read_structure_file
 from xanes_hpc.prediction.export import export
@@ -55,9 +57,8 @@ O1 O 0.5 0.5 0.5{second}
 
 @pytest.fixture(scope="module")
 def app(model):
-    return application(
-        SitePredictor(Model.open(model), draws=8), ["testserver", "localhost"], Limits(bytes=200_000, atoms=50)
-    )
+    served = Served(SitePredictor(Model.open(model), draws=8), Limits(bytes=200_000, atoms=50))
+    return application(served, ["testserver", "localhost"])
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ def test_files_that_cannot_be_used(client, name, data, message):
 
 
 def test_a_file_that_breaks_a_reader_does_not_affect_others(client, monkeypatch):
-    read = serving.read_structure_file
+    read = site_routes.read_structure_file
     broken = RuntimeError("a reader's own fault")
 
     def failing(name, data, limits):
@@ -161,7 +162,7 @@ def test_a_file_that_breaks_a_reader_does_not_affect_others(client, monkeypatch)
             raise broken
         return read(name, data, limits)
 
-    monkeypatch.setattr(serving, "read_structure_file", failing)
+    monkeypatch.setattr(site_routes, "read_structure_file", failing)
     good = frame([("Fe", 0, 0, 0), ("O", 0, 0, 2)]).encode()
     found = client.post("/api/structures", files=[("files", ("bad.xyz", good)), ("files", ("good.xyz", good))]).json()
     assert [structure["name"] for structure in found["structures"]] == ["good"]
@@ -244,17 +245,23 @@ def test_a_measured_spectrum_is_aligned(client):
     assert len(measured["energies"]) == energies.size
     body = {
         "experiment": {name: measured[name] for name in ("energies", "intensities", "absolute")},
-        **{name: found[name] for name in ("energies", "mean", "std", "e0", "origin")},
+        "predicted": {name: found[name] for name in ("energies", "mean", "std", "e0")},
     }
     aligned = client.post("/api/align", json=body).json()
     assert aligned["shift"] == pytest.approx(2.0, abs=0.21)
     assert aligned["factor"] == pytest.approx(1 / 3, rel=0.02)
+    assert np.abs(aligned["residual"]).max() < 0.02
+    at_hand = client.post("/api/align", json=body | {"shift": 1.0}).json()
+    assert (at_hand["shift"], at_hand["error_percent"] > 5 * aligned["error_percent"]) == (1.0, True)
+    by_range = client.post("/api/align", json=body | {"scale": "min-max"}).json()
+    assert by_range["factor"] == pytest.approx(1 / 3, rel=0.02)
+    assert np.abs(by_range["residual"]).max() < 0.02
     for change, message in (
-        ({"mean": found["mean"][:-1]}, "expected as many intensities as energies"),
+        ({"mean": found["mean"][:-1]}, "expected as many means and standard deviations as energies"),
         ({"energies": found["energies"][::-1]}, "energies: expected ascending values"),
         ({"std": [-1.0] * energies.size}, "std: expected values of 0 or more"),
     ):
-        answer = client.post("/api/align", json=body | change)
+        answer = client.post("/api/align", json=body | {"predicted": body["predicted"] | change})
         assert (answer.status_code, message in answer.json()["error"]) == (422, True)
 
 
@@ -344,7 +351,8 @@ def test_no_request_brings_it_down(app, mode):
 
         ask()
         asked_for.add(operation.path)
-    assert {"/api/predict", "/api/structures", "/api/experiment", "/api/align"} <= asked_for
+    named = ("predict", "explain", "structures", "experiment", "normalise", "align", "match", "fit", "export/{kind}")
+    assert {f"/api/{name}" for name in named} <= asked_for
     assert answers >= ({200, 422} if mode is GenerationMode.POSITIVE else {422})
 
 

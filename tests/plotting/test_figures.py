@@ -14,10 +14,10 @@ from support.builders import run, write
 from xanes_hpc import Spectra
 from xanes_hpc.analysis.site_map import map_sites, project
 from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.models.history import read_history
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting import spectra
-from xanes_hpc.plotting.training import read_history
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 

@@ -132,20 +132,6 @@ def atom_fractions(descriptor: Descriptor, site: SiteBatch) -> Array:
     fractions = np.zeros((n_atoms, descriptor.n_features))
     if not others.size:
         return fractions
-    kept = np.array([np.delete(np.arange(n_atoms), k) for k in others])
-    n = others.size
-    without = replace(
-        site,
-        numbers=site.numbers[kept].reshape(-1),
-        positions=site.positions[kept].reshape(-1, 3),
-        offsets=np.arange(n + 1) * (n_atoms - 1),
-        cells=np.repeat(site.cells, n, axis=0),
-        pbc=np.repeat(site.pbc, n, axis=0),
-        site_structures=np.arange(n),
-        site_atoms=np.where(others < absorber, absorber - 1, absorber),
-        properties={name: np.repeat(values, n) for name, values in site.properties.items()},
-        foreign=None if site.foreign is None else np.repeat(site.foreign, n, axis=0),
-    )
-    fractions[others] = np.abs(whole - descriptor.compute(without))
+    fractions[others] = np.abs(whole - descriptor.compute(site.without_each(others)))
     total = fractions.sum(axis=0)
     return np.asarray(fractions / np.where(total > 0, total, 1.0))

@@ -1,6 +1,7 @@
-"""Answers of the prediction server: structures to draw, spectra, files and alignments."""
+"""Answers of the prediction server about sites: structures to draw, spectra, files and effects of atoms."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 
 from xanes_hpc import __version__
-from xanes_hpc.errors import FormatError, UnlikeError
-from xanes_hpc.experiment.compare import Library, MatchOptions
-from xanes_hpc.experiment.match import match
+from xanes_hpc.analysis.leave_out import atom_effects
+from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import csv_columns, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
-from xanes_hpc.pages.requests import AlignRequest, PredictRequest
+from xanes_hpc.pages.requests import SiteRequest, structure_of
+from xanes_hpc.pages.uploads import Limits
 from xanes_hpc.prediction.predictor import SitePrediction, SitePredictor
-from xanes_hpc.spectra.spectrum import Spectrum, treatment_name
+from xanes_hpc.spectra.recipe import Recipe
+from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.bonds import bonded_pairs, on_faces
 from xanes_hpc.structures.structure import Structure
+from xanes_hpc.structures.symmetry import unique_sites
+
+MOST_AVERAGED = 64
+"""Largest number of different sites in an average."""
 
 
 def structure_answer(structure: Structure, predictor: SitePredictor) -> dict[str, Any]:
@@ -50,14 +56,61 @@ def structure_answer(structure: Structure, predictor: SitePredictor) -> dict[str
     }
 
 
-def prediction_answer(
-    found: SitePrediction, predictor: SitePredictor, structure: Structure, request: PredictRequest
-) -> dict[str, Any]:
-    """Return a prediction with its site, element and edge."""
+@dataclass(frozen=True)
+class PredictedSite:
+    """A site, or several of a structure with their weights, and its prediction."""
+
+    structure: Structure
+    atoms: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+    edge: str
+    found: SitePrediction
+
+    @property
+    def name(self) -> str:
+        """Name of the site, or of the average of several."""
+        return self.structure.name if self.averaged else f"{self.structure.name}#{self.atoms[0]}"
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it stands for several atoms."""
+        return bool(self.weights.sum() != 1.0)
+
+    @property
+    def element(self) -> str:
+        """Symbol of the absorber."""
+        return str(chemical_symbols[self.structure.numbers[self.atoms[0]]])
+
+
+def predicted_site(
+    predictor: SitePredictor, request: SiteRequest, limits: Limits, recipe: Recipe | None = None
+) -> PredictedSite:
+    """Predict the site of a request.
+
+    Raises
+    ------
+    XanesHpcError
+        If the structure cannot be used, or the site cannot be predicted.
+    """
+    structure = structure_of(request.structure, limits)
+    atoms, weights = np.array([request.absorber]), np.ones(1)
+    if request.average and request.absorber < structure.numbers.size:
+        same = np.flatnonzero(structure.numbers == structure.numbers[request.absorber])
+        atoms, weights = unique_sites(structure, same)
+        if atoms.size > MOST_AVERAGED:
+            raise FormatError(f"average: expected at most {MOST_AVERAGED} different sites, received {atoms.size}")
+    found = predictor.average(structure, atoms, weights, request.edge, recipe)
+    return PredictedSite(structure, atoms, weights, request.edge, found)
+
+
+def prediction_answer(site: PredictedSite, predictor: SitePredictor) -> dict[str, Any]:
+    """Return a prediction with its site, element and edge; ``sites`` lists the atoms averaged, with their weights."""
+    found = site.found
     return {
-        "site": f"{structure.name}#{request.absorber}",
-        "element": chemical_symbols[structure.numbers[request.absorber]],
-        "edge": request.edge,
+        "site": site.name,
+        "sites": [{"atom": int(k), "weight": float(w)} for k, w in zip(site.atoms, site.weights, strict=True)],
+        "element": site.element,
+        "edge": site.edge,
         "origin": predictor.model.grid[1],
         "energies": found.energies.tolist(),
         "mean": found.mean.tolist(),
@@ -70,17 +123,16 @@ def prediction_answer(
     }
 
 
-def as_file(
-    kind: str, found: SitePrediction, predictor: SitePredictor, structure: Structure, request: PredictRequest
-) -> str:
+def as_file(kind: str, site: PredictedSite, predictor: SitePredictor) -> str:
     """Return a prediction as the text of a CSV or XDI file."""
+    found = site.found
     relative = predictor.model.grid[1] == "e0"
     known = bool(np.isfinite(found.e0))
     predicted = PredictedSpectrum(
-        site=f"{structure.name}#{request.absorber}",
-        formula=formula(structure.numbers),
-        element=chemical_symbols[structure.numbers[request.absorber]],
-        edge=request.edge,
+        site=site.name,
+        formula=formula(site.structure.numbers),
+        element=site.element,
+        edge=site.edge,
         kind=predictor.model.description["target"]["kind"],
         energies=found.energies + found.e0 if relative and known else found.energies,
         e0=found.e0,
@@ -104,60 +156,19 @@ def as_file(
         return path.read_text(encoding="utf-8", errors="replace")
 
 
-class _One(Library):
-    """A library with one predicted spectrum."""
-
-    def __init__(self, request: AlignRequest) -> None:
-        self.energies: npt.NDArray[np.float64] = np.array(request.energies)
-        self.origin: str = request.origin
-        self._mean, self._std = np.array([request.mean]), np.array([request.std])
-        self.names = ["prediction"]
-        self.e0: npt.NDArray[np.float64] = np.array([np.nan if request.e0 is None else request.e0])
-
-    def read(self, rows: Any) -> tuple[Any, Any]:
-        """Return its mean and sigma, each (1, n_energies)."""
-        return self._mean.copy(), self._std.copy()
-
-
-def aligned(request: AlignRequest) -> dict[str, Any]:
-    """Align a measured spectrum with a predicted one.
-
-    Returns
-    -------
-    dict
-        The shift of the measured spectrum from the predicted one (eV), the factor that scales it to the predicted one,
-        the chi-square per energy, the error %, and the largest shift tried.
+def effects_answer(predictor: SitePredictor, request: SiteRequest, limits: Limits) -> dict[str, Any]:
+    """Return how much the predicted spectrum loses without each atom near the absorber, at every energy.
 
     Raises
     ------
-    FormatError, SpectrumError
-        If the two cannot be compared.
+    XanesHpcError
+        If the structure cannot be used, or the site cannot be predicted.
     """
-    lengths = {len(request.energies), len(request.mean), len(request.std)}
-    if len(lengths) > 1 or len(request.experiment.energies) != len(request.experiment.intensities):
-        raise FormatError("expected as many intensities as energies")
-    for name, values in (("energies", request.energies), ("experiment.energies", request.experiment.energies)):
-        if not (np.diff(values) > 0).all():
-            raise FormatError(f"{name}: expected ascending values")
-    if min(request.std) < 0:
-        raise FormatError("std: expected values of 0 or more")
-    curve = request.experiment
-    measured = Spectrum(
-        np.array(curve.energies), np.array(curve.intensities), absolute=curve.absolute, source="the measured spectrum"
-    )
-    span = request.energies[-1] - request.energies[0]
-    options = MatchOptions(by="chi2", max_shift=min(request.max_shift, span), keep=1)
-    try:
-        found = match(measured, _One(request), options).ranked[0]
-    except UnlikeError:
-        raise FormatError(
-            f"no alignment within ±{options.max_shift:g} eV; the spectrum may need a larger shift (set it by hand), be "
-            "inverted or flat, or have a background"
-        ) from None
+    structure = structure_of(request.structure, limits)
+    found = atom_effects(predictor, structure, request.absorber, request.edge)
     return {
-        "shift": found.shift,
-        "factor": found.factor,
-        "chi2": found.chi2,
-        "error_percent": found.error_percent,
-        "max_shift": float(options.max_shift),
+        "energies": predictor.model.grid[0].tolist(),
+        "atoms": found.atoms.tolist(),
+        "distances": np.round(found.distances, 3).tolist(),
+        "effects": np.round(found.effects, 6).tolist(),
     }

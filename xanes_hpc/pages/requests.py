@@ -49,39 +49,22 @@ class Broadening(Strict):
     e_cut: Annotated[float | None, Field(allow_inf_nan=False, ge=-100, le=100)] = None
 
 
-class PredictRequest(Strict):
-    """The site to predict: a structure, its absorbing atom (counted from 0) and edge, and the broadening."""
+class SiteRequest(Strict):
+    """A site: a structure, its absorbing atom (counted from 0) and edge.
+
+    With ``average``, all atoms of the absorber's element: symmetry-equivalent ones of a crystal once, by their number.
+    """
 
     structure: Atoms
     absorber: Annotated[int, Field(ge=0)]
     edge: Annotated[str, Field(max_length=4)] = "K"
+    average: bool = False
+
+
+class PredictRequest(SiteRequest):
+    """The site to predict, and the broadening."""
+
     broadening: Broadening = Broadening()
-
-
-Energies = Annotated[list[Finite], Field(min_length=2, max_length=200_000)]
-Intensities = Annotated[
-    list[Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]], Field(min_length=2, max_length=200_000)
-]
-
-
-class Curve(Strict):
-    """A spectrum: intensities at energies in eV, either absolute or from the edge."""
-
-    energies: Energies
-    intensities: Intensities
-    absolute: bool | None = None
-
-
-class AlignRequest(Strict):
-    """A measured spectrum, and the predicted one to align it with."""
-
-    experiment: Curve
-    energies: Energies
-    mean: Intensities
-    std: Intensities
-    e0: Finite | None = None
-    origin: Literal["e0", "absolute"] = "e0"
-    max_shift: Annotated[float, Field(allow_inf_nan=False, ge=0, le=30)] = 10.0
 
 
 def structure_of(given: Atoms, limits: Limits) -> Structure:
@@ -107,16 +90,14 @@ def structure_of(given: Atoms, limits: Limits) -> Structure:
     return found
 
 
-def recipe_of(given: Broadening) -> Recipe | None:
-    """Return the broadening of a request as a recipe, or None for no broadening.
+def broadening_of(given: Broadening) -> BroadeningConfig:
+    """Return the broadening of a request.
 
     Raises
     ------
     ConfigError
         If a width is missing or does not apply.
     """
-    if given.name == "none":
-        return None
     values = {
         name: value
         for name in ("gaussian", "core_hole", "gamma_max", "centre", "e_cut")
@@ -124,4 +105,9 @@ def recipe_of(given: Broadening) -> Recipe | None:
     }
     broadening = BroadeningConfig(given.name, **values)
     check_broadening(broadening)
-    return Recipe(broadening, NormalisationConfig())
+    return broadening
+
+
+def recipe_of(given: Broadening) -> Recipe | None:
+    """Return the broadening of a request as a recipe, or None for no broadening; raises as ``broadening_of``."""
+    return None if given.name == "none" else Recipe(broadening_of(given), NormalisationConfig())

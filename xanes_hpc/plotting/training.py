@@ -1,50 +1,18 @@
 """Figures of the course of training."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xanes_hpc.errors import StoreError
+from xanes_hpc.models.history import read_history
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.plotting.sites import COLOURS
 from xanes_hpc.plotting.spectra import PREDICTION, SECOND, figure_at
-from xanes_hpc.runtime.nearest import did_you_mean_path
 
-HISTORY = "history.csv"
 STAGES = {"choose": "choosing the number of epochs", "refit": "retraining with the validation set"}
-Columns = dict[str, npt.NDArray[np.float64]]
-
-
-def read_history(model: Path) -> dict[str, Columns]:
-    """Read the columns of a model's ``history.csv``, by stage.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
-    path = model / HISTORY
-    if not model.is_dir():
-        raise StoreError(
-            f"{model}: expected a model folder" + (", received a file" if model.exists() else did_you_mean_path(model))
-        )
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        names = [name for name in rows[0] if name != "stage"]
-        stages = list(dict.fromkeys(row["stage"] for row in rows))
-        return {
-            stage: {name: np.array([float(row[name]) for row in rows if row["stage"] == stage]) for name in names}
-            for stage in stages
-        }
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        why = getattr(error, "strerror", None) or "expected a table of epochs"
-        raise StoreError(f"{path}: {why.lower()}") from None
 
 
 def learning(models: Sequence[Path], path: Path) -> None:

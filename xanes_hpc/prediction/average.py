@@ -117,7 +117,7 @@ def average(
             [_common(sets, group.rows) or "none" for group in groups],
             np.array([nearest[group.rows].max() for group in groups]),
             [_common(twins, group.rows) for group in groups],
-            [_flags(distrust, group.rows) for group in groups],
+            [shared_flag(distrust, group.rows) for group in groups],
         )
     progress(len(groups), len(groups))
     return Averaged(len(groups), len(sites))
@@ -193,7 +193,7 @@ def _common(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _flags(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> str:
+def shared_flag(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> str:
     """Return why an average is out of domain: how many of its sites are, and the reason of the first."""
     flagged = [texts[i] for i in rows if texts[i]]
     if not flagged or rows.size == 1:

@@ -1,4 +1,4 @@
-"""Predict the spectrum of one site of a structure in memory: mean, sigma, and whether it is out of domain."""
+"""Predict the spectrum of one site of a structure in memory, or the average of several: mean, sigma, and domain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import FormatError, ModelError, SpectrumError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
+from xanes_hpc.prediction.average import shared_flag
 from xanes_hpc.prediction.predict import edge_energies
 from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.spectra.recipe import Recipe
@@ -74,17 +75,17 @@ class SitePredictor:
 
     def __init__(self, model: Model, draws: int = 100, seed: int = 0) -> None:
         self.model, self.draws, self.seed = model, draws, seed
-        self._descriptor = model_descriptor(model)
-        if isinstance(self._descriptor, Foreign):
+        self.descriptor = model_descriptor(model)
+        if isinstance(self.descriptor, Foreign):
             raise ModelError(
-                f"{model.path}: was trained on {self._descriptor.in_words}, which structures do not have; predict "
+                f"{model.path}: was trained on {self.descriptor.in_words}, which structures do not have; predict "
                 "stores or files with them"
             )
 
     @property
     def properties(self) -> tuple[str, ...]:
         """Names of the properties of a structure that the descriptor needs besides its atoms."""
-        return self._descriptor.properties
+        return self.descriptor.properties
 
     @cached_property
     def edges(self) -> dict[str, list[str]]:
@@ -106,9 +107,70 @@ class SitePredictor:
         SpectrumError
             If the recipe cannot be applied to the model's spectra.
         """
-        if not 0 <= atom < structure.numbers.size:
-            raise FormatError(f"absorber: expected an atom from 0 to {structure.numbers.size - 1}, received {atom}")
-        number = int(structure.numbers[atom])
+        return self.average(structure, np.array([atom]), np.ones(1), edge, recipe)
+
+    def average(
+        self,
+        structure: Structure,
+        atoms: npt.NDArray[np.int64],
+        weights: Array,
+        edge: str,
+        recipe: Recipe | None = None,
+    ) -> SitePrediction:
+        """Predict the weighted mean of the spectra of several atoms of one element, as ``prediction.average`` does.
+
+        Parameters
+        ----------
+        structure, atoms
+            A structure, and the indices (from 0) of its atoms, (n_atoms,).
+        weights : (n_atoms,)
+            Positive weights, such as multiplicities.
+        edge, recipe
+            As for ``predict``, which lists the errors.
+        """
+        number = self.absorber(structure, atoms, edge)
+        n = atoms.size
+        batch = self.batch(structure, atoms)
+        elements = np.full(n, number, np.uint8)
+        drawn, evidence = self.model.sample(
+            self.descriptor.compute(batch), self.model.absorbers(elements, [edge] * n), self.draws, self.seed,
+            keep_draws=recipe is not None or n > 1,
+        )  # fmt: skip
+        sigma = self.model.calibration.sigma(evidence)
+        energies, origin = self.model.grid
+        target = self.model.description["target"]
+        e0 = float(edge_energies(self.model, _table(structure, int(atoms[0]), number, edge))[0])
+        nearest = evidence.distance if evidence.distance is not None else np.full(n, np.nan)
+        why = reasons(
+            self.model.trust, nearest, [formula(structure.numbers)] * n, self.model.unseen(elements, [edge] * n),
+            evidence.scores, lambda k: neighbour_list(batch.sites(k, k + 1), NEIGHBOURHOOD).distances.size,
+        )  # fmt: skip
+        shares = weights / weights.sum()
+        mean, std, draws = shares @ drawn.mean, sigma[0], None
+        if drawn.draws is not None:
+            scaled = [scale_draws(own.astype(np.float64), s) for own, s in zip(drawn.draws, sigma, strict=True)]
+            draws = np.tensordot(shares, np.array(scaled), axes=1)
+            std = draws.std(axis=0, ddof=1) if n > 1 else std
+        found = SitePrediction(
+            energies, mean, std, e0, target["treatment"], target["unit"], float(nearest.max()),
+            shared_flag(why, np.arange(n)),
+        )  # fmt: skip
+        if recipe is None or recipe.does_nothing or draws is None:
+            return found
+        return _treated(found, [mean, *draws], recipe, number, edge, origin, target["kind"])
+
+    def absorber(self, structure: Structure, atoms: npt.NDArray[np.int64], edge: str) -> int:
+        """Return the atomic number of absorbers of one element, after a check that they can be predicted.
+
+        Raises
+        ------
+        FormatError, ModelError
+            As ``predict``.
+        """
+        wrong = atoms[(atoms < 0) | (atoms >= structure.numbers.size)]
+        if wrong.size:
+            raise FormatError(f"absorber: expected an atom from 0 to {structure.numbers.size - 1}, received {wrong[0]}")
+        number = int(structure.numbers[atoms[0]])
         symbol = chemical_symbols[number]
         if edge not in self.edges.get(symbol, ()):
             known = ", ".join(f"{element} {own}" for element, edges in self.edges.items() for own in edges)
@@ -116,38 +178,21 @@ class SitePredictor:
         for name in self.properties:
             if isinstance(structure.properties.get(name), str):
                 raise FormatError(f"{name}: expected a number, received {structure.properties[name]!r}")
-        x = self._descriptor.compute(self._batch(structure, atom))
-        element = np.array([number], np.uint8)
-        drawn, evidence = self.model.sample(
-            x, self.model.absorbers(element, [edge]), self.draws, self.seed, keep_draws=recipe is not None
-        )
-        mean, std = drawn.mean[0], self.model.calibration.sigma(evidence)[0]
-        energies, origin = self.model.grid
-        target = self.model.description["target"]
-        e0 = float(edge_energies(self.model, _table(structure, atom, number, edge))[0])
-        nearest = evidence.distance if evidence.distance is not None else np.array([np.nan])
-        why = reasons(
-            self.model.trust, nearest, [formula(structure.numbers)], self.model.unseen(element, [edge]),
-            evidence.scores, lambda _: neighbour_list(self._batch(structure, atom), NEIGHBOURHOOD).distances.size,
-        )[0]  # fmt: skip
-        found = SitePrediction(energies, mean, std, e0, target["treatment"], target["unit"], float(nearest[0]), why)
-        if recipe is None or recipe.does_nothing or drawn.draws is None:
-            return found
-        calibrated = scale_draws(drawn.draws[0].astype(np.float64), std)
-        return _treated(found, [mean, *calibrated], recipe, number, edge, origin, target["kind"])
+        return number
 
-    def _batch(self, structure: Structure, atom: int) -> SiteBatch:
-        known = structure.properties
-        numbers = {name: known.get(name, np.nan) for name in self._descriptor.properties}
+    def batch(self, structure: Structure, atoms: npt.NDArray[np.int64]) -> SiteBatch:
+        """Return atoms of a structure as the sites of a batch, with the properties that the descriptor needs."""
+        known, n = structure.properties, atoms.size
+        numbers = {name: known.get(name, np.nan) for name in self.descriptor.properties}
         return SiteBatch(
             numbers=structure.numbers,
             positions=structure.positions,
             offsets=np.array([0, structure.numbers.size]),
             cells=structure.cell[None],
             pbc=structure.pbc[None],
-            site_structures=np.array([0]),
-            site_atoms=np.array([atom]),
-            properties={n: np.array([np.nan if isinstance(v, str) else v], np.float64) for n, v in numbers.items()},
+            site_structures=np.zeros(n, np.int64),
+            site_atoms=atoms,
+            properties={k: np.full(n, np.nan if isinstance(v, str) else v, np.float64) for k, v in numbers.items()},
         )
 
 

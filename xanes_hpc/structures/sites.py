@@ -63,6 +63,29 @@ class SiteBatch:
             foreign=None if self.foreign is None else self.foreign[rows],
         )
 
+    def without_each(self, atoms: npt.NDArray[np.int64]) -> "SiteBatch":
+        """Return a batch of the one site of this one in copies of its structure, each without one of the given atoms.
+
+        Parameters
+        ----------
+        atoms
+            Indices of atoms other than the absorber, (n_copies,).
+        """
+        n, n_atoms, absorber = atoms.size, self.numbers.size, int(self.site_atoms[0])
+        kept = np.array([np.delete(np.arange(n_atoms), k) for k in atoms], np.int64)
+        return replace(
+            self,
+            numbers=self.numbers[kept].reshape(-1),
+            positions=self.positions[kept].reshape(-1, 3),
+            offsets=np.arange(n + 1) * (n_atoms - 1),
+            cells=np.repeat(self.cells, n, axis=0),
+            pbc=np.repeat(self.pbc, n, axis=0),
+            site_structures=np.arange(n),
+            site_atoms=np.where(atoms < absorber, absorber - 1, absorber),
+            properties={name: np.repeat(values, n) for name, values in self.properties.items()},
+            foreign=None if self.foreign is None else np.repeat(self.foreign, n, axis=0),
+        )
+
     @classmethod
     def from_atoms(cls, atoms: Any, sites: Any = None, properties: Sequence[str] = ()) -> "SiteBatch":
         """Return the batch of one ``ase.Atoms`` or several.

@@ -1,12 +1,16 @@
 """``xanes-hpc serve``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xanes_hpc.cli import console
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, threads_option
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -50,6 +54,15 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
     show_default=True,
     help="Refuse files of more than N MiB",
 )
+@click.option(
+    "--library",
+    type=PATH,
+    metavar="STORE",
+    help="Match measured spectra with this prediction store, or structure store with spectra",
+)
+@click.option(
+    "--example", type=PATH, metavar="FILE", help="Open the page with this structure  [default: an idealised complex]"
+)
 @threads_option
 def command(
     model: Path | None,
@@ -60,11 +73,14 @@ def command(
     draws: int,
     max_atoms: int,
     max_mib: int,
+    library: Path | None,
+    example: Path | None,
     threads: int | None,
 ) -> None:
     """Open a web page that predicts spectra of structures.
 
-    The page reads structures (XYZ, CIF, POSCAR) and measured spectra. It stores nothing and loads nothing from other
+    The page reads structures (XYZ, CIF, POSCAR) and measured spectra, which it compares with the open structures and
+    with --library. It stores nothing and loads nothing from other
     servers. Only this machine can reach it, unless --host says otherwise; there is no password. Programs can use the
     same service at /api; /openapi.json describes it. Press Ctrl-C to stop.
     """
@@ -74,9 +90,8 @@ def command(
     if len(given) != 1:
         raise click.UsageError(f"expected one model, received {len(given)}", click.get_current_context())
 
-    import uvicorn
-
     from xanes_hpc.models.model import Model
+    from xanes_hpc.pages.opening import opened
     from xanes_hpc.pages.server import application, warm_up
     from xanes_hpc.pages.uploads import Limits
     from xanes_hpc.prediction.predictor import SitePredictor
@@ -89,7 +104,17 @@ def command(
     if host not in LOCAL:
         console.err.print("Note: anyone who can reach this machine can use the page; there is no password")
         hosts += [socket.gethostname()]
-    app = application(predictor, hosts, Limits(bytes=max_mib << 20, atoms=max_atoms))
+    limits = Limits(bytes=max_mib << 20, atoms=max_atoms)
+    with opened(predictor, limits, example, library) as served:
+        _listen(application(served, hosts), host, port)
+
+
+def _listen(app: "FastAPI", host: str, port: int) -> None:
+    """Serve an application until the user interrupts it."""
+    import socket
+
+    import uvicorn
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

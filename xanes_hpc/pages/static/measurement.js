@@ -38,7 +38,8 @@ async function align() {
   try {
     const found = await ask("/api/align", {
       experiment: { energies: measured.energies, intensities: measured.intensities, absolute: measured.absolute },
-      energies: predicted.energies, mean: predicted.mean, std: predicted.std, e0: predicted.e0, origin: predicted.origin,
+      predicted: { energies: predicted.energies, mean: predicted.mean, std: predicted.std, e0: predicted.e0 },
+      origin: predicted.origin,
     });
     if (measured !== state.measured || predicted !== state.predicted) return; // one of them has changed meanwhile
     [state.shift, state.factor] = [found.shift, found.factor];

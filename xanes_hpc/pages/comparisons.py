@@ -1,0 +1,229 @@
+"""Answers of the prediction server about measured spectra: normalised, aligned, matched and fitted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+
+from xanes_hpc.errors import FormatError, UnlikeError, XanesHpcError
+from xanes_hpc.experiment.compare import Library, MatchOptions, Measured
+from xanes_hpc.experiment.fit_broadening import fit_broadening
+from xanes_hpc.experiment.fit_curve import FitOptions
+from xanes_hpc.experiment.library import rows_of
+from xanes_hpc.experiment.match import Match, Matched, match
+from xanes_hpc.experiment.measured import Calculated, from_edge
+from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
+from xanes_hpc.pages.answers import predicted_site
+from xanes_hpc.pages.comparison_requests import AlignRequest, FitRequest, MatchRequest, NormaliseRequest, Predicted
+from xanes_hpc.pages.requests import broadening_of
+from xanes_hpc.pages.served import Served
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
+
+Array = npt.NDArray[np.float64]
+POOR = 50.0
+"""Error in % above which even the best spectrum does not resemble the measured one."""
+MOST_FITTED = 1000
+"""Largest number of measured points in a fit; more are interpolated to the prediction's energies."""
+
+
+class _Given(Library):
+    """The predictions of a request as a library."""
+
+    def __init__(self, predictions: Sequence[Predicted], origin: str) -> None:
+        for own in predictions:
+            own.check()
+            if own.energies != predictions[0].energies:
+                raise FormatError(f"{own.name}: expected the same energies as {predictions[0].name}")
+        self.energies: Array = np.array(predictions[0].energies)
+        self.origin = origin
+        self._mean, self._std = np.array([own.mean for own in predictions]), np.array([own.std for own in predictions])
+        self.names = [own.name for own in predictions]
+        self.distrust = [own.flag for own in predictions]
+        self.e0: Array = np.array([np.nan if own.e0 is None else own.e0 for own in predictions])
+        self.rows = np.arange(len(predictions))
+
+    def read(self, rows: Any) -> tuple[Array, Array]:
+        """Return mean and sigma, each (n_rows, n_energies)."""
+        return self._mean[rows].copy(), self._std[rows].copy()
+
+
+def normalised_answer(found: NormalisedSpectrum) -> dict[str, Any]:
+    """Return a normalised spectrum, its background, and how it is to be scaled in comparisons."""
+    background = found.background
+    return {
+        "energies": found.raw.energies.tolist(),
+        "raw": found.raw.intensities.tolist(),
+        "intensities": found.spectrum.intensities.tolist(),
+        "absolute": found.raw.absolute,
+        "pre_edge": None if background is None else background.pre.tolist(),
+        "post_edge": None if background is None else background.post.tolist(),
+        "scale": scale_for(found),
+        "normalisation": found.as_dict(),
+    }
+
+
+def normalised_by(request: NormaliseRequest) -> dict[str, Any]:
+    """Normalise a measured spectrum as a request asks."""
+    found = normalised(request.experiment.spectrum(), request.options(), request.number(), request.edge)
+    return normalised_answer(found)
+
+
+def aligned(request: AlignRequest) -> dict[str, Any]:
+    """Align a measured spectrum with a predicted one.
+
+    Returns
+    -------
+    dict
+        The shift of the measured spectrum from the predicted one (eV); the factor and offset that bring it to the
+        prediction's scale; the chi-square per energy, the error %, the residual, and the largest shift tried.
+
+    Raises
+    ------
+    FormatError, SpectrumError
+        If the two cannot be compared.
+    """
+    measured, library = request.experiment.spectrum(), _Given([request.predicted], request.origin)
+    span = float(library.energies[-1] - library.energies[0])
+    by_hand = request.shift is not None
+    if request.shift is not None:
+        measured = replace(measured, energies=measured.energies - request.shift)
+    largest = 0.0 if by_hand else min(request.max_shift, span)
+    options = MatchOptions(by="chi2", scale=request.scale, max_shift=largest, keep=1)
+    try:
+        found = match(measured, library, options)
+    except UnlikeError:
+        raise FormatError(
+            f"no alignment within ±{largest:g} eV; the spectrum may need a larger shift (set it by hand), be inverted "
+            "or flat, or have a background"
+        ) from None
+    best = found.ranked[0]
+    factor, offset, error, residual = _on_scale(measured, library, options, best)
+    return {
+        "shift": best.shift if request.shift is None else request.shift,
+        "factor": factor,
+        "offset": offset,
+        "chi2": best.chi2,
+        "error_percent": error,
+        "max_shift": largest,
+        "energies": found.energies.tolist(),
+        "residual": residual.tolist(),
+    }
+
+
+def _on_scale(
+    measured: Spectrum, library: _Given, options: MatchOptions, best: Matched
+) -> tuple[float, float, float, Array]:
+    """Return the factor and offset that bring a spectrum to the prediction's scale, the error in %, and the residual.
+
+    With min-max, both sides are compared by their ranges; the prediction keeps its own.
+    """
+    unscaled = Measured(measured, library, replace(options, scale="none"), library.rows)
+    y, mean = unscaled.beside(0, best.shift), unscaled.read(library.rows[:1])[0][0]
+    if options.scale == "min-max":
+        factor = float(np.ptp(mean) / max(np.ptp(y), 1e-300)) * best.factor
+        offset = float(mean.min() - factor * y.min())
+    else:
+        factor, offset = best.factor, 0.0
+    return factor, offset, best.error_percent, factor * y + offset - mean
+
+
+def matched(request: MatchRequest, served: Served) -> dict[str, Any]:
+    """Rank predictions, or the spectra of the server's library, by their likeness to a measured spectrum.
+
+    Raises
+    ------
+    FormatError, SpectrumError
+        If the spectra cannot be compared, or there is no library.
+    """
+    if not request.predictions and served.library is None:
+        raise FormatError("predictions: expected one or more, because this server has no library of spectra")
+    library: Any = _Given(request.predictions, request.origin) if request.predictions else served.library
+    span = float(library.energies[-1] - library.energies[0])
+    options = MatchOptions(scale=request.scale, max_shift=min(request.max_shift, span), keep=request.keep)
+    rows = library.rows
+    if not request.predictions:
+        rows = rows_of(library.sites, rows, request.element, request.edge)
+    found = match(request.experiment.spectrum(), library, options, rows)
+    return {
+        "library": "" if request.predictions else served.library_name,
+        "compared": found.n_compared,
+        "left_out": found.n_left_out,
+        "start_ev": float(found.energies[0]),
+        "stop_ev": float(found.energies[-1]),
+        "scale": request.scale,
+        "verdict": verdict_on(found),
+        "held_out": "" if found.held_out is None else found.held_out.in_words,
+        "ranked": [_ranked(own, library, found, options) for own in found.ranked],
+    }
+
+
+def verdict_on(found: Match) -> str:
+    """Return what the best error means, as ``xanes-hpc match`` says it; empty if it is ordinary."""
+    error = found.ranked[0].error_percent
+    verdict = "" if found.held_out is None else found.held_out.verdict(error)
+    return verdict or (f"no site resembles it; the best error is {error:.0f} %" if error > POOR else "")
+
+
+def _ranked(own: Matched, library: Any, found: Match, options: MatchOptions) -> dict[str, Any]:
+    mean, std = library.read(np.array([own.row]))
+    e0 = float(library.e0[own.row])
+    return {
+        "row": own.row,
+        "site": own.site,
+        "error_percent": own.error_percent,
+        "score": own.score,
+        "shift": own.shift,
+        "at_limit": bool(options.max_shift > 0 and abs(own.shift) > options.max_shift - found.step + 1e-6),
+        "flag": library.distrust[own.row],
+        "e0": e0 if np.isfinite(e0) else None,
+        "energies": library.energies.tolist(),
+        "mean": mean[0].tolist(),
+        "std": (np.zeros_like(mean[0]) if std is None else std[0]).tolist(),
+    }
+
+
+def fitted(request: FitRequest, served: Served) -> dict[str, Any]:
+    """Predict a site, and fit shift, scale and broadening of its spectrum to a measured one.
+
+    Raises
+    ------
+    XanesHpcError
+        If the site cannot be predicted, or the spectra cannot be fitted.
+    """
+    site = predicted_site(served.predictor, request, served.limits)
+    found, target = site.found, served.predictor.model.description["target"]
+    if not np.isfinite(found.e0):
+        raise XanesHpcError("the edge energy is unknown, so the measured spectrum cannot be placed")
+    relative = served.predictor.model.grid[1] == "e0"
+    spectrum = Spectrum(
+        found.energies, found.mean, target["kind"], found.treatment, found.unit, found.e0, absolute=not relative,
+        source=site.name,
+    )  # fmt: skip
+    placed = PlacedSpectrum(spectrum, found.e0, "model", "e0" if relative else "absolute")
+    calculated = Calculated(site.name, placed, int(atomic_numbers[site.element]), site.edge, found.std)
+    measured = _thinned(request.experiment.spectrum(), calculated)
+    options = FitOptions(broadening_of(request.broadening), baseline=request.baseline, max_shift=request.max_shift)
+    result = fit_broadening(calculated, measured, options)
+    return {
+        "site": site.name,
+        "recipe": request.broadening.name,
+        **result.as_dict(),
+        "energies": result.energies.tolist(),
+        "experiment": result.experiment.tolist(),
+        "fitted": result.fitted.tolist(),
+    }
+
+
+def _thinned(measured: Spectrum, calculated: Calculated) -> Spectrum:
+    """Return a measured spectrum, at the energies of the calculated one if it has very many points there."""
+    energies, grid = from_edge(measured, calculated.placed.e0), calculated.placed.relative
+    inside = (energies > grid[0] - 30.0) & (energies < grid[-1] + 30.0)
+    if inside.sum() <= MOST_FITTED:
+        return measured
+    step = float(np.median(np.diff(grid)))
+    there = np.arange(max(energies[0], grid[0] - 30.0), min(energies[-1], grid[-1] + 30.0), step)
+    values = np.interp(there, energies, measured.intensities)
+    return replace(measured, energies=there, intensities=values, absolute=False, sigma=None, reference=None)

@@ -1,0 +1,94 @@
+"""A structure to look at before any is opened: a small complex or crystal of an element that the model knows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers, covalent_radii
+
+from xanes_hpc.errors import XanesHpcError
+from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.structures.structure import Structure
+
+Placed = list[tuple[str, npt.NDArray[np.float64]]]
+AXES = np.concatenate([np.eye(3), -np.eye(3)])
+CORNERS = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) / np.sqrt(3.0)
+RING_CARBON, RING_HYDROGEN = 1.21, 2.29
+"""Distances of the atoms of a cyclopentadienyl ring from its axis, Å."""
+KNOWN = {"charge": 0.0, "spin": 0.0}
+
+
+def example(predictor: SitePredictor) -> Structure:
+    """Return the example that is most similar to the model's training set, with its absorber first."""
+    symbol, edges = next(iter(predictor.edges.items()))
+    found: list[tuple[float, int, Structure]] = []
+    for structure in examples(symbol):
+        try:
+            prediction = predictor.predict(structure, 0, edges[0])
+        except XanesHpcError:  # a descriptor may refuse one
+            continue
+        if not prediction.distrust:
+            return structure
+        found.append((float(np.nan_to_num(prediction.nearest, nan=np.inf)), len(found), structure))
+    return min(found)[-1] if found else next(examples(symbol))
+
+
+def examples(symbol: str) -> Iterator[Structure]:
+    """Yield idealised structures with an element in the middle: bonds are as long as the covalent radii add up to."""
+    radius = float(covalent_radii[atomic_numbers[symbol]])
+
+    def bond(other: str) -> float:
+        return radius + float(covalent_radii[atomic_numbers[other]])
+
+    yield _molecule(f"{symbol} metallocene", symbol, _rings(float(np.sqrt(bond("C") ** 2 - RING_CARBON**2))))
+    yield _molecule(f"{symbol} hexaaqua complex", symbol, _waters(bond("O")))
+    carbonyls = [(name, far * a) for a in AXES for name, far in (("C", bond("C") - 0.2), ("O", bond("C") + 0.95))]
+    yield _molecule(f"{symbol} hexacarbonyl", symbol, carbonyls)
+    yield _molecule(f"{symbol} tetrachloride", symbol, [("Cl", bond("Cl") * c) for c in CORNERS])
+    yield _oxide(symbol, 2.0 * bond("O"))
+    methyls = [("C", bond("C") * CORNERS[0]), ("C", bond("C") * CORNERS[1])]
+    yield _molecule(f"dimethyl {symbol}", symbol, methyls + [h for _, c in methyls for h in _hydrogens(c)])
+
+
+def _molecule(name: str, symbol: str, around: Placed) -> Structure:
+    numbers = np.array([atomic_numbers[own] for own in (symbol, *(other for other, _ in around))], np.uint8)
+    return Structure(name, numbers, np.array([np.zeros(3), *(place for _, place in around)]), properties=dict(KNOWN))
+
+
+def _rings(height: float) -> Placed:
+    """Return two staggered cyclopentadienyl rings."""
+    atoms = []
+    for side in (1, -1):
+        for k in range(5):
+            angle = 2.0 * np.pi * (k + (side < 0) / 2.0) / 5.0
+            for name, far in (("C", RING_CARBON), ("H", RING_HYDROGEN)):
+                atoms.append((name, np.array([far * np.cos(angle), far * np.sin(angle), side * height])))
+    return atoms
+
+
+def _waters(distance: float) -> Placed:
+    """Return six water molecules, their hydrogen atoms outside."""
+    atoms = []
+    for axis in AXES:
+        across = np.roll(axis, 1)
+        atoms += [("O", distance * axis)]
+        atoms += [("H", (distance + 0.59) * axis + side * 0.76 * across) for side in (1, -1)]
+    return atoms
+
+
+def _hydrogens(carbon: npt.NDArray[np.float64]) -> Placed:
+    """Return the hydrogen atoms of a methyl group whose bond points from the origin."""
+    along = carbon / np.linalg.norm(carbon)
+    first = np.cross(along, [0.0, 0.0, 1.0])
+    first /= np.linalg.norm(first)
+    second = np.cross(along, first)
+    turned = [np.cos(a) * first + np.sin(a) * second for a in 2.0 * np.pi * np.arange(3) / 3.0]
+    return [("H", carbon + 0.36 * along + 1.03 * side) for side in turned]
+
+
+def _oxide(symbol: str, a: float) -> Structure:
+    """Return the cubic cell of an oxide with the structure of rock salt."""
+    metal = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2.0
+    numbers = np.repeat([atomic_numbers[symbol], 8], 4).astype(np.uint8)
+    places = a * np.concatenate([metal, (metal + np.array([0.5, 0.0, 0.0])) % 1.0])
+    return Structure(f"{symbol} oxide crystal", numbers, places, a * np.eye(3), np.ones(3, np.bool_), dict(KNOWN))
