@@ -171,7 +171,7 @@ def test_switched_features_give_the_spectra_of_their_mixture(at_sites, monkeypat
     own[0], own[1] = True, False
     x, background = mean.x[2], mean.x[[5, 9, 11]]
     steps = []
-    found = Switching(folder, groups).spectra(own, x, background, 0, lambda: steps.append(1))
+    found = Switching(folder, groups).spectra(own, x, background, 0, steps.append)
     owner = np.empty(x.size, int)
     for k, group in enumerate(groups):
         owner[group.columns] = k
@@ -180,7 +180,7 @@ def test_switched_features_give_the_spectra_of_their_mixture(at_sites, monkeypat
         MeanModel(folder, np.where(own[:, owner], x, other), absorbers).spectra().mean(axis=0) for other in background
     ]
     np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-3, atol=1e-4)
-    assert len(steps) == 3
+    assert sum(steps) == 3
 
 
 def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
@@ -384,5 +384,6 @@ def test_single_functions_are_permuted_only_for_a_file(model, small, monkeypatch
     monkeypatch.setattr("xanes_hpc.analysis.explain.permutation_importance", counted)
     words = ["explain", model, small / "small.h5", "--repeats", 1, "--most-sites", 4]
     assert run(*words) == 0
+    printed, permuted[:] = sum(permuted), []
     assert run(*words, "--json", "-") == 0
-    assert permuted[0] < permuted[1] / 2
+    assert printed < sum(permuted) / 2

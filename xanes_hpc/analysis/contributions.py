@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -54,15 +53,20 @@ def group_contributions(
     """
     switching = [Switching(model, groups) for model in models]
     absorbers = [model.absorbers(sites.element, sites.edge) for model in models]
-    total, steps = len(sites) * len(models) * len(background), count(1)
-    progress(0, total)
+    total, steps = len(sites) * len(models) * len(background), [0]
+
+    def done(n: int) -> None:
+        steps.append(steps[-1] + n)
+        progress(steps[-1], total)
+
+    done(0)
     found = []
     for k, own in enumerate(x):
 
         def means(present: npt.NDArray[np.bool_], k: int = k, own: Features = own) -> Array:
             mean = np.mean(
                 [
-                    one.spectra(present, own, background, int(absorber[k]), lambda: progress(next(steps), total))
+                    one.spectra(present, own, background, int(absorber[k]), done)
                     for one, absorber in zip(switching, absorbers, strict=True)
                 ],
                 axis=0,

@@ -6,7 +6,7 @@ Two measures are computed in energy windows: the change of a prediction when fea
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +141,7 @@ def explain(
             background = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.background])
             shapley = group_contributions(
                 models, masks, every.take(explained), _features(features.read, explained), features.read(background),
-                groups, options.seed, _with_note(progress, "Shapley values"),
+                groups, options.seed, lambda done, total: progress(done, total, "Shapley values"),
             )  # fmt: skip
         if structures is not None and shapley is not None:
             atoms = [
@@ -166,14 +166,21 @@ def _importances(
     options: ExplainOptions,
     progress: Progress,
 ) -> dict[str, Importance]:
-    """Return the importance of each section of groups, with the networks of all models."""
-    groups, parts = list(chain.from_iterable(sections.values())), []
+    """Return the importance of each section of groups, with the networks of all models.
+
+    Each section is computed by itself, so that its figures do not depend on the others.
+    """
+    found: dict[str, list[Importance]] = {name: [] for name in sections}
+    total, done = len(models) * options.repeats * sum(map(len, sections.values())), 0
     for k, model in enumerate(models):
         mean = MeanModel(model, x, model.absorbers(sites.element, sites.edge))
         note = "permuting features" + (f", model {k + 1} of {len(models)}" if len(models) > 1 else "")
-        report = _with_note(progress, note)
-        parts.append(permutation_importance(mean, groups, masks, references, options.repeats, options.seed, report))
-    return dict(zip(sections, _cut(parts, [len(own) for own in sections.values()]), strict=True))
+        for name, groups in sections.items():
+            report = _within(progress, done, total, note)
+            own = permutation_importance(mean, groups, masks, references, options.repeats, options.seed, report)
+            found[name].append(own)
+            done += options.repeats * len(groups)
+    return {name: _joined(parts) for name, parts in found.items()}
 
 
 def _check_sections(names: Sequence[str]) -> None:
@@ -256,15 +263,15 @@ def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descript
     return find_shells(histogram, options.shells)
 
 
-def _cut(parts: Sequence[Importance], sizes: Sequence[int]) -> list[Importance]:
-    """Join the importances of several models along networks, and split them into sections."""
-    names, ends = ("change", "error_increase"), np.cumsum(sizes)[:-1]
-    columns = [np.split(np.concatenate([getattr(part, n) for part in parts]), ends, axis=-1) for n in names]
-    return [Importance(change, increase) for change, increase in zip(*columns, strict=True)]
+def _joined(parts: Sequence[Importance]) -> Importance:
+    """Join the importances of several models along networks."""
+    return Importance(*(np.concatenate([getattr(part, n) for part in parts]) for n in ("change", "error_increase")))
 
 
-def _with_note(progress: Progress, note: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        progress(done, total, note)
+def _within(progress: Progress, before: int, total: int, note: str) -> Callable[[int, int], None]:
+    """Return a report of the progress of one of several tasks, with ``before`` steps done already."""
+
+    def report(done: int, _: int) -> None:
+        progress(before + done, total, note)
 
     return report

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,10 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Absorbers
 
 Array = npt.NDArray[np.float64]
+Order = npt.NDArray[np.int64]
 Windows = Sequence[npt.NDArray[np.bool_]]
+ROWS_AT_ONCE = 1500
+"""Number of rows that networks compute at a time: few enough for memory, and enough for fast matrix products."""
 
 
 class MeanModel:
@@ -32,11 +35,7 @@ class MeanModel:
 
     def __init__(self, model: Model, x: npt.NDArray[np.floating], absorbers: Absorbers) -> None:
         self._model, self.x, self.absorbers = model, x, absorbers
-        self._regression: KernelRidge | None = model.regression
-        self._differences: npt.NDArray[np.float32] | None = None
-        if self._regression is not None:
-            own = self._regression.scalers.features(x)
-            self._differences = mean_differences(own, self._regression.landmarks)
+        self._distances = None if model.regression is None else _Distances(model.regression, x)
 
     @property
     def n_networks(self) -> int:
@@ -45,27 +44,49 @@ class MeanModel:
 
     def spectra(self) -> Array:
         """Return spectra, (n_networks, n_sites, n_energies)."""
-        return self._spectra(self.x, self._differences)
+        return self._spectra(self.x, None if self._distances is None else self._distances.plain, self.absorbers)
 
-    def permuted(self, columns: Columns, orders: Iterable[npt.NDArray[np.int64]]) -> Iterator[Array]:
-        """Yield spectra, as from ``spectra``, with some columns taken from other sites, in each order of the sites."""
-        own = None
-        if self._regression is not None:
-            landmarks, z = self._regression.landmarks, self._regression.scalers.features(self.x)
-            own = mean_differences(*(np.ascontiguousarray(v[:, columns]) for v in (z, landmarks)))
-            own *= np.float32(columns.size / self.x.shape[1])
-        for order in orders:
-            x = self.x.copy()
-            x[:, columns] = self.x[order][:, columns]
-            apart = None if own is None or self._differences is None else self._differences + (own[order] - own)
-            yield self._spectra(x, apart)
+    def permuted(self, changes: Iterable[tuple[Columns, Order]]) -> Iterator[Array]:
+        """Yield spectra, as from ``spectra``, for each change: columns, and the order of sites they are taken from.
 
-    def _spectra(self, x: npt.NDArray[np.floating], differences: npt.NDArray[np.float32] | None) -> Array:
-        found = np.array([member.mean_network(x, self.absorbers) for member in self._model.members])
-        if self._regression is None or differences is None:
+        Changes are evaluated several at a time, as matrix products of few rows are slow.
+        """
+        n_sites, left = len(self.x), iter(changes)
+        while some := list(islice(left, max(1, ROWS_AT_ONCE // n_sites))):
+            x = np.concatenate([self.x] * len(some))
+            for k, (columns, order) in enumerate(some):
+                x[k * n_sites : (k + 1) * n_sites, columns] = self.x[order][:, columns]
+            moved = None
+            if self._distances is not None:
+                moved = np.concatenate([self._distances.moved(*change) for change in some])
+            found = self._spectra(x, moved, np.tile(self.absorbers, len(some)))
+            yield from found.reshape(len(found), len(some), n_sites, -1).swapaxes(0, 1)
+
+    def _spectra(
+        self, x: npt.NDArray[np.floating], differences: npt.NDArray[np.float32] | None, absorbers: Absorbers
+    ) -> Array:
+        found = np.array([member.mean_network(x, absorbers) for member in self._model.members])
+        regression = self._model.regression
+        if regression is None or differences is None:
             return found
-        share = self._regression.share
-        return (1.0 - share) * found + share * self._regression.spectra_at(differences, self.absorbers)
+        return (1.0 - regression.share) * found + regression.share * regression.spectra_at(differences, absorbers)
+
+
+class _Distances:
+    """Distances between sites and the landmarks of a regression; ``plain``, (n_sites, n_landmarks), as they are."""
+
+    def __init__(self, regression: KernelRidge, x: npt.NDArray[np.floating]) -> None:
+        self._z, self._landmarks = regression.scalers.features(x), regression.landmarks
+        self.plain = mean_differences(self._z, self._landmarks)
+        self._last: tuple[Columns, npt.NDArray[np.float32]] | None = None
+
+    def moved(self, columns: Columns, order: Order) -> npt.NDArray[np.float32]:
+        """Return the distances with columns taken from the sites in another order; fast if the columns are repeated."""
+        if self._last is None or self._last[0] is not columns:
+            own = mean_differences(*(np.ascontiguousarray(values[:, columns]) for values in (self._z, self._landmarks)))
+            self._last = columns, own * np.float32(columns.size / self._z.shape[1])
+        own = self._last[1]
+        return np.asarray(self.plain + (own[order] - own))
 
 
 @dataclass(frozen=True)
@@ -115,15 +136,14 @@ def permutation_importance(
     orders = [_permuted(model.absorbers, np.random.default_rng([seed, k])) for k in range(repeats)]
     compared = [(window, _known(references, window)) for window in windows]
     errors = [_errors(plain, references, *points) for points in compared]
-    for k, group in enumerate(groups):
-        permuted = model.permuted(group.columns, orders) if group.columns.size else repeat(plain, repeats)
-        for n, other in enumerate(permuted):
-            for w, (window, known) in enumerate(compared):
-                change[:, w, k] += _percent(other[..., window] - plain[..., window], plain[..., window]) / repeats
-                if known.any():
-                    more = (_errors(other, references, window, known) - errors[w]) / repeats
-                    increase[:, w, k] = more if n == 0 else increase[:, w, k] + more
-            progress(k * repeats + n + 1, len(groups) * repeats)
+    steps = [(k, order) for k, group in enumerate(groups) for order in orders if group.columns.size]
+    spectra = model.permuted((groups[k].columns, order) for k, order in steps)
+    increase[:, [w for w, (_, known) in enumerate(compared) if known.any()]] = 0.0
+    for n, ((k, _), other) in enumerate(zip(steps, spectra, strict=True), 1):
+        for w, (window, known) in enumerate(compared):
+            change[:, w, k] += _percent(other[..., window] - plain[..., window], plain[..., window]) / repeats
+            increase[:, w, k] += (_errors(other, references, window, known) - errors[w]) / repeats
+        progress(n, len(steps))
     return Importance(change, increase)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import eigh
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
@@ -149,9 +150,11 @@ def project(features: npt.NDArray[np.floating], by: str, seed: int = 0) -> tuple
 
         reducer = umap.UMAP(n_neighbors=min(NEIGHBOURS, len(x) - 1), random_state=seed, n_jobs=1)
         return np.asarray(reducer.fit_transform(x), np.float64), None
-    values, vectors = np.linalg.eigh(x.T @ x)
-    axes = vectors[:, ::-1][:, :2]
+    scatter = x.T @ x
+    last = len(scatter) - 1
+    values, vectors = eigh(scatter, subset_by_index=[max(0, last - 1), last])
+    axes = vectors[:, ::-1]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # fix the sign, which depends on the solver
-    total = float(values.sum())
-    explained_variance = values[::-1][:2] / total if total > 0 else np.zeros(2)
+    total = float(np.trace(scatter))
+    explained_variance = values[::-1] / total if total > 0 else np.zeros(2)
     return x @ axes, np.asarray(explained_variance)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis.feature_groups import FeatureGroup
+from xanes_hpc.analysis.permutation import ROWS_AT_ONCE
 from xanes_hpc.models.model import Model
 
 Array = npt.NDArray[np.float64]
@@ -32,7 +33,7 @@ class Switching:
         self._landmarks = model.regression.landmarks[:, self._columns] if model.regression is not None else None
 
     def spectra(
-        self, own: npt.NDArray[np.bool_], x: Features, background: Features, absorber: int, done: Callable[[], None]
+        self, own: npt.NDArray[np.bool_], x: Features, background: Features, absorber: int, done: Callable[[int], None]
     ) -> Array:
         """Return the mean spectrum, (n_rows, n_energies), over networks and background sites.
 
@@ -47,28 +48,32 @@ class Switching:
         absorber
             Index of the site's element and edge, used for every row.
         done
-            Called after each background site.
+            Called with the number of background sites of each step.
         """
         model, regression = self._model, self._model.regression
-        absorbers = np.full(len(own), absorber)
         total = np.zeros((len(own), model.grid[0].size))
-        apart = self._distances(x)
-        for other in background:
-            rows = np.where(own[:, self._owner], x, other)
+        ours, theirs = own.astype(np.float32), (~own).astype(np.float32)
+        mine = own[:, self._owner]
+        apart = ours @ self._distances(x)
+        at_once = max(1, ROWS_AT_ONCE // len(own))
+        for start in range(0, len(background), at_once):
+            some = background[start : start + at_once]
+            absorbers = np.full(len(some) * len(own), absorber)
+            rows = np.concatenate([np.where(mine, x, other) for other in some])
             found = np.mean([member.mean_network(rows, absorbers) for member in model.members], axis=0)
             if regression is not None:
-                differences = own.astype(np.float32) @ apart + (~own).astype(np.float32) @ self._distances(other)
+                differences = np.concatenate([apart + theirs @ self._distances(other) for other in some])
                 found *= 1.0 - regression.share
                 found += regression.share * regression.spectra_at(differences, absorbers)
-            total += found
-            done()
+            total += found.reshape(len(some), len(own), -1).sum(axis=0)
+            done(len(some))
         return total / len(background)
 
     def _distances(self, x: Features) -> npt.NDArray[np.float32]:
-        """Return each group's part of the distances to the landmarks, (n_groups, n_landmarks)."""
+        """Return each group's part of the distances to the regression's landmarks, (n_groups, n_landmarks)."""
         regression = self._model.regression
         if regression is None or self._landmarks is None:
-            return np.empty((0, 0), np.float32)
+            return np.empty((self._starts.size, 0), np.float32)
         z = regression.scalers.features(x[None])[0, self._columns]
         parts = np.add.reduceat(np.abs(self._landmarks - z), self._starts, axis=1)
         return np.asarray(parts.T / np.float32(z.size), np.float32)
