@@ -9,12 +9,13 @@ import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError, UnlikeError, XanesHpcError
+from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.compare import Library, MatchOptions, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.library import rows_of
 from xanes_hpc.experiment.match import Match, Matched, match
-from xanes_hpc.experiment.measured import Calculated, from_edge
+from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
 from xanes_hpc.pages.answers import predicted_site
 from xanes_hpc.pages.comparison_requests import AlignRequest, FitRequest, MatchRequest, NormaliseRequest, Predicted
