@@ -33,6 +33,7 @@ COMMANDS = {
     "average": "Average predictions over sites or frames",
     "fit-broadening": "Fit shift, scale and widths to a measured spectrum",
     "match": "Find the sites whose spectra resemble a measured one, and mixtures",
+    "series": "Find the components of a measured series, and their fractions",
     "export": "Write predictions as XDI, NeXus, Athena columns or CSV",
     "select": "Choose the sites most worth calculating next",
     "relax": "Relax structures with GFN2-xTB",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.measured import from_edge
+from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -205,6 +206,13 @@ class Measured:
             values = np.interp(moved, self._energies(key), self._experiment.intensities)
             self._known[key] = scaled(values, self.options.scale)[0]
         return self._known[key]
+
+    def places(self, shift: float) -> Array:
+        """Return the measured energies that are compared at a shift, (n_energies,), for a site with the median e0."""
+        moved = self.energies + shift
+        if not edges.is_absolute(self._experiment, self._typical):
+            return np.asarray(moved if self.library.origin == "e0" else moved - self._typical)
+        return np.asarray(moved + self._typical if self.library.origin == "e0" else moved)
 
     def groups(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.bool_], Array]]:
         """Yield a mask of its rows and the measured spectrum placed for it, for each edge energy among the rows."""

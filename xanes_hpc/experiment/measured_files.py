@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+from typing import TypeVar
 
 from xanes_hpc.errors import ConfigError, FormatError, SpectrumError, XanesHpcError
-from xanes_hpc.experiment.normalised import NormalisedSpectrum
 from xanes_hpc.formats import athena, is_spectrum_file
 
+T = TypeVar("T")
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -82,14 +83,6 @@ def _groups(path: Path) -> list[MeasuredFile]:
 
 
 @dataclass(frozen=True)
-class UsableSpectrum:
-    """A measured spectrum that was read and normalised, and the name under which it is listed."""
-
-    name: str
-    normal: NormalisedSpectrum
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """A measured spectrum that cannot be used, and why."""
 
@@ -98,9 +91,9 @@ class LeftOut:
 
 
 def read_usable(
-    files: Iterable[MeasuredFile], read: Callable[[Path], NormalisedSpectrum]
-) -> tuple[list[UsableSpectrum], list[LeftOut]]:
-    """Read and normalise measured spectra; those that cannot be used are left out with their reasons.
+    files: Iterable[MeasuredFile], read: Callable[[Path], T]
+) -> tuple[list[tuple[MeasuredFile, T]], list[LeftOut]]:
+    """Read measured spectra; those that cannot be used are left out with their reasons.
 
     Raises
     ------
@@ -112,7 +105,7 @@ def read_usable(
     usable, left_out = [], []
     for own in files:
         try:
-            usable.append(UsableSpectrum(own.name, read(own.path)))
+            usable.append((own, read(own.path)))
         except ConfigError:
             raise
         except XanesHpcError as error:

@@ -166,16 +166,16 @@ def command(
             return normalised(measured, normalisation, element, edge)
 
         usable, left_out = read_usable(files, read)
-        how = [options if chosen_scale else replace(options, scale=scale_for(one.normal)) for one in usable]
+        how = [options if chosen_scale else replace(options, scale=scale_for(normal)) for _, normal in usable]
         with console.progress("matching", "sites" if len(files) == 1 else "comparisons") as progress:
-            pairs = [(one.normal.spectrum, own) for one, own in zip(usable, how, strict=True)]
+            pairs = [(normal.spectrum, own) for (_, normal), own in zip(usable, how, strict=True)]
             results = match_each(pairs, library, rows, progress)
         every = []
-        for one, own, found in zip(usable, how, results, strict=True):
+        for (file, normal), own, found in zip(usable, how, results, strict=True):
             if isinstance(found, SpectrumError):
-                left_out.append(LeftOut(one.name, str(found)))
+                left_out.append(LeftOut(file.name, str(found)))
             else:
-                every.append(matches.MatchedSpectrum(one.name, one.normal, found, own, library.distrust))
+                every.append(matches.MatchedSpectrum(file.name, normal, found, own, library.distrust))
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
     if not every:
         raise next(found for found in results if isinstance(found, SpectrumError))

@@ -1,0 +1,175 @@
+"""Show what ``series`` found: tables on the terminal, rows for CSV, and plain values for JSON."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from xanes_hpc.cli import console
+
+if TYPE_CHECKING:
+    from xanes_hpc.experiment.joint_fit import JointFit
+
+MOST_ROWS, MOST_EIGENVALUES, MOST_SETS = 30, 8, 5
+POOR = 10.0
+"""Mean residual in % above which the sites do not explain a series."""
+CLOSE = 6.0
+"""Difference of -2 ln(likelihood) below which two sets explain a series equally well (odds of 20)."""
+NAME_WIDTH = 26
+
+
+def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float) -> None:
+    """Print the components of a series, its sites (or ``what`` they are), and their fractions."""
+    series, best, components = found.series, found.ranked[0], found.components
+    axis, values = series.axis, series.axis.values
+    crossing = ", ".join(f"{energy:.1f}" for energy in found.isosbestic)
+    console.table(
+        f"series of {len(series.names):,} spectra, {axis.label} {values[0]:g} to {values[-1]:g}",
+        {
+            "measured": f"e0 {series.normal.e0:.2f} eV, {series.normal.in_words}",
+            "grid": series.in_words,
+            "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, among "
+            f"{found.n_compared:,} {what}",
+            "components": f"{components.n}, {components.in_words}",
+            "isosbestic points": f"{crossing} eV" if crossing else "none",
+            "shift": f"{best.shift:+.2f} eV" + "*" * _is_at_limit(best.shift, max_shift),
+        }
+        | ({"left out": f"{len(series.left_out):,} spectra"} if series.left_out else {}),
+    )
+    _show_eigenvalues(found)
+    console.listing(
+        ("site", "start", "end", "target test %", "SPOIL", "flag"),
+        [
+            [site, f"{best.fractions[0, k]:.3f}", f"{best.fractions[-1, k]:.3f}", f"{best.target_percent[k]:.1f}",
+             f"{best.spoil[k]:.1f}", "out of domain" if distrust[best.rows[k]] else ""]
+            for k, site in enumerate(best.sites)
+        ],
+    )  # fmt: skip
+    _show_fractions(found)
+    if len(found.ranked) > 1:
+        rows = []
+        for one in found.ranked[1 : MOST_SETS + 1]:
+            names = " + ".join(console.shortened(site, NAME_WIDTH) for site in one.sites)
+            figures = f"{one.score - best.score:+.1f}", f"{one.error_percent.mean():.2f}", f"{one.shift:+.2f}"
+            rows.append([names, *figures])
+        console.listing((f"other {what}", "score", "error %", "shift"), rows)
+        console.out.print("score: difference from the best set's; see --by")
+    _show_notes(found, distrust, max_shift)
+
+
+def _show_eigenvalues(found: "JointFit") -> None:
+    components = found.components
+    rows = []
+    for k in range(min(components.eigenvalues.size, MOST_EIGENVALUES)):
+        significance = components.significance[k]
+        indicator = components.indicator[k]
+        rows.append([
+            str(k + 1), f"{components.eigenvalues[k]:.4g}", f"{100 * components.explained[k]:.4f}",
+            f"{components.real_error[k]:.3g}", f"{indicator:.3g}" if indicator == indicator else "",
+            f"{100 * significance:.2g}" if significance == significance else "",
+        ])  # fmt: skip
+    console.listing(("component", "eigenvalue", "explained %", "real error", "IND", "F-test %"), rows)
+
+
+def _show_fractions(found: "JointFit") -> None:
+    series, best = found.series, found.ranked[0]
+    n = len(series.names)
+    shown = sorted({round(k * (n - 1) / (min(n, MOST_ROWS) - 1)) for k in range(min(n, MOST_ROWS))})
+    width = max(8, min(NAME_WIDTH, (100 - 40) // len(best.sites) - 9))
+    titles = [console.shortened(site, width + 9) for site in best.sites]
+    rows = []
+    for k in shown:
+        cells = [f"{best.fractions[k, j]:.3f} ± {_error(found, k, j):.3f}" for j in range(len(best.sites))]
+        name = console.shortened(series.names[k], NAME_WIDTH)
+        rows.append([name, f"{series.axis.values[k]:g}", *cells, f"{best.error_percent[k]:.1f}"])
+    console.listing(("spectrum", series.axis.label, *titles, "error %"), rows)
+    if len(shown) < n:
+        console.out.print(f"{len(shown)} of {n:,} spectra; --output writes all")
+
+
+def _show_notes(found: "JointFit", distrust: Sequence[str], max_shift: float) -> None:
+    best, components = found.ranked[0], found.components
+    if components.n == 1:
+        console.err.print("Note: the series has one component: it does not change by more than its noise")
+    if components.n > len(best.sites):
+        console.err.print(f"Note: the series has {components.n} components; {len(best.sites)} sites were fitted")
+    close = [one for one in found.ranked[1:] if one.score - best.score < CLOSE]
+    if close:
+        console.err.print(f"Note: {len(close)} other sets of sites explain the series equally well")
+    if best.error_percent.mean() > POOR:
+        console.err.print(f"Note: no sites explain this series; the mean residual is {best.error_percent.mean():.0f} %")
+    if _is_at_limit(best.shift, max_shift):
+        console.err.print("Note: the shift is as large as --max-shift allows; the true one may be larger")
+    for site, row in zip(best.sites, best.rows, strict=True):
+        if distrust[row]:
+            console.err.print(f"Note: {site} is out of domain: {distrust[row]}")
+
+
+def _is_at_limit(shift: float, max_shift: float) -> bool:
+    return max_shift > 0 and abs(shift) > max_shift - 0.1
+
+
+def _error(found: "JointFit", k: int, j: int) -> float:
+    """Return the larger of the two errors of a fraction."""
+    best = found.ranked[0]
+    return float(max(best.standard_errors[k, j], best.bootstrap_errors[k, j]))
+
+
+def csv_rows(found: "JointFit") -> tuple[list[str], list[list[str]]]:
+    """Return the titles and rows of a table with one row per spectrum."""
+    series, best = found.series, found.ranked[0]
+    titles = ["spectrum", series.axis.label]
+    for site in best.sites:
+        titles += [site, f"{site} standard error", f"{site} bootstrap error"]
+    rows = []
+    for k, name in enumerate(series.names):
+        row = [name, f"{series.axis.values[k]:g}"]
+        for j in range(len(best.sites)):
+            errors = best.standard_errors[k, j], best.bootstrap_errors[k, j]
+            row += [f"{value:.5f}" for value in (best.fractions[k, j], *errors)]
+        rows.append([*row, f"{best.error_percent[k]:.3f}", f"{best.factors[k]:.5g}"])
+    return [*titles, "error %", "factor"], rows
+
+
+def as_dict(found: "JointFit", distrust: Sequence[str]) -> dict[str, Any]:
+    """Return plain values, for JSON."""
+    series, components = found.series, found.components
+    return {
+        "spectra": series.names,
+        "axis": {"title": series.axis.title, "unit": series.axis.unit, "values": series.axis.values.tolist()},
+        "left_out": [{"spectrum": one.name, "reason": one.reason} for one in series.left_out],
+        "grid": series.in_words,
+        "start_ev": float(found.energies[0]),
+        "stop_ev": float(found.energies[-1]),
+        "compared": found.n_compared,
+        "components": {
+            "number": components.n,
+            "chosen": components.in_words,
+            "eigenvalues": components.eigenvalues.tolist(),
+            "explained": components.explained.tolist(),
+            "real_error": components.real_error.tolist(),
+            "indicator": [_finite(value) for value in components.indicator],
+            "significance": [_finite(value) for value in components.significance],
+        },
+        "noise": found.noise,
+        "isosbestic_ev": found.isosbestic,
+        "sets": [
+            {
+                "sites": [
+                    {"site": site, "flag": distrust[row], "target_percent": float(target), "spoil": float(spoil)}
+                    for site, row, target, spoil in zip(one.sites, one.rows, one.target_percent, one.spoil, strict=True)
+                ],
+                "shift_ev": one.shift,
+                "score": one.score,
+                "fractions": one.fractions.tolist(),
+                "standard_errors": one.standard_errors.tolist(),
+                "bootstrap_errors": one.bootstrap_errors.tolist(),
+                "error_percent": one.error_percent.tolist(),
+                "factors": one.factors.tolist(),
+            }
+            for one in found.ranked
+        ],
+        **series.normal.as_dict(),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if value == value and abs(value) != float("inf") else None

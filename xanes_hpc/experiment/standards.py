@@ -1,0 +1,132 @@
+"""Measured standards: spectra of known compounds, read from files and normalised alike, on one grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.experiment.compare import Array, Rows
+from xanes_hpc.experiment.measured_files import LeftOut
+from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised
+from xanes_hpc.spectra.spectrum import Spectrum
+
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A measured standard, and the name under which it is listed."""
+
+    name: str
+    normal: NormalisedSpectrum
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """The normalised spectrum."""
+        return self.normal.spectrum
+
+
+class StandardsLibrary:
+    """Standards as a library, at energies that all of them cover.
+
+    Parameters
+    ----------
+    standards
+        The standards.
+    energies
+        Energies wanted, eV; those that a standard does not cover are left out.
+
+    Raises
+    ------
+    SpectrumError
+        If fewer than ten energies are left.
+    """
+
+    def __init__(self, standards: Sequence[Standard], energies: Array) -> None:
+        self.energies, self.origin = covered(standards, energies), "absolute"
+        self.names = [own.name for own in standards]
+        self.e0 = np.full(len(standards), float(np.median([own.normal.e0 for own in standards])))
+        self._mean = at_energies(standards, self.energies)
+
+    def read(self, rows: Rows) -> tuple[Array, Array | None]:
+        """Return the standards at ascending rows, (n_rows, n_energies), and no standard deviation."""
+        return self._mean[rows].copy(), None
+
+    def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
+        """Return nothing: standards are measured."""
+        return rows[:0], np.empty((0, self.energies.size))
+
+
+def normalised_standards(
+    read: Sequence[tuple[str, Spectrum]], sample: NormalisedSpectrum, options: NormaliseOptions, edge: str | None
+) -> tuple[list[Standard], list[LeftOut]]:
+    """Normalise standards as a sample was: with its windows, each from the standard's own edge, where it covers them.
+
+    Parameters
+    ----------
+    read
+        Names and spectra as read.
+    sample
+        The measured spectrum, normalised.
+    options
+        How it was normalised; ``e0`` is found anew for each standard.
+    edge
+        The edge, for ``mback``.
+
+    Returns
+    -------
+    standards, left_out
+        The standards, and those that cannot be normalised with their reasons.
+
+    Raises
+    ------
+    SpectrumError
+        If none is left.
+    """
+    standards, left_out = [], []
+    windows = None if sample.background is None else sample.background.windows
+    own = replace(options, e0=None)
+    alike = own if windows is None else replace(own, pre=windows.pre, post=windows.post, order=windows.order)
+    for name, spectrum in read:
+        try:
+            try:
+                found = normalised(spectrum, alike, sample.raw.element, edge)
+            except SpectrumError:
+                found = normalised(spectrum, own, sample.raw.element, edge)
+            if (found.background is None) != (sample.background is None):
+                raise SpectrumError(f"{name}: {found.in_words}; the sample: {sample.in_words}")
+            standards.append(Standard(name, found))
+        except SpectrumError as error:
+            left_out.append(LeftOut(name, str(error)))
+    if not standards:
+        raise SpectrumError(f"no standard can be used: {left_out[0].reason}" if left_out else "received no standards")
+    return standards, left_out
+
+
+def covered(standards: Sequence[Standard], energies: Array, margin: float = 0.0) -> Array:
+    """Return the energies that all standards cover, also when moved by ``margin`` either way.
+
+    Raises
+    ------
+    SpectrumError
+        If these are fewer than ten.
+    """
+    low = max(float(own.spectrum.energies[0]) for own in standards) + margin
+    high = min(float(own.spectrum.energies[-1]) for own in standards) - margin
+    inside = energies[(energies >= low) & (energies <= high)]
+    if inside.size < FEWEST:
+        narrow = max(standards, key=lambda own: own.spectrum.energies[0])
+        if low < energies[-1]:
+            narrow = min(standards, key=lambda own: own.spectrum.energies[-1])
+        raise SpectrumError(
+            f"the standards share {inside.size} of the sample's energies, from {energies[0]:g} to {energies[-1]:g} eV; "
+            f"expected {FEWEST} or more; {narrow.name} covers {narrow.spectrum.energies[0]:g} to "
+            f"{narrow.spectrum.energies[-1]:g} eV"
+        )
+    return np.asarray(inside)
+
+
+def at_energies(standards: Sequence[Standard], energies: Array) -> Array:
+    """Return the standards at energies, (n_standards, n_energies)."""
+    return np.array([np.interp(energies, own.spectrum.energies, own.spectrum.intensities) for own in standards])
