@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xanes_hpc.api.foreign import import_features
     from xanes_hpc.api.measured import match, normalise, read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
+    from xanes_hpc.api.scans import calibrate, deglitch, merge
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
 
@@ -26,6 +27,8 @@ __all__ = [
     "Spectra",
     "__version__",
     "broaden",
+    "calibrate",
+    "deglitch",
     "evaluate",
     "export",
     "featurise",
@@ -35,6 +38,7 @@ __all__ = [
     "load_descriptor",
     "load_model",
     "match",
+    "merge",
     "normalise",
     "predict",
     "read_spectrum",
@@ -47,6 +51,7 @@ _HOMES = {
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
     "fit_broadening": "api.fits",
     **dict.fromkeys(("match", "normalise", "read_spectrum"), "api.measured"),
+    **dict.fromkeys(("calibrate", "deglitch", "merge"), "api.scans"),
     "Spectra": "api.spectra",
     "import_features": "api.foreign",
 }

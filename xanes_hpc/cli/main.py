@@ -31,6 +31,7 @@ COMMANDS = {
     "info": "Describe a store or model; verify every checksum",
     "broaden": "Broaden and normalise the spectra of a store",
     "average": "Average predictions over sites or frames",
+    "merge": "Merge scans of one sample, with their scatter as sigma",
     "fit-broadening": "Fit shift, scale and widths to a measured spectrum",
     "match": "Find the sites whose spectra resemble a measured one, and mixtures",
     "series": "Find the components of a measured series, and their fractions",

@@ -232,30 +232,40 @@ def _normalise_options(normalise: str, edge_at: float | None, **others: Any) -> 
     return NormaliseOptions(normalise, edge_at, **others)
 
 
-normalise_options = gathered(
-    "normalisation",
-    _normalise_options,
-    click.option(
-        "--normalise",
-        type=Known("experiment.normalised", "METHODS"),
-        default="edge-step",
-        show_default=True,
-        help="Normalise the measured spectrum: subtract a pre-edge line and divide by the edge step (edge-step), the "
-        "same after a fit to tabulated absorption (mback), or not (none)",
-    ),
-    click.option("--edge-at", type=float, metavar="EV", help="Set its edge energy  [default: its steepest rise]"),
-    window_option("--pre", "Set its pre-edge window, in eV from the edge, such as -150:-50  [default: from its range]"),
-    window_option("--post", "Set its post-edge window, such as 50:300  [default: from its range]"),
-    click.option(
-        "--order",
-        type=click.IntRange(0, 3),
-        metavar="N",
-        help="Set the degree of the polynomial through --post  [default: from the window's length]",
-    ),
-    click.option(
-        "--flatten/--no-flatten", default=True, show_default=True, help="Subtract the post-edge shape above the edge"
-    ),
-)
+def normalise_options_with(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return options of how to normalise a measured spectrum, as one parameter ``normalisation``."""
+    return gathered(
+        "normalisation",
+        _normalise_options,
+        click.option(
+            "--normalise",
+            type=Known("experiment.normalised", "METHODS"),
+            default=default,
+            show_default=True,
+            help="Normalise the measured spectrum: subtract a pre-edge line and divide by the edge step (edge-step), "
+            "the same after a fit to tabulated absorption (mback), or not (none)",
+        ),
+        click.option("--edge-at", type=float, metavar="EV", help="Set its edge energy  [default: its steepest rise]"),
+        window_option(
+            "--pre", "Set its pre-edge window, in eV from the edge, such as -150:-50  [default: from its range]"
+        ),
+        window_option("--post", "Set its post-edge window, such as 50:300  [default: from its range]"),
+        click.option(
+            "--order",
+            type=click.IntRange(0, 3),
+            metavar="N",
+            help="Set the degree of the polynomial through --post  [default: from the window's length]",
+        ),
+        click.option(
+            "--flatten/--no-flatten",
+            default=True,
+            show_default=True,
+            help="Subtract the post-edge shape above the edge",
+        ),
+    )
+
+
+normalise_options = normalise_options_with("edge-step")
 """How to normalise a measured spectrum, as one parameter ``normalisation``."""
 
 

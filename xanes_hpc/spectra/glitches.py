@@ -8,6 +8,7 @@ spares white lines and steep edges with few points: there, the neighbours are as
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.spectra.scatter import TO_SIGMA, deviations
 from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -25,8 +26,6 @@ FEWEST, MOST_TRIED = 15, 20
 MOST = 0.03
 """Largest fraction of points that can be glitches; a spectrum with more is noise."""
 LEFT_OUT = "single points off the curve were left out as glitches"
-TO_SIGMA = 1.4826
-"""Standard deviation of normally distributed values whose median absolute value is 1."""
 
 
 def without_glitches(spectrum: Spectrum) -> Spectrum:
@@ -55,10 +54,9 @@ def glitches(energies: Array, intensities: Array) -> npt.NDArray[np.int64]:
     [120]
     """
     kept = np.arange(energies.size)
-    least = SMALLEST * np.ptp(intensities) if energies.size else 0.0
     found: list[int] = []
     while kept.size >= FEWEST:
-        worst = _worst(energies[kept], intensities[kept], float(least))
+        worst = _worst(energies[kept], intensities[kept])
         if worst is None:
             break
         found.append(int(kept[worst]))
@@ -68,34 +66,26 @@ def glitches(energies: Array, intensities: Array) -> npt.NDArray[np.int64]:
     return np.array(sorted(found), np.int64)
 
 
-def _worst(x: Array, y: Array, least: float) -> int | None:
+def without(energies: Array, intensities: Array) -> tuple[Array, Array]:
+    """Return the points of a spectrum that are no glitches."""
+    found = glitches(energies, intensities)
+    return np.delete(energies, found), np.delete(intensities, found)
+
+
+def _worst(x: Array, y: Array) -> int | None:
     """Return the point that is most clearly a glitch; None if none is."""
-    off = _deviations(x, y)
+    off = deviations(x, y)
     n = off.size
     size = min(2 * NEARBY + 1, n)
     around = np.clip(np.arange(n) - NEARBY, 0, n - size)[:, None] + np.arange(size)
     itself = np.abs(around - np.arange(n)[:, None]) <= TOUCHED
     scatter = TO_SIGMA * np.nanmedian(np.where(itself, np.nan, np.abs(off)[around]), axis=1)
-    limit = np.maximum(ABOVE_SCATTER * scatter, least)
+    limit = np.maximum(ABOVE_SCATTER * scatter, SMALLEST * np.ptp(y))
     best, clearest = None, ABOVE_NEIGHBOURS
     for i in np.argsort(-np.abs(off) / limit, kind="stable")[: min(int((np.abs(off) > limit).sum()), MOST_TRIED)]:
         low, high = max(i - BESIDE - TOUCHED, 0), min(i + BESIDE + TOUCHED + 1, n)
         others = np.delete(np.arange(low, high), i - low)
-        beside = np.abs(_deviations(x[others], y[others]))[np.abs(others - i) <= BESIDE].max()
+        beside = np.abs(deviations(x[others], y[others]))[np.abs(others - i) <= BESIDE].max()
         if np.abs(off[i]) > clearest * beside:
             best, clearest = int(i), float(np.abs(off[i]) / max(beside, np.finfo(float).tiny))
     return best
-
-
-def _deviations(x: Array, y: Array) -> Array:
-    """Return how far each point lies from the cubic through its four neighbours, in units of its standard error."""
-    n = x.size
-    first = np.clip(np.arange(n) - 2, 0, n - 5)
-    others = first[:, None] + np.arange(5)
-    others = others[others != np.arange(n)[:, None]].reshape(n, 4)
-    weights = np.ones((n, 4))
-    for j in range(4):  # Lagrange's polynomials
-        for k in range(4):
-            if j != k:
-                weights[:, j] *= (x - x[others[:, k]]) / (x[others[:, j]] - x[others[:, k]])
-    return np.asarray((y - (weights * y[others]).sum(axis=1)) / np.sqrt(1.0 + np.square(weights).sum(axis=1)))

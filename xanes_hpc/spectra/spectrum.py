@@ -104,7 +104,13 @@ class Spectrum:
         )
 
     def told(self, what: str, detail: str) -> "Spectrum":
-        """Return the spectrum with a further choice, which names its file."""
+        """Return the spectrum with a further choice, which names its file.
+
+        Examples
+        --------
+        >>> Spectrum(np.arange(3.0), np.ones(3), source="a.xdi").told("points were left out", "2").choices
+        (('points were left out', 'a.xdi: 2'),)
+        """
         return replace(self, choices=(*self.choices, (what, f"{self.source}: {detail}")))
 
 
