@@ -107,6 +107,20 @@ def blocks(text):
     return found
 
 
+def write_scans(folder, energies, mu):
+    """Write scans of a spectrum of iron with the foil behind it, and the foil's own."""
+    rng, wide = np.random.default_rng(0), np.arange(6992.0, 7392.0, 0.5)
+    spectrum, foil = np.interp(wide, energies, mu / mu[-1]), 0.5 + np.arctan(wide - 7112.0) / np.pi
+    head = "# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: K\n# Column.1: energy eV\n"
+    for k in range(1, 4):
+        noisy = spectrum + 0.002 * rng.standard_normal(wide.size)
+        rows = table(np.column_stack([wide, noisy, foil]))
+        for name in (f"scans/scan_{k:02d}.xdi", *(["scan.xdi"] if k == 1 else [])):
+            write(folder / name, f"{head}# Column.2: mutrans\n# Column.3: murefer\n#---\n{rows}")
+        write(folder / f"scan_{k:02d}.dat", "# energy mu\n" + table(np.column_stack([wide, noisy])))
+    write(folder / "foil.xdi", f"{head}# Column.2: mutrans\n#---\n" + table(np.column_stack([wide, foil])))
+
+
 @pytest.fixture(scope="module")
 def stocked(tmp_path_factory):
     """A folder with all files that pages begin with: an Fe set as FDMNES would leave it, a model, and so on."""
@@ -189,6 +203,7 @@ def stocked(tmp_path_factory):
         write(folder / "populations.csv", "name,weight\n" + "".join(f"{name},1\n" for name in store.sites.name))
     header = "# XDI/1.0\n# Element.symbol: Fe\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
     write(folder / "measured.xdi", header + table(rows))
+    write_scans(folder, *rows.T)
     write(folder / "tmqm.tune" / "best.toml", QUICK)
     program = write(folder / "fdmnes.py", PROGRAM.format(header=fdmnes_header()))
     program.chmod(0o755)
