@@ -18,6 +18,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from xanes_hpc.models.model import Model
+from xanes_hpc.pages.example import examples
 from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.server import application
 from xanes_hpc.prediction.predictor import SitePredictor
@@ -32,9 +33,9 @@ FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
 
 
 @contextmanager
-def served(model):
+def served(model, **shown):
     """Run a server in its own thread, and yield its address."""
-    app = application(Served(SitePredictor(Model.open(model), draws=8)), ["127.0.0.1"])
+    app = application(Served(SitePredictor(Model.open(model), draws=8), **shown), ["127.0.0.1"])
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
@@ -62,14 +63,14 @@ def browser():
 
 
 @contextmanager
-def opened(browser, address):
+def opened(browser, address, link=""):
     """Open the page, and check that it raises no error and loads nothing from elsewhere."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("request", lambda request: wrong.append(request.url) if not _is_own(request.url, address) else None)
-    page.goto(address)
+    page.goto(address + link)
     wait(page, "document.querySelector('#model').textContent.includes('XANES')")
     yield page
     page.close()
@@ -148,7 +149,7 @@ def test_from_files_to_compared_spectra(page, files):
     kept = page.evaluate("document.querySelector('#spectrum').data[3].y")
     np.testing.assert_allclose(kept, first)
     page.click("#kept button")
-    assert page.locator("#kept li").count() == 0
+    assert page.locator("#kept tbody tr").count() == 0
     assert np.abs(second - first).max() > 0.01
 
 
@@ -160,7 +161,7 @@ def test_structures_can_be_removed(page, files):
     assert page.locator("#structure option").count() == 1
     page.click("#structure-drop")
     wait(page, "state.predicted === null")
-    assert page.locator("#trust").inner_text() == "Choose a structure to see its spectrum."
+    assert page.locator("#trust").inner_text() == "Open a structure to see its spectrum."
     assert page.locator("#structure-drop").is_disabled()
     page.set_input_files("#files", files / "iron.xyz")
     predicted(page)
@@ -236,15 +237,17 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     page.set_input_files("#measured", tmp_path / "measured.dat")
     wait(page, "document.querySelector('#measured-status').textContent.includes('shifted')")
     assert "shifted by -1.60 eV, scaled by 0.5" in page.locator("#measured-status").inner_text()
-    trace = page.evaluate("document.querySelector('#spectrum').data.at(-1)")
+    named = "document.querySelector('#spectrum').data.find(t => t.name === 'measured.dat')"
+    trace = page.evaluate(named)
     np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
     np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
     page.fill("#shift", "5")
-    wait(page, "document.querySelector('#spectrum').data.at(-1).x[0] > -14")
-    assert "shifted by 5 eV by hand" in page.locator("#measured-status").inner_text()
+    wait(page, f"{named}.x[0] > -14")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('by hand')")
+    assert "shifted by 5.00 eV by hand" in page.locator("#measured-status").inner_text()
     kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
     page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
-    wait(page, "/kev.dat: shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
+    wait(page, "/kev.dat: .*shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
     page.click("#measured-drop")
     assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
     write(tmp_path / "wrong.dat", "no numbers")
@@ -279,13 +282,13 @@ def test_a_spectrum_is_kept_once_and_labels_differ(page, files):
     slide(page, 2)
     changed(page, first)
     page.click("#keep")
-    labels = page.locator("#kept span").all_inner_texts()
+    labels = page.locator("#kept td.long").all_inner_texts()
     assert len(set(labels)) == len(labels) == 2
     assert labels[1].endswith("resolution 2 eV")
 
 
 def test_a_poscar_can_be_pasted(page):
-    page.click("summary")
+    page.click("#paste-box summary")
     page.fill("#paste", "FeO\n1.0\n4.0 0.0 0.0\n0.0 4.0 0.0\n0.0 0.0 4.0\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
     page.click("#paste-use")
     predicted(page)
@@ -331,7 +334,7 @@ def test_nothing_overflows_on_a_small_screen(page, files):
     predicted(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     boxes = [page.locator(f"#{name}").bounding_box() for name in ("atoms", "spectrum")]
-    assert boxes[1]["y"] > boxes[0]["y"]  # one below the other
+    assert boxes[0]["y"] > boxes[1]["y"]  # the spectrum first
     assert all(box["width"] <= 360 for box in boxes)
 
 
@@ -384,14 +387,132 @@ def test_the_keyboard_alone_is_enough(page, files):
     tab_to("measured")
     tab_to("keep")
     page.keyboard.press("Enter")
-    assert page.locator("#kept li").count() == 1
+    assert page.locator("#kept tbody tr").count() == 1
     tab_to("BUTTON")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Remove ")
     page.keyboard.press("Enter")
-    assert page.locator("#kept li").count() == 0
+    assert page.locator("#kept tbody tr").count() == 0
 
 
 def test_every_control_has_a_name(page):
     nameless = page.evaluate("""[...document.querySelectorAll('input, select, textarea, button')].filter(e =>
         !e.labels?.length && !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.id)""")
     assert nameless == []
+
+
+def measured_file(path, page, shift=0.0):
+    """Write what is predicted as raw absorption, with a background and room for windows on both sides."""
+    energies, mean, e0 = known(page, "[state.predicted.energies, state.predicted.mean, state.predicted.e0]")
+    wide = np.arange(-120.0, 200.0, 0.5)
+    mu = np.interp(wide, energies, mean) / mean[-1] - 0.002 * wide + 3.0
+    return write(path, "\n".join(f"{e + e0 + shift:.3f} {y:.6f}" for e, y in zip(wide, mu, strict=True)))
+
+
+def test_the_page_opens_with_an_example(browser, model):
+    structure = next(examples("Fe"))
+    with served(model, example=structure) as address, opened(browser, address) as page:
+        predicted(page)
+        assert structure.name in page.locator("#structure option").inner_text()
+        assert "trained on" in page.locator("#about").inner_text()
+        assert page.locator("#spectrum .legendtext").all_text_contents()[:2] == ["±2σ", "±1σ"]
+
+
+def test_a_link_restores_the_view(browser, address, page, files, tmp_path):
+    page.set_input_files("#files", files / "two.xyz")
+    first = predicted(page)
+    page.select_option("#absorber", "2")
+    second = changed(page, first)
+    slide(page, 2)
+    mean = changed(page, second)
+    page.fill("#zoom-from", "-5")
+    page.fill("#zoom-to", "30")
+    page.keyboard.press("Enter")
+    path = measured_file(tmp_path / "m.dat", page)
+    page.set_input_files("#measured", path)
+    wait(page, "document.querySelector('#measured-status').textContent.includes('error')")
+    page.fill("#pre-to", "-50")
+    wait(page, "state.measured.normalisation.pre_ev[1] === -50")
+    page.click("#copy-link")
+    assert "whoever opens it needs the same files" in page.locator("#link-status").inner_text()
+    link = "#" + page.url.partition("#")[2]
+    with opened(browser, address, link) as other:
+        assert "two and m.dat" in other.locator("#link-status").inner_text()
+        other.set_input_files("#files", files / "two.xyz")
+        np.testing.assert_allclose(predicted(other), mean)
+        assert other.locator("#absorber").input_value() == "2"
+        assert known(other, "state.zoom") == [-5, 30]
+        other.set_input_files("#measured", path)
+        wait(other, "state.measured !== null && state.measured.normalisation.pre_ev[1] === -50")
+        assert other.locator("#link-status").inner_text() == ""
+
+
+def test_zoom_is_reset(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    box = page.locator("#spectrum .nsewdrag.drag").first.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 60, steps=5)
+    page.mouse.up()
+    wait(page, "state.zoom !== null")
+    assert page.locator("#zoom-reset").is_enabled()
+    page.keyboard.press("Escape")
+    wait(page, "state.zoom === null")
+    assert page.locator("#zoom-reset").is_disabled()
+
+
+def test_windows_are_dragged(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page))
+    wait(page, "state.measured !== null && state.placed !== null")
+    before = known(page, "state.measured.normalisation.post_ev")
+    e0, edge = known(page, "[state.measured.normalisation.e0_ev, state.measured.normalisation.post_ev[0]]")
+    place = "(e => { const p = document.querySelector('#background'); const r = p.getBoundingClientRect(); \
+        return [r.x + p._fullLayout._size.l + p._fullLayout.xaxis.d2p(e), r.y + 60]; })"
+    x, y = page.evaluate(f"{place}({e0 + edge})")
+    target, _ = page.evaluate(f"{place}({e0 + edge + 40})")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(target, y, steps=6)
+    page.mouse.up()
+    wait(page, f"Math.abs(state.measured.normalisation.post_ev[0] - {edge + 40}) < 8")
+    assert known(page, "state.measured.normalisation.post_ev[1]") == pytest.approx(before[1], abs=0.5)
+    page.click("#windows-reset")
+    wait(page, f"state.measured.normalisation.post_ev[0] === {before[0]}")
+
+
+def test_spectra_are_matched_fitted_and_kept(page, files, tmp_path):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    predicted(page)
+    assert "Open a measured spectrum" in page.locator("#why-measured").inner_text()
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page, 1.0))
+    wait(page, "state.placed !== null")
+    assert page.evaluate("document.querySelector('#spectrum').data.at(-1).yaxis") == "y2"  # the residual
+    page.click("#match-open")
+    wait(page, "document.querySelectorAll('#match-result tbody tr').length > 0")
+    page.locator("#match-result tbody button").first.click()
+    assert page.locator("#kept tbody tr").count() == 1
+    wait(page, "document.querySelectorAll('#kept td')[2].textContent !== ''")
+    page.click("#fit")
+    wait(page, "document.querySelector('#fit-result').textContent.includes('R factor')")
+    with page.expect_download() as download:
+        page.click("#kept-csv")
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "site,e0_ev,error_percent,shift_ev,flag"
+    assert len(lines) == 2
+
+
+def test_atoms_are_coloured_by_their_effect(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    plain = page.evaluate("document.querySelector('#atoms').data[1].marker.color")
+    page.click("#explain")
+    wait(page, "state.effects !== null")
+    coloured = page.evaluate("document.querySelector('#atoms').data[1].marker.color")
+    assert coloured != plain
+    page.fill("#explain-to", "55")
+    assert page.evaluate("document.querySelector('#atoms').data[1].marker.color") != coloured
+    assert page.evaluate("document.querySelector('#spectrum').layout.shapes.length") == 2
+    page.click("#explain")
+    assert page.evaluate("document.querySelector('#atoms').data[1].marker.color") == plain

@@ -13,8 +13,12 @@ from xanes_hpc.structures.structure import Structure
 Placed = list[tuple[str, npt.NDArray[np.float64]]]
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 CORNERS = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) / np.sqrt(3.0)
+LEGS = np.array([[0.82 * np.cos(a), 0.82 * np.sin(a), -0.57] for a in 2.0 * np.pi * np.arange(3) / 3.0])
+"""Directions of the three legs of a piano stool, below a ring."""
 RING_CARBON, RING_HYDROGEN = 1.21, 2.29
 """Distances of the atoms of a cyclopentadienyl ring from its axis, Å."""
+CARBONYL = 1.15
+"""Length of the bond in a carbonyl group, Å."""
 KNOWN = {"charge": 0.0, "spin": 0.0}
 
 
@@ -40,14 +44,15 @@ def examples(symbol: str) -> Iterator[Structure]:
     def bond(other: str) -> float:
         return radius + float(covalent_radii[atomic_numbers[other]])
 
-    yield _molecule(f"{symbol} metallocene", symbol, _rings(float(np.sqrt(bond("C") ** 2 - RING_CARBON**2))))
-    yield _molecule(f"{symbol} hexaaqua complex", symbol, _waters(bond("O")))
-    carbonyls = [(name, far * a) for a in AXES for name, far in (("C", bond("C") - 0.2), ("O", bond("C") + 0.95))]
-    yield _molecule(f"{symbol} hexacarbonyl", symbol, carbonyls)
-    yield _molecule(f"{symbol} tetrachloride", symbol, [("Cl", bond("Cl") * c) for c in CORNERS])
+    height = float(np.sqrt(bond("C") ** 2 - RING_CARBON**2))
+    yield _molecule(f"{symbol}(C5H5)(CO)3", symbol, _ring(height, 0.0) + _carbonyls(bond("C") - 0.25, LEGS))
+    yield _molecule(f"{symbol}(C5H5)2", symbol, _ring(height, 0.0) + _ring(-height, np.pi / 5.0))
+    yield _molecule(f"{symbol}(H2O)6", symbol, _waters(bond("O")))
+    yield _molecule(f"{symbol}(CO)6", symbol, _carbonyls(bond("C") - 0.2, AXES))
+    yield _molecule(f"{symbol}Cl4", symbol, [("Cl", bond("Cl") * c) for c in CORNERS])
     yield _oxide(symbol, 2.0 * bond("O"))
     methyls = [("C", bond("C") * CORNERS[0]), ("C", bond("C") * CORNERS[1])]
-    yield _molecule(f"dimethyl {symbol}", symbol, methyls + [h for _, c in methyls for h in _hydrogens(c)])
+    yield _molecule(f"{symbol}(CH3)2", symbol, methyls + [h for _, c in methyls for h in _hydrogens(c)])
 
 
 def _molecule(name: str, symbol: str, around: Placed) -> Structure:
@@ -55,15 +60,17 @@ def _molecule(name: str, symbol: str, around: Placed) -> Structure:
     return Structure(name, numbers, np.array([np.zeros(3), *(place for _, place in around)]), properties=dict(KNOWN))
 
 
-def _rings(height: float) -> Placed:
-    """Return two staggered cyclopentadienyl rings."""
+def _ring(height: float, turned: float) -> Placed:
+    """Return a cyclopentadienyl ring about the z axis."""
     atoms = []
-    for side in (1, -1):
-        for k in range(5):
-            angle = 2.0 * np.pi * (k + (side < 0) / 2.0) / 5.0
-            for name, far in (("C", RING_CARBON), ("H", RING_HYDROGEN)):
-                atoms.append((name, np.array([far * np.cos(angle), far * np.sin(angle), side * height])))
+    for angle in turned + 2.0 * np.pi * np.arange(5) / 5.0:
+        for name, far in (("C", RING_CARBON), ("H", RING_HYDROGEN)):
+            atoms.append((name, np.array([far * np.cos(angle), far * np.sin(angle), height])))
     return atoms
+
+
+def _carbonyls(distance: float, directions: npt.NDArray[np.float64]) -> Placed:
+    return [(name, (distance + out) * a) for a in directions for name, out in (("C", 0.0), ("O", CARBONYL))]
 
 
 def _waters(distance: float) -> Placed:
@@ -91,4 +98,4 @@ def _oxide(symbol: str, a: float) -> Structure:
     metal = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2.0
     numbers = np.repeat([atomic_numbers[symbol], 8], 4).astype(np.uint8)
     places = a * np.concatenate([metal, (metal + np.array([0.5, 0.0, 0.0])) % 1.0])
-    return Structure(f"{symbol} oxide crystal", numbers, places, a * np.eye(3), np.ones(3, np.bool_), dict(KNOWN))
+    return Structure(f"{symbol}O crystal", numbers, places, a * np.eye(3), np.ones(3, np.bool_), dict(KNOWN))

@@ -1,7 +1,8 @@
 // The broadening that is chosen with the sliders.
 
-import { by } from "./elements.js";
-import { state } from "./state.js";
+import { remember, restored, restoredNumber } from "./address.js";
+import { by, delayed } from "./elements.js";
+import { changed, state, when } from "./state.js";
 
 /** Return the broadening as a part of a request. */
 export function broadening() {
@@ -21,28 +22,38 @@ export function widths({ name, gaussian, core_hole: hole, gamma_max: gamma }) {
   return `, ${[...core, ...(gaussian ? [`resolution ${gaussian} eV`] : [])].join(", ")}`;
 }
 
+/** Set the width of a slider, within its range. */
+export function setWidth(id, value) {
+  by(id).value = value;
+  document.querySelector(`output[for=${id}]`).textContent = `${Number(by(id).value)} eV`;
+}
+
 /** Show the sliders that the recipe uses. */
-function shown() {
+function showSliders() {
   const name = by("recipe").value;
   const [hole, gamma, cut] = document.querySelectorAll(".raw");
   hole.hidden = cut.hidden = name === "gaussian";
   gamma.hidden = !["arctangent", "seah-dench"].includes(name);
 }
 
-export function startBroadening(broaden) {
+export function startBroadening() {
   by("recipe-row").hidden = state.model.broadened;
-  let waiting = 0;
-  const moved = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(broaden, 60);
-  };
+  const recipe = restored("recipe");
+  if (recipe && [...by("recipe").options].some(({ value }) => value === recipe)) by("recipe").value = recipe;
+  remember("recipe", () => (state.model.broadened || by("recipe").value === "gaussian" ? null : by("recipe").value));
+  const moved = delayed(() => changed("broadening"), 60);
   for (const input of document.querySelectorAll("input[type=range]")) {
-    const output = document.querySelector(`output[for=${input.id}]`);
+    const standard = input.value;
+    const asked = restoredNumber(input.id);
+    if (asked !== null) setWidth(input.id, asked);
+    remember(input.id, () => (input.value === standard ? null : input.value));
     input.addEventListener("input", () => {
-      output.textContent = `${Number(input.value)} eV`;
+      setWidth(input.id, input.value);
       moved();
     });
   }
+  if (!state.model.broadened) showSliders();
   by("broaden-kept").addEventListener("change", moved);
-  by("recipe").addEventListener("change", () => { shown(); moved(); });
+  by("recipe").addEventListener("change", () => { showSliders(); moved(); });
+  when("kept", () => { by("broaden-kept-row").hidden = !state.kept.length; });
 }

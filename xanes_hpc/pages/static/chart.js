@@ -1,94 +1,111 @@
-// The chart of the predicted, kept and measured spectra.
+// The chart of the predicted, kept and measured spectra, with the residual below.
 
 import { by, dark, ink } from "./elements.js";
-import { state, when } from "./state.js";
+import { explained, look } from "./explanation.js";
+import { changed, state, when } from "./state.js";
+import { measuredTraces, residualTraces, spectraTraces } from "./traces.js";
+import { covered, zoomTo } from "./zoom.js";
 
-const PREDICTION = "#0072B2";
-const shade = (k) => (dark() ? `rgba(86,180,233,${k === 2 ? 0.28 : 0.45})` : `rgba(0,114,178,${k === 2 ? 0.18 : 0.3})`);
+const RANGE = "#c25500";
 
-function band(found, k) {
-  const { energies, mean, std } = found;
-  const edge = (sign) => mean.map((y, i) => y + sign * k * std[i]);
-  return {
-    x: [...energies, ...[...energies].reverse()], y: [...edge(1), ...edge(-1).reverse()], fill: "toself", mode: "lines",
-    line: { width: 0 }, fillcolor: shade(k), hoverinfo: "skip", name: "±1σ, ±2σ", showlegend: k === 1, legendgroup: "band",
-  };
+const first = () => state.predicted || state.kept[0];
+
+const edgeOf = (own) => (!own ? null : own.origin === "e0" ? 0 : own.e0);
+
+/** Return the range of intensities between two energies. */
+function heights(traces, [from, to]) {
+  let [low, high] = [0, 0];
+  for (const { x, y } of traces) for (const [k, e] of x.entries()) if (e >= from && e <= to) [low, high] = [Math.min(low, y[k]), Math.max(high, y[k])];
+  return [low - (low < 0 ? 0.05 * (high - low) : 0), high + 0.06 * (high - low)];
 }
 
-const line = (found, color, dash = "solid") => ({
-  x: found.energies, y: found.mean, mode: "lines", name: found.label, line: { color, width: 2, dash },
-});
-
-function measuredTraces() {
-  const { measured, shift, factor } = state;
-  const beside = state.predicted || state.kept[0];
-  if (!measured || !beside) return [];
-  const { e0, origin } = beside;
-  let offset = -shift;
-  const isAbsolute = measured.absolute === null ? measured.energies[0] > 0.5 * (e0 || Infinity) : measured.absolute;
-  if (origin === "e0" && isAbsolute) offset -= e0 || 0;
-  if (origin === "absolute" && !isAbsolute) offset += e0 || 0;
-  return [{
-    x: measured.energies.map((e) => e + offset), y: measured.intensities.map((y) => y * factor), mode: "lines",
-    name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" },
-  }];
+function shapes(edge) {
+  const marked = explained();
+  const line = { type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: ink(), dash: "dot", width: 1 }, layer: "below" };
+  const box = marked && { type: "rect", x0: marked[0], x1: marked[1], yref: "paper", y0: 0, y1: 1, fillcolor: RANGE, opacity: 0.18, line: { color: RANGE, width: 1.5 } };
+  return [...(edge === null ? [] : [line]), ...(box ? [box] : [])];
 }
 
-function traces() {
-  const { predicted, kept } = state;
-  const own = predicted ? [band(predicted, 2), band(predicted, 1), line(predicted, PREDICTION)] : [];
-  return [...own, ...kept.map((one) => line(one, one.colour, one.dash)), ...measuredTraces()];
-}
-
-function annotations(edge) {
+function annotations(edge, residual) {
   const outside = state.predicted && state.predicted.distrust;
-  const doubt = { x: 1, y: 1, xref: "paper", yref: "paper", text: "out of domain", font: { color: "#d55e00" }, showarrow: false, xanchor: "right", yanchor: "top" };
-  const mark = { x: edge, y: 1, yref: "paper", text: "E₀", showarrow: false, xanchor: "left", yanchor: "top", bgcolor: dark() ? "#121212b0" : "#ffffffb0" };
-  return [...(outside ? [doubt] : []), ...(edge === null ? [] : [mark])];
+  const doubt = { x: 1, y: 1, xref: "paper", yref: "paper", text: "out of domain", font: { color: dark() ? "#ffa066" : "#a84300" }, showarrow: false, xanchor: "right", yanchor: "top" };
+  const mark = { x: edge, y: 1, yref: "paper", text: "E₀", showarrow: false, xanchor: "left", yanchor: "top" };
+  const below = { x: 0, y: 0.2, xref: "paper", yref: "paper", text: "residual: measured − predicted", font: { size: 11 }, showarrow: false, xanchor: "left", yanchor: "bottom" };
+  return [...(outside ? [doubt] : []), ...(edge === null ? [] : [mark]), ...(residual ? [below] : [])];
 }
 
-function layout(shown) {
-  const first = state.predicted || state.kept[0];
-  const relative = !first || first.origin === "e0";
-  const edge = !first ? null : relative ? 0 : first.e0;
-  const unit = first && first.unit !== "arbitrary" ? ` (${first.unit})` : "";
-  const narrow = innerWidth < 600;
-  const below = narrow ? 29 * shown + 10 : 0; // height of the legend, one entry per line
-  by("spectrum").style.height = narrow ? `${320 + below}px` : "";
+function layout(spectra, residual, n) {
+  const own = first();
+  const edge = edgeOf(own);
+  const range = state.zoom || covered() || [0, 1];
+  const narrow = by("spectrum").clientWidth < 440;
+  const grid = { gridcolor: dark() ? "#fff2" : "#0002", zeroline: false };
+  const relative = !own || own.origin === "e0";
+  const highest = residual.length ? Math.max(...residual[0].y.map(Math.abs)) || 1 : 1;
+  by("spectrum").classList.toggle("tall", residual.length > 0);
+  const unit = own && own.unit !== "arbitrary" ? own.unit : "arbitrary units";
   return {
-    height: narrow ? 320 + below : by("spectrum").clientHeight,
-    margin: { l: 55, r: 15, t: 10, b: 45 + below },
+    height: by("spectrum").clientHeight,
+    margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
-    xaxis: {
-      visible: Boolean(first), title: { text: relative ? "E − E₀ (eV)" : "energy (eV)" }, gridcolor: "#8884", zeroline: false,
-      range: first ? [first.energies[0], first.energies[first.energies.length - 1]] : undefined,
-    },
-    yaxis: { visible: Boolean(first), title: { text: `intensity${unit}` }, gridcolor: "#8884", rangemode: "tozero" },
-    legend: narrow ? { orientation: "v", x: 0, yref: "container", y: 0, yanchor: "bottom" } : { orientation: "h", y: 1.02, yanchor: "bottom" },
-    shapes: edge === null ? [] : [{ type: "line", x0: edge, x1: edge, yref: "paper", y0: 0, y1: 1, line: { color: "#888888", dash: "dash", width: 1.5 } }],
-    annotations: annotations(edge),
-    uirevision: "kept",
+    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { bgcolor: dark() ? "#222" : "#fff", namelength: 28 },
+    xaxis: { ...grid, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
+    yaxis: { ...grid, visible: Boolean(own), title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
+    yaxis2: { ...grid, visible: Boolean(residual.length), range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 3, zeroline: true, zerolinecolor: "#888" },
+    legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
+    shapes: shapes(edge), annotations: annotations(edge, residual.length > 0),
   };
+}
+
+function moved(event) {
+  if (event["xaxis.range[0]"] !== undefined) zoomTo([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
+  else if (event["xaxis.autorange"]) zoomTo(null);
+  const box = edgeOf(first()) === null ? 0 : 1;
+  const ends = [0, 1].map((n) => event[`shapes[${box}].x${n}`] ?? explained()?.[n]);
+  if (Object.keys(event).some((key) => key.startsWith(`shapes[${box}].x`))) look(Math.min(...ends), Math.max(...ends));
+}
+
+/** Say in words what the chart shows. */
+function describe() {
+  const own = state.predicted;
+  const peak = own && own.mean.indexOf(Math.max(...own.mean));
+  by("spectrum-words").textContent = own ? `${own.label}: highest at ${own.energies[peak].toFixed(1)} eV${own.origin === "e0" ? " from the edge" : ""}, ${own.mean[peak].toPrecision(3)} ± ${own.std[peak].toPrecision(2)}.` : "";
 }
 
 export function draw() {
-  const shown = traces();
-  const inLegend = shown.filter((trace) => trace.showlegend !== false).length;
-  Plotly.react("spectrum", shown, layout(inLegend), { displayModeBar: false, responsive: true });
+  const spectra = [...spectraTraces(), ...measuredTraces()];
+  const residual = residualTraces();
+  const inLegend = [...spectra, ...residual].filter((trace) => trace.showlegend !== false).length;
+  Plotly.react("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), { displayModeBar: false, responsive: true, edits: { shapePosition: true } });
+  const place = by("spectrum");
+  if (!place.listening) {
+    place.listening = true;
+    place.on("plotly_relayout", moved);
+  }
+  describe();
 }
 
-/** Return the chart as a PNG, black on white. */
+function title() {
+  const { model, predicted } = state;
+  const own = predicted ? `${predicted.label}, ${predicted.element} ${predicted.edge}-edge` : "Kept spectra";
+  return `${own}: predicted by ${model.name}${state.measured ? `, beside ${state.measured.name}` : ""}`;
+}
+
+/** Return the chart with a title as a PNG, black on white. */
 export async function png() {
   const { data, layout: own } = by("spectrum");
-  const paper = { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", font: { color: "#111111" } };
-  const black = (trace) => (trace.line && trace.line.color === ink() ? { ...trace, line: { ...trace.line, color: "#111111" } } : trace);
-  const figure = { data: data.map(black), layout: { ...own, ...paper } };
+  const black = (color) => (color === ink() ? "#1a1a1a" : color);
+  const figure = {
+    data: data.map((trace) => ({ ...trace, line: { ...trace.line, color: black(trace.line?.color) } })),
+    layout: { ...own, title: { text: title().slice(0, 110), font: { size: 16 }, y: 0.98 }, margin: { ...own.margin, t: own.margin.t + 45 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { color: "#1a1a1a" } },
+  };
   const url = await Plotly.toImage(figure, { format: "png", width: 1200, height: 800, scale: 2 });
   const bytes = Uint8Array.from(atob(url.split(",")[1]), (character) => character.charCodeAt(0));
   return new Blob([bytes], { type: "image/png" });
 }
 
 export function startChart() {
-  for (const topic of ["prediction", "measurement", "kept"]) when(topic, draw);
+  when("prediction measurement kept zoom effects", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const topic of ["measurement", "structure"]) changed(topic); });
   draw();
 }

@@ -1,18 +1,11 @@
-// Files for the user to save.
+// The prediction and the chart as files.
 
 import { png } from "./chart.js";
-import { by, problems } from "./elements.js";
+import { by, problems, save } from "./elements.js";
 import { request } from "./prediction.js";
 import { ask } from "./requests.js";
 import { state, when } from "./state.js";
 import { structure } from "./structures.js";
-
-/** Offer a file for saving. */
-export function save(download, blob) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
 
 const fileName = () => structure().name.replace(/[^\w.+()-]+/g, "_");
 
@@ -33,5 +26,5 @@ function enabled() {
 export function startDownloads() {
   for (const kind of ["csv", "xdi"]) by(kind).addEventListener("click", () => exported(kind));
   by("png").addEventListener("click", async () => save(`${state.predicted ? fileName() : "spectra"}.png`, await png()));
-  for (const topic of ["prediction", "kept"]) when(topic, enabled);
+  when("prediction kept", enabled);
 }

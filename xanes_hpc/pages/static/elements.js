@@ -5,7 +5,7 @@ import { state } from "./state.js";
 export const by = (id) => document.getElementById(id);
 
 export const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
-export const ink = () => (dark() ? "#eeeeee" : "#111111");
+export const ink = () => (dark() ? "#eeeeee" : "#1a1a1a");
 
 /** Return an element with properties and children. */
 export function element(tag, properties = {}, ...children) {
@@ -24,4 +24,29 @@ export function options(select, entries, chosen) {
 export function problems(texts) {
   const every = state.noAbsorber ? [...texts, state.noAbsorber] : texts;
   by("problems").replaceChildren(...every.map((textContent) => element("p", { textContent })));
+}
+
+/** Enable controls, or disable them and show why. */
+export function allow(ids, hint, reason) {
+  for (const id of ids) by(id).disabled = Boolean(reason);
+  by(hint).textContent = reason;
+}
+
+/** Return the number in a field; null if it is empty. */
+export const numberIn = (id) => (by(id).value.trim() === "" || !Number.isFinite(by(id).valueAsNumber) ? null : by(id).valueAsNumber);
+
+/** Call an action a little after the last of several calls. */
+export function delayed(action, milliseconds = 150) {
+  let waiting = 0;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(action, milliseconds);
+  };
+}
+
+/** Offer a file for saving. */
+export function save(download, blob) {
+  const link = element("a", { href: URL.createObjectURL(blob), download });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

@@ -1,28 +1,33 @@
-// The spectra kept for comparison.
+// The spectra kept for comparison, and their table.
 
 import { broadening } from "./broadening.js";
-import { by, element, problems } from "./elements.js";
-import { labelOf, predict } from "./prediction.js";
+import { allow, by, element, problems, save } from "./elements.js";
+import { maxShift } from "./measurement.js";
+import { labelOf } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
+import { cell, heading } from "./tables.js";
 
-const COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#D55E00"];
+const COLOURS = ["#00875f", "#b5558d", "#b97700", "#2f8ccc", "#7a7a7a", "#c25500"];
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
+const MOST = 50;
+const FAR = 150; // eV
 
-function keep() {
-  if (!state.predicted || state.kept.some((own) => own.key === state.predicted.key)) return;
+/** Keep a spectrum, once. */
+export function keep(own) {
+  if (state.kept.some((other) => other.key === own.key) || state.kept.length === MOST) return;
   const n = state.kept.length;
   const style = { colour: COLOURS[n % COLOURS.length], dash: DASHES[Math.floor(n / COLOURS.length) % DASHES.length] };
-  state.kept.push({ ...state.predicted, ...style });
+  state.kept.push({ ...own, ...style });
   changed("kept");
+  compare();
 }
 
-/** Predict again with the chosen broadening, and the kept spectra too if that is wanted. */
-export async function broadenAll() {
-  if (state.predicted) await predict();
+/** Predict the kept spectra again with the chosen broadening, if that is wanted. */
+async function broaden() {
   const wanted = broadening();
   if (!by("broaden-kept").checked) return;
-  for (const own of [...state.kept]) {
+  for (const own of state.kept.filter(({ asked }) => asked)) {
     const asked = { ...own.asked, broadening: wanted };
     const key = JSON.stringify(asked);
     if (key === own.key) continue;
@@ -36,21 +41,72 @@ export async function broadenAll() {
     }
   }
   changed("kept");
+  compare();
 }
 
+/** Whether a prediction is of the measured edge: those of others are far away. */
+function ofTheEdge({ e0 }, { normalisation: { e0_ev: measured } }) {
+  return e0 === null || measured < 0.5 * e0 || Math.abs(measured - e0) < FAR;
+}
+
+/** Find the error and shift of every kept spectrum beside the measured one. */
+async function compare() {
+  const { measured, kept } = state;
+  for (const own of kept) own.comparison = null;
+  const known = measured ? kept.filter((own) => ofTheEdge(own, measured)) : [];
+  if (measured && known.length) {
+    try {
+      const predictions = known.map(({ label: name, energies, mean, std, e0 }) => ({ name: name.slice(0, 400), energies, mean, std, e0 }));
+      const { ranked } = await ask("/api/match", { experiment: measured.curve, scale: measured.scale, origin: state.model.origin, predictions, keep: MOST, max_shift: maxShift() });
+      if (measured !== state.measured) return;
+      for (const found of ranked) known[found.row].comparison = found;
+    } catch {
+      // the cells stay empty; the measurement's own status says what is wrong with it
+    }
+  }
+  show();
+}
+
+const figures = ({ e0, comparison }) => [
+  e0 === null ? "" : e0.toFixed(1),
+  comparison ? comparison.error_percent.toFixed(1) : "",
+  comparison ? `${(-comparison.shift).toFixed(2)}${comparison.at_limit ? "*" : ""}` : "",
+];
+
 function row(own, k) {
-  const swatch = element("i");
+  const swatch = element("span", { className: "swatch" });
   swatch.style.background = own.colour;
   const button = element("button", { type: "button", textContent: "Remove", ariaLabel: `Remove ${own.label}` });
   button.addEventListener("click", () => {
     state.kept.splice(k, 1);
     changed("kept");
+    (by("kept").querySelectorAll("button")[k] || by("keep")).focus();
   });
-  return element("li", {}, swatch, element("span", { textContent: own.label + (own.distrust ? " (out of domain)" : "") }), button);
+  const site = element("td", { className: "long" }, swatch, own.label);
+  return element("tr", {}, site, ...figures(own).map((text) => cell(text, "number")), cell(own.distrust ? "out of domain" : ""), element("td", {}, button));
+}
+
+function show() {
+  by("kept-box").hidden = !state.kept.length;
+  const note = state.measured ? "Error and shift of the measured spectrum beside each; * shift at the largest tried." : "Open a measured spectrum to see errors and shifts.";
+  by("kept").replaceChildren(
+    element("caption", { textContent: note }),
+    heading(["Site", ["E₀ (eV)", "number"], ["Error (%)", "number"], ["Shift (eV)", "number"], "Flag", ""]),
+    element("tbody", {}, ...state.kept.map(row)),
+  );
+  allow(["keep"], "why-keep", state.predicted ? (state.kept.length === MOST ? `At most ${MOST} spectra are kept.` : "") : "Open a structure to keep or download its spectrum.");
+}
+
+function download() {
+  const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+  const lines = state.kept.map((own) => [quoted(own.label), ...figures(own), quoted(own.distrust || "")].join(","));
+  save("kept-spectra.csv", new Blob([["site,e0_ev,error_percent,shift_ev,flag", ...lines, ""].join("\n")], { type: "text/csv" }));
 }
 
 export function startKept() {
-  by("keep").addEventListener("click", keep);
-  when("kept", () => by("kept").replaceChildren(...state.kept.map(row)));
-  when("prediction", () => { by("keep").disabled = !state.predicted; });
+  by("keep").addEventListener("click", () => keep(state.predicted));
+  by("kept-csv").addEventListener("click", download);
+  when("kept prediction", show);
+  when("curve", compare);
+  when("broadening", broaden);
 }

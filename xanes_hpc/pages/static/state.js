@@ -3,20 +3,22 @@
 export const state = {
   model: null,
   structures: [],
-  predicted: null,
-  kept: [],
-  measured: null,
-  shift: 0,
-  factor: 1,
+  predicted: null, // the chosen site's prediction
+  kept: [], // predictions kept for comparison
+  measured: null, // the measured spectrum, as read and normalised
+  placed: null, // how it is placed beside the prediction: shift, factor, offset, error, residual
+  zoom: null, // energies shown; null for all
+  effects: null, // what the spectrum loses without each atom, and the energies looked at
   asked: 0,
   noAbsorber: "",
 };
 
 const listeners = {};
 
-/** Call an action whenever a topic changes: structure, site, prediction, measurement or kept. */
-export function when(topic, action) {
-  (listeners[topic] ||= []).push(action);
+/** Call an action whenever one of some topics changes: structure, site, broadening, prediction,
+ * upload, measurement, curve, kept, zoom or effects. */
+export function when(topics, action) {
+  for (const topic of topics.split(" ")) (listeners[topic] ||= []).push(action);
 }
 
 /** Tell all listeners that a topic has changed. */

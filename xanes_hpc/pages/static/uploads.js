@@ -20,7 +20,7 @@ async function take(files) {
     const found = await ask("/api/structures", form);
     if (found.structures.length) state.noAbsorber = "";
     problems(found.errors);
-    if (found.structures.length) add(found.structures);
+    if (found.structures.length) add(found.structures.map((own) => ({ ...own, uploaded: true })));
   } catch (error) {
     problems([error.message]);
   }
@@ -53,6 +53,11 @@ function dropped(transfer) {
 export function startUploads() {
   by("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
   by("paste-use").addEventListener("click", pasted);
+  by("paste-box").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    by("paste-box").open = false;
+    by("paste-box").querySelector("summary").focus();
+  });
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();

@@ -1,10 +1,12 @@
 // The structure in 3D.
 
 import { by, ink } from "./elements.js";
-import { state, when } from "./state.js";
+import { atomValues } from "./explanation.js";
+import { when } from "./state.js";
 import { absorber, chooseAbsorber, structure } from "./structures.js";
 
-const DISTANCE = 1.75;
+const DISTANCE = 1.25;
+const [RAISES, LOWERS, NEITHER] = [[213, 94, 0], [0, 114, 178], [200, 200, 200]];
 const view = { around: 0.8, up: 0.45 };
 
 const eye = () => {
@@ -42,7 +44,7 @@ const axes = (places) => Object.fromEntries(["x", "y", "z"].map((name, axis) => 
 function layout(own) {
   const places = [...own.positions, ...own.images.positions, ...corners(own.cell)];
   const ends = [0, 1, 2].map((axis) => places.map((p) => p[axis]).reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]));
-  const half = 1.2 + Math.max(...ends.map(([low, high]) => high - low)) / 2; // room for the atoms at the ends
+  const half = 0.8 + Math.max(...ends.map(([low, high]) => high - low)) / 2; // room for the atoms at the ends
   const [x, y, z] = ends.map(([low, high]) => ({ visible: false, range: [(low + high) / 2 - half, (low + high) / 2 + half] }));
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 },
@@ -53,7 +55,20 @@ function layout(own) {
   };
 }
 
+/** Return the colour of every atom: by element, or by its effect on the energies looked at. */
+function colours(own) {
+  const values = atomValues();
+  if (!values) return own.colours;
+  const most = Math.max(...[...values.values()].map(Math.abs), 1e-12);
+  return own.symbols.map((_, k) => {
+    const share = (values.get(k) || 0) / most;
+    const mixed = NEITHER.map((grey, c) => Math.round(grey + Math.abs(share) * ((share > 0 ? RAISES : LOWERS)[c] - grey)));
+    return `rgb(${mixed.join(",")})`;
+  });
+}
+
 function traces(own) {
+  const shown = colours(own);
   const { atoms: of, positions: there } = own.images;
   const places = [...own.positions, ...there];
   const chosen = absorber();
@@ -66,16 +81,15 @@ function traces(own) {
   const atoms = {
     type: "scatter3d", mode: "markers", ...axes(own.positions),
     text: own.symbols.map((symbol, k) => `${symbol}, atom ${k}`), hoverinfo: "text",
-    marker: { size: own.radii.map((r, k) => (k === chosen ? 26 : 8 + 10 * r)), color: own.colours, opacity: 1, line: outline },
+    marker: { size: own.radii.map((r, k) => (k === chosen ? 26 : 8 + 10 * r)), color: shown, opacity: 1, line: outline },
   };
   const marked = {
-    type: "scatter3d", mode: "markers+text", ...axes(one.map((k) => own.positions[k])),
-    text: one.map((k) => `${own.symbols[k]} ${k}`), textposition: "top center", textfont: { color: ink(), size: 14 }, hoverinfo: "skip",
-    marker: { size: 34, color: "#0072B2", opacity: 0.35, line: { width: 0 } },
+    type: "scatter3d", mode: "markers", ...axes(one.map((k) => own.positions[k])), hoverinfo: "skip",
+    marker: { size: 32, color: "#0072B2", opacity: 0.3, line: { width: 0 } },
   };
   const images = {
     type: "scatter3d", mode: "markers", text: of.map((k) => `periodic image of ${own.symbols[k]}, atom ${k}`), hoverinfo: "text",
-    ...axes(there), marker: { size: of.map((k) => 8 + 10 * own.radii[k]), color: of.map((k) => own.colours[k]), opacity: 0.45, line: outline },
+    ...axes(there), marker: { size: of.map((k) => 8 + 10 * own.radii[k]), color: of.map((k) => shown[k]), opacity: 0.45, line: outline },
   };
   return [bonds, atoms, marked, images, cellEdges(own.cell)];
 }
@@ -92,9 +106,12 @@ function draw() {
   if (!own) {
     Plotly.purge(place);
     place.listening = false;
+    by("atoms-words").textContent = "";
     return;
   }
   Plotly.react(place, traces(own), layout(own), { displayModeBar: false, responsive: true });
+  const chosen = absorber();
+  by("atoms-words").textContent = chosen < 0 ? "" : `The absorber, ${own.symbols[chosen]} ${chosen}, has a blue halo. Click another to choose it; drag or use the arrow keys to turn.`;
   if (!place.listening) {
     place.listening = true;
     place.on("plotly_click", picked);
@@ -102,7 +119,6 @@ function draw() {
 }
 
 export function startViewer() {
-  when("structure", draw);
+  when("structure effects", draw);
   by("atoms").addEventListener("keydown", turn);
-  if (state.structures.length) draw();
 }

@@ -1,0 +1,11 @@
+// Parts of tables.
+
+import { element } from "./elements.js";
+
+export const cell = (textContent, className = "") => element("td", { textContent, className });
+
+/** Return the head of a table; a column is its title, or its title and class. */
+export const heading = (columns) => element("thead", {}, element("tr", {}, ...columns.map((column) => {
+  const [textContent, className] = Array.isArray(column) ? column : [column, ""];
+  return textContent ? element("th", { textContent, className, scope: "col" }) : element("td");
+})));

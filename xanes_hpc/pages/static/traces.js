@@ -1,0 +1,57 @@
+// The curves of the chart.
+
+import { dark, ink } from "./elements.js";
+import { state } from "./state.js";
+
+const prediction = () => (dark() ? "#6cc0f0" : "#0067a0");
+const SHADES = { 1: 0.42, 2: 0.17 };
+
+function band(found, k) {
+  const { energies, mean, std } = found;
+  const edge = (sign) => mean.map((y, i) => y + sign * k * std[i]);
+  const colour = dark() ? "108,192,240" : "0,103,160";
+  return {
+    x: [...energies, ...[...energies].reverse()], y: [...edge(1), ...edge(-1).reverse()], fill: "toself", mode: "lines",
+    line: { width: 0 }, fillcolor: `rgba(${colour},${SHADES[k]})`, hoverinfo: "skip", name: `±${k}σ`,
+  };
+}
+
+const line = (found, color, dash = "solid") => ({
+  x: found.energies, y: found.mean, customdata: found.std, mode: "lines", name: found.label, line: { color, width: 2, dash },
+  hovertemplate: "%{y:.3f} ± %{customdata:.3f}",
+});
+
+/** Return the prediction with its bands, and the kept spectra. */
+export function spectraTraces() {
+  const { predicted, kept } = state;
+  const own = predicted ? [band(predicted, 2), band(predicted, 1), line(predicted, prediction())] : [];
+  return [...own, ...kept.filter((one) => one.key !== predicted?.key).map((one) => line(one, one.colour, one.dash))];
+}
+
+/** Return the measured spectrum, shifted and scaled to the prediction. */
+export function measuredTraces() {
+  const { measured, placed } = state;
+  const beside = state.predicted || state.kept[0];
+  if (!measured || !beside) return [];
+  const { shift, factor, offset } = placed || { shift: 0, factor: 1, offset: 0 };
+  const { e0, origin } = beside;
+  const { energies, intensities, absolute } = measured.curve;
+  let moved = -shift;
+  const isAbsolute = absolute === null ? energies[0] > 0.5 * (e0 || Infinity) : absolute;
+  if (origin === "e0" && isAbsolute) moved -= e0 || 0;
+  if (origin === "absolute" && !isAbsolute) moved += e0 || 0;
+  return [{
+    x: energies.map((e) => e + moved), y: intensities.map((y) => y * factor + offset), mode: "lines",
+    name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" }, hovertemplate: "%{y:.3f}",
+  }];
+}
+
+/** Return measured minus predicted. */
+export function residualTraces() {
+  const { measured, placed, predicted } = state;
+  if (!measured || !predicted || !placed || !placed.energies.length) return [];
+  return [{
+    x: placed.energies, y: placed.residual, yaxis: "y2", mode: "lines", name: "residual", showlegend: false,
+    line: { color: ink(), width: 1.2 }, hovertemplate: "%{y:.3f}",
+  }];
+}
