@@ -2,11 +2,11 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xanes_hpc.cli import console
 
@@ -28,6 +28,15 @@ WIDTH = 100
 """Columns of the terminal that the summary fits."""
 FEWEST, MOST_WON = 4, 0.5
 """Fewest spectra, and the largest share of them that one site may win, before that is noted."""
+
+
+class Outputs(NamedTuple):
+    """What a command writes: a figure, a table as CSV, and JSON; and whether existing files may be replaced."""
+
+    plot: Path | None
+    table: Path | None
+    overwrite: bool
+    json: str | None
 
 
 @dataclass(frozen=True)
@@ -199,33 +208,25 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]],
         csv.writer(stream).writerows([columns, *rows])
 
 
-def write_one(output: Path | None, overwrite: bool, matched: MatchedSpectrum) -> None:
-    """Write the sites and mixtures of one measured spectrum as CSV, if an output is named."""
-    if output is not None:
-        write_csv(output, ("kind", *COLUMNS), matched.rows(), overwrite)
+def csv_of_one(matched: MatchedSpectrum) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and rows of a table with the sites and mixtures of one measured spectrum."""
+    return ["kind", *COLUMNS], matched.rows()
 
 
-def write_every(
-    output: Path | None, overwrite: bool, every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]
-) -> None:
-    """Write the sites and mixtures of several measured spectra as CSV, if an output is named."""
-    if output is None:
-        return
+def csv_of_all(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and rows of a table with the sites and mixtures of several measured spectra."""
     rows = [[one.name, *row, one.judged] for one in every for row in one.rows()]
     rows += [[one.name, "not matched", *[""] * (len(COLUMNS) - 1), one.reason, ""] for one in left_out]
-    write_csv(output, ("spectrum", "kind", *COLUMNS, "verdict"), rows, overwrite)
+    return ["spectrum", "kind", *COLUMNS, "verdict"], rows
 
 
-def every_as_dict(
-    every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Mapping[str, int]
-) -> dict[str, Any]:
+def every_as_dict(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> dict[str, Any]:
     """Return plain values of several measured spectra, for JSON."""
     winner = most_frequent(every)
     return {
         "spectra": [{"spectrum": one.name, **one.as_dict()} for one in every],
         "not_matched": [{"spectrum": one.name, "reason": one.reason} for one in left_out],
         "most_frequent": None if winner is None else {"site": winner[0], "count": winner[1]},
-        "not_compared": not_compared,
     }
 
 

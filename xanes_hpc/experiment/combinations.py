@@ -2,10 +2,10 @@
 
     y(E) = sum_k a_k s_k(E + d_k),  a_k >= 0,  by default with sum_k a_k = 1
 
-All combinations of up to n standards are fitted, at shifts that they share, and those that cannot beat a smaller
-combination by the information criterion of Schwarz (1978), N ln(|r|²/N) + p ln N with p parameters, rank below it. The
-best are refined with a shift d_k of each standard. Standard errors come from the covariance of the refined fit, and
-take the residual for noise, as Larch's and Athena's do. The R factor is |r|² / |y|².
+All combinations of up to n standards are fitted, at shifts that they share, and ranked by the information criterion of
+Schwarz (1978), N ln(|r|²/N) + p ln N with N independent energies and p parameters; a further standard must be worth it
+clearly. The best are refined with a shift d_k of each standard. Standard errors come from the covariance of the refined
+fit, and take the residual for noise, as Larch's and Athena's do. The R factor is |r|² / |y|².
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,8 @@ LEAST_NOISE = 5e-3
 """Smallest misfit assumed, as a fraction of the sample's range: spectra measured on two days never agree better."""
 AT_BOUND = 0.01
 """Distance from its bound at which a shift has run into it, eV."""
+WORTH = 4.0
+"""What each further standard must improve the criterion by, over its cost."""
 RESOLUTION = 1.5
 """Distance of energies that count as independent, eV: spectra are smooth over the width of their core hole."""
 RIDGE = 1e-12
@@ -192,7 +194,8 @@ def _score(left: float, y: Array, n: int, options: CombinationOptions) -> float:
     n_parameters = n * (1 + (options.max_shift > 0)) - options.sum_to_one
     noise = np.square(LEAST_NOISE * np.ptp(y))
     n_independent = max(min(y.size, (options.stop - options.start) / RESOLUTION), 2.0)
-    return float(n_independent * np.log(left / y.size + noise) + n_parameters * np.log(n_independent))
+    cost = n_parameters * np.log(n_independent) + n * WORTH
+    return float(n_independent * np.log(left / y.size + noise) + cost)
 
 
 def _refined(

@@ -61,7 +61,10 @@ class StandardsLibrary:
 def normalised_standards(
     read: Sequence[tuple[str, Spectrum]], sample: NormalisedSpectrum, options: NormaliseOptions, edge: str | None
 ) -> tuple[list[Standard], list[LeftOut]]:
-    """Normalise standards as a sample was: with its windows, each from the standard's own edge, where it covers them.
+    """Normalise standards as a sample was, with its edge energy and windows where they cover these.
+
+    Mixtures of the spectra then remain mixtures of the normalised ones. A standard that does not cover the windows gets
+    its own.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ def normalised_standards(
     sample
         The measured spectrum, normalised.
     options
-        How it was normalised; ``e0`` is found anew for each standard.
+        How it was normalised.
     edge
         The edge, for ``mback``.
 
@@ -87,7 +90,9 @@ def normalised_standards(
     standards, left_out = [], []
     windows = None if sample.background is None else sample.background.windows
     own = replace(options, e0=None)
-    alike = own if windows is None else replace(own, pre=windows.pre, post=windows.post, order=windows.order)
+    alike = own
+    if windows is not None:
+        alike = replace(own, e0=sample.e0, pre=windows.pre, post=windows.post, order=windows.order)
     for name, spectrum in read:
         try:
             try:
@@ -112,17 +117,14 @@ def covered(standards: Sequence[Standard], energies: Array, margin: float = 0.0)
     SpectrumError
         If these are fewer than ten.
     """
-    low = max(float(own.spectrum.energies[0]) for own in standards) + margin
-    high = min(float(own.spectrum.energies[-1]) for own in standards) - margin
-    inside = energies[(energies >= low) & (energies <= high)]
+    first = max(standards, key=lambda own: float(own.spectrum.energies[0]))
+    last = min(standards, key=lambda own: float(own.spectrum.energies[-1]))
+    low, high = float(first.spectrum.energies[0]), float(last.spectrum.energies[-1])
+    inside = energies[(energies >= low + margin) & (energies <= high - margin)]
     if inside.size < FEWEST:
-        narrow = max(standards, key=lambda own: own.spectrum.energies[0])
-        if low < energies[-1]:
-            narrow = min(standards, key=lambda own: own.spectrum.energies[-1])
         raise SpectrumError(
-            f"the standards share {inside.size} of the sample's energies, from {energies[0]:g} to {energies[-1]:g} eV; "
-            f"expected {FEWEST} or more; {narrow.name} covers {narrow.spectrum.energies[0]:g} to "
-            f"{narrow.spectrum.energies[-1]:g} eV"
+            f"the standards cover {inside.size} of the sample's energies in the range compared; expected {FEWEST} or "
+            f"more ({first.name} begins at {low:g} eV, {last.name} ends at {high:g} eV)"
         )
     return np.asarray(inside)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xanes_hpc.experiment.combinations import Combinations
 from xanes_hpc.experiment.fitted import Fitted
 from xanes_hpc.experiment.fitting import BOUNDS
 from xanes_hpc.experiment.match import Match
@@ -109,3 +110,33 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path) -> None:
         figure.supylabel("intensity")
         some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
         figure.suptitle(f"Measured spectra (black) and their best matches{some}")
+
+
+def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: Path) -> None:
+    """Draw measured spectra with the best combination of standards and the residual; at most ``MOST_SPECTRA``.
+
+    Parameters
+    ----------
+    fits
+        Names and edge energies (eV) of the measured spectra, and what was found for them.
+    path
+        Figure to write; its extension selects PNG, SVG or PDF.
+    """
+    shown = fits[:MOST_SPECTRA]
+    n_columns = min(3, len(shown))
+    n_rows = -(-len(shown) // n_columns)
+    with figure_at(path, (3.2 * n_columns + 0.4, 2.8 * n_rows + 0.4)) as figure:
+        axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+        for axis, (name, e0, found) in zip(axes, shown, strict=False):
+            best, energies = found.ranked[0], found.energies - e0
+            axis.plot(energies, found.sample, color=REFERENCE, lw=0, marker=".", ms=2, label="measured")
+            axis.plot(energies, best.fitted, color=PREDICTION, lw=1.0, label="fit")
+            axis.plot(energies, found.sample - best.fitted, color=SECOND, lw=0.8, label="residual")
+            axis.axhline(0.0, color="0.6", lw=0.6, ls=":")
+            parts = "\n".join(f"{100 * f:.1f} % {s}" for f, s in zip(best.weights, best.names, strict=True))
+            axis.set_title(f"{name}\n{parts}", fontsize=7)
+        axes[0].legend(frameon=False, fontsize=7)
+        for axis in axes[len(shown) :]:
+            axis.axis("off")
+        figure.supxlabel("E − E₀ (eV)")
+        figure.supylabel("normalised absorption")

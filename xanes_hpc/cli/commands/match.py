@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xanes_hpc.cli import console, matches
+from xanes_hpc.cli import combinations, console, matches
 from xanes_hpc.cli.choices import EDGE, Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
@@ -28,10 +28,13 @@ from xanes_hpc.cli.options import (
 if TYPE_CHECKING:
     from xanes_hpc.experiment.compare import MatchOptions
     from xanes_hpc.experiment.energy import EnergyOptions
+    from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
 NOT_COMPARED = {"without_spectrum": "without such a spectrum", "short": "whose spectra do not cover the grid"}
+OF_STRUCTURES = ("kind", "treatment")
+OF_LIBRARY = ("sites", "scale", "by", "noise", *OF_STRUCTURES)
 Window = tuple[float, float]
 
 
@@ -43,8 +46,24 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
 
 
 @click.command("match", cls=JsonCommand)
-@click.argument("experiments", type=PATH, nargs=-1, required=True, metavar="EXPERIMENT...")
-@click.argument("store", type=PATH, metavar="STORE")
+@click.argument("paths", type=PATH, nargs=-1, required=True, metavar="EXPERIMENT... STORE")
+@gathered(
+    "of_standards",
+    dict,
+    click.option(
+        "--standards",
+        type=PATH,
+        multiple=True,
+        metavar="FOLDER",
+        help="Fit combinations of the measured standards in this folder or file; then there is no STORE",
+    ),
+    click.option(
+        "--sum-to-one/--any-sum",
+        default=True,
+        show_default=True,
+        help="Let the fractions of standards add up to 1",
+    ),
+)
 @gathered(
     "of_store",
     dict,
@@ -111,8 +130,8 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
 @overwrite_option
 @json_option
 def command(
-    experiments: tuple[Path, ...],
-    store: Path,
+    paths: tuple[Path, ...],
+    of_standards: dict[str, Any],
     of_store: dict[str, Any],
     options: "MatchOptions",
     energy: "EnergyOptions",
@@ -132,40 +151,72 @@ def command(
 
     The measured spectrum is normalised first, with windows chosen from its range. With --mixture, sums of two or three
     sites are fitted too, by non-negative least squares.
+
+    With --standards, linear combinations of measured standards are fitted in place of sites: all those of up to three,
+    or --mixture, from -20 to 30 eV or --range around the edge. With --max-shift each standard has a shift of its own.
     """
+    from xanes_hpc.experiment.measured_set import MeasuredSet
+    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.runtime.outputs import check_output
+
+    check_figure(plot)
+    if output is not None:
+        check_output(output, overwrite)
+    outputs = matches.Outputs(plot, output, overwrite, json_target)
+    if of_standards["standards"]:
+        refuse(OF_LIBRARY, "does not apply to --standards")
+        given = MeasuredSet(paths, None, reading, energy, normalisation)
+        _against_standards(given, of_standards, of_store, options, outputs)
+        return
+    refuse(("sum_to_one",), "applies to --standards")
+    if len(paths) < 2:
+        raise click.UsageError("expected EXPERIMENT and STORE, or --standards", click.get_current_context())
+    *experiments, store = paths
+    given = MeasuredSet(experiments, None, reading, energy, normalisation)
+    _against_store(given, store, of_store, options, outputs)
+
+
+def _against_standards(
+    given: "MeasuredSet", of_standards: dict[str, Any], of_store: dict[str, Any], options: "MatchOptions",
+    outputs: matches.Outputs,
+) -> None:  # fmt: skip
+    """Fit combinations of standards."""
+    from xanes_hpc.experiment.combinations import CombinationOptions
+    from xanes_hpc.structures.absorbers import element_number
+
+    own = CombinationOptions(sum_to_one=of_standards["sum_to_one"], max_shift=options.max_shift, keep=options.keep)
+    if click.get_current_context().get_parameter_source("mixture") is ParameterSource.COMMANDLINE:
+        own = replace(own, most=options.mixture)
+    if options.start is not None and options.stop is not None:
+        own = replace(own, start=options.start, stop=options.stop)
+    element = None if of_store["absorber"] is None else element_number(of_store["absorber"])
+    kind = element, of_store["edge"] and of_store["edge"].upper()
+    combinations.run(given, of_standards["standards"], kind, own, outputs)
+
+
+def _against_store(
+    given: "MeasuredSet", store: Path, of_store: dict[str, Any], options: "MatchOptions", outputs: matches.Outputs
+) -> None:
+    """Match the sites of a store."""
     import numpy as np
 
     from xanes_hpc.errors import SpectrumError
-    from xanes_hpc.experiment.energy import correction
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.match import match_each
-    from xanes_hpc.experiment.measured import held_to, read_experiment
     from xanes_hpc.experiment.measured_files import LeftOut, measured_files, read_usable
-    from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
-    from xanes_hpc.plotting.spectra import check_figure
-    from xanes_hpc.runtime.outputs import check_output
+    from xanes_hpc.experiment.normalised import scale_for
     from xanes_hpc.stores.hdf5 import is_kind
 
     chosen_scale = click.get_current_context().get_parameter_source("scale") is ParameterSource.COMMANDLINE
-    check_figure(plot)
     if is_kind(store, "predictions"):
-        refuse(("kind", "treatment"), f"applies to structure stores; {store} is a prediction store")
-    if output is not None:
-        check_output(output, overwrite)
-    files = measured_files(experiments)
+        refuse(OF_STRUCTURES, f"applies to structure stores; {store} is a prediction store")
+    files = measured_files(given.paths)
     with open_library(store, of_store["kind"], of_store["treatment"]) as library:
         rows = chosen_rows(library, of_store["sites"], store)
         rows = rows_of(library.sites, rows, of_store["absorber"], of_store["edge"])
         e0 = float(np.nanmedian(library.e0[rows]))
         element, edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
-
-        correct = correction(energy, element, edge)
-
-        def read(path: Path) -> NormalisedSpectrum:
-            measured = correct(held_to(read_experiment(path, reading), element, edge, e0))
-            return normalised(measured, normalisation, element, edge)
-
-        usable, left_out = read_usable(files, read)
+        usable, left_out = read_usable(files, given.reader(element, edge, e0))
         how = [options if chosen_scale else replace(options, scale=scale_for(normal)) for _, normal in usable]
         with console.progress("matching", "sites" if len(files) == 1 else "comparisons") as progress:
             pairs = [(normal.spectrum, own) for (_, normal), own in zip(usable, how, strict=True)]
@@ -180,21 +231,20 @@ def command(
     if not every:
         raise next(found for found in results if isinstance(found, SpectrumError))
     console.notes_of_all(one.normal.raw.choices for one in every)
-    if len(files) == 1:
-        if plot is not None:
-            from xanes_hpc.plotting.experiment import matched_spectra
+    alone = len(files) == 1
+    if outputs.plot is not None:
+        from xanes_hpc.plotting.experiment import best_matches, matched_spectra
 
-            matched_spectra(every[0].found, every[0].name, plot)
-        matches.write_one(output, overwrite, every[0])
-        if json_target != "-":
-            matches.show_one(every[0], not_compared)
-        console.write_json(json_target, {**every[0].as_dict(), "not_compared": library.not_compared})
-        return
-    if plot is not None:
-        from xanes_hpc.plotting.experiment import best_matches
-
-        best_matches([(one.name, one.found) for one in every], plot)
-    matches.write_every(output, overwrite, every, left_out)
-    if json_target != "-":
+        if alone:
+            matched_spectra(every[0].found, every[0].name, outputs.plot)
+        else:
+            best_matches([(one.name, one.found) for one in every], outputs.plot)
+    if outputs.table is not None:
+        table = matches.csv_of_one(every[0]) if alone else matches.csv_of_all(every, left_out)
+        matches.write_csv(outputs.table, *table, outputs.overwrite)
+    if outputs.json != "-" and alone:
+        matches.show_one(every[0], not_compared)
+    elif outputs.json != "-":
         matches.show_summary(every, left_out, not_compared)
-    console.write_json(json_target, matches.every_as_dict(every, left_out, library.not_compared))
+    figures = every[0].as_dict() if alone else matches.every_as_dict(every, left_out)
+    console.write_json(outputs.json, figures | {"not_compared": library.not_compared})

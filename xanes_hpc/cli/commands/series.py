@@ -133,7 +133,8 @@ def command(
     store are found whose mixtures explain all spectra, at one shift; with --standards, measured ones.
     """
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
-    from xanes_hpc.experiment.series_analysis import SeriesFiles, with_library, with_standards
+    from xanes_hpc.experiment.measured_set import MeasuredSet
+    from xanes_hpc.experiment.series_analysis import with_library, with_standards
     from xanes_hpc.plotting.spectra import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.stores.hdf5 import is_kind
@@ -144,7 +145,7 @@ def command(
     check_figure(plot)
     if output is not None:
         check_output(output, overwrite)
-    own = SeriesFiles(files, table, reading, energy, normalisation)
+    own = MeasuredSet(files, table, reading, energy, normalisation)
     if library is None:
         refuse(OF_LIBRARY, "applies to --library")
         element = None if of_store["absorber"] is None else element_number(of_store["absorber"])
