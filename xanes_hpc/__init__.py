@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xanes_hpc.api.measured import match, normalise, read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.scans import calibrate, deglitch, merge
+    from xanes_hpc.api.series import fit_standards, series
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
 
@@ -33,6 +34,7 @@ __all__ = [
     "export",
     "featurise",
     "fit_broadening",
+    "fit_standards",
     "import_features",
     "import_structures",
     "load_descriptor",
@@ -42,6 +44,7 @@ __all__ = [
     "normalise",
     "predict",
     "read_spectrum",
+    "series",
     "train",
 ]
 
@@ -52,6 +55,7 @@ _HOMES = {
     "fit_broadening": "api.fits",
     **dict.fromkeys(("match", "normalise", "read_spectrum"), "api.measured"),
     **dict.fromkeys(("calibrate", "deglitch", "merge"), "api.scans"),
+    **dict.fromkeys(("fit_standards", "series"), "api.series"),
     "Spectra": "api.spectra",
     "import_features": "api.foreign",
 }

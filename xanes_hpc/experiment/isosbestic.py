@@ -40,7 +40,7 @@ def isosbestic_points(energies: Array, spectra: Array, noise: float) -> list[flo
         return []
     change = vectors[0]
     largest = np.abs(change).max()
-    crossings = np.flatnonzero(np.sign(change[1:]) * np.sign(change[:-1]) < 0)
+    crossings = np.flatnonzero((change[1:] > 0) != (change[:-1] > 0))
     bounds = [0, *(crossings + 1).tolist(), change.size]
     strong = [bool(np.abs(change[a:b]).max() > LEAST_CHANGE * largest) for a, b in pairwise(bounds)]
     found = []

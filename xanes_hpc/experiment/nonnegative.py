@@ -30,7 +30,7 @@ def fit_each(gram: Array, towards: Array) -> Array:
 
     Examples
     --------
-    >>> fit_each(np.eye(2), np.array([[3.0, 1.0], [3.0, -1.0]])).tolist()
+    >>> fit_each(np.eye(2), np.array([[3.0, 1.0], [3.0, -1.0]])).round(6).tolist()
     [[3.0, 1.0], [3.0, 0.0]]
     """
     k = gram.shape[-1]

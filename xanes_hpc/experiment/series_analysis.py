@@ -14,8 +14,9 @@ from xanes_hpc.experiment.standards import StandardsLibrary
 
 
 def with_library(
-    files: MeasuredSet, library: Library, kind: tuple[int, str], rows: Rows, options: SeriesOptions, progress: Progress
-) -> JointFit:
+    files: MeasuredSet, library: Library, kind: tuple[int, str], rows: Rows, options: SeriesOptions,
+    progress: Progress = lambda done, total: None,
+) -> JointFit:  # fmt: skip
     """Return the sites of a library, of one element and edge (``kind``), that explain a series.
 
     Raises
@@ -29,7 +30,7 @@ def with_library(
 
 def with_standards(
     files: MeasuredSet, standards: Sequence[Path], kind: tuple[int | None, str | None], options: SeriesOptions,
-    progress: Progress,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[JointFit, list[LeftOut]]:  # fmt: skip
     """Return the standards that explain a series, and those that cannot be used.
 
