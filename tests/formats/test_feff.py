@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support.builders import table, write
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.experiment.calculated import read_calculated
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
 from xanes_hpc.spectra.edges import place
@@ -101,3 +102,30 @@ def test_a_failed_run_is_refused_and_one_that_did_not_converge_noted(tmp_path):
 def test_options_of_tables_do_not_apply(tmp_path, name, options, file):
     with pytest.raises(FormatError, match=f"{file}: `{name}` does not apply to"):
         read_spectrum(xmu(tmp_path / file), options)
+
+
+def test_another_programs_xmu_dat(tmp_path):
+    """FEFF's spectra are known by their columns, and `columns` comes first."""
+    header = (
+        "# XDI/1.0 Demeter/0.9.26\n# Element.symbol: Cu\n# Column.1: energy eV\n# Column.2: xmu\n# Column.3: k\n#---\n"
+    )
+    path = write(tmp_path / "foil_xmu.dat", header + table(np.column_stack([ENERGIES, MU, MU])))
+    found = read_spectrum(path)
+    np.testing.assert_array_equal(found.intensities, MU)
+    assert (found.element, found.unit) == (29, "arbitrary")
+    plain = read_spectrum(xmu(tmp_path / "xmu.dat"))
+    other = read_spectrum(xmu(tmp_path / "site_xmu.dat"))
+    np.testing.assert_array_equal(other.intensities, plain.intensities)
+    found = read_spectrum(tmp_path / "xmu.dat", ReadOptions(columns=("1", "4")))
+    np.testing.assert_array_equal(found.intensities, MU)
+
+
+def test_the_absorber_of_a_calculated_spectrum(tmp_path):
+    found = read_calculated(xmu(tmp_path / "xmu.dat"))
+    assert (found.element, found.edge) == (29, "K")
+    with pytest.raises(SpectrumError, match="expected a spectrum of Zn K, the site's, received Cu K"):
+        read_calculated(tmp_path / "xmu.dat", absorber="Zn")
+    with pytest.raises(SpectrumError, match="expected a spectrum of Cu L3, the site's, received Cu K"):
+        read_calculated(tmp_path / "xmu.dat", edge="L3")
+    with pytest.raises(SpectrumError, match=r"NAME\.txt: does not name its element; set `absorber`"):
+        read_calculated(write(tmp_path / "NAME.txt", table(np.column_stack([ENERGIES, MU]))))

@@ -163,3 +163,124 @@ def test_texts_as_arrays_of_one(path):
     found = read_spectrum(path)
     np.testing.assert_allclose(found.energies, ENERGIES, rtol=1e-12)
     np.testing.assert_array_equal(found.intensities, MU)
+
+
+def scan(path, signal, columns, energies=ENERGIES, definition=None, name="data", **attributes):
+    with h5py.File(path, "a") as file:
+        entry = file.require_group("entry")
+        if definition:
+            entry["definition"] = definition
+        data = group(entry, name, "NXdata", signal=signal, axes="energy", **attributes)
+        data["energy"] = energies
+        for title, values in columns.items():
+            data[title] = values
+    return path
+
+
+@pytest.mark.parametrize(
+    ("signal", "others", "formula"),
+    [
+        ("If", {"If": INCOMING * MU}, "If / I0"),
+        ("fluorescence", {"fluorescence": INCOMING * MU}, "fluorescence / I0"),
+        ("I0", {"It": INCOMING * np.exp(-MU)}, "ln(I0 / It)"),
+    ],
+)
+def test_counts_are_divided_by_those_beside_them(path, signal, others, formula):
+    found = read_spectrum(scan(path, signal, {"I0": INCOMING, **others}))
+    assert holds_mu(found)
+    assert found.choices == (("spectra were computed from detector channels", f"a.nxs: {formula}"),)
+
+
+@pytest.mark.parametrize(
+    ("signal", "others", "words"),
+    [
+        ("It", (), "received the counts of It alone"),
+        ("sca_Cu_Ka", ("I0",), "received (sca_Cu_Ka beside the counts of i0|the counts of sca_Cu_Ka alone)"),
+        ("chi", ("I0",), "received the column chi"),
+        ("derivative", (), "received the column derivative"),
+    ],
+)
+def test_a_signal_that_is_no_spectrum(path, signal, others, words):
+    scan(path, signal, {signal: INCOMING, **dict.fromkeys(others, INCOMING)})
+    with pytest.raises(FormatError, match=rf"a\.nxs: entry/data: expected a spectrum, {words}; `columns` chooses"):
+        read_spectrum(path)
+    found = read_spectrum(path, ReadOptions(columns=("energy", signal)))
+    np.testing.assert_array_equal(found.intensities, INCOMING)
+
+
+def test_a_derivative_before_the_spectrum(path):
+    scan(path, "derivative", {"derivative": np.gradient(MU)}, name="a")
+    found = read_spectrum(scan(path, "mu", {"mu": MU}, name="b"))
+    assert holds_mu(found)
+    ((what, detail),) = found.choices
+    assert what == "groups of NeXus files hold no spectrum and were not read"
+    assert detail.startswith("a.nxs: entry/a: expected a spectrum, received the column derivative")
+
+
+@pytest.mark.parametrize("definition", ["NXxas_raw", "nxxas", "NXXAS"])
+def test_definitions_of_raw_counts_spelled_otherwise(path, definition):
+    with h5py.File(raw_counts(path, "Transmission"), "a") as file:
+        del file["entry/definition"]
+        file["entry/definition"] = definition
+    assert holds_mu(read_spectrum(path))
+
+
+def test_an_intensity_of_nxxas_is_a_spectrum(path):
+    with h5py.File(scan(path, "intensity", {"intensity": MU}, definition="NXxas"), "a") as file:
+        group(file["entry"], "element", "NXatom")["symbol"] = "Cu"
+    found = read_spectrum(path)
+    assert holds_mu(found)
+    assert found.element == 29
+
+
+def test_one_point_without_counts_is_left_out(path):
+    with h5py.File(raw_counts(path, "Transmission"), "a") as file:
+        file["entry/instrument/absorbed_beam/data"][50] = 0.0
+    found = read_spectrum(path)
+    np.testing.assert_array_equal(found.energies, np.delete(ENERGIES, 50))
+    assert dict(found.choices)["points without counts were left out"].startswith("a.nxs: 1 of 300")
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_energies_stored_as_integers(path, attribute):
+    with h5py.File(scan(path, "mu", {"mu": MU}, (ENERGIES * 10 - 5).astype(int)), "a") as file:
+        data = file["entry/data"]
+        if attribute:
+            data["energy"].attrs["scaling_factor"], data["energy"].attrs["offset"] = 0.1, 5
+        else:
+            data["energy_scaling_factor"], data["energy_offset"] = 0.1, 5
+    found = read_spectrum(path)
+    np.testing.assert_allclose(found.energies, ENERGIES, rtol=1e-12)
+    np.testing.assert_array_equal(found.intensities, MU)
+
+
+def test_an_encoders_energies(path):
+    with h5py.File(path, "w") as file:
+        data = group(file, "entry/data", "NXdata", signal="mu", axes="energy_enc")
+        data["energy_enc"], data["mu"] = ENERGIES / 1000.0, MU
+    with h5py.File(path, "a") as file:
+        file["entry/data/energy_enc"].attrs["units"] = "keV"
+    np.testing.assert_allclose(read_spectrum(path).energies, ENERGIES, rtol=1e-12)
+
+
+def test_what_a_group_without_energies_holds_is_listed(path):
+    with h5py.File(path, "w") as file:
+        data = group(file, "entry/data", "NXdata", signal="mu", axes="bragg")
+        data["bragg"], data["mu"] = ENERGIES / 1000.0, np.stack([MU, MU])
+    with pytest.raises(FormatError, match=r"received entry/data: bragg \(300\), mu \(2 × 300\)"):
+        read_spectrum(path)
+
+
+@pytest.mark.parametrize(
+    ("title", "units", "unit"),
+    [("mu", "a.u.", "arbitrary"), ("mu", "Mbarn", "Mbarn"), ("norm", "", "normalised"), ("flat", "", "normalised")],
+)
+def test_units_of_signals(path, title, units, unit):
+    with h5py.File(scan(path, title, {title: MU}), "a") as file:
+        file["entry/data"][title].attrs["units"] = units
+    assert read_spectrum(path).unit == unit
+
+
+def test_other_endings_of_hdf5(path):
+    scan(path, "mu", {"mu": MU})
+    assert holds_mu(read_spectrum(path.rename(path.with_suffix(".h5"))))

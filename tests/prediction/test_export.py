@@ -9,7 +9,7 @@ import pytest
 from support.builders import contents, refused, run, table, write, write_xyz
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import athena, nexus, read_spectrum, xdi
+from xanes_hpc.formats import athena, nexus, nexus_writer, read_spectrum, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.export import FORMATS, file_names, predicted_spectra
@@ -129,7 +129,7 @@ def test_a_site_whose_edge_energy_is_unknown_keeps_relative_energies(tmp_path):
 def test_nexus_has_what_its_definition_requires(tmp_path, monkeypatch):
     """It is NXxasproc, with NXdata for plotting."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    nexus.write(tmp_path / "a.nxs", replace(PREDICTED, reference=PREDICTED.mean))
+    nexus_writer.write(tmp_path / "a.nxs", replace(PREDICTED, reference=PREDICTED.mean))
     with h5py.File(tmp_path / "a.nxs") as file:
         entry = file[file.attrs["default"]]
         classes = {"": "NXentry", "sample": "NXsample", "XAS_data_reduction": "NXprocess", "data": "NXdata"}

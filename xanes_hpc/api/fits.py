@@ -30,7 +30,7 @@ def fit_broadening(
     site: str | None = None,
     recipe: str | None = None,
     absorber: str | None = None,
-    edge: str = "K",
+    edge: str | None = None,
     kind: str = "xanes",
     treatment: str | None = None,
     normalise: Literal["edge-step", "mback", "none"] = "edge-step",
@@ -59,7 +59,7 @@ def fit_broadening(
     recipe
         The broadening. Default: ``arctangent`` for unbroadened spectra, otherwise ``gaussian``.
     absorber, edge
-        Element and edge, if ``calculated`` is the file of a spectrum.
+        Element and edge, if ``calculated`` is the file of a spectrum. Default: those that the file names.
     kind, treatment
         Kind and treatment of the spectrum to fit, if a site in a structure store has several.
     normalise, edge_at, pre, post, order, flatten
@@ -110,8 +110,8 @@ def fit_broadening(
 
 
 def _calculated(
-    value: Any, site: str | None, absorber: str | None, edge: str, kind: str, treatment: str | None
+    value: Any, site: str | None, absorber: str | None, edge: str | None, kind: str, treatment: str | None
 ) -> Calculated:
     if is_paths(value):
-        return read_calculated(Path(value), site, absorber, edge.upper(), kind, treatment)
+        return read_calculated(Path(value), site, absorber, None if edge is None else edge.upper(), kind, treatment)
     return calculated_of(comparable(value), site, kind, treatment)

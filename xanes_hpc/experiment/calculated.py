@@ -61,7 +61,7 @@ class HeldOutSite:
 
 
 def read_calculated(
-    path: Path, site: str | None = None, absorber: str | None = None, edge: str = "K", kind: str = "xanes",
+    path: Path, site: str | None = None, absorber: str | None = None, edge: str | None = None, kind: str = "xanes",
     treatment: str | None = None,
 ) -> Calculated:  # fmt: skip
     """Read one spectrum from a prediction store, a structure store, or a spectrum file.
@@ -73,7 +73,8 @@ def read_calculated(
     site
         Name of the site; required if a store has several.
     absorber, edge
-        Element symbol and edge of a spectrum file; stores record their own.
+        Element symbol and edge of a spectrum file. Default: those that the file names, and the edge K if it names none.
+        Stores record their own.
     kind, treatment
         Which spectrum of the site to take from a structure store.
 
@@ -89,11 +90,14 @@ def read_calculated(
         with StructureStore(path) as source:
             return calculated_of(source, site, kind, treatment)
     spectrum = read_spectrum(path)
-    if absorber is None:
+    number = spectrum.element if absorber is None else element_number(absorber)
+    if number is None:
         raise SpectrumError(f"{path}: does not name its element; set `absorber`, such as Fe")
-    number = element_number(absorber)
     if not number:
         raise SpectrumError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
+    if edge is None and spectrum.edge is not None and spectrum.edge not in edges.EDGES:
+        raise SpectrumError(f"{path}: names the edge {spectrum.edge}; set `edge`, one of {', '.join(edges.EDGES)}")
+    edge = edge or spectrum.edge or "K"
     return Calculated(path.name, edges.place(spectrum, number, edge), number, edge)
 
 

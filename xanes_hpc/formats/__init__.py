@@ -121,11 +121,11 @@ def read_spectrum(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
 def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
     if chosen := options.chosen():
         _check_choices(path, chosen)
-    if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
-        return nexus.read(path, options.mu)
+    if nexus.recognises(path):
+        return nexus.read(path, options)
     if athena.is_project(path):
         return athena.read_project(path)
-    if feff.recognises(path):
+    if not options.columns and feff.recognises(path):
         return feff.read(path, options.feff_mu)
     if program := _program(path):
         found: Spectrum = PROGRAMS[program].read(path)
@@ -142,15 +142,16 @@ def _spectrum(path: Path, options: ReadOptions) -> Spectrum:
 
 def _check_choices(path: Path, chosen: list[str]) -> None:
     """Raise an error if one of the chosen options does not apply to a file."""
-    reader = _fixed_format(path)
-    wrong = [name for name in chosen if (reader, name) != ("NeXus", "mu")]
-    if reader and wrong:
+    if not (reader := _fixed_format(path)) or (reader == "FEFF" and "columns" in chosen):
+        return
+    wrong = [name for name in chosen if reader != "NeXus" or name == "d_spacing"]
+    if wrong:
         raise FormatError(f"{path}: `{wrong[0]}` does not apply to {reader}")
 
 
 def _fixed_format(path: Path) -> str:
     """Return the name of a format whose columns are not chosen; empty for text of titled columns."""
-    if path.suffix.lower() in (nexus.SUFFIX, ".nexus"):
+    if nexus.recognises(path):
         return "NeXus"
     return "Athena projects" if athena.is_project(path) else "FEFF" if feff.recognises(path) else _program(path)
 

@@ -23,7 +23,7 @@ from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import unpacked_name
 from xanes_hpc.formats.text_table import Table, read_table
 from xanes_hpc.spectra.edges import EDGES, VERY_FAR, edge_energy
-from xanes_hpc.spectra.spectrum import NO_TREATMENT, UNSTATED, Spectrum, treatment
+from xanes_hpc.spectra.spectrum import ARBITRARY, NO_TREATMENT, UNSTATED, Spectrum, treatment, unit_from
 
 CONVOLVED = treatment("fdmnes-conv")
 """FDMNES's own broadening; its output does not record the parameters."""
@@ -80,11 +80,11 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     stem = Path(unpacked_name(path)).stem.lower()
     emission = any("<xes>" in line for line in table.header) or stem.endswith("_xes_conv")
     if stem.endswith("_conv"):
-        treated, unit = CONVOLVED, "arbitrary"
+        treated, unit = CONVOLVED, ARBITRARY
     elif first is not None:
         treated, unit = NO_TREATMENT, "Mbarn"
     else:
-        treated, unit = UNSTATED, "arbitrary"
+        treated, unit = UNSTATED, unit_from(found.title)
     (element, edge), told = stated(path.name, table.header) if first is None else ((first.element, first.edge), ())
     return Spectrum(
         energies=found.energies,

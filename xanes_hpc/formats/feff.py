@@ -16,8 +16,8 @@ from ase.units import Bohr
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.read_options import ABSOLUTE, NORMALISED
-from xanes_hpc.formats.text import unpacked_name
-from xanes_hpc.formats.text_table import Table, read_lines, read_table
+from xanes_hpc.formats.text import UNREADABLE, open_text, unpacked_name
+from xanes_hpc.formats.text_table import Table, read_table
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.spectrum import Choices, Spectrum, treatment
 
@@ -35,8 +35,9 @@ MOST_OF_LOG, MOST_OF_HEADER = 1 << 20, 1 << 14
 
 
 def recognises(path: Path) -> bool:
-    """Return True if a file is FEFF's by its name."""
-    return unpacked_name(path).lower().endswith(NAME)
+    """Return True if a file is called as FEFF calls it, or has such an ending and FEFF's columns."""
+    name = unpacked_name(path).lower()
+    return name == NAME or (name.endswith(NAME) and holds_spectrum(path))
 
 
 def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
@@ -57,7 +58,8 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
     table = read_table(path)
     title = next((line for line in reversed(table.header) if "omega" in line), "")
     if title.replace("@#", "").split() != COLUMNS.split() or table.values.shape[1] != len(COLUMNS.split()):
-        raise FormatError(f"{path}: expected FEFF's columns {COLUMNS}, received {title[:60] or 'no such line'!r}")
+        received = f"received {title[:60] or 'no such line'!r}"
+        raise FormatError(f"{path}: expected FEFF's columns {COLUMNS}, {received}; `columns` reads other tables")
     text = "\n".join(table.header)
     intensities, unit = table.values[:, 3].copy(), "normalised"
     if mu != NORMALISED:
@@ -88,13 +90,13 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
 
 
 def holds_spectrum(path: Path) -> bool:
-    """Return True if a text file under another name has FEFF's columns."""
+    """Return True if the header of a text file, under any name, has FEFF's columns."""
     try:
-        return any(
-            line.strip("#@ ").split() == COLUMNS.split() for line in read_lines(path)[:MOST_OF_HEADER].splitlines()
-        )
-    except FormatError:
+        with open_text(path, "replace") as stream:
+            lines = stream.read(MOST_OF_HEADER).splitlines()
+    except UNREADABLE:
         return False
+    return any(line.strip("#@ ").split() == COLUMNS.split() for line in lines)
 
 
 def _choices(path: Path) -> Choices:

@@ -1,124 +1,88 @@
-"""NeXus files of a processed spectrum: the application definition NXxasproc, in HDF5.
+"""Spectra in NeXus files and other HDF5 files with groups of NXdata.
 
-The definition requires title, definition, sample/name, XAS_data_reduction (program, version, date, parameters) and data
-(energy, data). Standard deviations are in ``data_errors``, as in NXdata, and everything else in ``parameters``. The
-definitions for X-ray absorption are being revised, so the writer has versions.
+A group is read as a table of titled columns, by the same rules: counts, derivatives and chi(k) are no spectra.
 """
 
-import os
-import re
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
-from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats import nexus_groups
 from xanes_hpc.formats.absorber import absorber
-from xanes_hpc.formats.channels import rises
-from xanes_hpc.formats.column_titles import EV_PER, KNOWN_ENERGIES, is_energy, parts, unit_of
-from xanes_hpc.formats.columns import WITH_SIGMA, is_sigma
-from xanes_hpc.formats.predicted import PredictedSpectrum
-from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
+from xanes_hpc.formats.channels import COMPUTED, absorption, rises
+from xanes_hpc.formats.column_titles import CHANNELS_OF, I0, PLAIN_SPECTRA, channels_of, parts, plain, why_no_spectrum
+from xanes_hpc.formats.columns import TAKEN, WITH_SIGMA, Columns, energy_and_intensity, is_sigma
+from xanes_hpc.formats.nexus_groups import (
+    MOST_LINKS,
+    MOST_LISTED,
+    DataGroup,
+    dataset,
+    text_in,
+    text_of,
+)
+from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, REFERENCE, TRANSMISSION, ReadOptions
 from xanes_hpc.runtime.hdf5_files import open_hdf5
-from xanes_hpc.runtime.new_file import new_file
-from xanes_hpc.spectra.spectrum import Choices, Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum, unit_from
 
-Array = npt.NDArray[np.float64]
 SUFFIX = ".nxs"
-ENTRY = "entry"
-MOST_POINTS = 1_000_000
-"""Maximum number of points in a spectrum that is read; real spectra have far fewer."""
-MOST_LINKS = 8
+SUFFIXES = (SUFFIX, ".nexus", ".nx5", ".h5", ".hdf5", ".hdf")
+"""Endings of files that are read as NeXus where they are given."""
 LOST = "the default group of NeXus files has no spectrum"
-RELATIVE = "energies are relative to the edge"
+NOT_READ = "groups of NeXus files hold no spectrum and were not read"
+SIGNAL_NO_SPECTRUM = "the signal of NeXus files is no spectrum, and another column was read"
+NEUTRAL = frozenset(("", "data", "signal", "values", "value", "y", "spectrum"))
+"""Names of signals and groups that say nothing about what they hold."""
+ABSORBED, INCOMING = "absorbed_beam", "instrument/incoming_beam/data"
+"""Where raw counts of NXxas are, in the group of data and in its entry."""
 
 
-def write(path: Path, predicted: PredictedSpectrum, version: str = "NXxasproc") -> None:
-    """Write a predicted spectrum in one of the ``VERSIONS`` of the definition."""
-    with new_file(path) as file:
-        file.attrs["default"] = ENTRY
-        file.attrs["creator"] = f"xanes-hpc {__version__}"
-        VERSIONS[version](file, predicted)
+def recognises(path: Path) -> bool:
+    """Return True if a file's name is that of a NeXus or another HDF5 file."""
+    return path.suffix.lower() in SUFFIXES
 
 
-def _write_xasproc(file: h5py.File, predicted: PredictedSpectrum) -> None:
-    entry = _group(file, ENTRY, "NXentry")
-    entry.attrs["default"] = "data"
-    entry["title"] = f"{predicted.site}: {predicted.element} {predicted.edge}, predicted"
-    entry["definition"] = "NXxasproc"
-    sample = _group(entry, "sample", "NXsample")
-    sample["name"] = predicted.site
-    if predicted.formula:
-        sample["chemical_formula"] = predicted.formula
-    process = _group(entry, "XAS_data_reduction", "NXprocess")
-    process["program"], process["version"], process["date"] = "xanes-hpc", __version__, _now()
-    parameters = _group(process, "parameters", "NXparameters")
-    for name, value in predicted.header.items():
-        parameters[name] = value
-    data = _group(entry, "data", "NXdata")
-    data.attrs["signal"], data.attrs["axes"], data.attrs["energy_indices"] = "data", ["energy"], 0
-    for name, values, unit in (
-        ("energy", predicted.energies, "eV"),
-        ("data", predicted.mean, predicted.unit),
-        ("data_errors", predicted.std, predicted.unit),
-        ("reference", predicted.reference, predicted.unit),
-    ):
-        if values is not None:
-            data[name] = np.asarray(values, np.float64)
-            data[name].attrs["units"] = unit
-    data["energy"].attrs["long_name"] = "energy (eV)" if predicted.absolute else "energy from the edge (eV)"
-
-
-VERSIONS: dict[str, Callable[[h5py.File, PredictedSpectrum], None]] = {"NXxasproc": _write_xasproc}
-"""Writers, by name of the definition."""
-
-
-def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = kind
-    return group
-
-
-def _now() -> str:
-    """Return the current time, or SOURCE_DATE_EPOCH if it is set."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    time = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
-    return time.isoformat(timespec="seconds")
-
-
-def read(path: Path, mu: str | None = None) -> Spectrum:
+def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     """Read the spectrum that ``default`` leads to, or else that of the first NXdata group that has one.
 
-    A group's spectrum is its signal over its energies. Raw counts of an NXxas file are divided by the incoming beam's.
+    A group's spectrum is its signal over its energies. A signal of counts is divided by, or divides, those of the
+    incoming beam in the same group or, in NXxas files, beside it.
 
     Parameters
     ----------
     path
         The file.
-    mu
-        What raw counts give, ``transmission`` or ``fluorescence``. By default the file's mode says so, or else the one
-        that rises.
+    options
+        ``columns`` names the datasets of a group to read; ``mu`` is what counts give, ``transmission`` or
+        ``fluorescence``. By default the file's mode or the names of the counts say so, or else the one that rises.
 
     Raises
     ------
     FormatError
         If the file cannot be read, has no such group, or its raw counts rise either way.
     """
-    if mu == REFERENCE:
-        raise FormatError(f"{path}: `mu` {mu} does not apply to NeXus")
+    if options.mu == REFERENCE:
+        raise FormatError(f"{path}: `mu` {options.mu} does not apply to NeXus")
+    found: dict[str, Spectrum] = {}
+    wrong: dict[str, FormatError] = {}
+    without: list[str] = []
     try:
         with open_hdf5(path) as file:
-            found: dict[str, Spectrum] = {}
 
             def look(name: str, node: h5py.HLObject) -> None:
-                if _text(node.attrs.get("NX_class")) == "NXdata" and (found_here := _spectrum_of(path, node, mu)):
-                    found[name] = found_here
+                if text_of(node.attrs.get("NX_class")) != "NXdata" or not isinstance(node, h5py.Group):
+                    return
+                group = nexus_groups.data_group(path, name, node, bool(options.columns))
+                if not group.has_energies and not options.columns:
+                    without.append(f"{name}: {', '.join(group.listed) or 'nothing'}")
+                    return
+                try:
+                    found[name] = _spectrum_of(path, group, options)
+                except FormatError as error:
+                    wrong[name] = error
 
             file.visititems(look)
             default = _default(file)
@@ -128,21 +92,27 @@ def read(path: Path, mu: str | None = None) -> Spectrum:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(f"{path}: cannot be read as NeXus: {reason[:200]}") from None
     if not found:
-        raise FormatError(f"{path}: expected an NXdata group with a signal over energies, received none")
-    lost: Choices = () if default is None or default in found else ((LOST, f"{path.name}: {default or '/'}"),)
+        received = "; ".join(without[:MOST_LISTED]) or "none"
+        reason = f"{path}: expected an NXdata group with a signal over energies, received {received}"
+        raise wrong.get(default or "", next(iter(wrong.values()), FormatError(reason)))
     if default in found:
         return found[default]
     first = next(iter(found))
+    told: Choices = tuple((NOT_READ, str(error).removeprefix(f"{path.parent}/")) for error in wrong.values())
+    below = [name for name in found if default is not None and name.startswith(f"{default}/")]
+    if default is not None and not below:
+        told += ((LOST, f"{path.name}: {default or '/'}"),)
+    first = (below or [first])[0]
     if len(found) > 1:
-        lost += (("files have several spectra", f"{path.name}: {', '.join(found)}; read {first}, the first"),)
-    return replace(found[first], choices=(*found[first].choices, *lost))
+        told += (("files have several spectra", f"{path.name}: {', '.join(found)}; read {first}, the first"),)
+    return replace(found[first], choices=(*found[first].choices, *told))
 
 
 def _default(file: h5py.File) -> str | None:
     """Return the path to which the attributes ``default`` lead, whether it exists or not; None if there are none."""
     node: Any = file
     for _ in range(MOST_LINKS):
-        name = _text(node.attrs.get("default"))
+        name = text_of(node.attrs.get("default"))
         if not name:
             break
         if not isinstance(node.get(name, getlink=True), h5py.HardLink):
@@ -151,131 +121,126 @@ def _default(file: h5py.File) -> str | None:
     return str(node.name).strip("/") or None
 
 
-def _spectrum_of(path: Path, data: h5py.Group, mode: str | None) -> Spectrum | None:
-    energies, values = _energies_and_signal(path, data)
-    if energies is None or values is None or energies.ndim != 1 or energies.shape != values.shape:
-        return None
-    unit = _text(energies.attrs.get("units")) or parts(energies.name.rpartition("/")[2])[1] or "eV"
-    factor = EV_PER.get(unit_of(unit))
-    if factor is None:
-        raise FormatError(f"{path}: {KNOWN_ENERGIES}, received {unit!r}")
-    in_ev = np.asarray(energies[()], np.float64) * factor
-    intensities = np.asarray(values[()], np.float64)
-    choices: Choices = ()
-    sigma = None
-    if _entry_text(path, data, "definition") == "NXxas":
-        intensities, choices = _without_beam(path, data, in_ev, intensities, mode)
-    elif (found := _sigma(path, data, values)) is not None and is_sigma(found[1], intensities):
-        sigma, choices = found[1], ((WITH_SIGMA, f"{path.name}: {found[0]}"),)
-    if _entry_text(path, data, "definition") != "NXxas" and mode is not None:
-        raise FormatError(f"{path}: `mu` {mode}: expected the raw counts of NXxas, received a spectrum")
-    e0 = _e0_of_export(data)
-    absorbing, told = absorber(path.name, _entry_text(path, data, "element"), _entry_text(path, data, "edge"))
+def _spectrum_of(path: Path, group: DataGroup, options: ReadOptions) -> Spectrum:
+    """Return the spectrum of a group.
+
+    Raises
+    ------
+    FormatError
+        If it has none.
+    """
+    sigma, own_unit = None, False
+    beam = dataset(path, group.node.parent, INCOMING)
+    if not options.columns and _is_raw(group, beam is not None):
+        found = _without_beam(path, group, beam, options.mu)
+    else:
+        found = _of_columns(path, group, options)
+        own_unit = found.title == parts(group.signal)[0] and not _is_computed(found)
+        values = nexus_groups.values_of(group.node, group.sigma) if own_unit and group.sigma is not None else None
+        if values is not None and is_sigma(values, found.intensities):
+            sigma = values
+            found = replace(found, choices=(*found.choices, (WITH_SIGMA, f"{path.name}: {group.sigma}")))
+    e0 = _e0_of_export(group.node)
+    texts = (text_in(group.node.parent, name) or text_in(group.node, name) for name in ("element", "edge"))
+    absorbing, told = absorber(path.name, *texts)
     return Spectrum(
-        in_ev,
-        intensities,
-        unit=_text(values.attrs.get("units")) or "arbitrary",
+        found.energies,
+        found.intensities,
+        unit=unit_from(found.title, group.unit if own_unit else ""),
         e_edge=e0,
         absolute=None if e0 is None else True,
         source=path.name,
         element=absorbing[0],
         edge=absorbing[1],
-        choices=choices + told,
+        choices=found.choices + told,
         sigma=sigma,
+        reference=found.reference,
+        mode=found.mode,
     )
 
 
-def _sigma(path: Path, data: h5py.Group, signal: h5py.Dataset) -> tuple[str, Array] | None:
-    """Return the name and values of a signal's standard deviations; None if the group has none."""
-    own = signal.name.rpartition("/")[2]
-    for name in (_text(signal.attrs.get("uncertainties")), f"{own}_errors", f"{own}_error", "errors"):
-        found = _dataset(path, data, name) if name and name in list(data) else None
-        if isinstance(found, h5py.Dataset) and found.shape == signal.shape:
-            return name, np.asarray(found[()], np.float64)
-    return None
+def _is_raw(group: DataGroup, with_beam: bool) -> bool:
+    """Return True if a group's signal is the counts of an NXxas file."""
+    definition = plain(text_in(group.node.parent, "definition"))
+    if group.signal == ABSORBED:
+        return True
+    if not definition.startswith("nxxas") or "proc" in definition:
+        return False
+    name = parts(group.signal)[0]
+    return name not in PLAIN_SPECTRA or (name == "intensity" and with_beam)
 
 
-def _energies_and_signal(path: Path, data: h5py.Group) -> tuple[Any, Any]:
-    """Return the datasets of a group's energies and of its signal, each None if there is none.
-
-    They are named by the group's attributes, or by the older ``signal=1`` on the dataset; else ``energy`` and ``data``.
-    """
-    signal = _text(data.attrs.get("signal")) or next((name for name in data if _is_signal(data, name)), "data")
-    axes = np.atleast_1d(np.asarray(data.attrs.get("axes", []))).tolist()
-    named = (name for axis in axes for name in re.split(r"[:,\[\]\s]+", _text(axis)))
-    present = [name for name in (*named, "energy", *data) if name in list(data) and name != signal]
-    energies = next((name for name in present if is_energy(*parts(name))), "energy")
-    return _dataset(path, data, energies), _dataset(path, data, signal)
-
-
-def _is_signal(data: h5py.Group, name: str) -> bool:
-    return isinstance(data.get(name, getlink=True), h5py.HardLink) and _text(data[name].attrs.get("signal")) == "1"
-
-
-def _without_beam(
-    path: Path, data: h5py.Group, energies: Array, counts: Array, mode: str | None
-) -> tuple[Array, Choices]:
-    """Return the absorption that raw counts give with those of the incoming beam, and how."""
-    beam = _dataset(path, data.parent, "instrument/incoming_beam/data")
-    if beam is None or beam.shape != counts.shape:
-        raise FormatError(f"{path}: expected counts of the incoming beam beside the raw counts of NXxas")
-    incoming = np.asarray(beam[()], np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        possible = {TRANSMISSION: np.log(incoming / counts), FLUORESCENCE: counts / incoming}
-    own = _entry_text(path, data, "data/mode").lower()
-    why = ""
-    if mode is None and own:
-        mode = TRANSMISSION if "trans" in own else FLUORESCENCE
-    if mode is None:
-        rising = [name for name, mu in possible.items() if rises(energies, mu)]
-        if len(rising) != 1:
-            raise FormatError(f"{path}: the raw counts have no mode; give `mu`, {TRANSMISSION} or {FLUORESCENCE}")
-        mode, why = rising[0], "; the file has no mode, and this rises"
-    how = "ln(incoming / absorbed)" if mode == TRANSMISSION else "absorbed / incoming"
-    return possible[mode], (("raw counts became an absorption", f"{path.name}: {how}{why}"),)
-
-
-def _entry_text(path: Path, data: h5py.Group, name: str) -> str:
-    """Return a text beside a group of data, in its entry; empty if there is none."""
-    node: Any = data.parent
-    for part in name.split("/"):
-        if not isinstance(node, h5py.Group) or not isinstance(node.get(part, getlink=True), h5py.HardLink):
-            return ""
-        node = node[part]
-    return _text(node[()]) if isinstance(node, h5py.Dataset) and node.size == 1 else ""
-
-
-def _dataset(path: Path, group: h5py.Group, name: str, most_links: int = MOST_LINKS) -> Any:
-    """Return a numeric dataset of the file, or None if there is none of that name.
+def _of_columns(path: Path, group: DataGroup, options: ReadOptions) -> Columns:
+    """Return what a group's columns hold: its signal, or what its counts give.
 
     Raises
     ------
     FormatError
-        If its data are in another file, or more than a spectrum has.
+        If its signal is neither.
     """
-    node: Any = group
-    for part in name.strip("/").split("/"):
-        if not isinstance(node, h5py.Group):
-            return None
-        link = node.get(part, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            raise FormatError(f"{path}: {name}: expected data in this file, received a link to {link.filename}")
-        if isinstance(link, h5py.SoftLink):
-            start = node.file if link.path.startswith("/") else node
-            node = _dataset(path, start, link.path, most_links - 1) if most_links else None
-        else:
-            node = node.get(part)
-    if isinstance(node, h5py.Group):
-        return node  # a group on the path of a link
-    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf":
-        return None
-    if node.external or node.is_virtual:
-        raise FormatError(f"{path}: {name}: expected data in this file, received data stored in another file")
-    if node.size > MOST_POINTS or int(np.prod(node.chunks or (1,))) > MOST_POINTS:
-        raise FormatError(
-            f"{path}: {name}: expected a spectrum of {MOST_POINTS:,} points or fewer, received {node.size:,}"
-        )
-    return node
+    where, titles, name = f"{path}: {group.name}", group.table.titles, parts(group.signal)[0]
+    if options.columns:
+        return energy_and_intensity(path, group.table, options, group.units)
+    if (mode := options.mu) is not None and not all(channels_of(titles, role) for role in CHANNELS_OF[mode]):
+        expected = f"expected the raw counts of NXxas, or columns {' and '.join(CHANNELS_OF[mode])}"
+        raise FormatError(f"{path}: `mu` {mode}: {expected}, received {', '.join(titles)}")
+    wrong = why_no_spectrum(group.signal)
+    if name in NEUTRAL and (group_name := group.name.rpartition("/")[2]).lower() not in NEUTRAL:
+        wrong = why_no_spectrum(group_name)
+    counted = bool(channels_of(titles, I0))
+    known = name in PLAIN_SPECTRA or plain(text_in(group.node.parent, "definition")) == "nxxasproc"
+    if not wrong and not known and counted and mode is None:
+        wrong = f"{group.signal} beside the counts of i0"
+    if not wrong and mode is None:
+        found = energy_and_intensity(path, group.table, options, group.units, ((name,),))
+        told: Choices = () if known or name in NEUTRAL else ((TAKEN, f"{path.name}: {group.signal}"),)
+        return replace(found, choices=(*found.choices, *told))
+    try:
+        found = energy_and_intensity(path, group.table, options, group.units)
+        taken = not _is_computed(found) and found.title == name
+    except FormatError:
+        if not wrong:
+            raise
+        taken = True
+    if wrong and taken:
+        raise FormatError(f"{where}: expected a spectrum, received {wrong}; `columns` chooses")
+    if wrong and not _is_computed(found):
+        told = ((SIGNAL_NO_SPECTRUM, f"{path.name}: {group.signal}; read {found.title}"),)
+        return replace(found, choices=(*found.choices, *told))
+    return found
+
+
+def _is_computed(found: Columns) -> bool:
+    return any(what == COMPUTED for what, _ in found.choices)
+
+
+def _without_beam(path: Path, group: DataGroup, beam: Any, mode: str | None) -> Columns:
+    """Return the absorption that raw counts of NXxas give with those of the incoming beam, and how.
+
+    Raises
+    ------
+    FormatError
+        If the counts of the beam are missing, or neither way of computing it rises.
+    """
+    table = group.table
+    counts = table.values[:, table.titles.index(group.signal)]
+    if beam is None or beam.size != counts.size:
+        raise FormatError(f"{path}: expected counts of the incoming beam beside the raw counts of NXxas")
+    channels = [("incoming", np.asarray(beam[()], np.float64).ravel()), ("absorbed", counts)]
+    only_energies = replace(table, titles=["energy", "mu"], values=table.values[:, :2])
+    scale = energy_and_intensity(path, only_energies, units=group.units)
+    own, why = (text_in(group.node, "mode") or text_in(group.node.parent, "mode")).lower(), ""
+    if mode is None and own:
+        mode = TRANSMISSION if "trans" in own else FLUORESCENCE
+    if mode is None:
+        every = {name: absorption(path, name, channels) for name in (TRANSMISSION, FLUORESCENCE)}
+        rising = [name for name, (mu, counted, _) in every.items() if rises(scale.energies[counted], mu[counted])]
+        if len(rising) != 1:
+            raise FormatError(f"{path}: the raw counts have no mode; give `mu`, {TRANSMISSION} or {FLUORESCENCE}")
+        mode, why = rising[0], "; the file has no mode, and this rises"
+    mu, counted, told = absorption(path, mode, channels)
+    told = tuple((what, detail + why if what == COMPUTED else detail) for what, detail in told)
+    return Columns(scale.energies[counted], mu[counted], mode, (*told, *scale.choices), mode=mode)
 
 
 def _e0_of_export(data: h5py.Group) -> float | None:
@@ -284,15 +249,8 @@ def _e0_of_export(data: h5py.Group) -> float | None:
         recorded = data.parent["XAS_data_reduction/parameters/e0"][()]
     except (KeyError, ValueError, TypeError, OSError):
         return None
-    words = _text(recorded).split()
+    words = text_of(recorded).split()
     try:
         return float(words[0]) if len(words) == 2 and words[1] == "eV" else None
     except ValueError:
         return None
-
-
-def _text(value: object) -> str:
-    """Return a text that HDF5 holds as such, as bytes, or as an array of one; empty for anything else."""
-    if isinstance(value, np.ndarray):
-        value = value.item() if value.size == 1 else None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) if value is not None else ""

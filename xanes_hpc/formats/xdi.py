@@ -17,7 +17,7 @@ from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import plain_suffix
 from xanes_hpc.formats.text_table import Table, read_lines, read_table
-from xanes_hpc.spectra.spectrum import Choices, Spectrum
+from xanes_hpc.spectra.spectrum import Choices, Spectrum, unit_from
 
 SUFFIX = ".xdi"
 FIRST = "# XDI/1.0"
@@ -116,7 +116,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         energies=energies,
         intensities=found.intensities,
         kind="xes" if found.title == "xes" else "xanes",
-        unit="normalised" if found.title.startswith("norm") else "arbitrary",
+        unit=unit_from(found.title),
         e_edge=edge,
         absolute=True if edge is not None else None,
         source=path.name,

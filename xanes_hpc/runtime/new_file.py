@@ -16,12 +16,15 @@ from typing import Any
 import h5py
 import numpy as np
 
+from xanes_hpc.runtime.locks import hold
+
 
 class Sink(io.FileIO):
     """A new file that accepts every write, and keeps the first error in ``failure``."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "x+")
+        hold(self.fileno())  # until it is closed or the process ends: see ``outputs.remove_stale``
         self.failure: BaseException | None = None
 
     def write(self, data: Any) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.runtime.locks import hold, holder, is_still, sign, wait_for
 
+PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial")
+"""What follows the name of an output in that of its temporary file."""
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
 """Errors of file systems without hard links."""
 
@@ -156,6 +159,25 @@ def locked_output(path: Path, wait: bool = False) -> Iterator[None]:
         with suppress(OSError):
             beside.unlink()
         os.close(lock)
+
+
+def remove_stale(path: Path) -> None:
+    """Remove the temporary files of runs that were killed while they made an output, whose lock the caller holds.
+
+    Such a file is locked by the process that writes it. One that is locked, or on a file system without locks, stays.
+    """
+    start = f".{path.name}"
+    with os.scandir(path.parent) as entries:
+        names = [one.name for one in entries if one.name.startswith(start) and one.is_file(follow_symlinks=False)]
+    for found in (path.with_name(name) for name in names if PARTIAL.fullmatch(name.removeprefix(start))):
+        with suppress(OSError):
+            ours, other = (os.open(found, os.O_RDWR) for _ in range(2))
+            try:
+                if hold(ours) and not hold(other):  # a second lock succeeds where there are no locks
+                    found.unlink()
+            finally:
+                os.close(ours)
+                os.close(other)
 
 
 def _give_free_name(temporary: Path, path: Path) -> None:

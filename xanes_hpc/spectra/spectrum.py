@@ -1,6 +1,7 @@
 """Spectra in memory, as read from foreign files, with their treatment and energy scale."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,30 @@ def treatment_name(text: str) -> str:
         return str(json.loads(text)["name"])
     except (ValueError, KeyError, TypeError):
         return text
+
+
+ARBITRARY, NORMALISED = "arbitrary", "normalised"
+"""Units of intensities as measured, and as divided by their edge step."""
+NORMALISED_TITLES = re.compile(r"norm(trans|fluor|refer|ali[sz]ed(mu|xmu|absorption)?)?|(mu|xmu)norm|flat(tened)?")
+"""Plain titles of normalised spectra."""
+NO_UNIT = frozenset((
+    "", "arbitrary", "arb", "arb.", "arb.units", "arb.u.", "arb.u", "arbitraryunits", "a.u.", "a.u", "au", "none", "-",
+    "1", "dimensionless", "unitless", "any",
+))  # fmt: skip
+"""Texts for no unit."""
+
+
+def unit_from(title: str, stated: str = "") -> str:
+    """Return the unit of intensities by the plain title of their column, and the unit that the file states.
+
+    Examples
+    --------
+    >>> unit_from("mu"), unit_from("flat"), unit_from("mu", "Mbarn"), unit_from("mu", "a.u.")
+    ('arbitrary', 'normalised', 'Mbarn', 'arbitrary')
+    """
+    if "".join(stated.lower().split()) not in NO_UNIT:
+        return NORMALISED if stated.strip().lower() in ("normalised", "normalized") else stated.strip()
+    return NORMALISED if NORMALISED_TITLES.fullmatch(title) else ARBITRARY
 
 
 UNSTATED = treatment("unstated")
@@ -74,7 +99,7 @@ class Spectrum:
     intensities: npt.NDArray[np.float64]
     kind: str = "xanes"
     treatment: str = UNSTATED
-    unit: str = "arbitrary"
+    unit: str = ARBITRARY
     e_edge: float | None = None
     e_cut: float | None = None
     absolute: bool | None = None

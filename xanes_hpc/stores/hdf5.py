@@ -18,7 +18,7 @@ from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.nearest import did_you_mean_path
 from xanes_hpc.runtime.new_file import NewFile, new_file
-from xanes_hpc.runtime.outputs import check_output, explain, locked_output, whole_output
+from xanes_hpc.runtime.outputs import check_output, explain, locked_output, remove_stale, whole_output
 from xanes_hpc.stores.texts import fix_texts, read_text, write_text
 from xanes_hpc.stores.virtual import check_virtual, virtual_parts
 
@@ -147,6 +147,7 @@ def create_store(
         check_store(path, overwrite, sources)
         if temporary is None and not locked:  # the folder of parts has its own lock
             opened.enter_context(locked_output(path))
+            remove_stale(path)
         name = opened.enter_context(whole_output(path, overwrite, None, sources, SIGNATURE, temporary))
         file = opened.enter_context(new_file(name))
         _begin(file, kind)

@@ -42,14 +42,14 @@ NOT_JUDGED = "no references of held-out sites, so whether this site explains the
     "chosen",
     dict,
     click.option("--site", metavar="NAME", help="Take the spectrum of this site, if PREDICTION has several"),
-    click.option("--absorber", metavar="SYMBOL", help="Set the element, if PREDICTION is a spectrum's file"),
+    click.option(
+        "--absorber", metavar="SYMBOL", help="Set the element, if PREDICTION is a spectrum's file that does not name it"
+    ),
     click.option(
         "--edge",
         type=EDGE,
         metavar="EDGE",
-        default="K",
-        show_default=True,
-        help="Set the edge, if PREDICTION is a spectrum's file",
+        help="Set the edge, if PREDICTION is a spectrum's file  [default: the file's own, or else K]",
     ),
     click.option(
         "--kind", default="xanes", show_default=True, help="Take this kind of spectrum from a structure store"
@@ -140,7 +140,7 @@ def command(
         refuse(("site", "kind", "treatment"), f"applies to a store; {prediction} is a spectrum's file")
     if output is not None:
         check_output(output, overwrite)
-    chosen["edge"] = chosen["edge"].upper()
+    chosen["edge"] = chosen["edge"] and chosen["edge"].upper()
     calculated = read_calculated(prediction, **chosen)
     measured = read_experiment(experiment, reading)
     measured = held_to(measured, calculated.element, calculated.edge, calculated.placed.e0)
