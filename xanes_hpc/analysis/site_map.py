@@ -34,19 +34,24 @@ class SiteMap:
         Positions of the sites.
     behind : (n_behind, 2)
         Positions of sites used for the model (training, validation and calibration sets) that were not predicted, or
-        of a sample of them; empty if there are none.
+        of a sample of them.
     explained_variance : (2,)
         Fraction of the variance along each axis; None if the projection defines none.
+    from_model
+        Whether ``behind`` are the training sites whose features the model keeps, as the source holds no others.
     """
 
     how: str
     places: Array
     behind: Array
     explained_variance: Array | None
+    from_model: bool = False
 
 
 def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str, seed: int = 0) -> SiteMap:
     """Project the sites of predictions and a store's sites used for the model, by their standardised features.
+
+    If the store has no other sites used for the model, the training sites that the model keeps take their place.
 
     Parameters
     ----------
@@ -83,13 +88,12 @@ def map_sites(predictions: PredictionStore, model: Model, source: Store, by: str
         trained = np.sort(np.random.default_rng(seed).choice(trained, MOST_BEHIND, replace=False))
     together = np.union1d(rows, trained)
     x = model.members[0].scalers.features(features.read(together))
+    own, others = np.searchsorted(together, rows), np.searchsorted(together, trained)
+    if from_model := not (known_sites[rows].any() or trained.size):
+        others = len(x) + np.arange(len(model.training_sites.features))
+        x = np.concatenate([x, model.training_sites.features])
     places, variance = project(x, by, seed)
-    return SiteMap(
-        by.upper(),
-        places[np.searchsorted(together, rows)],
-        places[np.searchsorted(together, trained)],
-        variance,
-    )
+    return SiteMap(by.upper(), places[own], places[others], variance, from_model)
 
 
 PROJECTIONS = ("pca", "umap")

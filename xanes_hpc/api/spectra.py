@@ -272,7 +272,8 @@ class Spectra:
         >>> import xanes_hpc as xh
         >>> figure = xh.Spectra.open("predictions.h5").plot("spectra.png")
         """
-        from xanes_hpc.plotting import spectra as figures
+        from xanes_hpc.plotting import figures
+        from xanes_hpc.plotting.spectra import chosen_sites_figure
 
         if sites is None:
             rows = self._rows[:MOST_DRAWN].tolist()
@@ -282,7 +283,7 @@ class Spectra:
         if not rows:
             raise ConfigError("`sites`: expected at least one site to plot, received none")
         figures.check_figure(None if output is None else Path(output))
-        figure: Figure = figures.chosen_sites_figure(self.store, rows)
+        figure: Figure = chosen_sites_figure(self.store, rows)
         if output is not None:
             figures.save(figure, Path(output))
         return figure
@@ -371,7 +372,7 @@ class Spectra:
         return f"<p>{escape(repr(self)[1:-1])}</p><table>{head}{rows}</table>{more}{self._image() if len(self) else ''}"
 
     def _image(self) -> str:
-        from xanes_hpc.plotting.spectra import our_style
+        from xanes_hpc.plotting.figures import our_style
 
         stream = io.BytesIO()
         with our_style():

@@ -5,7 +5,7 @@ import json
 import platform
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -18,15 +18,18 @@ from xanes_hpc import __version__
 from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.analysis.explain import ExplainOptions, explain
 from xanes_hpc.analysis.explanation import Explanation
+from xanes_hpc.analysis.feature_groups import KINDS
 from xanes_hpc.analysis.site_map import SMALLEST, SiteMap, map_sites
 from xanes_hpc.analysis.windows import in_words
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.pages.report_merits import cases, leakage, merits, worst
+from xanes_hpc.plotting import errors, spectra, training
 from xanes_hpc.plotting import explanation as explanation_plots
 from xanes_hpc.plotting import sites as site_plots
-from xanes_hpc.plotting import spectra, training
+from xanes_hpc.plotting.figures import resolution
+from xanes_hpc.plotting.words import absorbers_in_words, of_predictions
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import Store, open_sources
 from xanes_hpc.runtime.outputs import whole_output
@@ -41,6 +44,14 @@ SPLIT = {
 """Labels of the settings of a split."""
 SET_NAMES = {name: f"{name} set" for name in SETS} | {"train": "training set"}
 """Names of the sets of sites."""
+Progress = Callable[[int, int, str], None]
+ROLES = {
+    "train": "the weights",
+    "validation": "the number of epochs",
+    "calibration": "calibrating σ",
+    "test": "testing",
+}
+"""What the sites of each set are for."""
 RESOLUTION = 130
 """Resolution of the figures, dots per inch."""
 
@@ -78,7 +89,7 @@ def report(
     store: Path | None = None,
     options: ReportOptions | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    progress: Progress = lambda done, total, note: None,
 ) -> dict[str, Any]:
     """Write a report, and return its figures of merit.
 
@@ -106,28 +117,29 @@ def report(
     with whole_output(output, overwrite) as temporary, tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
         with open_sources([store or trained_on(model)]) as source:
             name = options.split or held_out(model)
-            progress(0, 3, "predicting")
             predictions = Path(folder) / "predictions.h5"
-            predict(model, source, predictions, PredictOptions(draws=options.draws, split=name))
+            how = PredictOptions(draws=options.draws, split=name)
+            predict(model, source, predictions, how, progress=_noted(progress, "predicting"))
             with PredictionStore(predictions) as found:
                 mapped = map_sites(found, model, source, "pca") if found.n_sites >= SMALLEST else None
-            progress(1, 3, "explaining")
-            explained = _explained(model, source, name, options)
-        progress(2, 3, "drawing")
-        token = spectra.resolution.set(RESOLUTION)
+            explained = _explained(model, source, name, options, progress)
+        token = resolution.set(RESOLUTION)
         try:
             with PredictionStore(predictions) as found:
                 figures = evaluate(found)
                 content = {
                     "name": model.path.resolve().name,
+                    "absorbers": absorbers_in_words(model.seen),
+                    "summary": summary(model, figures, SET_NAMES.get(name, f"{name} set")),
                     "evaluated_on": SET_NAMES.get(name, f"{name} set"),
+                    "evaluated": f"{figures['n_sites']:,}",
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
                     "card": card(model),
                     "merits": merits(found, figures),
                     "leakage": leakage(figures["leakage"]),
                     "worst": cases(found, worst(found)),
-                    "pictures": list(_pictures(model, found, figures, mapped, Path(folder))),
+                    "pictures": list(_pictures(model, found, figures, mapped, Path(folder), progress)),
                     "explained": None if explained is None else _shell_table(explained),
                     "explained_pictures": [] if explained is None else list(_drawn(explained, Path(folder))),
                     "configuration": (model.path / "run.toml").read_text(encoding="utf-8"),
@@ -135,9 +147,8 @@ def report(
                     "metrics": json.dumps(figures, indent=1, ensure_ascii=False),
                 }
         finally:
-            spectra.resolution.reset(token)
+            resolution.reset(token)
         temporary.write_text(_rendered(content), encoding="utf-8")
-    progress(3, 3, "")
     return figures
 
 
@@ -177,10 +188,31 @@ def held_out(model: Model) -> str:
     raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `split`")
 
 
-def _explained(model: Model, store: Store, name: str, options: ReportOptions) -> Explanation | None:
+def _explained(model: Model, store: Store, name: str, options: ReportOptions, progress: Progress) -> Explanation | None:
     if options.explained is None:
         return None
-    return explain([model], store, replace(options.explained, split=name))
+    return explain([model], store, replace(options.explained, split=name), progress)
+
+
+def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(done, total, note)
+
+
+def summary(model: Model, figures: Mapping[str, Any], evaluated_on: str) -> str:
+    """Return what a model is, and how good it is, in two sentences."""
+    energies, origin = model.grid
+    zero = " from the edge" if origin == "e0" else ""
+    return (
+        f"This model predicts XANES at the {absorbers_in_words(model.seen)}, {energies[0]:g} to {energies[-1]:g} "
+        f"eV{zero}. On the {figures['n_sites']:,} sites of the {evaluated_on}, the mean error of a spectrum is "
+        f"{figures['error_percent']['mean']:.2f} %."
+    )
+
+
+def _role(name: str, n: int, trained: Sequence[str]) -> str:
+    """Return the number of sites of a set, and what they are for."""
+    what = ROLES.get(name, "left out") + (", and the weights" if name in trained and name != "train" else "")
+    return f"{n:,} sites, for {what}" if name in ROLES else f"{n:,}"
 
 
 def _left_out(counts: dict[str, Any] | None) -> dict[str, str]:
@@ -202,7 +234,8 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
     zero = " from E₀" if origin == "e0" else ""
-    sites = {name: f"{n:,}" for name, n in provenance["sites"].items()}
+    sites, of_weights = provenance["sites"], model.training_sites.trained
+    trained = sum(n for name, n in sites.items() if name in of_weights)
     unused = "fold" if provenance["split"].get("folds") is None else "test"
     split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
     kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
@@ -210,7 +243,8 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     return {
         "Data": {
             "absorbers": kinds,
-            **{SET_NAMES.get(name, f"sites, {name}"): n for name, n in sites.items()},
+            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the others serve other ends:",
+            **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights) for name, n in sites.items()},
             **_left_out(provenance.get("left_out")),
             "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
@@ -235,42 +269,52 @@ def card(model: Model) -> dict[str, dict[str, str]]:
 
 
 def _pictures(
-    model: Model, store: PredictionStore, figures: Mapping[str, Any], mapped: SiteMap | None, folder: Path
-) -> Iterator[Picture]:
+    model: Model, store: PredictionStore, figures: Mapping[str, Any], mapped: SiteMap | None, folder: Path,
+    progress: Progress,
+) -> Iterator[Picture]:  # fmt: skip
+    named = model.path.resolve().name
+    of = of_predictions(store, named)
     drawn: list[tuple[str, Callable[[Path], None]]] = [
         (
             "Prediction and reference, best to worst",
-            lambda path: spectra.predicted_against_reference(store, path),
+            lambda path: spectra.predicted_against_reference(store, path, named),
         ),
-        ("The sites with the largest errors", lambda path: spectra.chosen_sites(store, worst(store).tolist(), path)),
-        ("Error at each energy", lambda path: spectra.error_at_each_energy(figures, path)),
-        ("Uncertainty: reliability, rejection and coverage", lambda path: spectra.calibration(figures, path)),
-        ("Predicted against reference intensity", lambda path: site_plots.parity(store, path)),
-        ("σ and error against feature distance from the training set", lambda path: site_plots.distance(store, path)),
-        *_mapped(store, mapped),
+        (
+            "The sites with the largest errors",
+            lambda path: spectra.chosen_sites(store, worst(store).tolist(), path, named),
+        ),
+        ("Error at each energy", lambda path: errors.error_at_each_energy(figures, of, path)),
+        ("Uncertainty: reliability, rejection and coverage", lambda path: errors.calibration(figures, of, path)),
+        ("Predicted against reference intensity", lambda path: site_plots.parity(store, path, named)),
+        (
+            "σ and error against feature distance from the training set",
+            lambda path: site_plots.distance(store, path, named),
+        ),
+        *_mapped(store, mapped, named),
         ("Training history", lambda path: training.learning([model.path], path)),
     ]
     for k, (caption, draw) in enumerate(drawn):
+        progress(k, len(drawn), "drawing")
         path = folder / f"{k}.png"
         draw(path)
         yield Picture(caption, _encoded(path))
 
 
-def _mapped(store: PredictionStore, mapped: SiteMap | None) -> list[tuple[str, Callable[[Path], None]]]:
+def _mapped(store: PredictionStore, mapped: SiteMap | None, named: str) -> list[tuple[str, Callable[[Path], None]]]:
     if mapped is None:
         return []
     caption = "Evaluated sites and, in grey, those used for the model, by two principal components of their features"
-    return [(caption, lambda path: site_plots.site_map(store, mapped, path))]
+    return [(caption, lambda path: site_plots.site_map(store, mapped, path, named))]
 
 
 def _drawn(explanation: Explanation, folder: Path) -> Iterator[Picture]:
     captions = {
-        "importance": "Importance of radial functions for the whole spectrum, and the distribution of neighbours",
-        "windows": "Importance of radial functions in each energy window",
-        "difference": "Importance of radial functions in the second window minus that in the first",
-        "shells": "Change of the spectrum when the radial functions of a shell are permuted among sites",
-        "angles": "Change of the spectrum when the angular functions of an angle are permuted among sites",
-        "kinds": "Change of the spectrum when all features of a kind are permuted among sites",
+        "importance": "What the whole spectrum depends on, by distance from the absorber, and where its neighbours are",
+        "windows": "What each part of the spectrum depends on, by distance from the absorber",
+        "difference": "Importance by distance for the second part of the spectrum, minus that for the first",
+        "shells": "Change of the spectrum when the neighbours of one shell are exchanged among sites",
+        "angles": "Change of the spectrum when the angles between neighbours are exchanged among sites",
+        "kinds": "Change of the spectrum when all features of one kind are exchanged among sites",
     }
     for path in explanation_plots.draw_all(explanation, folder):
         yield Picture(captions.get(path.stem, path.stem), _encoded(path))
@@ -288,7 +332,8 @@ def _shell_table(explanation: Explanation) -> dict[str, Any]:
         ])
         for k, shell in enumerate(explanation.shell_ends)
     ]  # fmt: skip
-    return {"windows": names, "shells": rows, "sites": explanation.n_sites}
+    kinds = {kind: KINDS[kind] for kind in dict.fromkeys(g.kind for g in explanation.groups.groups) if kind in KINDS}
+    return {"windows": names, "shells": rows, "sites": explanation.n_sites, "kinds": kinds}
 
 
 def _percent(mean: float, std: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from xanes_hpc.experiment.merged import Merged
-from xanes_hpc.plotting.spectra import PREDICTION, REFERENCE, SECOND, figure_at
+from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, figure_at
 
 MOST_NAMED = 8
 """Largest number of scans that the legend names."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.experiment.joint_fit import JointFit
-from xanes_hpc.plotting.spectra import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
+from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
 
 COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7")
 MOST_DRAWN = 60

@@ -10,13 +10,31 @@ from ase.data import chemical_symbols
 from xanes_hpc.analysis.evaluate import error_percent, rows_to_compare
 from xanes_hpc.analysis.site_map import SiteMap
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.plotting.spectra import PREDICTION, SECOND, count_of_sites, figure_at, synthetic
+from xanes_hpc.models.training_sites import USED_SETS
+from xanes_hpc.plotting.figures import COLOURS, PREDICTION, SECOND, figure_at
+from xanes_hpc.plotting.words import (
+    caption,
+    count_of_sites,
+    in_powers_of_ten,
+    intensity_label,
+    legend_below,
+    of_predictions,
+    synthetic,
+    title,
+)
 from xanes_hpc.stores.predictions import PredictionStore
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-"""Colour-blind-safe palette of Okabe and Ito, for elements and models."""
 SCALE = "viridis"
-SIGMA_LABEL = "mean σ (% of mean intensity)"
+AXES = {"PCA": "principal component", "UMAP": "UMAP coordinate"}
+SIGMA_LABEL = "mean predicted σ (% of the mean intensity)"
+ERROR_LABEL = "error of the spectrum (%)"
+DISTANCE_LABEL = "feature distance to the nearest training site"
+DISTANCE = (
+    "Feature distance: mean difference of two sites' features, in standard deviations of the training set; 0 for a "
+    "training site itself."
+)
+"""What a feature distance is."""
+ERROR = "Error: Σ|prediction − reference| in % of Σ|reference|."
 
 
 def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
@@ -42,11 +60,15 @@ def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
     return np.asarray(100.0 * std.mean(axis=1) / np.abs(mean).mean(axis=1))
 
 
-def _synthetic(store: PredictionStore) -> str:
-    return synthetic(store.attribute("treatment"))
+def _title(figure: Any, store: PredictionStore, what: str, rows: npt.NDArray[np.intp] | None, named: str) -> None:
+    """Give a figure a title with the number of sites; None stands for all."""
+    parts = store.texts("part")
+    shown = [parts[row] for row in (range(store.n_sites) if rows is None else rows)]
+    of = f"{of_predictions(store, named)}: {count_of_sites(len(shown), sum(part in USED_SETS for part in shown))}"
+    title(figure, what, of, *synthetic(store.attribute("treatment")))
 
 
-def parity(store: PredictionStore, path: Path) -> None:
+def parity(store: PredictionStore, path: Path, named: str = "") -> None:
     """Draw predicted against reference intensity of every point, as a density.
 
     Raises
@@ -59,19 +81,27 @@ def parity(store: PredictionStore, path: Path) -> None:
     there = np.isfinite(y)
     y, p = y[there], p[there]
     limits = min(y.min(), p.min()), max(y.max(), p.max())
-    left = float(np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2))
-    with figure_at(path, (4.4, 4.0)) as figure:
+    residual = float(np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2))
+    with figure_at(path, (5.2, 4.6)) as figure:
         axis = figure.subplots()
         counts = axis.hexbin(y, p, gridsize=120, bins="log", cmap="Blues", mincnt=1, linewidths=0)
         axis.plot(limits, limits, color="0.4", lw=0.6, ls=":")
-        axis.set(xlabel="reference intensity", ylabel="predicted intensity", xlim=limits, ylim=limits, aspect="equal")
-        figure.colorbar(counts, ax=axis, label="points", shrink=0.8)
-        figure.suptitle(
-            f"{count_of_sites(rows.size)}, R² = {1.0 - left:.4f}, MAE {np.abs(y - p).mean():.4g}{_synthetic(store)}"
+        axis.set(xlim=limits, ylim=limits, aspect="equal")
+        power, unit = in_powers_of_ten([axis], "xy"), store.attribute("unit")
+        axis.set(
+            xlabel=intensity_label(unit, power, "reference intensity"),
+            ylabel=intensity_label(unit, power, "predicted intensity"),
         )
+        figure.colorbar(counts, ax=axis, label="points in each cell", shrink=0.8)
+        caption(
+            figure,
+            f"A point is one energy of one site. R² = {1.0 - residual:.4f}; the mean absolute error is "
+            f"{np.abs(y - p).mean() / 10.0**power:.3g} in the axes' unit.",
+        )
+        _title(figure, store, "Predicted against reference intensity", rows, named)
 
 
-def distance(store: PredictionStore, path: Path) -> None:
+def distance(store: PredictionStore, path: Path, named: str = "") -> None:
     """Draw each site's uncertainty, and its error if it has a reference, against its distance from the training set."""
     nearest = store.read("sites/nearest")
     flagged = np.array([bool(reason) for reason in store.distrust or [""] * store.n_sites])
@@ -80,8 +110,8 @@ def distance(store: PredictionStore, path: Path) -> None:
     ]
     if store.has_reference:
         rows, errors = errors_of(store)
-        panels.append(("error %", rows, errors))
-    with figure_at(path, (4.4 * len(panels), 3.6)) as figure:
+        panels.append((ERROR_LABEL, rows, errors))
+    with figure_at(path, (4.4 * len(panels), 4.4)) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (label, rows, values) in zip(axes, panels, strict=True):
             own = flagged[rows]
@@ -89,14 +119,13 @@ def distance(store: PredictionStore, path: Path) -> None:
             for chosen, colour, marker, name in kinds:
                 if chosen.any():
                     axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
-            axis.set(
-                xlabel="feature distance to the nearest training site", ylabel=label, xlim=(0, None), ylim=(0, None)
-            )
-            axis.legend(frameon=False)
-        figure.suptitle(f"{count_of_sites(store.n_sites)}{_synthetic(store)}")
+            axis.set(xlabel=DISTANCE_LABEL, ylabel=label, xlim=(0, None), ylim=(0, None))
+            legend_below(axis, 2)
+        caption(figure, DISTANCE, ERROR)
+        _title(figure, store, "Uncertainty and error by distance from the training set", None, named)
 
 
-def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
+def site_map(store: PredictionStore, found: SiteMap, path: Path, named: str = "") -> None:
     """Draw a map of sites coloured by error (or uncertainty) and by element; the sites used for the model are grey.
 
     If all sites have the same element, the second panel shows their distance from the training set instead.
@@ -109,18 +138,21 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
         Positions of the sites.
     path
         Figure to write; its extension selects PNG, SVG or PDF.
+    named
+        Name in the title; by default that of the store.
     """
     if store.has_reference:
         rows, values = errors_of(store)
-        label = "error %"
+        label = ERROR_LABEL
     else:
         rows, label, values = np.arange(store.n_sites), SIGMA_LABEL, mean_sigma(store)
     nearest = store.read("sites/nearest")
-    with figure_at(path, (9.0, 4.4)) as figure:
+    with figure_at(path, (9.6, 5.2)) as figure:
         left, right = figure.subplots(1, 2)
         for axis in (left, right):
             if found.behind.size:
-                what = f"used for the model ({len(found.behind):,})"
+                what = "training sites that the model keeps" if found.from_model else "used to make the model"
+                what = f"{what} ({len(found.behind):,})"
                 axis.scatter(*found.behind.T, s=5, color="0.82", linewidths=0, label=what)
             for k, name in enumerate("xy"):
                 share = (
@@ -128,16 +160,20 @@ def site_map(store: PredictionStore, found: SiteMap, path: Path) -> None:
                     if found.explained_variance is None
                     else f" ({100 * found.explained_variance[k]:.0f} % of the variance)"
                 )
-                getattr(axis, f"set_{name}label")(f"{found.how} {k + 1}{share}")
+                getattr(axis, f"set_{name}label")(f"{AXES[found.how]} {k + 1}{share}")
         _coloured(figure, left, found.places[rows], values, label)
         elements = store.sites.element
         if np.unique(elements).size == 1 and np.isfinite(nearest).all():
-            _coloured(figure, right, found.places, nearest, "feature distance to the nearest training site")
+            _coloured(figure, right, found.places, nearest, DISTANCE_LABEL)
         else:
             _by_element(right, found.places, elements)
-        if right.get_legend_handles_labels()[0]:
-            right.legend(frameon=False, markerscale=2.0)
-        figure.suptitle(f"{count_of_sites(store.n_sites)} in feature space{_synthetic(store)}")
+        for axis in (left, right):
+            if axis.get_legend_handles_labels()[0]:
+                legend_below(axis, 4, markerscale=2.0)
+        caption(
+            figure, "Sites near each other have similar features, hence similar surroundings of the absorber.", DISTANCE
+        )
+        _title(figure, store, "Map of sites by their features", None, named)
 
 
 def _coloured(figure: Any, axis: Any, places: npt.NDArray[np.float64], values: Any, label: str) -> None:

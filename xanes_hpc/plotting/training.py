@@ -9,8 +9,8 @@ import numpy as np
 from xanes_hpc.models.history import read_history
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
-from xanes_hpc.plotting.sites import COLOURS
-from xanes_hpc.plotting.spectra import PREDICTION, SECOND, figure_at
+from xanes_hpc.plotting.figures import COLOURS, PREDICTION, SECOND, figure_at
+from xanes_hpc.plotting.words import absorbers_in_words, caption, count_of_sites, legend_below, title
 
 STAGES = {"choose": "choosing the number of epochs", "refit": "retraining with the validation set"}
 
@@ -28,9 +28,10 @@ def learning(models: Sequence[Path], path: Path) -> None:
         Figure to write; its extension selects PNG, SVG or PDF.
     """
     histories = {model: read_history(model) for model in models}
-    sizes = {model: _training_sites(model) for model in models}
+    opened = {model: Model.open(model) for model in models}
+    sizes = {model: _training_sites(own) for model, own in opened.items()}
     grown = len(set(sizes.values())) > 1
-    with figure_at(path, (12.0 if grown else 8.0, 3.6)) as figure:
+    with figure_at(path, (12.0 if grown else 8.0, 4.4)) as figure:
         left, right, *more = figure.subplots(1, 3 if grown else 2)
         for k, (model, stages) in enumerate(histories.items()):
             colour = COLOURS[k % len(COLOURS)] if len(models) > 1 else PREDICTION
@@ -42,22 +43,42 @@ def learning(models: Sequence[Path], path: Path) -> None:
                 if np.isfinite(errors).any():
                     left.plot(columns["epoch"], errors, color=colour, lw=1.0, ls=dashes, label=named)
                     best = int(np.nanargmin(errors))
+                    dot = "lowest error" if len(models) == 1 else None
                     left.plot(
-                        columns["epoch"][best], errors[best], "o", ms=4, color=SECOND if len(models) == 1 else colour
-                    )
+                        columns["epoch"][best], errors[best], "o", ms=4, color=SECOND if len(models) == 1 else colour,
+                        label=dot,
+                    )  # fmt: skip
                 right.plot(columns["epoch"], columns["loss"], color=colour, lw=1.0, ls=dashes, label=named)
-        left.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, None))
-        right.set(xlabel="epoch", ylabel="loss", yscale="log")
+        left.set(xlabel="epoch", ylabel="error of the validation set (%)", ylim=(0, None))
+        right.set(xlabel="epoch", ylabel="loss of the training set", yscale="log")
+        _plain_numbers(right.yaxis)
         if grown:
             _against_sites(more[0], histories, sizes)
         for axis in (left, right):
             if axis.lines:
-                axis.legend(frameon=False)
+                legend_below(axis)
+        caption(
+            figure,
+            "Loss: what training minimises, a mean distance of scaled spectra without unit. An epoch goes through the "
+            "training set once.",
+        )
+        kinds = absorbers_in_words(kind for own in opened.values() for kind in own.seen)
+        names = [f"{model.resolve().name} ({count_of_sites(sizes[model])} for training)" for model in models]
+        title(figure, "Course of training", f"{kinds}: {', '.join(names)}")
 
 
-def _training_sites(model: Path) -> int:
+def _plain_numbers(axis: Any) -> None:
+    """Number a logarithmic axis with plain numbers, also between powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _training_sites(model: Model) -> int:
     """Return the number of sites in a model's training set."""
-    return int(np.isin(Model.open(model).training_sites.sets, [SETS.index("train")]).sum())
+    return int(np.isin(model.training_sites.sets, [SETS.index("train")]).sum())
 
 
 def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path, int]) -> None:
@@ -69,4 +90,7 @@ def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path
             points.append((sizes[model], float(np.nanmin(errors))))
     found = np.array(sorted(points)).reshape(-1, 2)
     axis.plot(found[:, 0], found[:, 1], color=PREDICTION, lw=1.0, marker="o", ms=4)
-    axis.set(xlabel="training sites", ylabel="lowest validation error (%)", xscale="log", yscale="log")
+    axis.set(xlabel="training sites", ylabel="lowest error of the validation set (%)", xscale="log", yscale="log")
+    axis.set_xticks(sorted(set(sizes.values())), [f"{n:,}" for n in sorted(set(sizes.values()))], rotation=30)
+    axis.minorticks_off()
+    _plain_numbers(axis.yaxis)

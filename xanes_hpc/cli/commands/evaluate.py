@@ -23,14 +23,16 @@ def command(predictions: Path, sites: Path | None, plot: Path | None, json_targe
     """
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
+    from xanes_hpc.plotting.words import of_predictions
 
     with open_predictions(predictions, sites) as store:
         figures = evaluate(store)
+        of = of_predictions(store)
         trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in USED_SETS)
     if plot is not None:
-        from xanes_hpc.plotting.spectra import calibration
+        from xanes_hpc.plotting.errors import calibration
 
-        calibration(figures, plot)
+        calibration(figures, of, plot)
     console.write_json(json_target, figures)
     if json_target != "-":
         console.table(str(predictions), _rows(figures))

@@ -126,7 +126,7 @@ def command(
     from xanes_hpc.experiment.fit_broadening import fit_broadening
     from xanes_hpc.experiment.fit_curve import FIRST_GAUSSIAN, FitOptions
     from xanes_hpc.experiment.measured import held_to, read_experiment
-    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.plotting.figures import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.spectra.spectrum import NO_TREATMENT, treatment_name
     from xanes_hpc.stores.hdf5 import is_kind
@@ -158,8 +158,10 @@ def command(
     console.notes(normal.raw.choices)
     if plot is not None:
         from xanes_hpc.plotting.experiment import fitted_spectrum
+        from xanes_hpc.plotting.words import of_absorber
 
-        fitted_spectrum(fitted, calculated.name, experiment.name, plot)
+        of = of_absorber(calculated.element, calculated.edge)
+        fitted_spectrum(fitted, calculated.name, experiment.name, plot, of)
     if output is not None:
         from xanes_hpc.config.files import broadening_toml
         from xanes_hpc.runtime.outputs import whole_output

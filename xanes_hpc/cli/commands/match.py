@@ -156,7 +156,7 @@ def command(
     or --mixture, from -20 to 30 eV or --range around the edge. With --max-shift each standard has a shift of its own.
     """
     from xanes_hpc.experiment.measured_set import MeasuredSet
-    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.plotting.figures import check_figure
     from xanes_hpc.runtime.outputs import check_output
 
     check_figure(plot)
@@ -205,6 +205,7 @@ def _against_store(
     from xanes_hpc.experiment.match import match_each
     from xanes_hpc.experiment.measured_files import LeftOut, measured_files, read_usable
     from xanes_hpc.experiment.normalised import scale_for
+    from xanes_hpc.plotting.words import of_absorber
     from xanes_hpc.stores.hdf5 import is_kind
 
     chosen_scale = click.get_current_context().get_parameter_source("scale") is ParameterSource.COMMANDLINE
@@ -228,6 +229,7 @@ def _against_store(
             else:
                 every.append(matches.MatchedSpectrum(file.name, normal, found, own, library.distrust))
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
+    of = f"{of_absorber(element, edge)}, {store.name}"
     if not every:
         raise next(found for found in results if isinstance(found, SpectrumError))
     console.notes_of_all(one.normal.raw.choices for one in every)
@@ -236,9 +238,9 @@ def _against_store(
         from xanes_hpc.plotting.experiment import best_matches, matched_spectra
 
         if alone:
-            matched_spectra(every[0].found, every[0].name, outputs.plot)
+            matched_spectra(every[0].found, every[0].name, outputs.plot, of)
         else:
-            best_matches([(one.name, one.found) for one in every], outputs.plot)
+            best_matches([(one.name, one.found) for one in every], outputs.plot, of)
     if outputs.table is not None:
         table = matches.csv_of_one(every[0]) if alone else matches.csv_of_all(every, left_out)
         matches.write_csv(outputs.table, *table, outputs.overwrite)

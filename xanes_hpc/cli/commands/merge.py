@@ -89,7 +89,7 @@ def command(
     """
     from xanes_hpc.experiment.merged import MergeOptions
     from xanes_hpc.experiment.merged_file import merge_files, write
-    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.plotting.figures import check_figure
     from xanes_hpc.runtime.outputs import check_output, whole_output
 
     check_figure(plot)

@@ -75,7 +75,7 @@ def command(
 
     SOURCE is a prediction store, or for learning one or several model folders. An existing figure is replaced.
     """
-    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.plotting.figures import check_figure
 
     if named and kind != "spectra":
         raise click.UsageError(f"--site: applies to spectra, received with {kind}", click.get_current_context())
@@ -102,8 +102,9 @@ def _of_predictions(
 ) -> None:
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
+    from xanes_hpc.plotting import errors, spectra
     from xanes_hpc.plotting import sites as site_plots
-    from xanes_hpc.plotting import spectra
+    from xanes_hpc.plotting.words import of_predictions
 
     sites, named = chosen
     with open_predictions(source, sites) as store:
@@ -121,9 +122,9 @@ def _of_predictions(
         elif kind == "spectra":
             spectra.predicted_against_reference(store, target)
         elif kind == "errors":
-            spectra.error_at_each_energy(evaluate(store), target)
+            errors.error_at_each_energy(evaluate(store), of_predictions(store), target)
         elif kind == "uncertainty":
-            spectra.calibration(evaluate(store), target)
+            errors.calibration(evaluate(store), of_predictions(store), target)
         elif kind == "parity":
             site_plots.parity(store, target)
         elif kind == "distance":
@@ -143,4 +144,10 @@ def _map(store: Any, model: Path | None, features: Path | None, by: str, seed: i
     if model is None or features is None:
         raise ConfigError("map: expected --model MODEL and --features STORE, the store of the sites")
     with open_sources([features]) as source:
-        site_map(store, map_sites(store, Model.open(model), source, by, seed), target)
+        found = map_sites(store, Model.open(model), source, by, seed)
+    if found.from_model:
+        console.err.print(
+            f"Note: {features} holds no other site that was used to make {model}; grey are the {len(found.behind):,} "
+            "training sites that the model keeps; predictions from the store it was trained on show the other sets too"
+        )
+    site_map(store, found, target)

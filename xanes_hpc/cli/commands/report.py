@@ -75,7 +75,7 @@ def command(
     check_output(target, overwrite)
     kernel_threads.use(threads)
     explained = None if no_explanation else ExplainOptions(windows, most_sites=most_sites, repeats=2)
-    with console.progress("reporting", "steps") as progress:
+    with console.progress("reporting") as progress:
         figures = report(Model.open(model), target, store, ReportOptions(split, draws, explained), overwrite, progress)
     console.table(
         str(target),

@@ -135,7 +135,7 @@ def command(
     from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
     from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.series_analysis import with_library, with_standards
-    from xanes_hpc.plotting.spectra import check_figure
+    from xanes_hpc.plotting.figures import check_figure
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.stores.hdf5 import is_kind
     from xanes_hpc.structures.absorbers import element_number
