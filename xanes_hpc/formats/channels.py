@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.read_options import FLUORESCENCE
-from xanes_hpc.spectra.rise import main_rise
+from xanes_hpc.spectra.rise import main_fall, main_rise
 from xanes_hpc.spectra.spectrum import Choices
 
 Array = npt.NDArray[np.float64]
@@ -25,8 +25,6 @@ CONSTANT = "detector channels are constant"
 SATURATED = "detector channels seem saturated"
 MOST_WITHOUT_COUNTS = 0.05
 """Largest fraction of points without counts that may be left out."""
-STEP = 0.4
-"""Smallest rise through an edge, as a fraction of a spectrum's range."""
 FEWEST_SATURATED = 5
 """Fewest neighbouring points at a channel's largest value that make it seem saturated."""
 
@@ -89,16 +87,12 @@ def absorption(path: Path, mode: str, channels: Sequence[Channel]) -> tuple[Arra
 
 
 def rises(energies: Array, mu: Array) -> bool:
-    """Return True if a spectrum is clearly low before, and high after, its steepest rise; energies in any order."""
+    """Return True if a spectrum rises clearly, and by more than it falls; energies in any order."""
     if energies.size < 5 or not (np.isfinite(energies).all() and np.isfinite(mu).all()):
         return False
     order = np.argsort(energies, kind="stable")
     energies, mu = energies[order], mu[order]
-    rise = main_rise(energies, mu)
-    if rise is None:
-        return False
-    before, after = mu[energies < rise], mu[energies > rise]
-    return bool(after.mean() - before.mean() > STEP * np.ptp(mu))
+    return main_rise(energies, mu) is not None and main_fall(energies, mu) is None
 
 
 def _saturated(counts: Array) -> int:

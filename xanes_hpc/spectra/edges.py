@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import RecurringError, SpectrumError
-from xanes_hpc.spectra.rise import main_rise, steepest_rise
+from xanes_hpc.spectra.rise import HALF_WIDTH, main_fall, main_rise, steepest_rise
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -20,8 +20,6 @@ FAR, VERY_FAR = 20.0, 50.0
 """Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
 LOW = 0.24
 """Fraction of its range below which a spectrum is before its edge, on average; a straight line is at 0.25."""
-FALLING = 0.25
-"""Fraction of its range by which a spectrum must be lower at its end to count as falling."""
 UNCLEAR = "spectra have no clear rise"
 IN_KEV = "energies were taken as keV, because only so do they span the edge"
 FROM_FERMI = "energies counted from the Fermi level were taken as counted from e0: shifts between sites are lost"
@@ -226,20 +224,27 @@ def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
 
 
 def _check_not_falling(spectrum: Spectrum) -> None:
-    """Check that a spectrum is not lower at its end than at its start.
+    """Check that a spectrum rises more than it falls.
 
     Raises
     ------
     SpectrumError
         If it is.
     """
-    mu, fifth = spectrum.intensities, max(1, spectrum.intensities.size // 5)
-    first, last = float(np.median(mu[:fifth])), float(np.median(mu[-fifth:]))
-    if first - last > FALLING * np.ptp(mu) > 0:
+    energies, mu = spectrum.energies, spectrum.intensities
+    fall = main_fall(energies, mu)
+    if fall is not None:
+        before, after = (float(mu[near].mean()) for near in _sides(energies, fall))
         raise SpectrumError(
-            f"{spectrum.source}: falls from {first:.4g} to {last:.4g}; expected a rise at the edge: are these raw "
-            "counts, or are channels exchanged?"
+            f"{spectrum.source}: falls from {before:.4g} to {after:.4g} at {fall:.0f} eV, and rises nowhere as much; "
+            "expected a rise at the edge: are these raw counts, or are channels exchanged?"
         )
+
+
+def _sides(energies: Array, at: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return masks of the points close to an energy, below and above it."""
+    near = np.abs(energies - at) <= HALF_WIDTH
+    return near & (energies <= at), near & (energies >= at)
 
 
 def _rises_here(energies: Array, intensities: Array) -> bool:

@@ -13,12 +13,13 @@ ROUNDING = 1e-12
 """Fraction of the largest value that is never taken for a deviation."""
 SAME = 0.1
 """Fraction of the median step: points closer than this are averaged, as where two regions of a scan meet."""
-HALF_WIDTH = 5.0
-"""Width on either side, eV, over which ``main_rise`` averages."""
+HALF_WIDTH, FALL_WIDTH = 5.0, 10.0
+"""Widths on either side, eV, over which ``main_rise`` and ``main_fall`` average; white lines are narrower."""
 GRID, MOST_TRIED = 0.5, 20_000
 """Step of the energies that ``main_rise`` tries, eV, and how many it tries at most."""
 CLEAR, ABOVE_NOISE = 3.0, 8.0
-"""A rise is clear if it exceeds the median change of the spectrum, and its standard error, by these factors."""
+"""A rise is clear if it exceeds the median change of the spectrum, and its standard error, by these factors; a fall if
+it exceeds its standard error so."""
 
 
 def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
@@ -91,14 +92,55 @@ def main_rise(energies: Array, intensities: Array) -> float | None:
     True
     """
     x, y = cleaned(energies, intensities)
-    first, last = x[0] + HALF_WIDTH, x[-1] - HALF_WIDTH
-    if last - first < 2 * HALF_WIDTH:
+    found = _changes(x, y, HALF_WIDTH, HALF_WIDTH)
+    if found is None:
         return None
+    at, change = found
+    k = int(np.argmax(change))
+    least = max(CLEAR * np.median(np.abs(change)), _least(x, intensities, HALF_WIDTH))
+    return float(at[k]) if change[k] > least else None
+
+
+def main_fall(energies: Array, intensities: Array) -> float | None:
+    """Return the energy at which a spectrum falls most, if it falls clearly, and more than it rises anywhere.
+
+    An absorption spectrum rises at its edge by more than it falls after its white line; upside down it does not. A
+    spectrum that begins at its edge is taken to rise there.
+
+    Examples
+    --------
+    >>> energies = np.linspace(-40, 60, 201)
+    >>> main_fall(energies, np.arctan(energies - 10.0)) is None
+    True
+    >>> abs(main_fall(energies, -np.arctan(energies - 10.0)) - 10.0) < 1.0
+    True
+    """
+    x, y = cleaned(energies, intensities)
+    found = _changes(x, y, FALL_WIDTH, 0.0)
+    if found is None:
+        return None
+    at, change = found
+    k = int(np.argmin(change))
+    return float(at[k]) if -change[k] > max(change.max(), _least(x, intensities, FALL_WIDTH)) else None
+
+
+def _changes(x: Array, y: Array, width: float, margin: float) -> tuple[Array, Array] | None:
+    """Return energies, and by how much a spectrum is higher on average in a ``width`` above them than below.
+
+    Energies have a ``margin`` to the beginning, before which a spectrum is as at its beginning. A spectrum that is too
+    short has none.
+    """
+    first, last = x[0] + margin, x[-1] - width
+    if last - x[0] < 3 * HALF_WIDTH:
+        return None
+    x, y = np.concatenate([[x[0] - width], x]), np.concatenate([[np.median(y[:3])], y])
     area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
     at = np.arange(first, last, max(GRID, (last - first) / MOST_TRIED))
-    below, here, above = (np.interp(at + move, x, area) for move in (-HALF_WIDTH, 0.0, HALF_WIDTH))
-    rise = (above - 2 * here + below) / HALF_WIDTH
-    k = int(np.argmax(rise))
+    below, here, above = (np.interp(at + move, x, area) for move in (-width, 0.0, width))
+    return at, (above - 2 * here + below) / width
+
+
+def _least(x: Array, intensities: Array, width: float) -> float:
+    """Return the smallest change that is clear of the noise."""
     scatter = np.median(np.abs(intensities[1:-1] - 0.5 * (intensities[2:] + intensities[:-2])))
-    error = scatter * np.sqrt(2 * np.median(np.diff(x)) / HALF_WIDTH)
-    return float(at[k]) if rise[k] > max(CLEAR * np.median(np.abs(rise)), ABOVE_NOISE * error) else None
+    return float(ABOVE_NOISE * scatter * np.sqrt(2 * np.median(np.diff(x)) / width))
