@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from scipy.optimize import nnls
-from support.builders import run, write
+from support.builders import run, table, write
 
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment import compare
@@ -401,6 +401,19 @@ def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
     assert "leave no room to choose a window; give --post too" in capsys.readouterr().err
     assert run(*words, "--pre=-200:-80", "--post", "30:60") == 2
     assert "the pre-edge window, -200 to -80 eV from the edge, reaches beyond the spectrum" in capsys.readouterr().err
+
+
+def test_a_spectrum_that_rises_far_from_the_edge(predicted, tmp_path, capsys):
+    """Told beyond 20 eV and refused beyond 50, as by ``import``."""
+    energies = np.arange(6950.0, 7350.0, 1.0)
+    for move, code, told in (
+        (30.0, 0, "rise more than 20 eV from e0"),
+        (-60.0, 2, "it rises 60 eV below the Fe K edge"),
+    ):
+        mu = 1.0 + np.arctan((energies - 7112.0 - move) / 2.0) / np.pi
+        path = write(tmp_path / "e.txt", table(np.column_stack([energies, mu])))
+        assert run("match", path, predicted, "--absorber", "Fe") == code
+        assert told in capsys.readouterr().err
 
 
 def test_sites_that_a_structure_store_cannot_compare_are_counted(small, tmp_path):

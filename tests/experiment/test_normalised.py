@@ -122,3 +122,20 @@ def test_the_front_door_normalises_files_and_arrays():
 def test_options_that_cannot_be(options, message):
     with pytest.raises(ConfigError, match=message):
         normalised(scan(), options)
+
+
+def test_energies_in_keV_are_converted_or_refused():
+    made = scan()
+    in_kev = replace(made, energies=made.energies / 1000.0, absolute=None)
+    with pytest.raises(SpectrumError, match=r"made\.dat: spans 0\.948 eV, .*\(are these keV\?\)"):
+        normalised(in_kev)
+    for found in (normalised(in_kev, None, 26, "K"), normalised(replace(in_kev, element=26, edge="K"))):
+        assert found.e0 == pytest.approx(normalised(made).e0)
+        assert found.background.step == pytest.approx(0.83, rel=0.02)
+
+
+def test_a_spectrum_without_a_step_or_of_another_element_is_refused():
+    with pytest.raises(SpectrumError, match=r"made\.dat: the same everywhere"):
+        normalised(replace(scan(), intensities=np.ones(GRID.size)))
+    with pytest.raises(SpectrumError, match=r"expected a spectrum of Fe K, the site's, received Cu K"):
+        normalised(replace(scan(), element=29, edge="K"), NormaliseOptions("mback"), 26, "K")

@@ -76,3 +76,19 @@ def test_units_of_the_lattice_spacing(tmp_path, spacing):
     angles = np.degrees(np.arcsin(12398.41984332 / (2 * 3.1356 * ENERGY)))
     path = xdi(tmp_path / "a.xdi", f"# Mono.d_spacing: {spacing}\n", "angle degrees", angles)
     np.testing.assert_allclose(read_spectrum(path).energies, ENERGY, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "line", ["Edge: Zn K", "Zn K-edge", "Absorber: Zn   Edge: K", "Zn K edge", "absorbing atom = Zn; edge = K"]
+)
+def test_element_and_edge_in_one_line(tmp_path, line):
+    rows = "".join(f"{e:.2f} {k}\n" for k, e in enumerate(ENERGY))
+    found = read_spectrum(write(tmp_path / "a.dat", f"# {line}\n# energy mu\n{rows}"))
+    assert (found.element, found.edge, found.choices) == (30, "K", ())
+
+
+@pytest.mark.parametrize("line", ["Zn K", "I K edge of my foil", "energy mu"])
+def test_lines_that_name_no_absorber(tmp_path, line):
+    rows = "".join(f"{e:.2f} {k}\n" for k, e in enumerate(ENERGY))
+    found = read_spectrum(write(tmp_path / "a.dat", f"# {line}\n# energy mu\n{rows}"))
+    assert (found.element, found.edge) == (None, None)

@@ -11,10 +11,10 @@ from support.builders import EDGE, edge_step
 from support.strategies import quick
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.spectra.edges import EDGES, check, check_absorber, edge_energy, place
+from xanes_hpc.spectra.edges import EDGE_IN_KEV, EDGES, check, check_absorber, edge_energy, place
 from xanes_hpc.spectra.spectrum import Spectrum
 
-IRON, SULPHUR = 26, 16
+HYDROGEN, SULPHUR, IRON = 1, 16, 26
 
 
 def spectrum(points=None, **said):
@@ -60,9 +60,9 @@ def test_relative_energies_stay_as_they_are():
 def test_the_file_decides_whether_energies_are_absolute():
     """Energies above half of the edge energy may be relative, if the file says so."""
     points = np.column_stack([np.linspace(-1, 60, 20), np.linspace(0, 1, 20)])
-    assert place(spectrum(points, absolute=False, e_edge=10.0), IRON, "K").energy_origin == "e0"
+    assert place(spectrum(points, absolute=False, e_edge=13.6), HYDROGEN, "K").energy_origin == "e0"
     points[:, 0] += 8.0
-    assert place(spectrum(points, absolute=True, e_edge=10.0), IRON, "K").energy_origin == "absolute"
+    assert place(spectrum(points, absolute=True, e_edge=13.6), HYDROGEN, "K").energy_origin == "absolute"
 
 
 def test_shift_is_added_and_the_file_s_numbers_are_kept():
@@ -117,13 +117,13 @@ def test_every_suggested_shift_works(first, points, e0, shift):
         placed = place(read, IRON, "K", e0, proposed_shift(error))
         assert placed.relative[0] <= 0 <= placed.relative[-1]
     else:
-        said = ("repeated energies", "all intensities are zero", "falls from")
+        said = ("repeated energies", "all intensities are zero", "falls from", "spans", "its steepest rise is at")
         assert any(words in str(error.value) for words in said)
 
 
 @pytest.mark.parametrize("intensities", [[0, 0, 0, 0, 1], [-1, 0, 0, 0, 0], [0, 3, 2, 1, 0]])
 def test_steepest_rise_at_an_end(intensities):
-    read = spectrum(np.column_stack([7200.04 + 0.01 * np.arange(5), intensities]))
+    read = spectrum(np.column_stack([7200.04 + np.arange(5), intensities]))
     with pytest.raises(SpectrumError) as error:
         place(read, IRON, "K")
     assert place(read, IRON, "K", shift=proposed_shift(error)).e0 == EDGE
@@ -235,9 +235,9 @@ def test_a_spectrum_of_another_absorber_is_refused(element, named, site, receive
         place(other, IRON, site, e0=7112.0)
 
 
-def far(distance, **values):
+def far(distance, start=6950.0, **values):
     """A spectrum whose edge is ``distance`` eV above 7112 eV."""
-    energies = np.arange(6950.0, 7350.0, 0.5)
+    energies = np.arange(start, start + 400.0, 0.5)
     return Spectrum(energies, 1.0 + np.tanh((energies - 7112.0 - distance) / 2.0), source="a.txt", **values)
 
 
@@ -258,6 +258,59 @@ def test_an_edge_at_some_distance_from_e0_is_told():
     assert what == "spectra rise more than 20 eV from e0"
     assert re.fullmatch(r"a\.txt: (29|30|31) eV below e0 = 7112 eV \(xraydb\)", detail)
     assert place(far(-30.0, kind="xes"), IRON, "K").spectrum.choices == ()
+
+
+def on_background(slope, sign=1.0):
+    """A spectrum with an edge at 7112 eV on a line, as measured."""
+    energies = np.arange(6950.0, 7800.0, 1.0)
+    mu = 0.5 + np.arctan((energies - EDGE) / 2.0) / np.pi + slope * (energies - EDGE)
+    return Spectrum(energies, sign * mu, source="a.txt")
+
+
+@pytest.mark.parametrize("slope", [-4e-3, 0.0, 4e-3])
+def test_the_background_does_not_decide_whether_a_spectrum_rises(slope):
+    """A long scan may be lower at its end than before its edge."""
+    assert place(on_background(slope), IRON, "K").spectrum.choices == ()
+    with pytest.raises(SpectrumError, match=r"a\.txt: falls from .* at 711\d eV"):
+        place(on_background(slope, -1.0), IRON, "K")
+
+
+@pytest.mark.parametrize(("own", "kind"), [(9659.0, "of another"), (7.112, "in keV"), (7100.0, "its own")])
+def test_the_edge_energy_of_a_file_is_that_of_its_site(own, kind):
+    read = spectrum(e_edge=own, absolute=True)
+    if kind == "of another":
+        with pytest.raises(SpectrumError, match=r"a\.txt: its edge energy, 9659 eV, is not that of Fe K, 7112 eV"):
+            place(read, IRON, "K")
+        assert place(read, IRON, "K", e0=EDGE).e0 == EDGE
+    else:
+        placed = place(read, IRON, "K")
+        assert placed.e0 == (EDGE if kind == "in keV" else own)
+        assert [what for what, _ in placed.spectrum.choices] == [EDGE_IN_KEV] * (kind == "in keV")
+
+
+def test_energies_in_keV_though_the_file_counts_them_as_absolute():
+    points = edge_step() / [1000.0, 1.0]
+    placed = place(spectrum(points, e_edge=7.112, absolute=True), IRON, "K")
+    np.testing.assert_allclose(placed.spectrum.energies, edge_step()[:, 0])
+    assert placed.e0 == EDGE
+
+
+def test_a_given_edge_energy_in_keV_is_refused():
+    with pytest.raises(SpectrumError, match=r"`e0` 7\.112: expected an energy in eV"):
+        place(spectrum(), IRON, "K", e0=7.112)
+
+
+def test_an_edge_of_another_element_is_not_shifted():
+    with pytest.raises(SpectrumError, match=r"its steepest rise is at 7\d\d\d eV; check `absorber`") as error:
+        place(far(597.0, start=7400.0), IRON, "K")
+    assert "shift" not in str(error.value)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_a_spectrum_of_less_than_an_edge_is_refused(scale):
+    points = edge_step(7111.0, 7113.0) if scale == 1.0 else relative() * [scale, 1.0]
+    with pytest.raises(SpectrumError, match=r"a\.txt: spans .* eV or more \(are these keV\?\)"):
+        place(spectrum(points), IRON, "K")
 
 
 @pytest.mark.parametrize("start", [7000.0, 7097.0])

@@ -10,6 +10,7 @@ from xanes_hpc.errors import SpectrumError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.rise_at_edge import held_to_e0, rises_here
 from xanes_hpc.spectra.spectrum import Spectrum
 
 
@@ -32,7 +33,9 @@ def read_experiment(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
 
 
 def held_to(experiment: Spectrum, element: int, edge: str, e0: float) -> Spectrum:
-    """Return a measured spectrum in eV, after a check that it is of an element and edge, and reaches beyond the edge.
+    """Return a measured spectrum in eV, after a check that it is of an element and edge, and rises near it.
+
+    A rise at some distance from the edge is noted.
 
     Parameters
     ----------
@@ -44,17 +47,19 @@ def held_to(experiment: Spectrum, element: int, edge: str, e0: float) -> Spectru
     Raises
     ------
     SpectrumError
-        If its file names another element or edge, or it ends before the edge.
+        If its file names another element or edge, it ends before the edge, or rises far from it.
     """
     edges.check_absorber(experiment, element, edge)
     experiment = edges.in_ev(experiment, e0)
-    last = float(from_edge(experiment, e0)[-1])
-    if last <= 0:
+    edges.check_span(experiment)
+    relative, named = from_edge(experiment, e0), f"the {chemical_symbols[element]} {edge} edge at {e0:g} eV"
+    if relative[-1] <= 0:
         raise SpectrumError(
-            f"{experiment.source}: ends {-last:.0f} eV below the {chemical_symbols[element]} {edge} edge at {e0:g} eV; "
-            "expected a spectrum of this edge"
+            f"{experiment.source}: ends {-relative[-1]:.0f} eV below {named}; expected a spectrum of this edge"
         )
-    return experiment
+    if rises_here(relative, experiment.intensities):
+        return experiment
+    return held_to_e0(experiment, relative, e0, named, advice="check its energies, or `absorber` and `edge`")
 
 
 def from_edge(experiment: Spectrum, e0: float) -> npt.NDArray[np.float64]:

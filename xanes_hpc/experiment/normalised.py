@@ -128,18 +128,26 @@ def normalised(
     options
         How to normalise it. A spectrum whose range has no room for windows, where none are given, stays as it is.
     element, edge
-        Atomic number and edge for ``mback``; by default those that the file names.
+        Atomic number and edge, which ``mback`` needs; by default those that the file names.
 
     Raises
     ------
     ConfigError
         If an option is not possible, or ``mback`` lacks the element.
     SpectrumError
-        If a window reaches beyond the spectrum, or the edge step is not positive.
+        If the spectrum is of another element or edge, a window reaches beyond it, or its edge step is not positive.
     """
     options = options or NormaliseOptions()
     options.check()
     edges.check(spectrum)
+    if element is not None:
+        edges.check_absorber(spectrum, element, edge or spectrum.edge or "K")
+    element, edge = element or spectrum.element, edge or spectrum.edge
+    known = edges.tabulated(element, edge)
+    spectrum = spectrum if known is None else edges.in_ev(spectrum, known)
+    edges.check_span(spectrum)
+    if not np.ptp(spectrum.intensities):
+        raise SpectrumError(f"{spectrum.source}: the same everywhere (no edge step)")
     e0 = options.e0 if options.e0 is not None else find_edge(spectrum.energies, spectrum.intensities)
     if options.method == NONE:
         return NormalisedSpectrum(spectrum, spectrum, e0, None, "not normalised")
@@ -154,7 +162,6 @@ def normalised(
         reach = f"{energies[0]:.0f} to {energies[-1]:.0f} eV from the edge"
         return NormalisedSpectrum(spectrum, spectrum, e0, None, f"not normalised: {reach} leave no room for windows")
     if options.method == MBACK:
-        element, edge = element or spectrum.element, edge or spectrum.edge
         if element is None or edge is None:
             raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
         mu, scale = _matched_to_tables(energies, mu, element, edge)

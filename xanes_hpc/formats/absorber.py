@@ -6,12 +6,10 @@ from pathlib import Path
 
 from ase.data import atomic_names, atomic_numbers
 
-from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import Choices
 
 NOT_UNDERSTOOD = "elements or edges in files were not understood, and ignored"
-EDGE_IN_KEV = "edge energies without a unit were taken as keV"
 SAID_EV = "energies that a file says are in eV were taken as keV"
 Absorber = tuple[int | None, str | None]
 """Atomic number and edge."""
@@ -27,7 +25,13 @@ EDGES = frozenset((
 """Edges that files name; a shell's letter stands for any edge of it."""
 ORBITALS = {"1s": "K", "2s": "L1", "2p1/2": "L2", "2p3/2": "L3", "2p": "L23", "3d": "M45"}
 ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
-ELEMENT_LINE = re.compile(r"^\W*element(?:\.symbol)?\s*[:=]\s*([A-Za-z]+|\d+)", re.I)
+ELEMENT_LINE = re.compile(
+    r"^\W*(?:element(?:\.symbol)?|absorber|absorbing (?:atom|element))\s*[:=]\s*([A-Za-z]+|\d+)", re.I
+)
+BOTH = re.compile(
+    r"^\W*(?:(?i:(?:absorption )?edge)\s*[:=]\s*)?([A-Z][a-z]?)[\s_-]+([KLMN](?:\d|I{1,3})?)(?:[\s_-]+(?i:edge))?\W*$"
+)
+"""A line of an element and its edge: ``Edge: Zn K``, ``Zn K-edge``."""
 EDGE_LINE = re.compile(
     r"(?:^\W*|\s{2,}|[;,]\s*)(?:element\.)?edge\s*[:=]\s*(\w+(?:[,/ -]+\w+)*?)\s*(?:\s{2}|;|$)", re.I
 )
@@ -79,6 +83,9 @@ def stated(source: str, header: Sequence[str]) -> tuple[Absorber, Choices]:
     """Return the absorber in lines such as ``Element.symbol: Cu`` or ``Element: Cu   Edge: K``."""
     element = edge = ""
     for line in (line[:LONGEST] for line in header):
+        if (both := BOTH.match(line)) and element_of(both[1]) and ("edge" in line.lower()):
+            element, edge = element or both[1], edge or both[2]
+            continue
         if found := ELEMENT_LINE.match(line):
             element = element or found[1]
         if (found := EDGE_LINE.search(line)) and not found[1].strip()[:1].isdigit():
@@ -86,28 +93,17 @@ def stated(source: str, header: Sequence[str]) -> tuple[Absorber, Choices]:
     return absorber(source, element, edge)
 
 
-def tabulated(found: Absorber) -> float | None:
-    """Return the tabulated edge energy in eV of an absorber; None if there is none."""
-    element, edge = found
-    if element is None or edge not in edges.EDGES:
-        return None
-    try:
-        return edges.edge_energy(element, edge)
-    except SpectrumError:
-        return None
-
-
 def edge_energy_in_ev(path: Path, value: float, found: Absorber) -> tuple[float, Choices]:
     """Return an edge energy without a unit in eV: it is in keV if it is near the tabulated one only then."""
-    known = tabulated(found) if value < 200.0 else None
+    known = edges.tabulated(*found) if value < 200.0 else None
     if known is None or abs(value - known) <= NEAR * known or abs(1000.0 * value - known) > NEAR * known:
         return value, ()
-    return 1000.0 * value, ((EDGE_IN_KEV, f"{path.name}: {value:g}"),)
+    return 1000.0 * value, ((edges.EDGE_IN_KEV, f"{path.name}: {value:g}"),)
 
 
 def said_to_be_ev(path: Path, first: float, last: float, found: Absorber) -> Choices:
     """Return a note if energies that a file says are in eV span the tabulated edge only as keV; empty otherwise."""
-    known = tabulated(found) if 0 < first < last < 200.0 else None
+    known = edges.tabulated(*found) if 0 < first < last < 200.0 else None
     if known is None or not 900.0 * first <= known <= 1100.0 * last or 1.1 * last >= 0.1 * known:
         return ()
     return ((SAID_EV, f"{path.name}: from {first:g} to {last:g}"),)

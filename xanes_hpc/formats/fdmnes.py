@@ -22,7 +22,8 @@ from xanes_hpc.formats.columns import Columns, energy_and_intensity
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import unpacked_name
 from xanes_hpc.formats.text_table import Table, read_table
-from xanes_hpc.spectra.edges import EDGES, VERY_FAR, edge_energy
+from xanes_hpc.spectra.edges import EDGES, edge_energy
+from xanes_hpc.spectra.rise_at_edge import VERY_FAR
 from xanes_hpc.spectra.spectrum import ARBITRARY, NO_TREATMENT, UNSTATED, Spectrum, treatment, unit_from
 
 CONVOLVED = treatment("fdmnes-conv")

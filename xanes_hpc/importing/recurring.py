@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xanes_hpc.errors import RecurringError
-from xanes_hpc.spectra.edges import FAR
+from xanes_hpc.spectra.rise_at_edge import FAR
 
 
 @dataclass

@@ -2,28 +2,27 @@
 
 from dataclasses import replace
 from functools import cache
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import RecurringError, SpectrumError
-from xanes_hpc.spectra.rise import HALF_WIDTH, main_fall, main_rise, steepest_rise
+from xanes_hpc.spectra.rise import main_rise
+from xanes_hpc.spectra.rise_at_edge import OTHER_EDGE, VERY_FAR, check_not_falling, far_from_e0, held_to_e0, rises_here
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 Array = npt.NDArray[np.float64]
 FEWEST_POINTS = 5
+NARROWEST = 3.0
+"""Smallest range of a spectrum, eV."""
+OF_ANOTHER = 0.02
+"""Fraction of an edge energy: one that differs by more is of another element or edge."""
 ABSOLUTE = 0.5
 """Fraction of the edge energy: a spectrum that begins above it is absolute, unless its file says otherwise."""
-FAR, VERY_FAR = 20.0, 50.0
-"""Distances in eV between e0 and the rise of a spectrum that are noted, and that are refused."""
-LOW = 0.24
-"""Fraction of its range below which a spectrum is before its edge, on average; a straight line is at 0.25."""
-UNCLEAR = "spectra have no clear rise"
 IN_KEV = "energies were taken as keV, because only so do they span the edge"
+EDGE_IN_KEV = "edge energies without a unit were taken as keV"
 FROM_FERMI = "energies counted from the Fermi level were taken as counted from e0: shifts between sites are lost"
-FAR_KIND = f"spectra rise more than {VERY_FAR:g} eV from e0"
 EDGES = ("K", "L1", "L2", "L3", "L23", "M1", "M2", "M3", "M4", "M5", "M23", "M45", "N1", "N2", "N3")
 
 
@@ -96,6 +95,22 @@ def check(spectrum: Spectrum) -> None:
         )
 
 
+def check_span(spectrum: Spectrum) -> None:
+    """Check that a spectrum spans more than a part of an edge.
+
+    Raises
+    ------
+    SpectrumError
+        If it does not.
+    """
+    first, last = spectrum.energies[0], spectrum.energies[-1]
+    if last - first < NARROWEST:
+        raise SpectrumError(
+            f"{spectrum.source}: spans {last - first:.3g} eV, from {first:g} to {last:g}; expected energies in eV over "
+            f"{NARROWEST:g} eV or more (are these keV?)"
+        )
+
+
 def check_absorber(spectrum: Spectrum, element: int, edge: str) -> None:
     """Check that a spectrum is of a site's element and edge, as far as its file names them.
 
@@ -134,10 +149,9 @@ def in_ev(spectrum: Spectrum, e0: float) -> Spectrum:
     They were if, read as keV, they span an edge at ``e0`` (eV).
     """
     first, last = spectrum.energies[0], spectrum.energies[-1]
-    if spectrum.absolute is not None or not 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
+    if spectrum.absolute is False or not 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
         return spectrum
-    choice = (IN_KEV, f"{spectrum.source}: from {first:g} to {last:g} keV")
-    return replace(spectrum, energies=1000.0 * spectrum.energies, choices=(*spectrum.choices, choice))
+    return replace(spectrum, energies=1000.0 * spectrum.energies).told(IN_KEV, f"from {first:g} to {last:g} keV")
 
 
 def place(
@@ -164,9 +178,14 @@ def place(
     """
     check(spectrum)
     check_absorber(spectrum, element, edge)
+    if e0 is None:
+        spectrum = _with_own_edge_checked(spectrum, element, edge)
+    elif _is_of(1000.0 * e0, tabulated(element, edge)):
+        raise SpectrumError(f"`e0` {e0:g}: expected an energy in eV; {1000.0 * e0:g} would be of the {edge} edge")
     source = "given" if e0 is not None else "file" if spectrum.e_edge is not None else "xraydb"
     e0 = e0 if e0 is not None else spectrum.e_edge if spectrum.e_edge is not None else edge_energy(element, edge)
     spectrum = in_ev(spectrum, e0)
+    check_span(spectrum)
     first, absolute = spectrum.energies[0], is_absolute(spectrum, e0)
     if not absolute and shift:
         raise SpectrumError(
@@ -179,96 +198,54 @@ def place(
     low, high = placed.relative[0], placed.relative[-1]
     outside = not low <= 0 <= high
     if outside and absolute and spectrum.kind != "xes":
-        _check_not_falling(spectrum)
+        check_not_falling(spectrum)
     rise = main_rise(placed.relative, spectrum.intensities) if low > 0 and absolute else None
     if outside and (rise is None or abs(rise) > VERY_FAR):
         fact = f"e0 = {e0:g} eV ({source}) lies outside the spectrum's range, {low + e0:g} to {high + e0:g} eV"
         if not absolute:
             advice = "its energies seem to be relative to e0; if they are not, check `absorber` and `edge` or give `e0`"
             raise RecurringError(f"{spectrum.source}: {fact}", advice, "e0 lies outside spectra relative to it")
-        raise _far_from_e0(spectrum, fact, e0)
+        raise far_from_e0(spectrum, fact, e0)
     if outside:  # as of FEFF, whose energies begin near its own Fermi level
-        detail = f"{spectrum.source}: e0 = {e0:g} eV, spectrum from {low + e0:g} to {high + e0:g} eV"
-        choice = ("spectra begin above e0", detail)
-        placed = replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
-    return _held_to_its_rise(placed, source == "given" or shift is not None)
+        detail = f"e0 = {e0:g} eV, spectrum from {low + e0:g} to {high + e0:g} eV"
+        placed = replace(placed, spectrum=spectrum.told("spectra begin above e0", detail))
+    if spectrum.kind == "xes" or rises_here(placed.relative, spectrum.intensities):
+        return placed
+    check_not_falling(spectrum)
+    at, given = f"e0 = {e0:g} eV ({source})", source == "given" or shift is not None
+    what_to_do = None if absolute else OTHER_EDGE
+    return replace(placed, spectrum=held_to_e0(placed.spectrum, placed.relative, e0, at, given, what_to_do))
 
 
-def _held_to_its_rise(placed: PlacedSpectrum, given: bool) -> PlacedSpectrum:
-    """Return the spectrum, with a note if it rises far from e0.
+def _with_own_edge_checked(spectrum: Spectrum, element: int, edge: str) -> Spectrum:
+    """Return a spectrum whose file's own edge energy is that of its element and edge, in eV.
 
     Raises
     ------
     SpectrumError
-        If it rises very far from e0, and neither e0 nor a shift is given.
+        If it is of another element or edge.
     """
-    spectrum = placed.spectrum
-    if spectrum.kind == "xes" or _rises_here(placed.relative, spectrum.intensities):
-        return placed
-    _check_not_falling(spectrum)
-    rise = main_rise(placed.relative, spectrum.intensities)
-    if rise is None:
-        choice = (UNCLEAR, f"{spectrum.source}: {spectrum.intensities.min():.4g} to {spectrum.intensities.max():.4g}")
-        return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
-    if abs(rise) <= FAR:
-        return placed
-    distance = f"{abs(rise):.0f} eV {'above' if rise > 0 else 'below'} e0 = {placed.e0:g} eV ({placed.e0_source})"
-    if abs(rise) > VERY_FAR and not given:
-        if placed.energy_origin == "absolute":
-            raise _far_from_e0(spectrum, f"it rises {distance}", placed.e0)
-        raise RecurringError(
-            f"{spectrum.source}: it rises {distance}", "check `absorber` and `edge`, or give `e0`", FAR_KIND
-        )
-    choice = (f"spectra rise more than {FAR:g} eV from e0", f"{spectrum.source}: {distance}")
-    return replace(placed, spectrum=replace(spectrum, choices=(*spectrum.choices, choice)))
+    own, known = spectrum.e_edge, tabulated(element, edge)
+    if own is None or known is None or _is_of(own, known):
+        return spectrum
+    if _is_of(1000.0 * own, known):
+        return replace(spectrum, e_edge=1000.0 * own).told(EDGE_IN_KEV, f"{own:g}")
+    raise SpectrumError(
+        f"{spectrum.source}: its edge energy, {own:g} eV, is not that of {chemical_symbols[element]} {edge}, "
+        f"{known:g} eV; check `absorber` and `edge`, or give `e0`"
+    )
 
 
-def _check_not_falling(spectrum: Spectrum) -> None:
-    """Check that a spectrum rises more than it falls.
-
-    Raises
-    ------
-    SpectrumError
-        If it is.
-    """
-    energies, mu = spectrum.energies, spectrum.intensities
-    fall = main_fall(energies, mu)
-    if fall is not None:
-        before, after = (float(mu[near].mean()) for near in _sides(energies, fall))
-        raise SpectrumError(
-            f"{spectrum.source}: falls from {before:.4g} to {after:.4g} at {fall:.0f} eV, and rises nowhere as much; "
-            "expected a rise at the edge: are these raw counts, or are channels exchanged?"
-        )
+def _is_of(energy: float, known: float | None) -> bool:
+    """Return True if an edge energy may be that of the edge at ``known`` (eV)."""
+    return known is not None and abs(energy - known) <= max(VERY_FAR, OF_ANOTHER * known)
 
 
-def _sides(energies: Array, at: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return masks of the points close to an energy, below and above it."""
-    near = np.abs(energies - at) <= HALF_WIDTH
-    return near & (energies <= at), near & (energies >= at)
-
-
-def _rises_here(energies: Array, intensities: Array) -> bool:
-    """Return True if a spectrum is low up to a point near e0 and high from there on: a quick check that most pass."""
-    low = intensities.min()
-    span = intensities.max() - low
-    k = int(np.argmax(intensities > low + 0.5 * span))
-    if not k > 0 or abs(energies[k]) > FAR:
-        return False
-    return bool(intensities[:k].mean() < low + LOW * span and intensities[k:].mean() > low + 0.4 * span)
-
-
-def _far_from_e0(spectrum: Spectrum, fact: str, e0: float) -> RecurringError:
-    shift = _shift_to(e0, spectrum)
-    return RecurringError(
-        f"{spectrum.source}: {fact}", f"`shift` {shift} puts its steepest rise at e0, or give `e0`", FAR_KIND,
-        "give `shift` or `e0`", float(shift),
-    )  # fmt: skip
-
-
-def _shift_to(e0: float, spectrum: Spectrum) -> str:
-    """Return the shift that puts the steepest rise at e0, rounded to a hundredth of the step there."""
-    middles = 0.5 * (spectrum.energies[1:] + spectrum.energies[:-1])
-    rise = float(np.clip(steepest_rise(spectrum.energies, spectrum.intensities), middles[0], middles[-1]))
-    k = int(np.clip(np.searchsorted(spectrum.energies, rise), 1, spectrum.energies.size - 1))
-    digits = max(1, 2 - ceil(np.log10(spectrum.energies[k] - spectrum.energies[k - 1])))
-    return f"{round(e0 - rise, digits) + 0.0:.{digits}f}"  # never -0
+def tabulated(element: int | None, edge: str | None) -> float | None:
+    """Return XrayDB's edge energy in eV; None if it has none, or the element or edge is not known."""
+    if element is None or edge not in EDGES:
+        return None
+    try:
+        return edge_energy(element, edge)
+    except SpectrumError:
+        return None
