@@ -115,6 +115,27 @@ def test_bad_scans_are_left_out_with_their_reasons():
         assert words in reasons[name]
 
 
+def test_an_odd_first_scan_costs_only_itself_and_a_large_shift_is_allowed_on_request():
+    made, _ = scans(4, shifts=[0.0, 0.5, -0.5, 7.0], reference=None)
+    odd = edge(ENERGIES, 7118.0, 0.7) + 0.5 * np.exp(-0.5 * ((ENERGIES - 7121.0) / 1.5) ** 2)
+    made[0] = ("odd", replace(made[0][1], intensities=odd))
+    merged = merge(made)
+    assert [own.name for own in merged.scans] == ["s1", "s2"]
+    assert {one.name for one in merged.left_out} == {"odd", "s3"}
+    merged = merge(made, MergeOptions(max_shift=10.0))
+    np.testing.assert_allclose(found_shifts(merged), [0.0, 1.0, -6.5], atol=0.1)
+    assert "a scan needs a large shift" in dict(merged.choices[2])
+
+
+def test_a_scan_of_another_scale_is_told():
+    made, _ = scans(4)
+    made[1] = ("weak", replace(made[1][1], intensities=0.1 * made[1][1].intensities))
+    merged = merge(made)
+    assert merged.scans[1].scale == pytest.approx(0.1 / 0.775, rel=0.05)
+    assert "a scan has another scale" in dict(merged.choices[1])
+    assert "a scan has another scale" not in dict(merged.choices[0])
+
+
 def test_a_reference_channel_without_an_edge_is_told_and_the_sample_aligns():
     made, shifts = scans(4)
     made[2] = ("s2", replace(made[2][1], reference=1.0 + 0.001 * np.sin(ENERGIES)))

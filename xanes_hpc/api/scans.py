@@ -15,6 +15,7 @@ from xanes_hpc.experiment.merged_file import merge_files, write
 from xanes_hpc.experiment.merging import merge as merge_spectra
 from xanes_hpc.experiment.normalised import NormaliseOptions
 from xanes_hpc.runtime.outputs import check_output, whole_output
+from xanes_hpc.spectra.alignment import LARGEST
 from xanes_hpc.spectra.glitches import without_glitches
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.absorbers import element_number
@@ -99,6 +100,7 @@ def merge(
     foil: str | None = None,
     deglitch: bool = False,
     align: Literal["best", "reference", "sample", "none"] = "best",
+    max_shift: float = LARGEST,
     rebin: bool = False,
     step: float | None = None,
     weights: Literal["equal", "noise"] = "equal",
@@ -123,6 +125,8 @@ def merge(
     align
         Shift each scan to the first one by its reference channel, by the spectrum of the sample, or by the reference
         channel where there is one (``best``).
+    max_shift
+        Largest shift of a scan, eV.
     rebin, step
         Average onto the field's three regions of energies, or onto even steps in eV. Default: the energies of the first
         scan.
@@ -168,7 +172,13 @@ def merge(
     (0.004, 0.002)
     """
     options = MergeOptions(
-        EnergyOptions(str(calibrate), foil, deglitch), align, rebin, step, weights, NormaliseOptions(normalise)
+        EnergyOptions(str(calibrate), foil, deglitch),
+        align,
+        max_shift,
+        rebin,
+        step,
+        weights,
+        NormaliseOptions(normalise),
     )
     target = None if output is None else output_path(output)
     if target is not None:

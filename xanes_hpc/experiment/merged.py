@@ -12,6 +12,7 @@ from xanes_hpc.experiment.energy import NONE, EnergyOptions
 from xanes_hpc.experiment.measured_files import LeftOut
 from xanes_hpc.experiment.normalised import NormaliseOptions
 from xanes_hpc.experiment.scans import ALIGNMENTS, BEST
+from xanes_hpc.spectra.alignment import LARGEST
 from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +29,8 @@ class MergeOptions:
         Calibration and glitches.
     align
         ``reference``, ``sample``, ``none``, or ``best``, as for ``scans.aligned``.
+    max_shift
+        Largest shift of a scan, eV.
     rebin
         Whether to average onto the field's three regions of energies; by default those of the first scan.
     step
@@ -40,6 +43,7 @@ class MergeOptions:
 
     energy: EnergyOptions = field(default_factory=EnergyOptions)
     align: str = BEST
+    max_shift: float = LARGEST
     rebin: bool = False
     step: float | None = None
     weights: str = EQUAL
@@ -58,6 +62,8 @@ class MergeOptions:
         for name, value, known in (("align", self.align, ALIGNMENTS), ("weights", self.weights, WEIGHTS)):
             if value not in known:
                 raise ConfigError(f"`{name}` {value!r}: expected one of {', '.join(known)}")
+        if not 0 < self.max_shift < np.inf:
+            raise ConfigError(f"`max_shift`: expected a shift above 0 eV, received {self.max_shift:g}")
         if self.rebin and self.step is not None:
             raise ConfigError("`rebin` and `step` exclude each other")
         if self.step is not None and not 0 < self.step < np.inf:
@@ -80,6 +86,8 @@ class MergedScan:
         Its weight; those of all scans add up to 1.
     n_glitches
         Number of points left out as glitches.
+    scale
+        Its scale over that of the mean.
     residual
         Root mean square of what is left of it beside the mean, in units of the mean's range.
     """
@@ -89,6 +97,7 @@ class MergedScan:
     aligned_by: str
     weight: float
     n_glitches: int
+    scale: float
     residual: float
 
 

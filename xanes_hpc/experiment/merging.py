@@ -27,7 +27,10 @@ Array = npt.NDArray[np.float64]
 ODD, LEAST_ODD, UNLIKE = 3.0, 0.002, 0.03
 """A scan is noted if its residual is larger than the median of all by this factor, and than a fraction of the mean's
 range; or than a larger fraction alone."""
+OTHER_SCALE = 2.0
+"""A scan is noted whose scale is larger, or smaller, than that of the mean by more than this factor."""
 ODD_SCAN = "a scan differs from the others"
+SCALED = "a scan has another scale"
 MERGED = "the merged spectrum"
 
 
@@ -84,7 +87,7 @@ def merge(
         return replace(scan, spectrum=found.spectrum)
 
     scans = _each(prepared, scans, left_out)
-    scans, unaligned = aligned(scans, options.align)
+    scans, unaligned = aligned(scans, options.align, options.max_shift)
     left_out += unaligned
     if calibrate == REFERENCE and options.align == UNALIGNED:
         scans = _each(calibrated_alone, scans, left_out)
@@ -218,7 +221,12 @@ def _odd(scans: Sequence[MergedScan]) -> list[Choices]:
         much = own.residual > UNLIKE or (len(scans) > 2 and own.residual > max(ODD * usual, LEAST_ODD))
         detail = f"{own.name}: what is left of it beside the mean is {100 * own.residual:.2g} % of the mean's range"
         more = f", {own.residual / usual:.1f} times the median of all scans" if len(scans) > 2 and usual else ""
-        told.append(((ODD_SCAN, detail + more),) if much else ())
+        odd: Choices = ((ODD_SCAN, detail + more),) if much else ()
+        if not 1.0 / OTHER_SCALE < own.scale < OTHER_SCALE:
+            odd += (
+                (SCALED, f"{own.name}: {own.scale:.2g} times that of the mean; `normalise` brings scans to one scale"),
+            )
+        told.append(odd)
     return told
 
 
@@ -244,7 +252,9 @@ def _weight(spectrum: Spectrum) -> float:
 def _listed(scans: Sequence[Scan], weights: Array, found: Average) -> list[MergedScan]:
     size = float(np.ptp(found.mean)) or 1.0
     listed = []
-    for scan, weight, residual in zip(scans, weights.tolist(), found.residuals, strict=True):
+    for scan, weight, scale, residual in zip(
+        scans, weights.tolist(), found.factors.tolist(), found.residuals, strict=True
+    ):
         rms = float(np.sqrt(np.mean(np.square(residual)))) / size
-        listed.append(MergedScan(scan.name, scan.shift, scan.by, weight, scan.n_glitches, rms))
+        listed.append(MergedScan(scan.name, scan.shift, scan.by, weight, scan.n_glitches, scale, rms))
     return listed

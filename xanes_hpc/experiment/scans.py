@@ -8,14 +8,16 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.measured_files import LeftOut
-from xanes_hpc.spectra.alignment import Curve, align
+from xanes_hpc.spectra.alignment import LARGEST, Curve, align
 from xanes_hpc.spectra.rise import main_rise
 from xanes_hpc.spectra.spectrum import Spectrum
 
 REFERENCE, SAMPLE, NONE, BEST = "reference", "sample", "none", "best"
 ALIGNMENTS = (BEST, REFERENCE, SAMPLE, NONE)
-UNUSUAL = 2.0
+UNUSUAL = 1.0
 """Shift between scans of one beam time that is noted, eV."""
+MOST_STANDARDS = 5
+"""Largest number of scans to which the others are aligned in turn, until most resemble one."""
 LARGE = "a scan needs a large shift"
 AMBIGUOUS = "another shift is nearly as good"
 BY_SAMPLE = "a scan was aligned by the sample itself"
@@ -71,8 +73,8 @@ def of_one_kind(
     return kept, left_out
 
 
-def aligned(scans: Sequence[Scan], by: str) -> tuple[list[Scan], list[LeftOut]]:
-    """Shift scans to the first one that has an edge.
+def aligned(scans: Sequence[Scan], by: str, max_shift: float = LARGEST) -> tuple[list[Scan], list[LeftOut]]:
+    """Shift scans to the first one that has an edge and that most of them resemble.
 
     Parameters
     ----------
@@ -81,13 +83,15 @@ def aligned(scans: Sequence[Scan], by: str) -> tuple[list[Scan], list[LeftOut]]:
     by
         ``reference`` for their reference channels, ``sample`` for their own spectra, ``none``, or ``best``: the
         reference channel where it has an edge in a scan and in the first one, the spectrum elsewhere.
+    max_shift
+        Largest shift, eV.
 
     Returns
     -------
     tuple
         The shifted scans, whose choices tell what is unusual, and those that cannot be aligned.
     """
-    if by == NONE or not scans:
+    if by == NONE or len(scans) < 2:
         return list(scans), []
     usable: list[Scan] = []
     left_out: list[LeftOut] = []
@@ -99,15 +103,25 @@ def aligned(scans: Sequence[Scan], by: str) -> tuple[list[Scan], list[LeftOut]]:
         usable.append(replace(scan, by=SAMPLE if by == SAMPLE or why else REFERENCE))
         if why and scan.spectrum.reference is not None:
             usable[-1] = replace(usable[-1], spectrum=scan.spectrum.told(BY_SAMPLE, why))
-    with_edge = [scan for scan in usable if scan.by == REFERENCE or main_rise(*_curve(scan)) is not None]
-    first = next((scan for scan in with_edge if scan.by == REFERENCE), with_edge[0] if with_edge else None)
+    standards = sorted(filter(_has_edge, usable), key=lambda scan: scan.by != REFERENCE)[:MOST_STANDARDS]
+    best: tuple[list[Scan], list[LeftOut]] | None = None
+    for first in standards:
+        found = _all_to(first, usable, max_shift)
+        if best is None or len(found[0]) > len(best[0]):
+            best = found
+        if 2 * len(best[0]) > len(usable):
+            break
+    done, unlike = best or (usable, [])
+    return done, left_out + unlike
+
+
+def _all_to(first: Scan, scans: Sequence[Scan], max_shift: float) -> tuple[list[Scan], list[LeftOut]]:
+    """Return scans aligned to one of them, and those that cannot be."""
     done: list[Scan] = []
-    for scan in usable:
-        if first is None or scan is first:
-            done.append(scan)
-            continue
+    left_out: list[LeftOut] = []
+    for scan in scans:
         try:
-            done.append(_moved(first, scan))
+            done.append(scan if scan is first else _moved(first, scan, max_shift))
         except SpectrumError as error:
             left_out.append(LeftOut(scan.name, str(error)))
     return done, left_out
@@ -123,6 +137,10 @@ def _why_no_reference(scan: Scan) -> str:
     return ""
 
 
+def _has_edge(scan: Scan) -> bool:
+    return scan.by == REFERENCE or main_rise(*_curve(scan)) is not None
+
+
 def _curve(scan: Scan) -> Curve:
     """Return what a scan is aligned by."""
     spectrum = scan.spectrum
@@ -130,7 +148,7 @@ def _curve(scan: Scan) -> Curve:
     return spectrum.energies, spectrum.reference if by_reference else spectrum.intensities  # type: ignore[return-value]
 
 
-def _moved(first: Scan, scan: Scan) -> Scan:
+def _moved(first: Scan, scan: Scan, max_shift: float) -> Scan:
     """Return a scan aligned to the first one.
 
     Raises
@@ -140,7 +158,7 @@ def _moved(first: Scan, scan: Scan) -> Scan:
     """
     both = REFERENCE if scan.by == first.by == REFERENCE else SAMPLE
     first, scan = replace(first, by=both), replace(scan, by=both)
-    found = align(_curve(first), _curve(scan), scan.name)
+    found = align(_curve(first), _curve(scan), scan.name, max_shift)
     spectrum = replace(scan.spectrum, energies=scan.spectrum.energies + found.shift)
     if abs(found.shift) > UNUSUAL:
         spectrum = spectrum.told(LARGE, f"{found.shift:+.2f} eV to {first.name}")

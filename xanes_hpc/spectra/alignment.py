@@ -19,15 +19,15 @@ Curve = tuple[Array, Array]
 
 BEFORE, AFTER = 20.0, 40.0
 """Range around the main rise that is compared, eV."""
-LARGEST = 10.0
-"""Largest shift that is tried either way, eV."""
+LARGEST = 5.0
+"""Largest shift that is tried either way by default, eV."""
 SMOOTHED, STEPS = 2.0, 2.0
 """Half-width over which slopes are averaged: at least this many eV, and steps."""
 GRID, TRIED = 0.1, 0.1
 """Steps of the energies at which slopes are compared, and of the shifts of the first search, eV."""
 REFINED = 0.01
-LEAST_ALIKE = 0.6
-"""Smallest correlation of slopes: below it the scans are not of one sample, or are noise."""
+LEAST_ALIKE = 0.8
+"""Smallest correlation of slopes: below it scans are not of one sample, or are noise. Repeated scans reach 0.995."""
 LEAST_COMPARED = 0.5
 """Smallest fraction of the range that both scans must cover."""
 APART, NEARLY = 1.5, 0.03
@@ -53,7 +53,7 @@ class Alignment:
     rival: float | None = None
 
 
-def align(standard: Curve, other: Curve, name: str) -> Alignment:
+def align(standard: Curve, other: Curve, name: str, largest: float = LARGEST) -> Alignment:
     """Return the shift of one scan to another one.
 
     Parameters
@@ -62,6 +62,8 @@ def align(standard: Curve, other: Curve, name: str) -> Alignment:
         The scan that stays where it is, and the one to be moved.
     name
         Name of the other scan, for messages.
+    largest
+        Largest shift that is tried either way, eV.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def align(standard: Curve, other: Curve, name: str) -> Alignment:
         theirs = averaged_slopes(other_x, other_y, at[inside] - shift, width)
         return float(np.corrcoef(own[inside], theirs)[0, 1]) if np.ptp(theirs) > 0 else -1.0
 
-    shifts = np.arange(-LARGEST, LARGEST + 0.5 * TRIED, TRIED)
+    shifts = np.arange(-largest, largest + 0.5 * TRIED, TRIED)
     found = np.array([likeness(shift) for shift in shifts.tolist()])
     best = int(np.argmax(found))
     if found[best] == -1.0:
@@ -102,8 +104,8 @@ def align(standard: Curve, other: Curve, name: str) -> Alignment:
         )
     if found[best] < LEAST_ALIKE or best in (0, shifts.size - 1):
         raise SpectrumError(
-            f"{name}: is not like the scan to align to, at any shift of up to {LARGEST:g} eV (correlation of slopes "
-            f"{found[best]:.2f}); is it of the same sample and edge?"
+            f"{name}: is not like the scan to align to at any shift of up to {largest:g} eV (correlation of slopes "
+            f"{found[best]:.2f}): is it of the same sample? A larger `max_shift` tries more"
         )
     fine = shifts[best] + np.arange(-TRIED, TRIED + 0.5 * REFINED, REFINED)
     refined = np.array([likeness(shift) for shift in fine.tolist()])

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.spectra.grid import FEWEST
-
 Array = npt.NDArray[np.float64]
 
 FREEDOM = 20
@@ -33,6 +31,8 @@ class Average:
         The mean, its standard error, and the standard deviation of one scan. The last two are NaN for a single scan.
     residuals : (n_scans, n_points)
         What is left of each scan, on the scale of the mean.
+    factors : (n_scans,)
+        Scale of each scan over that of the mean.
     pooled
         Number of neighbouring points over which errors are averaged.
     """
@@ -41,6 +41,7 @@ class Average:
     error: Array
     scatter: Array
     residuals: Array
+    factors: Array
     pooled: int
 
 
@@ -69,25 +70,24 @@ def average(energies: Array, values: Array, weights: Array, kept: Array) -> Aver
     n_scans, n_points = values.shape
     if n_scans == 1:
         nothing = np.full(n_points, np.nan)
-        return Average(mean, nothing, nothing, np.zeros_like(values), 1)
-    residuals = np.stack([_residual(energies, scan, mean) for scan in values])
+        return Average(mean, nothing, nothing, np.zeros_like(values), np.ones(1), 1)
+    fitted = [_residual(energies, scan, mean) for scan in values]
+    residuals, factors = np.stack([one for one, _ in fitted]), np.array([factor for _, factor in fitted])
     variance = weights @ (np.square(residuals) / kept) / (n_scans - 1)
     half = int(np.ceil((FREEDOM / (n_scans - 1) - 1) / 2)) if n_scans <= FREEDOM else 0
     half = min(half, (n_points - 1) // 2)
     error = np.sqrt(_pooled(variance, half))
-    return Average(mean, error, error * np.sqrt(n_scans), residuals, 2 * half + 1)
+    return Average(mean, error, error * np.sqrt(n_scans), residuals, factors, 2 * half + 1)
 
 
-def _residual(energies: Array, scan: Array, mean: Array) -> Array:
-    """Return a scan less the mean, after a factor and a line that bring it to the mean."""
+def _residual(energies: Array, scan: Array, mean: Array) -> tuple[Array, float]:
+    """Return a scan less the mean, after a factor and a line that bring it to the mean, and the factor."""
     x = (energies - energies.mean()) / np.ptp(energies)
-    if mean.size < FEWEST + 3:
-        return np.asarray(scan - mean)
     terms = np.stack([mean, np.ones_like(x), x], axis=1)
     factor, offset, slope = np.linalg.lstsq(terms, scan, rcond=None)[0]
-    if not factor > 0:
-        return np.asarray(scan - mean)
-    return np.asarray((scan - offset - slope * x) / factor - mean)
+    if not factor > 0:  # unlike the mean
+        return np.asarray(scan - mean), 1.0
+    return np.asarray((scan - offset - slope * x) / factor - mean), float(factor)
 
 
 def _pooled(variance: Array, half: int) -> Array:

@@ -48,6 +48,14 @@ COLUMNS = ("scan", "shift (eV)", "aligned by", "weight", "glitches", "residual %
         "(sample), by the reference channel where there is one (best), or not (none)",
     ),
     click.option(
+        "--max-shift",
+        type=float,
+        metavar="EV",
+        default=5.0,
+        show_default=True,
+        help="Shift scans by up to this many eV either way",
+    ),
+    click.option(
         "--rebin",
         is_flag=True,
         help="Average onto steps of 2 eV before the edge, fine ones around it and even ones in k beyond",
