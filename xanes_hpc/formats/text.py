@@ -1,7 +1,9 @@
 """Text files, plain or compressed."""
 
 import bz2
+import codecs
 import gzip
+import io
 import lzma
 import zlib
 from pathlib import Path
@@ -11,6 +13,8 @@ from xanes_hpc.errors import FormatError
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """What opens a compressed file, by its ending."""
+ENCODINGS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""Encodings by the mark that begins a file; UTF-8 without one."""
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """Errors of files that are missing, forbidden or damaged."""
 
@@ -39,7 +43,7 @@ def plain_suffix(path: Path) -> str:
 def open_text(path: Path, errors: str = "strict", newline: str | None = None) -> TextIO:
     """Open a text file for reading, compressed if its name ends in ``.gz``, ``.bz2`` or ``.xz``.
 
-    A byte-order mark is skipped.
+    A byte-order mark is skipped, and tells UTF-16, as spreadsheets write it, from UTF-8.
 
     Parameters
     ----------
@@ -49,8 +53,14 @@ def open_text(path: Path, errors: str = "strict", newline: str | None = None) ->
         As in ``open``.
     """
     opener = OPENERS.get(path.suffix.lower(), open)
-    stream: TextIO = opener(path, "rt", encoding="utf-8-sig", errors=errors, newline=newline)
-    return stream
+    binary = opener(path, "rb")
+    try:
+        start = binary.peek(4)[:4]
+    except BaseException:
+        binary.close()
+        raise
+    encoding = next((name for mark, name in ENCODINGS if start.startswith(mark)), "utf-8-sig")
+    return io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline=newline)
 
 
 def read_text(path: Path) -> str:
