@@ -186,14 +186,14 @@ def test_a_single_detector_is_no_spectrum(tmp_path):
 
 
 def test_dead_and_saturated_channels(tmp_path):
-    rows = SCAN.copy()
+    rows = SCAN[:, :3].copy()
     rows[:, 2] = 0.0
     with pytest.raises(FormatError, match=r"dead\.dat: column itrans: 0 at every point"):
-        read_spectrum(scan(tmp_path / "dead.dat", rows=rows))
-    rows = SCAN.copy()
+        read_spectrum(scan(tmp_path / "dead.dat", TITLES[:3], rows))
+    rows = SCAN[:, :3].copy()
     rows[20:, 2] = -1.0
     with pytest.raises(FormatError, match=r"dies\.dat: ln\(i0 / itrans\) does not exist at 20 of 40 points"):
-        read_spectrum(scan(tmp_path / "dies.dat", rows=rows))
+        read_spectrum(scan(tmp_path / "dies.dat", TITLES[:3], rows))
     rows = SCAN.copy()
     rows[7, 1] = 0.0
     found = read_spectrum(scan(tmp_path / "lost.dat", rows=rows))

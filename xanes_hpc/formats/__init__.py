@@ -2,8 +2,10 @@
 
 Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``, and ``length_units``), ``cif`` and ``pdb``
 (with ``symmetry`` and ``assemblies``), and ``ase`` for other formats; ``isotopes`` of hydrogen.
-Spectra: ``columns`` of a ``text_table``, by ``column_titles``, with detector ``channels`` and the ``absorber`` that a
-file states; ``fdmnes``, ``feff``, ``vasp``, ``ocean``, ``exciting``, ``xspectra``, ``xdi``, ``nexus``, ``athena``.
+Spectra: ``columns`` (``energy_columns`` and ``spectrum_columns``) of a ``text_table`` (``number_rows``,
+``comma_numbers``, ``doubtful_rows``, ``table_titles``, ``scan_headers``), by ``column_titles`` and ``channel_titles``,
+with detector ``channels`` and the ``absorber`` that a file states;
+``fdmnes``, ``feff``, ``vasp``, ``ocean``, ``exciting``, ``xspectra``, ``xdi``, ``nexus``, ``athena``.
 Features with spectra: ``npz``. Tables: ``property_tables``,
 ``charge_tables``. The modules ``xdi``, ``nexus``, ``athena`` and ``csv_columns`` write predicted spectra,
 ``fdmnes_input`` FDMNES's input.

@@ -1,4 +1,4 @@
-"""What the titles of columns mean: energies, angles, detector channels, spectra, and quantities that are none.
+"""What the titles of columns mean: energies, angles, spectra, and quantities that are none.
 
 A title is a name and a unit in brackets, after a slash or as its last word: ``Energy (Ry)``, ``E/eV``, ``energy_keV``.
 Names are compared by their letters and digits only.
@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from xanes_hpc.formats.channel_titles import BRACKETS, CHANNELS, LONGEST, is_channel
 from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
 
 RYDBERG, HARTREE = 13.605693, 27.211386
@@ -33,48 +34,40 @@ OTHER_UNITS = frozenset((
     "%", "none", "-",
 ))  # fmt: skip
 """Units, as in a row below the titles, that no energy has."""
-BRACKETS = re.compile(r"^([^(\[{]*)[(\[{]([^)\]}]*)[)\]}]?(.*)$")
-LONGEST = 200
-"""Characters that are read of a title."""
 SLASH = re.compile(r"^(.+)/(.+)$")
 LAST_WORD = re.compile(r"^(.+?)[\s_.,\-]+(a\.u\.?|[^\s_.,\-/]+|cm-1)$", re.I)
 WORDS_OF_UNITS = frozenset((*EV_PER, *RADIANS_PER, "nm", "cm-1", "mev", "mry", "a.u.", "a.u"))
 """Units that are known without brackets."""
 GLUED = re.compile(r"^(.*)(kev|ev)$")
-PLACE = "mono|monochromator|photon|incident|incoming|beam|xray|dcm|bragg"
+PLACE = r"mono\d*|monochromator|photon|incident|incoming|beam|xray|dcm|bragg|qexafs|zap"
 ENERGY = re.compile(rf"({PLACE})*(energy|energies|energie|en|ener|e|omega)({PLACE}|eff)*")
+MEASURED = "readback|rbv|achieved|actual|measured|encoder|attained|cal(ibrated)?|corr(ected)?"
+SET = "set|setpoint|request(ed)?|shifted"
 OTHER_ENERGY = re.compile(
-    rf"energyevrelativetoe0|({PLACE})*(energy|en|ener|e)({PLACE}|readback|rbv|achieved|actual|measured|encoder|set|"
-    rf"setpoint|request(ed)?|attained|cal(ibrated)?|corr(ected)?|shifted)+"
+    rf"energyevrelativetoe0|({PLACE})*(energy|en|ener|e)({PLACE}|{MEASURED}|{SET})+|"
+    rf"({PLACE})*({MEASURED}|{SET})+({PLACE})*energy"
 )
 """Names of energies that hold if there is no other."""
-ANGLE = re.compile(rf"({PLACE})*(angle|theta|bragg)({PLACE})*")
+MEASURED_ENERGY = re.compile(rf"({PLACE})*((energy|en|ener|e)({PLACE})*({MEASURED})+|({MEASURED})+({PLACE})*energy)")
+"""Names of measured energies, which hold before those that were asked for."""
+ANGLE = re.compile(rf"({PLACE})*(angle|theta|bragg)(o|{PLACE})*")
 OTHER = frozenset((
     "k", "k1", "k2", "k3", "ka1", "kaa1", "chi", "chik", "kchi", "k2chi", "k3chi", "chik2", "chik3", "r", "rmag",
     "chir", "chirmag", "chire", "chiim", "q", "twotheta", "2theta", "tth", "wavelength", "wl", "nm", "lambda",
     "wavenumber", "frequency", "time", "seconds", "second", "sec",
 ))  # fmt: skip
 """Names of quantities that are neither energies nor spectra."""
+WAVENUMBERS = frozenset(("k", "k1", "ka1", "kaa1", "kw", "wavenumber", "kspace"))
+CHIS = frozenset(("chi", "chik", "kchi", "k2chi", "k3chi", "kchik", "k2chik", "k3chik", "chik2", "chik3"))
+"""Names of the columns of EXAFS."""
 COUNTING = frozenset((
     "point", "points", "pointnumber", "pt", "pts", "index", "idx", "row", "rows", "scanpoint", "encoder", "temperature",
 ))  # fmt: skip
 """Names of columns that count or accompany the points."""
-I0, ITRANS, IFLUOR, IREFER = "i0", "itrans", "ifluor", "irefer"
-CHANNELS = {
-    I0: ("i0", "io", "izero", "ic0", "monitor", "i0detector"),
-    ITRANS: ("itrans", "it", "itr", "i1", "ic1", "trans", "itransmission"),
-    IFLUOR: ("ifluor", "if", "iff", "ifl", "ifluo", "fluor", "fluo", "fluorescence", "ifluorescence", "pips"),
-    IREFER: ("irefer", "ir", "iref", "i2", "ic2", "refer", "ref", "ireference"),
-}
-"""Names of detector channels, in the words of the XDI dictionary."""
-CHANNELS_OF = {TRANSMISSION: (I0, ITRANS), FLUORESCENCE: (I0, IFLUOR), REFERENCE: (ITRANS, IREFER)}
-CHANNEL_ENDS = frozenset((
-    "a", "na", "ua", "pa", "v", "mv", "amp", "amps", "cps", "cts", "count", "counts", "raw", "current", "volt",
-    "volts", "det", "detector", "hz",
-))  # fmt: skip
-"""Last words of the title of a channel, such as ``It_A``, that are no part of its name."""
+LOGARITHMS = frozenset(f"ln{i0}{it}" for i0 in ("i0", "io") for it in ("it", "i1", "itrans", "i"))
+"""Names of ln(i0/itrans), by letters and digits only."""
 OWN_OF = {
-    TRANSMISSION: ("mutrans", "normtrans", "mut", "mutransmission"),
+    TRANSMISSION: ("mutrans", "normtrans", "mut", "mutransmission", *sorted(LOGARITHMS)),
     FLUORESCENCE: ("mufluor", "normfluor", "muf", "mufluo", "mufluorescence"),
     REFERENCE: ("murefer", "normrefer", "muref", "mur", "mureference"),
 }
@@ -125,13 +118,14 @@ def parts(title: str) -> tuple[str, str]:
     (('energy', 'ry'), ('e', 'ev'), ('energy', 'kev'), ('dmude', ''))
     """
     title = title.strip()[:LONGEST]
+    if (name := plain(title)) in LOGARITHMS:
+        return name, ""
     if found := BRACKETS.match(title):
         return plain(found[1] + found[3]), unit_of(found[2])
     if (found := SLASH.match(title)) and is_unit(found[2]):
         return plain(found[1]), unit_of(found[2])
     if (found := LAST_WORD.match(title)) and unit_of(found[2]) in WORDS_OF_UNITS:
         return plain(found[1]), unit_of(found[2])
-    name = plain(title)
     if name in ("ev", "kev"):
         return "", name
     if (glued := GLUED.match(name)) and ENERGY.fullmatch(glued[1]):
@@ -165,53 +159,25 @@ def is_angle(name: str, unit: str) -> bool:
     return bool(ANGLE.fullmatch(name)) or unit in RADIANS_PER
 
 
-def are_titles(words: Sequence[str], last: bool) -> bool:
-    """Return True if the words of a header's line are titles: no dates or times, and above the last line, known ones.
+def are_titles(words: Sequence[str]) -> bool:
+    """Return True if the words of a header's line may be titles: no dates or times.
 
     Examples
     --------
-    >>> are_titles(["k", "chi"], last=False), are_titles(["time", "12:30"], last=True)
+    >>> are_titles(["k", "chi"]), are_titles(["time", "12:30"])
     (True, False)
     """
-    if any(word[:1].isdigit() and parts(word)[0] not in OTHER for word in words):
-        return False
-    return last or sum(map(_is_known, words)) > 1
+    return not any(word[:1].isdigit() and parts(word)[0] not in OTHER for word in words)
+
+
+def n_known(words: Sequence[str]) -> int:
+    """Return how many titles are known, as energies, spectra or what is neither."""
+    return sum(map(_is_known, words))
 
 
 def _is_known(title: str) -> bool:
     name, unit = parts(title)
     return is_other_energy(name, unit) or name in INTENSITIES or bool(why_no_spectrum(title))
-
-
-def channel(title: str) -> str:
-    """Return the plain name of a channel without what describes its electronics.
-
-    Examples
-    --------
-    >>> channel("i_trans_cps"), channel("It_A"), channel("if1")
-    ('itrans', 'it', 'if1')
-    """
-    words = [word for word in re.split(r"[\W_]+", BRACKETS.sub(r"\1", title).lower()) if word]
-    while len(words) > 1 and words[-1] in CHANNEL_ENDS:
-        words.pop()
-    return "".join(words)
-
-
-def is_channel(title: str, role: str) -> bool:
-    """Return True if a title is that of a detector channel, or of one of its elements."""
-    name = channel(title)
-    return parts(title)[0] in CHANNELS[role] or name in CHANNELS[role] or (role == IFLUOR and _element(name))
-
-
-def channels_of(titles: list[str], role: str) -> list[int]:
-    """Return the columns of a detector channel: those of its name, or else the elements that are numbered from 1."""
-    named = [parts(title)[0] for title in titles]
-    short = [channel(title) for title in titles]
-    return (
-        [i for i, name in enumerate(named) if name in CHANNELS[role]]
-        or [i for i, name in enumerate(short) if name in CHANNELS[role]]
-        or [i for i, name in enumerate(short) if role == IFLUOR and _element(name)]
-    )
 
 
 def sigma_of(titles: Sequence[str], spectrum: str) -> int | None:
@@ -237,10 +203,6 @@ def sigma_of(titles: Sequence[str], spectrum: str) -> int | None:
         if found := [i for i, name in enumerate(names) if pattern.fullmatch(name)]:
             return found[0] if len(found) == 1 else None
     return None
-
-
-def _element(name: str) -> bool:
-    return name.rstrip("0123456789") in CHANNELS[IFLUOR] and name[-1:].isdecimal()
 
 
 def why_no_spectrum(title: str) -> str:

@@ -1,7 +1,7 @@
 """The spectrum in a table of titled columns, as written by a program or at a beamline.
 
-The energy is in eV, keV, Ry or hartree, or given by the angle of the monochromator, E = h c / (2 d sin(theta)). The
-spectrum is a column of its own, or follows from detector channels.
+The energy is in eV, keV, Ry or hartree, or given by the angle of the monochromator. The spectrum is a column of its
+own, or follows from detector channels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,40 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.channel_titles import CHANNELS_OF, channels_of, is_channel
 from xanes_hpc.formats.channels import absorption, rises
-from xanes_hpc.formats.column_titles import (
-    CHANNELS_OF,
-    COUNTING,
-    EV_PER,
-    INTENSITIES,
-    KNOWN_ENERGIES,
-    OTHER,
-    OTHER_UNITS,
-    OWN_OF,
-    PLAIN_SPECTRA,
-    RADIANS_PER,
-    channels_of,
-    is_angle,
-    is_channel,
-    is_energy,
-    is_other_energy,
-    parts,
-    plain,
-    sigma_of,
-    unit_of,
-    why_no_spectrum,
-)  # fmt: skip
-from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, REFERENCE, TRANSMISSION, ReadOptions
+from xanes_hpc.formats.column_titles import INTENSITIES, OWN_OF, parts, plain, sigma_of, unit_of
+from xanes_hpc.formats.energy_columns import check_ends, energies_of, energy_column
+from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, REFERENCE, ReadOptions
+from xanes_hpc.formats.spectrum_columns import listed, spectrum_columns
 from xanes_hpc.formats.text_table import Table
 from xanes_hpc.spectra.spectrum import Choices
 
 Array = npt.NDArray[np.float64]
-HC = 12398.419843320026
-"""Planck's constant times the speed of light, eV Å."""
-SEVERAL_COLUMNS = "files have several columns that may be the spectrum"
-FROM_ANGLES = "energies were computed from the angle of the monochromator"
-TAKEN = "columns with unknown titles were taken as spectra"
-CONVERTED = "energies were converted from Ry or hartree"
 WITH_SIGMA = "standard deviations were read from a column"
 EXCHANGED = "the absorption falls through the edge: i0 and itrans may be exchanged"
 
@@ -101,29 +77,40 @@ def energy_and_intensity(
     split = [(name, unit_of(units.get(i, "")) or unit) for i, (name, unit) in enumerate(split)]
     names = [name for name, _ in split]
     named = _resolved(path, table, options.columns)
-    at = named[0] if named else _energy_column(path, table, split)
-    energies, choices = _energies(path, table, at, split[at], at in units, (options.d_spacing, d_spacing))
-    choices = (*table.choices, *choices)
+    at, told = (named[0], ()) if named else energy_column(path, table, split)
+    own_spacing = table.d_spacing if d_spacing is None else d_spacing
+    energies, choices = energies_of(path, table, at, split[at], at in units, (options.d_spacing, own_spacing))
+    choices = (*table.choices, *told, *choices)
     reference = None if options.mu == REFERENCE else _reference(path, table, names)
-    if named and len(named) == 2:
-        return _own_column(path, table, names, named[1], Columns(energies, energies, "", choices, None, reference))
-    if named:
-        mode = options.mu or _mode_of([_name(table, i) for i in named[1:]])
+    mode: str | None = None
+    channels: Sequence[int] = ()
+    column = named[1] if len(named) == 2 else None
+    if len(named) > 2:
+        mode, channels = options.mu or _mode_of([table.name(i) for i in named[1:]]), named[1:]
         if mode is None:
-            listed = ",".join(options.columns)
-            raise FormatError(f"{path}: columns {listed}: give `mu`, one of {', '.join(MODES)}")
-        channels: Sequence[int] = named[1:]
+            raise FormatError(f"{path}: columns {','.join(options.columns)}: give `mu`, one of {', '.join(MODES)}")
+    elif not named:
+        chosen = spectrum_columns(path, table, names, at, energies, options.mu, preferred)
+        column, mode, channels, choices = chosen.column, chosen.mode, chosen.channels, (*choices, *chosen.choices)
+    if column is not None:
+        rest = Columns(energies, energies, "", choices, None, reference)
+        found = _own_column(path, table, names, column, rest)
     else:
-        found, mode, channels, told = _spectrum_columns(path, table, names, at, options.mu, preferred)
-        choices += told
-        if mode is None:
-            return _own_column(path, table, names, found, Columns(energies, energies, "", choices, None, reference))
-    mu, counted, told = absorption(path, mode, [(_name(table, i), table.values[:, i]) for i in channels])
-    energies, mu = energies[counted], mu[counted]
+        found = _from_channels(
+            path, table, str(mode), channels, Columns(energies, energies, "", choices, None, reference)
+        )
+    check_ends(path, found.energies, found.intensities)
+    return found
+
+
+def _from_channels(path: Path, table: Table, mode: str, channels: Sequence[int], rest: Columns) -> Columns:
+    """Return the absorption that detector channels give, where they have counts."""
+    mu, counted, told = absorption(path, mode, [table.channel(i) for i in channels])
+    energies, mu, reference = rest.energies[counted], mu[counted], rest.reference
     if mode != FLUORESCENCE and rises(energies, -mu):
         told += ((EXCHANGED, path.name),)
     reference = None if reference is None or mode == REFERENCE else reference[counted]
-    return Columns(energies, mu, mode, (*choices, *told), None, reference, mode)
+    return Columns(energies, mu, mode, (*rest.choices, *told), None, reference, mode)
 
 
 def _own_column(path: Path, table: Table, names: Sequence[str], column: int, rest: Columns) -> Columns:
@@ -149,24 +136,15 @@ def _reference(path: Path, table: Table, names: Sequence[str]) -> Array | None:
     if own := [i for i, name in enumerate(names) if name in OWN_OF[REFERENCE]]:
         mu = table.values[:, own[0]].copy()
     else:
-        after, behind = (channels_of(table.titles, role) for role in CHANNELS_OF[REFERENCE])
+        after, behind = (channels_of(table.titles, role)[0] for role in CHANNELS_OF[REFERENCE])
         if not after or not behind:
             return None
         try:
-            mu = absorption(path, REFERENCE, [(_name(table, i), table.values[:, i]) for i in (after[0], behind[0])])[0]
+            mu = absorption(path, REFERENCE, [table.channel(i) for i in (after[0], behind[0])])[0]
         except FormatError:  # of a dead detector, say: only who asks for the reference needs it
             return None
     there = np.isfinite(mu)
     return np.interp(np.arange(mu.size), np.flatnonzero(there), mu[there]) if there.any() else None
-
-
-def _name(table: Table, column: int) -> str:
-    return table.titles[column] if table.titles else str(column + 1)
-
-
-def _listed(table: Table) -> str:
-    n = table.values.shape[1]
-    return f"{n} columns ({', '.join(table.titles)})" if table.titles else f"{n} columns without titles"
 
 
 def _resolved(path: Path, table: Table, columns: Iterable[str]) -> list[int]:
@@ -185,65 +163,10 @@ def _resolved(path: Path, table: Table, columns: Iterable[str]) -> list[int]:
         elif name.isdecimal() and 0 < int(name) <= table.values.shape[1]:
             found.append(int(name) - 1)
         else:
-            raise FormatError(f"{path}: expected a column {name}, received {_listed(table)}")
+            raise FormatError(f"{path}: expected a column {name}, received {listed(table)}")
     if len(set(found)) < len(found):
-        raise FormatError(f"{path}: columns {','.join(columns)}: expected different columns of {_listed(table)}")
+        raise FormatError(f"{path}: columns {','.join(columns)}: expected different columns of {listed(table)}")
     return found
-
-
-def _energy_column(path: Path, table: Table, split: Sequence[tuple[str, str]]) -> int:
-    found = [i for i, both in enumerate(split) if is_energy(*both)]
-    found = found or [i for i, both in enumerate(split) if is_other_energy(*both)]
-    found = found or [i for i, both in enumerate(split) if is_angle(*both)][:1]
-    alone = len(split) == 2
-    other = [table.titles[i] for i, (name, _) in enumerate(split) if name in OTHER or (alone and name in COUNTING)]
-    if other and not found:
-        raise FormatError(
-            f"{path}: expected energies and a spectrum, received the columns {', '.join(table.titles)}: "
-            f"{other[0]} is no energy"
-        )
-    if alone and not found:
-        found = [1 if split[0][0] in INTENSITIES and split[1][0] not in INTENSITIES else 0]
-    if len(found) != 1:
-        raise _unclear(path, table)
-    return found[0]
-
-
-def _unclear(path: Path, table: Table) -> FormatError:
-    named = f" ({', '.join(table.titles)})" if table.titles else ""
-    return FormatError(
-        f"{path}: expected two columns, energy and intensity, received {table.values.shape[1]}{named}; "
-        "`columns` chooses, such as energy,i0,itrans"
-    )
-
-
-def _energies(
-    path: Path, table: Table, column: int, name_unit: tuple[str, str], stated: bool, spacings: Sequence[float | None]
-) -> tuple[Array, Choices]:
-    """Return a column as energies in eV; its unit may be ``stated``; the spacings are the user's and the file's."""
-    (name, unit), (given, own) = name_unit, spacings
-    values = table.values[:, column]
-    energy = is_energy(name, unit) or is_other_energy(name, unit)
-    if unit in RADIANS_PER or is_angle(name, unit) or (given is not None and not energy):
-        if (d_spacing := given if given is not None else own) is None:
-            raise FormatError(
-                f"{path}: expected energies, received the column {_name(table, column)}; to convert angles, give the "
-                "monochromator's `d_spacing`, in Å"
-            )
-        if unit and unit not in RADIANS_PER:
-            raise FormatError(f"{path}: expected angles in degrees or radians, received {unit!r}")
-        radians = values * RADIANS_PER[unit or "deg"]
-        if not ((radians > 0) & (radians < np.pi / 2)).all():
-            raise FormatError(
-                f"{path}: expected angles between 0 and 90 degrees, received {values.min():g} to {values.max():g}"
-            )
-        detail = f"{path.name}: {values.min():g} to {values.max():g}, d = {d_spacing:g} Å"
-        return HC / (2.0 * d_spacing * np.sin(radians)), ((FROM_ANGLES, detail),)
-    if unit and unit not in EV_PER and (unit in OTHER_UNITS or stated):
-        raise FormatError(f"{path}: {KNOWN_ENERGIES}, received {unit!r}")
-    factor = EV_PER.get(unit, 1.0)
-    told: Choices = ((CONVERTED, f"{path.name}: 1 {unit} = {factor:.9g} eV"),) if factor not in (1.0, 1000.0) else ()
-    return values * factor, told
 
 
 def _mode_of(titles: Sequence[str]) -> str | None:
@@ -253,42 +176,3 @@ def _mode_of(titles: Sequence[str]) -> str | None:
         if is_channel(titles[0], first) and not one_too_many and all(is_channel(t, second) for t in titles[1:]):
             return mode
     return None
-
-
-def _spectrum_columns(
-    path: Path, table: Table, titles: Sequence[str], energy: int, mode: str | None, preferred: Sequence[Sequence[str]]
-) -> tuple[int, str | None, Sequence[int], Choices]:
-    """Return the column of the spectrum, or how it is measured and its channels; and what there was to choose from."""
-    groups = preferred if mode is None else [OWN_OF[mode]]
-    for group in groups:
-        if found := [i for i, t in enumerate(titles) if t in group and i != energy]:
-            told: Choices = ()
-            if len(found) > 1:
-                detail = f"{', '.join(table.titles[i] for i in found)}; read {table.titles[found[0]]}, the first"
-                told = ((SEVERAL_COLUMNS, f"{path.name}: {detail}"),)
-            return found[0], None, (), told
-    if mode is None and len(titles) == 2:
-        other = 1 - energy
-        if not table.titles:
-            return other, None, (), ()
-        if wrong := why_no_spectrum(table.titles[other]):
-            both = f"{table.titles[energy]},{table.titles[other]}"
-            raise FormatError(f"{path}: expected a spectrum, received {wrong}; `columns` {both} reads it all the same")
-        known = not table.titles[other] or titles[other] in PLAIN_SPECTRA
-        told = () if known else ((TAKEN, f"{path.name}: {table.titles[other]}"),)
-        return other, None, (), told
-    possible = {}
-    for own in [mode] if mode else (TRANSMISSION, FLUORESCENCE):
-        first, second = (channels_of(table.titles, role) for role in CHANNELS_OF[own])
-        if first and second:
-            possible[own] = (first[0], *(second if own == FLUORESCENCE else second[:1]))
-    if not possible and mode is not None:
-        wanted = " and ".join(CHANNELS_OF[mode])
-        raise FormatError(f"{path}: expected columns {wanted} for {mode}, received {_listed(table)}; `columns` chooses")
-    if not possible:
-        raise _unclear(path, table)
-    chosen = next(iter(possible))
-    told = ()
-    if len(possible) > 1:
-        told = ((SEVERAL_COLUMNS, f"{path.name}: {' and '.join(possible)}; read {chosen}"),)
-    return -1, chosen, possible[chosen], told

@@ -44,6 +44,7 @@ def read(path: Path) -> Spectrum:
         treatment=treatment("exciting"),
         absolute=True,
         source=f"{path.parent.name}/{path.name}",
+        choices=table.choices,
     )
 
 

@@ -176,7 +176,7 @@ def _pair_of_edges(path: Path, table: Table, first: FirstLine | None) -> Columns
     if n_levels != 2 or level is None or reference is None or level < reference:
         raise FormatError(f"{path}: line 1: expected two core levels for two edges ({', '.join(table.titles[1:])})")
     moved = np.interp(energies - (level - reference), energies, lower)
-    return Columns(energies.copy(), moved + upper)
+    return Columns(energies.copy(), moved + upper, choices=table.choices)
 
 
 def _edge_in_header(table: Table) -> float | None:

@@ -68,7 +68,7 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
             "angstrom²",
         )
     element, edge = _absorber(table)
-    choices = _choices(path)
+    choices = (*table.choices, *_choices(path))
     version = VERSION.search(text)
     return Spectrum(
         energies=table.values[:, 0].copy(),

@@ -54,5 +54,5 @@ def read(path: Path) -> Spectrum:
         source=path.name,
         element=atomic_numbers.get(name[1]),
         edge=EDGE_OF.get(name[3]),
-        choices=((FROM_FERMI, path.name),),
+        choices=(*table.choices, (FROM_FERMI, path.name)),
     )

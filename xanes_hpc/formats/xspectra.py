@@ -51,5 +51,5 @@ def read(path: Path) -> Spectrum:
         e_cut=0.0,
         absolute=False,
         source=f"{path.parent.parent.name}/{path.parent.name}/{path.name}",
-        choices=((FROM_FERMI, path.parent.parent.name),),
+        choices=(*table.choices, (FROM_FERMI, path.parent.parent.name)),
     )
