@@ -82,23 +82,35 @@ def is_channel(title: str, role: str) -> bool:
     return _rank(title, role) is not None
 
 
-def channels_of(titles: Sequence[str], role: str) -> tuple[list[int], list[int]]:
-    """Return the columns of a detector channel, and others that may be it.
+def channels_of(titles: Sequence[str], role: str) -> list[int]:
+    """Return the columns of a detector channel: one, that with the most exact name, or its numbered elements.
 
-    One column is the channel, that with the most exact name; or the numbered elements of one detector are, where
-    nothing else has its name. The elements of a sum are not among the others.
+    Elements count where nothing else has the name of their detector.
 
     Examples
     --------
     >>> channels_of(["energy", "monitor", "i0", "i1"], "i0"), channels_of(["i0", "if1", "if2", "pips"], "ifluor")
-    (([2], [1]), ([1, 2], [3]))
+    ([2], [1, 2])
     """
-    ranks = {i: rank for i, title in enumerate(titles) if (rank := _rank(title, role)) is not None}
+    ranks = _ranks(titles, role)
     if not ranks:
-        return [], []
+        return []
     best = min(ranks, key=lambda i: (ranks[i], i))
-    found = [best]
-    if ranks[best][1] >= ELEMENT:
-        found = [i for i, rank in ranks.items() if rank == ranks[best]]
-    own = (ranks[best][0], ELEMENT)
-    return found, [i for i, rank in ranks.items() if i not in found and (rank[0], min(rank[1], ELEMENT)) != own]
+    return [i for i, rank in ranks.items() if rank == ranks[best]] if ranks[best][1] >= ELEMENT else [best]
+
+
+def rivals_of(titles: Sequence[str], role: str) -> list[int]:
+    """Return the columns that may be a detector channel besides those taken; not the elements of its own sum.
+
+    Examples
+    --------
+    >>> rivals_of(["energy", "monitor", "i0", "i1"], "i0"), rivals_of(["if", "if1", "if2", "pips"], "ifluor")
+    ([1], [3])
+    """
+    ranks, found = _ranks(titles, role), channels_of(titles, role)
+    own = [(ranks[i][0], ELEMENT) for i in found]
+    return [i for i, (name, rank) in ranks.items() if i not in found and (name, min(rank, ELEMENT)) not in own]
+
+
+def _ranks(titles: Sequence[str], role: str) -> dict[int, tuple[int, int]]:
+    return {i: rank for i, title in enumerate(titles) if (rank := _rank(title, role)) is not None}

@@ -136,7 +136,7 @@ def _reference(path: Path, table: Table, names: Sequence[str]) -> Array | None:
     if own := [i for i, name in enumerate(names) if name in OWN_OF[REFERENCE]]:
         mu = table.values[:, own[0]].copy()
     else:
-        after, behind = (channels_of(table.titles, role)[0] for role in CHANNELS_OF[REFERENCE])
+        after, behind = (channels_of(table.titles, role) for role in CHANNELS_OF[REFERENCE])
         if not after or not behind:
             return None
         try:

@@ -13,9 +13,10 @@ import numpy as np
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import nexus_groups
 from xanes_hpc.formats.absorber import absorber
+from xanes_hpc.formats.channel_titles import CHANNELS_OF, I0, channels_of
 from xanes_hpc.formats.channels import COMPUTED, absorption, rises
-from xanes_hpc.formats.column_titles import CHANNELS_OF, I0, PLAIN_SPECTRA, channels_of, parts, plain, why_no_spectrum
-from xanes_hpc.formats.columns import TAKEN, WITH_SIGMA, Columns, energy_and_intensity, is_sigma
+from xanes_hpc.formats.column_titles import PLAIN_SPECTRA, parts, plain, why_no_spectrum
+from xanes_hpc.formats.columns import WITH_SIGMA, Columns, energy_and_intensity, is_sigma
 from xanes_hpc.formats.nexus_groups import (
     MOST_LINKS,
     MOST_LISTED,
@@ -25,6 +26,7 @@ from xanes_hpc.formats.nexus_groups import (
     text_of,
 )
 from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, REFERENCE, TRANSMISSION, ReadOptions
+from xanes_hpc.formats.spectrum_columns import TAKEN
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.spectra.spectrum import Choices, Spectrum, unit_from
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.channel_titles import CHANNELS_OF, I0, channels_of
+from xanes_hpc.formats.channel_titles import CHANNELS_OF, I0, channels_of, rivals_of
 from xanes_hpc.formats.channels import absorption, rises
 from xanes_hpc.formats.column_titles import OWN_OF, PLAIN_SPECTRA, why_no_spectrum
 from xanes_hpc.formats.energy_columns import unclear
@@ -87,11 +87,12 @@ def listed(table: Table) -> str:
 
 def _own_columns(names: Sequence[str], energy: int, groups: Sequence[Sequence[str]]) -> list[int]:
     """Return the columns of the first group of spectra that occurs."""
-    counts = bool(channels_of(names, I0)[0])
+    counts = bool(channels_of(names, I0))
     for group in groups:
-        found = [i for i, name in enumerate(names) if name in group and i != energy]
-        found = [i for i in found if not (counts and names[i] == AMBIGUOUS)]
-        if found:
+        doubtful = counts and len(group) > 1  # a group of one was asked for
+        if found := [
+            i for i, name in enumerate(names) if name in group and i != energy and not (doubtful and name == AMBIGUOUS)
+        ]:
             return found
     return []
 
@@ -150,7 +151,7 @@ def _possible(table: Table, mode: str | None) -> dict[str, list[int]]:
     """Return the ways of measuring for which a table has the channels, with their columns."""
     found = {}
     for own in [mode] if mode else DEFAULT:
-        first, second = (channels_of(table.titles, role)[0] for role in CHANNELS_OF[own])
+        first, second = (channels_of(table.titles, role) for role in CHANNELS_OF[own])
         if first and second:
             found[own] = [*first, *second]
     return found
@@ -184,8 +185,8 @@ def _rivals(path: Path, table: Table, mode: str) -> Choices:
     """Return which detectors were chosen among several."""
     told: Choices = ()
     for role in CHANNELS_OF[mode]:
-        found, others = channels_of(table.titles, role)
-        if others:
+        found = channels_of(table.titles, role)
+        if others := rivals_of(table.titles, role):
             names = ", ".join(table.titles[i] for i in sorted([*found, *others]))
             read = ", ".join(table.titles[i] for i in found)
             told += ((SEVERAL_DETECTORS, f"{path.name}: {role} may be {names}; read {read}"),)
