@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from scipy.optimize import nnls
-from support.builders import run, table, write
+from support.builders import run, table, write, write_xyz
 
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment import compare
@@ -477,3 +477,25 @@ def test_a_spectrum_that_no_site_explains_is_told():
 def test_a_library_without_held_out_references_makes_no_claim():
     assert match(Shelf().measured(3), Shelf()).held_out is None
     assert match(HeldShelf(8).measured(3), HeldShelf(8)).held_out is None
+
+
+def test_measured_spectra_of_a_store_are_normalised_as_the_measured_one(tmp_path, capsys):
+    """Each finds itself, whatever its step and background."""
+    energies, kinds = np.arange(6980.0, 7400.0, 0.5), {"one": (2.0, 0.4), "two": (3.0, 0.9), "three": (4.0, 0.0)}
+    folders = tmp_path / "in", tmp_path / "mu"
+    for k, (name, (width, line)) in enumerate(kinds.items()):
+        x = energies - 7112.0
+        edge = 0.5 + np.arctan(x / width) / np.pi + line * np.exp(-(((x - 6.0) / 5.0) ** 2))
+        mu = (k + 1.0) * edge + 3.0 * k - (k - 1.0) * 4e-3 * x
+        write_xyz(folders[0] / f"{name}.xyz")
+        write(folders[1] / f"{name}.txt", table(np.column_stack([energies, mu])))
+    store = tmp_path / "s.h5"
+    assert run("import", folders[0], "--spectra", folders[1], "--absorber", "Fe", "-o", store) == 0
+    for name in kinds:
+        capsys.readouterr()
+        assert run("match", folders[1] / f"{name}.txt", store, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert "3 of 3 spectra" in found["library"]
+        best, second = found["ranked"][:2]
+        assert best["site"] == name
+        assert best["error_percent"] < 1e-3 < 1.0 < second["error_percent"]

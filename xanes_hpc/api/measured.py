@@ -200,12 +200,12 @@ def match(
     start, stop = range or (None, None)
     chosen = options_of(MatchOptions, {"start": start, "stop": stop, **options})
     store = comparable(spectra)
-    library = library_of(store, kind, treatment)
+    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
+    library = library_of(store, kind, treatment, how)
     rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
     element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
     experiment = held_to(measured_of(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
     experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), element, own_edge)(experiment)
-    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     normal = normalised(experiment, how, element, own_edge)
     if "scale" not in options:
         chosen = replace(chosen, scale=scale_for(normal))

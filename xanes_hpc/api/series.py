@@ -118,7 +118,7 @@ def series(
     if standards is not None:
         return with_standards(given, _paths(standards), _kind(absorber, edge), chosen)[0]
     store = comparable(library)
-    shelf = library_of(store, kind, treatment)
+    shelf = library_of(store, kind, treatment, given.normalisation)
     rows = rows_of(shelf.sites, chosen_rows(shelf, choice_of(sites), store.path), absorber, edge)
     return with_library(given, shelf, (int(shelf.sites.element[rows[0]]), shelf.sites.edge[rows[0]]), rows, chosen)
 

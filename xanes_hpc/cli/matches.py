@@ -123,7 +123,7 @@ class MatchedSpectrum:
         }  # fmt: skip
 
 
-def show_one(matched: MatchedSpectrum, not_compared: Sequence[str]) -> None:
+def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str) -> None:
     """Print the sites, and mixtures, that resemble one measured spectrum."""
     found, options, normal = matched.found, matched.options, matched.normal
     console.table(
@@ -134,6 +134,7 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str]) -> None:
             f"scaled by {options.scale}",
             "noise": found.noise,
         }
+        | ({"library": treated} if treated else {})
         | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
         | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
         | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
@@ -154,13 +155,16 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str]) -> None:
         console.out.print("no mixture beats its best single component")
 
 
-def show_summary(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Sequence[str]) -> None:
+def show_summary(
+    every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Sequence[str], treated: str
+) -> None:
     """Print the best site of each measured spectrum, and which spectra could not be used."""
     first = every[0].found
     held_out = next((one.found.held_out for one in every if one.found.held_out is not None), None)
     console.table(
         f"{len(every):,} measured spectra among {first.n_compared:,} sites",
-        ({"for comparison": held_out.in_words} if held_out is not None else {})
+        ({"library": treated} if treated else {})
+        | ({"for comparison": held_out.in_words} if held_out is not None else {})
         | ({"not compared": ", ".join(not_compared)} if not_compared else {})
         | ({"not matched": f"{len(left_out):,} spectra"} if left_out else {}),
     )

@@ -212,7 +212,7 @@ def _against_store(
     if is_kind(store, "predictions"):
         refuse(OF_STRUCTURES, f"applies to structure stores; {store} is a prediction store")
     files = measured_files(given.paths)
-    with open_library(store, of_store["kind"], of_store["treatment"]) as library:
+    with open_library(store, of_store["kind"], of_store["treatment"], given.normalisation) as library:
         rows = chosen_rows(library, of_store["sites"], store)
         rows = rows_of(library.sites, rows, of_store["absorber"], of_store["edge"])
         e0 = float(np.nanmedian(library.e0[rows]))
@@ -229,6 +229,7 @@ def _against_store(
             else:
                 every.append(matches.MatchedSpectrum(file.name, normal, found, own, library.distrust))
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
+        treated = library.treated
     of = f"{of_absorber(element, edge)}, {store.name}"
     if not every:
         raise next(found for found in results if isinstance(found, SpectrumError))
@@ -245,8 +246,8 @@ def _against_store(
         table = matches.csv_of_one(every[0]) if alone else matches.csv_of_all(every, left_out)
         matches.write_csv(outputs.table, *table, outputs.overwrite)
     if outputs.json != "-" and alone:
-        matches.show_one(every[0], not_compared)
+        matches.show_one(every[0], not_compared, treated)
     elif outputs.json != "-":
-        matches.show_summary(every, left_out, not_compared)
+        matches.show_summary(every, left_out, not_compared, treated)
     figures = every[0].as_dict() if alone else matches.every_as_dict(every, left_out)
-    console.write_json(outputs.json, figures | {"not_compared": library.not_compared})
+    console.write_json(outputs.json, figures | {"not_compared": library.not_compared, "library": treated})

@@ -157,7 +157,7 @@ def command(
         if is_kind(library, "predictions"):
             refuse(OF_STRUCTURES, f"applies to structure stores; {library} is a prediction store")
         with (
-            open_library(library, of_store["kind"], of_store["treatment"]) as store,
+            open_library(library, of_store["kind"], of_store["treatment"], normalisation) as store,
             console.progress("searching", "sites") as progress,
         ):
             rows = chosen_rows(store, of_store["sites"], library)
