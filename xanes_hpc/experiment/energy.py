@@ -1,7 +1,7 @@
 """Correct the energies of a measured spectrum before it is used: leave out glitches, and calibrate."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xanes_hpc.errors import ConfigError, SpectrumError
@@ -96,7 +96,7 @@ def by_foil(options: EnergyOptions, element: int | None, edge: str | None) -> Ca
     scan = edges.in_ev(scan, edges.edge_energy(foil.element, foil.edge))
     if not edges.is_absolute(scan, edges.edge_energy(foil.element, foil.edge)):
         raise SpectrumError(f"{path}: energies are relative to the edge; expected the scan of a foil")
-    return calibration_of(scan.energies, scan.intensities, foil, str(path))
+    return replace(calibration_of(scan.energies, scan.intensities, foil, str(path)), source=path.name)
 
 
 def foil_of(options: EnergyOptions, element: int | None, edge: str | None, source: str) -> Foil:
