@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import read_spectrum
+from xanes_hpc.experiment.measured_files import measured_files
+from xanes_hpc.formats import nexus_entries, read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
 
 ENERGIES = np.arange(8950.0, 9100.0, 0.5)
@@ -284,3 +285,19 @@ def test_units_of_signals(path, title, units, unit):
 def test_other_endings_of_hdf5(path):
     scan(path, "mu", {"mu": MU})
     assert holds_mu(read_spectrum(path.rename(path.with_suffix(".h5"))))
+
+
+def test_an_entry_is_read_by_its_name_and_all_are_listed(path):
+    with h5py.File(path, "w") as file:
+        for k in range(3):
+            entry = group(file, f"scan{k}", "NXentry")
+            data = group(entry, "data", "NXdata", signal="data", axes="energy")
+            data["energy"], data["data"] = ENERGIES, MU + k
+        group(group(file, "other", "NXentry"), "data", "NXdata")["image"] = np.zeros((3, 4))
+    assert nexus_entries.entries(path) == ["scan0", "scan1", "scan2"]
+    found = read_spectrum(path.with_name("a.nxs:scan2"))
+    np.testing.assert_array_equal(found.intensities, MU + 2)
+    assert (found.source, found.choices) == ("a.nxs:scan2", ())
+    assert [own.name for own in measured_files([path])] == ["a.nxs:scan0", "a.nxs:scan1", "a.nxs:scan2"]
+    with pytest.raises(FormatError, match=r"a\.nxs:gone: expected an entry gone, received .*scan0"):
+        read_spectrum(path.with_name("a.nxs:gone"))

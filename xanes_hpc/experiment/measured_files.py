@@ -1,4 +1,4 @@
-"""Find the measured spectra that a user names: files, folders, patterns, and projects with all their groups."""
+"""Find the measured spectra that a user names: files, folders, patterns, projects and NeXus files with several."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from xanes_hpc.errors import ConfigError, FormatError, SpectrumError, XanesHpcError
-from xanes_hpc.formats import athena, is_spectrum_file
+from xanes_hpc.formats import athena, is_spectrum_file, nexus, nexus_entries
 
 T = TypeVar("T")
 DIGITS = re.compile(r"(\d+)")
@@ -26,9 +26,9 @@ class MeasuredFile:
 def measured_files(named: Iterable[Path]) -> list[MeasuredFile]:
     """Return the measured spectra in files, folders, patterns such as ``scans/*.xdi``, and Athena projects.
 
-    A folder stands for its files whose names end like those of spectra, and a project for all its groups, unless one is
-    named (``NAME.prj:LABEL``). The order is that in which they are named, and the natural one within a folder. Spectra
-    in files with equal names are listed with their folders.
+    A folder stands for its files whose names end like those of spectra, a project for all its groups, and a NeXus file
+    for all its entries, unless one is named (``NAME.prj:LABEL``, ``NAME.nxs:ENTRY``). The order is that in which they
+    are named, and the natural one within a folder. Spectra in files with equal names are listed with their folders.
 
     Raises
     ------
@@ -69,10 +69,11 @@ def natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _groups(path: Path) -> list[MeasuredFile]:
-    """Return the groups of a project with several; a file otherwise."""
-    if path.suffix.lower() != athena.PROJECT or not path.is_file():
+    """Return the groups of a project, or the entries of a NeXus file, with several; a file otherwise."""
+    if not path.is_file():
         return [MeasuredFile(path, path.name)]
-    labels = athena.labels(path)
+    labels = athena.labels(path) if path.suffix.lower() == athena.PROJECT else []
+    labels = nexus_entries.entries(path) if nexus.recognises(path) else labels
     if len(labels) < 2:
         return [MeasuredFile(path, path.name)]
     chosen = [str(k) if "/" in own else own for k, own in enumerate(labels, 1)]  # a name of a file has no slash

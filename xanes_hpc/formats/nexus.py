@@ -17,6 +17,7 @@ from xanes_hpc.formats.channel_titles import CHANNELS_OF, I0, channels_of
 from xanes_hpc.formats.channels import COMPUTED, absorption, rises
 from xanes_hpc.formats.column_titles import PLAIN_SPECTRA, parts, plain, why_no_spectrum
 from xanes_hpc.formats.columns import WITH_SIGMA, Columns, energy_and_intensity, is_sigma
+from xanes_hpc.formats.nexus_entries import SUFFIXES, parts_of, root_of
 from xanes_hpc.formats.nexus_groups import (
     MOST_LINKS,
     MOST_LISTED,
@@ -30,9 +31,6 @@ from xanes_hpc.formats.spectrum_columns import TAKEN
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.spectra.spectrum import Choices, Spectrum, unit_from
 
-SUFFIX = ".nxs"
-SUFFIXES = (SUFFIX, ".nexus", ".nx5", ".h5", ".hdf5", ".hdf")
-"""Endings of files that are read as NeXus where they are given."""
 LOST = "the default group of NeXus files has no spectrum"
 NOT_READ = "groups of NeXus files hold no spectrum and were not read"
 SIGNAL_NO_SPECTRUM = "the signal of NeXus files is no spectrum, and another column was read"
@@ -43,8 +41,8 @@ ABSORBED, INCOMING = "absorbed_beam", "instrument/incoming_beam/data"
 
 
 def recognises(path: Path) -> bool:
-    """Return True if a file's name is that of a NeXus or another HDF5 file."""
-    return path.suffix.lower() in SUFFIXES
+    """Return True if a file's name is that of a NeXus or another HDF5 file, or of an entry: ``NAME.nxs:ENTRY``."""
+    return parts_of(path)[0].suffix.lower() in SUFFIXES
 
 
 def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
@@ -56,7 +54,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     Parameters
     ----------
     path
-        The file.
+        The file, or one of its entries: ``NAME.nxs:ENTRY``.
     options
         ``columns`` names the datasets of a group to read; ``mu`` is what counts give, ``transmission`` or
         ``fluorescence``. By default the file's mode or the names of the counts say so, or else the one that rises.
@@ -72,9 +70,11 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     wrong: dict[str, FormatError] = {}
     without: list[str] = []
     try:
-        with open_hdf5(path) as file:
+        with open_hdf5(parts_of(path)[0]) as file:
+            root = root_of(path, file)
 
             def look(name: str, node: h5py.HLObject) -> None:
+                name = f"{root.name}/{name}".strip("/")
                 if text_of(node.attrs.get("NX_class")) != "NXdata" or not isinstance(node, h5py.Group):
                     return
                 group = nexus_groups.data_group(path, name, node, bool(options.columns))
@@ -86,8 +86,8 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
                 except FormatError as error:
                     wrong[name] = error
 
-            file.visititems(look)
-            default = _default(file)
+            root.visititems(look)
+            default = _default(root)
     except FormatError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # raised by HDF5 for damaged files
@@ -110,9 +110,9 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     return replace(found[first], choices=(*found[first].choices, *told))
 
 
-def _default(file: h5py.File) -> str | None:
+def _default(root: h5py.Group) -> str | None:
     """Return the path to which the attributes ``default`` lead, whether it exists or not; None if there are none."""
-    node: Any = file
+    node: Any = root
     for _ in range(MOST_LINKS):
         name = text_of(node.attrs.get("default"))
         if not name:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import FormatError, StoreError
-from xanes_hpc.formats import athena, csv_columns, nexus, nexus_writer, xdi
+from xanes_hpc.formats import athena, csv_columns, nexus_entries, nexus_writer, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.runtime import outputs
 from xanes_hpc.stores.predictions import PredictionStore
@@ -23,7 +23,7 @@ from xanes_hpc.stores.predictions import PredictionStore
 Writer = Callable[[Path, PredictedSpectrum], None]
 FORMATS: dict[str, tuple[Writer, str]] = {
     "xdi": (xdi.write, xdi.SUFFIX),
-    "nexus": (nexus_writer.write, nexus.SUFFIX),
+    "nexus": (nexus_writer.write, nexus_entries.SUFFIX),
     "athena": (athena.write, athena.SUFFIX),
     "csv": (csv_columns.write, csv_columns.SUFFIX),
 }

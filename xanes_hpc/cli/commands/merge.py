@@ -89,8 +89,8 @@ def command(
 ) -> None:
     """Merge scans of one sample into one spectrum with its standard deviations.
 
-    SCANS are files, folders, patterns, or Athena projects with all their groups. Scans of another element, edge or
-    mode, unlike the first, or without an edge are left out, each with a reason.
+    SCANS are files, folders, patterns, and Athena projects or NeXus files with all their scans. Scans of another
+    element, edge or mode, unlike the first, or without an edge are left out, each with a reason.
 
     The file that is written has columns for the energy, the mean, its standard error (sigma), the scatter of one scan,
     and the mean reference channel; its header names each scan and its shift. match weights energies by sigma.
