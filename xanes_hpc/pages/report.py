@@ -29,7 +29,7 @@ from xanes_hpc.plotting import errors, spectra, training
 from xanes_hpc.plotting import explanation as explanation_plots
 from xanes_hpc.plotting import sites as site_plots
 from xanes_hpc.plotting.figures import resolution
-from xanes_hpc.plotting.words import absorbers_in_words, of_predictions
+from xanes_hpc.plotting.words import UNITS, absorbers_in_words, of_predictions
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import Store, open_sources
 from xanes_hpc.runtime.outputs import whole_output
@@ -46,12 +46,10 @@ SET_NAMES = {name: f"{name} set" for name in SETS} | {"train": "training set"}
 """Names of the sets of sites."""
 Progress = Callable[[int, int, str], None]
 ROLES = {
-    "train": "the weights",
-    "validation": "the number of epochs",
-    "calibration": "calibrating σ",
-    "test": "testing",
-}
-"""What the sites of each set are for."""
+    "train": "adjust the weights", "validation": "choose the number of epochs", "calibration": "calibrate σ",
+    "test": "test the model",
+}  # fmt: skip
+"""What the sites of each set do."""
 RESOLUTION = 130
 """Resolution of the figures, dots per inch."""
 
@@ -133,7 +131,7 @@ def report(
                     "summary": summary(model, figures, SET_NAMES.get(name, f"{name} set")),
                     "evaluated_on": SET_NAMES.get(name, f"{name} set"),
                     "evaluated": f"{figures['n_sites']:,}",
-                    "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                     "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
                     "card": card(model),
                     "merits": merits(found, figures),
@@ -209,10 +207,15 @@ def summary(model: Model, figures: Mapping[str, Any], evaluated_on: str) -> str:
     )
 
 
+def _treated(treatment: str) -> str:
+    return "treatment not recorded" if treatment == "unstated" else f"treatment {treatment}"
+
+
 def _role(name: str, n: int, trained: Sequence[str]) -> str:
-    """Return the number of sites of a set, and what they are for."""
-    what = ROLES.get(name, "left out") + (", and the weights" if name in trained and name != "train" else "")
-    return f"{n:,} sites, for {what}" if name in ROLES else f"{n:,}"
+    """Return the number of sites of a set, and what they do."""
+    if name not in ROLES:
+        return f"{n:,}"
+    return f"{n:,} sites: {ROLES[name]}" + (", then adjust the weights" if name in trained and name != "train" else "")
 
 
 def _left_out(counts: dict[str, Any] | None) -> dict[str, str]:
@@ -238,15 +241,18 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     trained = sum(n for name, n in sites.items() if name in of_weights)
     unused = "fold" if provenance["split"].get("folds") is None else "test"
     split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
-    kinds = ", ".join(f"{s['element']} {s['edge']} ({s.get('sites', 0):,} sites)" for s in d["seen"])
-    treatment = d["target"]["treatment"]
+    kinds = ", ".join(
+        f"{s['element']} {s['edge']}" + (f" (trained on {s.get('sites', 0):,} sites)" if len(d["seen"]) > 1 else "")
+        for s in d["seen"]
+    )
+    treatment, unit = d["target"]["treatment"], UNITS.get(d["target"]["unit"], d["target"]["unit"])
     return {
         "Data": {
             "absorbers": kinds,
-            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the others serve other ends:",
+            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the others calibrate, test, or were left out",
             **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights) for name, n in sites.items()},
             **_left_out(provenance.get("left_out")),
-            "spectra": f"{d['target']['kind']}, treatment {treatment_name(treatment)}, unit {d['target']['unit']}",
+            "spectra": f"{d['target']['kind'].upper()}, {_treated(treatment_name(treatment))}, {unit}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
             "digest of structures": provenance.get("digest_structures", ""),
             "digest of spectra": provenance.get("digest_spectra", ""),

@@ -12,7 +12,15 @@ from xanes_hpc.experiment.fitting import BOUNDS
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
 from xanes_hpc.plotting.spectra import bands, legend_beside
-from xanes_hpc.plotting.words import caption, energy_label, in_powers_of_ten, intensity_label, legend_below, title
+from xanes_hpc.plotting.words import (
+    caption,
+    energy_label,
+    in_powers_of_ten,
+    intensity_label,
+    label_grid,
+    legend_below,
+    title,
+)
 
 MOST_SHOWN, MOST_SPECTRA = 6, 30
 """Largest number of sites shown for one measured spectrum, and of measured spectra shown with their best site."""
@@ -105,7 +113,7 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
         for axis in axes[n_panels:]:
             axis.axis("off")
         legend_beside(figure, [axes[0], axes[n_panels - 1]])
-        _label(figure, match.origin, axes[:n_panels])
+        _label(figure, match.origin, n_panels, n_columns)
         title(figure, f"{experiment} and the sites that match it best", of)
 
 
@@ -136,7 +144,7 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
         for axis in axes[len(shown) :]:
             axis.axis("off")
         legend_beside(figure, axes[:1])
-        _label(figure, matches[0][1].origin, axes[: len(shown)])
+        _label(figure, matches[0][1].origin, len(shown), n_columns)
         some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
         title(figure, f"Measured spectra and the site that matches each best{some}", of)
 
@@ -167,15 +175,12 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
         legend_beside(figure, axes[:1])
         for axis in axes[len(shown) :]:
             axis.axis("off")
-        figure.supxlabel(energy_label("e0"))
-        figure.supylabel("normalised absorption (edge step 1)")
+        label_grid(figure, len(shown), n_columns, energy_label("e0"), "normalised absorption (edge step 1)")
         title(figure, "Measured spectra and the combination of standards that fits each best")
 
 
-def _label(figure: Any, origin: str, axes: Sequence[Any]) -> None:
+def _label(figure: Any, origin: str, n_panels: int, n_columns: int) -> None:
     """Label energies and intensities, and say what the panels' figures are."""
-    power = in_powers_of_ten(axes)
-    factor = intensity_label("", power, "").strip(" ()")
-    figure.supxlabel(energy_label(origin))
-    figure.supylabel(f"intensity ({factor + ', ' if factor else ''}measured spectrum scaled to the site's)")
+    power = in_powers_of_ten(figure.axes[:n_panels])
+    label_grid(figure, n_panels, n_columns, energy_label(origin), intensity_label("measured spectrum scaled", power))
     caption(figure, ERROR)

@@ -14,6 +14,7 @@ from xanes_hpc.plotting.words import (
     energy_label,
     in_powers_of_ten,
     intensity_label,
+    label_grid,
     of_predictions,
     synthetic,
     title,
@@ -64,7 +65,7 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
             _one_site(axis, store, energies, row, sites_e0[row])
             axis.set_title(f"{rank}, error {ranked[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}", fontsize=8)
         legend_beside(figure, axes.flat)
-        _label(figure, store)
+        _label(figure, store, len(SHARES), 3)
         others = store.n_sites - order.size
         left_out = f" ({others:,} others were used to make the model or have no reference)" if others else ""
         compared = f"{count_of_sites(order.size)}{' held out' if held_out.size else ''}{left_out}"
@@ -123,7 +124,7 @@ def _draw_sites(figure: Any, store: PredictionStore, rows: Sequence[int], named:
     for axis in axes[len(rows) :]:
         axis.axis("off")
     legend_beside(figure, axes)
-    _label(figure, store)
+    _label(figure, store, len(rows), n_columns)
     title(figure, "Predicted spectra", of_predictions(store, named), *synthetic(store.attribute("treatment")))
 
 
@@ -164,8 +165,7 @@ def legend_beside(figure: Any, axes: Sequence[Any]) -> None:
     figure.legend(list(shown.values()), list(shown), loc="outside right center", frameon=False)
 
 
-def _label(figure: Any, store: PredictionStore) -> None:
+def _label(figure: Any, store: PredictionStore, n_panels: int, n_columns: int) -> None:
     """Label the energies and intensities of all panels."""
-    power = in_powers_of_ten([axis for axis in figure.axes if axis.lines])
-    figure.supxlabel(energy_label(store.origin))
-    figure.supylabel(intensity_label(store.attribute("unit"), power))
+    unit = intensity_label(store.attribute("unit"), in_powers_of_ten(figure.axes[:n_panels]))
+    label_grid(figure, n_panels, n_columns, energy_label(store.origin), unit)

@@ -85,6 +85,14 @@ def legend_below(axis: Any, columns: int = 1, **more: Any) -> None:
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=4.4, ncols=columns, **more)
 
 
+def label_grid(figure: Any, n_panels: int, n_columns: int, x: str, y: str) -> None:
+    """Label the lowest panel of each column of a grid of ``n_panels``, and the panels' left side together."""
+    for k in range(max(0, n_panels - n_columns), n_panels):
+        figure.axes[k].tick_params(labelbottom=True)
+        figure.axes[k].set_xlabel(x)
+    figure.supylabel(y, fontsize=8)
+
+
 def energy_label(origin: str) -> str:
     """Return the label of an axis of energies."""
     return "energy from the edge, E − E₀ (eV)" if origin == "e0" else "energy (eV), edge dashed"
@@ -94,6 +102,7 @@ def intensity_label(unit: str, power: int = 0, what: str = "intensity") -> str:
     """Return the label of an axis of intensities in units of a power of ten."""
     shown = UNITS.get(unit, unit)
     factor = f"10{str(power).translate(SUPERSCRIPTS)} " if power else ""
+    factor = factor.replace(" ", ", ") if " " in shown else factor
     return f"{what} ({factor}{shown})"
 
 
