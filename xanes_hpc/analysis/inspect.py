@@ -10,8 +10,11 @@ from ase.data import chemical_symbols
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import DescriptorError, StoreError
+from xanes_hpc.models.folder import DESCRIPTION
+from xanes_hpc.models.manifest import SUFFIX
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.unpack import inspect, is_packed
+from xanes_hpc.runtime.file_kinds import what_it_is
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import WITHOUT, FeatureStore
@@ -33,6 +36,7 @@ def inform(path: Path) -> dict[str, Any]:
     StoreError
         If it is not a store, a model folder or a packed model, or is damaged.
     """
+    _refuse_other(path)
     if path.is_dir():
         return _model(Model.open(path))
     if path.name == "model.json":
@@ -41,6 +45,25 @@ def inform(path: Path) -> dict[str, Any]:
         return _packed(path)
     with hdf5.reading(path):
         return _store(path)
+
+
+def _refuse_other(path: Path) -> None:
+    """Say what a path is if it is clearly neither a store nor a model.
+
+    Raises
+    ------
+    StoreError
+        If so.
+    """
+    if path.name == DESCRIPTION or path.suffix == SUFFIX or (path / DESCRIPTION).exists() or not path.exists():
+        return
+    if what := what_it_is(path):
+        kind, _, advice = what.partition("; ")
+        more = f" ({advice})" if advice else ""
+        raise StoreError(
+            f"{path}: {kind}{more}, not a store or model; info describes stores (.h5), model folders and packed models "
+            f"({SUFFIX})"
+        )
 
 
 def _store(path: Path) -> dict[str, Any]:
@@ -252,6 +275,7 @@ def verify(path: Path) -> Findings:
     StoreError
         If the file is not a store or cannot be opened.
     """
+    _refuse_other(path)
     findings = read_all(path)
     if not findings.damage and hdf5.is_kind(path, "features"):
         try:
