@@ -126,3 +126,10 @@ def test_saturation_with_noise_of_a_count(tmp_path):
     assert dict(found.choices)[SATURATED].startswith("a.csv: ifluor is 10001 at ")
     slow = 2e5 - 0.5 * np.arange(N)
     assert SATURATED not in dict(read_spectrum(scan(tmp_path / "b.csv", i0=slow, it=slow * np.exp(-MU))).choices)
+
+
+def test_a_reference_that_is_an_absorption_is_taken_as_it_is(tmp_path):
+    found = read_spectrum(scan(tmp_path / "a.csv", xmu=MU, REF=2 * MU, I0=I0, I1=IT))
+    np.testing.assert_allclose(found.reference, 2 * MU)
+    found = read_spectrum(scan(tmp_path / "b.csv", i0=I0, it=IT, ref=IT * np.exp(-2 * MU)))
+    np.testing.assert_allclose(found.reference, 2 * MU)

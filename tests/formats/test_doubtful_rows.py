@@ -38,9 +38,14 @@ def test_lost_rows_at_another_step_than_those_below(tmp_path):
         read_spectrum(write(tmp_path / "a.dat", text(rows)))
 
 
-def test_a_row_whose_energy_is_missing(tmp_path):
-    with pytest.raises(FormatError, match=r"line 2: expected numbers, received 'N/A 0\.3'"):
-        read_spectrum(write(tmp_path / "a.dat", text(["N/A 0.3", *ROWS])))
+@pytest.mark.parametrize("energy", ["N/A", "******", "70x88.0", "7088.0.1"])
+def test_a_row_whose_energy_is_missing(tmp_path, energy):
+    with pytest.raises(FormatError, match="line 2: expected numbers, received "):
+        read_spectrum(write(tmp_path / "a.dat", text([f"{energy} 0.3", *ROWS])))
+
+
+def test_the_end_of_file_of_dos(tmp_path):
+    np.testing.assert_array_equal(read_spectrum(write(tmp_path / "a.dat", text() + "\x1a")).intensities, WRITTEN)
 
 
 def test_the_minus_of_typesetting_is_a_minus(tmp_path):

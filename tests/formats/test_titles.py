@@ -97,3 +97,11 @@ def test_the_spectrum_of_the_reference_is_not_that_of_the_sample(tmp_path, title
     with pytest.raises(FormatError, match=r"a\.dat: expected a spectrum of the sample, .*`mu` reference"):
         read_spectrum(path)
     np.testing.assert_allclose(read_spectrum(path, ReadOptions(mu="reference")).intensities, MU, rtol=1e-7)
+
+
+def test_xdi_whose_titles_contradict_its_items(tmp_path):
+    items = "# XDI/1.0\n# Column.1: energy eV\n# Column.2: i0\n# Column.3: itrans\n#---\n"
+    with pytest.raises(FormatError, match=r"a\.xdi: expected columns as in the items .* energy, itrans, i0"):
+        read_spectrum(write(tmp_path / "a.xdi", f"{items}# energy itrans i0\n{COUNTS}"))
+    found = read_spectrum(write(tmp_path / "b.xdi", f"{items}# energy a b\n{COUNTS}"))
+    np.testing.assert_allclose(found.intensities, MU, rtol=1e-7)

@@ -81,7 +81,7 @@ def energy_and_intensity(
     own_spacing = table.d_spacing if d_spacing is None else d_spacing
     energies, choices = energies_of(path, table, at, split[at], at in units, (options.d_spacing, own_spacing))
     choices = (*table.choices, *told, *choices)
-    reference = None if options.mu == REFERENCE else _reference(path, table, names)
+    reference = None if options.mu == REFERENCE else _reference(path, table, names, energies)
     mode: str | None = None
     channels: Sequence[int] = ()
     column = named[1] if len(named) == 2 else None
@@ -131,7 +131,7 @@ def is_sigma(values: Array, intensities: Array) -> bool:
     return bool(np.median(values) < np.ptp(intensities))
 
 
-def _reference(path: Path, table: Table, names: Sequence[str]) -> Array | None:
+def _reference(path: Path, table: Table, names: Sequence[str], energies: Array) -> Array | None:
     """Return the absorption of the reference sample; None without its columns, or if they are not usable."""
     if own := [i for i, name in enumerate(names) if name in OWN_OF[REFERENCE]]:
         mu = table.values[:, own[0]].copy()
@@ -139,6 +139,8 @@ def _reference(path: Path, table: Table, names: Sequence[str]) -> Array | None:
         after, behind = (channels_of(table.titles, role) for role in CHANNELS_OF[REFERENCE])
         if not after or not behind:
             return None
+        if rises(energies, table.values[:, behind[0]]):  # an absorption, not counts
+            return table.values[:, behind[0]].copy()
         try:
             mu = absorption(path, REFERENCE, [table.channel(i) for i in (after[0], behind[0])])[0]
         except FormatError:  # of a dead detector, say: only who asks for the reference needs it

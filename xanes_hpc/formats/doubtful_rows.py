@@ -104,8 +104,8 @@ def damaged_row(
     """Return the first line above the data that is one of its rows, but cannot be read as one; None if none is.
 
     Such a line begins with a number that continues the first column. It has as many fields as the rows, whatever they
-    hold; or it is directly above the data and has no letters. Or its fields are numbers and what stands for missing
-    ones.
+    hold; or it is directly above the data and has no letters. Or it has as many fields, which are numbers and what
+    stands for missing ones, or numbers behind a first one that is mistyped.
 
     Parameters
     ----------
@@ -123,9 +123,7 @@ def damaged_row(
     for number, words in lines:
         parts = split(words)
         like_row = len(parts) == values.shape[1]
-        known = [part for part in parts if LEADING_NUMBER.fullmatch(part)]
-        missing = all(part in known or part.lower() in MISSING for part in parts)
-        if like_row and missing and len(known) < len(parts) and any(map(str.isdecimal, words)):
+        if like_row and _has_wrong_field(parts):
             return number, words
         start = LEADING_NUMBER.match(words)
         if not start or not step:
@@ -138,3 +136,13 @@ def damaged_row(
         if like_row or (number == first_line - 1 and not letters):
             return number, words
     return None
+
+
+def _has_wrong_field(parts: Sequence[str]) -> bool:
+    """Return True if the fields of a row are numbers and missing ones, or numbers behind a mistyped one."""
+    is_number = [LEADING_NUMBER.fullmatch(part) is not None for part in parts]
+    if all(is_number) or not any(is_number):
+        return False
+    missing = [part.lower() in MISSING or not any(map(str.isalnum, part)) for part in parts]
+    mistyped = all(is_number[1:]) and bool(re.match(r"[-+.]?\d", parts[0]))
+    return mistyped or all(a or b for a, b in zip(is_number, missing, strict=True))

@@ -30,6 +30,10 @@ LARGEST = 64 << 20
 COUNT_LINE = "a first line with the number of rows was skipped"
 DECIMAL_COMMAS = "numbers have decimal commas"
 COMMENTS = "#%!"
+FEW_ROWS = 20
+"""Most rows of numbers that may be those of a header."""
+END_OF_FILE = "\x1a"
+"""The last character of text files of DOS."""
 MINUS = "\u2212"
 """The minus sign of typesetting."""
 
@@ -72,7 +76,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
     FormatError
         If there are no numbers, a row has a different number of columns from those before it, or a row is damaged.
     """
-    text = read_lines(path).replace(MINUS, "-")
+    text = read_lines(path).rstrip(END_OF_FILE).replace(MINUS, "-")
     choices: Choices = ()
     lines = text.splitlines()
     if text[-1:] not in "\r\n":
@@ -116,7 +120,12 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
                 unread.append((number, words))
         elif row is None:
             if not comment:
-                raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}")
+                advice = (
+                    "; if the rows above it are no data, put # before them"
+                    if words[0].isalpha() and len(rows) <= FEW_ROWS
+                    else ""
+                )
+                raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}{advice}")
             below.append((number, words.lstrip("#%! ")))
         elif len(rows) == 1 and len(row) > len(rows[0]) and is_count(rows[0], lines, number):
             header.append(" ".join(f"{value:g}" for value in rows.pop()))

@@ -6,12 +6,13 @@ none, so files that are written omit it and say so in a comment.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xanes_hpc import __version__
+from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.absorber import absorber, edge_energy_in_ev, said_to_be_ev
-from xanes_hpc.formats.column_titles import EV_PER, unit_of
+from xanes_hpc.formats.column_titles import EV_PER, parts, unit_of
 from xanes_hpc.formats.columns import energy_and_intensity
 from xanes_hpc.formats.predicted import PredictedSpectrum, rows_of_numbers
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
@@ -98,6 +99,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         for i in range(table.values.shape[1])
     ]
     if any(named):  # else the titles above the numbers hold
+        _check_titles(path, table.titles, [words[0] if words else "" for words in named])
         table = Table(table.header, [words[0] if words else "" for words in named], table.values, table.choices)
     units = {i: " ".join(words[1:]) for i, words in enumerate(named) if len(words) > 1}
     spacing = _in(items.get("mono.d_spacing", ""), ANGSTROMS_PER)
@@ -127,6 +129,22 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
         reference=found.reference,
         mode=found.mode,
     )
+
+
+def _check_titles(path: Path, titles: Sequence[str], named: Sequence[str]) -> None:
+    """Check that the titles above the numbers are not those of the items in another order.
+
+    Raises
+    ------
+    FormatError
+        If they are.
+    """
+    above, items = ([parts(title)[0] for title in both] for both in (titles, named))
+    if above != items and sorted(above) == sorted(items):
+        raise FormatError(
+            f"{path}: expected columns as in the items Column.N, {', '.join(named)}, received the titles "
+            f"{', '.join(titles)}"
+        )
 
 
 def _items(path: Path) -> dict[str, str]:
