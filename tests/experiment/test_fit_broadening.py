@@ -230,7 +230,7 @@ def test_fit_broadening_command(files, capsys):
             ["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "lorentzian", "--seah", "2"],
             "broadening.seah: applies to broadening seah-dench only",
         ),
-        (["raw.txt", "e.dat"], "raw.txt: does not name its element; set --absorber, such as Fe"),
+        (["e.dat", "e.dat"], "e.dat: does not name its element; set --absorber, such as Fe"),
         (["raw.txt", "e.dat", "--absorber", "Xx"], "--absorber 'Xx': expected an element symbol"),
         (["raw.txt", "none.dat", "--absorber", "Fe"], "none.dat"),
         (["raw.txt", "e.dat", "--absorber", "Fe", "--recipe", "voigt"], "broadening.name: expected none or arctangent"),

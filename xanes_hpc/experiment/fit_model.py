@@ -74,7 +74,7 @@ class Points:
 
 
 def points_of(measured: Spectrum, energies: Array, inside: Mask) -> Points:
-    """Return the points inside the range of the calculation, weighted by their sigma if they have one."""
+    """Return the points inside the range of the calculation."""
     weights = np.ones(int(inside.sum()))
     return Points(energies[inside], measured.intensities[inside], weights, np.zeros(weights.size, np.int64))
 

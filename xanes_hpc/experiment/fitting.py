@@ -50,6 +50,8 @@ BOUNDS = {
 """Bounds of the widths, in eV."""
 AT_BOUND = 0.003
 """Fraction of a width's range within which it counts as at its bound."""
+SAME = 1e-4
+"""Fraction of the largest intensity; a width that changes the model by less on its way to a bound counts as there."""
 FLAT = 1e-3
 """Fraction of the measured range of intensities; a calculated spectrum scaled to less than this does not fit."""
 NO_EFFECT = 1e-3
@@ -192,9 +194,11 @@ def _bound_reached(search: Search, best: Minimum, name: str) -> float | None:
     """Return the bound that a parameter has reached; None if it has reached neither."""
     low, high = search.bounds[name]
     value = best.values[name]
-    if min(value - low, high - value) >= AT_BOUND * (high - low):
-        return None
-    return low if value - low < high - value else high
+    bound = low if value - low < high - value else high
+    if abs(value - bound) < AT_BOUND * (high - low):
+        return bound
+    same = name != "shift" and _effects(search.model, best.values, {name: (bound, bound)})[name] < SAME
+    return bound if same else None
 
 
 def _plain_edge(energies: Array, y: Array) -> Array:
