@@ -375,7 +375,7 @@ def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch
     assert run("match", "short.txt", predicted, "--absorber", "Fe") == 2
     assert "short.txt" in capsys.readouterr().err
     assert run("match", predicted, predicted, "--absorber", "Fe") == 2
-    assert "p.h5: expected text, received a binary file" in capsys.readouterr().err
+    assert "p.h5: expected a spectrum, received a store of predictions" in capsys.readouterr().err
     write(tmp_path / "no.h5", "no store")
     assert run("match", "far.txt", "no.h5") == 2
     assert "no.h5" in capsys.readouterr().err
