@@ -7,30 +7,42 @@ means 1, and equal shares of alternatives.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gemmi
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import isotopes
 from xanes_hpc.formats.assemblies import SHARED, with_shares
+from xanes_hpc.formats.cif_items import LENGTHS, check_cell, plain
 from xanes_hpc.formats.frames import named
-from xanes_hpc.formats.symmetry import Atom, atom_images, check_occupancies, is_place, molecule_images, whole_cell
+from xanes_hpc.formats.operations import is_same_cell, written
+from xanes_hpc.formats.space_groups import Setting, contradiction, settings_of
+from xanes_hpc.formats.stated_symmetry import Stated, stated_by
+from xanes_hpc.formats.symmetry import (
+    Atom,
+    atom_images,
+    check_occupancies,
+    is_likely,
+    is_place,
+    molecule_images,
+    whole_cell,
+)  # fmt: skip
 from xanes_hpc.formats.text import read_text
 from xanes_hpc.structures.disorder import FULL, ROUNDING
 from xanes_hpc.structures.structure import Structure
 
 SPECIAL = "atoms on special positions, whose occupancy is divided among their images, were taken as whole"
+COPIED = "atoms were copied by the non-crystallographic symmetry that the file gives"
 BLANK = re.compile(r"^((?:ATOM  |HETATM).{48}) {6}", re.MULTILINE)
 UNKNOWN = -9.0
 """Stands for a blank occupancy, which means 1, or equal shares of alternatives."""
-BLANK = re.compile(r"^((?:ATOM  |HETATM).{48}) {6}", re.MULTILINE)
-UNKNOWN = -9.0
-"""Stands for a blank occupancy."""
+Notes = tuple[tuple[str, str], ...]
 PLACEHOLDER = 2.0
 """Volume, Å³, below which a cell is a placeholder."""
 
@@ -48,41 +60,95 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
         found = gemmi.read_pdb_string(text.encode("ascii", "replace").decode())  # columns are counted in bytes
     except (ValueError, RuntimeError) as error:
         raise FormatError(f"{path}: not PDB: {' '.join(str(error).split())[:120]}") from None
-    yield from named(path, models_of(found))
+    yield from named(path, _models(found))
 
 
-def models_of(found: Any) -> Iterator[Structure | FormatError]:
-    """Yield the models of a structure that gemmi has read, with the whole cell of a crystal."""
-    crystal = found.cell.is_crystal() and found.cell.volume > PLACEHOLDER
-    operations = [gemmi.Op("x,y,z")]
-    if crystal and found.spacegroup_hm:
-        group = found.find_spacegroup()
-        if group is None:
-            yield FormatError(f"unknown space group {found.spacegroup_hm!r}")
-            return
-        operations = list(group.operations())
+def _models(found: Any) -> Iterator[Structure | FormatError]:
+    try:
+        yield from models_of(found)
+    except FormatError as error:
+        yield error
+
+
+def models_of(found: Any, block: Any = None) -> Iterator[Structure | FormatError]:
+    """Yield the models of a structure that gemmi has read, with the whole cell of a crystal.
+
+    Parameters
+    ----------
+    found
+        The structure.
+    block
+        The block of mmCIF that it was made of; None for PDB.
+
+    Raises
+    ------
+    FormatError
+        If its cell or its symmetry cannot be used.
+    """
+    settings: list[Setting] = []
+    if _is_crystal(found, block):
+        vectors = np.array(found.cell.orth.mat.tolist()).T
+        _check_scale(found.cell, vectors)
+        stated = (
+            stated_by(block) if block is not None else Stated((found.spacegroup_hm,) if found.spacegroup_hm else ())
+        )
+        settings = settings_of(stated, vectors)
+        if conflict := contradiction(stated, vectors):
+            raise FormatError(f"{conflict}; correct one of them")
+    copies = [operator for operator in found.ncs if not operator.given]
     for model in found:
-        yield _model(model, found.cell, operations if crystal else None)
+        try:
+            atoms, notes = _atoms(model, copies)
+            yield _crystal(atoms, notes, found.cell, settings) if settings else _molecule(atoms, notes)
+        except FormatError as error:
+            yield error
 
 
-def _model(model: Any, cell: Any, operations: list[Any] | None) -> Structure | FormatError:
+def _is_crystal(found: Any, block: Any) -> bool:
+    """Return whether a structure has a cell that is no placeholder.
+
+    Raises
+    ------
+    FormatError
+        If a block of mmCIF states only a part of a cell.
+    """
+    if block is not None and any(block.find_value(tag.replace("_", ".", 2).replace(".", "_", 1)) for tag in LENGTHS):
+        check_cell(plain(block))
+    return bool(found.cell.is_crystal() and found.cell.volume > PLACEHOLDER)
+
+
+def _check_scale(cell: Any, vectors: npt.NDArray[np.float64]) -> None:
+    """Raise an error if the matrix of PDB's SCALE records, or mmCIF's, is not that of the cell."""
+    expected = np.array(gemmi.UnitCell(*cell.parameters).orth.mat.tolist()).T
+    if not is_same_cell(vectors, expected):
+        raise FormatError(
+            f"SCALE1 to SCALE3 (`fract_transf_matrix`) are those of a cell {written(vectors)}, but it states "
+            f"{written(expected)}; correct one of them"
+        )
+
+
+def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
+    """Return the atoms of a model, places in Å, with the copies by non-crystallographic symmetry after them.
+
+    Raises
+    ------
+    FormatError
+        If an element or an occupancy cannot be used, or there are no atoms.
+    """
     atoms = []
     entries = list(model.all())
     for entry in entries:
         atom = entry.atom
         if not 0 < atom.element.atomic_number < 119:
-            return FormatError(f"atom {atom.serial} {atom.name}: unknown element")
+            raise FormatError(f"atom {atom.serial} {atom.name}: unknown element")
         group = "" if atom.altloc == "\0" else atom.altloc
         assembly = f"{entry.chain.name} {entry.residue.seqid}" if group else ""
         occupancy = 1.0 if atom.occ == UNKNOWN else atom.occ
         place = np.array(atom.pos.tolist())
         atoms.append(Atom(f"{atom.serial} {atom.name}", atom.element.atomic_number, place, occupancy, assembly, group))
     if not atoms:
-        return FormatError("no atoms")
-    try:
-        check_occupancies(atoms)
-    except FormatError as error:
-        return error
+        raise FormatError("no atoms")
+    check_occupancies(atoms)
     keys = [(entry.chain.name, str(entry.residue.seqid), entry.atom.name) for entry in entries]
     locations = Counter(keys)
     atoms = [  # the only location of an atom that is always there is no alternative
@@ -92,13 +158,34 @@ def _model(model: Any, cell: Any, operations: list[Any] | None) -> Structure | F
     atoms, n_shared = with_shares(atoms, [entry.atom.occ == UNKNOWN for entry in entries])
     notes = isotopes.notes(sum(entry.atom.element.name in isotopes.HYDROGEN for entry in entries))
     notes += ((SHARED, f"{n_shared:,} atoms"),) if n_shared else ()
-    if operations is None:
-        return whole_cell(atoms, [molecule_images(atom.place) for atom in atoms], None, notes)
+    if copies:
+        notes += ((COPIED, f"{len(copies):,} of {len(atoms):,} atoms"),)
+        atoms += [_copied(atom, operator) for operator in copies for atom in atoms]
+    return atoms, notes
+
+
+def _copied(atom: Atom, operator: Any) -> Atom:
+    place = np.array(operator.tr.mat.tolist()) @ atom.place + np.array(operator.tr.vec.tolist())
+    own = f"{atom.assembly} {operator.id}" if atom.group else ""
+    return replace(atom, label=f"{atom.label} ({operator.id})", place=place, assembly=own)
+
+
+def _molecule(atoms: list[Atom], notes: Notes) -> Structure:
+    return whole_cell(atoms, [molecule_images(atom.place) for atom in atoms], None, notes)
+
+
+def _crystal(atoms: list[Atom], notes: Notes, cell: Any, settings: list[Setting]) -> Structure:
     vectors = np.array(cell.orth.mat.tolist()).T
-    fractions = np.linalg.solve(vectors.T, np.array([atom.place for atom in atoms]).T).T
+    shift = np.array(cell.frac.vec.tolist())  # of the origin of the coordinates, by PDB's SCALE records
+    fractions = np.linalg.solve(vectors.T, np.array([atom.place for atom in atoms]).T).T + shift
     if not is_place(fractions):
-        return FormatError("atoms have no coordinates, or are far outside the cell")
+        raise FormatError("atoms have no coordinates, or are far outside the cell")
     atoms = [replace(atom, place=fraction) for atom, fraction in zip(atoms, fractions, strict=True)]
+    found = [_whole(atoms, (*notes, *setting.notes), vectors, setting.operations) for setting in settings]
+    return found[0] if len(found) == 1 else next(filter(is_likely, found), found[0])
+
+
+def _whole(atoms: list[Atom], notes: Notes, vectors: npt.NDArray[np.float64], operations: Sequence[Any]) -> Structure:
     if len(operations) == 1:  # as the file has them, molecules whole
         return whole_cell(atoms, [molecule_images(atom.place) for atom in atoms], vectors, notes)
     images = [atom_images(atom, operations, vectors) for atom in atoms]

@@ -111,6 +111,16 @@ def _counts(formula: str) -> Counter[int]:
     return counts
 
 
+def elements_of(block: Any) -> frozenset[int]:
+    """Return the atomic numbers that the formula of a block has, or else its table of atom types; empty without."""
+    text = block.find_value("_chemical_formula_sum")
+    counts = Counter[int]() if text is None or gemmi.cif.is_null(text) else _counts(gemmi.cif.as_string(text))
+    if counts:
+        return frozenset(counts)
+    types = (re.match("[A-Z][a-z]?", gemmi.cif.as_string(value)) for value in block.find_values("_atom_type_symbol"))
+    return frozenset(atomic_numbers[found[0]] for found in types if found and found[0] in atomic_numbers)
+
+
 def _is_masked(block: Any) -> bool:
     """Return True if the block tells that diffuse solvent was masked in the refinement."""
     for item in block:

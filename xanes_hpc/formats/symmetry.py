@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.structures.disorder import FULL, ROUNDING, Disordered, Part
+from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 
 SAME = 0.4
@@ -71,7 +72,7 @@ def is_place(fraction: npt.NDArray[np.float64]) -> bool:
 
 
 def images_of(
-    fraction: npt.NDArray[np.float64], operations: list[Any], cell: npt.NDArray[np.float64], same: float = SAME
+    fraction: npt.NDArray[np.float64], operations: Sequence[Any], cell: npt.NDArray[np.float64], same: float = SAME
 ) -> Images:
     """Return the different images of an atom in the cell; those on a special position are averaged.
 
@@ -102,7 +103,7 @@ def images_of(
     return Images(places, which, np.round(every - places[which]).astype(np.int64))
 
 
-def atom_images(atom: Atom, operations: list[Any], cell: npt.NDArray[np.float64]) -> Images:
+def atom_images(atom: Atom, operations: Sequence[Any], cell: npt.NDArray[np.float64]) -> Images:
     """Return the images of an atom; those of a partly occupied one merge only if they lie very near, or must."""
     merged = images_of(atom.place, operations, cell)
     if atom.certain:
@@ -130,11 +131,44 @@ def check_occupancies(atoms: Iterable[Atom]) -> None:
             raise FormatError(f"atom {atom.label}: expected an occupancy from 0 to 1, received {atom.occupancy:g}")
 
 
+def is_likely(structure: Structure) -> bool:
+    """Return whether no two atoms are impossibly near; of disordered structures that is not known."""
+    try:
+        if not isinstance(structure, Disordered):
+            check_distances(structure)
+    except XanesHpcError:
+        return False
+    return True
+
+
+def check_listed_once(atoms: Sequence[Atom], images: Sequence[Images], cell: npt.NDArray[np.float64]) -> None:
+    """Raise an error if an atom is listed beside an atom of which it is an image.
+
+    Raises
+    ------
+    FormatError
+        If so.
+    """
+    for k, atom in enumerate(atoms):
+        for other, own in zip(atoms[:k], images[:k], strict=True):
+            if other.number != atom.number:
+                continue
+            apart = own.places - images[k].places[0]
+            apart -= np.round(apart)
+            if (np.linalg.norm(apart @ cell, axis=1) < SPLIT).any():
+                raise FormatError(
+                    f"atom {atom.label} is an image of atom {other.label} by its symmetry; list one of them, or, if "
+                    "every atom of the cell is listed, state the space group P 1"
+                )
+
+
 def whole_cell(
     atoms: Sequence[Atom], images: Sequence[Images], cell: npt.NDArray[np.float64] | None,
     choices: tuple[tuple[str, str], ...] = (),
 ) -> Structure | Disordered:  # fmt: skip
     """Return the structure of all images, a disordered one if some atom is not certain.
+
+    Every atom comes with its images, the first of which is the atom itself, brought into the cell.
 
     Parameters
     ----------

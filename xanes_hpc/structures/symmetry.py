@@ -1,4 +1,4 @@
-"""Symmetry-equivalent sites of a crystal: one of each kind, with its multiplicity.
+"""Symmetry-equivalent sites of a crystal, one of each kind with its multiplicity, and the kind of its space group.
 
 Symmetry is found with spglib (Togo, Shinohara & Tanaka, doi:10.1080/27660400.2024.2384822).
 """
@@ -64,3 +64,34 @@ def unique_sites(
     _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return atoms[first[order]], np.asarray(np.bincount(which, weights)[order], np.float64)
+
+
+def space_group_number(
+    turns: npt.NDArray[np.int64], shifts: npt.NDArray[np.float64], cell: npt.NDArray[np.float64]
+) -> int:
+    """Return the number of the space group that operations make, with any origin and axes; 0 if it is not found.
+
+    Parameters
+    ----------
+    turns : (n, 3, 3)
+        Matrices of the operations, on fractional coordinates.
+    shifts : (n, 3)
+        Their translations.
+    cell : (3, 3)
+        Vectors of the cell in its rows, Å.
+
+    Examples
+    --------
+    >>> turns = np.array([np.eye(3), -np.eye(3)], int)
+    >>> space_group_number(turns, np.array([[0, 0, 0], [0.1, 0, 0]]), 4 * np.eye(3))
+    2
+    """
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecation warnings of spglib
+        try:
+            found: Any = spglib.get_spacegroup_type_from_symmetry(turns, shifts, lattice=cell)
+            return int(found.number)
+        except Exception:  # types differ between versions of spglib
+            return 0
