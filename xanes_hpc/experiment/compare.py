@@ -179,12 +179,26 @@ class Measured:
         return None if found is None else found[0]
 
     @property
+    def sigma_level(self) -> int | None:
+        """The size of the standard deviations in steps of a factor of 1.6; None without any."""
+        if self.sigma is None:
+            return None
+        return round(2.0 * float(np.log(self._relative_sigma())))
+
+    def _relative_sigma(self) -> float:
+        """Return the median standard deviation over the measured spectrum's largest value."""
+        size = float(np.abs(self.at()[self.shifts.size // 2]).max())
+        return (
+            max(float(np.median(self.sigma)), ROUNDING * size) / size if self.sigma is not None and size else ROUNDING
+        )
+
+    @property
     def noise_in_words(self) -> str:
         """What is taken for the noise of the measured spectrum, as a phrase."""
         assumed = f"{100 * self.noise:.3g} % of a prediction's largest value"
         if self.sigma is None:
             return f"{assumed}, assumed"
-        middle = 100 * float(np.median(self.sigma) / np.abs(self.at()[self.shifts.size // 2]).max())
+        middle = 100 * self._relative_sigma()
         more = f", and {assumed}" if self.options.noise else ""
         return f"σ from the file, median {middle:.2g} % of the largest value{more}"
 

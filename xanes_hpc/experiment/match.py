@@ -211,7 +211,7 @@ class _Search:
             mixtures += [mixture for mixture, _ in grown]
             supports = [support for _, support in grown]
         mixtures.sort(key=lambda m: m.score)
-        sigma = None if measured.sigma is None else measured.sigma.tobytes()
+        sigma = measured.sigma_level  # held-out errors hardly depend on it
         key = measured.energies.tobytes(), measured.shifts.size, options.scale, options.by, options.noise, sigma
         if key not in known:
             known[key] = held_out(measured, rows)
