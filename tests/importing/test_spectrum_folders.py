@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from xanes_hpc.errors import FormatError
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 
 
@@ -65,3 +66,31 @@ def test_folders_in_order(folder_of):
     one, two = folder_of("A.xdi", folder="one"), folder_of("A.txt", folder="two")
     assert SpectrumFolders([one, two]).files_of("A") == [one / "A.xdi", two / "A.txt"]
     assert SpectrumFolders([Path(one)]).n_files == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["xmu.dat", "chi.dat", "log.dat", "list.dat"], ["xmu.dat"]),
+        (["A_conv.txt", "A.txt", "A_bav.txt"], ["A.txt", "A_conv.txt"]),
+        (["run_conv.txt", "run.txt", "run_bav.txt"], ["run.txt", "run_conv.txt"]),
+        (["scan.dat", "notes.md"], ["scan.dat"]),
+        (["OUTCAR", "vasprun.xml"], ["OUTCAR"]),
+        (["notes.md"], []),
+    ],
+)
+def test_a_sites_own_folder(folder_of, tmp_path, files, found):
+    folder_of()
+    folder_of(*files, folder="mu/A")
+    index = SpectrumFolders([tmp_path / "mu"])
+    assert index.files_of("A") == []
+    assert names(index.in_own_folder("A")) == found
+    assert index.n_files == len(found)
+    assert index.in_own_folder("B") == []
+
+
+def test_a_sites_own_folder_with_several_spectra(folder_of, tmp_path):
+    folder_of()
+    folder_of("1.dat", "2.dat", folder="mu/A")
+    with pytest.raises(FormatError, match=r"mu/A: expected one spectrum, of A, received 2 files: 1\.dat, 2\.dat"):
+        SpectrumFolders([tmp_path / "mu"]).in_own_folder("A")

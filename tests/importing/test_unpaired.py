@@ -88,3 +88,24 @@ def test_several_sites(tmp_path, capsys):
     arguments = ["import", tmp_path / "A.xyz", "--absorber", "Fe", "--spectra", tmp_path / "mu"]
     line = refused(capsys, tmp_path, *arguments, "-o", tmp_path / "out.h5")
     assert "A#0: A.txt" in line
+    assert line.count("after its site") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("A .dat", b"1 2", "`spectra_suffix` ' .dat' would take them"),
+        ("A.h5", b"\x89HDF\r\n\x1a\n\0", "`spectra_suffix` .h5 would take them"),
+        ("A.xlsx", b"PK\3\4\0\0", "A.xlsx is neither text nor NeXus"),
+    ],
+)
+def test_only_a_suffix_that_can_be_read_is_offered(tmp_path, file, content, words):
+    (tmp_path / file).write_bytes(content)
+    assert words in explain(["A"], [tmp_path])
+
+
+def test_folders_in_place_of_files(tmp_path):
+    (tmp_path / "run7").mkdir()
+    line = explain(["A"], [tmp_path])
+    assert "the sites are called A" in line
+    assert "run7" in line

@@ -231,7 +231,8 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
             "stop_ev": float(energies[-1]),
             "n": energies.size,
         },
-        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")},
+        "spectrum": {name: store.attribute(name) for name in ("kind", "treatment", "unit")}
+        | {"reference_unit": store.attribute("reference_unit") or store.attribute("unit")},
         "model_digest": store.attribute("model_digest"),
         "source_digest": store.attribute("source_digest") or None,
         "by_part": {p: _summary(errors[np.array(sets) == p]) for p in sorted(set(sets))},

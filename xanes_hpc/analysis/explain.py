@@ -248,10 +248,11 @@ def _chosen(
 
 
 def _references(model: Model, spectra: Store, rows: Rows, every: SiteTable) -> Array | None:
-    found, recipe, _ = references_of(model, spectra)
-    if found is None:
+    found = references_of(model, spectra)
+    if found.rows is None:
         return None
-    return gridded(spectra, found[rows], Grid(*model.grid), every.take(rows), recipe)[0].astype(np.float64)
+    values, _ = gridded(spectra, found.rows[rows], Grid(*model.grid), every.take(rows), found.recipe)
+    return values.astype(np.float64)
 
 
 def _shells(histogram: RadialHistogram | None, options: ExplainOptions, descriptor: Descriptor) -> list[Shell]:

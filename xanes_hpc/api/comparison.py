@@ -29,8 +29,13 @@ class Evaluation(dict[str, Any]):
         error, coverage = self["error_percent"], self["coverage"]
         return (
             f"<Evaluation of {self['n_sites']:,} sites: error {error['mean']:.2f} % (median {error['median']:.2f} %), "
-            f"coverage of 1, 2, 3 σ {', '.join(f'{100 * share:.1f}' for share in coverage.values())} %>"
+            f"coverage of 1, 2, 3 σ {', '.join(f'{100 * share:.1f}' for share in coverage.values())} %{self._units}>"
         )
+
+    @property
+    def _units(self) -> str:
+        own, other = self["spectrum"]["unit"], self["spectrum"]["reference_unit"]
+        return "" if own == other else f"; predictions in {own}, references in {other}"
 
 
 def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:

@@ -1,5 +1,6 @@
 """Plan the targets of a training run: choose one spectrum per site, and the grid for all of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.spectra.treatment import check_kind, treatment_after
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.site_spectra import AS_STORED, NONE, choose_spectra
+from xanes_hpc.stores.site_spectra import AS_STORED, NONE, choose_spectra, units_of
 from xanes_hpc.stores.spectra import Ranges, read_ranges, read_steps
 from xanes_hpc.stores.structures import StructureStore
 
@@ -84,6 +85,8 @@ def plan_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED)
         If the spectra cannot be chosen or brought to one grid, or differ in treatment or unit.
     """
     chosen = [choose_spectra(source, store.n_sites, config.kind, config.treatment) for store, source in pairs]
+    for (_, source), (rows, table) in zip(pairs, chosen, strict=True):
+        _check_one_unit(source, units_of(table, rows, recipe), config.kind)
     first = [int(rows[rows != NONE][0]) for rows, _ in chosen]
     of_each = [(table.treatment[row], table.unit[row]) for row, (_, table) in zip(first, chosen, strict=True)]
     for (store, _), (treatment, unit) in zip(pairs, of_each, strict=True):
@@ -107,6 +110,15 @@ def plan_targets(pairs: Pairs, config: TargetConfig, recipe: Recipe = AS_STORED)
     grid = _grid(sources, there, ranges, config)
     kinds = [table.kind[row] for row, (_, table) in zip(first, chosen, strict=True)]
     return TargetPlan(pairs, [rows for rows, _ in chosen], ranges, kinds, *of_each[0], grid, recipe)
+
+
+def _check_one_unit(source: StructureStore | FeatureStore, units: Counter[str], kind: str) -> None:
+    if len(units) > 1:
+        listed = ", ".join(f"{n:,} {unit}" for unit, n in units.most_common(6))
+        raise SpectrumError(
+            f"{source.path}: several units of {kind}: {listed}; give [normalisation] name, such as edge-step, to bring "
+            "them to one, or import those of each unit into a store of their own"
+        )
 
 
 def _moves_edges(recipe: Recipe) -> bool:

@@ -28,7 +28,14 @@ from xanes_hpc.structures.disorder import Disordered
 from xanes_hpc.structures.ordering import NO_DISORDER, Disorder, ordered
 from xanes_hpc.structures.structure import Structure
 
-__all__ = ["is_spectrum_file", "is_structure_file", "read_spectrum", "read_structures", "unreadable"]
+__all__ = [
+    "is_named_by_program",
+    "is_spectrum_file",
+    "is_structure_file",
+    "read_spectrum",
+    "read_structures",
+    "unreadable",
+]
 PROGRAMS = {"VASP": vasp, "OCEAN": ocean, "exciting": exciting, "XSpectra": xspectra}
 """Programs whose files of spectra are known by their names."""
 BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
@@ -43,6 +50,11 @@ def is_spectrum_file(path: Path) -> bool:
     packed = path.suffix.lower() in COMPRESSED
     suffix = (path.with_suffix("") if packed else path).suffix.lower()
     return suffix in (TEXT_SUFFIXES if packed else SUFFIXES) or (len(suffix) > 2 and suffix[1:].isdecimal())
+
+
+def is_named_by_program(path: Path) -> bool:
+    """Return True if a program gives its spectra always this name, such as ``xmu.dat``."""
+    return path.name.lower() == feff.NAME or bool(_program(path))
 
 
 def is_structure_file(path: Path) -> bool:

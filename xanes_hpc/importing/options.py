@@ -125,6 +125,7 @@ class ImportSummary:
     elements: Counter[str] = field(default_factory=Counter)
     e0_sources: Counter[str] = field(default_factory=Counter)
     treatments: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
     skipped_alone: list[str] = field(default_factory=list)
     recurring: list[Recurring] = field(default_factory=list)
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -14,6 +14,9 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.structures.structure import Structure
 
 BY_LABEL = "groups of Athena projects were taken by their labels"
+OWN_FOLDER = "spectra were found in folders named after their sites"
+NARROW = 5.0
+"""Smallest range of energies of a spectrum, eV."""
 FIRST = "of several spectra of a site the first was taken"
 
 
@@ -45,7 +48,13 @@ class SiteSpectra:
         """
         found: dict[tuple[str, str], tuple[PlacedSpectrum, Path]] = {}
         wrong: list[XanesHpcError] = []
-        for path in [path for name in dict.fromkeys(names) for path in self._folders.files_of(name)]:
+        files = [path for name in dict.fromkeys(names) for path in self._folders.files_of(name)]
+        for name in dict.fromkeys(names) if not files else ():
+            own = self._folders.in_own_folder(name)
+            files += own
+            for path in own:
+                self._choose(OWN_FOLDER, f"{path} for {name}")
+        for path in files:
             try:
                 one = self._placed(read_spectrum(path, self._options.reading), path, element)
             except (FormatError, SpectrumError) as error:
@@ -81,7 +90,12 @@ class SiteSpectra:
         if options.treatment is not None:
             spectrum = replace(spectrum, treatment=options.treatment)
         try:
-            return edges.place(spectrum, element, options.edge, options.e0, options.shift)
+            placed = edges.place(spectrum, element, options.edge, options.e0, options.shift)
+            width = placed.relative[-1] - placed.relative[0]
+            if width < NARROW:
+                expected = f"expected energies in eV over at least {NARROW:g} eV"
+                raise SpectrumError(f"{expected}, received a spectrum {width:g} eV wide; are its energies in keV?")
+            return placed
         except SpectrumError as error:
             reason = error.args[0].removeprefix(f"{spectrum.source}: ")
             raise reworded(error, f"{path}: {reason}") from None

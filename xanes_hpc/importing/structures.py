@@ -21,7 +21,7 @@ from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import ELEMENT, LISTED, SAMPLE, key_of
 from xanes_hpc.importing.site_spectra import SiteSpectra
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders
-from xanes_hpc.importing.unpaired import MOST_NAMES
+from xanes_hpc.importing.unpaired import MOST_NAMES, NAME_SITES
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
 from xanes_hpc.structures.absorbers import select_absorbers
@@ -188,6 +188,7 @@ class Importer:
             summary.spectra += 1
             summary.e0_sources[spectrum.e0_source] += 1
             summary.treatments[spectrum.spectrum.treatment] += 1
+            summary.units[spectrum.spectrum.unit] += 1
             for what, detail in spectrum.spectrum.choices:
                 summary.choose(what, detail)
 
@@ -262,7 +263,7 @@ class Importer:
             where = ", ".join(map(str, options.spectra))
             fact, kind = f"no spectrum for {names[0]} in {where}", f"no spectrum in {where}"
             if len(names) > 1 and self._folders.files_of(structure.name):
-                advice = f"name each spectrum after its site ({names[0]})"
+                advice = f"{NAME_SITES} ({names[0]})"
                 kind += ", except under the name of a structure with several sites"
                 raise RecurringError(fact, f"{structure.name} has several sites, so {advice}", kind, advice)
             raise RecurringError(fact, KEEP, kind)

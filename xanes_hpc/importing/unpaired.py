@@ -2,17 +2,23 @@
 
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+from xanes_hpc.formats import nexus
+from xanes_hpc.formats.text import OPENERS
 from xanes_hpc.importing.spectrum_folders import endings_of
 
 MOST_NAMES, MOST_FILES, MOST_PAIRS = 20, 20_000, 3
 """Largest numbers of structures and files that are compared, and of pairs that are shown."""
 NO_PROJECTS: Mapping[Path, Sequence[str]] = {}
+NAME_SITES = "name each spectrum after its site"
+TAKES = "would take them"
+MOST_LOOKED_AT = 4096
 BOUNDARY = r"(?![^\W_])"
 """The next character must not be a letter or digit: ABC does not contain the name AB."""
 
@@ -45,17 +51,34 @@ def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Pat
         there = f"the sites are called {_some(sites)}, the groups of {project.name} {_some(labels)}"
         return f"{there}; label each group after its site"
     if not files:
+        inside = [entry.name for folder in folders for entry in sorted(folder.iterdir()) if entry.is_dir()]
+        if inside:
+            there = f"the sites are called {_some(sites)}, the folders in {where} {_some(inside)}"
+            return f"{there}; name each spectrum, or a folder with one spectrum, after its site"
         return f"{where} is empty"
     stems = [_without_ending(file) for file in files]
     explained = [(site, *found) for site in sites if (found := _explained(site, files, stems))]
     if explained:
         (help_, _), *_ = Counter(why for _, _, why in explained).most_common(1)
         pairs = [(site, file) for site, file, why in explained if why == help_]
+        first = next(path for folder in folders if (path := folder / pairs[0][1]).exists())
+        if help_.endswith(TAKES) and not _may_be_spectrum(first):
+            help_ = f"{first.name} is neither text nor NeXus; save the spectra as columns of text"
         return f"files nearly match ({_listed(pairs)}): {help_}"
     near = [(s, close[0]) for s in sites[:MOST_PAIRS] if (close := get_close_matches(s, files, 1, 0.5))]
     if near:
         return f"files nearly match ({_listed(near)}): a file's name must begin with that of its site"
     return f"the sites are called {_some(sites)}, the files {_some(files)}"
+
+
+def _may_be_spectrum(path: Path) -> bool:
+    if nexus.recognises(path) or path.suffix.lower() in OPENERS:
+        return True
+    try:
+        with path.open("rb") as stream:
+            return b"\0" not in stream.read(MOST_LOOKED_AT)
+    except OSError:
+        return True  # reading it will tell why
 
 
 def _some(names: Sequence[str]) -> str:
@@ -84,7 +107,7 @@ def _explained(site: str, files: Sequence[str], stems: Sequence[str]) -> tuple[s
             if why:
                 return file, why
         if stem == structure:
-            advice = "name each spectrum after its site, or choose one with `absorber`"
+            advice = f"{NAME_SITES}, or choose one with `absorber`"
             return file, f"structures have several sites, so {advice}"
         if stem and structure.startswith(stem) and re.match(BOUNDARY, structure[len(stem) :]):
             return file, "files are named after the beginnings of the structures' names; name them in full"
@@ -99,7 +122,7 @@ def _difference(site: str, before: str, found: str, after: str) -> str:
     if before:
         return f"files' names begin with {before}; take that away" if usual and not before[-1].isalnum() else ""
     if after:
-        return f"`spectra_suffix` {after} would take them"
+        return f"`spectra_suffix` {shlex.quote(after)} {TAKES}"
     return "the files' names have no ending; give them one, such as .txt"
 
 

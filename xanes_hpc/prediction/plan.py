@@ -82,6 +82,8 @@ class PredictionPlan:
         Row of each site's reference spectrum; None without references.
     recipe
         The recipe that brings references to the model's treatment.
+    reference_unit
+        Their units, if those are not the model's; empty otherwise.
     why_none
         Why there are no references; empty if there are.
     features
@@ -98,6 +100,7 @@ class PredictionPlan:
     sites: SiteTable
     references: npt.NDArray[np.int64] | None
     recipe: Recipe
+    reference_unit: str
     why_none: str
     features: Features
     n_without: int = 0
@@ -141,6 +144,7 @@ class PredictionPlan:
             "n_draws": self.n_draws,
             "seed": self.options.seed,
             **{name: model.description["target"][name] for name in ("kind", "treatment", "unit")},
+            **({"reference_unit": self.reference_unit} if self.reference_unit else {}),
             "method": model.method,
             "calibration": json.dumps({name: calibration[name] for name in ("conformal", "n_sites")}),
             **({"source_digest": self.source_digest} if self.source_digest else {}),
@@ -209,10 +213,10 @@ def opened_plan(model: Model, source: Store, options: PredictOptions) -> Iterato
             raise ModelError(f"{source.path}: no site to predict has features")
         chosen = every if rows.size == len(every) else every.take(rows)
         check_seen(model, chosen, options.force)
-        references, recipe, why = references_of(model, structures if structures is not None else source)
+        found = references_of(model, structures if structures is not None else source)
         yield PredictionPlan(
-            model, source, structures, options, rows, chosen, None if references is None else references[rows], recipe,
-            missing or why, features, n_without,
+            model, source, structures, options, rows, chosen, None if found.rows is None else found.rows[rows],
+            found.recipe, found.unit, missing or found.why_none, features, n_without,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.features import FeatureStore
-from xanes_hpc.stores.site_spectra import choose_spectra
+from xanes_hpc.stores.site_spectra import AS_STORED, choose_spectra, units_of
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.ordering import NO_DISORDER, Disorder
@@ -329,21 +330,40 @@ def check_seen(model: Model, sites: SiteTable, force: bool) -> None:
         )
 
 
-def references_of(model: Model, source: Store) -> tuple[npt.NDArray[np.int64] | None, Recipe, str]:
-    """Return the row of each site's reference spectrum, and the recipe that brings it to the model's treatment.
+@dataclass(frozen=True)
+class References:
+    """The spectra of a source that predictions are compared with.
 
-    Without references the rows are None, and the third value says why.
+    Attributes
+    ----------
+    rows
+        Row of each site's spectrum; None without references.
+    recipe
+        The recipe that brings them to the model's treatment.
+    why_none
+        Why there are no references; empty if there are.
+    unit
+        Their units after the recipe, if those are not the model's; empty otherwise.
     """
-    plain, target = Recipe(), model.description["target"]
-    if not source.has_spectra:
-        return None, plain, "the source has no spectra"
-    try:
-        return choose_spectra(source, source.n_sites, target["kind"], target["treatment"])[0], plain, ""
-    except SpectrumError as error:
-        recipe = model.recipe
-        if recipe.does_nothing:
-            return None, plain, str(error)
-    try:
-        return choose_spectra(source, source.n_sites, target["kind"], target["source_treatment"])[0], recipe, ""
-    except SpectrumError as error:
-        return None, plain, str(error)
+
+    rows: npt.NDArray[np.int64] | None
+    recipe: Recipe = AS_STORED
+    why_none: str = ""
+    unit: str = ""
+
+
+def references_of(model: Model, source: Store) -> References:
+    """Return the reference spectra in a source: of the model's treatment, or else those that its recipe treats."""
+    target, why = model.description["target"], "the source has no spectra"
+    ways = [(target["treatment"], AS_STORED)]
+    if not model.recipe.does_nothing:
+        ways.append((target["source_treatment"], model.recipe))
+    for treatment, recipe in ways if source.has_spectra else ():
+        try:
+            rows, table = choose_spectra(source, source.n_sites, target["kind"], treatment)
+        except SpectrumError as error:
+            why = str(error)
+            continue
+        units = units_of(table, rows, recipe)
+        return References(rows, recipe, unit="" if set(units) == {target["unit"]} else ", ".join(sorted(units)))
+    return References(None, why_none=why)

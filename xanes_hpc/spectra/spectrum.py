@@ -52,6 +52,14 @@ def unit_from(title: str, stated: str = "") -> str:
     return NORMALISED if NORMALISED_TITLES.fullmatch(title) else ARBITRARY
 
 
+def units_differ(unit: str, reference_unit: str) -> str:
+    """Return what to say if predictions and references have different units."""
+    return (
+        f"the predictions are in the unit {unit}, the references in {reference_unit}: their errors mix units; "
+        "predict with references in the model's unit"
+    )
+
+
 UNSTATED = treatment("unstated")
 """Treatment of a spectrum whose file does not record one."""
 

@@ -85,7 +85,10 @@ def create_derived(
     """
     if path is not None:
         hdf5.check_store(path, overwrite, [store.path])
-    names = ("model_digest", "descriptor_hash", "kind", "treatment", "unit", "method", "source_digest", "derivation")
+    names = (
+        "model_digest", "descriptor_hash", "kind", "treatment", "unit", "reference_unit", "method", "source_digest",
+        "derivation",
+    )  # fmt: skip
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
     attributes |= {"calibration": json.dumps({"conformal": [], "n_sites": 0}), **changed}

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra.grid import Grid
+from xanes_hpc.spectra.normalisation import unit_after
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.spectra.treatment import treat
@@ -55,6 +56,15 @@ def choose_spectra(
 
 
 AS_STORED = Recipe()
+
+
+def units_of(table: SpectrumTable, rows: npt.NDArray[np.int64], recipe: Recipe = AS_STORED) -> Counter[str]:
+    """Count the units that spectra at ``rows`` have after a recipe; rows of -1 do not count."""
+    there = Counter(table.unit[row] for row in rows.tolist() if row != NONE)
+    found: Counter[str] = Counter()
+    for unit, n in there.items():
+        found[unit_after(recipe.normalisation, unit)] += n
+    return found
 
 
 def gridded(

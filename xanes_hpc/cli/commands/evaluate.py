@@ -24,6 +24,7 @@ def command(predictions: Path, sites: Path | None, plot: Path | None, json_targe
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
     from xanes_hpc.plotting.words import of_predictions
+    from xanes_hpc.spectra.spectrum import units_differ
 
     with open_predictions(predictions, sites) as store:
         figures = evaluate(store)
@@ -36,6 +37,9 @@ def command(predictions: Path, sites: Path | None, plot: Path | None, json_targe
     console.write_json(json_target, figures)
     if json_target != "-":
         console.table(str(predictions), _rows(figures))
+    units = figures["spectrum"]
+    if units["unit"] != units["reference_unit"]:
+        console.err.print(f"Note: {units_differ(units['unit'], units['reference_unit'])}")
     if trained:
         console.err.print(
             f"Note: {trained:,} of these {figures['n_sites']:,} sites were used to make the model; the error of "

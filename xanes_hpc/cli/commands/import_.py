@@ -226,6 +226,7 @@ def _print_summary(output: Path, summary: "ImportSummary", edge: str, json_targe
             rows["replaced"] = f"values of structure files, by the tables: {_counts(summary.properties_replaced, '× ')}"
         if summary.spectra:
             rows["treatment"] = _counts(treatments)
+            rows["unit"] = _counts(summary.units)
         if summary.properties_left_out:
             left_out = _counts(summary.properties_left_out)
             rows["left out"] = f"properties with an odd name, or text where others have numbers: {left_out}"

@@ -184,6 +184,7 @@ def _print_summary(
     target: Path, folder: "Model", why_none: str, n_without: int, csv_folder: Path | None, overwrite: bool
 ) -> None:
     from xanes_hpc.prediction.export import export
+    from xanes_hpc.spectra.spectrum import units_differ
     from xanes_hpc.stores.predictions import PredictionStore
 
     with PredictionStore(target) as store:
@@ -196,6 +197,7 @@ def _print_summary(
         if csv_folder is not None:
             n_files = len(export(store, csv_folder, "csv", overwrite))
             rows["csv"] = f"{n_files:,} {'file' if n_files == 1 else 'files'} in {csv_folder}"
+        unit, other = store.attribute("unit"), store.attribute("reference_unit")
         has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.distrust or [])
         sets, nearest = store.texts("part"), store.read("sites/nearest")
         n_known = sum(own == "none" and apart < SAME for own, apart in zip(sets, nearest, strict=True))
@@ -206,6 +208,8 @@ def _print_summary(
         )
     if warning:
         console.err.print(warning)
+    if other:
+        console.err.print(f"Note: {units_differ(unit, other)}")
     if n_known:
         console.err.print(
             f"Note: {n_known:,} of {len(sets):,} sites have the same features as a training site: the model was "
