@@ -31,6 +31,8 @@ from xanes_hpc.formats.spectrum_columns import TAKEN
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.spectra.spectrum import Choices, Spectrum, unit_from
 
+OURS = "xanes-hpc/"
+"""How the format of this program's own stores begins."""
 LOST = "the default group of NeXus files has no spectrum"
 NOT_READ = "groups of NeXus files hold no spectrum and were not read"
 SIGNAL_NO_SPECTRUM = "the signal of NeXus files is no spectrum, and another column was read"
@@ -71,6 +73,8 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     without: list[str] = []
     try:
         with open_hdf5(parts_of(path)[0]) as file:
+            if (own := text_of(file.attrs.get("format"))).startswith(OURS):
+                raise FormatError(f"{path}: expected a spectrum, received a store of {own.removeprefix(OURS)}")
             root = root_of(path, file)
 
             def look(name: str, node: h5py.HLObject) -> None:
