@@ -149,7 +149,7 @@ def test_evaluate_draws_the_uncertainty(demonstrated, tmp_path, capsys):
     assert call("evaluate", predictions, "--plot", figure) == 0
     drawn = figure.read_text()
     words = (
-        "Fe K edge, predictions.h5",
+        "K edge, predictions.h5",
         "Reliability",
         "conformal intervals",
         "Coverage",
