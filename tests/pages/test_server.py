@@ -295,8 +295,8 @@ def test_a_file_on_which_hdf5_hangs(predicted, tmp_path):
         np.testing.assert_array_equal(own.energies, there.energies)
         np.testing.assert_array_equal(own.intensities, there.intensities)
         assert (own.unit, own.absolute, own.e_edge) == (there.unit, there.absolute, there.e_edge)
-    with pytest.raises(FormatError, match=r"reading exceeded 0\.01 s"):
-        read_apart(path, 0.01)
+    with pytest.raises(FormatError, match=r"reading exceeded 0 s"):
+        read_apart(path, 0.0)
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
     with pytest.raises(FormatError, match="cannot be read as NeXus"):
         read_apart(path)

@@ -120,6 +120,7 @@ def match_each(
     library: Library,
     rows: Rows | None = None,
     progress: Progress = lambda done, total: None,
+    known: dict[Any, HeldOut | None] | None = None,
 ) -> list[Match | SpectrumError]:
     """Rank the spectra of a library by their likeness to each of several measured ones.
 
@@ -131,6 +132,8 @@ def match_each(
         The measured spectra, each with how it is compared.
     library, rows
         As for ``match``.
+    known
+        Errors of held-out spectra that earlier calls with the same library and rows have found; new ones are added.
 
     Returns
     -------
@@ -145,7 +148,7 @@ def match_each(
     for _, options in experiments:
         check_options(options)
     rows = np.arange(len(library.names)) if rows is None else rows
-    known: dict[Any, HeldOut | None] = {}
+    known = {} if known is None else known
     found: list[Match | SpectrumError] = []
     n_passes = sum(options.mixture for _, options in experiments)
     for start in range(0, len(experiments), SPECTRA_AT_ONCE):

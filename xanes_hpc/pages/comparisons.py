@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
-from xanes_hpc.errors import FormatError, UnlikeError, XanesHpcError
+from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError, XanesHpcError
 from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.compare import Library, MatchOptions, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.library import rows_of
-from xanes_hpc.experiment.match import Match, Matched, match
+from xanes_hpc.experiment.match import Match, Matched, match, match_each
 from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
 from xanes_hpc.pages.answers import predicted_site
@@ -26,6 +26,8 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 Array = npt.NDArray[np.float64]
 POOR = 50.0
 """Error in % above which even the best spectrum does not resemble the measured one."""
+MOST_KNOWN = 256
+"""Largest number of ranges of energies for which errors of held-out spectra are kept."""
 MOST_FITTED = 1000
 """Largest number of measured points in a fit; more are interpolated to the prediction's energies."""
 
@@ -144,10 +146,15 @@ def matched(request: MatchRequest, served: Served) -> dict[str, Any]:
     library: Any = _Given(request.predictions, request.origin) if request.predictions else served.library
     span = float(library.energies[-1] - library.energies[0])
     options = MatchOptions(scale=request.scale, max_shift=min(request.max_shift, span), keep=request.keep)
-    rows = library.rows
+    rows, known = library.rows, dict[Any, Any]()
     if not request.predictions:
         rows = rows_of(library.sites, rows, request.element, request.edge)
-    found = match(request.experiment.spectrum(), library, options, rows)
+        known = served.held_out.setdefault((request.element, request.edge), known)
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+    found = match_each([(request.experiment.spectrum(), options)], library, rows, known=known)[0]
+    if isinstance(found, SpectrumError):
+        raise found
     return {
         "library": "" if request.predictions else served.library_name,
         "compared": found.n_compared,

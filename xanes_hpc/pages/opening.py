@@ -10,6 +10,7 @@ from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.experiment.library import open_library
 from xanes_hpc.formats import read_structures
 from xanes_hpc.pages import example as built_in
+from xanes_hpc.pages.isolated_reading import prepare
 from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.uploads import Limits
 from xanes_hpc.prediction.predictor import SitePredictor
@@ -41,6 +42,7 @@ def opened(
     StoreError, SpectrumError
         If the library cannot be opened, or is too large.
     """
+    prepare()
     shown = built_in.example(predictor) if example is None else _structure(example, predictor)
     with ExitStack() as stack:
         spectra = None if library is None else stack.enter_context(open_library(library))

@@ -15,11 +15,13 @@ from xanes_hpc.models.history import read_history
 from xanes_hpc.pages.answers import structure_answer
 from xanes_hpc.pages.uploads import Limits
 from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.runtime import threads
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.structure import Structure
 
 WAIT = 30.0
 """Longest time that a request waits for its turn, s."""
+MOST_AT_ONCE = 4
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -29,10 +31,10 @@ class BusyError(XanesHpcError):
 
 
 class Turns:
-    """Runs work of one kind in threads, one request at a time."""
+    """Runs work of one kind in threads, for as many requests at a time as there are cores, up to ``MOST_AT_ONCE``."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(1)
+        self._free = asyncio.Semaphore(min(threads.count(), MOST_AT_ONCE))
 
     async def run(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """Return the result of the work.
@@ -71,8 +73,10 @@ class Served:
         Structure that the page opens with.
     library, library_name
         Spectra to match measured ones with, and their name; None for no library.
-    predicting, comparing
-        Turns of predictions, and of comparisons with measured spectra.
+    held_out
+        What is known of the library's held-out spectra, by element and edge.
+    predicting, comparing, searching
+        Turns of predictions, of measured spectra beside one prediction, and of searches and fits, which take longer.
     """
 
     predictor: SitePredictor
@@ -80,8 +84,10 @@ class Served:
     example: Structure | None = None
     library: Any = None
     library_name: str = ""
+    held_out: dict[tuple[str | None, str | None], dict[Any, Any]] = field(default_factory=dict)
     predicting: Turns = field(default_factory=Turns)
     comparing: Turns = field(default_factory=Turns)
+    searching: Turns = field(default_factory=Turns)
 
     def answer(self) -> dict[str, Any]:
         """Return what the model predicts, what it was trained on, and the limits of uploads."""

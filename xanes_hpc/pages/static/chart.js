@@ -51,7 +51,7 @@ function layout(spectra, residual, n) {
     hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { bgcolor: dark() ? "#222" : "#fff", namelength: 28 },
     xaxis: { ...grid, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
     yaxis: { ...grid, visible: Boolean(own), title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
-    yaxis2: { ...grid, visible: Boolean(residual.length), range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 3, zeroline: true, zerolinecolor: "#888" },
+    yaxis2: { ...grid, visible: Boolean(residual.length), range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
     legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
     shapes: shapes(edge), annotations: annotations(edge, residual.length > 0),
   };

@@ -62,14 +62,14 @@ function show(found, kept) {
   const rows = found.ranked.map((own) => {
     const button = element("button", { type: "button", textContent: "Keep", ariaLabel: `Keep ${own.site} for comparison` });
     button.addEventListener("click", () => keep(kept(own)));
-    return element("tr", {}, cell(own.site, "long"), cell(own.error_percent.toFixed(1), "number"), cell(`${(-own.shift).toFixed(2)}${own.at_limit ? "*" : ""}`, "number"), cell(own.flag ? "out of domain" : ""), element("td", {}, button));
+    return element("tr", {}, cell(own.site, "long"), cell(own.score.toPrecision(4), "number"), cell(own.error_percent.toFixed(1), "number"), cell(`${(-own.shift).toFixed(2)}${own.at_limit ? "*" : ""}`, "number"), cell(own.flag ? "out of domain" : ""), element("td", {}, button));
   });
-  const about = `${state.measured.name} beside ${where}, ${found.start_ev.toFixed(0)} to ${found.stop_ev.toFixed(0)} eV, ${scaled}; likeliest first. * shift at the largest tried.`;
+  const about = `${state.measured.name} beside ${where}, ${found.start_ev.toFixed(0)} to ${found.stop_ev.toFixed(0)} eV, ${scaled}; the lowest score, −2 ln(likelihood), first: it weighs every energy by σ. * shift at the largest tried.`;
   by("match-result").replaceChildren(
     element("h2", { textContent: "Match" }),
     ...(found.verdict ? [line(`${found.verdict[0].toUpperCase()}${found.verdict.slice(1)}.`, "no")] : []),
     ...(found.held_out && !found.verdict ? [line(`For comparison: ${found.held_out}.`, "hint")] : []),
-    element("div", { className: "scroll" }, element("table", {}, element("caption", { textContent: about }), heading(["Site", ["Error (%)", "number"], ["Shift (eV)", "number"], "Flag", ""]), element("tbody", {}, ...rows))),
+    element("div", { className: "scroll" }, element("table", {}, element("caption", { textContent: about }), heading(["Site", ["Score", "number"], ["Error (%)", "number"], ["Shift (eV)", "number"], "Flag", ""]), element("tbody", {}, ...rows))),
   );
 }
 
@@ -117,6 +117,7 @@ export function startComparisons() {
   by("match-library").addEventListener("click", safely("match-result", matchLibrary));
   by("fit").addEventListener("click", safely("fit-result", fit));
   when("prediction measurement structure", enabled);
+  when("upload", () => { if (state.model.library) by("match-library").click(); });
   when("curve", () => { for (const id of ["match-result", "fit-result"]) by(id).replaceChildren(); });
   enabled();
 }

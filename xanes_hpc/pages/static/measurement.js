@@ -77,13 +77,19 @@ async function align() {
     if (!byHand) by("shift").value = (-found.shift).toFixed(2);
     const limit = (!byHand && Math.abs(found.shift) >= found.max_shift - 1e-6) || found.error_percent > 50;
     const moved = `shifted by ${(-found.shift).toFixed(2)} eV${byHand ? " by hand" : ""}`;
-    status(`${own}. Beside the prediction: ${moved}, ${SCALED[measured.scale](found.factor)}; error ${found.error_percent.toFixed(1)} %${limit ? ` – no good match within ${found.max_shift} eV` : ""}.`);
+    status(`${own}. Beside the prediction: ${moved}, ${SCALED[measured.scale](found.factor)}; error ${found.error_percent.toFixed(1)} %${usual()}${limit ? ` – no good match within ${found.max_shift} eV` : ""}.`);
   } catch (error) {
     if (measured !== state.measured || predicted !== state.predicted) return;
     state.placed = unaligned(measured, predicted);
     status(`${own}. ${error.message}`, true);
   }
   changed("measurement");
+}
+
+/** Return how large the model's own errors are. */
+function usual() {
+  const { error_percent: error } = state.model.training;
+  return error === null ? "" : ` (the model's own on held-out sites: ${error.toFixed(1)} %)`;
 }
 
 /** Return a place for a spectrum that cannot be aligned: as high as the prediction. */

@@ -43,9 +43,9 @@ const axes = (places) => Object.fromEntries(["x", "y", "z"].map((name, axis) => 
 
 function layout(own) {
   const places = [...own.positions, ...own.images.positions, ...corners(own.cell)];
-  const ends = [0, 1, 2].map((axis) => places.map((p) => p[axis]).reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]));
-  const half = 0.8 + Math.max(...ends.map(([low, high]) => high - low)) / 2; // room for the atoms at the ends
-  const [x, y, z] = ends.map(([low, high]) => ({ visible: false, range: [(low + high) / 2 - half, (low + high) / 2 + half] }));
+  const middle = [0, 1, 2].map((axis) => places.map((p) => p[axis]).reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity])).map(([low, high]) => (low + high) / 2);
+  const half = 0.8 + places.reduce((far, p) => Math.max(far, Math.hypot(...p.map((v, axis) => v - middle[axis]))), 0); // so that no turn moves an atom out of sight
+  const [x, y, z] = middle.map((centre) => ({ visible: false, range: [centre - half, centre + half] }));
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 },
     paper_bgcolor: "rgba(0,0,0,0)",
