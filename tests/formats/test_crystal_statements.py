@@ -121,6 +121,18 @@ def test_all_images_listed_beside_the_symmetry(tmp_path):
     assert "atom Fe2 is an image of atom Fe1" in refused(tmp_path, CELL + GROUP + atoms)
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_the_order_of_atoms_and_images(tmp_path, last):
+    """Every atom of the file, then its images in the order of the operations, wherever the identity is listed."""
+    operations = ["'x,y,z'", "'-x,-y,-z'"]
+    symmetry = loop("_symmetry_equiv_pos_as_xyz", *(operations[::-1] if last else operations))
+    atoms = SITES + "Fe1 Fe 0.1 0.2 1.3\nD1 Cu 0.4 0.4 0.4\nO1 O -0.3 0 0\nZn1 Zn 0.5 0.5 0.5\n"
+    found = cif(tmp_path, CELL + symmetry + atoms)
+    assert found.numbers.tolist() == [26, 26, 29, 29, 8, 8, 30]
+    expected = [[0.1, 0.2, 0.3], [0.9, 0.8, 0.7], [0.4] * 3, [0.6] * 3, [0.7, 0, 0], [0.3, 0, 0], [0.5] * 3]
+    np.testing.assert_allclose(found.positions / 4.3, expected, atol=1e-9)
+
+
 def test_blocks_with_names_of_their_own(tmp_path):
     block = CELL + GROUP + ROCK_SALT
     names = [s.name for s in read_structures(write(tmp_path / "a.cif", f"data_MATA\n{block}data_MATB\n{block}"))]

@@ -9,7 +9,9 @@ from support.builders import refused, run, write
 
 import xanes_hpc as xh
 from xanes_hpc.errors import ConfigError
+from xanes_hpc.importing.structures import COUNTED
 from xanes_hpc.models.training_sites import code
+from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.configurations import DRAWN
 from xanes_hpc.structures.ordering import TAKEN
 
@@ -110,3 +112,51 @@ def test_python_takes_it_for_files_only(tmp_path):
     assert len(xh.featurise(path, sites="Fe", disorder="majority").sites) == 24
     with pytest.raises(ConfigError, match="`disorder`: expected structure files"):
         xh.featurise(molecule("H2O"), sites="O", disorder="majority")
+
+
+SHIFTED = SPINEL.split("_symmetry")[0] + SPINEL[SPINEL.index("loop_") : SPINEL.index("Fe1 Fe")]
+SHIFTED += "C1 C 0 0 0 0.3\nFe1 Fe 0.3 0 0 1\nO1 O 0.5 0 0 1\nFe2 Fe 0.7 0.5 0.5 1\n"
+ABSENT = "this atom of the disordered structure was left out in ordering it"
+
+
+def sites_of(tmp_path, atoms, *options):
+    """Return the atomic number and the fraction along x of every site, and the summary."""
+    path, output = write(tmp_path / "shift.cif", SHIFTED), tmp_path / "out.h5"
+    if atoms is not None:
+        options = ("--sites", write(tmp_path / "s.csv", "structure,atom\n" + f"{atoms}\n"), *options)
+    assert run("import", path, "-o", output, "--json", tmp_path / "out.json", "--overwrite", *options) == 0
+    with StructureStore(output) as store:
+        batch = store.batch(0, store.n_sites)
+        atoms = batch.offsets[batch.site_structures] + batch.site_atoms
+        places = batch.positions[atoms, 0] / 8.38
+        found = list(zip(batch.numbers[atoms].tolist(), places.round(3).tolist(), strict=True))
+    return found, json.loads((tmp_path / "out.json").read_text())
+
+
+def test_listed_atoms_of_a_majority_are_those_of_the_file(tmp_path):
+    for how in ((("shift,1"), ()), (None, ("--absorber", "1"))):
+        found, _ = sites_of(tmp_path, how[0], "--disorder", "majority", *how[1])
+        assert found == [(26, 0.3)]
+    found, summary = sites_of(tmp_path, "shift,0\nshift,3", "--disorder", "majority")
+    assert found == [(26, 0.7)]
+    assert [one["reason"] for one in summary["skipped"]] == [f"{tmp_path}/shift.cif: atom 0: {ABSENT}"]
+    assert summary["choices"][COUNTED]["details"] == ["shift#2 is atom 3 of the file"]
+
+
+def test_a_listed_atom_is_followed_in_every_configuration(tmp_path):
+    for how in (("shift,3", ()), (None, ("--absorber", "3"))):
+        found, _ = sites_of(tmp_path, how[0], "--disorder", "sample 10", *how[1])
+        assert found == [(26, 0.7)] * 10
+    for how in (("shift,0", ()), (None, ("--absorber", "first"))):
+        found, summary = sites_of(tmp_path, how[0], "--disorder", "sample 10", *how[1])
+        assert set(found) == {(6, 0.0)}
+        assert 0 < len(found) == 10 - summary["skipped_count"] < 10
+        assert ABSENT in summary["skipped"][0]["reason"]
+
+
+def test_a_structure_whose_only_listed_atom_is_left_out(tmp_path, capsys):
+    path, table = write(tmp_path / "shift.cif", SHIFTED), write(tmp_path / "s.csv", "structure,atom\nshift,0\n")
+    words = ("import", path, "--disorder", "majority", "-o", tmp_path / "out.h5")
+    assert f"atom 0: {ABSENT}" in refused(capsys, tmp_path, *words, "--sites", table)
+    assert f"absorber 0: {ABSENT}" in refused(capsys, tmp_path, *words, "--absorber", "0")
+    assert "expected an atom index from 0 to 3" in refused(capsys, tmp_path, *words, "--absorber", "4")

@@ -82,8 +82,17 @@ class ListedAtoms:
         self._lacking[unknown], self._lacking[rows[there]] = n_atoms, FOUND
         return np.unique(atoms[there & (atoms != ANY)]), bool((atoms == ANY).any())
 
-    def together(self, structure: str, listed: Array, chosen: Array) -> Array:
+    def together(self, structure: str, listed: Array, chosen: Array, as_listed: Array | None = None) -> Array:
         """Return the listed atoms of a structure and those that a rule chose, as it is also listed without an atom.
+
+        Parameters
+        ----------
+        structure
+            Its name.
+        listed, chosen
+            Indices of its atoms.
+        as_listed
+            The listed atoms as the list counts them, if that differs.
 
         Raises
         ------
@@ -92,7 +101,8 @@ class ListedAtoms:
         """
         if chosen.size == 1 and chosen[0] in listed:
             names = structure, re.split("[_@]", structure, maxsplit=1)[0]
-            same = [(name, atom) for name in names for atom in (None, int(chosen[0]))]
+            own = int((listed if as_listed is None else as_listed)[listed == chosen[0]][0])
+            same = [(name, atom) for name in names for atom in (None, own)]
             *_, second = (site for site in self._listed if site.structure_and_atom in same)
             raise ConfigError(f"{second.where}: second row of site {structure}; expected one")
         return np.union1d(chosen, listed)

@@ -24,13 +24,14 @@ from xanes_hpc.importing.spectrum_folders import SpectrumFolders
 from xanes_hpc.importing.unpaired import MOST_NAMES, NAME_SITES
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.structures import StructureWriter, site_names
-from xanes_hpc.structures.absorbers import select_absorbers
+from xanes_hpc.structures.absorbers import ABSENT, absorbers_of
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
 NO_ATOMS = np.empty(0, np.int64)
 KEEP = "`keep_unpaired` keeps structures without one"
+COUNTED = "listed atoms of disordered structures were counted as in their files"
 KEPT, LEFT = "sites without a spectrum were kept", "sites without a spectrum were left out"
 
 
@@ -114,10 +115,13 @@ class Importer:
     def _import(self, path: Path, structure: Structure) -> None:
         options, summary, selection = self._options, self._summary, self._options.selection
         listed, by_rule = (
-            (NO_ATOMS, True) if self._listed is None else self._listed.of(structure.name, structure.numbers.size)
+            (NO_ATOMS, True) if self._listed is None else self._listed.of(structure.name, structure.n_described)
         )
         if not listed.size and not by_rule:
             summary.not_selected[LISTED] += 1
+            return
+        listed, as_listed = self._there(path, structure, listed)
+        if not listed.size and not by_rule:
             return
         own = structure.properties
         rows = [table.of(structure.name) for table in self._tables]
@@ -139,9 +143,9 @@ class Importer:
                 raise FormatError(f"no spectra in {lightshow.CALCULATIONS[calculation].folder} beside it")
             atoms = self._with_spectra(structure, listed, by_rule, of_atoms)
         else:
-            atoms = select_absorbers(structure.numbers, options.absorber) if by_rule else listed
+            atoms = absorbers_of(structure, options.absorber) if by_rule else listed
         if by_rule and self._listed is not None:
-            atoms = self._listed.together(structure.name, listed, atoms)
+            atoms = self._listed.together(structure.name, listed, atoms, as_listed)
         atoms = selection.absorbers(structure, atoms)
         if not atoms.size:
             summary.not_selected[ELEMENT] += 1
@@ -191,6 +195,18 @@ class Importer:
             summary.units[spectrum.spectrum.unit] += 1
             for what, detail in spectrum.spectrum.choices:
                 summary.choose(what, detail)
+
+    def _there(
+        self, path: Path, structure: Structure, listed: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the listed atoms that are there, in the structure and as the list counts them; skip the others."""
+        found, there = structure.there(listed)
+        for atom in listed[~there].tolist():
+            self._skip(_located(FormatError(f"atom {atom}: {ABSENT}"), path, structure))
+        for own, atom in zip(found.tolist(), listed[there].tolist(), strict=True):
+            if own != atom:
+                self._summary.choose(COUNTED, f"{structure.name}#{own} is atom {atom} of the file")
+        return found, listed[there]
 
     def _with_spectra(
         self, structure: Structure, listed: npt.NDArray[np.int64], by_rule: bool, of_atoms: dict[int, list[Path]]

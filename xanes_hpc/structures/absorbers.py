@@ -8,10 +8,12 @@ import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.errors import AbsorberError
+from xanes_hpc.structures.structure import Structure
 
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
 """Atomic numbers of groups 3 to 12, with La, without the radioactive seventh period."""
 
+ABSENT = "this atom of the disordered structure was left out in ordering it"
 INDEX = re.compile(r"-?[0-9]{1,18}")
 RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
 
@@ -81,3 +83,25 @@ def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) 
     if chosen.size == 0:
         raise AbsorberError(f"absorber {rule!r}: no such atom in {formula(numbers)}")
     return chosen.astype(np.int64)
+
+
+def absorbers_of(structure: Structure, rule: str | None = None) -> npt.NDArray[np.int64]:
+    """Return the indices of a structure's absorbers; an atom index and ``first`` count the atoms as its file does.
+
+    Raises
+    ------
+    AbsorberError
+        As ``select_absorbers``, and if a disordered structure was ordered without the atom.
+    """
+    text = (rule or "").strip()
+    if structure.described is None or not (text == "first" or INDEX.fullmatch(text)):
+        return select_absorbers(structure.numbers, rule)
+    atom = np.array([0 if text == "first" else int(text)])
+    if not 0 <= atom[0] < structure.n_described:
+        raise AbsorberError(
+            f"absorber {atom[0]}: no such atom; expected an atom index from 0 to {structure.n_described - 1}"
+        )
+    found, there = structure.there(atom)
+    if not there.all():
+        raise AbsorberError(f"absorber {atom[0]}: {ABSENT}")
+    return found

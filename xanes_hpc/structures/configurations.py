@@ -36,7 +36,8 @@ EXPECTED = "expected disorder groups for atoms that exclude one another"
 def drawn(found: Disordered, n: int, seed: int) -> Iterator[Structure]:
     """Yield ``n`` configurations, named ``NAME@0``, ``NAME@1``, … like the frames of a trajectory.
 
-    The first one's note says how the mean composition of the cell compares with the expected one.
+    The first cell of a supercell holds the atoms that the file describes. The note of the first configuration says how
+    the mean composition of the cell compares with the expected one.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def drawn(found: Disordered, n: int, seed: int) -> Iterator[Structure]:
     for i in range(n):
         present = np.unpackbits(bits[i], count=counts.size).astype(np.bool_)
         structure = of_atoms(of_cell.structure, present, detail if i == 0 else "", DRAWN)
-        yield replace(structure, name=f"{found.name}@{i}")
+        yield replace(structure, name=f"{found.name}@{i}", described=present[: found.numbers.size])
 
 
 def _check_compatible(of_cell: Choices) -> None:

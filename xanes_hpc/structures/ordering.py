@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,4 +105,5 @@ def _majority(found: Disordered) -> Structure:
     detail = f"{composition(found.numbers[present])} for {composition(found.numbers, found.expected)}"
     if ties:
         detail += f"; the first of equal occupancies in {ties:,} {'place' if ties == 1 else 'places'}"
-    return of_atoms(of_cell.structure, present, detail, TAKEN, weights[present])
+    structure = of_atoms(of_cell.structure, present, detail, TAKEN, weights[present])
+    return replace(structure, described=present)
