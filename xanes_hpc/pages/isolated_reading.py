@@ -53,9 +53,8 @@ def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
     process.start()
     sending.close()
     try:
-        if not receiving.poll(seconds):
-            raise FormatError(f"{path}: reading exceeded {seconds:g} s; the file may be damaged")
-        found = json.loads(receiving.recv_bytes(LONGEST))
+        in_time = receiving.poll(seconds)
+        found = json.loads(receiving.recv_bytes(LONGEST)) if in_time else {}
     except (EOFError, OSError, ValueError):  # the process died before it sent JSON
         raise FormatError(f"{path}: cannot be read; the file may be damaged") from None
     finally:
@@ -63,6 +62,8 @@ def read_apart(path: Path, seconds: float = SECONDS) -> Spectrum:
         process.kill()
         process.join()
         process.close()
+    if not in_time:
+        raise FormatError(f"{path}: reading exceeded {seconds:g} s; the file may be damaged")
     if "error" in found:
         raise FormatError(found["error"])
     for name in ("energies", "intensities", "sigma", "reference"):
