@@ -126,7 +126,7 @@ def first_shift(curve: Curve, energies: Array, measured: Array, options: FitOpti
             continue
         alike = float(np.corrcoef(there, measured[inside])[0, 1]) * np.sqrt(inside.mean())
         if alike > best:
-            best, found = alike, float(shift)
+            best, found = alike, float(shift) + 0.0  # never -0
     return found
 
 

@@ -77,23 +77,24 @@ def structure_warning(percent: float) -> str:
     """Return a sentence if a fit is hardly better than a plain edge, else nothing."""
     if percent < LITTLE:
         return ""
-    return (
-        f"the fit leaves {percent:.0f} % of the structure that the spectrum has beside a plain edge; a small R factor "
-        "only says that both have an edge"
-    )
+    return f"the fit {_left(percent)}; a small R factor only says that both spectra have an edge"
+
+
+def _left(percent: float) -> str:
+    """Return as a phrase how much structure a fit leaves."""
+    if percent > 100.0:
+        return f"is worse than a plain edge ({percent:.0f} % of what that leaves)"
+    return f"leaves {percent:.0f} % of the structure that the spectrum has beside a plain edge"
 
 
 def verdict_on_fit(held_out: HeldOut, percent: float) -> str:
     """Return what it means beside the fits of held-out sites that a fit leaves so much structure; empty if nothing."""
     judged = held_out.judged(percent)
     if judged == "unexplained":
-        return (
-            f"this site does not explain this spectrum: the fit leaves {percent:.0f} % of its structure; "
-            f"{held_out.in_words}"
-        )
+        return f"this site does not explain this spectrum: the fit {_left(percent)}; {held_out.in_words}"
     if judged == "poor":
         return (
-            f"a poor fit: it leaves {percent:.0f} % of the spectrum's structure, more than those of "
+            f"a poor fit: it {_left(percent)}, more than those of "
             f"{held_out.matched_better(percent):.0f} % of held-out sites to their own references"
         )
     return ""
