@@ -75,22 +75,26 @@ class FittedSet:
 class Background:
     """Smooth terms that each measured spectrum has of its own: what they explain does not count.
 
+    They are a constant and a line, for errors of its pre-edge line, and a line above the edge, from 0 at it, for its
+    slope, which calculated spectra do not have.
+
     Parameters
     ----------
     energies
         Energies in eV from the edge, (n_energies,).
-    sloped
-        Whether to have a straight line above the edge, from 0 at it: calculated spectra are not flattened, and do not
-        have the slope of measured ones.
-    offset
-        Whether to have a constant and a line, because the series is not normalised.
+    there
+        Whether there are such terms.
     """
 
-    def __init__(self, energies: Array, sloped: bool, offset: bool) -> None:
-        terms = [np.maximum(energies, 0.0)] if sloped else []
-        terms += [np.ones(energies.size), energies] if offset else []
-        scaled = [own / max(float(np.abs(own).max()), 1e-300) for own in terms]
-        self._terms = np.array(scaled).reshape(len(terms), energies.size)
+    def __init__(self, energies: Array, there: bool = True) -> None:
+        terms = [np.ones(energies.size), energies, np.maximum(energies, 0.0)]
+        scaled = [own / np.abs(own).max() for own in terms if own.any()] if there else []
+        self._terms = np.array(scaled).reshape(len(scaled), energies.size)
+
+    @property
+    def n_terms(self) -> int:
+        """Number of terms."""
+        return len(self._terms)
 
     def project(self, spectra: Array, roots: Array | float = 1.0) -> Array:
         """Return spectra (…, n_energies), weighted by ``roots``, without what the terms explain."""
@@ -105,7 +109,7 @@ class SetFits:
         self, series: Series, measured: Measured, noise: float, background: Background, components: PrincipalComponents
     ) -> None:
         self._series, self._measured, self._noise, self._components = series, measured, noise, components
-        self._project = background.project
+        self._background, self._project = background, background.project
 
     def fitted(self, found: SiteSet) -> FittedSet:
         """Return the fit of a set at the shift that is best between those of the grid."""
@@ -126,7 +130,7 @@ class SetFits:
         percent = 100.0 * np.abs(residual).sum(axis=1) / np.maximum(np.abs(y).sum(axis=1), 1e-300)
         order = np.argsort(-(a / total)[: max(len(a) // 3, 1)].mean(axis=0), kind="stable")
         n = self._components.n
-        target, spoil = principal_components(plain, n).target_test(sides, n, self._noise)
+        target, spoil = principal_components(plain, n, self._background.n_terms).target_test(sides, n, self._noise)
         return FittedSet(
             rows=tuple(rows[order].tolist()),
             sites=tuple(self._measured.library.names[row] for row in rows[order].tolist()),

@@ -134,16 +134,14 @@ def joint_fit(
     places = measured.places(0.0)
     inside = (places[0] <= series.energies) & (series.energies <= places[-1])
     within = series.spectra[:, inside]
-    if series.is_normalised:
-        components = principal_components(within, options.components)
-    else:
-        own = Background(series.energies[inside] - series.normal.e0, True, True)
-        components = principal_components(own.project(within), options.components)
+    own = Background(series.energies[inside] - series.normal.e0)
+    free = own.project(within)
+    components = principal_components(free, options.components, own.n_terms)
     n = min(components.n, MOST_SITES, rows.size)
     largest = float(np.median(np.abs(within).max(axis=1)))
-    noise = max(components.noise(components.n), LEAST_NOISE * largest)
+    noise = max(components.noise_of(free, own.n_terms), LEAST_NOISE * largest)
     y = np.stack([series.at(measured.places(shift)) for shift in measured.shifts])
-    background = Background(places - series.normal.e0, not alike, not series.is_normalised)
+    background = Background(places - series.normal.e0, not (alike and series.is_normalised))
     search = JointSearch(measured, y, noise, background.project, rows)
     sets = search.found(n, components.n, partial(_report, progress, rows.size))
     fits = SetFits(series, measured, noise, background, components)

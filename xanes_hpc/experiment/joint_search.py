@@ -13,9 +13,8 @@ import numpy as np
 
 from xanes_hpc.experiment.compare import Array, Measured, Rows, chunks
 from xanes_hpc.experiment.nonnegative import gains_with
+from xanes_hpc.experiment.principal_components import neighbours_averaged
 
-MOST_SPECTRA = 32
-"""Largest number of spectra in the search."""
 NEAREST, ALONE, AT_ENDS = 200, 60, 40
 """Numbers of sites on the shortlist for each reason."""
 BEAM = 30
@@ -64,7 +63,7 @@ class JointSearch:
         largest = float(np.median(np.abs(spectra).max(axis=-1)))
         relative = _relative_variance(mean, measured.variance(mean, std))
         self._roots = 1.0 / np.sqrt(noise**2 + largest**2 * relative)
-        self._y = self._weighted(_condensed(spectra))
+        self._y = self._weighted(neighbours_averaged(spectra))
 
     def _weighted(self, spectra: Array) -> Array:
         return self._project(self._roots * spectra, self._roots)
@@ -140,12 +139,3 @@ def _relative_variance(mean: Array, variance: Array) -> Array:
     """Return the median variance at each energy, relative to the square of each spectrum's largest value."""
     largest = np.square(mean).max(axis=1, keepdims=True)
     return np.asarray(np.nanmedian(variance / np.where(largest > 0, largest, 1.0), axis=0))
-
-
-def _condensed(spectra: Array) -> Array:
-    """Return the means of neighbouring spectra, so that at most ``MOST_SPECTRA`` are left."""
-    n = spectra.shape[1]
-    if n <= MOST_SPECTRA:
-        return spectra
-    groups = np.array_split(np.arange(n), MOST_SPECTRA)
-    return np.stack([spectra[:, own].mean(axis=1) for own in groups], axis=1)
