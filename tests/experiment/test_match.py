@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from support.builders import run, table, write, write_xyz
 
 from xanes_hpc.errors import ConfigError, SpectrumError
-from xanes_hpc.experiment import compare
+from xanes_hpc.experiment import compare, noise
 from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.library import open_library
 from xanes_hpc.experiment.match import match
@@ -74,7 +74,7 @@ def slow(shelf, experiment, options):
                 )
             else:
                 p, s = mean, std
-            variance = s**2 + (compare.ASSUMED * p.max()) ** 2
+            variance = s**2 + (noise.ASSUMED * p.max()) ** 2
             factor = max(0.0, (y * p / variance).sum() / (y * y / variance).sum()) if options.scale == "factor" else 1.0
             every.append((((factor * y - p) ** 2 / variance).mean(), factor, float(shift), np.log(variance).mean()))
         found.append(min(every))
@@ -123,7 +123,7 @@ def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(
     size = np.interp(at, own.energies, noisy.intensities).mean() if scale == "area" else size
     if scale == "factor":
         size = np.linalg.norm(np.interp(at, own.energies, noisy.intensities)) / np.linalg.norm(best.mean)
-    variance = (np.interp(at, own.energies, sigma) / size) ** 2 + (compare.ROUNDING * np.abs(best.mean).max()) ** 2
+    variance = (np.interp(at, own.energies, sigma) / size) ** 2 + (noise.ROUNDING * np.abs(best.mean).max()) ** 2
     variance += 0.0 if best.std is None else best.std**2
     assert best.chi2 == pytest.approx(np.mean((best.experiment - best.mean) ** 2 / variance), rel=1e-3)
     more = match(noisy, shelf, replace(options, noise=0.05)).ranked[0]
@@ -210,7 +210,7 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
     for one in found.mixtures:
         assert sum(one.fractions) == pytest.approx(1.0)
         assert one.score < min(alone[row] for row in one.rows)
-        variance = one.std**2 + (compare.ASSUMED * one.mean.max()) ** 2
+        variance = one.std**2 + (noise.ASSUMED * one.mean.max()) ** 2
         chi2 = np.sum((one.experiment - one.mean) ** 2 / variance)
         assert one.chi2 == pytest.approx(chi2 / one.mean.size)
         width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)

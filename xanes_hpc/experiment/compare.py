@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.measured import from_edge
+from xanes_hpc.experiment.noise import Noise
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -32,8 +33,6 @@ FEWEST = 10
 """Smallest number of energies in a comparison."""
 E0_DIGITS = 3
 LARGEST_MIXTURE = 3
-ASSUMED, ROUNDING = 0.01, 1e-4
-"""Noise assumed of a measured spectrum without standard deviations, and what is added to those of others."""
 
 
 class Library(Protocol):
@@ -71,7 +70,7 @@ class MatchOptions:
         Largest shift of the measured spectrum, eV; 0 for none. Shifts are multiples of the grid's step.
     noise
         Noise of the measured spectrum, as a fraction of the prediction's largest value, in addition to its own standard
-        deviations. By default ``ASSUMED`` without any, otherwise none.
+        deviations. By default 0.01 without any, otherwise none.
     start, stop
         Range of energies compared, on the grid's energy axis; None for the whole overlap.
     keep
@@ -124,9 +123,8 @@ class Measured:
         The spectra to compare with, and how to compare them.
     energies, shifts
         Energies compared, (n_energies,), and shifts tried, (n_shifts,), in eV.
-    noise, sigma
-        Noise as a fraction of a prediction's largest value, and standard deviations, (n_energies,), of the measured
-        spectrum; the latter None if its file has none.
+    noise
+        Noise of the measured spectrum.
     """
 
     def __init__(self, experiment: Spectrum, library: Library, options: MatchOptions, rows: Rows) -> None:
@@ -165,42 +163,15 @@ class Measured:
                 f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
             )
         self.energies = grid[self._inside]
-        self.noise, self.sigma = options.noise or ASSUMED, self._sigma()
-        if self.sigma is not None:
-            self.noise = options.noise or ROUNDING
+        self.noise = self._noise()
 
-    def _sigma(self) -> Array | None:
-        """Return the standard deviations at no shift, scaled as the measured spectrum is."""
-        if self._experiment.sigma is None:
-            return None
-        at, mu = self._energies(self._typical), self._experiment.intensities
-        y, sigma = (np.interp(self.energies, at, values)[None] for values in (mu, self._experiment.sigma))
-        found = scaled(y, self.options.scale, sigma)[1]
-        return None if found is None else found[0]
-
-    @property
-    def sigma_level(self) -> int | None:
-        """The size of the standard deviations in steps of a factor of 1.6; None without any."""
-        if self.sigma is None:
-            return None
-        return round(2.0 * float(np.log(self._relative_sigma())))
-
-    def _relative_sigma(self) -> float:
-        """Return the median standard deviation over the measured spectrum's largest value."""
-        size = float(np.abs(self.at()[self.shifts.size // 2]).max())
-        return (
-            max(float(np.median(self.sigma)), ROUNDING * size) / size if self.sigma is not None and size else ROUNDING
-        )
-
-    @property
-    def noise_in_words(self) -> str:
-        """What is taken for the noise of the measured spectrum, as a phrase."""
-        assumed = f"{100 * self.noise:.3g} % of a prediction's largest value"
-        if self.sigma is None:
-            return f"{assumed}, assumed"
-        middle = 100 * self._relative_sigma()
-        more = f", and {assumed}" if self.options.noise else ""
-        return f"σ from the file, median {middle:.2g} % of the largest value{more}"
+    def _noise(self) -> Noise:
+        """Return the noise at no shift, scaled as the measured spectrum is."""
+        at, own, options = self._energies(self._typical), self._experiment, self.options
+        y = np.interp(self.energies, at, own.intensities)[None]
+        sigma = None if own.sigma is None else np.interp(self.energies, at, own.sigma)[None]
+        y, sigma = scaled(y, options.scale, sigma)
+        return Noise(y[0], None if sigma is None else sigma[0], options.noise, options.scale == "factor")
 
     def _energies(self, e0: float) -> Array:
         """Return the measured energies on the grid's energy axis, for a site with this e0."""
@@ -262,15 +233,7 @@ class Measured:
 
     def variance(self, mean: Array, std: Array | None) -> Array:
         """Return the variance v of the difference of spectra and the measured one, (…, n_energies)."""
-        noise = np.square(self.noise * np.abs(mean).max(axis=-1, keepdims=True))
-        noise = np.where(noise > 0, noise, 1.0)
-        if self.sigma is not None:
-            own = 1.0
-            if self.options.scale == "factor":
-                y = self.at()[self.shifts.size // 2]
-                own = np.square(mean).sum(axis=-1, keepdims=True) / float(y @ y or 1.0)
-            noise = noise + own * np.square(self.sigma)
-        return np.asarray(noise + (np.zeros_like(mean) if std is None else np.square(std)))
+        return self.noise.variance(mean, std)
 
     def compare(self, rows: Rows, mean: Array, std: Array | None) -> tuple[Array, Array, Array, Array]:
         """Return score, summed chi2, factor and shift of each row at its best shift.

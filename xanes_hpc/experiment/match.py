@@ -214,13 +214,13 @@ class _Search:
             mixtures += [mixture for mixture, _ in grown]
             supports = [support for _, support in grown]
         mixtures.sort(key=lambda m: m.score)
-        sigma = measured.sigma_level  # held-out errors hardly depend on it
+        sigma = measured.noise.level  # held-out errors hardly depend on it
         key = measured.energies.tobytes(), measured.shifts.size, options.scale, options.by, options.noise, sigma
         if key not in known:
             known[key] = held_out(measured, rows)
         return Match(
             measured.energies, measured.library.origin, rows.size, self._n_left_out, ranked[: options.keep],
-            mixtures[: options.keep], known[key], measured.noise_in_words,
+            mixtures[: options.keep], known[key], measured.noise.in_words,
         )  # fmt: skip
 
 
