@@ -57,7 +57,16 @@ def test_report_is_self_contained(page):
 def test_report_describes_the_model(page, model):
     text = " ".join(" ".join(page.text).split())
     folder = Model.open(model)
-    for word in (folder.digest, folder.descriptor_hash, "Leakage audit", "Worst cases", "1st shell", "[training]"):
+    for word in (
+        folder.digest,
+        folder.descriptor_hash,
+        f"K edge: {folder.path.name}",
+        "trained on",
+        "Leakage audit",
+        "Worst cases",
+        "1st shell",
+        "[training]",
+    ):
         assert word in text
 
 

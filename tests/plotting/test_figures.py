@@ -53,6 +53,8 @@ def test_figures_of_predictions(predicted, tmp_path, capsys, kind, ending):
         assert is_drawn(path)
     else:
         assert path.read_bytes().startswith(b"%PDF" if ending == "pdf" else b"<?xml")
+    if ending == "svg":
+        assert re.search(rf"K edge, {predicted.name}", path.read_text())
     assert ("so the errors are too low" in capsys.readouterr().err) == (kind != "spectra")
 
 
@@ -137,6 +139,36 @@ def test_titles_and_legends_do_not_overlap(predicted, monkeypatch, tmp_path, n_s
     assert "OUT OF DOMAIN" in figure.axes[0].get_title()
     for k, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+@pytest.mark.parametrize("kind", ["uncertainty", "distance", "errors"])
+def test_no_data_cross_a_legend(predicted, monkeypatch, tmp_path, kind):
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda own, *words, **more: drawn.append(own) or save(own, *words, **more))
+    assert run("plot", kind, predicted, "-o", tmp_path / "f.png") == 0
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    legends = [axis.get_legend().get_window_extent() for axis in figure.axes] + [figure.legends[0].get_window_extent()]
+    panels = [axis.patch.get_window_extent() for axis in figure.axes]
+    for k, legend in enumerate(legends):
+        assert not any(legend.overlaps(other) for other in panels + legends[k + 1 :])
+        assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+
+
+def test_a_map_without_other_sites_of_the_model_shows_those_it_keeps(
+    predicted, model, small, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr("xanes_hpc.analysis.site_map.sets_of", lambda model, sites, known: ["none"] * len(sites))
+    folder = Model.open(model)
+    with PredictionStore(predicted) as store, FeatureStore(small / "small.features.h5") as source:
+        found = map_sites(store, folder, source, "pca")
+    assert found.from_model
+    assert len(found.behind) == len(folder.training_sites.features)
+    words = ["--model", model, "--features", small / "small.features.h5", "-o", tmp_path / "m.png"]
+    assert run("plot", "map", predicted, *words) == 0
+    assert "training sites that the model keeps" in capsys.readouterr().err
 
 
 def test_training_sites_are_drawn_behind(predicted, model, small):
