@@ -97,6 +97,11 @@ def test_cells_that_are_incomplete_or_impossible(tmp_path, old, new, message):
     assert f"block b: {message}" in refused(tmp_path, (CELL + GROUP + ROCK_SALT).replace(old, new))
 
 
+def test_cartesian_coordinates_in_old_cif(tmp_path):
+    message = refused(tmp_path, (CELL + GROUP + ROCK_SALT).replace("fract", "Cartn"))
+    assert "expected coordinates as fractions of the cell" in message
+
+
 def test_dummy_atoms_are_left_out(tmp_path):
     atoms = SITES + "_atom_site_calc_flag\nFe1 Fe 0 0 0 .\nCg1 C 0.2 0.2 0.2 dum\nO1 O 0.5 0.5 0.5 d\n"
     found = cif(tmp_path, CELL + atoms)

@@ -29,6 +29,7 @@ from xanes_hpc.structures.structure import Structure
 
 FRACTIONS = ("_atom_site_fract_x", "_atom_site.fract_x")
 CARTESIAN = "_atom_site.Cartn_x"
+OLD_CARTESIAN = "_atom_site_Cartn_x"
 CONFLICT = "block {}: {}; correct one of them, or give `_chemical_formula_sum` and `_cell_formula_units_Z`"
 CONTRADICTORY = "statements about a space group contradict; the one that gives the formula was taken"
 
@@ -48,7 +49,9 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         raise FormatError(f"{path}: not CIF: {' '.join(str(error).split())[:120]}") from None
-    blocks = [block for block in document if any(block.find_values(tag) for tag in (CARTESIAN, *FRACTIONS))]
+    blocks = [
+        block for block in document if any(block.find_values(tag) for tag in (CARTESIAN, OLD_CARTESIAN, *FRACTIONS))
+    ]
     names = {block.name for block in blocks}
     named_by_block = len(blocks) > 1 and len(names) == len(blocks) and all(map(str.isprintable, names)) and all(names)
     found = ((block.name if named_by_block else "", one) for block in blocks for one in _structures(block))
@@ -75,6 +78,10 @@ def _crystal(block: Any) -> Structure:
     FormatError
         If it cannot be used.
     """
+    if not block.find_values(FRACTIONS[0]):
+        raise FormatError(
+            "expected coordinates as fractions of the cell, _atom_site_fract_x, received _atom_site_Cartn_x"
+        )
     check_cell(block)
     small = gemmi.make_small_structure_from_block(block)
     cell = np.array(small.cell.orth.mat.tolist()).T  # rows are the vectors
@@ -102,5 +109,6 @@ def _crystal(block: Any) -> Structure:
     structure = next((structure for _, structure in possible if is_likely(structure)), None)
     if structure is None:
         images, structure = possible[0]
-        check_listed_once(atoms, images, cell)
+        if len(images[0].which) > 1:
+            check_listed_once(atoms, images, cell)
     return structure

@@ -95,7 +95,7 @@ def models_of(found: Any, block: Any = None) -> Iterator[Structure | FormatError
         settings = settings_of(stated, vectors)
         if conflict := contradiction(stated, vectors):
             raise FormatError(f"{conflict}; correct one of them")
-    copies = [operator for operator in found.ncs if not operator.given]
+    copies = [operator for operator in found.ncs if not (operator.given or operator.tr.is_identity())]
     for model in found:
         try:
             atoms, notes = _atoms(model, copies)

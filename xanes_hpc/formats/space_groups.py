@@ -79,7 +79,7 @@ def settings_of(stated: Stated, cell: Array) -> list[Setting]:
     if not groups or groups[0] != named.groups[0]:
         groups = groups or _of_other_axes(named, said, cell, not stated.names)
         notes = ((AXES, f"{groups[0].xhm()} for {said}"),)
-    elif not stated.names and not stated.code and len({g.hm for g in _fitting(groups[0].number, cell)}) > 1:
+    elif not stated.names and not stated.code and _has_choice(groups[0], cell):
         notes = ((STANDARD, f"{groups[0].xhm()} for {said}"),)
     return [Setting(list(group.operations()), notes + _origin_note(group, named.explicit)) for group in groups]
 
@@ -100,8 +100,7 @@ def contradiction(stated: Stated, cell: Array) -> str:
     numbers = [(f"{name!r} by name", group.number) for name, group, _ in known]
     if stated.number:
         numbers.append((f"{stated.number} by number", stated.number))
-    if stated.hall:
-        operations = _of_hall(stated.hall)
+    if stated.hall and (operations := _of_hall(stated.hall, not stated.operations)):
         own = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
         numbers.append((f"{stated.hall!r} by its Hall symbol", own.number if own else _type_of(operations, cell)))
         for name, group, explicit in known:
@@ -138,11 +137,20 @@ def _fitting_or_raise(operations: Sequence[Any], said: str, cell: Array) -> Sett
     return Setting(operations)
 
 
-def _of_hall(symbol: str) -> tuple[Any, ...]:
+def _of_hall(symbol: str, needed: bool = True) -> tuple[Any, ...]:
+    """Return the operations of a Hall symbol; none if it is unknown and not needed.
+
+    Raises
+    ------
+    FormatError
+        If it is unknown, but needed.
+    """
     try:
         return tuple(gemmi.symops_from_hall(symbol))
     except (ValueError, RuntimeError):
-        raise FormatError(f"unknown Hall symbol {symbol!r}; give the operations") from None
+        if needed:
+            raise FormatError(f"unknown Hall symbol {symbol!r}; give the operations") from None
+        return ()
 
 
 def group_named(name: str) -> tuple[Any, bool]:
@@ -171,6 +179,10 @@ def _named(names: tuple[str, ...], code: str) -> Named:
         raise FormatError(f"unknown space group {names[0]!r}; give its operations")
     group, explicit = known[0]
     if explicit:
+        if code and group not in _coded(group.number, code, None).groups:
+            raise FormatError(
+                f"its space group is {names[0]!r}, but its coordinate system {code!r}; correct one of them"
+            )
         return Named((group,), True)
     alike = [other for other in gemmi.spacegroup_table() if (other.number, other.hm) == (group.number, group.hm)]
     if code:
@@ -201,6 +213,11 @@ def _coded(number: int, code: str, among: Sequence[Any] | None) -> Named:
     if not axes:  # an origin, or hexagonal or rhombohedral axes, of the standard setting
         chosen = [group for group in chosen if group.hm == chosen[0].hm]
     return Named(tuple(sorted(chosen, key=lambda group: group.ext == "1")), bool(ext))
+
+
+def _has_choice(group: Any, cell: Array) -> bool:
+    """Return whether other settings of a space group fit a cell; larger cells of triclinic ones are no choice."""
+    return group.number > 2 and len({other.hm for other in _fitting(group.number, cell)}) > 1
 
 
 def _fitting(number: int, cell: Array) -> list[Any]:

@@ -149,17 +149,20 @@ def check_listed_once(atoms: Sequence[Atom], images: Sequence[Images], cell: npt
     FormatError
         If so.
     """
+    owners = np.repeat(np.arange(len(atoms)), [len(own.places) for own in images])
+    numbers = np.array([atom.number for atom in atoms])
+    places = np.concatenate([own.places for own in images])
     for k, atom in enumerate(atoms):
-        for other, own in zip(atoms[:k], images[:k], strict=True):
-            if other.number != atom.number:
-                continue
-            apart = own.places - images[k].places[0]
-            apart -= np.round(apart)
-            if (np.linalg.norm(apart @ cell, axis=1) < SPLIT).any():
-                raise FormatError(
-                    f"atom {atom.label} is an image of atom {other.label} by its symmetry; list one of them, or, if "
-                    "every atom of the cell is listed, state the space group P 1"
-                )
+        before = np.flatnonzero((owners < k) & (numbers[owners] == atom.number))
+        apart = places[before] - images[k].places[0]
+        apart -= np.round(apart)
+        same = before[np.linalg.norm(apart @ cell, axis=1) < SPLIT]
+        if same.size:
+            other = atoms[owners[same[0]]]
+            raise FormatError(
+                f"atom {atom.label} is an image of atom {other.label} by its symmetry; list one of them, or, if every "
+                "atom of the cell is listed, state the space group P 1"
+            )
 
 
 def whole_cell(
