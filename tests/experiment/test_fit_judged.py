@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.builders import run, table, write
 
-from xanes_hpc.errors import ConfigError
+from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.calculated import Calculated, HeldOutSite
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
@@ -117,7 +117,7 @@ def raw(noise=0.0):
 
 
 def test_the_background_is_fitted_with_shift_and_width():
-    found = fit_broadening(calculated(), raw(), replace(RESOLUTION, baseline="background"), NormaliseOptions())
+    found = fit_broadening(calculated(), raw(), RESOLUTION, NormaliseOptions())
     values = {name: p.value for name, p in found.parameters.items()}
     expected = {"shift": 0.8, "scale": 0.3, "gaussian": 2.0, "edge_step": 0.3, "slope": 2e-4}
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=0.02)
@@ -137,6 +137,13 @@ def test_windows_mean_the_same_whether_the_background_is_fitted_or_subtracted():
         a, b = one.parameters[name], other.parameters[name]
         assert a.value == pytest.approx(b.value, abs=3 * (a.stderr + b.stderr))
     assert [name for name in other.parameters if name.startswith("post_")] == ["post_1"]
+
+
+def test_by_default_the_background_is_fitted_where_the_spectrum_has_room_for_windows():
+    short = fit_broadening(calculated(), measured(curve()), RESOLUTION, NormaliseOptions())
+    assert "offset" not in short.parameters
+    with pytest.raises(SpectrumError, match="or fit its background too"):
+        fit_broadening(calculated(), raw(), RESOLUTION)
 
 
 def test_a_short_spectrum_has_a_line_for_its_background():

@@ -63,8 +63,8 @@ def fit_broadening(
     kind, treatment
         Kind and treatment of the spectrum to fit, if a site in a structure store has several.
     normalise, edge_at, pre, post, order, flatten
-        How to normalise the measured spectrum before the fit, as for ``normalise``. With ``baseline="background"`` it
-        is fitted as measured, with the pre-edge line and post-edge polynomial of these windows.
+        The background of the measured spectrum, as for ``normalise``. It is fitted too, unless a ``baseline`` other
+        than ``background`` says to normalise the spectrum before the fit.
     calibrate, foil, deglitch
         How to correct its energies, as for ``calibrate``.
     range
@@ -72,7 +72,7 @@ def fit_broadening(
     widths
         Starting values by name, such as ``{"gaussian": 1.5}``.
     **options
-        Options of ``FitOptions``: vary, baseline (``none``, ``constant``, ``line`` or ``background``), max_shift.
+        Options of ``FitOptions``: vary, baseline (``background``, ``none``, ``constant`` or ``line``), max_shift.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def fit_broadening(
         What is fitted.
     how
         How the measured spectrum is normalised before the fit. With the baseline ``background`` it is not: its windows
-        and its order are those of the background that is fitted.
+        and its order are those of the background that is fitted too.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def fit_broadening(
     broadened_treatment(options.broadening, calculated.placed.spectrum.treatment)
     if not np.ptp(experiment.intensities) > 0:
         raise SpectrumError(f"{experiment.source}: all intensities are equal; expected a spectrum with an edge")
-    normal = _normalised(calculated, experiment, options, how)
+    normal, options = _treated(calculated, experiment, options, how)
     found = best_fit(calculated, normal, options, how.flatten)
     parameters = _parameters(found)
     own = found.unexplained_percent
@@ -78,20 +78,28 @@ def fit_broadening(
     )  # fmt: skip
 
 
-def _normalised(
+def _treated(
     calculated: Calculated, experiment: Spectrum, options: FitOptions, how: NormaliseOptions
-) -> NormalisedSpectrum:
-    """Return the measured spectrum normalised, or its windows and first background if these are fitted too."""
-    if options.baseline != BACKGROUND:
-        return normalised(experiment, how, calculated.element, calculated.edge)
-    if how.method == MBACK:
+) -> tuple[NormalisedSpectrum, FitOptions]:
+    """Return the measured spectrum normalised, or its windows and first background if these are fitted too.
+
+    The options that are returned have their baseline.
+    """
+    explicit = options.baseline == BACKGROUND
+    if explicit and how.method == MBACK:
         raise ConfigError(
             f"`baseline` {BACKGROUND}: fits the background of the spectrum as measured; expected `normalise` "
             f"{EDGE_STEP} or {NONE}, received {MBACK}"
         )
-    normal = normalised(experiment, replace(how, method=EDGE_STEP), calculated.element, calculated.edge)
-    windows = "a line" if normal.background is None else normal.background.windows.in_words
-    return replace(normal, in_words=f"background fitted too: {windows}")
+    method = EDGE_STEP if explicit else how.method
+    normal = normalised(experiment, replace(how, method=method), calculated.element, calculated.edge)
+    if options.baseline is None:
+        with_windows = method == EDGE_STEP and normal.background is not None
+        options = replace(options, baseline=BACKGROUND if with_windows else "none")
+    if options.baseline == BACKGROUND:
+        windows = "a line" if normal.background is None else normal.background.windows.in_words
+        normal = replace(normal, in_words=f"background fitted too: {windows}")
+    return normal, options
 
 
 def _parameters(found: BestFit) -> dict[str, Parameter]:

@@ -48,7 +48,8 @@ class FitOptions:
         Name or names of the widths to fit; None for those in ``VARIED``.
     baseline
         One of ``BASELINES``. ``background`` fits the spectrum as it was measured, with its pre-edge line and its
-        post-edge polynomial; the others fit the normalised spectrum.
+        post-edge polynomial; the others fit the normalised spectrum. By default ``background`` for a spectrum that
+        would be normalised by its edge step and has room for windows, else ``none``.
     start, stop
         Range of energies to fit, eV from e0; None for the whole overlap.
     max_shift
@@ -57,7 +58,7 @@ class FitOptions:
 
     broadening: BroadeningConfig = field(default_factory=lambda: BroadeningConfig("gaussian"))
     vary: str | tuple[str, ...] | None = None
-    baseline: str = "none"
+    baseline: str | None = None
     start: float | None = None
     stop: float | None = None
     max_shift: float = 15.0
@@ -76,7 +77,7 @@ def check_options(options: FitOptions) -> tuple[str, ...]:
         raise ConfigError(f"`recipe` {name!r} has no width to fit: expected {', '.join(VARIED)}")
     if not 0 <= options.max_shift < np.inf:
         raise ConfigError(f"`max_shift`: expected 0 eV or more, received {options.max_shift:g}")
-    if options.baseline not in BASELINES:
+    if options.baseline is not None and options.baseline not in BASELINES:
         raise ConfigError(f"`baseline` {options.baseline!r}: expected {', '.join(BASELINES)}")
     varied = VARIED[name] if options.vary is None else options.vary
     varied = (varied,) if isinstance(varied, str) else tuple(varied)

@@ -108,19 +108,19 @@ def best_fit(calculated: Calculated, normal: NormalisedSpectrum, options: FitOpt
     SpectrumError
         If the two overlap at too few energies, or only a negative scale would fit.
     """
-    varied = check_options(options)
+    varied, baseline = check_options(options), options.baseline or "none"
     curve, experiment = Curve(calculated, options.broadening), normal.spectrum
     energies = from_edge(experiment, calculated.placed.e0)
     shift = first_shift(curve, energies, experiment.intensities, options)
     inside = points_inside(curve, energies, shift, options)
-    n_free = 2 + len(varied) + len(BASELINES[options.baseline])
+    n_free = 2 + len(varied) + len(BASELINES[baseline])
     if inside.sum() < FEWEST + n_free:
         raise SpectrumError(
             f"{experiment.source}: {inside.sum()} points overlap {calculated.name} in the range to fit, expected "
             f"{FEWEST + n_free} or more (measured {energies[0]:g} to {energies[-1]:g} eV from e0, calculated "
             f"{curve.energies[0]:g} to {curve.energies[-1]:g} eV)"
         )
-    if options.baseline != BACKGROUND:
+    if baseline != BACKGROUND:
         return _fit(curve, points_of(experiment, energies, inside), shift, varied, options)
     points = points_with_background(normal, energies, inside, flatten)
     found = _fit(curve, points, shift, varied, options)
@@ -130,7 +130,7 @@ def best_fit(calculated: Calculated, normal: NormalisedSpectrum, options: FitOpt
 
 def _fit(curve: Curve, points: Points, shift: float, varied: Sequence[str], options: FitOptions) -> BestFit:
     """Fit; fix widths that reach a bound, or that the data do not constrain, and fit the others again."""
-    model = FitModel(curve, points, options.baseline)
+    model = FitModel(curve, points, options.baseline or "none")
     bounds, start = _first_values(curve, shift, varied, options)
     at_bound, undetermined = set[str](), set[str]()
     while True:
@@ -154,7 +154,7 @@ def _fit(curve: Curve, points: Points, shift: float, varied: Sequence[str], opti
     if scaled <= FLAT * np.ptp(points.measured[points.inside]):
         raise SpectrumError(
             "no positive scale fits the calculated spectrum to the measured one; check that the measured spectrum is "
-            "neither inverted nor flat"
+            "neither inverted nor flat, or fit its background too (`baseline`)"
         )
     if "shift" in bounds and _bound_reached(search, best, "shift") is not None:
         at_bound.add("shift")

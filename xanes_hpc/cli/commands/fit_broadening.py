@@ -74,10 +74,9 @@ NOT_JUDGED = "no references of held-out sites, so whether this site explains the
     click.option(
         "--baseline",
         type=Known("experiment.fit_curve", "BASELINES"),
-        default="none",
-        show_default=True,
-        help="Fit this too: a constant or a line added to the calculated spectrum, or the whole background of the "
-        "spectrum as measured, pre-edge line and post-edge curve (background)",
+        help="Fit this too: the background of the spectrum as measured, pre-edge line and post-edge curve "
+        "(background), or a constant, a line or nothing (none) on the normalised spectrum  [default: background; none "
+        "for a spectrum without room for windows, or after --normalise mback or none]",
     ),
     window_option("--range", "Fit only these energies, in eV from e0  [default: the whole overlap]"),
     click.option(
@@ -115,8 +114,8 @@ def command(
     FDMNES's. EXPERIMENT is a measured spectrum: XDI, NeXus, columns of energies and a spectrum or detector channels, or
     a group of an Athena project (NAME.prj:LABEL). Widths that you set are the starting values of the fit.
 
-    The measured spectrum is normalised first. With --baseline background it is not: its pre-edge line, post-edge curve
-    and edge step are fitted together with shift, scale and widths, over the windows of --pre and --post.
+    The pre-edge line, post-edge curve and edge step of the measured spectrum are fitted too, over the windows of --pre
+    and --post. With --baseline none, constant or line, the spectrum is normalised by them before the fit.
 
     The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
     """
