@@ -125,6 +125,7 @@ def test_the_background_is_fitted_with_shift_and_width():
     low, high = found.parameters["edge_step"].intervals["95"]
     assert low < values["edge_step"] < high
     assert found.measured.background.windows.in_words in found.measured.in_words
+    np.testing.assert_array_equal(found.measured.spectrum.intensities, raw().intensities)
 
 
 def test_windows_mean_the_same_whether_the_background_is_fitted_or_subtracted():

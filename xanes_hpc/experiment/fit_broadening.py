@@ -74,7 +74,7 @@ def fit_broadening(
     return Fitted(
         parameters, _recipe_of(options.broadening, parameters), energies, model.points.measured[inside],
         model.modelled(values)[inside], before + background, background, found.r_factor, own, held_out, verdict,
-        tuple(warnings), normal,
+        tuple(warnings), replace(normal, spectrum=normal.raw) if options.baseline == BACKGROUND else normal,
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class Fitted:
     warnings
         What speaks against the fit, one sentence each; the verdict is among them.
     measured
-        The measured spectrum, and how it was normalised.
+        The measured spectrum as it was fitted, and how it was normalised.
     """
 
     parameters: dict[str, Parameter]

@@ -70,9 +70,10 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
             for name, p in shown.items()
             if p.varied or p.at_bound
         ]
+        squared = "(measured − background)²" if fitted.background.any() else "measured²"
         caption(
             figure,
-            f"Fitted: {', '.join(values)}. R = {fitted.r_factor:.2g}: Σ residual² / Σ measured². Residual: measured "
+            f"Fitted: {', '.join(values)}. R = {fitted.r_factor:.2g}: Σ residual² / Σ {squared}. Residual: measured "
             "minus fitted.",
         )
         title(figure, "Broadening fitted to a measured spectrum", ", ".join(part for part in (of, experiment) if part))
