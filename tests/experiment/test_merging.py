@@ -127,6 +127,14 @@ def test_an_odd_first_scan_costs_only_itself_and_a_large_shift_is_allowed_on_req
     assert "a scan needs a large shift" in dict(merged.choices[2])
 
 
+def test_reference_channels_that_stand_as_scans_are_left_out():
+    made, _ = scans(2)
+    made.append(("foil", replace(made[0][1], intensities=made[0][1].reference, reference=None)))
+    merged = merge(made)
+    assert [own.name for own in merged.scans] == ["s0", "s1"]
+    assert [one.reason for one in merged.left_out] == ["foil: is the reference channel of s0"]
+
+
 def test_a_scan_of_another_scale_is_told():
     made, _ = scans(4)
     made[1] = ("weak", replace(made[1][1], intensities=0.1 * made[1][1].intensities))
@@ -144,6 +152,11 @@ def test_a_reference_channel_without_an_edge_is_told_and_the_sample_aligns():
     assert [own.aligned_by for own in merged.scans] == ["reference", "reference", "sample", "reference"]
     assert ("a scan was aligned by the sample itself", "s2: its reference channel has no edge") in merged.choices[2]
     assert merged.spectrum.reference is not None
+    found = merge(made, MergeOptions(EnergyOptions("reference")))
+    assert found.calibration.shift == pytest.approx(-MISSET - shifts[0], abs=0.1)
+    dead = [(name, replace(own, reference=made[2][1].reference)) for name, own in made]
+    with pytest.raises(SpectrumError, match="reference channel: has no edge"):
+        merge(dead, MergeOptions(EnergyOptions("reference")))
     only = merge(made, MergeOptions(align="reference"))
     assert [one.reason for one in only.left_out] == ["s2: its reference channel has no edge"]
 
@@ -220,6 +233,13 @@ def test_the_command_writes_xdi_that_reads_back_exactly(tmp_path, monkeypatch, c
     assert "# Xanes_hpc.scan_3: s2.xdi: shift" in text
     assert "svg" in (tmp_path / "m.svg").read_text()
     assert "merged.xdi: already exists" in refused(capsys, tmp_path, "merge", "scans", "-o", "merged.xdi")
+
+
+def test_energies_from_the_edge_are_not_written(tmp_path, capsys):
+    rows = "\n".join(f"{x} {y}" for x, y in zip(ENERGIES - FE, sample(ENERGIES), strict=True))
+    write(tmp_path / "a.dat", f"# energy mu\n{rows}\n")
+    error = refused(capsys, tmp_path, "merge", tmp_path / "a.dat", "-o", tmp_path / "m.xdi", "--absorber", "Fe")
+    assert "absolute energies" in error
 
 
 def test_a_file_without_its_element_needs_one(tmp_path, capsys):

@@ -19,6 +19,7 @@ from xanes_hpc.spectra.averaging import Average, average, shared_by_most
 from xanes_hpc.spectra.edge_step import find_edge
 from xanes_hpc.spectra.glitches import without_glitches
 from xanes_hpc.spectra.rebinning import Bins, even_steps, rebinned, three_regions
+from xanes_hpc.spectra.rise import main_rise
 from xanes_hpc.spectra.scatter import noise_level
 from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
@@ -163,7 +164,7 @@ def _on_shared_range(scans: list[Scan], left_out: list[LeftOut]) -> list[Scan]:
 
 
 def _mean_reference(scans: Sequence[Scan]) -> tuple[Array, Array]:
-    """Return the mean reference channel of the scans that have one, at the energies of the first of them.
+    """Return the mean of the reference channels that have an edge, at the energies of the first of them.
 
     Raises
     ------
@@ -173,10 +174,15 @@ def _mean_reference(scans: Sequence[Scan]) -> tuple[Array, Array]:
     every = [own.spectrum for own in scans if own.spectrum.reference is not None]
     if not every:
         raise SpectrumError("no scan has a usable reference channel; expected irefer beside itrans, or murefer")
+    every = [own for own in every if _reference_rises(own)] or every[:1]
     start, stop = max(own.energies[0] for own in every), min(own.energies[-1] for own in every)
     grid = every[0].energies[(every[0].energies >= start) & (every[0].energies <= stop)]
     found = [rebinned(own, grid).reference for own in every]
     return grid, np.mean([one for one in found if one is not None], axis=0)
+
+
+def _reference_rises(spectrum: Spectrum) -> bool:
+    return spectrum.reference is not None and main_rise(spectrum.energies, spectrum.reference) is not None
 
 
 def _averaged(

@@ -40,7 +40,9 @@ class Scan:
 def of_one_kind(
     scans: Sequence[Scan], element: int | None = None, edge: str | None = None
 ) -> tuple[list[Scan], list[LeftOut]]:
-    """Return the scans of an element, edge and mode, and those of others; equal scans count once.
+    """Return the scans of an element, edge and mode, and those of others; and reference channels of others.
+
+    Scans that hold the same numbers count once.
 
     Parameters
     ----------
@@ -64,13 +66,19 @@ def of_one_kind(
             if (own := ask(scan.spectrum)) not in (None, usual):
                 left_out.append(LeftOut(scan.name, f"{scan.name}: its {what} is {own}; expected {usual}"))
         kept = [scan for scan in kept if ask(scan.spectrum) in (None, usual)]
+    references = {own.spectrum.reference.tobytes(): own.name for own in kept if own.spectrum.reference is not None}
     seen: dict[bytes, str] = {}
-    for scan in list(kept):
-        first = seen.setdefault(scan.spectrum.intensities.tobytes(), scan.name)
+    usable = []
+    for scan in kept:
+        numbers = scan.spectrum.intensities.tobytes()
+        first = seen.setdefault(numbers, scan.name)
         if first != scan.name:
             left_out.append(LeftOut(scan.name, f"{scan.name}: holds the same numbers as {first}"))
-            kept.remove(scan)
-    return kept, left_out
+        elif numbers in references:
+            left_out.append(LeftOut(scan.name, f"{scan.name}: is the reference channel of {references[numbers]}"))
+        else:
+            usable.append(scan)
+    return usable, left_out
 
 
 def aligned(scans: Sequence[Scan], by: str, max_shift: float = LARGEST) -> tuple[list[Scan], list[LeftOut]]:

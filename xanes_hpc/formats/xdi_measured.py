@@ -44,10 +44,12 @@ def write(
     Raises
     ------
     FormatError
-        If the element or edge is not known, or XDI does not know the edge.
+        If the element or edge is not known, or energies are relative to the edge.
     """
     if spectrum.element is None or spectrum.edge is None:
         raise FormatError(f"{path}: XDI needs the element and edge; give `absorber` and `edge`")
+    if spectrum.absolute is False or spectrum.energies[0] <= 0:
+        raise FormatError(f"{path}: XDI needs absolute energies; these are relative to the edge")
     edge = spectrum.edge if spectrum.edge in xdi.EDGES else spectrum.edge[0]
     label = "norm" if spectrum.unit == "normalised" else "mu"
     columns = {
