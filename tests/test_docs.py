@@ -121,6 +121,19 @@ def write_scans(folder, energies, mu):
     write(folder / "foil.xdi", f"{head}# Column.2: mutrans\n#---\n" + table(np.column_stack([wide, foil])))
 
 
+def write_series(folder, store):
+    """Write a series of two predicted sites with its table, and both as standards."""
+    with PredictionStore(store) as predictions:
+        energies = np.arange(6992.0, 7392.0, 0.5)
+        ends = [np.interp(energies, predictions.energies + 7112.0, predictions.read("mean", row)) for row in (3, 8)]
+    for k in range(6):
+        mu = (1.0 - 0.2 * k) * ends[0] + 0.2 * k * ends[1]
+        write(folder / "run" / f"s{k + 1}.dat", table(np.column_stack([energies, mu])))
+    write(folder / "run.csv", "file,time (s)\n" + "".join(f"s{k + 1}.dat,{0.5 * k}\n" for k in range(6)))
+    for k, mu in enumerate(ends):
+        write(folder / "standards" / f"standard{k}.dat", table(np.column_stack([energies, mu])))
+
+
 @pytest.fixture(scope="module")
 def stocked(tmp_path_factory):
     """A folder with all files that pages begin with: an Fe set as FDMNES would leave it, a model, and so on."""
@@ -204,6 +217,7 @@ def stocked(tmp_path_factory):
     header = "# XDI/1.0\n# Element.symbol: Fe\n# Column.1: energy eV\n# Column.2: norm\n#---\n"
     write(folder / "measured.xdi", header + table(rows))
     write_scans(folder, *rows.T)
+    write_series(folder, folder / "predictions.h5")
     write(folder / "tmqm.tune" / "best.toml", QUICK)
     program = write(folder / "fdmnes.py", PROGRAM.format(header=fdmnes_header()))
     program.chmod(0o755)

@@ -135,6 +135,23 @@ def test_a_series_that_does_not_change_has_one_component():
     assert (identical.components.n, identical.ranked[0].sites) == (1, ("S3",))
 
 
+def test_equal_and_unusable_sites_do_no_harm():
+    """Sites with the same spectrum, spectra of NaN, and libraries smaller than the number of components."""
+    shelf = Shelf()
+    shelf.mean[5:9] = shelf.mean[17]
+    shelf.mean[20] = np.nan
+    series = series_of(shelf, SHARES, 0.005)
+    found = joint_fit(series, shelf, SeriesOptions(max_shift=2.0, components=3, keep=3))
+    assert found.ranked[0].fractions.sum(axis=1) == pytest.approx(np.ones(12))
+    assert "S20" not in found.ranked[0].sites
+    few = joint_fit(series, shelf, SeriesOptions(max_shift=2.0), np.array([3, 5, 17]))
+    assert set(few.ranked[0].sites) in ({"S3", "S5"}, {"S3", "S17"})
+    one = joint_fit(series, shelf, SeriesOptions(), np.array([3]))
+    assert one.ranked[0].sites == ("S3",)
+    with pytest.raises(SpectrumError, match="none of"):
+        joint_fit(series, shelf, SeriesOptions(), np.array([20]))
+
+
 def test_isosbestic_points_are_where_the_ends_cross():
     shelf = Shelf()
     series = series_of(shelf, SHARES, 0.002)

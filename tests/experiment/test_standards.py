@@ -72,6 +72,16 @@ def test_a_made_mixture_is_found(shares, noise, shift, sum_to_one):
         assert abs(best.weights[at] - share) < max(6.0 * best.errors[at], 0.01)
 
 
+def test_equal_standards_and_a_standard_as_the_sample():
+    sample = mixture({2: 1.0})
+    standards = standards_for(sample)
+    twice = [*standards, type(standards[2])("again", standards[2].normal), type(standards[0])("itself", sample)]
+    for sum_to_one in (True, False):
+        best = fit_combinations(sample, twice, CombinationOptions(sum_to_one=sum_to_one)).ranked[0]
+        assert best.names in (("S2",), ("again",), ("itself",))
+        assert best.r_factor < 1e-4
+
+
 def test_every_combination_agrees_with_lawson_and_hanson():
     sample = mixture({0: 0.6, 3: 0.4}, 0.01)
     standards = standards_for(sample)

@@ -37,6 +37,7 @@ WORTH = 4.0
 RESOLUTION = 1.5
 """Distance of energies that count as independent, eV: spectra are smooth over the width of their core hole."""
 RIDGE = 1e-12
+"""Part of the sample's squared norm added to the normal equations, which equal standards would make singular."""
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,13 @@ def _tried(sides: Array, y: Array, options: CombinationOptions) -> dict[tuple[in
         if options.sum_to_one:
             apart = sides - y
             inner = (apart @ apart.T)[chosen[:, :, None], chosen[:, None, :]]
-            inner = inner + RIDGE * np.trace(inner, axis1=1, axis2=2)[:, None, None] * np.eye(n)
+            inner = inner + RIDGE * float(y @ y) * np.eye(n)
             solved = np.linalg.solve(inner, np.ones((len(chosen), n, 1)))[..., 0]
             total = solved.sum(axis=1)
             weights, left = solved / total[:, None], 1.0 / total
         else:
             inner = (sides @ sides.T)[chosen[:, :, None], chosen[:, None, :]]
-            inner = inner + RIDGE * np.trace(inner, axis1=1, axis2=2)[:, None, None] * np.eye(n)
+            inner = inner + RIDGE * float(y @ y) * np.eye(n)
             right = (sides @ y)[chosen]
             weights = np.linalg.solve(inner, right[..., None])[..., 0]
             left = float(y @ y) - (weights * right).sum(axis=1)

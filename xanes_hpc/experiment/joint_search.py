@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.compare import Array, Measured, Rows, chunks
 from xanes_hpc.experiment.nonnegative import gains_with
 from xanes_hpc.experiment.principal_components import neighbours_averaged
@@ -69,8 +70,19 @@ class JointSearch:
         return self._project(self._roots * spectra, self._roots)
 
     def found(self, n_sites: int, n_components: int, progress: Callable[[int], None]) -> list[SiteSet]:
-        """Return the best sets of ``n_sites`` sites, best first."""
+        """Return the best sets of ``n_sites`` sites, best first.
+
+        Raises
+        ------
+        SpectrumError
+            If no site has a usable spectrum.
+        """
         listed, mean = self._shortlist(n_components, progress)
+        if not listed.size:
+            raise SpectrumError(
+                f"none of {self._rows.size:,} spectra can be compared with the series; are they finite?"
+            )
+        n_sites = min(n_sites, listed.size)
         size = np.square(mean).sum(axis=1)
         whole = np.square(self._y).sum(axis=(1, 2))
         best: list[SiteSet] = []

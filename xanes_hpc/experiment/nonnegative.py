@@ -70,6 +70,7 @@ def gains_with(gram: Array, towards: Array, across: Array, size: Array, along: A
         negative.
     """
     k = len(gram)
+    gram = gram + SMALLEST * np.diag(np.maximum(np.diag(gram), 1e-300))  # equal columns would make it singular
     best = np.where(along > 0, np.square(along) / size[:, None], 0.0)
     for support in (list(own) for n in range(1, k + 1) for own in combinations(range(k), n)):
         inverse = np.linalg.inv(gram[np.ix_(support, support)])
