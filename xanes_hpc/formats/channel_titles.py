@@ -6,6 +6,7 @@ A title may have words of the beamline in front (``a_i0_1``, ``arr_I0``) and of 
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from xanes_hpc.formats.read_options import FLUORESCENCE, REFERENCE, TRANSMISSION
 
@@ -36,6 +37,7 @@ LONGEST = 200
 """Characters that are read of a title."""
 
 
+@cache
 def _reduced(title: str) -> tuple[str, int]:
     """Return the plain name of a channel without the words around it, and what they say of it."""
     title = title.strip()[:LONGEST].lower()

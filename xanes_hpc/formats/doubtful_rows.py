@@ -116,7 +116,7 @@ def damaged_row(
     first_line
         Number of their first line.
     """
-    if len(values) < 2:
+    if len(values) < 2 or not lines:
         return None
     first, step = values[0, 0], values[1, 0] - values[0, 0]
     length = abs(values[:, 0].max() - values[:, 0].min()) / abs(step) if step else 0.0

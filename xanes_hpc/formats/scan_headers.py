@@ -42,7 +42,8 @@ def scan_header(lines: Sequence[str]) -> ScanHeader | None:
         return _of_9809(lines[:MOST_LINES])
     if SSRL.match(first):
         return _of_ssrl(lines[:MOST_LINES])
-    columns = [(n, found[1]) for n, line in enumerate(lines[:MOST_LINES], 1) if (found := SPOCK.match(line))]
+    described = [(n, line) for n, line in enumerate(lines[:MOST_LINES], 1) if "Col " in line]
+    columns = [(n, found[1]) for n, line in described if (found := SPOCK.match(line))]
     return ScanHeader(columns[-1][0], [title for _, title in columns]) if columns else None
 
 

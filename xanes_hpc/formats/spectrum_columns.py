@@ -107,16 +107,14 @@ def _among_own(
     if mode is not None:
         told: Choices = ((SEVERAL_COLUMNS, f"{path.name}: {titles}; read {table.titles[first]}, the first"),)
         return Chosen(first, choices=told if len(own) > 1 else ())
-    if not rises(energies, table.values[:, first]):
-        other = [i for i in own if modes[i] != modes[first] and rises(energies, table.values[:, i])]
+    rest = [i for i in own if modes[i] != modes[first]]
+    possible = _possible(table, None)
+    if (rest or possible) and not rises(energies, table.values[:, first]):
+        other = [i for i in rest if rises(energies, table.values[:, i])]
         if len(other) == 1:
             why = f"{path.name}: {titles}; read {table.titles[other[0]]}, which alone rises (`mu` chooses)"
             return Chosen(other[0], choices=((SEVERAL_COLUMNS, why),))
-        rising = {
-            way: columns
-            for way, columns in _possible(table, None).items()
-            if _rises(path, table, energies, way, columns)
-        }
+        rising = {way: columns for way, columns in possible.items() if _rises(path, table, energies, way, columns)}
         if len(rising) == 1 and not other:
             ((way, columns),) = rising.items()
             why = f"{path.name}: {titles} and {way}; read {way}, which alone rises"
@@ -149,7 +147,9 @@ def _check_only_column(path: Path, table: Table, names: Sequence[str], energy: i
 
 def _possible(table: Table, mode: str | None) -> dict[str, list[int]]:
     """Return the ways of measuring for which a table has the channels, with their columns."""
-    found = {}
+    found: dict[str, list[int]] = {}
+    if len(table.titles) < 3:
+        return found
     for own in [mode] if mode else DEFAULT:
         first, second = (channels_of(table.titles, role) for role in CHANNELS_OF[own])
         if first and second:
