@@ -7,7 +7,7 @@ from support.builders import table, write, write_xyz
 from xanes_hpc.config.sections import TargetConfig
 from xanes_hpc.data.target_plan import plan_targets
 from xanes_hpc.descriptors import choose
-from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.features.featurise import featurise_in_memory
 from xanes_hpc.importing.from_files import import_in_memory
 from xanes_hpc.importing.options import ImportOptions
@@ -57,11 +57,3 @@ def test_references_in_other_units(mixed, unit):
     found = references_of(Model(unit), mixed[0])
     assert found.rows.tolist() == [0, 1, 2]
     assert found.unit == "arbitrary, normalised"
-
-
-def test_a_spectrum_of_a_fraction_of_an_ev_is_refused(tmp_path):
-    """As where energies from the edge are in keV."""
-    write_xyz(tmp_path / "x" / "a.xyz", CHROMIUM)
-    write(tmp_path / "s" / "a.dat", table(np.column_stack([(ENERGIES - 5989.0) / 1000.0, MU])))
-    with pytest.raises(FormatError, match=r"over at least 5 eV, received a spectrum 0\.1395 eV wide"):
-        import_in_memory([tmp_path / "x"], ImportOptions(spectra=(tmp_path / "s",)))

@@ -15,8 +15,6 @@ from xanes_hpc.structures.structure import Structure
 
 BY_LABEL = "groups of Athena projects were taken by their labels"
 OWN_FOLDER = "spectra were found in folders named after their sites"
-NARROW = 5.0
-"""Smallest range of energies of a spectrum, eV."""
 FIRST = "of several spectra of a site the first was taken"
 
 
@@ -90,12 +88,7 @@ class SiteSpectra:
         if options.treatment is not None:
             spectrum = replace(spectrum, treatment=options.treatment)
         try:
-            placed = edges.place(spectrum, element, options.edge, options.e0, options.shift)
-            width = placed.relative[-1] - placed.relative[0]
-            if width < NARROW:
-                expected = f"expected energies in eV over at least {NARROW:g} eV"
-                raise SpectrumError(f"{expected}, received a spectrum {width:g} eV wide; are its energies in keV?")
-            return placed
+            return edges.place(spectrum, element, options.edge, options.e0, options.shift)
         except SpectrumError as error:
             reason = error.args[0].removeprefix(f"{spectrum.source}: ")
             raise reworded(error, f"{path}: {reason}") from None

@@ -58,8 +58,8 @@ def treat_predictions(
         raise SpectrumError(f"{store.path}: {error}") from None
     sites, e0 = store.sites, store.read("sites/e0")
     changed = {"treatment": after, "unit": unit_after(recipe.normalisation, store.attribute("unit"))}
-    if other := store.attribute("reference_unit"):
-        changed["reference_unit"] = "" if recipe.normalisation.name != "none" else other
+    if before_units := store.attribute("reference_unit"):
+        changed["reference_unit"] = unit_after(recipe.normalisation, before_units)
     with create_derived(output, store, sites, overwrite, changed) as file:
         for row in range(store.n_sites):
             progress(row, store.n_sites)

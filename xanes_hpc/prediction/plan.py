@@ -83,7 +83,7 @@ class PredictionPlan:
     recipe
         The recipe that brings references to the model's treatment.
     reference_unit
-        Their units, if those are not the model's; empty otherwise.
+        Their units after it; empty without references.
     why_none
         Why there are no references; empty if there are.
     features

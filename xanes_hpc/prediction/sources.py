@@ -343,7 +343,7 @@ class References:
     why_none
         Why there are no references; empty if there are.
     unit
-        Their units after the recipe, if those are not the model's; empty otherwise.
+        Their units after the recipe, with commas between several; empty without references.
     """
 
     rows: npt.NDArray[np.int64] | None
@@ -365,5 +365,5 @@ def references_of(model: Model, source: Store) -> References:
             why = str(error)
             continue
         units = units_of(table, rows, recipe)
-        return References(rows, recipe, unit="" if set(units) == {target["unit"]} else ", ".join(sorted(units)))
+        return References(rows, recipe, unit=", ".join(sorted(units)))
     return References(None, why_none=why)

@@ -208,7 +208,7 @@ def _print_summary(
         )
     if warning:
         console.err.print(warning)
-    if other:
+    if other and other != unit:
         console.err.print(f"Note: {units_differ(unit, other)}")
     if n_known:
         console.err.print(
