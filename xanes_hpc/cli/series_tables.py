@@ -13,7 +13,10 @@ POOR = 10.0
 """Mean residual in % above which the sites do not explain a series."""
 CLOSE = 6.0
 """Difference of -2 ln(likelihood) below which two sets explain a series equally well (odds of 20)."""
-NAME_WIDTH = 26
+WIDTH, NAME_WIDTH = 100, 24
+"""Columns of the terminal that tables fit, and those of a spectrum's name."""
+BAD_SPOIL, BAD_TARGET = 3.0, 5.0
+"""SPOIL and residual in % of the target test above which a site is no component of the series."""
 
 
 def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float) -> None:
@@ -32,7 +35,11 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
             "isosbestic points": f"{crossing} eV" if crossing else "none",
             "shift": f"{best.shift:+.2f} eV" + "*" * _is_at_limit(best.shift, max_shift),
         }
-        | ({"left out": f"{len(series.left_out):,} spectra"} if series.left_out else {}),
+        | (
+            {"left out": f"{len(series.left_out):,} of {len(series.names) + len(series.left_out):,}"}
+            if series.left_out
+            else {}
+        ),
     )
     _show_eigenvalues(found)
     console.listing(
@@ -47,7 +54,8 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
     if len(found.ranked) > 1:
         rows = []
         for one in found.ranked[1 : MOST_SETS + 1]:
-            names = " + ".join(console.shortened(site, NAME_WIDTH) for site in one.sites)
+            width = (WIDTH - 30) // len(one.sites) - 3
+            names = " + ".join(console.shortened(site, width) for site in one.sites)
             figures = f"{one.score - best.score:+.1f}", f"{one.error_percent.mean():.2f}", f"{one.shift:+.2f}"
             rows.append([names, *figures])
         console.listing((f"other {what}", "score", "error %", "shift"), rows)
@@ -73,12 +81,13 @@ def _show_fractions(found: "JointFit") -> None:
     series, best = found.series, found.ranked[0]
     n = len(series.names)
     shown = sorted({round(k * (n - 1) / (min(n, MOST_ROWS) - 1)) for k in range(min(n, MOST_ROWS))})
-    width = max(8, min(NAME_WIDTH, (100 - 40) // len(best.sites) - 9))
-    titles = [console.shortened(site, width + 9) for site in best.sites]
+    first = min(NAME_WIDTH, WIDTH - 24 - 15 * len(best.sites))
+    width = max((WIDTH - first - 24) // len(best.sites) - 2, 13)
+    titles = [console.shortened(site, width) for site in best.sites]
     rows = []
     for k in shown:
         cells = [f"{best.fractions[k, j]:.3f} ± {_error(found, k, j):.3f}" for j in range(len(best.sites))]
-        name = console.shortened(series.names[k], NAME_WIDTH)
+        name = console.shortened(series.names[k], first)
         rows.append([name, f"{series.axis.values[k]:g}", *cells, f"{best.error_percent[k]:.1f}"])
     console.listing(("spectrum", series.axis.label, *titles, "error %"), rows)
     if len(shown) < n:
@@ -93,7 +102,13 @@ def _show_notes(found: "JointFit", distrust: Sequence[str], max_shift: float) ->
         console.err.print(f"Note: the series has {components.n} components; {len(best.sites)} sites were fitted")
     close = [one for one in found.ranked[1:] if one.score - best.score < CLOSE]
     if close:
-        console.err.print(f"Note: {len(close)} other sets of sites explain the series equally well")
+        sets = "another set explains" if len(close) == 1 else f"{len(close)} other sets explain"
+        console.err.print(f"Note: {sets} the series equally well")
+    for site, spoil, target in zip(best.sites, best.spoil, best.target_percent, strict=True):
+        if spoil > BAD_SPOIL and target > BAD_TARGET:
+            console.err.print(
+                f"Note: {site} is not among the components: the target test leaves {target:.0f} %, SPOIL {spoil:.1f}"
+            )
     if best.error_percent.mean() > POOR:
         console.err.print(f"Note: no sites explain this series; the mean residual is {best.error_percent.mean():.0f} %")
     if _is_at_limit(best.shift, max_shift):

@@ -40,8 +40,8 @@ class PrincipalComponents:
     ----------
     eigenvalues, explained, real_error, indicator, significance : (n_components,)
         Eigenvalues; the fraction of the data that the first n components explain; RE and IND with n components; and
-        the significance level of component n in the F-test, small if it is real. The last is NaN where noise cannot
-        be judged.
+        the significance level of component n in the F-test, small if it is real. The last two are NaN where nothing or
+        only rounding is left to judge by.
     vectors : (n_components, n_energies)
         The components, with norm 1.
     n
@@ -119,6 +119,7 @@ def principal_components(spectra: Array, n: int | None = None, n_removed: int = 
     real = int(np.sum(sizes > ROUNDING * sizes[0]))
     significant = np.flatnonzero(significance[:real] < SIGNIFICANT / c)
     by_f = int(significant[-1]) + 1 if significant.size else 1
+    indicator[real:], significance[real:] = np.nan, np.nan
     by_indicator = int(np.nanargmin(indicator[: max(real, 1)])) + 1 if c > 1 else 1
     if n is not None:
         how = f"as given; IND finds {by_indicator}, the F-test {by_f}"

@@ -15,12 +15,14 @@ from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.measured_files import LeftOut, MeasuredFile, read_usable
 from xanes_hpc.experiment.normalised import NONE, NormalisedSpectrum, NormaliseOptions, normalised
 from xanes_hpc.experiment.series_order import SeriesAxis, ordered_files
+from xanes_hpc.spectra.averaging import shared_by_most
+from xanes_hpc.spectra.edge_step import find_edge
 from xanes_hpc.spectra.spectrum import Choices, Spectrum
 
 Array = npt.NDArray[np.float64]
 FEWEST_SPECTRA, FEWEST_ENERGIES = 3, 10
-MOST_MISSED = 0.5
-"""Largest share of the range of a typical spectrum that a spectrum may lack."""
+NEEDED = (-50.0, 100.0)
+"""Range around the edge over which most spectra shall overlap, eV."""
 
 
 @dataclass(frozen=True)
@@ -136,20 +138,7 @@ def make_series(
         If fewer than three spectra share a range of energies, or they cannot be normalised.
     """
     options = options or NormaliseOptions()
-    first = np.array([own.energies[0] for _, own in spectra])
-    last = np.array([own.energies[-1] for _, own in spectra])
-    low, high = float(np.median(first)), float(np.median(last))
-    missed = 1.0 - (np.minimum(last, high) - np.maximum(first, low)) / (high - low)
-    kept = [k for k in range(len(spectra)) if missed[k] <= MOST_MISSED]
-    left_out = [
-        LeftOut(
-            spectra[k][0],
-            f"{spectra[k][0]}: covers {first[k]:g} to {last[k]:g} eV; expected half of {low:g} to {high:g} eV or more, "
-            "as the others do",
-        )
-        for k in range(len(spectra))
-        if k not in kept
-    ]
+    kept, left_out = _overlapping(spectra)
     if len(kept) < FEWEST_SPECTRA:
         raise SpectrumError(
             f"expected a series of {FEWEST_SPECTRA} or more spectra, received {len(kept)}"
@@ -179,6 +168,23 @@ def make_series(
     names = [spectra[k][0] for k in kept]
     return Series(names, axis.take(kept), energies, found, normal, left_out, in_words,
                   [one.choices for one in own])  # fmt: skip
+
+
+def _overlapping(spectra: Sequence[tuple[str, Spectrum]]) -> tuple[list[int], list[LeftOut]]:
+    """Return the numbers of the spectra that share the range around the edge that most cover, and the others."""
+    edge = float(np.median([find_edge(own.energies, own.intensities) for _, own in spectra]))
+    first = np.array([max(float(own.energies[0]), edge + NEEDED[0]) for _, own in spectra])
+    last = np.array([min(float(own.energies[-1]), edge + NEEDED[1]) for _, own in spectra])
+    start, stop = shared_by_most(first, last)
+    inside = (first <= start) & (last >= stop)
+    left_out = [
+        LeftOut(
+            name, f"{name}: covers {own.energies[0]:g} to {own.energies[-1]:g} eV; most cover {start:g} to {stop:g} eV"
+        )
+        for (name, own), kept in zip(spectra, inside.tolist(), strict=True)
+        if not kept
+    ]
+    return np.flatnonzero(inside).tolist(), left_out
 
 
 def _common_grid(spectra: Sequence[Spectrum]) -> tuple[Array, str]:

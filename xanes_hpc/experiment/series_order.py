@@ -62,7 +62,7 @@ def ordered_files(files: Sequence[MeasuredFile], table: Path | None) -> tuple[li
     """
     if table is None:
         found = sorted(files, key=lambda own: natural(Path(own.name)))
-        return found, SeriesAxis("spectrum", "", np.arange(1.0, len(found) + 1))
+        return found, SeriesAxis("number", "", np.arange(1.0, len(found) + 1))
     title, values = _values(table)
     missing = [own.name for own in files if _value(values, own) is None]
     if missing:
