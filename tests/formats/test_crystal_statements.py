@@ -89,7 +89,8 @@ def test_items_with_points(tmp_path):
         ("_cell_angle_gamma 90", "_cell_angle_gamma ?", "expected _cell_angle_gamma"),
         ("_cell_angle_gamma 90", "_cell_angle_gamma 200", "_cell_angle_gamma: expected an angle between 0 and 180°"),
         ("_cell_angle_gamma 90", "_cell_angle_gamma ninety", "_cell_angle_gamma: expected an angle"),
-        ("_cell_length_a 4.3", "_cell_length_a 0", "_cell_length_a: expected a length above 0 Å, received 0"),
+        ("_cell_length_a 4.3", "_cell_length_a 0", "_cell_length_a: expected a length above 0 and"),
+        ("_cell_length_a 4.3", "_cell_length_a 1e300", "_cell_length_a: expected a length above 0 and below 1,000,000"),
         ("alpha 90\n_cell_angle_beta 90", "alpha 150\n_cell_angle_beta 150", "no cell has the angles 150, 150, 90°"),
     ],
 )

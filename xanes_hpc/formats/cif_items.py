@@ -9,6 +9,7 @@ from typing import Any
 import gemmi
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.structures.neighbours import LARGEST
 
 LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
@@ -52,9 +53,11 @@ def check_cell(block: Any) -> None:
             missing.append(tag)
             continue
         values[tag] = gemmi.cif.as_number(text)
-        limit = math.inf if tag in LENGTHS else 180
+        limit = LARGEST if tag in LENGTHS else 180
         if not 0 < values[tag] < limit:
-            expected = "a length above 0 Å" if tag in LENGTHS else "an angle between 0 and 180°"
+            expected = (
+                f"a length above 0 and below {LARGEST:,.0f} Å" if tag in LENGTHS else "an angle between 0 and 180°"
+            )
             raise FormatError(f"{tag}: expected {expected}, received {text[:20]}")
     if missing:
         raise FormatError(f"expected {', '.join(missing)}; the cell is not complete")

@@ -113,9 +113,12 @@ def is_same_cell(cells: npt.NDArray[np.float64], cell: npt.NDArray[np.float64]) 
 
 
 def _lengths_and_angles(cells: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    lengths = np.linalg.norm(cells, axis=-1)
     first, second = [1, 0, 0], [2, 2, 1]
-    cosines = (cells[..., first, :] * cells[..., second, :]).sum(axis=-1) / (lengths[..., first] * lengths[..., second])
+    with np.errstate(all="ignore"):  # such as SCALE records without end
+        lengths = np.linalg.norm(cells, axis=-1)
+        cosines = (cells[..., first, :] * cells[..., second, :]).sum(axis=-1) / (
+            lengths[..., first] * lengths[..., second]
+        )
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 

@@ -112,7 +112,7 @@ def _is_crystal(found: Any, block: Any) -> bool:
     FormatError
         If a block of mmCIF states only a part of a cell.
     """
-    if block is not None and any(block.find_value(tag.replace("_", ".", 2).replace(".", "_", 1)) for tag in LENGTHS):
+    if block is not None and any(block.find_value(tag.replace("_length", ".length")) for tag in LENGTHS):
         check_cell(plain(block))
     return bool(found.cell.is_crystal() and found.cell.volume > PLACEHOLDER)
 
