@@ -11,7 +11,7 @@ from ase import Atoms
 from support.builders import run
 
 from xanes_hpc import descriptors
-from xanes_hpc.analysis.contributions import atom_fractions
+from xanes_hpc.analysis.contributions import _nearest_images, atom_fractions
 from xanes_hpc.analysis.explain import ExplainOptions, explain
 from xanes_hpc.analysis.feature_groups import FeatureGroup, feature_groups
 from xanes_hpc.analysis.permutation import MeanModel, permutation_importance
@@ -203,6 +203,13 @@ def test_atoms_get_their_own_terms_of_sums_and_half_of_pairs():
     halves = np.array([0.0, *(0.5 * (whole - pairs[k]) for k in (1, 2, 3))])
     np.testing.assert_allclose(found[:, 1], halves / halves.sum(), rtol=1e-9)
     assert halves.sum() == pytest.approx(whole)
+
+
+def test_atoms_of_a_crystal_are_drawn_where_they_are_nearest():
+    positions, cell = np.array([(0.2, 0.0, 0.0), (4.8, 0.0, 0.0), (0.2, 2.0, 0.0)]), np.eye(3) * 5.0
+    moved = _nearest_images(positions, 0, cell, np.ones(3, bool))
+    np.testing.assert_allclose(moved, [(0.2, 0.0, 0.0), (-0.2, 0.0, 0.0), (0.2, 2.0, 0.0)], atol=1e-12)
+    assert _nearest_images(positions, 0, cell, np.zeros(3, bool)) is positions
 
 
 def test_a_lone_atom_has_no_shares():

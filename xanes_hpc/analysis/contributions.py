@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from ase.geometry import find_mic
 
 from xanes_hpc.analysis.explanation import AtomContributions, ShapleyValues
 from xanes_hpc.analysis.feature_groups import FeatureGroup
@@ -102,7 +103,17 @@ def atom_contributions(
     found = values @ of_groups.T
     rest = values.sum(axis=1) - found.sum(axis=1)
     name = structures.site(row).name[0]
-    return AtomContributions(name, batch.numbers, batch.positions, int(batch.site_atoms[0]), found, rest)
+    absorber = int(batch.site_atoms[0])
+    positions = _nearest_images(batch.positions, absorber, batch.cells[0], batch.pbc[0])
+    return AtomContributions(name, batch.numbers, positions, absorber, found, rest)
+
+
+def _nearest_images(positions: Array, absorber: int, cell: Array, pbc: npt.NDArray[np.bool_]) -> Array:
+    """Return positions with every atom moved to its periodic image nearest to the absorber."""
+    if not pbc.any():
+        return positions
+    vectors, _ = find_mic(positions - positions[absorber], cell, pbc)  # type: ignore[no-untyped-call]
+    return np.asarray(positions[absorber] + vectors)
 
 
 def _of_group(fractions: Array) -> Array:

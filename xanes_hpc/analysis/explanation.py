@@ -85,7 +85,8 @@ class AtomContributions:
     site
         Name of the site.
     numbers, positions
-        Atomic numbers, (n_atoms,), and positions in Å, (n_atoms, 3).
+        Atomic numbers, (n_atoms,), and positions in Å, (n_atoms, 3); in a crystal, of the images
+        nearest to the absorber.
     absorber
         Index of the absorber.
     values : (n_windows, n_atoms)

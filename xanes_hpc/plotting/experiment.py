@@ -19,6 +19,7 @@ from xanes_hpc.plotting.words import (
     intensity_label,
     label_grid,
     legend_below,
+    over_panel,
     title,
 )
 
@@ -63,7 +64,7 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
         above.set(ylabel=intensity_label(unit, power))
         below.set(xlabel=energy_label("e0"), ylabel=f"residual\n{intensity_label(unit, power, '').strip()}")
         handles, labels = above.get_legend_handles_labels()
-        legend_below(below, 2, handles=handles, labels=labels)
+        legend_below(below, handles=handles, labels=labels)
         shown = {name: p for name, p in fitted.parameters.items() if name in ("shift", "scale", *BOUNDS)}
         values = [
             f"{name.replace('_', ' ')} {p.value:.3g}{'' if name in WITHOUT_UNIT else ' eV'}"
@@ -105,12 +106,12 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
                 bands(axis, match.energies, one.mean, one.std)
             axis.plot(match.energies, one.mean, color=PREDICTION, lw=1.0, label="site")
             axis.plot(match.energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
-            axis.set_title(f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %", fontsize=8)
+            over_panel(axis, f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %")
         for axis, mixture in zip(axes[len(shown) :], mixtures, strict=False):
             axis.plot(match.energies, mixture.mean, color=THIRD, lw=1.0, label="mixture")
             axis.plot(match.energies, mixture.experiment, color=REFERENCE, lw=1.0)
             parts = "\n".join(f"{100 * f:.0f} % {s}" for f, s in zip(mixture.fractions, mixture.sites, strict=True))
-            axis.set_title(f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %", fontsize=8)
+            over_panel(axis, f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %")
         for axis in axes[n_panels:]:
             axis.axis("off")
         legend_beside(figure, [axes[0], axes[n_panels - 1]])
@@ -141,7 +142,7 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
                 bands(axis, match.energies, best.mean, best.std)
             axis.plot(match.energies, best.mean, color=PREDICTION, lw=1.0, label="site")
             axis.plot(match.energies, best.experiment, color=REFERENCE, lw=1.0, label="measured")
-            axis.set_title(f"{name}\n{best.site}, error {best.error_percent:.1f} %", fontsize=7)
+            over_panel(axis, f"{name}\n{best.site}, error {best.error_percent:.1f} %", 7)
         for axis in axes[len(shown) :]:
             axis.axis("off")
         legend_beside(figure, axes[:1])
@@ -172,7 +173,7 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
             axis.plot(energies, found.sample - best.fitted, color=SECOND, lw=0.8, label="residual")
             axis.axhline(0.0, color="0.6", lw=0.6, ls=":")
             parts = "\n".join(f"{100 * f:.1f} % {s}" for f, s in zip(best.weights, best.names, strict=True))
-            axis.set_title(f"{name}\n{parts}", fontsize=7)
+            over_panel(axis, f"{name}\n{parts}", 7)
         legend_beside(figure, axes[:1])
         for axis in axes[len(shown) :]:
             axis.axis("off")

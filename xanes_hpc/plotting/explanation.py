@@ -176,7 +176,7 @@ def atoms_coloured(explanation: Explanation, k: int, path: Path) -> None:
             axis.margins(0.12)
             axis.axis("off")
             axis.set_title(_window(explanation.windows[w]), fontsize=8)
-            figure.colorbar(drawn, ax=axis, shrink=0.8, label="added to the mean intensity (% of it)")
+            figure.colorbar(drawn, ax=axis, shrink=0.8, label="added to the mean intensity (%)")
         caption(
             figure,
             "Fill: what the atom adds to the site's mean intensity at these energies, compared with the mean of other "

@@ -16,6 +16,7 @@ from xanes_hpc.plotting.words import (
     intensity_label,
     label_grid,
     of_predictions,
+    over_panel,
     synthetic,
     title,
 )
@@ -63,7 +64,7 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
             place = round(share * (order.size - 1))
             row = int(order[place])
             _one_site(axis, store, energies, row, sites_e0[row])
-            axis.set_title(f"{rank}, error {ranked[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}", fontsize=8)
+            over_panel(axis, f"{rank}, error {ranked[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}")
         legend_beside(figure, axes.flat)
         _label(figure, store, len(SHARES), 3)
         others = store.n_sites - order.size
@@ -120,7 +121,7 @@ def _draw_sites(figure: Any, store: PredictionStore, rows: Sequence[int], named:
         error = ""
         if np.isfinite(reference).any():
             error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
-        axis.set_title(f"{names[row]}{_doubt(distrust[row])}{error}", fontsize=8)
+        over_panel(axis, f"{names[row]}{_doubt(distrust[row])}{error}")
     for axis in axes[len(rows) :]:
         axis.axis("off")
     legend_beside(figure, axes)

@@ -16,6 +16,8 @@ MOST_NAMED = 3
 """Largest number of elements that a title names."""
 PER_INCH = 15
 """Characters of a title that fit into an inch."""
+MOST_OVER_PANEL = 42
+"""Characters of a panel's title in a line."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -65,6 +67,11 @@ def count_of_sites(n: int, used: int = 0) -> str:
 def synthetic(treatment: str) -> list[str]:
     """Return a line of a title for synthetic spectra; nothing for others."""
     return ["SYNTHETIC spectra, not calculated"] if treatment_name(treatment) == "synthetic" else []
+
+
+def over_panel(axis: Any, text: str, size: int = 8) -> None:
+    """Give a panel a title, wrapped so that it stays beside the next panel's."""
+    axis.set_title("\n".join(part for line in text.splitlines() for part in wrap(line, MOST_OVER_PANEL)), fontsize=size)
 
 
 def title(figure: Any, *lines: str) -> None:
