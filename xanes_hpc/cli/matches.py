@@ -245,11 +245,26 @@ def _fitting(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _short(rows: list[list[str]], limited: list[bool]) -> list[list[str]]:
-    """Return rows of the table with a word for each flag, and an asterisk after a shift that is as large as allowed."""
-    return [
+    """Return rows that fit ``WIDTH``, with a word for each flag and an asterisk after a shift as large as allowed."""
+    shown = [
         [*row[:-2], row[-2] + "*" * at_limit, "out of domain" if row[-1] else ""]
         for row, at_limit in zip(rows, limited, strict=True)
     ]
+    widths = [max(len(title), *(len(row[k]) for row in shown)) for k, title in enumerate(COLUMNS)]
+    room = WIDTH - sum(widths) + widths[1] - 2 * (len(widths) - 1)
+    return [[row[0], _sites_within(row[1], room), *row[2:]] for row in shown]
+
+
+def _sites_within(text: str, room: int) -> str:
+    """Return a site or a mixture, ``0.60 A + 0.40 B``, with names so short that it fits."""
+    if len(text) <= room:
+        return text
+    parts = text.split(" + ")
+    width = max((room - 3 * (len(parts) - 1)) // len(parts), 12)
+    if len(parts) == 1:
+        return console.shortened(text, width)
+    split = (part.partition(" ") for part in parts)
+    return " + ".join(f"{share} {console.shortened(name, width - len(share) - 1)}" for share, _, name in split)
 
 
 def _figures(found: Any) -> list[str]:

@@ -81,8 +81,8 @@ def _show_fractions(found: "JointFit") -> None:
     series, best = found.series, found.ranked[0]
     n = len(series.names)
     shown = sorted({round(k * (n - 1) / (min(n, MOST_ROWS) - 1)) for k in range(min(n, MOST_ROWS))})
-    first = min(NAME_WIDTH, WIDTH - 24 - 15 * len(best.sites))
-    width = max((WIDTH - first - 24) // len(best.sites) - 2, 13)
+    first = min(NAME_WIDTH, WIDTH - 26 - 15 * len(best.sites))
+    width = max((WIDTH - first - 26) // len(best.sites) - 2, 13)
     titles = [console.shortened(site, width) for site in best.sites]
     rows = []
     for k in shown:
