@@ -6,6 +6,7 @@ from support.builders import write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_structures
+from xanes_hpc.formats.cif import MODULATED
 from xanes_hpc.formats.cif_atoms import DUMMIES
 from xanes_hpc.formats.pdb import COPIED
 from xanes_hpc.formats.space_groups import STANDARD
@@ -59,6 +60,7 @@ def test_operations_and_centrings_of_a_magnetic_group(tmp_path, style):
         "_space_group_ssg_name 'Fm-3m(00g)000'\n",
         loop("_space_group_symop_ssg_operation_algebraic", "x1,x2,x3,x4", "-x1,-x2,-x3,-x4"),
         "_symmetry_cell_setting cubic\n",
+        "_space_group_name_Schoenflies O_h^5\n",
         "_space_group_name_Hall nonsense\n",
         "_space_group_IT_number 231\n",
         "_space_group_IT_number 225.1\n",
@@ -66,6 +68,12 @@ def test_operations_and_centrings_of_a_magnetic_group(tmp_path, style):
 )
 def test_symmetry_that_is_named_but_cannot_be_applied(tmp_path, symmetry):
     assert "block b: " in refused(tmp_path, CELL + symmetry + GENERAL)
+
+
+def test_the_average_of_a_modulated_structure_is_noted(tmp_path):
+    found = cif(tmp_path, CELL + GROUP + "_space_group_ssg_name 'Fm-3m(00g)000'\n" + ROCK_SALT)
+    assert composition(found) == {26: 4, 8: 4}
+    assert found.choices == ((MODULATED, "block b"),)
 
 
 @pytest.mark.parametrize("symmetry", ["", "_symmetry_cell_setting triclinic\n", "_space_group_name_H-M_alt ?\n"])
@@ -143,6 +151,8 @@ def test_blocks_with_names_of_their_own(tmp_path):
     block = CELL + GROUP + ROCK_SALT
     names = [s.name for s in read_structures(write(tmp_path / "a.cif", f"data_MATA\n{block}data_MATB\n{block}"))]
     assert names == ["MATA", "MATB"]
+    names = [s.name for s in read_structures(write(tmp_path / "a.cif", f"data_I\n{block}data_II\n{block}"))]
+    assert names == ["a@0", "a@1"]
     names = [s.name for s in read_structures(write(tmp_path / "a.cif", f"data_MATA\n{block}data_global\n_x 1\n"))]
     assert names == ["a"]
 

@@ -12,6 +12,7 @@ from xanes_hpc.errors import ConfigError
 from xanes_hpc.importing.structures import COUNTED
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.absorbers import ABSENT
 from xanes_hpc.structures.configurations import DRAWN
 from xanes_hpc.structures.ordering import TAKEN
 
@@ -116,7 +117,6 @@ def test_python_takes_it_for_files_only(tmp_path):
 
 SHIFTED = SPINEL.split("_symmetry")[0] + SPINEL[SPINEL.index("loop_") : SPINEL.index("Fe1 Fe")]
 SHIFTED += "C1 C 0 0 0 0.3\nFe1 Fe 0.3 0 0 1\nO1 O 0.5 0 0 1\nFe2 Fe 0.7 0.5 0.5 1\n"
-ABSENT = "this atom of the disordered structure was left out in ordering it"
 
 
 def sites_of(tmp_path, atoms, *options):

@@ -6,6 +6,7 @@ of it is held to the stated formula (``stated_formula``). Occupancies that are u
 (``.``) are 1, as the CIF dictionary says. Partial ones, and disorder groups, make a disordered structure.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,9 @@ from xanes_hpc.structures.structure import Structure
 FRACTIONS = ("_atom_site_fract_x", "_atom_site.fract_x")
 CARTESIAN = "_atom_site.Cartn_x"
 OLD_CARTESIAN = "_atom_site_Cartn_x"
+NUMBERED = re.compile(r".{0,3}|[IVX]+[a-z]?", re.IGNORECASE)
+"""Names of blocks that many files have: short ones, and the Roman numbers of journals."""
+MODULATED = "modulated structures: the average structure was taken"
 CONFLICT = "block {}: {}; correct one of them, or give `_chemical_formula_sum` and `_cell_formula_units_Z`"
 CONTRADICTORY = "statements about a space group contradict; the one that gives the formula was taken"
 
@@ -37,7 +41,7 @@ CONTRADICTORY = "statements about a space group contradict; the one that gives t
 def read(path: Path) -> Iterator[Structure | FormatError]:
     """Yield the crystals of a file, one for each block with atoms, and an error in place of each unusable one.
 
-    Several blocks with different names name their crystals.
+    Several blocks with different names name their crystals, unless the names are such as I and II.
 
     Raises
     ------
@@ -52,10 +56,16 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     blocks = [
         block for block in document if any(block.find_values(tag) for tag in (CARTESIAN, OLD_CARTESIAN, *FRACTIONS))
     ]
-    names = {block.name for block in blocks}
-    named_by_block = len(blocks) > 1 and len(names) == len(blocks) and all(map(str.isprintable, names)) and all(names)
-    found = ((block.name if named_by_block else "", one) for block in blocks for one in _structures(block))
+    by_block = _have_names(blocks)
+    found = ((block.name if by_block else "", one) for block in blocks for one in _structures(block))
     yield from named(path, (replace(one, name=name) if isinstance(one, Structure) else one for name, one in found))
+
+
+def _have_names(blocks: list[Any]) -> bool:
+    """Return whether several blocks have names that tell them apart, also from those of other files."""
+    names = {block.name for block in blocks}
+    telling = all(name.isprintable() and not NUMBERED.fullmatch(name) for name in names)
+    return len(blocks) > 1 and len(names) == len(blocks) and telling
 
 
 def _structures(block: Any) -> Iterator[Structure | FormatError]:
@@ -100,6 +110,8 @@ def _crystal(block: Any) -> Structure:
             wrong = wrong or verdict.reason or CONFLICT.format(block.name, conflict)
             continue
         told = list(notes + verdict.notes)
+        if stated.modulated:
+            told.append((MODULATED, f"block {block.name}"))
         if conflict:
             told.append((CONTRADICTORY, f"block {block.name}: {conflict}"))
         told += [(what, f"block {block.name}: {detail}") for what, detail in setting.notes]

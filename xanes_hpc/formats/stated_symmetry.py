@@ -15,8 +15,10 @@ OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 MAGNETIC = "_space_group_symop_magn_operation_xyz"
 CENTRINGS = ("_space_group_symop_magn_centering_xyz",)
 SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
-UNAPPLIED = ("_space_group_magn_", "_space_group_ssg_", "_space_group_symop_ssg_", "_space_group_symop_magn_ssg_")
-"""Beginnings of the items that name a magnetic or a superspace group, or list the operations of the latter."""
+SUPERSPACE = ("_space_group_ssg_", "_space_group_symop_ssg_", "_space_group_symop_magn_ssg_", "_space_group_magn_ssg_")
+"""Beginnings of the items that name a superspace group, or list its operations."""
+UNAPPLIED = (*SUPERSPACE, "_space_group_magn_", "_space_group_name_", "_symmetry_space_group_name_")
+"""Beginnings of these items, and of others that name a group."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Stated:
         Triplets; there are centrings only in magnetic groups.
     magnetic
         Whether the operations are those of a magnetic group, which the names do not say.
+    modulated
+        Whether there is a superspace group, whose average these describe.
     other
         The item of a symmetry that none of these say, such as the name of a magnetic group.
     """
@@ -48,6 +52,7 @@ class Stated:
     operations: tuple[str, ...] = ()
     centrings: tuple[str, ...] = ()
     magnetic: bool = False
+    modulated: bool = False
     other: str = ""
 
 
@@ -63,7 +68,6 @@ def stated_by(block: Any) -> Stated:
     names = tuple(dict.fromkeys(text for tag in NAMES for text in items.get(tag, ())[:1]))
     operations = _first(items, OPERATIONS)
     magnetic = not operations and bool(items.get(MAGNETIC))
-    superspace = _with(items, UNAPPLIED)
     systems = [tag for tag in SYSTEMS if items.get(tag) and items[tag][0].lower() != "triclinic"]
     return Stated(
         names=names,
@@ -73,7 +77,8 @@ def stated_by(block: Any) -> Stated:
         operations=items.get(MAGNETIC, ()) if magnetic else operations,
         centrings=_first(items, CENTRINGS) if magnetic else (),
         magnetic=magnetic,
-        other=next(iter(superspace + systems), ""),
+        modulated=bool(_with(items, SUPERSPACE)),
+        other=next(iter(_with(items, UNAPPLIED) + systems), ""),
     )
 
 

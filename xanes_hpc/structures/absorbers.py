@@ -13,7 +13,7 @@ from xanes_hpc.structures.structure import Structure
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
 """Atomic numbers of groups 3 to 12, with La, without the radioactive seventh period."""
 
-ABSENT = "this atom of the disordered structure was left out in ordering it"
+ABSENT = "this atom of the disordered structure was left out in ordering it; choose another"
 INDEX = re.compile(r"-?[0-9]{1,18}")
 RULES = "first, transition-metals, all, an element such as Fe, or a 0-based atom index"
 
