@@ -24,6 +24,17 @@ def test_edges_white_lines_and_noise_are_no_glitches(noise):
         assert glitches(ENERGIES, spectrum(noise, seed)).size == 0
 
 
+@pytest.mark.parametrize("step", [0.3, 0.7, 1.0])
+def test_narrow_features_before_and_at_the_edge_are_no_glitches(step):
+    """Pre-edge peaks and white lines of 1.25 eV, the lifetime of iron's core hole, with points as far apart."""
+    for phase in np.linspace(0.0, step, 7):
+        energies = np.arange(7085.0 + phase, 7180.0, step)
+        x = energies - 7112.0
+        mu = 0.5 + np.arctan((x - 12.0) / 3.0) / np.pi
+        mu += sum(0.4 / (1.0 + ((x - at) / 0.625) ** 2) for at in (-1.0, 2.0, 16.0))
+        assert glitches(energies, mu).size == 0
+
+
 @pytest.mark.parametrize("point", [0, 1, 10, 25, 26, 60, 76, 125, 126, 200, ENERGIES.size - 1])
 @pytest.mark.parametrize("size", [0.15, -0.4, 30.0])
 def test_a_single_wrong_point_is_found_anywhere(point, size):

@@ -8,6 +8,7 @@ spares white lines and steep edges with few points: there, the neighbours are as
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.spectra.rise import main_rise
 from xanes_hpc.spectra.scatter import TO_SIGMA, deviations
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -17,6 +18,9 @@ ABOVE_SCATTER = 7.0
 """A glitch is off by more than this many standard deviations of the scatter nearby."""
 ABOVE_NEIGHBOURS = 3.0
 """It is off by more than this many times the largest deviation of its neighbours once it is left out."""
+EDGE_REGION, STRICTER = (-25.0, 30.0), 3.0
+"""Range around the main rise, eV, in which features may be as narrow as the steps, and how much clearer a glitch is
+there, and anywhere in a spectrum without a clear rise."""
 SMALLEST = 0.003
 """Fraction of the spectrum's range: smaller deviations are noise."""
 NEARBY, BESIDE, TOUCHED = 14, 3, 2
@@ -55,8 +59,12 @@ def glitches(energies: Array, intensities: Array) -> npt.NDArray[np.int64]:
     """
     kept = np.arange(energies.size)
     found: list[int] = []
+    rise = main_rise(energies, intensities) if energies.size >= FEWEST else None
+    strict = np.full(energies.size, STRICTER)
+    if rise is not None:
+        strict[(energies < rise + EDGE_REGION[0]) | (energies > rise + EDGE_REGION[1])] = 1.0
     while kept.size >= FEWEST:
-        worst = _worst(energies[kept], intensities[kept])
+        worst = _worst(energies[kept], intensities[kept], strict[kept])
         if worst is None:
             break
         found.append(int(kept[worst]))
@@ -72,7 +80,7 @@ def without(energies: Array, intensities: Array) -> tuple[Array, Array]:
     return np.delete(energies, found), np.delete(intensities, found)
 
 
-def _worst(x: Array, y: Array) -> int | None:
+def _worst(x: Array, y: Array, strict: Array) -> int | None:
     """Return the point that is most clearly a glitch; None if none is."""
     off = deviations(x, y)
     n = off.size
@@ -86,6 +94,7 @@ def _worst(x: Array, y: Array) -> int | None:
         low, high = max(i - BESIDE - TOUCHED, 0), min(i + BESIDE + TOUCHED + 1, n)
         others = np.delete(np.arange(low, high), i - low)
         beside = np.abs(deviations(x[others], y[others]))[np.abs(others - i) <= BESIDE].max()
-        if np.abs(off[i]) > clearest * beside:
-            best, clearest = int(i), float(np.abs(off[i]) / max(beside, np.finfo(float).tiny))
+        ratio = float(np.abs(off[i]) / (strict[i] * max(beside, np.finfo(float).tiny)))
+        if ratio > clearest:
+            best, clearest = int(i), ratio
     return best
