@@ -228,7 +228,7 @@ def test_non_crystallographic_symmetry_in_pdb(tmp_path, given):
     assert composition(found) == ({26: 1, 8: 1} if given == "1" else {26: 2, 8: 2})
     if given == " ":
         np.testing.assert_allclose(found.positions, [[1, 1, 1], [3, 1, 1], [-1, -1, 6], [-3, -1, 6]])
-        assert found.choices == ((COPIED, "1 of 2 atoms"),)
+        assert found.choices == ((COPIED, "2 atoms once"),)
 
 
 def test_non_crystallographic_symmetry_in_mmcif(tmp_path):

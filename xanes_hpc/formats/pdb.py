@@ -159,7 +159,8 @@ def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
     notes = isotopes.notes(sum(entry.atom.element.name in isotopes.HYDROGEN for entry in entries))
     notes += ((SHARED, f"{n_shared:,} atoms"),) if n_shared else ()
     if copies:
-        notes += ((COPIED, f"{len(copies):,} of {len(atoms):,} atoms"),)
+        times = "once" if len(copies) == 1 else f"{len(copies):,} times"
+        notes += ((COPIED, f"{len(atoms):,} atoms {times}"),)
         atoms += [_copied(atom, operator) for operator in copies for atom in atoms]
     return atoms, notes
 
