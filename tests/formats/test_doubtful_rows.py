@@ -112,6 +112,8 @@ def test_a_first_point_off_by_a_step_or_glitch_is_one(tmp_path):
         ("8900.0;201,580;146,006", "'201,580' has a thousands separator"),
         ("8900.0\t201,580", "'201,580' has a thousands separator"),
         ("8 900,5;0,3", "'8 900,5' has a thousands separator"),
+        ("7.070;0,32254", "'0,32254' has a decimal comma, '7.070' a point"),
+        ("7070,0;200.000;150", "'7070,0' has a decimal comma, '200.000' a point"),
         ("8900", "it has a single number"),
     ],
 )

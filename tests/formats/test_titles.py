@@ -27,6 +27,8 @@ CHI = "".join(f"{0.05 * k:g} {np.sin(k):.5f}\n" for k in range(N))
         "# k  Chi  extra\n",
         "# columns = k, chi(k)\n",
         "# column labels: k k2chi\n",
+        "# wavenumber: k\n# y: chi\n",
+        "# k*chi data\n# x y\n",
         "# Fe foil\n# this is k^2 chi(k) over k\n",
     ],
 )

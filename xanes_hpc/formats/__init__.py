@@ -40,7 +40,7 @@ PROGRAMS = {"VASP": vasp, "OCEAN": ocean, "exciting": exciting, "XSpectra": xspe
 """Programs whose files of spectra are known by their names."""
 BY_GEMMI = {".cif": "cif", ".mcif": "cif", ".mmcif": "cif", ".pdb": "pdb", ".ent": "pdb"}
 """Modules, imported when needed, that read files with these endings."""
-TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi")
+TEXT_SUFFIXES = (".txt", ".csv", ".dat", ".xmu", ".nor", ".spectrum", ".xdi", ".fio")
 SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
 """Endings of the files of spectra that are looked for in folders."""
 

@@ -58,7 +58,8 @@ OTHER = frozenset((
 ))  # fmt: skip
 """Names of quantities that are neither energies nor spectra."""
 WAVENUMBERS = frozenset(("k", "k1", "ka1", "kaa1", "kw", "wavenumber", "kspace"))
-CHIS = frozenset(("chi", "chik", "kchi", "k2chi", "k3chi", "kchik", "k2chik", "k3chik", "chik2", "chik3"))
+WEIGHTED = frozenset(("chik", "kchi", "k2chi", "k3chi", "kchik", "k2chik", "k3chik", "chik2", "chik3"))
+CHIS = frozenset(("chi", *WEIGHTED))
 """Names of the columns of EXAFS."""
 COUNTING = frozenset((
     "point", "points", "pointnumber", "pt", "pts", "index", "idx", "row", "rows", "scanpoint", "encoder", "temperature",

@@ -95,6 +95,14 @@ def why_unreadable(text: str) -> str:
     for k, part in enumerate(parts, 1):
         if not part:
             return f"field {k} is empty"
-        if _numbers([part]) is None:
-            return f"{part[:40]!r} " + ("has a thousands separator" if THOUSANDS.fullmatch(part) else "is no number")
+        if _numbers([part]) is None and THOUSANDS.fullmatch(part) and not COMMA_NUMBER.fullmatch(part):
+            return f"{part[:40]!r} has a thousands separator"
+    wrong = next((part for part in parts if _numbers([part]) is None), "")
+    pointed = next((part for part in parts if "." in part and _numbers([part]) is not None), "")
+    if THOUSANDS.fullmatch(wrong):
+        return f"{wrong[:40]!r} has a thousands separator"
+    if pointed and COMMA_NUMBER.fullmatch(wrong):
+        return f"{wrong[:40]!r} has a decimal comma, {pointed[:40]!r} a point"
+    if wrong:
+        return f"{wrong[:40]!r} is no number"
     return "it has a single number"

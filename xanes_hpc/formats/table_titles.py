@@ -11,6 +11,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.column_titles import (
     CHIS,
     WAVENUMBERS,
+    WEIGHTED,
     WORDS_OF_UNITS,
     are_titles,
     is_unit,
@@ -22,6 +23,8 @@ from xanes_hpc.formats.number_rows import SEPARATORS, split
 
 LONGEST_TITLES = 5000
 """Characters of the longest line that may hold titles."""
+LONGEST_ITEM = 5
+"""Words of the longest item that may describe a column."""
 ITEM = re.compile(r"(\w[\w.]*)\s*:|.*=")
 COLUMNS = re.compile(r"(columns?|column (labels|names|titles)|titles|labels)\s*[:=]\s*", re.I)
 """An item whose value is the titles."""
@@ -88,11 +91,11 @@ def line_of_chi(header: Sequence[str]) -> str:
     for line in header:
         if len(line) > LONGEST_TITLES:
             continue
-        item = ITEM.match(line)
-        if item and item[1]:
-            items.add(item[1].lower())
-        names = {parts(word)[0] for word in re.split(rf"[\s{SEPARATORS}:=]+", line)}
-        if any(found & WAVENUMBERS and found & CHIS for found in (names, items)):
+        words = [word for word in re.split(rf"[\s{SEPARATORS}:=]+", line) if word]
+        names = {parts(word)[0] for word in words}
+        if ITEM.match(line) and len(words) <= LONGEST_ITEM:
+            items |= names
+        if names & WEIGHTED or any(found & WAVENUMBERS and found & CHIS for found in (names, items)):
             return line
     return ""
 
