@@ -84,6 +84,8 @@ def test_the_scan_of_a_foil_calibrates(tmp_path):
     scan = columns(tmp_path / "foil.dat", ("energy", "mu"), ENERGIES, foil(ENERGIES - 0.7))
     found = correction(EnergyOptions(str(scan)), 25, "K")(sample())
     np.testing.assert_allclose(found.energies, ENERGIES - 0.7, atol=0.05)
+    with pytest.raises(SpectrumError, match=r"a\.dat: covers .* far from the Mn K edge of foil\.dat"):
+        correction(EnergyOptions(str(scan)), 25, "K")(replace(sample(), energies=ENERGIES + 2000.0))
     with pytest.raises(SpectrumError, match=r"foil\.dat: its edge at 65.* `foil`"):
         correction(EnergyOptions(str(scan)), 26, "K")
 

@@ -20,6 +20,8 @@ Array = npt.NDArray[np.float64]
 
 LARGEST = 50.0
 """Largest shift, eV: a reference whose edge is farther from the tabulated energy is of another element."""
+NEAR = 200.0
+"""Largest distance of the reference's edge from a spectrum, eV: the error of a monochromator changes with energy."""
 CALIBRATED = "energies were calibrated"
 
 
@@ -147,10 +149,16 @@ def calibrated(spectrum: Spectrum, found: Calibration) -> Spectrum:
     Raises
     ------
     SpectrumError
-        If its energies are relative to its edge.
+        If its energies are relative to its edge, or far from that of the reference.
     """
     if not edges.is_absolute(spectrum, found.tabulated):
         raise SpectrumError(f"{spectrum.source}: energies are relative to the edge and cannot be calibrated")
+    low, high = float(spectrum.energies[0]), float(spectrum.energies[-1])
+    if not low - NEAR <= found.found <= high + NEAR:
+        raise SpectrumError(
+            f"{spectrum.source}: covers {low:g} to {high:g} eV, far from the {found.foil.in_words} edge of "
+            f"{found.source} at {found.found:.0f} eV; calibrate with a foil whose edge is near"
+        )
     e_edge = None if spectrum.e_edge is None else spectrum.e_edge + found.shift
     moved = replace(spectrum, energies=spectrum.energies + found.shift, e_edge=e_edge, absolute=True)
     return moved.told(CALIBRATED, found.in_words)

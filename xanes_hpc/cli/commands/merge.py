@@ -115,8 +115,8 @@ def command(
     if json_target != "-":
         console.table(str(output), _told(merged))
         rows = [
-            [own.name, f"{own.shift:+.2f}", own.aligned_by or "–", f"{own.weight:.3f}", str(own.n_glitches),
-             f"{100 * own.residual:.2f}"]
+            [own.name, f"{round(own.shift, 2) + 0.0:+.2f}", own.aligned_by or "–", f"{own.weight:.3f}",
+             str(own.n_glitches), f"{100 * own.residual:.2f}"]
             for own in merged.scans
         ]  # fmt: skip
         console.listing(COLUMNS, rows)
