@@ -249,7 +249,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     return {
         "Data": {
             "absorbers": kinds,
-            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the others calibrate, test, or were left out",
+            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the sets below say what the others do",
             **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights) for name, n in sites.items()},
             **_left_out(provenance.get("left_out")),
             "spectra": f"{d['target']['kind'].upper()}, {_treated(treatment_name(treatment))}, {unit}",
