@@ -218,9 +218,11 @@ def read_sites(path: Path, source: Path) -> None:
 
 
 def read_charges(path: Path, source: Path) -> None:
+    import numpy as np
+
     from xanes_hpc.formats.charge_tables import ChargeTable
 
-    ChargeTable(path).of("AAAAAA", 2)
+    ChargeTable(path).of("AAAAAA", np.array([26, 8], np.uint8))
 
 
 def read_npz(path: Path, source: Path) -> None:

@@ -15,6 +15,7 @@ from support.builders import write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
+from xanes_hpc.formats.ase_texts import BY_COMMENT, PERIODIC
 from xanes_hpc.formats.frames import REPEATED
 from xanes_hpc.formats.isotopes import READ as READ_AS_HYDROGEN
 
@@ -350,3 +351,59 @@ def test_names_in_frames(tmp_path, ending, key):
     assert [s.name for s in found] == ["A", "B@0", "B@1", "C"]
     assert found[0].properties == ({"q": 1.0} if key == "name" else {"charge": 1.0})
     assert [len(s.choices) for s in found] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("comment", "ok"), [("Fe O", True), ("O Fe relaxed 2", False), ("rust", False)])
+def test_a_poscar_of_vasp_4_names_its_elements_in_the_comment_or_is_refused(tmp_path, comment, ok):
+    text = f"{comment}\n4.0\n1 0 0\n0 1 0\n0 0 1\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+    path = write(tmp_path / "POSCAR.a", text)
+    if ok:
+        found = only(path)
+        assert found.numbers.tolist() == [26, 8]
+        assert found.choices == ((BY_COMMENT, "POSCAR.a: Fe O"),)
+    else:
+        with pytest.raises(FormatError, match=r"line 6: expected element symbols, received '1 1' \(VASP 4\)"):
+            read(path)
+
+
+@pytest.mark.parametrize(("side", "kind"), [(4.3, "crystal"), (12.0, "molecule")])
+def test_a_cube_file_is_periodic_if_atoms_are_bonded_across_its_box(tmp_path, side, kind):
+    path = tmp_path / "a.cube"
+    half = side / 2 if kind == "crystal" else 1.7
+    ase.io.write(path, Atoms("FeO", [[1, 1, 1], [1 + half, 1, 1]], cell=side * np.eye(3), pbc=True))
+    found = only(path)
+    assert found.pbc.tolist() == [kind == "crystal"] * 3
+    assert [(what, detail.split(":")[0]) for what, detail in found.choices] == [(PERIODIC, kind)]
+
+
+def test_lengths_of_cube_and_cfg_files(tmp_path):
+    crystal = Atoms("FeO", [[0, 0, 0], [2.15, 0, 0]], cell=4.3 * np.eye(3), pbc=True)
+    ase.io.write(tmp_path / "a.cfg", crystal)
+    text = (tmp_path / "a.cfg").read_text()
+    doubled = only(write(tmp_path / "b.cfg", text.replace("A = 1.0", "A = 2.0")))
+    np.testing.assert_allclose(doubled.cell, 2 * only(tmp_path / "a.cfg").cell)
+    np.testing.assert_allclose(doubled.positions[1], [4.3, 0, 0], atol=1e-6)
+    ase.io.write(tmp_path / "a.cube", crystal)
+    lines = (tmp_path / "a.cube").read_text().splitlines()
+    lines[3] = "-" + lines[3].strip()
+    with pytest.raises(FormatError, match=r"expected lengths in bohr, received negative numbers of voxels"):
+        read(write(tmp_path / "b.cube", "\n".join(lines)))
+
+
+def test_charges_of_molecules_and_drawings(tmp_path):
+    plain = SDF.format(title="one", metal="Fe", x=1.6)
+    by_code = plain.replace("Fe  0  0", "Fe  0  2").replace("O   0  0", "O   0  5")
+    assert only(write(tmp_path / "a.sdf", by_code)).properties["charge"] == 1.0
+    by_line = by_code.replace("M  END", "M  CHG  1   1   3\nM  END\n> <note>\nM  CHG  1   1   7\n")
+    assert only(write(tmp_path / "b.sdf", by_line)).properties["charge"] == 3.0
+    drawing = plain.replace("  made\n", "  OpenBab01012612122D\n".rjust(23))
+    header = drawing.splitlines()[1]
+    assert header[20:22] == "2D"
+    error = only(write(tmp_path / "c.sdf", drawing))
+    assert "received a drawing" in str(error)
+
+
+def test_formats_that_are_not_read_are_named(tmp_path):
+    path = write(tmp_path / "x.lammpstrj", "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\n")
+    with pytest.raises(FormatError, match=r"files of this format \(lammps-dump-text\) are not read; convert it"):
+        read(path)

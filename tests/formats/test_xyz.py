@@ -1,6 +1,7 @@
 """XYZ files: frames, elements, comments, names and errors."""
 
 import gzip
+import re
 from itertools import islice
 
 import numpy as np
@@ -380,3 +381,33 @@ def test_more_columns_than_the_atoms_have(tmp_path):
 def test_the_names_of_cp2k_tell_quantities_apart(tmp_path, quantity):
     found = only(write_xyz(tmp_path / f"run-{quantity}-1.xyz", comment=" i = 0, time = 0.000, E = -12.5"))
     assert isinstance(found, FormatError) == (quantity != "pos")
+
+
+@pytest.mark.parametrize(
+    "comment",
+    ['LATTICE="8 0 0 0 8 0 0 0 8"', 'Lattice = "8 0 0 0 8 0 0 0 8"', 'cell="8 0 0 0 8 0 0 0 8" pbc="T T T"'],
+)
+def test_the_cell_of_extended_xyz_in_any_spelling(tmp_path, comment):
+    found = only(write(tmp_path / "a.xyz", f"2\n{comment}\nFe 0 0 0\nO 0 0 1.6\n"))
+    assert (found.pbc.tolist(), found.cell.tolist()) == ([True] * 3, (8 * np.eye(3)).tolist())
+
+
+@pytest.mark.parametrize(
+    ("comment", "element", "message"),
+    [
+        ("cell 5.0 5.0 5.0 90 90 90", "Fe", "line 2: the comment names a cell, 'cell 5.0 5.0 5.0'"),
+        ("%PBC 5 5 5 90 90 90", "Fe", "line 2: the comment names a cell"),
+        ("Atoms. Timestep: 0", "1", "line 3: expected element symbols, received LAMMPS's types"),
+        ("ORCA AIMD Velocity Step 1, Unit is Angstrom/fs", "Fe", "the comment names velocity"),
+        ("# CELL(H): 10 0 0 0 10 0 0 0 . Traj: positions{angstrom}", "Fe", "CELL.H. with an upper triangular"),
+        ('Lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3:occupancy:R:1', "Fe", "partial occupancies"),
+    ],
+)
+def test_comments_that_change_the_meaning_of_the_rows(tmp_path, comment, element, message):
+    error = only(write(tmp_path / "a.xyz", f"2\n{comment}\n{element} 0 0 0 0.5\n{element} 0 0 2.6 1.0\n"))
+    assert isinstance(error, FormatError)
+    assert re.search(message, str(error))
+
+
+def test_symbols_in_a_lammps_trajectory_are_read(tmp_path):
+    assert only(write(tmp_path / "a.xyz", "1\nAtoms. Timestep: 0\nFe 0 0 0\n")).numbers.tolist() == [26]

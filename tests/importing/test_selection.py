@@ -271,6 +271,18 @@ def test_a_wrong_number_of_charges(tmqm, capsys):
     assert summary["without_properties"] == 119
 
 
+def test_charges_of_other_atoms(tmqm, capsys):
+    """The atoms of a block may be in another order."""
+    text = charges_of(tmqm.parent).read_text()
+    code, metal, *_ = next(complexes())
+    block = text[: text.index("Total charge")].splitlines()
+    path = write(tmqm.parent / "x.q", "\n".join([block[0], *block[:0:-1]]) + "\n")
+    _, summary = imported(tmqm, "--properties", path, capsys=capsys)
+    assert summary["skipped_count"] == 1
+    expected = f"x.q: {code}: expected a charge of {metal} for atom 0, received O"
+    assert expected in summary["skipped"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("name", "charge"),
     [("ABCDEF_FeO", 0.0), ("ABCDEF01_FeO", 0.0), ("ABCDEF_FeO(2-)", -2.0), ("ABCDEF_FeO2", None), ("abcdef_FeO", None)],

@@ -15,6 +15,7 @@ from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
+from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.text import open_text
@@ -40,7 +41,8 @@ class ChargeTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._charges, self._places, self._used = array("f"), dict[str, tuple[int, int]](), set[str]()
+        self._charges, self._numbers = array("f"), array("B")
+        self._places, self._used = dict[str, tuple[int, int]](), set[str]()
         try:
             with open_text(path) as stream:
                 self._read(stream)
@@ -64,28 +66,37 @@ class ChargeTable:
                 code = code if not words else ""
                 continue
             try:
-                self._charges.append(float(words[1]))
-            except ValueError:
+                number, charge = atomic_numbers[words[0].capitalize()], float(words[1])
+            except (KeyError, ValueError):
                 raise FormatError(
                     f"{self.path}: line {number}: expected an element and a charge, received {line.strip()[:40]!r}"
                 ) from None
+            self._numbers.append(number)
+            self._charges.append(charge)
             self._places[code] = start, len(self._charges)
 
-    def of(self, structure: str, n_atoms: int) -> npt.NDArray[np.float64] | None:
-        """Return the charges of a structure's atoms (e), or None if it has no block.
+    def of(self, structure: str, numbers: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
+        """Return the charges (e) of a structure's atoms, whose atomic numbers are given, or None if it has no block.
 
         Raises
         ------
         FormatError
-            If the number of charges is not ``n_atoms``.
+            If the block is of other atoms.
         """
         place = self._places.get(structure)
         if place is None:
             return None
         self._used.add(structure)
-        if place[1] - place[0] != n_atoms:
+        own = np.array(self._numbers[slice(*place)], np.uint8)
+        if own.size != numbers.size:
             raise FormatError(
-                f"{self.path}: {structure}: expected {n_atoms} charges, one per atom, received {place[1] - place[0]}"
+                f"{self.path}: {structure}: expected {numbers.size} charges, one per atom, received {own.size}"
+            )
+        if (own != numbers).any():
+            at = int(np.argmax(own != numbers))
+            wanted, received = (chemical_symbols[int(z[at])] for z in (numbers, own))
+            raise FormatError(
+                f"{self.path}: {structure}: expected a charge of {wanted} for atom {at}, received {received}"
             )
         return np.array(self._charges[slice(*place)], np.float64)
 

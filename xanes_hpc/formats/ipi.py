@@ -16,7 +16,9 @@ from ase.geometry import cellpar_to_cell
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.length_units import LENGTHS
 
-CELL = re.compile(r"\bCELL\s*(?:[([{]\s*(\w*)\s*[)\]}])?\s*:?((?:\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?(?=\s|$))*)")
+CELL = re.compile(
+    r"\bCELL\s*(?:[([{]\s*(\w*)\s*[)\]}])?\s*:?((?:\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?=\s|$))*)"
+)
 CELL_UNIT = re.compile(r"\bcell(?:_units?)?[({[](\w*)[)}\]]")
 NAMES = r"positions|velocities|momenta|forces|[xvpf]_centroid|kinetic|r_gyration|extras|isotope|bec|dipole"
 QUANTITY = re.compile(rf"\b((?:{NAMES})\w*)([({{[])\s*(\w*)\s*[)}}\]]")

@@ -52,7 +52,8 @@ AMBIGUOUS = {"Au", "a", "A", "atomic", "electron", "real", "metal", "nano"}
 """Words of running text, and gold."""
 FRACTIONS = re.compile(r"\b(?:fractional|reduced|scaled|direct|crystal)\b[ _-]*(?:coord|pos)", re.IGNORECASE)
 QUANTITY = re.compile(
-    r"^[\s#]*(?:atomic\s+)?(forces?|velocit(?:y|ies)|gradients?|moment(?:a|um)|displacements?)\s*(?:$|[\[({]|\bin\b)",
+    r"^[\s#]*(?:atomic\s+|ORCA AIMD\s+)?(forces?|velocit(?:y|ies)|gradients?|moment(?:a|um)|displacements?)"
+    r"\s*(?:$|[\[({]|\bin\b|step\b)",
     re.IGNORECASE,
 )
 

@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ipi, isotopes, tmqm
-from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.formats.ase_atoms import structure_of
 from xanes_hpc.formats.frames import COMPRESSED, named, stem
 from xanes_hpc.formats.length_units import LENGTHS, named_unit, stated_unit
 from xanes_hpc.formats.text import open_text
@@ -30,7 +30,13 @@ from xanes_hpc.structures.structure import Structure
 ELEMENTS = {symbol.lower(): z for symbol, z in atomic_numbers.items() if 0 < z < 119}
 WORD = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
 PAIR = re.compile(r"([^\W\d]\w*)=(\"[^\"]*\"|\S+)")
-EXTENDED = re.compile(r"\b(Lattice|Properties)=", re.IGNORECASE)
+EXTENDED = re.compile(r"\b(Lattice|Properties)\s*=\s*", re.IGNORECASE)
+CELL = re.compile(r"\bcell\s*=\s*(\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\})", re.IGNORECASE)
+"""A cell by another name than extended XYZ has for it."""
+OTHER_CELL = re.compile(
+    r"(?:%PBC|\bpbc|\b(?:unit[ _-]?)?cell|\bcryst1?|\bbox|\blattice)\b\W*(?:\s+[-+]?\d+\.?\d*){3}", re.IGNORECASE
+)
+LAMMPS = re.compile(r"Atoms\. Timestep: \d+")
 OWN_VALUES = re.compile(r"\b(?:Lattice|Properties|pbc)=(?:\"[^\"]*\"|\S+)", re.IGNORECASE)
 CONVERTED = "lengths were converted to Å from the unit that the comment names"
 PROPERTIES = re.compile(r"\bProperties=\"?([^\s\"]+)", re.IGNORECASE)
@@ -73,6 +79,7 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
             raise FormatError(
                 f"{path}: truncated: line {first} announces {n_atoms} atoms, the file ends after {len(rows)}"
             )
+        comment = _in_ase_spelling(comment)
         if EXTENDED.search(comment):
             frame = _extended(first, comment, rows)
         else:
@@ -81,6 +88,15 @@ def _frames(path: Path, lines: TextIO) -> Iterator[Structure | FormatError]:
         expected = f"another frame's atom count or the end (line {first} announces {n_atoms} atoms)"
         count = _next_count(path, numbered, expected)
         yield frame
+
+
+def _in_ase_spelling(comment: str) -> str:
+    """Return a comment with ASE's names of the cell and the columns, whatever their capitals and spaces."""
+    if (cell := CELL.search(comment)) and not EXTENDED.search(comment):
+        numbers = cell[1][1:-1].replace(",", " ").split()
+        if len(numbers) == 9:
+            comment = f'{comment[: cell.start()]}Lattice="{" ".join(numbers)}"{comment[cell.end() :]}'
+    return EXTENDED.sub(lambda found: f"{found[1].capitalize()}=", comment)
 
 
 def _next_count(path: Path, numbered: Iterator[tuple[int, str]], expected: str) -> tuple[int, int] | None:
@@ -158,9 +174,19 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
             positions[a] = float(row[1]), float(row[2]), float(row[3])
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
+    if LAMMPS.match(comment) and all(row[0].isdecimal() for row in rows):
+        return FormatError(
+            f"line {first + 2}: expected element symbols, received LAMMPS's types of atoms; write them with "
+            "`dump_modify … element`"
+        )
     if CP2K.match(comment) and (other := CP2K_QUANTITY.search(stem(path))):
         return FormatError(f"expected CP2K's positions (-pos), but the file's name is that of -{other[1]}")
     from_ipi = ipi.parse_comment(comment)
+    if from_ipi is None and (other_cell := OTHER_CELL.search(comment)):
+        return FormatError(
+            f"line {first + 1}: the comment names a cell, {' '.join(other_cell[0].split())[:40]!r}, which only "
+            'extended XYZ has; write Lattice="ax ay az bx by bz cx cy cz" there, or give CIF or POSCAR'
+        )
     unit = from_ipi or stated_unit(comment)
     if isinstance(unit, FormatError):
         return FormatError(f"line {first + 1}: {unit}")

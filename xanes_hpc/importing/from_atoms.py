@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.errors import AbsorberError, FormatError
-from xanes_hpc.formats.ase import structure_of
+from xanes_hpc.formats.ase_atoms import structure_of
 from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.importing.listed_atoms import ListedAtoms
 from xanes_hpc.spectra.edges import check_given

@@ -235,7 +235,7 @@ class Importer:
             for own, name, atom in zip(found, names, atoms.tolist(), strict=True):
                 own.update(table.of_site(name if name != structure.name else f"{name}#{atom}"))
         for charges in self._charges:
-            values = charges.of(structure.name, len(structure.numbers))
+            values = charges.of(structure.name, structure.numbers)
             if values is None:
                 self._summary.count_missing_properties(structure.name)
                 continue

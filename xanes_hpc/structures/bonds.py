@@ -1,4 +1,4 @@
-"""Bonds to draw between atoms, and images of atoms on the faces of a crystal's cell."""
+"""Bonds between atoms, and images of atoms on the faces of a crystal's cell."""
 
 from itertools import product
 
@@ -40,6 +40,20 @@ def bonded_pairs(numbers: npt.NDArray[np.uint8], positions: npt.NDArray[np.float
     near = (apart < factor * (radii[first] + radii[second])) & (apart > 0.0)
     found = np.stack([first[near], second[near]], axis=1)
     return np.asarray(found[np.lexsort(found.T[::-1])], np.int64)
+
+
+def bonded_across(structure: Structure) -> bool:
+    """Return True if an atom is bonded, by covalent radii, to one of another cell, as in a crystal."""
+    radii, tree = covalent_radii[structure.numbers], cKDTree(structure.positions)
+    farthest = 2.0 * NEAR * radii.max(initial=0.0)
+    for steps in product((-1, 0, 1), repeat=3):
+        if steps <= (0, 0, 0):
+            continue
+        images = cKDTree(structure.positions + np.array(steps) @ structure.cell)
+        pairs = tree.sparse_distance_matrix(images, farthest, output_type="coo_matrix")
+        if (pairs.data < NEAR * (radii[pairs.row] + radii[pairs.col])).any():
+            return True
+    return False
 
 
 def on_faces(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
