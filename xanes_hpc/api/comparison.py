@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc.analysis import evaluate as analysis
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, output_path, store_of
 from xanes_hpc.api.measured import choice_of, comparable
 from xanes_hpc.api.spectra import Spectra
@@ -62,6 +63,7 @@ def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:
     >>> round(figures["error_percent"]["mean"], 1)
     18.9
     """
+    check_arguments(evaluate, locals())
     return Evaluation(analysis.evaluate(_predictions(predictions)))
 
 
@@ -125,6 +127,7 @@ def broaden(
     >>> xh.broaden("complexes.h5", "gaussian", gaussian=2.0)
     <StructureStore in memory: 24 structures, 24 sites (Cr K, Mn K, Fe K, Co K, Ni K, …), 24 spectra>
     """
+    check_arguments(broaden, locals())
     known = {"broadening": BroadeningConfig, "normalisation": NormalisationConfig}
     given: dict[str, Any] = {"broadening.name": recipe, "normalisation.name": normalise}
     for key, value in values.items():
@@ -180,6 +183,7 @@ def export(
     >>> xh.export("predictions.h5", "xdi")[0].name
     'demo0000_Cu_trigonal_bipyramidal.xdi'
     """
+    check_arguments(export, locals())
     spectra = predictions if isinstance(predictions, Spectra) else Spectra(_predictions(predictions))
     return spectra.export(folder, format, overwrite)
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, is_paths
 from xanes_hpc.api.measured import comparable, measured_of, options_of
 from xanes_hpc.api.spectra import Spectra
@@ -95,6 +96,7 @@ def fit_broadening(
     >>> round(fit.parameters["shift"].value, 2), round(fit.parameters["scale"].value, 2)
     (1.5, 2.0)
     """
+    check_arguments(fit_broadening, locals())
     found = _calculated(calculated, site, absorber, edge, kind, treatment)
     name = recipe or ("arctangent" if found.placed.spectrum.treatment == NO_TREATMENT else "gaussian")
     values = {f"broadening.{width}": value for width, value in (widths or {}).items()} | {"broadening.name": name}

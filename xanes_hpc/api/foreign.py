@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, opened_structures, output_path
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features.featurise import featurise_in_memory
@@ -73,6 +74,7 @@ def import_features(
     >>> xh.import_features("made.npz")
     <FeatureStore in memory: 2 sites (Fe K), 8 features (foreign)>
     """
+    check_arguments(import_features, locals())
     file, target = Path(path), None if output is None else output_path(output)
     if structures is None:
         edge = None if edge is None else edge.upper()

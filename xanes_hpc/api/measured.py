@@ -1,6 +1,7 @@
 """Measured spectra: read and normalise them, and find the sites that resemble them."""
 
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.api.arguments import annotations_of, check_arguments, check_values
 from xanes_hpc.api.inputs import PathLike, is_paths, site_choice
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
@@ -23,6 +25,8 @@ from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.spectra.edge_step import Window
+from xanes_hpc.spectra.edges import check
+from xanes_hpc.spectra.order import in_order
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
@@ -76,8 +80,8 @@ def read_spectrum(
     >>> xh.read_spectrum("scan.dat", mu="transmission").intensities.round(3).tolist()
     [0.0, 0.0, 0.693, 0.693, 0.693]
     """
-    chosen = parse_columns(columns) if isinstance(columns, str) or columns is None else tuple(map(str, columns))
-    options = ReadOptions(chosen, mu, d_spacing, feff_mu)
+    check_arguments(read_spectrum, locals())
+    options = ReadOptions(parse_columns(columns), mu, d_spacing, feff_mu)
     options.check()
     return read_experiment(Path(file), options)
 
@@ -134,6 +138,7 @@ def normalise(
     >>> round(found.e0), round(found.background.step, 1)
     (7120, 0.8)
     """
+    check_arguments(normalise, locals())
     options = NormaliseOptions(method, e0, pre, post, order, flatten)
     return normalised(measured_of(measured), options, None if absorber is None else element_number(absorber), edge)
 
@@ -197,6 +202,7 @@ def match(
     >>> found.ranked[0].site
     'demo0003_Co_tetrahedral'
     """
+    check_arguments(match, locals())
     start, stop = range or (None, None)
     chosen = options_of(MatchOptions, {"start": start, "stop": stop, **options})
     store = comparable(spectra)
@@ -224,33 +230,59 @@ def measured_of(value: Any) -> Spectrum:
         return value
     if is_paths(value):
         return read_experiment(Path(value))
-    if not isinstance(value, Sequence) or len(value) != 2:
+    if not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
         raise SpectrumError(
             f"`measured`: expected a file, or a tuple of energies and intensities, received {type(value).__name__}"
         )
-    energies, intensities = (np.asarray(one, np.float64) for one in value)
-    ascending = energies.ndim == 1 and energies.size > 0 and bool((np.diff(energies) > 0).all())
-    if not ascending or energies.shape != intensities.shape:
+    energies, intensities = (_numbers(one) for one in value)
+    if energies.ndim != 1 or not energies.size or energies.shape != intensities.shape:
         raise SpectrumError(
-            "`measured`: expected ascending energies and the same number of intensities, received shapes "
+            "`measured`: expected energies and the same number of intensities, received shapes "
             f"{energies.shape} and {intensities.shape}"
         )
-    return Spectrum(energies, intensities, source="the measured spectrum")
+    source = "the measured spectrum"
+    try:
+        found = in_order(Spectrum(energies, intensities, source=source))
+        check(found)
+    except SpectrumError as error:
+        reason = str(error).removeprefix(f"{source}: ")
+        raise SpectrumError(f"`measured`: its energies or intensities cannot be used: {reason}") from None
+    return found
 
 
-def options_of(kind: type[Any], values: Mapping[str, Any]) -> Any:
+def _numbers(values: Any) -> npt.NDArray[np.float64]:
+    """Return energies or intensities as an array, NaN where they are masked.
+
+    Raises
+    ------
+    SpectrumError
+        If they are not real numbers.
+    """
+    try:
+        found: Any = np.ma.asarray(values)
+        if found.dtype.kind not in "biuf":
+            raise ValueError
+        return np.asarray(found.astype(np.float64).filled(np.nan))
+    except (ValueError, TypeError):
+        raise SpectrumError(
+            f"`measured`: expected energies and intensities as numbers, received {reprlib.repr(values)}"
+        ) from None
+
+
+def options_of(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return options of a kind with these values.
 
     Raises
     ------
     ConfigError
-        If one is unknown.
+        If one is unknown, or has another type.
     """
     known = {f.name for f in fields(kind)}
     for name in values:
         if name not in known:
             hint = did_you_mean(name, known, f"expected one of {', '.join(sorted(known))}")
             raise ConfigError(f"unknown option {name!r}{hint}")
+    check_values(annotations_of(kind), values)
     return kind(**values)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import AnyStore, PathLike, listed, opened, output_path, store_of
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.config.files import load_run, settings
@@ -98,6 +99,7 @@ class Predictor:
         >>> xh.load_model("complexes.model").save("copy.model").path
         PosixPath('copy.model')
         """
+        check_arguments(Predictor.save, locals())
         target = Path(output)
         with whole_output(target, overwrite, CONTENTS, sources=[self.path]) as folder:
             folder.mkdir()
@@ -178,6 +180,7 @@ class Predictor:
         >>> spectra.mean.shape, spectra.out_of_domain.shape
         ((1, 201), (1,))
         """
+        check_arguments(Predictor.predict, locals())
         kernel_threads.use(threads)
         store, choice = opened(source, sites, edge, disorder, seed)
         behind, beside = (None if path is None else Path(path) for path in (spectra, foreign))
@@ -212,6 +215,7 @@ def load_model(path: PathLike) -> Predictor:
     >>> xh.load_model("complexes.model").elements
     {'Cr': ['K'], 'Mn': ['K'], 'Co': ['K'], 'Ni': ['K'], 'Cu': ['K']}
     """
+    check_arguments(load_model, locals())
     return Predictor(Model.open(Path(path)))
 
 
@@ -239,6 +243,7 @@ def predict(source: Any, model: Predictor | PathLike, **options: Any) -> Spectra
     >>> xh.predict("complexes.h5", "complexes.model", force=True).mean.shape
     (24, 201)
     """
+    check_arguments(predict, locals())
     return (model if isinstance(model, Predictor) else load_model(model)).predict(source, **options)
 
 
@@ -297,6 +302,7 @@ def train(
     >>> model.predict("complexes.h5").mean.shape
     (24, 201)
     """
+    check_arguments(train, locals())
     from xanes_hpc.training.inputs import open_spectra
     from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.train import train as run_training

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy.typing as npt
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, is_paths, listed, output_path, paths_of
 from xanes_hpc.api.measured import measured_of
 from xanes_hpc.errors import ConfigError, SpectrumError
@@ -62,6 +63,7 @@ def calibrate(
     >>> round(float(xh.calibrate(scan).energies[0]), 1)
     6998.8
     """
+    check_arguments(calibrate, locals())
     options = EnergyOptions(str(by), foil)
     return correction(options, _number(absorber), edge)(measured_of(measured))
 
@@ -90,6 +92,7 @@ def deglitch(measured: PathLike | Spectrum) -> Spectrum:
     >>> xh.deglitch(scan).choices[-1][1]
     'scan: at 7200.00 eV'
     """
+    check_arguments(deglitch, locals())
     return without_glitches(measured_of(measured))
 
 
@@ -171,6 +174,7 @@ def merge(
     >>> round(float(np.median(merged.scatter)), 3), round(float(np.median(merged.spectrum.sigma)), 3)
     (0.004, 0.002)
     """
+    check_arguments(merge, locals())
     options = MergeOptions(
         EnergyOptions(str(calibrate), foil, deglitch),
         align,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, is_paths
 from xanes_hpc.api.measured import choice_of, comparable, measured_of, options_of
 from xanes_hpc.api.spectra import Spectra
@@ -105,6 +106,7 @@ def series(
     >>> found.ranked[0].fractions.round(2).tolist()
     [[0.9, 0.1], [0.7, 0.3], [0.5, 0.5], [0.3, 0.7], [0.1, 0.9]]
     """
+    check_arguments(series, locals())
     if (library is None) == (standards is None):
         raise ConfigError("expected either `library` or `standards`")
     start, stop = range or (None, None)
@@ -186,6 +188,7 @@ def fit_standards(
     >>> best.names, [round(weight, 2) for weight in best.weights]
     (('oxide', 'sulfide'), [0.7, 0.3])
     """
+    check_arguments(fit_standards, locals())
     chosen = options_of(CombinationOptions, {"start": range[0], "stop": range[1], **options})
     energy = EnergyOptions(str(calibrate), foil, deglitch)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.formats.site_lists import SiteList
@@ -70,6 +71,7 @@ class Spectra:
         >>> len(Spectra.open("predictions.h5"))
         24
         """
+        check_arguments(cls.open, locals())
         return cls(PredictionStore(Path(path)))
 
     def __repr__(self) -> str:
@@ -242,6 +244,7 @@ class Spectra:
         >>> low.shape, bool((low <= high).all())
         ((24, 201), True)
         """
+        check_arguments(Spectra.quantiles, locals())
         if not all(0 <= level <= 1 for level in np.ravel(levels)):
             raise ConfigError(f"`levels`: expected numbers from 0 to 1, received {np.ravel(levels).tolist()}")
         return np.asarray(np.quantile(self.draws, levels, axis=1))
@@ -272,6 +275,7 @@ class Spectra:
         >>> import xanes_hpc as xh
         >>> figure = xh.Spectra.open("predictions.h5").plot("spectra.png")
         """
+        check_arguments(Spectra.plot, locals())
         from xanes_hpc.plotting import figures
         from xanes_hpc.plotting.spectra import chosen_sites_figure
 
@@ -313,6 +317,7 @@ class Spectra:
         >>> [path.name for path in xh.Spectra.open("predictions.h5")[:1].export("csv", "csv")]
         ['demo0000_Cu_trigonal_bipyramidal.csv']
         """
+        check_arguments(Spectra.export, locals())
         return library.export(self.store, Path(folder), format, overwrite, rows=self._rows)
 
     def to_xdi(self, folder: PathLike, overwrite: bool = False) -> list[Path]:
@@ -324,6 +329,7 @@ class Spectra:
         >>> [path.name for path in xh.Spectra.open("predictions.h5")[:1].to_xdi("xdi")]
         ['demo0000_Cu_trigonal_bipyramidal.xdi']
         """
+        check_arguments(Spectra.to_xdi, locals())
         return self.export(folder, "xdi", overwrite)
 
     def to_dataframe(self) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xanes_hpc import descriptors
+from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import (
     PathLike,
     is_paths,
@@ -56,7 +57,7 @@ def import_structures(
     disorder: str | None = None,
     layout: Literal["lightshow"] | None = None,
     calculation: Literal["feff", "vasp", "ocean", "exciting", "xspectra"] | None = None,
-    columns: str | None = None,
+    columns: str | Sequence[str | int] | None = None,
     mu: Literal["transmission", "fluorescence", "reference"] | None = None,
     d_spacing: float | None = None,
     feff_mu: Literal["absolute", "normalised"] = "absolute",
@@ -141,6 +142,7 @@ def import_structures(
     >>> xh.import_structures(molecule("H2O"), sites="O")
     <StructureStore in memory: 1 structure, 1 site (O K), no spectra>
     """
+    check_arguments(import_structures, locals())
     source = listed(source)
     if not is_paths(source):
         _refuse_options_of_files(
@@ -226,6 +228,7 @@ def load_descriptor(
     >>> pipeline.fit([molecule("H2O"), molecule("CH3OH")], [0.1, 0.2]).predict([molecule("H2O")]).shape
     (1,)
     """
+    check_arguments(load_descriptor, locals())
     if isinstance(which, Mapping):
         found = descriptors.from_description(which)
     elif isinstance(which, str) and not which.endswith(".toml"):
@@ -303,6 +306,7 @@ def featurise(
     >>> features.read(0, 2).shape
     (2, 49)
     """
+    check_arguments(featurise, locals())
     chosen = _chosen_descriptor(preset, descriptor, properties)
     kernel_threads.use(threads)
     source = opened_structures(structures, sites, edge, disorder, seed)

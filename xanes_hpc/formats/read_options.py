@@ -1,5 +1,6 @@
 """How to read spectrum files that leave a choice."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xanes_hpc.errors import FormatError
@@ -68,9 +69,11 @@ class ReadOptions:
             raise FormatError(f"`columns` {listed!r}: expected for {self.mu} columns like {EXAMPLES[self.mu]}")
 
 
-def parse_columns(text: str | None) -> tuple[str, ...]:
-    """Return the columns in a text such as ``energy,i0,itrans``; none for None."""
-    return () if text is None else tuple(word.strip() for word in text.split(","))
+def parse_columns(columns: str | Sequence[str | int] | None) -> tuple[str, ...]:
+    """Return columns given as a text such as ``energy,i0,itrans`` or as a list; none for None."""
+    if columns is None:
+        return ()
+    return tuple(str(word).strip() for word in (columns.split(",") if isinstance(columns, str) else columns))
 
 
 AS_FOUND = ReadOptions()
