@@ -1,5 +1,8 @@
 """What the server answers about averages, atoms, normalisation, matches and fits."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 from ase.data import atomic_numbers
@@ -10,7 +13,7 @@ from starlette.testclient import TestClient
 
 from xanes_hpc.errors import FormatError, StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.pages import opening
+from xanes_hpc.pages import opening, served
 from xanes_hpc.pages.example import examples
 from xanes_hpc.pages.opening import opened
 from xanes_hpc.pages.server import application
@@ -46,8 +49,8 @@ def library(model, small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(predictor, library):
-    with opened(predictor, Limits(), library=library) as served, TestClient(application(served, ["testserver"])) as own:
-        yield own
+    with opened(predictor, Limits(), library=library) as own, TestClient(application(own, ["testserver"])) as client:
+        yield client
 
 
 def predicted(client, structure, **more):
@@ -165,11 +168,28 @@ def test_the_page_has_an_example_and_facts_about_the_model(client, predictor, tm
     assert set(known["domain"]) == {"elements", "neighbours"}
     path = tmp_path / "own.xyz"
     path.write_text("2\n\nFe 0 0 0\nO 0 0 1.9\n")
-    with opened(predictor, Limits(), path) as served:
-        assert served.example.name == "own"
+    with opened(predictor, Limits(), path) as own:
+        assert own.example.name == "own"
     path.write_text("2\n\nC 0 0 0\nO 0 0 1.2\n")
     with pytest.raises(FormatError, match="expected a structure with an element"), opened(predictor, Limits(), path):
         pass
+
+
+def test_a_request_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(served, "WAIT", 0.05)
+    monkeypatch.setattr(served, "MOST_AT_ONCE", 1)
+    go = threading.Event()
+
+    async def two():
+        turns = served.Turns()
+        first = asyncio.create_task(turns.run(go.wait))
+        await asyncio.sleep(0.01)
+        with pytest.raises(served.BusyError, match="try again"):
+            await turns.run(go.wait)
+        go.set()
+        return await first, await turns.run(str, 7)
+
+    assert asyncio.run(two()) == (True, "7")
 
 
 def test_a_library_that_is_too_large_is_refused(predictor, library, monkeypatch):

@@ -64,7 +64,7 @@ function show(found, kept) {
     button.addEventListener("click", () => keep(kept(own)));
     return element("tr", {}, cell(own.site, "long"), cell(own.score.toPrecision(4), "number"), cell(own.error_percent.toFixed(1), "number"), cell(`${(-own.shift).toFixed(2)}${own.at_limit ? "*" : ""}`, "number"), cell(own.flag ? "out of domain" : ""), element("td", {}, button));
   });
-  const about = `${state.measured.name} beside ${where}, ${found.start_ev.toFixed(0)} to ${found.stop_ev.toFixed(0)} eV, ${scaled}; the lowest score, −2 ln(likelihood), first: it weighs every energy by σ. * shift at the largest tried.`;
+  const about = `${state.measured.name} beside ${where}, ${found.start_ev.toFixed(0)} to ${found.stop_ev.toFixed(0)} eV, ${scaled}. Ranked by score, −2 ln(likelihood), which weighs every energy by σ; lowest first. * shift at the largest tried.`;
   by("match-result").replaceChildren(
     element("h2", { textContent: "Match" }),
     ...(found.verdict ? [line(`${found.verdict[0].toUpperCase()}${found.verdict.slice(1)}.`, "no")] : []),
@@ -89,7 +89,7 @@ async function fit() {
     const note = p.at_bound ? "at its bound" : p.undetermined ? "unconstrained" : p.varied ? "" : "fixed";
     return element("tr", {}, cell(name), cell(`${Number((key === "shift" ? -p.value : p.value).toPrecision(4))}${error} ${unit}`), cell(note));
   });
-  const use = element("button", { type: "button", textContent: "Broaden the prediction so" });
+  const use = element("button", { type: "button", textContent: "Apply these widths" });
   use.addEventListener("click", () => {
     for (const key of Object.keys(found.parameters)) if (by(key)?.type === "range") setWidth(key, found.parameters[key].value);
     changed("broadening");

@@ -47,7 +47,7 @@ function tell() {
   const own = structure();
   const strongest = atoms.map((atom, k) => ({ atom, distance: distances[k], value: values.get(atom) })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, NAMED);
   const words = strongest.map(({ atom, distance, value }) => `${own.symbols[atom]} ${atom} at ${distance.toFixed(2)} Å (${value < 0 ? "−" : "+"}${Math.abs(value).toPrecision(2)})`);
-  by("explain-words").textContent = words.length ? `Mean change when each atom is put in: orange raises, blue lowers. Strongest: ${words.join(", ")}.` : "No other atom is near enough to matter.";
+  by("explain-words").textContent = words.length ? `Mean change due to each atom: orange raises the spectrum, blue lowers it. Strongest: ${words.join(", ")}.` : "No other atom is near enough to matter.";
 }
 
 async function explain() {
@@ -79,7 +79,7 @@ function toggle() {
 
 function enabled() {
   const { predicted } = state;
-  allow(["explain"], "explain-words", predicted ? "Leaves out each atom and predicts again." : "Open a structure that the model knows first.");
+  allow(["explain"], "explain-words", predicted ? "Predicts again without each atom in turn." : "Open a structure that the model knows first.");
   by("explain").disabled = !predicted;
 }
 
