@@ -16,7 +16,7 @@ async function normalise() {
   const number = ++asked;
   const { element, edge, energies, raw, absolute } = measured;
   try {
-    const found = await ask("/api/normalise", { experiment: { energies, intensities: raw, absolute }, element: element || first(0), edge: edge || first(1), ...chosen });
+    const found = await ask("/api/normalise", { experiment: { energies, intensities: raw, absolute }, element: element || state.predicted?.element || first(0), edge: edge || state.predicted?.edge || first(1), ...chosen });
     if (number !== asked || state.measured?.raw !== raw) return;
     measuredIs(found);
     wrong("");
