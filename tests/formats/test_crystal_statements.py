@@ -7,9 +7,9 @@ from support.builders import write
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_structures
 from xanes_hpc.formats.cif import MODULATED
-from xanes_hpc.formats.cif_atoms import DUMMIES
 from xanes_hpc.formats.pdb import COPIED
 from xanes_hpc.formats.space_groups import STANDARD
+from xanes_hpc.formats.symmetry import DUMMIES
 
 CELL = "".join(f"_cell_length_{k} 4.3\n" for k in "abc") + "".join(
     f"_cell_angle_{k} 90\n" for k in ("alpha", "beta", "gamma")
@@ -247,3 +247,15 @@ def test_the_origin_of_the_coordinates_in_pdb(tmp_path):
     np.testing.assert_allclose(found.positions[found.numbers == 26], [[6, 6, 6], [14, 14, 14]], atol=1e-6)
     error = only(tmp_path, CRYST.format(*CUBE, "P -1") + scale.replace("0.050000", "0.100000") + ATOMS, "a.pdb")
     assert "10 × 10 × 10 Å" in str(error)
+
+
+def test_dummies_and_the_origin_of_the_coordinates_in_mmcif(tmp_path):
+    matrix = "".join(f"_atom_sites.fract_transf_matrix[{i}][{j}] {0.05 * (i == j)}\n" for i in "123" for j in "123")
+    origin = matrix + "".join(f"_atom_sites.fract_transf_vector[{i}] 0.25\n" for i in "123")
+    text = MMCIF.format("_symmetry.space_group_name_H-M 'P -1'\n" + origin).replace(
+        "Cartn_z\n", "Cartn_z\n_atom_site.calc_flag\n"
+    )
+    rows = [line + (" dum" if line.startswith("HETATM 2") else " d") for line in text.splitlines() if "HETATM" in line]
+    found = cif(tmp_path, text[: text.index("HETATM")] + "\n".join(rows) + "\n")
+    np.testing.assert_allclose(found.positions, [[6, 6, 6], [14, 14, 14]], atol=1e-6)
+    assert found.choices == ((DUMMIES, "1"),)

@@ -12,11 +12,10 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import isotopes
 from xanes_hpc.formats.assemblies import SHARED, provisional, with_assemblies, with_shares
 from xanes_hpc.formats.stated_formula import elements_of
-from xanes_hpc.formats.symmetry import Atom, check_occupancies, is_place
+from xanes_hpc.formats.symmetry import DUMMIES, Atom, check_occupancies, is_place
 
 ORGANIC = "CHNOPS"
 """Elements whose symbols begin names of atoms such as CD1, CO, HG2, NE2, OS1."""
-DUMMIES = "dummy atoms were left out"
 Notes = tuple[tuple[str, str], ...]
 
 

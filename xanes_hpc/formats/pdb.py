@@ -25,6 +25,7 @@ from xanes_hpc.formats.operations import is_same_cell, written
 from xanes_hpc.formats.space_groups import Setting, contradiction, settings_of
 from xanes_hpc.formats.stated_symmetry import Stated, stated_by
 from xanes_hpc.formats.symmetry import (
+    DUMMIES,
     Atom,
     atom_images,
     check_occupancies,
@@ -136,7 +137,8 @@ def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
         If an element or an occupancy cannot be used, or there are no atoms.
     """
     atoms = []
-    entries = list(model.all())
+    everything = list(model.all())
+    entries = [entry for entry in everything if entry.atom.calc_flag != gemmi.CalcFlag.Dummy]
     for entry in entries:
         atom = entry.atom
         if not 0 < atom.element.atomic_number < 119:
@@ -158,6 +160,8 @@ def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
     atoms, n_shared = with_shares(atoms, [entry.atom.occ == UNKNOWN for entry in entries])
     notes = isotopes.notes(sum(entry.atom.element.name in isotopes.HYDROGEN for entry in entries))
     notes += ((SHARED, f"{n_shared:,} atoms"),) if n_shared else ()
+    if len(entries) < len(everything):
+        notes += ((DUMMIES, f"{len(everything) - len(entries):,}"),)
     if copies:
         times = "once" if len(copies) == 1 else f"{len(copies):,} times"
         notes += ((COPIED, f"{len(atoms):,} atoms {times}"),)

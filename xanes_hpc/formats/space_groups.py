@@ -25,9 +25,12 @@ LISTED = "files list the operations of another setting of the space group they n
 ICSD_SETTING = re.compile(r"(.*\S)\s*([SZHR])\s*")
 """How ICSD names a space group: S and Z for origins 1 and 2, H and R for hexagonal and rhombohedral axes."""
 ORIGIN_CHOICE = re.compile(r"(.*?\S)\s*\(?\b(?:O|origin)(?:\s*choice)?\s*([12])\)?\s*", re.IGNORECASE)
-SCREW = re.compile(r"([2346])[(_]([1-5])\)?")
+SCREW = re.compile(r"([2346])[(_]\{?([1-5])[)}]?")
+NUMBER = re.compile(r"(.*\S)\s*\((?:No\.?\s*)?(\d+)\)\s*", re.IGNORECASE)
+"""A name with the group's number behind it, such as ``F m -3 m (225)``."""
 CODE = re.compile(r"([12hr]?)(-?[abc][-abc]*[1-6]?)?")
-MOST_NAMED = 4
+MOST_NAMED, LONGEST = 4, 80
+"""Most settings that an error names, and the length of the longest name of a space group."""
 Array = npt.NDArray[np.float64]
 
 
@@ -161,6 +164,10 @@ def group_named(name: str) -> tuple[Any, bool]:
     >>> [group_named(name)[0].xhm() for name in ("P2(1)/n", "P 2_1/c", "F d -3 m S", "R-3:R")]
     ['P 1 21/n 1', 'P 1 21/c 1', 'F d -3 m:1', 'R -3:R']
     """
+    if len(name) > LONGEST:
+        return None, False
+    if (found := NUMBER.fullmatch(name)) and (known := group_named(found[1]))[0] is not None:
+        return known if known[0].number == int(found[2]) else (None, False)
     plain = re.sub(r"\s*/\s*", "/", re.sub(r"-\s+", "-", SCREW.sub(r"\1\2", name))).replace("_", " ")
     spellings = [name, plain]
     if found := ICSD_SETTING.fullmatch(plain):
@@ -176,7 +183,7 @@ def group_named(name: str) -> tuple[Any, bool]:
 def _named(names: tuple[str, ...], code: str) -> Named:
     known = [found for name in names if (found := group_named(name))[0] is not None]
     if not known:
-        raise FormatError(f"unknown space group {names[0]!r}; give its operations")
+        raise FormatError(f"unknown space group {names[0][:LONGEST]!r}; give its operations")
     group, explicit = known[0]
     if explicit:
         if code and group not in _coded(group.number, code, None).groups:

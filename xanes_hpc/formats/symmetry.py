@@ -12,6 +12,7 @@ from xanes_hpc.structures.disorder import FULL, ROUNDING, Disordered, Part
 from xanes_hpc.structures.neighbours import check_distances
 from xanes_hpc.structures.structure import Structure
 
+DUMMIES = "dummy atoms were left out"
 SAME = 0.4
 """Images of an atom closer than this (Å) are one atom on a special position, whose coordinates were rounded."""
 FARTHEST = 1000
