@@ -294,3 +294,12 @@ def test_charges_in_names_of_published_files(tmp_path, name, charge):
     with h5py.File(tmp_path / "out.h5") as file:
         found = file.get("structures/properties/charge")
         assert (None if found is None else found[0]) == charge
+
+
+def test_numbers_of_a_table_that_are_missing_or_in_doubt(tmp_path):
+    table = PropertyTable(write(tmp_path / "a.csv", "name,E,note\nA,1.5,NaN\nB,-,x\nC,n/a,y\n"))
+    assert [table.of(name) for name in "ABC"] == [{"E": 1.5, "note": "NaN"}, {"note": "x"}, {"note": "y"}]
+    with pytest.raises(FormatError, match=r"b\.csv: E: expected numbers without commas, received '1,234'"):
+        PropertyTable(write(tmp_path / "b.csv", 'name,E\nA,"1,234"\nB,"2,345"\n'))
+    decimal = PropertyTable(write(tmp_path / "c.csv", "name;E\nA;0,234\nB;12,3456\n"))
+    assert [decimal.of(name)["E"] for name in "AB"] == [0.234, 12.3456]

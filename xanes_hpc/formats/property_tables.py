@@ -21,6 +21,11 @@ NUMBERS = ("charge", "spin")
 """Properties that are never text."""
 
 
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
+MISSING = ("-", "--", "–", "n/a", "na", "#n/a", "nan", "none", "null")
+"""What stands for a missing number."""
+
+
 class PropertyTable:
     """Properties by structure.
 
@@ -39,6 +44,12 @@ class PropertyTable:
         self._path = path
         structures, columns = read_columns(path, KEYS)
         self._rows = {name: row for row, name in enumerate(structures)}
+        for name, cells in columns.items():
+            if in_doubt := _thousands(cells):
+                raise FormatError(
+                    f"{path}: {name}: expected numbers without commas, received {in_doubt!r}: a separator of thousands "
+                    "or a decimal comma?"
+                )
         self._columns = {NAMES.get(name, name): _typed(cells) for name, cells in columns.items()}
         self._with_sites = {name.rpartition("#")[0] for name in structures if "#" in name}
         self._used: set[int] = set()
@@ -77,11 +88,18 @@ class PropertyTable:
         return len(self._rows) - len(self._used)
 
 
+def _thousands(cells: Sequence[str]) -> str:
+    """Return the first of numbers whose commas all may separate thousands; empty if there is none."""
+    with_commas = [cell for cell in cells if "," in cell]
+    return with_commas[0] if with_commas and all(map(THOUSANDS.fullmatch, with_commas)) else ""
+
+
 def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:
-    """Return cells as numbers if all are, with NaN for empty cells; a comma in a number is a decimal comma."""
+    """Return cells as numbers if all are, with NaN for missing ones; a comma in a number is a decimal comma."""
+    present = ["" if cell.strip().lower() in MISSING else cell for cell in cells]
     for write in (str, _with_point):
         try:
-            found = np.array([float(write(cell) or "nan") for cell in cells])
+            found = np.array([float(write(cell) or "nan") for cell in present])
         except ValueError:
             continue
         return found if not np.isinf(found).any() else cells

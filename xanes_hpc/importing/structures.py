@@ -165,7 +165,10 @@ class Importer:
         names = site_names(structure.name, atoms)
         hashes = {_hash_of(name) for name in (structure.name, *names)}
         if hashes & self._names:
-            raise FormatError(f"the name {structure.name} (or that of a site) is already used; names must be unique")
+            raise FormatError(
+                f"the name {structure.name} (or that of a site) is already used; names must be unique: rename the file, or "
+                "the folder of a POSCAR"
+            )
         check_distances(structure)
         site_properties = self._site_properties(structure, names, atoms)
         if len(site_properties) == 1:  # a structure with one site has that site's properties
