@@ -73,6 +73,7 @@ def test_a_core_hole_far_from_the_table_and_a_shift_at_its_bound_are_reported():
     options = FitOptions(BroadeningConfig("lorentzian"), max_shift=1.0)
     assert any("core-hole" in text for text in fitted(mu, options).warnings)
     assert any("shift reached" in text for text in fitted(mu, options, shift=3.0).warnings)
+    assert any("a shift of +4.0 eV" in text for text in fitted(curve(), shift=4.0).warnings)
 
 
 def test_correlated_parameters_are_named_unless_both_are_of_the_background():

@@ -15,6 +15,8 @@ RESOLVED = 1.4e-4
 """Resolution of Si(111) as a fraction of the energy; other common crystals resolve better."""
 WIDEST_TIMES, WIDEST = 3.0, 5.0
 """Resolution from which one is unphysical: this many times that of Si(111), and in any case this many eV."""
+FAR_SHIFT = 3.0
+"""Shift from which the energies are of another scale, or the site of another oxidation state, eV."""
 FAR_TIMES = 2.0
 """Factor by which a core-hole width may differ from the tabulated one."""
 CORRELATED = 0.95
@@ -29,11 +31,20 @@ def width_warnings(parameters: Mapping[str, Parameter], calculated: Calculated, 
         if p.at_bound and name == "shift":
             why = "the largest that was tried" if abs(p.value) > 0.99 * max_shift else "far from where the fit began"
             yield f"the shift reached its bound, {p.value:+.2f} eV, {why}; the true one may be larger"
+        elif name == "shift" and abs(p.value) > FAR_SHIFT:
+            yield _of_shift(p.value)
         elif p.at_bound and p.value:
             yield f"{name} reached its bound, {p.value:g}{_unit(name)}"
         elif p.undetermined:
             yield f"the data do not constrain {name}"
     yield from _implausible(parameters, calculated)
+
+
+def _of_shift(shift: float) -> str:
+    return (
+        f"a shift of {shift:+.1f} eV is as large as those between oxidation states; if the measured energies are "
+        "calibrated, and the calculated ones on the same scale, the site is another"
+    )
 
 
 def _unit(name: str) -> str:
