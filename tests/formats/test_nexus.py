@@ -282,6 +282,11 @@ def test_units_of_signals(path, title, units, unit):
     assert read_spectrum(path).unit == unit
 
 
+def test_a_missing_file(path):
+    with pytest.raises(FormatError, match=r"a\.nxs: cannot be read: no such file or directory"):
+        read_spectrum(path)
+
+
 def test_other_endings_of_hdf5(path):
     scan(path, "mu", {"mu": MU})
     assert holds_mu(read_spectrum(path.rename(path.with_suffix(".h5"))))

@@ -244,6 +244,8 @@ def test_references_come_from_the_store_given(model, small, tmp_path):
     import_structures(sorted((small / "structures").iterdir())[:5], tmp_path / "few.h5")
     with pytest.raises(StoreError, match="its structures differ from those of"):
         run(model, [tmp_path / "few.h5"], tmp_path / "c.h5", options)
+    with pytest.raises(StoreError, match="its structures differ from those of the files that were read"):
+        run(model, sorted((small / "structures").iterdir())[:5], tmp_path / "c.h5", options)
 
 
 def test_a_prediction_store_holds_what_evaluate_needs(model, small, tmp_path):

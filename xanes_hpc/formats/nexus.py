@@ -71,6 +71,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     found: dict[str, Spectrum] = {}
     wrong: dict[str, FormatError] = {}
     without: list[str] = []
+    parts_of(path)[0].stat()  # says that it is missing in fewer words than HDF5
     try:
         with open_hdf5(parts_of(path)[0]) as file:
             if (own := text_of(file.attrs.get("format"))).startswith(OURS):

@@ -189,7 +189,9 @@ class StructureStore(hdf5.Store):
         other = StructureStore(spectra)
         if other.attribute("digest_structures") != self.attribute("digest_structures"):
             other.close()
-            raise StoreError(f"{spectra}: its structures differ from those of {self.path}, so its spectra do not apply")
+            whose = "the files that were read" if self.in_memory else self.path
+            fact = f"its structures differ from those of {whose}, so its spectra do not apply"
+            raise StoreError(f"{spectra}: {fact}; to predict its own structures, name it as the source")
         return other, ""
 
     @property
