@@ -79,6 +79,12 @@ def test_a_column_that_cannot_be_standard_deviations_is_none(tmp_path, title, va
     assert found.sigma is None
 
 
+def test_a_cross_section_sigma_is_not_its_own_standard_deviation(tmp_path):
+    found = read_spectrum(scan(tmp_path / "a.dat", ("energy", "sigma"), np.array([ENERGY, MU]).T))
+    assert holds(found)
+    assert found.sigma is None
+
+
 def test_standard_deviations_follow_the_order_and_averages_of_points(tmp_path):
     rows = np.array([ENERGY, MU, SIGMA]).T[::-1]
     rows = np.insert(rows, 5, rows[5], axis=0)

@@ -118,7 +118,7 @@ def _own_column(path: Path, table: Table, names: Sequence[str], column: int, res
     mu, title, choices = table.values[:, column].copy(), names[column], rest.choices
     mode = next((mode for mode, own in OWN_OF.items() if title in own), "")
     sigma, at = None, sigma_of(table.titles, title) if title else None
-    if at is not None and is_sigma(table.values[:, at], mu):
+    if at not in (None, column) and is_sigma(table.values[:, at], mu):
         sigma, choices = table.values[:, at].copy(), (*choices, (WITH_SIGMA, f"{path.name}: {table.titles[at]}"))
     reference = None if mode == REFERENCE else rest.reference
     return replace(rest, intensities=mu, title=title, choices=choices, sigma=sigma, reference=reference, mode=mode)
