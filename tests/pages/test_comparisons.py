@@ -177,11 +177,10 @@ def test_the_page_has_an_example_and_facts_about_the_model(client, predictor, tm
 
 def test_a_request_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(served, "WAIT", 0.05)
-    monkeypatch.setattr(served, "MOST_AT_ONCE", 1)
     go = threading.Event()
 
     async def two():
-        turns = served.Turns()
+        turns = served.Turns(1)
         first = asyncio.create_task(turns.run(go.wait))
         await asyncio.sleep(0.01)
         with pytest.raises(served.BusyError, match="try again"):

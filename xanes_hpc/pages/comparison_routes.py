@@ -40,12 +40,12 @@ def comparison_routes(served: Served) -> APIRouter:
     @routes.post("/match")
     async def match(request: MatchRequest) -> dict[str, Any]:
         """Rank predictions, or the spectra of the server's library, by their likeness to a measured spectrum."""
-        return await served.searching.run(matched, request, served)
+        return await served.matching.run(matched, request, served)
 
     @routes.post("/fit")
     async def fit(request: FitRequest) -> dict[str, Any]:
         """Fit shift, scale and broadening of a site's predicted spectrum to a measured one."""
-        return await served.searching.run(fitted, request, served)
+        return await served.fitting.run(fitted, request, served)
 
     return routes
 

@@ -17,6 +17,10 @@ LEGS = np.array([[0.82 * np.cos(a), 0.82 * np.sin(a), -0.57] for a in 2.0 * np.p
 """Directions of the three legs of a piano stool, below a ring."""
 RING_CARBON, RING_HYDROGEN = 1.21, 2.29
 """Distances of the atoms of a cyclopentadienyl ring from its axis, Å."""
+HALVES = [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]]
+FACES = [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]
+LAYERS = 3.5
+"""Distance of layers, Å."""
 CARBONYL = 1.15
 """Length of the bond in a carbonyl group, Å."""
 KNOWN = {"charge": 0.0, "spin": 0.0}
@@ -50,7 +54,11 @@ def examples(symbol: str) -> Iterator[Structure]:
     yield _molecule(f"{symbol}(H2O)6", symbol, _waters(bond("O")))
     yield _molecule(f"{symbol}(CO)6", symbol, _carbonyls(bond("C") - 0.2, AXES))
     yield _molecule(f"{symbol}Cl4", symbol, [("Cl", bond("Cl") * c) for c in CORNERS])
-    yield _oxide(symbol, 2.0 * bond("O"))
+    a = 2.0 * bond("O")
+    corner, middle = [[0.0, 0.0, 0.0]], {"Sr": [[0.5, 0.5, 0.5]]}
+    yield _crystal(f"Sr{symbol}O2 crystal", {symbol: corner, "O": HALVES[:2], **middle}, [a, a, LAYERS])
+    yield _crystal(f"Sr{symbol}O3 crystal", {symbol: corner, "O": HALVES, **middle}, [a, a, a])
+    yield _crystal(f"{symbol}O crystal", {symbol: corner + FACES, "O": [*HALVES, [0.5, 0.5, 0.5]]}, [a, a, a])
     methyls = [("C", bond("C") * CORNERS[0]), ("C", bond("C") * CORNERS[1])]
     yield _molecule(f"{symbol}(CH3)2", symbol, methyls + [h for _, c in methyls for h in _hydrogens(c)])
 
@@ -93,9 +101,8 @@ def _hydrogens(carbon: npt.NDArray[np.float64]) -> Placed:
     return [("H", carbon + 0.36 * along + 1.03 * side) for side in turned]
 
 
-def _oxide(symbol: str, a: float) -> Structure:
-    """Return the cubic cell of an oxide with the structure of rock salt."""
-    metal = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2.0
-    numbers = np.repeat([atomic_numbers[symbol], 8], 4).astype(np.uint8)
-    places = a * np.concatenate([metal, (metal + np.array([0.5, 0.0, 0.0])) % 1.0])
-    return Structure(f"{symbol}O crystal", numbers, places, a * np.eye(3), np.ones(3, np.bool_), dict(KNOWN))
+def _crystal(name: str, atoms: dict[str, list[list[float]]], lengths: list[float]) -> Structure:
+    """Return a crystal with a rectangular cell, from the fractional coordinates of its atoms by element."""
+    numbers = np.repeat([atomic_numbers[own] for own in atoms], [len(places) for places in atoms.values()])
+    places = np.concatenate([np.array(own) for own in atoms.values()]) * lengths
+    return Structure(name, numbers.astype(np.uint8), places, np.diag(lengths), np.ones(3, np.bool_), dict(KNOWN))

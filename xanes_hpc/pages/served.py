@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -31,10 +32,10 @@ class BusyError(XanesHpcError):
 
 
 class Turns:
-    """Runs work of one kind in threads, for as many requests at a time as there are cores, up to ``MOST_AT_ONCE``."""
+    """Runs work of one kind in threads, for as many requests at a time as there are cores, up to a limit."""
 
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(min(threads.count(), MOST_AT_ONCE))
+    def __init__(self, most: int = MOST_AT_ONCE) -> None:
+        self._free = asyncio.Semaphore(min(threads.count(), most))
 
     async def run(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """Return the result of the work.
@@ -75,8 +76,8 @@ class Served:
         Spectra to match measured ones with, and their name; None for no library.
     held_out
         What is known of the library's held-out spectra, by element and edge.
-    predicting, comparing, searching
-        Turns of predictions, of measured spectra beside one prediction, and of searches and fits, which take longer.
+    predicting, comparing, matching, fitting
+        Turns of predictions, of measured spectra beside one prediction, and of matches and fits, which take longer.
     """
 
     predictor: SitePredictor
@@ -87,7 +88,8 @@ class Served:
     held_out: dict[tuple[str | None, str | None], dict[Any, Any]] = field(default_factory=dict)
     predicting: Turns = field(default_factory=Turns)
     comparing: Turns = field(default_factory=Turns)
-    searching: Turns = field(default_factory=Turns)
+    matching: Turns = field(default_factory=Turns)
+    fitting: Turns = field(default_factory=partial(Turns, 1))
 
     def answer(self) -> dict[str, Any]:
         """Return what the model predicts, what it was trained on, and the limits of uploads."""

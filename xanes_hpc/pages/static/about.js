@@ -3,6 +3,8 @@
 import { by } from "./elements.js";
 import { state } from "./state.js";
 
+const MOST_LISTED = 20; // elements
+
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
 function coverage({ absorbers, kind }) {
@@ -21,7 +23,8 @@ function training({ name, training: { sites, validation, error_percent: error },
 
 function domain({ absorbers, domain: { elements, neighbours } }) {
   const around = neighbours ? ` with ${neighbours.least} to ${neighbours.most} neighbours within ${neighbours.radius} Å` : " in surroundings like theirs";
-  const made = elements && elements.length ? `, in structures made of ${elements.join(", ")}` : "";
+  const known = elements && elements.length > MOST_LISTED ? `${elements.length} elements` : (elements || []).join(", ");
+  const made = known ? `, in structures made of ${known}` : "";
   return `It holds for ${list(Object.keys(absorbers))}${around}${made}, and the page warns of structures that are unlike them.`;
 }
 
