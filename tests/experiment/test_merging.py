@@ -218,7 +218,7 @@ def test_the_command_writes_xdi_that_reads_back_exactly(tmp_path, monkeypatch, c
     printed = capsys.readouterr()
     assert "left out: scans/broken.xdi" in printed.err
     report = json.loads((tmp_path / "m.json").read_text())
-    np.testing.assert_allclose([own["shift"] for own in report["scans"]], shifts[0] - shifts, atol=0.05)
+    np.testing.assert_allclose([own["shift_ev"] for own in report["scans"]], shifts[0] - shifts, atol=0.05)
     assert [one["name"] for one in report["left_out"]] == ["broken.xdi"]
     back = read_experiment(tmp_path / "merged.xdi")
     assert (back.element, back.edge, back.energies.size) == (26, "K", report["n_points"])

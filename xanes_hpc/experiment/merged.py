@@ -157,7 +157,7 @@ class Merged:
         """Return plain values, for JSON."""
         sigma = self.spectrum.sigma
         return {
-            "scans": [vars(scan) for scan in self.scans],
+            "scans": [{"shift_ev" if name == "shift" else name: v for name, v in vars(s).items()} for s in self.scans],
             "left_out": [vars(one) for one in self.left_out],
             "calibration": None if self.calibration is None else self.calibration.as_dict(),
             "n_points": int(self.spectrum.energies.size),
