@@ -2,7 +2,8 @@
 
 Structures: ``xyz`` (with the comment lines of ``tmqm`` and ``ipi``, and ``length_units``), ``cif`` (with
 ``cif_items``, ``cif_atoms`` and the ``stated_formula``) and ``pdb``, both with ``stated_symmetry``, ``space_groups``,
-``operations``, ``symmetry`` and ``assemblies``, and ``ase`` for other formats; ``isotopes`` of hydrogen.
+``space_group_names``, ``operations``, ``symmetry`` and ``assemblies``, and ``ase`` for other formats; ``isotopes`` of
+hydrogen.
 Spectra: ``columns`` (``energy_columns`` and ``spectrum_columns``) of a ``text_table`` (``number_rows``,
 ``comma_numbers``, ``doubtful_rows``, ``table_titles``, ``scan_headers``), by ``column_titles`` and ``channel_titles``,
 with detector ``channels`` and the ``absorber`` that a file states;
