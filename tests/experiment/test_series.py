@@ -242,7 +242,6 @@ def folder(predicted, tmp_path):
 def test_series_command(predicted, folder, tmp_path, capsys):
     where, table, names, shares = folder
     words = ["series", where, "--along", table, "--library", predicted, "--absorber", "Fe", "--components", 2]
-    words += ["--by", "chi2"]
     outputs = ["-o", tmp_path / "s.csv", "--plot", tmp_path / "s.png", "--json", tmp_path / "s.json"]
     assert run(*words, *outputs) == 0
     out, err = capsys.readouterr()

@@ -102,7 +102,7 @@ def series(
     >>> for k, share in enumerate([0.1, 0.3, 0.5, 0.7, 0.9]):
     ...     mu = (1 - share) * sites.mean[0] + share * sites.mean[1]
     ...     np.savetxt(f"run/scan{k}.dat", np.column_stack([sites.energies + sites.e0[0], 3 * mu]))
-    >>> found = xh.series("run", "predictions.h5", absorber="Co", components=2, by="chi2")
+    >>> found = xh.series("run", "predictions.h5", absorber="Co", components=2)
     >>> found.ranked[0].fractions.round(2).tolist()
     [[0.9, 0.1], [0.7, 0.3], [0.5, 0.5], [0.3, 0.7], [0.1, 0.9]]
     """

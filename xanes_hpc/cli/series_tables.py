@@ -12,7 +12,7 @@ MOST_ROWS, MOST_EIGENVALUES, MOST_SETS = 30, 8, 5
 POOR = 10.0
 """Mean residual in % above which the sites do not explain a series."""
 CLOSE = 6.0
-"""Difference of -2 ln(likelihood) below which two sets explain a series equally well (odds of 20)."""
+"""Difference of chi-square below which two sets explain a series equally well (odds of 20)."""
 WIDTH, NAME_WIDTH = 100, 24
 """Columns of the terminal that tables fit, and those of a spectrum's name."""
 BAD_SPOIL, BAD_TARGET = 3.0, 5.0

@@ -5,7 +5,7 @@ between measured and calculated spectra does not matter. Each spectrum may have 
 
 A site's error is the same in all spectra. With S the variances of the sites at one energy (their sigma and a misfit), A
 the coefficients and f the noise, the spectra there scatter with the covariance C = f² + A S A^T. Sets are ranked by
--2 ln(likelihood) = sum over energies of r^T C^-1 r + ln det C.
+chi² = sum over energies of r^T C^-1 r, or by -2 ln(likelihood), which adds ln det C.
 
 The standard error of a fraction comes from the covariance of its fit with the variances f² + sum_k a_ik² S_k, scaled up
 to the residual; the bootstrap repeats the fit with blocks of energies drawn at random (Kuensch 1989).

@@ -33,7 +33,8 @@ class SeriesOptions:
     components
         Number of components; by default chosen by ``principal_components``.
     by
-        Criterion for ranking, ``likelihood`` or ``chi2``, which favours a wide sigma.
+        Criterion for ranking, ``chi2`` or ``likelihood``, which favours sites with a narrow sigma, such as those that
+        a model was trained on.
     max_shift
         Largest shift of the series, eV; 0 for none.
     noise
@@ -45,7 +46,7 @@ class SeriesOptions:
     """
 
     components: int | None = None
-    by: str = "likelihood"
+    by: str = "chi2"
     max_shift: float = 0.0
     noise: float = 0.01
     start: float | None = None

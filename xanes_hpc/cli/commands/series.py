@@ -80,9 +80,9 @@ def _series_options(range: tuple[float, float] | None, **others: Any) -> "Series
     click.option(
         "--by",
         type=Known("experiment.compare", "CRITERIA"),
-        default="likelihood",
+        default="chi2",
         show_default=True,
-        help="Rank sets of sites by likelihood, or by chi2, which favours a wide sigma",
+        help="Rank sets of sites by chi2, or by likelihood, which favours a narrow sigma",
     ),
     click.option(
         "--max-shift",
