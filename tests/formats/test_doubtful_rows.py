@@ -80,6 +80,15 @@ def test_an_exponent_that_is_cut_off(tmp_path, cut):
     assert CUT in dict(found.choices)
 
 
+def test_a_cut_number_among_those_without_their_last_zeros(tmp_path):
+    rows = [f"{e:g} {m:.{2 + k % 4}f}" for k, (e, m) in enumerate(zip(ENERGY, MU, strict=True))]
+    assert rows[-1].endswith("1.30000")
+    assert CUT not in dict(read_spectrum(write(tmp_path / "a.dat", text(rows)[:-2])).choices)
+    assert CUT in dict(read_spectrum(write(tmp_path / "b.dat", text(rows)[:-6])).choices)
+    commas = "".join(f"{n:d};{n % 7:d},\n" for n in range(N)) + "40;3"
+    assert read_spectrum(write(tmp_path / "c.csv", commas)).energies.size == N + 1
+
+
 def test_a_short_row_before_a_newline_is_refused(tmp_path):
     with pytest.raises(FormatError, match="line 41: expected 2 columns, received 1"):
         read_spectrum(write(tmp_path / "a.dat", text([*ROWS[:-1], "7168.0"])))

@@ -12,6 +12,8 @@ CUT = "a last row that was cut off was left out"
 FEWEST_COUNTED = 4
 FEWEST_COMPARED, MOST_COMPARED = 5, 200
 """Rows with which the last one is compared."""
+CLEARLY_FEWER = 2
+"""Digits: one number in a hundred ends in as many zeros."""
 MISSING = frozenset((
     "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "bad", "overflow", "ovf", "inf", "error", "err", "-",
     "--", "?", "*", ".", "", "#value!", "#div/0!", "#num!", "#ref!", "invalid", "undefined",
@@ -57,21 +59,32 @@ def _is_cut(text: str, others: Sequence[str]) -> bool:
     """Return True if a number is the beginning of one that is written like others."""
     if len(others) < FEWEST_COMPARED:
         return False
-    try:
-        value = abs(float(with_e(text.replace(",", "."))))
-    except ValueError:
+    value = _value(text)
+    if value is None:
         return True
     whole, decimals, exponent = _lengths(text)
     forms = [_lengths(other) for other in others]
     if all(own for _, _, own in forms):
         return exponent < min(own for _, _, own in forms)
     digits = [a + b for a, b, own in forms if not own]
-    if not digits or exponent:
+    if not digits or exponent or not _is_fewer(whole + decimals, digits):
         return False
-    fewer = whole + decimals < min(digits)
     if any(b for _, b, _ in forms):
-        return fewer and decimals < min(b for _, b, own in forms if not own)
-    return fewer and value < 0.2 * min(abs(float(other)) for other in others[-FEWEST_COMPARED:])
+        return _is_fewer(decimals, [b for _, b, own in forms if not own])
+    return value < 0.2 * min(_value(other) or 0.0 for other in others[-FEWEST_COMPARED:])
+
+
+def _is_fewer(digits: int, others: Sequence[int]) -> bool:
+    """Return True if a number has fewer digits than all others, or clearly fewer than most: zeros may be dropped."""
+    return digits < min(others) or bool(digits <= np.median(others) - CLEARLY_FEWER)
+
+
+def _value(text: str) -> float | None:
+    """Return the size of a number with a decimal point or comma; None if it is none."""
+    try:
+        return abs(float(with_e(text.replace(",", "."))))
+    except ValueError:
+        return None
 
 
 def _lengths(text: str) -> tuple[int, int, int]:
