@@ -25,6 +25,8 @@ from xanes_hpc.structures.bonds import bonded_pairs, on_faces
 from xanes_hpc.structures.structure import Structure
 from xanes_hpc.structures.symmetry import unique_sites
 
+DIGITS = 5
+"""Digits of the largest effect of an atom."""
 MOST_AVERAGED = 64
 """Largest number of different sites in an average."""
 
@@ -166,9 +168,11 @@ def effects_answer(predictor: SitePredictor, request: SiteRequest, limits: Limit
     """
     structure = structure_of(request.structure, limits)
     found = atom_effects(predictor, structure, request.absorber, request.edge)
+    most = float(np.abs(found.effects).max(initial=0.0))
+    decimals = DIGITS - int(np.floor(np.log10(most))) if most > 0 else 0
     return {
         "energies": predictor.model.grid[0].tolist(),
         "atoms": found.atoms.tolist(),
         "distances": np.round(found.distances, 3).tolist(),
-        "effects": np.round(found.effects, 6).tolist(),
+        "effects": np.round(found.effects, decimals).tolist(),
     }

@@ -17,7 +17,7 @@ function training({ name, training: { sites, validation, error_percent: error },
   const tested = error === null ? "" : `; its mean error on ${validation.toLocaleString("en")} sites held out from training was ${error.toFixed(1)} %`;
   const how = {
     unstated: "their broadening is not recorded", none: "not broadened", synthetic: "synthetic",
-  }[treatment] || treatment;
+  }[treatment] || `treatment: ${treatment}`;
   return `The model, ${name}, was trained on the calculated spectra of ${sites.toLocaleString("en")} sites (${how})${tested}.`;
 }
 

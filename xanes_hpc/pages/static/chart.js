@@ -43,15 +43,15 @@ function layout(spectra, residual, n) {
   const relative = !own || own.origin === "e0";
   const highest = residual.length ? Math.max(...residual[0].y.map(Math.abs)) || 1 : 1;
   by("spectrum").classList.toggle("tall", residual.length > 0);
-  const unit = own && own.unit !== "arbitrary" ? own.unit : "arbitrary units";
+  const unit = own && own.unit !== "arbitrary" ? own.unit.replace("angstrom", "Å") : "arbitrary units";
   return {
     height: by("spectrum").clientHeight,
     margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
     hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { bgcolor: dark() ? "#222" : "#fff", namelength: 28 },
     xaxis: { ...grid, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
-    yaxis: { ...grid, visible: Boolean(own), title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
-    yaxis2: { ...grid, visible: Boolean(residual.length), range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
+    yaxis: { ...grid, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
+    yaxis2: { ...grid, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
     legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
     shapes: shapes(edge), annotations: annotations(edge, residual.length > 0),
   };

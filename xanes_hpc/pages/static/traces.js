@@ -18,7 +18,7 @@ function band(found, k) {
 
 const line = (found, color, dash = "solid") => ({
   x: found.energies, y: found.mean, customdata: found.std, mode: "lines", name: found.label, line: { color, width: 2, dash },
-  hovertemplate: "%{y:.3f} ± %{customdata:.3f}",
+  hovertemplate: "%{y:.4~g} ± %{customdata:.2~g}",
 });
 
 /** Return the prediction with its bands, and the kept spectra. */
@@ -42,7 +42,7 @@ export function measuredTraces() {
   if (origin === "absolute" && !isAbsolute) moved += e0 || 0;
   return [{
     x: energies.map((e) => e + moved), y: intensities.map((y) => y * factor + offset), mode: "lines",
-    name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" }, hovertemplate: "%{y:.3f}",
+    name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" }, hovertemplate: "%{y:.4~g}",
   }];
 }
 
@@ -52,6 +52,6 @@ export function residualTraces() {
   if (!measured || !predicted || !placed || !placed.energies.length) return [];
   return [{
     x: placed.energies, y: placed.residual, yaxis: "y2", mode: "lines", name: "residual", showlegend: false,
-    line: { color: ink(), width: 1.2 }, hovertemplate: "%{y:.3f}",
+    line: { color: ink(), width: 1.2 }, hovertemplate: "%{y:.2~g}",
   }];
 }

@@ -5,7 +5,7 @@ import { atomValues } from "./explanation.js";
 import { when } from "./state.js";
 import { absorber, chooseAbsorber, structure } from "./structures.js";
 
-const DISTANCE = 1.05;
+const DISTANCE = 1.15;
 const [RAISES, LOWERS, NEITHER] = [[213, 94, 0], [0, 114, 178], [200, 200, 200]];
 const view = { around: 0.8, up: 0.45 };
 
