@@ -243,4 +243,6 @@ def test_figures_record_what_was_evaluated(predicted):
         figures = ev.evaluate(store)
         assert figures["model_digest"] == store.attribute("model_digest")
         assert figures["source_digest"] == store.attribute("source_digest")
-    assert figures["spectrum"] == {"kind": "xanes", "treatment": '{"name":"synthetic"}', "unit": "arbitrary"}
+    assert figures["spectrum"] == {
+        "kind": "xanes", "treatment": '{"name":"synthetic"}', "unit": "arbitrary", "reference_unit": "arbitrary",
+    }  # fmt: skip
