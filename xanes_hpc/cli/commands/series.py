@@ -136,6 +136,7 @@ def command(
     from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.series_analysis import with_library, with_standards
     from xanes_hpc.plotting.figures import check_figure
+    from xanes_hpc.plotting.words import of_absorber
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.stores.hdf5 import is_kind
     from xanes_hpc.structures.absorbers import element_number
@@ -152,7 +153,7 @@ def command(
         edge = of_store["edge"] and of_store["edge"].upper()
         with console.progress("searching", "standards") as progress:
             found, left_out = with_standards(own, standards, (element, edge), options, progress)
-        distrust = [""] * found.n_compared
+        distrust, of = [""] * found.n_compared, ""
     else:
         if is_kind(library, "predictions"):
             refuse(OF_STRUCTURES, f"applies to structure stores; {library} is a prediction store")
@@ -164,11 +165,11 @@ def command(
             rows = rows_of(store.sites, rows, of_store["absorber"], of_store["edge"])
             kind = int(store.sites.element[rows[0]]), store.sites.edge[rows[0]]
             found, left_out = with_library(own, store, kind, rows, options, progress), []
-            distrust = store.distrust
+            distrust, of = store.distrust, f", {of_absorber(*kind)}, {library.name}"
     if plot is not None:
         from xanes_hpc.plotting.series import fractions_along
 
-        fractions_along(found, f"{len(found.series.names)} measured spectra", plot)
+        fractions_along(found, f"{len(found.series.names)} measured spectra{of}", plot)
     if output is not None:
         matches.write_csv(output, *series_tables.csv_rows(found), overwrite)
     console.notes_of_all(found.series.choices)
