@@ -166,8 +166,8 @@ class Importer:
         hashes = {_hash_of(name) for name in (structure.name, *names)}
         if hashes & self._names:
             raise FormatError(
-                f"the name {structure.name} (or that of a site) is already used; names must be unique: rename the file, or "
-                "the folder of a POSCAR"
+                f"the name {structure.name} (or that of a site) is already used; names must be unique: rename the "
+                "file, or the folder of a POSCAR"
             )
         check_distances(structure)
         site_properties = self._site_properties(structure, names, atoms)
