@@ -39,6 +39,9 @@ def test_every_public_function_checks_its_arguments(function):
         (lambda: xh.match((ENERGIES, MU), "a.h5", range=(1,)), r"`range`: expected 2 values .* received \(1,\)"),
         (lambda: xh.match((ENERGIES, MU), "a.h5", max_shift="3"), "`max_shift`: expected a number, received '3'"),
         (lambda: xh.normalise((ENERGIES, MU), pre=-50), "`pre`: expected 2 values"),
+        (lambda: xh.predict("a.h5", "a.model", drws=3), "unknown option 'drws'; did you mean 'draws'"),
+        (lambda: xh.load_descriptor(5), "`which`: expected a preset"),
+        (lambda: xh.fit_broadening("a.h5", (ENERGIES, MU), widths=3), "`widths`: expected a dictionary with a number"),
         (lambda: xh.load_model(5), "`path`: expected a path, received 5"),
         (lambda: xh.featurise("a.xyz", seed="1"), "`seed`: expected a whole number"),
         (lambda: xh.Spectra.open(None), "`path`: expected a path"),
@@ -59,6 +62,13 @@ def test_numbers_of_numpy_and_iterators_fit():
 def test_what_others_check_is_left_to_them():
     assert "sites" not in annotations_of(xh.import_structures)
     assert "measured" not in annotations_of(xh.normalise)
+
+
+@pytest.mark.parametrize(("name", "value"), [("layout", "zz"), ("sample", -1), ("max_atoms", 0)])
+def test_impossible_choices_of_an_import(tmp_path, name, value):
+    (tmp_path / "a.xyz").write_text("1\n\nFe 0 0 0\n")
+    with pytest.raises(xh.errors.FormatError, match=f"`{name}`"):
+        xh.import_structures(tmp_path / "a.xyz", **{name: value})
 
 
 def test_columns_as_a_list(tmp_path):

@@ -60,7 +60,7 @@ def _is_plain(annotation: Any) -> bool:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Literal, os.PathLike):
         return True
-    if origin in (Union, types.UnionType, Sequence, tuple):
+    if origin in (Union, types.UnionType, Sequence, tuple, Mapping):
         return all(one is Ellipsis or _is_plain(one) for one in inner)
     return annotation in WORDS
 
@@ -73,6 +73,8 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, tuple({type(one) for one in inner}))
     if origin is os.PathLike:
         return isinstance(value, os.PathLike)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_fits(k, inner[0]) and _fits(v, inner[1]) for k, v in value.items())
     if origin in (Sequence, tuple):
         if origin is Sequence and isinstance(value, Iterator):
             return True
@@ -100,6 +102,8 @@ def _in_words(annotation: Any) -> str:
         return f"one of {', '.join(map(str, inner))}"
     if origin is os.PathLike:
         return "a path"
+    if origin is Mapping:
+        return f"a dictionary with {_in_words(inner[1])} by name"
     if origin in (Sequence, tuple) and (origin is Sequence or Ellipsis in inner):
         return f"a list with {_in_words(inner[0])} each"
     if origin is tuple:

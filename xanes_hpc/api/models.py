@@ -1,5 +1,6 @@
 """Train a model on features, and predict the spectra of structures with it."""
 
+import inspect
 import os
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from xanes_hpc.prediction import predict as prediction
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.sources import model_descriptor
 from xanes_hpc.runtime import threads as kernel_threads
+from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
@@ -244,6 +246,10 @@ def predict(source: Any, model: Predictor | PathLike, **options: Any) -> Spectra
     (24, 201)
     """
     check_arguments(predict, locals())
+    known = inspect.signature(Predictor.predict).parameters
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}{did_you_mean(name, known, 'see `Predictor.predict`')}")
     return (model if isinstance(model, Predictor) else load_model(model)).predict(source, **options)
 
 

@@ -1,5 +1,6 @@
 """Import structures and their spectra, and compute features."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -233,6 +234,8 @@ def load_descriptor(
         found = descriptors.from_description(which)
     elif isinstance(which, str) and not which.endswith(".toml"):
         found = descriptors.choose(which, None)
+    elif not isinstance(which, (str, os.PathLike)):
+        raise ConfigError(f"`which`: expected a preset, a TOML file or a description, received {which!r}")
     else:
         found = descriptors.read_toml(Path(which))
     if dtype is not None:

@@ -150,6 +150,11 @@ def _check_options(sources: Sequence[Path], options: ImportOptions) -> None:
         raise FormatError("`absorber` does not apply to a `layout`: its sites are the atoms that have a spectrum")
     if options.layout is not None and options.spectra:
         raise FormatError("`spectra` does not apply to a `layout`, which has the spectra beside its structures")
+    if options.layout not in (None, lightshow.LIGHTSHOW):
+        raise FormatError(f"`layout` {options.layout!r}: expected {lightshow.LIGHTSHOW}")
+    for name in ("sample", "max_atoms"):
+        if (value := getattr(options.selection, name)) is not None and value < 1:
+            raise FormatError(f"`{name}`: expected 1 or more, received {value}")
     options.reading.check()
     if options.calculation is not None and options.layout is None:
         raise FormatError("`calculation` chooses among the programs of a `layout`; give the `layout`")
