@@ -2,10 +2,6 @@
 
 import json
 import shutil
-import socket
-import threading
-import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,124 +10,14 @@ from support.builders import frame, write
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
-import uvicorn
-from playwright.sync_api import sync_playwright
+from support.browser import CHROMIUM, changed, known, opened, predicted, served, slide, wait
 
-from xanes_hpc.models.model import Model
 from xanes_hpc.pages.example import examples
-from xanes_hpc.pages.served import Served
-from xanes_hpc.pages.server import application
-from xanes_hpc.prediction.predictor import SitePredictor
-from xanes_hpc.stores.structures import StructureStore
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium"),
 ]
-FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
-
-
-@contextmanager
-def served(model, **shown):
-    """Run a server in its own thread, and yield its address."""
-    app = application(Served(SitePredictor(Model.open(model), draws=8), **shown), ["127.0.0.1"])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def address(model):
-    with served(model) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(browser, address, link=""):
-    """Open the page, and check that it raises no error and loads nothing from elsewhere."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    wrong = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: wrong.append(request.url) if not _is_own(request.url, address) else None)
-    page.goto(address + link)
-    wait(page, "document.querySelector('#model').textContent.includes('XANES')")
-    yield page
-    page.close()
-    assert [text for text in wrong if "422" not in text] == []  # refusals are shown on the page
-
-
-@pytest.fixture
-def page(browser, address):
-    with opened(browser, address) as page:
-        yield page
-
-
-def _is_own(url, address):
-    return url.startswith((address, "data:", "blob:"))
-
-
-@pytest.fixture(scope="module")
-def files(small, tmp_path_factory):
-    """Write two structures of the small set, one with two absorbing elements, a damaged one, and one without any."""
-    folder = tmp_path_factory.mktemp("files")
-    with StructureStore(small / "small.h5") as source:
-        names = source.sites.name
-        rows = [names.index(next(n for n in names if f"_{metal}_" in n)) for metal in ("Fe", "Co")]
-        for name, (structure, _) in zip(("iron", "cobalt"), source.structures_at(np.array(rows)), strict=True):
-            atoms = [(int(z), *p) for z, p in zip(structure.numbers, structure.positions, strict=True)]
-            write(folder / f"{name}.xyz", frame(atoms))
-    write(folder / "two.xyz", frame([("Fe", 0, 0, 0), ("O", 0, 0, 1.8), ("Ni", 0, 0, 3.6), ("O", 0, 1.8, 0)]))
-    write(folder / "bad.xyz", "3\n\nFe 0 0 0\n")
-    write(folder / "none.xyz", frame([("C", 0, 0, 0), ("O", 0, 0, 1.2)]))
-    return folder
-
-
-def known(page, expression):
-    """Return the value of an expression in which ``state`` is what the page knows."""
-    return page.evaluate(f"import('/static/state.js').then(({{ state }}) => {expression})")
-
-
-def wait(page, expression, seconds=20.0):
-    """Wait until an expression is true; polled from outside, because the page forbids evaluating text in it."""
-    deadline = time.monotonic() + seconds
-    while not known(page, expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(20)
-
-
-def slide(page, width):
-    """Set the resolution, in eV."""
-    set_to = "s => { const i = document.querySelector('#gaussian'); i.value = s; i.dispatchEvent(new Event('input')); }"
-    page.evaluate(set_to, width)
-
-
-def predicted(page):
-    """Wait for the prediction, and return its mean."""
-    wait(page, "state.predicted !== null")
-    return np.array(known(page, "state.predicted.mean"))
-
-
-def changed(page, before):
-    """Wait for the prediction to change, and return its mean."""
-    wait(page, f"state.predicted !== null && state.predicted.mean[60] !== {float(before[60])!r}")
-    return np.array(known(page, "state.predicted.mean"))
 
 
 def test_from_files_to_compared_spectra(page, files):
@@ -186,21 +72,6 @@ def test_sliders_broaden(page, files):
     assert known(page, "state.predicted.treatment") == "synthetic+gaussian"
 
 
-def test_kept_spectra_are_also_broadened(page, files):
-    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
-    plain = predicted(page)
-    page.click("#keep")
-    page.select_option("#structure", "1")
-    changed(page, plain)
-    slide(page, 2.0)
-    wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
-    assert np.ptp(np.diff(known(page, "state.kept[0].mean"))) < np.ptp(np.diff(plain))
-    page.uncheck("#broaden-kept")
-    slide(page, 0.0)
-    wait(page, "!state.predicted.label.includes('resolution')")
-    assert known(page, "state.kept[0].label").endswith("resolution 2 eV")
-
-
 def test_a_crystal_is_drawn_with_its_cell(page, tmp_path):
     bulk("FeO", "rocksalt", a=4.3, cubic=True).write(tmp_path / "oxide.cif")
     page.set_input_files("#files", [tmp_path / "oxide.cif"])
@@ -226,65 +97,6 @@ def test_unbroadened_predictions_have_more_sliders(browser, model, files, tmp_pa
             if recipe != "gaussian":
                 mean = changed(page, mean)
                 assert known(page, "state.predicted.treatment") == recipe
-
-
-def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
-    page.set_input_files("#files", files / "iron.xyz")
-    mean = predicted(page)
-    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
-    rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
-    write(tmp_path / "measured.dat", "\n".join(rows))
-    page.set_input_files("#measured", tmp_path / "measured.dat")
-    wait(page, "document.querySelector('#measured-status').textContent.includes('shifted')")
-    assert "shifted by -1.60 eV, scaled by 0.5" in page.locator("#measured-status").inner_text()
-    named = "document.querySelector('#spectrum').data.find(t => t.name === 'measured.dat')"
-    trace = page.evaluate(named)
-    np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
-    np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
-    page.fill("#shift", "5")
-    wait(page, f"{named}.x[0] > -14")
-    wait(page, "document.querySelector('#measured-status').textContent.includes('by hand')")
-    assert "shifted by 5.00 eV by hand" in page.locator("#measured-status").inner_text()
-    kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
-    page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
-    wait(page, "/kev.dat: .*shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
-    page.click("#measured-drop")
-    assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
-    write(tmp_path / "wrong.dat", "no numbers")
-    page.set_input_files("#measured", tmp_path / "wrong.dat")
-    wait(page, "document.querySelector('#measured-status').textContent.includes('no row of two or more numbers')")
-
-
-def test_the_error_belongs_to_the_structure_shown(page, files, tmp_path):
-    """The error shown is that of the current structure; none is shown without a prediction."""
-    page.set_input_files("#files", files / "iron.xyz")
-    mean = predicted(page)
-    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
-    rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
-    write(tmp_path / "counts.dat", "\n".join(rows))
-    page.set_input_files("#measured", tmp_path / "counts.dat")
-    wait(page, "document.querySelector('#measured-status').textContent.includes('error 0.')")
-    page.set_input_files("#files", files / "cobalt.xyz")
-    changed(page, mean)
-    wait(page, "!document.querySelector('#measured-status').textContent.includes('error 0.')")
-    page.set_input_files("#files", files / "none.xyz")
-    wait(page, "state.predicted === null")
-    assert "error" not in page.locator("#measured-status").inner_text()
-    assert page.locator("#trust").inner_text() == ""
-
-
-def test_a_spectrum_is_kept_once_and_labels_differ(page, files):
-    page.set_input_files("#files", files / "iron.xyz")
-    first = predicted(page)
-    page.click("#keep")
-    page.click("#keep")
-    page.uncheck("#broaden-kept")
-    slide(page, 2)
-    changed(page, first)
-    page.click("#keep")
-    labels = page.locator("#kept td.long").all_inner_texts()
-    assert len(set(labels)) == len(labels) == 2
-    assert labels[1].endswith("resolution 2 eV")
 
 
 def test_a_poscar_can_be_pasted(page):
@@ -400,14 +212,6 @@ def test_every_control_has_a_name(page):
     assert nameless == []
 
 
-def measured_file(path, page, shift=0.0):
-    """Write what is predicted as raw absorption, with a background and room for windows on both sides."""
-    energies, mean, e0 = known(page, "[state.predicted.energies, state.predicted.mean, state.predicted.e0]")
-    wide = np.arange(-120.0, 200.0, 0.5)
-    mu = np.interp(wide, energies, mean) / mean[-1] - 0.002 * wide + 3.0
-    return write(path, "\n".join(f"{e + e0 + shift:.3f} {y:.6f}" for e, y in zip(wide, mu, strict=True)))
-
-
 def test_the_page_opens_with_an_example(browser, model):
     structure = next(examples("Fe"))
     with served(model, example=structure) as address, opened(browser, address) as page:
@@ -415,35 +219,6 @@ def test_the_page_opens_with_an_example(browser, model):
         assert structure.name in page.locator("#structure option").inner_text()
         assert "trained on" in page.locator("#about").inner_text()
         assert page.locator("#spectrum .legendtext").all_text_contents()[:2] == ["±2σ", "±1σ"]
-
-
-def test_a_link_restores_the_view(browser, address, page, files, tmp_path):
-    page.set_input_files("#files", files / "two.xyz")
-    first = predicted(page)
-    page.select_option("#absorber", "2")
-    second = changed(page, first)
-    slide(page, 2)
-    mean = changed(page, second)
-    page.fill("#zoom-from", "-5")
-    page.fill("#zoom-to", "30")
-    page.keyboard.press("Enter")
-    path = measured_file(tmp_path / "m.dat", page)
-    page.set_input_files("#measured", path)
-    wait(page, "document.querySelector('#measured-status').textContent.includes('error')")
-    page.fill("#pre-to", "-50")
-    wait(page, "state.measured.normalisation.pre_ev[1] === -50")
-    page.click("#copy-link")
-    assert "whoever opens it needs the same files" in page.locator("#link-status").inner_text()
-    link = "#" + page.url.partition("#")[2]
-    with opened(browser, address, link) as other:
-        assert "two and m.dat" in other.locator("#link-status").inner_text()
-        other.set_input_files("#files", files / "two.xyz")
-        np.testing.assert_allclose(predicted(other), mean)
-        assert other.locator("#absorber").input_value() == "2"
-        assert known(other, "state.zoom") == [-5, 30]
-        other.set_input_files("#measured", path)
-        wait(other, "state.measured !== null && state.measured.normalisation.pre_ev[1] === -50")
-        assert other.locator("#link-status").inner_text() == ""
 
 
 def test_zoom_is_reset(page, files):
@@ -459,48 +234,6 @@ def test_zoom_is_reset(page, files):
     page.keyboard.press("Escape")
     wait(page, "state.zoom === null")
     assert page.locator("#zoom-reset").is_disabled()
-
-
-def test_windows_are_dragged(page, files, tmp_path):
-    page.set_input_files("#files", files / "iron.xyz")
-    predicted(page)
-    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page))
-    wait(page, "state.measured !== null && state.placed !== null")
-    before = known(page, "state.measured.normalisation.post_ev")
-    e0, edge = known(page, "[state.measured.normalisation.e0_ev, state.measured.normalisation.post_ev[0]]")
-    place = "(e => { const p = document.querySelector('#background'); const r = p.getBoundingClientRect(); \
-        return [r.x + p._fullLayout._size.l + p._fullLayout.xaxis.d2p(e), r.y + 60]; })"
-    x, y = page.evaluate(f"{place}({e0 + edge})")
-    target, _ = page.evaluate(f"{place}({e0 + edge + 40})")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(target, y, steps=6)
-    page.mouse.up()
-    wait(page, f"Math.abs(state.measured.normalisation.post_ev[0] - {edge + 40}) < 8")
-    assert known(page, "state.measured.normalisation.post_ev[1]") == pytest.approx(before[1], abs=0.5)
-    page.click("#windows-reset")
-    wait(page, f"state.measured.normalisation.post_ev[0] === {before[0]}")
-
-
-def test_spectra_are_matched_fitted_and_kept(page, files, tmp_path):
-    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
-    predicted(page)
-    assert "Open a measured spectrum" in page.locator("#why-measured").inner_text()
-    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page, 1.0))
-    wait(page, "state.placed !== null")
-    assert page.evaluate("document.querySelector('#spectrum').data.at(-1).yaxis") == "y2"  # the residual
-    page.click("#match-open")
-    wait(page, "document.querySelectorAll('#match-result tbody tr').length > 0")
-    page.locator("#match-result tbody button").first.click()
-    assert page.locator("#kept tbody tr").count() == 1
-    wait(page, "document.querySelectorAll('#kept td')[2].textContent !== ''")
-    page.click("#fit")
-    wait(page, "document.querySelector('#fit-result').textContent.includes('R factor')")
-    with page.expect_download() as download:
-        page.click("#kept-csv")
-    lines = download.value.path().read_text().splitlines()
-    assert lines[0] == "site,e0_ev,error_percent,shift_ev,flag"
-    assert len(lines) == 2
 
 
 def test_atoms_are_coloured_by_their_effect(page, files):

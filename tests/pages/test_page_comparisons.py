@@ -1,0 +1,159 @@
+"""The page in a real browser: measured spectra, kept ones, and links."""
+
+import numpy as np
+import pytest
+from support.builders import write
+
+pytest.importorskip("fastapi")
+pytest.importorskip("playwright")
+from support.browser import CHROMIUM, changed, known, measured_file, opened, predicted, slide, wait
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install Debian's package chromium"),
+]
+
+
+def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "measured.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "measured.dat")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('shifted')")
+    assert "shifted by -1.60 eV, scaled by 0.5" in page.locator("#measured-status").inner_text()
+    named = "document.querySelector('#spectrum').data.find(t => t.name === 'measured.dat')"
+    trace = page.evaluate(named)
+    np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
+    np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
+    page.fill("#shift", "5")
+    wait(page, f"{named}.x[0] > -14")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('by hand')")
+    assert "shifted by 5.00 eV by hand" in page.locator("#measured-status").inner_text()
+    kev = "\n".join(f"{(e + e0) / 1000:.6f} {y:.6f}" for e, y in zip(energies, mean, strict=True))
+    page.set_input_files("#measured", write(tmp_path / "kev.dat", kev))
+    wait(page, "/kev.dat: .*shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
+    page.click("#measured-drop")
+    assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
+    write(tmp_path / "wrong.dat", "no numbers")
+    page.set_input_files("#measured", tmp_path / "wrong.dat")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('no row of two or more numbers')")
+
+
+def test_the_error_belongs_to_the_structure_shown(page, files, tmp_path):
+    """The error shown is that of the current structure; none is shown without a prediction."""
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
+    rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    write(tmp_path / "counts.dat", "\n".join(rows))
+    page.set_input_files("#measured", tmp_path / "counts.dat")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "cobalt.xyz")
+    changed(page, mean)
+    wait(page, "!document.querySelector('#measured-status').textContent.includes('error 0.')")
+    page.set_input_files("#files", files / "none.xyz")
+    wait(page, "state.predicted === null")
+    assert "error" not in page.locator("#measured-status").inner_text()
+    assert page.locator("#trust").inner_text() == ""
+
+
+def test_windows_are_dragged(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page))
+    wait(page, "state.measured !== null && state.placed !== null")
+    before = known(page, "state.measured.normalisation.post_ev")
+    e0, edge = known(page, "[state.measured.normalisation.e0_ev, state.measured.normalisation.post_ev[0]]")
+    place = "(e => { const p = document.querySelector('#background'); const r = p.getBoundingClientRect(); \
+        return [r.x + p._fullLayout._size.l + p._fullLayout.xaxis.d2p(e), r.y + 60]; })"
+    x, y = page.evaluate(f"{place}({e0 + edge})")
+    target, _ = page.evaluate(f"{place}({e0 + edge + 40})")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(target, y, steps=6)
+    page.mouse.up()
+    wait(page, f"Math.abs(state.measured.normalisation.post_ev[0] - {edge + 40}) < 8")
+    assert known(page, "state.measured.normalisation.post_ev[1]") == pytest.approx(before[1], abs=0.5)
+    page.click("#windows-reset")
+    wait(page, f"state.measured.normalisation.post_ev[0] === {before[0]}")
+
+
+def test_spectra_are_matched_fitted_and_kept(page, files, tmp_path):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    predicted(page)
+    assert "Open a measured spectrum" in page.locator("#why-measured").inner_text()
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page, 1.0))
+    wait(page, "state.placed !== null")
+    assert page.evaluate("document.querySelector('#spectrum').data.at(-1).yaxis") == "y2"  # the residual
+    page.click("#match-open")
+    wait(page, "document.querySelectorAll('#match-result tbody tr').length > 0")
+    page.locator("#match-result tbody button").first.click()
+    assert page.locator("#kept tbody tr").count() == 1
+    wait(page, "document.querySelectorAll('#kept td')[2].textContent !== ''")
+    page.click("#fit")
+    wait(page, "document.querySelector('#fit-result').textContent.includes('R factor')")
+    with page.expect_download() as download:
+        page.click("#kept-csv")
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "site,e0_ev,error_percent,shift_ev,flag"
+    assert len(lines) == 2
+
+
+def test_a_link_restores_the_view(browser, address, page, files, tmp_path):
+    page.set_input_files("#files", files / "two.xyz")
+    first = predicted(page)
+    page.select_option("#absorber", "2")
+    second = changed(page, first)
+    slide(page, 2)
+    mean = changed(page, second)
+    page.fill("#zoom-from", "-5")
+    page.fill("#zoom-to", "30")
+    page.keyboard.press("Enter")
+    path = measured_file(tmp_path / "m.dat", page)
+    page.set_input_files("#measured", path)
+    wait(page, "document.querySelector('#measured-status').textContent.includes('error')")
+    page.fill("#pre-to", "-50")
+    wait(page, "state.measured.normalisation.pre_ev[1] === -50")
+    page.click("#copy-link")
+    assert "whoever opens it needs the same files" in page.locator("#link-status").inner_text()
+    link = "#" + page.url.partition("#")[2]
+    with opened(browser, address, link) as other:
+        assert "two and m.dat" in other.locator("#link-status").inner_text()
+        other.set_input_files("#files", files / "two.xyz")
+        np.testing.assert_allclose(predicted(other), mean)
+        assert other.locator("#absorber").input_value() == "2"
+        assert known(other, "state.zoom") == [-5, 30]
+        other.set_input_files("#measured", path)
+        wait(other, "state.measured !== null && state.measured.normalisation.pre_ev[1] === -50")
+        assert other.locator("#link-status").inner_text() == ""
+
+
+def test_kept_spectra_are_also_broadened(page, files):
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    plain = predicted(page)
+    page.click("#keep")
+    page.select_option("#structure", "1")
+    changed(page, plain)
+    slide(page, 2.0)
+    wait(page, "state.kept[0].label.endsWith('resolution 2 eV')")
+    assert np.ptp(np.diff(known(page, "state.kept[0].mean"))) < np.ptp(np.diff(plain))
+    page.uncheck("#broaden-kept")
+    slide(page, 0.0)
+    wait(page, "!state.predicted.label.includes('resolution')")
+    assert known(page, "state.kept[0].label").endswith("resolution 2 eV")
+
+
+def test_a_spectrum_is_kept_once_and_labels_differ(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    first = predicted(page)
+    page.click("#keep")
+    page.click("#keep")
+    page.uncheck("#broaden-kept")
+    slide(page, 2)
+    changed(page, first)
+    page.click("#keep")
+    labels = page.locator("#kept td.long").all_inner_texts()
+    assert len(set(labels)) == len(labels) == 2
+    assert labels[1].endswith("resolution 2 eV")
