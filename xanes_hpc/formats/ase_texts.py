@@ -14,7 +14,6 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.structures.bonds import bonded_across
 from xanes_hpc.structures.structure import Structure
 
 NAMES = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": "cube"}
@@ -76,6 +75,8 @@ def completed(kind: str, first: Sequence[str], structure: Structure) -> Structur
         return replace(structure, positions=scale * structure.positions, cell=scale * structure.cell)
     if kind != "cube":
         return structure
+    from xanes_hpc.structures.bonds import bonded_across  # SciPy's trees take long to import
+
     if bonded_across(structure):
         return replace(structure, choices=(*structure.choices, (PERIODIC, "crystal: atoms are bonded across the box")))
     choices = (*structure.choices, (PERIODIC, "molecule: no atoms are bonded across the box"))

@@ -77,8 +77,7 @@ def check_not_falling(spectrum: Spectrum) -> None:
     fall = main_fall(energies, mu)
     if fall is None:
         return
-    near = np.abs(energies - fall) <= HALF_WIDTH
-    before, after = (float(mu[near & side].mean()) for side in (energies <= fall, energies >= fall))
+    before, after = np.interp([fall - HALF_WIDTH, fall + HALF_WIDTH], energies, mu)
     raise SpectrumError(
         f"{spectrum.source}: falls from {before:.4g} to {after:.4g} at {fall:.0f} eV, and rises nowhere as much; "
         "expected a rise at the edge: are these raw counts, or are channels exchanged?"
