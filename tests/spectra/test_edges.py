@@ -323,7 +323,9 @@ def test_a_falling_spectrum_is_refused(start):
     assert place(replace(spectrum(points), kind="xes"), IRON, "K", e0=start + 40.0).spectrum.kind == "xes"
 
 
-@pytest.mark.parametrize("intensities", [np.ones(60), np.tile([0.4, 0.6], 30), np.linspace(1.0, 1.4, 60)])
+@pytest.mark.parametrize(
+    "intensities", [np.ones(60), np.tile([0.4, 0.6], 30), np.linspace(1.0, 1.4, 60), 1.0 + 1e-16 * np.arange(60)]
+)
 def test_a_spectrum_without_a_clear_rise_is_noted(intensities):
     placed = place(spectrum(np.column_stack([7090.0 + np.arange(60), intensities])), IRON, "K")
     assert "spectra have no clear rise" in dict(placed.spectrum.choices)

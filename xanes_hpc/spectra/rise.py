@@ -11,6 +11,8 @@ WRONG = 4.0
 """A point is wrong if it lies off their median by this many median absolute deviations."""
 ROUNDING = 1e-12
 """Fraction of the largest value that is never taken for a deviation."""
+SMALLEST = 1e-9
+"""Fraction of the largest value: a smaller change of the spectrum is rounding."""
 SAME = 0.1
 """Fraction of the median step: points closer than this are averaged, as where two regions of a scan meet."""
 HALF_WIDTH, FALL_WIDTH = 5.0, 10.0
@@ -143,4 +145,5 @@ def _changes(x: Array, y: Array, width: float, margin: float) -> tuple[Array, Ar
 def _least(x: Array, intensities: Array, width: float) -> float:
     """Return the smallest change that is clear of the noise."""
     scatter = np.median(np.abs(intensities[1:-1] - 0.5 * (intensities[2:] + intensities[:-2])))
-    return float(ABOVE_NOISE * scatter * np.sqrt(2 * np.median(np.diff(x)) / width))
+    noise = ABOVE_NOISE * scatter * np.sqrt(2 * np.median(np.diff(x)) / width)
+    return float(max(noise, SMALLEST * np.abs(intensities).max()))
