@@ -72,10 +72,20 @@ def slow(shelf, experiment, options):
                 y, p, s = (
                     (v - w.min()) / (w.max() - w.min()) for v, w in ((y, y), (mean, mean), (std + mean.min(), mean))
                 )
+            elif options.scale == "line":
+                y, p, s = (
+                    y - np.polyval(np.polyfit(GRID, y, 1), GRID),
+                    mean - np.polyval(np.polyfit(GRID, mean, 1), GRID),
+                    std,
+                )
             else:
                 p, s = mean, std
-            variance = s**2 + (noise.ASSUMED * p.max()) ** 2
-            factor = max(0.0, (y * p / variance).sum() / (y * y / variance).sum()) if options.scale == "factor" else 1.0
+            variance = s**2 + (noise.ASSUMED * np.abs(p).max()) ** 2
+            factor = (
+                max(0.0, (y * p / variance).sum() / (y * y / variance).sum())
+                if options.scale in compare.WITH_FACTOR
+                else 1.0
+            )
             every.append((((factor * y - p) ** 2 / variance).mean(), factor, float(shift), np.log(variance).mean()))
         found.append(min(every))
     return np.array(found)
@@ -110,7 +120,7 @@ def test_ranks_agree_with_the_slow_reference(monkeypatch, scale, with_std, rows_
 @pytest.mark.parametrize("scale", compare.SCALES)
 def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(scale, with_std):
     shelf, rng = Shelf(with_std=with_std), np.random.default_rng(4)
-    own = shelf.measured(13, factor=2.5 if scale == "factor" else 1.0)
+    own = shelf.measured(13, factor=2.5 if scale in compare.WITH_FACTOR else 1.0)
     sigma = np.where(own.energies - E0 > 35.0, 0.3, 0.004) * own.intensities.max()
     noisy = replace(own, intensities=own.intensities + sigma * rng.standard_normal(sigma.size), sigma=sigma)
     options = MatchOptions(scale=scale, start=-10.0)
@@ -121,8 +131,10 @@ def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(
     at = E0 + found.energies + shelf.e0[13] - E0
     size = np.ptp(np.interp(at, own.energies, noisy.intensities)) if scale == "min-max" else 1.0
     size = np.interp(at, own.energies, noisy.intensities).mean() if scale == "area" else size
-    if scale == "factor":
-        size = np.linalg.norm(np.interp(at, own.energies, noisy.intensities)) / np.linalg.norm(best.mean)
+    if scale in compare.WITH_FACTOR:
+        y = np.interp(at, own.energies, noisy.intensities)
+        y -= np.polyval(np.polyfit(at, y, 1), at) if scale == "line" else 0.0
+        size = np.linalg.norm(y) / np.linalg.norm(best.mean)
     variance = (np.interp(at, own.energies, sigma) / size) ** 2 + (noise.ROUNDING * np.abs(best.mean).max()) ** 2
     variance += 0.0 if best.std is None else best.std**2
     assert best.chi2 == pytest.approx(np.mean((best.experiment - best.mean) ** 2 / variance), rel=1e-3)
@@ -215,7 +227,7 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
         assert one.chi2 == pytest.approx(chi2 / one.mean.size)
         width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)
         assert one.score == pytest.approx(chi2 + (width if by == "likelihood" else 0.0))
-        assert one.factor == 1.0 or scale == "factor"
+        assert one.factor == 1.0 or scale in compare.WITH_FACTOR
     scores = [m.score for m in found.mixtures]
     assert scores == sorted(scores)
 
@@ -290,7 +302,7 @@ def test_a_range_and_some_rows():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (MatchOptions(scale="area2"), ConfigError, "`scale` 'area2': expected factor, none, area, min-max"),
+        (MatchOptions(scale="area2"), ConfigError, "`scale` 'area2': expected factor, line, none, area, min-max"),
         (MatchOptions(by="r2"), ConfigError, "`by` 'r2': expected chi2, likelihood"),
         (MatchOptions(mixture=4), ConfigError, "`mixture`: expected 1 to 3 sites, received 4"),
         (MatchOptions(max_shift=1e9), ConfigError, r"`max_shift`: .* 75 eV.* received 1e\+09"),
@@ -368,7 +380,7 @@ def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch
     write(tmp_path / "far.txt", "".join(f"{e} 1.{e}\n" for e in range(100, 120)))
     assert run("match", "far.txt", predicted, "--absorber", "Fe") == 2
     assert "far.txt: overlaps 0 of the grid's energies" in capsys.readouterr().err
-    write(tmp_path / "kev.txt", "".join(f"{7.1 + 0.002 * k:.4f} {1 + k}\n" for k in range(40)))
+    write(tmp_path / "kev.txt", "".join(f"{7.1 + 0.002 * k:.4f} {1 + np.tanh((k - 6) / 3)}\n" for k in range(40)))
     assert run("match", "kev.txt", predicted, "--absorber", "Fe") == 0
     assert f"Note: {IN_KEV}: kev.txt: from 7.1 to 7.178 keV" in capsys.readouterr().err
     write(tmp_path / "short.txt", "1 2\n2 3\n")
@@ -382,7 +394,7 @@ def test_unsuitable_experiments_and_other_files(predicted, tmp_path, monkeypatch
 
 
 def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
-    """A falling background hides the site; removing it finds the site."""
+    """A falling background hides the site, unless a straight line is subtracted; windows remove it too."""
     with PredictionStore(predicted) as predictions:
         row = predictions.sites.element.tolist().index(26)
         energies, e0 = predictions.energies, float(predictions.read("sites/e0", row))
@@ -391,8 +403,11 @@ def test_a_raw_spectrum_is_normalised_first(predicted, tmp_path, capsys):
     rows = zip(energies + e0, 7.0 * (values + slope), strict=True)
     path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in rows))
     words = ["match", path, predicted, "--absorber", "Fe", "--by", "chi2", "--json"]
-    assert run(*words) == 2
+    assert run(*words, "--scale", "factor") == 2
     assert "or remove its background with --pre and --post" in capsys.readouterr().err
+    assert run(*words) == 0
+    best = json.loads(capsys.readouterr().out)["ranked"][0]
+    assert (best["site"], best["error_percent"] < 0.1) == (name, True)
     words += ["--edge-at", e0]
     assert run(*words, "--pre=-20:-8", "--post", "30:60") == 0
     normalised = {one["site"]: one for one in json.loads(capsys.readouterr().out)["ranked"]}
@@ -452,7 +467,7 @@ class HeldShelf(Shelf):
         return kept, self.mean[kept] + rng.uniform(0.0, 0.2, (kept.size, 1)) * np.array(peaks)
 
 
-@pytest.mark.parametrize("scale", ["factor", "none", "min-max"])
+@pytest.mark.parametrize("scale", ["factor", "line", "none", "min-max"])
 @pytest.mark.parametrize("by", ["likelihood", "chi2"])
 def test_held_out_spectra_are_matched_as_a_measured_one_is(scale, by):
     shelf = HeldShelf()

@@ -70,9 +70,12 @@ def test_a_spectrum_without_room_for_windows_stays_as_it_is():
     assert found.background is None
     np.testing.assert_array_equal(found.spectrum.intensities, short.intensities)
     assert "leave no room for windows" in found.in_words
-    assert scale_for(found) == "min-max"
+    assert scale_for(found) == "line"
     assert scale_for(normalised(scan())) == "factor"
-    assert scale_for(normalised(scan(short.energies, offset=0.0, slope=0.0))) == "factor"
+    flat = scan(short.energies, offset=0.0, slope=0.0)
+    assert scale_for(normalised(flat)) == "line"
+    assert scale_for(normalised(flat, NormaliseOptions("none"))) == "factor"
+    assert scale_for(normalised(short, NormaliseOptions("none"))) == "line"
 
 
 def test_an_inverted_spectrum_has_no_edge_step():

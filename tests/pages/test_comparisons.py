@@ -105,7 +105,7 @@ def test_windows_and_e0_can_be_given(client):
     assert (given["normalisation"]["pre_ev"], given["normalisation"]["post_ev"]) == ([-100, -40], [60, 200])
     assert len(given["pre_edge"]) == len(given["intensities"]) == energies.size
     none = client.post("/api/normalise", json=body | {"method": "none"}).json()
-    assert (none["pre_edge"], none["intensities"], none["scale"]) == (None, none["raw"], "min-max")
+    assert (none["pre_edge"], none["intensities"], none["scale"]) == (None, none["raw"], "line")
     for change, message in (
         ({"pre": [-300, -40]}, "reaches beyond the spectrum"),
         ({"method": "odd"}, "expected one of"),

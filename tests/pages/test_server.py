@@ -253,9 +253,12 @@ def test_a_measured_spectrum_is_aligned(client):
     assert np.abs(aligned["residual"]).max() < 0.02
     at_hand = client.post("/api/align", json=body | {"shift": 1.0}).json()
     assert (at_hand["shift"], at_hand["error_percent"] > 5 * aligned["error_percent"]) == (1.0, True)
-    by_range = client.post("/api/align", json=body | {"scale": "min-max"}).json()
-    assert by_range["factor"] == pytest.approx(1 / 3, rel=0.02)
-    assert np.abs(by_range["residual"]).max() < 0.02
+    raw = [y + 4.0 - 0.02 * k for k, y in enumerate(measured["intensities"])]
+    on_a_line = body | {"scale": "line", "experiment": body["experiment"] | {"intensities": raw}}
+    by_line = client.post("/api/align", json=on_a_line).json()
+    assert by_line["factor"] == pytest.approx(1 / 3, rel=0.02)
+    assert by_line["slope"] > 0
+    assert np.abs(by_line["residual"]).max() < 0.02
     for change, message in (
         ({"mean": found["mean"][:-1]}, "expected as many means and standard deviations as energies"),
         ({"energies": found["energies"][::-1]}, "energies: expected ascending values"),

@@ -26,7 +26,10 @@ from xanes_hpc.spectra.spectrum import Spectrum
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-SCALES = ("factor", "none", "area", "min-max")
+LINE = "line"
+WITH_FACTOR = ("factor", LINE)
+"""Scales with the best factor for each prediction."""
+SCALES = (*WITH_FACTOR, "none", "area", "min-max")
 CRITERIA = ("chi2", "likelihood")
 ROWS_AT_ONCE = 8192
 FEWEST = 10
@@ -62,8 +65,9 @@ class MatchOptions:
     Attributes
     ----------
     scale
-        ``factor``: scale the measured spectrum by the best factor for each site; ``none``; ``area`` or ``min-max``:
-        divide each spectrum by its own area or range over the energies compared.
+        ``factor``: scale the measured spectrum by the best factor for each site; ``line``: subtract from both spectra
+        their own straight lines first; ``none``; ``area`` or ``min-max``: divide each spectrum by its own area or range
+        over the energies compared.
     by
         Criterion for ranking, ``chi2`` or ``likelihood``.
     max_shift
@@ -163,6 +167,8 @@ class Measured:
                 f"{grid[0]:g} to {grid[-1]:g} eV ({library.origin}), shifts up to {self.shifts[-1]:g} eV)"
             )
         self.energies = grid[self._inside]
+        line = np.stack([np.ones_like(self.energies), self.energies - self.energies.mean()], axis=1)
+        self._line: Array = line / np.linalg.norm(line, axis=0)
         self.noise = self._noise()
 
     def _noise(self) -> Noise:
@@ -170,8 +176,8 @@ class Measured:
         at, own, options = self._energies(self._typical), self._experiment, self.options
         y = np.interp(self.energies, at, own.intensities)[None]
         sigma = None if own.sigma is None else np.interp(self.energies, at, own.sigma)[None]
-        y, sigma = scaled(y, options.scale, sigma)
-        return Noise(y[0], None if sigma is None else sigma[0], options.noise, options.scale == "factor")
+        y, sigma = self.scaled(y, sigma)
+        return Noise(y[0], None if sigma is None else sigma[0], options.noise, options.scale in WITH_FACTOR)
 
     def _energies(self, e0: float) -> Array:
         """Return the measured energies on the grid's energy axis, for a site with this e0."""
@@ -189,7 +195,7 @@ class Measured:
         if key not in self._known:
             moved = self.energies[None, :] + self.shifts[:, None]
             values = np.interp(moved, self._energies(key), self._experiment.intensities)
-            self._known[key] = scaled(values, self.options.scale)[0]
+            self._known[key] = self.scaled(values)[0]
         return self._known[key]
 
     def places(self, shift: float) -> Array:
@@ -229,7 +235,24 @@ class Measured:
 
     def taken(self, mean: Array, std: Array | None) -> tuple[Array, Array | None]:
         """Return spectra that the library read at the energies compared, scaled according to the options."""
-        return scaled(mean[:, self._inside], self.options.scale, None if std is None else std[:, self._inside])
+        return self.scaled(mean[:, self._inside], None if std is None else std[:, self._inside])
+
+    def scaled(self, values: Array, std: Array | None = None) -> tuple[Array, Array | None]:
+        """Return spectra (n_rows, n_energies), and their standard deviations, scaled according to the options.
+
+        Each is divided by its own area or range, or its own line is subtracted.
+        """
+        scale = self.options.scale
+        if scale == LINE:
+            return values - (values @ self._line) @ self._line.T, std
+        if scale in ("factor", "none"):
+            return values, std
+        if scale == "min-max":
+            base, size = values.min(axis=1, keepdims=True), np.ptp(values, axis=1, keepdims=True)
+        else:
+            base, size = np.zeros((1, 1)), np.abs(values.mean(axis=1, keepdims=True))
+        size = np.where(size > 0, size, 1.0)
+        return (values - base) / size, None if std is None else std / size
 
     def variance(self, mean: Array, std: Array | None) -> Array:
         """Return the variance v of the difference of spectra and the measured one, (…, n_energies)."""
@@ -265,7 +288,7 @@ class Measured:
         flat, weights = y.reshape(-1, y.shape[-1]), 1.0 / variance
         both, size = (weights * mean) @ flat.T, weights @ np.square(flat).T
         c = np.ones_like(both)
-        if self.options.scale == "factor":
+        if self.options.scale in WITH_FACTOR:
             c = np.maximum(both / np.where(size > 0, size, 1.0), 0.0)
         own = np.einsum("ij,ij,ij->i", weights, mean, mean)
         every = (own[:, None] - 2.0 * c * both + np.square(c) * size).reshape(len(mean), len(y), -1)
@@ -280,19 +303,6 @@ class Measured:
             n_energies = variance.shape[-1]
             chi2 = chi2 + np.log(variance).sum(axis=-1) - 2.0 * n_energies * np.log(np.where(there, factor, 1.0))
         return np.where(there, chi2, np.inf)
-
-
-def scaled(values: Array, scale: str, std: Array | None = None) -> tuple[Array, Array | None]:
-    """Divide spectra (n_rows, n_energies) and their standard deviations by each spectrum's own area or range."""
-    if scale == "area":
-        base, size = 0.0, np.abs(values.mean(axis=1, keepdims=True))
-    elif scale == "min-max":
-        base = values.min(axis=1, keepdims=True)
-        size = values.max(axis=1, keepdims=True) - base
-    else:
-        return values, std
-    size = np.where(size > 0, size, 1.0)
-    return (values - base) / size, None if std is None else std / size
 
 
 class Best:

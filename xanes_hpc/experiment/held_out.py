@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xanes_hpc.experiment.compare import Array, Measured, Rows, error_between, scaled
+from xanes_hpc.experiment.compare import Array, Measured, Rows, error_between
 
 MOST_REFERENCES = 100
 """Largest number of held-out spectra that are matched."""
@@ -82,7 +82,7 @@ def _errors(measured: Measured, rows: Rows, references: Array) -> Array:
     n_references, n_shifts, n_energies = len(references), measured.shifts.size, measured.energies.size
     moved = (measured.energies[None, :] + measured.shifts[:, None]).ravel()
     flat = np.stack([np.interp(moved, measured.library.energies, one) for one in references]).reshape(-1, n_energies)
-    y = scaled(flat, measured.options.scale)[0].reshape(n_references, n_shifts, n_energies)
+    y = measured.scaled(flat)[0].reshape(n_references, n_shifts, n_energies)
     best, errors = np.full(n_references, np.inf), np.full(n_references, np.nan)
     for start in range(0, rows.size, ROWS_AT_ONCE):
         mean, std = measured.read(rows[start : start + ROWS_AT_ONCE])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
-from xanes_hpc.experiment.compare import Array, Best, Measured, Rows, chunks, error_between
+from xanes_hpc.experiment.compare import WITH_FACTOR, Array, Best, Measured, Rows, chunks, error_between
 
 BEAM = 20
 """Number of mixtures kept to grow further."""
@@ -85,7 +85,7 @@ class Support:
         firm = FIRM * float(np.linalg.norm(sides))
         for shift, y in zip(measured.shifts, measured.at(), strict=True):
             target = self.roots * y
-            if measured.options.scale == "factor":
+            if measured.options.scale in WITH_FACTOR:
                 coefficients, _ = nnls(sides, target)
             else:
                 coefficients, _ = nnls(np.vstack([sides, np.full(len(self.rows), firm)]), np.append(target, firm))
@@ -94,7 +94,7 @@ class Support:
                 yield self._mixture(measured, y, coefficients / total, 1.0 / total, float(shift))
 
     def _mixture(self, measured: Measured, y: Array, fractions: Array, factor: float, shift: float) -> Mixture:
-        factor = factor if measured.options.scale == "factor" else 1.0
+        factor = factor if measured.options.scale in WITH_FACTOR else 1.0
         mixed = fractions @ self.mean
         std = None if self.std is None else fractions @ self.std
         y = factor * y

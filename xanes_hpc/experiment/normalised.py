@@ -91,6 +91,8 @@ class NormalisedSpectrum:
         Edge step, pre-edge line and post-edge curve; None if it is not normalised by windows.
     in_words
         What was done, or why nothing was.
+    too_short
+        Whether its range has no room for windows.
     """
 
     raw: Spectrum
@@ -98,6 +100,7 @@ class NormalisedSpectrum:
     e0: float
     background: EdgeStep | None
     in_words: str
+    too_short: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -160,7 +163,8 @@ def normalised(
     windows = _windows(spectrum, energies, options)
     if windows is None:
         reach = f"{energies[0]:.0f} to {energies[-1]:.0f} eV from the edge"
-        return NormalisedSpectrum(spectrum, spectrum, e0, None, f"not normalised: {reach} leave no room for windows")
+        words = f"not normalised: {reach} leave no room for windows"
+        return NormalisedSpectrum(spectrum, spectrum, e0, None, words, too_short=True)
     if options.method == MBACK:
         if element is None or edge is None:
             raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
@@ -177,10 +181,13 @@ def normalised(
 
 
 def scale_for(found: NormalisedSpectrum) -> str:
-    """Return how to scale a spectrum for a comparison: by a factor, or by its range if a background is left on it."""
+    """Return how to scale a spectrum for a comparison: by a factor, without its straight line if it has a background.
+
+    It may have one if it is not normalised, because it is too short, or not to be and far from 0 everywhere.
+    """
     mu = found.spectrum.intensities
-    on_background = found.background is None and abs(mu.min()) > OFFSET * np.ptp(mu)
-    return "min-max" if on_background else "factor"
+    far = abs(mu.min()) > OFFSET * np.ptp(mu)
+    return "line" if found.background is None and (found.too_short or far) else "factor"
 
 
 def _windows(spectrum: Spectrum, energies: Array, options: NormaliseOptions) -> EdgeWindows | None:

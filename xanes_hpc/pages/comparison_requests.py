@@ -23,7 +23,7 @@ Intensities = Annotated[
     Field(min_length=2, max_length=MOST_POINTS),
 ]
 Window = tuple[Finite, Finite]
-Scale = Literal["factor", "min-max"]
+Scale = Literal["factor", "line"]
 MaxShift = Annotated[float, Field(allow_inf_nan=False, ge=0, le=30)]
 
 

@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError, XanesHpcError
 from xanes_hpc.experiment.calculated import Calculated
-from xanes_hpc.experiment.compare import Library, MatchOptions, Measured
+from xanes_hpc.experiment.compare import LINE, Library, MatchOptions, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.library import rows_of
@@ -80,8 +80,9 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
     Returns
     -------
     dict
-        The shift of the measured spectrum from the predicted one (eV); the factor and offset that bring it to the
-        prediction's scale; the chi-square per energy, the error %, the residual, and the largest shift tried.
+        The shift of the measured spectrum from the predicted one (eV); the factor, and the line (offset and slope over
+        the prediction's energies), that bring it to the prediction's scale; the chi-square per energy, the error %, the
+        residual, and the largest shift tried.
 
     Raises
     ------
@@ -103,13 +104,14 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
             "or flat, or have a background"
         ) from None
     best = found.ranked[0]
-    factor, offset, error, residual = _on_scale(measured, library, options, best)
+    (slope, offset), residual = _on_scale(measured, library, options, best)
     return {
         "shift": best.shift if request.shift is None else request.shift,
-        "factor": factor,
+        "factor": best.factor,
         "offset": offset,
+        "slope": slope,
         "chi2": best.chi2,
-        "error_percent": error,
+        "error_percent": best.error_percent,
         "max_shift": largest,
         "energies": found.energies.tolist(),
         "residual": residual.tolist(),
@@ -118,19 +120,14 @@ def aligned(request: AlignRequest) -> dict[str, Any]:
 
 def _on_scale(
     measured: Spectrum, library: _Given, options: MatchOptions, best: Matched
-) -> tuple[float, float, float, Array]:
-    """Return the factor and offset that bring a spectrum to the prediction's scale, the error in %, and the residual.
-
-    With min-max, both sides are compared by their ranges; the prediction keeps its own.
-    """
+) -> tuple[tuple[float, float], Array]:
+    """Return slope and offset of the line that brings a scaled spectrum to the prediction's, and the residual."""
     unscaled = Measured(measured, library, replace(options, scale="none"), library.rows)
-    y, mean = unscaled.beside(0, best.shift), unscaled.read(library.rows[:1])[0][0]
-    if options.scale == "min-max":
-        factor = float(np.ptp(mean) / max(np.ptp(y), 1e-300)) * best.factor
-        offset = float(mean.min() - factor * y.min())
-    else:
-        factor, offset = best.factor, 0.0
-    return factor, offset, best.error_percent, factor * y + offset - mean
+    y, mean = best.factor * unscaled.beside(0, best.shift), unscaled.read(library.rows[:1])[0][0]
+    if options.scale != LINE:
+        return (0.0, 0.0), y - mean
+    slope, offset = np.polyfit(unscaled.energies, mean - y, 1).tolist()
+    return (slope, offset), y + offset + slope * unscaled.energies - mean
 
 
 def matched(request: MatchRequest, served: Served) -> dict[str, Any]:

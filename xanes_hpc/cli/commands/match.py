@@ -84,8 +84,9 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
         "--scale",
         type=Known("experiment.compare", "SCALES"),
         default="factor",
-        help="Scale the measured spectrum by the best factor for each site (factor), or both spectra by their area or "
-        "min-max, or not at all (none)  [default: factor; min-max for a spectrum too short to be normalised]",
+        help="Scale the measured spectrum by the best factor for each site (factor), after subtracting a straight line "
+        "from both spectra (line), or both spectra by their area or min-max, or not at all (none)  [default: factor; "
+        "line for a spectrum too short to be normalised]",
     ),
     click.option(
         "--by",

@@ -60,7 +60,7 @@ function near({ energies, intensities, absolute, normalisation }) {
   return { energies: kept.map((k) => energies[k]), intensities: kept.map((k) => intensities[k]), absolute };
 }
 
-const SCALED = { factor: (factor) => `scaled by ${factor.toPrecision(3)}`, "min-max": () => "scaled by its range, because it is not normalised" };
+const SCALED = { factor: (factor) => `scaled by ${factor.toPrecision(3)}`, line: (factor) => `scaled by ${factor.toPrecision(3)} on a straight line, because it is not normalised` };
 
 async function align() {
   const { measured, predicted } = state;
@@ -96,7 +96,7 @@ function usual() {
 function unaligned(measured, predicted) {
   const highest = (values) => values.reduce((most, value) => Math.max(most, value), -Infinity);
   const factor = highest(predicted.mean) / (highest(measured.curve.intensities) || 1);
-  return { shift: 0, factor, offset: 0, error_percent: null, energies: [], residual: [] };
+  return { shift: 0, factor, offset: 0, slope: 0, error_percent: null, energies: [], residual: [] };
 }
 
 function remove() {

@@ -6,7 +6,7 @@ export const state = {
   predicted: null, // the chosen site's prediction
   kept: [], // predictions kept for comparison
   measured: null, // the measured spectrum, as read and normalised
-  placed: null, // how it is placed beside the prediction: shift, factor, offset, error, residual
+  placed: null, // how it is placed beside the prediction: shift, factor, offset, slope, error, residual
   zoom: null, // energies shown; null for all
   effects: null, // what the spectrum loses without each atom, and the energies looked at
   asked: 0,

@@ -33,7 +33,7 @@ export function measuredTraces() {
   const { measured, placed } = state;
   const beside = state.predicted || state.kept[0];
   if (!measured || !beside) return [];
-  const { shift, factor, offset } = placed || { shift: 0, factor: 1, offset: 0 };
+  const { shift, factor, offset, slope } = placed || { shift: 0, factor: 1, offset: 0, slope: 0 };
   const { e0, origin } = beside;
   const { energies, intensities, absolute } = measured.curve;
   let moved = -shift;
@@ -41,7 +41,8 @@ export function measuredTraces() {
   if (origin === "e0" && isAbsolute) moved -= e0 || 0;
   if (origin === "absolute" && !isAbsolute) moved += e0 || 0;
   return [{
-    x: energies.map((e) => e + moved), y: intensities.map((y) => y * factor + offset), mode: "lines",
+    x: energies.map((e) => e + moved), y: intensities.map((y, k) => y * factor + offset + slope * (energies[k] + moved)),
+    mode: "lines",
     name: measured.name, line: { color: ink(), width: 1.5, dash: "dot" }, hovertemplate: "%{y:.4~g}",
   }];
 }
