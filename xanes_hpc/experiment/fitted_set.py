@@ -45,7 +45,7 @@ class FittedSet:
     factors : (n_spectra,)
         What each measured spectrum is multiplied by.
     error_percent : (n_spectra,)
-        Residual of each spectrum, sum |r| / sum |y| in %.
+        Residual of each spectrum in %: the sum of its absolute values over that of the spectrum's.
     spoil, target_percent : (n_sites,)
         Target test of each site against the series' components.
     score
