@@ -407,3 +407,10 @@ def test_formats_that_are_not_read_are_named(tmp_path):
     path = write(tmp_path / "x.lammpstrj", "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\n")
     with pytest.raises(FormatError, match=r"files of this format \(lammps-dump-text\) are not read; convert it"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["Fe2O3.POSCAR", "mp-1_POSCAR", "c.poscar", "x.contcar"])
+def test_other_names_of_poscars(tmp_path, name):
+    path = write(tmp_path / name, "rust\n4.0\n1 0 0\n0 1 0\n0 0 1\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
+    assert is_structure_file(path)
+    assert only(path).numbers.tolist() == [26, 8]

@@ -10,8 +10,10 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_structures
 from xanes_hpc.formats.cif import CONTRADICTORY
 from xanes_hpc.formats.isotopes import READ
+from xanes_hpc.formats.pdb import ALL_ZERO
+from xanes_hpc.formats.space_group_names import group_named
 from xanes_hpc.formats.space_groups import ORIGIN
-from xanes_hpc.formats.stated_formula import NO_HYDROGEN
+from xanes_hpc.formats.stated_formula import NO_HYDROGEN, WHOLE_CELL
 
 CELL = "".join(
     f"_cell_{tag} {{{k}}}\n"
@@ -285,3 +287,38 @@ def test_deuterium_in_crystals_is_hydrogen(tmp_path):
     found = only(tmp_path, block)
     assert composition(found) == {26: 1, 1: 1}
     assert found.choices == ((READ, "1 atom"),)
+
+
+def test_the_formula_of_the_whole_cell_as_pymatgen_writes_it(tmp_path):
+    group = "_symmetry_space_group_name_H-M 'F 4/m -3 2/m'\n"
+    found = only(tmp_path, ROCK_SALT.format(group + FORMULA.format("Fe4 O4", 4)))
+    assert composition(found) == {26: 4, 8: 4}
+    assert [what for what, _ in found.choices] == [WHOLE_CELL]
+    error = only(tmp_path, ROCK_SALT.format(FORMULA.format("Fe4 O4", 4)))  # its symmetry is missing
+    assert isinstance(error, FormatError)
+    error = only(tmp_path, ROCK_SALT.format(group + FORMULA.format("Fe4 O4", 2)))
+    assert isinstance(error, FormatError)
+
+
+@pytest.mark.parametrize(
+    ("full", "short"),
+    [
+        ("P 2/m 2/m 2/m", "P m m m"),
+        ("P 63/m 2/m 2/c", "P 63/m m c"),
+        ("I 21/a -3", "I a -3"),
+        ("F 4/m -3 2/m", "F m -3 m"),
+    ],
+)
+def test_full_names_of_space_groups(full, short):
+    assert group_named(full)[0].hm == short
+
+
+def test_a_pdb_file_that_states_no_occupancies(tmp_path):
+    rows = [("FE", 1.0), ("O", 2.6)]
+    line = "HETATM{:5d}  {:<3s} LIG A   1    {:8.3f}{:8.3f}{:8.3f}{:6.2f}{:6.2f}          {:>2s}\n"
+    text = "".join(line.format(k, name, x, 1.0, 1.0, 0.0, 0.0, name) for k, (name, x) in enumerate(rows, 1))
+    path = tmp_path / "a.pdb"
+    path.write_text(text + "END\n")
+    (found,) = read_structures(path)
+    assert found.numbers.tolist() == [26, 8]
+    assert found.choices == ((ALL_ZERO, "2 atoms"),)

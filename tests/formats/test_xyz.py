@@ -17,7 +17,7 @@ from xanes_hpc.formats import is_structure_file, read_structures
 from xanes_hpc.formats.ipi import ASSUMED
 from xanes_hpc.formats.isotopes import READ
 from xanes_hpc.formats.tmqm import parse_comment
-from xanes_hpc.formats.xyz import CONVERTED
+from xanes_hpc.formats.xyz import CONVERTED, LABELLED
 
 TMQM_2024 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8 | 2020-2024 CSD"
 TMQM_2020 = "CSD_code = WELROW | q = -1 | S = 0 | Stoichiometry = C40H36LaN2P3Se6 | MND = 8"
@@ -411,3 +411,10 @@ def test_comments_that_change_the_meaning_of_the_rows(tmp_path, comment, element
 
 def test_symbols_in_a_lammps_trajectory_are_read(tmp_path):
     assert only(write(tmp_path / "a.xyz", "1\nAtoms. Timestep: 0\nFe 0 0 0\n")).numbers.tolist() == [26]
+
+
+def test_elements_in_labels(tmp_path):
+    found = only(write(tmp_path / "a.xyz", "2\n\nFe1 0.0 0 0\nO12 0 0 1.6\n"))
+    assert found.numbers.tolist() == [26, 8]
+    assert found.choices == ((LABELLED, "2 atoms"),)
+    assert "unknown element 'FE1'" in str(only(write(tmp_path / "b.xyz", "1\n\nFE1 0 0 0\n")))

@@ -18,7 +18,7 @@ from xanes_hpc.structures.structure import Structure
 
 NAMES = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": "cube"}
 """ASE's names of the formats, by ending."""
-VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$")
+VASP = re.compile(r"^(POSCAR|CONTCAR)([._-].*)?$|^.+[._-](POSCAR|CONTCAR)$", re.IGNORECASE)
 HEADER = 30
 """Lines that hold what is looked for."""
 PARTICLES = re.compile(r"^\s*Number of particles\s*=\s*(\d+)")

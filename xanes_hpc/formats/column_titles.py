@@ -74,7 +74,8 @@ OWN_OF = {
 }
 """Names of spectra that say how they were measured."""
 INTENSITIES = (
-    "xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean",
+    "xanes", "xes", "mu", "norm", "intensity", "absorption", "xas", "xmu", "mean", "average", "avg",
+    "mumean", "meanmu", "muavg", "xmuavg", "mue",
     *(name for mode in (TRANSMISSION, FLUORESCENCE) for name in OWN_OF[mode]),
 )  # fmt: skip
 """Names of spectra."""

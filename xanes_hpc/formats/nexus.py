@@ -38,7 +38,7 @@ NOT_READ = "groups of NeXus files hold no spectrum and were not read"
 SIGNAL_NO_SPECTRUM = "the signal of NeXus files is no spectrum, and another column was read"
 NEUTRAL = frozenset(("", "data", "signal", "values", "value", "y", "spectrum"))
 """Names of signals and groups that say nothing about what they hold."""
-ABSORBED, INCOMING = "absorbed_beam", "instrument/incoming_beam/data"
+ABSORBED, INCOMING = nexus_groups.ABSORBED, ("instrument/incoming_beam/data", "monitor/data")
 """Where raw counts of NXxas are, in the group of data and in its entry."""
 
 
@@ -137,7 +137,8 @@ def _spectrum_of(path: Path, group: DataGroup, options: ReadOptions) -> Spectrum
         If it has none.
     """
     sigma, own_unit = None, False
-    beam = dataset(path, group.node.parent, INCOMING)
+    beams = (dataset(path, group.node.parent, name) for name in INCOMING)
+    beam = next((one for one in beams if isinstance(one, h5py.Dataset)), None)
     if not options.columns and _is_raw(group, beam is not None):
         found = _without_beam(path, group, beam, options.mu)
     else:

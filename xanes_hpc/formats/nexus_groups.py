@@ -26,6 +26,8 @@ MOST_VALUES = 16 * MOST_POINTS
 MOST_LINKS = 8
 CORRECTIONS = {"offset": 0.0, "scaling_factor": 1.0}
 """What corrects stored numbers, as attributes or at the ends of datasets' names, and the values that do nothing."""
+ABSORBED = "absorbed_beam"
+"""Name of the raw counts of NXxas."""
 MOST_LISTED = 12
 """Number of names that a message lists."""
 
@@ -75,7 +77,8 @@ def data_group(path: Path, name: str, node: h5py.Group, every: bool = False) -> 
     FormatError
         If its signal or energies are in another file, or have more points than a spectrum.
     """
-    signal = text_of(node.attrs.get("signal")) or next((one for one in node if _is_signal(node, one)), "data")
+    plain = ABSORBED if ABSORBED in node else "data"
+    signal = text_of(node.attrs.get("signal")) or next((one for one in node if _is_signal(node, one)), plain)
     listed = [_with_shape(node, one) for one in list(node)[:MOST_LISTED]]
     values = dataset(path, node, signal)
     axis = _axis(path, node, signal) if values is not None else None

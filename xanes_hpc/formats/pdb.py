@@ -41,6 +41,7 @@ from xanes_hpc.structures.structure import Structure
 SPECIAL = "atoms on special positions, whose occupancy is divided among their images, were taken as whole"
 COPIED = "atoms were copied by the non-crystallographic symmetry that the file gives"
 BLANK = re.compile(r"^((?:ATOM  |HETATM).{48}) {6}", re.MULTILINE)
+ALL_ZERO = "occupancies that are 0 for every atom were taken as not stated"
 UNKNOWN = -9.0
 """Stands for a blank occupancy, which means 1, or equal shares of alternatives."""
 Notes = tuple[tuple[str, str], ...]
@@ -139,13 +140,14 @@ def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
     atoms = []
     everything = list(model.all())
     entries = [entry for entry in everything if entry.atom.calc_flag != gemmi.CalcFlag.Dummy]
+    none_stated = not any(entry.atom.occ for entry in entries)
     for entry in entries:
         atom = entry.atom
         if not 0 < atom.element.atomic_number < 119:
             raise FormatError(f"atom {atom.serial} {atom.name}: unknown element")
         group = "" if atom.altloc == "\0" else atom.altloc
         assembly = f"{entry.chain.name} {entry.residue.seqid}" if group else ""
-        occupancy = 1.0 if atom.occ == UNKNOWN else atom.occ
+        occupancy = 1.0 if none_stated or atom.occ == UNKNOWN else atom.occ
         place = np.array(atom.pos.tolist())
         atoms.append(Atom(f"{atom.serial} {atom.name}", atom.element.atomic_number, place, occupancy, assembly, group))
     if not atoms:
@@ -159,6 +161,7 @@ def _atoms(model: Any, copies: list[Any]) -> tuple[list[Atom], Notes]:
     ]
     atoms, n_shared = with_shares(atoms, [entry.atom.occ == UNKNOWN for entry in entries])
     notes = isotopes.notes(sum(entry.atom.element.name in isotopes.HYDROGEN for entry in entries))
+    notes += ((ALL_ZERO, f"{len(atoms):,} atoms"),) if none_stated else ()
     notes += ((SHARED, f"{n_shared:,} atoms"),) if n_shared else ()
     if len(entries) < len(everything):
         notes += ((DUMMIES, f"{len(everything) - len(entries):,}"),)

@@ -20,6 +20,11 @@ LONGEST = 80
 """Length of the longest name of a space group."""
 
 
+FULL_PLANES = re.compile(r"\b2[123]?/([a-z])")
+FULL_CUBIC = re.compile(r"\b4\d?/(?=[a-z] -3)")
+"""What full names have and short ones lack: ``P 2/m 2/m 2/m``, ``F 4/m -3 2/m``."""
+
+
 @dataclass(frozen=True)
 class Named:
     """Settings that a name, a Hall symbol or a number may mean, and whether they leave no origin open."""
@@ -46,6 +51,7 @@ def group_named(name: str) -> tuple[Any, bool]:
         spellings.append(f"{found[1]}:{ {'S': '1', 'Z': '2'}.get(found[2], found[2]) }")
     if found := ORIGIN_CHOICE.fullmatch(plain):
         spellings.append(f"{found[1]}:{found[2]}")
+    spellings.append(FULL_CUBIC.sub("", FULL_PLANES.sub(r"\1", plain)))
     for spelling in spellings:
         if (group := gemmi.find_spacegroup_by_name(spelling)) is not None:
             return group, group.ext in ("1", "2") and re.search(r":\s*[12]", spelling) is not None

@@ -1,8 +1,8 @@
 """The composition of a crystal in CIF, held to the formula that its block states.
 
-It must be ``_cell_formula_units_Z`` times ``_chemical_formula_sum``. Without Z the ratio of the elements must be that
-of the formula. Hydrogen atoms may be missing, since many refinements do not locate them, and so may the atoms of
-solvent that was masked in the refinement (SQUEEZE).
+It must be ``_cell_formula_units_Z`` times ``_chemical_formula_sum``, or the formula itself where that is Z times
+another formula. Without Z the ratio of the elements must be that of the formula. Hydrogen atoms may be missing, since
+many refinements do not locate them, and so may the atoms of solvent that was masked in the refinement (SQUEEZE).
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 
 import gemmi
 import numpy as np
+import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
 from xanes_hpc.formats.isotopes import HYDROGEN
@@ -20,6 +21,7 @@ from xanes_hpc.structures.disorder import ROUNDING
 MASKS = ("_platon_squeeze", "_smtbx_masks", "_olex2_masks", "_shelx_fab_", "_iucr_refine_fab_")
 """Beginnings of the items that PLATON's SQUEEZE, Olex2's solvent mask and SHELXL's .fab file leave."""
 MASKED = "diffuse solvent was masked in the refinement (SQUEEZE), so its atoms are missing"
+WHOLE_CELL = "formulas of CIF are those of the whole cell, as pymatgen writes them"
 NO_HYDROGEN = "the formula has hydrogens that the file does not list"
 FORMULA = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 PLAIN = re.compile(r"\s*(?:[A-Z][a-z]?\d*(?:\.\d*)?[\s,]*)+(?:\d*[+-]\d*)?\s*")
@@ -76,6 +78,10 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
         allowed = 0.5 if certain else np.maximum(0.5, ROUNDING * expected)
     else:
         allowed = np.maximum(RATIO * expected, min(0.5, RATIO * expected.max()))
+    of_cell = counted and units > 1 and _is_of_cell(in_formula, stated[1], units)
+    if of_cell and (np.abs(in_cell - in_formula) < 0.5).all():
+        units, expected = 1.0, in_formula
+        notes += ((WHOLE_CELL, f"block {block.name}: {gemmi.cif.as_string(text)}"),)
     excess = in_cell - expected
     formula = gemmi.cif.as_string(text)
     cell = "".join(f"{chemical_symbols[n]}{round(found[n], 2):g}" for n in sorted(found))
@@ -96,6 +102,12 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
         f"block {block.name}: its cell has {cell}, which is not in the ratio of its formula {formula}; "
         "check the atoms, their occupancies and the symmetry"
     )
+
+
+def _is_of_cell(heavy: npt.NDArray[np.float64], hydrogens: float, units: float) -> bool:
+    """Return True if a formula is the stated number of units of a formula that cannot be reduced further."""
+    counts = np.append(heavy, hydrogens)
+    return bool((counts == np.floor(counts)).all()) and int(np.gcd.reduce(counts.astype(np.int64))) == units
 
 
 def _counts(formula: str) -> Counter[int]:

@@ -36,6 +36,8 @@ CELL = re.compile(r"\bcell\s*=\s*(\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\})", re.IGNORECA
 OTHER_CELL = re.compile(
     r"(?:%PBC|\bpbc|\b(?:unit[ _-]?)?cell|\bcryst1?|\bbox|\blattice)\b\W*(?:\s+[-+]?\d+\.?\d*){3}", re.IGNORECASE
 )
+LABEL = re.compile(r"([A-Z][a-z]?)\d+")
+LABELLED = "elements were taken from labels of atoms, such as Fe1"
 LAMMPS = re.compile(r"Atoms\. Timestep: \d+")
 OWN_VALUES = re.compile(r"\b(?:Lattice|Properties|pbc)=(?:\"[^\"]*\"|\S+)", re.IGNORECASE)
 CONVERTED = "lengths were converted to Å from the unit that the comment names"
@@ -153,7 +155,7 @@ def _as_hydrogen(rows: list[str], columns: list[str]) -> tuple[list[str], int]:
 def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Structure | FormatError:
     numbers = np.empty(len(rows), np.uint8)
     positions = np.empty((len(rows), 3))
-    heavy = 0
+    heavy = labelled = 0
     for a, row in enumerate(rows):
         line = first + 2 + a
         if len(row) < 4:
@@ -167,11 +169,13 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
         element = row[0]
         heavy += element.upper() in isotopes.HYDROGEN
         z = ELEMENTS.get(element.lower()) or isotopes.HYDROGEN.get(element.upper()) or _whole_number(element)
+        if z < 0 and (label := LABEL.fullmatch(element)) and label[1] in atomic_numbers:
+            z, labelled = atomic_numbers[label[1]], labelled + 1
         if not 0 < z < 119:
             return FormatError(f"line {line}: unknown element {element!r}")
         numbers[a] = z
         try:
-            positions[a] = float(row[1]), float(row[2]), float(row[3])
+            positions[a] = [float(word) for word in row[1:4]]
         except ValueError:
             return FormatError(f"line {line}: expected three coordinates, received {_excerpt(' '.join(row[1:4]))}")
     if LAMMPS.match(comment) and all(row[0].isdecimal() for row in rows):
@@ -194,6 +198,7 @@ def _frame(path: Path, first: int, comment: str, rows: list[list[str]]) -> Struc
     if "charge" not in properties and (charge := _charge_in_name(stem(path), numbers)) is not None:
         properties["charge"] = charge
     notes = isotopes.notes(heavy)
+    notes += ((LABELLED, f"{labelled:,} atoms"),) if labelled else ()
     if isinstance(unit, ipi.Frame):
         positions *= unit.length
         return Structure(name, numbers, positions, unit.cell, unit.pbc, properties, choices=unit.choices + notes)
