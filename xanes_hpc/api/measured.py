@@ -20,6 +20,7 @@ from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.experiment.measured import held_to, read_experiment
+from xanes_hpc.experiment.merged import Merged
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.formats.site_lists import SiteChoice
@@ -226,13 +227,16 @@ def measured_of(value: Any) -> Spectrum:
     SpectrumError
         If it is none of these, or is not usable.
     """
+    if isinstance(value, (Merged, NormalisedSpectrum)):
+        return value.spectrum
     if isinstance(value, Spectrum):
         return value
     if is_paths(value):
         return read_experiment(Path(value))
     if not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
         raise SpectrumError(
-            f"`measured`: expected a file, or a tuple of energies and intensities, received {type(value).__name__}"
+            "`measured`: expected a file, a spectrum, or a tuple of energies and intensities, received "
+            f"{type(value).__name__}"
         )
     energies, intensities = (_numbers(one) for one in value)
     if energies.ndim != 1 or not energies.size or energies.shape != intensities.shape:

@@ -148,6 +148,8 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str
         console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
     if matched.verdict:
         console.err.print(f"Note: {matched.verdict}")
+        if not options.max_shift:
+            console.err.print("Note: if its energies may be off, --max-shift 3 tries shifts of up to 3 eV too")
     if matched.mixed:
         limited = [matched.is_at_limit(m) for m in found.mixtures]
         console.listing(("rank", "mixture", *COLUMNS[2:]), _short(matched.mixed, limited))

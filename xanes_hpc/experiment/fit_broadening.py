@@ -95,7 +95,8 @@ def _treated(
     normal = normalised(experiment, replace(how, method=method), calculated.element, calculated.edge)
     if options.baseline is None:
         with_windows = method == EDGE_STEP and normal.background is not None
-        options = replace(options, baseline=BACKGROUND if with_windows else "none")
+        baseline = BACKGROUND if with_windows else "line" if normal.too_short else "none"
+        options = replace(options, baseline=baseline)
     if options.baseline == BACKGROUND:
         windows = "a line" if normal.background is None else normal.background.windows.in_words
         normal = replace(normal, in_words=f"background fitted too: {windows}")

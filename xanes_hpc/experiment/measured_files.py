@@ -112,6 +112,6 @@ def read_usable(
         except XanesHpcError as error:
             left_out.append(LeftOut(own.name, str(error)))
     if not usable:
-        more = f"; {len(left_out) - 1:,} others cannot be used either" if len(left_out) > 1 else ""
+        more = f"; {len(left_out) - 1:,} more cannot be used either" if len(left_out) > 1 else ""
         raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected measured spectra, received none")
     return usable, left_out

@@ -130,7 +130,7 @@ def check_some(scans: Sequence[object], left_out: Sequence[LeftOut]) -> None:
         If none can; it says why the first cannot.
     """
     if not scans:
-        more = f"; {len(left_out) - 1:,} others cannot be used either" if len(left_out) > 1 else ""
+        more = f"; {len(left_out) - 1:,} more cannot be used either" if len(left_out) > 1 else ""
         raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected scans, received none")
 
 

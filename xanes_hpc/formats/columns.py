@@ -23,6 +23,7 @@ from xanes_hpc.spectra.spectrum import Choices
 
 Array = npt.NDArray[np.float64]
 WITH_SIGMA = "standard deviations were read from a column"
+NO_SIGMA = "columns called standard deviations were not used: they are below 0, 0 everywhere, or not finite"
 EXCHANGED = "the absorption falls through the edge: i0 and itrans may be exchanged"
 
 
@@ -118,8 +119,10 @@ def _own_column(path: Path, table: Table, names: Sequence[str], column: int, res
     mu, title, choices = table.values[:, column].copy(), names[column], rest.choices
     mode = next((mode for mode, own in OWN_OF.items() if title in own), "")
     sigma, at = None, sigma_of(table.titles, title) if title else None
-    if at not in (None, column) and is_sigma(table.values[:, at], mu):
-        sigma, choices = table.values[:, at].copy(), (*choices, (WITH_SIGMA, f"{path.name}: {table.titles[at]}"))
+    if at is not None and at != column:
+        usable = is_sigma(table.values[:, at], mu)
+        sigma = table.values[:, at].copy() if usable else None
+        choices = (*choices, (WITH_SIGMA if usable else NO_SIGMA, f"{path.name}: {table.titles[at]}"))
     reference = None if mode == REFERENCE else rest.reference
     return replace(rest, intensities=mu, title=title, choices=choices, sigma=sigma, reference=reference, mode=mode)
 

@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 Window = tuple[float, float]
 
 SLACK = 0.51
-"""Fraction of a spectrum's step by which a window may reach beyond it, because files round energies."""
+"""Fraction of a spectrum's step there by which a window may reach beyond it, because files round energies."""
 SMALLEST_STEP = 1e-9
 """Fraction of a spectrum's largest value: a smaller edge step is rounding."""
 AROUND = 15.0
@@ -167,6 +167,11 @@ def _no_step(step: float, largest: float) -> str:
     )
 
 
+def _step_at(energies: Array, energy: float) -> int:
+    """Return the index of the step between the points on either side of an energy; the nearest if it is outside."""
+    return int(np.clip(np.searchsorted(energies, energy), 1, energies.size - 1)) - 1
+
+
 def window(
     name: str, what: str, energies: Array, start: float | None, stop: float | None, fewest: int
 ) -> npt.NDArray[np.bool_]:
@@ -177,15 +182,15 @@ def window(
     SpectrumError
         If the window reaches beyond the spectrum, or has fewer points than ``fewest``.
     """
-    first, last = energies[0], energies[-1]
-    slack = SLACK * float(np.median(np.diff(energies)))
+    first, last, steps = energies[0], energies[-1], np.diff(energies)
     start, stop = first if start is None else start, last if stop is None else stop
-    if start < first - slack or stop > last + slack:
+    before, after = (SLACK * float(steps[_step_at(energies, end)]) for end in (start, stop))
+    if start < first - before or stop > last + after:
         raise SpectrumError(
             f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, reaches beyond the spectrum, "
             f"{first:g} to {last:g} eV"
         )
-    inside = (energies >= start - slack) & (energies <= stop + slack)
+    inside = (energies >= start - before) & (energies <= stop + after)
     if inside.sum() < fewest:
         raise SpectrumError(
             f"{name}: the {what}, {start:g} to {stop:g} eV from the edge, has {inside.sum()} points; "

@@ -75,8 +75,8 @@ NOT_JUDGED = "no references of held-out sites, so whether this site explains the
         "--baseline",
         type=Known("experiment.fit_curve", "BASELINES"),
         help="Fit this too: the background of the spectrum as measured, pre-edge line and post-edge curve "
-        "(background), or a constant, a line or nothing (none) on the normalised spectrum  [default: background; none "
-        "for a spectrum without room for windows, or after --normalise mback or none]",
+        "(background), or a constant, a line or nothing (none) on the normalised spectrum  [default: background; line "
+        "for a spectrum without room for windows, none after --normalise mback or none]",
     ),
     window_option("--range", "Fit only these energies, in eV from e0  [default: the whole overlap]"),
     click.option(
