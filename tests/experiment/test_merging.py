@@ -166,7 +166,7 @@ def test_scans_that_share_no_range_or_nothing_usable_are_one_error():
     apart = [made[0], ("far", replace(made[1][1], energies=ENERGIES + 800.0))]
     with pytest.raises(SpectrumError, match="no two scans overlap"):
         merge(apart, MergeOptions(align="none"))
-    with pytest.raises(SpectrumError, match=r"s0: .* element is Fe; expected Cu; 1 others"):
+    with pytest.raises(SpectrumError, match=r"s0: .* element is Fe; expected Cu; 1 more"):
         merge(made, None, 29)
     with pytest.raises(SpectrumError, match="reference channel"):
         merge([(n, replace(s, reference=None)) for n, s in made], MergeOptions(EnergyOptions("reference")))

@@ -192,9 +192,8 @@ def merge(
         merged, paths = merge_files(paths_of(given), options, absorber=absorber, edge=edge)
     else:
         if not isinstance(given, Sequence) or not given or isinstance(given, str):
-            raise SpectrumError(
-                f"`scans`: expected files or spectra, received {'none' if isinstance(given, Sequence) and not given else type(scans).__name__}"
-            )
+            received = "none" if isinstance(given, Sequence) and not given else type(scans).__name__
+            raise SpectrumError(f"`scans`: expected files or spectra, received {received}")
         spectra = [measured_of(own) for own in given]
         sources = [own.source for own in spectra]
         names = sources if len({*sources, ""}) > len(sources) else [f"scan {k}" for k in range(1, len(spectra) + 1)]
