@@ -26,8 +26,8 @@ from xanes_hpc.spectra.spectrum import Choices, Spectrum
 Array = npt.NDArray[np.float64]
 
 ODD, LEAST_ODD, UNLIKE = 3.0, 0.002, 0.03
-"""A scan is noted if its residual is larger than the median of all by this factor, and than a fraction of the mean's
-range; or than a larger fraction alone."""
+"""A scan is noted if it differs from the mean of the others by more than they scatter, by this factor, and by more than
+a fraction of the mean's range; or by more than a larger fraction alone."""
 OTHER_SCALE = 2.0
 """A scan is noted whose scale is larger, or smaller, than that of the mean by more than this factor."""
 ODD_SCAN = "a scan differs from the others"
@@ -214,26 +214,56 @@ def _averaged(
         reference=weights @ np.stack(references) if len(references) == len(scans) else None,
     )  # fmt: skip
     listed = _listed(scans, weights, found)
-    choices = [(*own.spectrum.choices, *told) for own, told in zip(scans, _odd(listed), strict=True)]
+    choices = [(*own.spectrum.choices, *told) for own, told in zip(scans, _odd(listed, found.residuals), strict=True)]
     return Merged(
         spectrum, found.scatter, listed, left_out, calibration, found.pooled, found.mean + found.residuals, choices
     )
 
 
-def _odd(scans: Sequence[MergedScan]) -> list[Choices]:
+def _odd(scans: Sequence[MergedScan], residuals: Array) -> list[Choices]:
     """Return for each scan what there is to say if it differs from the others."""
-    usual, told = float(np.median([own.residual for own in scans])), list[Choices]()
-    for own in scans:
-        much = own.residual > UNLIKE or (len(scans) > 2 and own.residual > max(ODD * usual, LEAST_ODD))
-        detail = f"{own.name}: what is left of it beside the mean is {100 * own.residual:.2g} % of the mean's range"
-        more = f", {own.residual / usual:.1f} times the median of all scans" if len(scans) > 2 and usual else ""
-        odd: Choices = ((ODD_SCAN, detail + more),) if much else ()
+    sizes, ratios = _beside_the_others(residuals, np.array([own.weight for own in scans]))
+    told = list[Choices]()
+    for own, size, ratio in zip(scans, sizes, ratios, strict=True):
+        size *= own.residual
+        odd: Choices = ()
+        if size > UNLIKE or (ratio > ODD and size > LEAST_ODD):
+            more = f", {ratio:.1f} times as much as they scatter" if 1.0 < ratio < np.inf else ""
+            detail = f"{own.name}: it differs from the mean of the others by {100 * size:.2g} % of its range{more}"
+            odd = ((ODD_SCAN, detail),)
         if not 1.0 / OTHER_SCALE < own.scale < OTHER_SCALE:
             odd += (
                 (SCALED, f"{own.name}: {own.scale:.2g} times that of the mean; `normalise` brings scans to one scale"),
             )
         told.append(odd)
     return told
+
+
+def _beside_the_others(residuals: Array, weights: Array) -> tuple[Array, Array]:
+    """Return how much larger a scan's residual is beside the mean of the others, and over their scatter.
+
+    Parameters
+    ----------
+    residuals
+        Residuals of the scans beside the mean of all, (n_scans, n_energies).
+    weights
+        Their weights, which add up to 1.
+
+    Returns
+    -------
+    tuple
+        Factors, (n_scans,), and ratios, which are 1 on average for scans that differ by noise; 0 for fewer than three.
+    """
+    n = len(residuals)
+    others = 1.0 - weights if n > 1 else np.ones(n)
+    factors = 1.0 / np.where(others > 0, others, 1.0)
+    ratios = np.zeros(n)
+    for k in range(n if n > 2 else 0):
+        rest = np.delete(residuals, k, axis=0) + weights[k] * factors[k] * residuals[k]
+        scatter = np.sqrt(np.square(rest).sum() / ((n - 2) * residuals.shape[1]))
+        own = factors[k] * np.sqrt(np.mean(np.square(residuals[k])) / (1.0 + 1.0 / (n - 1)))
+        ratios[k] = own / scatter if scatter > 0 else np.inf if own > 0 else 0.0
+    return factors, ratios
 
 
 def _grid(scans: Sequence[Scan], options: MergeOptions) -> Array:

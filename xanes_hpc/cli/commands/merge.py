@@ -71,7 +71,7 @@ COLUMNS = ("scan", "shift (eV)", "aligned by", "weight", "glitches", "residual %
 )
 @normalise_options_with("none")
 @reading_options
-@figure_option("Draw the scans, their mean and what is left")
+@figure_option("Draw the scans, their mean and the residuals")
 @overwrite_option
 @json_option
 def command(
