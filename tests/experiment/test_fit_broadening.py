@@ -217,6 +217,7 @@ def test_fit_broadening_command(files, capsys):
     recipe = load_run(files / "r.toml", files, {}).broadening
     assert recipe.core_hole == found["parameters"]["core_hole"]["value"]
     assert (files / "f.png").stat().st_size > 10_000
+    assert run("fit-broadening", "raw.txt", "e.dat", "--recipe", "lorentzian", "--e-cut", "-1") == 0  # raw.txt names Fe
 
 
 @pytest.mark.parametrize(

@@ -212,9 +212,11 @@ def test_a_second_structure_of_the_same_name_is_skipped(tmp_path, imported):
     write_xyz(tmp_path / "one" / "A.xyz")
     write_xyz(tmp_path / "two" / "A.xyz", [("Fe", 0, 0, 0)])
     summary = imported(tmp_path / "one", tmp_path / "two", skipped=1)
-    (skipped,) = summary["skipped"]
-    assert skipped["kind"] == "FormatError"
-    assert skipped["reason"].startswith(f"{tmp_path}/two/A.xyz: the name A (or that of a site) is already used")
+    reason = (
+        f"{tmp_path}/two/A.xyz: the name A (or that of a site) is already used; names must be unique: rename the file, "
+        "or the folder of a POSCAR"
+    )
+    assert summary["skipped"] == [{"kind": "FormatError", "reason": reason}]
     assert stored(tmp_path, "structures/offsets").tolist() == [0, 2]
 
 
