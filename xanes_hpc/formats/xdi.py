@@ -6,7 +6,7 @@ none, so files that are written omit it and say so in a comment.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from xanes_hpc import __version__
@@ -43,11 +43,7 @@ INTENSITIES = (
 def write(path: Path, predicted: PredictedSpectrum) -> None:
     """Write a predicted spectrum in columns: energy, mu (or norm, xes), its standard deviation, and any reference."""
     columns = predicted.columns(_label(predicted))
-    lines = [f"{FIRST} xanes-hpc/{__version__}", f"# Element.symbol: {predicted.element}"]
-    edge = predicted.edge if predicted.edge in EDGES else predicted.edge[0]
-    lines.append(f"# Element.edge: {edge}")
-    for number, name in enumerate(columns, 1):
-        lines.append(f"# Column.{number}: {name}" + (" eV" if name == "energy" else ""))
+    lines = first_lines(predicted.element, predicted.edge, columns)
     if predicted.absolute:
         lines.append(f"# Scan.edge_energy: {predicted.e0:.10g} eV")
     lines.append(f"# Sample.name: {predicted.header['site']}")
@@ -62,6 +58,18 @@ def write(path: Path, predicted: PredictedSpectrum) -> None:
         f"# {'  '.join(columns)}",
     ]
     path.write_text("\n".join(lines) + "\n" + rows_of_numbers(columns), encoding="utf-8")
+
+
+def first_lines(element: str, edge: str, columns: Iterable[str]) -> list[str]:
+    """Return the lines that begin a file: its version, the element's symbol, the edge, and the titles of columns.
+
+    An edge that XDI does not have, such as L23, is given as its shell.
+    """
+    lines = [f"{FIRST} xanes-hpc/{__version__}", f"# Element.symbol: {element}"]
+    lines.append(f"# Element.edge: {edge if edge in EDGES else edge[0]}")
+    for number, name in enumerate(columns, 1):
+        lines.append(f"# Column.{number}: {name}" + (" eV" if name == "energy" else ""))
+    return lines
 
 
 def _label(predicted: PredictedSpectrum) -> str:
@@ -93,7 +101,7 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
     choices: Choices = ()
     if not table.header or not table.header[0].upper().startswith("XDI/"):
         choices = ((NO_FIRST_LINE, path.name),)
-    items = _items(path)
+    items = {name.lower(): text for name, text in header_items(path).items()}
     named = [
         items.get(f"column.{i + 1}", "").partition("||")[0].replace(",", " ").split()
         for i in range(table.values.shape[1])
@@ -147,14 +155,20 @@ def _check_titles(path: Path, titles: Sequence[str], named: Sequence[str]) -> No
         )
 
 
-def _items(path: Path) -> dict[str, str]:
-    """Return the header's items by name, in lower case."""
+def header_items(path: Path) -> dict[str, str]:
+    """Return the header's items by family and name, such as ``Beamline.name``, as the file spells them.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read.
+    """
     found = {}
     for line in read_lines(path).splitlines():
         if not line.startswith("#") or line.lstrip("# ").startswith(("///", "---")):
             break
         if match := ITEM.match(line):
-            found[f"{match[1]}.{match[2]}".lower()] = match[3].strip()
+            found[f"{match[1]}.{match[2]}"] = match[3].strip()
     return found
 
 

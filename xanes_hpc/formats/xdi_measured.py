@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc import __version__
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import xdi
 from xanes_hpc.formats.text import UNREADABLE
-from xanes_hpc.formats.text_table import read_lines
 from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -50,17 +48,13 @@ def write(
         raise FormatError(f"{path}: XDI needs the element and edge; give `absorber` and `edge`")
     if spectrum.absolute is False or spectrum.energies[0] <= 0:
         raise FormatError(f"{path}: XDI needs absolute energies; these are relative to the edge")
-    edge = spectrum.edge if spectrum.edge in xdi.EDGES else spectrum.edge[0]
     label = "norm" if spectrum.unit == "normalised" else "mu"
     columns = {
         "energy": spectrum.energies, label: spectrum.intensities, "sigma": spectrum.sigma, "scatter": scatter,
         "murefer": spectrum.reference,
     }  # fmt: skip
     there = {name: values for name, values in columns.items() if values is not None}
-    lines = [f"{xdi.FIRST} xanes-hpc/{__version__}"]
-    lines += [f"# Element.symbol: {chemical_symbols[spectrum.element]}", f"# Element.edge: {edge}"]
-    for number, name in enumerate(there, 1):
-        lines.append(f"# Column.{number}: {name}" + (" eV" if name == "energy" else ""))
+    lines = xdi.first_lines(chemical_symbols[spectrum.element], spectrum.edge, there)
     lines += [f"# {name}: {_line(text)}" for name, text in items.items()]
     lines += [f"# {xdi.OURS}.{name}: {_line(text)}" for name, text in own.items()]
     lines += ["# ///", *(f"# {_line(text)}" for text in comments)]
@@ -80,21 +74,15 @@ def shared_items(paths: Sequence[Path]) -> dict[str, str]:
         found: dict[str, str] = {}
         if xdi.recognises(path):
             try:
-                found = _items(path)
+                found = {
+                    name: text
+                    for name, text in xdi.header_items(path).items()
+                    if text and name.partition(".")[0].lower() not in NOT_CARRIED
+                }
             except (FormatError, *UNREADABLE):
                 pass
         shared = found if shared is None else {name: text for name, text in shared.items() if found.get(name) == text}
     return shared or {}
-
-
-def _items(path: Path) -> dict[str, str]:
-    found = {}
-    for line in read_lines(path).splitlines():
-        if not line.startswith("#") or line.lstrip("# ").startswith(("///", "---")):
-            break
-        if (match := xdi.ITEM.match(line)) and match[1].lower() not in NOT_CARRIED and match[3].strip():
-            found[f"{match[1]}.{match[2]}"] = match[3].strip()
-    return found
 
 
 def _line(text: str) -> str:
