@@ -16,24 +16,20 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.absorber import stated
 from xanes_hpc.formats.columns import Columns, energy_and_intensity
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.formats.text import unpacked_name
 from xanes_hpc.formats.text_table import Table, read_table
-from xanes_hpc.spectra.edges import EDGES, edge_energy
+from xanes_hpc.spectra.edges import tabulated
 from xanes_hpc.spectra.rise_at_edge import VERY_FAR
 from xanes_hpc.spectra.spectrum import ARBITRARY, NO_TREATMENT, UNSTATED, Spectrum, treatment, unit_from
 
 CONVOLVED = treatment("fdmnes-conv")
 """FDMNES's own broadening; its output does not record the parameters."""
-
-
 EDGE_IN_HEADER = re.compile(r"\be0:? (\d+(?:\.\d+)?) eV\b")
 PAIR_TITLES = re.compile(r"^energy <xanes>?_[lmn]\d>? <xanes>?_[lmn]\d>?$")
-
-
 FARTHEST_EDGE = 0.05
 """Largest difference between an edge energy and the tabulated one, as a fraction of the latter."""
 SHELLS = "_KLMNOP"
@@ -156,16 +152,11 @@ def _without_repeated(path: Path, found: Columns) -> Columns:
 
 def _check_edge_energy(path: Path, line: int, element: int | None, edge: str | None, e_edge: float) -> None:
     """Raise an error if an edge energy is impossible for the element and edge beside it."""
-    if element is None or edge not in EDGES:
-        return
-    try:
-        tabulated = edge_energy(element, edge)
-    except SpectrumError:  # not tabulated
-        return
-    if abs(e_edge - tabulated) > max(FARTHEST_EDGE * tabulated, VERY_FAR):
+    known = tabulated(element, edge)
+    if element is not None and known is not None and abs(e_edge - known) > max(FARTHEST_EDGE * known, VERY_FAR):
         named = f"{chemical_symbols[element]} {edge}"
         raise FormatError(
-            f"{path}: line {line}: expected an edge energy near that of {named}, {tabulated:g} eV, received {e_edge:g}"
+            f"{path}: line {line}: expected an edge energy near that of {named}, {known:g} eV, received {e_edge:g}"
         )
 
 
