@@ -1,4 +1,4 @@
-"""What speaks against a fit is said: bounds, implausible widths, correlations, and held-out sites that fit better."""
+"""Reasons to doubt a fit: bounds, implausible widths, correlations, and held-out sites that fit better."""
 
 import json
 from dataclasses import replace

@@ -78,7 +78,7 @@ def fit_broadening(
     Returns
     -------
     Fitted
-        Its ``parameters`` with their intervals, the ``r_factor``, and ``warnings``: what speaks against the fit.
+        Its ``parameters`` with their intervals, the ``r_factor``, and ``warnings``: reasons to doubt the fit.
 
     Raises
     ------

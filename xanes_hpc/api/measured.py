@@ -17,7 +17,7 @@ from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
 from xanes_hpc.experiment import match as matching
 from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.energy import EnergyOptions, correction
-from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
+from xanes_hpc.experiment.library import library_of, selected
 from xanes_hpc.experiment.match import Match
 from xanes_hpc.experiment.measured import held_to, read_experiment
 from xanes_hpc.experiment.merged import Merged
@@ -209,8 +209,7 @@ def match(
     store = comparable(spectra)
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
     library = library_of(store, kind, treatment, how)
-    rows = rows_of(library.sites, chosen_rows(library, choice_of(sites), store.path), absorber, edge)
-    element, own_edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
+    rows, element, own_edge = selected(library, choice_of(sites), store.path, absorber, edge)
     experiment = held_to(measured_of(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
     experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), element, own_edge)(experiment)
     normal = normalised(experiment, how, element, own_edge)

@@ -15,7 +15,7 @@ from xanes_hpc.experiment.combinations import CombinationOptions, Combinations
 from xanes_hpc.experiment.combinations import fit_combinations as fit
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.joint_fit import JointFit, SeriesOptions
-from xanes_hpc.experiment.library import chosen_rows, library_of, rows_of
+from xanes_hpc.experiment.library import library_of, selected
 from xanes_hpc.experiment.measured_set import MeasuredSet
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
 from xanes_hpc.experiment.series_analysis import with_library, with_standards
@@ -121,8 +121,8 @@ def series(
         return with_standards(given, _paths(standards), _kind(absorber, edge), chosen)[0]
     store = comparable(library)
     shelf = library_of(store, kind, treatment, given.normalisation)
-    rows = rows_of(shelf.sites, chosen_rows(shelf, choice_of(sites), store.path), absorber, edge)
-    return with_library(given, shelf, (int(shelf.sites.element[rows[0]]), shelf.sites.edge[rows[0]]), rows, chosen)
+    rows, element, own_edge = selected(shelf, choice_of(sites), store.path, absorber, edge)
+    return with_library(given, shelf, (element, own_edge), rows, chosen)
 
 
 def fit_standards(

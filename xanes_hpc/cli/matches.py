@@ -76,7 +76,7 @@ class MatchedSpectrum:
 
     @property
     def verdict(self) -> str:
-        """What the best error means; empty if it is ordinary."""
+        """Verdict on the best error; empty if it is ordinary."""
         error, held_out = self.found.ranked[0].error_percent, self.found.held_out
         verdict = "" if held_out is None else held_out.verdict(error)
         return verdict or (f"no site resembles it; the best error is {error:.0f} %" if error > POOR else "")

@@ -184,6 +184,22 @@ def figure_option(what: str) -> Callable[[F], F]:
     return click.option("--plot", type=OutputPath(beside=True), metavar="FILE", help=f"{what}, as PNG, SVG or PDF")
 
 
+store_options = gathered(
+    "of_store",
+    dict,
+    click.option("--absorber", metavar="SYMBOL", help="Compare only sites of this element"),
+    click.option("--edge", type=EDGE, metavar="EDGE", help="Compare only sites of this edge"),
+    sites_option,
+    click.option(
+        "--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store"
+    ),
+    click.option(
+        "--treatment", help="Compare spectra with this treatment in a structure store whose sites have several"
+    ),
+)
+"""Which spectra of a store to compare with measured ones."""
+
+
 def _read_options(columns: str | None, mu: str | None, d_spacing: float | None) -> "ReadOptions":
     from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 

@@ -84,7 +84,7 @@ class Combination:
     """Standards that were fitted to a sample, the largest weight first.
 
     ``shifts`` say how much higher in energy the sample lies than each standard, eV. ``errors`` are the standard errors
-    of the weights. ``fitted`` is the fit at the energies compared.
+    of the weights. ``fitted`` is the combination at the energies compared.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What speaks against a fit, although its residual may be small."""
+"""Reasons to doubt a fit, although its residual may be small."""
 
 from collections.abc import Iterator, Mapping
 

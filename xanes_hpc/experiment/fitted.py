@@ -60,9 +60,9 @@ class Fitted:
     held_out
         The same for held-out sites, each fitted to its own reference; None if there are too few.
     verdict
-        What the comparison with them means; empty if the fit is ordinary.
+        Verdict of the comparison with them; empty if the fit is ordinary.
     warnings
-        What speaks against the fit, one sentence each; the verdict is among them.
+        Reasons to doubt the fit, one sentence each; the verdict is among them.
     measured
         The measured spectrum as it was fitted, and how it was normalised.
     """

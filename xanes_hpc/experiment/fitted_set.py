@@ -43,7 +43,7 @@ class FittedSet:
     fractions, standard_errors, bootstrap_errors : (n_spectra, n_sites)
         Fractions along the series, and their errors from the covariance and from the bootstrap.
     factors : (n_spectra,)
-        What each measured spectrum is multiplied by.
+        Factor of each measured spectrum.
     error_percent : (n_spectra,)
         Residual of each spectrum in %: the sum of its absolute values over that of the spectrum's.
     spoil, target_percent : (n_sites,)

@@ -83,7 +83,7 @@ class BestFit:
 
     @property
     def unexplained_percent(self) -> float:
-        """Sum of the squared residuals, in % of those that a plain edge leaves."""
+        """Sum of the squared residuals, in % of that of a plain arctangent edge."""
         energies, y, fit = self.compared
         edge = _plain_edge(energies, y)
         return 100.0 * float(np.sum(np.square(y - fit)) / max(float(np.sum(np.square(y - edge))), 1e-300))

@@ -183,6 +183,30 @@ def chosen_rows(library: PredictionLibrary | SpectrumLibrary, sites: SiteChoice 
     return rows
 
 
+def selected(
+    library: PredictionLibrary | SpectrumLibrary, sites: SiteChoice | None, path: Path, absorber: str | None,
+    edge: str | None,
+) -> tuple[Rows, int, str]:  # fmt: skip
+    """Return the rows to compare, all of one element and edge, with its atomic number and the edge.
+
+    Parameters
+    ----------
+    library, path
+        The spectra, and the store that has them.
+    sites
+        The sites to compare; by default all.
+    absorber, edge
+        Their element symbol and edge, where there are several.
+
+    Raises
+    ------
+    FormatError, StoreError, SpectrumError
+        As ``chosen_rows`` and ``rows_of``.
+    """
+    rows = rows_of(library.sites, chosen_rows(library, sites, path), absorber, edge)
+    return rows, int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
+
+
 def rows_of(sites: SiteTable, rows: Rows, absorber: str | None, edge: str | None) -> Rows:
     """Return the rows of one element and edge.
 

@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from xanes_hpc.errors import ConfigError, FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import athena, is_spectrum_file, nexus, nexus_entries
 
 T = TypeVar("T")
+N = TypeVar("N", bound="Named")
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -91,6 +92,47 @@ class LeftOut:
     reason: str
 
 
+class Named(Protocol):
+    """What has a name under which it is listed."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
+def each_usable(items: Iterable[N], do: Callable[[N], T]) -> tuple[list[T], list[LeftOut]]:
+    """Do something to each of several measured spectra; those for which it fails are left out with their reasons.
+
+    Raises
+    ------
+    ConfigError
+        If an option of ``do`` is not possible for any spectrum.
+    """
+    done, left_out = [], []
+    for own in items:
+        try:
+            done.append(do(own))
+        except ConfigError:
+            raise
+        except XanesHpcError as error:
+            left_out.append(LeftOut(own.name, str(error)))
+    return done, left_out
+
+
+def check_some(usable: Sequence[object], left_out: Sequence[LeftOut]) -> None:
+    """Check that some measured spectra can be used.
+
+    Raises
+    ------
+    SpectrumError
+        If none can; it says why the first cannot.
+    """
+    if not usable:
+        more = f"; {len(left_out) - 1:,} more cannot be used either" if len(left_out) > 1 else ""
+        raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected measured spectra, received none")
+
+
 def read_usable(
     files: Iterable[MeasuredFile], read: Callable[[Path], T]
 ) -> tuple[list[tuple[MeasuredFile, T]], list[LeftOut]]:
@@ -103,15 +145,6 @@ def read_usable(
     SpectrumError
         If none can be used.
     """
-    usable, left_out = [], []
-    for own in files:
-        try:
-            usable.append((own, read(own.path)))
-        except ConfigError:
-            raise
-        except XanesHpcError as error:
-            left_out.append(LeftOut(own.name, str(error)))
-    if not usable:
-        more = f"; {len(left_out) - 1:,} more cannot be used either" if len(left_out) > 1 else ""
-        raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected measured spectra, received none")
+    usable, left_out = each_usable(files, lambda own: (own, read(own.path)))
+    check_some(usable, left_out)
     return usable, left_out

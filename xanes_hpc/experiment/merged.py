@@ -89,7 +89,7 @@ class MergedScan:
     scale
         Its scale over that of the mean.
     residual
-        Root mean square of what is left of it beside the mean, in units of the mean's range.
+        Root mean square of its residual beside the mean, in units of the mean's range.
     """
 
     name: str

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xanes_hpc.errors import ConfigError, XanesHpcError
+from xanes_hpc.errors import ConfigError
 from xanes_hpc.experiment.measured import read_experiment
-from xanes_hpc.experiment.measured_files import LeftOut, measured_files
+from xanes_hpc.experiment.measured_files import measured_files, read_usable
 from xanes_hpc.experiment.merged import Merged, MergeOptions
-from xanes_hpc.experiment.merging import check_some, merge
+from xanes_hpc.experiment.merging import merge
 from xanes_hpc.formats import xdi_measured
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.structures.absorbers import element_number
@@ -38,16 +38,8 @@ def merge_files(
     element = None if absorber is None else element_number(absorber)
     if element == 0:
         raise ConfigError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
-    spectra, left_out, paths = [], list[LeftOut](), {}
-    for file in measured_files(named):
-        try:
-            spectra.append((file.name, read_experiment(file.path, reading)))
-            paths[file.name] = file.path
-        except ConfigError:
-            raise
-        except XanesHpcError as error:
-            left_out.append(LeftOut(file.name, str(error)))
-    check_some(spectra, left_out)
+    read, left_out = read_usable(measured_files(named), lambda path: read_experiment(path, reading))
+    spectra, paths = [(file.name, own) for file, own in read], {file.name: file.path for file, _ in read}
     merged = merge(spectra, options, element, None if edge is None else edge.upper())
     merged.left_out[:0] = left_out
     return merged, [paths[own.name] for own in merged.scans]

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import ConfigError, SpectrumError, XanesHpcError
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.calibration import Calibration, by_reference, calibrated, calibration_of
 from xanes_hpc.experiment.energy import NONE, REFERENCE, by_foil, foil_of
-from xanes_hpc.experiment.measured_files import LeftOut
+from xanes_hpc.experiment.measured_files import LeftOut, check_some, each_usable
 from xanes_hpc.experiment.merged import NOISE, Merged, MergedScan, MergeOptions
 from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.experiment.scans import NONE as UNALIGNED
 from xanes_hpc.experiment.scans import Scan, aligned, of_one_kind
 from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.averaging import Average, average, shared_by_most
+from xanes_hpc.spectra.averaging import Average, average, beside_the_others, shared_by_most
 from xanes_hpc.spectra.edge_step import find_edge
 from xanes_hpc.spectra.glitches import without_glitches
 from xanes_hpc.spectra.rebinning import Bins, even_steps, rebinned, three_regions
@@ -41,7 +41,7 @@ def merge(
 ) -> Merged:  # fmt: skip
     """Merge scans of one sample.
 
-    Scans of another element, edge or mode than most, without an edge, or unlike the first, are left out. The average
+    Scans of another element, edge or mode than most, without an edge, or unlike most, are left out. The average
     covers the range for which the number of scans times its length is largest.
 
     Parameters
@@ -109,29 +109,10 @@ def _each(do: Callable[[Scan], Scan], scans: Sequence[Scan], left_out: list[Left
     SpectrumError
         If it fails for all.
     """
-    done = []
-    for scan in scans:
-        try:
-            done.append(do(scan))
-        except ConfigError:
-            raise
-        except XanesHpcError as error:
-            left_out.append(LeftOut(scan.name, str(error)))
+    done, failed = each_usable(scans, do)
+    left_out += failed
     check_some(done, left_out)
     return done
-
-
-def check_some(scans: Sequence[object], left_out: Sequence[LeftOut]) -> None:
-    """Check that some scans can be used.
-
-    Raises
-    ------
-    SpectrumError
-        If none can; it says why the first cannot.
-    """
-    if not scans:
-        more = f"; {len(left_out) - 1:,} more cannot be used either" if len(left_out) > 1 else ""
-        raise SpectrumError(f"{left_out[0].reason}{more}" if left_out else "expected scans, received none")
 
 
 def _moved(spectrum: Spectrum, calibration: Calibration) -> Spectrum:
@@ -140,7 +121,7 @@ def _moved(spectrum: Spectrum, calibration: Calibration) -> Spectrum:
 
 
 def _on_shared_range(scans: list[Scan], left_out: list[LeftOut]) -> list[Scan]:
-    """Return the scans, cut to the range that most share, without those that do not cover it.
+    """Return the scans that cover the range that most share.
 
     Raises
     ------
@@ -222,7 +203,7 @@ def _averaged(
 
 def _odd(scans: Sequence[MergedScan], residuals: Array) -> list[Choices]:
     """Return for each scan what there is to say if it differs from the others."""
-    sizes, ratios = _beside_the_others(residuals, np.array([own.weight for own in scans]))
+    sizes, ratios = beside_the_others(residuals, np.array([own.weight for own in scans]))
     told = list[Choices]()
     for own, size, ratio in zip(scans, sizes, ratios, strict=True):
         size *= own.residual
@@ -237,33 +218,6 @@ def _odd(scans: Sequence[MergedScan], residuals: Array) -> list[Choices]:
             )
         told.append(odd)
     return told
-
-
-def _beside_the_others(residuals: Array, weights: Array) -> tuple[Array, Array]:
-    """Return how much larger a scan's residual is beside the mean of the others, and over their scatter.
-
-    Parameters
-    ----------
-    residuals
-        Residuals of the scans beside the mean of all, (n_scans, n_energies).
-    weights
-        Their weights, which add up to 1.
-
-    Returns
-    -------
-    tuple
-        Factors, (n_scans,), and ratios, which are 1 on average for scans that differ by noise; 0 for fewer than three.
-    """
-    n = len(residuals)
-    others = 1.0 - weights if n > 1 else np.ones(n)
-    factors = 1.0 / np.where(others > 0, others, 1.0)
-    ratios = np.zeros(n)
-    for k in range(n if n > 2 else 0):
-        rest = np.delete(residuals, k, axis=0) + weights[k] * factors[k] * residuals[k]
-        scatter = np.sqrt(np.square(rest).sum() / ((n - 2) * residuals.shape[1]))
-        own = factors[k] * np.sqrt(np.mean(np.square(residuals[k])) / (1.0 + 1.0 / (n - 1)))
-        ratios[k] = own / scatter if scatter > 0 else np.inf if own > 0 else 0.0
-    return factors, ratios
 
 
 def _grid(scans: Sequence[Scan], options: MergeOptions) -> Array:

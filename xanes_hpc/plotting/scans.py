@@ -12,7 +12,7 @@ MOST_NAMED = 8
 
 
 def merged_scans(merged: Merged, path: Path) -> None:
-    """Draw aligned scans with their mean, and below what is left of each beside the mean, with 1 and 2 sigma.
+    """Draw aligned scans with their mean, and below the residual of each beside the mean, with 1 and 2 sigma.
 
     Parameters
     ----------

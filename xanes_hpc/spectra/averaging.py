@@ -1,7 +1,7 @@
 """Average the spectra of scans on one grid, with the standard error of the mean and the scatter of the scans.
 
-With w_j the weights of n scans, which add up to 1, and r_j what is left of scan j after a factor and a line bring it to
-the mean m:
+With w_j the weights of n scans, which add up to 1, and r_j the residual of scan j after a factor and a line bring it
+to the mean m:
 
     m = sum w_j y_j,   error² = sum w_j r_j² / (n - 1),   scatter² = n error²
 
@@ -30,7 +30,7 @@ class Average:
     mean, error, scatter : (n_points,)
         The mean, its standard error, and the standard deviation of one scan. The last two are NaN for a single scan.
     residuals : (n_scans, n_points)
-        What is left of each scan, on the scale of the mean.
+        Residual of each scan beside the mean, on the mean's scale.
     factors : (n_scans,)
         Scale of each scan over that of the mean.
     pooled
@@ -96,6 +96,39 @@ def _pooled(variance: Array, half: int) -> Array:
     at = np.arange(variance.size)
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, variance.size)
     return np.asarray((total[high] - total[low]) / (high - low))
+
+
+def beside_the_others(residuals: Array, weights: Array) -> tuple[Array, Array]:
+    """Return how much larger a scan's residual is beside the mean of the others, and over their scatter.
+
+    Parameters
+    ----------
+    residuals
+        Residuals of the scans beside the mean of all, (n_scans, n_energies).
+    weights
+        Their weights, which add up to 1.
+
+    Returns
+    -------
+    tuple
+        Factors, (n_scans,), and ratios, which are 1 on average for scans that differ by noise; 0 for fewer than three.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).standard_normal((4, 1000))
+    >>> factors, ratios = beside_the_others(noise - noise.mean(axis=0), np.full(4, 0.25))
+    >>> factors.round(2).tolist(), bool(np.abs(ratios - 1.0).max() < 0.1)
+    ([1.33, 1.33, 1.33, 1.33], True)
+    """
+    n, others = len(residuals), 1.0 - weights
+    factors = 1.0 / np.where(others > 0, others, 1.0)
+    ratios = np.zeros(n)
+    for k in range(n if n > 2 else 0):
+        rest = np.delete(residuals, k, axis=0) + weights[k] * factors[k] * residuals[k]
+        scatter = np.sqrt(np.square(rest).sum() / ((n - 2) * residuals.shape[1]))
+        own = factors[k] * np.sqrt(np.mean(np.square(residuals[k])) / (1.0 + 1.0 / (n - 1)))
+        ratios[k] = own / scatter if scatter > 0 else np.inf if own > 0 else 0.0
+    return factors, ratios
 
 
 def shared_by_most(starts: Array, stops: Array) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from xanes_hpc.cli import combinations, console, matches
-from xanes_hpc.cli.choices import EDGE, Known
+from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
@@ -21,7 +21,7 @@ from xanes_hpc.cli.options import (
     overwrite_option,
     reading_options,
     refuse,
-    sites_option,
+    store_options,
     window_option,
 )
 
@@ -64,19 +64,7 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
         help="Let the fractions of standards add up to 1",
     ),
 )
-@gathered(
-    "of_store",
-    dict,
-    click.option("--absorber", metavar="SYMBOL", help="Compare only sites of this element"),
-    click.option("--edge", type=EDGE, metavar="EDGE", help="Compare only sites of this edge"),
-    sites_option,
-    click.option(
-        "--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store"
-    ),
-    click.option(
-        "--treatment", help="Compare spectra with this treatment in a structure store whose sites have several"
-    ),
-)
+@store_options
 @gathered(
     "options",
     _match_options,
@@ -202,7 +190,7 @@ def _against_store(
     import numpy as np
 
     from xanes_hpc.errors import SpectrumError
-    from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
+    from xanes_hpc.experiment.library import open_library, selected
     from xanes_hpc.experiment.match import match_each
     from xanes_hpc.experiment.measured_files import LeftOut, measured_files, read_usable
     from xanes_hpc.experiment.normalised import scale_for
@@ -214,10 +202,8 @@ def _against_store(
         refuse(OF_STRUCTURES, f"applies to structure stores; {store} is a prediction store")
     files = measured_files(given.paths)
     with open_library(store, of_store["kind"], of_store["treatment"], given.normalisation) as library:
-        rows = chosen_rows(library, of_store["sites"], store)
-        rows = rows_of(library.sites, rows, of_store["absorber"], of_store["edge"])
+        rows, element, edge = selected(library, of_store["sites"], store, of_store["absorber"], of_store["edge"])
         e0 = float(np.nanmedian(library.e0[rows]))
-        element, edge = int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
         usable, left_out = read_usable(files, given.reader(element, edge, e0))
         how = [options if chosen_scale else replace(options, scale=scale_for(normal)) for _, normal in usable]
         with console.progress("matching", "sites" if len(files) == 1 else "comparisons") as progress:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xanes_hpc.cli import console, matches, series_tables
-from xanes_hpc.cli.choices import EDGE, Known
+from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import (
     PATH,
@@ -19,7 +19,7 @@ from xanes_hpc.cli.options import (
     overwrite_option,
     reading_options,
     refuse,
-    sites_option,
+    store_options,
     window_option,
 )
 
@@ -55,19 +55,7 @@ def _series_options(range: tuple[float, float] | None, **others: Any) -> "Series
     metavar="FILE.csv",
     help="Order the spectra by this table: a column file, and one of numbers, such as time (s)  [default: by name]",
 )
-@gathered(
-    "of_store",
-    dict,
-    click.option("--absorber", metavar="SYMBOL", help="Compare only sites of this element"),
-    click.option("--edge", type=EDGE, metavar="EDGE", help="Compare only sites of this edge"),
-    sites_option,
-    click.option(
-        "--kind", default="xanes", show_default=True, help="Compare spectra of this kind in a structure store"
-    ),
-    click.option(
-        "--treatment", help="Compare spectra with this treatment in a structure store whose sites have several"
-    ),
-)
+@store_options
 @gathered(
     "options",
     _series_options,
@@ -132,7 +120,7 @@ def command(
     components tell how many different sites contribute. With --library, the sites of a prediction store or structure
     store are found whose mixtures explain all spectra, at one shift; with --standards, measured ones.
     """
-    from xanes_hpc.experiment.library import chosen_rows, open_library, rows_of
+    from xanes_hpc.experiment.library import open_library, selected
     from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.series_analysis import with_library, with_standards
     from xanes_hpc.plotting.figures import check_figure
@@ -161,11 +149,9 @@ def command(
             open_library(library, of_store["kind"], of_store["treatment"], normalisation) as store,
             console.progress("searching", "sites") as progress,
         ):
-            rows = chosen_rows(store, of_store["sites"], library)
-            rows = rows_of(store.sites, rows, of_store["absorber"], of_store["edge"])
-            kind = int(store.sites.element[rows[0]]), store.sites.edge[rows[0]]
-            found, left_out = with_library(own, store, kind, rows, options, progress), []
-            distrust, of = store.distrust, f", {of_absorber(*kind)}, {library.name}"
+            rows, number, edge = selected(store, of_store["sites"], library, of_store["absorber"], of_store["edge"])
+            found, left_out = with_library(own, store, (number, edge), rows, options, progress), []
+            distrust, of = store.distrust, f", {of_absorber(number, edge)}, {library.name}"
     if plot is not None:
         from xanes_hpc.plotting.series import fractions_along
 
