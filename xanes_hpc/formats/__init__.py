@@ -20,9 +20,9 @@ from pathlib import Path
 
 from xanes_hpc.errors import FormatError, SpectrumError, XanesHpcError
 from xanes_hpc.formats import ase, athena, exciting, fdmnes, feff, nexus, ocean, vasp, xdi, xspectra, xyz
-from xanes_hpc.formats.frames import COMPRESSED, stem
+from xanes_hpc.formats.frames import stem
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
-from xanes_hpc.formats.text import UNREADABLE, unreadable
+from xanes_hpc.formats.text import OPENERS, UNREADABLE, plain_suffix, unreadable
 from xanes_hpc.spectra.order import in_order
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.disorder import Disordered
@@ -48,8 +48,8 @@ SUFFIXES = (*TEXT_SUFFIXES, ".nxs", ".prj")
 
 def is_spectrum_file(path: Path) -> bool:
     """Return True if a file's name is that of a spectrum: an ending in ``SUFFIXES``, or a scan's number (``a.003``)."""
-    packed = path.suffix.lower() in COMPRESSED
-    suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    packed = path.suffix.lower() in OPENERS
+    suffix = plain_suffix(path)
     return suffix in (TEXT_SUFFIXES if packed else SUFFIXES) or (len(suffix) > 2 and suffix[1:].isdecimal())
 
 
@@ -64,8 +64,7 @@ def is_structure_file(path: Path) -> bool:
 
 
 def _read_by_gemmi(path: Path) -> str | None:
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return BY_GEMMI.get(plain.suffix.lower())
+    return BY_GEMMI.get(plain_suffix(path))
 
 
 def read_structures(path: Path, disorder: Disorder = NO_DISORDER) -> Iterator[Structure | FormatError]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ase_texts, sdf
 from xanes_hpc.formats.ase_atoms import structure_of
-from xanes_hpc.formats.frames import COMPRESSED, named
-from xanes_hpc.formats.text import open_text
+from xanes_hpc.formats.frames import named
+from xanes_hpc.formats.text import open_text, plain_suffix, unpacked_name
 from xanes_hpc.structures.structure import Structure
 
 SUFFIXES = {*ase_texts.NAMES, *sdf.SUFFIXES, ".traj", ".db"}
@@ -20,12 +20,7 @@ RECOGNISED = ("vasp-xml", "vasp-out", "turbomole", "res")
 
 def recognises(path: Path) -> bool:
     """Return True if the file's name is that of a structure file for ASE."""
-    plain = _plain_path(path)
-    return plain.suffix.lower() in SUFFIXES or ase_texts.VASP.match(plain.name) is not None
-
-
-def _plain_path(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return plain_suffix(path) in SUFFIXES or ase_texts.VASP.match(unpacked_name(path)) is not None
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
@@ -38,7 +33,7 @@ def read(path: Path) -> Iterator[Structure | FormatError]:
     """
     if not path.stat().st_size:
         raise FormatError(f"{path}: empty file")
-    kind = _plain_path(path).suffix.lower()
+    kind = plain_suffix(path)
     if kind in sdf.SUFFIXES:
         yield from sdf.read(path)
     else:
@@ -49,10 +44,10 @@ def _frames(path: Path) -> Iterator[Structure | FormatError]:
     from ase.io import iread
     from ase.io.formats import UnknownFileTypeError, filetype
 
-    kind = ase_texts.format_of(_plain_path(path))
+    kind = ase_texts.format_of(path)
     try:
         if kind is None:
-            known = None if _plain_path(path).suffix.lower() in SUFFIXES else _recognised(path, filetype(str(path)))
+            known = None if plain_suffix(path) in SUFFIXES else _recognised(path, filetype(str(path)))
             yield from (structure_of(atoms, "", {}) for atoms in iread(path, index=":", format=known))
             return
         first, n_lines = _lines(path, kind)

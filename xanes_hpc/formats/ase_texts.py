@@ -14,6 +14,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.text import plain_suffix, unpacked_name
 from xanes_hpc.structures.structure import Structure
 
 NAMES = {".vasp": "vasp", ".gen": "gen", ".cfg": "cfg", ".xsf": "xsf", ".cube": "cube"}
@@ -27,9 +28,9 @@ BY_COMMENT = "elements were taken from the comment of files of VASP 4"
 PERIODIC = "cube files do not say whether they are periodic"
 
 
-def format_of(plain: Path) -> str | None:
+def format_of(path: Path) -> str | None:
     """Return ASE's name of the format of a file, by its name without the ending of a compression."""
-    return "vasp" if VASP.match(plain.name) else NAMES.get(plain.suffix.lower())
+    return "vasp" if VASP.match(unpacked_name(path)) else NAMES.get(plain_suffix(path))
 
 
 def announced(kind: str, first: Sequence[str]) -> int:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.text import unpacked_name
 from xanes_hpc.structures.structure import Structure
-
-COMPRESSED = {".gz", ".bz2", ".xz"}
 
 REPEATED = "structures of one name in a file were numbered"
 
@@ -20,7 +19,7 @@ def stem(path: Path) -> str:
 
     For VASP's POSCAR and CONTCAR it is the folder's name, and for names such as ``POSCAR.mp-1`` what follows the point.
     """
-    plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
+    plain = unpacked_name(path)
     if plain in ("POSCAR", "CONTCAR"):
         return path.resolve().parent.name
     first, _, rest = plain.partition(".")

@@ -21,9 +21,9 @@ from ase.data import atomic_numbers
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import ipi, isotopes, tmqm
 from xanes_hpc.formats.ase_atoms import structure_of
-from xanes_hpc.formats.frames import COMPRESSED, named, stem
+from xanes_hpc.formats.frames import named, stem
 from xanes_hpc.formats.length_units import LENGTHS, named_unit, stated_unit
-from xanes_hpc.formats.text import open_text
+from xanes_hpc.formats.text import open_text, plain_suffix
 from xanes_hpc.structures.absorbers import formula
 from xanes_hpc.structures.structure import Structure
 
@@ -52,8 +52,7 @@ MOST_ATOMS = 100_000_000
 
 def recognises(path: Path) -> bool:
     """Return True if the file's name is that of an XYZ file."""
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return plain.suffix.lower() in (".xyz", ".extxyz")
+    return plain_suffix(path) in (".xyz", ".extxyz")
 
 
 def read(path: Path) -> Iterator[Structure | FormatError]:
