@@ -6,7 +6,7 @@ from support.builders import write
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
-from support.browser import CHROMIUM, changed, known, measured_file, opened, predicted, slide, wait
+from support.browser import CHROMIUM, changed, known, measured_file, opened, predicted, predicted_file, slide, wait
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,9 +18,7 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
     energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
-    rows = [f"{e + e0 + 1.6:.3f} {2 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
-    write(tmp_path / "measured.dat", "\n".join(rows))
-    page.set_input_files("#measured", tmp_path / "measured.dat")
+    page.set_input_files("#measured", predicted_file(tmp_path / "measured.dat", page, 1.6, 2.0))
     wait(page, "document.querySelector('#measured-status').textContent.includes('shifted')")
     assert "shifted by -1.60 eV, scaled by 0.5" in page.locator("#measured-status").inner_text()
     named = "document.querySelector('#spectrum').data.find(t => t.name === 'measured.dat')"
@@ -36,8 +34,7 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     wait(page, "/kev.dat: .*shifted by -?0.00 eV/.test(document.querySelector('#measured-status').textContent)")
     page.click("#measured-drop")
     assert page.evaluate("document.querySelector('#spectrum').data.length") == 3
-    write(tmp_path / "wrong.dat", "no numbers")
-    page.set_input_files("#measured", tmp_path / "wrong.dat")
+    page.set_input_files("#measured", write(tmp_path / "wrong.dat", "no numbers"))
     wait(page, "document.querySelector('#measured-status').textContent.includes('no row of two or more numbers')")
 
 
@@ -45,10 +42,7 @@ def test_the_error_belongs_to_the_structure_shown(page, files, tmp_path):
     """The error shown is that of the current structure; none is shown without a prediction."""
     page.set_input_files("#files", files / "iron.xyz")
     mean = predicted(page)
-    energies, e0 = known(page, "[state.predicted.energies, state.predicted.e0]")
-    rows = [f"{e + e0:.3f} {4e6 * y:.6f}" for e, y in zip(energies, mean, strict=True)]
-    write(tmp_path / "counts.dat", "\n".join(rows))
-    page.set_input_files("#measured", tmp_path / "counts.dat")
+    page.set_input_files("#measured", predicted_file(tmp_path / "counts.dat", page, factor=4e6))
     wait(page, "document.querySelector('#measured-status').textContent.includes('error 0.')")
     page.set_input_files("#files", files / "cobalt.xyz")
     changed(page, mean)

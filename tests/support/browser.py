@@ -91,3 +91,10 @@ def measured_file(path, page, shift=0.0):
     wide = np.arange(-120.0, 200.0, 0.5)
     mu = np.interp(wide, energies, mean) / mean[-1] - 0.002 * wide + 3.0
     return write(path, "\n".join(f"{e + e0 + shift:.3f} {y:.6f}" for e, y in zip(wide, mu, strict=True)))
+
+
+def predicted_file(path, page, shift=0.0, factor=1.0):
+    """Write what is predicted at its own energies, shifted by some eV and scaled."""
+    energies, mean, e0 = known(page, "[state.predicted.energies, state.predicted.mean, state.predicted.e0]")
+    rows = [f"{e + e0 + shift:.3f} {factor * y:.6f}" for e, y in zip(energies, mean, strict=True)]
+    return write(path, "\n".join(rows))
