@@ -25,6 +25,9 @@ def test_a_measured_spectrum_is_aligned_and_removed(page, files, tmp_path):
     trace = page.evaluate(named)
     np.testing.assert_allclose(trace["x"], energies, atol=1e-3)
     np.testing.assert_allclose(trace["y"], mean, atol=2e-2)
+    page.click("#match-open")
+    wait(page, "document.querySelectorAll('#match-result tbody tr').length > 0")
+    assert "on a straight line" in page.locator("#match-result caption").inner_text()
     page.fill("#shift", "5")
     wait(page, f"{named}.x[0] > -14")
     wait(page, "document.querySelector('#measured-status').textContent.includes('by hand')")
@@ -110,6 +113,7 @@ def test_a_link_restores_the_view(browser, address, page, files, tmp_path):
     wait(page, "document.querySelector('#measured-status').textContent.includes('error')")
     page.fill("#pre-to", "-50")
     wait(page, "state.measured.normalisation.pre_ev[1] === -50")
+    page.click("#explain")
     page.click("#copy-link")
     assert "whoever opens it needs the same files" in page.locator("#link-status").inner_text()
     link = "#" + page.url.partition("#")[2]
@@ -119,6 +123,7 @@ def test_a_link_restores_the_view(browser, address, page, files, tmp_path):
         np.testing.assert_allclose(predicted(other), mean)
         assert other.locator("#absorber").input_value() == "2"
         assert known(other, "state.zoom") == [-5, 30]
+        assert other.locator("#explain").inner_text() == "Colour by element"
         other.set_input_files("#measured", path)
         wait(other, "state.measured !== null && state.measured.normalisation.pre_ev[1] === -50")
         assert other.locator("#link-status").inner_text() == ""

@@ -24,6 +24,15 @@ export function restoredNumber(key) {
   return Number.isFinite(value) ? value : null;
 }
 
+/** Return a restored range of energies, two ascending numbers; null without it. */
+export function restoredRange(key) {
+  const ends = (restored(key) || "").split(",").map(Number);
+  return ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1] ? ends : null;
+}
+
+/** Return a range as a link has it; null without one. */
+export const rangeText = (range) => (range ? range.map((end) => end.toFixed(2)).join(",") : null);
+
 /** Return what the link asks for without using it up. */
 export const pending = (key) => wanted.get(key);
 

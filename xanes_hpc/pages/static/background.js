@@ -1,8 +1,9 @@
 // The normalisation of the measured spectrum: its background and windows, which can be moved.
 
-import { pending, remember, restored, restoredNumber } from "./address.js";
+import { pending, rangeText, remember, restored, restoredNumber, restoredRange } from "./address.js";
 import { by, dark, delayed, ink, numberIn } from "./elements.js";
 import { measuredIs } from "./measurement.js";
+import { elementAndEdge } from "./prediction.js";
 import { ask } from "./requests.js";
 import { state, when } from "./state.js";
 
@@ -15,20 +16,15 @@ async function normalise() {
   if (!measured) return;
   const number = ++asked;
   const { element, edge, energies, raw, absolute } = measured;
+  const other = elementAndEdge(); // for tables that need them
   try {
-    const found = await ask("/api/normalise", { experiment: { energies, intensities: raw, absolute }, element: element || state.predicted?.element || first(0), edge: edge || state.predicted?.edge || first(1), ...chosen });
+    const found = await ask("/api/normalise", { experiment: { energies, intensities: raw, absolute }, element: element || other.element, edge: edge || other.edge, ...chosen });
     if (number !== asked || state.measured?.raw !== raw) return;
     measuredIs(found);
     wrong("");
   } catch (error) {
     if (number === asked) wrong(error.message);
   }
-}
-
-/** Return the model's first element or edge, for tables that need them. */
-function first(k) {
-  const [symbol, edges] = Object.entries(state.model.absorbers)[0];
-  return k ? edges[0] : symbol;
 }
 
 function wrong(message) {
@@ -106,8 +102,8 @@ function uploaded() {
   wrong("");
   if (pending("measured")) return; // the link asks for windows of another file
   for (const key of ["pre", "post"]) {
-    const ends = (restored(key) || "").split(",").map(Number);
-    if (ends.length === 2 && ends.every(Number.isFinite)) chosen[key] = ends;
+    const ends = restoredRange(key);
+    if (ends) chosen[key] = ends;
   }
   const e0 = restoredNumber("e0");
   if (e0 !== null) chosen.e0 = e0;
@@ -120,7 +116,7 @@ function uploaded() {
 export function startBackground() {
   for (const key of ["pre", "post"]) {
     for (const end of ["from", "to"]) by(`${key}-${end}`).addEventListener("input", () => typed(key));
-    remember(key, () => state.measured && chosen[key] && chosen[key].map((e) => e.toFixed(2)).join(","));
+    remember(key, () => state.measured && rangeText(chosen[key]));
   }
   by("e0").addEventListener("input", () => numberIn("e0") !== null && set("e0", numberIn("e0")));
   by("method").addEventListener("change", () => set("method", by("method").value));

@@ -2,13 +2,11 @@
 
 import { by, dark, ink } from "./elements.js";
 import { explained, look } from "./explanation.js";
-import { changed, state, when } from "./state.js";
+import { changed, shown, state, when } from "./state.js";
 import { measuredTraces, residualTraces, spectraTraces } from "./traces.js";
 import { covered, zoomTo } from "./zoom.js";
 
 const RANGE = "#c25500";
-
-const first = () => state.predicted || state.kept[0];
 
 const edgeOf = (own) => (!own ? null : own.origin === "e0" ? 0 : own.e0);
 
@@ -35,7 +33,7 @@ function annotations(edge, residual) {
 }
 
 function layout(spectra, residual, n) {
-  const own = first();
+  const own = shown();
   const edge = edgeOf(own);
   const range = state.zoom || covered() || [0, 1];
   const narrow = by("spectrum").clientWidth < 440;
@@ -60,7 +58,7 @@ function layout(spectra, residual, n) {
 function moved(event) {
   if (event["xaxis.range[0]"] !== undefined) zoomTo([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
   else if (event["xaxis.autorange"]) zoomTo(null);
-  const box = edgeOf(first()) === null ? 0 : 1;
+  const box = edgeOf(shown()) === null ? 0 : 1;
   const ends = [0, 1].map((n) => event[`shapes[${box}].x${n}`] ?? explained()?.[n]);
   if (Object.keys(event).some((key) => key.startsWith(`shapes[${box}].x`))) look(Math.min(...ends), Math.max(...ends));
 }
@@ -72,7 +70,7 @@ function describe() {
   by("spectrum-words").textContent = own ? `${own.label}: highest at ${own.energies[peak].toFixed(1)} eV${own.origin === "e0" ? " from the edge" : ""}, ${own.mean[peak].toPrecision(3)} ± ${own.std[peak].toPrecision(2)}.` : "";
 }
 
-export function draw() {
+function draw() {
   const spectra = [...spectraTraces(), ...measuredTraces()];
   const residual = residualTraces();
   const inLegend = [...spectra, ...residual].filter((trace) => trace.showlegend !== false).length;

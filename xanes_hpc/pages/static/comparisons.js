@@ -1,10 +1,10 @@
 // Matches of the measured spectrum, and the fit of the broadening.
 
 import { broadening, setWidth } from "./broadening.js";
-import { allow, by, element } from "./elements.js";
+import { by, element } from "./elements.js";
 import { keep } from "./kept.js";
 import { maxShift } from "./measurement.js";
-import { asked, labelOf, site } from "./prediction.js";
+import { asGiven, asked, elementAndEdge, predictionOf, site } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
 import { cell, heading } from "./tables.js";
@@ -14,21 +14,19 @@ const line = (textContent, className = "") => element("p", { textContent, classN
 
 function enabled() {
   const { measured, predicted, model, structures } = state;
-  const reason = !measured ? "Open a measured spectrum to align, match and fit it." : "";
-  allow(["match-open"], "why-measured", reason);
+  by("why-measured").textContent = !measured ? "Open a measured spectrum to align, match and fit it." : !predicted ? "Open a structure that the model knows to align and fit." : "";
   by("fit").disabled = !measured || !predicted;
   by("match-open").disabled = !measured || !structures.length;
   const { library } = model;
   by("match-library").hidden = !library;
   by("match-library").disabled = !measured;
   if (library) by("match-library").textContent = `Match ${library.name} (${library.sites.toLocaleString("en")} sites)`;
-  if (!reason && !predicted) by("why-measured").textContent = "Open a structure that the model knows to align and fit.";
 }
 
 const spectrum = () => ({ experiment: state.measured.curve, scale: state.measured.scale, origin: state.model.origin, max_shift: maxShift() });
 
 async function matchOpen() {
-  const symbol = state.predicted?.element || state.measured.element || Object.keys(state.model.absorbers)[0];
+  const symbol = state.predicted?.element || state.measured.element || elementAndEdge().element;
   const atomOf = (own) => own.absorbers.find((k) => own.symbols[k] === symbol);
   const known = state.structures.filter((own) => atomOf(own) !== undefined).slice(0, MOST);
   if (!known.length) throw new Error(`none of the open structures contains ${symbol}`);
@@ -40,25 +38,22 @@ async function matchOpen() {
     const edge = edges.includes(by("edge").value) ? by("edge").value : edges[0];
     const n = own.symbols.filter((other) => other === symbol).length;
     const wanted = { structure: asked(own), absorber, edge, average: n > 1, broadening: broadening() };
-    const found = await ask("/api/predict", wanted);
-    predictions.push({ ...found, label: labelOf(wanted, found), asked: wanted, key: JSON.stringify(wanted) });
+    predictions.push(await predictionOf(wanted));
   }
-  const sent = predictions.map(({ label, energies, mean, std, e0, distrust }) => ({ name: label.slice(0, 400), energies, mean, std, e0, flag: distrust.slice(0, 1000) }));
-  const found = await ask("/api/match", { ...spectrum(), predictions: sent });
+  const found = await ask("/api/match", { ...spectrum(), predictions: predictions.map(asGiven) });
   show(found, (row) => predictions[row.row]);
 }
 
 async function matchLibrary() {
-  const { predicted, model } = state;
-  const [symbol, edges] = Object.entries(model.absorbers)[0];
+  const { model } = state;
   by("match-result").replaceChildren(line(`Matching ${model.library.name} …`));
-  const found = await ask("/api/match", { ...spectrum(), element: predicted?.element || symbol, edge: predicted?.edge || edges[0] });
+  const found = await ask("/api/match", { ...spectrum(), ...elementAndEdge() });
   show(found, (row) => ({ ...row, label: row.site, distrust: row.flag, origin: model.origin, unit: model.unit, key: `${found.library} ${row.site}` }));
 }
 
 function show(found, kept) {
   const where = found.library ? `the ${found.compared.toLocaleString("en")} sites of ${found.library}` : `${found.compared} open structure${found.compared === 1 ? "" : "s"}`;
-  const scaled = found.scale === "factor" ? "scaled by a factor for each" : "both scaled by their range";
+  const scaled = found.scale === "factor" ? "scaled by a factor for each" : "scaled by a factor for each on a straight line";
   const rows = found.ranked.map((own) => {
     const button = element("button", { type: "button", textContent: "Keep", ariaLabel: `Keep ${own.site} for comparison` });
     button.addEventListener("click", () => keep(kept(own)));

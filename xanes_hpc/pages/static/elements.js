@@ -26,12 +26,6 @@ export function problems(texts) {
   by("problems").replaceChildren(...every.map((textContent) => element("p", { textContent })));
 }
 
-/** Enable controls, or disable them and show why. */
-export function allow(ids, hint, reason) {
-  for (const id of ids) by(id).disabled = Boolean(reason);
-  by(hint).textContent = reason;
-}
-
 /** Return the number in a field; null if it is empty. */
 export const numberIn = (id) => (by(id).value.trim() === "" || !Number.isFinite(by(id).valueAsNumber) ? null : by(id).valueAsNumber);
 

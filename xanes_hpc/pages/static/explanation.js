@@ -1,7 +1,7 @@
 // Which atoms a range of energies rests on: what the spectrum loses there without each.
 
-import { remember, restored } from "./address.js";
-import { allow, by, numberIn } from "./elements.js";
+import { rangeText, remember, restoredRange } from "./address.js";
+import { by, numberIn } from "./elements.js";
 import { site } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
@@ -66,10 +66,14 @@ async function explain() {
   changed("effects");
 }
 
-function toggle() {
-  on = !on;
+function turn(wanted) {
+  on = wanted;
   by("explain").setAttribute("aria-pressed", on);
   by("explain").textContent = on ? "Colour by element" : "Colour the atoms";
+}
+
+function toggle() {
+  turn(!on);
   if (on) return explain();
   asked += 1;
   state.effects = null;
@@ -79,7 +83,7 @@ function toggle() {
 
 function enabled() {
   const { predicted } = state;
-  allow(["explain"], "explain-words", predicted ? "Predicts again without each atom in turn." : "Open a structure that the model knows first.");
+  by("explain-words").textContent = predicted ? "Predicts again without each atom in turn." : "Open a structure that the model knows first.";
   by("explain").disabled = !predicted;
 }
 
@@ -95,13 +99,9 @@ function predicted() {
 }
 
 export function startExplanation() {
-  const ends = (restored("explain") || "").split(",").map(Number);
-  if (ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1]) {
-    range = ends;
-    on = true;
-    by("explain").setAttribute("aria-pressed", true);
-  }
-  remember("explain", () => (on && range ? range.map((e) => e.toFixed(2)).join(",") : null));
+  range = restoredRange("explain");
+  if (range) turn(true);
+  remember("explain", () => (on ? rangeText(range) : null));
   by("explain").addEventListener("click", toggle);
   for (const id of ["explain-from", "explain-to"]) by(id).addEventListener("input", () => look(numberIn("explain-from"), numberIn("explain-to")));
   when("site", () => { state.effects = null; });

@@ -1,9 +1,9 @@
 // The spectra kept for comparison, and their table.
 
 import { broadening } from "./broadening.js";
-import { allow, by, element, problems, save } from "./elements.js";
+import { by, element, problems, save } from "./elements.js";
 import { maxShift } from "./measurement.js";
-import { labelOf } from "./prediction.js";
+import { asGiven, predictionOf } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
 import { cell, heading } from "./tables.js";
@@ -29,13 +29,12 @@ async function broaden() {
   if (!by("broaden-kept").checked) return;
   for (const own of state.kept.filter(({ asked }) => asked)) {
     const asked = { ...own.asked, broadening: wanted };
-    const key = JSON.stringify(asked);
-    if (key === own.key) continue;
+    if (JSON.stringify(asked) === own.key) continue;
     try {
-      const found = await ask("/api/predict", asked);
+      const found = await predictionOf(asked);
       const at = state.kept.indexOf(own);
       if (JSON.stringify(wanted) !== JSON.stringify(broadening())) return; // the sliders have moved meanwhile
-      if (at >= 0) state.kept[at] = { ...own, ...found, label: labelOf(asked, found), asked, key };
+      if (at >= 0) state.kept[at] = { ...own, ...found };
     } catch (error) {
       problems([`${own.label}: ${error.message}`]);
     }
@@ -56,8 +55,7 @@ async function compare() {
   const known = measured ? kept.filter((own) => ofTheEdge(own, measured)) : [];
   if (measured && known.length) {
     try {
-      const predictions = known.map(({ label: name, energies, mean, std, e0 }) => ({ name: name.slice(0, 400), energies, mean, std, e0 }));
-      const { ranked } = await ask("/api/match", { experiment: measured.curve, scale: measured.scale, origin: state.model.origin, predictions, keep: MOST, max_shift: maxShift() });
+      const { ranked } = await ask("/api/match", { experiment: measured.curve, scale: measured.scale, origin: state.model.origin, predictions: known.map(asGiven), keep: MOST, max_shift: maxShift() });
       if (measured !== state.measured) return;
       for (const found of ranked) known[found.row].comparison = found;
     } catch {
@@ -94,7 +92,9 @@ function show() {
     heading(["Site", ["E₀ (eV)", "number"], ["Error (%)", "number"], ["Shift (eV)", "number"], "Flag", ""]),
     element("tbody", {}, ...state.kept.map(row)),
   );
-  allow(["keep"], "why-keep", state.predicted ? (state.kept.length === MOST ? `At most ${MOST} spectra are kept.` : "") : "Open a structure to keep or download its spectrum.");
+  const full = state.kept.length === MOST;
+  by("keep").disabled = !state.predicted || full;
+  by("why-keep").textContent = !state.predicted ? "Open a structure to keep or download its spectrum." : full ? `At most ${MOST} spectra are kept.` : "";
 }
 
 function download() {

@@ -21,11 +21,30 @@ export const site = () => ({ structure: asked(structure()), absorber: absorber()
 
 export const request = () => ({ ...site(), broadening: broadening() });
 
+/** Return the element and edge of the prediction, or else the model's first. */
+export function elementAndEdge() {
+  const { predicted, model } = state;
+  if (predicted) return { element: predicted.element, edge: predicted.edge };
+  const [element, [edge]] = Object.entries(model.absorbers)[0];
+  return { element, edge };
+}
+
 /** Return the name of a prediction for legends and tables. */
-export function labelOf(wanted, found) {
+function labelOf(wanted, found) {
   const sites = wanted.average ? `all ${found.element}` : `${found.element} ${wanted.absorber}`;
   return `${wanted.structure.name}, ${sites}${widths(wanted.broadening)}`;
 }
+
+/** Ask for a prediction, and return it with its label, its request, and a key that is the same for the same request. */
+export async function predictionOf(wanted) {
+  const found = await ask("/api/predict", wanted);
+  return { ...found, label: labelOf(wanted, found), asked: wanted, key: JSON.stringify(wanted) };
+}
+
+/** Return a prediction as a part of a request. */
+export const asGiven = ({ label, energies, mean, std, e0, distrust }) => ({
+  name: label.slice(0, 400), energies, mean, std, e0, flag: distrust.slice(0, 1000),
+});
 
 function verdict(className, textContent) {
   Object.assign(by("trust"), { className, textContent });
@@ -40,9 +59,9 @@ async function predict() {
   const number = ++state.asked;
   try {
     const wanted = request();
-    const found = await ask("/api/predict", wanted);
+    const found = await predictionOf(wanted);
     if (number !== state.asked) return; // a later request is pending
-    state.predicted = { ...found, label: labelOf(wanted, found), asked: wanted, key: JSON.stringify(wanted) };
+    state.predicted = found;
     const average = wanted.average ? multiplicities(found) : "";
     if (found.distrust) verdict("no", `Out of domain – ${found.distrust}. Do not trust this spectrum.${average}`);
     else verdict("yes", `This structure is similar to the training set.${average}`);

@@ -13,6 +13,9 @@ export const state = {
   noAbsorber: "",
 };
 
+/** Return the prediction, or else the first of the kept spectra, if any. */
+export const shown = () => state.predicted || state.kept[0];
+
 const listeners = {};
 
 /** Call an action whenever one of some topics changes: structure, site, broadening, prediction,

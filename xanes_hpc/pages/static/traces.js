@@ -1,7 +1,7 @@
 // The curves of the chart.
 
 import { dark, ink } from "./elements.js";
-import { state } from "./state.js";
+import { shown, state } from "./state.js";
 
 const prediction = () => (dark() ? "#6cc0f0" : "#0067a0");
 const SHADES = { 1: 0.42, 2: 0.17 };
@@ -31,7 +31,7 @@ export function spectraTraces() {
 /** Return the measured spectrum, shifted and scaled to the prediction. */
 export function measuredTraces() {
   const { measured, placed } = state;
-  const beside = state.predicted || state.kept[0];
+  const beside = shown();
   if (!measured || !beside) return [];
   const { shift, factor, offset, slope } = placed || { shift: 0, factor: 1, offset: 0, slope: 0 };
   const { e0, origin } = beside;

@@ -1,13 +1,13 @@
 // The energies that the chart shows.
 
-import { remember, restored } from "./address.js";
+import { rangeText, remember, restoredRange } from "./address.js";
 import { by, numberIn } from "./elements.js";
-import { changed, state, when } from "./state.js";
+import { changed, shown, state, when } from "./state.js";
 
 /** Return the energies that the shown spectra cover; null without any. */
 export function covered() {
-  const first = state.predicted || state.kept[0];
-  return first ? [first.energies[0], first.energies.at(-1)] : null;
+  const own = shown();
+  return own ? [own.energies[0], own.energies.at(-1)] : null;
 }
 
 /** Show only some energies; all with null. */
@@ -35,9 +35,8 @@ function show() {
 }
 
 export function startZoom() {
-  const asked = (restored("zoom") || "").split(",").map(Number);
-  if (asked.length === 2 && asked.every(Number.isFinite) && asked[0] < asked[1]) state.zoom = asked;
-  remember("zoom", () => state.zoom && state.zoom.map((e) => e.toFixed(2)).join(","));
+  state.zoom = restoredRange("zoom");
+  remember("zoom", () => rangeText(state.zoom));
   for (const id of ["zoom-from", "zoom-to"]) by(id).addEventListener("change", typed);
   by("zoom-reset").addEventListener("click", () => { zoomTo(null); by("zoom-from").focus(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && state.zoom) zoomTo(null); });
