@@ -62,6 +62,19 @@ def series_of(shelf, shares, noise=0.0, shift=1.3, first=-120.0, last=250.0, **o
     return make_series(spectra, axis, NormaliseOptions(**options))
 
 
+def test_the_edge_step_of_a_series_is_that_of_a_typical_spectrum():
+    """Not that of spectra scaled to one range."""
+    energies = np.arange(-120.0, 250.0, 1.0)
+    edge = 0.5 + np.arctan(energies / 2.0) / np.pi + np.exp(-(((energies - 8.0) / 4.0) ** 2))
+    spectra = [
+        (f"m{k}", Spectrum(E0 + energies, step * edge + 3.0, absolute=True, source=f"m{k}"))
+        for k, step in enumerate((2.0, 2.5, 3.0))
+    ]
+    series = make_series(spectra, SeriesAxis("t", "s", np.arange(3.0)))
+    assert series.normal.background.step == pytest.approx(2.5, rel=0.02)
+    assert np.ptp(series.spectra, axis=0).max() < 1e-9
+
+
 def test_non_negative_fits_agree_with_lawson_and_hanson():
     rng = np.random.default_rng(0)
     for k in (1, 2, 3, 4):

@@ -150,7 +150,7 @@ def make_series(
     span = np.ptp(raw, axis=1)
     if not span.all():
         raise SpectrumError(f"{own[int(np.argmin(span))].source}: the same value at every energy")
-    mean = ((raw - raw.min(axis=1, keepdims=True)) / span[:, None]).mean(axis=0)
+    mean = float(np.median(span)) * ((raw - raw.min(axis=1, keepdims=True)) / span[:, None]).mean(axis=0)
     normal = normalised(replace(own[0], energies=energies, intensities=mean, source="mean of the series"), options,
                         element, edge)  # fmt: skip
     alike = replace(options, e0=normal.e0)
