@@ -6,9 +6,9 @@ import numpy as np
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import tmqm
+from xanes_hpc.structures.disorder import FULL
 from xanes_hpc.structures.structure import Structure
 
-FULL = 0.999
 OCCUPANCIES = "occupancy", "occupancies"
 """Names of occupancies of atoms, of which those below 1 are refused."""
 

@@ -66,12 +66,12 @@ class ChargeTable:
                 code = code if not words else ""
                 continue
             try:
-                number, charge = atomic_numbers[words[0].capitalize()], float(words[1])
+                z, charge = atomic_numbers[words[0].capitalize()], float(words[1])
             except (KeyError, ValueError):
                 raise FormatError(
                     f"{self.path}: line {number}: expected an element and a charge, received {line.strip()[:40]!r}"
                 ) from None
-            self._numbers.append(number)
+            self._numbers.append(z)
             self._charges.append(charge)
             self._places[code] = start, len(self._charges)
 

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.number_rows import COMMA_NUMBER
+from xanes_hpc.formats.number_rows import COMMA_NUMBER, COMMENTS
 
 QUOTED = re.compile(r'"([^"\n]*)"')
 CELL = re.compile(r'"([^"\n]*)"|[^,]+')
-COMMENTS = ("#", "%", "!")
 GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 POINTED_GROUPS = re.compile(GROUPED.pattern + r"\.\d*")
 BELOW_THOUSAND = re.compile(r"[-+]?\d{1,3}")
@@ -30,7 +29,7 @@ def without_quotes(path: Path, text: str) -> tuple[str, bool]:
         if '"' not in line:
             rows.append((i + 1, line.split(",")))
             continue
-        if line.lstrip()[:1] in COMMENTS:
+        if line.lstrip()[0] in COMMENTS:
             lines[i] = QUOTED.sub(_without_commas, line)
         elif any(separator in QUOTED.sub("", line) for separator in ";\t"):
             lines[i] = QUOTED.sub(r"\1", line)

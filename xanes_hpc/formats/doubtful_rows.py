@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.formats.number_rows import numbers, numbers_with_commas, split, with_e
+from xanes_hpc.formats.number_rows import COMMENTS, numbers, numbers_with_commas, split, with_e
 
 CUT = "a last row that was cut off was left out"
 FEWEST_COUNTED = 4
@@ -37,7 +37,7 @@ def without_cut_row(lines: list[str]) -> tuple[list[str], str]:
     ('6.0 2.1', '')
     """
     last = lines[-1].strip().replace('"', "") if lines else ""
-    if not last or last[0] in "#%!":
+    if not last or last[0] in COMMENTS:
         return lines, ""
     above = [split(line.replace('"', "")) for line in lines[-1 - MOST_COMPARED : -1] if _is_row(line.replace('"', ""))]
     fields = split(last)

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 SEPARATORS = ";,\t"
+COMMENTS = "#%!"
+"""First characters of comments."""
 FORTRAN_NUMBER = re.compile(r"([-+]?[\d.]+)[dD]([-+]?\d+)")
 COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?")
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:([.,'\s])\d{3}(?:\1\d{3})*)(?:(?!\1)[.,]\d*)?")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.comma_numbers import GROUPED
 from xanes_hpc.formats.tables import read_columns
 from xanes_hpc.formats.tmqm import NAMES
 
@@ -19,9 +20,6 @@ KEYS = ("csd_code", "name")
 """Titles, in lower case, of the column with the structures' names."""
 NUMBERS = ("charge", "spin")
 """Properties that are never text."""
-
-
-THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 MISSING = ("-", "--", "–", "n/a", "na", "#n/a", "nan", "none", "null")
 """What stands for a missing number."""
 
@@ -91,7 +89,7 @@ class PropertyTable:
 def _thousands(cells: Sequence[str]) -> str:
     """Return the first of numbers whose commas all may separate thousands; empty if there is none."""
     with_commas = [cell for cell in cells if "," in cell]
-    return with_commas[0] if with_commas and all(map(THOUSANDS.fullmatch, with_commas)) else ""
+    return with_commas[0] if with_commas and all(map(GROUPED.fullmatch, with_commas)) else ""
 
 
 def _typed(cells: Sequence[str]) -> npt.NDArray[np.float64] | Sequence[str]:

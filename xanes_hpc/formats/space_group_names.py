@@ -18,8 +18,6 @@ NUMBER = re.compile(r"(.*\S)\s*\((?:No\.?\s*)?(\d+)\)\s*", re.IGNORECASE)
 CODE = re.compile(r"([12hr]?)(-?[abc][-abc]*[1-6]?)?")
 LONGEST = 80
 """Length of the longest name of a space group."""
-
-
 FULL_PLANES = re.compile(r"\b2[123]?/([a-z])")
 FULL_CUBIC = re.compile(r"\b4\d?/(?=[a-z] -3)")
 """What full names have and short ones lack: ``P 2/m 2/m 2/m``, ``F 4/m -3 2/m``."""

@@ -14,22 +14,18 @@ import numpy.typing as npt
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.comma_numbers import check_commas, without_quotes
 from xanes_hpc.formats.doubtful_rows import CUT, counts_rows, damaged_row, is_count, without_cut_row
-from xanes_hpc.formats.number_rows import (
-    numbers,
-    numbers_with_commas,
-    plain_numbers,
-    why_unreadable,
-)
+from xanes_hpc.formats.number_rows import COMMENTS, numbers, numbers_with_commas, plain_numbers, why_unreadable
 from xanes_hpc.formats.scan_headers import OFFSETS, scan_header
 from xanes_hpc.formats.table_titles import check_titles_below, find_titles
 from xanes_hpc.formats.text import UNREADABLE, open_text, unreadable
 from xanes_hpc.spectra.spectrum import Choices
 
+MARGIN = f"{COMMENTS} "
+"""What stands before the words of a comment."""
 LARGEST = 64 << 20
 """Largest size of a spectrum file, unpacked: 64 MiB."""
 COUNT_LINE = "a first line with the number of rows was skipped"
 DECIMAL_COMMAS = "numbers have decimal commas"
-COMMENTS = "#%!"
 FEW_ROWS = 20
 """Most rows of numbers that may be those of a header."""
 END_OF_FILE = "\x1a"
@@ -102,7 +98,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
             continue
         comment = words[0] in COMMENTS
         if known is not None and number <= known.n_lines:
-            header.append(line.rstrip().lstrip("#%! "))
+            header.append(line.rstrip().lstrip(MARGIN))
             continue
         row = None if comment else numbers(words)
         if row is None and not comment and (row := numbers_with_commas(words)) is not None:
@@ -115,7 +111,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
             raise FormatError(f"{path}: line {number}: {expected}, received {words[:40]!r}")
         ended = ended or (ends_header is not None and words.replace(" ", "").startswith(ends_header))
         if not rows and (row is None or len(row) < 2) and (comment or not ended):
-            header.append(line.rstrip().lstrip("#%! "))
+            header.append(line.rstrip().lstrip(MARGIN))
             if not comment:
                 unread.append((number, words))
         elif row is None:
@@ -126,7 +122,7 @@ def read_table(path: Path, ends_header: str | None = None) -> Table:
                     else ""
                 )
                 raise FormatError(f"{path}: line {number}: expected numbers, received {words[:40]!r}{advice}")
-            below.append((number, words.lstrip("#%! ")))
+            below.append((number, words.lstrip(MARGIN)))
         elif len(rows) == 1 and len(row) > len(rows[0]) and is_count(rows[0], lines, number):
             header.append(" ".join(f"{value:g}" for value in rows.pop()))
             rows.append(row)
