@@ -17,7 +17,7 @@ from xanes_hpc.formats.channels import absorption, rises
 from xanes_hpc.formats.column_titles import INTENSITIES, OWN_OF, parts, plain, sigma_of, unit_of
 from xanes_hpc.formats.energy_columns import check_ends, energies_of, energy_column
 from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, MODES, REFERENCE, ReadOptions
-from xanes_hpc.formats.spectrum_columns import listed, spectrum_columns
+from xanes_hpc.formats.spectrum_columns import spectrum_columns
 from xanes_hpc.formats.text_table import Table
 from xanes_hpc.spectra.spectrum import Choices
 
@@ -93,13 +93,11 @@ def energy_and_intensity(
     elif not named:
         chosen = spectrum_columns(path, table, names, at, energies, options.mu, preferred)
         column, mode, channels, choices = chosen.column, chosen.mode, chosen.channels, (*choices, *chosen.choices)
+    rest = Columns(energies, energies, choices=choices, reference=reference)
     if column is not None:
-        rest = Columns(energies, energies, "", choices, None, reference)
         found = _own_column(path, table, names, column, rest)
     else:
-        found = _from_channels(
-            path, table, str(mode), channels, Columns(energies, energies, "", choices, None, reference)
-        )
+        found = _from_channels(path, table, str(mode), channels, rest)
     check_ends(path, found.energies, found.intensities)
     return found
 
@@ -168,9 +166,9 @@ def _resolved(path: Path, table: Table, columns: Iterable[str]) -> list[int]:
         elif name.isdecimal() and 0 < int(name) <= table.values.shape[1]:
             found.append(int(name) - 1)
         else:
-            raise FormatError(f"{path}: expected a column {name}, received {listed(table)}")
+            raise FormatError(f"{path}: expected a column {name}, received {table.listed()}")
     if len(set(found)) < len(found):
-        raise FormatError(f"{path}: columns {','.join(columns)}: expected different columns of {listed(table)}")
+        raise FormatError(f"{path}: columns {','.join(columns)}: expected different columns of {table.listed()}")
     return found
 
 

@@ -72,17 +72,11 @@ def spectrum_columns(
     possible = _possible(table, mode)
     if not possible and mode is not None:
         wanted = " and ".join(CHANNELS_OF[mode])
-        raise FormatError(f"{path}: expected columns {wanted} for {mode}, received {listed(table)}; `columns` chooses")
+        raise FormatError(f"{path}: expected columns {wanted} for {mode}, received {table.listed()}; `columns` chooses")
     if not possible:
         raise unclear(path, table)
     chosen, told = _that_rises(path, table, energies, possible)
     return Chosen(None, chosen, possible[chosen], told + _rivals(path, table, chosen))
-
-
-def listed(table: Table) -> str:
-    """Return the columns of a table in words."""
-    n = table.values.shape[1]
-    return f"{n} columns ({', '.join(table.titles)})" if table.titles else f"{n} columns without titles"
 
 
 def _own_columns(names: Sequence[str], energy: int, groups: Sequence[Sequence[str]]) -> list[int]:
@@ -104,9 +98,10 @@ def _among_own(
     modes = {i: next((way for way in DEFAULT if names[i] in OWN_OF[way]), "") for i in own}
     first = own[0]
     titles = ", ".join(table.titles[i] for i in own)
+    told = ((SEVERAL_COLUMNS, f"{path.name}: {titles}; read {table.titles[first]}, the first"),)
+    as_listed = Chosen(first, choices=told if len(own) > 1 else ())
     if mode is not None:
-        told: Choices = ((SEVERAL_COLUMNS, f"{path.name}: {titles}; read {table.titles[first]}, the first"),)
-        return Chosen(first, choices=told if len(own) > 1 else ())
+        return as_listed
     rest = [i for i in own if modes[i] != modes[first]]
     possible = _possible(table, None)
     if (rest or possible) and not rises(energies, table.values[:, first]):
@@ -119,8 +114,7 @@ def _among_own(
             ((way, columns),) = rising.items()
             why = f"{path.name}: {titles} and {way}; read {way}, which alone rises"
             return Chosen(None, way, columns, ((SEVERAL_COLUMNS, why), *_rivals(path, table, way)))
-    told = ((SEVERAL_COLUMNS, f"{path.name}: {titles}; read {table.titles[first]}, the first"),)
-    return Chosen(first, choices=told if len(own) > 1 else ())
+    return as_listed
 
 
 def _check_only_column(path: Path, table: Table, names: Sequence[str], energy: int) -> Choices:

@@ -52,6 +52,11 @@ class Table:
         """Return the title of a column, or its number from 1 without titles."""
         return self.titles[column] if self.titles else str(column + 1)
 
+    def listed(self) -> str:
+        """Return in words how many columns there are, with their titles."""
+        n = self.values.shape[1]
+        return f"{n} columns ({', '.join(self.titles)})" if self.titles else f"{n} columns without titles"
+
     def channel(self, column: int) -> tuple[str, npt.NDArray[np.float64]]:
         """Return the name and the numbers of a column, (n_rows,)."""
         return self.name(column), self.values[:, column]
