@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import nexus_groups
 from xanes_hpc.formats.absorber import absorber
 from xanes_hpc.formats.channel_titles import CHANNELS_OF, I0, channels_of
 from xanes_hpc.formats.channels import COMPUTED, absorption, rises
@@ -19,12 +18,17 @@ from xanes_hpc.formats.column_titles import PLAIN_SPECTRA, parts, plain, why_no_
 from xanes_hpc.formats.columns import WITH_SIGMA, Columns, energy_and_intensity, is_sigma
 from xanes_hpc.formats.nexus_entries import SUFFIXES, parts_of, root_of
 from xanes_hpc.formats.nexus_groups import (
+    ABSORBED,
     MOST_LINKS,
     MOST_LISTED,
     DataGroup,
+    data_group,
     dataset,
+    is_data,
+    node_here,
     text_in,
     text_of,
+    values_of,
 )
 from xanes_hpc.formats.read_options import AS_FOUND, FLUORESCENCE, REFERENCE, TRANSMISSION, ReadOptions
 from xanes_hpc.formats.spectrum_columns import TAKEN
@@ -38,8 +42,8 @@ NOT_READ = "groups of NeXus files hold no spectrum and were not read"
 SIGNAL_NO_SPECTRUM = "the signal of NeXus files is no spectrum, and another column was read"
 NEUTRAL = frozenset(("", "data", "signal", "values", "value", "y", "spectrum"))
 """Names of signals and groups that say nothing about what they hold."""
-ABSORBED, INCOMING = nexus_groups.ABSORBED, ("instrument/incoming_beam/data", "monitor/data")
-"""Where raw counts of NXxas are, in the group of data and in its entry."""
+INCOMING = ("instrument/incoming_beam/data", "monitor/data")
+"""Where the counts of the incoming beam are in an entry of NXxas."""
 
 
 def recognises(path: Path) -> bool:
@@ -80,9 +84,9 @@ def read(path: Path, options: ReadOptions = AS_FOUND) -> Spectrum:
 
             def look(name: str, node: h5py.HLObject) -> None:
                 name = f"{root.name}/{name}".strip("/")
-                if text_of(node.attrs.get("NX_class")) != "NXdata" or not isinstance(node, h5py.Group):
+                if not is_data(node):
                     return
-                group = nexus_groups.data_group(path, name, node, bool(options.columns))
+                group = data_group(path, name, node, bool(options.columns))
                 if not group.has_energies and not options.columns:
                     without.append(f"{name}: {', '.join(group.listed) or 'nothing'}")
                     return
@@ -122,9 +126,10 @@ def _default(root: h5py.Group) -> str | None:
         name = text_of(node.attrs.get("default"))
         if not name:
             break
-        if not isinstance(node.get(name, getlink=True), h5py.HardLink):
+        found = node_here(node, name)
+        if found is None:
             return f"{node.name}/{name}".strip("/")
-        node = node[name]
+        node = found
     return str(node.name).strip("/") or None
 
 
@@ -144,7 +149,7 @@ def _spectrum_of(path: Path, group: DataGroup, options: ReadOptions) -> Spectrum
     else:
         found = _of_columns(path, group, options)
         own_unit = found.title == parts(group.signal)[0] and not _is_computed(found)
-        values = nexus_groups.values_of(group.node, group.sigma) if own_unit and group.sigma is not None else None
+        values = values_of(group.node, group.sigma) if own_unit and group.sigma is not None else None
         if values is not None and is_sigma(values, found.intensities):
             sigma = values
             found = replace(found, choices=(*found.choices, (WITH_SIGMA, f"{path.name}: {group.sigma}")))

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats.nexus_groups import MOST_LISTED, data_group, text_of
+from xanes_hpc.formats.nexus_groups import MOST_LISTED, data_group, is_data, node_here, text_of
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 
 SUFFIX = ".nxs"
@@ -27,7 +27,7 @@ def entries(path: Path) -> list[str]:
     try:
         with open_hdf5(path) as file:
             for name in file:
-                entry = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+                entry = node_here(file, name)
                 if isinstance(entry, h5py.Group) and text_of(entry.attrs.get("NX_class")) == "NXentry":
                     found += [name] if _holds_energies(path, entry) else []
     except (FormatError, OSError, RuntimeError, KeyError, ValueError, TypeError):
@@ -37,8 +37,7 @@ def entries(path: Path) -> list[str]:
 
 def _holds_energies(path: Path, entry: h5py.Group) -> bool:
     def look(name: str, node: h5py.HLObject) -> bool | None:
-        is_data = isinstance(node, h5py.Group) and text_of(node.attrs.get("NX_class")) == "NXdata"
-        return (is_data and data_group(path, name, node).has_energies) or None
+        return (is_data(node) and data_group(path, name, node).has_energies) or None
 
     return bool(entry.visititems(look))
 
@@ -54,7 +53,7 @@ def root_of(path: Path, file: h5py.File) -> h5py.Group:
     entry = parts_of(path)[1]
     if entry is None:
         return file
-    found = file.get(entry) if isinstance(file.get(entry, getlink=True), h5py.HardLink) else None
+    found = node_here(file, entry)
     if not isinstance(found, h5py.Group):
         listed = ", ".join(list(file)[:MOST_LISTED]) or "none"
         raise FormatError(f"{path}: expected an entry {entry}, received {listed}")

@@ -24,6 +24,7 @@ MOST_POINTS = 1_000_000
 MOST_VALUES = 16 * MOST_POINTS
 """Maximum number of values in the columns of a group."""
 MOST_LINKS = 8
+"""Largest number of links, or of attributes ``default``, that are followed one after another."""
 CORRECTIONS = {"offset": 0.0, "scaling_factor": 1.0}
 """What corrects stored numbers, as attributes or at the ends of datasets' names, and the values that do nothing."""
 ABSORBED = "absorbed_beam"
@@ -172,12 +173,23 @@ def _sigma(path: Path, node: h5py.Group, signal: str, values: h5py.Dataset) -> s
 
 
 def _is_signal(node: h5py.Group, name: str) -> bool:
-    return isinstance(node.get(name, getlink=True), h5py.HardLink) and text_of(node[name].attrs.get("signal")) == "1"
+    found = node_here(node, name)
+    return found is not None and text_of(found.attrs.get("signal")) == "1"
+
+
+def node_here(group: h5py.Group, name: str) -> Any:
+    """Return a member of a group; None if there is none, or only a link to it."""
+    return group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
+
+def is_data(node: h5py.HLObject) -> bool:
+    """Return True for a group of NXdata."""
+    return isinstance(node, h5py.Group) and text_of(node.attrs.get("NX_class")) == "NXdata"
 
 
 def text_in(group: h5py.Group, name: str) -> str:
     """Return a text in a group, or the symbol or name in a group of that name; empty if there is none."""
-    node: Any = group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    node = node_here(group, name)
     if isinstance(node, h5py.Group):
         return text_in(node, "symbol") or text_in(node, "name")
     return text_of(node[()]) if isinstance(node, h5py.Dataset) and node.size == 1 else ""
