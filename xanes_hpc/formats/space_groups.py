@@ -93,10 +93,8 @@ def _check_settings(stated: Stated) -> None:
         If so. Different groups are another matter, ``contradiction``, which a formula may decide.
     """
     found = [(f"{name!r} by name", group, explicit) for name, group, explicit in _known(stated)]
-    if stated.hall:
-        operations = operations_of_hall(stated.hall)
-        group = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
-        found += [(f"{stated.hall!r} by its Hall symbol", group, True)] if group else []
+    if stated.hall and (group := _tabulated(operations_of_hall(stated.hall))) is not None:
+        found.append((f"{stated.hall!r} by its Hall symbol", group, True))
     for (first, one, named), (second, other, also) in combinations(found, 2):
         origins = named and also and one.ext in ("1", "2") and one.ext != other.ext
         if one.number == other.number and (one.hm != other.hm or origins):
@@ -115,8 +113,7 @@ def contradiction(stated: Stated, cell: Array) -> str:
     if stated.number:
         numbers.append((f"{stated.number} by number", stated.number))
     if stated.hall and (operations := operations_of_hall(stated.hall, not stated.operations)):
-        own = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
-        numbers.append((f"{stated.hall!r} by its Hall symbol", own.number if own else _type_of(operations, cell)))
+        numbers.append((f"{stated.hall!r} by its Hall symbol", _type_of(operations, cell)))
     if len({number for _, number in numbers if number}) > 1:
         return f"its space group is {', and '.join(said for said, _ in numbers)}"
     if not numbers or not stated.operations or stated.magnetic:
@@ -136,7 +133,7 @@ def _listed(stated: Stated, cell: Array) -> Setting:
     if stated.magnetic or not stated.names:
         return found
     named, _ = group_named(stated.names[0])
-    actual = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
+    actual = _tabulated(operations)
     if named and actual and named.number == actual.number and named.hm != actual.hm:
         return Setting(operations, ((LISTED, f"{actual.xhm()} for {stated.names[0]!r}"),))
     return found
@@ -185,10 +182,14 @@ def _symbol(group: Any) -> str:
     return re.sub(r" 1\b", "", group.hm)
 
 
+def _tabulated(operations: Sequence[Any]) -> Any:
+    """Return the space group of gemmi's table that has these operations, in this setting; None if none has."""
+    return gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
+
+
 def _type_of(operations: Sequence[Any], cell: Array) -> int:
     """Return the number of the space group that operations have with any origin and axes; 0 if it is not found."""
-    known: Any = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(list(operations)))
-    if known is not None:
+    if (known := _tabulated(operations)) is not None:
         return int(known.number)
     shifts = np.array([operation.tran for operation in operations], np.float64) / operations[0].DEN
     return space_group_number(turns_of(operations), shifts, cell)
