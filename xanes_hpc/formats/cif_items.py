@@ -17,12 +17,12 @@ ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 
 def plain(block: Any) -> Any:
     """Return a block whose items have ``_`` in place of a ``.``: itself if it has no such items."""
-    if not any("." in tag for item in block for tag in _tags(item)):
+    if not any("." in tag for item in block for tag in tags_of(item)):
         return block
     document = gemmi.cif.Document()
     found = document.add_new_block(block.name)
     for item in block:
-        tags = [tag.replace(".", "_", 1) for tag in _tags(item)]
+        tags = [tag.replace(".", "_", 1) for tag in tags_of(item)]
         if item.pair is not None:
             found.set_pair(tags[0], item.pair[1])
         elif item.loop is not None:
@@ -31,7 +31,8 @@ def plain(block: Any) -> Any:
     return found
 
 
-def _tags(item: Any) -> list[str]:
+def tags_of(item: Any) -> list[str]:
+    """Return the names in an item of a block: that of a pair, those of a loop, none of a frame."""
     if item.pair is not None:
         return [item.pair[0]]
     return [] if item.loop is None else list(item.loop.tags)

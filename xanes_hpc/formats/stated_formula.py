@@ -62,8 +62,8 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
     """
     masked = _is_masked(block)
     notes: tuple[tuple[str, str], ...] = ((MASKED, f"block {block.name}"),) if masked else ()
-    text, z = (block.find_value(tag) for tag in ("_chemical_formula_sum", "_cell_formula_units_Z"))
-    stated = Counter[int]() if text is None or gemmi.cif.is_null(text) else _counts(gemmi.cif.as_string(text))
+    formula, z = _formula(block), block.find_value("_cell_formula_units_Z")
+    stated = _counts(formula)
     heavy = [number for number in stated | found if number != 1]
     in_formula = np.array([stated[n] for n in heavy], np.float64)
     if not in_formula.any():
@@ -81,9 +81,8 @@ def judged(block: Any, found: Counter[int], certain: bool) -> Verdict:
     of_cell = counted and units > 1 and _is_of_cell(in_formula, stated[1], units)
     if of_cell and (np.abs(in_cell - in_formula) < 0.5).all():
         units, expected = 1.0, in_formula
-        notes += ((WHOLE_CELL, f"block {block.name}: {gemmi.cif.as_string(text)}"),)
+        notes += ((WHOLE_CELL, f"block {block.name}: {formula}"),)
     excess = in_cell - expected
-    formula = gemmi.cif.as_string(text)
     cell = "".join(f"{chemical_symbols[n]}{round(found[n], 2):g}" for n in sorted(found))
     if (np.abs(excess) < allowed).all():
         hydrogens = units * stated[1]
@@ -110,6 +109,12 @@ def _is_of_cell(heavy: npt.NDArray[np.float64], hydrogens: float, units: float) 
     return bool((counts == np.floor(counts)).all()) and int(np.gcd.reduce(counts.astype(np.int64))) == units
 
 
+def _formula(block: Any) -> str:
+    """Return the formula that a block states; empty if it states none."""
+    text = block.find_value("_chemical_formula_sum")
+    return "" if text is None or gemmi.cif.is_null(text) else str(gemmi.cif.as_string(text))
+
+
 def _counts(formula: str) -> Counter[int]:
     """Return the numbers of atoms in a formula; none if it is no plain sum of elements, such as ``Fe(OH)x``."""
     counts = Counter[int]()
@@ -125,9 +130,7 @@ def _counts(formula: str) -> Counter[int]:
 
 def elements_of(block: Any) -> frozenset[int]:
     """Return the atomic numbers that the formula of a block has, or else its table of atom types; empty without."""
-    text = block.find_value("_chemical_formula_sum")
-    counts = Counter[int]() if text is None or gemmi.cif.is_null(text) else _counts(gemmi.cif.as_string(text))
-    if counts:
+    if counts := _counts(_formula(block)):
         return frozenset(counts)
     types = (re.match("[A-Z][a-z]?", gemmi.cif.as_string(value)) for value in block.find_values("_atom_type_symbol"))
     return frozenset(atomic_numbers[found[0]] for found in types if found and found[0] in atomic_numbers)

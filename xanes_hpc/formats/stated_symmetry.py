@@ -6,6 +6,7 @@ from typing import Any
 import gemmi
 
 from xanes_hpc.errors import FormatError
+from xanes_hpc.formats.cif_items import tags_of
 
 NAMES = ("_symmetry_space_group_name_h-m", "_space_group_name_h-m_alt", "_space_group_name_h-m_full")
 HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
@@ -103,8 +104,7 @@ def _items(block: Any) -> dict[str, tuple[str, ...]]:
     """Return the items about symmetry, in small letters and with ``_`` for ``.``, without the values that are null."""
     found: dict[str, tuple[str, ...]] = {}
     for item in block:
-        tags = [item.pair[0]] if item.pair is not None else item.loop.tags if item.loop is not None else []
-        for tag in tags:
+        for tag in tags_of(item):
             plain = tag.lower().replace(".", "_")
             if plain.startswith(("_symmetry", "_space_group")):
                 values = (value for value in block.find_values(tag) if not gemmi.cif.is_null(value))
