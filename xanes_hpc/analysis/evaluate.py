@@ -17,6 +17,7 @@ from xanes_hpc.errors import SpectrumError
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 NEAR = 0.015
 """Limit for near-duplicates: mean absolute difference of standardised features from the nearest training site."""
@@ -173,15 +174,40 @@ def leakage(errors: Array, sets: Sequence[str], twins: Sequence[str], nearest: A
     }
 
 
-def rows_to_compare(reference: Array) -> tuple[npt.NDArray[np.intp], int]:
-    """Return the rows with a usable reference, and the number of references that are zero everywhere.
+def references_to_compare(store: PredictionStore) -> tuple[Array, Rows, int]:
+    """Return the references of all sites, the rows of the usable ones, and the number that are zero everywhere.
 
-    A usable reference has at least two points. One that is zero everywhere has no relative error.
+    References are (n_sites, n_energies). A usable one has at least two points and is not zero everywhere, as it would
+    have no relative error.
+
+    Raises
+    ------
+    SpectrumError
+        If no site has a usable reference.
     """
+    if not store.has_reference:
+        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
+    reference = store.read("reference")
     there = np.isfinite(reference)
     known = there.sum(axis=1) > 1
     zero = known & ~np.where(there, reference, 0.0).any(axis=1)
-    return np.flatnonzero(known & ~zero), int(zero.sum())
+    rows, n_zero = np.flatnonzero(known & ~zero), int(zero.sum())
+    if not rows.size:
+        note = f" ({n_zero} are zero everywhere)" if n_zero else ""
+        raise SpectrumError(f"{store.path}: none of the {store.n_sites} sites has a usable reference spectrum{note}")
+    return reference, rows, n_zero
+
+
+def errors_of(store: PredictionStore) -> tuple[Rows, Array]:
+    """Return the rows with a usable reference, and the error % of each, (n_rows,).
+
+    Raises
+    ------
+    SpectrumError
+        If no site has a usable reference.
+    """
+    reference, rows, _ = references_to_compare(store)
+    return rows, error_percent(reference[rows], store.read("mean")[rows])
 
 
 def evaluate(store: PredictionStore) -> dict[str, Any]:
@@ -194,13 +220,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     SpectrumError
         If no site has a usable reference, or a value is infinite or missing.
     """
-    if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
-    reference = store.read("reference")
-    rows, n_zero = rows_to_compare(reference)
-    if not rows.size:
-        zero = f" ({n_zero} are zero everywhere)" if n_zero else ""
-        raise SpectrumError(f"{store.path}: none of the {store.n_sites} sites has a usable reference spectrum{zero}")
+    reference, rows, n_zero = references_to_compare(store)
     reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
     for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
         _refuse(store, name, rows[wrong.any(axis=1)])
@@ -244,7 +264,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     }
 
 
-def _refuse(store: PredictionStore, name: str, rows: npt.NDArray[np.intp]) -> None:
+def _refuse(store: PredictionStore, name: str, rows: Rows) -> None:
     if rows.size:
         site = store.sites.name[int(rows[0])]
         raise SpectrumError(f"{store.path}: {name} of site {site}: expected finite numbers, received NaN or infinity")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.evaluate import NOMINAL, error_percent, rows_to_compare
+from xanes_hpc.analysis.evaluate import NOMINAL, error_percent, errors_of, references_to_compare
 from xanes_hpc.analysis.peaks import site_peaks
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -20,8 +20,7 @@ LEVEL = (2.5, 97.5)
 
 def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return rows of a figure of merit, its value, and its 95 % interval from a bootstrap over sites."""
-    every = store.read("reference")
-    rows, _ = rows_to_compare(every)
+    every, rows, _ = references_to_compare(store)
     reference, mean, std = every[rows], store.read("mean")[rows], store.read("std")[rows]
     errors, apart = error_percent(reference, mean), np.abs(reference - mean)
     squares = np.nansum(apart**2, axis=1), np.nansum((reference - np.nanmean(reference)) ** 2, axis=1)
@@ -94,9 +93,7 @@ def leakage(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def worst(store: PredictionStore) -> Rows:
     """Return the rows of the sites with the largest errors, largest first."""
-    reference = store.read("reference")
-    rows, _ = rows_to_compare(reference)
-    errors = error_percent(reference[rows], store.read("mean")[rows])
+    rows, errors = errors_of(store)
     return np.asarray(rows[np.argsort(-errors)[:WORST]])
 
 

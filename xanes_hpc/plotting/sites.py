@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.analysis.evaluate import error_percent, rows_to_compare
+from xanes_hpc.analysis.evaluate import errors_of, references_to_compare
 from xanes_hpc.analysis.site_map import SiteMap
-from xanes_hpc.errors import SpectrumError
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting.figures import COLOURS, PREDICTION, SECOND, figure_at
 from xanes_hpc.plotting.words import (
@@ -37,23 +36,6 @@ DISTANCE = (
 ERROR = "Error: Σ|prediction − reference| in % of Σ|reference|."
 
 
-def errors_of(store: PredictionStore) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Return the rows that have a reference, and their error %.
-
-    Raises
-    ------
-    SpectrumError
-        If no site has a reference.
-    """
-    if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
-    reference = store.read("reference")
-    rows, _ = rows_to_compare(reference)
-    if not rows.size:
-        raise SpectrumError(f"{store.path}: no site has a usable reference spectrum")
-    return rows, error_percent(reference[rows], store.read("mean")[rows])
-
-
 def mean_sigma(store: PredictionStore) -> npt.NDArray[np.float64]:
     """Return each site's mean sigma in % of its mean intensity, (n_sites,)."""
     std, mean = store.read("std"), store.read("mean")
@@ -76,8 +58,8 @@ def parity(store: PredictionStore, path: Path, named: str = "") -> None:
     SpectrumError
         If no site has a reference.
     """
-    rows, _ = errors_of(store)
-    y, p = store.read("reference")[rows], store.read("mean")[rows]
+    reference, rows, _ = references_to_compare(store)
+    y, p = reference[rows], store.read("mean")[rows]
     there = np.isfinite(y)
     y, p = y[there], p[there]
     limits = min(y.min(), p.min()), max(y.max(), p.max())

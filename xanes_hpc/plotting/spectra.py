@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.analysis.evaluate import HELD_OUT, error_percent, rows_to_compare
-from xanes_hpc.errors import SpectrumError
+from xanes_hpc.analysis.evaluate import HELD_OUT, error_percent, errors_of
 from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, figure_at, new_figure
 from xanes_hpc.plotting.words import (
     count_of_sites,
@@ -44,32 +43,26 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
     SpectrumError
         If no site has a reference.
     """
-    if not store.has_reference:
-        raise SpectrumError(f"{store.path}: has no reference spectra; predict from a store that has spectra")
-    reference = store.read("reference")
-    sets = np.array(store.texts("part"))
-    rows, _ = rows_to_compare(reference)
-    held_out = rows[np.isin(sets[rows], HELD_OUT)]
-    rows = held_out if held_out.size else rows
-    if not rows.size:
-        raise SpectrumError(f"{store.path}: no site has a usable reference spectrum")
-    errors = error_percent(reference[rows], store.read("mean")[rows])
-    order = rows[np.argsort(errors, kind="stable")]
-    ranked = np.sort(errors)
+    rows, errors = errors_of(store)
+    held_out = np.isin(np.array(store.texts("part"))[rows], HELD_OUT)
+    if held_out.any():
+        rows, errors = rows[held_out], errors[held_out]
+    order = np.argsort(errors, kind="stable")
+    ranked, errors = rows[order], errors[order]
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     distrust = store.distrust or [""] * store.n_sites
     with figure_at(path, (9.8, 5.2)) as figure:
         axes = figure.subplots(2, 3, sharex=True)
         for axis, share, rank in zip(axes.flat, SHARES, TITLES, strict=True):
-            place = round(share * (order.size - 1))
-            row = int(order[place])
+            place = round(share * (ranked.size - 1))
+            row = int(ranked[place])
             _one_site(axis, store, energies, row, sites_e0[row])
-            over_panel(axis, f"{rank}, error {ranked[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}")
+            over_panel(axis, f"{rank}, error {errors[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}")
         legend_beside(figure, axes.flat)
         _label(figure, store, len(SHARES), 3)
-        others = store.n_sites - order.size
+        others = store.n_sites - ranked.size
         left_out = f" ({others:,} others were used to make the model or have no reference)" if others else ""
-        compared = f"{count_of_sites(order.size)}{' held out' if held_out.size else ''}{left_out}"
+        compared = f"{count_of_sites(ranked.size)}{' held out' if held_out.any() else ''}{left_out}"
         title(
             figure, "Predicted and reference spectra, from the best to the worst",
             f"{of_predictions(store, named)}: {compared}",
