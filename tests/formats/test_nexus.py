@@ -145,6 +145,18 @@ def test_a_default_that_leads_nowhere_is_told(path):
     assert found.choices == (("the default group of NeXus files has no spectrum", "a.nxs: entry/gone"),)
 
 
+def test_a_default_that_leads_to_a_dataset_with_a_default_is_told(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "number"
+        file["number"] = 1.0
+        file["number"].attrs["default"] = "data"
+        data = group(file, "entry", "NXdata", signal="data")
+        data["energy"], data["data"] = ENERGIES, MU
+    found = read_spectrum(path)
+    assert holds_mu(found)
+    assert found.choices == (("the default group of NeXus files has no spectrum", "a.nxs: number/data"),)
+
+
 def test_raw_counts_without_the_incoming_beam_are_refused(path):
     with h5py.File(path, "w") as file:
         entry = group(file, "entry", "NXentry")

@@ -177,9 +177,11 @@ def _is_signal(node: h5py.Group, name: str) -> bool:
     return found is not None and text_of(found.attrs.get("signal")) == "1"
 
 
-def node_here(group: h5py.Group, name: str) -> Any:
-    """Return a member of a group; None if there is none, or only a link to it."""
-    return group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+def node_here(node: h5py.HLObject, name: str) -> Any:
+    """Return a member of a group; None if there is none, or only a link to it, and for a dataset."""
+    if not isinstance(node, h5py.Group) or not isinstance(node.get(name, getlink=True), h5py.HardLink):
+        return None
+    return node.get(name)
 
 
 def is_data(node: h5py.HLObject) -> bool:
