@@ -1,9 +1,5 @@
 """Structure files read with ASE: cells, periodicity and properties are kept, disorder is an error."""
 
-import bz2
-import gzip
-import lzma
-
 import ase.io
 import numpy as np
 import pytest
@@ -15,9 +11,6 @@ from support.builders import write
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import is_structure_file, read_structures
-from xanes_hpc.formats.ase_texts import BY_COMMENT, PERIODIC
-from xanes_hpc.formats.frames import REPEATED
-from xanes_hpc.formats.isotopes import READ as READ_AS_HYDROGEN
 
 CELL = np.array([[4.2, 0.0, 0.0], [0.3, 4.4, 0.0], [0.1, 0.2, 5.0]])
 CIF = """data_made
@@ -212,44 +205,6 @@ def test_fewer_atoms_than_announced(tmp_path, count):
     assert len(list(read_structures(write(tmp_path / "b.extxyz", 2 * text.replace(count, "2", 1))))) == 2
 
 
-SDF = """{title}
-  made
-
-  2  1  0  0  0  0  0  0  0  0999 V2000
-    0.0000    0.0000    0.0000 {metal}  0  0  0  0  0  0  0  0  0  0  0  0
-    {x:.4f}    0.0000    0.0000 O   0  0  0  0  0  0  0  0  0  0  0  0
-  1  2  1  0  0  0  0
-M  END
-> <id>
-1
-
-$$$$
-"""
-
-
-def test_every_molecule_of_an_sdf_file_is_read(tmp_path):
-    molecules = [("one", "Fe", 1.6), ("two", "Co", 1.7), ("", "Ni", 1.8)]
-    text = "".join(SDF.format(title=title, metal=metal, x=x) for title, metal, x in molecules)
-    found = read(write(tmp_path / "a.sdf", text))
-    assert [s.name for s in found] == ["one", "two", "a@2"]
-    assert [s.numbers.tolist() for s in found] == [[26, 8], [27, 8], [28, 8]]
-    assert [s.positions[1, 0] for s in found] == [1.6, 1.7, 1.8]
-    assert only(write(tmp_path / "b.sdf", SDF.format(title="one", metal="Fe", x=1.6))).name == "b"
-
-
-def test_deuterium_in_an_sdf_file_is_hydrogen(tmp_path):
-    found = only(write(tmp_path / "a.sdf", SDF.format(title="D", metal="Fe", x=1.6).replace(" O   0", " D   0")))
-    assert found.numbers.tolist() == [26, 1]
-    assert found.choices == ((READ_AS_HYDROGEN, "1 atom"),)
-
-
-def test_a_damaged_molecule_costs_only_itself(tmp_path):
-    good = SDF.format(title="one", metal="Fe", x=1.6)
-    found = read(write(tmp_path / "a.sdf", good + good.replace("Fe ", "Q? ").replace("one", "bad") + good))
-    assert [isinstance(s, FormatError) for s in found] == [False, True, False]
-    assert "molecule 2: ASE cannot read it" in str(found[1])
-
-
 @pytest.mark.parametrize("ending", ["extxyz", "xyz", "traj", "db"])
 def test_tmqm_means_the_same_in_every_file(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
@@ -275,69 +230,6 @@ def test_names_of_vasp_files_tell_them_apart(tmp_path, name, stem):
     assert only(tmp_path / name).name == stem
 
 
-@pytest.mark.parametrize("name", ["a.sdf", "a.mol"])
-def test_charges_of_atoms_are_those_of_the_molecule(tmp_path, name):
-    text = SDF.format(title="one", metal="Fe", x=1.6)
-    assert "charge" not in only(write(tmp_path / name, text)).properties
-    charged = text.replace("M  END", "M  CHG  2   1   3   2  -1\nM  CHG  1   1  -1\nM  END")
-    assert only(write(tmp_path / name, charged)).properties["charge"] == 1.0
-
-
-def test_a_molecule_of_version_3000_is_refused_as_such(tmp_path):
-    text = "one\n  made\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\nM  END\n$$$$\n"
-    first, second = read(write(tmp_path / "a.sdf", text + SDF.format(title="two", metal="Fe", x=1.6)))
-    assert "expected an SDF of version V2000, received V3000" in str(first)
-    assert second.name == "two"
-
-
-@pytest.mark.parametrize("ending", ["GZ", "bz2", "Xz"])
-def test_compressed_files_with_endings_in_capitals(tmp_path, ending):
-    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending.lower()]
-    atoms = Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True)
-    for plain, kind in (("a.vasp", "vasp"), ("POSCAR", "vasp"), ("a.gen", "gen"), ("a.xsf", "xsf")):
-        ase.io.write(tmp_path / plain, atoms, format=kind)
-        path = tmp_path / f"{plain}.{ending}"
-        path.write_bytes(compress((tmp_path / plain).read_bytes()))
-        assert is_structure_file(path)
-        assert only(path).numbers.tolist() == [26, 8]
-
-
-def test_a_comment_in_another_encoding(tmp_path):
-    path = tmp_path / "POSCAR"
-    ase.io.write(path, Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True), format="vasp")
-    path.write_bytes("f\xfcnf\n".encode("latin-1") + path.read_bytes().partition(b"\n")[2])
-    assert only(path).numbers.tolist() == [26, 8]
-
-
-@pytest.mark.parametrize(
-    ("kind", "old", "new"),
-    [
-        ("vasp", "  1   1\n", "  1 100000000000000000000\n"),
-        ("vasp", "  1   1\n", "  1 40\n"),
-        ("cube", "\n    2    0.000", "\n    2147483648    0.000"),
-        ("cfg", "Number of particles = 2", "Number of particles = 2147483648"),
-    ],
-)
-def test_a_file_that_announces_more_atoms_than_it_has(tmp_path, kind, old, new):
-    """ASE would make room for them all."""
-    path = tmp_path / f"a.{kind}"
-    ase.io.write(path, Atoms("FeO", [[0, 0, 0], [0, 0, 1.6]], cell=4 * np.eye(3), pbc=True))
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    with pytest.raises(FormatError, match=r"truncated: announces [1-9][0-9]+ atoms, the file has"):
-        read(path)
-
-
-def test_conformers_with_one_title_are_numbered(tmp_path):
-    molecule = "{}\n\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 Fe  0  0\n"
-    molecule += "    1.7{}000    0.0000    0.0000 O   0  0\n  1  2  1  0\nM  END\n$$$$\n"
-    found = read(write(tmp_path / "a.sdf", "".join(molecule.format(t, k) for k, t in enumerate("ABAA"))))
-    assert [s.name for s in found] == ["A@0", "B", "A@1", "A@2"]
-    assert [what for s in found for what, _ in s.choices] == 3 * [REPEATED]
-    assert [round(float(s.positions[1, 0]), 2) for s in found] == [1.7, 1.71, 1.72, 1.73]
-
-
 @pytest.mark.parametrize("ending", ["extxyz", "traj", "xyz"])
 @pytest.mark.parametrize("key", ["name", "csd_code", "CSD_CODE", "CSD_code"])
 def test_names_in_frames(tmp_path, ending, key):
@@ -353,64 +245,7 @@ def test_names_in_frames(tmp_path, ending, key):
     assert [len(s.choices) for s in found] == [0, 1, 1, 0]
 
 
-@pytest.mark.parametrize(("comment", "ok"), [("Fe O", True), ("O Fe relaxed 2", False), ("rust", False)])
-def test_a_poscar_of_vasp_4_names_its_elements_in_the_comment_or_is_refused(tmp_path, comment, ok):
-    text = f"{comment}\n4.0\n1 0 0\n0 1 0\n0 0 1\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
-    path = write(tmp_path / "POSCAR.a", text)
-    if ok:
-        found = only(path)
-        assert found.numbers.tolist() == [26, 8]
-        assert found.choices == ((BY_COMMENT, "POSCAR.a: Fe O"),)
-    else:
-        with pytest.raises(FormatError, match=r"line 6: expected element symbols, received '1 1' \(VASP 4\)"):
-            read(path)
-
-
-@pytest.mark.parametrize(("side", "kind"), [(4.3, "crystal"), (12.0, "molecule")])
-def test_a_cube_file_is_periodic_if_atoms_are_bonded_across_its_box(tmp_path, side, kind):
-    path = tmp_path / "a.cube"
-    half = side / 2 if kind == "crystal" else 1.7
-    ase.io.write(path, Atoms("FeO", [[1, 1, 1], [1 + half, 1, 1]], cell=side * np.eye(3), pbc=True))
-    found = only(path)
-    assert found.pbc.tolist() == [kind == "crystal"] * 3
-    assert [(what, detail.split(":")[0]) for what, detail in found.choices] == [(PERIODIC, kind)]
-
-
-def test_lengths_of_cube_and_cfg_files(tmp_path):
-    crystal = Atoms("FeO", [[0, 0, 0], [2.15, 0, 0]], cell=4.3 * np.eye(3), pbc=True)
-    ase.io.write(tmp_path / "a.cfg", crystal)
-    text = (tmp_path / "a.cfg").read_text()
-    doubled = only(write(tmp_path / "b.cfg", text.replace("A = 1.0", "A = 2.0")))
-    np.testing.assert_allclose(doubled.cell, 2 * only(tmp_path / "a.cfg").cell)
-    np.testing.assert_allclose(doubled.positions[1], [4.3, 0, 0], atol=1e-6)
-    ase.io.write(tmp_path / "a.cube", crystal)
-    lines = (tmp_path / "a.cube").read_text().splitlines()
-    lines[3] = "-" + lines[3].strip()
-    with pytest.raises(FormatError, match=r"expected lengths in bohr, received negative numbers of voxels"):
-        read(write(tmp_path / "b.cube", "\n".join(lines)))
-
-
-def test_charges_of_molecules_and_drawings(tmp_path):
-    plain = SDF.format(title="one", metal="Fe", x=1.6)
-    by_code = plain.replace("Fe  0  0", "Fe  0  2").replace("O   0  0", "O   0  5")
-    assert only(write(tmp_path / "a.sdf", by_code)).properties["charge"] == 1.0
-    by_line = by_code.replace("M  END", "M  CHG  1   1   3\nM  END\n> <note>\nM  CHG  1   1   7\n")
-    assert only(write(tmp_path / "b.sdf", by_line)).properties["charge"] == 3.0
-    drawing = plain.replace("  made\n", "  OpenBab01012612122D\n".rjust(23))
-    header = drawing.splitlines()[1]
-    assert header[20:22] == "2D"
-    error = only(write(tmp_path / "c.sdf", drawing))
-    assert "received a drawing" in str(error)
-
-
 def test_formats_that_are_not_read_are_named(tmp_path):
     path = write(tmp_path / "x.lammpstrj", "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\n")
     with pytest.raises(FormatError, match=r"files of this format \(lammps-dump-text\) are not read; convert it"):
         read(path)
-
-
-@pytest.mark.parametrize("name", ["Fe2O3.POSCAR", "mp-1_POSCAR", "c.poscar", "x.contcar"])
-def test_other_names_of_poscars(tmp_path, name):
-    path = write(tmp_path / name, "rust\n4.0\n1 0 0\n0 1 0\n0 0 1\nFe O\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
-    assert is_structure_file(path)
-    assert only(path).numbers.tolist() == [26, 8]
