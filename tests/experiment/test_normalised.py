@@ -142,3 +142,12 @@ def test_a_spectrum_without_a_step_or_of_another_element_is_refused():
         normalised(replace(scan(), intensities=np.ones(GRID.size)))
     with pytest.raises(SpectrumError, match=r"expected a spectrum of Fe K, the site's, received Cu K"):
         normalised(replace(scan(), element=29, edge="K"), NormaliseOptions("mback"), 26, "K")
+
+
+def test_an_absorber_that_is_no_element_is_refused():
+    """Not taken for none."""
+    made = scan()
+    with pytest.raises(ConfigError, match="`absorber` 'Xx': expected an element symbol, such as Fe"):
+        xh.normalise(made, absorber="Xx")
+    with pytest.raises(ConfigError, match="`absorber` 'Xx': expected an element symbol"):
+        xh.fit_standards(made, [], absorber="Xx")

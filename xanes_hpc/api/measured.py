@@ -32,7 +32,7 @@ from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.absorbers import given_element
 
 
 def read_spectrum(
@@ -141,7 +141,7 @@ def normalise(
     """
     check_arguments(normalise, locals())
     options = NormaliseOptions(method, e0, pre, post, order, flatten)
-    return normalised(measured_of(measured), options, None if absorber is None else element_number(absorber), edge)
+    return normalised(measured_of(measured), options, given_element(absorber), edge)
 
 
 def match(

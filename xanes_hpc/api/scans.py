@@ -9,7 +9,7 @@ import numpy.typing as npt
 from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, is_paths, listed, output_path, paths_of
 from xanes_hpc.api.measured import measured_of
-from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.merged import Merged, MergeOptions
 from xanes_hpc.experiment.merged_file import merge_files, write
@@ -19,7 +19,7 @@ from xanes_hpc.runtime.outputs import check_output, whole_output
 from xanes_hpc.spectra.alignment import LARGEST
 from xanes_hpc.spectra.glitches import without_glitches
 from xanes_hpc.spectra.spectrum import Spectrum
-from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.absorbers import given_element
 
 
 def calibrate(
@@ -65,7 +65,7 @@ def calibrate(
     """
     check_arguments(calibrate, locals())
     options = EnergyOptions(str(by), foil)
-    return correction(options, _number(absorber), edge)(measured_of(measured))
+    return correction(options, given_element(absorber), edge)(measured_of(measured))
 
 
 def deglitch(measured: PathLike | Spectrum) -> Spectrum:
@@ -197,16 +197,8 @@ def merge(
         spectra = [measured_of(own) for own in given]
         sources = [own.source for own in spectra]
         names = sources if len({*sources, ""}) > len(sources) else [f"scan {k}" for k in range(1, len(spectra) + 1)]
-        merged = merge_spectra(list(zip(names, spectra, strict=True)), options, _number(absorber), edge)
+        merged = merge_spectra(list(zip(names, spectra, strict=True)), options, given_element(absorber), edge)
     if target is not None:
         with whole_output(target, overwrite) as temporary:
             write(temporary, merged, paths)
     return merged
-
-
-def _number(symbol: str | None) -> int | None:
-    if symbol is None:
-        return None
-    if not (number := element_number(symbol)):
-        raise ConfigError(f"`absorber` {symbol!r}: expected an element symbol, such as Fe")
-    return number

@@ -24,7 +24,7 @@ from xanes_hpc.spectra.edge_step import Window
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.absorbers import given_element
 
 
 def series(
@@ -207,4 +207,4 @@ def _paths(files: Any) -> list[Path]:
 
 
 def _kind(absorber: str | None, edge: str | None) -> tuple[int | None, str | None]:
-    return None if absorber is None else element_number(absorber), None if edge is None else edge.upper()
+    return given_element(absorber), None if edge is None else edge.upper()

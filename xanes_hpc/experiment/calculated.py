@@ -19,7 +19,7 @@ from xanes_hpc.stores.site_spectra import NONE, choose_spectra
 from xanes_hpc.stores.sites import MOST_NAMED, SiteTable
 from xanes_hpc.stores.spectra import read_spectra
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.absorbers import given_element
 
 Array = npt.NDArray[np.float64]
 MOST_HELD_OUT = 50
@@ -90,11 +90,9 @@ def read_calculated(
         with StructureStore(path) as source:
             return calculated_of(source, site, kind, treatment)
     spectrum = read_spectrum(path)
-    number = spectrum.element if absorber is None else element_number(absorber)
+    number = given_element(absorber) or spectrum.element
     if number is None:
         raise SpectrumError(f"{path}: does not name its element; set `absorber`, such as Fe")
-    if not number:
-        raise SpectrumError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
     if edge is None and spectrum.edge is not None and spectrum.edge not in edges.EDGES:
         raise SpectrumError(f"{path}: names the edge {spectrum.edge}; set `edge`, one of {', '.join(edges.EDGES)}")
     edge = edge or spectrum.edge or "K"

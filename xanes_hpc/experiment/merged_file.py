@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xanes_hpc.errors import ConfigError
 from xanes_hpc.experiment.measured import read_experiment
 from xanes_hpc.experiment.measured_files import measured_files, read_usable
 from xanes_hpc.experiment.merged import Merged, MergeOptions
 from xanes_hpc.experiment.merging import merge
 from xanes_hpc.formats import xdi_measured
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
-from xanes_hpc.structures.absorbers import element_number
+from xanes_hpc.structures.absorbers import given_element
 
 
 def merge_files(
@@ -35,12 +34,9 @@ def merge_files(
     XanesHpcError
         If an option is not possible, or no scan can be used.
     """
-    element = None if absorber is None else element_number(absorber)
-    if element == 0:
-        raise ConfigError(f"`absorber` {absorber!r}: expected an element symbol, such as Fe")
     read, left_out = read_usable(measured_files(named), lambda path: read_experiment(path, reading))
     spectra, paths = [(file.name, own) for file, own in read], {file.name: file.path for file, _ in read}
-    merged = merge(spectra, options, element, None if edge is None else edge.upper())
+    merged = merge(spectra, options, given_element(absorber), None if edge is None else edge.upper())
     merged.left_out[:0] = left_out
     return merged, [paths[own.name] for own in merged.scans]
 

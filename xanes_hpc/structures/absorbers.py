@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers, chemical_symbols
 
-from xanes_hpc.errors import AbsorberError
+from xanes_hpc.errors import AbsorberError, ConfigError
 from xanes_hpc.structures.structure import Structure
 
 TRANSITION_METALS = frozenset((*range(21, 31), *range(39, 49), 57, *range(72, 81)))
@@ -31,6 +31,21 @@ def formula(numbers: npt.NDArray[np.integer]) -> str:
 def element_number(symbol: str) -> int:
     """Return the atomic number of an element symbol in any case, or 0 if there is no such element."""
     return int(atomic_numbers.get(symbol.strip().capitalize(), 0))
+
+
+def given_element(symbol: str | None) -> int | None:
+    """Return the atomic number of the element symbol that a user gives as ``absorber``; None without one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such element.
+    """
+    if symbol is None:
+        return None
+    if not (number := element_number(symbol)):
+        raise ConfigError(f"`absorber` {symbol!r}: expected an element symbol, such as Fe")
+    return number
 
 
 def select_absorbers(numbers: npt.NDArray[np.integer], rule: str | None = None) -> npt.NDArray[np.int64]:

@@ -171,14 +171,14 @@ def _against_standards(
 ) -> None:  # fmt: skip
     """Fit combinations of standards."""
     from xanes_hpc.experiment.combinations import CombinationOptions
-    from xanes_hpc.structures.absorbers import element_number
+    from xanes_hpc.structures.absorbers import given_element
 
     own = CombinationOptions(sum_to_one=of_standards["sum_to_one"], max_shift=options.max_shift, keep=options.keep)
     if click.get_current_context().get_parameter_source("mixture") is ParameterSource.COMMANDLINE:
         own = replace(own, most=options.mixture)
     if options.start is not None and options.stop is not None:
         own = replace(own, start=options.start, stop=options.stop)
-    element = None if of_store["absorber"] is None else element_number(of_store["absorber"])
+    element = given_element(of_store["absorber"])
     kind = element, of_store["edge"] and of_store["edge"].upper()
     combinations.run(given, of_standards["standards"], kind, own, outputs)
 

@@ -127,7 +127,7 @@ def command(
     from xanes_hpc.plotting.words import of_absorber
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.stores.hdf5 import is_kind
-    from xanes_hpc.structures.absorbers import element_number
+    from xanes_hpc.structures.absorbers import given_element
 
     if (library is None) == (not standards):
         raise click.UsageError("expected either --library or --standards", click.get_current_context())
@@ -137,7 +137,7 @@ def command(
     own = MeasuredSet(files, table, reading, energy, normalisation)
     if library is None:
         refuse(OF_LIBRARY, "applies to --library")
-        element = None if of_store["absorber"] is None else element_number(of_store["absorber"])
+        element = given_element(of_store["absorber"])
         edge = of_store["edge"] and of_store["edge"].upper()
         with console.progress("searching", "standards") as progress:
             found, left_out = with_standards(own, standards, (element, edge), options, progress)
