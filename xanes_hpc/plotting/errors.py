@@ -37,15 +37,14 @@ def error_at_each_energy(figures: Mapping[str, Any], of: str, path: Path) -> Non
         axis.plot(curve["energy_ev"], np.array(curve["mean"], np.float64), color=SECOND, lw=1.0, ls="--", label="mean")
         legend_below(axis, 2)
         caption(figure, ERROR)
-        title(
-            figure, "Error of predictions at each energy", f"{of}: {_sites(figures)}",
-            *synthetic(figures["spectrum"]["treatment"]),
-        )  # fmt: skip
+        _title(figure, "Error of predictions at each energy", figures, of)
 
 
-def _sites(figures: Mapping[str, Any]) -> str:
-    parts = figures["by_part"]
-    return count_of_sites(figures["n_sites"], sum(own["n_sites"] for name, own in parts.items() if name in USED_SETS))
+def _title(figure: Any, what: str, figures: Mapping[str, Any], of: str) -> None:
+    """Give a figure a title with the number of sites."""
+    used = sum(own["n_sites"] for name, own in figures["by_part"].items() if name in USED_SETS)
+    sites = count_of_sites(figures["n_sites"], used)
+    title(figure, what, f"{of}: {sites}", *synthetic(figures["spectrum"]["treatment"]))
 
 
 def _error_curve(axis: Any, curve: Mapping[str, Any], origin: str) -> None:
@@ -89,10 +88,7 @@ def calibration(figures: Mapping[str, Any], of: str, path: Path) -> None:
             "interval: its width is set so that it holds this fraction of the calibration sites.",
             ERROR,
         )
-        title(
-            figure, "Uncertainty of predictions", f"{of}: {_sites(figures)}",
-            *synthetic(figures["spectrum"]["treatment"]),
-        )  # fmt: skip
+        _title(figure, "Uncertainty of predictions", figures, of)
 
 
 def _reliability(axis: Any, figures: Mapping[str, Any]) -> None:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xanes_hpc.experiment.combinations import Combinations
 from xanes_hpc.experiment.fitted import Fitted
 from xanes_hpc.experiment.fitting import BOUNDS
-from xanes_hpc.experiment.match import Match
-from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
+from xanes_hpc.experiment.match import Match, Matched
+from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at, panels
 from xanes_hpc.plotting.spectra import bands, legend_beside
 from xanes_hpc.plotting.words import (
     caption,
@@ -25,8 +23,6 @@ from xanes_hpc.plotting.words import (
 
 MOST_SHOWN, MOST_SPECTRA = 6, 30
 """Largest number of sites shown for one measured spectrum, and of measured spectra shown with their best site."""
-
-
 WITHOUT_UNIT = ("scale", "seah")
 """Parameters of a fit that are not in eV."""
 ERROR = (
@@ -100,21 +96,16 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
     n_columns = min(3, n_panels)
     n_rows = -(-n_panels // n_columns)
     with figure_at(path, (3.0 * n_columns + 1.4, 2.4 * n_rows + 1.0)) as figure:
-        axes = list(np.atleast_1d(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)).flat)
+        axes = panels(figure, n_panels, n_columns)
         for rank, (axis, one) in enumerate(zip(axes, shown, strict=False), 1):
-            if one.std is not None:
-                bands(axis, match.energies, one.mean, one.std)
-            axis.plot(match.energies, one.mean, color=PREDICTION, lw=1.0, label="site")
-            axis.plot(match.energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
+            _matched(axis, match.energies, one)
             over_panel(axis, f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %")
-        for axis, mixture in zip(axes[len(shown) :], mixtures, strict=False):
+        for axis, mixture in zip(axes[len(shown) :], mixtures, strict=True):
             axis.plot(match.energies, mixture.mean, color=THIRD, lw=1.0, label="mixture")
             axis.plot(match.energies, mixture.experiment, color=REFERENCE, lw=1.0)
             parts = "\n".join(f"{100 * f:.0f} % {s}" for f, s in zip(mixture.fractions, mixture.sites, strict=True))
             over_panel(axis, f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %")
-        for axis in axes[n_panels:]:
-            axis.axis("off")
-        legend_beside(figure, [axes[0], axes[n_panels - 1]])
+        legend_beside(figure, [axes[0], axes[-1]])
         _label(figure, match.origin, n_panels, n_columns)
         title(figure, f"{experiment} and the sites that match it best", of)
 
@@ -135,16 +126,11 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
     n_columns = min(4, len(shown))
     n_rows = -(-len(shown) // n_columns)
     with figure_at(path, (2.6 * n_columns + 1.4, 2.1 * n_rows + 1.0)) as figure:
-        axes = list(figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).flat)
-        for axis, (name, match) in zip(axes, shown, strict=False):
+        axes = panels(figure, len(shown), n_columns)
+        for axis, (name, match) in zip(axes, shown, strict=True):
             best = match.ranked[0]
-            if best.std is not None:
-                bands(axis, match.energies, best.mean, best.std)
-            axis.plot(match.energies, best.mean, color=PREDICTION, lw=1.0, label="site")
-            axis.plot(match.energies, best.experiment, color=REFERENCE, lw=1.0, label="measured")
+            _matched(axis, match.energies, best)
             over_panel(axis, f"{name}\n{best.site}, error {best.error_percent:.1f} %", 7)
-        for axis in axes[len(shown) :]:
-            axis.axis("off")
         legend_beside(figure, axes[:1])
         _label(figure, matches[0][1].origin, len(shown), n_columns)
         some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
@@ -165,8 +151,8 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
     n_columns = min(3, len(shown))
     n_rows = -(-len(shown) // n_columns)
     with figure_at(path, (3.2 * n_columns + 1.4, 2.8 * n_rows + 0.4)) as figure:
-        axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
-        for axis, (name, e0, found) in zip(axes, shown, strict=False):
+        axes = panels(figure, len(shown), n_columns, sharex=False)
+        for axis, (name, e0, found) in zip(axes, shown, strict=True):
             best, energies = found.ranked[0], found.energies - e0
             axis.plot(energies, found.sample, color=REFERENCE, lw=0, marker=".", ms=2, label="measured")
             axis.plot(energies, best.fitted, color=PREDICTION, lw=1.0, label="fit")
@@ -175,10 +161,16 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
             parts = "\n".join(f"{100 * f:.1f} % {s}" for f, s in zip(best.weights, best.names, strict=True))
             over_panel(axis, f"{name}\n{parts}", 7)
         legend_beside(figure, axes[:1])
-        for axis in axes[len(shown) :]:
-            axis.axis("off")
         label_grid(figure, len(shown), n_columns, energy_label("e0"), "normalised absorption (edge step 1)")
         title(figure, "Measured spectra and the combination of standards that fits each best")
+
+
+def _matched(axis: Any, energies: Any, one: Matched) -> None:
+    """Draw a site's spectrum with its sigma, if any, and the measured one."""
+    if one.std is not None:
+        bands(axis, energies, one.mean, one.std)
+    axis.plot(energies, one.mean, color=PREDICTION, lw=1.0, label="site")
+    axis.plot(energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
 
 
 def _label(figure: Any, origin: str, n_panels: int, n_columns: int) -> None:

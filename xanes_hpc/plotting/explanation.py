@@ -97,7 +97,8 @@ def _radial(explanation: Explanation, curves: Sequence[Curve], what: str, path: 
         else:
             axis.set(ylabel="importance (% of all radial functions)", ylim=(0.0, None))
         if other is not None:
-            handles, labels = (a + b for a, b in zip(_shown(axis), _shown(other), strict=True))
+            own, behind = (one.get_legend_handles_labels() for one in (axis, other))
+            handles, labels = (a + b for a, b in zip(own, behind, strict=True))
             legend_below(axis, handles=handles, labels=labels)
         else:
             legend_below(axis)
@@ -203,11 +204,6 @@ def _of(explanation: Explanation) -> list[str]:
     n = explanation.n_networks
     over = "1 network" if n == 1 else f"mean ± standard deviation over {n} networks"
     return [f"{_models(explanation)}: {count_of_sites(explanation.n_sites)}, {over}"]
-
-
-def _shown(axis: Any) -> tuple[list[Any], list[str]]:
-    handles, labels = axis.get_legend_handles_labels()
-    return handles, labels
 
 
 def _histogram(axis: Any, explanation: Explanation) -> Any:

@@ -107,6 +107,14 @@ def _shown_figure() -> Any:
     return ShownFigure
 
 
+def panels(figure: Any, n: int, n_columns: int, sharex: bool = True) -> list[Any]:
+    """Return the axes of ``n`` panels in a grid, by row; the rest of the grid stays empty."""
+    axes = list(figure.subplots(-(-n // n_columns), n_columns, sharex=sharex, squeeze=False).flat)
+    for axis in axes[n:]:
+        axis.axis("off")
+    return axes[:n]
+
+
 def save(figure: Any, path: Path) -> None:
     """Write a figure; the path's ending selects PNG, SVG or PDF."""
     with our_style(), whole_output(path, overwrite=True) as temporary:

@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.experiment.joint_fit import JointFit
-from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at
+from xanes_hpc.plotting.figures import COLOURS, PREDICTION, REFERENCE, figure_at
+from xanes_hpc.plotting.words import energy_label, title
 
-COLOURS = (PREDICTION, SECOND, THIRD, "#CC79A7")
 MOST_DRAWN = 60
 """Largest number of spectra of a series that are drawn."""
 MOST_EIGENVALUES = 12
 
 
-def fractions_along(found: JointFit, title: str, path: Path) -> None:
+def fractions_along(found: JointFit, what: str, path: Path) -> None:
     """Draw the fractions of the best sites along a series, the residual below, and its components beside.
 
     Parameters
     ----------
     found
         The fit of the series.
-    title
-        The figure's title.
+    what
+        What is drawn, for the title.
     path
         Figure to write; its extension selects PNG, SVG or PDF.
     """
@@ -44,7 +44,7 @@ def fractions_along(found: JointFit, title: str, path: Path) -> None:
         residual.set(xlabel=axis.label, ylabel="residual (%)", ylim=(0, None))
         _spectra(spectra, found)
         _eigenvalues(eigenvalues, found)
-        figure.suptitle(f"{title}, shift {best.shift:+.2f} eV, mean residual {best.error_percent.mean():.1f} %")
+        title(figure, f"{what}, shift {best.shift:+.2f} eV, mean residual {best.error_percent.mean():.1f} %")
 
 
 def _spectra(panel: Any, found: JointFit) -> None:
@@ -56,11 +56,7 @@ def _spectra(panel: Any, found: JointFit) -> None:
         panel.plot(found.energies, own, color="0.7", lw=0.5, label="measured" if k == 0 else None)
     for site, spectrum, colour in zip(best.sites, best.spectra, COLOURS, strict=False):
         panel.plot(found.energies, spectrum, color=colour, lw=1.2, label=site)
-    if found.origin == "e0":
-        panel.set(xlabel="E − E₀ (eV)")
-    else:
-        panel.set(xlabel="energy (eV)")
-    panel.set(ylabel="intensity, scaled to the sites")
+    panel.set(xlabel=energy_label(found.origin), ylabel="intensity, scaled to the sites")
 
 
 def _eigenvalues(panel: Any, found: JointFit) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.analysis.evaluate import HELD_OUT, error_percent, errors_of
-from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, figure_at, new_figure
+from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, figure_at, new_figure, panels
 from xanes_hpc.plotting.words import (
     count_of_sites,
     energy_label,
@@ -52,13 +52,13 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     distrust = store.distrust or [""] * store.n_sites
     with figure_at(path, (9.8, 5.2)) as figure:
-        axes = figure.subplots(2, 3, sharex=True)
-        for axis, share, rank in zip(axes.flat, SHARES, TITLES, strict=True):
+        axes = panels(figure, len(SHARES), 3)
+        for axis, share, rank in zip(axes, SHARES, TITLES, strict=True):
             place = round(share * (ranked.size - 1))
             row = int(ranked[place])
             _one_site(axis, store, energies, row, sites_e0[row])
             over_panel(axis, f"{rank}, error {errors[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}")
-        legend_beside(figure, axes.flat)
+        legend_beside(figure, axes)
         _label(figure, store, len(SHARES), 3)
         others = store.n_sites - ranked.size
         left_out = f" ({others:,} others were used to make the model or have no reference)" if others else ""
@@ -108,15 +108,13 @@ def _draw_sites(figure: Any, store: PredictionStore, rows: Sequence[int], named:
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
     distrust = store.distrust or [""] * store.n_sites
     n_columns = _columns(rows)
-    axes = list(figure.subplots(-(-len(rows) // n_columns), n_columns, sharex=True, squeeze=False).flat)
-    for axis, row in zip(axes, rows, strict=False):
+    axes = panels(figure, len(rows), n_columns)
+    for axis, row in zip(axes, rows, strict=True):
         reference = _one_site(axis, store, energies, row, sites_e0[row])
         error = ""
         if np.isfinite(reference).any():
             error = f"\nerror {error_percent(reference[None], store.read('mean', [row]))[0]:.1f} %"
         over_panel(axis, f"{names[row]}{_doubt(distrust[row])}{error}")
-    for axis in axes[len(rows) :]:
-        axis.axis("off")
     legend_beside(figure, axes)
     _label(figure, store, len(rows), n_columns)
     title(figure, "Predicted spectra", of_predictions(store, named), *synthetic(store.attribute("treatment")))

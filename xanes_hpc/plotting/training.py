@@ -78,7 +78,7 @@ def _plain_numbers(axis: Any) -> None:
 
 def _training_sites(model: Model) -> int:
     """Return the number of sites in a model's training set."""
-    return int(np.isin(model.training_sites.sets, [SETS.index("train")]).sum())
+    return int((model.training_sites.sets == SETS.index("train")).sum())
 
 
 def _against_sites(axis: Any, histories: Mapping[Path, Any], sizes: Mapping[Path, int]) -> None:

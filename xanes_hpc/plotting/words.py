@@ -102,7 +102,7 @@ def label_grid(figure: Any, n_panels: int, n_columns: int, x: str, y: str) -> No
 
 def energy_label(origin: str) -> str:
     """Return the label of an axis of energies."""
-    return "energy from the edge, E − E₀ (eV)" if origin == "e0" else "energy (eV), edge dashed"
+    return "energy from the edge, E − E₀ (eV)" if origin == "e0" else "energy (eV)"
 
 
 def intensity_label(unit: str, power: int = 0, what: str = "intensity") -> str:
