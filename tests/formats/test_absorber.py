@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 from support.builders import write
+from support.scans import ENERGY, MU
 
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.absorber import edge_of, element_of
-
-ENERGY = 7090.0 + 2.0 * np.arange(40)
-MU = 0.3 + 1.0 / (1.0 + np.exp(-(ENERGY - 7115.0)))
 
 
 def xdi(path, items="", energy="energy eV", energies=ENERGY):

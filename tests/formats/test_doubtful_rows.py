@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from support.builders import fdmnes_header, write
+from support.scans import ENERGY, MU, N
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.doubtful_rows import CUT
 
-N = 40
-ENERGY = 7090.0 + 2.0 * np.arange(N)
-MU = 0.3 + 1.0 / (1.0 + np.exp(-(ENERGY - 7115.0)))
 ROWS = [f"{e:.1f} {m:.8f}" for e, m in zip(ENERGY, MU, strict=True)]
 WRITTEN = np.round(MU, 8)
 

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 from support.builders import write
+from support.scans import ENERGY, MU, N
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
 from xanes_hpc.formats.scan_headers import OFFSETS
 
-N, D = 40, 3.13551
-ENERGY = 7090.0 + 2.0 * np.arange(N)
-MU = 0.3 + 1.0 / (1.0 + np.exp(-(ENERGY - 7115.0)))
+D = 3.13551
 ANGLE = np.degrees(np.arcsin(12398.419843320026 / (2 * D * ENERGY)))
 HEAD_9809 = """  9809     KEK-PF BL12C
 Fe foil  2023.05.01

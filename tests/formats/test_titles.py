@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from support.builders import write
+from support.scans import ENERGY, MU, N
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.formats.read_options import ReadOptions
 
-N = 40
-ENERGY = 7090.0 + 2.0 * np.arange(N)
-MU = 0.3 + 1.0 / (1.0 + np.exp(-(ENERGY - 7115.0)))
 ROWS = "".join(f"{e:g} {m:.8g}\n" for e, m in zip(ENERGY, MU, strict=True))
 EXCHANGED = "".join(f"{m:.8g} {e:g}\n" for e, m in zip(ENERGY, MU, strict=True))
 COUNTS = "".join(f"{e:g} 1e5 {1e5 * np.exp(-m):.9g}\n" for e, m in zip(ENERGY, MU, strict=True))
