@@ -14,7 +14,8 @@ from xanes_hpc import descriptors
 from xanes_hpc.analysis.contributions import _nearest_images, atom_fractions
 from xanes_hpc.analysis.explain import ExplainOptions, explain
 from xanes_hpc.analysis.feature_groups import FeatureGroup, feature_groups
-from xanes_hpc.analysis.permutation import MeanModel, permutation_importance
+from xanes_hpc.analysis.mean_model import MeanModel
+from xanes_hpc.analysis.permutation import permutation_importance
 from xanes_hpc.analysis.shapley import shapley_values
 from xanes_hpc.analysis.shells import RadialHistogram, find_shells, radial_histogram
 from xanes_hpc.analysis.switching import Switching

@@ -54,20 +54,21 @@ def group_contributions(
     """
     switching = [Switching(model, groups) for model in models]
     absorbers = [model.absorbers(sites.element, sites.edge) for model in models]
-    total, steps = len(sites) * len(models) * len(background), [0]
+    done, total = 0, len(sites) * len(models) * len(background)
 
-    def done(n: int) -> None:
-        steps.append(steps[-1] + n)
-        progress(steps[-1], total)
+    def report(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(done, total)
 
-    done(0)
+    report(0)
     found = []
     for k, own in enumerate(x):
 
         def means(present: npt.NDArray[np.bool_], k: int = k, own: Features = own) -> Array:
             mean = np.mean(
                 [
-                    one.spectra(present, own, background, int(absorber[k]), done)
+                    one.spectra(present, own, background, int(absorber[k]), report)
                     for one, absorber in zip(switching, absorbers, strict=True)
                 ],
                 axis=0,

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from xanes_hpc.analysis.contributions import atom_contributions, group_contributions
 from xanes_hpc.analysis.explanation import SECTIONS, Explanation, Section
 from xanes_hpc.analysis.feature_groups import FeatureGroup, by_angle, by_distance, by_kind, feature_groups
-from xanes_hpc.analysis.permutation import Importance, MeanModel, permutation_importance
+from xanes_hpc.analysis.mean_model import MeanModel
+from xanes_hpc.analysis.permutation import Importance, permutation_importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radial_histogram
 from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_words, points_in
 from xanes_hpc.descriptors.base import Descriptor
@@ -209,7 +210,8 @@ def _check_shells(ends: Sequence[float], cutoff: float) -> None:
 
 def _features(read: Callable[[Rows], npt.NDArray[np.floating]], rows: Rows) -> npt.NDArray[np.floating]:
     """Return the features of rows in any order, (n_rows, n_features)."""
-    return np.concatenate([read(rows[k : k + 1]) for k in range(rows.size)])
+    ascending, places = np.unique(rows, return_inverse=True)
+    return read(ascending)[places]
 
 
 def _check_alike(models: Sequence[Model]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.feature_groups import RADIAL, FeatureGroup
+from xanes_hpc.analysis.feature_groups import RADIAL, FeatureGroup, owners
 from xanes_hpc.analysis.permutation import Importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell
 from xanes_hpc.analysis.windows import Window
@@ -227,11 +227,7 @@ class Explanation:
 
     @cached_property
     def _owners(self) -> npt.NDArray[np.int64]:
-        """The index of each feature's group, (n_features,)."""
-        columns = [group.columns for group in self.groups.groups]
-        owners = np.empty(sum(own.size for own in columns), np.int64)
-        owners[np.concatenate(columns)] = np.repeat(np.arange(len(columns)), [own.size for own in columns])
-        return owners
+        return owners(self.groups.groups)
 
 
 def fractions(values: Array) -> Array:

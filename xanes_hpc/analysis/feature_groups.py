@@ -66,6 +66,14 @@ def feature_groups(meanings: Sequence[Meaning]) -> list[FeatureGroup]:
     return sorted(groups, key=lambda g: (order[g.kind], np.nan_to_num(g.distance), np.nan_to_num(g.angle)))
 
 
+def owners(groups: Sequence[FeatureGroup]) -> Columns:
+    """Return the index of each feature's group, (n_features,), for groups that together hold every feature once."""
+    columns = [group.columns for group in groups]
+    found = np.empty(sum(own.size for own in columns), np.int64)
+    found[np.concatenate(columns)] = np.repeat(np.arange(len(columns)), [own.size for own in columns])
+    return found
+
+
 def _grid(meanings: Sequence[Meaning]) -> npt.NDArray[np.float64]:
     """Return the distances of the radial set that reaches farthest."""
     sets: dict[tuple[str, float], list[float]] = {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.permutation import MeanModel
+from xanes_hpc.analysis.mean_model import MeanModel
 from xanes_hpc.prediction.predictor import SitePredictor
 from xanes_hpc.structures.neighbours import neighbour_list
 from xanes_hpc.structures.structure import Structure

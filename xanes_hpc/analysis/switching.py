@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.feature_groups import FeatureGroup
-from xanes_hpc.analysis.permutation import ROWS_AT_ONCE
+from xanes_hpc.analysis.feature_groups import FeatureGroup, owners
+from xanes_hpc.analysis.mean_model import ROWS_AT_ONCE
 from xanes_hpc.models.model import Model
 
 Array = npt.NDArray[np.float64]
@@ -26,10 +26,8 @@ class Switching:
 
     def __init__(self, model: Model, groups: Sequence[FeatureGroup]) -> None:
         self._model, self._columns = model, np.concatenate([group.columns for group in groups])
-        sizes = [group.columns.size for group in groups]
-        self._starts = np.cumsum([0, *sizes[:-1]])
-        self._owner = np.empty(self._columns.size, np.int64)
-        self._owner[self._columns] = np.repeat(np.arange(len(groups)), sizes)
+        self._starts = np.cumsum([0, *(group.columns.size for group in groups[:-1])])
+        self._owner = owners(groups)
         self._landmarks = model.regression.landmarks[:, self._columns] if model.regression is not None else None
 
     def spectra(
@@ -63,8 +61,7 @@ class Switching:
             found = np.mean([member.mean_network(rows, absorbers) for member in model.members], axis=0)
             if regression is not None:
                 differences = np.concatenate([apart + theirs @ self._distances(other) for other in some])
-                found *= 1.0 - regression.share
-                found += regression.share * regression.spectra_at(differences, absorbers)
+                found = regression.joined(found, differences, absorbers)
             total += found.reshape(len(some), len(own), -1).sum(axis=0)
             done(len(some))
         return total / len(background)

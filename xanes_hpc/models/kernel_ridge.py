@@ -66,6 +66,13 @@ class KernelRidge:
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
         return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0))
 
+    def joined(self, networks: Array, differences: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
+        """Return the weighted mean of networks' spectra, (…, n_sites, n_energies), and the regression's.
+
+        Distances to the landmarks are (n_sites, n_landmarks).
+        """
+        return (1.0 - self.share) * networks + self.share * self.spectra_at(differences, absorbers)
+
     def averaged(
         self, drawn: Sample, differences: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
     ) -> Sample:
