@@ -46,6 +46,20 @@ def test_match_command(predicted, small, tmp_path, capsys):
     assert 0 < found["compared"] < 120
 
 
+def test_long_mixtures_have_a_line_for_each_site(predicted, tmp_path, capsys):
+    """Names that were cut to fit one line could not be told apart."""
+    with PredictionStore(predicted) as store:
+        iron = [k for k, element in enumerate(store.sites.element.tolist()) if element == 26][:2]
+        energies = store.energies + store.read("sites/e0", iron[0])
+        mixed = 0.6 * store.read("mean", iron[0]) + 0.4 * store.read("mean", iron[1])
+        names = [store.sites.name[k] for k in iron]
+    path = write(tmp_path / "e.txt", table(np.column_stack([energies, mixed])))
+    assert run("match", path, predicted, "--absorber", "Fe", "--mixture", 2, "--by", "chi2") == 0
+    lines = [line.split() for line in capsys.readouterr().out.partition("mixture ")[2].splitlines()[1:3]]
+    assert lines[0][:3] == ["1", "0.60", names[0]]
+    assert lines[1] == ["0.40", names[1]]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -253,20 +253,18 @@ def _short(rows: list[list[str]], limited: list[bool]) -> list[list[str]]:
         for row, at_limit in zip(rows, limited, strict=True)
     ]
     widths = [max(len(title), *(len(row[k]) for row in shown)) for k, title in enumerate(COLUMNS)]
-    room = WIDTH - sum(widths) + widths[1] - 2 * (len(widths) - 1)
-    return [[row[0], _sites_within(row[1], room), *row[2:]] for row in shown]
+    room = max(WIDTH - sum(widths) + widths[1] - 2 * (len(widths) - 1), 12)
+    return [line for row in shown for line in _lines(row, room)]
 
 
-def _sites_within(text: str, room: int) -> str:
-    """Return a site or a mixture, ``0.60 A + 0.40 B``, with names so short that it fits."""
-    if len(text) <= room:
-        return text
-    parts = text.split(" + ")
-    width = max((room - 3 * (len(parts) - 1)) // len(parts), 12)
-    if len(parts) == 1:
-        return console.shortened(text, width)
-    split = (part.partition(" ") for part in parts)
-    return " + ".join(f"{share} {console.shortened(name, width - len(share) - 1)}" for share, _, name in split)
+def _lines(row: list[str], room: int) -> list[list[str]]:
+    """Return the row of a site, or of a mixture ``0.60 A + 0.40 B``, which gets a line for each site if it is long."""
+    first, *others = [row[1]] if len(row[1]) <= room else row[1].split(" + ")
+    blank = [""] * (len(row) - 2)
+    return [
+        [row[0], console.shortened(first, room), *row[2:]],
+        *(["", console.shortened(other, room), *blank] for other in others),
+    ]
 
 
 def _figures(found: Any) -> list[str]:
