@@ -43,7 +43,7 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
     )
     _show_eigenvalues(found)
     console.listing(
-        ("site", "start", "end", "target test %", "SPOIL", "flag"),
+        (what.removesuffix("s"), "start", "end", "target test %", "SPOIL", "flag"),
         [
             [site, f"{best.fractions[0, k]:.3f}", f"{best.fractions[-1, k]:.3f}", f"{best.target_percent[k]:.1f}",
              f"{best.spoil[k]:.1f}", "out of domain" if distrust[best.rows[k]] else ""]
@@ -60,7 +60,7 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
             rows.append([names, *figures])
         console.listing((f"other {what}", "score", "error %", "shift"), rows)
         console.out.print("score: difference from the best set's; see --by")
-    _show_notes(found, distrust, max_shift)
+    _show_notes(found, what, distrust, max_shift)
 
 
 def _show_eigenvalues(found: "JointFit") -> None:
@@ -94,12 +94,12 @@ def _show_fractions(found: "JointFit") -> None:
         console.out.print(f"{len(shown)} of {n:,} spectra; --output writes all")
 
 
-def _show_notes(found: "JointFit", distrust: Sequence[str], max_shift: float) -> None:
+def _show_notes(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float) -> None:
     best, components = found.ranked[0], found.components
     if components.n == 1:
         console.err.print("Note: the series has one component: it does not change by more than its noise")
     if components.n > len(best.sites):
-        console.err.print(f"Note: the series has {components.n} components; {len(best.sites)} sites were fitted")
+        console.err.print(f"Note: the series has {components.n} components; {len(best.sites)} {what} were fitted")
     close = [one for one in found.ranked[1:] if one.score - best.score < CLOSE]
     if close:
         sets = "another set explains" if len(close) == 1 else f"{len(close)} other sets explain"
@@ -110,7 +110,8 @@ def _show_notes(found: "JointFit", distrust: Sequence[str], max_shift: float) ->
                 f"Note: {site} is not among the components: the target test leaves {target:.0f} %, SPOIL {spoil:.1f}"
             )
     if best.error_percent.mean() > POOR:
-        console.err.print(f"Note: no sites explain this series; the mean residual is {best.error_percent.mean():.0f} %")
+        residual = best.error_percent.mean()
+        console.err.print(f"Note: no {what} explain this series; the mean residual is {residual:.0f} %")
     if _is_at_limit(best.shift, max_shift):
         console.err.print("Note: the shift is as large as --max-shift allows; the true one may be larger")
     for site, row in zip(best.sites, best.rows, strict=True):

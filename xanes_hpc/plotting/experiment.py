@@ -25,10 +25,8 @@ MOST_SHOWN, MOST_SPECTRA = 6, 30
 """Largest number of sites shown for one measured spectrum, and of measured spectra shown with their best site."""
 WITHOUT_UNIT = ("scale", "seah")
 """Parameters of a fit that are not in eV."""
-ERROR = (
-    "Error: Σ|measured − predicted| in % of Σ|measured|. χ²/n: mean squared difference in units of σ and noise; about "
-    "1 if they explain it."
-)
+ERROR = "Error: Σ|measured − predicted| in % of Σ|measured|."
+CHI2 = "χ²/n: mean squared difference in units of σ and noise; about 1 if they explain it."
 
 
 def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path, of: str = "") -> None:
@@ -106,7 +104,7 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
             parts = "\n".join(f"{100 * f:.0f} % {s}" for f, s in zip(mixture.fractions, mixture.sites, strict=True))
             over_panel(axis, f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %")
         legend_beside(figure, [axes[0], axes[-1]])
-        _label(figure, match.origin, n_panels, n_columns)
+        _label(figure, match.origin, n_panels, n_columns, f"{ERROR} {CHI2}")
         title(figure, f"{experiment} and the sites that match it best", of)
 
 
@@ -132,7 +130,7 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
             _matched(axis, match.energies, best)
             over_panel(axis, f"{name}\n{best.site}, error {best.error_percent:.1f} %", 7)
         legend_beside(figure, axes[:1])
-        _label(figure, matches[0][1].origin, len(shown), n_columns)
+        _label(figure, matches[0][1].origin, len(shown), n_columns, ERROR)
         some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
         title(figure, f"Measured spectra and the site that matches each best{some}", of)
 
@@ -162,7 +160,8 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
             over_panel(axis, f"{name}\n{parts}", 7)
         legend_beside(figure, axes[:1])
         label_grid(figure, len(shown), n_columns, energy_label("e0"), "normalised absorption (edge step 1)")
-        title(figure, "Measured spectra and the combination of standards that fits each best")
+        each = "Measured spectra and the combination of standards that fits each best"
+        title(figure, each if len(shown) > 1 else "The combination of standards that fits best")
 
 
 def _matched(axis: Any, energies: Any, one: Matched) -> None:
@@ -173,8 +172,8 @@ def _matched(axis: Any, energies: Any, one: Matched) -> None:
     axis.plot(energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
 
 
-def _label(figure: Any, origin: str, n_panels: int, n_columns: int) -> None:
+def _label(figure: Any, origin: str, n_panels: int, n_columns: int, text: str) -> None:
     """Label energies and intensities, and say what the panels' figures are."""
     power = in_powers_of_ten(figure.axes[:n_panels])
     label_grid(figure, n_panels, n_columns, energy_label(origin), intensity_label("measured spectrum scaled", power))
-    caption(figure, ERROR)
+    caption(figure, text)

@@ -37,7 +37,7 @@ def fractions_along(found: JointFit, what: str, path: Path) -> None:
                 color=colour, marker="o", ms=3, lw=1.0, elinewidth=0.7, capsize=2, label=site,
             )  # fmt: skip
         fractions.axhline(0.0, color="0.6", lw=0.6, ls=":")
-        fractions.set(ylabel="fraction of the site", ylim=(-0.05, 1.05))
+        fractions.set(ylabel="fraction", ylim=(-0.05, 1.05))
         fractions.tick_params(labelbottom=False)
         fractions.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=1)
         residual.plot(axis.values, best.error_percent, color=REFERENCE, marker=".", ms=3, lw=0.8)
@@ -56,7 +56,7 @@ def _spectra(panel: Any, found: JointFit) -> None:
         panel.plot(found.energies, own, color="0.7", lw=0.5, label="measured" if k == 0 else None)
     for site, spectrum, colour in zip(best.sites, best.spectra, COLOURS, strict=False):
         panel.plot(found.energies, spectrum, color=colour, lw=1.2, label=site)
-    panel.set(xlabel=energy_label(found.origin), ylabel="intensity, scaled to the sites")
+    panel.set(xlabel=energy_label(found.origin), ylabel="intensity (measured spectra scaled)")
 
 
 def _eigenvalues(panel: Any, found: JointFit) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IN_EV = ("shift", "core_hole", "gamma_max", "centre", "width", "e_cut", "gaussian")
 """Parameters in eV."""
-NOT_JUDGED = "no references of held-out sites, so whether this site explains the spectrum cannot be judged"
+NOT_JUDGED = "too few references of held-out sites to judge whether this site explains the spectrum"
 
 
 @click.command("fit-broadening", cls=JsonCommand)
