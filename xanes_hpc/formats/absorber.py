@@ -37,6 +37,8 @@ EDGE_LINE = re.compile(
 )
 LONGEST = 1000
 """Characters that are read of a line."""
+HIGHEST_KEV = 200.0
+"""Energies from here on are no keV: no edge lies so high."""
 NEAR = 0.05
 """Largest distance of an edge energy from the tabulated one, as a fraction of it."""
 
@@ -95,7 +97,7 @@ def stated(source: str, header: Sequence[str]) -> tuple[Absorber, Choices]:
 
 def edge_energy_in_ev(path: Path, value: float, found: Absorber) -> tuple[float, Choices]:
     """Return an edge energy without a unit in eV: it is in keV if it is near the tabulated one only then."""
-    known = edges.tabulated(*found) if value < 200.0 else None
+    known = edges.tabulated(*found) if value < HIGHEST_KEV else None
     if known is None or abs(value - known) <= NEAR * known or abs(1000.0 * value - known) > NEAR * known:
         return value, ()
     return 1000.0 * value, ((edges.EDGE_IN_KEV, f"{path.name}: {value:g}"),)
@@ -103,7 +105,7 @@ def edge_energy_in_ev(path: Path, value: float, found: Absorber) -> tuple[float,
 
 def said_to_be_ev(path: Path, first: float, last: float, found: Absorber) -> Choices:
     """Return a note if energies that a file says are in eV span the tabulated edge only as keV; empty otherwise."""
-    known = edges.tabulated(*found) if 0 < first < last < 200.0 else None
-    if known is None or not 900.0 * first <= known <= 1100.0 * last or 1.1 * last >= 0.1 * known:
+    known = edges.tabulated(*found) if first < last < HIGHEST_KEV else None
+    if known is None or not edges.span_as_kev(first, last, known):
         return ()
     return ((SAID_EV, f"{path.name}: from {first:g} to {last:g}"),)

@@ -143,13 +143,18 @@ def is_absolute(spectrum: Spectrum, e0: float) -> bool:
     return bool(spectrum.energies[0] > ABSOLUTE * e0) if spectrum.absolute is None else spectrum.absolute
 
 
+def span_as_kev(first: float, last: float, e0: float) -> bool:
+    """Return True if energies from ``first`` to ``last`` span an edge at ``e0`` (eV) in keV, and only so."""
+    return bool(0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0)
+
+
 def in_ev(spectrum: Spectrum, e0: float) -> Spectrum:
     """Return a spectrum with energies in eV, and a note if they were in keV without saying so.
 
     They were if, read as keV, they span an edge at ``e0`` (eV).
     """
     first, last = spectrum.energies[0], spectrum.energies[-1]
-    if spectrum.absolute is False or not 0 < 0.9 * first <= e0 / 1000.0 <= 1.1 * last < 0.1 * e0:
+    if spectrum.absolute is False or not span_as_kev(first, last, e0):
         return spectrum
     return replace(spectrum, energies=1000.0 * spectrum.energies).told(IN_KEV, f"from {first:g} to {last:g} keV")
 
