@@ -18,7 +18,7 @@ from xanes_hpc.importing.options import ImportOptions, ImportSummary
 from xanes_hpc.importing.selection import sampled_keys
 from xanes_hpc.importing.spectrum_folders import SpectrumFolders, endings_of
 from xanes_hpc.importing.structures import Importer
-from xanes_hpc.importing.unpaired import NAME_SITES, explain
+from xanes_hpc.importing.unpaired import explain
 from xanes_hpc.spectra import edges
 from xanes_hpc.stores.structures import StructureStore, StructureWriter, create_structures, structures_in_memory
 
@@ -108,9 +108,10 @@ def _imported(
             summary.skip(missing)
         nearly = ""
         if importer.unpaired and not summary.spectra:
-            nearly = importer.spectrum_of_skipped or explain(importer.unpaired, options.spectra, folders.projects)
-        if NAME_SITES in nearly and any(NAME_SITES in one.advice for one in summary.recurring):
-            nearly = nearly.partition("): ")[0] + ")"  # the reason gives the advice
+            advised = [one.advice for one in summary.recurring]
+            nearly = importer.spectrum_of_skipped or explain(
+                importer.unpaired, options.spectra, folders.projects, advised
+            )
         if not summary.structures:
             raise _nothing_imported(summary, nearly)
     if nearly:

@@ -19,11 +19,17 @@ NO_PROJECTS: Mapping[Path, Sequence[str]] = {}
 NAME_SITES = "name each spectrum after its site"
 TAKES = "would take them"
 MOST_LOOKED_AT = 4096
+"""Bytes of a file in which a zero shows that it is binary."""
 BOUNDARY = r"(?![^\W_])"
 """The next character must not be a letter or digit: ABC does not contain the name AB."""
 
 
-def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Path, Sequence[str]] = NO_PROJECTS) -> str:
+def explain(
+    sites: Sequence[str],
+    folders: Iterable[Path],
+    projects: Mapping[Path, Sequence[str]] = NO_PROJECTS,
+    advised: Iterable[str] = (),
+) -> str:
     """Return one line that sets names of sites beside those of files that nearly match, and says what would help.
 
     Parameters
@@ -34,6 +40,8 @@ def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Pat
         The folders of spectra.
     projects
         The labels of the groups in their Athena projects that have several.
+    advised
+        Advice that the reasons for skipped structures give already; to name spectra after sites is not repeated.
 
     Examples
     --------
@@ -64,7 +72,9 @@ def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Pat
         first = next(path for folder in folders if (path := folder / pairs[0][1]).exists())
         if help_.endswith(TAKES) and not _may_be_spectrum(first):
             help_ = f"{first.name} is neither text nor NeXus; save the spectra as columns of text"
-        return f"files nearly match ({_listed(pairs)}): {help_}"
+        fact = f"files nearly match ({_listed(pairs)})"
+        repeated = NAME_SITES in help_ and any(NAME_SITES in advice for advice in advised)
+        return fact if repeated else f"{fact}: {help_}"
     near = [(s, close[0]) for s in sites[:MOST_PAIRS] if (close := get_close_matches(s, files, 1, 0.5))]
     if near:
         return f"files nearly match ({_listed(near)}): a file's name must begin with that of its site"
@@ -72,6 +82,7 @@ def explain(sites: Sequence[str], folders: Iterable[Path], projects: Mapping[Pat
 
 
 def _may_be_spectrum(path: Path) -> bool:
+    """Return False for a file that is binary, but neither NeXus nor compressed."""
     if nexus.recognises(path) or path.suffix.lower() in OPENERS:
         return True
     try:
