@@ -74,6 +74,7 @@ def test_folders_in_order(folder_of):
         (["xmu.dat", "chi.dat", "log.dat", "list.dat"], ["xmu.dat"]),
         (["A_conv.txt", "A.txt", "A_bav.txt"], ["A.txt", "A_conv.txt"]),
         (["run_conv.txt", "run.txt", "run_bav.txt"], ["run.txt", "run_conv.txt"]),
+        (["run_conv.txt.gz", "run.txt.gz", "notes.md"], ["run.txt.gz", "run_conv.txt.gz"]),
         (["scan.dat", "notes.md"], ["scan.dat"]),
         (["OUTCAR", "vasprun.xml"], ["OUTCAR"]),
         (["notes.md"], []),

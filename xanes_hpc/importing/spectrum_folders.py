@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import FormatError, XanesHpcError
 from xanes_hpc.formats import SUFFIXES, TEXT_SUFFIXES, athena, is_named_by_program
-from xanes_hpc.formats.text import OPENERS
+from xanes_hpc.formats.text import OPENERS, unpacked_name
 
 TAILS = ("", "_conv", "_xes_conv", "_xanes")
 """What may stand between a structure's name and the suffix of its spectrum file."""
@@ -155,7 +155,7 @@ def _calculation_in(folder: Path, name: str) -> list[str]:
     """
     files = sorted(os.listdir(folder))
     named = [file for file in files if is_named_by_program(folder / file)]
-    by_stem = {os.path.splitext(file)[0]: file for file in named or files if named or any(endings_of(file))}
+    by_stem = {Path(unpacked_name(Path(file))).stem: file for file in named or files if named or any(endings_of(file))}
     stems = [name + tail for tail in TAILS]
     if not any(stem in by_stem for stem in stems):
         broadened = [stem for stem in by_stem if stem.endswith(BROADENED)]
