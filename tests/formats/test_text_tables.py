@@ -67,7 +67,7 @@ def test_several_scans_in_one_file(tmp_path):
         "# energy seconds i0 it\n# eV s counts counts\n#---\n",
         "# Mono Energy  Count Time  I0  It\n",
         "energy seconds i0 it\nkeV s counts counts\n",
-        "# Energy (eV)  Seconds  Beam I0 (A)  It (A)\n".replace("Beam ", ""),
+        "# Energy (eV)  Seconds  I0 (A)  It (A)\n",
         "# energy seconds i0 it\n40 4\n",
     ],
 )
