@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import gemmi
-import numpy as np
 
 from xanes_hpc.errors import FormatError
 from xanes_hpc.formats.cif_atoms import atoms_of
 from xanes_hpc.formats.cif_items import check_cell, plain
 from xanes_hpc.formats.frames import named
+from xanes_hpc.formats.operations import vectors_of
 from xanes_hpc.formats.pdb import models_of
 from xanes_hpc.formats.space_groups import contradiction, settings_of
 from xanes_hpc.formats.stated_formula import judged
@@ -94,7 +94,7 @@ def _crystal(block: Any) -> Structure:
         )
     check_cell(block)
     small = gemmi.make_small_structure_from_block(block)
-    cell = np.array(small.cell.orth.mat.tolist()).T  # rows are the vectors
+    cell = vectors_of(small.cell)
     atoms, notes = atoms_of(block, small, cell)
     stated = stated_by(block)
     settings = settings_of(stated, cell)

@@ -81,6 +81,11 @@ def _check_closed(operations: tuple[Any, ...]) -> None:
                 )
 
 
+def vectors_of(cell: Any) -> npt.NDArray[np.float64]:
+    """Return the vectors of a cell of gemmi in rows, (3, 3), Å."""
+    return np.array(cell.orth.mat.tolist()).T
+
+
 def turns_of(operations: Iterable[Any]) -> npt.NDArray[np.int64]:
     """Return the matrices of operations, (n, 3, 3), without their translations."""
     return np.array([operation.rot for operation in operations], np.int64) // gemmi.Op(IDENTITY).DEN

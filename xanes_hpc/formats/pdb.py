@@ -21,7 +21,7 @@ from xanes_hpc.formats import isotopes
 from xanes_hpc.formats.assemblies import SHARED, with_shares
 from xanes_hpc.formats.cif_items import LENGTHS, check_cell, plain
 from xanes_hpc.formats.frames import named
-from xanes_hpc.formats.operations import is_same_cell, written
+from xanes_hpc.formats.operations import is_same_cell, vectors_of, written
 from xanes_hpc.formats.space_groups import Setting, contradiction, settings_of
 from xanes_hpc.formats.stated_symmetry import Stated, stated_by
 from xanes_hpc.formats.symmetry import (
@@ -89,7 +89,7 @@ def models_of(found: Any, block: Any = None) -> Iterator[Structure | FormatError
     """
     settings: list[Setting] = []
     if _is_crystal(found, block):
-        vectors = np.array(found.cell.orth.mat.tolist()).T
+        vectors = vectors_of(found.cell)
         _check_scale(found.cell, vectors)
         stated = (
             stated_by(block) if block is not None else Stated((found.spacegroup_hm,) if found.spacegroup_hm else ())
@@ -121,7 +121,7 @@ def _is_crystal(found: Any, block: Any) -> bool:
 
 def _check_scale(cell: Any, vectors: npt.NDArray[np.float64]) -> None:
     """Raise an error if the matrix of PDB's SCALE records, or mmCIF's, is not that of the cell."""
-    expected = np.array(gemmi.UnitCell(*cell.parameters).orth.mat.tolist()).T
+    expected = vectors_of(gemmi.UnitCell(*cell.parameters))
     if not is_same_cell(vectors, expected):
         raise FormatError(
             f"SCALE1 to SCALE3 (`fract_transf_matrix`) are those of a cell {written(vectors)}, but it states "
@@ -183,7 +183,7 @@ def _molecule(atoms: list[Atom], notes: Notes) -> Structure:
 
 
 def _crystal(atoms: list[Atom], notes: Notes, cell: Any, settings: list[Setting]) -> Structure:
-    vectors = np.array(cell.orth.mat.tolist()).T
+    vectors = vectors_of(cell)
     shift = np.array(cell.frac.vec.tolist())  # of the origin of the coordinates, by PDB's SCALE records
     fractions = np.linalg.solve(vectors.T, np.array([atom.place for atom in atoms]).T).T + shift
     if not is_place(fractions):
