@@ -110,6 +110,7 @@ def test_windows_and_e0_can_be_given(client):
         ({"pre": [-300, -40]}, "reaches beyond the spectrum"),
         ({"method": "odd"}, "expected one of"),
         ({"element": "Xx", "method": "mback"}, "expected a symbol"),
+        ({"element": "X", "method": "mback"}, "expected a symbol"),
         ({"method": "mback"}, "mback needs the element"),
     ):
         answer = client.post("/api/normalise", json=body | change)

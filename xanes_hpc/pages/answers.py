@@ -13,10 +13,10 @@ from ase.data.colors import jmol_colors
 from xanes_hpc import __version__
 from xanes_hpc.analysis.leave_out import atom_effects
 from xanes_hpc.errors import FormatError
-from xanes_hpc.formats import csv_columns, xdi
 from xanes_hpc.formats.predicted import PredictedSpectrum
 from xanes_hpc.pages.requests import SiteRequest, structure_of
 from xanes_hpc.pages.uploads import Limits
+from xanes_hpc.prediction.export import FORMATS
 from xanes_hpc.prediction.predictor import SitePrediction, SitePredictor
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import treatment_name
@@ -154,7 +154,7 @@ def as_file(kind: str, site: PredictedSite, predictor: SitePredictor) -> str:
     )
     with tempfile.TemporaryDirectory(prefix="xanes-hpc-") as folder:
         path = Path(folder) / "spectrum"
-        (xdi.write if kind == "xdi" else csv_columns.write)(path, predicted)
+        FORMATS[kind][0](path, predicted)
         return path.read_text(encoding="utf-8", errors="replace")
 
 

@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from ase.data import atomic_numbers
 from pydantic import Field
 
 from xanes_hpc.errors import FormatError
@@ -13,6 +12,7 @@ from xanes_hpc.pages.requests import Broadening, Finite, SiteRequest, Strict
 from xanes_hpc.spectra import edges
 from xanes_hpc.spectra.recipe import MOST_ORDER
 from xanes_hpc.spectra.spectrum import Spectrum
+from xanes_hpc.structures.absorbers import element_number
 
 MOST_POINTS = 200_000
 MOST_SPECTRA = 200
@@ -24,7 +24,12 @@ Intensities = Annotated[
 ]
 Window = tuple[Finite, Finite]
 Scale = Literal["factor", "line"]
-MaxShift = Annotated[float, Field(allow_inf_nan=False, ge=0, le=30)]
+Origin = Literal["e0", "absolute"]
+Symbol = Annotated[str | None, Field(max_length=3)]
+Edge = Annotated[str | None, Field(max_length=4)]
+LARGEST_SHIFT = 30.0
+"""Largest shift that can be asked for, eV."""
+MaxShift = Annotated[float, Field(allow_inf_nan=False, ge=0, le=LARGEST_SHIFT)]
 
 
 class Curve(Strict):
@@ -57,8 +62,8 @@ class NormaliseRequest(Strict):
     """A measured spectrum as read, and how to normalise it; windows are in eV from the edge, e0 is in eV."""
 
     experiment: Curve
-    element: Annotated[str | None, Field(max_length=3)] = None
-    edge: Annotated[str | None, Field(max_length=4)] = None
+    element: Symbol = None
+    edge: Edge = None
     method: Annotated[str, Field(json_schema_extra={"enum": list(METHODS)}, max_length=20)] = METHODS[0]
     e0: Finite | None = None
     pre: Window | None = None
@@ -80,9 +85,10 @@ class NormaliseRequest(Strict):
         """
         if self.element is None:
             return None
-        if self.element not in atomic_numbers:
+        number = element_number(self.element)
+        if not number:
             raise FormatError(f"element: expected a symbol such as Fe, received {self.element!r}")
-        return int(atomic_numbers[self.element])
+        return number
 
 
 class Predicted(Strict):
@@ -116,7 +122,7 @@ class AlignRequest(Strict):
 
     experiment: Curve
     predicted: Predicted
-    origin: Literal["e0", "absolute"] = "e0"
+    origin: Origin = "e0"
     scale: Scale = "factor"
     shift: Annotated[float | None, Field(allow_inf_nan=False, ge=-1000, le=1000)] = None
     max_shift: MaxShift = 10.0
@@ -130,9 +136,9 @@ class MatchRequest(Strict):
 
     experiment: Curve
     predictions: Annotated[list[Predicted], Field(max_length=MOST_SPECTRA)] = Field(default_factory=list)
-    element: Annotated[str | None, Field(max_length=3)] = None
-    edge: Annotated[str | None, Field(max_length=4)] = None
-    origin: Literal["e0", "absolute"] = "e0"
+    element: Symbol = None
+    edge: Edge = None
+    origin: Origin = "e0"
     scale: Scale = "factor"
     max_shift: MaxShift = 5.0
     keep: Annotated[int, Field(ge=1, le=50)] = 10

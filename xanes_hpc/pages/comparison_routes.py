@@ -53,7 +53,7 @@ def comparison_routes(served: Served) -> APIRouter:
 def _measured(served: Served, name: str, data: bytes) -> dict[str, Any]:
     found = read_spectrum_file(name, data, served.limits)
     seen = served.predictor.model.seen
-    check_absorber_seen(found, seen)
+    _check_seen(found, seen)
     for e0 in seen.values():
         found = in_ev(found, e0)
     normal = normalised(found)
@@ -66,7 +66,7 @@ def _measured(served: Served, name: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def check_absorber_seen(found: Spectrum, seen: Iterable[tuple[str, str]]) -> None:
+def _check_seen(found: Spectrum, seen: Iterable[tuple[str, str]]) -> None:
     """Check that a measured spectrum is of an element and edge that the model predicts, as far as its file names them.
 
     Raises

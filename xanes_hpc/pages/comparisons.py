@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
-from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError, XanesHpcError
+from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError
 from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.compare import LINE, Library, MatchOptions, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
@@ -18,7 +18,14 @@ from xanes_hpc.experiment.match import Match, Matched, match, match_each
 from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
 from xanes_hpc.pages.answers import predicted_site
-from xanes_hpc.pages.comparison_requests import AlignRequest, FitRequest, MatchRequest, NormaliseRequest, Predicted
+from xanes_hpc.pages.comparison_requests import (
+    LARGEST_SHIFT,
+    AlignRequest,
+    FitRequest,
+    MatchRequest,
+    NormaliseRequest,
+    Predicted,
+)
 from xanes_hpc.pages.requests import broadening_of
 from xanes_hpc.pages.served import Served
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
@@ -201,7 +208,7 @@ def fitted(request: FitRequest, served: Served) -> dict[str, Any]:
     site = predicted_site(served.predictor, request, served.limits)
     found, target = site.found, served.predictor.model.description["target"]
     if not np.isfinite(found.e0):
-        raise XanesHpcError("the edge energy is unknown, so the measured spectrum cannot be placed")
+        raise SpectrumError("the edge energy is unknown, so the measured spectrum cannot be placed")
     relative = served.predictor.model.grid[1] == "e0"
     spectrum = Spectrum(
         found.energies, found.mean, target["kind"], found.treatment, found.unit, found.e0, absolute=not relative,
@@ -225,10 +232,10 @@ def fitted(request: FitRequest, served: Served) -> dict[str, Any]:
 def _thinned(measured: Spectrum, calculated: Calculated) -> Spectrum:
     """Return a measured spectrum, at the energies of the calculated one if it has very many points there."""
     energies, grid = from_edge(measured, calculated.placed.e0), calculated.placed.relative
-    inside = (energies > grid[0] - 30.0) & (energies < grid[-1] + 30.0)
+    inside = (energies > grid[0] - LARGEST_SHIFT) & (energies < grid[-1] + LARGEST_SHIFT)
     if inside.sum() <= MOST_FITTED:
         return measured
     step = float(np.median(np.diff(grid)))
-    there = np.arange(max(energies[0], grid[0] - 30.0), min(energies[-1], grid[-1] + 30.0), step)
+    there = np.arange(max(energies[0], grid[0] - LARGEST_SHIFT), min(energies[-1], grid[-1] + LARGEST_SHIFT), step)
     values = np.interp(there, energies, measured.intensities)
     return replace(measured, energies=there, intensities=values, absolute=False, sigma=None, reference=None)

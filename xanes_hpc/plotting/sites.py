@@ -103,8 +103,9 @@ def distance(store: PredictionStore, path: Path, named: str = "") -> None:
                     axis.plot(nearest[rows][chosen], values[chosen], marker, ms=3, alpha=0.5, color=colour, label=name)
             axis.set(xlabel=DISTANCE_LABEL, ylabel=label, xlim=(0, None), ylim=(0, None))
             legend_below(axis, 2)
-        caption(figure, DISTANCE, ERROR)
-        _title(figure, store, "Uncertainty and error by distance from the training set", None, named)
+        what = "Uncertainty and error" if store.has_reference else "Uncertainty"
+        caption(figure, DISTANCE, *([ERROR] if store.has_reference else []))
+        _title(figure, store, f"{what} by distance from the training set", None, named)
 
 
 def site_map(store: PredictionStore, found: SiteMap, path: Path, named: str = "") -> None:
