@@ -113,3 +113,12 @@ def refused(path, kind=None):
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message.removeprefix(f"{path}: ")
+
+
+def stored(folder, name):
+    """Return a dataset of the store ``out.h5`` in a folder; texts as a list."""
+    with h5py.File(folder / "out.h5") as file:
+        values = file[name][()]
+        if h5py.check_string_dtype(file[name].dtype):
+            return [v.decode() for v in values]
+        return values
