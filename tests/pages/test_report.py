@@ -8,7 +8,8 @@ from support.builders import run
 
 from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.models.model import Model
-from xanes_hpc.pages.report import card, held_out, trained_on
+from xanes_hpc.pages.report import held_out, trained_on
+from xanes_hpc.pages.report_card import card
 from xanes_hpc.pages.report_merits import merits
 from xanes_hpc.stores.predictions import PredictionStore
 

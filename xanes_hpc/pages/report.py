@@ -5,7 +5,7 @@ import json
 import platform
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -24,32 +24,20 @@ from xanes_hpc.analysis.windows import in_words
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import SETS
+from xanes_hpc.pages.report_card import SET_NAMES, card
 from xanes_hpc.pages.report_merits import cases, leakage, merits, worst
 from xanes_hpc.plotting import errors, spectra, training
 from xanes_hpc.plotting import explanation as explanation_plots
 from xanes_hpc.plotting import sites as site_plots
 from xanes_hpc.plotting.figures import resolution
-from xanes_hpc.plotting.words import UNITS, absorbers_in_words, of_predictions
+from xanes_hpc.plotting.words import absorbers_in_words, of_predictions
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.sources import Store, open_sources
 from xanes_hpc.runtime.outputs import whole_output
-from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores.predictions import PredictionStore
 
 TEMPLATE = "report.html"
-SPLIT = {
-    "group": "sites grouped by", "seed": "seed", "folds": "folds", "fold": "fold used as test set",
-    "validation": "fraction for validation", "calibration": "fraction for calibration", "test": "fraction for testing",
-}  # fmt: skip
-"""Labels of the settings of a split."""
-SET_NAMES = {name: f"{name} set" for name in SETS} | {"train": "training set"}
-"""Names of the sets of sites."""
 Progress = Callable[[int, int, str], None]
-ROLES = {
-    "train": "adjust the weights", "validation": "choose the number of epochs", "calibration": "calibrate σ",
-    "test": "test the model",
-}  # fmt: skip
-"""What the sites of each set do."""
 RESOLUTION = 130
 """Resolution of the figures, dots per inch."""
 
@@ -124,12 +112,12 @@ def report(
         token = resolution.set(RESOLUTION)
         try:
             with PredictionStore(predictions) as found:
-                figures = evaluate(found)
+                figures, evaluated_on = evaluate(found), SET_NAMES.get(name, f"{name} set")
                 content = {
                     "name": model.path.resolve().name,
                     "absorbers": absorbers_in_words(model.seen),
-                    "summary": summary(model, figures, SET_NAMES.get(name, f"{name} set")),
-                    "evaluated_on": SET_NAMES.get(name, f"{name} set"),
+                    "summary": summary(model, figures, evaluated_on),
+                    "evaluated_on": evaluated_on,
                     "evaluated": f"{figures['n_sites']:,}",
                     "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                     "program": f"xanes-hpc {__version__}, Python {platform.python_version()}",
@@ -205,73 +193,6 @@ def summary(model: Model, figures: Mapping[str, Any], evaluated_on: str) -> str:
         f"eV{zero}. On the {figures['n_sites']:,} sites of the {evaluated_on}, the mean error of a spectrum is "
         f"{figures['error_percent']['mean']:.2f} %."
     )
-
-
-def _treated(treatment: str) -> str:
-    return "treatment not recorded" if treatment == "unstated" else f"treatment {treatment}"
-
-
-def _role(name: str, n: int, trained: Sequence[str]) -> str:
-    """Return the number of sites of a set, and what they do."""
-    if name not in ROLES:
-        return f"{n:,}"
-    return f"{n:,} sites: {ROLES[name]}" + (", then adjust the weights" if name in trained and name != "train" else "")
-
-
-def _left_out(counts: dict[str, Any] | None) -> dict[str, str]:
-    """Return how many sites were left out and how many spectra padded, by reason; older models do not record it."""
-    if counts is None:
-        return {}
-    padded = sum(end["n_spectra"] for name in ("below", "above") if (end := counts.get(name)) and end["padded"])
-    found = {
-        "left out: without such a spectrum": counts["n_sites"] - counts["n_spectra"],
-        "left out: spectrum does not cover the energies": counts["n_short"],
-        "left out: spectrum not finite": counts["n_not_finite"],
-        "spectra padded at an end": padded,
-    }
-    return {name: f"{n:,}" for name, n in found.items() if n}
-
-
-def card(model: Model) -> dict[str, dict[str, str]]:
-    """Return the facts about a model, by section."""
-    d, provenance = model.description, model.description["provenance"]
-    energies, origin = model.grid
-    zero = " from E₀" if origin == "e0" else ""
-    sites, of_weights = provenance["sites"], model.training_sites.trained
-    trained = sum(n for name, n in sites.items() if name in of_weights)
-    unused = "fold" if provenance["split"].get("folds") is None else "test"
-    split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
-    kinds = ", ".join(
-        f"{s['element']} {s['edge']}" + (f" (trained on {s.get('sites', 0):,} sites)" if len(d["seen"]) > 1 else "")
-        for s in d["seen"]
-    )
-    treatment, unit = d["target"]["treatment"], UNITS.get(d["target"]["unit"], d["target"]["unit"])
-    return {
-        "Data": {
-            "absorbers": kinds,
-            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the sets below say what the others do",
-            **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights) for name, n in sites.items()},
-            **_left_out(provenance.get("left_out")),
-            "spectra": f"{d['target']['kind'].upper()}, {_treated(treatment_name(treatment))}, {unit}",
-            "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
-            "digest of structures": provenance.get("digest_structures", ""),
-            "digest of spectra": provenance.get("digest_spectra", ""),
-        },
-        "Split": {SPLIT.get(name, name): str(value) for name, value in split.items()},
-        "Descriptor": {
-            "name": d["descriptor"]["description"]["name"],
-            "features": f"{d['n_features']:,}",
-            "hash": d["descriptor"]["hash"],
-        },
-        "Model": {
-            "architecture": d["architecture"]["name"],
-            **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
-            "networks": str(d["members"]),
-            "kernel ridge regression": "none" if model.regression is None else f"share {model.regression.share:.2f}",
-            "uncertainty": model.method,
-        },
-        "Versions": {**provenance["versions"], "digest of the model": model.digest},
-    }
 
 
 def _pictures(
