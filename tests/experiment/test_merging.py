@@ -245,7 +245,8 @@ def test_energies_from_the_edge_are_not_written(tmp_path, capsys):
 def test_a_file_without_its_element_needs_one(tmp_path, capsys):
     rows = "\n".join(f"{x} {y}" for x, y in zip(ENERGIES, sample(ENERGIES), strict=True))
     write(tmp_path / "a.dat", f"# energy mu\n{rows}\n")
-    assert "--absorber" in refused(capsys, tmp_path, "merge", tmp_path / "a.dat", "-o", tmp_path / "m.xdi")
+    error = refused(capsys, tmp_path, "merge", tmp_path / "a.dat", "-o", tmp_path / "m.xdi")
+    assert error == "the merged spectrum: XDI needs the element and edge; give --absorber and --edge"
     assert run("merge", tmp_path / "a.dat", "-o", tmp_path / "m.xdi", "--absorber", "Fe") == 0
     back = read_experiment(tmp_path / "m.xdi")
     np.testing.assert_array_equal(back.intensities, sample(ENERGIES))

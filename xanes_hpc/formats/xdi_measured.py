@@ -45,9 +45,9 @@ def write(
         If the element or edge is not known, or energies are relative to the edge.
     """
     if spectrum.element is None or spectrum.edge is None:
-        raise FormatError(f"{path}: XDI needs the element and edge; give `absorber` and `edge`")
+        raise FormatError(f"{spectrum.source}: XDI needs the element and edge; give `absorber` and `edge`")
     if spectrum.absolute is False or spectrum.energies[0] <= 0:
-        raise FormatError(f"{path}: XDI needs absolute energies; these are relative to the edge")
+        raise FormatError(f"{spectrum.source}: XDI needs absolute energies; these are relative to the edge")
     label = "norm" if spectrum.unit == "normalised" else "mu"
     columns = {
         "energy": spectrum.energies, label: spectrum.intensities, "sigma": spectrum.sigma, "scatter": scatter,
