@@ -111,7 +111,7 @@ def foil_of(options: EnergyOptions, element: int | None, edge: str | None, sourc
         return Foil.parse(options.foil)
     if element is None:
         raise ConfigError(
-            f"{source}: does not name its element; give it as `absorber`, such as Fe, or that of the reference as `foil`"
+            f"{source}: does not name its element; give it as `absorber`, such as Fe, or the reference's as `foil`"
         )
     if edge is not None and edge not in edges.EDGES:
         raise ConfigError(f"{source}: edge {edge} may be any of its shell; give that of the reference as `foil`")
