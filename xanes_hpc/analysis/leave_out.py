@@ -12,7 +12,7 @@ from xanes_hpc.structures.structure import Structure
 
 MOST_ATOMS = 400
 """Largest number of atoms that are left out, nearest first."""
-VALUES_AT_ONCE = 1 << 20
+ATOMS_AT_ONCE = 1 << 20
 """Largest number of atoms in the copies of a structure that are described at once."""
 
 
@@ -53,7 +53,7 @@ def atom_effects(predictor: SitePredictor, structure: Structure, atom: int, edge
     atoms, first = np.unique(near.atoms[order], return_index=True)
     nearest_first = np.argsort(first)[:MOST_ATOMS]
     atoms, distances = atoms[nearest_first].astype(np.int64), near.distances[order][first[nearest_first]]
-    at_once = max(1, VALUES_AT_ONCE // structure.numbers.size)
+    at_once = max(1, ATOMS_AT_ONCE // structure.numbers.size)
     described = [predictor.descriptor.compute(site)] + [
         predictor.descriptor.compute(site.without_each(atoms[start : start + at_once]))
         for start in range(0, atoms.size, at_once)

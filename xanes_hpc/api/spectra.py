@@ -167,7 +167,7 @@ class Spectra:
     @property
     def reasons(self) -> list[str]:
         """Why each prediction is out of domain; empty for those that are not."""
-        every = self.store.distrust or [""] * self.store.n_sites
+        every = self.store.reasons
         return [every[row] for row in self._rows]
 
     @property

@@ -39,7 +39,7 @@ class PredictionLibrary(Library):
         self.energies, self.origin = store.energies, store.origin
         self.sites = store.sites
         self.names, self.e0 = self.sites.name, store.read("sites/e0")
-        self.distrust = store.distrust or [""] * store.n_sites
+        self.distrust = store.reasons
         self.rows = np.arange(store.n_sites)
         self.not_compared: dict[str, int] = {}
         self.treated = ""

@@ -99,7 +99,7 @@ def worst(store: PredictionStore) -> Rows:
 
 def cases(store: PredictionStore, rows: Rows) -> list[tuple[str, str, str, str, str]]:
     """Return name, formula, error, σ in % of the intensity, and the reason for being out of domain, for each site."""
-    names, formulas, distrust = store.sites.name, store.texts("formula"), store.distrust or [""] * store.n_sites
+    names, formulas, distrust = store.sites.name, store.texts("formula"), store.reasons
     found = []
     for row in rows.tolist():
         mean, std = store.read("mean", row), store.read("std", row)

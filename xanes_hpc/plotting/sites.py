@@ -86,7 +86,7 @@ def parity(store: PredictionStore, path: Path, named: str = "") -> None:
 def distance(store: PredictionStore, path: Path, named: str = "") -> None:
     """Draw each site's uncertainty, and its error if it has a reference, against its distance from the training set."""
     nearest = store.read("sites/nearest")
-    flagged = np.array([bool(reason) for reason in store.distrust or [""] * store.n_sites])
+    flagged = np.array([bool(reason) for reason in store.reasons])
     panels: list[tuple[str, npt.NDArray[np.intp], npt.NDArray[np.float64]]] = [
         (SIGMA_LABEL, np.arange(store.n_sites), mean_sigma(store))
     ]

@@ -50,7 +50,7 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
     order = np.argsort(errors, kind="stable")
     ranked, errors = rows[order], errors[order]
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
-    distrust = store.distrust or [""] * store.n_sites
+    distrust = store.reasons
     with figure_at(path, (9.8, 5.2)) as figure:
         axes = panels(figure, len(SHARES), 3)
         for axis, share, rank in zip(axes, SHARES, TITLES, strict=True):
@@ -106,7 +106,7 @@ def _size(rows: Sequence[int]) -> tuple[float, float]:
 
 def _draw_sites(figure: Any, store: PredictionStore, rows: Sequence[int], named: str = "") -> None:
     energies, names, sites_e0 = store.energies, store.sites.name, store.read("sites/e0")
-    distrust = store.distrust or [""] * store.n_sites
+    distrust = store.reasons
     n_columns = _columns(rows)
     axes = panels(figure, len(rows), n_columns)
     for axis, row in zip(axes, rows, strict=True):

@@ -98,7 +98,7 @@ def average(
         weight=np.array([weight[group.rows].sum() for group in groups]),
     )
     e0, formulas, sets = store.read("sites/e0"), store.texts("formula"), store.texts("part")
-    distrust, nearest, twins = store.distrust or [""] * len(sites), store.read("sites/nearest"), store.texts("twin")
+    distrust, nearest, twins = store.reasons, store.read("sites/nearest"), store.texts("twin")
     own_e0 = np.array([group.weights @ e0[group.rows] for group in groups])
     derivation = json.dumps({"by": by, "weights": "" if weights is None else weights.name})
     with create_derived(output, store, table, overwrite, {"derivation": derivation}) as file:

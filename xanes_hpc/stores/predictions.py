@@ -127,7 +127,7 @@ def _created(
 def copy_site_columns(store: "PredictionStore", file: h5py.File) -> None:
     """Copy the site columns that only prediction stores have."""
     formulas, parts, twins = (store.texts(name) for name in ("formula", "part", "twin"))
-    distrust = store.distrust or [""] * store.n_sites
+    distrust = store.reasons
     write_site_columns(file, store.read("sites/e0"), formulas, parts, store.read("sites/nearest"), twins, distrust)
     if store.n_averaged is not None:
         hdf5.write_whole(file, N_AVERAGED, store.n_averaged)
@@ -254,6 +254,11 @@ class PredictionStore(hdf5.Store):
     def distrust(self) -> list[str] | None:
         """Why each site is out of domain, empty for the others; None if the store does not record it."""
         return self.texts("distrust") if "sites/distrust" in self.file else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each site is out of domain; empty for the others, and if the store does not record it."""
+        return self.distrust or [""] * self.n_sites
 
     def texts(self, name: str) -> list[str]:
         """Return a text column of ``sites``: ``part``, ``twin``, ``formula`` or ``distrust``."""

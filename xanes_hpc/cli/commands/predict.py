@@ -198,7 +198,7 @@ def _print_summary(
             n_files = len(export(store, csv_folder, "csv", overwrite))
             rows["csv"] = f"{n_files:,} {'file' if n_files == 1 else 'files'} in {csv_folder}"
         unit, other = store.attribute("unit"), store.attribute("reference_unit")
-        has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.distrust or [])
+        has_reference, warning = store.has_reference, _out_of_domain(store.sites.name, store.reasons)
         sets, nearest = store.texts("part"), store.read("sites/nearest")
         n_known = sum(own == "none" and apart < SAME for own, apart in zip(sets, nearest, strict=True))
     console.table(str(target), rows)
@@ -223,7 +223,7 @@ def _print_summary(
 
 def _out_of_domain(names: Sequence[str], distrust: Sequence[str]) -> str:
     """Return a line about the sites that are out of domain; empty if there are none."""
-    flagged = [(name, reason) for name, reason in zip(names, distrust, strict=False) if reason]
+    flagged = [(name, reason) for name, reason in zip(names, distrust, strict=True) if reason]
     if not flagged:
         return ""
     listed = ", ".join(f"{name} ({reason})" for name, reason in flagged[:LISTED])
