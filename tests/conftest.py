@@ -18,6 +18,7 @@ QUICK = {"training.epochs": 12, "training.batch_size": 16, "training.seed": 0, "
 LONGEST = (
     "test_stopped_trainings.py", "test_replicas.py", "test_training_notes.py", "test_tune.py", "test_fdmnes_runs.py",
     "test_fuzz.py", "test_fit_broadening.py", "test_benchmarks.py", "test_cross_validation.py", "test_page.py",
+    "test_page_comparisons.py",
 )  # fmt: skip
 """The slowest test files; run first, so that processes that divide the tests finish at about the same time."""
 
