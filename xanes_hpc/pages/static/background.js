@@ -1,8 +1,9 @@
 // The normalisation of the measured spectrum: its background and windows, which can be moved.
 
 import { pending, rangeText, remember, restored, restoredNumber, restoredRange } from "./address.js";
-import { by, dark, delayed, ink, numberIn } from "./elements.js";
+import { by, delayed, ink, numberIn } from "./elements.js";
 import { measuredIs } from "./measurement.js";
+import { chartAxis, chartLayout, plot } from "./plots.js";
 import { elementAndEdge } from "./prediction.js";
 import { ask } from "./requests.js";
 import { state, when } from "./state.js";
@@ -68,18 +69,12 @@ function draw() {
   const { energies, raw, pre_edge: pre, post_edge: post, normalisation } = measured;
   const line = (y, name, color, dash) => (y ? [{ x: energies, y, name, mode: "lines", line: { color, width: 1.5, dash } }] : []);
   const traces = [...line(raw, "measured", ink()), ...line(pre, "pre-edge", WINDOWS.pre, "dash"), ...line(post, "post-edge", WINDOWS.post, "dash")];
-  const grid = { gridcolor: dark() ? "#fff2" : "#0002", zeroline: false };
-  Plotly.react("background", traces, {
-    margin: { l: 45, r: 8, t: 4, b: 34 }, showlegend: false, hovermode: "x unified", dragmode: false, font: { color: ink(), size: 11 },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hoverlabel: { bgcolor: dark() ? "#222" : "#fff" },
-    xaxis: { ...grid, title: { text: "energy (eV)", standoff: 4 }, range: [energies[0], energies.at(-1)], fixedrange: true, hoverformat: ".1f" },
-    yaxis: { ...grid, title: { text: "µ" }, fixedrange: true, range: around(raw) }, shapes: pre ? shapes(normalisation) : shapes({ e0_ev: normalisation.e0_ev }),
-  }, { displayModeBar: false, responsive: true, edits: { shapePosition: true } });
-  const place = by("background");
-  if (!place.listening) {
-    place.listening = true;
-    place.on("plotly_relayout", dragged);
-  }
+  const axis = { ...chartAxis(), fixedrange: true };
+  plot("background", traces, {
+    ...chartLayout(11), margin: { l: 45, r: 8, t: 4, b: 34 }, showlegend: false, hovermode: "x unified", dragmode: false,
+    xaxis: { ...axis, title: { text: "energy (eV)", standoff: 4 }, range: [energies[0], energies.at(-1)], hoverformat: ".1f" },
+    yaxis: { ...axis, title: { text: "µ" }, range: around(raw) }, shapes: pre ? shapes(normalisation) : shapes({ e0_ev: normalisation.e0_ev }),
+  }, "plotly_relayout", dragged, { edits: { shapePosition: true } });
   fill(normalisation);
 }
 

@@ -2,6 +2,7 @@
 
 import { by, dark, ink } from "./elements.js";
 import { explained, look } from "./explanation.js";
+import { chartAxis, chartLayout, plot } from "./plots.js";
 import { changed, shown, state, when } from "./state.js";
 import { measuredTraces, residualTraces, spectraTraces } from "./traces.js";
 import { covered, zoomTo } from "./zoom.js";
@@ -37,19 +38,19 @@ function layout(spectra, residual, n) {
   const edge = edgeOf(own);
   const range = state.zoom || covered() || [0, 1];
   const narrow = by("spectrum").clientWidth < 440;
-  const grid = { gridcolor: dark() ? "#fff2" : "#0002", zeroline: false };
+  const [common, axis] = [chartLayout(), chartAxis()];
   const relative = !own || own.origin === "e0";
   const highest = residual.length ? Math.max(...residual[0].y.map(Math.abs)) || 1 : 1;
   by("spectrum").classList.toggle("tall", residual.length > 0);
   const unit = own && own.unit !== "arbitrary" ? own.unit.replace("angstrom", "Å") : "arbitrary units";
   return {
+    ...common,
     height: by("spectrum").clientHeight,
     margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink() },
-    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { bgcolor: dark() ? "#222" : "#fff", namelength: 28 },
-    xaxis: { ...grid, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
-    yaxis: { ...grid, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
-    yaxis2: { ...grid, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
+    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { ...common.hoverlabel, namelength: 28 },
+    xaxis: { ...axis, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
+    yaxis: { ...axis, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
+    yaxis2: { ...axis, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
     legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
     shapes: shapes(edge), annotations: annotations(edge, residual.length > 0),
   };
@@ -74,12 +75,7 @@ function draw() {
   const spectra = [...spectraTraces(), ...measuredTraces()];
   const residual = residualTraces();
   const inLegend = [...spectra, ...residual].filter((trace) => trace.showlegend !== false).length;
-  Plotly.react("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), { displayModeBar: false, responsive: true, edits: { shapePosition: true } });
-  const place = by("spectrum");
-  if (!place.listening) {
-    place.listening = true;
-    place.on("plotly_relayout", moved);
-  }
+  plot("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), "plotly_relayout", moved, { edits: { shapePosition: true } });
   describe();
 }
 

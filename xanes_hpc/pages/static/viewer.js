@@ -2,6 +2,7 @@
 
 import { by, ink } from "./elements.js";
 import { atomValues } from "./explanation.js";
+import { clear, plot } from "./plots.js";
 import { when } from "./state.js";
 import { absorber, chooseAbsorber, structure } from "./structures.js";
 
@@ -48,7 +49,6 @@ function layout(own) {
   const [x, y, z] = middle.map((centre) => ({ visible: false, range: [centre - half, centre + half] }));
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 },
-    paper_bgcolor: "rgba(0,0,0,0)",
     showlegend: false,
     scene: { xaxis: x, yaxis: y, zaxis: z, aspectmode: "cube", dragmode: "orbit", camera: { eye: eye() } },
     uirevision: by("structure").value,
@@ -102,20 +102,14 @@ function picked(event) {
 
 function draw() {
   const own = structure();
-  const place = by("atoms");
   if (!own) {
-    Plotly.purge(place);
-    place.listening = false;
+    clear("atoms");
     by("atoms-words").textContent = "";
     return;
   }
-  Plotly.react(place, traces(own), layout(own), { displayModeBar: false, responsive: true });
+  plot("atoms", traces(own), layout(own), "plotly_click", picked);
   const chosen = absorber();
   by("atoms-words").textContent = chosen < 0 ? "" : `The absorber, ${own.symbols[chosen]} ${chosen}, has a blue halo. Click another to choose it; drag or use the arrow keys to turn.`;
-  if (!place.listening) {
-    place.listening = true;
-    place.on("plotly_click", picked);
-  }
 }
 
 export function startViewer() {
