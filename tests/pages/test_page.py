@@ -13,6 +13,7 @@ pytest.importorskip("playwright")
 from support.browser import CHROMIUM, changed, known, opened, predicted, served, slide, wait
 
 from xanes_hpc.pages.example import examples
+from xanes_hpc.pages.uploads import SPECTRA
 
 pytestmark = [
     pytest.mark.slow,
@@ -204,6 +205,16 @@ def test_the_keyboard_alone_is_enough(page, files):
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Remove ")
     page.keyboard.press("Enter")
     assert page.locator("#kept tbody tr").count() == 0
+
+
+def test_a_measured_spectrum_is_known_by_its_ending(page):
+    assert page.get_attribute("#measured", "accept").split(",") == list(SPECTRA)
+    page.evaluate("""() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["no numbers"], "A.XMU"));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }""")
+    wait(page, "document.querySelector('#measured-status').textContent.includes('A.XMU')")
 
 
 def test_every_control_has_a_name(page):

@@ -14,7 +14,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import StoreError, XanesHpcError
 from xanes_hpc.models.history import read_history
 from xanes_hpc.pages.answers import structure_answer
-from xanes_hpc.pages.uploads import Limits
+from xanes_hpc.pages.uploads import SPECTRA, Limits
 from xanes_hpc.prediction.predictor import SitePredictor
 from xanes_hpc.runtime import threads
 from xanes_hpc.spectra.spectrum import treatment_name
@@ -92,7 +92,7 @@ class Served:
     fitting: Turns = field(default_factory=partial(Turns, 1))
 
     def answer(self) -> dict[str, Any]:
-        """Return what the model predicts, what it was trained on, and the limits of uploads."""
+        """Return what the model predicts, what it was trained on, and the limits and endings of uploads."""
         model, limits = self.predictor.model, self.limits
         description = model.description
         energies, origin = model.grid
@@ -111,7 +111,7 @@ class Served:
             "domain": self._domain(),
             "example": None if self.example is None else structure_answer(self.example, self.predictor),
             "library": self.library and {"name": self.library_name, "sites": int(self.library.rows.size)},
-            "limits": {"bytes": limits.bytes, "atoms": limits.atoms, "files": limits.files},
+            "limits": {"bytes": limits.bytes, "atoms": limits.atoms, "files": limits.files, "spectra": SPECTRA},
             "version": __version__,
         }
 

@@ -6,7 +6,7 @@ import { ask } from "./requests.js";
 import { state } from "./state.js";
 import { add } from "./structures.js";
 
-const SPECTRA = /\.(txt|dat|csv|xmu|nor|nxs|xdi)$/i;
+const isSpectrum = ({ name }) => state.model.limits.spectra.some((ending) => name.toLowerCase().endsWith(ending));
 
 async function take(files) {
   if (!files.length) return;
@@ -41,16 +41,17 @@ function pastedName(text) {
 
 function dropped(transfer) {
   const files = [...transfer.files];
-  const measured = files.filter((file) => SPECTRA.test(file.name));
+  const measured = files.filter(isSpectrum);
   if (measured.length > 1) problems(["only one measured spectrum at a time; the first one is used"]);
   if (measured.length) measure(measured[0]);
-  const others = files.filter((file) => !SPECTRA.test(file.name));
+  const others = files.filter((file) => !isSpectrum(file));
   const text = transfer.getData("text/plain");
   if (!files.length && text.trim()) others.push(new File([`${text}\n`], pastedName(text)));
   return take(others);
 }
 
 export function startUploads() {
+  by("measured").accept = state.model.limits.spectra.join(",");
   by("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
   by("paste-use").addEventListener("click", pasted);
   by("paste-box").addEventListener("keydown", (event) => {
