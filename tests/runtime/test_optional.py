@@ -20,8 +20,8 @@ IMPORTED_AS = {
 """Import names of packages that differ from the name of the distribution."""
 INDIRECT = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
 """Packages that we import, and the dependency that always installs them."""
-IF_THERE = {"pandas", "sklearn"}
-"""Packages used only if they are installed: for tables, and when scikit-learn asks for a descriptor's tags."""
+IF_THERE = {"sklearn"}
+"""Packages used only if they are installed: scikit-learn may ask for a descriptor's tags."""
 
 
 def names(requirements):
@@ -67,7 +67,7 @@ def test_a_missing_package_is_named_with_its_extra():
 
 def test_every_extra_that_an_error_names_installs_the_package():
     calls = set(calls_of_need())
-    assert {extra for _, extra in calls} == {"dask", "larch", "relax", "umap"}
+    assert {extra for _, extra in calls} == {"dask", "larch", "pandas", "relax", "umap"}
     for package, extra in calls:
         assert package in names(EXTRAS[extra])
         assert package not in names(PROJECT["dependencies"])

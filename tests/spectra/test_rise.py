@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xanes_hpc.spectra.edge_step import find_edge
-from xanes_hpc.spectra.rise import cleaned, main_rise, steepest_rise
+from xanes_hpc.spectra.rise import cleaned, main_fall, main_rise, steepest_rise
 
 ENERGIES = np.arange(8900.0, 9100.0, 0.4)
 EDGE = 8981.0
@@ -68,6 +68,14 @@ def test_the_main_rise_of_a_long_noisy_spectrum(noise):
 )
 def test_what_has_no_edge_has_no_main_rise(mu):
     assert main_rise(ENERGIES, mu) is None
+
+
+def test_a_peak_without_a_continuum_does_not_fall():
+    """As calculated spectra of bound states: a slow rise over several lines, and a sudden end."""
+    mu = np.interp(ENERGIES - EDGE, [-10.0, 8.0, 14.0], [0.0, 0.3, 0.0])
+    assert main_fall(ENERGIES, mu) is None
+    assert main_fall(ENERGIES, -mu) is None
+    assert main_fall(ENERGIES, -spectrum()) == pytest.approx(EDGE, abs=5.0)
 
 
 def test_short_spectra_have_no_main_rise():

@@ -17,6 +17,7 @@ from xanes_hpc.api.inputs import PathLike
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.formats.site_lists import SiteList
 from xanes_hpc.prediction import export as library
+from xanes_hpc.runtime.optional import need
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.stores.predictions import PredictionStore, select_predictions
 
@@ -348,10 +349,9 @@ class Spectra:
         >>> list(xh.Spectra.open("predictions.h5").to_dataframe().columns)
         ['site', 'element', 'edge', 'energy', 'mean', 'std', 'reference']
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ConfigError("to_dataframe needs pandas, which is not installed: pip install pandas") from None
+        need("pandas", "pandas", "to_dataframe")
+        import pandas as pd
+
         n_sites, n_energies = len(self), self.energies.size
         columns: dict[str, Any] = {
             name: np.repeat(np.array(values, object), n_energies)

@@ -22,6 +22,9 @@ GRID, MOST_TRIED = 0.5, 20_000
 CLEAR, ABOVE_NOISE = 3.0, 8.0
 """A rise is clear if it exceeds the median change of the spectrum, and its standard error, by these factors; a fall if
 it exceeds its standard error so."""
+BEFORE, AS_LOW = 30.0, 0.3
+"""A peak, which is no fall, was as low within so many eV before it, to this fraction of the fall (calculated spectra
+without a continuum: below 0; measured ones upside down: above 0.67)."""
 
 
 def cleaned(energies: Array, intensities: Array) -> tuple[Array, Array]:
@@ -107,7 +110,8 @@ def main_fall(energies: Array, intensities: Array) -> float | None:
     """Return the energy at which a spectrum falls most, if it falls clearly, and more than it rises anywhere.
 
     An absorption spectrum rises at its edge by more than it falls after its white line; upside down it does not. A
-    spectrum that begins at its edge is taken to rise there.
+    spectrum that begins at its edge is taken to rise there; one that falls from a peak, before which it was as low, as
+    calculated spectra without a continuum do, does not fall.
 
     Examples
     --------
@@ -116,6 +120,8 @@ def main_fall(energies: Array, intensities: Array) -> float | None:
     True
     >>> abs(main_fall(energies, -np.arctan(energies - 10.0)) - 10.0) < 1.0
     True
+    >>> main_fall(energies, np.exp(-((energies / 10) ** 2)) * (1 + energies / 50)) is None
+    True
     """
     x, y = cleaned(energies, intensities)
     found = _changes(x, y, FALL_WIDTH, 0.0)
@@ -123,7 +129,20 @@ def main_fall(energies: Array, intensities: Array) -> float | None:
         return None
     at, change = found
     k = int(np.argmin(change))
-    return float(at[k]) if -change[k] > max(change.max(), _least(x, intensities, FALL_WIDTH)) else None
+    fall = -change[k]
+    if fall <= max(change.max(), _least(x, intensities, FALL_WIDTH)):
+        return None
+    before = at[(at >= at[k] - BEFORE) & (at <= at[k])]
+    lowest = _means(x, y, before - HALF_WIDTH, HALF_WIDTH).min()
+    after = _means(x, y, at[k : k + 1], FALL_WIDTH)[0]
+    return float(at[k]) if lowest > after + AS_LOW * fall else None
+
+
+def _means(x: Array, y: Array, first: Array, width: float) -> Array:
+    """Return the means over a ``width`` above each energy; before its beginning a spectrum is as there."""
+    x, y = np.concatenate([[x[0] - FALL_WIDTH], x]), np.concatenate([[np.median(y[:3])], y])
+    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
+    return np.asarray((np.interp(first + width, x, area) - np.interp(first, x, area)) / width)
 
 
 def _changes(x: Array, y: Array, width: float, margin: float) -> tuple[Array, Array] | None:
@@ -135,11 +154,8 @@ def _changes(x: Array, y: Array, width: float, margin: float) -> tuple[Array, Ar
     first, last = x[0] + margin, x[-1] - width
     if last - x[0] < 3 * HALF_WIDTH:
         return None
-    x, y = np.concatenate([[x[0] - width], x]), np.concatenate([[np.median(y[:3])], y])
-    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
     at = np.arange(first, last, max(GRID, (last - first) / MOST_TRIED))
-    below, here, above = (np.interp(at + move, x, area) for move in (-width, 0.0, width))
-    return at, (above - 2 * here + below) / width
+    return at, _means(x, y, at, width) - _means(x, y, at - width, width)
 
 
 def _least(x: Array, intensities: Array, width: float) -> float:
