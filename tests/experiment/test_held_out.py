@@ -1,11 +1,13 @@
 """Errors of held-out spectra, matched as a measured one is: they say whether any site explains it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.shelf import GRID, Shelf
 
-from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.match import match
+from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.spectra.spectrum import Spectrum
 
 
@@ -34,13 +36,38 @@ def test_held_out_spectra_are_matched_as_a_measured_one_is(scale, by):
 
 def test_a_spectrum_that_no_site_explains_is_told():
     shelf = HeldShelf()
-    own = match(shelf.measured(3), shelf).held_out
-    assert own.verdict(match(shelf.measured(3), shelf).ranked[0].error_percent) == ""
-    assert own.verdict(float(own.errors[-1]) + 1.0).startswith("no site explains this spectrum: the best error is ")
-    assert own.verdict(float(np.quantile(own.errors, 0.85))).startswith("a poor match: ")
-    assert match(shelf.measured(3), shelf, MatchOptions(max_shift=3.0)).held_out.errors.sum() < own.errors.sum()
+    found = match(shelf.measured(3), shelf)
+    own = found.held_out
+    assert (found.judged, found.verdict) == ("", "")
+    for error, judged, says in (
+        (
+            float(own.errors[-1]) + 1.0,
+            "unexplained",
+            "no site explains this spectrum: S7, the best match, has an error of ",
+        ),
+        (float(np.quantile(own.errors, 0.85)), "poor", "a poor match: S7, the best match, has an error of "),
+    ):
+        other = replace(found, ranked=[replace(found.ranked[0], site="S7", error_percent=error), *found.ranked])
+        assert other.judged == judged
+        assert other.verdict.startswith(f"{says}{error:.1f} %")
+
+
+class ShiftedShelf(HeldShelf):
+    """Its references lie 2 eV above its own curves."""
+
+    def references(self, rows, most):
+        kept, spectra = super().references(rows, most)
+        return kept, np.array([np.interp(GRID - 2.0, GRID, one) for one in spectra])
+
+
+def test_held_out_spectra_are_shifted_as_the_measured_one_is():
+    shelf = ShiftedShelf()
+    here, shifted = (match(shelf.measured(3), shelf, MatchOptions(max_shift=most)).held_out for most in (0.0, 3.0))
+    assert shifted.errors.sum() < 0.5 * here.errors.sum()
 
 
 def test_a_library_without_held_out_references_makes_no_claim():
-    assert match(Shelf().measured(3), Shelf()).held_out is None
+    found = match(Shelf().measured(3), Shelf())
+    assert found.held_out is None
+    assert found.for_comparison.startswith("fewer than 10 references of held-out sites")
     assert match(HeldShelf(8).measured(3), HeldShelf(8)).held_out is None

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from xanes_hpc.experiment.calculated import Calculated
-from xanes_hpc.experiment.compare import Library, MatchOptions
+from xanes_hpc.experiment.compare import Library
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.match import match
+from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
 from xanes_hpc.spectra.broadening import broaden
 from xanes_hpc.spectra.recipe import BroadeningConfig

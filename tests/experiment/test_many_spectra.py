@@ -8,8 +8,8 @@ import pytest
 from support.builders import run, write
 
 from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError
-from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.match import match, match_each
+from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.experiment.measured_files import measured_files
 from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.stores.predictions import PredictionStore
@@ -107,6 +107,21 @@ def test_a_site_that_wins_most_spectra_is_named(predicted, folder, capsys):
         paths.append(write(where / f"again{k}.dat", (where / "s1.dat").read_text()))
     assert run("match", *paths, predicted, "--absorber", "Fe", "--by", "chi2") == 0
     assert f"{names[1]} is the best match of 4 of 5 spectra" in capsys.readouterr().err
+
+
+def test_shifts_as_large_as_allowed_are_marked_for_each_spectrum(predicted, folder, tmp_path, capsys):
+    where, _ = folder
+    points = np.loadtxt(where / "s2.dat") + np.array([6.0, 0.0])
+    far = write(tmp_path / "far.dat", "".join(f"{e:.4f} {y:.8f}\n" for e, y in points))
+    words = ["match", where / "s0.dat", far, predicted, "--absorber", "Fe", "--max-shift", 2, "--mixture", 2]
+    assert run(*words, "-o", tmp_path / "m.csv", "--json", tmp_path / "m.json") == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if ".dat" in line}
+    assert {name: "2.00*" in line for name, line in rows.items()} == {"s0.dat": False, "far.dat": True}
+    table = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
+    found = json.loads((tmp_path / "m.json").read_text())["spectra"]
+    every = [own for one in found for own in (*one["ranked"], *one["mixtures"])]
+    assert [row["shift at limit"] for row in table] == ["yes" if own["at_limit"] else "" for own in every]
+    assert [own["at_limit"] for own in every] == [abs(own["shift_ev"]) > 1.6 for own in every]
 
 
 def test_no_usable_spectrum_is_an_error(predicted, folder, capsys):

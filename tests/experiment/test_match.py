@@ -7,9 +7,9 @@ import pytest
 from support.shelf import E0, GRID, Shelf
 
 from xanes_hpc.errors import ConfigError, SpectrumError
-from xanes_hpc.experiment import compare, noise
-from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment import compare, match_options, noise
 from xanes_hpc.experiment.match import match
+from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.spectra.spectrum import Spectrum
 
 
@@ -40,7 +40,7 @@ def slow(shelf, experiment, options):
             variance = s**2 + (noise.ASSUMED * np.abs(p).max()) ** 2
             factor = (
                 max(0.0, (y * p / variance).sum() / (y * y / variance).sum())
-                if options.scale in compare.WITH_FACTOR
+                if options.scale in match_options.WITH_FACTOR
                 else 1.0
             )
             every.append((((factor * y - p) ** 2 / variance).mean(), factor, float(shift), np.log(variance).mean()))
@@ -49,7 +49,7 @@ def slow(shelf, experiment, options):
 
 
 @pytest.mark.parametrize("with_std", [True, False])
-@pytest.mark.parametrize("scale", compare.SCALES)
+@pytest.mark.parametrize("scale", match_options.SCALES)
 @pytest.mark.parametrize("rows_at_once", [7, 8192])
 def test_ranks_agree_with_the_slow_reference(monkeypatch, scale, with_std, rows_at_once):
     monkeypatch.setattr(compare, "ROWS_AT_ONCE", rows_at_once)
@@ -74,10 +74,10 @@ def test_ranks_agree_with_the_slow_reference(monkeypatch, scale, with_std, rows_
 
 
 @pytest.mark.parametrize("with_std", [True, False])
-@pytest.mark.parametrize("scale", compare.SCALES)
+@pytest.mark.parametrize("scale", match_options.SCALES)
 def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(scale, with_std):
     shelf, rng = Shelf(with_std=with_std), np.random.default_rng(4)
-    own = shelf.measured(13, factor=2.5 if scale in compare.WITH_FACTOR else 1.0)
+    own = shelf.measured(13, factor=2.5 if scale in match_options.WITH_FACTOR else 1.0)
     sigma = np.where(own.energies - E0 > 35.0, 0.3, 0.004) * own.intensities.max()
     noisy = replace(own, intensities=own.intensities + sigma * rng.standard_normal(sigma.size), sigma=sigma)
     options = MatchOptions(scale=scale, start=-10.0)
@@ -88,7 +88,7 @@ def test_standard_deviations_of_the_measured_spectrum_replace_the_assumed_noise(
     at = E0 + found.energies + shelf.e0[13] - E0
     size = np.ptp(np.interp(at, own.energies, noisy.intensities)) if scale == "min-max" else 1.0
     size = np.interp(at, own.energies, noisy.intensities).mean() if scale == "area" else size
-    if scale in compare.WITH_FACTOR:
+    if scale in match_options.WITH_FACTOR:
         y = np.interp(at, own.energies, noisy.intensities)
         y -= np.polyval(np.polyfit(at, y, 1), at) if scale == "line" else 0.0
         size = np.linalg.norm(y) / np.linalg.norm(best.mean)
@@ -110,7 +110,7 @@ def test_likelihood_does_not_reward_a_wide_sigma():
     scores = expected[:, 0] + expected[:, 3] - 2 * np.log(expected[:, 1])
     assert [m.row for m in found.ranked] == np.argsort(scores, kind="stable").tolist()
     places = {by: [m.row for m in match(experiment, shelf, MatchOptions(by=by, keep=50)).ranked].index(20)
-              for by in compare.CRITERIA}  # fmt: skip
+              for by in match_options.CRITERIA}  # fmt: skip
     assert places["chi2"] < 3
     assert places["likelihood"] > 10
 

@@ -159,9 +159,14 @@ def test_a_shift_as_large_as_allowed_is_marked(predicted, tmp_path, capsys):
         energies = predictions.energies + predictions.read("sites/e0", iron) + 5.0
         values = predictions.read("mean", iron)
     path = write(tmp_path / "e.txt", "".join(f"{e:.4f} {y:.8f}\n" for e, y in zip(energies, values, strict=True)))
-    assert run("match", path, predicted, "--absorber", "Fe", "--max-shift", 2, "--keep", 1) == 0
+    words = ["match", path, predicted, "--absorber", "Fe", "--max-shift", 2, "--keep", 1]
+    assert run(*words, "-o", tmp_path / "m.csv", "--json", tmp_path / "m.json") == 0
     out, err = capsys.readouterr()
     assert "2.00*" in out
+    (row,) = csv.DictReader((tmp_path / "m.csv").read_text().splitlines())
+    assert (row["shift"], row["shift at limit"]) == ("+2.00", "yes")
+    (best,) = json.loads((tmp_path / "m.json").read_text())["ranked"]
+    assert (round(best["shift_ev"], 6), best["at_limit"]) == (2.0, True)
     assert "Note: the best shift is as large as --max-shift allows" in err
     assert run("match", path, predicted, "--absorber", "Fe", "--max-shift", 8, "--keep", 1) == 0
     out, err = capsys.readouterr()

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import nnls
 from support.shelf import E0, GRID, Shelf, mixed
 
-from xanes_hpc.experiment import compare, noise
-from xanes_hpc.experiment.compare import MatchOptions
+from xanes_hpc.experiment import match_options, noise
 from xanes_hpc.experiment.match import match
+from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.spectra.spectrum import Spectrum
 
 
@@ -26,7 +26,7 @@ def test_a_mixture_is_found(shares):
     assert [m.chi2 for m in found.mixtures] == sorted(m.chi2 for m in found.mixtures)
 
 
-@pytest.mark.parametrize("by", compare.CRITERIA)
+@pytest.mark.parametrize("by", match_options.CRITERIA)
 def test_a_shifted_mixture_is_found_at_its_shift(by):
     """A mixture is found at a shift where neither of its sites fits best alone."""
     shelf = Shelf()
@@ -41,8 +41,8 @@ def test_a_shifted_mixture_is_found_at_its_shift(by):
     assert {m.shift for m in found.ranked if m.row in (0, 12)} == {1.0, 3.0}
 
 
-@pytest.mark.parametrize("scale", compare.SCALES)
-@pytest.mark.parametrize("by", compare.CRITERIA)
+@pytest.mark.parametrize("scale", match_options.SCALES)
+@pytest.mark.parametrize("by", match_options.CRITERIA)
 def test_mixtures_are_ranked_as_sites_are(by, scale):
     shelf = Shelf()
     rng = np.random.default_rng(2)
@@ -64,7 +64,7 @@ def test_mixtures_are_ranked_as_sites_are(by, scale):
         assert one.chi2 == pytest.approx(chi2 / one.mean.size)
         width = np.sum(np.log(variance / one.factor**2)) + np.log(one.mean.size)
         assert one.score == pytest.approx(chi2 + (width if by == "likelihood" else 0.0))
-        assert one.factor == 1.0 or scale in compare.WITH_FACTOR
+        assert one.factor == 1.0 or scale in match_options.WITH_FACTOR
     scores = [m.score for m in found.mixtures]
     assert scores == sorted(scores)
 

@@ -15,10 +15,10 @@ from xanes_hpc.api.inputs import PathLike, is_paths, site_choice
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
 from xanes_hpc.experiment import match as matching
-from xanes_hpc.experiment.compare import MatchOptions
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.library import library_of, selected
-from xanes_hpc.experiment.match import Match
+from xanes_hpc.experiment.match_options import MatchOptions
+from xanes_hpc.experiment.matched import Match
 from xanes_hpc.experiment.measured import held_to, read_experiment
 from xanes_hpc.experiment.merged import Merged
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xanes_hpc.cli import console
 
 if TYPE_CHECKING:
-    from xanes_hpc.experiment.compare import MatchOptions
-    from xanes_hpc.experiment.match import Match
+    from xanes_hpc.experiment.match_options import MatchOptions
+    from xanes_hpc.experiment.matched import Match
     from xanes_hpc.experiment.measured_files import LeftOut
     from xanes_hpc.experiment.normalised import NormalisedSpectrum
 
 COLUMNS = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
+LIMIT = "shift at limit"
+"""Column of a CSV file that marks shifts as large as allowed."""
 SUMMARY = ("spectrum", "best site", "error %", "shift", "factor", "verdict", "flag")
 SCORES = {
     "likelihood": "score: -2 ln(likelihood) but for a constant, lowest first; * a shift as large as allowed",
     "chi2": "score: chi-square over all energies, lowest first; * a shift as large as allowed",
 }
-POOR = 50.0
-"""Error in % above which even the best site does not resemble the measured spectrum."""
 WIDTH = 100
 """Columns of the terminal that the summary fits."""
 FEWEST, MOST_WON = 4, 0.5
@@ -74,28 +74,16 @@ class MatchedSpectrum:
             rows.append([str(k), parts, *_figures(m), "; ".join(flags)])
         return rows
 
-    @property
-    def verdict(self) -> str:
-        """Verdict on the best error; empty if it is ordinary."""
-        error, held_out = self.found.ranked[0].error_percent, self.found.held_out
-        verdict = "" if held_out is None else held_out.verdict(error)
-        return verdict or (f"no site resembles it; the best error is {error:.0f} %" if error > POOR else "")
-
-    @property
-    def judged(self) -> str:
-        """The verdict in a word: ``poor``, ``unexplained``, or nothing."""
-        error, held_out = self.found.ranked[0].error_percent, self.found.held_out
-        judged = "" if held_out is None else held_out.judged(error)
-        return "unexplained" if not judged and error > POOR else judged
-
-    def is_at_limit(self, found: Any) -> bool:
-        """Return whether a shift is as large as allowed."""
-        largest = self.options.max_shift - self.found.step + 1e-6
-        return self.options.max_shift > 0 and abs(found.shift) > largest
-
     def rows(self) -> list[list[str]]:
-        """Return the rows of a CSV file: the kind, site or mixture, and ``COLUMNS``."""
-        return [["site", *row] for row in self.ranked] + [["mixture", *row] for row in self.mixed]
+        """Return the rows of a CSV file: the kind, site or mixture, ``COLUMNS`` and ``LIMIT``."""
+        return self._rows("site", self.found.ranked, self.ranked) + self._rows(
+            "mixture", self.found.mixtures, self.mixed
+        )
+
+    def _rows(self, kind: str, every: Sequence[Any], rows: list[list[str]]) -> list[list[str]]:
+        return [
+            [kind, *row, "yes" if self.found.is_at_limit(own) else ""] for own, row in zip(every, rows, strict=True)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -103,19 +91,20 @@ class MatchedSpectrum:
         return {
             "compared": found.n_compared,
             "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
-            "verdict": self.verdict,
+            "verdict": found.verdict,
             "noise": found.noise,
             "left_out": found.n_left_out,
             "start_ev": float(found.energies[0]),
             "stop_ev": float(found.energies[-1]),
             "ranked": [
                 {"site": m.site, "chi2": m.chi2, "score": m.score, "error_percent": m.error_percent,
-                 "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
+                 "factor": m.factor, "shift_ev": m.shift, "at_limit": found.is_at_limit(m), "flag": row[-1]}
                 for m, row in zip(found.ranked, self.ranked, strict=True)
             ],
             "mixtures": [
                 {"sites": list(m.sites), "fractions": list(m.fractions), "chi2": m.chi2, "score": m.score,
-                 "error_percent": m.error_percent, "factor": m.factor, "shift_ev": m.shift, "flag": row[-1]}
+                 "error_percent": m.error_percent, "factor": m.factor, "shift_ev": m.shift,
+                 "at_limit": found.is_at_limit(m), "flag": row[-1]}
                 for m, row in zip(found.mixtures, self.mixed, strict=True)
             ],
             **self.normal.as_dict(),
@@ -135,23 +124,23 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str
             "noise": found.noise,
         }
         | ({"library": treated} if treated else {})
-        | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
+        | {"for comparison": found.for_comparison}
         | ({"left out": f"{found.n_left_out:,} sites, not finite or inverted"} if found.n_left_out else {})
         | ({"not compared": ", ".join(not_compared)} if not_compared else {}),
     )
-    console.listing(COLUMNS, _short(matched.ranked, [matched.is_at_limit(m) for m in found.ranked]))
+    console.listing(COLUMNS, _short(matched.ranked, [found.is_at_limit(m) for m in found.ranked]))
     console.out.print(SCORES[options.by])
     for row in matched.ranked:
         if row[-1]:
             console.err.print(f"Note: {row[1]} is out of domain: {row[-1]}")
-    if matched.is_at_limit(found.ranked[0]):
+    if found.is_at_limit(found.ranked[0]):
         console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
-    if matched.verdict:
-        console.err.print(f"Note: {matched.verdict}")
+    if found.verdict:
+        console.err.print(f"Note: {found.verdict}")
         if not options.max_shift:
             console.err.print("Note: if its energies may be off, --max-shift 3 tries shifts of up to 3 eV too")
     if matched.mixed:
-        limited = [matched.is_at_limit(m) for m in found.mixtures]
+        limited = [found.is_at_limit(m) for m in found.mixtures]
         console.listing(("rank", "mixture", *COLUMNS[2:]), _short(matched.mixed, limited))
     elif options.mixture > 1:
         console.out.print("no mixture beats its best single component")
@@ -162,26 +151,32 @@ def show_summary(
 ) -> None:
     """Print the best site of each measured spectrum, and which spectra could not be used."""
     first = every[0].found
-    held_out = next((one.found.held_out for one in every if one.found.held_out is not None), None)
+    compared = next((one.found for one in every if one.found.held_out is not None), first)
     console.table(
         f"{len(every):,} measured spectra among {first.n_compared:,} sites",
         ({"library": treated} if treated else {})
-        | ({"for comparison": held_out.in_words} if held_out is not None else {})
+        | {"for comparison": compared.for_comparison}
         | ({"not compared": ", ".join(not_compared)} if not_compared else {})
         | ({"not matched": f"{len(left_out):,} spectra"} if left_out else {}),
     )
     rows = []
     for one in every:
         best, flag = one.found.ranked[0], "out of domain" if one.ranked[0][-1] else ""
-        shift = f"{best.shift:+.2f}" + "*" * one.is_at_limit(best)
-        rows.append([one.name, best.site, f"{best.error_percent:.1f}", shift, f"{best.factor:.4g}", one.judged, flag])
+        shift = f"{best.shift:+.2f}" + "*" * one.found.is_at_limit(best)
+        rows.append(
+            [one.name, best.site, f"{best.error_percent:.1f}", shift, f"{best.factor:.4g}", one.found.judged, flag]
+        )
     console.listing(SUMMARY, _fitting(rows))
-    if any(one.is_at_limit(one.found.ranked[0]) for one in every):
+    if any(one.found.is_at_limit(one.found.ranked[0]) for one in every):
         console.out.print("* a shift as large as --max-shift allows; the true one may be larger")
     if any(one.mixed for one in every):
         console.listing(
             ("spectrum", "best mixture", "error %", "shift"),
-            [[one.name, row[1], row[4], row[6]] for one in every for row in one.mixed[:1]],
+            [
+                [one.name, row[1], row[4], row[6] + "*" * one.found.is_at_limit(one.found.mixtures[0])]
+                for one in every
+                for row in one.mixed[:1]
+            ],
         )
     if winner := most_frequent(every):
         site, n = winner
@@ -189,7 +184,7 @@ def show_summary(
             f"Note: {site} is the best match of {n} of {len(every)} spectra; if these are different samples, this "
             "suggests that the store has no site like theirs"
         )
-    n_unexplained = sum(bool(one.judged) for one in every)
+    n_unexplained = sum(bool(one.found.judged) for one in every)
     if n_unexplained:
         console.err.print(f"Note: {n_unexplained} of {len(every)} spectra are matched poorly or explained by no site")
     show_left_out(left_out)
@@ -216,14 +211,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]],
 
 def csv_of_one(matched: MatchedSpectrum) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows of a table with the sites and mixtures of one measured spectrum."""
-    return ["kind", *COLUMNS], matched.rows()
+    return ["kind", *COLUMNS, LIMIT], matched.rows()
 
 
 def csv_of_all(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows of a table with the sites and mixtures of several measured spectra."""
-    rows = [[one.name, *row, one.judged] for one in every for row in one.rows()]
-    rows += [[one.name, "not matched", *[""] * (len(COLUMNS) - 1), one.reason, ""] for one in left_out]
-    return ["spectrum", "kind", *COLUMNS, "verdict"], rows
+    rows = [[one.name, *row, one.found.judged] for one in every for row in one.rows()]
+    rows += [[one.name, "not matched", *[""] * (len(COLUMNS) - 1), one.reason, "", ""] for one in left_out]
+    return ["spectrum", "kind", *COLUMNS, LIMIT, "verdict"], rows
 
 
 def every_as_dict(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ ROWS_AT_ONCE = 256
 POOR, UNEXPLAINED = 75.0, 95.0
 """Percentages of held-out spectra that are matched better, from which a match is poor, and from which there is none."""
 FEWEST = 10
+TOO_FEW = f"fewer than {FEWEST} references of held-out sites, too few to judge the error"
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,16 +44,6 @@ class HeldOut:
     def matched_better(self, error: float) -> float:
         """Return the percentage of held-out spectra whose error is smaller."""
         return 100.0 * float(np.mean(self.errors < error))
-
-    def verdict(self, error: float) -> str:
-        """Return what the best error of a measured spectrum means; empty if it is ordinary."""
-        judged = self.judged(error)
-        if judged == "unexplained":
-            return f"no site explains this spectrum: the best error is {error:.1f} %; {self.in_words}"
-        if judged == "poor":
-            share = self.matched_better(error)
-            return f"a poor match: the best error, {error:.1f} %, exceeds that of {share:.0f} % of held-out spectra"
-        return ""
 
     def judged(self, error: float) -> str:
         """Return ``poor`` or ``unexplained`` for the best error of a measured spectrum; empty if it is ordinary."""

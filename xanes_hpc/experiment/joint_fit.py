@@ -11,10 +11,11 @@ from functools import partial
 import numpy as np
 
 from xanes_hpc.errors import ConfigError
-from xanes_hpc.experiment.compare import CRITERIA, Array, Library, MatchOptions, Measured, Rows
+from xanes_hpc.experiment.compare import Array, Library, Measured, Rows
 from xanes_hpc.experiment.fitted_set import Background, FittedSet, SetFits
 from xanes_hpc.experiment.isosbestic import isosbestic_points
 from xanes_hpc.experiment.joint_search import JointSearch
+from xanes_hpc.experiment.match_options import CRITERIA, MatchOptions
 from xanes_hpc.experiment.principal_components import PrincipalComponents, principal_components
 from xanes_hpc.experiment.series import Series
 

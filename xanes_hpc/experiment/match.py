@@ -4,25 +4,16 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xanes_hpc.errors import SpectrumError, UnlikeError
-from xanes_hpc.experiment.compare import (
-    Array,
-    Best,
-    Library,
-    MatchOptions,
-    Measured,
-    Rows,
-    check_options,
-    chunks,
-    error_between,
-)
+from xanes_hpc.experiment.compare import Array, Best, Library, Measured, Rows, chunks, error_between
 from xanes_hpc.experiment.held_out import HeldOut, held_out
+from xanes_hpc.experiment.match_options import MatchOptions, check_options
+from xanes_hpc.experiment.matched import Match, Matched
 from xanes_hpc.experiment.mixtures import BEAM, Mixture, Support, grow
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -31,53 +22,6 @@ LEAST_ALIKE = 0.3
 """Smallest correlation with the best match; below it nothing resembles the measured spectrum."""
 SPECTRA_AT_ONCE = 64
 """Largest number of measured spectra that are compared in one pass through a library."""
-
-
-@dataclass(frozen=True)
-class Matched:
-    """A site compared with the measured spectrum; arrays (n_energies,) in the prediction's units."""
-
-    row: int
-    site: str
-    chi2: float
-    score: float
-    factor: float
-    shift: float
-    error_percent: float
-    mean: Array = field(repr=False)
-    std: Array | None = field(repr=False)
-    experiment: Array = field(repr=False)
-
-
-@dataclass(frozen=True, repr=False)
-class Match:
-    """The result of a search.
-
-    ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
-    ``held_out`` says how well held-out spectra are matched; None if the library has too few. ``noise`` says what was
-    taken for that of the measured spectrum.
-    """
-
-    energies: Array
-    origin: str
-    n_compared: int
-    n_left_out: int
-    ranked: list[Matched]
-    mixtures: list[Mixture] = field(default_factory=list)
-    held_out: HeldOut | None = None
-    noise: str = ""
-
-    @property
-    def step(self) -> float:
-        """The distance between the shifts that are tried, eV."""
-        return float(np.median(np.diff(self.energies)))
-
-    def __repr__(self) -> str:
-        best, left_out = self.ranked[0], f", {self.n_left_out:,} left out" if self.n_left_out else ""
-        return (
-            f"<Match of {self.n_compared:,} site{'s' if self.n_compared != 1 else ''}{left_out}: best {best.site}, "
-            f"error {best.error_percent:.2f} %>"
-        )
 
 
 def match(
@@ -220,7 +164,7 @@ class _Search:
             known[key] = held_out(measured, rows)
         return Match(
             measured.energies, measured.library.origin, rows.size, self._n_left_out, ranked[: options.keep],
-            mixtures[: options.keep], known[key], measured.noise.in_words,
+            mixtures[: options.keep], known[key], measured.noise.in_words, options.max_shift,
         )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
-from xanes_hpc.experiment.compare import WITH_FACTOR, Array, Best, Measured, Rows, chunks, error_between
+from xanes_hpc.experiment.compare import Array, Best, Measured, Rows, chunks, error_between
+from xanes_hpc.experiment.match_options import WITH_FACTOR
 
 BEAM = 20
 """Number of mixtures kept to grow further."""

@@ -10,11 +10,13 @@ from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError
 from xanes_hpc.experiment.calculated import Calculated
-from xanes_hpc.experiment.compare import LINE, Library, MatchOptions, Measured
+from xanes_hpc.experiment.compare import Library, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.library import rows_of
-from xanes_hpc.experiment.match import Match, Matched, match, match_each
+from xanes_hpc.experiment.match import match, match_each
+from xanes_hpc.experiment.match_options import LINE, MatchOptions
+from xanes_hpc.experiment.matched import Match, Matched
 from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
 from xanes_hpc.pages.answers import predicted_site
@@ -31,8 +33,6 @@ from xanes_hpc.pages.served import Served
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 
 Array = npt.NDArray[np.float64]
-POOR = 50.0
-"""Error in % above which even the best spectrum does not resemble the measured one."""
 MOST_KNOWN = 256
 """Largest number of ranges of energies for which errors of held-out spectra are kept."""
 MOST_FITTED = 1000
@@ -166,20 +166,13 @@ def matched(request: MatchRequest, served: Served) -> dict[str, Any]:
         "start_ev": float(found.energies[0]),
         "stop_ev": float(found.energies[-1]),
         "scale": request.scale,
-        "verdict": verdict_on(found),
+        "verdict": found.verdict,
         "held_out": "" if found.held_out is None else found.held_out.in_words,
-        "ranked": [_ranked(own, library, found, options) for own in found.ranked],
+        "ranked": [_ranked(own, library, found) for own in found.ranked],
     }
 
 
-def verdict_on(found: Match) -> str:
-    """Return what the best error means, as ``xanes-hpc match`` says it; empty if it is ordinary."""
-    error = found.ranked[0].error_percent
-    verdict = "" if found.held_out is None else found.held_out.verdict(error)
-    return verdict or (f"no site resembles it; the best error is {error:.0f} %" if error > POOR else "")
-
-
-def _ranked(own: Matched, library: Any, found: Match, options: MatchOptions) -> dict[str, Any]:
+def _ranked(own: Matched, library: Any, found: Match) -> dict[str, Any]:
     mean, std = library.read(np.array([own.row]))
     e0 = float(library.e0[own.row])
     return {
@@ -188,7 +181,7 @@ def _ranked(own: Matched, library: Any, found: Match, options: MatchOptions) -> 
         "error_percent": own.error_percent,
         "score": own.score,
         "shift": own.shift,
-        "at_limit": bool(options.max_shift > 0 and abs(own.shift) > options.max_shift - found.step + 1e-6),
+        "at_limit": found.is_at_limit(own),
         "flag": library.distrust[own.row],
         "e0": e0 if np.isfinite(e0) else None,
         "energies": library.energies.tolist(),

@@ -7,7 +7,7 @@ from typing import Any
 from xanes_hpc.experiment.combinations import Combinations
 from xanes_hpc.experiment.fitted import Fitted
 from xanes_hpc.experiment.fitting import BOUNDS
-from xanes_hpc.experiment.match import Match, Matched
+from xanes_hpc.experiment.matched import Match, Matched
 from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at, panels
 from xanes_hpc.plotting.spectra import bands, legend_beside
 from xanes_hpc.plotting.words import (

@@ -26,8 +26,8 @@ from xanes_hpc.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from xanes_hpc.experiment.compare import MatchOptions
     from xanes_hpc.experiment.energy import EnergyOptions
+    from xanes_hpc.experiment.match_options import MatchOptions
     from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
@@ -39,7 +39,7 @@ Window = tuple[float, float]
 
 
 def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
-    from xanes_hpc.experiment.compare import MatchOptions
+    from xanes_hpc.experiment.match_options import MatchOptions
 
     start, stop = range or (None, None)
     return MatchOptions(start=start, stop=stop, **others)
@@ -70,7 +70,7 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
     _match_options,
     click.option(
         "--scale",
-        type=Known("experiment.compare", "SCALES"),
+        type=Known("experiment.match_options", "SCALES"),
         default="factor",
         help="Scale the measured spectrum by the best factor for each site (factor), after subtracting a straight line "
         "from both spectra (line), or both spectra by their area or min-max, or not at all (none)  [default: factor; "
@@ -78,7 +78,7 @@ def _match_options(range: Window | None, **others: Any) -> "MatchOptions":
     ),
     click.option(
         "--by",
-        type=Known("experiment.compare", "CRITERIA"),
+        type=Known("experiment.match_options", "CRITERIA"),
         default="likelihood",
         show_default=True,
         help="Rank sites and mixtures by likelihood, or by chi2, which favours a wide sigma",

@@ -67,7 +67,7 @@ def _series_options(range: tuple[float, float] | None, **others: Any) -> "Series
     ),
     click.option(
         "--by",
-        type=Known("experiment.compare", "CRITERIA"),
+        type=Known("experiment.match_options", "CRITERIA"),
         default="chi2",
         show_default=True,
         help="Rank sets of sites by chi2, or by likelihood, which favours a narrow sigma",
