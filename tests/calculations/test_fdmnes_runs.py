@@ -12,8 +12,10 @@ import pytest
 from support.builders import contents, fdmnes_header, refused, run, table
 from support.stored import structure, write_structures
 
-from xanes_hpc.calculations.fdmnes.ingest import State, look_at
-from xanes_hpc.calculations.fdmnes.write import MOST_TASKS, Cluster, script
+from xanes_hpc.calculations.fdmnes.program import Fdmnes
+from xanes_hpc.calculations.ingest import look_at
+from xanes_hpc.calculations.program import State
+from xanes_hpc.calculations.write import MOST_TASKS, Cluster, script
 from xanes_hpc.formats import fdmnes_input
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
@@ -138,11 +140,11 @@ def test_the_script_refuses_to_run_elsewhere(tmp_path, store):
 
 
 def test_the_script_has_the_given_options():
-    text = script(5000, Cluster("/opt/fdmnes", ("--partition=long", "--mem=8G"), 40))
+    text = script(5000, Fdmnes(program="/opt/fdmnes"), Cluster(("--partition=long", "--mem=8G"), 40))
     assert f"#SBATCH --array=0-{MOST_TASKS - 1}%40\n" in text
     assert "#SBATCH --partition=long\n#SBATCH --mem=8G\n" in text
     assert "${FDMNES:-/opt/fdmnes}" in text
-    assert "#SBATCH --array=0-2%3\n" in script(3, Cluster())
+    assert "#SBATCH --array=0-2%3\n" in script(3, Fdmnes(), Cluster())
 
 
 def test_runs_are_read_into_the_store(tmp_path, store, program, capsys):
@@ -273,9 +275,9 @@ def spoil(name):
 )
 def test_states_of_runs(tmp_path, store, program, how, state, said):
     folder = calculated(tmp_path, store, program) / "ACOMUA_C36(1+)"
-    assert look_at(folder, "a").state is State.GOOD
+    assert look_at(Fdmnes(), folder, "a").state is State.GOOD
     spoil(how)(folder)
-    found = look_at(folder, "a")
+    found = look_at(Fdmnes(), folder, "a")
     assert (found.state, said in found.reason) == (state, True)
     assert bool(found.reason) == bool(said)
 

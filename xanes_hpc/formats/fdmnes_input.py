@@ -32,7 +32,6 @@ FLAGS = {
 WHOLE_STEPS = 1e-6
 """Relative tolerance within which a range must be a whole number of steps."""
 MOST_STEPS = 100_000
-LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ def command(folder: Path, store: Path, replace: bool, look_only: bool, json_targ
     spectra and those broadened by FDMNES are read. Runs that failed, have not finished or belong to another site
     are listed; run them again, then ingest again. Features computed from the store stay valid.
     """
-    from xanes_hpc.calculations.fdmnes.ingest import ingest
+    from xanes_hpc.calculations.fdmnes.program import Fdmnes
+    from xanes_hpc.calculations.ingest import ingest
 
     with console.progress("reading", "runs") as progress:
-        result = ingest(folder, store, replace, look_only, progress)
+        result = ingest(folder, store, Fdmnes(), replace, look_only, progress)
     if json_target != "-":
         rows = {"runs": ", ".join(f"{n:,} {state}" for state, n in result.runs.most_common())}
         if result.not_compared:

@@ -62,8 +62,8 @@ def command(
     """
     import numpy as np
 
-    from xanes_hpc.calculations.fdmnes.write import TABLE, without_spectrum, write_runs
-    from xanes_hpc.formats.fdmnes_input import Settings
+    from xanes_hpc.calculations.fdmnes.program import Fdmnes
+    from xanes_hpc.calculations.write import TABLE, without_spectrum, write_runs
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.select import select, unused
     from xanes_hpc.prediction.sources import open_store
@@ -87,7 +87,7 @@ def command(
             for k, s in enumerate(found, 1)
         ]
         if fdmnes is not None and structures is not None:
-            runs = write_runs(structures, fdmnes, Settings(), np.sort([s.row for s in found]), overwrite=overwrite)
+            runs = write_runs(structures, fdmnes, Fdmnes(), np.sort([s.row for s in found]), overwrite=overwrite)
         calculated_from = None if structures is None else structures.path
         with whole_output(target, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([COLUMNS, *table])

@@ -1,8 +1,8 @@
-"""Write FDMNES calculations for a store's sites: one folder each, and a script that runs them all.
+"""Write calculations for a store's sites: one folder each, and a script that runs them all.
 
 DIR/runs.csv          one row per site: folder, site, element, edge
 DIR/run.sh            runs all that have not finished successfully; also a SLURM array script
-DIR/FOLDER/           fdmfile.txt and NAME_in.txt; FDMNES adds NAME.txt, NAME_conv.txt, NAME_bav.txt
+DIR/FOLDER/           the program's input, to which it adds its output
 """
 
 import csv
@@ -18,21 +18,20 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from xanes_hpc.calculations.program import Program
 from xanes_hpc.errors import FormatError, StoreError, note_reason
-from xanes_hpc.formats import fdmnes_input
-from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.jobs.slurm import array_header
 from xanes_hpc.runtime.outputs import whole_output
 from xanes_hpc.spectra.spectrum import NO_TREATMENT
 from xanes_hpc.stores.spectra import SpectrumTable
 from xanes_hpc.stores.structures import StructureStore
 
-TABLE, SCRIPT, STARTER = "runs.csv", "run.sh", "fdmfile.txt"
+TABLE, SCRIPT = "runs.csv", "run.sh"
 COLUMNS = ("folder", "site", "element", "edge")
-ENDS_WELL = "Have a beautiful day !"
-TAIL_BYTES = 4096
 UNSAFE = re.compile(r"[^\w.+()-]", re.ASCII)
 """Characters that are replaced in names of folders."""
+LONGEST_NAME = 80
+"""Characters of a folder's name that all programs take."""
 MOST_TASKS = 1000
 """Largest number of tasks of a SLURM array, below the default limit of schedulers."""
 
@@ -41,9 +40,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Settings of the SLURM script: the program, lines for ``#SBATCH``, and the number of simultaneous tasks."""
+    """Settings of the SLURM script: lines for ``#SBATCH``, and the number of simultaneous tasks."""
 
-    program: str = "fdmnes"
     directives: tuple[str, ...] = ("--time=12:00:00", "--ntasks=1", "--mem=4G")
     at_once: int = 100
 
@@ -64,25 +62,26 @@ class Written:
 def write_runs(
     store: StructureStore,
     output: Path,
-    settings: Settings,
+    program: Program,
     rows: npt.NDArray[np.int64] | None = None,
     cluster: Cluster | None = None,
     overwrite: bool = False,
     strict: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Written:
-    """Write a folder for each site at ``rows`` (all by default) and a script; skip sites that FDMNES cannot handle.
+    """Write a folder for each site at ``rows`` (all by default) and a script; skip sites that it cannot handle.
 
     Raises
     ------
     FormatError
-        If FDMNES cannot handle any site (with ``strict``: all sites), a setting is invalid, or no site is selected.
+        If the program cannot handle any site (with ``strict``: all sites), a setting is
+        invalid, or no site is selected.
     StoreError
-        If the output already exists, holds results of FDMNES, or cannot be written.
+        If the output already exists, holds results, or cannot be written.
     """
-    fdmnes_input.check_settings(settings)
+    program.check()
     cluster = cluster or Cluster()
-    _check_cluster(cluster)
+    array_header(program.name, 1, cluster.directives)  # raises for a wrong one before anything is written
     if not store.n_sites:
         raise FormatError(f"{store.path}: has no sites")
     rows = np.arange(store.n_sites) if rows is None else rows
@@ -93,8 +92,10 @@ def write_runs(
     written, entries = Written(), []
     before = _listed(output)
     for folder in before:
-        if any(not _is_input(path.name) for path in (output / folder).glob("*")):
-            raise StoreError(f"{output}: holds results of FDMNES ({folder}); ingest them, and choose another `output`")
+        if any(not program.is_input(path.name) for path in (output / folder).glob("*")):
+            raise StoreError(
+                f"{output}: holds results of {program.title} ({folder}); ingest them, and choose another `output`"
+            )
     contents = (TABLE, SCRIPT, *folders, *before)
     with whole_output(output, overwrite, contents, [store.path]) as temporary:
         temporary.mkdir()
@@ -103,7 +104,7 @@ def write_runs(
             if done % 100 == 0:
                 progress(done, len(folders))
             try:
-                text = fdmnes_input.write(Input(structure, atom, table.edge[row], folder, settings))
+                files = program.files(structure, atom, table.edge[row], folder)
             except FormatError as error:
                 if strict:
                     raise
@@ -113,26 +114,16 @@ def write_runs(
             written.folders.append(folder)
             entries.append((folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row]))
             (temporary / folder).mkdir()
-            (temporary / folder / f"{folder}_in.txt").write_text(text, encoding="utf-8")
-            (temporary / folder / STARTER).write_text(f" 1\n{folder}_in.txt\n", encoding="utf-8")
+            for name, text in files.items():
+                (temporary / folder / name).write_text(text, encoding="utf-8")
         if not written.folders:
             more = f"all {written.skipped_count:,} sites were skipped; the first: " if written.skipped_count > 1 else ""
             raise FormatError(f"{more}{written.skipped[0]}")
         with (temporary / TABLE).open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *entries])
-        (temporary / SCRIPT).write_text(script(len(written.folders), cluster), encoding="utf-8")
+        (temporary / SCRIPT).write_text(script(len(written.folders), program, cluster), encoding="utf-8")
         (temporary / SCRIPT).chmod(0o755)
     return written
-
-
-def _check_cluster(cluster: Cluster) -> None:
-    if not cluster.program.strip() or not cluster.program.isprintable():
-        raise FormatError(f"`program`: expected the name or path of a program, received {cluster.program!r}")
-    array_header("fdmnes", 1, cluster.directives)
-
-
-def _is_input(name: str) -> bool:
-    return name == STARTER or name.endswith("_in.txt")
 
 
 def _listed(output: Path) -> list[str]:
@@ -145,11 +136,11 @@ def _listed(output: Path) -> list[str]:
 
 
 def _folder_names(sites: Sequence[str]) -> list[str]:
-    """Return a unique name for each site's folder and files, without characters that trouble a shell or FDMNES."""
+    """Return a unique name for each site's folder and files, without characters that trouble a shell or a program."""
     taken: Counter[str] = Counter()
     names = []
     for site in sites:
-        name = UNSAFE.sub("_", site)[: fdmnes_input.LONGEST_NAME].lstrip("-.") or "site"
+        name = UNSAFE.sub("_", site)[:LONGEST_NAME].lstrip("-.") or "site"
         taken[name.lower()] += 1
         if taken[name.lower()] > 1:  # also on file systems that ignore case
             name = f"{name}_{taken[name.lower()]}"
@@ -158,24 +149,24 @@ def _folder_names(sites: Sequence[str]) -> list[str]:
     return names
 
 
-def script(n_runs: int, cluster: Cluster) -> str:
+def script(n_runs: int, program: Program, cluster: Cluster) -> str:
     """Return a shell script that runs all folders; as a SLURM array, each task runs some of them."""
     n_tasks = min(n_runs, MOST_TASKS)
     directives = ["--output=/dev/null", *cluster.directives]
-    return f"""{array_header("fdmnes", n_tasks, directives, min(n_tasks, cluster.at_once))}
+    stale = f"rm -f {shlex.join(program.stale)} && " if program.stale else ""
+    return f"""{array_header(program.name, n_tasks, directives, min(n_tasks, cluster.at_once))}
 # With sbatch {SCRIPT}, the tasks divide the folders in {TABLE} among them. Without SLURM, bash {SCRIPT} runs them all.
-# The variable FDMNES selects another program. Successful runs are skipped, so you can repeat the script.
+# The variable {program.variable} selects another program. Successful runs are skipped, so you can repeat the script.
 
-program=${{FDMNES:-{shlex.quote(cluster.program)}}}
+program=${{{program.variable}:-{shlex.join(program.command)}}}
 task=${{SLURM_ARRAY_TASK_ID:-0}}
 tasks=${{SLURM_ARRAY_TASK_COUNT:-1}}
 cd "${{SLURM_SUBMIT_DIR:-$(dirname "$0")}}" || exit 1
 [ -f {TABLE} ] || {{ echo "no {TABLE} here: submit {SCRIPT} from its own folder" >&2; exit 1; }}
 
 tail -n +2 {TABLE} | cut -d, -f1 | awk -v t="$task" -v n="$tasks" 'NR % n == (t + 1) % n' | while read -r folder; do
-    log="$folder/${{folder}}_bav.txt"
-    if tail -c {TAIL_BYTES} "$log" 2>/dev/null | grep -q '{ENDS_WELL}'; then continue; fi
-    (cd "$folder" && rm -f fdmnes_error.txt && "$program" > run.log 2>&1 < /dev/null)
+    if {program.finished}; then continue; fi
+    (cd "$folder" && {stale}"$program" > run.log 2>&1 < /dev/null)
 done
 """
 
@@ -192,12 +183,6 @@ def parse_range(text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
         raise FormatError(f"`energies` {text!r}: expected numbers, such as -15 0.2 60") from None
-
-
-def parse_keyword(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return a keyword and its line of values from text."""
-    keyword, _, values = text.strip().partition(" ")
-    return keyword, (values.strip(),) if values.strip() else ()
 
 
 def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
