@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,15 +13,20 @@ from support.builders import run, write
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.combinations import CombinationOptions, fit_combinations
 from xanes_hpc.experiment.energy import EnergyOptions
+from xanes_hpc.experiment.joint_fit import SeriesOptions, joint_fit
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
+from xanes_hpc.experiment.series import make_series
+from xanes_hpc.experiment.series_order import SeriesAxis
 from xanes_hpc.experiment.standard_files import StandardFiles
-from xanes_hpc.experiment.standards import normalised_standards
+from xanes_hpc.experiment.standards import StandardsLibrary, normalised_standards
 from xanes_hpc.spectra.spectrum import Spectrum
 
 E0 = 7112.0
 ENERGIES = E0 + np.concatenate(
     [np.arange(-120.0, -20.0, 4.0), np.arange(-20.0, 50.0, 0.5), np.arange(50.0, 200.0, 2.0)]
 )
+FAR = E0 + np.concatenate([np.arange(-200.0, -20.0, 10.0), np.arange(-20.0, 50.0, 0.2), np.arange(50.0, 600.0, 5.0)])
+"""Energies of a whole scan, whose pre-edge line is extrapolated far from few points."""
 PLACES, HEIGHTS = (8.0, 14.0, 5.0, 21.0, 11.0), (0.6, 0.4, 0.8, 0.3, 0.2)
 
 
@@ -36,12 +42,12 @@ def absorption(k, energies):
     )
 
 
-def scan(name, mu, shift=0.0):
-    return Spectrum(ENERGIES + shift, mu, absolute=True, source=name, element=26, edge="K")
+def scan(name, mu, shift=0.0, energies=ENERGIES):
+    return Spectrum(energies + shift, mu, absolute=True, source=name, element=26, edge="K")
 
 
-def standards_for(sample):
-    read = [(f"S{k}", scan(f"S{k}", 2.0 * absorption(k, ENERGIES) + 0.1 * k)) for k in range(5)]
+def standards_for(sample, energies=ENERGIES):
+    read = [(f"S{k}", scan(f"S{k}", 2.0 * absorption(k, energies) + 0.1 * k, energies=energies)) for k in range(5)]
     found, left_out = normalised_standards(read, sample, NormaliseOptions(), "K")
     assert left_out == []
     return found
@@ -111,6 +117,50 @@ def test_standard_errors_are_those_of_repeated_measurements():
         weights.append(best.weights[at])
         errors.append(best.errors[at])
     assert 0.6 < np.std(weights) / np.mean(errors) < 1.8
+
+
+def coverage(apart, errors):
+    """Return which parts of the differences are within one and two standard errors; fractions of 0 have none."""
+    apart, errors = np.ravel(apart), np.ravel(errors)
+    ratios = np.abs(apart[errors > 0] / errors[errors > 0])
+    return float(np.mean(ratios < 1.0)), float(np.mean(ratios < 2.0))
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01, 0.03])
+@pytest.mark.parametrize("sum_to_one", [True, False])
+def test_standard_errors_contain_the_normalisation(noise, sum_to_one):
+    """Each sample is normalised on its own, with its own noise in the windows."""
+    rng, apart, errors = np.random.default_rng(1), [], []
+    clean = sum(share * absorption(k, FAR) for k, share in {1: 0.6, 4: 0.4}.items())
+
+    def fitted(noise):
+        sample = normalised(scan("m", clean + noise * rng.normal(size=FAR.size), energies=FAR), NormaliseOptions(e0=E0))
+        standards = [own for own in standards_for(sample, FAR) if own.name in ("S1", "S4")]
+        ranked = fit_combinations(sample, standards, CombinationOptions(sum_to_one=sum_to_one)).ranked
+        return [own for own in ranked if len(own.names) == 2]
+
+    exact = fitted(0.0)[0]
+    shares = dict(zip(exact.names, exact.weights, strict=True))
+    for best in (own for _ in range(60) for own in fitted(noise)):
+        apart += [weight - shares[name] for name, weight in zip(best.names, best.weights, strict=True)]
+        errors += best.errors
+    one, two = coverage(apart, errors)
+    assert 0.55 < one < 0.9
+    assert two > 0.9
+
+
+def test_standard_deviations_weight_the_energies():
+    """Energies that a sample's sigma calls wrong decide nothing."""
+    clean = mixture({0: 0.6, 3: 0.4})
+    relative = clean.spectrum.energies - clean.e0
+    wrong = (relative > 5.0) & (relative < 20.0)
+    spoiled = replace(clean.spectrum, intensities=clean.spectrum.intensities + 0.1 * wrong)
+    found = []
+    for spectrum in (clean.spectrum, spoiled, replace(spoiled, sigma=np.where(wrong, 1.0, 0.001))):
+        best = fit_combinations(replace(clean, spectrum=spectrum), standards_for(clean), CombinationOptions()).ranked[0]
+        found.append(dict(zip(best.names, best.weights, strict=True)).get("S0", 0.0))
+    exact, without, weighted = found
+    assert abs(weighted - exact) < 0.005 < 0.02 < abs(without - exact)
 
 
 @pytest.mark.parametrize("options", [{"most": 0}, {"max_shift": -1.0}])
@@ -198,6 +248,40 @@ def test_a_series_of_standards(folder, monkeypatch):
     sites = [one["site"] for one in found["sets"][0]["sites"]]
     assert (found["components"]["number"], sites) == (2, ["S1", "S2"])
     assert np.array(found["sets"][0]["fractions"])[:, 1] == pytest.approx(shares, abs=0.02)
+
+
+def noisy_series(noise, rng, sigma=None):
+    """Return the fractions of S4 along a series, and their errors."""
+    spectra = []
+    for k, share in enumerate(np.linspace(0.1, 0.9, 9)):
+        mu = (1.0 - share) * absorption(1, FAR) + share * absorption(4, FAR)
+        own = scan(f"r{k}", mu + noise * rng.normal(size=FAR.size), energies=FAR)
+        spectra.append((own.source, replace(own, sigma=sigma)))
+    series = make_series(spectra, SeriesAxis("t", "s", np.arange(9.0)), NormaliseOptions(e0=E0))
+    library = StandardsLibrary(standards_for(series.normal, FAR)[1::3], series.energies)
+    best = joint_fit(series, library, SeriesOptions(components=2, start=E0 - 20, stop=E0 + 60)).ranked[0]
+    at = best.sites.index("S4")
+    return best.fractions[:, at], best.standard_errors[:, at]
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01, 0.03])
+def test_errors_along_a_series_contain_the_normalisation(noise):
+    rng = np.random.default_rng(2)
+    exact, _ = noisy_series(0.0, rng)
+    shares, errors = zip(*(noisy_series(noise, rng) for _ in range(12)), strict=True)
+    one, two = coverage(np.array(shares) - exact, errors)
+    assert 0.55 < one < 0.9
+    assert two > 0.9
+
+
+def test_standard_deviations_weight_the_energies_of_a_series():
+    relative = FAR - E0
+    noise = np.where((relative > 4.0) & (relative < 25.0), 0.2, 0.0005)
+    exact, without, weighted = (
+        noisy_series(size, np.random.default_rng(3), sigma)[0]
+        for size, sigma in ((0.0, None), (noise, None), (noise, noise))
+    )
+    assert np.std(weighted - exact) < 0.5 * np.std(without - exact)
 
 
 def test_names_of_standards_are_told_apart(folder):

@@ -4,8 +4,10 @@
 
 All combinations of up to n standards are fitted, at shifts that they share, and ranked by the information criterion of
 Schwarz (1978), N ln(|r|²/N) + p ln N with N independent energies and p parameters; a further standard must be worth it
-clearly. The best are refined with a shift d_k of each standard. Standard errors come from the covariance of the refined
-fit, and take the residual for noise, as Larch's and Athena's do. The R factor is |r|² / |y|².
+clearly. The best are refined with a shift d_k of each standard. If the sample has standard deviations, energies are
+weighted by them. Standard errors come from the covariance of the refined fit, which takes the residual for noise, as
+Larch's and Athena's do, and from that of the normalisation of the sample and of each standard (`normalisation_errors`),
+which is usually much larger. The R factor is |r|² / |y|².
 """
 
 from collections.abc import Sequence
@@ -18,8 +20,10 @@ from scipy.optimize import least_squares
 
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.compare import Array, error_between
+from xanes_hpc.experiment.normalisation_errors import interpolated, normalisation_errors
 from xanes_hpc.experiment.normalised import NormalisedSpectrum
 from xanes_hpc.experiment.standards import Standard, at_energies, covered
+from xanes_hpc.spectra.spectrum import Spectrum
 
 MOST_STANDARDS = 6
 MOST_TRIED = 100_000
@@ -139,11 +143,12 @@ def fit_combinations(
     inside = (own.energies >= sample.e0 + options.start) & (own.energies <= sample.e0 + options.stop)
     energies = covered(standards, own.energies[inside], options.max_shift)
     y = np.interp(energies, own.energies, own.intensities)
+    roots = _roots(own, energies, y)
     n_steps = int(options.max_shift / STEP + 1e-9)
     best: dict[tuple[int, ...], tuple[float, float]] = {}
     n_tried = 0
     for shift in STEP * np.arange(-n_steps, n_steps + 1):
-        found = _tried(at_energies(standards, energies - shift), y, options)
+        found = _tried(roots * at_energies(standards, energies - shift), roots * y, options)
         n_tried = max(n_tried, len(found))
         for names, left in found.items():
             if names not in best or left < best[names][0]:
@@ -151,12 +156,22 @@ def fit_combinations(
     if not best:
         raise SpectrumError(f"{own.source}: no combination of the standards fits with positive weights")
     ordered = sorted(best, key=lambda names: _score(best[names][0], y, len(names), options))
-    refined = [_refined(sample, standards, names, best[names][1], energies, y, options)
+    errors_of_y = interpolated(energies, own.energies, normalisation_errors(sample))
+    refined = [_refined(standards, names, best[names][1], energies, y, roots, errors_of_y, options)
                for names in ordered[: 2 * options.keep]]  # fmt: skip
     ranked = sorted((one for one in refined if one is not None), key=lambda one: one.score)
     if not ranked:
         raise SpectrumError(f"{own.source}: no combination of the standards fits with positive weights")
     return Combinations(energies, y, n_tried, ranked[: options.keep])
+
+
+def _roots(sample: Spectrum, energies: Array, y: Array) -> Array:
+    """Return the roots of the weights of a sample's energies, whose squares are 1 on average, (n_energies,)."""
+    if sample.sigma is None:
+        return np.ones(energies.size)
+    sigma = np.interp(energies, sample.energies, sample.sigma)
+    weights = 1.0 / (np.square(sigma) + np.square(LEAST_NOISE * np.ptp(y)))
+    return np.asarray(np.sqrt(weights / weights.mean()))
 
 
 def _tried(sides: Array, y: Array, options: CombinationOptions) -> dict[tuple[int, ...], float]:
@@ -200,8 +215,8 @@ def _score(left: float, y: Array, n: int, options: CombinationOptions) -> float:
 
 
 def _refined(
-    sample: NormalisedSpectrum, standards: Sequence[Standard], chosen: tuple[int, ...], shift: float, energies: Array,
-    y: Array, options: CombinationOptions,
+    standards: Sequence[Standard], chosen: tuple[int, ...], shift: float, energies: Array, y: Array, roots: Array,
+    errors_of_y: Array, options: CombinationOptions,
 ) -> Combination | None:  # fmt: skip
     """Return the combination fitted with the shifts of its standards.
 
@@ -210,35 +225,41 @@ def _refined(
     """
     own, n = [standards[k] for k in chosen], len(chosen)
     free = n - options.sum_to_one
-    moved = options.max_shift > 0
+    shifted = options.max_shift > 0
 
     def unpacked(values: Array) -> tuple[Array, Array]:
         weights = np.append(values[:free], 1.0 - values[:free].sum()) if options.sum_to_one else values[:free]
-        return weights, values[free:] if moved else np.zeros(n)
+        return weights, values[free:] if shifted else np.zeros(n)
 
     def fit_of(values: Array) -> Array:
         weights, shifts = unpacked(values)
         sides = [at_energies([one], energies - d)[0] for one, d in zip(own, shifts, strict=True)]
         return np.asarray(weights @ np.array(sides))
 
-    low = np.concatenate([np.full(free, -1.0), np.full(n * moved, -options.max_shift)])
-    high = np.concatenate([np.full(free, np.inf), np.full(n * moved, options.max_shift)])
-    first = np.concatenate([np.full(free, 1.0 / n), np.full(n * moved, shift)])
+    low = np.concatenate([np.full(free, -1.0), np.full(n * shifted, -options.max_shift)])
+    high = np.concatenate([np.full(free, np.inf), np.full(n * shifted, options.max_shift)])
+    first = np.concatenate([np.full(free, 1.0 / n), np.full(n * shifted, shift)])
     if not first.size:
         values, covariance = first, np.zeros((0, 0))
     else:
-        fit = least_squares(lambda v: fit_of(v) - y, np.clip(first, low + 1e-9, high - 1e-9), bounds=(low, high),
-                            diff_step=1e-4)  # fmt: skip
+        start = np.clip(first, low + 1e-9, high - 1e-9)
+        fit = least_squares(lambda v: roots * (fit_of(v) - y), start, bounds=(low, high), diff_step=1e-4)
         values = fit.x
         covariance = np.linalg.pinv(fit.jac.T @ fit.jac) * 2.0 * fit.cost / max(y.size - values.size, 1)
+        follows = np.linalg.pinv(fit.jac) * roots
+        sources = [errors_of_y, *(a * one.errors_at(energies - d)
+                                  for one, a, d in zip(own, *unpacked(values), strict=True))]  # fmt: skip
+        moved = follows @ np.vstack(sources).T
+        covariance = covariance + moved @ moved.T
     weights, shifts = unpacked(values)
-    limited = moved * (np.abs(shifts) > options.max_shift - AT_BOUND)
+    limited = shifted * (np.abs(shifts) > options.max_shift - AT_BOUND)
     if weights.min() < LEAST * weights.sum() or (np.any(limited) and np.ptp(shifts) > AT_BOUND):
         return None
     slopes = np.vstack([np.eye(free), -np.ones(free)]) if options.sum_to_one else np.eye(free)
     errors = np.sqrt(np.diag(slopes @ covariance[:free, :free] @ slopes.T))
     fitted = fit_of(values)
     left = float(np.square(y - fitted).sum())
+    weighted = float(np.square(roots * (y - fitted)).sum())
     order = np.argsort(-weights, kind="stable").tolist()
     return Combination(
         names=tuple(own[k].name for k in order),
@@ -247,6 +268,6 @@ def _refined(
         shifts=tuple(float(shifts[k]) for k in order),
         r_factor=left / float(y @ y),
         error_percent=error_between(y, fitted),
-        score=_score(left, y, n, options),
+        score=_score(weighted, y, n, options),
         fitted=fitted,
     )

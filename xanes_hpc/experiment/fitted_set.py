@@ -8,20 +8,24 @@ the coefficients and f the noise, the spectra there scatter with the covariance 
 chi² = sum over energies of r^T C^-1 r, or by -2 ln(likelihood), which adds ln det C.
 
 The standard error of a fraction comes from the covariance of its fit with the variances f² + sum_k a_ik² S_k, scaled up
-to the residual; the bootstrap repeats the fit with blocks of energies drawn at random (Kuensch 1989).
+to the residual, and from the errors of the normalisation (`normalisation_errors`), which move a whole spectrum. The
+bootstrap repeats the fit with blocks of energies drawn at random (Kuensch 1989).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from xanes_hpc.experiment.compare import Array, Measured
+from xanes_hpc.experiment.compare import Array, Measured, Rows
 from xanes_hpc.experiment.joint_search import SiteSet
 from xanes_hpc.experiment.nonnegative import fit_each
+from xanes_hpc.experiment.normalisation_errors import interpolated, normalisation_errors
 from xanes_hpc.experiment.principal_components import PrincipalComponents, principal_components
 from xanes_hpc.experiment.series import Series
+from xanes_hpc.experiment.standards import StandardsLibrary
 
 BLOCK = 3.0
 """Width of the blocks of energies that the bootstrap draws, eV."""
@@ -103,13 +107,20 @@ class Background:
 
 
 class SetFits:
-    """Fits sets of sites to all spectra of a series."""
+    """Fits sets of sites to all spectra of a series.
+
+    ``noise`` is the standard deviation of the series' points, (n_energies,).
+    """
 
     def __init__(
-        self, series: Series, measured: Measured, noise: float, background: Background, components: PrincipalComponents
+        self, series: Series, measured: Measured, noise: Array, background: Background, components: PrincipalComponents
     ) -> None:
         self._series, self._measured, self._noise, self._components = series, measured, noise, components
         self._background, self._project = background, background.project
+        of_spectra = series.point_noise()
+        typical = np.sqrt(np.square(of_spectra).mean(axis=0))
+        self._sizes = np.sqrt(np.square(of_spectra).mean(axis=1) / max(float(np.square(typical).mean()), 1e-300))
+        self._errors = normalisation_errors(series.normal, typical)
 
     def fitted(self, found: SiteSet) -> FittedSet:
         """Return the fit of a set at the shift that is best between those of the grid."""
@@ -129,14 +140,14 @@ class SetFits:
         residual = self._project(roots * (y - a @ mean), roots) / roots
         percent = 100.0 * np.abs(residual).sum(axis=1) / np.maximum(np.abs(y).sum(axis=1), 1e-300)
         order = np.argsort(-(a / total)[: max(len(a) // 3, 1)].mean(axis=0), kind="stable")
-        n = self._components.n
-        target, spoil = principal_components(plain, n, self._background.n_terms).target_test(sides, n, self._noise)
+        n, noise = self._components.n, float(np.sqrt(np.square(self._noise).mean()))
+        target, spoil = principal_components(plain, n, self._background.n_terms).target_test(sides, n, noise)
         return FittedSet(
             rows=tuple(rows[order].tolist()),
             sites=tuple(self._measured.library.names[row] for row in rows[order].tolist()),
             shift=shift,
             fractions=(a / total)[:, order],
-            standard_errors=self._standard_errors(sides, variance, a, residual)[:, order],
+            standard_errors=self._standard_errors(rows, sides, variance, a, residual, shift)[:, order],
             bootstrap_errors=self._bootstrap(roots * mean, roots * y, roots)[:, order],
             factors=1.0 / total[:, 0],
             error_percent=percent,
@@ -151,7 +162,7 @@ class SetFits:
     def _solved(self, mean: Array, variance: Array, shift: float) -> tuple[Array, Array, Array]:
         """Return the series at a shift, the coefficients (n_spectra, n_sites), and the roots of the weights."""
         y = self._series.at(self._measured.places(shift))
-        roots = np.full(mean.shape[1], 1.0 / self._noise)
+        roots = 1.0 / self._noise
         a = np.empty((len(y), len(mean)))
         for _ in range(2):  # the weights depend on the coefficients
             sides, target = self._project(roots * mean, roots), self._project(roots * y, roots)
@@ -163,8 +174,10 @@ class SetFits:
         y, a, roots = self._solved(mean, variance, shift)
         return float(np.square(self._project(roots * (y - a @ mean), roots)).sum())
 
-    def _standard_errors(self, sides: Array, variance: Array, a: Array, residual: Array) -> Array:
-        """Return standard errors of the fractions from the covariance of each spectrum's fit."""
+    def _standard_errors(
+        self, rows: Rows, sides: Array, variance: Array, a: Array, residual: Array, shift: float
+    ) -> Array:
+        """Return standard errors of the fractions from the covariance of each spectrum's fit and normalisation."""
         spread = self._noise**2 + np.square(a) @ variance
         free = max(residual.shape[1] - len(sides), 1)
         scale = np.maximum((np.square(residual) / spread).sum(axis=1) / free, 1.0)
@@ -172,10 +185,23 @@ class SetFits:
         active = a > 0
         keep = active[:, :, None] & active[:, None, :]
         gram = np.where(keep, gram, 0.0) + np.einsum("ik,kl->ikl", ~active, np.eye(len(sides)))
-        covariance = np.where(keep, np.linalg.pinv(gram), 0.0) * scale[:, None, None]
+        inverse = np.where(keep, np.linalg.pinv(gram), 0.0)
+        follows = np.einsum("ikl,le,ie->ike", inverse, sides, 1.0 / spread)
+        covariance = inverse * scale[:, None, None]
+        for sizes, errors in self._sources(rows, a, shift):
+            moved = sizes[:, None, None] * (follows @ self._project(errors).T)
+            covariance += moved @ moved.swapaxes(1, 2)
         total = np.maximum(a.sum(axis=1), 1e-300)[:, None, None]
         slopes = (np.eye(len(sides)) - (a / total[:, 0])[:, :, None]) / total
-        return np.asarray(np.sqrt(np.einsum("ikl,ilm,ikm->ik", slopes, covariance, slopes)))
+        return np.asarray(np.sqrt(np.maximum(np.einsum("ikl,ilm,ikm->ik", slopes, covariance, slopes), 0.0)))
+
+    def _sources(self, rows: Rows, a: Array, shift: float) -> Iterator[tuple[Array, Array]]:
+        """Yield errors of normalisations, (n_terms, n_energies), and their size in each spectrum, (n_spectra,)."""
+        places = self._measured.places(shift)
+        yield self._sizes, interpolated(places, self._series.energies, self._errors)
+        if isinstance(self._measured.library, StandardsLibrary):
+            for k, row in enumerate(rows.tolist()):
+                yield a[:, k], self._measured.taken(self._measured.library.normalisation_errors(row), None)[0]
 
     def _bootstrap(self, sides: Array, target: Array, roots: Array) -> Array:
         """Return standard deviations of the fractions when blocks of energies are drawn at random."""
@@ -194,11 +220,12 @@ class SetFits:
         """Return -2 ln(likelihood) of residuals (n_spectra, n_energies), but for a constant, or only its chi-square."""
         n_spectra, n_sites = a.shape
         shared = a[None] * np.sqrt(variance.T)[:, None, :]
-        inner = self._noise**2 * np.eye(n_sites) + shared.transpose(0, 2, 1) @ shared
+        squared = np.square(self._noise)
+        inner = squared[:, None, None] * np.eye(n_sites) + shared.transpose(0, 2, 1) @ shared
         towards = np.einsum("eik,ie->ek", shared, residual)
         solved = np.linalg.solve(inner, towards[..., None])[..., 0]
-        chi2 = (np.square(residual).sum() - (towards * solved).sum()) / self._noise**2
+        chi2 = ((np.square(residual).sum(axis=0) - (towards * solved).sum(axis=1)) / squared).sum()
         if self._measured.options.by == "chi2":
             return float(chi2)
-        spread = residual.shape[1] * (n_spectra - n_sites) * np.log(self._noise**2)
+        spread = (n_spectra - n_sites) * np.log(squared).sum()
         return float(chi2 + spread + np.linalg.slogdet(inner)[1].sum())

@@ -18,9 +18,12 @@ from xanes_hpc.experiment.joint_search import JointSearch
 from xanes_hpc.experiment.match_options import CRITERIA, MatchOptions
 from xanes_hpc.experiment.principal_components import PrincipalComponents, principal_components
 from xanes_hpc.experiment.series import Series
+from xanes_hpc.experiment.standards import StandardsLibrary
 
 Progress = Callable[[int, int], None]
 MOST_SITES = 4
+OF_SITES, OF_STANDARDS = 0.01, 0.002
+"""Misfit that is assumed of calculated spectra, and of measured standards, as fractions."""
 LEAST_NOISE = 1e-3
 """Smallest noise assumed, as a fraction of the largest value; spectra of two scans never agree better."""
 
@@ -39,7 +42,8 @@ class SeriesOptions:
     max_shift
         Largest shift of the series, eV; 0 for none.
     noise
-        Misfit of the sites' spectra in addition to their sigma, as a fraction of each one's largest value.
+        Misfit of the sites' spectra in addition to their sigma, as a fraction of each one's largest value; by default
+        0.01, and 0.002 for measured standards.
     start, stop
         Range of energies, on the library's axis; None for the whole overlap.
     keep
@@ -49,7 +53,7 @@ class SeriesOptions:
     components: int | None = None
     by: str = "chi2"
     max_shift: float = 0.0
-    noise: float = 0.01
+    noise: float | None = None
     start: float | None = None
     stop: float | None = None
     keep: int = 10
@@ -66,7 +70,7 @@ class SeriesOptions:
             raise ConfigError(f"`components`: expected 1 to {MOST_SITES}, received {self.components}")
         if self.by not in CRITERIA:
             raise ConfigError(f"`by` {self.by!r}: expected {', '.join(CRITERIA)}")
-        if not 0 < self.noise < np.inf:
+        if self.noise is not None and not 0 < self.noise < np.inf:
             raise ConfigError(f"`noise`: expected a fraction above 0, received {self.noise:g}")
         if not 0 <= self.max_shift < np.inf:
             raise ConfigError(f"`max_shift`: expected 0 eV or more, received {self.max_shift:g}")
@@ -76,8 +80,8 @@ class SeriesOptions:
 class JointFit:
     """The sets of sites that explain a series, best first, at ``energies`` (n_energies,) of the library's axis.
 
-    ``noise`` is the standard deviation of the series' points that the fit assumes. ``isosbestic`` are the energies, on
-    the series' own scale, at which it crosses.
+    ``noise`` is the typical standard deviation of the series' points that the fit assumes. ``isosbestic`` are the
+    energies, on the series' own scale, at which it crosses.
     """
 
     series: Series
@@ -103,7 +107,6 @@ def joint_fit(
     options: SeriesOptions | None = None,
     rows: Rows | None = None,
     progress: Progress = lambda done, total: None,
-    alike: bool = False,
 ) -> JointFit:
     """Find the sites whose mixtures explain a series, as many as it has components.
 
@@ -115,8 +118,6 @@ def joint_fit(
         The spectra to search, and which rows of them; all by default.
     options
         How to fit them.
-    alike
-        Whether the library's spectra are measured ones, normalised as the series is.
 
     Raises
     ------
@@ -128,9 +129,10 @@ def joint_fit(
     options = options or SeriesOptions()
     options.check()
     rows = np.arange(len(library.names)) if rows is None else rows
+    alike = isinstance(library, StandardsLibrary)
     how = MatchOptions(
-        scale="none", by=options.by, max_shift=options.max_shift, noise=options.noise, start=options.start,
-        stop=options.stop,
+        scale="none", by=options.by, max_shift=options.max_shift, start=options.start, stop=options.stop,
+        noise=options.noise or (OF_STANDARDS if alike else OF_SITES),
     )  # fmt: skip
     measured = Measured(series.measured(0), library, how, rows)
     places = measured.places(0.0)
@@ -144,13 +146,23 @@ def joint_fit(
     noise = max(components.noise_of(free, own.n_terms), LEAST_NOISE * largest)
     y = np.stack([series.at(measured.places(shift)) for shift in measured.shifts])
     background = Background(places - series.normal.e0, not (alike and series.is_normalised))
-    search = JointSearch(measured, y, noise, background.project, rows)
+    at_points = _noise_at(series, places, noise, LEAST_NOISE * largest)
+    search = JointSearch(measured, y, at_points, background.project, rows)
     sets = search.found(n, components.n, partial(_report, progress, rows.size))
-    fits = SetFits(series, measured, noise, background, components)
+    fits = SetFits(series, measured, at_points, background, components)
     ranked = sorted((fits.fitted(own) for own in sets[: max(options.keep + 1, 1)]), key=lambda own: own.score)
     progress(rows.size, rows.size)
     crossing = isosbestic_points(series.energies[inside], within, noise) if series.is_normalised else []
     return JointFit(series, measured.energies, library.origin, rows.size, components, noise, crossing, ranked)
+
+
+def _noise_at(series: Series, places: Array, noise: float, least: float) -> Array:
+    """Return the standard deviation of the series' points, (n_energies,): spread over them as the files' own are."""
+    if series.sigma is None:
+        return np.full(places.size, noise)
+    sigma = np.interp(places, series.energies, np.sqrt(np.square(series.sigma).mean(axis=0)))
+    size = float(np.sqrt(np.square(sigma).mean()))
+    return np.asarray(np.sqrt(np.square(noise * sigma / size) + least**2)) if size > 0 else np.full(places.size, noise)
 
 
 def _report(progress: Progress, total: int, done: int) -> None:

@@ -43,7 +43,7 @@ class JointSearch:
     spectra
         The series on the grid, for every shift, (n_shifts, n_spectra, n_energies).
     noise
-        Standard deviation of its points.
+        Standard deviation of its points, (n_energies,).
     project
         Removes what a background explains from weighted spectra (…, n_energies); called with the roots of the weights.
     rows
@@ -54,7 +54,7 @@ class JointSearch:
         self,
         measured: Measured,
         spectra: Array,
-        noise: float,
+        noise: Array,
         project: Callable[[Array, Array | float], Array],
         rows: Rows,
     ) -> None:

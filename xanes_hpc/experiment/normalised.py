@@ -93,6 +93,8 @@ class NormalisedSpectrum:
         What was done, or why nothing was.
     too_short
         Whether its range has no room for windows.
+    flattened
+        Whether the post-edge shape above the edge was subtracted.
     """
 
     raw: Spectrum
@@ -101,6 +103,7 @@ class NormalisedSpectrum:
     background: EdgeStep | None
     in_words: str
     too_short: bool = False
+    flattened: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -177,7 +180,7 @@ def normalised(
     words += f"edge step {background.step:.4g}, {windows.in_words}" + (", flattened" if options.flatten else "")
     sigma = None if spectrum.sigma is None else spectrum.sigma * abs(scale) / background.step
     done = replace(spectrum, intensities=normal, sigma=sigma, unit="normalised")
-    return NormalisedSpectrum(spectrum, done, e0, background, words)
+    return NormalisedSpectrum(spectrum, done, e0, background, words, flattened=options.flatten)
 
 
 def scale_for(found: NormalisedSpectrum) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.measured_files import LeftOut, MeasuredFile, read_usable
+from xanes_hpc.experiment.normalisation_errors import point_noise
 from xanes_hpc.experiment.normalised import NONE, NormalisedSpectrum, NormaliseOptions, normalised
 from xanes_hpc.experiment.series_order import SeriesAxis, ordered_files
 from xanes_hpc.spectra.averaging import shared_by_most
@@ -47,6 +48,8 @@ class Series:
         How the grid was chosen.
     choices
         What the reader chose for each spectrum, as in ``Spectrum.choices``.
+    sigma : (n_spectra, n_energies)
+        Their standard deviations; None unless every file has some.
     """
 
     names: list[str]
@@ -57,6 +60,7 @@ class Series:
     left_out: list[LeftOut]
     in_words: str
     choices: list[Choices] = field(default_factory=list)
+    sigma: Array | None = None
 
     @property
     def is_normalised(self) -> bool:
@@ -72,6 +76,12 @@ class Series:
         return replace(
             self.normal.raw, energies=self.energies, intensities=self.spectra[k], source=self.names[k], sigma=None
         )
+
+    def point_noise(self) -> Array:
+        """Return the standard deviation of each point, (n_spectra, n_energies): the files', or their own scatter."""
+        if self.sigma is not None:
+            return self.sigma
+        return np.stack([point_noise(self.measured(k)) for k in range(len(self.names))])
 
 
 def read_series(
@@ -159,15 +169,18 @@ def make_series(
         alike = replace(alike, pre=windows.pre, post=windows.post, order=windows.order)
     elif options.method != NONE:
         alike = replace(alike, method=NONE)
-    found = np.empty_like(raw)
+    found, sigma = np.empty_like(raw), np.full_like(raw, np.nan)
     for k, one in enumerate(own):
-        on_grid = replace(one, energies=energies, intensities=raw[k], source=spectra[kept[k]][0], sigma=None)
-        found[k] = normalised(on_grid, alike, element, edge).spectrum.intensities
-    if normal.background is None:  # a common size at least; the background is fitted along
-        found = raw / span[:, None]
+        noise = None if one.sigma is None else np.interp(energies, one.energies, one.sigma)
+        on_grid = replace(one, energies=energies, intensities=raw[k], source=spectra[kept[k]][0], sigma=noise)
+        scaled = normalised(on_grid, alike, element, edge).spectrum
+        size = 1.0 if normal.background is not None else span[k]  # the background is fitted along
+        found[k] = scaled.intensities / size
+        if scaled.sigma is not None:
+            sigma[k] = scaled.sigma / size
     names = [spectra[k][0] for k in kept]
     return Series(names, axis.take(kept), energies, found, normal, left_out, in_words,
-                  [one.choices for one in own])  # fmt: skip
+                  [one.choices for one in own], sigma if np.isfinite(sigma).all() else None)  # fmt: skip
 
 
 def _overlapping(spectra: Sequence[tuple[str, Spectrum]]) -> tuple[list[int], list[LeftOut]]:

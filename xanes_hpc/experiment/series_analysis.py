@@ -45,4 +45,4 @@ def with_standards(
     series = files.read_series(*kind, None)
     usable, left_out = known.normalised_for(series.normal, files.normalisation, *kind)
     library = StandardsLibrary(usable, series.energies)
-    return joint_fit(series, library, options, None, progress, alike=True), left_out
+    return joint_fit(series, library, options, None, progress), left_out

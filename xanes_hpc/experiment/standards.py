@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.compare import Array, Rows
 from xanes_hpc.experiment.measured_files import LeftOut
+from xanes_hpc.experiment.normalisation_errors import interpolated, normalisation_errors
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -25,6 +27,14 @@ class Standard:
     def spectrum(self) -> Spectrum:
         """The normalised spectrum."""
         return self.normal.spectrum
+
+    @cached_property
+    def _errors(self) -> Array:
+        return normalisation_errors(self.normal)
+
+    def errors_at(self, energies: Array) -> Array:
+        """Return independent errors of its normalisation, (n_terms, n_energies)."""
+        return interpolated(energies, self.spectrum.energies, self._errors)
 
 
 class StandardsLibrary:
@@ -47,11 +57,15 @@ class StandardsLibrary:
         self.energies, self.origin = covered(standards, energies), "absolute"
         self.names = [own.name for own in standards]
         self.e0 = np.full(len(standards), float(np.median([own.normal.e0 for own in standards])))
-        self._mean = at_energies(standards, self.energies)
+        self._standards, self._mean = standards, at_energies(standards, self.energies)
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return the standards at ascending rows, (n_rows, n_energies), and no standard deviation."""
         return self._mean[rows].copy(), None
+
+    def normalisation_errors(self, row: int) -> Array:
+        """Return independent errors of the normalisation of the standard at a row, (n_terms, n_energies)."""
+        return self._standards[row].errors_at(self.energies)
 
     def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
         """Return nothing: standards are measured."""

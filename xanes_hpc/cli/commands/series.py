@@ -83,9 +83,9 @@ def _series_options(range: tuple[float, float] | None, **others: Any) -> "Series
     click.option(
         "--noise",
         type=float,
-        default=0.01,
-        show_default=True,
-        help="Assume this misfit of each site, as a fraction of its largest value, in addition to sigma",
+        metavar="FRACTION",
+        help="Assume this misfit of each site, as a fraction of its largest value, in addition to sigma  "
+        "[default: 0.01; 0.002 for standards]",
     ),
     window_option("--range", "Compare only these energies, on the library's energy axis  [default: the whole overlap]"),
     click.option(
