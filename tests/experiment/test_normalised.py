@@ -64,6 +64,26 @@ def test_given_windows_and_edge():
         normalised(scan(), NormaliseOptions(e0=9000.0))
 
 
+@pytest.mark.parametrize(
+    ("options", "unusual"),
+    [
+        ({}, ""),
+        ({"pre": (-160, -60), "post": (100, 700), "e0": E0 + 15.0}, ""),
+        ({"pre": (-5, -2)}, "`pre` ends 2 eV below the edge"),
+        ({"pre": (-160, 0)}, "`pre` ends 0 eV below the edge"),
+        ({"pre": (-160, -145)}, "`pre` has 3 points"),
+        ({"post": (5, 300)}, "`post` begins 5 eV above the edge"),
+        ({"post": (300, 310)}, "`post` has 3 points"),
+        ({"e0": E0 + 30.0}, "eV is 30 eV above it"),
+        ({"e0": E0 - 30.0}, "eV is 30 eV below it"),
+    ],
+)
+def test_unusual_windows_and_edges_are_noted(options, unusual):
+    told = [detail for _, detail in normalised(scan(), NormaliseOptions(**options)).raw.choices]
+    assert len(told) == bool(unusual)
+    assert unusual in "".join(told)
+
+
 def test_a_spectrum_without_room_for_windows_stays_as_it_is():
     short = scan(np.arange(E0 - 15, E0 + 60, 0.2))
     found = normalised(short)

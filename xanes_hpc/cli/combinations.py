@@ -55,6 +55,7 @@ def run(
             except SpectrumError as error:
                 failure = error
                 left_out.append(LeftOut(file.name, f"{file.name}: {str(error).removeprefix(f'{file.name}: ')}"))
+    console.notes_of_all(normal.raw.choices for _, normal in usable)
     if failure is not None and not every:
         raise failure
     if outputs.plot is not None:
@@ -64,7 +65,6 @@ def run(
     if outputs.table is not None:
         rows = [[one.name, *row] for one in every for row in _rows(one.found.ranked, options.max_shift > 0)]
         matches.write_csv(outputs.table, ("spectrum", *COLUMNS), rows, outputs.overwrite)
-    console.notes_of_all(one.normal.raw.choices for one in every)
     if outputs.json != "-":
         _show(every, options)
         matches.show_left_out([*left_out, *refused.values()])

@@ -26,6 +26,13 @@ EDGE_REGION = (-20.0, 30.0)
 """Energies from the edge that ``mback`` leaves out, eV."""
 MBACK_ORDER = 2
 """Degree of the polynomial of ``mback``."""
+NEAR_EDGE = 10.0
+"""Distance from the edge within which a given window meets the rise, pre-edge peaks or the white line, eV."""
+FEW_POINTS = 5
+"""Number of points below which a given window says little."""
+FAR_FROM_RISE = 20.0
+"""Distance from the rise at which a given edge energy is noted, eV."""
+UNUSUAL_WINDOW, UNUSUAL_EDGE = "a window of the normalisation is unusual", "the given edge energy is far from the rise"
 OFFSET = 0.1
 """Fraction of its range: a spectrum whose lowest value is farther from 0 has a background."""
 
@@ -154,7 +161,11 @@ def normalised(
     edges.check_span(spectrum)
     if not np.ptp(spectrum.intensities):
         raise SpectrumError(f"{spectrum.source}: the same everywhere (no edge step)")
-    e0 = options.e0 if options.e0 is not None else find_edge(spectrum.energies, spectrum.intensities)
+    rise = find_edge(spectrum.energies, spectrum.intensities)
+    e0 = options.e0 if options.e0 is not None else rise
+    if abs(e0 - rise) > FAR_FROM_RISE:
+        where = "above" if e0 > rise else "below"
+        spectrum = spectrum.told(UNUSUAL_EDGE, f"{e0:g} eV is {abs(e0 - rise):.0f} eV {where} it ({rise:.1f} eV)")
     if options.method == NONE:
         return NormalisedSpectrum(spectrum, spectrum, e0, None, "not normalised")
     energies, mu = spectrum.energies - e0, spectrum.intensities
@@ -168,6 +179,8 @@ def normalised(
         reach = f"{energies[0]:.0f} to {energies[-1]:.0f} eV from the edge"
         words = f"not normalised: {reach} leave no room for windows"
         return NormalisedSpectrum(spectrum, spectrum, e0, None, words, too_short=True)
+    if unusual := _unusual(energies, options):
+        spectrum = spectrum.told(UNUSUAL_WINDOW, "; ".join(unusual))
     if options.method == MBACK:
         if element is None or edge is None:
             raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
@@ -209,6 +222,25 @@ def _windows(spectrum: Spectrum, energies: Array, options: NormaliseOptions) -> 
         )
     order = chosen.order if options.order is None else options.order
     return EdgeWindows(options.pre or chosen.pre, options.post or chosen.post, order)
+
+
+def _unusual(energies: Array, options: NormaliseOptions) -> list[str]:
+    """Return what is unusual about the windows that are given."""
+    told = []
+    if options.pre is not None and -options.pre[1] < NEAR_EDGE:
+        told.append(
+            f"`pre` ends {-options.pre[1]:g} eV below the edge, where the spectrum may rise already; expected "
+            f"{NEAR_EDGE:g} eV or more"
+        )
+    if options.post is not None and options.post[0] < NEAR_EDGE:
+        told.append(
+            f"`post` begins {options.post[0]:g} eV above the edge, on its rise or white line; expected "
+            f"{NEAR_EDGE:g} eV or more"
+        )
+    for name, own in (("pre", options.pre), ("post", options.post)):
+        if own is not None and (n := int(np.sum((energies >= own[0]) & (energies <= own[1])))) < FEW_POINTS:
+            told.append(f"`{name}` has {n} points; expected {FEW_POINTS} or more")
+    return told
 
 
 def _matched_to_tables(energies: Array, mu: Array, element: int, edge: str) -> tuple[Array, float]:

@@ -161,8 +161,8 @@ def make_series(
     if not span.all():
         raise SpectrumError(f"{own[int(np.argmin(span))].source}: the same value at every energy")
     mean = float(np.median(span)) * ((raw - raw.min(axis=1, keepdims=True)) / span[:, None]).mean(axis=0)
-    normal = normalised(replace(own[0], energies=energies, intensities=mean, source="mean of the series"), options,
-                        element, edge)  # fmt: skip
+    typical = replace(own[0], energies=energies, intensities=mean, source="mean of the series", choices=())
+    normal = normalised(typical, options, element, edge)
     alike = replace(options, e0=normal.e0)
     if normal.background is not None:
         windows = normal.background.windows

@@ -218,9 +218,9 @@ def _against_store(
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
         treated = library.treated
     of = f"{of_absorber(element, edge)}, {store.name}"
+    console.notes_of_all(normal.raw.choices for _, normal in usable)
     if not every:
         raise next(found for found in results if isinstance(found, SpectrumError))
-    console.notes_of_all(one.normal.raw.choices for one in every)
     alone = len(files) == 1
     if outputs.plot is not None:
         from xanes_hpc.plotting.experiment import best_matches, matched_spectra

@@ -158,7 +158,7 @@ def command(
         fractions_along(found, f"{len(found.series.names)} measured spectra{of}", plot)
     if output is not None:
         matches.write_csv(output, *series_tables.csv_rows(found), overwrite)
-    console.notes_of_all(found.series.choices)
+    console.notes_of_all([*found.series.choices, found.series.normal.raw.choices])
     if json_target != "-":
         series_tables.show(found, "standards" if library is None else "sites", distrust, options.max_shift)
         matches.show_left_out([*found.series.left_out, *left_out])
