@@ -123,6 +123,15 @@ def test_cell_without_volume_is_refused(pbc):
     assert "no volume" in message
 
 
+def test_a_cell_so_skewed_that_a_search_would_not_end_is_refused():
+    atoms = Atoms("Fe", cell=[[9e5, 8e5, 1.0], [9e5, 8e5, 1.001], [3.0, 5e5, -2e5]], pbc=True)
+    assert "planes of its lattice are" in refused(atoms)
+    turned = Atoms("Fe", cell=[[3.0, 0, 0], [24.0, 3.0, 0], [0, 0, 3.0]], pbc=True)  # valid, though far from reduced
+    cubic = Atoms("Fe", cell=3.0 * np.eye(3), pbc=True)
+    found, expected = (neighbour_list(SiteBatch.from_atoms([a], 0), 6.0) for a in (turned, cubic))
+    np.testing.assert_allclose(np.sort(found.distances), np.sort(expected.distances))
+
+
 def test_non_finite_cell_is_refused():
     atoms = Atoms("Fe", cell=np.diag([3.0, 3.0, np.nan]), pbc=True)
     message = refused(atoms)

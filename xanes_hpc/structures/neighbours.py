@@ -19,6 +19,8 @@ LARGEST = 1e6
 """Largest allowed coordinate of an atom or a cell vector, Å."""
 COINCIDENT = 0.1
 """Atoms closer than this (Å) coincide."""
+FLATTEST = 0.1
+"""Smallest allowed spacing of lattice planes along a periodic direction, Å."""
 NEAREST = 0.5
 """Fraction of the sum of two covalent radii below which atoms are too near."""
 WORTH_SORTING = 200_000
@@ -281,4 +283,10 @@ def _completed_cells(batch: SiteBatch) -> tuple[npt.NDArray[np.float64], npt.NDA
         if abs(np.linalg.det(cells[s])) < 1e-9:
             raise FormatError(f"structure {s} of the batch: the cell has no volume")
         inverses[s] = np.linalg.inv(cells[s])
+        spacing = float(1.0 / np.linalg.norm(inverses[s], axis=0).max())
+        if spacing < FLATTEST:  # a search would go through more images than it can
+            raise FormatError(
+                f"structure {s} of the batch: planes of its lattice are {spacing:.2g} Å apart; expected {FLATTEST:g} Å "
+                "or more: is the cell in another unit, or far from reduced?"
+            )
     return cells, inverses
