@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from xanes_hpc.api.comparison import broaden, evaluate, export
     from xanes_hpc.api.fits import fit_broadening
     from xanes_hpc.api.foreign import import_features
-    from xanes_hpc.api.measured import match, normalise, read_spectrum
+    from xanes_hpc.api.matches import match
+    from xanes_hpc.api.measured import normalise, read_spectrum
     from xanes_hpc.api.models import Predictor, load_model, predict, train
     from xanes_hpc.api.scans import calibrate, deglitch, merge
     from xanes_hpc.api.series import fit_standards, series
@@ -53,7 +54,8 @@ _HOMES = {
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
     "fit_broadening": "api.fits",
-    **dict.fromkeys(("match", "normalise", "read_spectrum"), "api.measured"),
+    "match": "api.matches",
+    **dict.fromkeys(("normalise", "read_spectrum"), "api.measured"),
     **dict.fromkeys(("calibrate", "deglitch", "merge"), "api.scans"),
     **dict.fromkeys(("fit_standards", "series"), "api.series"),
     "Spectra": "api.spectra",

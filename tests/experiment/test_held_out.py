@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from support.shelf import GRID, Shelf
 
+from xanes_hpc.experiment.kinds import Kind
 from xanes_hpc.experiment.match import match
 from xanes_hpc.experiment.match_options import MatchOptions
+from xanes_hpc.experiment.match_set import Placed, match_set
+from xanes_hpc.experiment.normalised import NormalisedSpectrum
 from xanes_hpc.spectra.spectrum import Spectrum
 
 
@@ -64,6 +67,23 @@ def test_held_out_spectra_are_shifted_as_the_measured_one_is():
     shelf = ShiftedShelf()
     here, shifted = (match(shelf.measured(3), shelf, MatchOptions(max_shift=most)).held_out for most in (0.0, 3.0))
     assert shifted.errors.sum() < 0.5 * here.errors.sum()
+
+
+def placed(shelf, shift):
+    spectrum = shelf.measured(3, shift=shift)
+    kind = Kind(26, "K", np.arange(len(shelf.names)), 7112.0)
+    return Placed(f"at {shift:g} eV", kind, NormalisedSpectrum(spectrum, spectrum, 7112.0, None, ""))
+
+
+def test_a_shift_that_would_explain_a_spectrum_is_found():
+    shelf = HeldShelf()
+    every, _ = match_set([placed(shelf, shift) for shift in (0.0, 2.0, 9.0)], shelf, MatchOptions(), try_shifts=True)
+    assert [one.found.judged for one in every] == ["", "unexplained", "unexplained"]
+    assert [one.shifted is None for one in every] == [True, False, True]
+    best = every[1].shifted.ranked[0]
+    assert (best.site, round(best.shift, 6), every[1].shifted.judged) == ("S3", 2.0, "")
+    allowed, _ = match_set([placed(shelf, 2.0)], shelf, MatchOptions(max_shift=1.0), try_shifts=True)
+    assert allowed[0].shifted is None
 
 
 def test_a_library_without_held_out_references_makes_no_claim():

@@ -63,7 +63,6 @@ def test_long_mixtures_have_a_line_for_each_site(predicted, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "received Cr K, Mn K, Fe K, Co K, Ni K, Cu K; choose with --absorber and --edge"),
         (["--absorber", "Fe", "--kind", "xes"], "--kind applies to structure stores; "),
         (["--absorber", "Fe", "--order", "4"], "4 is not in the range 0<=x<=3"),
         (["--absorber", "Fe", "--pre", "5:20"], "--pre: expected a window below the edge, received 5 to 20 eV"),

@@ -56,7 +56,7 @@ def fit_broadening(
     measured
         The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
     site
-        Name of the site, if there are several.
+        Name of the site, if there are several of the measured element.
     recipe
         The broadening. Default: ``arctangent`` for unbroadened spectra, otherwise ``gaussian``.
     absorber, edge
@@ -97,7 +97,8 @@ def fit_broadening(
     (1.5, 2.0)
     """
     check_arguments(fit_broadening, locals())
-    found = _calculated(calculated, site, absorber, edge, kind, treatment)
+    experiment = measured_of(measured)
+    found = _calculated(calculated, site, absorber, edge, kind, treatment, experiment)
     name = recipe or ("arctangent" if found.placed.spectrum.treatment == NO_TREATMENT else "gaussian")
     values = {f"broadening.{width}": value for width, value in (widths or {}).items()} | {"broadening.name": name}
     if name == "gaussian":
@@ -106,14 +107,16 @@ def fit_broadening(
     broadening = load_run(None, None, values).broadening
     chosen = options_of(FitOptions, {"broadening": broadening, "start": start, "stop": stop, **options})
     how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
-    experiment = held_to(measured_of(measured), found.element, found.edge, found.placed.e0)
+    experiment = held_to(experiment, found.element, found.edge, found.placed.e0)
     experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), found.element, found.edge)(experiment)
     return fitting.fit_broadening(found, experiment, chosen, how)
 
 
 def _calculated(
-    value: Any, site: str | None, absorber: str | None, edge: str | None, kind: str, treatment: str | None
-) -> Calculated:
+    value: Any, site: str | None, absorber: str | None, edge: str | None, kind: str, treatment: str | None,
+    measured: Spectrum,
+) -> Calculated:  # fmt: skip
     if is_paths(value):
-        return read_calculated(Path(value), site, absorber, None if edge is None else edge.upper(), kind, treatment)
-    return calculated_of(comparable(value), site, kind, treatment)
+        edge = None if edge is None else edge.upper()
+        return read_calculated(Path(value), site, absorber, edge, kind, treatment, measured)
+    return calculated_of(comparable(value), site, kind, treatment, measured)

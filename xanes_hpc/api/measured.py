@@ -1,9 +1,9 @@
-"""Measured spectra: read and normalise them, and find the sites that resemble them."""
+"""Measured spectra: read and normalise them."""
 
 import os
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,14 +14,9 @@ from xanes_hpc.api.arguments import annotations_of, check_arguments, check_value
 from xanes_hpc.api.inputs import PathLike, is_paths, site_choice
 from xanes_hpc.api.spectra import Spectra
 from xanes_hpc.errors import ConfigError, SpectrumError, StoreError
-from xanes_hpc.experiment import match as matching
-from xanes_hpc.experiment.energy import EnergyOptions, correction
-from xanes_hpc.experiment.library import library_of, selected
-from xanes_hpc.experiment.match_options import MatchOptions
-from xanes_hpc.experiment.matched import Match
-from xanes_hpc.experiment.measured import held_to, read_experiment
+from xanes_hpc.experiment.measured import read_experiment
 from xanes_hpc.experiment.merged import Merged
-from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised, scale_for
+from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised
 from xanes_hpc.formats.read_options import ReadOptions, parse_columns
 from xanes_hpc.formats.site_lists import SiteChoice
 from xanes_hpc.runtime.nearest import did_you_mean
@@ -144,80 +139,6 @@ def normalise(
     return normalised(measured_of(measured), options, given_element(absorber), edge)
 
 
-def match(
-    measured: PathLike | Spectrum | tuple[npt.ArrayLike, npt.ArrayLike],
-    spectra: Spectra | PredictionStore | StructureStore | PathLike,
-    *,
-    absorber: str | None = None,
-    edge: str | None = None,
-    sites: PathLike | Sequence[str] | None = None,
-    normalise: Literal["edge-step", "mback", "none"] = "edge-step",
-    edge_at: float | None = None,
-    pre: Window | None = None,
-    post: Window | None = None,
-    order: int | None = None,
-    flatten: bool = True,
-    calibrate: PathLike = "none",
-    foil: str | None = None,
-    deglitch: bool = False,
-    range: Window | None = None,
-    kind: str = "xanes",
-    treatment: str | None = None,
-    **options: Any,
-) -> Match:
-    """Rank sites by the similarity of their spectra to a measured one.
-
-    Parameters
-    ----------
-    measured
-        The measured spectrum: a file, a ``Spectrum``, or a tuple of energies in eV and intensities.
-    spectra
-        Predicted spectra or a prediction store, weighted by their sigma; or a structure store with spectra.
-    absorber, edge
-        Compare only sites of this element and edge.
-    sites
-        Compare only these sites: a table (``"chosen.csv"``) or names.
-    normalise, edge_at, pre, post, order, flatten
-        How to normalise the measured spectrum, as for ``normalise``.
-    calibrate, foil, deglitch
-        How to correct its energies, as for ``calibrate``.
-    range
-        Energies to compare, on the grid's axis.
-    kind, treatment
-        Kind and treatment of the spectra to compare in a structure store.
-    **options
-        Options of ``MatchOptions``: scale, by, max_shift, noise, keep, mixture.
-
-    Raises
-    ------
-    ConfigError
-        If an option is unknown or invalid.
-    SpectrumError
-        If the measured spectrum cannot be used, or no site resembles it.
-
-    Examples
-    --------
-    >>> import xanes_hpc as xh
-    >>> spectra = xh.Spectra.open("predictions.h5")["demo0003_Co_tetrahedral"]
-    >>> found = xh.match((spectra.energies, spectra.mean[0]), "predictions.h5", absorber="Co")
-    >>> found.ranked[0].site
-    'demo0003_Co_tetrahedral'
-    """
-    check_arguments(match, locals())
-    start, stop = range or (None, None)
-    chosen = options_of(MatchOptions, {"start": start, "stop": stop, **options})
-    store = comparable(spectra)
-    how = NormaliseOptions(normalise, edge_at, pre, post, order, flatten)
-    library = library_of(store, kind, treatment, how)
-    rows, element, own_edge = selected(library, choice_of(sites), store.path, absorber, edge)
-    experiment = held_to(measured_of(measured), element, own_edge, float(np.nanmedian(library.e0[rows])))
-    experiment = correction(EnergyOptions(str(calibrate), foil, deglitch), element, own_edge)(experiment)
-    normal = normalised(experiment, how, element, own_edge)
-    if "scale" not in options:
-        chosen = replace(chosen, scale=scale_for(normal))
-    return matching.match(normal.spectrum, library, chosen, rows)
-
-
 def measured_of(value: Any) -> Spectrum:
     """Return the measured spectrum that a value is, names, or holds as energies and intensities.
 
@@ -251,6 +172,13 @@ def measured_of(value: Any) -> Spectrum:
         reason = str(error).removeprefix(f"{source}: ")
         raise SpectrumError(f"`measured`: its energies or intensities cannot be used: {reason}") from None
     return found
+
+
+def named(spectra: Sequence[Spectrum], what: str) -> list[tuple[str, Spectrum]]:
+    """Return spectra with names: their sources, or ``what`` and a number if these are missing or not all different."""
+    sources = [own.source for own in spectra]
+    names = sources if len({*sources, ""}) > len(sources) else [f"{what} {k}" for k in range(1, len(spectra) + 1)]
+    return list(zip(names, spectra, strict=True))
 
 
 def _numbers(values: Any) -> npt.NDArray[np.float64]:

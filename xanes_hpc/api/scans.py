@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, is_paths, listed, output_path, paths_of
-from xanes_hpc.api.measured import measured_of
+from xanes_hpc.api.measured import measured_of, named
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.merged import Merged, MergeOptions
@@ -195,9 +195,7 @@ def merge(
             received = "none" if isinstance(given, Sequence) and not given else type(scans).__name__
             raise SpectrumError(f"`scans`: expected files or spectra, received {received}")
         spectra = [measured_of(own) for own in given]
-        sources = [own.source for own in spectra]
-        names = sources if len({*sources, ""}) > len(sources) else [f"scan {k}" for k in range(1, len(spectra) + 1)]
-        merged = merge_spectra(list(zip(names, spectra, strict=True)), options, given_element(absorber), edge)
+        merged = merge_spectra(named(spectra, "scan"), options, given_element(absorber), edge)
     if target is not None:
         with whole_output(target, overwrite) as temporary:
             write(temporary, merged, paths)

@@ -15,7 +15,8 @@ from xanes_hpc.experiment.combinations import CombinationOptions, Combinations
 from xanes_hpc.experiment.combinations import fit_combinations as fit
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.joint_fit import JointFit, SeriesOptions
-from xanes_hpc.experiment.library import library_of, selected
+from xanes_hpc.experiment.kinds import selected
+from xanes_hpc.experiment.library import library_of
 from xanes_hpc.experiment.measured_set import MeasuredSet
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
 from xanes_hpc.experiment.series_analysis import with_library, with_standards

@@ -3,7 +3,6 @@
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xanes_hpc.cli import console
 
 if TYPE_CHECKING:
-    from xanes_hpc.experiment.match_options import MatchOptions
+    from xanes_hpc.experiment.match_set import MatchedSpectrum
     from xanes_hpc.experiment.matched import Match
     from xanes_hpc.experiment.measured_files import LeftOut
-    from xanes_hpc.experiment.normalised import NormalisedSpectrum
 
 COLUMNS = ("rank", "site", "score", "chi2", "error %", "factor", "shift", "flag")
 LIMIT = "shift at limit"
@@ -39,25 +37,20 @@ class Outputs(NamedTuple):
     json: str | None
 
 
-@dataclass(frozen=True)
-class MatchedSpectrum:
-    """A measured spectrum with what was found for it.
+class Listed:
+    """What was found for a measured spectrum, as rows of tables.
 
-    Attributes
+    Parameters
     ----------
-    name
-        Its name in tables.
-    normal, found, options
-        Its normalisation, the result, and how it was compared.
+    own
+        The result.
     distrust
         Why each site of the library is out of domain; empty where it is not.
     """
 
-    name: str
-    normal: "NormalisedSpectrum"
-    found: "Match"
-    options: "MatchOptions"
-    distrust: Sequence[str]
+    def __init__(self, own: "MatchedSpectrum", distrust: Sequence[str]) -> None:
+        self.own, self.found, self.distrust = own, own.found, distrust
+        self.name, self.kind, self.normal = own.placed.name, own.placed.kind, own.placed.normal
 
     @cached_property
     def ranked(self) -> list[list[str]]:
@@ -89,9 +82,12 @@ class MatchedSpectrum:
         """Return plain values, for JSON."""
         found = self.found
         return {
+            "element": self.kind.in_words.split()[0],
+            "edge": self.kind.edge,
             "compared": found.n_compared,
             "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
             "verdict": found.verdict,
+            "with_shift": None if self.own.shifted is None else _with_shift(self.own.shifted),
             "noise": found.noise,
             "left_out": found.n_left_out,
             "start_ev": float(found.energies[0]),
@@ -112,11 +108,11 @@ class MatchedSpectrum:
         }  # fmt: skip
 
 
-def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str) -> None:
+def show_one(matched: Listed, not_compared: Sequence[str], treated: str) -> None:
     """Print the sites, and mixtures, that resemble one measured spectrum."""
-    found, options, normal = matched.found, matched.options, matched.normal
+    found, options, normal = matched.found, matched.own.options, matched.normal
     console.table(
-        f"{matched.name} among {found.n_compared:,} sites",
+        f"{matched.name} among {found.n_compared:,} sites of {matched.kind.in_words}",
         {
             "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
             "compared": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies, "
@@ -137,8 +133,8 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str
         console.err.print("Note: the best shift is as large as --max-shift allows; the true one may be larger")
     if found.verdict:
         console.err.print(f"Note: {found.verdict}")
-        if not options.max_shift:
-            console.err.print("Note: if its energies may be off, --max-shift 3 tries shifts of up to 3 eV too")
+    if matched.own.shifted is not None:
+        console.err.print(f"Note: {_in_words(matched.own.shifted)}")
     if matched.mixed:
         limited = [found.is_at_limit(m) for m in found.mixtures]
         console.listing(("rank", "mixture", *COLUMNS[2:]), _short(matched.mixed, limited))
@@ -147,13 +143,15 @@ def show_one(matched: MatchedSpectrum, not_compared: Sequence[str], treated: str
 
 
 def show_summary(
-    every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"], not_compared: Sequence[str], treated: str
+    every: Sequence[Listed], left_out: Sequence["LeftOut"], not_compared: Sequence[str], treated: str
 ) -> None:
     """Print the best site of each measured spectrum, and which spectra could not be used."""
     first = every[0].found
     compared = next((one.found for one in every if one.found.held_out is not None), first)
+    among = {one.kind.in_words: one.found.n_compared for one in every}
     console.table(
-        f"{len(every):,} measured spectra among {first.n_compared:,} sites",
+        f"{len(every):,} measured spectra among "
+        + ", ".join(f"{n_sites:,} sites of {kind}" for kind, n_sites in among.items()),
         ({"library": treated} if treated else {})
         | {"for comparison": compared.for_comparison}
         | ({"not compared": ", ".join(not_compared)} if not_compared else {})
@@ -184,6 +182,9 @@ def show_summary(
             f"Note: {site} is the best match of {n} of {len(every)} spectra; if these are different samples, this "
             "suggests that the store has no site like theirs"
         )
+    for one in every:
+        if one.own.shifted is not None:
+            console.err.print(f"Note: {one.name}: {_in_words(one.own.shifted)}")
     n_unexplained = sum(bool(one.found.judged) for one in every)
     if n_unexplained:
         console.err.print(f"Note: {n_unexplained} of {len(every)} spectra are matched poorly or explained by no site")
@@ -195,7 +196,7 @@ def show_left_out(left_out: Sequence["LeftOut"]) -> None:
     console.reasons([f"left out: {one.reason}" for one in left_out], len(left_out))
 
 
-def most_frequent(every: Sequence[MatchedSpectrum]) -> tuple[str, int] | None:
+def most_frequent(every: Sequence[Listed]) -> tuple[str, int] | None:
     """Return the site that matches most of the spectra best, and how many; None if no site stands out."""
     (site, n), *_ = Counter(one.found.ranked[0].site for one in every).most_common(1)
     return (site, n) if len(every) >= FEWEST and n >= MOST_WON * len(every) else None
@@ -209,19 +210,19 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]],
         csv.writer(stream).writerows([columns, *rows])
 
 
-def csv_of_one(matched: MatchedSpectrum) -> tuple[list[str], list[list[str]]]:
+def csv_of_one(matched: Listed) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows of a table with the sites and mixtures of one measured spectrum."""
     return ["kind", *COLUMNS, LIMIT], matched.rows()
 
 
-def csv_of_all(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> tuple[list[str], list[list[str]]]:
+def csv_of_all(every: Sequence[Listed], left_out: Sequence["LeftOut"]) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows of a table with the sites and mixtures of several measured spectra."""
     rows = [[one.name, *row, one.found.judged] for one in every for row in one.rows()]
     rows += [[one.name, "not matched", *[""] * (len(COLUMNS) - 1), one.reason, "", ""] for one in left_out]
     return ["spectrum", "kind", *COLUMNS, LIMIT, "verdict"], rows
 
 
-def every_as_dict(every: Sequence[MatchedSpectrum], left_out: Sequence["LeftOut"]) -> dict[str, Any]:
+def every_as_dict(every: Sequence[Listed], left_out: Sequence["LeftOut"]) -> dict[str, Any]:
     """Return plain values of several measured spectra, for JSON."""
     winner = most_frequent(every)
     return {
@@ -260,6 +261,19 @@ def _lines(row: list[str], room: int) -> list[list[str]]:
         [row[0], console.shortened(first, room), *row[2:]],
         *(["", console.shortened(other, room), *blank] for other in others),
     ]
+
+
+def _with_shift(shifted: "Match") -> dict[str, Any]:
+    best = shifted.ranked[0]
+    return {"site": best.site, "shift_ev": best.shift, "error_percent": best.error_percent}
+
+
+def _in_words(shifted: "Match") -> str:
+    best = shifted.ranked[0]
+    return (
+        f"with a shift of {best.shift:+.1f} eV, {best.site} would fit with an error of {best.error_percent:.1f} %; "
+        f"--max-shift {shifted.max_shift:g} allows that"
+    )
 
 
 def _figures(found: Any) -> list[str]:

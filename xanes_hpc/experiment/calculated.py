@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError, StoreError
+from xanes_hpc.experiment.kinds import kind_of, kinds_among
 from xanes_hpc.experiment.library import PredictionLibrary
 from xanes_hpc.formats import read_spectrum
 from xanes_hpc.spectra import edges
@@ -62,7 +63,7 @@ class HeldOutSite:
 
 def read_calculated(
     path: Path, site: str | None = None, absorber: str | None = None, edge: str | None = None, kind: str = "xanes",
-    treatment: str | None = None,
+    treatment: str | None = None, measured: Spectrum | None = None,
 ) -> Calculated:  # fmt: skip
     """Read one spectrum from a prediction store, a structure store, or a spectrum file.
 
@@ -71,12 +72,14 @@ def read_calculated(
     path
         The store or file.
     site
-        Name of the site; required if a store has several.
+        Name of the site; required if a store has several of the element and edge of ``measured``.
     absorber, edge
         Element symbol and edge of a spectrum file. Default: those that the file names, and the edge K if it names none.
         Stores record their own.
     kind, treatment
         Which spectrum of the site to take from a structure store.
+    measured
+        The measured spectrum; without it, all sites of a store count.
 
     Raises
     ------
@@ -85,10 +88,10 @@ def read_calculated(
     """
     if hdf5.is_kind(path, "predictions"):
         with PredictionStore(path) as store:
-            return calculated_of(store, site)
+            return calculated_of(store, site, measured=measured)
     if hdf5.is_kind(path, "structures"):
         with StructureStore(path) as source:
-            return calculated_of(source, site, kind, treatment)
+            return calculated_of(source, site, kind, treatment, measured)
     spectrum = read_spectrum(path)
     number = given_element(absorber) or spectrum.element
     if number is None:
@@ -100,8 +103,9 @@ def read_calculated(
 
 
 def calculated_of(
-    store: PredictionStore | StructureStore, site: str | None = None, kind: str = "xanes", treatment: str | None = None
-) -> Calculated:
+    store: PredictionStore | StructureStore, site: str | None = None, kind: str = "xanes", treatment: str | None = None,
+    measured: Spectrum | None = None,
+) -> Calculated:  # fmt: skip
     """Return one site's spectrum from a prediction store or a structure store; arguments as of ``read_calculated``.
 
     Raises
@@ -109,7 +113,7 @@ def calculated_of(
     XanesHpcError
         If the site has no such spectrum, or the choice is ambiguous.
     """
-    row = _row(store.path, store.sites, site)
+    row = _row(store.path, store.sites, site, measured)
     if isinstance(store, PredictionStore):
         return replace(_predicted(store, row), held_out=tuple(_held_out(store, row)))
     rows, _ = choose_spectra(store, store.n_sites, kind, treatment)
@@ -144,11 +148,16 @@ def _held_out(store: PredictionStore, row: int) -> Iterator[HeldOutSite]:
         yield HeldOutSite(_predicted(store, int(own)), reference)
 
 
-def _row(path: Path, sites: SiteTable, name: str | None) -> int:
-    """Return the row of the named site, or of the only one."""
+def _row(path: Path, sites: SiteTable, name: str | None, measured: Spectrum | None) -> int:
+    """Return the row of the named site, or of the only one of a measured spectrum's element and edge."""
     if name is not None:
         return sites.find(name, path)
-    if len(sites) == 1:
-        return 0
-    listed = ", ".join(sites.name[:MOST_NAMED]) + (", …" if len(sites) > MOST_NAMED else "")
-    raise StoreError(f"{path}: holds {len(sites):,} sites ({listed}); choose one with `site`")
+    rows, of = np.arange(len(sites)), ""
+    kinds = kinds_among(sites, rows)
+    if measured is not None and len(kinds) > 1:
+        own = kind_of(measured, kinds)
+        rows, of = own.rows, f", {own.rows.size:,} of {own.in_words}"
+    if rows.size == 1:
+        return int(rows[0])
+    listed = ", ".join(sites.name[row] for row in rows[:MOST_NAMED]) + (", …" if rows.size > MOST_NAMED else "")
+    raise StoreError(f"{path}: holds {len(sites):,} sites{of} ({listed}); choose one with `site`")

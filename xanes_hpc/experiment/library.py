@@ -8,23 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import chemical_symbols
 
 from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.experiment.compare import Library, Rows
 from xanes_hpc.experiment.normalised import NONE as AS_STORED
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
-from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.spectra.edge_step import NEEDED_AFTER, NEEDED_BEFORE
 from xanes_hpc.spectra.grid import Grid, shared_grid
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.site_spectra import NONE, choose_spectra, gridded
-from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.spectra import read_ranges, read_spectra, read_steps
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.absorbers import element_number
 
 Array = npt.NDArray[np.float64]
 HELD_OUT = ("calibration", "test", "none")
@@ -163,69 +159,3 @@ def open_library(
     else:
         hdf5.open_store(path).close()  # raises with the reason if the file cannot be read
         raise StoreError(f"{path}: expected a prediction store, or a structure store with spectra")
-
-
-def chosen_rows(library: PredictionLibrary | SpectrumLibrary, sites: SiteChoice | None, path: Path) -> Rows:
-    """Return the rows of the listed sites whose spectra can be compared; without a list, of all.
-
-    Raises
-    ------
-    FormatError, StoreError
-        If the list cannot be read, or names a site that the store does not have.
-    SpectrumError
-        If none can be compared.
-    """
-    if sites is None:
-        return library.rows
-    rows = np.intersect1d(library.rows, library.sites.rows_of(SiteList(sites), path))
-    if not rows.size:
-        raise SpectrumError(f"{path}: none of the sites in {SiteList(sites)} has a spectrum that can be compared")
-    return rows
-
-
-def selected(
-    library: PredictionLibrary | SpectrumLibrary, sites: SiteChoice | None, path: Path, absorber: str | None,
-    edge: str | None,
-) -> tuple[Rows, int, str]:  # fmt: skip
-    """Return the rows to compare, all of one element and edge, with its atomic number and the edge.
-
-    Parameters
-    ----------
-    library, path
-        The spectra, and the store that has them.
-    sites
-        The sites to compare; by default all.
-    absorber, edge
-        Their element symbol and edge, where there are several.
-
-    Raises
-    ------
-    FormatError, StoreError, SpectrumError
-        As ``chosen_rows`` and ``rows_of``.
-    """
-    rows = rows_of(library.sites, chosen_rows(library, sites, path), absorber, edge)
-    return rows, int(library.sites.element[rows[0]]), library.sites.edge[rows[0]]
-
-
-def rows_of(sites: SiteTable, rows: Rows, absorber: str | None, edge: str | None) -> Rows:
-    """Return the rows of one element and edge.
-
-    Raises
-    ------
-    SpectrumError
-        If no row matches, or the rows that match have more than one element or edge.
-    """
-    kinds = sorted({(int(sites.element[i]), sites.edge[i]) for i in rows})
-    number = None if absorber is None else element_number(absorber)
-    wanted = [k for k in kinds if number in (None, k[0]) and (edge is None or edge.upper() == k[1])]
-    if len(wanted) != 1:
-        listed = ", ".join(f"{chemical_symbols[z]} {e}" for z, e in kinds) or "no sites"
-        if not wanted and kinds:
-            asked = " ".join(text for text in (absorber, edge) if text)
-            raise SpectrumError(f"no {asked} sites: expected one of {listed}")
-        raise SpectrumError(
-            f"expected sites of one element and edge, received {listed}; choose with `absorber` and `edge`"
-        )
-    z, own = wanted[0]
-    chosen = (sites.element[rows] == z) & np.array([sites.edge[i] == own for i in rows])
-    return np.asarray(rows[chosen])

@@ -13,7 +13,7 @@ from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.compare import Library, Measured
 from xanes_hpc.experiment.fit_broadening import fit_broadening
 from xanes_hpc.experiment.fit_curve import FitOptions
-from xanes_hpc.experiment.library import rows_of
+from xanes_hpc.experiment.kinds import rows_of
 from xanes_hpc.experiment.match import match, match_each
 from xanes_hpc.experiment.match_options import LINE, MatchOptions
 from xanes_hpc.experiment.matched import Match, Matched

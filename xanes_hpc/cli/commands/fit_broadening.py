@@ -41,7 +41,9 @@ NOT_JUDGED = "too few references of held-out sites to judge whether this site ex
 @gathered(
     "chosen",
     dict,
-    click.option("--site", metavar="NAME", help="Take the spectrum of this site, if PREDICTION has several"),
+    click.option(
+        "--site", metavar="NAME", help="Take the spectrum of this site, if PREDICTION has several of that element"
+    ),
     click.option(
         "--absorber", metavar="SYMBOL", help="Set the element, if PREDICTION is a spectrum's file that does not name it"
     ),
@@ -140,8 +142,8 @@ def command(
     if output is not None:
         check_output(output, overwrite)
     chosen["edge"] = chosen["edge"] and chosen["edge"].upper()
-    calculated = read_calculated(prediction, **chosen)
     measured = read_experiment(experiment, reading)
+    calculated = read_calculated(prediction, **chosen, measured=measured)
     measured = held_to(measured, calculated.element, calculated.edge, calculated.placed.e0)
     measured = correction(energy, calculated.element, calculated.edge)(measured)
     before = calculated.placed.spectrum.treatment

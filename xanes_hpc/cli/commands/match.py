@@ -187,13 +187,11 @@ def _against_store(
     given: "MeasuredSet", store: Path, of_store: dict[str, Any], options: "MatchOptions", outputs: matches.Outputs
 ) -> None:
     """Match the sites of a store."""
-    import numpy as np
-
-    from xanes_hpc.errors import SpectrumError
-    from xanes_hpc.experiment.library import open_library, selected
-    from xanes_hpc.experiment.match import match_each
-    from xanes_hpc.experiment.measured_files import LeftOut, measured_files, read_usable
-    from xanes_hpc.experiment.normalised import scale_for
+    from xanes_hpc.experiment.kinds import kinds_of
+    from xanes_hpc.experiment.library import open_library
+    from xanes_hpc.experiment.match_set import match_set, placing
+    from xanes_hpc.experiment.measured import read_experiment
+    from xanes_hpc.experiment.measured_files import check_some, each_usable, measured_files
     from xanes_hpc.plotting.words import of_absorber
     from xanes_hpc.stores.hdf5 import is_kind
 
@@ -202,25 +200,21 @@ def _against_store(
         refuse(OF_STRUCTURES, f"applies to structure stores; {store} is a prediction store")
     files = measured_files(given.paths)
     with open_library(store, of_store["kind"], of_store["treatment"], given.normalisation) as library:
-        rows, element, edge = selected(library, of_store["sites"], store, of_store["absorber"], of_store["edge"])
-        e0 = float(np.nanmedian(library.e0[rows]))
-        usable, left_out = read_usable(files, given.reader(element, edge, e0))
-        how = [options if chosen_scale else replace(options, scale=scale_for(normal)) for _, normal in usable]
+        kinds = kinds_of(library, of_store["sites"], store, of_store["absorber"], of_store["edge"])
+        place = placing(kinds, given.energy, given.normalisation)
+        usable, left_out = each_usable(files, lambda own: place(own.name, read_experiment(own.path, given.reading)))
+        check_some(usable, left_out)
         with console.progress("matching", "sites" if len(files) == 1 else "comparisons") as progress:
-            pairs = [(normal.spectrum, own) for (_, normal), own in zip(usable, how, strict=True)]
-            results = match_each(pairs, library, rows, progress)
-        every = []
-        for (file, normal), own, found in zip(usable, how, results, strict=True):
-            if isinstance(found, SpectrumError):
-                left_out.append(LeftOut(file.name, str(found)))
-            else:
-                every.append(matches.MatchedSpectrum(file.name, normal, found, own, library.distrust))
+            found, failed = match_set(
+                usable, library, options, options.scale if chosen_scale else None, progress, try_shifts=True
+            )
+        every = [matches.Listed(one, library.distrust) for one in found]
         not_compared = [f"{n:,} sites {NOT_COMPARED[why]}" for why, n in library.not_compared.items() if n]
         treated = library.treated
-    of = f"{of_absorber(element, edge)}, {store.name}"
-    console.notes_of_all(normal.raw.choices for _, normal in usable)
-    if not every:
-        raise next(found for found in results if isinstance(found, SpectrumError))
+    console.notes_of_all(one.normal.raw.choices for one in usable)
+    check_some(every, failed)
+    left_out += failed
+    of = ", ".join([*dict.fromkeys(of_absorber(one.kind.element, one.kind.edge) for one in every), store.name])
     alone = len(files) == 1
     if outputs.plot is not None:
         from xanes_hpc.plotting.experiment import best_matches, matched_spectra

@@ -120,7 +120,8 @@ def command(
     components tell how many different sites contribute. With --library, the sites of a prediction store or structure
     store are found whose mixtures explain all spectra, at one shift; with --standards, measured ones.
     """
-    from xanes_hpc.experiment.library import open_library, selected
+    from xanes_hpc.experiment.kinds import selected
+    from xanes_hpc.experiment.library import open_library
     from xanes_hpc.experiment.measured_set import MeasuredSet
     from xanes_hpc.experiment.series_analysis import with_library, with_standards
     from xanes_hpc.plotting.figures import check_figure
