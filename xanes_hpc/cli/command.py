@@ -15,6 +15,9 @@ JSON_TARGET = "json_target"
 NO_INPUTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".toml", ".yaml", ".yml")
 """Endings that mark a word after ``--json`` as a mistyped target instead of an argument."""
 
+OF_FILES = (*NO_INPUTS, ".h5", ".nxs", ".npz", ".pdf", ".png", ".svg", ".txt", ".xdi", ".xyz", ".zip")
+"""Endings of files, which no folder that a command writes may have."""
+
 OF_OTHER_COMMANDS = {"keep_draws": "predict --keep-draws", "rattle": "featurise --rattle", "source": "import --source"}
 """Flags of other commands, by the names in errors about their output."""
 
@@ -26,19 +29,23 @@ class OutputPath(click.Path):
     ----------
     ending
         Required ending, such as ``.csv``; a mistyped name could otherwise replace a file of another kind.
+    folder
+        Whether it is a folder, whose name may not end like that of a file.
     beside
         Whether this is a further output, for which the command itself does not check ``--overwrite``.
     """
 
-    def __init__(self, ending: str | None = None, beside: bool = False) -> None:
+    def __init__(self, ending: str | None = None, beside: bool = False, folder: bool = False) -> None:
         super().__init__(path_type=Path, readable=False)
-        self.ending, self.beside = ending, beside
+        self.ending, self.beside, self.folder = ending, beside, folder
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path, if it has the required ending."""
+        """Return the path, if its ending is possible."""
         path = Path(str(super().convert(value, param, ctx)))
         if self.ending is not None and path.suffix.lower() != self.ending:
             self.fail(f"expected a file ending in {self.ending}, received {str(value)!r}", param, ctx)
+        if self.folder and path.suffix.lower() in OF_FILES:
+            self.fail(f"expected a folder, received {str(value)!r}, which is the name of a file", param, ctx)
         return path
 
 

@@ -174,9 +174,11 @@ def refuse(names: Iterable[str], why: str) -> None:
             raise click.UsageError(f"{parameter.opts[0]} {why}", context)
 
 
-def output_option(what: str, required: bool = False, ending: str | None = None) -> Callable[[F], F]:
-    """Return ``-o`` for the output described by ``what``, with the required ending."""
-    return click.option("-o", "--output", type=OutputPath(ending), required=required, help=what)
+def output_option(
+    what: str, required: bool = False, ending: str | None = None, folder: bool = False
+) -> Callable[[F], F]:
+    """Return ``-o`` for the output described by ``what``: a file with the required ending, or a folder."""
+    return click.option("-o", "--output", type=OutputPath(ending, folder=folder), required=required, help=what)
 
 
 def figure_option(what: str) -> Callable[[F], F]:

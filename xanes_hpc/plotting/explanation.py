@@ -13,6 +13,7 @@ from xanes_hpc.analysis.explanation import Explanation, Section, spread
 from xanes_hpc.analysis.feature_groups import KINDS
 from xanes_hpc.analysis.windows import in_words
 from xanes_hpc.plotting.figures import COLOURS, PREDICTION, figure_at
+from xanes_hpc.plotting.views import clearest_view
 from xanes_hpc.plotting.words import absorbers_in_words, caption, count_of_sites, legend_below, title
 from xanes_hpc.structures.bonds import bonded_pairs
 
@@ -145,14 +146,18 @@ def kinds_beside(explanation: Explanation, path: Path) -> None:
 
 
 def atoms_coloured(explanation: Explanation, k: int, path: Path) -> None:
-    """Draw an explained structure once per window, its atoms coloured by their contributions, where it is widest."""
+    """Draw an explained structure once per window, its atoms coloured by their contributions.
+
+    The absorber is in front, and the view is the one that hides least of what contributes most.
+    """
     atoms, shapley = explanation.atoms[k], explanation.shapley
     assert shapley is not None  # atoms have their contributions from it
     intensities = np.abs(shapley.output[k])
-    centred = atoms.positions - atoms.positions.mean(axis=0)
-    axes_of = np.linalg.svd(centred, full_matrices=False)[2]
-    flat = centred @ axes_of.T
     shown = range(len(explanation.windows) - 1)
+    every = np.abs(atoms.values[: len(shown)])
+    weights = (every / np.maximum(every.max(axis=1, keepdims=True), 1e-300)).max(axis=0)
+    flat = clearest_view(atoms.positions, covalent_radii[atoms.numbers], weights, atoms.absorber)
+    flat[atoms.absorber, 2] = np.inf
     sizes = 260 * covalent_radii[atoms.numbers]
     bonds = bonded_pairs(atoms.numbers, atoms.positions)
     with figure_at(path, (3.8 * len(shown) + 0.4, 4.2)) as figure:
@@ -165,7 +170,8 @@ def atoms_coloured(explanation: Explanation, k: int, path: Path) -> None:
             for depth, i in enumerate(np.argsort(flat[:, 2]).tolist(), 2):
                 drawn = axis.scatter(
                     *flat[i, :2], s=sizes[i], c=values[i], cmap="PuOr_r", vmin=-largest, vmax=largest,
-                    edgecolors=[_edge(atoms.numbers[i])], linewidths=1.0, zorder=depth,
+                    edgecolors=["black" if i == atoms.absorber else _edge(atoms.numbers[i])],
+                    linewidths=2.0 if i == atoms.absorber else 1.0, zorder=depth,
                 )  # fmt: skip
                 if atoms.numbers[i] > 1:
                     symbol = chemical_symbols[atoms.numbers[i]]
@@ -181,7 +187,7 @@ def atoms_coloured(explanation: Explanation, k: int, path: Path) -> None:
         caption(
             figure,
             "Fill: what the atom adds to the site's mean intensity at these energies, compared with the mean of other "
-            "sites (Shapley values of its features). Outline: element; the absorber is bold.",
+            "sites (Shapley values of its features). Outline: element; black and in front: the absorber.",
         )
         title(figure, f"What each atom of {atoms.site} adds", _models(explanation))
 

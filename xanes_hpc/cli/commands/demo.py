@@ -25,7 +25,12 @@ STEPS = (
 
 @click.command("demo", cls=Command)
 @click.option(
-    "-o", "--output", type=OutputPath(), default=Path("xanes-hpc-demo"), show_default=True, help="Folder to write"
+    "-o",
+    "--output",
+    type=OutputPath(folder=True),
+    default=Path("xanes-hpc-demo"),
+    show_default=True,
+    help="Folder to write",
 )
 @click.option(
     "-n",

@@ -124,7 +124,7 @@ def _explain_options(sites: Path | None, permute: bool, **values: Any) -> "Expla
     ),
 )
 @threads_option
-@output_option("Folder to write, with figures and tables")
+@output_option("Folder to write, with figures and tables", folder=True)
 @overwrite_option
 @json_option
 def command(

@@ -20,7 +20,7 @@ from xanes_hpc.cli.options import PATH, open_predictions, output_option, overwri
     show_default=True,
     help="Write xdi, nexus (NXxasproc), athena (columns) or csv",
 )
-@output_option("Folder to write", required=True)
+@output_option("Folder to write", required=True, folder=True)
 @sites_option
 @overwrite_option
 def command(predictions: Path, kind: str, output: Path, sites: Path | None, overwrite: bool) -> None:

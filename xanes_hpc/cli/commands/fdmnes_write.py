@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("write", cls=JsonCommand)
 @click.argument("store", type=PATH, metavar="STORE")
-@output_option("Folder to write", required=True)
+@output_option("Folder to write", required=True, folder=True)
 @fdmnes_options
 @click.option("--missing", is_flag=True, help="Write only sites that have no unbroadened spectrum yet")
 @sites_option

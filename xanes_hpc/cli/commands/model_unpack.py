@@ -12,7 +12,7 @@ from xanes_hpc.cli.options import PATH, output_option, overwrite_option
 
 @click.command("unpack", cls=Command)
 @click.argument("file", type=PATH, metavar="FILE.xanes-model")
-@output_option("Model folder to write  [default: NAME.model beside the file]")
+@output_option("Model folder to write  [default: NAME.model beside the file]", folder=True)
 @overwrite_option
 def command(file: Path, output: Path | None, overwrite: bool) -> None:
     """Unpack a packed model into a model folder.

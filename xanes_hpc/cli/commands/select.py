@@ -38,7 +38,10 @@ MOST_SHOWN = 10
     help="Seed of the draws, and of chance",
 )
 @click.option(
-    "--fdmnes", type=OutputPath(), metavar="DIR", help="Also write FDMNES calculations of the sites, like fdmnes write"
+    "--fdmnes",
+    type=OutputPath(folder=True),
+    metavar="DIR",
+    help="Also write FDMNES calculations of the sites, like fdmnes write",
 )
 @output_option("CSV file to write, with the chosen sites  [default: selected.csv]", ending=".csv")
 @overwrite_option

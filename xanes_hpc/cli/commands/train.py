@@ -41,7 +41,7 @@ FEW_TO_CALIBRATE = 30
 
 @click.command("train", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
-@output_option("Model folder to write  [default: NAME.model beside the features]")
+@output_option("Model folder to write  [default: NAME.model beside the features]", folder=True)
 @click.option(
     "--config",
     type=PATH,

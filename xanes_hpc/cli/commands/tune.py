@@ -22,7 +22,7 @@ MOST_SHOWN = 10
 
 @click.command("tune", cls=Command)
 @click.argument("features", type=PATH, nargs=-1, metavar="[FEATURES.h5]...")
-@output_option("Folder to write  [default: NAME.tune beside the features]")
+@output_option("Folder to write  [default: NAME.tune beside the features]", folder=True)
 @click.option(
     "--trials", type=click.IntRange(min=1), metavar="N", default=30, show_default=True, help="Run N trials in all"
 )
