@@ -189,6 +189,39 @@ def test_a_noisy_scan_weighs_less_if_asked_and_an_odd_one_is_told():
     assert all(what != "a scan differs from the others" for what, _ in merged.choices[0])
 
 
+def said(merged):
+    return {what for own in merged.choices for what, _ in own}
+
+
+def test_scans_of_another_sample_are_told_by_their_correlation():
+    for noise in (0.0, 0.01):
+        made, _ = scans(4, noise)
+        merged = merge(made)
+        assert min(own.correlation for own in merged.scans) > 0.99
+        assert "a scan may be of another sample" not in said(merged)
+    x = ENERGIES - 7124.0
+    other = edge(x, 0.0, 1.8) + 0.4 * np.exp(-0.5 * ((x - 10.0) / 4.0) ** 2)
+    made[2] = ("other", replace(made[2][1], intensities=other))
+    merged = merge(made, MergeOptions(align="sample"))
+    assert min(merged.scans, key=lambda own: own.correlation).name == "other"
+    assert any(what == "a scan may be of another sample" for what, _ in merged.choices[2])
+    assert np.isnan(merge(made[:1]).scans[0].correlation)
+    assert merge(made[:1]).as_dict()["scans"][0]["correlation"] is None
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_shifts_that_may_be_chemical_are_told_without_a_reference_channel(reference):
+    others = {} if reference else {"reference": None}
+    trend, large = "the shifts follow the order of the scans", "a scan needs a large shift"
+    for shifts, expected in (
+        ([0.0, 0.05, -0.05, 0.02], set()),
+        ([0.0, 0.08, 0.16, 0.24], {trend}),
+        ([0.0, -0.5, 0.1, 0.0], {large}),
+    ):
+        made, _ = scans(4, 0.001, shifts=shifts, **others)
+        assert said(merge(made)) & {trend, large} == (set() if reference else expected)
+
+
 def test_normalised_scans_are_merged_as_such():
     made, _ = scans(3)
     merged = merge(made, MergeOptions(normalisation=NormaliseOptions()))
@@ -233,6 +266,26 @@ def test_the_command_writes_xdi_that_reads_back_exactly(tmp_path, monkeypatch, c
     assert "# Xanes_hpc.scan_3: s2.xdi: shift" in text
     assert "svg" in (tmp_path / "m.svg").read_text()
     assert "merged.xdi: already exists" in refused(capsys, tmp_path, "merge", "scans", "-o", "merged.xdi")
+
+
+def test_a_file_that_is_named_twice_counts_once_and_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_scans(tmp_path, scans(2)[0])
+    assert run("merge", "s1.xdi", "s0.xdi", "./s1.xdi", tmp_path / "s1.xdi", "-o", "m.xdi", "--plot", "m.svg") == 0
+    out, err = capsys.readouterr()
+    assert "left out: s1.xdi: named 3 times; it counts once" in err
+    assert "merged  2 scans, 1 left out" in out
+    assert out.index("s1.xdi") < out.index("s0.xdi")
+    assert "2 scans merged, Fe K edge" in (tmp_path / "m.svg").read_text()
+
+
+@pytest.mark.parametrize("given", [[], ["--absorber", "Xx"]])
+def test_an_unknown_element_is_told_before_scans_are_merged(tmp_path, capsys, monkeypatch, given):
+    monkeypatch.setattr("xanes_hpc.experiment.merged_file.merge", None)
+    rows = "\n".join(f"{x} {y}" for x, y in zip(ENERGIES, sample(ENERGIES), strict=True))
+    write(tmp_path / "a.dat", f"# energy mu\n{rows}\n")
+    error = refused(capsys, tmp_path, "merge", tmp_path / "a.dat", "-o", tmp_path / "m.xdi", *given)
+    assert ("Xx" if given else "give --absorber and --edge") in error
 
 
 def test_energies_from_the_edge_are_not_written(tmp_path, capsys):

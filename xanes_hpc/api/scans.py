@@ -189,7 +189,7 @@ def merge(
         check_output(target, overwrite)
     given, paths = listed(scans), list[Path]()
     if is_paths(given):
-        merged, paths = merge_files(paths_of(given), options, absorber=absorber, edge=edge)
+        merged, paths = merge_files(paths_of(given), options, absorber=absorber, edge=edge, to_write=target is not None)
     else:
         if not isinstance(given, Sequence) or not given or isinstance(given, str):
             received = "none" if isinstance(given, Sequence) and not given else type(scans).__name__

@@ -1,5 +1,6 @@
 """Find the measured spectra that a user names: files, folders, patterns, projects and NeXus files with several."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,14 @@ class MeasuredFile:
     name: str
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A measured spectrum that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
 def measured_files(named: Iterable[Path]) -> list[MeasuredFile]:
     """Return the measured spectra in files, folders, patterns such as ``scans/*.xdi``, and Athena projects.
 
@@ -38,6 +47,23 @@ def measured_files(named: Iterable[Path]) -> list[MeasuredFile]:
     ConfigError
         If a project is named and Larch is not installed.
     """
+    once: dict[str, Path] = {}
+    for path in _paths(named):
+        once.setdefault(os.path.abspath(path), path)
+    files = [own for path in once.values() for own in _groups(path)]
+    counts = Counter(own.name for own in files)
+    return [own if counts[own.name] == 1 else MeasuredFile(own.path, str(own.path)) for own in files]
+
+
+def named_twice(named: Iterable[Path]) -> list[LeftOut]:
+    """Return the files that are named more than once, which count once; raises as ``measured_files``."""
+    counts = Counter(os.path.abspath(path) for path in _paths(named))
+    twice = [(Path(own).name, n) for own, n in counts.items() if n > 1]
+    return [LeftOut(name, f"{name}: named {n} times; it counts once") for name, n in twice]
+
+
+def _paths(named: Iterable[Path]) -> list[Path]:
+    """Return the files in files, folders and patterns, one as often as it is named."""
     paths: list[Path] = []
     for path in named:
         if path.is_dir():
@@ -52,9 +78,7 @@ def measured_files(named: Iterable[Path]) -> list[MeasuredFile]:
             paths += sorted(matching, key=natural)
         else:
             paths.append(path)
-    files = [own for path in dict.fromkeys(paths) for own in _groups(path)]
-    counts = Counter(own.name for own in files)
-    return [own if counts[own.name] == 1 else MeasuredFile(own.path, str(own.path)) for own in files]
+    return paths
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
@@ -82,14 +106,6 @@ def _groups(path: Path) -> list[MeasuredFile]:
         MeasuredFile(path.with_name(f"{path.name}:{one}"), f"{path.name}:{own}")
         for one, own in zip(chosen, labels, strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A measured spectrum that cannot be used, and why."""
-
-    name: str
-    reason: str
 
 
 class Named(Protocol):

@@ -90,6 +90,8 @@ class MergedScan:
         Its scale over that of the mean.
     residual
         Root mean square of its residual beside the mean, in units of the mean's range.
+    correlation
+        Correlation of its slopes with those of the other scans around the edge; NaN for a single scan.
     """
 
     name: str
@@ -99,6 +101,13 @@ class MergedScan:
     n_glitches: int
     scale: float
     residual: float
+    correlation: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        known = None if np.isnan(self.correlation) else self.correlation
+        shift = {"name": self.name, "shift_ev": self.shift}
+        return shift | {name: v for name, v in vars(self).items() if name != "shift"} | {"correlation": known}
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,7 +166,7 @@ class Merged:
         """Return plain values, for JSON."""
         sigma = self.spectrum.sigma
         return {
-            "scans": [{"shift_ev" if name == "shift" else name: v for name, v in vars(s).items()} for s in self.scans],
+            "scans": [one.as_dict() for one in self.scans],
             "left_out": [vars(one) for one in self.left_out],
             "calibration": None if self.calibration is None else self.calibration.as_dict(),
             "n_points": int(self.spectrum.energies.size),

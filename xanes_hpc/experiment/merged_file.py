@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xanes_hpc.experiment.measured import read_experiment
-from xanes_hpc.experiment.measured_files import measured_files, read_usable
+from xanes_hpc.experiment.measured_files import measured_files, named_twice, read_usable
 from xanes_hpc.experiment.merged import Merged, MergeOptions
-from xanes_hpc.experiment.merging import merge
+from xanes_hpc.experiment.merging import MERGED, merge
 from xanes_hpc.formats import xdi_measured
 from xanes_hpc.formats.read_options import AS_FOUND, ReadOptions
 from xanes_hpc.structures.absorbers import given_element
@@ -14,7 +14,7 @@ from xanes_hpc.structures.absorbers import given_element
 
 def merge_files(
     named: Iterable[Path], options: MergeOptions | None = None, reading: ReadOptions = AS_FOUND,
-    absorber: str | None = None, edge: str | None = None,
+    absorber: str | None = None, edge: str | None = None, to_write: bool = False,
 ) -> tuple[Merged, list[Path]]:  # fmt: skip
     """Merge the scans in files, and return also the files that were merged.
 
@@ -28,16 +28,21 @@ def merge_files(
         How to read them.
     absorber, edge
         Element symbol and edge of the sample; by default those that files name.
+    to_write
+        Whether the result is to be written, which needs the element.
 
     Raises
     ------
     XanesHpcError
         If an option is not possible, or no scan can be used.
     """
+    named, element = list(named), given_element(absorber)
     read, left_out = read_usable(measured_files(named), lambda path: read_experiment(path, reading))
+    if to_write and element is None and all(own.element is None for _, own in read):
+        raise xdi_measured.without_element(MERGED)
     spectra, paths = [(file.name, own) for file, own in read], {file.name: file.path for file, _ in read}
-    merged = merge(spectra, options, given_element(absorber), None if edge is None else edge.upper())
-    merged.left_out[:0] = left_out
+    merged = merge(spectra, options, element, None if edge is None else edge.upper())
+    merged.left_out[:0] = [*left_out, *named_twice(named)]
     return merged, [paths[own.name] for own in merged.scans]
 
 

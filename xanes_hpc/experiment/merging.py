@@ -12,26 +12,20 @@ from xanes_hpc.experiment.energy import NONE, REFERENCE, by_foil, foil_of
 from xanes_hpc.experiment.measured_files import LeftOut, check_some, each_usable
 from xanes_hpc.experiment.merged import NOISE, Merged, MergedScan, MergeOptions
 from xanes_hpc.experiment.normalised import normalised
+from xanes_hpc.experiment.odd_scans import correlations, odd
 from xanes_hpc.experiment.scans import NONE as UNALIGNED
 from xanes_hpc.experiment.scans import Scan, aligned, of_one_kind
 from xanes_hpc.spectra import edges
-from xanes_hpc.spectra.averaging import Average, average, beside_the_others, shared_by_most
+from xanes_hpc.spectra.averaging import Average, average, shared_by_most
 from xanes_hpc.spectra.edge_step import find_edge
 from xanes_hpc.spectra.glitches import without_glitches
 from xanes_hpc.spectra.rebinning import Bins, even_steps, rebinned, three_regions
 from xanes_hpc.spectra.rise import main_rise
 from xanes_hpc.spectra.scatter import noise_level
-from xanes_hpc.spectra.spectrum import Choices, Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
 
-ODD, LEAST_ODD, UNLIKE = 3.0, 0.002, 0.03
-"""A scan is noted if it differs from the mean of the others by more than they scatter, by this factor, and by more than
-a fraction of the mean's range; or by more than a larger fraction alone."""
-OTHER_SCALE = 2.0
-"""A scan is noted whose scale is larger, or smaller, than that of the mean by more than this factor."""
-ODD_SCAN = "a scan differs from the others"
-SCALED = "a scan has another scale"
 MERGED = "the merged spectrum"
 
 
@@ -194,30 +188,12 @@ def _averaged(
         edge=edge, mode=modes.pop() if len(modes) == 1 else "", e_edge=None,
         reference=weights @ np.stack(references) if len(references) == len(scans) else None,
     )  # fmt: skip
-    listed = _listed(scans, weights, found)
-    choices = [(*own.spectrum.choices, *told) for own, told in zip(scans, _odd(listed, found.residuals), strict=True)]
+    listed = _listed(scans, weights, grid, found)
+    said = odd(listed, grid, found.mean, found.residuals)
+    choices = [(*own.spectrum.choices, *told) for own, told in zip(scans, said, strict=True)]
     return Merged(
         spectrum, found.scatter, listed, left_out, calibration, found.pooled, found.mean + found.residuals, choices
     )
-
-
-def _odd(scans: Sequence[MergedScan], residuals: Array) -> list[Choices]:
-    """Return for each scan what there is to say if it differs from the others."""
-    sizes, ratios = beside_the_others(residuals, np.array([own.weight for own in scans]))
-    told = list[Choices]()
-    for own, size, ratio in zip(scans, sizes, ratios, strict=True):
-        size *= own.residual
-        odd: Choices = ()
-        if size > UNLIKE or (ratio > ODD and size > LEAST_ODD):
-            more = f", {ratio:.1f} times as much as they scatter" if 1.0 < ratio < np.inf else ""
-            detail = f"{own.name}: it differs from the mean of the others by {100 * size:.2g} % of its range{more}"
-            odd = ((ODD_SCAN, detail),)
-        if not 1.0 / OTHER_SCALE < own.scale < OTHER_SCALE:
-            odd += (
-                (SCALED, f"{own.name}: {own.scale:.2g} times that of the mean; `normalise` brings scans to one scale"),
-            )
-        told.append(odd)
-    return told
 
 
 def _grid(scans: Sequence[Scan], options: MergeOptions) -> Array:
@@ -239,12 +215,12 @@ def _weight(spectrum: Spectrum) -> float:
     return float(1.0 / max(noise, np.finfo(float).eps) ** 2)
 
 
-def _listed(scans: Sequence[Scan], weights: Array, found: Average) -> list[MergedScan]:
+def _listed(scans: Sequence[Scan], weights: Array, grid: Array, found: Average) -> list[MergedScan]:
     size = float(np.ptp(found.mean)) or 1.0
-    listed = []
-    for scan, weight, scale, residual in zip(
-        scans, weights.tolist(), found.factors.tolist(), found.residuals, strict=True
-    ):
-        rms = float(np.sqrt(np.mean(np.square(residual)))) / size
-        listed.append(MergedScan(scan.name, scan.shift, scan.by, weight, scan.n_glitches, scale, rms))
-    return listed
+    rms = np.sqrt(np.mean(np.square(found.residuals), axis=1)) / size
+    alike = correlations(grid, found.mean + found.residuals)
+    figures = zip(weights.tolist(), found.factors.tolist(), rms.tolist(), alike, strict=True)
+    return [
+        MergedScan(scan.name, scan.shift, scan.by, weight, scan.n_glitches, scale, residual, correlated)
+        for scan, (weight, scale, residual, correlated) in zip(scans, figures, strict=True)
+    ]

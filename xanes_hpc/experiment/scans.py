@@ -14,10 +14,11 @@ from xanes_hpc.spectra.spectrum import Spectrum
 
 REFERENCE, SAMPLE, NONE, BEST = "reference", "sample", "none", "best"
 ALIGNMENTS = (BEST, REFERENCE, SAMPLE, NONE)
-UNUSUAL = 1.0
-"""Shift between scans of one beam time that is noted, eV."""
+UNUSUAL, UNUSUAL_OF_SAMPLE = 1.0, 0.3
+"""Shifts between scans of one beam time that are noted, eV: by reference channels, and by the sample itself."""
 MOST_STANDARDS = 5
 """Largest number of scans to which the others are aligned in turn, until most resemble one."""
+LOOKS_CHEMICAL = "without a reference channel a chemical shift looks the same"
 LARGE = "a scan needs a large shift"
 AMBIGUOUS = "another shift is nearly as good"
 BY_SAMPLE = "a scan was aligned by the sample itself"
@@ -168,8 +169,13 @@ def _moved(first: Scan, scan: Scan, max_shift: float) -> Scan:
     first, scan = replace(first, by=both), replace(scan, by=both)
     found = align(_curve(first), _curve(scan), scan.name, max_shift)
     spectrum = replace(scan.spectrum, energies=scan.spectrum.energies + found.shift)
-    if abs(found.shift) > UNUSUAL:
-        spectrum = spectrum.told(LARGE, f"{found.shift:+.2f} eV to {first.name}")
+    if abs(found.shift) > (UNUSUAL if both == REFERENCE else UNUSUAL_OF_SAMPLE):
+        why = (
+            ""
+            if both == REFERENCE
+            else ", by its own edge; without a reference channel a chemical shift looks the same"
+        )
+        spectrum = spectrum.told(LARGE, f"{found.shift:+.2f} eV to {first.name}{why}")
     if found.rival is not None:
         spectrum = spectrum.told(AMBIGUOUS, f"{found.rival:+.1f} eV, in place of {found.shift:+.2f} eV")
     return replace(scan, spectrum=spectrum, shift=found.shift)

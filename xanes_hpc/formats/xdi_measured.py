@@ -45,7 +45,7 @@ def write(
         If the element or edge is not known, or energies are relative to the edge.
     """
     if spectrum.element is None or spectrum.edge is None:
-        raise FormatError(f"{spectrum.source}: XDI needs the element and edge; give `absorber` and `edge`")
+        raise without_element(spectrum.source)
     if spectrum.absolute is False or spectrum.energies[0] <= 0:
         raise FormatError(f"{spectrum.source}: XDI needs absolute energies; these are relative to the edge")
     label = "norm" if spectrum.unit == "normalised" else "mu"
@@ -62,6 +62,11 @@ def write(
     rows = np.stack(list(there.values()), axis=1).tolist()
     lines += ["  ".join(map(repr, row)) for row in rows]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def without_element(source: str) -> FormatError:
+    """Return the error of a spectrum that cannot be written, because its element or edge is not known."""
+    return FormatError(f"{source}: XDI needs the element and edge; give `absorber` and `edge`")
 
 
 def shared_items(paths: Sequence[Path]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from xanes_hpc.experiment.merged import Merged
 from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, figure_at
+from xanes_hpc.plotting.words import of_absorber, title
 
 MOST_NAMED = 8
 """Largest number of scans that the legend names."""
@@ -28,17 +29,20 @@ def merged_scans(merged: Merged, path: Path) -> None:
         from matplotlib import colormaps
 
         colours = colormaps["viridis"](np.linspace(0.0, 0.9, n))
-        for own, scan, colour in zip(merged.values, merged.scans, colours, strict=True):
-            label = scan.name if n <= MOST_NAMED else None
+        for k, (own, scan, colour) in enumerate(zip(merged.values, merged.scans, colours, strict=True)):
+            label = scan.name if n <= MOST_NAMED or k in (0, n - 1) else None
             above.plot(energies, own, color=colour, lw=0.6, label=label)
             below.plot(energies, own - spectrum.intensities, color=colour, lw=0.5)
-        above.plot(energies, spectrum.intensities, color=REFERENCE, lw=1.2, label=f"mean of {n}")
+        above.plot(energies, spectrum.intensities, color=REFERENCE, lw=1.2, label=f"mean of {n} scans")
         if sigma is not None:
             for times, shade in ((2, 0.2), (1, 0.45)):
                 look = {"color": PREDICTION, "alpha": shade, "lw": 0, "label": f"{times}σ of the mean"}
                 below.fill_between(energies, -times * sigma, times * sigma, **look)
             below.legend(frameon=False, ncols=2, loc="upper right")
         below.axhline(0.0, color=SECOND, lw=0.6, ls=":")
-        above.legend(frameon=False)
+        above.legend(frameon=False, fontsize=7)
         above.set(ylabel="normalised absorption" if spectrum.unit == "normalised" else "absorption µ")
         below.set(xlabel="energy (eV)", ylabel="scan − mean")
+        of = f", {of_absorber(spectrum.element, spectrum.edge)}" if spectrum.element and spectrum.edge else ""
+        left_out = f", {len(merged.left_out)} left out" if merged.left_out else ""
+        title(figure, f"{n} scan{'s' if n > 1 else ''} merged{of}{left_out}")

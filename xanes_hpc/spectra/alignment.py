@@ -11,6 +11,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.spectra.glitches import without
 from xanes_hpc.spectra.rise import main_rise
+from xanes_hpc.spectra.scatter import noise_level
 from xanes_hpc.spectra.slopes import averaged_slopes
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +31,8 @@ LEAST_ALIKE = 0.8
 """Smallest correlation of slopes: below it scans are not of one sample, or are noise. Repeated scans reach 0.995."""
 LEAST_COMPARED = 0.5
 """Smallest fraction of the range that both scans must cover."""
+LEAST_SIGNAL = 0.1
+"""Smallest part of the variance of slopes that counts as signal."""
 APART, NEARLY = 1.5, 0.03
 """Another shift, this far away in eV, is a rival if its correlation is lower by less than this."""
 
@@ -113,6 +116,40 @@ def align(standard: Curve, other: Curve, name: str, largest: float = LARGEST) ->
     rivals = [k for k in tops if abs(shifts[k] - shifts[best]) > APART and found[k] > found[best] - NEARLY]
     rival = float(shifts[max(rivals, key=lambda k: float(found[k]))]) if rivals else None
     return Alignment(float(fine[int(np.argmax(refined))]), float(refined.max()), rival)
+
+
+def correlation(standard: Curve, other: Curve) -> float:
+    """Return how well the slopes of two spectra correlate around the main rise of the first; NaN without one.
+
+    What the noise of each takes from the correlation is added again, so that repeated scans reach 1.
+
+    Examples
+    --------
+    >>> energies, rng = np.arange(7080.0, 7180.0, 0.37), np.random.default_rng(0)
+    >>> edge = np.arctan(energies - 7112.0)
+    >>> noisy = [edge + 0.05 * rng.standard_normal(energies.size) for _ in range(2)]
+    >>> round(correlation((energies, noisy[0]), (energies, noisy[1])), 1)
+    1.0
+    >>> round(correlation((energies, edge), (energies, np.arctan((energies - 7112.0) / 5.0))), 1)
+    0.8
+    """
+    rise = main_rise(*standard)
+    if rise is None:
+        return float("nan")
+    steps = [_step(x, rise) for x, _ in (standard, other)]
+    width = max(SMOOTHED, STEPS * max(steps))
+    low = max(rise - BEFORE, standard[0][0] + width, other[0][0] + width)
+    at = np.arange(low, min(rise + AFTER, standard[0][-1] - width, other[0][-1] - width), GRID)
+    if at.size * GRID < LEAST_COMPARED * (BEFORE + AFTER):
+        return float("nan")
+    first, second = (averaged_slopes(x, y, at, width) for x, y in (standard, other))
+    if not (np.ptp(first) > 0 and np.ptp(second) > 0):
+        return float("nan")
+    found = float(np.corrcoef(first, second)[0, 1])
+    for (x, y), slope, step in zip((standard, other), (first, second), steps, strict=True):
+        of_noise = 2.0 * step * np.square(noise_level(x, y)) / width**3
+        found /= np.sqrt(max(1.0 - of_noise / float(slope.var()), LEAST_SIGNAL))
+    return float(min(found, 1.0))
 
 
 def _step(energies: Array, rise: float) -> float:

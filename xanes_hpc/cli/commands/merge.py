@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xanes_hpc.experiment.normalised import NormaliseOptions
     from xanes_hpc.formats.read_options import ReadOptions
 
-COLUMNS = ("scan", "shift (eV)", "aligned by", "weight", "glitches", "residual %")
+COLUMNS = ("scan", "shift (eV)", "aligned by", "weight", "glitches", "residual %", "correlation")
 
 
 @click.command("merge", cls=JsonCommand)
@@ -103,7 +103,7 @@ def command(
     check_figure(plot)
     check_output(output, overwrite)
     options = MergeOptions(energy, normalisation=normalisation, **merging)
-    merged, paths = merge_files(scans, options, reading, absorber, edge)
+    merged, paths = merge_files(scans, options, reading, absorber, edge, to_write=True)
     with whole_output(output, overwrite) as temporary:
         write(temporary, merged, paths)
     if plot is not None:
@@ -116,10 +116,13 @@ def command(
         console.table(str(output), _told(merged))
         rows = [
             [own.name, f"{round(own.shift, 2) + 0.0:+.2f}", own.aligned_by or "–", f"{own.weight:.3f}",
-             str(own.n_glitches), f"{100 * own.residual:.2f}"]
+             str(own.n_glitches), f"{100 * own.residual:.2f}", "–" if own.correlation != own.correlation else
+             f"{own.correlation:.3f}"]
             for own in merged.scans
         ]  # fmt: skip
         console.listing(COLUMNS, rows)
+        if len(rows) > 1:
+            console.out.print("correlation: of its slopes around the edge with those of the other scans")
     console.write_json(json_target, merged.as_dict() | {"choices": dict(c for own in merged.choices for c in own)})
     console.next_step(f"xanes-hpc match {shlex.quote(str(output))} predictions.h5")
 
