@@ -10,6 +10,8 @@ from support.builders import run, write
 from xanes_hpc.errors import ConfigError, SpectrumError
 from xanes_hpc.experiment.calibration import Foil
 from xanes_hpc.experiment.energy import EnergyOptions, correction
+from xanes_hpc.experiment.merged import MergeOptions
+from xanes_hpc.experiment.merging import merge
 from xanes_hpc.spectra.inflection import first_inflection
 from xanes_hpc.spectra.spectrum import Spectrum
 
@@ -40,6 +42,14 @@ def test_the_reference_channel_moves_the_spectrum_to_the_tabulated_edge(noise):
     assert found.e_edge == pytest.approx(MN, abs=0.1)
     ((_, detail),) = found.choices
     assert "6539 eV in XrayDB" in detail
+
+
+@pytest.mark.parametrize(("shift", "doubted"), [(2.0, False), (-2.0, False), (4.4, True), (-4.4, True)])
+def test_a_large_calibration_is_doubted(shift, doubted):
+    found = correction(EnergyOptions("reference"))(sample(shift))
+    assert ("the calibration is unusually large" in dict(found.choices)) == doubted
+    merged = merge([("a", sample(shift)), ("b", sample(shift, 0.001))], MergeOptions(EnergyOptions("reference")))
+    assert ("the calibration is unusually large" in dict(merged.choices[0])) == doubted
 
 
 def test_wrong_points_do_not_move_the_first_inflection():

@@ -191,6 +191,8 @@ def _averaged(
     listed = _listed(scans, weights, grid, found)
     said = odd(listed, grid, found.mean, found.residuals)
     choices = [(*own.spectrum.choices, *told) for own, told in zip(scans, said, strict=True)]
+    if calibration is not None:
+        choices[0] += calibration.doubts
     return Merged(
         spectrum, found.scatter, listed, left_out, calibration, found.pooled, found.mean + found.residuals, choices
     )

@@ -21,7 +21,7 @@ OTHER_SCALE = 2.0
 """A scan is noted whose scale is larger, or smaller, than that of the mean by more than this factor."""
 LEAST_CORRELATED, MOST_NOISE = 0.985, 0.02
 """Correlation with the other scans below which a scan is noted, and the largest noise, as a fraction of its range, at
-which that means something. Scans of one sample reach 0.990 with 1 % of noise; different oxides of iron 0.984 without."""
+which that says anything. Scans of one sample reach 0.990 with 1 % of noise; different oxides of iron 0.984."""
 FEWEST, TREND, DRIFT = 4, 0.9, 0.1
 """Fewest scans whose shifts are held to their order, the correlation of both from which they trend, and the smallest
 range of the shifts, eV."""
