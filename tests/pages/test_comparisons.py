@@ -12,14 +12,16 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 from xanes_hpc.errors import FormatError, StoreError
+from xanes_hpc.experiment.calculated import held_out_sites
 from xanes_hpc.models.model import Model
-from xanes_hpc.pages import opening, served
+from xanes_hpc.pages import opening, turns
 from xanes_hpc.pages.example import examples
 from xanes_hpc.pages.opening import opened
 from xanes_hpc.pages.server import application
 from xanes_hpc.pages.uploads import Limits
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.neighbours import check_distances
 
@@ -153,6 +155,34 @@ def test_a_broadening_is_fitted(client):
     assert len(found["fitted"]) == len(found["energies"]) <= len(plain["energies"])
 
 
+def test_a_fit_is_judged_by_those_of_held_out_sites(client, predictor, library, monkeypatch):
+    monkeypatch.setattr("xanes_hpc.experiment.fit_broadening.FEWEST", 3)
+    plain = predicted(client, OXIDE)
+    flat = plain | {"mean": np.arctan(np.array(plain["energies"])).tolist()}
+    body = {"structure": OXIDE, "absorber": 0}
+    with PredictionStore(library) as store:
+        n_sites = len(list(held_out_sites(store, 26, "K")))
+    with opened(predictor, Limits(), library=library) as own, TestClient(application(own, ["testserver"])) as fresh:
+        good, poor = (fresh.post("/api/fit", json=body | {"experiment": as_measured(f)}).json() for f in (plain, flat))
+        assert len(own.held_out_fits) == 1  # of the same range
+    assert len(good["held_out_percent"]) == n_sites
+    assert good["held_out"].startswith(f"{n_sites} held-out spectra: ")
+    assert (good["verdict"], good["unexplained_percent"] < 1.0) == ("", True)
+    assert poor["warnings"][0] == poor["verdict"] != ""
+
+
+def test_a_fit_in_line_is_fetched_with_its_ticket(client, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE", 0.0)
+    body = {"structure": OXIDE, "absorber": 0, "experiment": as_measured(predicted(client, OXIDE))}
+    answer = client.post("/api/fit", json=body)
+    assert (answer.status_code, answer.json()["ahead"]) == (202, 0)
+    ticket = answer.json()["ticket"]
+    while answer.status_code == 202:
+        answer = client.get(f"/api/fit/{ticket}")
+    assert "gaussian" in answer.json()["parameters"]
+    assert client.get(f"/api/fit/{ticket}").status_code == 422
+
+
 @pytest.mark.parametrize("symbol", ["Fe", "S", "Cu"])
 def test_examples_are_possible_structures(symbol):
     for structure in examples(symbol):
@@ -177,17 +207,17 @@ def test_the_page_has_an_example_and_facts_about_the_model(client, predictor, tm
 
 
 def test_a_request_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(served, "WAIT", 0.05)
+    monkeypatch.setattr(turns, "WAIT", 0.05)
     go = threading.Event()
 
     async def two():
-        turns = served.Turns(1)
-        first = asyncio.create_task(turns.run(go.wait))
+        own = turns.Turns(1)
+        first = asyncio.create_task(own.run(go.wait))
         await asyncio.sleep(0.01)
-        with pytest.raises(served.BusyError, match="try again"):
-            await turns.run(go.wait)
+        with pytest.raises(turns.BusyError, match="try again"):
+            await own.run(go.wait)
         go.set()
-        return await first, await turns.run(str, 7)
+        return await first, await own.run(str, 7)
 
     assert asyncio.run(two()) == (True, "7")
 

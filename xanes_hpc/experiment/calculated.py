@@ -115,7 +115,8 @@ def calculated_of(
     """
     row = _row(store.path, store.sites, site, measured)
     if isinstance(store, PredictionStore):
-        return replace(_predicted(store, row), held_out=tuple(_held_out(store, row)))
+        predicted = _predicted(store, row)
+        return replace(predicted, held_out=tuple(held_out_sites(store, predicted.element, predicted.edge)))
     rows, _ = choose_spectra(store, store.n_sites, kind, treatment)
     own = store.site(row)
     if rows[row] == NONE:
@@ -140,10 +141,10 @@ def _predicted(store: PredictionStore, row: int) -> Calculated:
     return Calculated(own.name[0], placed, int(own.element[0]), own.edge[0], store.read("std", row))
 
 
-def _held_out(store: PredictionStore, row: int) -> Iterator[HeldOutSite]:
-    """Yield held-out sites of the same element and edge as a row."""
+def held_out_sites(store: PredictionStore, element: int, edge: str) -> Iterator[HeldOutSite]:
+    """Yield held-out sites of an element and edge, at most ``MOST_HELD_OUT``."""
     sites, e0 = store.sites, store.read("sites/e0")
-    alike = (sites.element == sites.element[row]) & (np.array(sites.edge) == sites.edge[row]) & np.isfinite(e0)
+    alike = (sites.element == element) & (np.array(sites.edge) == edge) & np.isfinite(e0)
     for own, reference in zip(*PredictionLibrary(store).references(np.flatnonzero(alike), MOST_HELD_OUT), strict=True):
         yield HeldOutSite(_predicted(store, int(own)), reference)
 

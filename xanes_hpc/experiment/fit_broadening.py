@@ -4,13 +4,15 @@
 residual as noise. Errors of the calculation are systematic, so the intervals are lower bounds.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, SpectrumError
-from xanes_hpc.experiment.calculated import Calculated
+from xanes_hpc.experiment.calculated import Calculated, HeldOutSite
 from xanes_hpc.experiment.fit_curve import BACKGROUND, FitOptions, check_options
 from xanes_hpc.experiment.fit_search import LEVELS, Ends, student
 from xanes_hpc.experiment.fit_warnings import correlation_warnings, structure_warning, verdict_on_fit, width_warnings
@@ -23,12 +25,14 @@ from xanes_hpc.spectra.broadening import broadened_treatment
 from xanes_hpc.spectra.recipe import BROADENING_USES, EDGE_STEP, BroadeningConfig
 from xanes_hpc.spectra.spectrum import Spectrum
 
+Array = npt.NDArray[np.float64]
 AS_IT_IS = NormaliseOptions(NONE)
 
 
 def fit_broadening(
-    calculated: Calculated, experiment: Spectrum, options: FitOptions | None = None, how: NormaliseOptions = AS_IT_IS
-) -> Fitted:
+    calculated: Calculated, experiment: Spectrum, options: FitOptions | None = None, how: NormaliseOptions = AS_IT_IS,
+    intervals: bool = True,
+) -> Fitted:  # fmt: skip
     """Fit shift, scale, background and widths of a calculated spectrum to a measured one.
 
     Parameters
@@ -42,6 +46,8 @@ def fit_broadening(
     how
         How the measured spectrum is normalised before the fit. With the baseline ``background`` it is not: its windows
         and its order are those of the background that is fitted too.
+    intervals
+        Whether to find the intervals of shift, scale and widths, which takes most of the time.
 
     Raises
     ------
@@ -59,23 +65,29 @@ def fit_broadening(
         raise SpectrumError(f"{experiment.source}: all intensities are equal; expected a spectrum with an edge")
     normal, options = _treated(calculated, experiment, options, how)
     found = best_fit(calculated, normal, options, how.flatten)
-    parameters = _parameters(found)
-    own = found.unexplained_percent
-    held_out = held_out_fits(calculated, found, options)
-    verdict = "" if held_out is None else verdict_on_fit(held_out, own)
+    parameters = _parameters(found, intervals)
     warnings = [
-        *filter(None, [verdict or structure_warning(own)]),
         *width_warnings(parameters, calculated, options.max_shift),
         *correlation_warnings(*found.search.covariance(found.best), found.search.model.linear[1:]),
     ]
     model, values, inside = found.search.model, found.best.values, found.search.model.points.inside
     energies, background = model.points.energies[inside], model.background(values)[inside]
     before = values["scale"] * np.interp(energies - values["shift"], model.curve.energies, model.curve.plain)
-    return Fitted(
+    fitted = Fitted(
         parameters, _recipe_of(options.broadening, parameters), energies, model.points.measured[inside],
-        model.modelled(values)[inside], before + background, background, found.r_factor, own, held_out, verdict,
-        tuple(warnings), replace(normal, spectrum=normal.raw) if options.baseline == BACKGROUND else normal,
+        model.modelled(values)[inside], before + background, background, found.r_factor, found.unexplained_percent,
+        None, "", tuple(warnings), replace(normal, spectrum=normal.raw) if options.baseline == BACKGROUND else normal,
     )  # fmt: skip
+    return judged(fitted, held_out_fits(calculated.held_out, energies, options))
+
+
+def judged(fitted: Fitted, held_out: HeldOut | None) -> Fitted:
+    """Return a fit that is not judged yet, judged by how those of held-out sites are, if these are known."""
+    own = fitted.unexplained_percent
+    verdict = "" if held_out is None else verdict_on_fit(held_out, own)
+    first = verdict or structure_warning(own)
+    warnings = (first, *fitted.warnings) if first else fitted.warnings
+    return replace(fitted, held_out=held_out, verdict=verdict, warnings=warnings)
 
 
 def _treated(
@@ -103,7 +115,7 @@ def _treated(
     return normal, options
 
 
-def _parameters(found: BestFit) -> dict[str, Parameter]:
+def _parameters(found: BestFit, with_intervals: bool) -> dict[str, Parameter]:
     """Return every parameter with its standard error and intervals; those of the background have symmetric ones."""
     search, values = found.search, found.best.values
     names, covariance = search.covariance(found.best)
@@ -116,24 +128,31 @@ def _parameters(found: BestFit) -> dict[str, Parameter]:
         if not stderr:
             parameters[name] = Parameter(values[name], name in errors, **flags)
             continue
-        if name in search.bounds or name == "scale":
-            intervals: dict[str, Ends] = search.ends(found.best, name, stderr)
-        else:
+        intervals: dict[str, Ends] = {}
+        if with_intervals and (name in search.bounds or name == "scale"):
+            intervals = search.ends(found.best, name, stderr)
+        elif with_intervals:
             halves = {level: stderr * student(k, search.n_free) for level, k in LEVELS.items()}
             intervals = {level: (values[name] - half, values[name] + half) for level, half in halves.items()}
         parameters[name] = Parameter(values[name], True, stderr, intervals, **flags)
     return parameters
 
 
-def held_out_fits(calculated: Calculated, found: BestFit, options: FitOptions) -> HeldOut | None:
+def held_out_fits(sites: Iterable[HeldOutSite], energies: Array, options: FitOptions) -> HeldOut | None:
     """Return what fits of held-out sites to their own references leave unexplained; None if there are too few.
 
-    The references are fitted at the measured energies, over the same range and by the same options.
+    Parameters
+    ----------
+    sites
+        The sites.
+    energies : (n_points,)
+        Energies in eV from e0 at which the references are fitted.
+    options
+        How they are fitted.
     """
-    energies = found.compared[0]
     options = replace(options, baseline="line" if options.baseline == BACKGROUND else options.baseline)
     left = []
-    for site in calculated.held_out:
+    for site in sites:
         placed = site.calculated.placed
         y = np.interp(energies, placed.relative, site.reference)
         reference = Spectrum(energies, y, absolute=False, source=site.calculated.name)

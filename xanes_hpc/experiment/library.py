@@ -31,7 +31,7 @@ class PredictionLibrary(Library):
     """The predictions of a store."""
 
     def __init__(self, store: PredictionStore) -> None:
-        self._store = store
+        self.store = store
         self.energies, self.origin = store.energies, store.origin
         self.sites = store.sites
         self.names, self.e0 = self.sites.name, store.read("sites/e0")
@@ -43,7 +43,7 @@ class PredictionLibrary(Library):
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""
         low, high = int(rows[0]), int(rows[-1]) + 1
-        mean, std = (self._store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
+        mean, std = (self.store.read(name, slice(low, high))[rows - low] for name in ("mean", "std"))
         return mean, std
 
     def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
@@ -52,10 +52,10 @@ class PredictionLibrary(Library):
         Held out are the sites of the calibration and test sets, and those of no set. Both are empty in a store without
         references.
         """
-        parts = self._store.texts("part") if self._store.has_reference else []
+        parts = self.store.texts("part") if self.store.has_reference else []
         own = rows[np.array([parts[row] in HELD_OUT for row in rows.tolist()], bool)] if parts else rows[:0]
         own = own[np.linspace(0, own.size - 1, min(own.size, most)).astype(np.int64)] if own.size else own
-        found = np.array([self._store.read("reference", int(row)) for row in own], np.float64)
+        found = np.array([self.store.read("reference", int(row)) for row in own], np.float64)
         found = found.reshape(own.size, self.energies.size)
         there = np.isfinite(found).all(axis=1)
         return own[there], found[there]

@@ -1,20 +1,26 @@
 """Addresses of the interface that compare a measured spectrum with predicted ones."""
 
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 from ase.data import atomic_numbers, chemical_symbols
-from fastapi import APIRouter, UploadFile
+from fastapi import APIRouter, Path, Response, UploadFile
 
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.pages.comparison_requests import AlignRequest, FitRequest, MatchRequest, NormaliseRequest
-from xanes_hpc.pages.comparisons import aligned, fitted, matched, normalised_answer, normalised_by
+from xanes_hpc.pages.comparisons import aligned, matched, normalised_answer, normalised_by
+from xanes_hpc.pages.fits import fitted
 from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.site_routes import RESPONSES
 from xanes_hpc.pages.uploads import read_spectrum_file
 from xanes_hpc.spectra.edges import check_absorber, in_ev
 from xanes_hpc.spectra.spectrum import Spectrum
+
+WAITING: dict[int | str, dict[str, Any]] = {
+    202: {"description": "The fit is in line: `ahead` come first. Ask for it at `/api/fit/` followed by `ticket`."}
+}
 
 
 def comparison_routes(served: Served) -> APIRouter:
@@ -42,12 +48,24 @@ def comparison_routes(served: Served) -> APIRouter:
         """Rank predictions, or the spectra of the server's library, by their likeness to a measured spectrum."""
         return await served.matching.run(matched, request, served)
 
-    @routes.post("/fit")
-    async def fit(request: FitRequest) -> dict[str, Any]:
+    @routes.post("/fit", responses=WAITING)
+    async def fit(request: FitRequest, response: Response) -> dict[str, Any]:
         """Fit shift, scale and broadening of a site's predicted spectrum to a measured one."""
-        return await served.fitting.run(fitted, request, served)
+        return _now_or_later(await served.fitting.enter(partial(fitted, request, served)), response)
+
+    @routes.get("/fit/{ticket}", responses=WAITING)
+    async def fit_in_line(ticket: Annotated[str, Path(max_length=40)], response: Response) -> dict[str, Any]:
+        """Return a fit that had to wait, once."""
+        return _now_or_later(await served.fitting.ask(ticket), response)
 
     return routes
+
+
+def _now_or_later(answer: dict[str, Any], response: Response) -> dict[str, Any]:
+    """Return an answer, with the status 202 if it is only a ticket."""
+    if "ticket" in answer:
+        response.status_code = 202
+    return answer
 
 
 def _measured(served: Served, name: str, data: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Answers of the prediction server about measured spectra: normalised, aligned, matched and fitted."""
+"""Answers of the prediction server about measured spectra: normalised, aligned and matched."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,37 +6,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.data import atomic_numbers
 
 from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError
-from xanes_hpc.experiment.calculated import Calculated
 from xanes_hpc.experiment.compare import Library, Measured
-from xanes_hpc.experiment.fit_broadening import fit_broadening
-from xanes_hpc.experiment.fit_curve import FitOptions
 from xanes_hpc.experiment.kinds import rows_of
 from xanes_hpc.experiment.match import match, match_each
 from xanes_hpc.experiment.match_options import LINE, MatchOptions
 from xanes_hpc.experiment.matched import Match, Matched
-from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, normalised, scale_for
-from xanes_hpc.pages.answers import predicted_site
 from xanes_hpc.pages.comparison_requests import (
-    LARGEST_SHIFT,
     AlignRequest,
-    FitRequest,
     MatchRequest,
     NormaliseRequest,
     Predicted,
 )
-from xanes_hpc.pages.requests import broadening_of
 from xanes_hpc.pages.served import Served
-from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
+from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
 MOST_KNOWN = 256
 """Largest number of ranges of energies for which errors of held-out spectra are kept."""
-MOST_FITTED = 1000
-"""Largest number of measured points in a fit; more are interpolated to the prediction's energies."""
 
 
 class _Given(Library):
@@ -188,47 +177,3 @@ def _ranked(own: Matched, library: Any, found: Match) -> dict[str, Any]:
         "mean": mean[0].tolist(),
         "std": (np.zeros_like(mean[0]) if std is None else std[0]).tolist(),
     }
-
-
-def fitted(request: FitRequest, served: Served) -> dict[str, Any]:
-    """Predict a site, and fit shift, scale and broadening of its spectrum to a measured one.
-
-    Raises
-    ------
-    XanesHpcError
-        If the site cannot be predicted, or the spectra cannot be fitted.
-    """
-    site = predicted_site(served.predictor, request, served.limits)
-    found, target = site.found, served.predictor.model.description["target"]
-    if not np.isfinite(found.e0):
-        raise SpectrumError("the edge energy is unknown, so the measured spectrum cannot be placed")
-    relative = served.predictor.model.grid[1] == "e0"
-    spectrum = Spectrum(
-        found.energies, found.mean, target["kind"], found.treatment, found.unit, found.e0, absolute=not relative,
-        source=site.name,
-    )  # fmt: skip
-    placed = PlacedSpectrum(spectrum, found.e0, "model", "e0" if relative else "absolute")
-    calculated = Calculated(site.name, placed, int(atomic_numbers[site.element]), site.edge, found.std)
-    measured = _thinned(request.experiment.spectrum(), calculated)
-    options = FitOptions(broadening_of(request.broadening), baseline=request.baseline, max_shift=request.max_shift)
-    result = fit_broadening(calculated, measured, options)
-    return {
-        "site": site.name,
-        "recipe": request.broadening.name,
-        **result.as_dict(),
-        "energies": result.energies.tolist(),
-        "experiment": result.experiment.tolist(),
-        "fitted": result.fitted.tolist(),
-    }
-
-
-def _thinned(measured: Spectrum, calculated: Calculated) -> Spectrum:
-    """Return a measured spectrum, at the energies of the calculated one if it has very many points there."""
-    energies, grid = from_edge(measured, calculated.placed.e0), calculated.placed.relative
-    inside = (energies > grid[0] - LARGEST_SHIFT) & (energies < grid[-1] + LARGEST_SHIFT)
-    if inside.sum() <= MOST_FITTED:
-        return measured
-    step = float(np.median(np.diff(grid)))
-    there = np.arange(max(energies[0], grid[0] - LARGEST_SHIFT), min(energies[-1], grid[-1] + LARGEST_SHIFT), step)
-    values = np.interp(there, energies, measured.intensities)
-    return replace(measured, energies=there, intensities=values, absolute=False, sigma=None, reference=None)

@@ -1,63 +1,20 @@
-"""What a server serves: the model, its example and library, and in which order requests take their turns."""
+"""What a server serves: the model, its example and library, and the turns that requests take."""
 
-import asyncio
-from collections.abc import Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
-from fastapi.concurrency import run_in_threadpool
 
 from xanes_hpc import __version__
-from xanes_hpc.errors import StoreError, XanesHpcError
+from xanes_hpc.errors import StoreError
+from xanes_hpc.experiment.held_out import HeldOut
 from xanes_hpc.models.history import read_history
 from xanes_hpc.pages.answers import structure_answer
+from xanes_hpc.pages.turns import Line, Turns
 from xanes_hpc.pages.uploads import SPECTRA, Limits
 from xanes_hpc.prediction.predictor import SitePredictor
-from xanes_hpc.runtime import threads
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.structure import Structure
-
-WAIT = 30.0
-"""Longest time that a request waits for its turn, s."""
-MOST_AT_ONCE = 4
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class BusyError(XanesHpcError):
-    """Too many requests are waiting."""
-
-
-class Turns:
-    """Runs work of one kind in threads, for as many requests at a time as there are cores, up to a limit."""
-
-    def __init__(self, most: int = MOST_AT_ONCE) -> None:
-        self._free = asyncio.Semaphore(min(threads.count(), most))
-
-    async def run(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-        """Return the result of the work.
-
-        Raises
-        ------
-        BusyError
-            If the work of others takes too long.
-        """
-        async with self._turn():
-            return await run_in_threadpool(work, *args, **more)
-
-    @asynccontextmanager
-    async def _turn(self) -> Any:
-        try:
-            await asyncio.wait_for(self._free.acquire(), WAIT)
-        except TimeoutError:
-            raise BusyError(f"the server is busy: no free turn within {WAIT:g} s; try again") from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 @dataclass
@@ -76,8 +33,12 @@ class Served:
         Spectra to match measured ones with, and their name; None for no library.
     held_out
         What is known of the library's held-out spectra, by element and edge.
-    predicting, comparing, matching, fitting
-        Turns of predictions, of measured spectra beside one prediction, and of matches and fits, which take longer.
+    held_out_fits
+        What is known of fits of its held-out sites, by range and recipe.
+    predicting, comparing, matching
+        Turns of predictions, of measured spectra beside one prediction, and of matches, which take longer.
+    fitting
+        The line of fits, which take longest.
     """
 
     predictor: SitePredictor
@@ -86,10 +47,11 @@ class Served:
     library: Any = None
     library_name: str = ""
     held_out: dict[tuple[str | None, str | None], dict[Any, Any]] = field(default_factory=dict)
+    held_out_fits: dict[Any, HeldOut | None] = field(default_factory=dict)
     predicting: Turns = field(default_factory=Turns)
     comparing: Turns = field(default_factory=Turns)
     matching: Turns = field(default_factory=Turns)
-    fitting: Turns = field(default_factory=partial(Turns, 1))
+    fitting: Line = field(default_factory=Line)
 
     def answer(self) -> dict[str, Any]:
         """Return what the model predicts, what it was trained on, and the limits and endings of uploads."""

@@ -19,8 +19,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from xanes_hpc import __version__
 from xanes_hpc.errors import XanesHpcError, without_backticks
 from xanes_hpc.pages.comparison_routes import comparison_routes
-from xanes_hpc.pages.served import BusyError, Served
+from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.site_routes import site_routes
+from xanes_hpc.pages.turns import BusyError
 from xanes_hpc.prediction.predictor import SitePredictor
 from xanes_hpc.spectra.recipe import BroadeningConfig, Recipe
 from xanes_hpc.structures.structure import Structure
