@@ -110,6 +110,7 @@ def test_a_poscar_can_be_pasted(page):
 def test_errors_are_shown_on_the_page(page, files):
     page.set_input_files("#files", [files / "bad.xyz", files / "none.xyz"])
     wait(page, "document.querySelector('#problems').textContent.includes('was trained on')")
+    assert "bad.xyz" in page.locator("#problems").inner_text()
     message = "none: contains none of the elements that the model was trained on (Cr, Mn, Fe, Co, Ni, Cu)"
     assert message in page.locator("#problems").inner_text()
     assert known(page, "state.predicted") is None
@@ -163,6 +164,16 @@ def test_arrow_keys_turn_the_structure(page, files):
     after = page.evaluate(eye)
     assert after[2] > before[2]
     np.testing.assert_allclose(np.linalg.norm(after), np.linalg.norm(before))
+
+
+def test_arrow_keys_read_the_spectrum(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    mean = predicted(page)
+    page.focus("#spectrum")
+    page.keyboard.press("ArrowRight")
+    energies = known(page, "state.predicted.energies")
+    assert page.locator("#spectrum-words").inner_text().startswith(f"{energies[mean.argmax() + 1]:.1f} eV: ")
+    assert page.locator("#spectrum .hoverlayer .legendtext").count() > 0
 
 
 def test_pictures_mark_predictions_out_of_domain(page, tmp_path):
@@ -228,6 +239,9 @@ def test_the_page_opens_with_an_example(browser, model):
     with served(model, example=structure) as address, opened(browser, address) as page:
         predicted(page)
         assert structure.name in page.locator("#structure option").inner_text()
+        assert structure.name in page.locator("#intro").inner_text()
+        page.click("text=Open a measured spectrum >> nth=0")
+        assert page.evaluate("document.activeElement.id") == "h-measurement"
         assert "trained on" in page.locator("#about").inner_text()
         assert page.locator("#spectrum .legendtext").all_text_contents()[:2] == ["±2σ", "±1σ"]
 

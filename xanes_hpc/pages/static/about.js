@@ -1,7 +1,8 @@
 // What the model is, and where it holds.
 
 import { by } from "./elements.js";
-import { state } from "./state.js";
+import { state, when } from "./state.js";
+import { structure } from "./structures.js";
 
 const MOST_LISTED = 20; // elements
 
@@ -14,23 +15,31 @@ function coverage({ absorbers, kind }) {
 }
 
 function training({ name, training: { sites, validation, error_percent: error }, treatment }) {
-  const tested = error === null ? "" : `; its mean error on ${validation.toLocaleString("en")} sites held out from training was ${error.toFixed(1)} %`;
+  const tested = error === null ? "" : `; its mean error on ${validation.toLocaleString("en")} sites held out from training was ${error.toFixed(1)}\u00a0%`;
   const how = {
     unstated: "their broadening is not recorded", none: "not broadened", synthetic: "synthetic",
   }[treatment] || `treatment: ${treatment}`;
-  return `The model, ${name}, was trained on the calculated spectra of ${sites.toLocaleString("en")} sites (${how})${tested}.`;
+  return `The model ${name} was trained on the calculated spectra of ${sites.toLocaleString("en")} sites (${how})${tested}.`;
 }
 
 function domain({ absorbers, domain: { elements, neighbours } }) {
   const around = neighbours ? ` with ${neighbours.least} to ${neighbours.most} neighbours within ${neighbours.radius} Å` : " in surroundings like theirs";
   const known = elements && elements.length > MOST_LISTED ? `${elements.length} elements` : (elements || []).join(", ");
   const made = known ? `, in structures made of ${known}` : "";
-  return `It holds for ${list(Object.keys(absorbers))}${around}${made}, and the page warns of structures that are unlike them.`;
+  return `It holds for ${list(Object.keys(absorbers))}${around}${made}, and the page warns of others.`;
+}
+
+function introduce() {
+  const own = structure();
+  const shown = own?.example ? ` The example shown is ${own.name}.` : "";
+  by("intro").textContent = `This page predicts an atom's X-ray absorption spectrum, with its uncertainty, from the atoms around it.${shown}`;
 }
 
 export function startAbout() {
   const { model } = state;
   by("model").textContent = `${coverage(model)} spectra from structures`;
-  by("about").textContent = `Open a structure to predict the spectrum of one of its atoms, with its uncertainty, and a measured spectrum to compare. ${training(model)} ${domain(model)}`;
+  when("structure", introduce);
+  introduce();
+  by("about").textContent = `${training(model)} ${domain(model)}`;
   by("about-box").open = innerWidth > 720;
 }

@@ -72,6 +72,7 @@ async function copy() {
 
 export function startAddress() {
   by("copy-link").addEventListener("click", copy);
+  addEventListener("hashchange", () => (location.hash.includes("=") ? location.reload() : update())); // another link, or a place on the page
   when("structure site prediction measurement kept zoom effects", update);
   tellMissing();
 }

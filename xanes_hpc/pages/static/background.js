@@ -49,17 +49,18 @@ function dragged(event) {
   const { e0_ev: e0, pre_ev: pre, post_ev: post } = state.measured.normalisation;
   const windows = { pre, post };
   for (const [k, key] of ["pre", "post"].entries()) {
-    const ends = [0, 1].map((n) => event[`shapes[${k}].x${n}`]);
+    const ends = [0, 1].map((n) => event[`shapes[${k + 1}].x${n}`]);
     if (ends.some((end) => end !== undefined)) return set(key, ends.map((end, n) => (end === undefined ? windows[key][n] : end - e0)).sort((a, b) => a - b));
   }
-  const moved = event["shapes[2].x0"];
+  const moved = event["shapes[0].x0"];
   if (moved !== undefined) set("e0", moved);
 }
 
 function shapes({ e0_ev: e0, pre_ev: pre, post_ev: post }) {
   const across = { yref: "paper", y0: 0, y1: 1 };
   const box = (ends, fillcolor) => ({ ...across, type: "rect", x0: e0 + ends[0], x1: e0 + ends[1], fillcolor, opacity: 0.25, line: { color: fillcolor, width: 1.5 } });
-  return [...(pre && post ? [box(pre, WINDOWS.pre), box(post, WINDOWS.post)] : []), { ...across, type: "line", x0: e0, x1: e0, line: { color: ink(), dash: "dash", width: 1.5 } }];
+  const edge = { ...across, type: "line", x0: e0, x1: e0, line: { color: ink(), dash: "dash", width: 1.5 } };
+  return [edge, ...(pre && post ? [box(pre, WINDOWS.pre), box(post, WINDOWS.post)] : [])];
 }
 
 function draw() {

@@ -9,6 +9,8 @@ import { covered, zoomTo } from "./zoom.js";
 
 const RANGE = "#c25500";
 
+let at = null; // the energy that is read, counted from the first
+
 const edgeOf = (own) => (!own ? null : own.origin === "e0" ? 0 : own.e0);
 
 /** Return the range of intensities between two energies. */
@@ -47,8 +49,8 @@ function layout(spectra, residual, n) {
     ...common,
     height: by("spectrum").clientHeight,
     margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
-    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { ...common.hoverlabel, namelength: 28 },
-    xaxis: { ...axis, visible: Boolean(own), range, title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
+    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { ...common.hoverlabel, namelength: narrow ? 12 : 28 },
+    xaxis: { ...axis, visible: Boolean(own), range, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
     yaxis: { ...axis, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
     yaxis2: { ...axis, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
     legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
@@ -64,6 +66,21 @@ function moved(event) {
   if (Object.keys(event).some((key) => key.startsWith(`shapes[${box}].x`))) look(Math.min(...ends), Math.max(...ends));
 }
 
+/** Read the spectrum with the arrow keys, from its highest point; with Shift in larger steps. */
+function readOn(event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const own = shown();
+  if (!step || !own) return;
+  event.preventDefault();
+  const { energies, mean, std } = own;
+  const [first, last] = state.zoom || covered();
+  const inside = energies.map((_, k) => k).filter((k) => energies[k] >= first && energies[k] <= last);
+  const next = (at ?? mean.indexOf(Math.max(...mean))) + step * (event.shiftKey ? 10 : 1);
+  at = Math.max(inside[0], Math.min(inside.at(-1), next));
+  Plotly.Fx.hover("spectrum", { xval: energies[at] });
+  by("spectrum-words").textContent = `${energies[at].toFixed(1)} eV: ${mean[at].toPrecision(3)} ± ${std[at].toPrecision(2)}`;
+}
+
 /** Say in words what the chart shows. */
 function describe() {
   const own = state.predicted;
@@ -76,6 +93,7 @@ function draw() {
   const residual = residualTraces();
   const inLegend = [...spectra, ...residual].filter((trace) => trace.showlegend !== false).length;
   plot("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), "plotly_relayout", moved, { edits: { shapePosition: true } });
+  at = null;
   describe();
 }
 
@@ -101,5 +119,6 @@ export async function png() {
 export function startChart() {
   when("prediction measurement kept zoom effects", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const topic of ["measurement", "structure"]) changed(topic); });
+  by("spectrum").addEventListener("keydown", readOn);
   draw();
 }

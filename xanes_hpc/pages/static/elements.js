@@ -14,6 +14,25 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Return a phrase as a sentence. */
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+/** Return a paragraph. */
+export const line = (textContent, className = "") => element("p", { textContent, className });
+
+/** Return an action that is not called again while it runs, and shows its error in a place. */
+export const safely = (button, place, action) => async () => {
+  if (by(button).ariaBusy === "true") return;
+  by(button).ariaBusy = "true";
+  try {
+    await action();
+  } catch (error) {
+    by(place).replaceChildren(line(error.message, "no"));
+  } finally {
+    by(button).ariaBusy = "false";
+  }
+};
+
 /** Show the choices of a select; it is disabled without any. */
 export function options(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, text]) => new Option(text, value, false, String(value) === String(chosen))));

@@ -83,7 +83,7 @@ function toggle() {
 
 function enabled() {
   const { predicted } = state;
-  by("explain-words").textContent = predicted ? "Predicts again without each atom in turn." : "Open a structure that the model knows first.";
+  by("explain-words").textContent = predicted ? "Colours each atom by how much the spectrum between these energies changes without it." : "Open a structure that the model knows first.";
   by("explain").disabled = !predicted;
 }
 

@@ -6,7 +6,7 @@ import { maxShift } from "./measurement.js";
 import { asGiven, predictionOf } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
-import { cell, heading } from "./tables.js";
+import { cell, flagged, heading } from "./tables.js";
 
 const COLOURS = ["#00875f", "#b5558d", "#b97700", "#2f8ccc", "#7a7a7a", "#c25500"];
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
@@ -80,16 +80,16 @@ function row(own, k) {
     changed("kept");
     (by("kept").querySelectorAll("button")[k] || by("keep")).focus();
   });
-  const site = element("td", { className: "long" }, swatch, own.label);
-  return element("tr", {}, site, ...figures(own).map((text) => cell(text, "number")), cell(own.distrust ? "out of domain" : ""), element("td", {}, button));
+  const site = element("span", { textContent: own.label });
+  return element("tr", {}, flagged(own.distrust, swatch, site), ...figures(own).map((text) => cell(text, "number")), element("td", {}, button));
 }
 
 function show() {
   by("kept-box").hidden = !state.kept.length;
   const note = state.measured ? "Error and shift of the measured spectrum beside each; * shift at the largest tried." : "Open a measured spectrum to see errors and shifts.";
+  by("kept-words").textContent = note;
   by("kept").replaceChildren(
-    element("caption", { textContent: note }),
-    heading(["Site", ["E₀ (eV)", "number"], ["Error (%)", "number"], ["Shift (eV)", "number"], "Flag", ""]),
+    heading(["Site", ["E₀ (eV)", "number"], ["Error (%)", "number"], ["Shift (eV)", "number"], ""]),
     element("tbody", {}, ...state.kept.map(row)),
   );
   const full = state.kept.length === MOST;

@@ -9,6 +9,7 @@ import { startComparisons } from "./comparisons.js";
 import { startDownloads } from "./downloads.js";
 import { by } from "./elements.js";
 import { startExplanation } from "./explanation.js";
+import { startFit } from "./fit.js";
 import { startKept } from "./kept.js";
 import { startMeasurement } from "./measurement.js";
 import { startPrediction } from "./prediction.js";
@@ -28,7 +29,7 @@ async function start() {
   }
   const parts = [
     startAbout, startUploads, startStructures, startViewer, startPrediction, startBroadening, startMeasurement, startBackground,
-    startComparisons, startKept, startDownloads, startExplanation, startZoom, startChart, startAddress,
+    startComparisons, startFit, startKept, startDownloads, startExplanation, startZoom, startChart, startAddress,
   ];
   for (const part of parts) part();
   openExample();

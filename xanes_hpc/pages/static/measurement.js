@@ -35,7 +35,7 @@ export async function measure(file) {
     measuredIs(found);
     changed("upload");
   } catch (error) {
-    status(error.message, true);
+    status(`${error.message}${state.measured ? `. ${state.measured.name} is still open.` : ""}`, true);
   }
 }
 

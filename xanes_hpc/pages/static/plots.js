@@ -2,11 +2,11 @@
 
 import { by, dark, ink } from "./elements.js";
 
-/** Draw a plot in an element, and call an action on one of its events. */
-export function plot(id, traces, layout, event, action, options = {}) {
+/** Draw a plot in an element, and call an action on one of its events, if any. */
+export function plot(id, traces, layout, event = null, action = null, options = {}) {
   const place = by(id);
-  Plotly.react(place, traces, { paper_bgcolor: "rgba(0,0,0,0)", ...layout }, { displayModeBar: false, responsive: true, ...options });
-  if (place.listening) return;
+  Plotly.react(place, traces, { paper_bgcolor: "rgba(0,0,0,0)", ...layout }, { displayModeBar: false, showTips: false, responsive: true, ...options });
+  if (!event || place.listening) return;
   place.listening = true;
   place.on(event, action);
 }

@@ -1,5 +1,15 @@
 // Requests to the server.
 
+/** Return the result of work that may have to wait in line; `tell` hears how many come first. */
+export async function askInLine(path, body, tell) {
+  let answer = await ask(path, body);
+  while (answer.ticket) {
+    tell(answer.ahead);
+    answer = await ask(`${path}/${answer.ticket}`);
+  }
+  return answer;
+}
+
 /** Return the server's answer to a GET, or to a POST of a form or of an object. */
 export async function ask(path, body) {
   const isForm = body instanceof FormData;

@@ -44,6 +44,7 @@ function nothing(trust) {
   by("average-row").hidden = true;
   by("trust").className = "";
   by("trust").textContent = trust;
+  state.effects = null;
   changed("structure");
   changed("prediction");
 }
@@ -82,6 +83,7 @@ export function chooseAbsorber(atom, edge = null) {
   const n = own.symbols.filter((other) => other === symbol).length;
   by("average-row").hidden = n < 2;
   by("average-label").textContent = `Average over all ${n} ${symbol}`;
+  state.effects = null;
   changed("structure");
   changed("site");
 }

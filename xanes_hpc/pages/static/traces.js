@@ -3,7 +3,7 @@
 import { dark, ink } from "./elements.js";
 import { shown, state } from "./state.js";
 
-const prediction = () => (dark() ? "#6cc0f0" : "#0067a0");
+export const predictionColour = () => (dark() ? "#6cc0f0" : "#0067a0");
 const SHADES = { 1: 0.42, 2: 0.17 };
 
 function band(found, k) {
@@ -18,13 +18,13 @@ function band(found, k) {
 
 const line = (found, color, dash = "solid") => ({
   x: found.energies, y: found.mean, customdata: found.std, mode: "lines", name: found.label, line: { color, width: 2, dash },
-  hovertemplate: "%{y:.4~g} ± %{customdata:.2~g}",
+  hovertemplate: "%{y:.3~g} ± %{customdata:.2~g}",
 });
 
 /** Return the prediction with its bands, and the kept spectra. */
 export function spectraTraces() {
   const { predicted, kept } = state;
-  const own = predicted ? [band(predicted, 2), band(predicted, 1), line(predicted, prediction())] : [];
+  const own = predicted ? [band(predicted, 2), band(predicted, 1), line(predicted, predictionColour())] : [];
   return [...own, ...kept.filter((one) => one.key !== predicted?.key).map((one) => line(one, one.colour, one.dash))];
 }
 

@@ -18,9 +18,8 @@ async function take(files) {
     if (files.length > limits.files) throw new Error(`expected at most ${limits.files} files at a time, received ${files.length}`);
     if (total > limits.files * limits.bytes) throw new Error(`files too large: expected at most ${(limits.files * limits.bytes) / 2 ** 20} MiB in total`);
     const found = await ask("/api/structures", form);
-    if (found.structures.length) state.noAbsorber = "";
-    problems(found.errors);
     if (found.structures.length) add(found.structures.map((own) => ({ ...own, uploaded: true })));
+    problems(found.errors);
   } catch (error) {
     problems([error.message]);
   }
