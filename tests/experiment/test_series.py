@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import nnls
 from support.builders import run, write
 
+from xanes_hpc.cli import series_tables
 from xanes_hpc.errors import ConfigError, FormatError, SpectrumError
 from xanes_hpc.experiment.isosbestic import isosbestic_points
 from xanes_hpc.experiment.joint_fit import SeriesOptions, joint_fit
@@ -121,6 +122,59 @@ def test_a_made_series_comes_out(noise, within, flatten):
     errors = np.maximum(best.standard_errors, best.bootstrap_errors)[:, 1]
     assert np.abs(best.fractions[:, 1] - SHARES).max() < 5.0 * errors.max()
     assert [one.score for one in found.ranked] == sorted(one.score for one in found.ranked)
+
+
+class HeldShelf(Shelf):
+    """A library with held-out references: its own curves with another small peak."""
+
+    def references(self, rows, most):
+        rng = np.random.default_rng(5)
+        peaks = [np.exp(-0.5 * ((GRID - place) / 3.0) ** 2) for place in rng.uniform(5, 45, rows.size)]
+        return rows[:most], (self.mean[rows] + rng.uniform(0.0, 0.2, (rows.size, 1)) * np.array(peaks))[:most]
+
+
+def test_spectra_that_no_mixture_explains_are_told():
+    shelf = HeldShelf()
+    found = joint_fit(series_of(shelf, SHARES, 0.003), shelf, SeriesOptions(max_shift=2.0))
+    assert set(found.judged) == {""}
+    assert joint_fit(series_of(Shelf(), SHARES, 0.003), Shelf(), SeriesOptions(max_shift=2.0)).held_out is None
+    strange = Shelf()
+    strange.curve = lambda k, x: 0.5 + np.arctan((x - 4 - k) / 6.0) / np.pi + np.exp(-0.5 * ((x - k) / 1.5) ** 2)
+    unlike = joint_fit(series_of(strange, SHARES, 0.003), shelf, SeriesOptions(max_shift=2.0))
+    assert unlike.ranked[0].error_percent.min() > found.held_out.errors[-1]
+    assert set(unlike.judged) == {"unexplained"}
+    free = unlike.ranked[0]
+    residual, whole = np.abs(free.measured - free.fitted).sum(axis=1), np.abs(free.measured).sum(axis=1)
+    assert free.error_percent == pytest.approx(100.0 * residual / whole)
+
+
+def test_tables_have_whole_names_and_verdicts_and_fit_the_terminal(capsys):
+    shelf, strange = HeldShelf(), Shelf()
+    shelf.names = [f"{k}_{'x' * 48}_{k}" for k in range(shelf.n)]
+    strange.curve = lambda k, x: 0.5 + np.arctan((x - 4 - k) / 6.0) / np.pi + np.exp(-0.5 * ((x - k) / 1.5) ** 2)
+    for source, verdict in ((shelf, False), (strange, True)):
+        found = joint_fit(series_of(source, SHARES, 0.003), shelf, SeriesOptions(max_shift=2.0))
+        series_tables.show(found, "sites", [""] * shelf.n, 2.0)
+        out, err = capsys.readouterr()
+        others = out[out.index("other sites") :]
+        assert all(site in others for one in found.ranked[1:6] for site in one.sites)
+        assert max(map(len, out[out.index("component  eigen") :].splitlines())) <= 100
+        assert ("unexplained" in out) == ("no mixture of sites explains 12 of 12 spectra" in err) == verdict
+        assert "100 held-out spectra" in out or "30 held-out spectra" in out
+        rows = series_tables.csv_rows(found)
+        assert {row[rows[0].index("verdict")] for row in rows[1]} == ({"unexplained"} if verdict else {""})
+
+
+def test_a_held_out_spectrum_alone_is_judged_as_in_a_series():
+    """A series of one reference has the error that the reference itself has among the held-out ones."""
+    shelf = HeldShelf()
+    reference = shelf.references(np.arange(30), 100)[1][7]
+    energies = np.concatenate([np.arange(-120.0, -15.0, 5.0), GRID, np.arange(61.0, 250.0, 2.0)])
+    mu = np.interp(energies, GRID, reference)
+    same = [(f"m{k}", Spectrum(E0 + energies, mu, absolute=True, source=f"m{k}")) for k in range(3)]
+    series = make_series(same, SeriesAxis("t", "s", np.arange(3.0)))
+    found = joint_fit(series, shelf, SeriesOptions(components=1))
+    assert np.abs(found.held_out.errors - found.ranked[0].error_percent[0]).min() < 0.1
 
 
 def test_a_series_too_short_to_be_normalised_comes_out():
@@ -270,6 +324,8 @@ def test_series_command(predicted, folder, tmp_path, capsys):
     assert set(sites) == set(names)
     own = np.array(found["sets"][0]["fractions"])[:, sites.index(names[1])]
     assert own == pytest.approx(shares, abs=0.1)
+    assert len(found["verdicts"]) == 7
+    assert "not among the components" not in err
     rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
     assert [float(row["T (K)"]) for row in rows] == found["axis"]["values"]
     assert [float(row[names[1]]) for row in rows] == pytest.approx(own, abs=1e-5)

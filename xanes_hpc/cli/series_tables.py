@@ -13,8 +13,14 @@ POOR = 10.0
 """Mean residual in % above which the sites do not explain a series."""
 CLOSE = 6.0
 """Difference of chi-square below which two sets explain a series equally well (odds of 20)."""
-WIDTH, NAME_WIDTH = 100, 24
-"""Columns of the terminal that tables fit, and those of a spectrum's name."""
+WIDTH, NAME_WIDTH, VERDICT_WIDTH = 100, 24, 13
+"""Columns of the terminal that tables fit, and those of a spectrum's name and of a verdict."""
+STANDARDS = "standards"
+"""What the components of a series may be, beside sites."""
+VERDICTS = {
+    "unexplained": "no mixture of sites explains",
+    "poor": "mixtures of sites poorly explain",
+}
 BAD_SPOIL, BAD_TARGET = 3.0, 5.0
 """SPOIL and residual in % of the target test above which a site is no component of the series."""
 
@@ -35,6 +41,7 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
             "isosbestic points": f"{crossing} eV" if crossing else "none",
             "shift": f"{best.shift:+.2f} eV" + "*" * _is_at_limit(best.shift, max_shift),
         }
+        | ({"for comparison": found.held_out.in_words} if found.held_out is not None else {})
         | (
             {"left out": f"{len(series.left_out):,} of {len(series.names) + len(series.left_out):,}"}
             if series.left_out
@@ -54,10 +61,10 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
     if len(found.ranked) > 1:
         rows = []
         for one in found.ranked[1 : MOST_SETS + 1]:
-            width = (WIDTH - 30) // len(one.sites) - 3
-            names = " + ".join(console.shortened(site, width) for site in one.sites)
             figures = f"{one.score - best.score:+.1f}", f"{one.error_percent.mean():.2f}", f"{one.shift:+.2f}"
-            rows.append([names, *figures])
+            whole = " + ".join(one.sites)
+            first, *others = [whole] if len(whole) <= WIDTH - 30 else [*one.sites]
+            rows += [[first, *figures], *(["+ " + other, "", "", ""] for other in others)]
         console.listing((f"other {what}", "score", "error %", "shift"), rows)
         console.out.print("score: difference from the best set's; see --by")
     _show_notes(found, what, distrust, max_shift)
@@ -81,21 +88,24 @@ def _show_fractions(found: "JointFit") -> None:
     series, best = found.series, found.ranked[0]
     n = len(series.names)
     shown = sorted({round(k * (n - 1) / (min(n, MOST_ROWS) - 1)) for k in range(min(n, MOST_ROWS))})
-    first = min(NAME_WIDTH, WIDTH - 26 - 15 * len(best.sites))
-    width = max((WIDTH - first - 26) // len(best.sites) - 2, 13)
+    judged = found.judged if any(found.judged) else []
+    room = WIDTH - 26 - (VERDICT_WIDTH if judged else 0)
+    first = min(NAME_WIDTH, room - 15 * len(best.sites))
+    width = max((room - first) // len(best.sites) - 2, 13)
     titles = [console.shortened(site, width) for site in best.sites]
     rows = []
     for k in shown:
         cells = [f"{best.fractions[k, j]:.3f} ± {_error(found, k, j):.3f}" for j in range(len(best.sites))]
         name = console.shortened(series.names[k], first)
-        rows.append([name, f"{series.axis.values[k]:g}", *cells, f"{best.error_percent[k]:.1f}"])
-    console.listing(("spectrum", series.axis.label, *titles, "error %"), rows)
+        verdict = [judged[k]] if judged else []
+        rows.append([name, f"{series.axis.values[k]:g}", *cells, f"{best.error_percent[k]:.1f}", *verdict])
+    console.listing(("spectrum", series.axis.label, *titles, "error %", *(["verdict"] if judged else [])), rows)
     if len(shown) < n:
         console.out.print(f"{len(shown)} of {n:,} spectra; --output writes all")
 
 
 def _show_notes(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float) -> None:
-    best, components = found.ranked[0], found.components
+    best, components, measured = found.ranked[0], found.components, what == STANDARDS
     if components.n == 1:
         console.err.print("Note: the series has one component: it does not change by more than its noise")
     if components.n > len(best.sites):
@@ -105,11 +115,16 @@ def _show_notes(found: "JointFit", what: str, distrust: Sequence[str], max_shift
         sets = "another set explains" if len(close) == 1 else f"{len(close)} other sets explain"
         console.err.print(f"Note: {sets} the series equally well")
     for site, spoil, target in zip(best.sites, best.spoil, best.target_percent, strict=True):
-        if spoil > BAD_SPOIL and target > BAD_TARGET:
+        if measured and spoil > BAD_SPOIL and target > BAD_TARGET:  # predictions have errors of their own
             console.err.print(
                 f"Note: {site} is not among the components: the target test leaves {target:.0f} %, SPOIL {spoil:.1f}"
             )
-    if best.error_percent.mean() > POOR:
+    for verdict, says in VERDICTS.items():
+        if errors := [e for e, own in zip(best.error_percent.tolist(), found.judged, strict=True) if own == verdict]:
+            range = f"{min(errors):.1f} to {max(errors):.1f} %" if len(errors) > 1 else f"{errors[0]:.1f} %"
+            console.err.print(f"Note: {says} {len(errors)} of {len(found.judged)} spectra: error {range}; "
+                              f"{found.held_out.in_words if found.held_out else ''}")  # fmt: skip
+    if found.held_out is None and best.error_percent.mean() > POOR:
         residual = best.error_percent.mean()
         console.err.print(f"Note: no {what} explain this series; the mean residual is {residual:.0f} %")
     if _is_at_limit(best.shift, max_shift):
@@ -141,8 +156,8 @@ def csv_rows(found: "JointFit") -> tuple[list[str], list[list[str]]]:
         for j in range(len(best.sites)):
             errors = best.standard_errors[k, j], best.bootstrap_errors[k, j]
             row += [f"{value:.5f}" for value in (best.fractions[k, j], *errors)]
-        rows.append([*row, f"{best.error_percent[k]:.3f}", f"{best.factors[k]:.5g}"])
-    return [*titles, "error %", "factor"], rows
+        rows.append([*row, f"{best.error_percent[k]:.3f}", f"{best.factors[k]:.5g}", found.judged[k]])
+    return [*titles, "error %", "factor", "verdict"], rows
 
 
 def as_dict(found: "JointFit", distrust: Sequence[str]) -> dict[str, Any]:
@@ -167,6 +182,8 @@ def as_dict(found: "JointFit", distrust: Sequence[str]) -> dict[str, Any]:
         },
         "noise": found.noise,
         "isosbestic_ev": found.isosbestic,
+        "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
+        "verdicts": found.judged,
         "sets": [
             {
                 "sites": [

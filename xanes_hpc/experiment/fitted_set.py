@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from xanes_hpc.experiment.compare import Array, Measured, Rows
+from xanes_hpc.experiment.held_out_series import residual_percent
 from xanes_hpc.experiment.joint_search import SiteSet
 from xanes_hpc.experiment.nonnegative import fit_each
 from xanes_hpc.experiment.normalisation_errors import interpolated, normalisation_errors
@@ -49,7 +50,7 @@ class FittedSet:
     factors : (n_spectra,)
         Factor of each measured spectrum.
     error_percent : (n_spectra,)
-        Residual of each spectrum in %: the sum of its absolute values over that of the spectrum's.
+        Residual of each spectrum in %: the sum of its absolute values over that of the spectrum without its background.
     spoil, target_percent : (n_sites,)
         Target test of each site against the series' components.
     score
@@ -138,7 +139,6 @@ class SetFits:
         sides, plain = self._project(mean), self._project(y)
         total = np.maximum(a.sum(axis=1, keepdims=True), 1e-300)
         residual = self._project(roots * (y - a @ mean), roots) / roots
-        percent = 100.0 * np.abs(residual).sum(axis=1) / np.maximum(np.abs(y).sum(axis=1), 1e-300)
         order = np.argsort(-(a / total)[: max(len(a) // 3, 1)].mean(axis=0), kind="stable")
         n, noise = self._components.n, float(np.sqrt(np.square(self._noise).mean()))
         target, spoil = principal_components(plain, n, self._background.n_terms).target_test(sides, n, noise)
@@ -150,7 +150,7 @@ class SetFits:
             standard_errors=self._standard_errors(rows, sides, variance, a, residual, shift)[:, order],
             bootstrap_errors=self._bootstrap(roots * mean, roots * y, roots)[:, order],
             factors=1.0 / total[:, 0],
-            error_percent=percent,
+            error_percent=residual_percent(residual, a @ mean),
             spoil=spoil[order],
             target_percent=target[order],
             score=self._score(residual, a, variance),

@@ -13,6 +13,8 @@ import numpy as np
 from xanes_hpc.errors import ConfigError
 from xanes_hpc.experiment.compare import Array, Library, Measured, Rows
 from xanes_hpc.experiment.fitted_set import Background, FittedSet, SetFits
+from xanes_hpc.experiment.held_out import HeldOut
+from xanes_hpc.experiment.held_out_series import held_out_beside
 from xanes_hpc.experiment.isosbestic import isosbestic_points
 from xanes_hpc.experiment.joint_search import JointSearch
 from xanes_hpc.experiment.match_options import CRITERIA, MatchOptions
@@ -81,7 +83,8 @@ class JointFit:
     """The sets of sites that explain a series, best first, at ``energies`` (n_energies,) of the library's axis.
 
     ``noise`` is the typical standard deviation of the series' points that the fit assumes. ``isosbestic`` are the
-    energies, on the series' own scale, at which it crosses.
+    energies, on the series' own scale, at which it crosses. ``held_out`` says how well held-out spectra are explained;
+    None if the library has too few.
     """
 
     series: Series
@@ -92,6 +95,13 @@ class JointFit:
     noise: float
     isosbestic: list[float]
     ranked: list[FittedSet]
+    held_out: HeldOut | None = None
+
+    @property
+    def judged(self) -> list[str]:
+        """``poor`` or ``unexplained`` for each spectrum whose error exceeds those of most held-out ones, or nothing."""
+        own = self.held_out
+        return [own.judged(error) if own is not None else "" for error in self.ranked[0].error_percent.tolist()]
 
     def __repr__(self) -> str:
         best = self.ranked[0]
@@ -153,7 +163,8 @@ def joint_fit(
     ranked = sorted((fits.fitted(own) for own in sets[: max(options.keep + 1, 1)]), key=lambda own: own.score)
     progress(rows.size, rows.size)
     crossing = isosbestic_points(series.energies[inside], within, noise) if series.is_normalised else []
-    return JointFit(series, measured.energies, library.origin, rows.size, components, noise, crossing, ranked)
+    known = held_out_beside(measured, background.project, rows)
+    return JointFit(series, measured.energies, library.origin, rows.size, components, noise, crossing, ranked, known)
 
 
 def _noise_at(series: Series, places: Array, noise: float, least: float) -> Array:

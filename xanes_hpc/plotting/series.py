@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from xanes_hpc.experiment.held_out import POOR, UNEXPLAINED
 from xanes_hpc.experiment.joint_fit import JointFit
 from xanes_hpc.plotting.figures import COLOURS, PREDICTION, REFERENCE, figure_at
 from xanes_hpc.plotting.words import energy_label, title
@@ -41,7 +42,14 @@ def fractions_along(found: JointFit, what: str, path: Path) -> None:
         fractions.tick_params(labelbottom=False)
         fractions.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=1)
         residual.plot(axis.values, best.error_percent, color=REFERENCE, marker=".", ms=3, lw=0.8)
-        residual.set(xlabel=axis.label, ylabel="residual (%)", ylim=(0, None))
+        top = 1.1 * float(best.error_percent.max())
+        if found.held_out is not None:
+            for share, look in ((POOR, ":"), (UNEXPLAINED, "--")):
+                limit = float(np.quantile(found.held_out.errors, share / 100.0))
+                residual.axhline(limit, color="0.4", lw=0.8, ls=look, label=f"{share:.0f} % of held-out spectra below")
+                top = max(top, 1.5 * limit)
+            residual.legend(frameon=False, fontsize=6, loc="upper center", ncols=2)
+        residual.set(xlabel=axis.label, ylabel="residual (%)", ylim=(0, top or None))
         _spectra(spectra, found)
         _eigenvalues(eigenvalues, found)
         title(figure, f"{what}, shift {best.shift:+.2f} eV, mean residual {best.error_percent.mean():.1f} %")

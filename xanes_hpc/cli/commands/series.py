@@ -161,6 +161,6 @@ def command(
         matches.write_csv(output, *series_tables.csv_rows(found), overwrite)
     console.notes_of_all([*found.series.choices, found.series.normal.raw.choices])
     if json_target != "-":
-        series_tables.show(found, "standards" if library is None else "sites", distrust, options.max_shift)
+        series_tables.show(found, series_tables.STANDARDS if library is None else "sites", distrust, options.max_shift)
         matches.show_left_out([*found.series.left_out, *left_out])
     console.write_json(json_target, series_tables.as_dict(found, distrust))
