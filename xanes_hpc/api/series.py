@@ -82,7 +82,8 @@ def series(
     -------
     JointFit
         The principal components, and the sets of sites that explain the series, best first, each with its
-        ``fractions``, their errors, and the residual of each spectrum.
+        ``fractions``, their errors, and the residual of each spectrum; and whether each is ``judged`` as explained less
+        well than held-out spectra.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def fractions_along(found: JointFit, what: str, path: Path) -> None:
             for share, look in ((POOR, ":"), (UNEXPLAINED, "--")):
                 limit = float(np.quantile(found.held_out.errors, share / 100.0))
                 residual.axhline(limit, color="0.4", lw=0.8, ls=look, label=f"{share:.0f} % of held-out spectra below")
-                top = max(top, 1.5 * limit)
+                top = max(top, 1.4 * limit, 1.4 * float(best.error_percent.max()))
             residual.legend(frameon=False, fontsize=6, loc="upper center", ncols=2)
         residual.set(xlabel=axis.label, ylabel="residual (%)", ylim=(0, top or None))
         _spectra(spectra, found)
