@@ -8,8 +8,9 @@ the coefficients and f the noise, the spectra there scatter with the covariance 
 chi² = sum over energies of r^T C^-1 r, or by -2 ln(likelihood), which adds ln det C.
 
 The standard error of a fraction comes from the covariance of its fit with the variances f² + sum_k a_ik² S_k, scaled up
-to the residual, and from the errors of the normalisation (`normalisation_errors`), which move a whole spectrum. The
-bootstrap repeats the fit with blocks of energies drawn at random (Kuensch 1989).
+to the residual, and from the errors of the normalisation (`normalisation_errors`), which move a whole spectrum. It does
+not know that coefficients are not negative, so that a fraction of 0 has an error too. The bootstrap repeats the fit with
+blocks of energies drawn at random (Kuensch 1989).
 """
 
 from collections.abc import Iterator
@@ -182,10 +183,7 @@ class SetFits:
         free = max(residual.shape[1] - len(sides), 1)
         scale = np.maximum((np.square(residual) / spread).sum(axis=1) / free, 1.0)
         gram = np.einsum("ke,ie,le->ikl", sides, 1.0 / spread, sides)
-        active = a > 0
-        keep = active[:, :, None] & active[:, None, :]
-        gram = np.where(keep, gram, 0.0) + np.einsum("ik,kl->ikl", ~active, np.eye(len(sides)))
-        inverse = np.where(keep, np.linalg.pinv(gram), 0.0)
+        inverse = np.linalg.pinv(gram)
         follows = np.einsum("ikl,le,ie->ike", inverse, sides, 1.0 / spread)
         covariance = inverse * scale[:, None, None]
         for sizes, errors in self._sources(rows, a, shift):
