@@ -169,6 +169,7 @@ def test_a_fit_is_judged_by_those_of_held_out_sites(client, predictor, library, 
     assert good["held_out"].startswith(f"{n_sites} held-out spectra: ")
     assert (good["verdict"], good["unexplained_percent"] < 1.0) == ("", True)
     assert poor["warnings"][0] == poor["verdict"] != ""
+    assert sum("plain edge" in warning for warning in poor["warnings"]) == 1
 
 
 def test_a_fit_in_line_is_fetched_with_its_ticket(client, monkeypatch):

@@ -91,7 +91,7 @@ def test_unbroadened_predictions_have_more_sliders(browser, model, files, tmp_pa
     with served(tmp_path / "raw.model") as address, opened(browser, address) as page:
         page.set_input_files("#files", files / "iron.xyz")
         mean = predicted(page)
-        shown = {"gaussian": 0, "lorentzian": 2, "arctangent": 3, "seah-dench": 3}
+        shown = {"gaussian": 0, "lorentzian": 2, "arctangent": 4, "seah-dench": 3}
         for recipe, n_sliders in shown.items():
             page.select_option("#recipe", recipe)
             assert page.locator(".raw:visible").count() == n_sliders

@@ -96,10 +96,15 @@ def test_the_edge_of_a_prediction_stays(page, files):
     assert page.evaluate("document.querySelector('#spectrum').layout.shapes[0].x0") == 0
 
 
-def test_a_fit_is_drawn(page, files, tmp_path):
+def test_a_fit_is_drawn_and_applied(page, files, tmp_path):
     page.set_input_files("#files", files / "iron.xyz")
-    predicted(page)
-    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page, 1.0))
+    plain = predicted(page)
+    slide(page, 3)
+    broad = changed(page, plain)
+    path = measured_file(tmp_path / "m.dat", page, 1.0)
+    slide(page, 0)
+    changed(page, broad)
+    page.set_input_files("#measured", path)
     wait(page, "state.placed !== null")
     page.focus("#fit")
     page.keyboard.press("Enter")
@@ -109,6 +114,9 @@ def test_a_fit_is_drawn(page, files, tmp_path):
     residual = page.evaluate("document.querySelector('#fit-chart').data[3].y")
     assert np.abs(residual).max() < 0.05
     assert "held-out" in page.locator("#fit-result").inner_text()
+    page.evaluate("document.querySelector('#gaussian').max = 1")
+    page.locator("#fit-result button").click()
+    assert 2 < float(page.input_value("#gaussian")) < 4  # the slider's range grows
 
 
 def test_spectra_are_matched_fitted_and_kept(page, files, tmp_path):

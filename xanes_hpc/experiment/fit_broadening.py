@@ -82,11 +82,12 @@ def fit_broadening(
 
 
 def judged(fitted: Fitted, held_out: HeldOut | None) -> Fitted:
-    """Return a fit that is not judged yet, judged by how those of held-out sites are, if these are known."""
+    """Return a fit judged by those of held-out sites, if they are known, else by how much structure it leaves."""
     own = fitted.unexplained_percent
     verdict = "" if held_out is None else verdict_on_fit(held_out, own)
-    first = verdict or structure_warning(own)
-    warnings = (first, *fitted.warnings) if first else fitted.warnings
+    hardly = structure_warning(own)
+    others = [warning for warning in fitted.warnings if warning not in (hardly, fitted.verdict)]
+    warnings = (*filter(None, [verdict or hardly]), *others)
     return replace(fitted, held_out=held_out, verdict=verdict, warnings=warnings)
 
 

@@ -12,6 +12,7 @@ export function broadening() {
   if (name === "gaussian") return gaussian > 0 ? { name, gaussian } : { name: "none" };
   const found = { name, gaussian, core_hole: Number(by("core_hole").value), e_cut: Number(by("e_cut").value) };
   if (name !== "lorentzian") found.gamma_max = Number(by("gamma_max").value);
+  if (name === "arctangent") found.centre = Number(by("centre").value);
   return found;
 }
 
@@ -22,8 +23,9 @@ export function widths({ name, gaussian, core_hole: hole, gamma_max: gamma }) {
   return `, ${[...core, ...(gaussian ? [`resolution ${gaussian} eV`] : [])].join(", ")}`;
 }
 
-/** Set the width of a slider, within its range. */
+/** Set the width of a slider; its range grows if need be. */
 export function setWidth(id, value) {
+  by(id).max = Math.max(by(id).max, Math.ceil(value));
   by(id).value = value;
   document.querySelector(`output[for=${id}]`).textContent = `${Number(by(id).value)} eV`;
 }
@@ -31,8 +33,9 @@ export function setWidth(id, value) {
 /** Show the sliders that the recipe uses. */
 function showSliders() {
   const name = by("recipe").value;
-  const [hole, gamma, cut] = document.querySelectorAll(".raw");
+  const [hole, gamma, centre, cut] = document.querySelectorAll(".raw");
   hole.hidden = cut.hidden = name === "gaussian";
+  centre.hidden = name !== "arctangent";
   gamma.hidden = !["arctangent", "seah-dench"].includes(name);
 }
 

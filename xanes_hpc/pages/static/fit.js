@@ -11,11 +11,14 @@ import { cell, heading } from "./tables.js";
 import { predictionColour } from "./traces.js";
 
 const NAMES = {
-  shift: ["Shift of the measurement", "eV"], scale: ["Scale of the prediction", ""], gaussian: ["Resolution, FWHM", "eV"], core_hole: ["Core hole", "eV"],
-  gamma_max: ["Photoelectron, largest width", "eV"], centre: ["Centre of the rise", "eV"], e_cut: ["Empty states above", "eV"],
+  shift: ["Shift of the prediction", "eV"], scale: ["Scale of the prediction", ""], gaussian: ["Resolution (Gaussian)", "eV FWHM"], core_hole: ["Core hole", "eV"],
+  gamma_max: ["Largest width of the photoelectron", "eV"], centre: ["Centre of its rise", "eV"], width: ["Width of its rise", "eV"], seah: ["Seah’s coefficient", ""], e_cut: ["Empty states above", "eV"],
   offset: ["Line: height at E₀", ""], slope: ["Line: slope", "per eV"],
 };
 let found = null;
+
+/** Return a warning with the parameters named as in the table. */
+const warning = (text) => sentence(text.replace(/\b(gaussian|core_hole|gamma_max|centre|e_cut)\b/g, (key) => NAMES[key][0][0].toLowerCase() + NAMES[key][0].slice(1)));
 
 function draw() {
   if (!found || !by("fit-chart")) return;
@@ -41,7 +44,7 @@ function row(key, { value, stderr, at_bound: atBound, undetermined, varied }) {
   const [name, unit] = NAMES[key] || [key, ""];
   const error = stderr === null ? "" : ` ± ${stderr.toPrecision(2)}`;
   const note = atBound ? "at its bound" : undetermined ? "unconstrained" : varied ? "" : "fixed";
-  return element("tr", {}, cell(name), cell(`${Number((key === "shift" ? -value : value).toPrecision(4))}${error} ${unit}`), cell(note));
+  return element("tr", {}, cell(name), cell(`${Number(value.toPrecision(4))}${error} ${unit}`), cell(note));
 }
 
 /** Return how much the fit explains, in words. */
@@ -68,7 +71,7 @@ async function fit() {
   });
   by("fit-result").replaceChildren(
     element("h2", { textContent: "Fit of the broadening" }),
-    ...found.warnings.map((text) => line(sentence(text), "no")),
+    ...found.warnings.map((text) => line(warning(text), "no")),
     line(`${found.site}, ${found.start_ev.toFixed(0)} to ${found.stop_ev.toFixed(0)} eV from E₀. ${worth(found)}`, "hint"),
     element("div", { id: "fit-chart", className: "plot", role: "img", ariaLabel: "The measured spectrum, the fit and the residual" }),
     element("table", { ariaLabel: "Fit" }, heading(["Parameter", "Value", ""]), element("tbody", {}, ...Object.entries(found.parameters).map(([key, p]) => row(key, p)))),
