@@ -283,6 +283,18 @@ def test_standard_deviations_weight_the_energies_of_a_series():
     assert np.std(weighted - exact) < 0.5 * np.std(without - exact)
 
 
+def test_a_standard_with_windows_of_its_own_is_told(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert run("match", "a.xdi", "--standards", "std") == 0
+    assert "windows" not in capsys.readouterr().err
+    *head, rows = (folder / "std" / "S3.xdi").read_text().partition("#---\n")
+    short = [row for row in rows.splitlines() if float(row.split()[0]) < E0 + 110.0]
+    write(folder / "std" / "S3.xdi", "".join(head) + "\n".join(short) + "\n")
+    assert run("match", "a.xdi", "--standards", "std", "--json", "m.json") == 0
+    assert "S3 does not cover the sample's windows" in capsys.readouterr().err
+    assert json.loads((folder / "m.json").read_text())["spectra"][0]["own_windows"] == ["S3"]
+
+
 def test_names_of_standards_are_told_apart(folder):
     write(folder / "more" / "S0.xdi", (folder / "std" / "S1.xdi").read_text())
     found = StandardFiles.read([folder / "std" / "S0.xdi", folder / "more"], EnergyOptions())

@@ -115,6 +115,12 @@ def _note(one: FittedSpectrum, options: "CombinationOptions") -> None:
     close = sum(own.score - best.score < CLOSE for own in ranked[1:])
     if close:
         console.err.print(f"Note: {one.name}: combinations 1 to {close + 1} fit equally well")
+    for name in best.names:
+        if name in one.found.own_windows:
+            console.err.print(
+                f"Note: {one.name}: {name} does not cover the sample's windows and was normalised with its own, which "
+                "may change its fraction; --pre and --post give windows that both cover"
+            )
     if not options.sum_to_one and abs(best.total - 1.0) > 0.05:
         console.err.print(f"Note: {one.name}: the fractions add up to {best.total:.2f}; check the normalisation")
     if options.max_shift and max(map(abs, best.shifts)) > options.max_shift - 0.02:
@@ -149,6 +155,7 @@ def _as_dict(one: FittedSpectrum) -> dict[str, Any]:
         "start_ev": float(found.energies[0]),
         "stop_ev": float(found.energies[-1]),
         "tried": found.n_tried,
+        "own_windows": found.own_windows,
         "combinations": [
             {
                 "standards": list(own.names), "fractions": list(own.weights), "standard_errors": list(own.errors),

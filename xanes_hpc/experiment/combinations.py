@@ -108,12 +108,17 @@ class Combination:
 
 @dataclass(frozen=True)
 class Combinations:
-    """What ``fit_combinations`` found: the best combinations first, at ``energies`` of the sample, (n_energies,)."""
+    """What ``fit_combinations`` found: the best combinations first, at ``energies`` of the sample, (n_energies,).
+
+    ``own_windows`` names the standards that were normalised with windows of their own, because they do not cover those
+    of the sample.
+    """
 
     energies: Array
     sample: Array
     n_tried: int
     ranked: list[Combination]
+    own_windows: list[str]
 
 
 def fit_combinations(
@@ -162,7 +167,9 @@ def fit_combinations(
     ranked = sorted((one for one in refined if one is not None), key=lambda one: one.score)
     if not ranked:
         raise SpectrumError(f"{own.source}: no combination of the standards fits with positive weights")
-    return Combinations(energies, y, n_tried, ranked[: options.keep])
+    windows = sample.background and sample.background.windows
+    apart = [one.name for one in standards if (one.normal.background and one.normal.background.windows) != windows]
+    return Combinations(energies, y, n_tried, ranked[: options.keep], apart)
 
 
 def _roots(sample: Spectrum, energies: Array, y: Array) -> Array:

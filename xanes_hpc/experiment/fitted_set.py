@@ -9,8 +9,8 @@ chi² = sum over energies of r^T C^-1 r, or by -2 ln(likelihood), which adds ln 
 
 The standard error of a fraction comes from the covariance of its fit with the variances f² + sum_k a_ik² S_k, scaled up
 to the residual, and from the errors of the normalisation (`normalisation_errors`), which move a whole spectrum. It does
-not know that coefficients are not negative, so that a fraction of 0 has an error too. The bootstrap repeats the fit with
-blocks of energies drawn at random (Kuensch 1989).
+not know that coefficients are not negative, so that a fraction of 0 has an error too. The bootstrap repeats the fit
+with blocks of energies drawn at random (Kuensch 1989).
 """
 
 from collections.abc import Iterator
