@@ -152,6 +152,17 @@ def test_nothing_overflows_on_a_small_screen(page, files):
     assert all(box["width"] <= 360 for box in boxes)
 
 
+def test_a_finger_on_the_chart_scrolls(browser, address, files):
+    page = browser.new_page(viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
+    page.goto(address)
+    wait(page, "document.querySelector('#model').textContent.includes('XANES')")
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    assert page.evaluate("document.querySelector('#spectrum').layout.dragmode") is False
+    assert not page.locator(".mouse").is_visible()
+    page.close()
+
+
 def test_arrow_keys_turn_the_structure(page, files):
     page.set_input_files("#files", files / "iron.xyz")
     predicted(page)

@@ -8,6 +8,7 @@ import { elementAndEdge } from "./prediction.js";
 import { ask } from "./requests.js";
 import { state, when } from "./state.js";
 
+const EDGE = "#c25500";
 const WINDOWS = { pre: "#8a5fd0", post: "#00875f" };
 let chosen = {}; // what the user has set; the rest is chosen by the server
 let asked = 0;
@@ -59,7 +60,7 @@ function dragged(event) {
 function shapes({ e0_ev: e0, pre_ev: pre, post_ev: post }) {
   const across = { yref: "paper", y0: 0, y1: 1 };
   const box = (ends, fillcolor) => ({ ...across, type: "rect", x0: e0 + ends[0], x1: e0 + ends[1], fillcolor, opacity: 0.25, line: { color: fillcolor, width: 1.5 } });
-  const edge = { ...across, type: "line", x0: e0, x1: e0, line: { color: ink(), dash: "dash", width: 1.5 } };
+  const edge = { ...across, type: "line", x0: e0, x1: e0, line: { color: EDGE, dash: "dash", width: 2 } };
   return [edge, ...(pre && post ? [box(pre, WINDOWS.pre), box(post, WINDOWS.post)] : [])];
 }
 

@@ -1,6 +1,6 @@
 // The chart of the predicted, kept and measured spectra, with the residual below.
 
-import { by, dark, ink } from "./elements.js";
+import { by, dark, ink, touched } from "./elements.js";
 import { explained, look } from "./explanation.js";
 import { chartAxis, chartLayout, plot } from "./plots.js";
 import { changed, shown, state, when } from "./state.js";
@@ -49,7 +49,7 @@ function layout(spectra, residual, n) {
     ...common,
     height: by("spectrum").clientHeight,
     margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
-    hovermode: own ? "x unified" : false, dragmode: "zoom", hoverlabel: { ...common.hoverlabel, namelength: narrow ? 12 : 28 },
+    hovermode: !own ? false : narrow ? "x" : "x unified", dragmode: touched() ? false : "zoom", hoverlabel: { ...common.hoverlabel, namelength: 28 },
     xaxis: { ...axis, visible: Boolean(own), range, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
     yaxis: { ...axis, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
     yaxis2: { ...axis, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },

@@ -5,6 +5,7 @@ import { state } from "./state.js";
 export const by = (id) => document.getElementById(id);
 
 export const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+export const touched = () => matchMedia("(pointer: coarse)").matches;
 export const ink = () => (dark() ? "#eeeeee" : "#1a1a1a");
 
 /** Return an element with properties and children. */

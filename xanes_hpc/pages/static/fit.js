@@ -31,8 +31,8 @@ function draw() {
     curve(before, "prediction, not broadened", { color: "#8c8c8c", dash: "dash", width: 1.5 }), curve(fitted, "fit", { color: predictionColour() }),
     curve(experiment, found.measured, { color: ink(), dash: "dot", width: 1.5 }), curve(residual, "residual", { color: ink(), width: 1.2 }, { yaxis: "y2", showlegend: false }),
   ], {
-    ...common, margin: { l: 55, r: 12, t: narrow ? 70 : 30, b: 42 }, hovermode: "x unified", dragmode: false, legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 } },
-    hoverlabel: { ...common.hoverlabel, namelength: narrow ? 12 : 28 },
+    ...common, margin: { l: 55, r: 12, t: narrow ? 70 : 30, b: 42 }, hovermode: narrow ? "x" : "x unified", dragmode: false, legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 } },
+    hoverlabel: { ...common.hoverlabel, namelength: 28 },
     annotations: [{ x: 0, y: 0.2, xref: "paper", yref: "paper", text: "residual: measured − fit", font: { size: 11 }, showarrow: false, xanchor: "left", yanchor: "bottom" }],
     xaxis: { ...axis, title: { text: "energy from E₀ (eV)", standoff: 6 }, fixedrange: true, hoverformat: ".1f", unifiedhovertitle: { text: "%{x:.1f} eV from E₀" }, anchor: "y2" },
     yaxis: { ...axis, title: { text: "absorption" }, fixedrange: true, domain: [0.29, 1], automargin: "width" },
