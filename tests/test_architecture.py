@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "experiment": ("formats stores spectra structures", "ase scipy"),
     "features": ("descriptors jobs formats stores spectra structures runtime", "ase"),
     "data": ("models config stores spectra runtime", "scipy"),
-    "calculations": ("jobs formats stores spectra structures runtime", "ase distributed tblite"),
+    "calculations": ("jobs formats stores spectra structures runtime", "ase distributed feff10 tblite"),
     "training": ("data models config stores spectra runtime", "ase scipy"),
     "prediction": ("features models importing jobs descriptors formats stores spectra structures runtime", "ase"),
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy umap"),

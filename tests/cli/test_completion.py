@@ -27,7 +27,7 @@ def completions(words):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["xanes-hpc", "fe"], {"featurise"}),
+        (["xanes-hpc", "fe"], {"featurise", "feff"}),
         (["xanes-hpc", "fdmnes", ""], {"write", "ingest"}),
         (["xanes-hpc", "match", "--mi"], {"--mixture"}),
         (["xanes-hpc", "model", "p"], {"pack"}),

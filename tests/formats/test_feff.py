@@ -15,6 +15,7 @@ from xanes_hpc.spectra.edges import place
 ENERGIES = np.arange(8984.0, 9120.0, 0.5)
 MU = np.round(0.5 + np.arctan((ENERGIES - 8994.0) / 2.0) / np.pi, 4)  # as many digits as are written
 NORM = 2.3515e-4
+FERMI = 8987.067
 HEADER = """# # comment:                                                     FEFF 9.9.1
 # # POT  SCF 100  7.0000   0, screened core-hole, AFOLP (folp(0)= 1.150)
 # # Abs   Z=29 Rmt= 1.168 Rnm= 1.296 K  shell
@@ -30,8 +31,9 @@ FMS rfms= 9.0000
 
 
 def xmu(path, header=HEADER):
-    zeros = np.zeros_like(MU)
-    return write(path, header + table(np.column_stack([ENERGIES, ENERGIES - 8994.3, zeros, MU, zeros, zeros])))
+    zeros, above = np.zeros_like(MU), ENERGIES - FERMI
+    k = np.round(np.sign(above) * np.sqrt(np.abs(above) / 3.81), 3)
+    return write(path, header + table(np.column_stack([ENERGIES, above - 7.233, k, MU, zeros, zeros])))
 
 
 def test_the_absorption_of_a_site(tmp_path):
@@ -40,14 +42,14 @@ def test_the_absorption_of_a_site(tmp_path):
     np.testing.assert_allclose(found.intensities, MU * NORM * 0.529177210903**2, rtol=1e-8)
     assert (found.element, found.edge, found.absolute, found.e_edge) == (29, "K", True, None)
     assert found.unit == "angstrom²"
-    assert json.loads(found.treatment) == {"name": "feff", "program": "FEFF 9.9.1", "core_hole": 1.729}
+    assert json.loads(found.treatment) == {"name": "feff", "program": "FEFF 9.9.1"}
 
 
 def test_the_fermi_level_is_kept(tmp_path):
     """It differs between sites, so that e0 is the tabulated edge for all of them."""
     placed = place(read_spectrum(xmu(tmp_path / "xmu.dat")), 29, "K")
     assert (placed.e0_source, placed.e0) == ("xraydb", 8979.0)
-    assert placed.e_cut == pytest.approx(8994.3 - 8979.0, abs=1e-3)
+    assert placed.e_cut == pytest.approx(FERMI - 8979.0, abs=1e-3)
 
 
 def test_the_spectrum_as_feff_normalised_it(tmp_path):
@@ -63,7 +65,6 @@ def test_the_spectrum_as_feff_normalised_it(tmp_path):
         ("omega    e    k    mu    mu0     chi     @#", "energy a b c d e", "expected FEFF's columns"),
         ("2.3515E-04", "0.0", "the number that normalised mu in the header, received 0.0"),
         ("used to normalize", "used for", "the number that normalised mu in the header, received none"),
-        ("Gam_ch=1.729E+00", "Gam_ch=****", "the core hole's width in the header, received none"),
     ],
 )
 def test_what_is_not_feffs(tmp_path, old, new, words):

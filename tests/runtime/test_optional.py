@@ -15,7 +15,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 SOURCES = [path for folder in ("xanes_hpc", "kernels", "hdf5_schema") for path in sorted((ROOT / folder).rglob("*.py"))]
 IMPORTED_AS = {
-    "dask-jobqueue": "dask_jobqueue", "python-multipart": "multipart", "umap-learn": "umap", "xraylarch": "larch",
+    "dask-jobqueue": "dask_jobqueue", "feff10-rs": "feff10", "python-multipart": "multipart", "umap-learn": "umap",
+    "xraylarch": "larch",
 }  # fmt: skip
 """Import names of packages that differ from the name of the distribution."""
 INDIRECT = {"keras": "tensorflow", "llvmlite": "numba", "pydantic": "fastapi", "starlette": "fastapi"}
@@ -67,7 +68,7 @@ def test_a_missing_package_is_named_with_its_extra():
 
 def test_every_extra_that_an_error_names_installs_the_package():
     calls = set(calls_of_need())
-    assert {extra for _, extra in calls} == {"dask", "larch", "pandas", "relax", "umap"}
+    assert {extra for _, extra in calls} == {"dask", "feff", "larch", "pandas", "relax", "umap"}
     for package, extra in calls:
         assert package in names(EXTRAS[extra])
         assert package not in names(PROJECT["dependencies"])

@@ -1,6 +1,7 @@
 """Check the runs of a program, and add the spectra of the good ones to a structure store."""
 
 import csv
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.stores.other_spectra import Added, add_spectra
 from xanes_hpc.stores.structures import StructureStore
 
+OUTCOME = "outcome.json"
+"""File in the folder of a run that this program started: how it ended."""
 Progress = Callable[[int, int], None]
 
 
@@ -147,6 +150,12 @@ def find_runs(folder: Path, program: Program) -> list[tuple[Path, str]]:
 def look_at(program: Program, folder: Path, site: str) -> Run:
     """Return the state of a run; the content of its folder never makes it raise."""
     try:
+        if (folder / OUTCOME).exists():
+            outcome = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+            if outcome["state"] != State.GOOD:
+                return Run(folder, site, State(outcome["state"]), str(outcome["reason"]))
+        if not folder.exists():
+            return Run(folder, site, State.NOT_STARTED)
         return program.look_at(folder, site)
-    except (OSError, ValueError) as error:  # such as no permission, or a name that the file system does not take
+    except (OSError, ValueError, KeyError, TypeError) as error:  # such as no permission, or an impossible name
         return Run(folder, site, State.FAILED, without_folder(unreadable(folder, error), folder))

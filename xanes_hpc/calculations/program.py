@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
 from xanes_hpc.structures.structure import Structure
@@ -58,6 +58,8 @@ class Program(Protocol):
         Test in the shell for a run in ``$folder`` that needs not run again.
     stale
         Files of an earlier run that must be deleted before a new one.
+    program
+        Name or path by which the script of the runs calls it.
     command
         Words that run it in the folder of a run.
     """
@@ -70,11 +72,26 @@ class Program(Protocol):
     stale: ClassVar[tuple[str, ...]]
 
     @property
+    def program(self) -> str: ...  # noqa: D102
+    @property
     def command(self) -> Sequence[str]: ...  # noqa: D102
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that its results depend on, as plain values."""
+
+    @classmethod
+    def with_settings(cls, settings: dict[str, Any], program: str) -> Self:
+        """Return the program with settings that were written as JSON, and its name or path."""
+
+    def check_installed(self) -> None:
+        """Check that the program can be started on this machine.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot.
+        """
 
     def check(self) -> None:
         """Check the settings.
@@ -97,6 +114,9 @@ class Program(Protocol):
     def is_input(self, name: str) -> bool:
         """Whether a file of this name in the folder of a run is one of its inputs."""
 
+    def is_output(self, name: str) -> bool:
+        """Whether a file of this name is a result worth keeping."""
+
     def look_at(self, folder: Path, site: str) -> Run:
         """Return the state of a run.
 
@@ -108,6 +128,9 @@ class Program(Protocol):
 
     def difference(self, run: Run, structure: Structure, atom: int, edge: str) -> str:
         """Return in words how a run differs from a calculation of a site; empty if it does not."""
+
+    def made(self, kind: str, treatment: str) -> bool:
+        """Whether a stored spectrum of this kind and treatment is what a calculation with these settings would give."""
 
     def spectra_of(self, run: Run) -> list[PlacedSpectrum]:
         """Return the spectra of a good run.
@@ -122,3 +145,8 @@ class Program(Protocol):
 def without_folder(error: object, folder: Path) -> str:
     """Return the text of an error without the path of a run's folder, shortened."""
     return str(error).replace(f"{folder}/", "").removeprefix(f"{folder}: ")[:LONGEST_REASON]
+
+
+def hashable(value: Any) -> Any:
+    """Return a value of JSON with its lists as tuples."""
+    return tuple(map(hashable, value)) if isinstance(value, list) else value

@@ -22,7 +22,6 @@ from xanes_hpc.calculations.program import Program
 from xanes_hpc.errors import FormatError, StoreError, note_reason
 from xanes_hpc.jobs.slurm import array_header
 from xanes_hpc.runtime.outputs import whole_output
-from xanes_hpc.spectra.spectrum import NO_TREATMENT
 from xanes_hpc.stores.spectra import SpectrumTable
 from xanes_hpc.stores.structures import StructureStore
 
@@ -48,9 +47,10 @@ class Cluster:
 
 @dataclass
 class Written:
-    """The folders of the calculations, and the reasons why sites were skipped."""
+    """The folders of the calculations, the name of the first one's input, and the reasons why sites were skipped."""
 
     folders: list[str] = field(default_factory=list)
+    first_input: str = ""
     skipped_count: int = 0
     skipped: list[str] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ def write_runs(
     if not rows.size:
         raise FormatError(f"{store.path}: no site selected; expected at least one")
     table = store.sites
-    folders = _folder_names([table.name[row] for row in rows])
+    folders = folder_names([table.name[row] for row in rows])
     written, entries = Written(), []
     before = _listed(output)
     for folder in before:
@@ -112,18 +112,25 @@ def write_runs(
                 note_reason(written.skipped, error)
                 continue
             written.folders.append(folder)
-            entries.append((folder, table.name[row], chemical_symbols[table.element[row]], table.edge[row]))
+            written.first_input = written.first_input or list(files)[-1]
+            entries.append((folder, table.name[row], int(table.element[row]), table.edge[row]))
             (temporary / folder).mkdir()
             for name, text in files.items():
                 (temporary / folder / name).write_text(text, encoding="utf-8")
         if not written.folders:
             more = f"all {written.skipped_count:,} sites were skipped; the first: " if written.skipped_count > 1 else ""
             raise FormatError(f"{more}{written.skipped[0]}")
-        with (temporary / TABLE).open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *entries])
+        write_table(temporary / TABLE, entries)
         (temporary / SCRIPT).write_text(script(len(written.folders), program, cluster), encoding="utf-8")
         (temporary / SCRIPT).chmod(0o755)
     return written
+
+
+def write_table(path: Path, entries: Sequence[tuple[str, str, int, str]]) -> None:
+    """Write the table of runs: folder, site, atomic number and edge of each."""
+    rows = [(folder, site, chemical_symbols[element], edge) for folder, site, element, edge in entries]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *rows])
 
 
 def _listed(output: Path) -> list[str]:
@@ -135,7 +142,7 @@ def _listed(output: Path) -> list[str]:
         return []
 
 
-def _folder_names(sites: Sequence[str]) -> list[str]:
+def folder_names(sites: Sequence[str]) -> list[str]:
     """Return a unique name for each site's folder and files, without characters that trouble a shell or a program."""
     taken: Counter[str] = Counter()
     names = []
@@ -158,7 +165,7 @@ def script(n_runs: int, program: Program, cluster: Cluster) -> str:
 # With sbatch {SCRIPT}, the tasks divide the folders in {TABLE} among them. Without SLURM, bash {SCRIPT} runs them all.
 # The variable {program.variable} selects another program. Successful runs are skipped, so you can repeat the script.
 
-program=${{{program.variable}:-{shlex.join(program.command)}}}
+program=${{{program.variable}:-{shlex.quote(program.program)}}}
 task=${{SLURM_ARRAY_TASK_ID:-0}}
 tasks=${{SLURM_ARRAY_TASK_COUNT:-1}}
 cd "${{SLURM_SUBMIT_DIR:-$(dirname "$0")}}" || exit 1
@@ -171,8 +178,8 @@ done
 """
 
 
-def parse_range(text: str) -> tuple[float, ...]:
-    """Return energies and steps from text.
+def parse_numbers(name: str, text: str) -> tuple[float, ...]:
+    """Return the numbers in the text of a setting.
 
     Raises
     ------
@@ -182,20 +189,30 @@ def parse_range(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
-        raise FormatError(f"`energies` {text!r}: expected numbers, such as -15 0.2 60") from None
+        raise FormatError(f"`{name}` {text!r}: expected numbers, such as -15 0.2 60") from None
 
 
-def without_spectrum(store: StructureStore) -> npt.NDArray[np.int64]:
-    """Return the rows of sites without an untreated calculated spectrum.
+def unmade(store: StructureStore, program: Program, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+    """Return those of the rows, or of all, whose sites have no spectrum by the program with its settings."""
+    table = SpectrumTable.read(store.file)
+    made = {
+        int(site)
+        for site, kind, text in zip(table.site, table.kind, table.treatment, strict=True)
+        if program.made(kind, text)
+    }
+    rows = np.arange(store.n_sites) if rows is None else rows
+    return rows[~np.isin(rows, sorted(made))]
+
+
+def without_spectrum(store: StructureStore, program: Program) -> npt.NDArray[np.int64]:
+    """Return the rows of sites without a spectrum by the program with its settings.
 
     Raises
     ------
     FormatError
         If all sites have one.
     """
-    table = SpectrumTable.read(store.file)
-    calculated = [site for site, text in zip(table.site, table.treatment, strict=True) if text == NO_TREATMENT]
-    rows = np.setdiff1d(np.arange(store.n_sites), np.array(calculated, np.int64))
+    rows = unmade(store, program)
     if not rows.size:
         raise FormatError(f"{store.path}: all {store.n_sites:,} sites have a calculated spectrum already")
     return rows

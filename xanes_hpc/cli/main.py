@@ -38,6 +38,8 @@ COMMANDS = {
     "export": "Write predictions as XDI, NeXus, Athena columns or CSV",
     "select": "Choose the sites most worth calculating next",
     "relax": "Relax structures with GFN2-xTB",
+    "calculate": "Calculate spectra with FEFF or FDMNES, and add them to the store",
+    "feff": "Write FEFF calculations, and read their spectra back",
     "fdmnes": "Write FDMNES calculations, and read their spectra back",
     "model": "Pack a model into one file to send, and unpack it",
     "demo": "Run the whole way on generated data",

@@ -1,16 +1,18 @@
 """Spectra written by FEFF 8.5 to 10: ``xmu.dat``.
 
 Lines of comments end with the names of the columns, ``omega e k mu mu0 chi``. ``omega`` is the photon energy in eV;
-``e`` is counted from the Fermi level, never from an edge. ``mu`` is normalised at 50 eV above the edge; times the
+``e`` is counted from the vacuum level, never from an edge. ``mu`` is normalised at 50 eV above the edge; times the
 number on the line ``xsedge+ 50, used to normalize mu`` it is the absorption in bohr². The spectrum is already
-broadened by the core hole (``Gam_ch``). FEFF's edge is its own Fermi level, ``omega - e``, which differs between sites:
-it becomes ``e_cut``, and e0 is left to the tabulated edge, so that shifts between sites stay in the spectra.
+broadened by the core hole (``Gam_ch``, FEFF's own table, so no part of the treatment). FEFF's edge is its own Fermi
+level, where ``k`` is zero, which differs between sites: it becomes ``e_cut``, and e0 is left to the tabulated edge, so
+that shifts between sites stay in the spectra.
 """
 
 import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from ase.data import chemical_symbols
 from ase.units import Bohr
 
@@ -21,15 +23,18 @@ from xanes_hpc.formats.text_table import Table, read_table
 from xanes_hpc.spectra.edges import EDGES
 from xanes_hpc.spectra.spectrum import Choices, Spectrum, treatment
 
+Array = npt.NDArray[np.float64]
+
 NAME = "xmu.dat"
 COLUMNS = "omega e k mu mu0 chi"
 VERSION = re.compile(r"\bFEFF\s*(\d[\w.]*)")
 ABSORBER = re.compile(r"\bAbs\s+Z=\s*(\d+).*?\b([KLMNO]\d?)\s+shell")
-CORE_HOLE = re.compile(r"\bGam_ch=\s*([-+\d.EeDd]+)")
 NORM = re.compile(r"\bused to normalize mu\s+([-+\d.EeDd]+)")
 LOGS = ("log", "log.dat", "feff.out")
 """Files beside a spectrum in which FEFF says how its run ended."""
 FAILED, NOT_CONVERGED = re.compile(r"fatal error", re.I), re.compile(r"(not|no) (be )?converge", re.I)
+EV_ANGSTROM2 = 3.80998212
+"""ħ²/2m in eV Å²: the energy of an electron from the Fermi level is this times k²."""
 MOST_OF_LOG, MOST_OF_HEADER = 1 << 20, 1 << 14
 """Characters that are read of a log, and of a header."""
 
@@ -76,11 +81,10 @@ def read(path: Path, mu: str = ABSOLUTE) -> Spectrum:
         treatment=treatment(
             "feff",
             program=f"FEFF {version[1]}" if version else "FEFF",
-            core_hole=_number(path, CORE_HOLE, text, "the core hole's width"),
             **({"normalised": "feff"} if mu == NORMALISED else {}),
         ),
         unit=unit,
-        e_cut=round(float(np.median(table.values[:, 0] - table.values[:, 1])), 4),
+        e_cut=round(_fermi_level(table.values[:, 0], table.values[:, 2]), 4),
         absolute=True,
         source=f"{path.parent.name}/{path.name}" if path.name.lower() == NAME else path.name,
         element=element,
@@ -119,6 +123,12 @@ def _choices(path: Path) -> Choices:
         if NOT_CONVERGED.search(text):
             return (("FEFF's potentials did not converge", f"{path.parent.name}/{log.name}"),)
     return ()
+
+
+def _fermi_level(omega: Array, k: Array) -> float:
+    """Return the photon energy of the Fermi level, from the row next to it."""
+    nearest = int(np.argmin(np.abs(k)))
+    return float(omega[nearest] - np.sign(k[nearest]) * EV_ANGSTROM2 * k[nearest] ** 2)
 
 
 def _absorber(table: Table) -> tuple[int | None, str | None]:

@@ -5,17 +5,18 @@ its log NAME_bav.txt ends with the closing line of FDMNES and NAME.txt has as ma
 input does not list all atoms, as with ``Cif_file``, the run is held to its site by the absorber that NAME.txt names.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
-from xanes_hpc.calculations.program import LONGEST_REASON, Run, State, without_folder
-from xanes_hpc.errors import FormatError, SpectrumError
+from xanes_hpc.calculations.program import LONGEST_REASON, Run, State, hashable, without_folder
+from xanes_hpc.errors import ConfigError, FormatError, SpectrumError
 from xanes_hpc.formats import fdmnes, fdmnes_input, unreadable
 from xanes_hpc.formats.fdmnes_input import Input, Settings
 from xanes_hpc.spectra import edges
@@ -53,12 +54,23 @@ class Fdmnes:
     @property
     def command(self) -> Sequence[str]:
         """Words that run FDMNES in the folder of a run."""
-        return (self.program,)
+        found = shutil.which(self.program)
+        return (str(Path(found).absolute()) if found else self.program,)
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that its results depend on."""
         return asdict(self.asked)
+
+    @classmethod
+    def with_settings(cls, settings: dict[str, Any], program: str) -> Self:
+        """Return FDMNES with settings that were written as JSON."""
+        return cls(Settings(**{name: hashable(value) for name, value in settings.items()}), program)
+
+    def check_installed(self) -> None:
+        """Check that FDMNES is there."""
+        if shutil.which(self.program) is None:
+            raise ConfigError(f"`program` {self.program!r}: no such program; expected the name or path of FDMNES")
 
     def check(self) -> None:
         """Check the settings."""
@@ -74,6 +86,10 @@ class Fdmnes:
     def is_input(self, name: str) -> bool:
         """Whether a file is an input."""
         return name == self.starter or name.endswith("_in.txt")
+
+    def is_output(self, name: str) -> bool:
+        """Whether a file is a result worth keeping."""
+        return name.endswith(".txt")
 
     def look_at(self, folder: Path, site: str) -> Run:
         """Return the state of a run."""
@@ -152,6 +168,10 @@ class Fdmnes:
         if np.abs(theirs - ours).max(initial=0.0) > CLOSE:
             return f"its positions differ from those of {run.site} in the store"
         return ""
+
+    def made(self, kind: str, treatment: str) -> bool:
+        """Whether a spectrum is calculated and unbroadened: FDMNES's files do not tell its settings."""
+        return kind == "xanes" and treatment == NO_TREATMENT
 
     def spectra_of(self, run: Run) -> list[PlacedSpectrum]:
         """Return the unbroadened spectrum and, if they are there, the one broadened by FDMNES and the emission."""

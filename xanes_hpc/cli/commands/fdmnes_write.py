@@ -1,22 +1,14 @@
 """``xanes-hpc fdmnes write``."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from xanes_hpc.cli import console
 from xanes_hpc.cli.calculation_options import fdmnes_options, script_options
+from xanes_hpc.cli.calculation_runs import write
 from xanes_hpc.cli.command import JsonCommand
-from xanes_hpc.cli.options import (
-    PATH,
-    json_option,
-    listed_rows,
-    output_option,
-    overwrite_option,
-    sites_option,
-)
+from xanes_hpc.cli.options import PATH, json_option, output_option, overwrite_option, sites_option
 
 if TYPE_CHECKING:
     from xanes_hpc.calculations.fdmnes.program import Fdmnes
@@ -36,7 +28,7 @@ if TYPE_CHECKING:
 def command(
     store: Path,
     output: Path,
-    program: "Fdmnes",
+    fdmnes: "Fdmnes",
     missing: bool,
     sites: Path | None,
     cluster: "Cluster",
@@ -49,22 +41,4 @@ def command(
     Each site gets a folder of its own. The script run.sh runs them all, as a SLURM array or, without SLURM, one after
     another. The defaults are the settings of the published Fe K-edge set.
     """
-    import numpy as np
-
-    from xanes_hpc.calculations.write import without_spectrum, write_runs
-    from xanes_hpc.stores.structures import StructureStore
-
-    with StructureStore(store) as opened, console.progress("writing", "sites") as progress:
-        rows = without_spectrum(opened) if missing else None
-        listed = listed_rows(opened, sites)
-        if listed is not None:
-            rows = listed if rows is None else np.intersect1d(rows, listed)
-        written = write_runs(opened, output, program, rows, cluster, overwrite, strict, progress)
-    if json_target != "-":
-        first = written.folders[0]
-        found = {"runs": f"{len(written.folders):,}", "first": str(Path(first) / f"{first}_in.txt")}
-        console.table(str(output), found | ({"skipped": f"{n:,}"} if (n := written.skipped_count) else {}))
-    console.reasons([f"skipped: {line}" for line in written.skipped], written.skipped_count)
-    console.write_json(json_target, {"output": str(output), **written.as_dict()})
-    console.next_step(f"sbatch run.sh in {shlex.quote(str(output))} (or bash run.sh); then "
-                      f"{shlex.join(['xanes-hpc', 'fdmnes', 'ingest', str(output), str(store)])}")  # fmt: skip
+    write(store, output, fdmnes, missing, sites, cluster, strict, overwrite, json_target)

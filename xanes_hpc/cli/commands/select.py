@@ -81,7 +81,7 @@ def command(
             option = "--missing" if missing else "--fdmnes"
             raise click.UsageError(f"{option}: {store} holds features without structures", click.get_current_context())
         trained, listed = Model.open(model), listed_rows(source, sites)
-        rows = without_spectrum(structures) if missing and structures is not None else unused(trained, source)
+        rows = without_spectrum(structures, Fdmnes()) if missing and structures is not None else unused(trained, source)
         rows = rows if listed is None else np.intersect1d(rows, listed)
         with console.progress("ranking", "sites") as progress:
             found = select(trained, source, n, strategy, seed, rows, progress)
