@@ -237,3 +237,21 @@ def test_no_output_if_all_fail(tmp_path, capsys):
         in capsys.readouterr().err
     )
     assert {path.name for path in tmp_path.iterdir()} == {"xyz", "s.h5"}
+
+
+def test_what_xtb_knows_of_the_electrons_is_kept(store, tmp_path):
+    with StructureStore(store) as source:
+        relax(source, tmp_path / "r.h5", FEW, workers=2)
+    water, _ = positions(tmp_path / "r.h5", "water")
+    assert -14.0 < water.properties["gfn2_homo"] < -11.0  # eV; the ionisation energy of water is 12.6 eV
+    assert water.properties["gfn2_lumo"] > water.properties["gfn2_homo"] + 5.0
+    assert water.properties["gfn2_dipole"] == pytest.approx(2.3, abs=0.4)  # Debye; measured 1.85, and GFN2 exceeds it
+    with StructureStore(tmp_path / "r.h5") as found:
+        batch = found.batch(0, found.n_sites, ("gfn2_charge", "gfn2_valence"))
+        names = found.sites.name
+    charges = dict(zip(names, batch.properties["gfn2_charge"].tolist(), strict=True))
+    valences = dict(zip(names, batch.properties["gfn2_valence"].tolist(), strict=True))
+    assert charges["water#0"] == pytest.approx(-2 * charges["water#1"], abs=0.02)
+    assert sum(value for name, value in charges.items() if name.startswith("ammonium")) == pytest.approx(1.0, abs=1e-4)
+    assert valences["water#0"] == pytest.approx(1.85, abs=0.15)
+    assert run("featurise", tmp_path / "r.h5", "--property", "gfn2_charge") == 0

@@ -192,9 +192,16 @@ def _write(
             outcome: dict[str, float | str] = {
                 f"{options.method}_energy": relaxed.energy,
                 f"{options.method}_fmax": relaxed.fmax,
+                **{f"{options.method}_{name}": value for name, value in relaxed.of_structure.items()},
             }
+            of_sites: list[dict[str, float | str]] = [
+                {f"{options.method}_{name}": values[atom] for name, values in relaxed.of_atoms.items()}
+                for atom in sites.atom.tolist()
+            ]
             found = replace(structure, positions=positions, properties=structure.properties | outcome)
-            writer.append(found, sites.atom, kinds[0] if kinds else "K", [[] for _ in sites.name], sites.weight)
+            writer.append(
+                found, sites.atom, kinds[0] if kinds else "K", [[] for _ in sites.name], sites.weight, of_sites
+            )
         if not summary.relaxed:
             listed = "; ".join(summary.failed[:MOST_NAMED]) or "the store has no structures"
             more = f"; and {summary.failed_count - MOST_NAMED:,} more" if summary.failed_count > MOST_NAMED else ""

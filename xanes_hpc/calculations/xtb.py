@@ -1,7 +1,7 @@
 """Relax one structure by xTB; the function can run in any process."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,20 @@ METHODS = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
 
 @dataclass(frozen=True)
 class Relaxed:
-    """A relaxed structure: positions (Å), energy (eV) and largest force (eV/Å); or the reason why it failed."""
+    """A relaxed structure: positions (Å), energy (eV) and largest force (eV/Å); or the reason why it failed.
+
+    ``of_structure`` and ``of_atoms`` are what the method knows of the electrons: the energies of the highest occupied
+    and lowest empty orbital (``homo``, ``lumo``, eV) and the dipole moment (``dipole``, Debye); and for each atom its
+    charge (``charge``, e) and the sum of its bond orders (``valence``).
+    """
 
     positions: list[list[float]] | None = None
     energy: float = float("nan")
     fmax: float = float("nan")
     steps: int = 0
     converged: bool = False
+    of_structure: dict[str, float] = field(default_factory=dict)
+    of_atoms: dict[str, list[float]] = field(default_factory=dict)
     failed: str = ""
 
 
@@ -61,12 +68,38 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
             optimizer = optimize(atoms, logfile=None)
             converged = bool(optimizer.run(fmax=fmax, steps=steps))
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+            of_structure, of_atoms = _electrons(atoms, METHODS[method], charge, unpaired)
     except Exception as error:  # tblite and ASE raise their own types
         return Relaxed(failed=" ".join(str(error).split())[:200] or type(error).__name__)
     largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
     if not (np.isfinite(atoms.positions).all() and np.isfinite(energy)):
         return Relaxed(failed="energy or positions are not finite")
-    return Relaxed(atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged)
+    return Relaxed(
+        atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged, of_structure, of_atoms
+    )
+
+
+def _electrons(atoms: Any, method: str, charge: int, unpaired: int) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Return what a method knows of the electrons of a structure and of its atoms, by name as in ``Relaxed``."""
+    from ase.units import Bohr, Debye, Hartree
+    from tblite.interface import Calculator
+
+    periodic = bool(atoms.pbc.any())
+    cell = {"lattice": np.asarray(atoms.cell) / Bohr, "periodic": atoms.pbc} if periodic else {}
+    calculator = Calculator(method, atoms.numbers, atoms.positions / Bohr, float(charge), unpaired, **cell)
+    calculator.set("verbosity", 0)
+    found = calculator.singlepoint()
+    energies, occupied = (np.ravel(found.get(f"orbital-{what}")) for what in ("energies", "occupations"))
+    of_structure = {}
+    if (full := occupied > 0.5).any() and not full.all():
+        of_structure = {
+            "homo": float(energies[full].max() * Hartree),
+            "lumo": float(energies[~full].min() * Hartree),
+        }
+    if not periodic:
+        of_structure["dipole"] = float(np.linalg.norm(found.get("dipole")) * Bohr / Debye)
+    orders = np.asarray(found.get("bond-orders")).reshape(len(atoms), len(atoms), -1).sum(axis=2)
+    return of_structure, {"charge": found.get("charges").tolist(), "valence": orders.sum(axis=1).tolist()}
 
 
 def _whole(structure: Structure, name: str, times: int) -> int | None:
