@@ -242,8 +242,10 @@ def test_a_series_of_standards(folder, monkeypatch):
         mu = (1.0 - share) * absorption(1, ENERGIES) + share * absorption(2, ENERGIES)
         mu = mu + 0.002 * rng.normal(size=ENERGIES.size)
         write(folder / "run" / f"r{k}.dat", "".join(f"{e:.3f} {y:.8f}\n" for e, y in zip(ENERGIES, mu, strict=True)))
-    assert run("series", "run", "--standards", "std", "--absorber", "Fe", "--json", "s.json", "--plot", "s.png") == 0
+    words = ["run", "run/r2.dat", "--standards", "std", "--absorber", "Fe", "--json", "s.json", "--plot", "s.png"]
+    assert run("series", *words) == 0
     found = json.loads((folder / "s.json").read_text())
+    assert found["left_out"] == [{"spectrum": "r2.dat", "reason": "r2.dat: named 2 times; it counts once"}]
     sites = [one["site"] for one in found["sets"][0]["sites"]]
     assert (found["components"]["number"], sites) == (2, ["S1", "S2"])
     assert np.array(found["sets"][0]["fractions"])[:, 1] == pytest.approx(shares, abs=0.02)

@@ -1,12 +1,12 @@
 """The files of measured spectra that belong together, and how all of them are read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xanes_hpc.experiment.energy import EnergyOptions, correction
 from xanes_hpc.experiment.measured import read_experiment
-from xanes_hpc.experiment.measured_files import measured_files
+from xanes_hpc.experiment.measured_files import measured_files, named_twice
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised
 from xanes_hpc.experiment.series import Series, read_series
 from xanes_hpc.experiment.standard_files import of_kind
@@ -70,4 +70,5 @@ class MeasuredSet:
                 element, edge = found.element, edge or found.edge
             return correct(of_kind(found, element, edge, e0))
 
-        return read_series(measured_files(self.paths), self.table, read, self.normalisation, element, edge)
+        found = read_series(measured_files(self.paths), self.table, read, self.normalisation, element, edge)
+        return replace(found, left_out=found.left_out + named_twice(self.paths))
