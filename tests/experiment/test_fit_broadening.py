@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 from support.builders import fdmnes_header, run, table, write
 
 from xanes_hpc.config.files import load_run
@@ -29,11 +30,11 @@ def calculated(text=NO_TREATMENT, grid=GRID):
 
 
 def measured(recipe, shift=0.0, scale=1.0, noise=0.0, offset=0.0, slope=0.0, of=None):
-    """Return that spectrum broadened, shifted, scaled and noisy, at other energies."""
+    """Return that spectrum broadened, shifted, scaled and noisy, at other energies of a smooth curve."""
     of = of or calculated()
     mu = broaden([of.placed], [26], ["K"], recipe)[0]
     relative = np.arange(-9.9, 52.0, 0.37)
-    values = scale * np.interp(relative - shift, of.placed.spectrum.energies, mu) + offset + slope * relative
+    values = scale * CubicSpline(of.placed.spectrum.energies, mu)(relative - shift) + offset + slope * relative
     values += np.random.default_rng(2).normal(0.0, noise, relative.size)
     return Spectrum(E0 + relative, values, source="measured", absolute=True)
 
@@ -99,6 +100,41 @@ def test_a_baseline_is_fitted_too():
     assert {name: p.value for name, p in found.items()} == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("misfit", [0.0, 0.05])
+def test_a_misfit_widens_the_intervals_more_than_noise_of_its_size(misfit):
+    """A smooth residual is the calculation's error: its points are not independent."""
+    recipe = BroadeningConfig("gaussian", gaussian=2.2)
+    noisy = measured(recipe, **TRUE, noise=0.003)
+    relative = noisy.energies - E0
+    wave = misfit * np.sin(relative / 3.0)
+    white = np.random.default_rng(5).normal(0.0, wave.std(), wave.size)
+    start = FitOptions(replace(recipe, gaussian=1.0))
+    smooth, rough = (
+        fit_broadening(calculated(), replace(noisy, intensities=noisy.intensities + more), start)
+        for more in (wave, white)
+    )
+    for name in ("shift", "scale"):
+        ratio = smooth.parameters[name].stderr / rough.parameters[name].stderr
+        assert ratio > 2.0 if misfit else ratio == 1.0
+    assert rough.n_independent == rough.energies.size
+    assert smooth.n_independent < 0.3 * rough.n_independent if misfit else smooth.n_independent == rough.n_independent
+
+
+def test_known_standard_deviations_weigh_the_points():
+    """Noise in one half of the spectrum, which its file tells, hardly harms the fit."""
+    recipe, rng = BroadeningConfig("gaussian", gaussian=2.2), np.random.default_rng(3)
+    plain = measured(recipe, **TRUE)
+    sigma = np.where(plain.energies > E0 + 20.0, 0.1, 0.002)
+    off: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(12):
+        noisy = replace(plain, intensities=plain.intensities + sigma * rng.standard_normal(sigma.size))
+        for known in off:
+            experiment = replace(noisy, sigma=sigma if known else None)
+            found = fit_broadening(calculated(), experiment, FitOptions(replace(recipe, gaussian=1.0))).parameters
+            off[known].append(found["shift"].value - TRUE["shift"])
+    assert np.std(off[True]) < 0.3 * np.std(off[False])
+
+
 def test_a_width_at_its_bound_is_reported_and_the_others_have_errors():
     experiment = measured(BroadeningConfig("lorentzian", core_hole=1.6), **TRUE, noise=0.002)
     start = BroadeningConfig("lorentzian", gaussian=1.0)
@@ -126,7 +162,7 @@ def test_an_unconstrained_width_is_reported_and_the_others_have_errors():
 def test_a_fitted_resolution_of_zero_means_no_broadening():
     plain = calculated()
     relative = np.arange(-9.9, 52.0, 0.37)
-    values = TRUE["scale"] * np.interp(relative - TRUE["shift"], GRID, plain.placed.spectrum.intensities)
+    values = TRUE["scale"] * CubicSpline(GRID, plain.placed.spectrum.intensities)(relative - TRUE["shift"])
     experiment = Spectrum(E0 + relative, values, source="measured", absolute=True)
     found = fit_broadening(plain, experiment, FitOptions(BroadeningConfig("gaussian", gaussian=1.0)))
     assert found.parameters["gaussian"].at_bound

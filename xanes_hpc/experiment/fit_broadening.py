@@ -1,7 +1,8 @@
 """Fit broadening widths, shift, scale and background of a calculated spectrum to a measured one.
 
-``fit_model`` defines the model and ``fitting`` the fit. Intervals come from the profile of chi-square, which treats the
-residual as noise. Errors of the calculation are systematic, so the intervals are lower bounds.
+``fit_model`` defines the model and ``fitting`` the fit. Intervals come from the profile of chi-square, for as many
+points as are independent: a misfit, whose neighbouring residuals are alike, widens them. Errors of the calculation that
+shift, widen or scale it are not in the residual, so the intervals are lower bounds.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.errors import ConfigError, SpectrumError
+from xanes_hpc.experiment.autocorrelation import correlation_length
 from xanes_hpc.experiment.calculated import Calculated, HeldOutSite
 from xanes_hpc.experiment.fit_curve import BACKGROUND, FitOptions, check_options
 from xanes_hpc.experiment.fit_search import LEVELS, Ends, student
@@ -71,12 +73,14 @@ def fit_broadening(
         *correlation_warnings(*found.search.covariance(found.best), found.search.model.linear[1:]),
     ]
     model, values, inside = found.search.model, found.best.values, found.search.model.points.inside
+    fit = model.modelled(values)[inside]
     energies, background = model.points.energies[inside], model.background(values)[inside]
-    before = values["scale"] * np.interp(energies - values["shift"], model.curve.energies, model.curve.plain)
+    before = values["scale"] * model.curve.at(energies - values["shift"])
+    n_independent = energies.size / correlation_length(fit - model.points.measured[inside])
     fitted = Fitted(
-        parameters, _recipe_of(options.broadening, parameters), energies, model.points.measured[inside],
-        model.modelled(values)[inside], before + background, background, found.r_factor, found.unexplained_percent,
-        None, "", tuple(warnings), replace(normal, spectrum=normal.raw) if options.baseline == BACKGROUND else normal,
+        parameters, _recipe_of(options.broadening, parameters), energies, model.points.measured[inside], fit,
+        before + background, background, n_independent, found.r_factor, found.unexplained_percent, None, "",
+        tuple(warnings), replace(normal, spectrum=normal.raw) if options.baseline == BACKGROUND else normal,
     )  # fmt: skip
     return judged(fitted, held_out_fits(calculated.held_out, energies, options))
 

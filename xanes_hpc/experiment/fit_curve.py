@@ -112,6 +112,22 @@ class Curve:
         recipe = replace(self.recipe, **widths)
         return broaden([self._calculated.placed], [self._calculated.element], [self._calculated.edge], recipe)[0]
 
+    def at(self, energies: Array, widths: dict[str, Any] | None = None) -> Array:
+        """Return the intensities at other energies, by cubic Hermite splines, broadened if widths are given.
+
+        Beyond its ends the spectrum goes on as there. A straight line between two energies would lie inside every
+        bend, as if the spectrum were broader.
+        """
+        mu, grid = self.plain if widths is None else self.with_widths(widths), self.energies
+        at = np.clip(energies, grid[0], grid[-1])
+        k = np.clip(np.searchsorted(grid, at) - 1, 0, grid.size - 2)
+        step, slopes = grid[k + 1] - grid[k], np.gradient(mu, grid)
+        t = (at - grid[k]) / step
+        s = 1.0 - t
+        left = s * s * ((1.0 + 2.0 * t) * mu[k] + t * step * slopes[k])
+        right = t * t * ((1.0 + 2.0 * s) * mu[k + 1] - s * step * slopes[k + 1])
+        return np.asarray(left + right)
+
 
 def first_shift(curve: Curve, energies: Array, measured: Array, options: FitOptions) -> float:
     """Return the shift with the highest correlation of the two spectra over their overlap, in eV."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.experiment.autocorrelation import correlation_length
 from xanes_hpc.experiment.fit_curve import BASELINES, Curve
 from xanes_hpc.experiment.normalised import NormalisedSpectrum
 from xanes_hpc.spectra.recipe import BROADENING_USES
@@ -33,6 +34,8 @@ QUIETEST = 1e-5
 FIRST_ERROR = 0.01
 """Error of the calculation, as a fraction of the range it is compared with, before it is known from a first fit."""
 BEFORE, INSIDE, AFTER = -1, 0, 1
+LEAST = 1e-3
+"""Smallest variance in addition to that of known standard deviations, relative to their mean."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Points:
         Degree of the post-edge polynomial.
     flatten
         Whether it also applies where the calculation lies.
+    sigma : (n_points,)
+        Standard deviations of the measured intensities; None if they are not known.
+    n_independent
+        Number of independent points; None for all of them.
     """
 
     energies: Array
@@ -60,6 +67,8 @@ class Points:
     edge: float = 0.0
     post_order: int = 0
     flatten: bool = True
+    sigma: Array | None = None
+    n_independent: float | None = None
 
     @property
     def inside(self) -> Mask:
@@ -67,16 +76,34 @@ class Points:
         return np.asarray(self.place == INSIDE)
 
     def levelled(self, residuals: Array) -> "Points":
-        """Return the points with those inside weighted by the scatter of their residuals."""
-        weights = self.weights.copy()
+        """Return the points weighted by what the residuals of a first fit say of them.
+
+        Inside, the variance is that of the residuals; the larger known standard deviations are, the larger it is. The
+        weights of neighbours that are not independent are reduced, so that they count as fewer points.
+        """
+        weights, n_independent = self.weights.copy(), 0.0
         weights[self.inside] = 1.0 / _scatter(residuals[self.inside], 0, self.measured)
-        return replace(self, weights=weights)
+        for place in (BEFORE, INSIDE, AFTER):
+            own = self.place == place
+            if not own.any():
+                continue
+            if self.sigma is not None:
+                known = np.square(self.sigma[own])
+                others = np.maximum(weights[own] ** -2.0 - known.mean(), LEAST * known.mean())
+                weights[own] = 1.0 / np.sqrt(known + others)
+            length = correlation_length((weights * residuals)[own])
+            weights[own] /= np.sqrt(length)
+            n_independent += own.sum() / length
+        return replace(self, weights=weights, n_independent=n_independent)
 
 
 def points_of(measured: Spectrum, energies: Array, inside: Mask) -> Points:
     """Return the points inside the range of the calculation."""
     weights = np.ones(int(inside.sum()))
-    return Points(energies[inside], measured.intensities[inside], weights, np.zeros(weights.size, np.int64))
+    sigma = None if measured.sigma is None else measured.sigma[inside]
+    return Points(
+        energies[inside], measured.intensities[inside], weights, np.zeros(weights.size, np.int64), sigma=sigma
+    )
 
 
 def points_with_background(normal: NormalisedSpectrum, energies: Array, inside: Mask, flatten: bool) -> Points:
@@ -104,7 +131,8 @@ def points_with_background(normal: NormalisedSpectrum, energies: Array, inside: 
             weights[own] = 1.0 / _scatter(mu[own] - line(energies[own]), degree + 1, mu)
     used = before | inside | after
     place = np.where(before, BEFORE, np.where(after, AFTER, INSIDE))[used]
-    return Points(energies[used], mu[used], weights[used], place, edge, order, flatten)
+    sigma = None if normal.raw.sigma is None else normal.raw.sigma[used]
+    return Points(energies[used], mu[used], weights[used], place, edge, order, flatten, sigma)
 
 
 def _scatter(residuals: Array, n_fitted: int, mu: Array) -> float:
@@ -118,14 +146,14 @@ class FitModel:
 
     Attributes
     ----------
-    curve, points
-        The calculated spectrum, and the measured points.
+    curve, points, baseline
+        The calculated spectrum, the measured points, and what is added to the calculation.
     linear
         Names of the linear parameters, in the order of the columns.
     """
 
     def __init__(self, curve: Curve, points: Points, baseline: str) -> None:
-        self.curve, self.points = curve, points
+        self.curve, self.points, self.baseline = curve, points, baseline
         energies, after = points.energies, points.place == AFTER
         constant: dict[str, Array] = {}
         for name, column in (("offset", np.ones_like(energies)), ("slope", energies)):
@@ -141,8 +169,7 @@ class FitModel:
     def columns(self, values: Mapping[str, float]) -> Array:
         """Return the factor of each linear parameter, (n_points, n_linear), at a shift and widths."""
         own = {name: values[name] for name in BROADENING_USES[self.curve.recipe.name]}
-        mu = self.curve.with_widths(own)
-        here = np.interp(self.points.energies - values["shift"], self.curve.energies, mu) * self.points.inside
+        here = self.curve.at(self.points.energies - values["shift"], own) * self.points.inside
         return np.column_stack([here, self._constant])
 
     def solve(self, values: Mapping[str, float], held: Mapping[str, float] | None = None) -> tuple[Values, Array]:

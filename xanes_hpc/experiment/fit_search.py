@@ -1,7 +1,7 @@
 """Least squares in the shift and widths of a fit, with standard errors, correlations and intervals.
 
 An interval ends where chi-square, with all other parameters fitted again, exceeds its smallest value as the F-test
-demands (the profile of chi-square).
+demands (the profile of chi-square), for as many points as are independent.
 """
 
 from collections.abc import Mapping
@@ -51,9 +51,11 @@ class Search:
         self.model, self.bounds, self.held = model, bounds, dict(held)
 
     @property
-    def n_free(self) -> int:
-        """Number of points beyond the fitted parameters."""
-        return self.model.points.energies.size - len(self.bounds) - len(self.model.linear)
+    def n_free(self) -> float:
+        """Number of independent points beyond the fitted parameters, at least 1."""
+        points = self.model.points
+        n_points = points.energies.size if points.n_independent is None else points.n_independent
+        return max(n_points - len(self.bounds) - len(self.model.linear), 1.0)
 
     def minimum(self, start: Mapping[str, float], fixed: Mapping[str, float] | None = None) -> Minimum:
         """Return the minimum near ``start``, with the parameters ``fixed`` at their values."""
@@ -128,7 +130,7 @@ class Search:
         return float(own + sign * away)
 
 
-def student(sigmas: int, n_free: int) -> float:
+def student(sigmas: int, n_free: float) -> float:
     """Return the half-width, in standard errors, of the interval that is ``sigmas`` wide for very many points."""
     from scipy.stats import norm, t
 

@@ -52,6 +52,9 @@ class Fitted:
     energies, experiment, fitted, before, background
         Arrays (n_points,): energies in eV from e0, the measured spectrum, the fit, the calculated spectrum shifted and
         scaled but without the fitted broadening, and the fitted background, which all three contain.
+    n_independent
+        Number of independent points: fewer than all where neighbouring residuals are alike, as those of a misfit of the
+        calculation are. Errors and intervals of parameters are those of this many points.
     r_factor
         sum (y - fit)² / sum y², for y the measured spectrum without the fitted background
     unexplained_percent
@@ -74,6 +77,7 @@ class Fitted:
     fitted: Array
     before: Array
     background: Array
+    n_independent: float
     r_factor: float
     unexplained_percent: float
     held_out: HeldOut | None
@@ -100,6 +104,7 @@ class Fitted:
             "verdict": self.verdict,
             "warnings": list(self.warnings),
             "n_points": int(self.energies.size),
+            "n_independent": self.n_independent,
             "start_ev": float(self.energies[0]),
             "stop_ev": float(self.energies[-1]),
         } | self.measured.as_dict()

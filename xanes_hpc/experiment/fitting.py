@@ -11,7 +11,7 @@ what the spectrum has beside its edge, so that a calculation smeared to a plain 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,13 @@ class BestFit:
     at_bound: frozenset[str]
     undetermined: frozenset[str]
 
+    def with_points(self, points: Points) -> "BestFit":
+        """Return the same fit with other weights of its points."""
+        model = FitModel(self.search.model.curve, points, self.search.model.baseline)
+        left = points.weights * (points.measured - model.modelled(self.best.values))
+        search = Search(model, self.search.bounds, self.search.held)
+        return replace(self, search=search, best=Minimum(self.best.values, float(left @ left)))
+
     @property
     def compared(self) -> tuple[Array, Array, Array]:
         """Energies, the measured spectrum without background, and the fit, (n_points,), where the calculation lies."""
@@ -120,12 +127,17 @@ def best_fit(calculated: Calculated, normal: NormalisedSpectrum, options: FitOpt
             f"{FEWEST + n_free} or more (measured {energies[0]:g} to {energies[-1]:g} eV from e0, calculated "
             f"{curve.energies[0]:g} to {curve.energies[-1]:g} eV)"
         )
-    if baseline != BACKGROUND:
-        return _fit(curve, points_of(experiment, energies, inside), shift, varied, options)
-    points = points_with_background(normal, energies, inside, flatten)
+    explicit = baseline == BACKGROUND
+    points = (
+        points_with_background(normal, energies, inside, flatten)
+        if explicit
+        else points_of(experiment, energies, inside)
+    )
     found = _fit(curve, points, shift, varied, options)
-    residuals = points.measured - found.search.model.modelled(found.best.values)
-    return _fit(curve, points.levelled(residuals), shift, varied, options)
+    points = points.levelled(points.measured - found.search.model.modelled(found.best.values))
+    if explicit or points.sigma is not None:
+        return _fit(curve, points, shift, varied, options)
+    return found.with_points(points)  # weighted alike, so that the best fit is the same
 
 
 def _fit(curve: Curve, points: Points, shift: float, varied: Sequence[str], options: FitOptions) -> BestFit:

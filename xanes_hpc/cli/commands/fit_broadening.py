@@ -119,7 +119,8 @@ def command(
     The pre-edge line, post-edge curve and edge step of the measured spectrum are fitted too, over the windows of --pre
     and --post. With --baseline none, constant or line, the spectrum is normalised by them before the fit.
 
-    The confidence intervals come from the scatter of the residuals; they do not cover errors of the calculation itself.
+    The confidence intervals come from the residuals, of which smooth ones count as few points; they do not cover errors
+    of the calculation that a shift or a width makes up for. Standard deviations in EXPERIMENT weight its points.
     """
     from xanes_hpc.config.files import load_run
     from xanes_hpc.experiment.calculated import read_calculated
@@ -173,7 +174,8 @@ def command(
         rows = {
             "spectra": f"{calculated.name} ({treatment_name(before)}), {experiment.name}",
             "measured": f"e0 {normal.e0:.2f} eV, {normal.in_words}",
-            "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points",
+            "range": f"{fitted.energies[0]:g} to {fitted.energies[-1]:g} eV from e0, {fitted.energies.size} points, "
+            f"{fitted.n_independent:.0f} independent",
             **{f"{n} (eV)" if n in IN_EV else n: _in_words(p) for n, p in fitted.parameters.items()},
             "R factor": f"{fitted.r_factor:.3g}",
             "unexplained": f"{fitted.unexplained_percent:.3g} % of the structure beside a plain edge",
