@@ -23,7 +23,7 @@ from xanes_hpc.data.gather import gather
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 from xanes_hpc.prediction.select import judged, pick
-from xanes_hpc.prediction.sources import features_of
+from xanes_hpc.prediction.site_features import features_of
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training import tensorflow_setup

@@ -21,7 +21,7 @@ from xanes_hpc.analysis.shells import RadialHistogram, find_shells, radial_histo
 from xanes_hpc.analysis.switching import Switching
 from xanes_hpc.errors import ConfigError, ModelError, StoreError
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction.sources import features_of
+from xanes_hpc.prediction.site_features import features_of
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.sites import SiteBatch

@@ -11,7 +11,8 @@ from support.builders import refused, run, write_npz
 
 import xanes_hpc as xh
 from xanes_hpc import descriptors
-from xanes_hpc.analysis.inspect import inform, verify
+from xanes_hpc.analysis.inspect import inform
+from xanes_hpc.analysis.verify import verify
 from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.errors import ConfigError, DescriptorError, FormatError, StoreError
 from xanes_hpc.features.featurise import featurise, featurise_in_memory

@@ -8,7 +8,7 @@ from support.builders import run
 
 from xanes_hpc.features.featurise import describe_sites
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction.sources import model_descriptor
+from xanes_hpc.prediction.site_features import model_descriptor
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 

@@ -8,7 +8,7 @@ import pytest
 from support import stored
 from support.builders import ERROR, run
 
-from xanes_hpc.analysis.inspect import verify
+from xanes_hpc.analysis.verify import verify
 from xanes_hpc.stores.hdf5 import open_store
 
 

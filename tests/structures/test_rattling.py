@@ -11,7 +11,8 @@ from support import stored
 from support.builders import refused, run
 
 from xanes_hpc import descriptors
-from xanes_hpc.analysis.inspect import flat, inform, verify
+from xanes_hpc.analysis.inspect import flat, inform
+from xanes_hpc.analysis.verify import verify
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
 from xanes_hpc.features import featurise
 from xanes_hpc.runtime import threads

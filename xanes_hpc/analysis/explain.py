@@ -21,7 +21,8 @@ from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_word
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ConfigError, ModelError
 from xanes_hpc.models.model import Model
-from xanes_hpc.prediction.sources import Store, check_seen, features_of, model_descriptor, references_of, sets_of
+from xanes_hpc.prediction.site_features import features_of, model_descriptor
+from xanes_hpc.prediction.sources import Store, check_seen, references_of, sets_of
 from xanes_hpc.spectra.grid import Grid
 from xanes_hpc.stores.site_spectra import gridded
 from xanes_hpc.stores.sites import SiteTable

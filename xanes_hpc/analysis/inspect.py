@@ -1,4 +1,4 @@
-"""Describe and verify a store or model, from its header and site table, as plain values for ``info``."""
+"""Describe a store or model, from its header and site table, as plain values for ``info``."""
 
 import json
 from collections import Counter
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from xanes_hpc import descriptors
-from xanes_hpc.errors import DescriptorError, StoreError
+from xanes_hpc.errors import StoreError
 from xanes_hpc.models.folder import DESCRIPTION
 from xanes_hpc.models.manifest import SUFFIX
 from xanes_hpc.models.model import Model
@@ -22,7 +21,6 @@ from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.properties import PROPERTIES
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
-from xanes_hpc.stores.verification import Findings, read_all
 from xanes_hpc.stores.virtual import virtual_parts
 
 ROWS_AT_ONCE = 1 << 20
@@ -36,7 +34,7 @@ def inform(path: Path) -> dict[str, Any]:
     StoreError
         If it is not a store, a model folder or a packed model, or is damaged.
     """
-    _refuse_other(path)
+    refuse_other(path)
     if path.is_dir():
         return _model(Model.open(path))
     if path.name == "model.json":
@@ -47,7 +45,7 @@ def inform(path: Path) -> dict[str, Any]:
         return _store(path)
 
 
-def _refuse_other(path: Path) -> None:
+def refuse_other(path: Path) -> None:
     """Say what a path is if it is clearly neither a store nor a model.
 
     Raises
@@ -265,29 +263,6 @@ def _absorbers(store: hdf5.Store) -> dict[str, int]:
         here = slice(start, start + ROWS_AT_ONCE)
         counts.update(zip(elements[here].tolist(), edges[here].tolist(), strict=True))
     return {f"{chemical_symbols[z]} {edge.decode()}": n for (z, edge), n in counts.most_common()}
-
-
-def verify(path: Path) -> Findings:
-    """Read a whole store and check its checksums, digests and hashes against its data.
-
-    Raises
-    ------
-    StoreError
-        If the file is not a store or cannot be opened.
-    """
-    _refuse_other(path)
-    findings = read_all(path)
-    if not findings.damage and hdf5.is_kind(path, "features"):
-        try:
-            with FeatureStore(path) as store:
-                descriptor = descriptors.from_description(store.description)
-                if descriptor.hash != store.attribute("descriptor_hash"):
-                    findings.damage.append("attribute descriptor_hash: does not match the stored descriptor")
-                elif descriptor.labels != hdf5.read_strings(store.file, "labels"):
-                    findings.damage.append("labels: do not match the stored descriptor")
-        except (DescriptorError, StoreError) as error:
-            findings.damage.append(f"descriptor: {error}")
-    return findings
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -13,7 +13,8 @@ from scipy.linalg import eigh
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import USED_SETS
-from xanes_hpc.prediction.sources import Store, features_of, sets_of
+from xanes_hpc.prediction.site_features import features_of
+from xanes_hpc.prediction.sources import Store, sets_of
 from xanes_hpc.runtime.optional import need
 from xanes_hpc.stores.predictions import PredictionStore
 

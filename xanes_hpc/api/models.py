@@ -24,7 +24,7 @@ from xanes_hpc.models.folder import CONTENTS, architecture_of
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction import predict as prediction
 from xanes_hpc.prediction.plan import PredictOptions
-from xanes_hpc.prediction.sources import model_descriptor
+from xanes_hpc.prediction.site_features import model_descriptor
 from xanes_hpc.runtime import threads as kernel_threads
 from xanes_hpc.runtime.nearest import did_you_mean
 from xanes_hpc.runtime.outputs import whole_output

@@ -18,7 +18,8 @@ from xanes_hpc.formats.site_lists import SiteChoice, SiteList
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numpy_network import n_draws
-from xanes_hpc.prediction.sources import Features, Store, check_seen, features_of, references_of, sets_of
+from xanes_hpc.prediction.site_features import Features, features_of
+from xanes_hpc.prediction.sources import Store, check_seen, references_of, sets_of
 from xanes_hpc.runtime.limits import LARGEST
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder

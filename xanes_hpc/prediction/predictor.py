@@ -14,7 +14,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.average import shared_flag
 from xanes_hpc.prediction.predict import edge_energies
-from xanes_hpc.prediction.sources import model_descriptor
+from xanes_hpc.prediction.site_features import model_descriptor
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.spectra.treatment import treat_rows, treatment_after

@@ -24,7 +24,8 @@ from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.prediction.predict import ROWS_AT_ONCE
-from xanes_hpc.prediction.sources import Store, check_seen, features_of
+from xanes_hpc.prediction.site_features import features_of
+from xanes_hpc.prediction.sources import Store, check_seen
 
 STRATEGIES = ("both", "uncertainty", "diversity", "chance")
 POOL = 5_000

@@ -19,6 +19,7 @@ def command(file: Path, verify: bool, json_target: str | None) -> None:
     FILE is a structure, feature or prediction store, a model folder, or a packed model.
     """
     from xanes_hpc.analysis import inspect
+    from xanes_hpc.analysis.verify import verify as check
     from xanes_hpc.errors import StoreError
 
     if not verify:
@@ -27,7 +28,7 @@ def command(file: Path, verify: bool, json_target: str | None) -> None:
             console.table(str(file), inspect.flat(values))
         console.write_json(json_target, values)
         return
-    findings = inspect.verify(file)
+    findings = check(file)
     if json_target != "-" and not findings.damage:
         console.table(str(file), inspect.flat(findings.summary()))
     console.write_json(json_target, findings.summary())
