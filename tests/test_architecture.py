@@ -39,14 +39,18 @@ LAYERS: dict[str, tuple[str, str]] = {
     "prediction": ("features models importing jobs descriptors formats stores spectra structures runtime", "ase"),
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy umap"),
     "model_selection": ("training prediction analysis data models config stores runtime", "optuna"),
-    "plotting": ("analysis experiment models stores spectra structures runtime", "ase matplotlib"),
+    "campaigns": (
+        "analysis prediction training calculations features models config jobs descriptors stores runtime",
+        "",
+    ),
+    "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (
         "plotting analysis experiment calculations prediction training features importing models config descriptors "
         "formats stores spectra structures runtime",
         "ase matplotlib pandas",
     ),
     "pages": (
-        "plotting analysis prediction experiment models formats stores spectra structures runtime",
+        "plotting campaigns analysis prediction experiment models formats stores spectra structures runtime",
         "ase fastapi jinja2 pydantic starlette",
     ),
     "cli": ("everything", "click rich uvicorn"),

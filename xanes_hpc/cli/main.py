@@ -37,6 +37,7 @@ COMMANDS = {
     "series": "Find the components of a measured series, and their fractions",
     "export": "Write predictions as XDI, NeXus, Athena columns or CSV",
     "select": "Choose the sites most worth calculating next",
+    "grow": "Select, calculate and train in rounds, until a model is good enough",
     "relax": "Relax structures with GFN2-xTB",
     "calculate": "Calculate spectra with FEFF or FDMNES, and add them to the store",
     "feff": "Write FEFF calculations, and read their spectra back",

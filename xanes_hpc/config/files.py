@@ -60,9 +60,9 @@ def load_run(
             section, _, name = key.rpartition(".")
             (given.setdefault(section, {}) if section else given)[name] = value
     _merge(values, given)
-    run = _build(RunConfig, values, "the configuration")
+    run = build(RunConfig, values, "the configuration")
     if architecture_of is not None and run.transfer.model and not values.get("model"):
-        run = _build(RunConfig, values | {"model": architecture_of(Path(run.transfer.model))}, "the configuration")
+        run = build(RunConfig, values | {"model": architecture_of(Path(run.transfer.model))}, "the configuration")
     check(run)
     return run
 
@@ -109,7 +109,7 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     values = read_toml(path, ConfigError)
-    _build(RunConfig, values, str(path))  # so that an error names the file
+    build(RunConfig, values, str(path))  # so that an error names the file
     return values
 
 
@@ -141,7 +141,21 @@ def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
             into[key] = dict(value) if isinstance(value, dict) else value
 
 
-def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Return a section, a dataclass, with values from TOML.
+
+    Parameters
+    ----------
+    cls, values
+        The dataclass, which may hold others, and its values by name.
+    where
+        File and section, for errors.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or a value is of another type.
+    """
     if cls is ModelConfig:
         name = values.get("name", DEFAULT_ARCHITECTURE)
         if not isinstance(name, str):
@@ -161,7 +175,7 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if is_dataclass(hint_type):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{where}: expected a section [{key}], received {value!r}")
-            built[key] = _build(hint_type, value, f"{where}, [{key}]")  # type: ignore[arg-type]
+            built[key] = build(hint_type, value, f"{where}, [{key}]")  # type: ignore[arg-type]
         else:
             built[key] = _typed(hint_type, value, f"{where}: {key}")
     return cls(**built)

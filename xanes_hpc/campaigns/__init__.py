@@ -1,0 +1,1 @@
+"""Campaigns: select sites, calculate their spectra, train, measure, and again."""
