@@ -29,7 +29,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     "descriptors": ("structures runtime kernels", "ase sklearn"),
     "config": ("spectra runtime", ""),
     "jobs": ("stores runtime", "dask_jobqueue distributed"),
-    "importing": ("formats stores spectra structures", "ase"),
+    "generation": ("stores spectra structures runtime", "ase scipy"),
+    "importing": ("generation formats stores spectra structures", "ase"),
     "models": ("stores spectra runtime kernels", "ase keras tensorflow"),
     "experiment": ("formats stores spectra structures", "ase scipy"),
     "features": ("descriptors jobs formats stores spectra structures runtime", "ase"),
@@ -45,8 +46,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     ),
     "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (
-        "plotting analysis experiment calculations prediction training features importing models config descriptors "
-        "formats stores spectra structures runtime",
+        "plotting analysis experiment calculations prediction training features importing generation models config "
+        "descriptors formats stores spectra structures runtime",
         "ase matplotlib pandas",
     ),
     "pages": (

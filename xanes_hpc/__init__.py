@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xanes_hpc.api.series import fit_standards, series
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
+    from xanes_hpc.api.structures import build_complexes, substitute_element
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "Spectra",
     "__version__",
     "broaden",
+    "build_complexes",
     "calibrate",
     "deglitch",
     "evaluate",
@@ -46,11 +48,13 @@ __all__ = [
     "predict",
     "read_spectrum",
     "series",
+    "substitute_element",
     "train",
 ]
 
 _HOMES = {
     **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
+    **dict.fromkeys(("build_complexes", "substitute_element"), "api.structures"),
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
     "fit_broadening": "api.fits",

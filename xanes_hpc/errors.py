@@ -1,7 +1,10 @@
 """Errors that users can cause; the command line prints their one-line message and exits with code 2."""
 
 import re
+from collections.abc import Sequence
 
+MOST_NAMED = 5
+"""Largest number of reasons that the message of an error names."""
 MOST_LISTED = 10_000
 """Largest number of skipped items that a summary lists with their reasons; all of them are counted."""
 
@@ -10,6 +13,18 @@ def note_reason(reasons: list[str], reason: object) -> None:
     """Append a reason to a list, unless the list has ``MOST_LISTED`` already."""
     if len(reasons) < MOST_LISTED:
         reasons.append(str(reason))
+
+
+def first_reasons(reasons: Sequence[str], n: int) -> str:
+    """Return the first of ``n`` reasons in one line, and how many more there are.
+
+    Examples
+    --------
+    >>> first_reasons(["a: no atoms", "b: no cell"], 2)
+    'a: no atoms; b: no cell'
+    """
+    more = f"; and {n - MOST_NAMED:,} more" if n > MOST_NAMED else ""
+    return "; ".join(reasons[:MOST_NAMED]) + more
 
 
 class XanesHpcError(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xanes_hpc.structures.electrons import charge_of, n_electrons, unpaired_of
 from xanes_hpc.structures.structure import Structure
 
 METHODS = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
@@ -43,25 +44,13 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
     fmax, steps
         Largest force at convergence, eV/Å, and largest number of steps.
     """
-    from ase import Atoms
     from ase.optimize import LBFGS
-    from tblite.ase import TBLite
 
     try:
-        charge = _whole(structure, "charge", 1) or 0
-        n_electrons = int(structure.numbers.astype(np.int64).sum()) - charge
-        twice = _whole(structure, "spin", 2)
+        atoms, charge, unpaired = with_calculator(structure, method)
     except ValueError as error:
         return Relaxed(failed=str(error))
-    unpaired = n_electrons % 2 if twice is None else twice
-    if (n_electrons - unpaired) % 2:
-        return Relaxed(failed=f"{n_electrons} electrons cannot have a total spin of {unpaired / 2:g}")
-    periodic = bool(structure.pbc.any())
-    atoms: Any = Atoms(
-        structure.numbers, structure.positions, cell=structure.cell if periodic else None, pbc=structure.pbc
-    )
     try:
-        atoms.calc = TBLite(method=METHODS[method], charge=charge, multiplicity=unpaired + 1, verbosity=0)
         optimize: Any = LBFGS
         with warnings.catch_warnings(), np.errstate(all="ignore"):  # the result is checked below
             warnings.simplefilter("ignore")
@@ -70,13 +59,45 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
             of_structure, of_atoms = _electrons(atoms, METHODS[method], charge, unpaired)
     except Exception as error:  # tblite and ASE raise their own types
-        return Relaxed(failed=" ".join(str(error).split())[:200] or type(error).__name__)
+        return Relaxed(failed=in_one_line(error))
     largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
     if not (np.isfinite(atoms.positions).all() and np.isfinite(energy)):
         return Relaxed(failed="energy or positions are not finite")
     return Relaxed(
         atoms.positions.tolist(), energy, largest, optimizer.get_number_of_steps(), converged, of_structure, of_atoms
     )
+
+
+def with_calculator(structure: Structure, method: str) -> tuple[Any, int, int]:
+    """Return a structure as ``ase.Atoms`` with xTB as calculator, its charge, and its number of unpaired electrons.
+
+    Parameters
+    ----------
+    structure, method
+        As for ``relax_one``. Without a spin it is the lowest that the number of electrons allows.
+
+    Raises
+    ------
+    ValueError
+        If charge or spin is not possible.
+    """
+    from ase import Atoms
+    from tblite.ase import TBLite
+
+    charge, unpaired = charge_of(structure), unpaired_of(structure)
+    n = n_electrons(structure.numbers, charge)
+    unpaired = n % 2 if unpaired is None else unpaired
+    if (n - unpaired) % 2:
+        raise ValueError(f"{n} electrons cannot have a total spin of {unpaired / 2:g}")
+    cell = structure.cell if structure.pbc.any() else None
+    atoms: Any = Atoms(structure.numbers, structure.positions, cell=cell, pbc=structure.pbc)
+    atoms.calc = TBLite(method=METHODS[method], charge=charge, multiplicity=unpaired + 1, verbosity=0)
+    return atoms, charge, unpaired
+
+
+def in_one_line(error: Exception) -> str:
+    """Return the message of tblite's or ASE's error in one line, or its type if it has none."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _electrons(atoms: Any, method: str, charge: int, unpaired: int) -> tuple[dict[str, float], dict[str, list[float]]]:
@@ -100,19 +121,3 @@ def _electrons(atoms: Any, method: str, charge: int, unpaired: int) -> tuple[dic
         of_structure["dipole"] = float(np.linalg.norm(found.get("dipole")) * Bohr / Debye)
     orders = np.asarray(found.get("bond-orders")).reshape(len(atoms), len(atoms), -1).sum(axis=2)
     return of_structure, {"charge": found.get("charges").tolist(), "valence": orders.sum(axis=1).tolist()}
-
-
-def _whole(structure: Structure, name: str, times: int) -> int | None:
-    """Return a property multiplied by ``times`` as an integer; None if the structure lacks it.
-
-    Raises
-    ------
-    ValueError
-        If the product is not an integer, or the property is text.
-    """
-    value = structure.properties.get(name)
-    if value is None:
-        return None
-    if isinstance(value, str) or abs(times * value - round(times * value)) > 1e-6:
-        raise ValueError(f"{name}: expected a multiple of {1 / times:g}, received {value!r}")
-    return round(times * value)

@@ -66,8 +66,8 @@ class Selection:
         return "" if charge in self.charges else CHARGE
 
 
-def parse_elements(text: str) -> frozenset[int]:
-    """Return the atomic numbers of symbols and ranges of symbols, such as ``Ti-Zn,Mo``.
+def parse_elements(text: str, parameter: str = "elements") -> frozenset[int]:
+    """Return the atomic numbers of symbols and ranges of symbols, such as ``Ti-Zn,Mo``; ``parameter`` is for errors.
 
     Raises
     ------
@@ -79,15 +79,15 @@ def parse_elements(text: str) -> frozenset[int]:
         ends = [element_number(symbol) for symbol in word.split("-")]
         if not 1 <= len(ends) <= 2 or not all(0 < z <= LAST_ELEMENT for z in ends) or ends[0] > ends[-1]:
             raise ConfigError(
-                f"`elements` {text!r}: expected symbols and ranges in the order of the periodic table, such as "
+                f"`{parameter}` {text!r}: expected symbols and ranges in the order of the periodic table, such as "
                 f"Ti-Zn,Mo; received {word.strip()!r}"
             )
         found.update(range(ends[0], ends[-1] + 1))
     return frozenset(found)
 
 
-def parse_charges(text: str) -> frozenset[float]:
-    """Return the charges in a list of whole numbers, such as ``-1,0,1``.
+def parse_charges(text: str, parameter: str = "charge") -> frozenset[float]:
+    """Return the charges in a list of whole numbers, such as ``-1,0,1``; ``parameter`` is for errors.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def parse_charges(text: str) -> frozenset[float]:
     try:
         return frozenset(float(int(word)) for word in text.split(","))
     except ValueError:
-        raise ConfigError(f"`charge` {text!r}: expected whole numbers, such as 0 or -1,0,1") from None
+        raise ConfigError(f"`{parameter}` {text!r}: expected whole numbers, such as 0 or -1,0,1") from None
 
 
 def key_of(name: str, seed: int) -> int:

@@ -134,6 +134,19 @@ class SiteTable:
             chosen[member.name] = [values[i] for i in rows] if isinstance(values, list) else values[rows]
         return type(self)(**chosen)
 
+    def only_edge(self) -> str:
+        """Return the edge of all sites; ``K`` without a site.
+
+        Raises
+        ------
+        ValueError
+            If they are at several edges.
+        """
+        edges = sorted(set(self.edge))
+        if len(edges) > 1:
+            raise ValueError(f"has sites at several edges ({', '.join(edges)}); take a store for each edge")
+        return edges[0] if edges else "K"
+
     def __len__(self) -> int:
         return len(self.name)
 

@@ -41,10 +41,19 @@ def given_element(symbol: str | None) -> int | None:
     ConfigError
         If there is no such element.
     """
-    if symbol is None:
-        return None
+    return None if symbol is None else named_element(symbol, "absorber")
+
+
+def named_element(symbol: str, parameter: str) -> int:
+    """Return the atomic number of the element symbol that a user gives as ``parameter``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such element.
+    """
     if not (number := element_number(symbol)):
-        raise ConfigError(f"`absorber` {symbol!r}: expected an element symbol, such as Fe")
+        raise ConfigError(f"`{parameter}` {symbol!r}: expected an element symbol, such as Fe")
     return number
 
 

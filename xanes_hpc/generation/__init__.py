@@ -1,0 +1,1 @@
+"""Make structures: build complexes, and exchange elements."""
