@@ -46,8 +46,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     ),
     "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),
     "api": (
-        "plotting analysis experiment calculations prediction training features importing generation models config "
-        "descriptors formats stores spectra structures runtime",
+        "plotting campaigns analysis experiment calculations prediction training features importing generation models "
+        "config descriptors formats stores spectra structures runtime",
         "ase matplotlib pandas",
     ),
     "pages": (

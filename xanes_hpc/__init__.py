@@ -11,6 +11,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xanes_hpc.api.calculations import calculate, grow
     from xanes_hpc.api.comparison import broaden, evaluate, export
     from xanes_hpc.api.fits import fit_broadening
     from xanes_hpc.api.foreign import import_features
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "broaden",
     "build_complexes",
+    "calculate",
     "calibrate",
     "deglitch",
     "evaluate",
@@ -38,6 +40,7 @@ __all__ = [
     "featurise",
     "fit_broadening",
     "fit_standards",
+    "grow",
     "import_features",
     "import_structures",
     "load_descriptor",
@@ -57,6 +60,7 @@ _HOMES = {
     **dict.fromkeys(("build_complexes", "substitute_element"), "api.structures"),
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
+    **dict.fromkeys(("calculate", "grow"), "api.calculations"),
     "fit_broadening": "api.fits",
     "match": "api.matches",
     **dict.fromkeys(("normalise", "read_spectrum"), "api.measured"),
