@@ -105,7 +105,9 @@ def command(
     from xanes_hpc.pages.uploads import Limits
     from xanes_hpc.prediction.predictor import SitePredictor
     from xanes_hpc.runtime import threads as kernel_threads
+    from xanes_hpc.runtime.arenas import share_arenas
 
+    share_arenas()
     kernel_threads.use(threads)
     predictor = SitePredictor(Model.open(given[0]), draws)
     warm_up(predictor)
