@@ -18,12 +18,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from xanes_hpc import __version__
 from xanes_hpc.errors import XanesHpcError, without_backticks
+from xanes_hpc.experiment.normalised import normalised
 from xanes_hpc.pages.comparison_routes import comparison_routes
 from xanes_hpc.pages.served import Served
 from xanes_hpc.pages.site_routes import site_routes
 from xanes_hpc.pages.turns import BusyError
 from xanes_hpc.prediction.predictor import SitePredictor
+from xanes_hpc.spectra.edges import tabulated
 from xanes_hpc.spectra.recipe import BroadeningConfig, Recipe
+from xanes_hpc.spectra.spectrum import Spectrum
 from xanes_hpc.structures.structure import Structure
 
 MOST_JSON = 16 << 20
@@ -109,7 +112,7 @@ def application(served: Served, hosts: list[str]) -> FastAPI:
 
 
 def warm_up(predictor: SitePredictor) -> None:
-    """Predict once, so that the first request need not wait for kernels and weights to load."""
+    """Predict and normalise once, so that the first requests need not wait for kernels and packages to load."""
     element, edges = next(iter(predictor.edges.items()))
     numbers = np.array([atomic_numbers[element], 8, 8], np.uint8)
     positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.8], [0.0, 1.8, 0.0]])
@@ -117,6 +120,9 @@ def warm_up(predictor: SitePredictor) -> None:
     gaussian = Recipe(BroadeningConfig("gaussian", gaussian=1.0))
     for recipe in (None, gaussian):
         predictor.predict(Structure("warm", numbers, positions, properties=known), 0, edges[0], recipe)
+    e0 = tabulated(atomic_numbers[element], edges[0]) or 7112.0
+    energies = np.arange(e0 - 200.0, e0 + 400.0, 2.0)
+    normalised(Spectrum(energies, np.arctan(energies - e0), absolute=True, source="warm"))
 
 
 def _error(status: int, message: str) -> JSONResponse:
