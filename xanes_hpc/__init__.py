@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xanes_hpc.api.series import fit_standards, series
     from xanes_hpc.api.spectra import Spectra
     from xanes_hpc.api.stores import featurise, import_structures, load_descriptor
-    from xanes_hpc.api.structures import build_complexes, substitute_element
+    from xanes_hpc.api.structures import build_complexes, sample_frames, substitute_element
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ __all__ = [
     "normalise",
     "predict",
     "read_spectrum",
+    "sample_frames",
     "series",
     "substitute_element",
     "train",
@@ -57,7 +58,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("import_structures", "featurise", "load_descriptor"), "api.stores"),
-    **dict.fromkeys(("build_complexes", "substitute_element"), "api.structures"),
+    **dict.fromkeys(("build_complexes", "sample_frames", "substitute_element"), "api.structures"),
     **dict.fromkeys(("train", "load_model", "predict", "Predictor"), "api.models"),
     **dict.fromkeys(("broaden", "evaluate", "export"), "api.comparison"),
     **dict.fromkeys(("calculate", "grow"), "api.calculations"),

@@ -158,11 +158,12 @@ def test_tasks_that_kill_their_workers_are_reported(client):
     assert sorted(relaxed.steps for relaxed in found.values() if not relaxed.failed) == [0, 1, 2, 4, 5, 6, 7]
 
 
-def test_structures_relaxed_by_workers(client, tmp_path):
+def test_structures_relaxed_and_sampled_by_workers(client, tmp_path):
     pytest.importorskip("tblite")
     from ase import Atoms
 
     from xanes_hpc.calculations.relax import relax
+    from xanes_hpc.calculations.sample import SampleOptions, sample
 
     waters = [Atoms("OH2", [(0, 0, 0), (0.8 + 0.02 * k, 0.6, 0), (-0.8, 0.6, 0.0)]) for k in range(3)]
     (tmp_path / "xyz").mkdir()
@@ -172,9 +173,12 @@ def test_structures_relaxed_by_workers(client, tmp_path):
     with StructureStore(tmp_path / "w.h5") as store:
         relax(store, tmp_path / "one.h5", workers=1)
         relax(store, tmp_path / "many.h5", workers=client)
+        few = SampleOptions(frames=2, equilibration=10, interval=2)
+        frames, others = sample(store, None, few, workers=1), sample(store, None, few, workers=client)
     with StructureStore(tmp_path / "one.h5") as one, StructureStore(tmp_path / "many.h5") as many:
-        for (first, _), (second, _) in zip(one.structures(), many.structures(), strict=True):
-            np.testing.assert_allclose(first.positions, second.positions, atol=1e-10)
+        for pair in ((one, many), (frames, others)):
+            for (first, _), (second, _) in zip(*(store.structures() for store in pair), strict=True):
+                np.testing.assert_allclose(first.positions, second.positions, atol=1e-8)
 
 
 def test_a_scheduler_given_by_address(client, source, tmp_path, whole, capsys):

@@ -1,10 +1,11 @@
-"""Make structures: build complexes, and exchange elements."""
+"""Make structures: build complexes, exchange elements, and sample thermal motion."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, opened_structures, output_path
+from xanes_hpc.calculations.sample import SampleOptions, sample
 from xanes_hpc.generation.build import build
 from xanes_hpc.generation.complexes import GEOMETRIES, LIGANDS, ComplexOptions
 from xanes_hpc.generation.substitute import SubstituteOptions, substitute
@@ -143,3 +144,81 @@ def substitute_element(
     options = SubstituteOptions(named_element(old, "old"), elements, scale_bonds, even, donors)
     source = opened_structures(structures, sites, edge, disorder, seed)
     return substitute(source, None if output is None else output_path(output), options, overwrite)
+
+
+def sample_frames(
+    structures: Any,
+    *,
+    temperature: float = 300.0,
+    frames: int = 20,
+    seed: int = 0,
+    equilibration: int = 500,
+    interval: int = 50,
+    timestep: float = 1.0,
+    friction: float = 0.02,
+    method: Literal["gfn2", "gfn1"] = "gfn2",
+    sites: Any = None,
+    edge: str | None = None,
+    disorder: str | None = None,
+    workers: int | None = None,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+) -> StructureStore:
+    """Sample the thermal motion of structures by molecular dynamics with xTB and a Langevin thermostat.
+
+    Relax the structures first. It runs in processes of its own: in a script, call it below
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    structures
+        A structure store or its path, structure files and folders, or one or more ``ase.Atoms``. Charge and total spin
+        come from the properties ``charge`` and ``spin``; by default they are 0 and the lowest spin.
+    temperature
+        Temperature in K.
+    frames
+        Number of frames of each structure, which are named ``NAME@0``, ``NAME@1``, …
+    seed
+        Seed of velocities and thermostat; also of the configurations of ``disorder``.
+    equilibration, interval
+        Numbers of steps before the first frame, and from one frame to the next.
+    timestep
+        Length of a step, in fs.
+    friction
+        Friction of the thermostat, in 1/fs.
+    method
+        ``gfn2`` or ``gfn1``.
+    sites, edge, disorder
+        The absorbers, their edge, and what to do with partial occupancies as for ``import_structures``, unless
+        ``structures`` is a store.
+    workers
+        Number of processes. Default: one per core.
+    output
+        Structure store to write; a stopped run continues from the journal beside it. By default the store stays in
+        memory.
+    overwrite
+        Replace an existing output, and a journal of a run with other options.
+
+    Returns
+    -------
+    StructureStore
+        The store. Its ``summary`` lists what failed, and why.
+
+    Raises
+    ------
+    ConfigError
+        If tblite is not installed, or an option is invalid.
+    StoreError
+        If no structure could be sampled, or the output exists or cannot be written.
+
+    Examples
+    --------
+    >>> import xanes_hpc as xh
+    >>> from ase.build import molecule
+    >>> xh.sample_frames(molecule("H2O"), sites="O", frames=3, equilibration=10, interval=5, workers=1)
+    <StructureStore in memory: 3 structures, 3 sites (O K), no spectra>
+    """
+    check_arguments(sample_frames, locals())
+    options = SampleOptions(temperature, frames, seed, equilibration, interval, timestep, friction, method)
+    source = opened_structures(structures, sites, edge, disorder, seed)
+    return sample(source, None if output is None else output_path(output), options, overwrite, workers)

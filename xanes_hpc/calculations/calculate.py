@@ -26,9 +26,8 @@ from xanes_hpc.calculations.program import Program, State
 from xanes_hpc.calculations.programs import PROGRAMS
 from xanes_hpc.calculations.write import TABLE, folder_names, write_table
 from xanes_hpc.errors import ConfigError, FormatError, StoreError
-from xanes_hpc.jobs.processes import processes
 from xanes_hpc.jobs.slurm import script
-from xanes_hpc.jobs.tasks import results
+from xanes_hpc.jobs.tasks import results, team_of
 from xanes_hpc.runtime.outputs import explain, locked_output, whole_output
 from xanes_hpc.stores.structures import StructureStore
 
@@ -201,7 +200,7 @@ class Calculations:
             for k, outcome in done.items():
                 self._count(found, k, outcome)
             pending = self._tasks([k for k in chosen if k not in done])
-            for n, (k, outcome) in enumerate(results(_team(workers), pending, one, died), len(done) + 1):
+            for n, (k, outcome) in enumerate(results(team_of(workers), pending, one, died), len(done) + 1):
                 self._count(found, k, outcome)
                 progress(n, len(chosen), "")
         return found
@@ -314,11 +313,3 @@ def check_plan(found: dict[str, Any], plan: dict[str, Any], folder: Path) -> Non
             f"{folder}: has calculations of a run with other settings ({'; '.join(differs[:3])}); finish it with "
             "those, or discard it with `restart`"
         )
-
-
-def _team(workers: "int | Client | None") -> Callable[[int | None], Any]:
-    if workers is None or isinstance(workers, int):
-        return processes(workers)
-    from xanes_hpc.jobs.dask import cluster_team
-
-    return cluster_team(workers)

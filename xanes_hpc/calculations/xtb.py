@@ -1,11 +1,14 @@
-"""Relax one structure by xTB; the function can run in any process."""
+"""Relax one structure by xTB, and what xTB knows of its electrons; the functions can run in any process."""
 
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from xanes_hpc.errors import ConfigError
+from xanes_hpc.runtime.optional import need
 from xanes_hpc.structures.electrons import charge_of, n_electrons, unpaired_of
 from xanes_hpc.structures.structure import Structure
 
@@ -32,6 +35,19 @@ class Relaxed:
     failed: str = ""
 
 
+def check_method(method: str, purpose: str) -> None:
+    """Check a method's name, and that tblite is installed, which ``purpose`` needs.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or no tblite.
+    """
+    need("tblite", "relax", purpose)
+    if method not in METHODS:
+        raise ConfigError(f"`method` {method!r}: expected {', '.join(METHODS)}")
+
+
 def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Relaxed:
     """Relax the atoms of a structure in a fixed cell.
 
@@ -48,16 +64,13 @@ def relax_one(structure: Structure, method: str, fmax: float, steps: int) -> Rel
 
     try:
         atoms, charge, unpaired = with_calculator(structure, method)
-    except ValueError as error:
-        return Relaxed(failed=str(error))
-    try:
         optimize: Any = LBFGS
         with warnings.catch_warnings(), np.errstate(all="ignore"):  # the result is checked below
             warnings.simplefilter("ignore")
             optimizer = optimize(atoms, logfile=None)
             converged = bool(optimizer.run(fmax=fmax, steps=steps))
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
-            of_structure, of_atoms = _electrons(atoms, METHODS[method], charge, unpaired)
+            of_structure, of_atoms = electrons_of(atoms, method, charge, unpaired)
     except Exception as error:  # tblite and ASE raise their own types
         return Relaxed(failed=in_one_line(error))
     largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
@@ -100,14 +113,28 @@ def in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _electrons(atoms: Any, method: str, charge: int, unpaired: int) -> tuple[dict[str, float], dict[str, list[float]]]:
+def properties_of_structure(method: str, values: dict[str, float]) -> dict[str, float | str]:
+    """Return what a method knows of a structure as properties, ``METHOD_NAME``."""
+    return {f"{method}_{name}": value for name, value in values.items()}
+
+
+def properties_of_sites(
+    method: str, of_atoms: dict[str, list[float]], atoms: npt.NDArray[np.int64]
+) -> list[dict[str, float | str]]:
+    """Return what a method knows of these atoms as properties of sites, ``METHOD_NAME``."""
+    return [{f"{method}_{name}": values[atom] for name, values in of_atoms.items()} for atom in atoms.tolist()]
+
+
+def electrons_of(
+    atoms: Any, method: str, charge: int, unpaired: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Return what a method knows of the electrons of a structure and of its atoms, by name as in ``Relaxed``."""
     from ase.units import Bohr, Debye, Hartree
     from tblite.interface import Calculator
 
     periodic = bool(atoms.pbc.any())
     cell = {"lattice": np.asarray(atoms.cell) / Bohr, "periodic": atoms.pbc} if periodic else {}
-    calculator = Calculator(method, atoms.numbers, atoms.positions / Bohr, float(charge), unpaired, **cell)
+    calculator = Calculator(METHODS[method], atoms.numbers, atoms.positions / Bohr, float(charge), unpaired, **cell)
     calculator.set("verbosity", 0)
     found = calculator.singlepoint()
     energies, occupied = (np.ravel(found.get(f"orbital-{what}")) for what in ("energies", "occupations"))

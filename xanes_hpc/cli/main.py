@@ -38,7 +38,7 @@ COMMANDS = {
     "export": "Write predictions as XDI, NeXus, Athena columns or CSV",
     "select": "Choose the sites most worth calculating next",
     "grow": "Select, calculate and train in rounds, until a model is good enough",
-    "structures": "Build complexes, and exchange elements in structures",
+    "structures": "Build complexes, exchange elements, and sample thermal motion",
     "relax": "Relax structures with GFN2-xTB",
     "calculate": "Calculate spectra with FEFF or FDMNES, and add them to the store",
     "feff": "Write FEFF calculations, and read their spectra back",

@@ -2,7 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from xanes_hpc.jobs.processes import processes
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,6 +35,21 @@ class Team(Protocol):
 
     def done(self, futures: Iterable[Any]) -> Iterable[Any]:
         """Wait until at least one future has finished, and return the finished ones."""
+
+
+def team_of(workers: "int | Client | None") -> Callable[[int | None], AbstractContextManager[Team]]:
+    """Return a function for ``results`` that starts workers.
+
+    Parameters
+    ----------
+    workers
+        Number of processes on this machine, by default one per core; or a client of a Dask cluster.
+    """
+    if workers is None or isinstance(workers, int):
+        return processes(workers)
+    from xanes_hpc.jobs.dask import cluster_team
+
+    return cluster_team(workers)
 
 
 def results(
