@@ -166,6 +166,9 @@ def test_scans_that_share_no_range_or_nothing_usable_are_one_error():
     apart = [made[0], ("far", replace(made[1][1], energies=ENERGIES + 800.0))]
     with pytest.raises(SpectrumError, match="no two scans overlap"):
         merge(apart, MergeOptions(align="none"))
+    for align in ("best", "sample", "reference"):
+        with pytest.raises(SpectrumError, match=r"no two scans can be merged: far: does not overlap"):
+            merge(apart, MergeOptions(align=align))
     with pytest.raises(SpectrumError, match=r"s0: .* element is Fe; expected Cu; 1 more"):
         merge(made, None, 29)
     with pytest.raises(SpectrumError, match="reference channel"):

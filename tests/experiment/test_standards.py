@@ -78,6 +78,18 @@ def test_a_made_mixture_is_found(shares, noise, shift, sum_to_one):
         assert abs(best.weights[at] - share) < max(6.0 * best.errors[at], 0.01)
 
 
+def test_standards_with_points_of_another_density_get_the_same_fractions():
+    sample = mixture({0: 0.5, 2: 0.3, 3: 0.2})
+    dense_after_the_edge = [np.arange(-130.0, -20.0, 2.0), np.arange(-20.0, 60.0, 0.1), np.arange(60.0, 220.0, 4.0)]
+    alike, dense = (
+        fit_combinations(sample, standards_for(sample, energies)).ranked[0]
+        for energies in (ENERGIES, E0 + np.concatenate(dense_after_the_edge))
+    )
+    assert dense.names == alike.names == ("S0", "S2", "S3")
+    assert dense.weights == pytest.approx(alike.weights, abs=0.002)
+    assert dense.r_factor < 1e-5
+
+
 def test_equal_standards_and_a_standard_as_the_sample():
     sample = mixture({2: 1.0})
     standards = standards_for(sample)

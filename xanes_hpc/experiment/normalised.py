@@ -130,8 +130,9 @@ class NormalisedSpectrum:
 
 
 def normalised(
-    spectrum: Spectrum, options: NormaliseOptions | None = None, element: int | None = None, edge: str | None = None
-) -> NormalisedSpectrum:
+    spectrum: Spectrum, options: NormaliseOptions | None = None, element: int | None = None, edge: str | None = None,
+    at: Array | None = None,
+) -> NormalisedSpectrum:  # fmt: skip
     """Normalise a measured spectrum.
 
     Parameters
@@ -142,6 +143,8 @@ def normalised(
         How to normalise it. A spectrum whose range has no room for windows, where none are given, stays as it is.
     element, edge
         Atomic number and edge, which ``mback`` needs; by default those that the file names.
+    at
+        Energies in eV at which the windows are fitted, such as those of another spectrum; by default its own.
 
     Raises
     ------
@@ -188,7 +191,7 @@ def normalised(
         words = f"mback to {chemical_symbols[element]} {edge}, "
     else:
         words, scale = "", 1.0
-    background = edge_step(spectrum.source, energies, mu, windows)
+    background = edge_step(spectrum.source, energies, mu, windows, None if at is None else at - e0)
     normal = background.normalised(energies, mu, options.flatten)
     words += f"edge step {background.step:.4g}, {windows.in_words}" + (", flattened" if options.flatten else "")
     sigma = None if spectrum.sigma is None else spectrum.sigma * abs(scale) / background.step

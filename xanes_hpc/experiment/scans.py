@@ -99,6 +99,11 @@ def aligned(scans: Sequence[Scan], by: str, max_shift: float = LARGEST) -> tuple
     -------
     tuple
         The shifted scans, whose choices tell what is unusual, and those that cannot be aligned.
+
+    Raises
+    ------
+    SpectrumError
+        If several scans have an edge, but no two of them overlap and are alike.
     """
     if by == NONE or len(scans) < 2:
         return list(scans), []
@@ -121,6 +126,8 @@ def aligned(scans: Sequence[Scan], by: str, max_shift: float = LARGEST) -> tuple
         if 2 * len(best[0]) > len(usable):
             break
     done, unlike = best or (usable, [])
+    if len(done) == 1 and len(standards) > 1:
+        raise SpectrumError(f"no two scans can be merged: {unlike[0].reason}")
     return done, left_out + unlike
 
 

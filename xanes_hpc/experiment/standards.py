@@ -77,8 +77,8 @@ def normalised_standards(
 ) -> tuple[list[Standard], list[LeftOut]]:
     """Normalise standards as a sample was, with its edge energy and windows where they cover these.
 
-    Mixtures of the spectra then remain mixtures of the normalised ones. A standard that does not cover the windows gets
-    its own.
+    The windows are fitted at the sample's energies, so that mixtures of the spectra remain mixtures of the normalised
+    ones even if the points of each are not equally dense. A standard that does not cover the windows gets its own.
 
     Parameters
     ----------
@@ -107,10 +107,11 @@ def normalised_standards(
     alike = own
     if windows is not None:
         alike = replace(own, e0=sample.e0, pre=windows.pre, post=windows.post, order=windows.order)
+    at = None if windows is None else sample.raw.energies
     for name, spectrum in read:
         try:
             try:
-                found = normalised(spectrum, alike, sample.raw.element, edge)
+                found = normalised(spectrum, alike, sample.raw.element, edge, at)
             except SpectrumError:
                 found = normalised(spectrum, own, sample.raw.element, edge)
             if (found.background is None) != (sample.background is None):

@@ -129,7 +129,7 @@ def _points_of(energies: Array, start: float, stop: float) -> Window:
     return float(energies[low]), float(energies[high])
 
 
-def edge_step(name: str, energies: Array, mu: Array, windows: EdgeWindows) -> EdgeStep:
+def edge_step(name: str, energies: Array, mu: Array, windows: EdgeWindows, at: Array | None = None) -> EdgeStep:
     """Fit the background of a spectrum.
 
     Parameters
@@ -140,17 +140,24 @@ def edge_step(name: str, energies: Array, mu: Array, windows: EdgeWindows) -> Ed
         The spectrum, (n_points,), energies in eV from the edge.
     windows
         The windows to fit.
+    at
+        Energies at which the spectrum is fitted, in eV from the edge, (n_fitted,); by default its own. Two spectra get
+        one background only if their points lie equally dense.
 
     Raises
     ------
     SpectrumError
         If a window reaches beyond the spectrum or has too few points, or the edge step is not positive.
     """
-    before = window(name, "pre-edge window", energies, *windows.pre, 2)
-    after = window(name, "post-edge window", energies, *windows.post, windows.order + 1)
-    line = np.polynomial.Polynomial.fit(energies[before], mu[before], 1)
+    x, y = energies, mu
+    if at is not None:
+        x = at[(at >= energies[0]) & (at <= energies[-1])]
+        y = np.interp(x, energies, mu)
+    before = window(name, "pre-edge window", x, *windows.pre, 2)
+    after = window(name, "post-edge window", x, *windows.post, windows.order + 1)
+    line = np.polynomial.Polynomial.fit(x[before], y[before], 1)
     pre = np.asarray(line(energies))
-    curve = np.polynomial.Polynomial.fit(energies[after], mu[after] - pre[after], windows.order)
+    curve = np.polynomial.Polynomial.fit(x[after], y[after] - line(x[after]), windows.order)
     step = float(curve(0.0))
     if not step > SMALLEST_STEP * np.abs(mu).max():
         raise SpectrumError(f"{name}: {_no_step(step, np.abs(mu).max())}")
