@@ -29,6 +29,7 @@ def completions(words):
     [
         (["xanes-hpc", "fe"], {"featurise", "feff"}),
         (["xanes-hpc", "fdmnes", ""], {"write", "ingest"}),
+        (["xanes-hpc", "structures", ""], {"build", "substitute", "sample"}),
         (["xanes-hpc", "match", "--mi"], {"--mixture"}),
         (["xanes-hpc", "model", "p"], {"pack"}),
         (["xanes-hpc", "featurise", "tmqm.h5", "--preset", "xanesnet"], {"xanesnet-2022", "xanesnet-49"}),

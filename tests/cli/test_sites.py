@@ -17,7 +17,7 @@ from xanes_hpc.stores.structures import StructureStore
 ROWS = [3, 17, 40, 41, 99]
 TAKE_SITES = (
     "import", "predict", "export", "average", "evaluate", "plot", "match", "select", "broaden", "relax", "explain",
-    "fdmnes write",
+    "fdmnes write", "structures sample",
 )  # fmt: skip
 
 

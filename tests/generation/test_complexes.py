@@ -76,6 +76,7 @@ def test_a_seed_makes_the_same_store(tmp_path, capsys):
         (["--oxidation", "9"], "--oxidation: expected oxidation states from -4 to 8, received 9"),
         (["-n", "0"], "--number: expected 1 to 2147483647, received 0"),
         (["--seed", "-1"], "--seed: expected 0 to 2147483647, received -1"),
+        (["--prefix", "run@"], "--prefix: expected text without # and @, received 'run@'"),
         (["--edge", "Q"], "edge 'Q': expected one of K, L1"),
     ],
 )

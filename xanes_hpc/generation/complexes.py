@@ -77,7 +77,7 @@ class ComplexOptions:
     Raises
     ------
     ConfigError
-        If a list is empty or has an unknown entry.
+        If a list is empty or has an unknown entry, or the prefix cannot begin a name.
     """
 
     metals: tuple[int, ...] = METALS
@@ -95,6 +95,8 @@ class ComplexOptions:
         for name in ("metals", "geometries", "ligands", "oxidation"):
             if not getattr(self, name):
                 raise ConfigError(f"`{name}`: expected at least one, received none")
+        if not self.prefix.isprintable() or set(self.prefix) & set("#@"):
+            raise ConfigError(f"`prefix`: expected text without # and @, received {self.prefix!r}")
         if others := [z for z in self.metals if z in NON_METALS]:
             raise ConfigError(f"`metals`: expected metals, received {chemical_symbols[others[0]]}")
         if unlikely := [state for state in self.oxidation if not -4 <= state <= 8]:
