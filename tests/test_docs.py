@@ -40,11 +40,14 @@ ELSEWHERE = (
 LONG = (
     "xanes-hpc serve",
     "xanes-hpc tune",
+    "xanes-hpc calculate",
+    "xanes-hpc grow",
+    "cd .. && xanes-hpc feff ingest",
     "(cd runs",
     "xanes-hpc featurise tmqm.h5 --preset shells",
     "xanes-hpc featurise tmqm.h5 --cluster slurm",
 )
-"""Commands that go on until they are ended or for hours, or take something that is not there; they have other tests."""
+"""Commands that go on until they are ended, or for long, or take something that is not there; they have other tests."""
 QUICK = """
 [training]
 epochs = 2
@@ -271,7 +274,7 @@ def _run(command, monkeypatch):
             own += [] if "--overwrite" in own or "--overwrite" not in parameters else ["--overwrite"]
         assert run(*own) == 0, command
         if Path("runs/run.sh").exists():
-            environment = {"PATH": "/usr/bin:/bin", "FDMNES": str(Path("fdmnes.py").resolve())}
+            environment = {"PATH": "/usr/bin:/bin", "FDMNES": str(Path("fdmnes.py").resolve()), "FEFF": "true"}
             subprocess.run(["bash", "runs/run.sh"], check=True, env=environment)
 
 
