@@ -7,12 +7,11 @@ import pytest
 from ase.build import molecule
 from support.builders import refused, run, write, write_xyz
 
-from xanes_hpc.calculations.dynamics import sample_one
 from xanes_hpc.calculations.sample import SampleOptions, journal_path, sample
 from xanes_hpc.errors import ConfigError
+from xanes_hpc.importing.from_atoms import import_atoms
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.structure import Structure
 
 SHORT = ["--frames", 3, "--equilibration", 20, "--interval", 5, "--workers", 1]
 
@@ -76,17 +75,16 @@ def test_a_seed_decides_and_the_number_of_processes_does_not(store, tmp_path):
 
 @pytest.mark.parametrize("temperature", [100.0, 600.0])
 def test_frames_have_the_temperature(temperature):
-    """The mean kinetic temperature of some hundred frames, and the widths of the bonds, which grow with it."""
-    water = Structure("w", molecule("H2O").numbers.astype("u1"), molecule("H2O").positions)
-    found = sample_one(water, SampleOptions(temperature, frames=150, equilibration=200, interval=5, friction=0.1))
-    assert not found.failed
-    assert found.temperature == pytest.approx(temperature, rel=0.2)
-    positions = np.array(found.positions)
-    angles = np.linalg.norm(positions[:, 1] - positions[:, 2], axis=1)
-    assert angles.std() == pytest.approx(0.05 * (temperature / 300) ** 0.5, rel=0.4)  # Å
-    masses = np.array([15.999, 1.008, 1.008])
-    centres = np.einsum("a,fac->fc", masses / masses.sum(), positions)
-    np.testing.assert_allclose(centres - masses / masses.sum() @ water.positions, 0.0, atol=1e-9)
+    """The mean kinetic temperature, and how much the distance of water's hydrogens varies, which grows with it."""
+    water = molecule("H2O")
+    options = SampleOptions(temperature, frames=50, equilibration=100, interval=8, friction=0.1)
+    with import_atoms(water, "O") as source, sample(source, None, options, workers=1) as found:
+        assert found.summary.mean_temperature == pytest.approx(temperature, rel=0.2)
+        positions = np.array([one.positions for one, _ in found.structures()])
+    apart = np.linalg.norm(positions[:, 1] - positions[:, 2], axis=1)
+    assert apart.std() == pytest.approx(0.03 * (temperature / 100) ** 0.5, rel=0.4)  # Å
+    masses = water.get_masses() / water.get_masses().sum()
+    np.testing.assert_allclose(np.einsum("a,fac->fc", masses, positions - water.positions), 0.0, atol=1e-9)
 
 
 def test_average_by_frames(store, model, tmp_path):

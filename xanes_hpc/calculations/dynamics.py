@@ -1,7 +1,7 @@
 """Molecular dynamics of one structure by xTB; the function can run in any process."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def sample_one(structure: Structure, options: "SampleOptions") -> Sampled:
 
     rng = np.random.default_rng([options.seed, *structure.name.encode()])
     bonds = bonded_pairs(structure.numbers, structure.positions)
-    of_frames, temperatures = Sampled(), []
+    found, temperatures = Sampled(), []
     try:
         atoms, charge, unpaired = with_calculator(structure, options.method)
         centre = atoms.get_center_of_mass()
@@ -69,17 +69,14 @@ def sample_one(structure: Structure, options: "SampleOptions") -> Sampled:
                     return Sampled(failed=f"frame {k}: {why}")
                 of_structure, of_atoms = electrons_of(atoms, options.method, charge, unpaired)
                 moved = 0.0 if structure.pbc.any() else atoms.get_center_of_mass() - centre
-                of_frames.positions.append((atoms.positions - moved).tolist())
-                of_frames.energies.append(float(atoms.get_potential_energy()))
-                of_frames.of_structure.append(of_structure)
-                of_frames.of_atoms.append(of_atoms)
+                found.positions.append((atoms.positions - moved).tolist())
+                found.energies.append(float(atoms.get_potential_energy()))
+                found.of_structure.append(of_structure)
+                found.of_atoms.append(of_atoms)
                 temperatures.append(float(atoms.get_temperature()))
     except Exception as error:  # tblite and ASE raise their own types
         return Sampled(failed=in_one_line(error))
-    return Sampled(
-        of_frames.positions, of_frames.energies, float(np.mean(temperatures)), of_frames.of_structure,
-        of_frames.of_atoms,
-    )  # fmt: skip
+    return replace(found, temperature=float(np.mean(temperatures)))
 
 
 def _why_unusable(positions: npt.NDArray[np.float64], first: npt.NDArray[np.float64], bonds: Pairs) -> str:
