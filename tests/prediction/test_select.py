@@ -7,73 +7,103 @@ import pytest
 from support.builders import run, write
 
 from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
-from xanes_hpc.prediction.select import Candidates, judged, pick, select
+from xanes_hpc.prediction.select import cover, judged, select
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
 
 RNG = np.random.default_rng(4)
 X = np.concatenate([RNG.normal(0, 0.1, (20, 6)), RNG.normal(5, 0.1, (20, 6)), RNG.normal(0, 3, (20, 6))]).astype("f4")
-KNOWN = Candidates(np.arange(60) * 2, RNG.uniform(0.01, 0.1, 60), RNG.uniform(0.5, 1.0, 60))
+DISTANCE = RNG.uniform(0.5, 3.0, 60).astype("f4")
+EVERY = np.arange(60)
 
 
-def rows_to_x(rows):
-    assert (np.diff(rows) > 0).all()
-    return X[rows // 2]
+def covered(distance, targets, n):
+    return cover(lambda some: mean_differences(X[targets], X[some]), distance[targets], 60, n)
 
 
-def slow(n, score):
-    """Select greedily, computing every distance again at each step."""
-    chosen = []
+def slow(targets, n):
+    """Select greedily, computing the whole sum for every site at each step."""
+
+    def total(chosen):
+        return sum(np.sqrt(min([DISTANCE[t], *(np.abs(X[t] - X[i]).mean() for i in chosen)])) for t in targets)
+
+    chosen, sums = [], [total([])]
     for _ in range(n):
-        scores = []
-        for i in range(60):
-            near = [KNOWN.distance[i], *(np.abs(X[i] - X[j]).mean() for j in chosen)]
-            scores.append(-np.inf if i in chosen else score(KNOWN.uncertainty[i], min(near)))
-        chosen.append(int(np.argmax(scores)))
-    return chosen
+        tried = [np.inf if i in chosen else total([*chosen, i]) for i in range(60)]
+        chosen.append(int(np.argmin(tried)))
+        sums.append(min(tried))
+    return chosen, -np.diff(sums) / sums[0]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "score"),
-    [("both", lambda u, d: u * d), ("diversity", lambda u, d: d), ("uncertainty", lambda u, d: u)],
-)
-def test_the_selection_is_that_of_the_slow_reference(strategy, score):
-    found = pick(KNOWN, 15, strategy, 0, rows_to_x)
-    assert [i for i, _ in found] == slow(15, score)
+@pytest.mark.parametrize("targets", [EVERY, RNG.permutation(60)[:25]], ids=["all", "some"])
+def test_the_selection_is_that_of_the_slow_reference(targets, monkeypatch):
+    monkeypatch.setattr("xanes_hpc.prediction.select.BOUNDS_AT_ONCE", 3)
+    monkeypatch.setattr("xanes_hpc.prediction.select.ROWS_AT_ONCE", 7)
+    order, gains = covered(DISTANCE, targets, 12)
+    expected, falls = slow(targets, 12)
+    assert order.tolist() == expected
+    np.testing.assert_allclose(gains, falls, rtol=1e-4)
 
 
-def test_a_selection_does_not_repeat_a_kind_of_site():
-    """Of two clusters and scattered sites, it takes few from each cluster."""
-    alike = Candidates(KNOWN.rows, np.full(60, 0.1), np.full(60, 10.0))
-    chosen = [i for i, _ in pick(alike, 12, "both", 0, rows_to_x)]
-    assert sum(i < 20 for i in chosen) <= 2
-    assert sum(20 <= i < 40 for i in chosen) <= 2
+def test_all_sites_can_be_selected_each_once():
+    order, gains = covered(DISTANCE, EVERY, 60)
+    assert sorted(order) == EVERY.tolist()
+    assert gains.sum() == pytest.approx(1.0)
 
 
-def test_chance_depends_only_on_the_seed():
-    first, again, other = (pick(KNOWN, 10, "chance", seed, rows_to_x) for seed in (1, 1, 2))
+def test_sites_that_are_all_known_are_selected_too():
+    order, gains = covered(np.zeros(60, "f4"), EVERY, 5)
+    assert len(set(order.tolist())) == 5
+    assert not gains.any()
+
+
+def test_a_selection_does_not_repeat_a_kind_of_site_and_begins_with_the_crowded_ones():
+    order = covered(np.full(60, 10.0, "f4"), EVERY, 12)[0]
+    assert sum(order < 20) <= 2
+    assert sum((order >= 20) & (order < 40)) <= 2
+    assert min(order[:2]) < 20
+    assert 20 <= max(order[:2]) < 40
+
+
+def test_chance_depends_only_on_the_seed(model, small):
+    with FeatureStore(small / "small.features.h5") as source:
+        rows, folder = np.arange(60), Model.open(model)
+        first, again, other = ([s.row for s in select(folder, source, 10, "chance", seed, rows)] for seed in (1, 1, 2))
+        assert all(s.gain_percent is None for s in select(folder, source, 2, "chance"))
     assert first == again != other
-    assert len({i for i, _ in first}) == 10
+    assert len(set(first)) == 10
 
 
-def test_candidates_have_the_largest_initial_scores(monkeypatch):
-    monkeypatch.setattr("xanes_hpc.prediction.select.POOL", 5)
-    best = np.argsort(-KNOWN.uncertainty * KNOWN.distance)[:25]
-    assert {i for i, _ in pick(KNOWN, 1, "both", 0, rows_to_x)} <= set(best.tolist())
+def test_a_large_store_is_sampled(model, small, monkeypatch):
+    with FeatureStore(small / "small.features.h5") as source:
+        rows, folder = np.arange(0, 80, 2), Model.open(model)
+        whole = select(folder, source, 5, rows=rows)
+        assert whole == select(folder, source, 5, seed=0, rows=rows)
+        monkeypatch.setattr("xanes_hpc.prediction.select.SAMPLED", 12)
+        first, again, other = (select(folder, source, 5, seed=seed, rows=rows) for seed in (1, 1, 2))
+        assert [s.row for s in first] == [s.row for s in again] != [s.row for s in other]
+        assert all(s.row in rows for s in first)
+        many = select(folder, source, 20, rows=rows)
+    assert len({s.row for s in many}) == 20
 
 
 def test_uncertainty_and_distance_agree_with_predictions(model, small, tmp_path):
-    folder = Model.open(model)
+    folder, rows = Model.open(model), np.arange(3, 90, 2)
     with FeatureStore(small / "small.features.h5") as features:
-        known = judged(folder, features, np.arange(3, 90, 2), 0)
+        uncertainty, distance = judged(folder, features, rows, 0)
+        found = select(folder, features, 6, rows=rows)
         predict(folder, features, tmp_path / "p.h5", PredictOptions(draws=30))
     with PredictionStore(tmp_path / "p.h5") as store:
-        sigma, mean = (store.read(name)[known.rows].mean(axis=1) for name in ("std", "mean"))
-        np.testing.assert_allclose(known.uncertainty, sigma / mean, rtol=1e-4)
-        np.testing.assert_allclose(known.distance, store.read("sites/nearest")[known.rows], rtol=1e-5)
+        sigma, mean = (store.read(name)[rows].mean(axis=1) for name in ("std", "mean"))
+        np.testing.assert_allclose(uncertainty, sigma / mean, rtol=1e-4)
+        np.testing.assert_allclose(distance, store.read("sites/nearest")[rows], rtol=1e-5)
+        nearest, names = store.read("sites/nearest"), store.sites.name
+        assert [s.distance for s in found] == pytest.approx([nearest[s.row] for s in found])
+        assert [s.site for s in found] == [names[s.row] for s in found]
 
 
 def test_sites_that_the_model_was_made_with_are_not_selected(model, small):
@@ -85,7 +115,7 @@ def test_sites_that_the_model_was_made_with_are_not_selected(model, small):
         assert [s.site for s in found] == [source.sites.name[s.row] for s in found]
         with pytest.raises(ModelError, match=r"expected at least 500 sites that .* was not made with, received 6"):
             select(folder, source, 500)
-        with pytest.raises(ConfigError, match="`strategy` 'best': expected both, uncertainty, diversity, chance"):
+        with pytest.raises(ConfigError, match="`strategy` 'best': expected coverage, chance"):
             select(folder, source, 2, "best")
         assert len(select(folder, source, 30, rows=np.arange(50))) == 30
 

@@ -3,6 +3,7 @@
 import csv
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,10 @@ from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command, OutputPath
 from xanes_hpc.cli.options import PATH, listed_rows, model_option, output_option, overwrite_option, sites_option
 
-COLUMNS = ("rank", "site", "score", "uncertainty %", "distance")
+if TYPE_CHECKING:
+    from xanes_hpc.prediction.select import Selected
+
+COLUMNS = ("rank", "site", "gain %", "uncertainty %", "distance")
 MOST_SHOWN = 10
 
 
@@ -22,10 +26,9 @@ MOST_SHOWN = 10
 @click.option(
     "--strategy",
     type=Known("prediction.select", "STRATEGIES"),
-    default="both",
+    default="coverage",
     show_default=True,
-    help="Rank by uncertainty, by distance from the training set (diversity), by their product (both), or choose at "
-    "random (chance)",
+    help="Choose the sites that best cover all without a known spectrum (coverage), or choose at random (chance)",
 )
 @sites_option
 @click.option("--missing", is_flag=True, help="Choose only sites that have no unbroadened spectrum yet")
@@ -35,7 +38,7 @@ MOST_SHOWN = 10
     metavar="N",
     default=0,
     show_default=True,
-    help="Seed of the draws, and of chance",
+    help="Seed of chance, of the sample of a large store, and of the draws",
 )
 @click.option(
     "--fdmnes",
@@ -60,8 +63,8 @@ def command(
     """Choose the sites most worth calculating next.
 
     STORE is a structure store, or a feature store of the model's descriptor. Sites are chosen one by one: each time the
-    site with the largest product of the model's uncertainty and the distance from the training set and the sites
-    chosen before. Sites that were used to make the model are left out.
+    site that brings all the others nearest to a known site, so neither outliers nor near-duplicates. Sites that were
+    used to make the model are left out.
     """
     import numpy as np
 
@@ -83,10 +86,10 @@ def command(
         trained, listed = Model.open(model), listed_rows(source, sites)
         rows = without_spectrum(structures, Fdmnes()) if missing and structures is not None else unused(trained, source)
         rows = rows if listed is None else np.intersect1d(rows, listed)
-        with console.progress("ranking", "sites") as progress:
+        with console.progress("reading", "sites") as progress:
             found = select(trained, source, n, strategy, seed, rows, progress)
         table = [
-            [str(k), s.site, f"{s.score:.4g}", f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
+            [str(k), s.site, _gain(s), f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
             for k, s in enumerate(found, 1)
         ]
         if fdmnes is not None and structures is not None:
@@ -104,3 +107,7 @@ def command(
     elif calculated_from is not None:
         words = ["xanes-hpc", "fdmnes", "write", str(calculated_from), "--sites", str(target), "-o", "runs"]
         console.next_step(shlex.join(words))
+
+
+def _gain(site: "Selected") -> str:
+    return "" if site.gain_percent is None else f"{site.gain_percent:.3g}"
