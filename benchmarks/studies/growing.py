@@ -1,8 +1,6 @@
 """A training set that grows by selection, with kernel ridge regression alone, so that a campaign takes seconds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +51,32 @@ class Sites:
         return np.flatnonzero(tested), rng.permutation(np.flatnonzero(~tested))
 
 
-def grown(sites: Sites, strategy: str, seed: int, sizes: tuple[int, ...]) -> tuple[list[Mapping[str, Any]], Rows]:
-    """Return the errors on the test sites as sites are added, and the sites chosen in the end."""
+@dataclass(frozen=True)
+class Grown:
+    """A finished campaign.
+
+    Attributes
+    ----------
+    figures
+        Mean error, median error and mean error of the hardest tenth, in %, at every size.
+    hard
+        Indices of the hardest tenth among the test sites.
+    chosen
+        The sites chosen in the end.
+    """
+
+    figures: dict[str, list[float]]
+    hard: Rows
+    chosen: Rows
+
+
+def figures_of(errors: Floats, hard: Rows) -> dict[str, float]:
+    """Return mean and median of errors, and the mean over the hardest tenth."""
+    return {"error": float(errors.mean()), "median": float(np.median(errors)), "hard": float(errors[hard].mean())}
+
+
+def grown(sites: Sites, strategy: str, seed: int, sizes: tuple[int, ...]) -> Grown:
+    """Add sites by a strategy, and measure errors on the test sites at every size."""
     test, pool = sites.divided(seed)
     known, rows, hard = pool[: sizes[0]], [], np.empty(0, np.int64)
     for k, size in enumerate(sizes):
@@ -63,17 +85,14 @@ def grown(sites: Sites, strategy: str, seed: int, sizes: tuple[int, ...]) -> tup
         predicted = similarity(sites.apart[np.ix_(test, known)], rate) @ coefficients + mean
         errors = error_percent(sites.spectra[test], np.maximum(predicted, 0.0))
         hard = hard if k else np.argsort(-errors)[: max(1, round(HARD * errors.size))]
-        rows.append({
-            "sites": int(known.size), "error": float(errors.mean()), "median": float(np.median(errors)),
-            "hard": float(errors[hard].mean()),
-        })  # fmt: skip
+        rows.append(figures_of(errors, hard))
         if k + 1 < len(sizes):
             free = np.setdiff1d(pool, known)
             error = np.abs(left_out).mean(axis=1) / sites.spectra[known].mean(axis=1)
             rng = np.random.default_rng([seed, k])
             state = State(sites.apart, sites.whitened, known, free, sizes[k + 1] - size, rate, error, rng)
             known = np.concatenate([known, free[STRATEGIES[strategy](state)]])
-    return rows, known
+    return Grown({name: [row[name] for row in rows] for name in rows[0]}, hard, known)
 
 
 def _fit(sites: Sites, known: Rows) -> tuple[float, Floats, Floats]:

@@ -49,7 +49,7 @@ class State:
 
     @property
     def uncertainty(self) -> Floats:
-        """Mean error of the known sites near each free one, as the model estimates it, times its own spread."""
+        """Mean error of the known sites near each free one, as the model estimates it."""
         apart = self.apart[np.ix_(self.free, self.known)].astype(np.float64)
         weights = similarity(apart - apart.min(axis=1, keepdims=True), SHARPER * self.rate)
         return np.asarray(weights @ self.error / weights.sum(axis=1))
