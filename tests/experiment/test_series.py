@@ -358,6 +358,8 @@ def test_one_file_is_no_series(predicted, folder, capsys):
     where, *_ = folder
     assert run("series", where / "s5.dat", "--library", predicted, "--absorber", "Fe") == 2
     assert "expected a series of 3 or more spectra, received 1" in capsys.readouterr().err
+    assert run("series", where / "missing", "--library", predicted, "--absorber", "Fe") == 2
+    assert "missing: cannot be read: no such file or directory" in capsys.readouterr().err
 
 
 def test_a_folder_is_read_in_natural_order(folder):

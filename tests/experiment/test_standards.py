@@ -95,7 +95,9 @@ def test_equal_standards_and_a_standard_as_the_sample():
     standards = standards_for(sample)
     twice = [*standards, type(standards[2])("again", standards[2].normal), type(standards[0])("itself", sample)]
     for sum_to_one in (True, False):
-        best = fit_combinations(sample, twice, CombinationOptions(sum_to_one=sum_to_one)).ranked[0]
+        found = fit_combinations(sample, twice, CombinationOptions(sum_to_one=sum_to_one))
+        best = found.ranked[0]
+        assert repr(found).startswith(f"<Combinations: 1.000 {best.names[0]}, error ")
         assert best.names in (("S2",), ("again",), ("itself",))
         assert best.r_factor < 1e-4
 

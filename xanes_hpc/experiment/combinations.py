@@ -11,7 +11,7 @@ which is usually much larger. The R factor is |r|² / |y|².
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 
@@ -98,7 +98,7 @@ class Combination:
     r_factor: float
     error_percent: float
     score: float
-    fitted: Array
+    fitted: Array = field(repr=False)
 
     @property
     def total(self) -> float:
@@ -106,7 +106,7 @@ class Combination:
         return sum(self.weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Combinations:
     """What ``fit_combinations`` found: the best combinations first, at ``energies`` of the sample, (n_energies,).
 
@@ -119,6 +119,11 @@ class Combinations:
     n_tried: int
     ranked: list[Combination]
     own_windows: list[str]
+
+    def __repr__(self) -> str:
+        best = self.ranked[0]
+        shares = " + ".join(f"{weight:.3f} {name}" for weight, name in zip(best.weights, best.names, strict=True))
+        return f"<Combinations: {shares}, error {best.error_percent:.2g} %, best of {self.n_tried:,}>"
 
 
 def fit_combinations(

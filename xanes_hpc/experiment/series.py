@@ -112,6 +112,7 @@ def read_series(
     """
     files = [own for own in files if table is None or own.path.resolve() != table.resolve()]
     if len(files) < FEWEST_SPECTRA:
+        read_usable(files, read)  # a file that cannot be read is the better reason
         raise SpectrumError(
             f"expected a series of {FEWEST_SPECTRA} or more spectra, received {len(files)}; single ones are for `match`"
         )
