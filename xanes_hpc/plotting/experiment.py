@@ -7,12 +7,15 @@ from typing import Any
 from xanes_hpc.experiment.combinations import Combinations
 from xanes_hpc.experiment.fitted import Fitted
 from xanes_hpc.experiment.fitting import BOUNDS
+from xanes_hpc.experiment.held_out import POOR, UNEXPLAINED
 from xanes_hpc.experiment.matched import Match, Matched
+from xanes_hpc.experiment.mixtures import Mixture
 from xanes_hpc.plotting.figures import PREDICTION, REFERENCE, SECOND, THIRD, figure_at, panels
 from xanes_hpc.plotting.spectra import bands, legend_beside
 from xanes_hpc.plotting.words import (
     caption,
     energy_label,
+    first_capital,
     in_powers_of_ten,
     intensity_label,
     label_grid,
@@ -26,6 +29,7 @@ MOST_SHOWN, MOST_SPECTRA = 6, 30
 WITHOUT_UNIT = ("scale", "seah")
 """Parameters of a fit that are not in eV."""
 ERROR = "Error: Σ|measured − predicted| in % of Σ|measured|."
+JUDGED = f"Poor: {POOR:.0f} % or more of the held-out spectra are matched better; unexplained: {UNEXPLAINED:.0f} %."
 CHI2 = "χ²/n: mean squared difference in units of σ and noise; about 1 if they explain it."
 
 
@@ -71,11 +75,16 @@ def fitted_spectrum(fitted: Fitted, calculated: str, experiment: str, path: Path
             f"Fitted: {', '.join(values)}. R = {fitted.r_factor:.2g}: Σ residual² / Σ {squared}. Residual: measured "
             "minus fitted.",
         )
-        title(figure, "Broadening fitted to a measured spectrum", ", ".join(part for part in (of, experiment) if part))
+        names = ", ".join(part for part in (of, experiment) if part)
+        title(figure, "Broadening fitted to a measured spectrum", names, first_capital(fitted.verdict))
 
 
-def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> None:
+def matched_spectra(
+    match: Match, experiment: str, path: Path, of: str = "", distrust: Sequence[str] | None = None
+) -> None:
     """Draw the measured spectrum with each of the best matches, and with the best mixture, one panel each.
+
+    The title says if no site explains the spectrum.
 
     Parameters
     ----------
@@ -87,6 +96,8 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
         Figure to write; its extension selects PNG, SVG or PDF.
     of
         Element and edge, and the store searched.
+    distrust
+        Why each site of the store is out of domain, or nothing; panels of such sites say that they are.
     """
     shown = match.ranked[:MOST_SHOWN]
     mixtures = match.mixtures[:1]
@@ -97,19 +108,23 @@ def matched_spectra(match: Match, experiment: str, path: Path, of: str = "") -> 
         axes = panels(figure, n_panels, n_columns)
         for rank, (axis, one) in enumerate(zip(axes, shown, strict=False), 1):
             _matched(axis, match.energies, one)
-            over_panel(axis, f"{rank}: {one.site}\nχ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %")
+            over_panel(axis, f"{rank}: {one.site}\n{_agreement(one)}{_flag(distrust, one.row)}")
         for axis, mixture in zip(axes[len(shown) :], mixtures, strict=True):
             axis.plot(match.energies, mixture.mean, color=THIRD, lw=1.0, label="mixture")
             axis.plot(match.energies, mixture.experiment, color=REFERENCE, lw=1.0)
             parts = "\n".join(f"{100 * f:.0f} % {s}" for f, s in zip(mixture.fractions, mixture.sites, strict=True))
-            over_panel(axis, f"{parts}\nχ²/n {mixture.chi2:.3g}, error {mixture.error_percent:.1f} %")
+            over_panel(axis, f"{parts}\n{_agreement(mixture)}{_flag(distrust, *mixture.rows)}")
         legend_beside(figure, [axes[0], axes[-1]])
         _label(figure, match.origin, n_panels, n_columns, f"{ERROR} {CHI2}")
-        title(figure, f"{experiment} and the sites that match it best", of)
+        title(figure, f"{experiment} and the sites that match it best", of, first_capital(match.verdict))
 
 
-def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "") -> None:
+def best_matches(
+    matches: Sequence[tuple[str, Match]], path: Path, of: str = "", distrust: Sequence[str] | None = None
+) -> None:
     """Draw each of several measured spectra with its best match, one panel each; at most ``MOST_SPECTRA``.
+
+    Panels say which spectra are matched poorly or explained by no site.
 
     Parameters
     ----------
@@ -119,6 +134,8 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
         Figure to write; its extension selects PNG, SVG or PDF.
     of
         Element and edge, and the store searched.
+    distrust
+        Why each site of the store is out of domain, or nothing; panels of such sites say that they are.
     """
     shown = matches[:MOST_SPECTRA]
     n_columns = min(4, len(shown))
@@ -128,9 +145,12 @@ def best_matches(matches: Sequence[tuple[str, Match]], path: Path, of: str = "")
         for axis, (name, match) in zip(axes, shown, strict=True):
             best = match.ranked[0]
             _matched(axis, match.energies, best)
-            over_panel(axis, f"{name}\n{best.site}, error {best.error_percent:.1f} %", 7)
+            judged = f", {match.judged}" if match.judged else ""
+            error = f"error {best.error_percent:.1f} %{judged}{_flag(distrust, best.row)}"
+            over_panel(axis, f"{name}\n{best.site}\n{error}", 7)
         legend_beside(figure, axes[:1])
-        _label(figure, matches[0][1].origin, len(shown), n_columns, ERROR)
+        judged = JUDGED if any(match.judged for _, match in shown) else ""
+        _label(figure, matches[0][1].origin, len(shown), n_columns, f"{ERROR} {judged}".strip())
         some = f", the first {len(shown)} of {len(matches)}" if len(matches) > len(shown) else ""
         title(figure, f"Measured spectra and the site that matches each best{some}", of)
 
@@ -162,6 +182,15 @@ def fitted_combinations(fits: Sequence[tuple[str, float, Combinations]], path: P
         label_grid(figure, len(shown), n_columns, energy_label("e0"), "normalised absorption (edge step 1)")
         each = "Measured spectra and the combination of standards that fits each best"
         title(figure, each if len(shown) > 1 else "The combination of standards that fits best")
+
+
+def _agreement(one: Matched | Mixture) -> str:
+    return f"χ²/n {one.chi2:.3g}, error {one.error_percent:.1f} %"
+
+
+def _flag(distrust: Sequence[str] | None, *rows: int) -> str:
+    """Return what a panel says of sites of which one is out of domain; nothing for others."""
+    return ", out of domain" if distrust is not None and any(distrust[row] for row in rows) else ""
 
 
 def _matched(axis: Any, energies: Any, one: Matched) -> None:

@@ -69,6 +69,17 @@ def synthetic(treatment: str) -> list[str]:
     return ["SYNTHETIC spectra, not calculated"] if treatment_name(treatment) == "synthetic" else []
 
 
+def first_capital(text: str) -> str:
+    """Return a sentence with a capital letter, and the others as they are.
+
+    Examples
+    --------
+    >>> first_capital("no site explains it: A, the best match"), first_capital("")
+    ('No site explains it: A, the best match', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def over_panel(axis: Any, text: str, size: int = 8) -> None:
     """Give a panel a title, wrapped so that it stays beside the next panel's."""
     axis.set_title("\n".join(part for line in text.splitlines() for part in wrap(line, MOST_OVER_PANEL)), fontsize=size)

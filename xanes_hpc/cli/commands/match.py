@@ -220,9 +220,9 @@ def _against_store(
         from xanes_hpc.plotting.experiment import best_matches, matched_spectra
 
         if alone:
-            matched_spectra(every[0].found, every[0].name, outputs.plot, of)
+            matched_spectra(every[0].found, every[0].name, outputs.plot, of, library.distrust)
         else:
-            best_matches([(one.name, one.found) for one in every], outputs.plot, of)
+            best_matches([(one.name, one.found) for one in every], outputs.plot, of, library.distrust)
     if outputs.table is not None:
         table = matches.csv_of_one(every[0]) if alone else matches.csv_of_all(every, left_out)
         matches.write_csv(outputs.table, *table, outputs.overwrite)
