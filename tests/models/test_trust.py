@@ -72,3 +72,19 @@ def test_a_model_without_limits_still_knows_its_absorbers():
 def test_a_model_trained_without_structures_gives_no_reason_about_elements():
     found = reasons(describe_trust(np.array([1.0]), ["", ""]), np.array([0.5]), ["Cl2FeN"], [""])
     assert found == [""]
+
+
+def test_a_structure_without_an_element_that_all_others_contain_is_told():
+    """A crystal structure without its hydrogen atoms is near to many training sites."""
+    trained = ["C2FeH6", "FeH4O2", "CCl2FeH8"] * 100
+    found = describe_trust(np.array([1.0]), trained)
+    assert found["in_common"] == ["Fe", "H"]
+    formulas = ["C2Fe", "CFeH4", "", "O"]
+    assert reasons(found, np.full(4, 0.5), formulas, [""] * 4) == [
+        "without H, which all structures of the training set contain",
+        "",
+        "",
+        "without Fe and H, which all structures of the training set contain",
+    ]
+    for few_or_unknown in (trained[:299], [*trained, ""]):
+        assert "in_common" not in describe_trust(np.array([1.0]), few_or_unknown)

@@ -138,9 +138,12 @@ def _is_trust(value: Any) -> bool:
     if is_object(value) and not all(fits(value[name]) for name, fits in optional.items() if name in value):
         return False
     elements = value.get("elements") if is_object(value) else None
+    common = value.get("in_common", []) if is_object(value) else None  # not in older models
     return (
         isinstance(elements, list)
         and all(map(is_text, elements))
+        and isinstance(common, list)
+        and all(map(is_text, common))
         and (value.get("threshold") is None or is_number(value["threshold"]))
         and (value.get("n_sites") is None or (isinstance(value["n_sites"], int) and value["n_sites"] >= 0))
     )

@@ -13,11 +13,19 @@ NEIGHBOURHOOD = 3.0
 """Radius within which neighbours are counted, Å."""
 QUANTILE = 0.99
 """Fraction of the calibration set within the threshold."""
+FEWEST_IN_COMMON = 300
+"""Fewest training sites whose structures show which elements all structures should contain."""
 
 
 def elements_of(formulas: Iterable[str]) -> set[str]:
     """Return the symbols of the elements in chemical formulas."""
     return {symbol for formula in set(formulas) for symbol in re.findall("[A-Z][a-z]?", formula)}
+
+
+def _in_common(formulas: Sequence[str]) -> list[str]:
+    """Return the elements that the structures of all training sites contain; none if there are few, or unknown ones."""
+    each = [elements_of([formula]) for formula in set(formulas)]
+    return sorted(set.intersection(*each)) if len(formulas) >= FEWEST_IN_COMMON else []
 
 
 def describe_trust(
@@ -39,12 +47,15 @@ def describe_trust(
     neighbours
         Number of neighbours of training sites within ``NEIGHBOURHOOD``; None if unknown.
     """
+    formulas = list(formulas)
+    common = _in_common(formulas)
     threshold = float(np.quantile(nearest, QUANTILE, method="higher")) if nearest.size else None
     return {
         "threshold": threshold,
         "quantile": QUANTILE,
         "n_sites": len(nearest),
         "elements": sorted(elements_of(formulas)),
+        **({"in_common": common} if common else {}),
         **(beyond or {}),
         **({} if neighbours is None or not neighbours.size else {"neighbours": _range(neighbours)}),
     }
@@ -102,6 +113,9 @@ def reasons(
         new = sorted(elements_of([formula]) - known) if known else []
         if new:
             found.append(f"elements not seen in training: {', '.join(new)}")
+        missing = sorted(set(trust.get("in_common", [])) - elements_of([formula])) if formula else []
+        if missing:
+            found.append(f"without {' and '.join(missing)}, which all structures of the training set contain")
         texts.append("; ".join(found))
     return texts
 
