@@ -124,6 +124,10 @@ def test_mback_follows_tabulated_absorption():
     far = found.spectrum.intensities[GRID > 7300]
     assert np.abs(far - 1.0).max() < 0.05
     assert np.abs(found.spectrum.intensities[GRID < 7050]).max() < 0.05
+    said = "mback is unreliable for so short a spectrum"
+    assert said not in dict(found.raw.choices)
+    short = normalised(curved.at_points(np.abs(GRID - E0) < 100.0), NormaliseOptions("mback"), 26, "K")
+    assert "expected 300 eV or more" in dict(short.raw.choices)[said]
 
 
 def test_the_front_door_normalises_files_and_arrays():

@@ -26,6 +26,10 @@ EDGE_REGION = (-20.0, 30.0)
 """Energies from the edge that ``mback`` leaves out, eV."""
 MBACK_ORDER = 2
 """Degree of the polynomial of ``mback``."""
+MBACK_SPAN = 300.0
+"""Range below which ``mback`` is noted, eV. Within 60 eV of the edge, 26 measured spectra of 430 eV or more differ from
+``edge-step`` by at most 0.02; 5 of 185 eV by up to 0.2, and 8 of 110 eV or less by 0.4 to 7."""
+SHORT_FOR_MBACK = "mback is unreliable for so short a spectrum"
 NEAR_EDGE = 10.0
 """Distance from the edge within which a given window meets the rise, pre-edge peaks or the white line, eV."""
 FEW_POINTS = 5
@@ -187,6 +191,9 @@ def normalised(
     if options.method == MBACK:
         if element is None or edge is None:
             raise ConfigError(f"{spectrum.source}: mback needs the element and edge; set `absorber` and `edge`")
+        if (span := float(energies[-1] - energies[0])) < MBACK_SPAN:
+            why = f"{span:.0f} eV; expected {MBACK_SPAN:g} eV or more: its polynomial takes up some of the edge step"
+            spectrum = spectrum.told(SHORT_FOR_MBACK, why)
         mu, scale = _matched_to_tables(energies, mu, element, edge)
         words = f"mback to {chemical_symbols[element]} {edge}, "
     else:
