@@ -198,3 +198,72 @@ def test_a_spectrum_is_kept_once_and_labels_differ(page, files):
     labels = page.locator("#kept td.long").all_inner_texts()
     assert len(set(labels)) == len(labels) == 2
     assert labels[1].endswith("resolution 2 eV")
+
+
+def _top(page, name):
+    """Return where an element begins, in heights of the window."""
+    return page.evaluate("name => document.getElementById(name).getBoundingClientRect().top / innerHeight", name)
+
+
+def test_what_is_asked_for_comes_into_view(page, files, tmp_path):
+    """A small window shows the fit and the match that are asked for, and a moved window leaves no empty warning."""
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page, 1.0))
+    wait(page, "state.placed !== null")
+    for button, result in (("fit", "fit-result"), ("match-open", "match-result")):
+        page.evaluate("name => document.getElementById(name).scrollIntoView({ block: 'end' })", button)
+        page.click(f"#{button}")
+        wait(page, f"document.querySelector('#{result} table') !== null")
+        wait(page, f"document.querySelector('#{button}').ariaBusy === 'false'")
+        assert -0.1 < _top(page, result) < 0.9
+    page.evaluate("document.querySelector('#match-words').className = 'no'")
+    page.fill("#pre-to", "-50")
+    wait(page, "document.querySelector('#match-words').textContent === ''")
+    assert not page.locator("#match-words").is_visible()
+
+
+def test_windows_may_be_typed_from_either_end(page, files, tmp_path):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    page.set_input_files("#measured", measured_file(tmp_path / "m.dat", page))
+    wait(page, "state.placed !== null")
+    page.fill("#pre-from", "-40")
+    page.fill("#pre-to", "-90")
+    wait(page, "String(state.measured.normalisation.pre_ev) === '-90,-40'")
+    assert page.locator("#windows-problem").inner_text() == ""
+
+
+def test_a_double_click_resets_the_zoom(page, files):
+    page.set_input_files("#files", files / "iron.xyz")
+    predicted(page)
+    drag(page, "spectrum", 5, 30)
+    wait(page, "state.zoom !== null")
+    page.wait_for_timeout(500)  # longer than a double click takes
+    box = page.locator("#spectrum .nsewdrag.drag").first.bounding_box()
+    page.mouse.dblclick(box["x"] + 100, box["y"] + 50)
+    wait(page, "state.zoom === null")
+
+
+def test_the_chart_and_its_table_agree(page, files):
+    """The axis says from which E₀ it counts, and a kept spectrum has one colour in table and chart."""
+    page.set_input_files("#files", [files / "iron.xyz", files / "cobalt.xyz"])
+    first = predicted(page)
+    e0 = known(page, "state.predicted.e0")
+    chart = "document.querySelector('#spectrum')"
+    assert page.evaluate(f"{chart}.layout.xaxis.title.text") == f"energy from E₀ = {e0:.1f} eV (eV)"
+    page.click("#keep")
+    colour = f"getComputedStyle({chart.replace('spectrum', 'kept')}.querySelector('.swatch')).backgroundColor"
+    assert page.evaluate(colour) == "rgb(0, 103, 160)"  # of the prediction, which it is
+    page.select_option("#structure", "1")
+    changed(page, first)
+    assert page.evaluate(colour) == "rgb(0, 135, 95)"
+    page.click("#copy-link")
+    assert "kept spectra" in page.locator("#link-status").inner_text()
+
+
+def test_a_prediction_on_its_way_is_said(page, files):
+    page.route("**/api/predict", lambda route: None)
+    page.set_input_files("#files", files / "iron.xyz")
+    wait(page, "document.querySelector('#trust').textContent === 'Predicting …'")

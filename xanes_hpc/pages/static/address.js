@@ -60,7 +60,7 @@ export function tellMissing() {
 
 async function copy() {
   history.replaceState(null, "", `#${address()}`);
-  const names = [state.structures.some((own) => own.uploaded) && "structures", state.measured && "measured spectrum"].filter(Boolean);
+  const names = [state.structures.some((own) => own.uploaded) && "structures", state.kept.length && "kept spectra", state.measured && "measured spectrum"].filter(Boolean);
   const needed = names.length ? ` It does not contain the ${names.join(" and ")}: whoever opens it needs the same files.` : "";
   try {
     await navigator.clipboard.writeText(location.href);

@@ -40,9 +40,11 @@ function set(key, value) {
   later();
 }
 
+const ascending = (ends) => [...ends].sort((a, b) => a - b);
+
 function typed(key) {
   const ends = [numberIn(`${key}-from`), numberIn(`${key}-to`)];
-  if (ends.every((end) => end !== null)) set(key, ends);
+  if (ends.every((end) => end !== null)) set(key, ascending(ends));
 }
 
 /** Read a drag of a window's edge or of e0. */
@@ -51,7 +53,7 @@ function dragged(event) {
   const windows = { pre, post };
   for (const [k, key] of ["pre", "post"].entries()) {
     const ends = [0, 1].map((n) => event[`shapes[${k + 1}].x${n}`]);
-    if (ends.some((end) => end !== undefined)) return set(key, ends.map((end, n) => (end === undefined ? windows[key][n] : end - e0)).sort((a, b) => a - b));
+    if (ends.some((end) => end !== undefined)) return set(key, ascending(ends.map((end, n) => (end === undefined ? windows[key][n] : end - e0))));
   }
   const moved = event["shapes[0].x0"];
   if (moved !== undefined) set("e0", moved);

@@ -10,6 +10,7 @@ import { covered, zoomTo } from "./zoom.js";
 const RANGE = "#c25500";
 
 let at = null; // the energy that is read, counted from the first
+let doubled = false; // whether double clicks are listened to
 
 const edgeOf = (own) => (!own ? null : own.origin === "e0" ? 0 : own.e0);
 
@@ -50,7 +51,7 @@ function layout(spectra, residual, n) {
     height: by("spectrum").clientHeight,
     margin: { l: 55, r: 12, t: narrow ? 22 * n + 8 : 28 + 20 * Math.max(0, Math.ceil(n / 3) - 1), b: 42 },
     hovermode: !own ? false : narrow ? "x" : "x unified", dragmode: touched() ? false : "zoom", hoverlabel: { ...common.hoverlabel, namelength: 28 },
-    xaxis: { ...axis, visible: Boolean(own), range, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", title: { text: relative ? "energy from E₀ (eV)" : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
+    xaxis: { ...axis, visible: Boolean(own), range, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", title: { text: relative ? `energy from E₀${own?.e0 ? ` = ${own.e0.toFixed(1)} eV` : ""} (eV)` : "energy (eV)", standoff: 6 }, hoverformat: ".1f", unifiedhovertitle: { text: `%{x:.1f} eV${relative ? " from E₀" : ""}` }, anchor: residual.length ? "y2" : "y", spikethickness: 1, spikecolor: "#888", spikedash: "solid" },
     yaxis: { ...axis, visible: Boolean(own), exponentformat: "power", automargin: "width", title: { text: `absorption (${unit})` }, range: heights(spectra, range), fixedrange: true, domain: residual.length ? [0.27, 1] : [0, 1] },
     yaxis2: { ...axis, visible: Boolean(residual.length), exponentformat: "power", automargin: "width", range: [-1.1 * highest, 1.1 * highest], fixedrange: true, domain: [0, 0.19], nticks: 4, zeroline: true, zerolinecolor: "#888" },
     legend: { orientation: narrow ? "v" : "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, uirevision: "kept" },
@@ -92,7 +93,9 @@ function draw() {
   const spectra = [...spectraTraces(), ...measuredTraces()];
   const residual = residualTraces();
   const inLegend = [...spectra, ...residual].filter((trace) => trace.showlegend !== false).length;
-  plot("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), "plotly_relayout", moved, { edits: { shapePosition: true } });
+  plot("spectrum", [...spectra, ...residual], layout(spectra, residual, inLegend), "plotly_relayout", moved, { doubleClick: false, edits: { shapePosition: true } });
+  if (!doubled) by("spectrum").on("plotly_doubleclick", () => zoomTo(null));
+  doubled = true;
   at = null;
   describe();
 }

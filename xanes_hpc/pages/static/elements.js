@@ -21,16 +21,20 @@ export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 /** Return a paragraph. */
 export const line = (textContent, className = "") => element("p", { textContent, className });
 
-/** Return an action that is not called again while it runs, and shows its error in a place. */
-export const safely = (button, place, action) => async () => {
+/** Return a click's action that is not called again while it runs, and shows its error in a place. The user's click brings the place into view. */
+export const safely = (button, place, action) => async ({ isTrusted: byUser }) => {
   if (by(button).ariaBusy === "true") return;
   by(button).ariaBusy = "true";
+  const look = () => byUser && by(place).scrollIntoView({ block: "nearest" });
   try {
-    await action();
+    const running = action();
+    look();
+    await running;
   } catch (error) {
     by(place).replaceChildren(line(error.message, "no"));
   } finally {
     by(button).ariaBusy = "false";
+    look();
   }
 };
 

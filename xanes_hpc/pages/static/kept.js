@@ -7,6 +7,7 @@ import { asGiven, predictionOf } from "./prediction.js";
 import { ask } from "./requests.js";
 import { changed, state, when } from "./state.js";
 import { cell, flagged, heading } from "./tables.js";
+import { predictionColour } from "./traces.js";
 
 const COLOURS = ["#00875f", "#b5558d", "#b97700", "#2f8ccc", "#7a7a7a", "#c25500"];
 const DASHES = ["solid", "dash", "dashdot", "longdash"];
@@ -73,7 +74,7 @@ const figures = ({ e0, comparison }) => [
 
 function row(own, k) {
   const swatch = element("span", { className: "swatch" });
-  swatch.style.background = own.colour;
+  swatch.style.background = own.key === state.predicted?.key ? predictionColour() : own.colour; // as in the chart
   const button = element("button", { type: "button", textContent: "Remove", ariaLabel: `Remove ${own.label}` });
   button.addEventListener("click", () => {
     state.kept.splice(k, 1);

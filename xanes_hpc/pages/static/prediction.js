@@ -57,6 +57,7 @@ function multiplicities({ sites, element }) {
 
 async function predict() {
   const number = ++state.asked;
+  if (!state.predicted) verdict("", "Predicting …");
   try {
     const wanted = request();
     const found = await predictionOf(wanted);
