@@ -1,6 +1,7 @@
 """Rows of listed sites in a store."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,3 +56,8 @@ def test_unknown_sites(table, site, named):
 def test_a_site_listed_twice(table, twice):
     with pytest.raises(StoreError, match=r"^t\.csv: line 4: second row of site single"):
         rows(table, ("single",), ("ABEMAX",), twice)
+
+
+def test_a_name_with_other_capital_letters_is_proposed():
+    names = [f"AAA{i}_C2H2" for i in range(9)] + ["RIZNAS_C46H44AsF4FeN3O"]
+    assert SiteTable.why_none(SimpleNamespace(name=names), "riznas").endswith("expected one of RIZNAS_C46H44AsF4FeN3O")

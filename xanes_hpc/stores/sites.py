@@ -84,8 +84,8 @@ class SiteTable:
     def why_none(self, name: str, found: Sequence[int] = ()) -> str:
         """Return why a name is not that of one site: several have it, or none has; with names that nearly match."""
         some_names = self.name[:MOST_SEARCHED]
-        codes = {re.split("[_#@]", own, maxsplit=1)[0]: own for own in reversed(some_names)}
-        near = [codes[own] for own in difflib.get_close_matches(name, codes, MOST_NAMED, 0.6)]
+        codes = {re.split("[_#@]", own, maxsplit=1)[0].lower(): own for own in reversed(some_names)}
+        near = [codes[own] for own in difflib.get_close_matches(name.lower(), codes, MOST_NAMED, 0.6)]
         near = near or difflib.get_close_matches(name, some_names, MOST_NAMED, 0.4)
         some = [self.name[i] for i in found] or near or self.name
         listed = ", ".join(some[:MOST_NAMED]) + (", …" if len(some) > MOST_NAMED else "")
