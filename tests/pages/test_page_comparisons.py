@@ -114,6 +114,8 @@ def test_a_fit_is_drawn_and_applied(page, files, tmp_path):
     residual = page.evaluate("document.querySelector('#fit-chart').data[3].y")
     assert np.abs(residual).max() < 0.05
     assert "held-out" in page.locator("#fit-result").inner_text()
+    value, _, error = page.locator("#fit-result td:nth-child(2)").first.inner_text().split()[:3]
+    assert len(value.partition(".")[2]) == len(error.partition(".")[2])  # no digits beyond those of the error
     page.evaluate("document.querySelector('#gaussian').max = 1")
     page.locator("#fit-result button").click()
     assert 2 < float(page.input_value("#gaussian")) < 4  # the slider's range grows

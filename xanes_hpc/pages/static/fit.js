@@ -42,9 +42,10 @@ function draw() {
 
 function row(key, { value, stderr, at_bound: atBound, undetermined, varied }) {
   const [name, unit] = NAMES[key] || [key, ""];
-  const error = stderr === null ? "" : ` ± ${stderr.toPrecision(2)}`;
+  const decimals = Math.min(Math.max(1 - Math.floor(Math.log10(stderr)), 0), 6); // two digits of the error
+  const text = stderr === null ? Number(value.toPrecision(4)) : `${value.toFixed(decimals)} ± ${stderr.toFixed(decimals)}`;
   const note = atBound ? "at its bound" : undetermined ? "unconstrained" : varied ? "" : "fixed";
-  return element("tr", {}, cell(name), cell(`${Number(value.toPrecision(4))}${error} ${unit}`), cell(note));
+  return element("tr", {}, cell(name), cell(`${text} ${unit}`), cell(note));
 }
 
 /** Return how much the fit explains, in words. */
