@@ -108,6 +108,12 @@ class Listed:
         }  # fmt: skip
 
 
+NOT_JUDGED = (
+    "mixtures are not compared with held-out spectra: two or three sites fit almost any spectrum better than one, also "
+    "one that no site explains"
+)
+
+
 def show_one(matched: Listed, not_compared: Sequence[str], treated: str) -> None:
     """Print the sites, and mixtures, that resemble one measured spectrum."""
     found, options, normal = matched.found, matched.own.options, matched.normal
@@ -138,6 +144,8 @@ def show_one(matched: Listed, not_compared: Sequence[str], treated: str) -> None
     if matched.mixed:
         limited = [found.is_at_limit(m) for m in found.mixtures]
         console.listing(("rank", "mixture", *COLUMNS[2:]), _short(matched.mixed, limited))
+        if found.verdict:
+            console.err.print(f"Note: {NOT_JUDGED}")
     elif options.mixture > 1:
         console.out.print("no mixture beats its best single component")
 
@@ -176,6 +184,8 @@ def show_summary(
                 for row in one.mixed[:1]
             ],
         )
+        if any(one.found.verdict for one in every):
+            console.err.print(f"Note: {NOT_JUDGED}")
     if winner := most_frequent(every):
         site, n = winner
         console.err.print(
