@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import nnls
 from support.builders import run, write
 
+import xanes_hpc as xh
 from xanes_hpc.cli import series_tables
 from xanes_hpc.errors import ConfigError, FormatError, SpectrumError
 from xanes_hpc.experiment.isosbestic import isosbestic_points
@@ -335,7 +336,8 @@ def test_series_command(predicted, folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "expected either --library or --standards"),
+        (["--plot", "s.png"], "--plot expected with --library or --standards"),
+        (["--range", "0:1"], "expected 10 or more energies of the series from 0 to 1 eV around its edge"),
         (["--library", "p.h5", "--standards", "x"], "expected either --library or --standards"),
         (["--standards", "run", "--kind", "xes"], "--kind applies to --library"),
         (["--library", "p.h5", "--kind", "xes"], "--kind applies to structure stores"),
@@ -352,6 +354,18 @@ def test_invalid_commands(predicted, folder, tmp_path, monkeypatch, capsys, word
     words += ["--absorber", "Fe"] if "p.h5" not in words and "--absorber" not in words else []
     assert run("series", "run", *words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_components_of_a_series_alone(folder, capsys):
+    assert run("series", folder[0], "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["components"]["number"] == 2
+    assert len(found["spectra"]) == len(found["components"]["eigenvalues"])
+    assert run("series", folder[0], "--components", 3, "--range", "-10:40") == 0
+    said = capsys.readouterr().out
+    assert "components  3" in said
+    alone = xh.series(folder[0])
+    assert (alone.components.n, alone.series.names) == (2, found["spectra"])
 
 
 def test_one_file_is_no_series(predicted, folder, capsys):

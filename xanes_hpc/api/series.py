@@ -19,7 +19,7 @@ from xanes_hpc.experiment.kinds import selected
 from xanes_hpc.experiment.library import library_of
 from xanes_hpc.experiment.measured_set import MeasuredSet
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
-from xanes_hpc.experiment.series_analysis import with_library, with_standards
+from xanes_hpc.experiment.series_analysis import SeriesComponents, alone, with_library, with_standards
 from xanes_hpc.experiment.standard_files import StandardFiles, of_kind
 from xanes_hpc.spectra.edge_step import Window
 from xanes_hpc.spectra.spectrum import Spectrum
@@ -50,7 +50,7 @@ def series(
     kind: str = "xanes",
     treatment: str | None = None,
     **options: Any,
-) -> JointFit:
+) -> JointFit | SeriesComponents:
     """Find the components of a measured series, the sites that explain it, and their fractions along it.
 
     Parameters
@@ -80,15 +80,15 @@ def series(
 
     Returns
     -------
-    JointFit
-        The principal components, and the sets of sites that explain the series, best first, each with its
-        ``fractions``, their errors, and the residual of each spectrum; and whether each is ``judged`` as explained less
-        well than held-out spectra.
+    JointFit or SeriesComponents
+        Without a library and standards the principal components alone, near the edge or in ``range``. With them also
+        the sets of sites that explain the series, best first, each with its ``fractions``, their errors, and the
+        residual of each spectrum; and whether each is ``judged`` as explained less well than held-out spectra.
 
     Raises
     ------
     ConfigError
-        If an option is unknown or invalid, or neither or both of ``library`` and ``standards`` are given.
+        If an option is unknown or invalid, or both ``library`` and ``standards`` are given.
     SpectrumError
         If too few spectra can be used, or they share too few energies.
 
@@ -109,7 +109,7 @@ def series(
     [[0.9, 0.1], [0.7, 0.3], [0.5, 0.5], [0.3, 0.7], [0.1, 0.9]]
     """
     check_arguments(series, locals())
-    if (library is None) == (standards is None):
+    if library is not None and standards is not None:
         raise ConfigError("expected either `library` or `standards`")
     start, stop = range or (None, None)
     chosen = options_of(SeriesOptions, {"start": start, "stop": stop, **options})
@@ -121,6 +121,8 @@ def series(
     )
     if standards is not None:
         return with_standards(given, _paths(standards), _kind(absorber, edge), chosen)[0]
+    if library is None:
+        return alone(given, _kind(absorber, edge), chosen)
     store = comparable(library)
     shelf = library_of(store, kind, treatment, given.normalisation)
     rows, element, own_edge = selected(shelf, choice_of(sites), store.path, absorber, edge)

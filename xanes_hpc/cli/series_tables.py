@@ -7,6 +7,8 @@ from xanes_hpc.cli import console
 
 if TYPE_CHECKING:
     from xanes_hpc.experiment.joint_fit import JointFit
+    from xanes_hpc.experiment.principal_components import PrincipalComponents
+    from xanes_hpc.experiment.series_analysis import SeriesComponents
 
 MOST_ROWS, MOST_EIGENVALUES, MOST_SETS = 30, 8, 5
 POOR = 10.0
@@ -48,7 +50,7 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
             else {}
         ),
     )
-    _show_eigenvalues(found)
+    _show_eigenvalues(found.components)
     console.listing(
         (what.removesuffix("s"), "start", "end", "target test %", "SPOIL", "flag"),
         [
@@ -70,8 +72,23 @@ def show(found: "JointFit", what: str, distrust: Sequence[str], max_shift: float
     _show_notes(found, what, distrust, max_shift)
 
 
-def _show_eigenvalues(found: "JointFit") -> None:
-    components = found.components
+def show_components(found: "SeriesComponents") -> None:
+    """Print the components of a series alone."""
+    series, components = found.series, found.components
+    axis, values = series.axis, series.axis.values
+    console.table(
+        f"series of {len(series.names):,} spectra, {axis.label} {values[0]:g} to {values[-1]:g}",
+        {
+            "measured": f"e0 {series.normal.e0:.2f} eV, {series.normal.in_words}",
+            "grid": series.in_words,
+            "analysed": f"{found.energies[0]:g} to {found.energies[-1]:g} eV, {found.energies.size} energies",
+            "components": f"{components.n}, {components.in_words}",
+        },
+    )
+    _show_eigenvalues(components)
+
+
+def _show_eigenvalues(components: "PrincipalComponents") -> None:
     rows = []
     for k in range(min(components.eigenvalues.size, MOST_EIGENVALUES)):
         significance = components.significance[k]
@@ -171,15 +188,7 @@ def as_dict(found: "JointFit", distrust: Sequence[str]) -> dict[str, Any]:
         "start_ev": float(found.energies[0]),
         "stop_ev": float(found.energies[-1]),
         "compared": found.n_compared,
-        "components": {
-            "number": components.n,
-            "chosen": components.in_words,
-            "eigenvalues": components.eigenvalues.tolist(),
-            "explained": components.explained.tolist(),
-            "real_error": components.real_error.tolist(),
-            "indicator": [_finite(value) for value in components.indicator],
-            "significance": [_finite(value) for value in components.significance],
-        },
+        "components": _plain(components),
         "noise": found.noise,
         "isosbestic_ev": found.isosbestic,
         "held_out_errors_percent": None if found.held_out is None else found.held_out.errors.tolist(),
@@ -201,6 +210,33 @@ def as_dict(found: "JointFit", distrust: Sequence[str]) -> dict[str, Any]:
             for one in found.ranked
         ],
         **series.normal.as_dict(),
+    }
+
+
+def components_as_dict(found: "SeriesComponents") -> dict[str, Any]:
+    """Return plain values of a series' components alone, for JSON."""
+    series = found.series
+    return {
+        "spectra": series.names,
+        "axis": {"title": series.axis.title, "unit": series.axis.unit, "values": series.axis.values.tolist()},
+        "left_out": [{"spectrum": one.name, "reason": one.reason} for one in series.left_out],
+        "grid": series.in_words,
+        "start_ev": float(found.energies[0]),
+        "stop_ev": float(found.energies[-1]),
+        "components": _plain(found.components),
+        **series.normal.as_dict(),
+    }
+
+
+def _plain(components: "PrincipalComponents") -> dict[str, Any]:
+    return {
+        "number": components.n,
+        "chosen": components.in_words,
+        "eigenvalues": components.eigenvalues.tolist(),
+        "explained": components.explained.tolist(),
+        "real_error": components.real_error.tolist(),
+        "indicator": [_finite(value) for value in components.indicator],
+        "significance": [_finite(value) for value in components.significance],
     }
 
 

@@ -1,16 +1,61 @@
-"""Analyse a measured series from its files: against the sites of a library, or against measured standards."""
+"""Analyse a measured series from its files: alone, against the sites of a library, or against measured standards."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from xanes_hpc.experiment.compare import Library, Rows
+from xanes_hpc.errors import SpectrumError
+from xanes_hpc.experiment.compare import Array, Library, Rows
+from xanes_hpc.experiment.fitted_set import Background
 from xanes_hpc.experiment.joint_fit import JointFit, Progress, SeriesOptions, joint_fit
 from xanes_hpc.experiment.measured_files import LeftOut
 from xanes_hpc.experiment.measured_set import MeasuredSet
+from xanes_hpc.experiment.principal_components import PrincipalComponents, principal_components
+from xanes_hpc.experiment.series import Series
 from xanes_hpc.experiment.standard_files import StandardFiles
 from xanes_hpc.experiment.standards import StandardsLibrary
+
+NEAR_EDGE = (-20.0, 80.0)
+"""Energies around the edge that are analysed by default, eV."""
+FEWEST_POINTS = 10
+
+
+@dataclass(frozen=True)
+class SeriesComponents:
+    """The principal components of a series, and the energies at which they were found, eV on its own scale."""
+
+    series: Series
+    energies: Array
+    components: PrincipalComponents
+
+
+def alone(files: MeasuredSet, kind: tuple[int | None, str | None], options: SeriesOptions) -> SeriesComponents:
+    """Return the principal components of a series, which tell how many different sites contribute.
+
+    Energies of ``options`` are counted from the series' edge energy. Without an element and edge (``kind``), those that
+    the series' first file names are expected of all.
+
+    Raises
+    ------
+    XanesHpcError
+        If the series cannot be read, or has too few energies.
+    """
+    series = files.read_series(*kind, None)
+    relative = series.energies - series.normal.e0
+    start = NEAR_EDGE[0] if options.start is None else options.start
+    stop = NEAR_EDGE[1] if options.stop is None else options.stop
+    inside = (relative >= start) & (relative <= stop)
+    if inside.sum() < FEWEST_POINTS:
+        raise SpectrumError(
+            f"expected {FEWEST_POINTS} or more energies of the series from {start:g} to {stop:g} eV around its edge, "
+            f"received {int(inside.sum())}"
+        )
+    background = Background(relative[inside])
+    free = background.project(series.spectra[:, inside])
+    found = principal_components(free, options.components, background.n_terms)
+    return SeriesComponents(series, series.energies[inside], found)
 
 
 def with_library(

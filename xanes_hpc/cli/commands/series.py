@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 OF_STRUCTURES = ("kind", "treatment")
 OF_LIBRARY = ("sites", *OF_STRUCTURES)
+OF_SETS = ("by", "max_shift", "noise", "keep", "plot", "output")
 
 
 def _series_options(range: tuple[float, float] | None, **others: Any) -> "SeriesOptions":
@@ -117,20 +118,21 @@ def command(
     """Find the components of a measured series, and their fractions along it.
 
     FILE is one of the measured spectra, a folder, a pattern or an Athena project with all of them. Their principal
-    components tell how many different sites contribute. With --library, the sites of a prediction store or structure
-    store are found whose mixtures explain all spectra, at one shift; with --standards, measured ones.
+    components tell how many different sites contribute: without a library, from -20 to 80 eV or --range around the
+    edge. With --library, the sites of a prediction store or structure store are found whose mixtures explain all
+    spectra, at one shift; with --standards, measured ones.
     """
     from xanes_hpc.experiment.kinds import selected
     from xanes_hpc.experiment.library import open_library
     from xanes_hpc.experiment.measured_set import MeasuredSet
-    from xanes_hpc.experiment.series_analysis import with_library, with_standards
+    from xanes_hpc.experiment.series_analysis import alone, with_library, with_standards
     from xanes_hpc.plotting.figures import check_figure
     from xanes_hpc.plotting.words import of_absorber
     from xanes_hpc.runtime.outputs import check_output
     from xanes_hpc.stores.hdf5 import is_kind
     from xanes_hpc.structures.absorbers import given_element
 
-    if (library is None) == (not standards):
+    if library is not None and standards:
         raise click.UsageError("expected either --library or --standards", click.get_current_context())
     check_figure(plot)
     if output is not None:
@@ -140,6 +142,16 @@ def command(
         refuse(OF_LIBRARY, "applies to --library")
         element = given_element(of_store["absorber"])
         edge = of_store["edge"] and of_store["edge"].upper()
+    if library is None and not standards:
+        refuse(OF_SETS, "expected with --library or --standards")
+        only = alone(own, (element, edge), options)
+        console.notes_of_all([*only.series.choices, only.series.normal.raw.choices])
+        if json_target != "-":
+            series_tables.show_components(only)
+            matches.show_left_out(only.series.left_out)
+        console.write_json(json_target, series_tables.components_as_dict(only))
+        return
+    if library is None:
         with console.progress("searching", "standards") as progress:
             found, left_out = with_standards(own, standards, (element, edge), options, progress)
         distrust, of = [""] * found.n_compared, ""
