@@ -357,14 +357,14 @@ def test_invalid_commands(predicted, folder, tmp_path, monkeypatch, capsys, word
 
 
 def test_the_components_of_a_series_alone(folder, capsys):
-    assert run("series", folder[0], "--json") == 0
+    assert run("series", folder[0], "--absorber", "Fe", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["components"]["number"] == 2
     assert len(found["spectra"]) == len(found["components"]["eigenvalues"])
-    assert run("series", folder[0], "--components", 3, "--range", "-10:40") == 0
+    assert run("series", folder[0], "--absorber", "Fe", "--components", 3, "--range", "-10:40") == 0
     said = capsys.readouterr().out
     assert "components  3" in said
-    alone = xh.series(folder[0])
+    alone = xh.series(folder[0], absorber="Fe")
     assert (alone.components.n, alone.series.names) == (2, found["spectra"])
 
 
