@@ -132,6 +132,7 @@ def test_failed_sites_are_calculated_again_only_on_request(tmp_path, store, prog
 SETTINGS = fdmnes_input.Settings(energies=(-2.0, 1.0, 6.0), convolution=False)
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues(tmp_path, store, program, monkeypatch):
     monkeypatch.setenv("SECONDS_EACH", "0.7")
     command = [sys.executable, "-m", "xanes_hpc", *map(str, words(store, program))]
@@ -154,6 +155,7 @@ def test_a_killed_run_continues(tmp_path, store, program, monkeypatch):
     assert before >= 2
 
 
+@pytest.mark.slow
 def test_settings_of_a_stopped_run_are_held(tmp_path, store, program, capsys, monkeypatch):
     with StructureStore(store) as opened:
         Calculations.new(opened, Fdmnes(SETTINGS, str(program)))
@@ -182,6 +184,7 @@ def test_partitions(tmp_path, store, program, capsys):
     assert set(stored(store)) == set(NAMES)
 
 
+@pytest.mark.slow
 def test_dask_workers_calculate_the_same(tmp_path, store, program):
     distributed = pytest.importorskip("distributed")
     with (
@@ -195,6 +198,7 @@ def test_dask_workers_calculate_the_same(tmp_path, store, program):
     assert set(stored(store)) == set(NAMES)
 
 
+@pytest.mark.slow
 def test_listed_sites_only(tmp_path, store, program):
     (tmp_path / "sites.csv").write_text("site\nACOMUA\nSLOW\n")
     assert run(*words(store, program, "--sites", tmp_path / "sites.csv")) == 0

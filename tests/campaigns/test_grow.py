@@ -84,6 +84,7 @@ def changed(campaign, old, new):
     campaign.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_a_campaign_spends_its_budget(campaign, capsys):
     assert run("grow", campaign, "--json", campaign.with_name("c.json")) == 0
     folder = campaign.with_suffix(".campaign")

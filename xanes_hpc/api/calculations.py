@@ -112,6 +112,19 @@ def grow(campaign: PathLike) -> Course:
     ------
     ConfigError
         If a setting is unknown or invalid, or the folder has rounds with other settings.
+
+    Examples
+    --------
+    Settings are checked before anything is calculated:
+
+    >>> from pathlib import Path
+    >>> import xanes_hpc as xh
+    >>> Path("iron.toml").write_text('[campaign]\\npool = "complexes.h5"\\nbatches = 50\\n')
+    50
+    >>> xh.grow("iron.toml")
+    Traceback (most recent call last):
+        ...
+    xanes_hpc.errors.ConfigError: iron.toml, [campaign]: unknown key 'batches'; did you mean 'batch'?
     """
     check_arguments(grow, locals())
     return campaigns.grow(load_campaign(Path(campaign)))

@@ -19,7 +19,7 @@ LARGEST = 1e6
 """Largest allowed coordinate of an atom or a cell vector, Å."""
 COINCIDENT = 0.1
 """Atoms closer than this (Å) coincide."""
-FLATTEST = 0.1
+FLATTEST = 0.05
 """Smallest allowed spacing of lattice planes along a periodic direction, Å."""
 NEAREST = 0.5
 """Fraction of the sum of two covalent radii below which atoms are too near."""
