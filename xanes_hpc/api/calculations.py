@@ -120,7 +120,7 @@ def grow(campaign: PathLike) -> Course:
     >>> from pathlib import Path
     >>> import xanes_hpc as xh
     >>> Path("iron.toml").write_text('[campaign]\\npool = "complexes.h5"\\nbatches = 50\\n')
-    50
+    46
     >>> xh.grow("iron.toml")
     Traceback (most recent call last):
         ...
