@@ -116,6 +116,7 @@ def test_a_site_that_fails_costs_only_itself(tmp_path, store, program, capsys, m
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_failed_sites_are_calculated_again_only_on_request(tmp_path, store, program, capsys, monkeypatch):
     monkeypatch.setenv("KIND", "crash")
     with StructureStore(store) as opened:
@@ -165,6 +166,7 @@ def test_settings_of_a_stopped_run_are_held(tmp_path, store, program, capsys, mo
     assert len(runs_of(program)) == 6
 
 
+@pytest.mark.slow
 def test_partitions(tmp_path, store, program, capsys):
     assert run(*words(store, program)[:-2], "--plan", "3", "--sbatch", "--time=01:00:00") == 0
     script = (tmp_path / "s.fdmnes" / "partitions.slurm").read_text()
@@ -247,6 +249,7 @@ def test_a_full_disk_costs_only_the_site(store, program, monkeypatch):
     assert (outcome.state, outcome.reason) == ("failed", "no space left on the disk")
 
 
+@pytest.mark.slow
 def test_a_program_and_its_children_end_with_the_limit(tmp_path):
     alive, end = (str(tmp_path / name) for name in ("alive", "end"))
     child = f"import time; open({alive!r}, 'w').close(); time.sleep(1.5); open({end!r}, 'w')"

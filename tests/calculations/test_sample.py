@@ -58,6 +58,7 @@ def test_frames_are_structures(store, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"xyz", "s.h5", "f.h5"}
 
 
+@pytest.mark.slow
 def test_a_seed_decides_and_the_number_of_processes_does_not(store, tmp_path):
     words = ["structures", "sample", store, *SHORT[:-1]]
     assert run(*words, 1, "-o", tmp_path / "a.h5") == 0
@@ -87,6 +88,7 @@ def test_frames_have_the_temperature(temperature):
     np.testing.assert_allclose(np.einsum("a,fac->fc", masses, positions - water.positions), 0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_average_by_frames(store, model, tmp_path):
     """The predictions of frames are averaged into one for each structure."""
     assert run("structures", "sample", store, *SHORT, "-o", tmp_path / "f.h5") == 0
