@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError, first_reasons
 from xanes_hpc.jobs.journal import open_journal
-from xanes_hpc.jobs.tasks import results, team_of
+from xanes_hpc.jobs.tasks import DIED, results, team_of
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
@@ -29,7 +29,6 @@ class Outcome(Protocol):
 
 Result = TypeVar("Result", bound=Outcome)
 Rows = npt.NDArray[np.int64]
-ENDED = "the process died during the calculation"
 
 
 def chosen_structures(store: StructureStore, rows: Rows | None) -> Iterator[tuple[int, Structure, SiteTable]]:
@@ -103,7 +102,7 @@ class EachStructure:
         with opened as (done, note):
             n_resumed = len(done)
             pending = ((k, one) for k, one, _ in chosen_structures(self.store, self.rows) if k not in done)
-            for row, result in results(team_of(workers), pending, task, lambda: make(failed=ENDED)):
+            for row, result in results(team_of(workers), pending, task, lambda: make(failed=DIED)):
                 if note is not None:
                     note(row, result)
                 done[row] = result

@@ -12,10 +12,9 @@ from xanes_hpc.calculations.guarded import LOG, run_in
 from xanes_hpc.calculations.ingest import OUTCOME, look_at
 from xanes_hpc.calculations.program import LONGEST_REASON, Program, State
 from xanes_hpc.errors import FormatError
+from xanes_hpc.jobs.tasks import DIED
 from xanes_hpc.runtime.outputs import explain
 from xanes_hpc.structures.structure import Structure
-
-DIED = "the process died during the calculation"
 
 
 @dataclass(frozen=True)

@@ -37,34 +37,37 @@ class PartitionNumber(click.ParamType):  # type: ignore[type-arg]  # not generic
         return number
 
 
+PLAN = click.option(
+    "--plan",
+    "n_partitions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Divide the work into N partitions for separate runs, and write a SLURM script",
+)
+PARTITION = click.option(
+    "--partition",
+    type=PartitionNumber(),
+    is_flag=False,
+    flag_value="array",
+    metavar="[K]",
+    help="Make partition K of the plan, counted from 0  [default: the task's index in a job array]",
+)
+SBATCH = click.option(
+    "--sbatch",
+    "directives",
+    multiple=True,
+    metavar="OPTION",
+    help="With --plan: add a line to the SLURM script, such as --time=02:00:00 (repeatable)",
+)
 OPTIONS = (
     threads_option,
     cluster_options,
     WORKERS,
-    click.option(
-        "--plan",
-        "n_partitions",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Divide the work into N partitions for separate runs, and write a SLURM script",
-    ),
-    click.option(
-        "--partition",
-        type=PartitionNumber(),
-        is_flag=False,
-        flag_value="array",
-        metavar="[K]",
-        help="Make partition K of the plan, counted from 0  [default: the task's index in a job array]",
-    ),
+    PLAN,
+    PARTITION,
     click.option("--finalise", is_flag=True, help="Combine the parts of all partitions into one store"),
     click.option("--virtual", is_flag=True, help="With --finalise: leave the rows in the parts and refer to them"),
-    click.option(
-        "--sbatch",
-        "directives",
-        multiple=True,
-        metavar="OPTION",
-        help="With --plan: add a line to the SLURM script, such as --time=02:00:00 (repeatable)",
-    ),
+    SBATCH,
     click.option("--restart", is_flag=True, help="Discard the parts of a stopped run"),
     overwrite_option,
 )

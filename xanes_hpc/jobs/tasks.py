@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+DIED = "the process died during the calculation"
+"""Why there is no result of a task that kills its worker."""
 AHEAD = 2
 """Number of tasks submitted per worker."""
 

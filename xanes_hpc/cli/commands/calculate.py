@@ -13,7 +13,7 @@ from xanes_hpc.cli.calculation_options import fdmnes_options, feff_options
 from xanes_hpc.cli.cluster_options import cluster_options, connected_to, workers_of
 from xanes_hpc.cli.command import JsonCommand
 from xanes_hpc.cli.options import PATH, gathered, json_option, listed_rows, refuse, sites_option
-from xanes_hpc.cli.steps import PartitionNumber
+from xanes_hpc.cli.steps import PARTITION, PLAN, SBATCH
 
 if TYPE_CHECKING:
     from xanes_hpc.calculations.calculate import Calculated, Calculations
@@ -84,29 +84,10 @@ how_options = gathered(
     click.option("--retry", is_flag=True, help="Calculate sites again that failed in a stopped run"),
     click.option("--restart", is_flag=True, help="Discard the calculations of a stopped run"),
     click.option("--keep", is_flag=True, help="Keep the folder with inputs, spectra and logs"),
-    click.option(
-        "--plan",
-        "n_partitions",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Divide the sites into N partitions for separate runs, and write a SLURM script",
-    ),
-    click.option(
-        "--partition",
-        type=PartitionNumber(),
-        is_flag=False,
-        flag_value="array",
-        metavar="[K]",
-        help="Calculate partition K of the plan, counted from 0  [default: the task's index in a job array]",
-    ),
+    PLAN,
+    PARTITION,
     click.option("--finalise", is_flag=True, help="Add the spectra of all partitions to the store"),
-    click.option(
-        "--sbatch",
-        "directives",
-        multiple=True,
-        metavar="OPTION",
-        help="With --plan: add a line to the SLURM script, such as --time=02:00:00 (repeatable)",
-    ),
+    SBATCH,
 )
 
 
