@@ -13,7 +13,7 @@ from support.places import ROOT
 from support.stored import structure, write_structures
 
 from xanes_hpc.campaigns.course import Course, Round, read_course
-from xanes_hpc.campaigns.grow import grow
+from xanes_hpc.campaigns.grow import POOL, Growth, grow
 from xanes_hpc.campaigns.settings import load_campaign
 from xanes_hpc.errors import ConfigError, StoreError
 
@@ -127,6 +127,16 @@ def test_a_campaign_stops_at_its_goal(campaign):
     course = grow(load_campaign(campaign))
     assert len(course.rounds) == 1
     assert "is at most 90 %" in course.ended
+
+
+def test_sites_of_held_out_structures_are_never_candidates(campaign):
+    entries = [(structure(f"s{k}", 5, k), [0, 1], "K", [[], []]) for k in range(4)]
+    settings = load_campaign(campaign)
+    settings.folder.mkdir()
+    write_structures(settings.folder / POOL, entries)
+    course = Course({}, ["s1#0"], [Round(0, ["s2#1"])])
+    growth = Growth(settings, course, print, print, print)
+    assert growth._candidates().tolist() == [0, 1, 4, 6, 7]  # not s1's two sites, nor the selected one
 
 
 @pytest.mark.slow

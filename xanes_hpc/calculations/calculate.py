@@ -41,7 +41,7 @@ PARTITIONS = "partitions"
 
 @dataclass
 class Calculated:
-    """Numbers of sites by state, of those that an earlier run had done, and how many seconds each took."""
+    """Numbers of sites by state and of sites that an earlier run had finished, and the time of each, s."""
 
     states: Counter[str] = field(default_factory=Counter)
     not_good: list[str] = field(default_factory=list)

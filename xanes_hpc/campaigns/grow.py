@@ -129,10 +129,13 @@ class Growth:
         return ""
 
     def _candidates(self) -> npt.NDArray[np.int64]:
-        """Return the rows of the pool's sites that are neither held out nor were selected before."""
+        """Return the rows of the pool's sites that were not selected before, nor are of the held-out structures."""
         taken = {*self.course.held_out, *(name for r in self.course.rounds for name in r.selected)}
         with StructureStore(self.folder / POOL) as pool:
-            return np.flatnonzero([name not in taken for name in pool.sites.name])
+            sites = pool.sites
+            free = np.array([name not in taken for name in sites.name], np.bool_)
+            held_out = np.isin(sites.name, self.course.held_out)
+            return np.flatnonzero(free & ~np.isin(sites.structure, sites.structure[held_out]))
 
     def _round(self, number: int) -> Round:
         """Make a round, or finish it."""

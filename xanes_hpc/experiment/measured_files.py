@@ -109,7 +109,7 @@ def _groups(path: Path) -> list[MeasuredFile]:
 
 
 class Named(Protocol):
-    """What has a name under which it is listed."""
+    """Anything listed under a name."""
 
     @property
     def name(self) -> str:

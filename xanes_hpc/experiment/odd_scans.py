@@ -1,4 +1,4 @@
-"""What is odd about merged scans: one that differs, is of another sample or scale, or shifts that trend."""
+"""Find what is odd about merged scans: one of another sample or scale, or shifts that follow a trend."""
 
 from collections.abc import Sequence
 

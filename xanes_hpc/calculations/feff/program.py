@@ -37,7 +37,7 @@ MOST_OF_LOG = 1 << 20
 UNTOLD = ("kind", "energies")
 """Settings that are no part of a treatment."""
 LAST_LINES = 3
-"""Lines of a failed run's log that are told."""
+"""Number of lines from the end of a failed run's log that its reason quotes."""
 
 
 @dataclass(frozen=True)
