@@ -19,7 +19,6 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc.structures.rattling import Rattling
-from xanes_hpc.structures.structure import Structure
 
 SULPHUR_SHIFT = 67.0
 """Shift of ORCA's energies, eV. It brings the first peak of most S spectra to the tabulated edge at 2472 eV."""
@@ -53,7 +52,7 @@ class Inputs:
         if self.n_sites is None:
             return self.store
         with StructureStore(self.store) as source:
-            return self._some(source, np.arange(min(self.n_sites, source.n_sites)), f"first-{self.n_sites}")
+            return self.some(source, np.arange(min(self.n_sites, source.n_sites)), f"first-{self.n_sites}")
 
     def features(
         self, structures: Path, described: str | Mapping[str, Any] = "default", rattle: float | None = None
@@ -80,7 +79,7 @@ class Inputs:
         with StructureStore(self.structures) as source:
             names, own = source.sites.name, _bare_formulas(source)
             kept = [code(n) not in codes and f not in set(formulas) for n, f in zip(names, own, strict=True)]
-            return self._some(source, np.flatnonzero(kept), "without-twins")
+            return self.some(source, np.flatnonzero(kept), "without-twins")
 
     @property
     def cobalt(self) -> Path:
@@ -112,22 +111,19 @@ class Inputs:
             import_structures([structures], path, _with_spectra(options, structures.with_name(spectra)))
         return path
 
-    def _some(self, source: StructureStore, rows: np.ndarray, name: str) -> Path:
+    def some(self, source: StructureStore, rows: np.ndarray, name: str) -> Path:
         """Write a store with some sites of ``source``, which has one site per structure; return its path."""
         path = self.folder / f"{_stem(source)}-{name}.h5"
         if path.exists():
             return path
-        sites, batch, table = source.sites, source.batch(0, source.n_sites), SpectrumTable.read(source.file)
+        table = SpectrumTable.read(source.file)
+        row_of = {source.sites.name[row]: row for row in rows.tolist()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with create_structures(path) as writer:
-            for row in rows:
-                s = batch.site_structures[row]
-                atoms = slice(batch.offsets[s], batch.offsets[s + 1])
-                structure = Structure(
-                    sites.name[row], batch.numbers[atoms], batch.positions[atoms], batch.cells[s], batch.pbc[s]
-                )
-                spectra = list(read_spectra(source.file, np.flatnonzero(table.site == row).tolist()))
-                writer.append(structure, batch.site_atoms[row : row + 1], sites.edge[row], [spectra])
+            for structure, own in source.structures():
+                if (row := row_of.get(own.name[0])) is not None:
+                    spectra = list(read_spectra(source.file, np.flatnonzero(table.site == row).tolist()))
+                    writer.append(structure, own.atom, own.edge[0], [spectra])
         return path
 
 
