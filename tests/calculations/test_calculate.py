@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.spacegroup import crystal
 from support.builders import contents, fdmnes_header, refused, run
 from support.places import ROOT
 from support.stored import structure, write_structures
@@ -321,3 +322,25 @@ def test_feff_calculates_a_molecule(tmp_path):
     np.testing.assert_allclose(one.energies, other.energies, atol=1e-3)
     assert np.abs(one.intensities - other.intensities).max() < 1e-3 * one.intensities.max()
     assert json.loads(one.treatment)["core_hole"] == "none"
+
+
+@pytest.mark.slow
+def test_feff_gives_equivalent_sites_of_a_crystal_the_same_spectrum(tmp_path):
+    """The two Ti of rutile and their images by another choice of cell: 1e-3 of the step, by FEFF's own digits."""
+    pytest.importorskip("feff10")
+    cell, places = [4.594, 4.594, 2.959, 90, 90, 90], [(0, 0, 0), (0.3053, 0.3053, 0)]
+    atoms = crystal(["Ti", "O"], places, spacegroup=136, cellpar=cell)
+    doubled = atoms.repeat((1, 1, 2))
+    doubled.rotate(30.0, (1, 2, 3), rotate_cell=True)
+    crystals = []
+    for name, made in (("rutile", atoms), ("doubled", doubled)):
+        cell = np.asarray(made.cell)
+        crystals.append(Structure(name, made.numbers.astype(np.uint8), made.positions, cell, made.pbc))
+    path = write_structures(tmp_path / "ti.h5", [(crystals[0], [0, 1], "K", [[], []]), (crystals[1], [0], "K", [[]])])
+    settings = [*FEFF_FAST, "--scf-radius", "3", "--fms-radius", "4", "--workers", "2"]
+    assert run("calculate", path, *settings) == 0
+    with StructureStore(path) as opened:
+        first, *others = [placed.spectrum for placed in read_spectra(opened.file, [0, 1, 2])]
+    for other in others:
+        np.testing.assert_allclose(first.energies, other.energies, atol=1e-3)
+        assert np.abs(first.intensities - other.intensities).max() < 1e-3 * first.intensities.max()
