@@ -1,0 +1,34 @@
+"""Slow, obvious versions of kernels and of kernel regression, in float64, one pair of sites at a time."""
+
+import math
+
+import numpy as np
+
+
+def laplacian(a, b, rate):
+    return math.exp(-rate * sum(abs(p - q) for p, q in zip(a, b, strict=True)) / len(a))
+
+
+def matern(a, b, amplitudes, scales, linear):
+    total = sum(weight * p * q for weight, p, q in zip(linear, a, b, strict=True))
+    for amplitude, own in zip(amplitudes, scales, strict=True):
+        d = math.sqrt(sum(scale * (p - q) ** 2 for scale, p, q in zip(own, a, b, strict=True)))
+        total += amplitude * (1.0 + math.sqrt(3.0) * d) * math.exp(-math.sqrt(3.0) * d)
+    return total
+
+
+def matrix(function, first, second, absorbers, their_absorbers):
+    """Return the kernel between all rows; zero between different elements and edges."""
+    first, second = first.astype(np.float64).tolist(), second.astype(np.float64).tolist()
+    return np.array(
+        [
+            [function(a, b) if own == other else 0.0 for b, other in zip(second, their_absorbers, strict=True)]
+            for a, own in zip(first, absorbers, strict=True)
+        ]
+    )
+
+
+def predicted(function, fitted, absorbers, targets, new, new_absorbers, noise):
+    """Return the mean of the Gaussian process at new sites."""
+    own = matrix(function, fitted, fitted, absorbers, absorbers) + noise * np.eye(len(fitted))
+    return matrix(function, new, fitted, new_absorbers, absorbers) @ np.linalg.solve(own, targets.astype(np.float64))

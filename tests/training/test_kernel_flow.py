@@ -1,0 +1,101 @@
+"""Learning the scales of a kernel: its gradient against finite differences, and what it finds."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from support import kernels as slow
+
+from xanes_hpc.models.kernels import Matern, importance
+from xanes_hpc.training import kernel_flow
+from xanes_hpc.training.kernel_flow import Logarithms, Sites, blocks_of, error_and_gradient, learn
+
+N_FEATURES, NOISE = 6, 0.01
+
+
+def sites(n, seed=0, n_absorbers=1, group=1):
+    """Return sites whose targets depend on the first two features only."""
+    random = np.random.default_rng(seed)
+    z = random.normal(size=(n, N_FEATURES)).astype(np.float32)
+    targets = np.stack([np.sin(2.0 * z[:, 0]), z[:, 1] * z[:, 0], z[:, 1]], axis=1).astype(np.float32)
+    return Sites(z, targets, np.arange(n) % n_absorbers, np.arange(n) // group)
+
+
+def slow_error(parameters, fitted, predicted):
+    """Return the error of equation (1) for amplitudes, scales and linear weights in one vector."""
+    amplitudes, scales, linear = parameters[:2], parameters[2:-N_FEATURES].reshape(2, -1), parameters[-N_FEATURES:]
+    kernel = partial(slow.matern, amplitudes=amplitudes, scales=scales, linear=linear)
+    found = slow.predicted(kernel, fitted.z, fitted.absorbers, fitted.targets, predicted.z, predicted.absorbers, NOISE)
+    return np.abs(found - predicted.targets).mean()
+
+
+@pytest.mark.parametrize("n_absorbers", [1, 2])
+def test_the_gradient_equals_finite_differences(n_absorbers):
+    random = np.random.default_rng(1)
+    fitted, predicted = sites(12, 2, n_absorbers), sites(7, 3, n_absorbers)
+    scales, linear = random.uniform(0.05, 0.5, (2, N_FEATURES)), random.uniform(0.01, 0.1, N_FEATURES)
+    kernel = Matern(np.array([0.7, 0.4]), scales, linear)
+    error, gradient = error_and_gradient(kernel, fitted, predicted, NOISE)
+    start = np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear])
+    assert error == pytest.approx(slow_error(start, fitted, predicted), rel=1e-5)
+    steps = 1e-6 * np.eye(start.size)
+    expected = [
+        (slow_error(start + step, fitted, predicted) - slow_error(start - step, fitted, predicted)) / 2e-6
+        for step in steps
+    ]
+    found = np.concatenate([gradient.amplitudes, gradient.scales.ravel(), gradient.linear])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_gradient_of_logarithms_equals_finite_differences():
+    logarithms = Logarithms(np.array([0, 0, 0, 1, 1, 2]), (0.5, 2.0))
+    fitted, predicted = sites(12, 2), sites(7, 3)
+    values = logarithms.start + np.random.default_rng(0).normal(0.0, 0.3, logarithms.start.size)
+
+    def error(some):
+        kernel = logarithms.kernel(some)
+        return slow_error(np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear]), fitted, predicted)
+
+    kernel = logarithms.kernel(values)
+    found = logarithms.gradient(kernel, error_and_gradient(kernel, fitted, predicted, NOISE)[1])
+    expected = [(error(values + step) - error(values - step)) / 2e-6 for step in 1e-6 * np.eye(values.size)]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_first_kernel_has_the_given_length_scales():
+    kernel = (logarithms := Logarithms(np.zeros(N_FEATURES, int), (0.5, 2.0))).kernel(logarithms.start)
+    np.testing.assert_allclose(kernel.scales.sum(axis=1) ** -0.5, [0.5, 2.0])
+    np.testing.assert_allclose(kernel.amplitudes, 0.5)
+
+
+def test_features_that_matter_get_large_scales(monkeypatch):
+    monkeypatch.setattr(kernel_flow, "N_STEPS", 60)
+    kernel = learn(sites(300), np.arange(N_FEATURES), (1.0,), seed=0)
+    found = importance(kernel)
+    assert found[:2].min() > 5.0 * found[2:].max()
+    fitted, new = sites(200, 4), sites(100, 5)
+    plain = (logarithms := Logarithms(np.arange(N_FEATURES), (1.0,))).kernel(logarithms.start)
+    assert error_and_gradient(kernel, fitted, new)[0] < 0.7 * error_and_gradient(plain, fitted, new)[0]
+
+
+def test_the_same_seed_gives_the_same_kernel(monkeypatch):
+    monkeypatch.setattr(kernel_flow, "N_STEPS", 3)
+    first, again, other = (learn(sites(40), np.zeros(N_FEATURES, int), (1.0,), seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.scales, again.scales)
+    assert (first.scales != other.scales).any()
+
+
+@pytest.mark.parametrize(("n", "group"), [(2, 1), (3, 1), (90, 7), (3000, 4), (40, 20)])
+def test_a_group_is_either_fitted_or_predicted(n, group):
+    some = sites(n, group=group)
+    for seed in range(5):
+        fitted, predicted = some.drawn(np.random.default_rng(seed))
+        assert len(fitted.z), len(predicted.z)
+        assert not set(fitted.groups) & set(predicted.groups)
+        assert len(fitted.z) <= kernel_flow.N_FITTED
+        assert len(predicted.z) <= kernel_flow.N_PREDICTED + group
+
+
+def test_blocks_are_kinds_of_features_near_and_far():
+    labels = ["G1", *(f"G2 C mu={i}" for i in range(6)), *(f"G4 H mu={i} lambda=-1" for i in range(4)), "charge"]
+    assert blocks_of(labels).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7]

@@ -1,0 +1,168 @@
+"""Kernels between sites, from their standardised features a and those a' of landmarks.
+
+Laplacian: k(a, a') = exp(-rate · mean_f |a_f - a'_f|).
+
+Matérn plus linear: k(a, a') = sum_m amplitude_m · M(d_m) + sum_f linear_f a_f a'_f, where M(d) = (1 + √3 d) exp(-√3 d)
+is the Matérn function of order 3/2 (Rasmussen & Williams, Gaussian Processes for Machine Learning, equation 4.17) and
+d_m² = sum_f scales_mf (a_f - a'_f)². A large scale makes a feature important: it is the inverse square of the
+feature's length scale.
+
+Every kernel is a function of a few *terms*, each a sum over features. So the change in a kernel when some features are
+replaced is computed from these features alone.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.scaling import Array
+
+ROOT_3 = np.float32(np.sqrt(3.0))
+Columns = npt.NDArray[np.integer]
+
+
+class Kernel(Protocol):
+    """A function of the standardised features of two sites."""
+
+    def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
+        """Return the terms, (n_terms, n_sites, n_landmarks), between sites and landmarks.
+
+        Parameters
+        ----------
+        z, landmarks : (n_sites, n_features) and (n_landmarks, n_features)
+            Standardised features.
+        columns
+            Features to sum over; by default all.
+        """
+
+    def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
+        """Return each feature's part of the terms, (n_terms, n_landmarks, n_features), of one site, (n_features,)."""
+
+    def values(self, terms: Array) -> Array:
+        """Return the kernel, (n_sites, n_landmarks), from its terms."""
+
+    def remoteness(self, terms: Array) -> Array:
+        """Return the rate at which the kernel falls off, times the distance to each landmark, from the terms."""
+
+
+@dataclass(frozen=True)
+class Laplacian:
+    """A Laplacian kernel; its only term is the mean absolute difference of the features."""
+
+    rate: float
+
+    def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
+        """Return the mean absolute differences, (1, n_sites, n_landmarks); see ``Kernel``."""
+        if columns is None:
+            return np.asarray(mean_differences(z, landmarks)[None])
+        found = mean_differences(*(np.ascontiguousarray(values[:, columns]) for values in (z, landmarks)))
+        return np.asarray(found[None] * np.float32(columns.size / z.shape[1]))
+
+    def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
+        """Return absolute differences over the number of features, (1, n_landmarks, n_features)."""
+        return np.abs(landmarks - z)[None] / np.float32(z.size)
+
+    def values(self, terms: Array) -> Array:
+        """Return the kernel, (n_sites, n_landmarks)."""
+        found = self.remoteness(terms)
+        np.negative(found, out=found)
+        return np.exp(found, out=found)
+
+    def remoteness(self, terms: Array) -> Array:
+        """Return rate times distance, (n_sites, n_landmarks)."""
+        return np.asarray(terms[0] * np.float32(self.rate))
+
+
+@dataclass(frozen=True)
+class Matern:
+    """A sum of Matérn functions of order 3/2 and a linear kernel.
+
+    The terms are the squared distance of each component, and the linear kernel.
+
+    Attributes
+    ----------
+    amplitudes : (n_components,)
+        Weight of each component.
+    scales : (n_components, n_features)
+        Weight of each feature's squared difference in the squared distance of each component.
+    linear : (n_features,)
+        Weight of each feature in the linear kernel.
+
+    Examples
+    --------
+    >>> kernel = Matern(np.array([1.0]), np.array([[1.0, 0.0]]), np.array([0.0, 0.5]))
+    >>> z = np.array([[0.0, 1.0], [2.0, 1.0]], np.float32)
+    >>> kernel.between(z, z).round(3).tolist()
+    [[1.5, 0.6399999856948853], [0.6399999856948853, 1.5]]
+    """
+
+    amplitudes: npt.NDArray[np.float64]
+    scales: npt.NDArray[np.float64]
+    linear: npt.NDArray[np.float64]
+
+    @cached_property
+    def _roots(self) -> Array:
+        return np.sqrt(self.scales).astype(np.float32)
+
+    def between(self, z: Array, landmarks: Array) -> Array:
+        """Return the kernel, (n_sites, n_landmarks), between standardised features."""
+        return self.values(self.terms(z, landmarks))
+
+    def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
+        """Return squared distances and linear kernel, (n_components + 1, n_sites, n_landmarks); see ``Kernel``."""
+        roots, linear = self._roots, self.linear.astype(np.float32)
+        if columns is not None:
+            z, landmarks, roots, linear = z[:, columns], landmarks[:, columns], roots[:, columns], linear[columns]
+        found = np.empty((len(roots) + 1, len(z), len(landmarks)), np.float32)
+        for root, squares in zip(roots, found, strict=False):
+            put_squared_distances(z * root, landmarks * root, squares)
+        np.matmul(z * linear, landmarks.T, out=found[-1])
+        return found
+
+    def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
+        """Return each feature's part of the terms, (n_components + 1, n_landmarks, n_features)."""
+        squares = np.square(landmarks - z)
+        parts = [squares * scales for scales in self.scales.astype(np.float32)]
+        return np.stack([*parts, landmarks * (z * self.linear.astype(np.float32))])
+
+    def values(self, terms: Array) -> Array:
+        """Return the kernel, (n_sites, n_landmarks)."""
+        found = np.array(terms[-1])
+        for amplitude, squares in zip(self.amplitudes.astype(np.float32), terms, strict=False):
+            near, u = matern(squares)
+            near *= u
+            near *= amplitude
+            found += near
+        return found
+
+    def remoteness(self, terms: Array) -> Array:
+        """Return √3 times the distance of the component with the largest amplitude, (n_sites, n_landmarks)."""
+        squares = terms[int(np.argmax(self.amplitudes))]
+        return np.asarray(ROOT_3 * np.sqrt(np.maximum(squares, np.float32(0.0))))
+
+
+def matern(squares: Array) -> tuple[Array, Array]:
+    """Return the factors exp(-√3 d) and 1 + √3 d of the Matérn function of squared distances d²."""
+    u = np.maximum(squares, np.float32(0.0))  # sums of parts may be negative by rounding
+    np.sqrt(u, out=u)
+    u *= ROOT_3
+    return np.exp(-u), u + np.float32(1.0)
+
+
+def put_squared_distances(x: Array, landmarks: Array, out: Array) -> None:
+    """Write the squared Euclidean distances between rows, (n_sites, n_landmarks), to ``out``."""
+    np.matmul(x, landmarks.T, out=out)
+    out *= np.float32(-2.0)
+    out += np.einsum("sf,sf->s", x, x)[:, None]
+    out += np.einsum("lf,lf->l", landmarks, landmarks)
+    np.maximum(out, np.float32(0.0), out=out)
+
+
+def importance(kernel: Matern) -> npt.NDArray[np.float64]:
+    """Return each feature's fraction of the squared distances, (n_features,), averaged over components by amplitude."""
+    shares = kernel.scales / kernel.scales.sum(axis=1, keepdims=True)
+    return np.asarray(kernel.amplitudes @ shares / kernel.amplitudes.sum())

@@ -1,0 +1,206 @@
+"""Learn the scales of a Matérn kernel by kernel flows (Owhadi & Yoo, doi:10.1016/j.jcp.2019.03.040).
+
+Every step draws groups of sites to fit and other groups to predict:
+
+    P = K_pf A^-1 Y_f,   A = K_ff + noise · I,   L = mean |P - Y_p|                                               (1)
+
+and follows the gradient of the error L. With C = A^-1 Y_f, G = ∂L/∂P = sign(P - Y_p) / size and B = A^-1 K_fp G,
+
+    ∂L/∂K_pf = G C^T,   ∂L/∂K_ff = -B C^T.                                                                        (2)
+
+Both matrices together are E_ij, between every site i and a fitted site j. The derivative of the Matérn function of
+order 3/2 with respect to the squared distance is -3/2 exp(-√3 d), so that with H_ij = -3/2 E_ij amplitude exp(-√3 d_ij)
+
+    ∂L/∂scales_f = sum_ij H_ij (a_if - a_jf)²,   ∂L/∂linear_f = sum_ij E_ij a_if a_jf.                            (3)
+
+These sums are matrix products. The logarithm of each scale is the sum of a level, a part that it shares with its block
+of similar features, and a part of its own; Adam (Kingma & Ba, arXiv:1412.6980) follows the gradients of all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xanes_hpc.models.kernels import Matern, matern
+from xanes_hpc.models.scaling import Absorbers, Array
+
+N_STEPS = 80
+"""Number of steps; parameters are averaged over the last quarter."""
+N_FITTED, N_PREDICTED = 1250, 400
+"""Largest number of sites that a step fits and predicts."""
+STEP = 0.05
+"""Length of Adam's steps, in logarithms of the parameters."""
+DECAYS = 0.9, 0.999
+"""Decay rates of Adam's averages of the gradient and of its square."""
+NOISE = 2e-3
+"""Variance of the noise, added to the diagonal of the kernel. Amplitudes are relative to it."""
+LINEAR = 0.3
+"""Initial weight of the linear kernel, on average over the features."""
+PARTS_OF_BLOCK = 3
+"""Features of one kind and element are divided, in their order, into so many blocks: near, middle and far."""
+
+Float = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Sites to learn from.
+
+    Attributes
+    ----------
+    z : (n_sites, n_features)
+        Standardised features.
+    targets : (n_sites, n_energies)
+        Scaled targets.
+    absorbers : (n_sites,)
+        Indices of the sites' elements and edges; the kernel between different ones is zero.
+    groups : (n_sites,)
+        Sites of one group are drawn together.
+    """
+
+    z: Array
+    targets: Array
+    absorbers: Absorbers
+    groups: Labels
+
+    def rows(self, chosen: Labels) -> "Sites":
+        """Return some of the sites."""
+        return Sites(self.z[chosen], self.targets[chosen], self.absorbers[chosen], self.groups[chosen])
+
+    def drawn(self, random: np.random.Generator) -> tuple["Sites", "Sites"]:
+        """Return sites to fit and sites to predict, of different groups."""
+        position = random.permutation(int(self.groups.max()) + 1)[self.groups]
+        order = np.argsort(position, kind="stable")
+        share = min(1.0, len(order) / (N_FITTED + N_PREDICTED))
+        n_fitted, n_used = int(share * N_FITTED), int(share * (N_FITTED + N_PREDICTED))
+        first = position[order[n_fitted]]  # a group is not divided
+        used = order[: max(n_used, n_fitted + 1)]
+        return self.rows(used[position[used] < first]), self.rows(used[position[used] >= first])
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Derivatives of the error with respect to the parameters of a kernel, of the same shapes."""
+
+    amplitudes: Float
+    scales: Float
+    linear: Float
+
+
+def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: float = NOISE) -> tuple[float, Gradient]:
+    """Return the mean absolute error of predicted spectra, equation (1), and its gradient, equations (2) and (3)."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    n = len(fitted.z)
+    z = np.concatenate([fitted.z, predicted.z])
+    terms = kernel.terms(z, fitted.z)
+    alike = np.concatenate([fitted.absorbers, predicted.absorbers])[:, None] == fitted.absorbers
+    values = (kernel.values(terms) * alike).astype(np.float64)
+    matrix = values[:n]
+    matrix[np.diag_indices(n)] += noise
+    factor = cho_factor(matrix, lower=True)
+    coefficients = cho_solve(factor, fitted.targets.astype(np.float64))
+    residuals = values[n:] @ coefficients - predicted.targets
+    signs = np.sign(residuals) / residuals.size
+    back = cho_solve(factor, values[n:].T @ signs)
+    slopes = (np.concatenate([-back, signs]) @ coefficients.T).astype(np.float32)
+    slopes *= alike
+    squares, own_squares = np.square(z), np.square(fitted.z)
+    amplitudes, scales = [], []
+    for amplitude, apart in zip(kernel.amplitudes, terms, strict=False):
+        near, u = matern(apart)
+        near *= slopes
+        amplitudes.append(float(np.vdot(near, u)))
+        near *= np.float32(-1.5 * amplitude)
+        total = near.sum(axis=1) @ squares + near.sum(axis=0) @ own_squares
+        scales.append(total - 2.0 * np.einsum("if,if->f", z, near @ fitted.z))
+    linear = np.einsum("if,if->f", z, slopes @ fitted.z)
+    return float(np.abs(residuals).mean()), Gradient(np.array(amplitudes), np.array(scales, np.float64), linear)
+
+
+class Logarithms:
+    """The parameters that are learned: logarithms of amplitudes, and of scales in parts.
+
+    Parameters
+    ----------
+    blocks : (n_features,)
+        Index of each feature's block.
+    lengths
+        Initial length scale of each component, for the root mean square difference over all features.
+    """
+
+    def __init__(self, blocks: Labels, lengths: Sequence[float]) -> None:
+        self._blocks, self._n_blocks, self._n = blocks, int(blocks.max()) + 1, len(lengths)
+        levels = np.log([*(length**-2.0 for length in lengths), LINEAR]) - np.log(blocks.size)
+        shared = np.zeros((self._n + 1) * (self._n_blocks + blocks.size))
+        self.start = np.concatenate([np.full(self._n, -np.log(self._n)), levels, shared])
+
+    def kernel(self, values: Float) -> Matern:
+        """Return the kernel of a vector of parameters."""
+        amplitudes, levels, shared, own = self._parts(values)
+        scales = np.exp(levels[:, None] + shared[:, self._blocks] + own)
+        return Matern(np.exp(amplitudes), scales[:-1], scales[-1])
+
+    def gradient(self, kernel: Matern, gradient: Gradient) -> Float:
+        """Return the gradient with respect to the vector of parameters."""
+        own = np.concatenate([kernel.scales * gradient.scales, (kernel.linear * gradient.linear)[None]])
+        shared = np.array([np.bincount(self._blocks, row, self._n_blocks) for row in own])
+        return np.concatenate([kernel.amplitudes * gradient.amplitudes, own.sum(axis=1), shared.ravel(), own.ravel()])
+
+    def _parts(self, values: Float) -> tuple[Float, Float, Float, Float]:
+        rows = self._n + 1
+        amplitudes, levels, shared, own = np.split(values, np.cumsum([self._n, rows, rows * self._n_blocks]))
+        return amplitudes, levels, shared.reshape(rows, -1), own.reshape(rows, -1)
+
+
+def learn(sites: Sites, blocks: Labels, lengths: Sequence[float], seed: int) -> Matern:
+    """Return the kernel whose predictions of held-out groups have the lowest error.
+
+    Parameters
+    ----------
+    sites
+        Sites to learn from, of two groups or more.
+    blocks : (n_features,)
+        Index of each feature's block; see ``blocks_of``.
+    lengths
+        Initial length scale of each component.
+    seed
+        Seed of the sites that are drawn.
+    """
+    logarithms, random = Logarithms(blocks, lengths), np.random.default_rng(seed)
+    values = logarithms.start
+    mean, square, average = np.zeros_like(values), np.zeros_like(values), np.zeros_like(values)
+    n_averaged = max(1, N_STEPS // 4)
+    for step in range(1, N_STEPS + 1):
+        kernel = logarithms.kernel(values)
+        gradient = logarithms.gradient(kernel, error_and_gradient(kernel, *sites.drawn(random))[1])
+        mean += (1.0 - DECAYS[0]) * (gradient - mean)
+        square += (1.0 - DECAYS[1]) * (gradient**2 - square)
+        unbiased, spread = mean / (1.0 - DECAYS[0] ** step), np.sqrt(square / (1.0 - DECAYS[1] ** step))
+        values = values - STEP * unbiased / (spread + np.finfo(np.float64).tiny)
+        if step > N_STEPS - n_averaged:
+            average += values / n_averaged
+    return logarithms.kernel(average)
+
+
+def blocks_of(labels: Sequence[str]) -> Labels:
+    """Return the index of each feature's block, (n_features,), from the labels of a descriptor.
+
+    Features whose labels start with the same words, such as ``G2 C``, are divided in their order into a few blocks.
+
+    Examples
+    --------
+    >>> blocks_of(["G1", "G2 C mu=1", "G2 C mu=2", "G2 C mu=3", "G2 N mu=1"]).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    names = [" ".join(word for word in label.split() if "=" not in word) for label in labels]
+    _, kinds, counts = np.unique(names, return_inverse=True, return_counts=True)
+    order = np.argsort(kinds, kind="stable")
+    ranks = np.empty(len(names), np.int64)
+    ranks[order] = np.arange(len(names)) - np.repeat(np.cumsum(counts) - counts, counts)
+    parts = ranks * PARTS_OF_BLOCK // np.maximum(counts[kinds], PARTS_OF_BLOCK)
+    _, first, found = np.unique(kinds * PARTS_OF_BLOCK + parts, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[found])
