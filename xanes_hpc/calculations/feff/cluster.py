@@ -37,7 +37,6 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
         expected = f"expected another atom within {settings.fms_radius:g} Å of the absorber"
         raise FormatError(f"{structure.name}: {expected}; {nearest}")
     fms = whole_shells(distances, settings.fms_radius)
-    scf = whole_shells(distances, settings.scf_radius) if settings.scf_radius else 0.0
     cluster = _with_representatives(whole, whole_shells(distances, asked + BEYOND), fms)
     if (heaviest := int(cluster.numbers.max())) > HEAVIEST:
         limit, received = (chemical_symbols[z] for z in (HEAVIEST, heaviest))
@@ -48,14 +47,15 @@ def calculation_of(structure: Structure, atom: int, edge: str, title: str, setti
             f"{structure.name}: FEFF takes {MOST_ATOMS:,} atoms, received {received}; choose smaller radii"
         )
     potentials = _potentials(cluster, settings.potentials)
+    least = _nearest_of_each(cluster, potentials)
     if (n := int(potentials.max())) > MOST_POTENTIALS:
         raise FormatError(
             f"{structure.name}: FEFF takes {MOST_POTENTIALS} potentials, received {n}; choose `potentials` element"
         )
+    scf = whole_shells(distances, max(settings.scf_radius, least)) if settings.scf_radius else 0.0
     return Input(
-        cluster, potentials, edge, scf, fms, _screening(cluster, potentials), not structure.pbc.any(), title,
-        settings.kind,
-    )  # fmt: skip
+        cluster, potentials, edge, scf, fms, max(SCREENING, least), not structure.pbc.any(), title, settings.kind
+    )
 
 
 def _with_representatives(cluster: Cluster, radius: float, fms: float) -> Cluster:
@@ -76,7 +76,7 @@ def _potentials(cluster: Cluster, by: str) -> npt.NDArray[np.int64]:
     return np.array([0, *(order[key] for key in keys)])
 
 
-def _screening(cluster: Cluster, potentials: npt.NDArray[np.int64]) -> float:
-    """Return the radius within which FEFF screens the core hole: it must hold an atom of each potential."""
+def _nearest_of_each(cluster: Cluster, potentials: npt.NDArray[np.int64]) -> float:
+    """Return the radius, Å, that holds an atom of each potential, as FEFF's modules for the potentials need."""
     first = np.unique(potentials, return_index=True)[1]
-    return max(SCREENING, float(cluster.distances[first].max()) + 0.1)
+    return float(cluster.distances[first].max()) + 0.1
