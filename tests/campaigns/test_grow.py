@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from support.builders import fdmnes_header, refused, run
 from support.places import ROOT
 from support.stored import structure, write_structures
 
+from xanes_hpc.calculations.calculate import Calculations
 from xanes_hpc.campaigns.course import Course, Round, read_course
 from xanes_hpc.campaigns.grow import POOL, Growth, grow
 from xanes_hpc.campaigns.settings import load_campaign
 from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.stores.spectra import SpectrumTable
+from xanes_hpc.stores.structures import StructureStore
 
 N_SITES = 40
 PROGRAM = """#!{python}
@@ -171,6 +175,70 @@ def test_a_campaign_that_is_killed_twice_ends_as_one_that_is_not(campaign, tmp_p
     assert [r.selected for r in again.rounds] == [r.selected for r in whole.rounds]
     assert [r.error for r in again.rounds] == pytest.approx([r.error for r in whole.rounds], rel=1e-5)
     assert len(calculated(campaign)) <= n_calculated + 2 * 2
+
+
+class Killed(BaseException):
+    """Raised where a process is to die."""
+
+
+@pytest.mark.parametrize("at", ["as the spectra are stored", "as the cost is recorded", "as the folder is deleted"])
+def test_a_kill_after_the_spectra_are_stored_loses_no_cost_and_no_failure(campaign, monkeypatch, at):
+    names = ["s1", "s2", "s7"]
+    settings = load_campaign(campaign)
+    settings.folder.mkdir()
+    write_structures(settings.folder / POOL, [(structure(f"s{k}", 4 + k % 5, k), [0], "K", [[]]) for k in range(10)])
+    growth = Growth(settings, Course({}), print, print, print)
+    folder = growth.folder_of(0)
+    folder.mkdir()
+    finish, seconds = Calculations.finish, []
+
+    def finished_then_killed(self, *arguments, **options):
+        seconds.extend(json.loads(p.read_text())["seconds"] for p in self.folder.glob("*/outcome.json"))
+        finish(self, *arguments, **options)
+        raise Killed
+
+    def killed_on_the_way(path, **options):
+        (path / "plan.json").unlink()
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        if at == "as the spectra are stored":
+            patched.setattr(Calculations, "finish", finished_then_killed)
+        elif at == "as the cost is recorded":
+            patched.setattr("xanes_hpc.campaigns.grow.whole_output", _killed)
+        else:
+            patched.setattr("xanes_hpc.campaigns.grow.shutil.rmtree", killed_on_the_way)
+        with pytest.raises(Killed):
+            growth._calculated(folder, names)
+    cost, failed = growth._calculated(folder, names)
+    assert len(calculated(campaign)) == len(names)  # none twice
+    assert cost > 0.0
+    assert not seconds or cost == pytest.approx(sum(seconds))
+    assert [line.split(":")[0] for line in failed] == ["s7"]
+    with StructureStore(settings.folder / POOL) as pool:
+        assert SpectrumTable.read(pool.file).site.tolist() == [1, 2]
+    assert not list(settings.folder.glob("*.fdmnes"))
+    assert growth._calculated(folder, names) == (cost, failed)
+
+
+@pytest.mark.slow
+def test_a_kill_before_a_round_is_recorded_loses_nothing_of_it(campaign, monkeypatch):
+    whole = grow(load_campaign(campaign))
+    shutil.rmtree(campaign.with_suffix(".campaign"))
+    campaign.with_name("counts.txt").unlink()
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr("xanes_hpc.campaigns.grow.train", _killed)
+            with pytest.raises(Killed):
+                grow(load_campaign(campaign))
+    course = grow(load_campaign(campaign))
+    assert len(calculated(campaign)) == course.n_calculated
+    assert [r.failed for r in course.rounds] == [r.failed for r in whole.rounds]
+    assert all(r.seconds > 0.0 for r in course.rounds)
+
+
+def _killed(*arguments, **options):
+    raise Killed
 
 
 @pytest.mark.slow

@@ -3,13 +3,14 @@
 NAME.campaign/course.json      settings, held-out sites, and what each round did and measured
 NAME.campaign/pool.h5          the pool's structures, with all spectra calculated so far
 NAME.campaign/pool.features.h5
-NAME.campaign/round-000/       known.h5, the spectra for training; model; selected.csv
+NAME.campaign/round-000/       selected.csv; calculated.json (cost, failures); known.h5 (spectra for training); model
 NAME.campaign/course.png, course.html
 
 Every step looks first for what is there, so a campaign that was stopped or killed at any point continues.
 """
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis.evaluate import errors_of
-from xanes_hpc.calculations.calculate import Calculations
-from xanes_hpc.calculations.write import unmade
+from xanes_hpc.calculations.calculate import Calculations, runs_folder
 from xanes_hpc.campaigns.course import Course, Round, read_course
 from xanes_hpc.campaigns.settings import Campaign
 from xanes_hpc.descriptors import choose
@@ -41,7 +41,8 @@ from xanes_hpc.training.checkpoints import checkpoint_path
 from xanes_hpc.training.inputs import open_spectra
 from xanes_hpc.training.train import train
 
-POOL, FEATURES, KNOWN, MODEL, SELECTED = "pool.h5", "pool.features.h5", "known.h5", "model", "selected.csv"
+POOL, FEATURES = "pool.h5", "pool.features.h5"
+SELECTED, CALCULATED, KNOWN, MODEL = "selected.csv", "calculated.json", "known.h5", "model"
 MOST_JUDGED = 2000
 """Number of the pool's sites, drawn at random, on which the flagged share and the uncertainty are measured."""
 HARDEST = 0.1
@@ -143,7 +144,7 @@ class Growth:
         folder.mkdir(exist_ok=True)
         selected = self._selected(number, folder)
         self.told(f"round {number}: {len(selected):,} sites selected")
-        seconds, failed = self._calculate(selected if number else [*self.course.held_out, *selected])
+        seconds, failed = self._calculated(folder, selected if number else [*self.course.held_out, *selected])
         known = self._known(folder, [*(n for r in self.course.rounds for n in r.selected), *selected])
         model = self._train(folder)
         done = self._measured(model, Round(number, selected, failed, known, seconds))
@@ -173,22 +174,32 @@ class Growth:
         with path.open(newline="", encoding="utf-8") as stream:
             return [row["site"] for row in csv.DictReader(stream)]
 
+    def _calculated(self, folder: Path, names: list[str]) -> tuple[float, list[str]]:
+        """Calculate a round's sites unless that is done; return how many seconds it took in all, and what failed.
+
+        The calculations' folder is kept until both are written down, so that no stop loses them.
+        """
+        path = folder / CALCULATED
+        if not path.exists():
+            seconds, failed = self._calculate(names)
+            with whole_output(path, True) as temporary:
+                temporary.write_text(json.dumps({"seconds": seconds, "failed": failed}, indent=1), encoding="utf-8")
+        shutil.rmtree(runs_folder(self.folder / POOL, self.campaign.calculate.program.name), ignore_errors=True)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return float(values["seconds"]), list(values["failed"])
+
     def _calculate(self, names: list[str]) -> tuple[float, list[str]]:
-        """Calculate sites of the pool; return how many seconds that took in all, and what failed."""
-        calculate, pool = self.campaign.calculate, self.folder / POOL
+        """Calculate sites, or continue, and add their spectra to the pool."""
+        calculate = self.campaign.calculate
         with ExitStack() as opened:
-            store = opened.enter_context(StructureStore(pool))
+            store = opened.enter_context(StructureStore(self.folder / POOL))
             row_of = {name: row for row, name in enumerate(store.sites.name)}
-            rows = unmade(store, calculate.program, np.array(sorted(row_of[name] for name in names), np.int64))
-            if not rows.size:
-                return 0.0, []
-            calculate.program.check_installed()
+            rows = np.array(sorted(row_of[name] for name in names), np.int64)
             calculations = Calculations.new(store, calculate.program, rows)
             workers = calculate.workers if calculate.dask is None else opened.enter_context(connected(calculate.dask))
             done = calculations.run(None, calculate.limit, workers, False, self.progress)
             if done.states["good"]:
-                calculations.finish()
-            shutil.rmtree(calculations.folder, ignore_errors=True)
+                calculations.finish(keep=True)
         return sum(done.seconds), done.not_good
 
     def _known(self, folder: Path, names: list[str]) -> int:
