@@ -23,7 +23,7 @@ from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.structure import Structure
 
 CODES = ("AZEPFE", "BOFFIL", "AGUGEO", "ACISOU", "CASCEH")
-RADII = ((0, 6), (3, 6), (4, 6), (5, 6), (7, 6), (5, 4), (5, 5), (5, 7), (7, 8))
+RADII = ((0, 6), (4, 6), (5, 6), (7, 6), (5, 5), (7, 8))
 """SCF and FMS radii, Å; the last are the reference."""
 GRID = np.linspace(-10.0, 60.0, 281)
 """Energies from the Fermi level at which spectra are compared, eV."""
