@@ -8,16 +8,17 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from studies.strategies import STRATEGIES, Floats, Rows, State, similarity
+from studies.strategies import RIDGE, STRATEGIES, Floats, Rows, State, similarity
 from xanes_hpc.analysis.evaluate import error_percent
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.scaling import CLIP, signed_root
-from xanes_hpc.training.kernel_ridge_fit import RATES, RIDGE
 
 TEST = 0.2
 """Fraction of all sites, in whole groups, that are tested on and never chosen."""
 HARD = 0.1
 """Fraction of test sites with the largest errors of the first model."""
+RATES = (0.7, 1.4, 2.8)
+"""Rates of the kernel to try."""
 NEAR = 0.015
 """Sites nearer than this, or with the same formula, belong to the same group."""
 WHITENED = 20

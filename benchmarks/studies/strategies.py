@@ -8,10 +8,11 @@ import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
 
 from xanes_hpc.prediction.select import cover
-from xanes_hpc.training.kernel_ridge_fit import RIDGE
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+RIDGE = 1e-3
+"""Added to the diagonal of the kernel."""
 SHARPER = 8.0
 """How many times faster than the kernel the weights of local errors fall off."""
 TARGETS = 1000

@@ -16,7 +16,7 @@ MODEL = ARCHIVES / "model-3"
 SHAPE = (60, 81)
 EXPECTED = "damaged: expected finite numbers of shapes ((60,), (60, 81))"
 NOT_ERRORS = "errors: expected non-negative finite numbers of shape (60, 81)"
-OUT_OF_RANGE = "expected a rate between 0 and 1,000,000 and a share from 0 to 1"
+RATE = "expected a rate between 0 and 1,000,000, received"
 
 
 def replaced(name, values):
@@ -45,10 +45,10 @@ DAMAGED = {
     "errors infinite": (replaced("errors", np.full(SHAPE, np.inf, "f4")), NOT_ERRORS),
     "errors complex": (replaced("errors", np.zeros(SHAPE, "c8")), NOT_ERRORS),
     "errors text": (replaced("errors", np.full(SHAPE, b"a")), NOT_ERRORS),
-    "rate zero": (attribute("rate", 0.0), f"{OUT_OF_RANGE}, received rate 0.0 and share"),
-    "rate infinite": (attribute("rate", np.inf), f"{OUT_OF_RANGE}, received rate inf and share"),
-    "rate huge": (attribute("rate", 1e38), f"{OUT_OF_RANGE}, received rate 1e+38 and share"),
-    "share above one": (attribute("share", 1.5), OUT_OF_RANGE),
+    "rate zero": (attribute("rate", 0.0), f"{RATE} 0.0"),
+    "rate infinite": (attribute("rate", np.inf), f"{RATE} inf"),
+    "rate huge": (attribute("rate", 1e38), f"{RATE} 1e+38"),
+    "share above one": (attribute("share", 1.5), "expected a share from 0 to 1, received 1.5"),
 }
 
 

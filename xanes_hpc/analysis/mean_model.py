@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis.feature_groups import Columns
-from xanes_hpc.models.feature_distance import mean_differences
-from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Absorbers
 
@@ -19,7 +18,7 @@ ROWS_AT_ONCE = 1500
 
 
 class MeanModel:
-    """A model's spectra without dropout: each network combined with the kernel ridge regression by its share.
+    """A model's spectra without dropout: each network combined with the Gaussian process by its share.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ class MeanModel:
 
     def __init__(self, model: Model, x: npt.NDArray[np.floating], absorbers: Absorbers) -> None:
         self._model, self.x, self.absorbers = model, x, absorbers
-        self._distances = None if model.regression is None else _Distances(model.regression, x)
+        self._terms = None if model.regression is None else _Terms(model.regression, x)
 
     @property
     def n_networks(self) -> int:
@@ -42,7 +41,7 @@ class MeanModel:
 
     def spectra(self) -> Array:
         """Return spectra, (n_networks, n_sites, n_energies)."""
-        return self._spectra(self.x, None if self._distances is None else self._distances.plain, self.absorbers)
+        return self._spectra(self.x, None if self._terms is None else self._terms.plain, self.absorbers)
 
     def permuted(self, changes: Iterable[tuple[Columns, Order]]) -> Iterator[Array]:
         """Yield spectra, as from ``spectra``, for each change: columns, and the order of sites they are taken from.
@@ -55,33 +54,32 @@ class MeanModel:
             for k, (columns, order) in enumerate(some):
                 x[k * n_sites : (k + 1) * n_sites, columns] = self.x[order][:, columns]
             moved = None
-            if self._distances is not None:
-                moved = np.concatenate([self._distances.moved(*change) for change in some])
+            if self._terms is not None:
+                moved = np.concatenate([self._terms.moved(*change) for change in some], axis=1)
             found = self._spectra(x, moved, np.tile(self.absorbers, len(some)))
             yield from found.reshape(len(found), len(some), n_sites, -1).swapaxes(0, 1)
 
     def _spectra(
-        self, x: npt.NDArray[np.floating], differences: npt.NDArray[np.float32] | None, absorbers: Absorbers
+        self, x: npt.NDArray[np.floating], terms: npt.NDArray[np.float32] | None, absorbers: Absorbers
     ) -> Array:
         found = np.array([member.mean_network(x, absorbers) for member in self._model.members])
         regression = self._model.regression
-        if regression is None or differences is None:
+        if regression is None or terms is None:
             return found
-        return np.asarray(regression.joined(found, differences, absorbers))
+        return np.asarray(regression.joined(found, terms, absorbers))
 
 
-class _Distances:
-    """Distances between sites and the landmarks of a regression; ``plain``, (n_sites, n_landmarks), as they are."""
+class _Terms:
+    """Terms of the kernel between sites and landmarks; ``plain``, (n_terms, n_sites, n_landmarks), as they are."""
 
-    def __init__(self, regression: KernelRidge, x: npt.NDArray[np.floating]) -> None:
-        self._z, self._landmarks = regression.scalers.features(x), regression.landmarks
-        self.plain = mean_differences(self._z, self._landmarks)
+    def __init__(self, regression: GaussianProcess, x: npt.NDArray[np.floating]) -> None:
+        self._regression, self._x = regression, x
+        self.plain = regression.terms(x)
         self._last: tuple[Columns, npt.NDArray[np.float32]] | None = None
 
     def moved(self, columns: Columns, order: Order) -> npt.NDArray[np.float32]:
-        """Return the distances with columns taken from the sites in another order; fast if the columns are repeated."""
+        """Return the terms with columns taken from the sites in another order; fast if the columns are repeated."""
         if self._last is None or self._last[0] is not columns:
-            own = mean_differences(*(np.ascontiguousarray(values[:, columns]) for values in (self._z, self._landmarks)))
-            self._last = columns, own * np.float32(columns.size / self._z.shape[1])
+            self._last = columns, self._regression.terms(self._x, columns)
         own = self._last[1]
-        return np.asarray(self.plain + (own[order] - own))
+        return np.asarray(self.plain + (own[:, order] - own))

@@ -28,7 +28,6 @@ class Switching:
         self._model, self._columns = model, np.concatenate([group.columns for group in groups])
         self._starts = np.cumsum([0, *(group.columns.size for group in groups[:-1])])
         self._owner = owners(groups)
-        self._landmarks = model.regression.landmarks[:, self._columns] if model.regression is not None else None
 
     def spectra(
         self, own: npt.NDArray[np.bool_], x: Features, background: Features, absorber: int, done: Callable[[int], None]
@@ -52,7 +51,7 @@ class Switching:
         total = np.zeros((len(own), model.grid[0].size))
         ours, theirs = own.astype(np.float32), (~own).astype(np.float32)
         mine = own[:, self._owner]
-        apart = ours @ self._distances(x)
+        fixed = ours @ self._terms(x)
         at_once = max(1, ROWS_AT_ONCE // len(own))
         for start in range(0, len(background), at_once):
             some = background[start : start + at_once]
@@ -60,17 +59,16 @@ class Switching:
             rows = np.concatenate([np.where(mine, x, other) for other in some])
             found = np.mean([member.mean_network(rows, absorbers) for member in model.members], axis=0)
             if regression is not None:
-                differences = np.concatenate([apart + theirs @ self._distances(other) for other in some])
-                found = regression.joined(found, differences, absorbers)
+                terms = np.concatenate([fixed + theirs @ self._terms(other) for other in some], axis=1)
+                found = regression.joined(found, terms, absorbers)
             total += found.reshape(len(some), len(own), -1).sum(axis=0)
             done(len(some))
         return total / len(background)
 
-    def _distances(self, x: Features) -> npt.NDArray[np.float32]:
-        """Return each group's part of the distances to the regression's landmarks, (n_groups, n_landmarks)."""
+    def _terms(self, x: Features) -> npt.NDArray[np.float32]:
+        """Return each group's part of the terms of the process's kernel, (n_terms, n_groups, n_landmarks)."""
         regression = self._model.regression
-        if regression is None or self._landmarks is None:
-            return np.empty((self._starts.size, 0), np.float32)
-        z = regression.scalers.features(x[None])[0, self._columns]
-        parts = np.add.reduceat(np.abs(self._landmarks - z), self._starts, axis=1)
-        return np.asarray(parts.T / np.float32(z.size), np.float32)
+        if regression is None:
+            return np.empty((1, self._starts.size, 0), np.float32)
+        parts = regression.kernel.terms_by_feature(regression.scalers.features(x[None])[0], regression.landmarks)
+        return np.add.reduceat(parts[..., self._columns], self._starts, axis=-1).swapaxes(1, 2)

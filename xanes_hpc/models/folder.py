@@ -6,7 +6,7 @@ HDF5.
     model.json                     description of the model
     run.toml                       the configuration it was trained with, in full
     history.csv                    training loss, validation error and learning rate by epoch
-    regression.h5                  the kernel ridge regression averaged with the networks, if there is one
+    regression.h5                  the Gaussian process averaged with the networks, if there is one
     sites.h5                       name, formula and set of every site; features of (a sample of) the training sites
     members/00/network.weights.h5  Keras weights file
     members/00/scalers.h5          standardisation of features and targets
@@ -23,7 +23,7 @@ from xanes_hpc import __version__
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.description import check_description
-from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.layers import weight_shapes
 from xanes_hpc.models.numbers import read_regression, read_scalers, read_weights
 from xanes_hpc.models.numpy_network import Member
@@ -179,8 +179,8 @@ class ModelFolder:
         return read_training_sites(self._numbers(SITES), self.description["n_features"])
 
     @cached_property
-    def regression(self) -> KernelRidge | None:
-        """The kernel ridge regression that is averaged with the networks, or None.
+    def regression(self) -> GaussianProcess | None:
+        """The Gaussian process that is averaged with the networks, or None.
 
         Raises
         ------

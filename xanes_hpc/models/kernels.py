@@ -13,7 +13,6 @@ replaced is computed from these features alone.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +24,20 @@ ROOT_3 = np.float32(np.sqrt(3.0))
 Columns = npt.NDArray[np.integer]
 
 
-class Kernel(Protocol):
-    """A function of the standardised features of two sites."""
+@dataclass(frozen=True)
+class Laplacian:
+    """A Laplacian kernel; its only term is the mean absolute difference of the features.
+
+    Attributes
+    ----------
+    rate
+        The rate at which it falls off.
+    """
+
+    rate: float
 
     def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
-        """Return the terms, (n_terms, n_sites, n_landmarks), between sites and landmarks.
+        """Return the kernel's terms, (n_terms, n_sites, n_landmarks), between sites and landmarks.
 
         Parameters
         ----------
@@ -38,43 +46,28 @@ class Kernel(Protocol):
         columns
             Features to sum over; by default all.
         """
-
-    def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
-        """Return each feature's part of the terms, (n_terms, n_landmarks, n_features), of one site, (n_features,)."""
-
-    def values(self, terms: Array) -> Array:
-        """Return the kernel, (n_sites, n_landmarks), from its terms."""
-
-    def remoteness(self, terms: Array) -> Array:
-        """Return the rate at which the kernel falls off, times the distance to each landmark, from the terms."""
-
-
-@dataclass(frozen=True)
-class Laplacian:
-    """A Laplacian kernel; its only term is the mean absolute difference of the features."""
-
-    rate: float
-
-    def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
-        """Return the mean absolute differences, (1, n_sites, n_landmarks); see ``Kernel``."""
         if columns is None:
             return np.asarray(mean_differences(z, landmarks)[None])
         found = mean_differences(*(np.ascontiguousarray(values[:, columns]) for values in (z, landmarks)))
         return np.asarray(found[None] * np.float32(columns.size / z.shape[1]))
 
     def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
-        """Return absolute differences over the number of features, (1, n_landmarks, n_features)."""
-        return np.abs(landmarks - z)[None] / np.float32(z.size)
+        """Return each feature's part of the terms, (n_terms, n_landmarks, n_features), of one site, (n_features,)."""
+        return np.asarray(np.abs(landmarks - z)[None] / np.float32(z.size))
 
     def values(self, terms: Array) -> Array:
-        """Return the kernel, (n_sites, n_landmarks)."""
+        """Return the kernel, (n_sites, n_landmarks), from its terms."""
         found = self.remoteness(terms)
         np.negative(found, out=found)
         return np.exp(found, out=found)
 
     def remoteness(self, terms: Array) -> Array:
-        """Return rate times distance, (n_sites, n_landmarks)."""
+        """Return the rate at which the kernel falls off, times the distance to each landmark, from the terms."""
         return np.asarray(terms[0] * np.float32(self.rate))
+
+    def parameters(self) -> npt.NDArray[np.float64]:
+        """Return all parameters in one vector."""
+        return np.array([self.rate])
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ class Matern:
         return self.values(self.terms(z, landmarks))
 
     def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
-        """Return squared distances and linear kernel, (n_components + 1, n_sites, n_landmarks); see ``Kernel``."""
+        """Return squared distances and linear kernel, (n_components + 1, n_sites, n_landmarks)."""
         roots, linear = self._roots, self.linear.astype(np.float32)
         if columns is not None:
             z, landmarks, roots, linear = z[:, columns], landmarks[:, columns], roots[:, columns], linear[columns]
@@ -130,7 +123,7 @@ class Matern:
         return np.stack([*parts, landmarks * (z * self.linear.astype(np.float32))])
 
     def values(self, terms: Array) -> Array:
-        """Return the kernel, (n_sites, n_landmarks)."""
+        """Return the kernel, (n_sites, n_landmarks), from its terms."""
         found = np.array(terms[-1])
         for amplitude, squares in zip(self.amplitudes.astype(np.float32), terms, strict=False):
             near, u = matern(squares)
@@ -143,6 +136,13 @@ class Matern:
         """Return √3 times the distance of the component with the largest amplitude, (n_sites, n_landmarks)."""
         squares = terms[int(np.argmax(self.amplitudes))]
         return np.asarray(ROOT_3 * np.sqrt(np.maximum(squares, np.float32(0.0))))
+
+    def parameters(self) -> npt.NDArray[np.float64]:
+        """Return amplitudes, scales and linear weights in one vector."""
+        return np.concatenate([self.amplitudes, self.scales.ravel(), self.linear])
+
+
+Kernel = Laplacian | Matern
 
 
 def matern(squares: Array) -> tuple[Array, Array]:

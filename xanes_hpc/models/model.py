@@ -16,7 +16,7 @@ from xanes_hpc.models.description import read_calibration
 from xanes_hpc.models.domain import Domain
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.folder import ModelFolder
-from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.numbers import SCALERS, SOFTNESS
 from xanes_hpc.models.numpy_network import Member, Sample, sample
 from xanes_hpc.models.scaling import Absorbers
@@ -69,8 +69,8 @@ class Model:
         return self.folder.training_sites
 
     @property
-    def regression(self) -> KernelRidge | None:
-        """The kernel ridge regression that is averaged with the networks, or None."""
+    def regression(self) -> GaussianProcess | None:
+        """The Gaussian process that is averaged with the networks, or None."""
         return self.folder.regression
 
     @property
@@ -177,8 +177,9 @@ class Model:
         differences = mean_differences(z, self.training_sites.features)
         local = None
         if self.regression is not None:
-            drawn = self.regression.averaged(drawn, differences, absorbers, energies)
-            local = self.regression.local_errors(differences, absorbers, energies)
+            terms = self.regression.terms(x)
+            drawn = self.regression.averaged(drawn, terms, absorbers, energies)
+            local = self.regression.local_errors(terms, absorbers, energies)
         steepness, intensity = (
             smoothed(np.abs(y), energies) for y in (np.gradient(drawn.mean, energies, axis=1), drawn.mean)
         )
@@ -210,7 +211,7 @@ class Model:
             if schema > 1:
                 result.update(member.scalers.transform.encode())
         if (regression := self.regression) is not None:
-            result.update(np.array([regression.rate, regression.share]).tobytes())
+            result.update(np.array([*regression.kernel.parameters(), regression.share]).tobytes())
             of_regression: tuple[npt.NDArray[Any], ...] = (
                 regression.landmarks,
                 regression.absorbers,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from xanes_hpc.errors import StoreError
-from xanes_hpc.models.kernel_ridge import KernelRidge
+from xanes_hpc.models.gaussian_process import GaussianProcess
+from xanes_hpc.models.kernels import Laplacian, Matern
 from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
 from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
 from xanes_hpc.runtime.new_file import new_file
@@ -17,7 +18,9 @@ from xanes_hpc.runtime.new_file import new_file
 SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
 LARGEST_RATE = 1e6
-"""Largest rate of a kernel; beyond it, the kernel between different sites vanishes."""
+"""Largest rate, amplitude or scale of a kernel; beyond it, the kernel between different sites vanishes."""
+MATERN = ("amplitudes", "scales", "linear")
+"""Parameters of a Matérn kernel."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
@@ -130,18 +133,23 @@ def write_weights(path: Path, layers: Iterable[tuple[str, str, Sequence[Array]]]
                 variables[str(number)] = values
 
 
-def write_regression(path: Path, regression: KernelRidge) -> None:
-    """Write a kernel ridge regression whose landmarks are the training sites in ``sites.h5``."""
+def write_regression(path: Path, regression: GaussianProcess) -> None:
+    """Write a Gaussian process whose landmarks are the training sites in ``sites.h5``."""
     with new_file(path) as file:
         file.create_dataset("absorbers", data=regression.absorbers, fletcher32=True)
         file.create_dataset("coefficients", data=regression.coefficients, fletcher32=True)
         if regression.errors is not None:
             file.create_dataset("errors", data=regression.errors, fletcher32=True)
-        file.attrs["rate"], file.attrs["share"] = regression.rate, regression.share
+        if isinstance(regression.kernel, Matern):
+            for name in MATERN:
+                file.create_dataset(name, data=getattr(regression.kernel, name), fletcher32=True)
+        else:
+            file.attrs["rate"] = regression.kernel.rate
+        file.attrs["share"] = regression.share
 
 
-def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> KernelRidge:
-    """Read a kernel ridge regression; its landmarks, (n_landmarks, n_features), are the training sites' features.
+def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> GaussianProcess:
+    """Read a Gaussian process; its landmarks, (n_landmarks, n_features), are the training sites' features.
 
     Raises
     ------
@@ -151,7 +159,9 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
     with open_numbers(path) as file:
         absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
         errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
-        rate, share = float(file.attrs["rate"]), float(file.attrs["share"])
+        share = float(file.attrs["share"])
+        kernel: Laplacian | Matern  # up to schema 3, all kernels are Laplacian
+        kernel = Laplacian(float(file.attrs["rate"])) if "rate" in file.attrs else Matern(*(file[n][:] for n in MATERN))
     expected = (len(landmarks),), (len(landmarks), n_energies)
     numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
     if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
@@ -161,9 +171,25 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
         fits = errors.shape == expected[1] and errors.dtype.kind == "f"
         if not fits or not np.isfinite(errors).all() or (errors < 0).any():
             raise StoreError(f"{path}: damaged: errors: expected non-negative finite numbers of shape {expected[1]}")
-    if not 0 < rate < LARGEST_RATE or not 0 <= share <= 1:
-        raise StoreError(
-            f"{path}: damaged: expected a rate between 0 and {LARGEST_RATE:,.0f} and a share from 0 to 1, "
-            f"received rate {rate} and share {share}"
-        )
-    return KernelRidge(landmarks, absorbers, coefficients, rate, share, scalers, errors)
+    if not 0 <= share <= 1:
+        raise StoreError(f"{path}: damaged: expected a share from 0 to 1, received {share}")
+    if isinstance(kernel, Laplacian):
+        if not 0 < kernel.rate < LARGEST_RATE:
+            raise StoreError(
+                f"{path}: damaged: expected a rate between 0 and {LARGEST_RATE:,.0f}, received {kernel.rate}"
+            )
+    else:
+        _check_matern(path, kernel, landmarks.shape[1])
+    return GaussianProcess(landmarks, absorbers, coefficients, kernel, share, scalers, errors)
+
+
+def _check_matern(path: Path, kernel: Matern, n_features: int) -> None:
+    n_components = max(1, kernel.amplitudes.size)
+    for name, shape in zip(MATERN, ((n_components,), (n_components, n_features), (n_features,)), strict=True):
+        numbers = getattr(kernel, name)
+        fits = numbers.shape == shape and numbers.dtype.kind == "f"
+        if not fits or not ((numbers >= 0) & (numbers < LARGEST_RATE)).all():
+            raise StoreError(
+                f"{path}: damaged: {name}: expected numbers from 0 to {LARGEST_RATE:,.0f} of shape {shape}, received "
+                f"shape {numbers.shape}"
+            )

@@ -23,7 +23,7 @@ LEFT_OUT = len(SETS)
 NO_SET = "none"
 """Name for sites that belong to none of the model's sets."""
 REFERENCE_SITES = 4096
-"""Largest number of training sites whose features are stored, for distances and the kernel ridge regression."""
+"""Largest number of training sites whose features are stored, for distances and the Gaussian process."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
             "architecture": d["architecture"]["name"],
             **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
             "networks": str(d["members"]),
-            "kernel ridge regression": "none" if model.regression is None else f"share {model.regression.share:.2f}",
+            "Gaussian process": "none" if model.regression is None else f"share {model.regression.share:.2f}",
             "uncertainty": model.method,
         },
         "Versions": {**provenance["versions"], "digest of the model": model.digest},

@@ -23,7 +23,7 @@ from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, TrainingSites
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.epochs import Epoch
-from xanes_hpc.training.kernel_ridge_fit import fit
+from xanes_hpc.training.gaussian_process_fit import fit
 from xanes_hpc.training.plan import Digests, resolved_run
 from xanes_hpc.training.stages import Result, Trained
 
@@ -198,7 +198,7 @@ def write_model(
     share = trained.share if run.training.kernel_ridge else 0.0
     if share:
         together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
-        regression = fit(data.sites_in(*last.sets), last.scalers, trained.rate, share, run.training.seed, together)
+        regression = fit(data.sites_in(*last.sets), last.scalers, trained.kernel, share, run.training.seed, together)
         write_regression(folder / REGRESSION, regression)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")

@@ -18,6 +18,7 @@ from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
+from xanes_hpc.models.kernels import Kernel
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import SETS
@@ -25,7 +26,7 @@ from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.kernel_ridge_fit import RATE, SHARE, choose
+from xanes_hpc.training.gaussian_process_fit import KERNEL, SHARE, choose
 from xanes_hpc.training.transfer import Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
@@ -70,8 +71,8 @@ class Trained:
         The stage that chose the number of epochs, and the stage whose networks the model gets; may be the same.
     epochs
         The epochs of all stages.
-    rate, share
-        Rate and share of the kernel ridge regression beside the networks; a share of 0 means none.
+    kernel, share
+        Kernel and share of the Gaussian process beside the networks; a share of 0 means none.
     start
         The trained model that the networks started from, if any.
     interrupted
@@ -81,13 +82,13 @@ class Trained:
     first: Stage
     last: Stage
     epochs: list[Epoch]
-    rate: float
+    kernel: Kernel
     share: float
     start: Start | None
     interrupted: bool
 
     def result(self, data: TrainingData, share: float = 0.0) -> "Result":
-        """Return the figures to report; ``share`` is the share of the kernel ridge regression in the saved model."""
+        """Return the figures to report; ``share`` is the share of the Gaussian process in the saved model."""
         counts = np.bincount(data.sets, minlength=len(SETS))
         sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
         assert self.first.log.best is not None
@@ -111,7 +112,7 @@ class Result:
     n_members
         Number of networks.
     share
-        Share of the kernel ridge regression in the model's mean.
+        Share of the Gaussian process in the model's mean.
     taken_over
         Number of layers that started with another model's weights, and of all layers with weights; None without one.
     interrupted
@@ -178,12 +179,13 @@ class Training:
         chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
         n_epochs, falls = run.training.epochs, list[int]()
-        rate_and_share, first = (RATE, SHARE), None
+        first = None
+        process: tuple[Kernel, float] = (KERNEL, SHARE)
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
             if run.training.kernel_ridge and self._team.is_chief:
                 validation, seed = data.sites_in("validation"), run.training.seed
-                rate_and_share = choose(data.sites_in("train"), validation, first.scalers, first.trainer.spectra, seed)
+                process = choose(data.sites_in("train"), validation, first.scalers, first.trainer.spectra, seed)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, first.log.falls
@@ -198,7 +200,7 @@ class Training:
         if last.log.best is None:
             raise KeyboardInterrupt
         epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
-        return Trained(first or last, last, epochs, *rate_and_share, self._start, interrupted)
+        return Trained(first or last, last, epochs, *process, self._start, interrupted)
 
     def choose(self) -> EpochLog:
         """Run the first stage only, with one network, and return its log, to judge hyperparameters.

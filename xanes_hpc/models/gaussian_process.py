@@ -1,8 +1,8 @@
-"""Kernel ridge regression, which is averaged with the networks.
+"""Gaussian process regression, which is averaged with the networks.
 
-The kernel is Laplacian, exp(-rate · mean_f |x_f - l_f|), between the standardised features of a site and of landmarks:
-the training sites or a sample of them (Williams & Seeger's Nyström method, NIPS 13, 682 (2000)). The regression and the
-networks make different errors, so their average is better than either.
+The mean of the process at a site is a sum over landmarks: the training sites or a sample of them (Williams & Seeger's
+Nyström method, NIPS 13, 682 (2000)). The regression and the networks make different errors, so their average is better
+than either.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.models.calibration import smoothed
-from xanes_hpc.models.feature_distance import mean_differences
+from xanes_hpc.models.kernels import Columns, Kernel
 from xanes_hpc.models.numpy_network import Sample
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
@@ -22,7 +22,7 @@ SHARPER = 8.0
 
 
 @dataclass(frozen=True)
-class KernelRidge:
+class GaussianProcess:
     """A fitted regression.
 
     Attributes
@@ -33,8 +33,8 @@ class KernelRidge:
         Indices of the landmarks' elements and edges; the kernel with sites of any other is zero.
     coefficients : (n_landmarks, n_energies) float32
         Coefficients of the kernel, for scaled targets.
-    rate
-        Rate at which the kernel falls off.
+    kernel
+        The kernel between standardised features.
     share
         Weight of the regression in the mean with the networks.
     scalers
@@ -46,36 +46,37 @@ class KernelRidge:
     landmarks: Array
     absorbers: npt.NDArray[np.integer]
     coefficients: Array
-    rate: float
+    kernel: Kernel
     share: float
     scalers: Scalers
     errors: Array | None = None
+
+    def terms(self, x: npt.NDArray[np.floating], columns: Columns | None = None) -> Array:
+        """Return the kernel's terms, (n_terms, n_sites, n_landmarks), from features as stored."""
+        return self.kernel.terms(self.scalers.features(x), self.landmarks, columns)
 
     def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra, (n_sites, n_energies), from features as stored; not negative if targets are positive."""
         spectra = np.empty((len(x), self.coefficients.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            differences = mean_differences(self.scalers.features(x[rows]), self.landmarks)
-            spectra[rows] = self.spectra_at(differences, absorbers[rows])
+            spectra[rows] = self.spectra_at(self.terms(x[rows]), absorbers[rows])
         return spectra
 
-    def spectra_at(self, differences: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Return spectra, (n_sites, n_energies), from distances to the landmarks, (n_sites, n_landmarks)."""
-        z = kernel(differences, absorbers, self.absorbers, self.rate) @ self.coefficients
+    def spectra_at(self, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """Return spectra, (n_sites, n_energies), from the kernel's terms, (n_terms, n_sites, n_landmarks)."""
+        z = masked(self.kernel.values(terms), absorbers, self.absorbers) @ self.coefficients
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
         return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0))
 
-    def joined(self, networks: Array, differences: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
+    def joined(self, networks: Array, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
         """Return the weighted mean of networks' spectra, (…, n_sites, n_energies), and the regression's.
 
-        Distances to the landmarks are (n_sites, n_landmarks).
+        The kernel's terms are (n_terms, n_sites, n_landmarks).
         """
-        return (1.0 - self.share) * networks + self.share * self.spectra_at(differences, absorbers)
+        return (1.0 - self.share) * networks + self.share * self.spectra_at(terms, absorbers)
 
-    def averaged(
-        self, drawn: Sample, differences: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
-    ) -> Sample:
+    def averaged(self, drawn: Sample, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]) -> Sample:
         """Return the networks' draws averaged with the regression.
 
         The distance of the regression from the mean, smoothed over energies, adds to the spread of the draws: where the
@@ -85,12 +86,12 @@ class KernelRidge:
         ----------
         drawn
             Draws of the networks.
-        differences : (n_sites, n_landmarks)
-            Distances to the landmarks.
+        terms : (n_terms, n_sites, n_landmarks)
+            The kernel's terms.
         absorbers : (n_sites,)
         energies : (n_energies,), eV
         """
-        spectra, rest = self.spectra_at(differences, absorbers), 1.0 - self.share
+        spectra, rest = self.spectra_at(terms, absorbers), 1.0 - self.share
         mean = rest * drawn.mean + self.share * spectra
         apart = smoothed(np.abs(spectra - mean), energies)
         draws = drawn.draws
@@ -99,7 +100,7 @@ class KernelRidge:
         return Sample(mean, rest * np.hypot(drawn.std, apart), draws)
 
     def local_errors(
-        self, differences: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
+        self, terms: Array, absorbers: Absorbers, energies: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64] | None:
         """Return the mean error at the landmarks near each site, (n_sites, n_energies), or None if errors are unknown.
 
@@ -108,27 +109,17 @@ class KernelRidge:
         """
         if self.errors is None:
             return None
-        own = np.where(absorbers[:, None] == self.absorbers, differences, np.float32(np.inf))
+        remote = self.kernel.remoteness(terms)
+        own = np.where(absorbers[:, None] == self.absorbers, remote, np.float32(np.inf))
         nearest = own.min(axis=1, initial=np.inf)[:, None]
         new = ~np.isfinite(nearest[:, 0])  # sites of an element and edge without landmarks: average over all of them
-        own[new], nearest[new] = differences[new], differences[new].min(axis=1, initial=np.inf)[:, None]
-        weights = np.exp(np.float32(-self.rate * SHARPER) * (own - nearest))
+        own[new], nearest[new] = remote[new], remote[new].min(axis=1, initial=np.inf)[:, None]
+        weights = np.exp(np.float32(-SHARPER) * (own - nearest))
         weights /= weights.sum(axis=1, keepdims=True)
         return smoothed((weights @ self.errors) * self.scalers.target_scale[absorbers], energies)
 
 
-def similarities(
-    x: Array, absorbers: Absorbers, landmarks: Array, their_absorbers: Absorbers, rate: float
-) -> npt.NDArray[np.float32]:
-    """Return the kernel, (n_sites, n_landmarks), between the features of sites and landmarks, (…, n_features)."""
-    return kernel(mean_differences(x, landmarks), absorbers, their_absorbers, rate)
-
-
-def kernel(
-    differences: Array, absorbers: Absorbers, their_absorbers: Absorbers, rate: float
-) -> npt.NDArray[np.float32]:
-    """Return the kernel at distances (n_sites, n_landmarks)."""
-    found = differences * np.float32(-rate)
-    np.exp(found, out=found)
-    found *= absorbers[:, None] == their_absorbers
-    return found
+def masked(values: Array, absorbers: Absorbers, their_absorbers: Absorbers) -> Array:
+    """Set the kernel, (n_sites, n_landmarks), between different elements and edges to zero, and return it."""
+    values *= absorbers[:, None] == their_absorbers
+    return values

@@ -1,19 +1,26 @@
-"""Distances to landmarks, and the kernel ridge regression that uses them, against plain NumPy."""
+"""Distances to landmarks, and the Gaussian process beside the networks, against plain NumPy."""
 
 from dataclasses import replace
+from functools import partial
 
+import h5py
 import numpy as np
 import pytest
+from support import kernels as slow
 from support.trainings import FEATURES, gathered, run_of
 
 from xanes_hpc.data.datasets import SiteSet, statistics
+from xanes_hpc.errors import StoreError
 from xanes_hpc.models.feature_distance import mean_differences
-from xanes_hpc.models.kernel_ridge import SHARPER, KernelRidge, similarities
+from xanes_hpc.models.folder import REGRESSION
+from xanes_hpc.models.gaussian_process import SHARPER, GaussianProcess, masked
+from xanes_hpc.models.kernels import Laplacian, Matern
 from xanes_hpc.models.model import Model
+from xanes_hpc.models.numbers import read_regression, write_regression
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.runtime.threads import limited_to
-from xanes_hpc.training import kernel_ridge_fit
-from xanes_hpc.training.kernel_ridge_fit import RIDGE, SHARES, best_share, choose, fit
+from xanes_hpc.training import gaussian_process_fit
+from xanes_hpc.training.gaussian_process_fit import NOISE, SHARES, best_share, choose, fit
 
 N_FEATURES = 13
 
@@ -33,6 +40,10 @@ def drawn(n, seed):
 def slow_nearest(rows, trained):
     """Return the mean absolute difference of features to the nearest site."""
     return [min(np.mean(np.abs(row - other)) for other in trained) for row in rows.astype(np.float64)]
+
+
+def similarities(kernel, x, absorbers, landmarks, their_absorbers):
+    return masked(kernel.values(kernel.terms(x, landmarks)), absorbers, their_absorbers)
 
 
 def nearest(x, trained):
@@ -73,7 +84,7 @@ def test_differences_of_every_width(n_features):
 def test_the_kernel_between_different_absorbers_is_zero():
     x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
     absorbers = np.array([0, 1, 0, 1, 1, 0])
-    found = similarities(x, absorbers, x, absorbers, 1.4)
+    found = similarities(Laplacian(1.4), x, absorbers, x, absorbers)
     assert (found[absorbers[:, None] != absorbers] == 0).all()
     np.testing.assert_allclose(np.diag(found), 1.0)
     assert found[0, 2] == pytest.approx(np.exp(-1.4 * np.abs(x[0] - x[2]).mean()), rel=1e-5)
@@ -89,59 +100,74 @@ def fitted(small, tmp_path):
         yield part, scalers, *(np.concatenate(c) for c in columns)
 
 
-def test_the_regression_equals_its_formula(fitted):
+def laplacian(n_features):
+    return Laplacian(1.4), partial(slow.laplacian, rate=1.4)
+
+
+def matern(n_features):
+    """Return a kernel of two components, and its slow loop."""
+    random = np.random.default_rng(0)
+    scales, linear = (random.lognormal(-1.0, 1.0, (n, n_features)) / n_features for n in (2, 1))
+    kernel = Matern(np.array([0.6, 0.3]), scales, linear[0])
+    return kernel, partial(slow.matern, amplitudes=kernel.amplitudes, scales=scales, linear=linear[0])
+
+
+kernels = pytest.mark.parametrize("kernel_of", [laplacian, matern])
+
+
+@kernels
+def test_the_regression_equals_its_formula(fitted, kernel_of):
     part, scalers, x, absorbers, y = fitted
-    found = fit(part, scalers, 1.4, 0.5, seed=0)
-    scaled = scalers.features(x).astype(np.float64)
-    kernel = np.exp(-1.4 * np.abs(scaled[:, None] - scaled).mean(axis=2)) * (absorbers[:, None] == absorbers)
-    coefficients = np.linalg.solve(kernel + RIDGE * np.eye(len(x)), scalers.targets(y, absorbers))
-    expected = kernel @ coefficients * scalers.target_scale[absorbers] + scalers.target_mean[absorbers]
-    expected = np.maximum(expected, 0.0)
+    kernel, function = kernel_of(x.shape[1])
+    found = fit(part, scalers, kernel, 0.5, seed=0)
+    z, targets = scalers.features(x), scalers.targets(y, absorbers)
+    scaled = slow.predicted(function, z, absorbers, targets, z, absorbers, NOISE)
+    expected = np.maximum(scaled * scalers.target_scale[absorbers] + scalers.target_mean[absorbers], 0.0)
     np.testing.assert_allclose(found.spectra(x, absorbers), expected, atol=2e-3 * np.ptp(y))
     assert np.abs(found.spectra(x, absorbers) - y).mean() < 0.05 * np.abs(y).mean()
 
 
-def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_solution(fitted, monkeypatch):
+@kernels
+def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_solution(fitted, monkeypatch, kernel_of):
     part, scalers, x, absorbers, y = fitted
-    monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", 30)
-    monkeypatch.setattr(kernel_ridge_fit, "ROWS_AT_ONCE", 7)
-    found = fit(part, scalers, 1.4, 0.5, seed=0)
+    monkeypatch.setattr(gaussian_process_fit, "REFERENCE_SITES", 30)
+    monkeypatch.setattr(gaussian_process_fit, "ROWS_AT_ONCE", 7)
+    kernel, function = kernel_of(x.shape[1])
+    found = fit(part, scalers, kernel, 0.5, seed=0)
     assert found.landmarks.shape == (30, x.shape[1])
-    scaled = scalers.features(x).astype(np.float64)
-    marks = found.landmarks.astype(np.float64)
-    alike = absorbers[:, None] == found.absorbers
-    between = np.exp(-1.4 * np.abs(scaled[:, None] - marks).mean(axis=2)) * alike
-    own = np.exp(-1.4 * np.abs(marks[:, None] - marks).mean(axis=2)) * (found.absorbers[:, None] == found.absorbers)
-    matrix = between.T @ between + RIDGE * own
+    z = scalers.features(x)
+    between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)
+    own = slow.matrix(function, found.landmarks, found.landmarks, found.absorbers, found.absorbers)
+    matrix = between.T @ between + NOISE * own
     expected = between @ np.linalg.solve(matrix, between.T @ scalers.targets(y, absorbers))
-    z = similarities(scalers.features(x), absorbers, found.landmarks, found.absorbers, 1.4) @ found.coefficients
-    np.testing.assert_allclose(z, expected, atol=5e-3)
+    found_z = similarities(found.kernel, z, absorbers, found.landmarks, found.absorbers) @ found.coefficients
+    np.testing.assert_allclose(found_z, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("alike", [1, 3])
 @pytest.mark.parametrize("n_landmarks", [4096, 30])
-def test_a_landmarks_error_is_that_of_a_regression_fitted_without_it(fitted, monkeypatch, n_landmarks, alike):
+@kernels
+def test_a_landmarks_error_is_that_of_a_process_fitted_without_it(fitted, monkeypatch, n_landmarks, alike, kernel_of):
     """The reference is fitted again without the sites of the landmark's label; the scalers stay the same."""
     part, scalers, x, absorbers, y = fitted
-    monkeypatch.setattr(kernel_ridge_fit, "REFERENCE_SITES", n_landmarks)
+    monkeypatch.setattr(gaussian_process_fit, "REFERENCE_SITES", n_landmarks)
     labels = np.array([f"{site // alike}" for site in range(120)])
-    found = fit(part, scalers, 1.4, 0.5, seed=0, together=labels)
+    kernel, function = kernel_of(x.shape[1])
+    found = fit(part, scalers, kernel, 0.5, seed=0, together=labels)
     own_labels = labels[part.sample(n_landmarks, 0).chosen]
-    scaled, targets = scalers.features(x).astype(np.float64), scalers.targets(y, absorbers)
-    marks = found.landmarks.astype(np.float64)
-    differences = np.abs(scaled[:, None] - marks).mean(axis=2)
-    between = np.exp(-1.4 * differences) * (absorbers[:, None] == found.absorbers)
-    rows = differences.argmin(axis=0)
+    z, targets = scalers.features(x), scalers.targets(y, absorbers)
+    between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)
+    rows = np.abs(z[:, None] - found.landmarks).mean(axis=2).argmin(axis=0)
     own = between[rows]
     assert n_landmarks == 30 or alike == 1 or (np.unique(own_labels, return_counts=True)[1] > 1).any()
-    for mark in (0, 7, len(marks) - 1):
+    for mark in (0, 7, len(rows) - 1):
         left_out = own_labels == own_labels[mark]
         others = ~np.isin(np.arange(len(x)), rows[left_out])
-        if len(marks) == len(x):  # sites that are left out are not landmarks either
-            matrix = own[~left_out][:, ~left_out] + RIDGE * np.eye((~left_out).sum())
+        if len(rows) == len(x):  # sites that are left out are not landmarks either
+            matrix = own[~left_out][:, ~left_out] + NOISE * np.eye((~left_out).sum())
             predicted = own[mark, ~left_out] @ np.linalg.solve(matrix, targets[rows[~left_out]])
         else:
-            matrix = between[others].T @ between[others] + RIDGE * own
+            matrix = between[others].T @ between[others] + NOISE * own
             predicted = own[mark] @ np.linalg.solve(matrix, between[others].T @ targets[others])
         expected = np.abs(targets[rows[mark]] - predicted)
         np.testing.assert_allclose(found.errors[mark], expected, atol=0.02 * expected.max() + 1e-4)
@@ -152,8 +178,8 @@ def test_duplicate_sites_do_not_lower_the_errors(fitted):
     part, scalers, *_ = fitted
     twice = Duplicated(part)
     labels = np.arange(120).astype(str)
-    once = fit(part, scalers, 1.4, 0.5, seed=0, together=labels).errors
-    both = fit(twice, scalers, 1.4, 0.5, seed=0, together=labels).errors
+    once = fit(part, scalers, Laplacian(1.4), 0.5, seed=0, together=labels).errors
+    both = fit(twice, scalers, Laplacian(1.4), 0.5, seed=0, together=labels).errors
     assert np.median(both) == pytest.approx(np.median(once), rel=0.05)
 
 
@@ -177,17 +203,17 @@ class Duplicated:
 
 def test_without_labels_there_are_no_errors(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0)
     assert regression.errors is None
-    assert regression.local_errors(np.zeros((1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
+    assert regression.local_errors(np.zeros((1, 1, len(x)), np.float32), absorbers[:1], np.arange(201.0)) is None
 
 
 def test_local_errors_are_means_over_the_landmarks_around(fitted):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, 1.4, 0.5, seed=0, together=np.arange(120).astype(str))
+    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0, together=np.arange(120).astype(str))
     energies = np.linspace(-15.0, 60.0, regression.errors.shape[1])
     differences = mean_differences(scalers.features(x), regression.landmarks)
-    found = regression.local_errors(differences, absorbers, energies)
+    found = regression.local_errors(differences[None], absorbers, energies)
     for site in (0, 11):
         same = regression.absorbers == absorbers[site]
         weights = np.exp(-1.4 * SHARPER * differences[site, same].astype(np.float64))
@@ -195,7 +221,7 @@ def test_local_errors_are_means_over_the_landmarks_around(fitted):
         window = np.exp(-0.5 * ((energies[:, None] - energies) / 1.0) ** 2)
         np.testing.assert_allclose(found[site], window @ mean / window.sum(axis=1), rtol=1e-4)
     unknown = replace(regression, absorbers=regression.absorbers + 7)
-    found = unknown.local_errors(differences[:2], absorbers[:2], energies)
+    found = unknown.local_errors(differences[None, :2], absorbers[:2], energies)
     for site in (0, 1):  # without landmarks of the same element, the mean is over all of them
         weights = np.exp(-1.4 * SHARPER * (differences[site] - differences[site].min()).astype(np.float64))
         mean = np.average(regression.errors, weights=weights, axis=0) * scalers.target_scale[absorbers[site]]
@@ -222,9 +248,9 @@ def test_spectra_that_are_zero_do_not_affect_the_share():
 
 def test_spectra_do_not_depend_on_the_size_of_blocks(fitted, monkeypatch):
     part, scalers, x, absorbers, _ = fitted
-    regression = fit(part, scalers, 1.4, 0.5, seed=0)
+    regression = fit(part, scalers, Laplacian(1.4), 0.5, seed=0)
     whole = regression.spectra(x, absorbers)
-    monkeypatch.setattr("xanes_hpc.models.kernel_ridge.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("xanes_hpc.models.gaussian_process.ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(regression.spectra(x, absorbers), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -234,15 +260,15 @@ def test_rate_and_share_come_from_the_validation_set(fitted):
     held_out = np.zeros_like(part.chosen)
     held_out[rows[::5]] = True
     rest = replace(part, chosen=part.chosen & ~held_out)
-    rate, share = choose(rest, replace(part, chosen=held_out), scalers, lambda x, a: scalers.target_mean[a], seed=0)
-    assert rate in kernel_ridge_fit.RATES
+    kernel, share = choose(rest, replace(part, chosen=held_out), scalers, lambda x, a: scalers.target_mean[a], seed=0)
+    assert kernel.rate in gaussian_process_fit.RATES
     assert share > 0.5  # the networks here only return the mean spectrum
 
 
 def test_a_model_averages_its_networks_with_the_regression(model):
     trained = Model.open(model)
     regression = trained.regression
-    assert isinstance(regression, KernelRidge)
+    assert isinstance(regression, GaussianProcess)
     assert 0 < regression.share <= 1
     x = np.abs(np.random.default_rng(0).normal(size=(3, trained.description["n_features"])))
     absorbers = np.zeros(3, np.int64)
@@ -257,3 +283,41 @@ def test_a_model_averages_its_networks_with_the_regression(model):
     np.testing.assert_allclose(drawn.std, (1 - share) * np.sqrt(alone.std**2 + apart**2), rtol=1e-6)
     assert (drawn.std > (1 - share) * alone.std).any()
     np.testing.assert_allclose(drawn.draws.mean(axis=1), drawn.mean, rtol=1e-4, atol=1e-6)
+
+
+@kernels
+def test_a_stored_process_predicts_the_same(fitted, tmp_path, kernel_of):
+    part, scalers, x, absorbers, y = fitted
+    process = fit(part, scalers, kernel_of(x.shape[1])[0], 0.4, seed=0, together=np.arange(120).astype(str))
+    write_regression(tmp_path / REGRESSION, process)
+    found = read_regression(tmp_path / REGRESSION, process.landmarks, y.shape[1], scalers)
+    np.testing.assert_array_equal(found.kernel.parameters(), process.kernel.parameters())
+    np.testing.assert_array_equal(found.errors, process.errors)
+    assert found.share == 0.4
+    np.testing.assert_array_equal(found.spectra(x, absorbers), process.spectra(x, absorbers))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("amplitudes", np.zeros(0)),
+        ("amplitudes", np.array([1.0, -0.1])),
+        ("scales", np.ones((2, 7))),
+        ("scales", np.array([[np.nan] * N_FEATURES] * 2)),
+        ("scales", np.ones((2, N_FEATURES), int)),
+        ("linear", np.full(N_FEATURES, 1e7)),
+        ("linear", np.ones((1, N_FEATURES))),
+        ("linear", np.array([b"one"] * N_FEATURES)),
+    ],
+)
+def test_a_damaged_matern_kernel_is_refused(scalers, tmp_path, name, values):
+    z = scalers.features(drawn(5, 0))
+    process = GaussianProcess(z, np.zeros(5, int), np.ones((5, 2), np.float32), matern(N_FEATURES)[0], 0.5, scalers)
+    write_regression(tmp_path / REGRESSION, process)
+    with h5py.File(tmp_path / REGRESSION, "r+") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(
+        StoreError, match=rf"^[^\n]*regression\.h5: damaged: {name}: expected numbers from 0 to 1,000,000"
+    ):
+        read_regression(tmp_path / REGRESSION, z, 2, scalers)
