@@ -15,9 +15,11 @@ from support.stored import structure, write_structures
 
 from xanes_hpc.calculations.calculate import Calculations
 from xanes_hpc.campaigns.course import Course, Round, read_course
-from xanes_hpc.campaigns.grow import POOL, Growth, grow
+from xanes_hpc.campaigns.grow import FEATURES, POOL, Growth, grow
 from xanes_hpc.campaigns.settings import load_campaign
 from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.prediction.select_first import select_first
+from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import SpectrumTable
 from xanes_hpc.stores.structures import StructureStore
 
@@ -141,6 +143,26 @@ def test_sites_of_held_out_structures_are_never_candidates(campaign):
     course = Course({}, ["s1#0"], [Round(0, ["s2#1"])])
     growth = Growth(settings, course, print, print, print)
     assert growth._candidates().tolist() == [0, 1, 4, 6, 7]  # not s1's two sites, nor the selected one
+
+
+def test_the_first_round_covers_the_pool_unless_chance_is_asked_for(campaign, tmp_path):
+    chosen = {}
+    for strategy in ("coverage", "chance"):
+        changed(campaign, "seed = 1", f'seed = 1\nstrategy = "{strategy}"')
+        settings = load_campaign(campaign)
+        settings.folder.mkdir()
+        growth = Growth(settings, Course(settings.values), print, print, print)
+        growth._prepare()
+        folder = growth.folder_of(0)
+        folder.mkdir()
+        chosen[strategy] = growth._selected(0, folder)
+        with FeatureStore(settings.folder / FEATURES) as store:
+            found = select_first(store, 12, strategy, 2, growth._candidates())
+        assert chosen[strategy] == [one.site for one in found]
+        assert not set(chosen[strategy]) & set(growth.course.held_out)
+        settings.folder.rename(tmp_path / strategy)
+        changed(campaign, f'\nstrategy = "{strategy}"', "")
+    assert chosen["coverage"] != chosen["chance"]
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ import csv
 
 import numpy as np
 import pytest
-from support.builders import run, write
+from support.builders import refused, run, write
+from support.stored import structure, write_structures
 
-from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.errors import ConfigError, ModelError, StoreError
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.prediction.select import cover, judged, select
+from xanes_hpc.prediction.select_first import select_first
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.stores.structures import StructureStore
@@ -118,6 +120,56 @@ def test_sites_that_the_model_was_made_with_are_not_selected(model, small):
         with pytest.raises(ConfigError, match="`strategy` 'best': expected coverage, chance"):
             select(folder, source, 2, "best")
         assert len(select(folder, source, 30, rows=np.arange(50))) == 30
+
+
+def test_without_a_model_the_first_site_is_the_most_central_and_the_others_cover_the_pool(small):
+    with FeatureStore(small / "small.features.h5") as source:
+        rows = np.arange(4, 64)
+        found = select_first(source, 8, rows=rows)
+        root = np.sqrt(np.abs(source.read(4, 64).astype(np.float64)))
+    z = ((root - root.mean(axis=0)) / np.where(root.std(axis=0) > 0, root.std(axis=0), 1.0)).clip(-10, 10)
+    apart = np.sqrt(np.abs(z[:, None] - z).mean(axis=2))
+    chosen = [int(np.argmin(apart.sum(axis=0)))]
+    nearest = apart[chosen[0]]
+    expected = []
+    for _ in range(7):
+        sums = np.minimum(nearest, apart).sum(axis=1)
+        expected.append(100.0 * (nearest.sum() - sums.min()) / apart[chosen[0]].sum())
+        chosen.append(int(np.argmin(sums)))
+        nearest = np.minimum(nearest, apart[chosen[-1]])
+    assert [s.row - 4 for s in found] == chosen
+    assert found[0].gain_percent is None
+    assert [s.gain_percent for s in found[1:]] == pytest.approx(expected, rel=1e-3)
+    assert {(s.uncertainty_percent, s.distance) for s in found} == {(None, None)}
+
+
+def test_without_a_model_identical_sites_chance_and_one_site_are_selected_too(small, tmp_path):
+    with FeatureStore(small / "small.features.h5") as source:
+        assert len(select_first(source, 1)) == 1
+        first, again, other = ([s.row for s in select_first(source, 9, "chance", seed)] for seed in (1, 1, 2))
+        assert first == again != other
+        with pytest.raises(ModelError, match=r"expected at least 500 sites to select from, received 120"):
+            select_first(source, 500)
+        with pytest.raises(ConfigError, match="`strategy` 'best': expected coverage, chance"):
+            select_first(source, 2, "best")
+    entries = [(structure(f"s{k}", 5, 1), [0], "K", [[]]) for k in range(6)]
+    with StructureStore(write_structures(tmp_path / "same.h5", entries)) as store:
+        with pytest.raises(StoreError, match="expected a feature store"):
+            select_first(store, 2)
+    assert run("featurise", tmp_path / "same.h5") == 0
+    with FeatureStore(tmp_path / "same.features.h5") as source:
+        assert len({s.row for s in select_first(source, 4)}) == 4
+
+
+def test_the_command_needs_no_model(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("select", small / "small.features.h5", "-n", 3) == 0
+    rows = list(csv.DictReader((tmp_path / "selected.csv").read_text().splitlines()))
+    assert [row["gain %"] == "" for row in rows] == [True, False, False]
+    assert {(row["uncertainty %"], row["distance"]) for row in rows} == {("", "")}
+    assert "Next: xanes-hpc fdmnes write" in capsys.readouterr().err
+    said = refused(capsys, tmp_path, "select", small / "small.h5", "-n", 3, "-o", "b.csv")
+    assert "expected a feature store, as there is no model, received structures; featurise them first" in said
 
 
 def test_the_command_writes_a_table_and_fdmnes_runs(model, small, tmp_path, monkeypatch, capsys):

@@ -32,6 +32,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.predict import predict_in_memory
 from xanes_hpc.prediction.select import select
+from xanes_hpc.prediction.select_first import select_first
 from xanes_hpc.runtime.outputs import locked_output, whole_output
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.other_spectra import copy_spectra, with_other_spectra
@@ -155,7 +156,7 @@ class Growth:
         return done
 
     def _selected(self, number: int, folder: Path) -> list[str]:
-        """Return the names of a round's sites, chosen by the model of the round before, or at random in the first."""
+        """Return the names of a round's sites, chosen by the model of the round before, the first by features alone."""
         path, plan = folder / SELECTED, self.campaign.plan
         if not path.exists():
             rows = self._candidates()
@@ -163,12 +164,11 @@ class Growth:
             n = min(plan.batch if number else plan.start, left, rows.size)
             with FeatureStore(self.folder / FEATURES) as store:
                 if number == 0:
-                    chosen = np.random.default_rng(plan.seed + 1).permutation(rows)[:n]
+                    found = select_first(store, n, plan.strategy, plan.seed + 1, rows)
                 else:
                     model = Model.open(self.folder_of(number - 1) / MODEL)
                     found = select(model, store, n, plan.strategy, plan.seed + number, rows)
-                    chosen = np.array([one.row for one in found])
-                names = [store.sites.name[row] for row in chosen.tolist()]
+                names = [one.site for one in found]
             with whole_output(path, True) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
                 csv.writer(stream, lineterminator="\n").writerows([("site",), *((name,) for name in names)])
         with path.open(newline="", encoding="utf-8") as stream:

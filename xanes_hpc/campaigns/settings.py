@@ -57,7 +57,7 @@ class Plan:
     held_out
         Number of sites that are calculated only to measure the error, drawn at random.
     strategy
-        How sites are selected after the first round, which is drawn at random: see ``select``.
+        How sites are selected: see ``select``, and ``select_first`` for the first round.
     preset
         Preset of the descriptor.
     seed

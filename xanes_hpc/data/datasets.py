@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.errors import StoreError
-from xanes_hpc.models.scaling import TRANSFORMS, Absorbers, Scalers
+from xanes_hpc.models.scaling import CONSTANT, TRANSFORMS, Absorbers, Scalers, scale_of_features
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
@@ -24,8 +24,6 @@ FEWEST = 10
 """With fewer sites, an element and edge gets the standard deviation of all sites."""
 HELD_BYTES = 256 << 20
 """Largest size of sites that ``CachedSites`` keeps in memory."""
-CONSTANT = 1e-12
-"""A standard deviation below this fraction of a typical one is rounding, and counts as zero."""
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
@@ -269,10 +267,9 @@ class Statistics:
         std = np.where(self.target_std > CONSTANT * overall, self.target_std, overall)
         scale = std if target_scale == "energy" else np.array(np.broadcast_to(overall, std.shape))
         soft = np.array(np.broadcast_to(SOFTNESS * overall, std.shape))
-        feature_scale = np.where(self.feature_std > CONSTANT * self.feature_std.max(initial=0.0), self.feature_std, 1.0)
         return Scalers(
             self.feature_mean,
-            feature_scale,
+            scale_of_features(self.feature_std),
             self.target_mean,
             scale,
             soft if (self.positive if positive is None else positive) else None,

@@ -23,8 +23,15 @@ def signed_root(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {"none": np.copy, "sqrt": signed_root}
 """Transforms of features before standardisation; ``sqrt`` shortens the long tails of sums over neighbours."""
+CONSTANT = 1e-12
+"""A standard deviation below this fraction of a typical one is rounding, and counts as zero."""
 CLIP = 10.0
 """Largest absolute value of a standardised feature, in standard deviations."""
+
+
+def scale_of_features(std: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the scale of features with these standard deviations; constant features are not scaled."""
+    return np.where(std > CONSTANT * std.max(initial=0.0), std, 1.0)
 
 
 @dataclass(frozen=True)

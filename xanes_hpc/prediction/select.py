@@ -48,17 +48,18 @@ class Selected:
         Its row in the store, and its name.
     gain_percent
         How much it lowers the sum of square roots, in percent of the sum before the selection; None for ``chance``.
+        Without a model, in percent of the sum after the first site, which has None.
     uncertainty_percent
-        Mean predicted sigma over mean intensity.
+        Mean predicted sigma over mean intensity; None without a model.
     distance
-        Feature distance to the nearest training site.
+        Feature distance to the nearest training site; None without a model.
     """
 
     row: int
     site: str
     gain_percent: float | None
-    uncertainty_percent: float
-    distance: float
+    uncertainty_percent: float | None = None
+    distance: float | None = None
 
 
 def select(
@@ -96,8 +97,7 @@ def select(
     ModelError
         If there are fewer sites, or the model was not trained on one's element and edge.
     """
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"`strategy` {strategy!r}: expected {', '.join(STRATEGIES)}")
+    check_strategy(strategy)
     sites = source.sites
     if rows is None:
         rows = unused(model, source)
@@ -112,12 +112,8 @@ def select(
     if strategy == "chance":
         chosen = generator.permutation(rows)[:n]
     else:
-        size = min(rows.size, max(SAMPLED, CANDIDATES_PER_SITE * n))
-        rows = np.sort(generator.choice(rows, size, replace=False))
-        x, apart = _described(model, source, rows, progress)
-        targets = generator.permutation(size)[:SAMPLED]
-        to_cover = x[targets]
-        order, fallen = cover(lambda some: mean_differences(to_cover, x[some]), apart[targets], size, n)
+        rows = sampled(rows, n, generator)
+        order, fallen = cover_sites(*_described(model, source, rows, progress), n, generator)
         chosen, gains = rows[order], [100.0 * float(one) for one in fallen]
     uncertainty, distance = judged(model, source, np.sort(chosen), seed)
     place = np.searchsorted(np.sort(chosen), chosen)
@@ -125,6 +121,36 @@ def select(
         Selected(int(row), sites.name[int(row)], gain, 100.0 * float(uncertainty[i]), float(distance[i]))
         for row, gain, i in zip(chosen, gains, place, strict=True)
     ]
+
+
+def check_strategy(strategy: str) -> None:
+    """Check the name of a strategy.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"`strategy` {strategy!r}: expected {', '.join(STRATEGIES)}")
+
+
+def sampled(rows: Rows, n: int, generator: np.random.Generator) -> Rows:
+    """Return the candidates among which ``n`` sites are selected: ``rows``, or a sample if there are too many."""
+    size = min(rows.size, max(SAMPLED, CANDIDATES_PER_SITE * n))
+    return np.sort(generator.choice(rows, size, replace=False))
+
+
+def cover_sites(
+    x: Array, distance: npt.NDArray[np.float32], n: int, generator: np.random.Generator
+) -> tuple[Rows, npt.NDArray[np.float64]]:
+    """Return what ``cover`` does for candidates with standardised features ``x``, (n_sites, n_features).
+
+    They cover each other, or a sample of them; ``distance``, (n_sites,), is that to the nearest known site.
+    """
+    targets = generator.permutation(len(x))[:SAMPLED]
+    to_cover = x[targets]
+    return cover(lambda some: mean_differences(to_cover, x[some]), distance[targets], len(x), n)
 
 
 def unused(model: Model, source: Store) -> Rows:

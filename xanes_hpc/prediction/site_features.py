@@ -113,7 +113,7 @@ class _Stored:
         self._source, self.without = source, source.without_features
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-        return _read(rows, self._source.read, self._source.path, self.without)
+        return read_features(rows, self._source.read, self._source.path, self.without)
 
 
 class _Computed:
@@ -133,7 +133,7 @@ class _Computed:
         def between(low: int, high: int) -> npt.NDArray[np.floating]:
             return describe_sites(self._descriptor, self._source, low, high, self._paired)
 
-        return _read(rows, between, self._source.path, self.without)
+        return read_features(rows, between, self._source.path, self.without)
 
 
 def _paired(
@@ -169,12 +169,19 @@ def _check_foreign(model: Model, source: FeatureStore) -> None:
     raise ModelError(f"{source.path}: expected {words[0]} (of {model.path}), received {words[1]}")
 
 
-def _read(
+def read_features(
     rows: npt.NDArray[np.int64],
     between: Callable[[int, int], npt.NDArray[np.floating]],
     path: Path,
     without: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.floating]:
+    """Return the features of ascending rows, (n_rows, n_features), by a function that returns those of start:stop.
+
+    Raises
+    ------
+    StoreError
+        If a site is one of those ``without`` features, or has NaN or infinite ones.
+    """
     if without[rows].any():
         raise StoreError(f"{path}: site {int(rows[np.argmax(without[rows])])} has no features")
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1)

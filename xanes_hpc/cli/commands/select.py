@@ -10,7 +10,7 @@ import click
 from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known
 from xanes_hpc.cli.command import Command, OutputPath
-from xanes_hpc.cli.options import PATH, listed_rows, model_option, output_option, overwrite_option, sites_option
+from xanes_hpc.cli.options import PATH, listed_rows, output_option, overwrite_option, sites_option
 
 if TYPE_CHECKING:
     from xanes_hpc.prediction.select import Selected
@@ -21,7 +21,7 @@ MOST_SHOWN = 10
 
 @click.command("select", cls=Command)
 @click.argument("store", type=PATH, metavar="STORE")
-@model_option
+@click.option("--model", type=PATH, metavar="MODEL", help="Use this model folder  [default: none, for the first sites]")
 @click.option("-n", "n", type=click.IntRange(min=1), metavar="N", required=True, help="Choose N sites")
 @click.option(
     "--strategy",
@@ -50,7 +50,7 @@ MOST_SHOWN = 10
 @overwrite_option
 def command(
     store: Path,
-    model: Path,
+    model: Path | None,
     n: int,
     strategy: str,
     sites: Path | None,
@@ -65,6 +65,8 @@ def command(
     STORE is a structure store, or a feature store of the model's descriptor. Sites are chosen one by one: each time the
     site that brings all the others nearest to a known site, so neither outliers nor near-duplicates. Sites that were
     used to make the model are left out.
+
+    Without --model, for the first sites of all, STORE is a feature store, and only the chosen sites count as known.
     """
     import numpy as np
 
@@ -72,6 +74,7 @@ def command(
     from xanes_hpc.calculations.write import TABLE, without_spectrum, write_runs
     from xanes_hpc.models.model import Model
     from xanes_hpc.prediction.select import select, unused
+    from xanes_hpc.prediction.select_first import select_first
     from xanes_hpc.prediction.sources import open_store
     from xanes_hpc.runtime.outputs import check_output, whole_output
 
@@ -83,15 +86,18 @@ def command(
         if structures is None and (missing or fdmnes is not None):
             option = "--missing" if missing else "--fdmnes"
             raise click.UsageError(f"{option}: {store} holds features without structures", click.get_current_context())
-        trained, listed = Model.open(model), listed_rows(source, sites)
-        rows = without_spectrum(structures, Fdmnes()) if missing and structures is not None else unused(trained, source)
+        trained, listed = None if model is None else Model.open(model), listed_rows(source, sites)
+        if missing and structures is not None:
+            rows = without_spectrum(structures, Fdmnes())
+        else:
+            rows = np.arange(source.n_sites) if trained is None else unused(trained, source)
         rows = rows if listed is None else np.intersect1d(rows, listed)
         with console.progress("reading", "sites") as progress:
-            found = select(trained, source, n, strategy, seed, rows, progress)
-        table = [
-            [str(k), s.site, _gain(s), f"{s.uncertainty_percent:.2f}", f"{s.distance:.3f}"]
-            for k, s in enumerate(found, 1)
-        ]
+            if trained is None:
+                found = select_first(source, n, strategy, seed, rows, progress)
+            else:
+                found = select(trained, source, n, strategy, seed, rows, progress)
+        table = [_row(rank, one) for rank, one in enumerate(found, 1)]
         if fdmnes is not None and structures is not None:
             runs = write_runs(structures, fdmnes, Fdmnes(), np.sort([s.row for s in found]), overwrite=overwrite)
         calculated_from = None if structures is None else structures.path
@@ -109,5 +115,7 @@ def command(
         console.next_step(shlex.join(words))
 
 
-def _gain(site: "Selected") -> str:
-    return "" if site.gain_percent is None else f"{site.gain_percent:.3g}"
+def _row(rank: int, site: "Selected") -> list[str]:
+    """Return a row of the table; what is not known without a model is left empty."""
+    numbers = ((site.gain_percent, ".3g"), (site.uncertainty_percent, ".2f"), (site.distance, ".3f"))
+    return [str(rank), site.site, *("" if value is None else format(value, form) for value, form in numbers)]
