@@ -43,16 +43,22 @@ MODELS = {
     "joint": "one model",
     "alone from Fe": "nine models, from FDMNES's Fe",
     "joint from Fe": "one model, from FDMNES's Fe",
+    "properties": "one model, xTB's properties",
     "without": "one model without this metal",
 }
+COMPARED = (("joint", "alone"), ("alone from Fe", "alone"), ("joint from Fe", "joint"), ("properties", "joint"))
+PROPERTIES = ("charge", "gfn2_charge", "gfn2_valence", "gfn2_homo", "gfn2_lumo", "gfn2_dipole")
+"""What GFN2-xTB knows of a complex and its metal."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Feature stores of a metal's training and test sites."""
+    """Feature stores of a metal's training and test sites, plain and with ``PROPERTIES``."""
 
     train: Path
     test: Path
+    train_more: Path
+    test_more: Path
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -74,15 +80,18 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
         joint = sitting.run(Run(every, flags | JOINT, keeps_model=True), f"first row, seed {seed}")
         started = flags | JOINT | {"transfer.model": str(iron["conditioned"].model)}
         joint_from = sitting.run(Run(every, started, keeps_model=True), f"first row from Fe, seed {seed}")
+        more = tuple(own.train_more for own in parts.values())
+        properties = sitting.run(Run(more, flags | JOINT, keeps_model=True), f"first row, properties, seed {seed}")
         for metal, own in parts.items():
             alone = sitting.run(Run((own.train,), flags | ALONE, keeps_model=True), f"{metal}, seed {seed}")
             started = flags | ALONE | {"transfer.model": str(iron["residual"].model)}
             alone_from = sitting.run(Run((own.train,), started, keeps_model=True), f"{metal} from Fe, seed {seed}")
             others = tuple(p.train for m, p in parts.items() if m != metal)
             without = sitting.run(Run(others, flags | JOINT, keeps_model=True), f"all but {metal}, seed {seed}")
-            runs = [alone, joint, alone_from, joint_from, without]
-            errors = dict(zip(list(MODELS)[1:], (_error(run, own.test) for run in runs), strict=True))
-            rows.append({"metal": metal, "seed": seed, "mean": _of_mean(alone, own), **errors})
+            runs = {"alone": alone, "joint": joint, "alone from Fe": alone_from, "joint from Fe": joint_from}
+            errors = {name: _error(run, own.test) for name, run in (runs | {"without": without}).items()}
+            errors |= {"mean": _of_mean(alone, own), "properties": _error(properties, own.test_more)}
+            rows.append({"metal": metal, "seed": seed, **errors})
     return describe(used), {"rows": rows}
 
 
@@ -94,11 +103,10 @@ def parts_of(inputs: Inputs, folder: Path, seed: int) -> dict[str, Parts]:
         for z in np.unique(source.sites.element).tolist():
             rows = np.flatnonzero(there & (source.sites.element == z))
             drawn, symbol = np.random.default_rng(seed).permutation(rows), chemical_symbols[z]
-            stores = [
-                inputs.features(inputs.some(source, np.sort(own), f"{symbol}-{seed}-{part}"))
-                for part, own in (("train", drawn[:SITES]), ("test", drawn[SITES:]))
-            ]
-            found[symbol] = Parts(*stores)
+            both = (("train", drawn[:SITES]), ("test", drawn[SITES:]))
+            stores = [inputs.some(source, np.sort(own), f"{symbol}-{seed}-{part}") for part, own in both]
+            described = [inputs.features(store, properties=more) for more in ((), PROPERTIES) for store in stores]
+            found[symbol] = Parts(*described)
     return found
 
 
@@ -164,7 +172,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
 def _told(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
     """Compare one model with nine, metal by metal and seed by seed."""
     said = []
-    for name, other in (("joint", "alone"), ("alone from Fe", "alone"), ("joint from Fe", "joint")):
+    for name, other in COMPARED:
         changes = [row[name] - row[other] for row in rows]
         mean, _ = spread(changes)
         better = sum(change < 0 for change in changes)

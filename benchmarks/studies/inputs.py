@@ -2,7 +2,7 @@
 
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
+from xanes_hpc.stores.properties import SITE_PROPERTIES
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore, create_structures
 from xanes_hpc.structures.rattling import Rattling
@@ -55,15 +56,24 @@ class Inputs:
             return self.some(source, np.arange(min(self.n_sites, source.n_sites)), f"first-{self.n_sites}")
 
     def features(
-        self, structures: Path, described: str | Mapping[str, Any] = "default", rattle: float | None = None
+        self,
+        structures: Path,
+        described: str | Mapping[str, Any] = "default",
+        rattle: float | None = None,
+        properties: Sequence[str] = (),
     ) -> Path:
-        """Featurise a structure store by preset or description, optionally with rattled structures; return the path."""
+        """Featurise a structure store by preset or description, and return the path of the features.
+
+        ``rattle`` moves the atoms at random; ``properties`` are appended to the features.
+        """
         rattling = None if rattle is None else Rattling(rattle, seed=1)
         if isinstance(described, str):
             descriptor, name = descriptors.load("wacsf", described), described
         else:
             descriptor = descriptors.from_description(dict(described))
             name = descriptor.hash[:8]
+        if properties:
+            descriptor, name = descriptors.with_properties(descriptor, properties), f"{name}-properties"
         name += "" if rattle is None else f"-rattled-{rattle:g}"
         with StructureStore(structures) as source:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -117,12 +127,15 @@ class Inputs:
         if path.exists():
             return path
         table = SpectrumTable.read(source.file)
+        of_sites = {name: column[:] for name, column in source.file.get(SITE_PROPERTIES, {}).items()}
         row_of = {source.sites.name[row]: row for row in rows.tolist()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with create_structures(path) as writer:
             for structure, own in source.structures():
                 if (row := row_of.get(own.name[0])) is not None:
                     spectra = list(read_spectra(source.file, np.flatnonzero(table.site == row).tolist()))
+                    properties = {name: float(values[row]) for name, values in of_sites.items()}
+                    structure = replace(structure, properties=structure.properties | properties)
                     writer.append(structure, own.atom, own.edge[0], [spectra])
         return path
 

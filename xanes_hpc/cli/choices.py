@@ -36,7 +36,8 @@ class Known(click.types.StringParamType):
         )
         if callable(found):
             found = found()
-        return list(found[self._key] if isinstance(found, dict) and self._key is not None else found)
+        values = found[self._key] if isinstance(found, dict) and self._key is not None else found
+        return [value for value in values if value is not None]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text, unless it looks like a misspelt known value."""

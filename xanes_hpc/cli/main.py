@@ -20,6 +20,7 @@ from xanes_hpc.errors import XanesHpcError
 COMMANDS = {
     "import": "Read structures, and spectra matched by name, into a structure store",
     "featurise": "Compute the features of every site",
+    "split": "Divide sites into training, validation, calibration and test sets",
     "train": "Train a model to predict spectra from features",
     "tune": "Search for better hyperparameters",
     "predict": "Predict spectra with their uncertainty",

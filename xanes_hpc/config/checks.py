@@ -10,7 +10,8 @@ MOST_MEMBERS = 100
 """Maximum number of members; the names of their folders have two digits."""
 DERIVATIVES = ("first_derivative", "second_derivative")
 CHOICES: dict[str, tuple[str | None, ...]] = {
-    "split.group": ("formula", "code", "cluster", "none"),
+    "split.group": ("formula", "reduced-formula", "structure", "code", "cluster", "none"),
+    "split.rest": (None, "train", "validation", "calibration", "test", "none"),
     "training.loss": ("mae", "mse", "huber"),
     "training.schedule": ("cosine", "plateau", "constant"),
     "training.target_scale": ("global", "energy"),
@@ -39,6 +40,10 @@ def check(run: RunConfig) -> None:
     for name in ("validation", "calibration", "test"):
         if not 0 <= getattr(split, name) < 1:
             raise ConfigError(f"split.{name}: expected a fraction from 0 to 1, received {getattr(split, name)}")
+    if split.file is None and split.rest is not None:
+        raise ConfigError("split.rest: is the set of sites that `split.file` leaves out; give it too")
+    if split.file is not None and split.folds:
+        raise ConfigError("split.folds: expected folds or a table of the split (`split.file`), received both")
     test = 1 / split.folds if split.folds else split.test
     if split.validation + split.calibration + test >= 1:
         raise ConfigError("split: validation, calibration and test leave no sites for training; lower their fractions")

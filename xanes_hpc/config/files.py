@@ -124,9 +124,10 @@ def _from_its_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         if key in values:
             given = values[key]
             values[key] = [placed(p) for p in given] if isinstance(given, list) else placed(given)
-    transfer = values.get("transfer")
-    if isinstance(transfer, dict) and "model" in transfer:
-        values["transfer"] = transfer | {"model": placed(transfer["model"])}
+    for section, key in (("transfer", "model"), ("split", "file")):
+        given = values.get(section)
+        if isinstance(given, dict) and key in given:
+            values[section] = given | {key: placed(given[key])}
     return values
 
 

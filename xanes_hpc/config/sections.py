@@ -63,8 +63,8 @@ class SplitConfig:
     Attributes
     ----------
     group
-        ``formula``, ``code`` (the CSD code at the start of a name), ``cluster`` (sites with similar features), or
-        ``none``.
+        ``formula``, ``reduced-formula`` (of the compound, whatever the cell), ``structure``, ``code`` (the CSD code at
+        the start of a name), ``cluster`` (sites with similar features), or ``none``.
     validation
         Fraction of sites in the validation set, which determines the number of epochs.
     calibration
@@ -73,6 +73,10 @@ class SplitConfig:
         Fraction in the test set, which is never used for training or calibration.
     folds, fold
         Number of folds for cross-validation; fold ``fold`` (from 0) is the test set instead of ``test``.
+    file
+        Table with the set of each site, instead of all of the above.
+    rest
+        Set of the sites that the table leaves out: ``train``, ``validation``, ``calibration``, ``test``, or ``none``.
     """
 
     group: str = "formula"
@@ -81,6 +85,8 @@ class SplitConfig:
     test: float = 0.05
     folds: int | None = None
     fold: int = 0
+    file: str | None = None
+    rest: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.clusters import clusters
 from xanes_hpc.data.datasets import Source, TrainingData
 from xanes_hpc.data.left_out import LeftOut
+from xanes_hpc.data.listed_split import listed_split
 from xanes_hpc.data.splits import split
 from xanes_hpc.data.target_plan import Pairs, plan_targets
 from xanes_hpc.data.targets import prepare
@@ -17,6 +19,9 @@ from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.structures.absorbers import reduced_formula
+
+BY_FORMULA = ("formula", "reduced-formula")
 
 
 def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> TrainingData:
@@ -103,7 +108,10 @@ def _split(run: RunConfig, pairs: Pairs, sources: list[Source], left_out: LeftOu
     seen = sorted({kind for kind, has_target in zip(kinds, usable, strict=True) if has_target})
     number = {kind: i for i, kind in enumerate(seen)}
     absorbers = np.array([number.get(kind, 0) for kind in kinds], np.int64)
-    sets = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
+    if run.split.file is None:
+        sets = split(_groups(run, sources, usable, names, formulas), usable, run.split, run.training.seed)
+    else:
+        sets = listed_split(Path(run.split.file), tables, usable, run.split.rest)
     return TrainingData(sources, names, formulas, absorbers, seen, sets, left_out)
 
 
@@ -115,6 +123,12 @@ def _groups(
             return clusters(sources, usable, run.training.feature_transform, run.training.seed)
         case "formula":
             return [formula or name for formula, name in zip(formulas, names, strict=True)]
+        case "reduced-formula":
+            return [reduced_formula(formula) or name for formula, name in zip(formulas, names, strict=True)]
+        case "structure":
+            return [
+                f"{i} {row}" for i, source in enumerate(sources) for row in source.features.sites.structure.tolist()
+            ]
         case "code":
             return [code(name) for name in names]
     return names
@@ -164,7 +178,7 @@ def _formulas(pairs: Pairs, run: RunConfig) -> list[str]:
     formulas: list[str] = []
     for store, source in pairs:
         formulas += source.site_formulas()
-        if source is store and run.split.group == "formula" and len(pairs) == 1 and not any(formulas):
+        if source is store and run.split.group in BY_FORMULA and len(pairs) == 1 and not any(formulas):
             raise ConfigError(
                 f'{store.path}: no structures, so no formulas to group by; set [split] group = "cluster" or "none"'
             )

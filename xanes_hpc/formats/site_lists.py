@@ -76,10 +76,11 @@ class SiteList:
             where, name = f"{self}: line {line}", cells[name_at]
             if not name or not name.isprintable():
                 raise FormatError(f"{where}: expected a {small[name_at]}, received {name!r}")
-            yield ListedSite(where, name, None if atom_at is None else _atom(cells[atom_at], where))
+            yield ListedSite(where, name, None if atom_at is None else atom_index(cells[atom_at], where))
 
 
-def _atom(text: str, where: str) -> int:
+def atom_index(text: str, where: str) -> int:
+    """Return an atom's index from a cell of a table at ``where``."""
     found = INDEX.fullmatch(text)
     if found is None:
         raise FormatError(f"{where}: atom: expected an index, counted from 0, received {text!r}")

@@ -14,6 +14,7 @@ from xanes_hpc.models.numbers import open_numbers, read_columns
 from xanes_hpc.models.scaling import Array
 from xanes_hpc.runtime.new_file import new_file
 from xanes_hpc.stores import hdf5
+from xanes_hpc.structures.absorbers import reduced_formula
 
 SETS = ("train", "validation", "calibration", "test")
 USED_SETS = SETS[:3]
@@ -113,27 +114,31 @@ class TrainingSites:
             known_as = name if i < len(trained) - len(self.earlier) else f"{name} earlier"
             by_code.setdefault(code(name), set()).add(known_as)
             if formula:
-                by_formula.setdefault(formula, set()).add(known_as)
+                by_formula.setdefault(reduced_formula(formula), set()).add(known_as)
         return by_code, by_formula
 
     @property
     def n_tested_known_earlier(self) -> int:
         """Number of test sites with the code or formula of a site that the earlier model was trained on."""
         codes = {code(name) for name, _ in self.earlier}
-        formulas = {formula for _, formula in self.earlier if formula}
+        formulas = {reduced_formula(formula) for _, formula in self.earlier if formula}
         rows = np.flatnonzero(self.sets == SETS.index("test"))
-        return sum(code(self.names[i]) in codes or self.formulas[i] in formulas for i in rows)
+        return sum(code(self.names[i]) in codes or reduced_formula(self.formulas[i]) in formulas for i in rows)
 
     def twins_of(self, names: Sequence[str], formulas: Sequence[str]) -> list[str]:
         """Return what each site shares with a trained site: ``code``, ``formula``, ``code+formula`` or nothing.
 
-        Sites are not compared with themselves. Sites that the model this one started from was trained on count as
-        trained, even if they are held out now.
+        Formulas are compared as those of compounds, so a larger cell of a crystal shares its formula. Sites are not
+        compared with themselves. Sites that the model this one started from was trained on count as trained, even if
+        they are held out now.
         """
         by_code, by_formula = self._trained_by
         twins = []
         for name, formula in zip(names, formulas, strict=True):
-            known = (("code", by_code.get(code(name), set())), ("formula", by_formula.get(formula, set())))
+            known = (
+                ("code", by_code.get(code(name), set())),
+                ("formula", by_formula.get(reduced_formula(formula), set())),
+            )
             twins.append("+".join(shared for shared, found in known if found - {name}))
         return twins
 

@@ -1,5 +1,6 @@
 """Choose the atoms of a structure that are absorption sites."""
 
+import math
 import re
 from collections import Counter
 
@@ -26,6 +27,19 @@ def formula(numbers: npt.NDArray[np.integer]) -> str:
     else:
         order = sorted(counts)
     return "".join(f"{s}{counts[s] if counts[s] > 1 else ''}" for s in order)
+
+
+def reduced_formula(formula: str) -> str:
+    """Return a chemical formula divided by the common divisor of its numbers: that of the compound, whatever the cell.
+
+    Examples
+    --------
+    >>> reduced_formula("Cu4O8Sr4"), reduced_formula("C36H39FeP6")
+    ('CuO2Sr', 'C36H39FeP6')
+    """
+    counts = [(symbol, int(number or 1)) for symbol, number in re.findall(r"([A-Z][a-z]?)(\d*)", formula)]
+    divisor = math.gcd(*(n for _, n in counts))
+    return "".join(f"{symbol}{n // divisor if n > divisor else ''}" for symbol, n in counts)
 
 
 def element_number(symbol: str) -> int:

@@ -28,6 +28,7 @@ FLAGS = {
     "method": "uncertainty.method",
     "members": "uncertainty.members",
     "group": "split.group",
+    "rest": "split.rest",
     "init_from": "transfer.model",
     "freeze": "transfer.freeze",
     "gpus": "training.gpus",
@@ -94,8 +95,17 @@ FEW_TO_CALIBRATE = 30
 @click.option(
     "--group",
     type=choice("split.group"),
-    help="Keep groups together in the split: same formula, CSD code (code), similar features (cluster), or none  "
-    "[default: formula]",
+    help="Keep groups together in the split: same formula, compound (reduced-formula), structure, CSD code (code), "
+    "similar features (cluster), or none  [default: formula]",
+)
+@click.option(
+    "--split-file",
+    type=PATH,
+    metavar="FILE.csv",
+    help="Split as this table says: columns site (or structure, atom) and part: train, validation, calibration, test",
+)
+@click.option(
+    "--rest", type=choice("split.rest"), metavar="PART", help="Part of the sites that --split-file leaves out, or none"
 )
 @click.option(
     "--folds",
@@ -146,6 +156,7 @@ def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> 
     for key, paths in (("features", features), ("spectra", options["spectra"]), ("augmented", options["augment"])):
         flags[key] = [str(path) for path in paths] or None
     flags["output"] = output and str(output)
+    flags["split.file"] = options["split_file"] and str(options["split_file"])
     flags["split.folds"] = options["folds"]
     run = load_run(options["config"], Path.cwd(), flags, architecture_of)
     (_cross_validate if run.split.folds else _train)(run, options)
