@@ -36,6 +36,11 @@ def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]
     return np.asarray(100.0 * difference / np.where(there, np.abs(reference), 0.0).sum(axis=1))
 
 
+def mean_squared_errors(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
+    """Return the mean squared error of each spectrum, (n_sites,), over the energies with a reference."""
+    return np.asarray(np.nanmean((reference - predicted) ** 2, axis=1))
+
+
 def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict[str, list[float | None]]:
     """Return quartiles and mean over sites of 100 |y - p| / mean |y| at each energy.
 
@@ -236,6 +241,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "error_percent": _summary(errors),
         "mae": float(np.abs(difference).mean()),
         "mse": float((difference**2).mean()),
+        "mse_median": float(np.median(mean_squared_errors(reference, mean))),
         "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
         "peaks": peaks(reference, mean, energies),
         "derivatives": derivative_mae(reference, mean, energies),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xanes_hpc.analysis import evaluate as analysis
+from xanes_hpc.analysis.baseline import baseline_of, compared
 from xanes_hpc.api.arguments import check_arguments
 from xanes_hpc.api.inputs import PathLike, output_path, store_of
 from xanes_hpc.api.measured import choice_of, comparable
@@ -39,20 +40,24 @@ class Evaluation(dict[str, Any]):
         return "" if own == other else f"; predictions in {own}, references in {other}"
 
 
-def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:
+def evaluate(predictions: Spectra | PredictionStore | PathLike, *, baseline: PathLike | None = None) -> Evaluation:
     """Compare predictions with their reference spectra and return all figures of merit.
 
     Parameters
     ----------
     predictions
         Predicted spectra, or the path of a prediction store.
+    baseline
+        Path of the predictions' model, to compare with the mean of its training spectra, or of other predictions of the
+        same sites. The figures of ``baseline`` say how much better these are: ``eta`` is the ratio of the medians of
+        the mean squared errors.
 
     Raises
     ------
     SpectrumError
         If no site has a usable reference.
-    StoreError
-        If the store cannot be read.
+    StoreError, ModelError
+        If a store or model cannot be read, or the baseline does not fit the predictions.
 
     Examples
     --------
@@ -62,9 +67,15 @@ def evaluate(predictions: Spectra | PredictionStore | PathLike) -> Evaluation:
     24
     >>> round(figures["error_percent"]["mean"], 1)
     18.9
+    >>> xh.evaluate("predictions.h5", baseline="predictions.h5")["baseline"]["eta"]
+    1.0
     """
     check_arguments(evaluate, locals())
-    return Evaluation(analysis.evaluate(_predictions(predictions)))
+    store = _predictions(predictions)
+    figures = analysis.evaluate(store)
+    if baseline is not None:
+        figures["baseline"] = compared(store, baseline_of(Path(baseline), store))
+    return Evaluation(figures)
 
 
 def broaden(

@@ -13,14 +13,23 @@ from xanes_hpc.cli.options import PATH, figure_option, json_option, open_predict
 @click.command("evaluate", cls=JsonCommand)
 @click.argument("predictions", type=PATH, metavar="PREDICTIONS.h5")
 @sites_option
+@click.option(
+    "--baseline",
+    type=PATH,
+    metavar="MODEL|OTHER.h5",
+    help="Compare with the mean of the model's training spectra, or with other predictions of the same sites",
+)
 @figure_option("Draw reliability, rejection and coverage")
 @json_option
-def command(predictions: Path, sites: Path | None, plot: Path | None, json_target: str | None) -> None:
+def command(
+    predictions: Path, sites: Path | None, baseline: Path | None, plot: Path | None, json_target: str | None
+) -> None:
     """Measure predictions against references.
 
     Sites without a reference are left out. Errors are too low on sites that were used to make the model. For results
     to report, predict with --split test, or predict sites that the model has never seen.
     """
+    from xanes_hpc.analysis.baseline import baseline_of, compared
     from xanes_hpc.analysis.evaluate import evaluate
     from xanes_hpc.models.training_sites import USED_SETS
     from xanes_hpc.plotting.words import of_predictions
@@ -28,6 +37,8 @@ def command(predictions: Path, sites: Path | None, plot: Path | None, json_targe
 
     with open_predictions(predictions, sites) as store:
         figures = evaluate(store)
+        if baseline is not None:
+            figures["baseline"] = compared(store, baseline_of(baseline, store))
         of = of_predictions(store)
         trained = sum(figures["by_part"].get(p, {"n_sites": 0})["n_sites"] for p in USED_SETS)
     if plot is not None:
@@ -62,7 +73,8 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         "grid": f"{grid['n']} energies, {grid['start_ev']:g} to {grid['stop_ev']:g} eV"
         + (" relative to e0" if grid["origin"] == "e0" else ""),
         "error %": f"mean {figures['error_percent']['mean']:.2f}, median {figures['error_percent']['median']:.2f}",
-        "MAE, MSE, R²": f"{figures['mae']:.4g}, {figures['mse']:.4g}, {_number(figures['r2'], '.4f')}",
+        "MAE, MSE, R²": f"{figures['mae']:.4g}, {figures['mse']:.4g} (median {figures['mse_median']:.4g}), "
+        f"{_number(figures['r2'], '.4f')}",
         "peaks": f"recall {_number(peaks['recall'], '.3f')}, precision {_number(peaks['precision'], '.3f')}, "
         f"F1 {_number(peaks['f1'], '.3f')} ({peaks['n_matched']:,} of {peaks['n_reference']:,} matched)",
         "peak positions": f"|ΔE| {_number(peaks['delta_energy_ev'], '.2f')} eV, "
@@ -71,6 +83,11 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         f"of the second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
         "coverage": ", ".join(f"{k[0]}σ {100 * v:.1f} %" for k, v in coverage.items()) + " (nominal 68.3, 95.4, 99.7)",
     }
+    if (other := figures.get("baseline")) is not None:
+        rows["baseline"] = (
+            f"error % {other['error_percent_mean']:.2f}, median MSE {other['mse_median']:.4g}; "
+            f"η {_number(other['eta'], '.2f')}, {100 * other['fraction_better']:.0f} % of the sites predicted better"
+        )
     n_points = figures["n_sites"] * grid["n"]
     if figures["n_points"] < n_points:
         rows["points"] = f"{figures['n_points']:,} of {n_points:,}; references do not reach the others"
