@@ -19,7 +19,7 @@ from timing import Call, interleaved, on_threads
 
 from xanes_hpc import descriptors
 from xanes_hpc.descriptors import Descriptor
-from xanes_hpc.descriptors._weighting import FUNCTIONS
+from xanes_hpc.descriptors._functions import FUNCTIONS
 from xanes_hpc.descriptors.base import SITES_AT_ONCE
 from xanes_hpc.structures.neighbours import NeighbourList, NeighbourSearch
 from xanes_hpc.structures.sites import SiteBatch

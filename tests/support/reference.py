@@ -7,6 +7,12 @@ G4 = 2^(1 - zeta) sum_{j<k} w(Z_j) w(Z_k) (1 + lambda cos theta_jik)^zeta
      exp(-eta [(r_ij - mu)^2 + (r_ik - mu)^2 + (r_jk - mu)^2]) fc(r_ij) fc(r_ik) fc(r_jk)
 PATH = sum over j and k of w(Z_j) Z_k cos^2(beta / 2)^zeta exp(-eta (rho - mu)^2) fc(rho) / (r_ij r_jk r_ki)
        with rho = (r_ij + r_jk + r_ki) / 2, and beta the angle by which the path from i via j to k turns at j
+POWER = sum over j and k, also j = k, of w(Z_j) w'(Z_k) exp(-eta (r_ij - mu)^2) exp(-eta' (r_ik - mu')^2)
+        P_l(cos theta_jik) fc(r_ij) fc(r_ik)
+ARMS = sum_{j<k} w(Z_j) w(Z_k) A(theta_jik) exp(-eta ((r_ij + r_ik) / 2 - mu)^2) fc(r_ij) fc(r_ik)
+       with A = 2^(1 - zeta) (1 + lambda cos theta)^zeta or exp((cos(theta - angle) - 1) / width^2)
+BONDED = sum_j w(Z_j) n(j) exp(-eta (r_ij - mu)^2) fc(r_ij), n(j) the number of atoms of a group bonded to j:
+         1 for each up to 1.1 sums of the covalent radii, then falling to 0 at 1.4 as half a cosine's period
 RDC(R) = sum_j Z_i Z_j exp(-alpha (r_ij - R)^2)
 """
 
@@ -14,6 +20,7 @@ import itertools
 import math
 
 import numpy as np
+from ase.data import covalent_radii
 
 
 def fc(r, cutoff):
@@ -80,6 +87,41 @@ def path_function(found, weights, numbers, cutoff, mu, eta, zeta):
         gaussian = math.exp(-eta * (rho - mu) ** 2)
         total += weights[j] * numbers[k] * forward**zeta * gaussian * fc(rho, cutoff) / sides
     return total
+
+
+def power(vectors, weights, others, cutoff, first, second, degree):
+    """``first`` and ``second`` are (mu, eta) of the Gaussians of the weights and of the other weights."""
+    total = 0.0
+    for v, w in zip(vectors, weights, strict=True):
+        for u, x in zip(vectors, others, strict=True):
+            r, s = math.dist(v, (0, 0, 0)), math.dist(u, (0, 0, 0))
+            theta = math.atan2(np.linalg.norm(np.cross(v, u)), np.dot(v, u))
+            gaussians = math.exp(-first[1] * (r - first[0]) ** 2 - second[1] * (s - second[0]) ** 2)
+            legendre = np.polynomial.legendre.Legendre.basis(degree)(math.cos(theta))
+            total += w * x * gaussians * legendre * fc(r, cutoff) * fc(s, cutoff)
+    return total
+
+
+def arms(vectors, weights, cutoff, mu, eta, angular):
+    """``angular`` is a function of the angle."""
+    total = 0.0
+    for j, k in itertools.combinations(range(len(vectors)), 2):
+        r, s = math.dist(vectors[j], (0, 0, 0)), math.dist(vectors[k], (0, 0, 0))
+        sine, cosine = np.linalg.norm(np.cross(vectors[j], vectors[k])), np.dot(vectors[j], vectors[k])
+        gaussian = math.exp(-eta * ((r + s) / 2.0 - mu) ** 2)
+        angle = angular(math.atan2(sine, cosine))
+        total += weights[j] * weights[k] * angle * gaussian * fc(r, cutoff) * fc(s, cutoff)
+    return total
+
+
+def bonds(vectors, numbers, group):
+    """Return how many of all neighbours are bonded to each one, (n,); ``group`` says whether an element counts."""
+    found = np.zeros(len(vectors))
+    for j, k in itertools.permutations(range(len(vectors)), 2):
+        over = math.dist(vectors[j], vectors[k]) / (covalent_radii[numbers[j]] + covalent_radii[numbers[k]])
+        part = 1.0 if over < 1.1 else 0.5 * (math.cos(math.pi * (over - 1.1) / 0.3) + 1.0) if over < 1.4 else 0.0
+        found[j] += part * group(numbers[k])
+    return found
 
 
 def one_plus_cosine(lambda_, theta):
@@ -158,7 +200,7 @@ def weight(weighting, channel, z):
 
 
 def functions(kind, given, vectors, weights, numbers, cutoff):
-    """Return the radial, angular or path functions of one channel."""
+    """Return the functions of one channel, of a kind that combines no channels."""
     gaussians = list(zip(given["mu"], given["eta"], strict=True))
     if kind == "g2":
         return [g2(vectors, weights, cutoff, mu, eta) for mu, eta in gaussians]
@@ -169,6 +211,16 @@ def functions(kind, given, vectors, weights, numbers, cutoff):
             for mu, eta in gaussians
             for zeta in given["zeta"]
         ]
+    if kind == "arms":
+        angular = [
+            lambda t, x=x, z=z: 2.0 ** (1.0 - z) * one_plus_cosine(x, t) ** z
+            for x in given.get("lambda", [])
+            for z in given.get("zeta", [])
+        ]
+        for degrees in given.get("angles", []):
+            angle, width = math.radians(degrees), math.radians(given["width"])
+            angular.append(lambda t, a=angle, w=width: math.exp((math.cos(t - a) - 1.0) / w**2))
+        return [arms(vectors, weights, cutoff, mu, eta, one) for mu, eta in gaussians for one in angular]
     found = triplets(vectors, cutoff)
     return [
         g4(found, weights, cutoff, mu, eta, lambda_, zeta)
@@ -179,22 +231,53 @@ def functions(kind, given, vectors, weights, numbers, cutoff):
 
 
 def wacsf(description, atoms, site):
-    """Return the features of one site from a description: G1, then for all weightings G2, then G4, then paths."""
+    """Return the features of one site from a description: G1, then every kind of functions of all weightings."""
     cutoff = description["cutoff"]
     near = neighbours(atoms.get_positions(), atoms.cell, atoms.pbc, site, cutoff)
     vectors = [row[-1] for row in near]
     features = [g1(vectors, cutoff)] if description["g1"] else []
-    for kind in ("g2", "g4", "paths"):
+    for kind in ("g2", "g4", "paths", "power", "arms", "bonded"):
         for weighting in description["weighting"]:
             if kind in weighting:
                 own_cutoff = weighting.get("cutoff", cutoff)
                 closer = [row for row in near if math.dist(row[-1], (0, 0, 0)) < own_cutoff]
                 own_vectors = [row[-1] for row in closer]
                 numbers = [int(atoms.numbers[row[0]]) for row in closer]
-                for channel in range(len(weighting.get("elements", [0]))):
-                    weights = [weight(weighting, channel, z) for z in numbers]
+                channels = range(len(weighting.get("elements", [0])))
+                tables = [[weight(weighting, channel, z) for z in numbers] for channel in channels]
+                if kind == "power":
+                    features += power_functions(weighting[kind], own_vectors, tables, own_cutoff)
+                    continue
+                if kind == "bonded":
+                    every = [int(atoms.numbers[row[0]]) for row in near]
+                    features += bonded_functions(weighting, near, every, own_cutoff)
+                    continue
+                for weights in tables:
                     features += functions(kind, weighting[kind], own_vectors, weights, numbers, own_cutoff)
     return np.array(features)
+
+
+def power_functions(given, vectors, tables, cutoff):
+    """Return the power spectra of every two rows of channel and Gaussian."""
+    gaussians = list(zip(given["mu"], given["eta"], strict=True))
+    rows = [(weights, gaussian) for weights in tables for gaussian in gaussians]
+    return [
+        power(vectors, weights, others, cutoff, first, second, degree)
+        for (weights, first), (others, second) in itertools.combinations_with_replacement(rows, 2)
+        for degree in given["l"]
+    ]
+
+
+def bonded_functions(weighting, near, numbers, cutoff):
+    """Return the bonded functions of every channel and group."""
+    vectors, given = [row[-1] for row in near], weighting["bonded"]
+    found = []
+    for channel in range(len(weighting.get("elements", [0]))):
+        for group in range(len(given["to"])):
+            counts = bonds(vectors, numbers, lambda z, g=group: weight({"elements": given["to"]}, g, z))
+            weights = [weight(weighting, channel, z) * n for z, n in zip(numbers, counts, strict=True)]
+            found += [g2(vectors, weights, cutoff, m, e) for m, e in zip(given["mu"], given["eta"], strict=True)]
+    return found
 
 
 def rdc(description, atoms, site):

@@ -17,6 +17,9 @@ KINDS = {
     "G2": "how many neighbours at each distance",
     "G4": "pairs of neighbours, by their distance and the angle between them",
     "path": "paths via two neighbours and back, by half their length",
+    "power": "angles between neighbours, by their distances",
+    "arms": "angles between neighbours, whatever their distance from each other",
+    "bonded": "how many atoms are bonded to the neighbours at each distance",
     "radial": "how many neighbours at each distance",
 }
 """What each kind of feature describes."""

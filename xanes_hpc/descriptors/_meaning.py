@@ -14,8 +14,8 @@ class Meaning:
     Attributes
     ----------
     kind
-        ``G1``, ``G2``, ``G4``, ``path``, ``radial``, ``property``, ``foreign``, or ``feature`` if nothing is known
-        about it.
+        ``G1``, ``G2``, ``G4``, ``path``, ``power``, ``arms``, ``bonded``, ``radial``, ``property``, ``foreign``, or
+        ``feature`` if nothing is known about it.
     channel
         Weights of the neighbours: ``Z``, ``one``, an element, …; for a property or a foreign feature its name.
     distance

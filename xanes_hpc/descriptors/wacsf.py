@@ -1,10 +1,11 @@
 """Weighted atom-centred symmetry functions.
 
-G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717), paths
-are equation (10). A description is a cutoff and a list of weightings. A weighting is one table of weights over Z, or
-one channel per element or group of elements, and has radial functions ``g2``, angular functions ``g4``, ``paths`` via
-two neighbours, or several of these. It may have its own ``cutoff``, shorter than the descriptor's, so that functions of
-the nearest shells cost little.
+G1, G2 and G4 are equations (2) to (4) of ``kernels/README.md`` (doi:10.1063/1.5019667, doi:10.1063/1.3553717); paths,
+power spectra, arms and bonded functions are equations (10) and (12) to (14). A description is a cutoff and a list of
+weightings. A weighting is one table of weights over Z, or one channel per element or group of elements, and has radial
+functions ``g2``, angular functions ``g4``, ``paths`` via two neighbours, ``power`` spectra of angles, angles between
+``arms``, radial functions of ``bonded`` atoms, or several of these. It may have its own ``cutoff``, shorter than the
+descriptor's, so that functions of the nearest shells cost little.
 
     name = "wacsf"
     cutoff = 6.0                     # Å
@@ -22,44 +23,46 @@ the nearest shells cost little.
     cutoff = 4.0
     g2 = { mu = [1.0, 2.0, 3.0], eta = [4.0, 4.0, 4.0] }
     paths = { style = "shifted", n = 24, r_min = 1.1, r_max = 5.3, zeta = [0, 4, 32] }
+    power = { mu = [1.9], eta = [6.0], l = [1, 2, 3, 4] }
+    arms = { mu = [2.1], eta = [6.0], angles = [90, 120, 150, 180], width = 15 }
+    bonded = { mu = [1.9, 2.9], eta = [10.0, 4.0], to = ["H", "C", "other"] }
 
 Styles (r_min, r_max, n): ``shifted`` has mu = linspace(r_min + 0.5, r_max - 0.5, n) and eta = 1 / (2 step^2);
 ``centred`` has mu = 0 and eta = 1 / (2 r^2) for r = linspace(r_min + 1.0, r_max - 0.5, n), of which only the first
 ``keep`` are used.
 
-Order of the features: G1; the G2 of every weighting and its channels; then all G4 and all paths in the same way, with
-(mu, eta) outermost, then lambda, then zeta.
+Order of the features: G1; the G2 of every weighting and its channels; then all G4, paths, power spectra, arms and
+bonded functions in the same way, with (mu, eta) outermost, then lambda, then zeta.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.descriptors._meaning import Meaning, largest_at
+from xanes_hpc.descriptors._functions import FUNCTIONS, KINDS, Functions, Near
+from xanes_hpc.descriptors._gaussians import Vector
+from xanes_hpc.descriptors._meaning import Meaning
 from xanes_hpc.descriptors._values import is_number, read_dtype
-from xanes_hpc.descriptors._weighting import FUNCTIONS, Gaussians, Vector, Weighting
+from xanes_hpc.descriptors._weighting import Weighting
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
 from xanes_hpc.errors import DescriptorError
 from xanes_hpc.structures.neighbours import NeighbourList
 from xanes_hpc.structures.sites import SiteBatch
-from xanes_hpc_kernels import wacsf_angular, wacsf_paths, wacsf_radial
-
-_Functions = tuple[float, tuple[bytes, ...]]
-"""A cutoff and the parameters of functions, as bytes."""
+from xanes_hpc_kernels import wacsf_radial
 
 
 @dataclass
-class _Sharing:
-    """Weight channels that share the same functions, with the columns they fill."""
+class _Together:
+    """Functions of several weightings that are computed in one call: tables of weights, and the columns they fill."""
 
+    functions: Functions
+    cutoff: float
     tables: list[Vector]
     columns: list[npt.NDArray[np.int64]]
-
-    def arrays(self) -> tuple[Vector, npt.NDArray[np.int64]]:
-        return np.concatenate(self.tables), np.concatenate(self.columns)
 
 
 class WACSF(Descriptor):
@@ -83,63 +86,26 @@ class WACSF(Descriptor):
         self.weightings = [Weighting.read(i, w, self.cutoff) for i, w in enumerate(weightings)]
         self.labels = ["G1"] if self.g1 else []
         self._meanings = [Meaning("G1", "one")] if self.g1 else []
-        self._radial: dict[_Functions, _Sharing] = {}
-        self._angular: dict[_Functions, _Sharing] = {}
-        self._paths: dict[_Functions, _Sharing] = {}
-        for w in self.weightings:
-            if w.g2 is not None:
-                parameters = [f"mu={m:.4g} eta={e:.4g}" for m, e in zip(w.g2.mu, w.g2.eta, strict=True)]
-                self._add("G2", w, self._radial, (w.g2.mu, w.g2.eta), parameters)
-                self._add_meanings("G2", w, _distances(w.g2))
-        for w in self.weightings:
-            if w.g4 is not None:
-                parameters = [
-                    f"mu={m:.4g} eta={e:.4g} lambda={x:g} zeta={z:g}"
-                    for m, e in zip(w.g4.mu, w.g4.eta, strict=True)
-                    for x in w.lambdas
-                    for z in w.zetas
-                ]
-                self._add("G4", w, self._angular, (w.g4.mu, w.g4.eta, w.lambdas, w.zetas), parameters)
-                self._add_meanings("G4", w, _distances(w.g4), [(x, z) for x in w.lambdas for z in w.zetas])
-        for w in self.weightings:
-            if w.paths is not None:
-                parameters = [
-                    f"mu={m:.4g} eta={e:.4g} zeta={z:g}"
-                    for m, e in zip(w.paths.mu, w.paths.eta, strict=True)
-                    for z in w.path_zetas
-                ]
-                self._add("path", w, self._paths, (w.paths.mu, w.paths.eta, w.path_zetas), parameters)
-                self._add_meanings("path", w, [mu for mu in _distances(w.paths) for _ in w.path_zetas])
+        self._calls: dict[str, _Together] = {}
+        for kind in KINDS:
+            for weighting in self.weightings:
+                for functions in weighting.functions:
+                    if isinstance(functions, kind):
+                        self._add(weighting, functions)
         if not self.labels:
             raise DescriptorError("descriptor wacsf: expected at least one function")
 
-    def _add(
-        self,
-        kind: str,
-        weighting: Weighting,
-        shared: dict[_Functions, _Sharing],
-        arrays: tuple[Vector, ...],
-        parameters: list[str],
-    ) -> None:
+    def _add(self, weighting: Weighting, functions: Functions) -> None:
         first = len(self.labels)
-        shape = (len(weighting.labels), *(a.size for a in arrays[1:]))
-        if weighting.cutoff < self.cutoff:
-            parameters = [f"{text} rc={weighting.cutoff:g}" for text in parameters]
-        columns = np.arange(first, first + np.prod(shape)).reshape(shape[0], -1)
-        self.labels += [f"{kind} {label} {text}" for label in weighting.labels for text in parameters]
-        key = (weighting.cutoff, tuple(a.tobytes() for a in arrays))
-        sharing = shared.setdefault(key, _Sharing([], []))
-        sharing.tables.append(weighting.tables)
-        sharing.columns.append(columns)
-
-    def _add_meanings(
-        self, kind: str, weighting: Weighting, distances: list[float], towards: list[tuple[float, float]] | None = None
-    ) -> None:
-        """Append the meanings of features, in the order of the labels of ``_add``."""
-        for label in weighting.labels:
-            for distance in distances:
-                meaning = Meaning(kind, label, distance, cutoff=weighting.cutoff)
-                self._meanings += [meaning.towards(x, z) for x, z in towards] if towards is not None else [meaning]
+        shorter = weighting.cutoff < self.cutoff
+        for label, meaning in functions.labelled(weighting.names):
+            self.labels.append(f"{label} rc={weighting.cutoff:g}" if shorter else label)
+            self._meanings.append(replace(meaning, cutoff=weighting.cutoff))
+        columns = np.arange(first, len(self.labels))
+        alike = [functions.key, weighting.cutoff, functions.describe(), first if functions.mixes else 0]
+        together = self._calls.setdefault(json.dumps(alike), _Together(functions, weighting.cutoff, [], []))
+        together.tables.append(weighting.tables)
+        together.columns.append(columns.reshape(1 if functions.mixes else len(weighting.names), -1))
 
     @property
     def meanings(self) -> list[Meaning]:
@@ -163,38 +129,15 @@ class WACSF(Descriptor):
         return self.describe() | {"weighting": [f | t for f, t in zip(functions, tables, strict=True)]}
 
     def fill(self, batch: SiteBatch, neighbours: NeighbourList, out: Features) -> None:
-        """Write G1, G2, G4 and paths of the batch's sites."""
+        """Write the functions of the batch's sites."""
         if self.g1:
             wacsf_radial.g1(neighbours.offsets, neighbours.distances, self.cutoff, 0, out)
         near = {
             w.cutoff: neighbours.within(w.cutoff) if w.cutoff < self.cutoff else neighbours for w in self.weightings
         }
-        for (cutoff, key), sharing in self._radial.items():
-            mu, eta = map(np.frombuffer, key)
-            own = near[cutoff]
-            tables, columns = sharing.arrays()
-            wacsf_radial.g2(own.offsets, own.distances, own.numbers, tables, cutoff, mu, eta, columns, out)
-        for (cutoff, key), sharing in self._angular.items():
-            mu, eta, lambdas, zetas = map(np.frombuffer, key)
-            own = near[cutoff]
-            tables, columns = sharing.arrays()
-            columns = columns.reshape(len(tables), mu.size, -1)
-            wacsf_angular.g4(
-                own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff,
-                mu, eta, lambdas, zetas, columns, out,
-            )  # fmt: skip
-        for (cutoff, key), sharing in self._paths.items():
-            mu, eta, zetas = map(np.frombuffer, key)
-            own = near[cutoff]
-            tables, columns = sharing.arrays()
-            columns = columns.reshape(len(tables), mu.size, zetas.size)
-            wacsf_paths.path_functions(
-                own.offsets, own.distances, own.vectors, own.numbers, tables, cutoff, mu, eta, zetas, columns, out
-            )
-
-
-def _distances(gaussians: Gaussians) -> list[float]:
-    return [largest_at(float(m), float(e)) for m, e in zip(gaussians.mu, gaussians.eta, strict=True)]
+        for call in self._calls.values():
+            tables, columns = np.concatenate(call.tables), np.concatenate(call.columns)
+            call.functions.fill(Near(near[call.cutoff], neighbours), tables, call.cutoff, columns, out)
 
 
 def _xanesnet_2022() -> dict[str, Any]:

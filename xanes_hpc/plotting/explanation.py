@@ -29,6 +29,9 @@ KIND_TICKS = {
     "radial": "radial\nneighbours at\neach distance",
     "G4": "G4\ndistances and\nangles of pairs",
     "path": "path\nvia two\nneighbours",
+    "power": "power\nangles of\nneighbours",
+    "arms": "arms\nangles of\nneighbours",
+    "bonded": "bonded\natoms at the\nneighbours",
 }
 """Kinds of features in a few words."""
 DARK = 0.6
