@@ -21,12 +21,15 @@ from xanes_hpc.plotting.words import (
 )
 from xanes_hpc.stores.predictions import PredictionStore
 
+BASELINE = "#777777"
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Quantiles of the error at which sites are shown."""
 TITLES = ("best", "lower quartile", "median", "upper quartile", "90th percentile", "worst")
 
 
-def predicted_against_reference(store: PredictionStore, path: Path, named: str = "") -> None:
+def predicted_against_reference(
+    store: PredictionStore, path: Path, named: str = "", baseline: Any = None, compared_with: str = ""
+) -> None:
     """Draw reference and prediction with sigma for six sites from best to worst, held-out ones if there are any.
 
     Parameters
@@ -37,6 +40,10 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
         Figure to write; its extension selects PNG, SVG or PDF.
     named
         Name in the title; by default that of the store.
+    baseline
+        Another prediction of each site to draw and to compare the mean error with, (n_sites, n_energies).
+    compared_with
+        What the baseline is, for the legend.
 
     Raises
     ------
@@ -57,15 +64,21 @@ def predicted_against_reference(store: PredictionStore, path: Path, named: str =
             place = round(share * (ranked.size - 1))
             row = int(ranked[place])
             _one_site(axis, store, energies, row, sites_e0[row])
+            if baseline is not None:
+                axis.plot(energies, baseline[row], color=BASELINE, lw=0.8, ls=":", label=compared_with)
             over_panel(axis, f"{rank}, error {errors[place]:.1f} %\n{names[row]}{_doubt(distrust[row])}")
         legend_beside(figure, axes)
         _label(figure, store, len(SHARES), 3)
         others = store.n_sites - ranked.size
         left_out = f" ({others:,} others were used to make the model or have no reference)" if others else ""
         compared = f"{count_of_sites(ranked.size)}{' held out' if held_out.any() else ''}{left_out}"
+        against = [] if baseline is None else [
+            f"mean error {errors.mean():.1f} %, against "
+            f"{error_percent(store.read('reference')[ranked], baseline[ranked]).mean():.1f} % of the {compared_with}"
+        ]  # fmt: skip
         title(
             figure, "Predicted and reference spectra, from the best to the worst",
-            f"{of_predictions(store, named)}: {compared}",
+            f"{of_predictions(store, named)}: {compared}", *against,
             *synthetic(store.attribute("treatment")),
         )  # fmt: skip
 

@@ -31,5 +31,36 @@ def need(package: str, extra: str, what: str) -> None:
     xanes_hpc.errors.ConfigError: a Dask cluster needs no_such_package, which is not installed: \
 pip install 'xanes-hpc[dask]'
     """
-    if importlib.util.find_spec(package) is None:
-        raise ConfigError(f"{what} needs {package}, which is not installed: pip install 'xanes-hpc[{extra}]'")
+    need_all({package: extra}, what)
+
+
+def need_all(extras: dict[str, str], what: str) -> None:
+    """Check that several packages are installed, as ``need`` does for one.
+
+    Parameters
+    ----------
+    extras
+        The extra of each package.
+    what
+        What needs the packages; starts the error.
+
+    Raises
+    ------
+    ConfigError
+        If any is not installed; names all that are not.
+
+    Examples
+    --------
+    >>> need_all({"numpy": "base", "no_such_package": "dask", "nor_this": "feff"}, "growing on a cluster")
+    Traceback (most recent call last):
+        ...
+    xanes_hpc.errors.ConfigError: growing on a cluster needs no_such_package and nor_this, which are not installed: \
+pip install 'xanes-hpc[dask,feff]'
+    """
+    missing = {package: extra for package, extra in extras.items() if importlib.util.find_spec(package) is None}
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise ConfigError(
+            f"{what} needs {' and '.join(missing)}, which {are} not installed: "
+            f"pip install 'xanes-hpc[{','.join(dict.fromkeys(missing.values()))}]'"
+        )
