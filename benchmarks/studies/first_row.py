@@ -1,6 +1,7 @@
 """One model for Ti to Zn, compared with a model for each metal; start from another code's spectra; a metal left out."""
 
 import argparse
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from first_row import make
 from tables import paragraph, table
 
 from studies.figures import counted, spread, with_spread
+from studies.figures import errors as errors_by_site
 from studies.inputs import Inputs, describe
 from studies.sitting import Outcome, Run, Sitting
-from xanes_hpc.analysis.evaluate import error_percent
+from xanes_hpc.analysis.baseline import compared, training_mean
+from xanes_hpc.formats import split_files
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.stores.features import FeatureStore
@@ -25,18 +28,17 @@ TITLE = "The first row"
 SITES = 50
 """Training sites of each metal; all others are test sites."""
 COMMON: dict[str, Any] = {
-    "split.validation": 0.0,
-    "split.calibration": 0.0,
-    "split.test": 0.0,
     "target.start": -10.0,
     "target.stop": 58.0,
     "target.step": 0.5,
+    "target.below": "first value",
+    "target.above": "last value",
     "normalisation.name": "area",
 }
-"""Spectra are divided by their means, so that metals and codes can be compared."""
+"""Spectra are divided by their means, so that metals and codes can be compared. FEFF's edges are up to 10 eV above the
+tabulated ones, so its spectra begin at different energies from them; they are continued."""
 ALONE = {"training.epochs": 400}
 JOINT = {"model.name": "conditioned", "training.epochs": 200}
-IRON = {"target.below": "first", "target.above": "last", "split.test": 0.0}
 MODELS = {
     "mean": "mean of the training spectra",
     "alone": "nine models",
@@ -52,13 +54,13 @@ PROPERTIES = ("charge", "gfn2_charge", "gfn2_valence", "gfn2_homo", "gfn2_lumo",
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Feature stores of a metal's training and test sites, plain and with ``PROPERTIES``."""
+class Metal:
+    """Feature stores of a metal's sites, plain and with ``PROPERTIES``, and the sites to train on and to test."""
 
-    train: Path
-    test: Path
-    train_more: Path
-    test_more: Path
+    plain: Path
+    more: Path
+    train: tuple[str, ...]
+    test: tuple[str, ...]
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -71,73 +73,96 @@ def options(parser: argparse.ArgumentParser) -> None:
 def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     folder = given.first_row or inputs.folder / "first_row"
     make.make(inputs.store, folder)
-    iron = {name: _iron(sitting, inputs, name, folder) for name in ("residual", "conditioned")}
+    iron = {name: _iron(sitting, inputs, name) for name in ("residual", "conditioned")}
     rows, used = [], []
     for seed in given.seeds:
-        parts, flags = parts_of(inputs, folder, seed), COMMON | {"training.seed": seed}
-        used = [own.train for own in parts.values()]
-        every = tuple(used)
-        joint = sitting.run(Run(every, flags | JOINT, keeps_model=True), f"first row, seed {seed}")
-        started = flags | JOINT | {"transfer.model": str(iron["conditioned"].model)}
-        joint_from = sitting.run(Run(every, started, keeps_model=True), f"first row from Fe, seed {seed}")
-        more = tuple(own.train_more for own in parts.values())
-        properties = sitting.run(Run(more, flags | JOINT, keeps_model=True), f"first row, properties, seed {seed}")
-        for metal, own in parts.items():
-            alone = sitting.run(Run((own.train,), flags | ALONE, keeps_model=True), f"{metal}, seed {seed}")
-            started = flags | ALONE | {"transfer.model": str(iron["residual"].model)}
-            alone_from = sitting.run(Run((own.train,), started, keeps_model=True), f"{metal} from Fe, seed {seed}")
-            others = tuple(p.train for m, p in parts.items() if m != metal)
-            without = sitting.run(Run(others, flags | JOINT, keeps_model=True), f"all but {metal}, seed {seed}")
-            runs = {"alone": alone, "joint": joint, "alone from Fe": alone_from, "joint from Fe": joint_from}
-            errors = {name: _error(run, own.test) for name, run in (runs | {"without": without}).items()}
-            errors |= {"mean": _of_mean(alone, own), "properties": _error(properties, own.test_more)}
-            rows.append({"metal": metal, "seed": seed, **errors})
+        metals = divided(inputs, folder, seed)
+        used = [own.plain for own in metals.values()]
+        runs = _Runs(sitting, inputs, metals, seed)
+        from_iron = {name: {"transfer.model": str(outcome.model)} for name, outcome in iron.items()}
+        joint = runs.run([*metals], JOINT, "first row")
+        joint_from = runs.run([*metals], JOINT | from_iron["conditioned"], "first row from Fe")
+        properties = runs.run([*metals], JOINT, "first row with properties", properties=True)
+        for k, (metal, own) in enumerate(metals.items()):
+            alone = runs.run([metal], ALONE, metal)
+            alone_from = runs.run([metal], ALONE | from_iron["residual"], f"{metal} from Fe")
+            without = runs.run([name for name in metals if name != metal], JOINT, f"all but {metal}")
+            predicted = {
+                "alone": alone.predictions[0],
+                "joint": joint.predictions[k],
+                "alone from Fe": alone_from.predictions[0],
+                "joint from Fe": joint_from.predictions[k],
+                "properties": properties.predictions[k],
+                "without": _unseen(without, own),
+            }
+            errors = {name: float(np.mean([*errors_by_site(path).values()])) for name, path in predicted.items()}
+            with PredictionStore(alone.predictions[0]) as store:
+                errors["mean"] = compared(store, training_mean(Model.open(alone.model), store))["error_percent_mean"]
+            rows.append({"metal": metal, "seed": seed, "sites": len(own.test), **errors})
     return describe(used), {"rows": rows}
 
 
-def parts_of(inputs: Inputs, folder: Path, seed: int) -> dict[str, Parts]:
-    """Divide each metal's sites that have a spectrum, at random, and return the feature stores by symbol."""
+@dataclass(frozen=True)
+class _Runs:
+    """Trainings on some of the metals, divided with one seed."""
+
+    sitting: Sitting
+    inputs: Inputs
+    metals: Mapping[str, Metal]
+    seed: int
+
+    def run(self, names: Sequence[str], more: Mapping[str, Any], note: str, properties: bool = False) -> Outcome:
+        chosen = [self.metals[name] for name in names]
+        flags = COMMON | more | {"training.seed": self.seed, "split.file": str(_split_file(self.inputs, chosen))}
+        stores = tuple(own.more if properties else own.plain for own in chosen)
+        return self.sitting.run(Run(stores, flags, keeps_model=True), f"{note}, seed {self.seed}")
+
+
+def divided(inputs: Inputs, folder: Path, seed: int) -> dict[str, Metal]:
+    """Divide each metal's sites that have a spectrum at random, and return them by symbol."""
     found = {}
     with StructureStore(folder / make.STORE) as source:
         there = np.isin(np.arange(source.n_sites), source.file["spectra/site"][:])
         for z in np.unique(source.sites.element).tolist():
             rows = np.flatnonzero(there & (source.sites.element == z))
-            drawn, symbol = np.random.default_rng(seed).permutation(rows), chemical_symbols[z]
-            both = (("train", drawn[:SITES]), ("test", drawn[SITES:]))
-            stores = [inputs.some(source, np.sort(own), f"{symbol}-{seed}-{part}") for part, own in both]
-            described = [inputs.features(store, properties=more) for more in ((), PROPERTIES) for store in stores]
-            found[symbol] = Parts(*described)
+            store = inputs.some(source, rows, f"{chemical_symbols[z]}-{rows.size}")
+            drawn = [source.sites.name[row] for row in np.random.default_rng(seed).permutation(rows)]
+            found[chemical_symbols[z]] = Metal(
+                inputs.features(store),
+                inputs.features(store, properties=PROPERTIES),
+                tuple(drawn[:SITES]),
+                tuple(drawn[SITES:]),
+            )
     return found
 
 
-def _iron(sitting: Sitting, inputs: Inputs, architecture: str, folder: Path) -> Outcome:
+def _split_file(inputs: Inputs, metals: Sequence[Metal]) -> Path:
+    """Write the split of some metals' sites, named by its content."""
+    names = [name for own in metals for name in (*own.train, *own.test)]
+    parts = [part for own in metals for part in ("train",) * len(own.train) + ("test",) * len(own.test)]
+    digest = hashlib.sha256(repr((names, parts)).encode()).hexdigest()
+    path = inputs.folder / f"split-{digest[:16]}.csv"
+    split_files.write(path, names, parts)
+    return path
+
+
+def _iron(sitting: Sitting, inputs: Inputs, architecture: str) -> Outcome:
     """Train on FDMNES's spectra of the Fe complexes that no complex of the set was made from."""
     with StructureStore(inputs.structures) as source:
         taken = {code for code, _, _ in make.listed_codes()}
         rows = [i for i, name in enumerate(source.sites.name) if name.partition("_")[0] not in taken]
         features = inputs.features(inputs.some(source, np.array(rows), "not-first-row"))
-    flags = COMMON | IRON | {"model.name": architecture, "split.validation": 0.05, "split.calibration": 0.05}
+    flags = COMMON | {"model.name": architecture}
     return sitting.run(Run((features,), flags, keeps_model=True), f"Fe by FDMNES, {architecture}")
 
 
-def _predictions(run: Outcome, features: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return references and predictions of a store's sites."""
-    path = run.model.with_name(f"{run.model.stem}-{features.stem}.h5")
+def _unseen(run: Outcome, metal: Metal) -> Path:
+    """Predict the test sites of a metal that the model has not seen."""
+    path = run.model.with_name(f"{run.model.stem}-{metal.plain.stem}.h5")
     if not path.exists():
-        with FeatureStore(features) as store:
-            predict(Model.open(run.model), store, path, PredictOptions(force=True))
-    with PredictionStore(path) as store:
-        return store.read("reference"), store.read("mean")
-
-
-def _error(run: Outcome, features: Path) -> float:
-    return float(error_percent(*_predictions(run, features)).mean())
-
-
-def _of_mean(run: Outcome, own: Parts) -> float:
-    """Return the error of predicting the mean of the training spectra."""
-    known, wanted = _predictions(run, own.train)[0], _predictions(run, own.test)[0]
-    return float(error_percent(wanted, np.broadcast_to(known.mean(axis=0), wanted.shape)).mean())
+        with FeatureStore(metal.plain) as store:
+            predict(Model.open(run.model), store, path, PredictOptions(force=True, sites=metal.test))
+    return path
 
 
 def section(result: Mapping[str, Any]) -> list[str]:
