@@ -23,7 +23,7 @@ CONFIG = """
 epochs = {epochs}
 batch_size = {batch_size}
 shards = 2
-kernel_ridge = false
+gaussian_process = false
 gpus = 0
 [split]
 group = "none"

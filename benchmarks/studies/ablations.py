@@ -41,7 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "features untransformed": {"training.feature_transform": "none"},
     "each energy scaled by its own spread": {"training.target_scale": "energy"},
     "negative values allowed": {"training.positive": False},
-    "no kernel ridge regression": {"training.kernel_ridge": False},
+    "no kernel ridge regression": {"training.gaussian_process": False},
     "1 member": {"uncertainty.members": 1},
     "5 members": {"uncertainty.members": 5},
     "30 epochs": {"training.epochs": 30},

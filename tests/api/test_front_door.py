@@ -16,7 +16,7 @@ from support.trainings import FEATURES
 import xanes_hpc as xh
 from xanes_hpc.errors import ConfigError, FormatError, ModelError, SpectrumError, StoreError
 
-SETTINGS = {"epochs": 2, "members": 1, "seed": 3, "kernel_ridge": False, "model": {"name": "mlp", "hidden": [16]}}
+SETTINGS = {"epochs": 2, "members": 1, "seed": 3, "gaussian_process": False, "model": {"name": "mlp", "hidden": [16]}}
 TOML = """
 [model]
 name = "mlp"
@@ -24,7 +24,7 @@ hidden = [16]
 [training]
 epochs = 2
 seed = 3
-kernel_ridge = false
+gaussian_process = false
 [uncertainty]
 members = 1
 """
@@ -221,7 +221,7 @@ def test_structures_in_memory_get_names_of_their_own():
 
 def test_settings_may_be_numbers_of_numpy(structures):
     features = xh.featurise(structures, preset="xanesnet-49")
-    model = xh.train(features, **SETTINGS | {"epochs": np.int64(1), "kernel_ridge": np.bool_(False)})
+    model = xh.train(features, **SETTINGS | {"epochs": np.int64(1), "gaussian_process": np.bool_(False)})
     assert model.model.description["members"] == 1
 
 

@@ -64,7 +64,7 @@ workers = 2
 [train]
 epochs = 2
 members = 1
-kernel_ridge = {ridge}
+gaussian_process = {ridge}
 """
 
 

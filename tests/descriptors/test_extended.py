@@ -143,7 +143,7 @@ def test_a_model_uses_properties_to_predict(small, tmp_path, capsys):
         assert run("featurise", tmp_path / "s.h5", "--preset", "rdc", "-o", path, *words) == 0
         (tmp_path / "run.toml").write_text(
             '[model]\nname = "mlp"\nhidden = [32]\n[training]\nepochs = 60\nbatch_size = 16\nlearning_rate = 0.01\n'
-            'kernel_ridge = false\n[uncertainty]\nmembers = 1\n[split]\ngroup = "none"\ntest = 0.3\n'
+            'gaussian_process = false\n[uncertainty]\nmembers = 1\n[split]\ngroup = "none"\ntest = 0.3\n'
         )
         model = tmp_path / f"{name}.model"
         assert run("train", path, "--config", tmp_path / "run.toml", "-o", model) == 0

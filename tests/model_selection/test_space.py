@@ -76,7 +76,10 @@ def test_the_default_space_keeps_the_layers_of_a_model_to_start_from():
         ('"target.start" = [-10.0]', "target.start cannot be searched: it determines the data that errors are"),
         ('"training.seed" = [1, 2]', "training.seed cannot be searched: all trials share one seed"),
         ('"uncertainty.members" = [1, 2]', "uncertainty.members cannot be searched: a trial trains a single network"),
-        ('"training.kernel_ridge" = [true, false]', "training.kernel_ridge cannot be searched: a trial trains a"),
+        (
+            '"training.gaussian_process" = [true, false]',
+            "training.gaussian_process cannot be searched: a trial trains a",
+        ),
         ('"training.gpus" = [0, 1]', "training.gpus cannot be searched: it has no effect on a trial"),
         ('"training.epochs" = 30', "training.epochs: expected a list of choices or a range {low = …, high = …}, rece"),
         ('"training.epochs" = []', "training.epochs: expected a list of choices or a range"),

@@ -1,5 +1,6 @@
 """Kernels against slow loops."""
 
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -16,18 +17,17 @@ def drawn(n, seed):
     return np.random.default_rng(seed).normal(size=(n, N_FEATURES)).astype(np.float32)
 
 
-def matern(n_components, seed=0):
+def matern(n_components, rooted=False, seed=0):
     random = np.random.default_rng(seed)
     scales = random.lognormal(-2.0, 1.0, (n_components, N_FEATURES))
-    return Matern(random.uniform(0.2, 1.0, n_components), scales, random.lognormal(-3.0, 1.0, N_FEATURES))
+    offsets = random.normal(size=N_FEATURES) if rooted else None
+    return Matern(random.uniform(0.2, 1.0, n_components), scales, random.lognormal(-3.0, 1.0, N_FEATURES), offsets)
 
 
 KERNELS = {
     "laplacian": (Laplacian(1.4), partial(slow.laplacian, rate=1.4)),
-    **{
-        f"matern {n}": (k := matern(n), partial(slow.matern, amplitudes=k.amplitudes, scales=k.scales, linear=k.linear))
-        for n in (1, 3)
-    },
+    **{f"matern {n}": (kernel := matern(n), partial(slow.matern, **asdict(kernel))) for n in (1, 3)},
+    "matern of roots": (kernel := matern(2, rooted=True), partial(slow.matern, **asdict(kernel))),
 }
 
 
@@ -67,6 +67,17 @@ def test_the_kernel_falls_off_with_the_remoteness(case):
     remote = kernel.remoteness(kernel.terms(farther, z))[:, 0]
     assert remote[0] == pytest.approx(0.0, abs=1e-3)
     assert (np.diff(remote) > 0).all()
+
+
+def test_the_linear_kernel_is_one_of_the_features_before_their_root():
+    """Up to a factor and a constant, which depend on neither site."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(20, N_FEATURES))
+    roots = np.sign(x) * np.sqrt(np.abs(x))
+    mean, scale = roots.mean(axis=0), roots.std(axis=0)
+    kernel = Matern(np.zeros(1), np.ones((1, N_FEATURES)), np.ones(N_FEATURES), mean / scale)
+    found = kernel.sums(((roots - mean) / scale).astype(np.float32)) * scale**2
+    np.testing.assert_allclose(found - found[0], x - x[0], atol=1e-5)
 
 
 def test_importance_is_the_fraction_of_the_squared_distance():

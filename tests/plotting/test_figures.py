@@ -258,7 +258,7 @@ def test_sites_that_cannot_be_projected(monkeypatch):
 def test_models_of_several_sizes_have_a_learning_curve(model, small, tmp_path):
     """Models with different numbers of training sites have a learning curve."""
     (tmp_path / "run.toml").write_text(
-        '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 2\nkernel_ridge = false\n'
+        '[model]\nname = "mlp"\nhidden = [8]\n[training]\nepochs = 2\ngaussian_process = false\n'
         "[uncertainty]\nmembers = 1\n[split]\ntest = 0.5\n"
     )
     fewer = tmp_path / "fewer.model"

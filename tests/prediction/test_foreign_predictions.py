@@ -99,7 +99,7 @@ def test_features_with_their_own_spectra_and_formulas_train_by_formula(made, tmp
     path = write_npz(tmp_path / "own.npz", {**arrays, "e": grid.energies})
     features = xh.import_features(path, output=tmp_path / "own.features.h5")
     assert features.has_spectra
-    model = xh.train(features, epochs=2, members=1, kernel_ridge=False, output=tmp_path / "own.model")
+    model = xh.train(features, epochs=2, members=1, gaussian_process=False, output=tmp_path / "own.model")
     assert model.predict(features, draws=4).mean.shape[0] == 120
     bare = {k: v for k, v in arrays.items() if k != "formulas"} | {"e": grid.energies}
     nameless = xh.import_features(write_npz(tmp_path / "bare.npz", bare))

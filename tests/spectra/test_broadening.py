@@ -282,7 +282,7 @@ def test_a_store_without_e_cut(raw, tmp_path):
 
 def test_a_model_of_broadened_spectra_is_evaluated_against_broadened_references(raw, tmp_path, capsys):
     path = copied(raw, tmp_path)
-    lines = ["epochs = 2", "batch_size = 16", "kernel_ridge = false"]
+    lines = ["epochs = 2", "batch_size = 16", "gaussian_process = false"]
     broadening = ['name = "arctangent"', "e_cut = -6.0", "gaussian = 0.5"]
     (tmp_path / "run.toml").write_text("\n".join([TINY, "[training]", *lines, "[broadening]", *broadening, ""]))
     assert call("train", path, "--config", tmp_path / "run.toml", "-o", tmp_path / "m", "--members", 1) == 0

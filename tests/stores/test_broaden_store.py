@@ -156,7 +156,7 @@ def test_the_published_recipe_equals_its_numbers(tmp_path, store):
 
 def test_a_model_trains_and_is_evaluated_on_normalised_spectra(small, tmp_path, capsys):
     path = copied(small, tmp_path)
-    lines = ["epochs = 2", "batch_size = 16", "kernel_ridge = false"]
+    lines = ["epochs = 2", "batch_size = 16", "gaussian_process = false"]
     section = ["[normalisation]", 'name = "min-max"', "start = -5", "stop = 40", 'e0 = "steepest"', "align = true"]
     target = ["[target]", "start = -5", "stop = 40", "step = 0.5"]
     (tmp_path / "run.toml").write_text("\n".join([TINY, "[training]", *lines, *section, *target, ""]))

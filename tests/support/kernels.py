@@ -9,12 +9,19 @@ def laplacian(a, b, rate):
     return math.exp(-rate * sum(abs(p - q) for p, q in zip(a, b, strict=True)) / len(a))
 
 
-def matern(a, b, amplitudes, scales, linear):
-    total = sum(weight * p * q for weight, p, q in zip(linear, a, b, strict=True))
+def matern(a, b, amplitudes, scales, linear, offsets=None):
+    total = sum(weight * p * q for weight, p, q in zip(linear, sums(a, offsets), sums(b, offsets), strict=True))
     for amplitude, own in zip(amplitudes, scales, strict=True):
         d = math.sqrt(sum(scale * (p - q) ** 2 for scale, p, q in zip(own, a, b, strict=True)))
         total += amplitude * (1.0 + math.sqrt(3.0) * d) * math.exp(-math.sqrt(3.0) * d)
     return total
+
+
+def sums(a, offsets):
+    """Return features without their square root."""
+    if offsets is None:
+        return a
+    return [(p + c) * abs(p + c) - c * abs(c) for p, c in zip(a, offsets, strict=True)]
 
 
 def matrix(function, first, second, absorbers, their_absorbers):

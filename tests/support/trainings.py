@@ -16,7 +16,7 @@ from xanes_hpc.stores.features import FeatureStore
 
 FEATURES = "small.features.h5"
 BRIEF = {
-    "training.epochs": 3, "training.batch_size": 16, "uncertainty.members": 1, "training.kernel_ridge": False,
+    "training.epochs": 3, "training.batch_size": 16, "uncertainty.members": 1, "training.gaussian_process": False,
 }  # fmt: skip
 """Settings of a training run on the small set that takes a second or two, without the kernel ridge regression."""
 TINY = '[model]\nname = "mlp"\nhidden = [16]\n'

@@ -172,7 +172,7 @@ def stopped(small, tmp_path_factory):
     with pytest.raises(Stop):
         train_on(small / FEATURES, folder / "m", observer=Observer(epoch=stop), training__checkpoint_minutes=0.0)
     (folder / "run.toml").write_text(
-        TINY + "[training]\nepochs = 3\nbatch_size = 16\nkernel_ridge = false\n[uncertainty]\nmembers = 1\n"
+        TINY + "[training]\nepochs = 3\nbatch_size = 16\ngaussian_process = false\n[uncertainty]\nmembers = 1\n"
     )
     return folder
 

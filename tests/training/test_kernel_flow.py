@@ -8,9 +8,10 @@ from support import kernels as slow
 
 from xanes_hpc.models.kernels import Matern, importance
 from xanes_hpc.training import kernel_flow
-from xanes_hpc.training.kernel_flow import Logarithms, Sites, blocks_of, error_and_gradient, learn
+from xanes_hpc.training.kernel_flow import Logarithms, Sites, blocks_of, error_and_gradient, first_kernel, learn
 
 N_FEATURES, NOISE = 6, 0.01
+OFFSETS = np.linspace(-1.0, 2.0, N_FEATURES)
 
 
 def sites(n, seed=0, n_absorbers=1, group=1):
@@ -24,7 +25,7 @@ def sites(n, seed=0, n_absorbers=1, group=1):
 def slow_error(parameters, fitted, predicted):
     """Return the error of equation (1) for amplitudes, scales and linear weights in one vector."""
     amplitudes, scales, linear = parameters[:2], parameters[2:-N_FEATURES].reshape(2, -1), parameters[-N_FEATURES:]
-    kernel = partial(slow.matern, amplitudes=amplitudes, scales=scales, linear=linear)
+    kernel = partial(slow.matern, amplitudes=amplitudes, scales=scales, linear=linear, offsets=OFFSETS)
     found = slow.predicted(kernel, fitted.z, fitted.absorbers, fitted.targets, predicted.z, predicted.absorbers, NOISE)
     return np.abs(found - predicted.targets).mean()
 
@@ -34,7 +35,7 @@ def test_the_gradient_equals_finite_differences(n_absorbers):
     random = np.random.default_rng(1)
     fitted, predicted = sites(12, 2, n_absorbers), sites(7, 3, n_absorbers)
     scales, linear = random.uniform(0.05, 0.5, (2, N_FEATURES)), random.uniform(0.01, 0.1, N_FEATURES)
-    kernel = Matern(np.array([0.7, 0.4]), scales, linear)
+    kernel = Matern(np.array([0.7, 0.4]), scales, linear, OFFSETS)
     error, gradient = error_and_gradient(kernel, fitted, predicted, NOISE)
     start = np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear])
     assert error == pytest.approx(slow_error(start, fitted, predicted), rel=1e-5)
@@ -48,8 +49,8 @@ def test_the_gradient_equals_finite_differences(n_absorbers):
 
 
 def test_the_gradient_of_logarithms_equals_finite_differences():
-    logarithms = Logarithms(np.array([0, 0, 0, 1, 1, 2]), (0.5, 2.0))
     fitted, predicted = sites(12, 2), sites(7, 3)
+    logarithms = Logarithms(first_kernel(fitted.z, (0.5, 2.0), OFFSETS), np.array([0, 0, 0, 1, 1, 2]))
     values = logarithms.start + np.random.default_rng(0).normal(0.0, 0.3, logarithms.start.size)
 
     def error(some):
@@ -63,26 +64,37 @@ def test_the_gradient_of_logarithms_equals_finite_differences():
 
 
 def test_the_first_kernel_has_the_given_length_scales():
-    kernel = (logarithms := Logarithms(np.zeros(N_FEATURES, int), (0.5, 2.0))).kernel(logarithms.start)
+    kernel = first_kernel(sites(5).z, (0.5, 2.0))
     np.testing.assert_allclose(kernel.scales.sum(axis=1) ** -0.5, [0.5, 2.0])
     np.testing.assert_allclose(kernel.amplitudes, 0.5)
 
 
+def test_a_constant_feature_gets_no_large_weight():
+    z = sites(50).z.copy()
+    z[:, 2] = 1e-7 * z[:, 2]
+    kernel = first_kernel(z, (1.0,), OFFSETS)
+    assert kernel.linear.max() <= kernel_flow.LINEAR / N_FEATURES
+    assert first_kernel(z, (1.0,)).linear.max() <= kernel_flow.LINEAR / N_FEATURES
+
+
 def test_features_that_matter_get_large_scales(monkeypatch):
     monkeypatch.setattr(kernel_flow, "N_STEPS", 60)
-    kernel = learn(sites(300), np.arange(N_FEATURES), (1.0,), seed=0)
+    some = sites(300)
+    first = first_kernel(some.z, (1.0,))
+    kernel = learn(some, np.arange(N_FEATURES), first, seed=0)
     found = importance(kernel)
     assert found[:2].min() > 5.0 * found[2:].max()
     fitted, new = sites(200, 4), sites(100, 5)
-    plain = (logarithms := Logarithms(np.arange(N_FEATURES), (1.0,))).kernel(logarithms.start)
-    assert error_and_gradient(kernel, fitted, new)[0] < 0.7 * error_and_gradient(plain, fitted, new)[0]
+    assert error_and_gradient(kernel, fitted, new)[0] < 0.7 * error_and_gradient(first, fitted, new)[0]
 
 
 def test_the_same_seed_gives_the_same_kernel(monkeypatch):
     monkeypatch.setattr(kernel_flow, "N_STEPS", 3)
-    first, again, other = (learn(sites(40), np.zeros(N_FEATURES, int), (1.0,), seed) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first.scales, again.scales)
-    assert (first.scales != other.scales).any()
+    some = sites(40)
+    first = first_kernel(some.z, (1.0,))
+    one, again, other = (learn(some, np.zeros(N_FEATURES, int), first, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.scales, again.scales)
+    assert (one.scales != other.scales).any()
 
 
 @pytest.mark.parametrize(("n", "group"), [(2, 1), (3, 1), (90, 7), (3000, 4), (40, 20)])
@@ -94,6 +106,12 @@ def test_a_group_is_either_fitted_or_predicted(n, group):
         assert not set(fitted.groups) & set(predicted.groups)
         assert len(fitted.z) <= kernel_flow.N_FITTED
         assert len(predicted.z) <= kernel_flow.N_PREDICTED + group
+
+
+def test_a_single_group_keeps_the_first_kernel():
+    some = sites(5, group=5)
+    first = first_kernel(some.z, (1.0,))
+    assert learn(some, np.zeros(N_FEATURES, int), first, seed=0) is first
 
 
 def test_blocks_are_kinds_of_features_near_and_far():

@@ -19,7 +19,7 @@ stages = 1
 [training]
 epochs = 2
 batch_size = 16
-kernel_ridge = false
+gaussian_process = false
 [uncertainty]
 members = 1
 """

@@ -19,7 +19,7 @@ def config(tmp_path):
 
     def write(text=""):
         path = tmp_path / "brief.toml"
-        path.write_text(f"{TINY}[training]\nepochs = 1\nkernel_ridge = false\n[uncertainty]\nmembers = 1\n{text}")
+        path.write_text(f"{TINY}[training]\nepochs = 1\ngaussian_process = false\n[uncertainty]\nmembers = 1\n{text}")
         return path
 
     return write

@@ -64,7 +64,7 @@ class Predictor:
         kinds = ", ".join(f"{element} {edge}" for element, edges in self.elements.items() for edge in edges)
         n = self.model.description["members"]
         networks = f"{n} network{'s' if n != 1 else ''}" + (
-            " and a kernel ridge regression" if self.model.description.get("regression") else ""
+            " and a Gaussian process" if self.model.description.get("regression") else ""
         )
         grid = f"{energies.size} energies, {energies[0]:g} to {energies[-1]:g} eV"
         return f"<Predictor {where}: {kinds}, {networks}, {grid}{' from e0' if origin == 'e0' else ''}>"
@@ -304,7 +304,7 @@ def train(
     --------
     >>> import xanes_hpc as xh
     >>> features = xh.featurise("complexes.h5", preset="xanesnet-49")
-    >>> model = xh.train(features, epochs=2, members=1, kernel_ridge=False)
+    >>> model = xh.train(features, epochs=2, members=1, gaussian_process=False)
     >>> model.predict("complexes.h5").mean.shape
     (24, 201)
     """

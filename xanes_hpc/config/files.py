@@ -107,6 +107,10 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+FORMER = {"kernel_ridge": "gaussian_process"}
+"""Present names of keys, by the names that they had before."""
+
+
 def _read(path: Path) -> dict[str, Any]:
     values = read_toml(path, ConfigError)
     build(RunConfig, values, str(path))  # so that an error names the file
@@ -168,7 +172,8 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     built = {}
-    for key, value in values.items():
+    for given, value in values.items():
+        key = FORMER.get(given, given)
         if key not in known:
             hint = did_you_mean(key, known, f"it has {', '.join(known)}")
             raise ConfigError(f"{where}: unknown key {key!r}{hint}")

@@ -126,8 +126,8 @@ class TrainingConfig:
         ``sqrt`` or ``none``, applied to features before they are standardised.
     feature_noise
         Standard deviation of the noise added to standardised features in every step.
-    kernel_ridge
-        Whether to average in a kernel ridge regression, with the best share on the validation set; by default True
+    gaussian_process
+        Whether to average in a Gaussian process, with the best share on the validation set; by default True
         unless training starts from a model.
     precision
         ``float32``, or ``mixed_bfloat16`` or ``mixed_float16`` (products in 16 bits, weights in 32).
@@ -157,7 +157,7 @@ class TrainingConfig:
     positive: bool | None = None
     feature_transform: str = "sqrt"
     feature_noise: float = 0.0
-    kernel_ridge: bool | None = None
+    gaussian_process: bool | None = None
     precision: str = "float32"
     gpus: int | None = None
     devices: str | None = None

@@ -190,6 +190,11 @@ class TrainingData:
         return SiteSet(self.sources, chosen, self.absorbers)
 
     @property
+    def together(self) -> npt.NDArray[np.str_]:
+        """Each site's formula, or its name if that is unknown; sites of a formula are held out together."""
+        return np.array([formula or name for formula, name in zip(self.formulas, self.names, strict=True)])
+
+    @property
     def first(self) -> Source:
         """The first source, for properties that all sources share."""
         return self.sources[0]

@@ -29,7 +29,7 @@ NOT_SEARCHED = {
     **dict.fromkeys(("output", "training.refit", "training.checkpoint_minutes"), NO_EFFECT),
     **dict.fromkeys(("training.gpus", "training.devices"), NO_EFFECT),
     "training.seed": "all trials share one seed, so that they differ only in their hyperparameters",
-    **dict.fromkeys(("uncertainty", "training.kernel_ridge"), "a trial trains a single network and nothing else"),
+    **dict.fromkeys(("uncertainty", "training.gaussian_process"), "a trial trains a single network and nothing else"),
     "transfer": "all trials start from the same weights",
 }
 """Keys and sections of the configuration that cannot be searched, with the reason."""

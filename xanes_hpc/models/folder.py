@@ -31,7 +31,7 @@ from xanes_hpc.models.training_sites import TrainingSites, read_training_sites
 from xanes_hpc.runtime.nearest import did_you_mean_path
 
 FORMAT = "xanes-hpc/model"
-SCHEMA = 3
+SCHEMA = 4
 DESCRIPTION = "model.json"
 WEIGHTS, SCALING = "network.weights.h5", "scalers.h5"
 SITES, REGRESSION = "sites.h5", "regression.h5"

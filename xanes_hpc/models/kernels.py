@@ -2,10 +2,11 @@
 
 Laplacian: k(a, a') = exp(-rate · mean_f |a_f - a'_f|).
 
-Matérn plus linear: k(a, a') = sum_m amplitude_m · M(d_m) + sum_f linear_f a_f a'_f, where M(d) = (1 + √3 d) exp(-√3 d)
+Matérn plus linear: k(a, a') = sum_m amplitude_m · M(d_m) + sum_f linear_f b_f b'_f, where M(d) = (1 + √3 d) exp(-√3 d)
 is the Matérn function of order 3/2 (Rasmussen & Williams, Gaussian Processes for Machine Learning, equation 4.17) and
 d_m² = sum_f scales_mf (a_f - a'_f)². A large scale makes a feature important: it is the inverse square of the
-feature's length scale.
+feature's length scale. The linear kernel undoes the square root of features, because sums over neighbours add up:
+b_f = (a_f + offset_f) |a_f + offset_f| - offset_f |offset_f|, with the mean of the roots over their scale as offset.
 
 Every kernel is a function of a few *terms*, each a sum over features. So the change in a kernel when some features are
 replaced is computed from these features alone.
@@ -84,6 +85,9 @@ class Matern:
         Weight of each feature's squared difference in the squared distance of each component.
     linear : (n_features,)
         Weight of each feature in the linear kernel.
+    offsets : (n_features,), or None
+        Mean of each root over its scale; None for features without a square root, which enter the linear kernel as they
+        are.
 
     Examples
     --------
@@ -96,6 +100,7 @@ class Matern:
     amplitudes: npt.NDArray[np.float64]
     scales: npt.NDArray[np.float64]
     linear: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.float64] | None = None
 
     @cached_property
     def _roots(self) -> Array:
@@ -107,20 +112,30 @@ class Matern:
 
     def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
         """Return squared distances and linear kernel, (n_components + 1, n_sites, n_landmarks)."""
-        roots, linear = self._roots, self.linear.astype(np.float32)
+        roots, weights = self._roots, np.sqrt(self.linear).astype(np.float32)
+        sums, their_sums = self.sums(z) * weights, self.sums(landmarks) * weights
         if columns is not None:
-            z, landmarks, roots, linear = z[:, columns], landmarks[:, columns], roots[:, columns], linear[columns]
+            z, landmarks, roots = z[:, columns], landmarks[:, columns], roots[:, columns]
+            sums, their_sums = sums[:, columns], their_sums[:, columns]
         found = np.empty((len(roots) + 1, len(z), len(landmarks)), np.float32)
         for root, squares in zip(roots, found, strict=False):
             put_squared_distances(z * root, landmarks * root, squares)
-        np.matmul(z * linear, landmarks.T, out=found[-1])
+        np.matmul(sums, their_sums.T, out=found[-1])
         return found
+
+    def sums(self, z: Array) -> Array:
+        """Return the features that enter the linear kernel: standardised ones without their square root."""
+        if self.offsets is None:
+            return z
+        offsets = self.offsets.astype(np.float32)
+        shifted = z + offsets
+        return np.asarray(shifted * np.abs(shifted) - offsets * np.abs(offsets))
 
     def terms_by_feature(self, z: Array, landmarks: Array) -> Array:
         """Return each feature's part of the terms, (n_components + 1, n_landmarks, n_features)."""
         squares = np.square(landmarks - z)
         parts = [squares * scales for scales in self.scales.astype(np.float32)]
-        return np.stack([*parts, landmarks * (z * self.linear.astype(np.float32))])
+        return np.stack([*parts, self.sums(landmarks) * (self.sums(z) * self.linear.astype(np.float32))])
 
     def values(self, terms: Array) -> Array:
         """Return the kernel, (n_sites, n_landmarks), from its terms."""
@@ -139,7 +154,8 @@ class Matern:
 
     def parameters(self) -> npt.NDArray[np.float64]:
         """Return amplitudes, scales and linear weights in one vector."""
-        return np.concatenate([self.amplitudes, self.scales.ravel(), self.linear])
+        offsets = [] if self.offsets is None else [self.offsets]
+        return np.concatenate([self.amplitudes, self.scales.ravel(), self.linear, *offsets])
 
 
 Kernel = Laplacian | Matern

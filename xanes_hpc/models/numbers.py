@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.gaussian_process import GaussianProcess
-from xanes_hpc.models.kernels import Laplacian, Matern
+from xanes_hpc.models.kernels import Kernel, Laplacian, Matern
 from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
 from xanes_hpc.runtime.hdf5_files import open_hdf5, why_unreadable
 from xanes_hpc.runtime.new_file import new_file
@@ -19,8 +20,10 @@ SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
 LARGEST_RATE = 1e6
 """Largest rate, amplitude or scale of a kernel; beyond it, the kernel between different sites vanishes."""
-MATERN = ("amplitudes", "scales", "linear")
-"""Parameters of a Matérn kernel."""
+LARGEST_OFFSET = 1e12
+"""Largest offset of a kernel; its square is still a finite number in float32."""
+MATERN, OFFSETS = ("amplitudes", "scales", "linear"), "offsets"
+"""Parameters of a Matérn kernel; the last is optional."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
@@ -141,8 +144,9 @@ def write_regression(path: Path, regression: GaussianProcess) -> None:
         if regression.errors is not None:
             file.create_dataset("errors", data=regression.errors, fletcher32=True)
         if isinstance(regression.kernel, Matern):
-            for name in MATERN:
-                file.create_dataset(name, data=getattr(regression.kernel, name), fletcher32=True)
+            for name, numbers in asdict(regression.kernel).items():
+                if numbers is not None:
+                    file.create_dataset(name, data=numbers, fletcher32=True)
         else:
             file.attrs["rate"] = regression.kernel.rate
         file.attrs["share"] = regression.share
@@ -160,8 +164,11 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
         absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
         errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
         share = float(file.attrs["share"])
-        kernel: Laplacian | Matern  # up to schema 3, all kernels are Laplacian
-        kernel = Laplacian(float(file.attrs["rate"])) if "rate" in file.attrs else Matern(*(file[n][:] for n in MATERN))
+        kernel: Kernel
+        if "rate" in file.attrs:  # up to schema 3
+            kernel = Laplacian(float(file.attrs["rate"]))
+        else:
+            kernel = Matern(**{name: file[name][:] for name in (*MATERN, OFFSETS) if name != OFFSETS or name in file})
     expected = (len(landmarks),), (len(landmarks), n_energies)
     numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
     if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
@@ -185,11 +192,15 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
 
 def _check_matern(path: Path, kernel: Matern, n_features: int) -> None:
     n_components = max(1, kernel.amplitudes.size)
-    for name, shape in zip(MATERN, ((n_components,), (n_components, n_features), (n_features,)), strict=True):
+    shapes = dict(zip(MATERN, ((n_components,), (n_components, n_features), (n_features,)), strict=True))
+    if kernel.offsets is not None:
+        shapes[OFFSETS] = (n_features,)
+    for name, shape in shapes.items():
         numbers = getattr(kernel, name)
+        least, most = (-LARGEST_OFFSET, LARGEST_OFFSET) if name == OFFSETS else (0.0, LARGEST_RATE)
         fits = numbers.shape == shape and numbers.dtype.kind == "f"
-        if not fits or not ((numbers >= 0) & (numbers < LARGEST_RATE)).all():
+        if not fits or not ((numbers >= least) & (numbers < most)).all():
             raise StoreError(
-                f"{path}: damaged: {name}: expected numbers from 0 to {LARGEST_RATE:,.0f} of shape {shape}, received "
-                f"shape {numbers.shape}"
+                f"{path}: damaged: {name}: expected numbers from {least:,.0f} to {most:,.0f} of shape {shape}, "
+                f"received shape {numbers.shape}"
             )

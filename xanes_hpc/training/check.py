@@ -70,11 +70,11 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
     if run.transfer.freeze and not run.transfer.model:
         raise ConfigError("`freeze`: needs a model whose layers to freeze; give it with `init_from`")
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
-    averaged = run.training.kernel_ridge if run.training.kernel_ridge is not None else not run.transfer.model
+    averaged = run.training.gaussian_process if run.training.gaussian_process is not None else not run.transfer.model
     return replace(
         run,
         model=replace(run.model, parameters=parameters),
-        training=replace(run.training, learning_rate=rate, kernel_ridge=averaged),
+        training=replace(run.training, learning_rate=rate, gaussian_process=averaged),
         uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),
     )
 

@@ -1,53 +1,55 @@
-"""Fit the Gaussian process that runs beside the networks, and choose its kernel and its share in the mean."""
+"""Fit the Gaussian process that runs beside the networks: learn its kernel, and choose its share in the mean."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.data.datasets import SiteSet, iterate
+from xanes_hpc.data.datasets import SiteSet, TrainingData, iterate
 from xanes_hpc.models.gaussian_process import ROWS_AT_ONCE, GaussianProcess, masked
-from xanes_hpc.models.kernels import Kernel, Laplacian
+from xanes_hpc.models.kernels import Kernel, Matern
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
+from xanes_hpc.training.kernel_flow import NOISE, Sites, blocks_of, first_kernel, learn
 
 MOST_VALIDATION_SITES = 10_000
-"""Validation sites that the rate and the share are chosen on; a seeded sample if there are more."""
-NOISE = 1e-3
-"""Variance of the noise, added to the diagonal of the kernel. Its amplitude is relative to it."""
-JITTER = 1e-5
+"""Validation sites that the share is chosen on; a seeded sample if there are more."""
+LENGTHS = (0.7, 2.0)
+"""Initial length scales of the kernel's components."""
+JITTER = 1e-4
 """Added to the diagonal of the landmarks' kernel before its Cholesky decomposition, against rounding errors."""
-RATES = (0.7, 1.4, 2.8)
-"""Rates to try."""
 SHARES = np.linspace(0.0, 0.8, 17)
 """Shares to try. The networks always keep some weight, because the spread of their draws gives the uncertainty."""
-KERNEL, SHARE = Laplacian(1.4), 0.5
-"""Kernel and share without a validation set to choose them on."""
+SHARE = 0.5
+"""Share without a validation set to choose it on."""
 
 
-def choose(
-    sites: SiteSet,
-    validation: SiteSet,
+def learn_kernel(data: TrainingData, sets: Sequence[str], scalers: Scalers, seed: int) -> Matern:
+    """Return the kernel that predicts held-out formulas best, learned from sets of the split.
+
+    A seeded sample of ``REFERENCE_SITES`` is used if they have more. The seed also draws the sites to hold out.
+    """
+    sampled = data.sites_in(*sets).sample(REFERENCE_SITES, seed)
+    z, absorbers, targets = (np.concatenate(arrays) for arrays in zip(*_scaled(sampled, scalers), strict=True))
+    _, groups = np.unique(data.together[sampled.chosen], return_inverse=True)
+    offsets = scalers.feature_mean / scalers.feature_scale if scalers.transform == "sqrt" else None
+    first = first_kernel(z, LENGTHS, offsets)
+    return learn(Sites(z, targets, absorbers, groups), blocks_of(data.first.features.labels), first, seed)
+
+
+def choose_share(
+    data: TrainingData,
+    sets: Sequence[str],
     scalers: Scalers,
     networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
+    kernel: Kernel,
     seed: int,
-) -> tuple[Kernel, float]:
-    """Return the kernel and the share that give the lowest validation error when averaged with the networks' spectra.
-
-    The rate of the kernel is chosen with landmarks only.
-    """
-    sampled = iterate(validation.sample(MOST_VALIDATION_SITES, seed))
+) -> float:
+    """Return the share that gives the lowest validation error of the mean with networks trained on the same sets."""
+    sampled = iterate(data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed))
     x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
-    found = networks(x, absorbers)
-
-    def best(some: SiteSet, kernel: Kernel) -> tuple[float, float]:
-        return best_share(y, found, fit(some, scalers, kernel, SHARE, seed).spectra(x, absorbers))
-
-    landmarks = sites.sample(REFERENCE_SITES, seed)
-    tried = {rate: best(landmarks, Laplacian(rate)) for rate in RATES}
-    rate = min(tried, key=lambda r: tried[r][1])
-    share = best(sites, Laplacian(rate))[0] if sites.n_sites > REFERENCE_SITES else tried[rate][0]
-    return Laplacian(rate), share
+    process = fit(data.sites_in(*sets), scalers, kernel, SHARE, seed)
+    return best_share(y, networks(x, absorbers), process.spectra(x, absorbers))[0]
 
 
 def fit(

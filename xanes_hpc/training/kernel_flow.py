@@ -11,14 +11,14 @@ and follows the gradient of the error L. With C = A^-1 Y_f, G = ∂L/∂P = sign
 Both matrices together are E_ij, between every site i and a fitted site j. The derivative of the Matérn function of
 order 3/2 with respect to the squared distance is -3/2 exp(-√3 d), so that with H_ij = -3/2 E_ij amplitude exp(-√3 d_ij)
 
-    ∂L/∂scales_f = sum_ij H_ij (a_if - a_jf)²,   ∂L/∂linear_f = sum_ij E_ij a_if a_jf.                            (3)
+    ∂L/∂scales_f = sum_ij H_ij (a_if - a_jf)²,   ∂L/∂linear_f = sum_ij E_ij b_if b_jf.                            (3)
 
 These sums are matrix products. The logarithm of each scale is the sum of a level, a part that it shares with its block
 of similar features, and a part of its own; Adam (Kingma & Ba, arXiv:1412.6980) follows the gradients of all of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from xanes_hpc.models.scaling import Absorbers, Array
 
 N_STEPS = 80
 """Number of steps; parameters are averaged over the last quarter."""
-N_FITTED, N_PREDICTED = 1250, 400
+N_FITTED, N_PREDICTED = 800, 400
 """Largest number of sites that a step fits and predicts."""
 STEP = 0.05
 """Length of Adam's steps, in logarithms of the parameters."""
@@ -117,32 +117,36 @@ def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: f
         near *= np.float32(-1.5 * amplitude)
         total = near.sum(axis=1) @ squares + near.sum(axis=0) @ own_squares
         scales.append(total - 2.0 * np.einsum("if,if->f", z, near @ fitted.z))
-    linear = np.einsum("if,if->f", z, slopes @ fitted.z)
+    sums = kernel.sums(z)
+    linear = np.einsum("if,if->f", sums, slopes @ sums[:n])
     return float(np.abs(residuals).mean()), Gradient(np.array(amplitudes), np.array(scales, np.float64), linear)
 
 
 class Logarithms:
-    """The parameters that are learned: logarithms of amplitudes, and of scales in parts.
+    """The parameters that are learned: logarithms of the factors on amplitudes and, in parts, on scales.
 
     Parameters
     ----------
+    first
+        The kernel to start from.
     blocks : (n_features,)
         Index of each feature's block.
-    lengths
-        Initial length scale of each component, for the root mean square difference over all features.
     """
 
-    def __init__(self, blocks: Labels, lengths: Sequence[float]) -> None:
-        self._blocks, self._n_blocks, self._n = blocks, int(blocks.max()) + 1, len(lengths)
-        levels = np.log([*(length**-2.0 for length in lengths), LINEAR]) - np.log(blocks.size)
-        shared = np.zeros((self._n + 1) * (self._n_blocks + blocks.size))
-        self.start = np.concatenate([np.full(self._n, -np.log(self._n)), levels, shared])
+    def __init__(self, first: Matern, blocks: Labels) -> None:
+        self._first, self._blocks, self._n_blocks = first, blocks, int(blocks.max()) + 1
+        self._n, self._rows = first.amplitudes.size, first.amplitudes.size + 1
+        self.start = np.zeros(self._n + self._rows * (1 + self._n_blocks + blocks.size))
 
     def kernel(self, values: Float) -> Matern:
         """Return the kernel of a vector of parameters."""
-        amplitudes, levels, shared, own = self._parts(values)
-        scales = np.exp(levels[:, None] + shared[:, self._blocks] + own)
-        return Matern(np.exp(amplitudes), scales[:-1], scales[-1])
+        ends = np.cumsum([self._n, self._rows, self._rows * self._n_blocks])
+        amplitudes, levels, *parts = np.split(values, ends)
+        shared, own = (part.reshape(self._rows, -1) for part in parts)
+        factors = np.exp(levels[:, None] + shared[:, self._blocks] + own)
+        first = self._first
+        scales, linear = first.scales * factors[:-1], first.linear * factors[-1]
+        return Matern(first.amplitudes * np.exp(amplitudes), scales, linear, first.offsets)
 
     def gradient(self, kernel: Matern, gradient: Gradient) -> Float:
         """Return the gradient with respect to the vector of parameters."""
@@ -150,27 +154,43 @@ class Logarithms:
         shared = np.array([np.bincount(self._blocks, row, self._n_blocks) for row in own])
         return np.concatenate([kernel.amplitudes * gradient.amplitudes, own.sum(axis=1), shared.ravel(), own.ravel()])
 
-    def _parts(self, values: Float) -> tuple[Float, Float, Float, Float]:
-        rows = self._n + 1
-        amplitudes, levels, shared, own = np.split(values, np.cumsum([self._n, rows, rows * self._n_blocks]))
-        return amplitudes, levels, shared.reshape(rows, -1), own.reshape(rows, -1)
+
+def first_kernel(z: Array, lengths: Sequence[float], offsets: Float | None = None) -> Matern:
+    """Return the kernel to start from: of equal amplitudes, and equal weights of all features.
+
+    Parameters
+    ----------
+    z : (n_sites, n_features)
+        Standardised features.
+    lengths
+        Length scale of each component, for the root mean square difference over all features.
+    offsets : (n_features,), or None
+        Mean of each root over its scale, if the features are roots.
+    """
+    n = z.shape[1]
+    scales = np.repeat([[length**-2.0 / n] for length in lengths], n, axis=1)
+    plain = Matern(np.full(len(lengths), 1.0 / len(lengths)), scales, np.zeros(n), offsets)
+    squares = np.mean(np.square(plain.sums(z)), axis=0, dtype=np.float64)
+    return replace(plain, linear=LINEAR / n / np.maximum(squares, 1.0))  # constant features are rounding errors
 
 
-def learn(sites: Sites, blocks: Labels, lengths: Sequence[float], seed: int) -> Matern:
+def learn(sites: Sites, blocks: Labels, first: Matern, seed: int) -> Matern:
     """Return the kernel whose predictions of held-out groups have the lowest error.
 
     Parameters
     ----------
     sites
-        Sites to learn from, of two groups or more.
+        Sites to learn from. If they are a single group, none can be held out, and the first kernel is returned.
     blocks : (n_features,)
         Index of each feature's block; see ``blocks_of``.
-    lengths
-        Initial length scale of each component.
+    first
+        The kernel to start from.
     seed
         Seed of the sites that are drawn.
     """
-    logarithms, random = Logarithms(blocks, lengths), np.random.default_rng(seed)
+    if not sites.groups.any():
+        return first
+    logarithms, random = Logarithms(first, blocks), np.random.default_rng(seed)
     values = logarithms.start
     mean, square, average = np.zeros_like(values), np.zeros_like(values), np.zeros_like(values)
     n_averaged = max(1, N_STEPS // 4)

@@ -195,19 +195,18 @@ def write_model(
         write_scalers(own / SCALING, last.scalers)
     earlier = trained.start.sites if trained.start else []
     reference_sites(data, last.scalers, last.sets, run.training.seed, earlier).write(folder / SITES)
-    share = trained.share if run.training.kernel_ridge else 0.0
-    if share:
-        together = np.array([formula or name for formula, name in zip(data.formulas, data.names, strict=True)])
-        regression = fit(data.sites_in(*last.sets), last.scalers, trained.kernel, share, run.training.seed, together)
-        write_regression(folder / REGRESSION, regression)
+    if trained.kernel is not None and trained.share:
+        sites, seed = data.sites_in(*last.sets), run.training.seed
+        process = fit(sites, last.scalers, trained.kernel, trained.share, seed, data.together)
+        write_regression(folder / REGRESSION, process)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
     description = describe(run, data, last.sets, digests, plan) | {
         "calibration": {},
-        "regression": bool(share),
+        "regression": bool(trained.share),
         "interrupted": trained.interrupted,
     }
     write_description(folder, description)
     calibrated = _calibrated(Model.open(folder), data, run.training.seed)
     write_description(folder, description | calibrated | {"files": digests_of_files(folder)})
-    return trained.result(data, share)
+    return trained.result(data)

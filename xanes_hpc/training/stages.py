@@ -18,7 +18,7 @@ from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
-from xanes_hpc.models.kernels import Kernel
+from xanes_hpc.models.kernels import Matern
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import SETS
@@ -26,7 +26,7 @@ from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.gaussian_process_fit import KERNEL, SHARE, choose
+from xanes_hpc.training.gaussian_process_fit import SHARE, choose_share, learn_kernel
 from xanes_hpc.training.transfer import Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
@@ -72,7 +72,7 @@ class Trained:
     epochs
         The epochs of all stages.
     kernel, share
-        Kernel and share of the Gaussian process beside the networks; a share of 0 means none.
+        Kernel and share of the Gaussian process beside the networks; None and 0 without one.
     start
         The trained model that the networks started from, if any.
     interrupted
@@ -82,19 +82,19 @@ class Trained:
     first: Stage
     last: Stage
     epochs: list[Epoch]
-    kernel: Kernel
+    kernel: Matern | None
     share: float
     start: Start | None
     interrupted: bool
 
-    def result(self, data: TrainingData, share: float = 0.0) -> "Result":
-        """Return the figures to report; ``share`` is the share of the Gaussian process in the saved model."""
+    def result(self, data: TrainingData) -> "Result":
+        """Return the figures to report."""
         counts = np.bincount(data.sets, minlength=len(SETS))
         sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
         assert self.first.log.best is not None
         taken_over = None if self.start is None else self.start.taken_over
         n_members = self.last.trainer.n_members
-        return Result(sets, data.left_out, self.first.log.best, n_members, share, self.interrupted, taken_over)
+        return Result(sets, data.left_out, self.first.log.best, n_members, self.share, self.interrupted, taken_over)
 
 
 @dataclass(frozen=True)
@@ -175,17 +175,16 @@ class Training:
         KeyboardInterrupt
             If training was interrupted before its first epoch ended, or a second time.
         """
-        run, data = self._run, self._data
+        run, data, seed = self._run, self._data, self._run.training.seed
         chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
         n_epochs, falls = run.training.epochs, list[int]()
-        first = None
-        process: tuple[Kernel, float] = (KERNEL, SHARE)
+        first, kernel, share = None, None, SHARE
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
-            if run.training.kernel_ridge and self._team.is_chief:
-                validation, seed = data.sites_in("validation"), run.training.seed
-                process = choose(data.sites_in("train"), validation, first.scalers, first.trainer.spectra, seed)
+            if run.training.gaussian_process and self._team.is_chief:
+                kernel = learn_kernel(data, first.sets, first.scalers, seed)
+                share = choose_share(data, first.sets, first.scalers, first.trainer.spectra, kernel, seed)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, first.log.falls
@@ -199,8 +198,10 @@ class Training:
             self._logs.pop(REFIT, None)
         if last.log.best is None:
             raise KeyboardInterrupt
+        if kernel is None and run.training.gaussian_process and self._team.is_chief:
+            kernel = learn_kernel(data, last.sets, last.scalers, seed)
         epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
-        return Trained(first or last, last, epochs, *process, self._start, interrupted)
+        return Trained(first or last, last, epochs, kernel, share if kernel else 0.0, self._start, interrupted)
 
     def choose(self) -> EpochLog:
         """Run the first stage only, with one network, and return its log, to judge hyperparameters.
