@@ -18,6 +18,7 @@ from xanes_hpc.models.kernels import Laplacian, Matern
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import read_regression, write_regression
 from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.runtime.threads import limited_to
 from xanes_hpc.training import gaussian_process_fit, kernel_flow
 from xanes_hpc.training.gaussian_process_fit import LENGTHS, NOISE, SHARES, best_share, choose_share, fit, learn_kernel
@@ -263,6 +264,16 @@ def test_kernel_and_share_come_from_held_out_sites(small, tmp_path, monkeypatch)
         assert kernel.scales.shape == (len(LENGTHS), data.first.features.n_features)
         share = choose_share(data, ["train"], scalers, lambda x, a: scalers.target_mean[a], kernel, seed=0)
     assert share > 0.5  # the networks here only return the mean spectrum
+
+
+def test_the_process_is_fitted_to_all_sites_but_those_of_the_test_set(model):
+    """The calibration was measured before, without the calibration set."""
+    trained = Model.open(model)
+    sites, process = trained.training_sites, trained.regression
+    assert sites.trained == USED_SETS
+    assert trained.description["provenance"]["trained"] == ["train", "validation"]
+    assert len(process.landmarks) == len(process.errors) == sum(sites.count(name) for name in USED_SETS)
+    assert trained.calibration.n_sites == sites.count("calibration") > 0
 
 
 def test_a_model_averages_its_networks_with_the_regression(model):

@@ -40,7 +40,7 @@ class TrainingSites:
     features : (n_reference, n_features) float32
         Standardised features of (a seeded sample of) the training sites.
     trained
-        Names of the sets that the weights were trained on.
+        Names of the sets that the networks were trained on, or the Gaussian process fitted to.
     earlier
         Names and formulas of the sites that the model this one started from was trained on.
     """
@@ -76,7 +76,7 @@ class TrainingSites:
 
     @property
     def trained_on(self) -> list[tuple[str, str]]:
-        """Names and formulas of all sites that the weights were trained on, also in the model this one started from."""
+        """Names and formulas of all sites that the model was fitted to, also in the model this one started from."""
         rows = np.flatnonzero(np.isin(self.sets, [SETS.index(name) for name in self.trained]))
         return [(self.names[i], self.formulas[i]) for i in rows] + self.earlier
 

@@ -27,8 +27,9 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
     zero = " from E₀" if origin == "e0" else ""
-    sites, of_weights = provenance["sites"], model.training_sites.trained
-    trained = sum(n for name, n in sites.items() if name in of_weights)
+    sites, fitted = provenance["sites"], model.training_sites.trained
+    of_weights = provenance.get("trained", fitted)
+    trained = sum(n for name, n in sites.items() if name in fitted)
     unused = "fold" if provenance["split"].get("folds") is None else "test"
     split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
     kinds = ", ".join(
@@ -40,7 +41,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
         "Data": {
             "absorbers": kinds,
             "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the sets below say what the others do",
-            **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights) for name, n in sites.items()},
+            **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights, fitted) for name, n in sites.items()},
             **_left_out(provenance.get("left_out")),
             "spectra": f"{d['target']['kind'].upper()}, {_treated(treatment_name(treatment))}, {unit}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
@@ -68,11 +69,14 @@ def _treated(treatment: str) -> str:
     return "treatment not recorded" if treatment == "unstated" else f"treatment {treatment}"
 
 
-def _role(name: str, n: int, trained: Sequence[str]) -> str:
+def _role(name: str, n: int, trained: Sequence[str], fitted: Sequence[str]) -> str:
     """Return the number of sites of a set, and what they do."""
     if name not in ROLES:
         return f"{n:,}"
-    return f"{n:,} sites: {ROLES[name]}" + (", then adjust the weights" if name in trained and name != "train" else "")
+    then = ""
+    if name in fitted and name != "train":
+        then = ", then adjust the weights" if name in trained else ", then join the Gaussian process"
+    return f"{n:,} sites: {ROLES[name]}{then}"
 
 
 def _left_out(counts: dict[str, Any] | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.sigma_factors import Evidence
-from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, TrainingSites
+from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.epochs import Epoch
 from xanes_hpc.training.gaussian_process_fit import fit
@@ -165,11 +165,24 @@ def _neighbours(data: TrainingData, trained: npt.NDArray[np.bool_]) -> npt.NDArr
     return np.concatenate(counts)
 
 
+def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Sequence[str], seed: int) -> None:
+    """Write the sites of the model, and the Gaussian process fitted to some of their sets, in place of earlier ones."""
+    for name in (SITES, REGRESSION):
+        (folder / name).unlink(missing_ok=True)
+    scalers, earlier = trained.last.scalers, trained.start.sites if trained.start else []
+    reference_sites(data, scalers, sets, seed, earlier).write(folder / SITES)
+    if trained.kernel is not None and trained.share:
+        process = fit(data.sites_in(*sets), scalers, trained.kernel, trained.share, seed, data.together)
+        write_regression(folder / REGRESSION, process)
+
+
 def write_model(
     folder: Path, output: Path, trained: Trained, run: RunConfig, data: TrainingData, digests: Digests,
     plan: dict[str, Any],
 ) -> Result:  # fmt: skip
     """Write the model folder, calibrate its model, and return the figures to report.
+
+    Once sigma is calibrated, the Gaussian process is fitted again, to the calibration set too.
 
     Parameters
     ----------
@@ -193,12 +206,7 @@ def write_model(
         own.mkdir(parents=True)
         last.trainer.save(member, own / WEIGHTS)
         write_scalers(own / SCALING, last.scalers)
-    earlier = trained.start.sites if trained.start else []
-    reference_sites(data, last.scalers, last.sets, run.training.seed, earlier).write(folder / SITES)
-    if trained.kernel is not None and trained.share:
-        sites, seed = data.sites_in(*last.sets), run.training.seed
-        process = fit(sites, last.scalers, trained.kernel, trained.share, seed, data.together)
-        write_regression(folder / REGRESSION, process)
+    _write_sites(folder, data, trained, last.sets, run.training.seed)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
     description = describe(run, data, last.sets, digests, plan) | {
@@ -208,5 +216,8 @@ def write_model(
     }
     write_description(folder, description)
     calibrated = _calibrated(Model.open(folder), data, run.training.seed)
+    fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.share else last.sets
+    if fitted != last.sets:
+        _write_sites(folder, data, trained, fitted, run.training.seed)
     write_description(folder, description | calibrated | {"files": digests_of_files(folder)})
-    return trained.result(data)
+    return trained.result(data, fitted)

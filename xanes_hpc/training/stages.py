@@ -87,14 +87,14 @@ class Trained:
     start: Start | None
     interrupted: bool
 
-    def result(self, data: TrainingData) -> "Result":
-        """Return the figures to report."""
-        counts = np.bincount(data.sets, minlength=len(SETS))
-        sets = {name: int(n) for name, n in zip(SETS, counts, strict=False)}
+    def result(self, data: TrainingData, fitted: Sequence[str] = ()) -> "Result":
+        """Return the figures to report; the Gaussian process was fitted to the sets ``fitted``."""
         assert self.first.log.best is not None
-        taken_over = None if self.start is None else self.start.taken_over
-        n_members = self.last.trainer.n_members
-        return Result(sets, data.left_out, self.first.log.best, n_members, self.share, self.interrupted, taken_over)
+        return Result(
+            {name: data.sites_in(name).n_sites for name in SETS}, data.left_out, self.first.log.best,
+            self.last.trainer.n_members, self.share, data.sites_in(*fitted).n_sites, self.interrupted,
+            None if self.start is None else self.start.taken_over,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,14 @@ class Result:
 
     Attributes
     ----------
-    sets
-        Number of sites in each set of the split.
-    left_out
-        How many sites are in no set, and why.
+    sets, left_out
+        Number of sites in each set of the split, and how many are in none, and why.
     best
         The best epoch of the first stage.
     n_members
         Number of networks.
-    share
-        Share of the Gaussian process in the model's mean.
+    share, n_fitted
+        Share of the Gaussian process in the model's mean, and number of sites that it was fitted to.
     taken_over
         Number of layers that started with another model's weights, and of all layers with weights; None without one.
     interrupted
@@ -124,6 +122,7 @@ class Result:
     best: Epoch
     n_members: int
     share: float
+    n_fitted: int
     interrupted: bool
     taken_over: tuple[int, int] | None = None
 

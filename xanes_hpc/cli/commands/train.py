@@ -209,7 +209,11 @@ def _train(run: Any, options: dict[str, Any]) -> None:
         "epochs": f"{result.best.epoch}, "
         + (f"validation error {result.best.validation_error:.2f} %" if result.sets["validation"] else "no validation"),
         "members": f"{result.n_members}"
-        + (f" and a Gaussian process (share {result.share:.2f})" if result.share else ""),
+        + (
+            f" and a Gaussian process (share {result.share:.2f}, fitted to {result.n_fitted:,} sites)"
+            if result.share
+            else ""
+        ),
     }
     if result.taken_over is not None:
         taken, of = result.taken_over
