@@ -12,7 +12,7 @@ from studies.folds import N_FOLDS, run_of
 from studies.inputs import Inputs, describe
 from studies.sitting import Run, Sitting
 from xanes_hpc import descriptors
-from xanes_hpc.descriptors.wacsf import ELEMENT_CHANNELS
+from xanes_hpc.descriptors._presets import ELEMENT_CHANNELS
 from xanes_hpc.runtime import threads
 from xanes_hpc.stores.structures import StructureStore
 

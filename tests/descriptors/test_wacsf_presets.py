@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.io import write
+from support import systems
+from support.builders import run
 
 from xanes_hpc import descriptors
 from xanes_hpc.errors import DescriptorError
@@ -140,7 +143,7 @@ def test_a_descriptors_name_stands_for_its_default_preset():
 
 def test_unknown_preset_lists_the_known_ones():
     with pytest.raises(
-        DescriptorError, match="descriptor wacsf has no preset 'xanesnet'; it has default, xanesnet-2022"
+        DescriptorError, match="descriptor wacsf has no preset 'xanesnet'; it has crystal, default, xanesnet-2022"
     ):
         descriptors.load("wacsf", "xanesnet")
 
@@ -148,3 +151,26 @@ def test_unknown_preset_lists_the_known_ones():
 def test_misspelt_preset_gets_a_suggestion():
     with pytest.raises(DescriptorError, match="no descriptor has a preset 'xanesnet-94'; did you mean 'xanesnet-49'"):
         descriptors.choose("xanesnet-94", None)
+
+
+def test_groups_of_the_preset_for_crystals_hold_every_element_once():
+    by_element = [w["elements"] for w in weightings("crystal") if "elements" in w]
+    assert {len(groups) for groups in by_element} == {31, 6}
+    for groups in by_element:
+        named = [symbol for group in groups for symbol in ([group] if isinstance(group, str) else group)]
+        assert len(set(named)) == len(named)
+
+
+def test_crystals_are_told_of_the_preset_for_them(tmp_path, capsys):
+    """Molecules are not, nor who chose a descriptor."""
+    rutile, water = systems.rutile(), molecule("H2O")
+    write(tmp_path / "rutile.cif", rutile)
+    write(tmp_path / "water.xyz", water)
+    for name, absorber, options, told in (
+        ("rutile.cif", "Ti", [], True), ("water.xyz", "O", [], False), ("rutile.cif", "Ti", ["--preset", "rdc"], False)
+    ):  # fmt: skip
+        store = tmp_path / "s.h5"
+        assert run("import", tmp_path / name, "--absorber", absorber, "-o", store, "--overwrite") == 0
+        capsys.readouterr()
+        assert run("featurise", store, "--overwrite", *options) == 0
+        assert ("--preset crystal" in capsys.readouterr().err) is told

@@ -46,6 +46,7 @@ import numpy.typing as npt
 from xanes_hpc.descriptors._functions import FUNCTIONS, KINDS, Functions, Near
 from xanes_hpc.descriptors._gaussians import Vector
 from xanes_hpc.descriptors._meaning import Meaning
+from xanes_hpc.descriptors._presets import PRESETS
 from xanes_hpc.descriptors._values import is_number, read_dtype
 from xanes_hpc.descriptors._weighting import Weighting
 from xanes_hpc.descriptors.base import Descriptor, Features, check_keys
@@ -140,50 +141,5 @@ class WACSF(Descriptor):
             call.functions.fill(Near(near[call.cutoff], neighbours), tables, call.cutoff, columns, out)
 
 
-def _xanesnet_2022() -> dict[str, Any]:
-    """Return the 97 functions of Rankine & Penfold, doi:10.1063/5.0087255, with the first 8 of 64 angular radii."""
-    g4 = {"style": "centred", "n": 64, "keep": 8, "r_min": 0.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1, 2, 4, 8]}
-    g2 = {"style": "shifted", "n": 32, "r_min": 0.0, "r_max": 6.0}
-    return {"cutoff": 6.0, "weighting": [{"weights": "Z", "g2": g2, "g4": g4}]}
-
-
-def _xanesnet_49() -> dict[str, Any]:
-    """Return the 49 functions of XANESNET's later sets, with the first 16 of 32 angular radii."""
-    g4 = {"style": "centred", "n": 32, "keep": 16, "r_min": 1.0, "r_max": 6.0, "lambda": [1, -1], "zeta": [1]}
-    g2 = {"style": "shifted", "n": 16, "r_min": 1.0, "r_max": 6.0}
-    return {"cutoff": 6.0, "weighting": [{"weights": "Z", "scale": 0.1, "g2": g2, "g4": g4}]}
-
-
-ELEMENT_CHANNELS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other")
-
-
-NEAR_CHANNELS = ("H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other")
-
-
-def _default() -> dict[str, Any]:
-    """Return radial functions of every element, wide and sharp angles in the nearest shells, and paths."""
-    signs = [1, -1]
-    wide = {"style": "shifted", "n": 32, "r_min": 0.3, "r_max": 6.2}
-    near = {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6}
-    shells = {"style": "shifted", "n": 4, "r_min": 1.2, "r_max": 3.1, "lambda": signs}
-    centred = {"style": "centred", "n": 4, "r_min": 0.5, "r_max": 4.0, "lambda": signs, "zeta": [1, 2, 4, 8]}
-    paths = {"style": "shifted", "n": 24, "r_min": 1.1, "r_max": 5.3, "zeta": [0, 4, 32]}
-    elements, every = {"elements": list(NEAR_CHANNELS)}, {"weights": "one"}
-    return {
-        "cutoff": 6.0,
-        "dtype": "float32",
-        "weighting": [
-            {"weights": "Z", "g2": wide},
-            {"weights": "electronegativity", "g2": wide},
-            {"elements": list(ELEMENT_CHANNELS), "g2": wide},
-            {**elements, "cutoff": 4.0, "g2": near, "g4": {**shells, "zeta": [4, 16, 64]}},
-            {**every, "cutoff": 4.0, "g2": near, "g4": {**shells, "zeta": [1, 2, 4, 8, 16, 64]}},
-            {**every, "cutoff": 4.0, "g4": centred},
-            {**elements, "cutoff": 5.0, "paths": paths},
-            {**every, "cutoff": 5.0, "paths": paths},
-        ],
-    }
-
-
-WACSF.PRESETS = {"xanesnet-2022": _xanesnet_2022, "xanesnet-49": _xanesnet_49, "default": _default}
+WACSF.PRESETS = PRESETS
 PLUGIN = WACSF

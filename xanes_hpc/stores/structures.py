@@ -163,6 +163,12 @@ class StructureStore(hdf5.Store):
         return int(self.file["sites/name"].shape[0])
 
     @property
+    def n_crystals(self) -> int:
+        """Number of structures that are periodic in all three directions."""
+        with hdf5.reading(self.path):
+            return int(np.count_nonzero(self.file["structures/pbc"][:].all(axis=1)))
+
+    @property
     def n_spectra(self) -> int:
         """Number of spectra."""
         return int(self.file["spectra/site"].shape[0])

@@ -29,7 +29,7 @@ OF_A_PLAN = ("preset", "description", "properties", "foreign", "compression", "r
     "--preset",
     type=PRESET,
     metavar="NAME",
-    help="Use this preset of the descriptor: default, xanesnet-2022, xanesnet-49, rdc, …  [default: default]",
+    help="Use this preset of the descriptor: default, crystal, xanesnet-2022, rdc, …  [default: default]",
 )
 @click.option("--descriptor", "description", type=PATH, metavar="FILE.toml", help="Read the descriptor from a file")
 @click.option(
@@ -112,7 +112,10 @@ def command(
             return
         rows = _described(job) | ({} if steps.follow_a_plan else _described_run(job, begin))
         has_spectra = structures.has_spectra
+        crystals = 2 * structures.n_crystals > structures.n_structures
     console.table(str(target), rows)
+    if crystals and preset is None and description is None and not steps.follow_a_plan:
+        console.err.print("Note: most of these structures are crystals, for which --preset crystal may be better")
     if has_spectra or job.plan.rattling:
         words = ["xanes-hpc", "train", *([str(plain), "--augment"] if job.plan.rattling else []), str(target)]
         console.next_step(shlex.join(words))
