@@ -329,6 +329,8 @@ def test_explain_command(model, small, tmp_path, capsys):
         assert sum(window["g2_importance"]) == pytest.approx(1.0)
         assert [s["label"] for s in window["shells"]] == [s["shell"] for s in found["shells"]]
         assert all(row["change_percent"] >= 0 for row in window["groups"])
+        for section in ("groups", "kinds"):  # both have every feature once
+            assert sum(row["kernel_percent"] for row in window[section]) == pytest.approx(100.0)
         assert [(s["start"], s["stop"]) for s in window["shells"]] == [(s["start"], s["stop"]) for s in found["shells"]]
     assert found["columns"] == ["-3:3", "40:46", "-20:60"]
     assert len(found["atoms"][0]["numbers"]) == len(found["atoms"][0]["values"][0])

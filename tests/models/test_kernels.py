@@ -82,5 +82,8 @@ def test_the_linear_kernel_is_one_of_the_features_before_their_root():
 
 def test_importance_is_the_fraction_of_the_squared_distance():
     scales = np.array([[3.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
-    found = importance(Matern(np.array([3.0, 1.0]), scales, np.zeros(3)))
-    np.testing.assert_allclose(found, [0.75 * 0.75, 0.75 * 0.25 + 0.25 * 0.5, 0.25 * 0.5])
+    kernel = Matern(np.array([3.0, 1.0]), scales, np.zeros(3))
+    z = np.array([[-1.0, 1.0, -1.0], [1.0, -1.0, 1.0]], np.float32)
+    np.testing.assert_allclose(importance(kernel, z), [0.75 * 0.75, 0.75 * 0.25 + 0.25 * 0.5, 0.25 * 0.5])
+    z[:, 1] = 5.0  # the same at all sites
+    np.testing.assert_allclose(importance(kernel, z), [0.75, 0.0, 0.25])

@@ -82,7 +82,7 @@ def test_features_that_matter_get_large_scales(monkeypatch):
     some = sites(300)
     first = first_kernel(some.z, (1.0,))
     kernel = learn(some, np.arange(N_FEATURES), first, seed=0)
-    found = importance(kernel)
+    found = importance(kernel, some.z)
     assert found[:2].min() > 5.0 * found[2:].max()
     fitted, new = sites(200, 4), sites(100, 5)
     assert error_and_gradient(kernel, fitted, new)[0] < 0.7 * error_and_gradient(first, fitted, new)[0]

@@ -20,6 +20,7 @@ from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radia
 from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_words, points_in
 from xanes_hpc.descriptors.base import Descriptor
 from xanes_hpc.errors import ConfigError, ModelError
+from xanes_hpc.models.kernels import Matern, importance
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.site_features import features_of, model_descriptor
 from xanes_hpc.prediction.sources import Store, check_seen, references_of, sets_of
@@ -154,8 +155,16 @@ def explain(
     return Explanation(
         windows, **found, shell_ends=shells, histogram=histogram, n_sites=rows.size,
         n_networks=sum(len(own.members) for own in models), shapley=shapley, atoms=atoms,
+        scales=_scales(models),
         models=tuple(own.path.resolve().name for own in models), absorbers=tuple(model.seen),
     )  # fmt: skip
+
+
+def _scales(models: Sequence[Model]) -> Array | None:
+    """Return each feature's fraction of the distances in the processes' kernels, or None if none has learned scales."""
+    processes = [model.regression for model in models]
+    found = [importance(p.kernel, p.landmarks) for p in processes if p is not None and isinstance(p.kernel, Matern)]
+    return np.mean(found, axis=0) if found else None
 
 
 def _importances(

@@ -123,6 +123,8 @@ class Explanation:
         Shapley values and contributions of atoms, if requested.
     n_sites, n_networks
         Number of sites among which features were permuted, and of networks over all models.
+    scales : (n_features,), or None
+        Each feature's fraction of the distances in the kernel of the Gaussian process, averaged over the models.
     models
         Names of the models.
     absorbers
@@ -140,6 +142,7 @@ class Explanation:
     n_networks: int
     shapley: ShapleyValues | None = None
     atoms: list[AtomContributions] = field(default_factory=list)
+    scales: Array | None = None
     models: tuple[str, ...] = ()
     absorbers: tuple[tuple[str, str], ...] = ()
 
@@ -213,6 +216,8 @@ class Explanation:
             for name in ("distance", "angle", "half_width"):
                 if np.isfinite(getattr(group, name)):
                     row[name] = getattr(group, name)
+            if self.scales is not None:
+                row["kernel_percent"] = 100.0 * float(self.scales[group.columns].sum())
             if section.importance is not None:
                 increase = section.importance.error_increase[:, w, k].mean()
                 row |= {

@@ -178,7 +178,16 @@ def put_squared_distances(x: Array, landmarks: Array, out: Array) -> None:
     np.maximum(out, np.float32(0.0), out=out)
 
 
-def importance(kernel: Matern) -> npt.NDArray[np.float64]:
-    """Return each feature's fraction of the squared distances, (n_features,), averaged over components by amplitude."""
-    shares = kernel.scales / kernel.scales.sum(axis=1, keepdims=True)
+def importance(kernel: Matern, z: Array) -> npt.NDArray[np.float64]:
+    """Return each feature's fraction of the squared distances between sites, averaged over components by amplitude.
+
+    Parameters
+    ----------
+    kernel
+        The kernel.
+    z : (n_sites, n_features)
+        Standardised features of the sites.
+    """
+    squares = kernel.scales * z.var(axis=0, dtype=np.float64)
+    shares = squares / np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     return np.asarray(kernel.amplitudes @ shares / kernel.amplitudes.sum())

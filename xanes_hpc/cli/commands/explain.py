@@ -30,7 +30,7 @@ MOST_ATOMS = 8
 """Number of a site's atoms listed, those with the largest contributions."""
 COLUMNS = (
     "window", "section", "label", "distance", "start", "stop", "angle", "change_percent", "std",
-    "error_increase_percent", "g2_importance", "shap",
+    "error_increase_percent", "g2_importance", "kernel_percent", "shap",
 )  # fmt: skip
 
 
