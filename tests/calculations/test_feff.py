@@ -94,6 +94,8 @@ def test_a_far_element_is_within_the_potential_and_the_screening():
     far = Structure("x", np.array([26, 8, 17], np.uint8), np.array([[0, 0, 0], [2.0, 0, 0], [5.0, 0, 0.0]]))
     assert float(cards(far, replace(FAST, core_hole="rpa"))[0]["SCREEN"][1]) > 5.0
     assert float(cards(far, replace(FAST, scf_radius=4.0))[0]["SCF"][0]) > 5.0
+    hydrogen = replace(far, numbers=np.array([26, 8, 1], np.uint8))  # FEFF moves it outwards
+    assert float(cards(hydrogen, replace(FAST, scf_radius=4.0))[0]["SCF"][0]) > 5.3
     assert len(cards(far, replace(FAST, fms_radius=4.0))[1]) == 2  # chlorine has no part in the scattering
 
 

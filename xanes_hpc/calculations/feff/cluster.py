@@ -13,6 +13,9 @@ from xanes_hpc.structures.structure import Structure
 
 BEYOND = 2.0
 """Atoms so far outside the cluster (Å) still overlap with its atoms in FEFF's muffin-tin potentials."""
+BEHIND, BEHIND_HYDROGEN = 0.1, 0.35
+"""A radius that is to hold an atom is larger than its distance by this, Å. FEFF counts a hydrogen atom as inside only
+some 0.2 Å farther out."""
 MOST_ATOMS, MOST_POTENTIALS, HEAVIEST = 4000, 31, 99
 """FEFF 10's limits: atoms of the file, potentials beside the absorber's, atomic number."""
 
@@ -79,4 +82,5 @@ def _potentials(cluster: Cluster, by: str) -> npt.NDArray[np.int64]:
 def _nearest_of_each(cluster: Cluster, potentials: npt.NDArray[np.int64]) -> float:
     """Return the radius, Å, that holds an atom of each potential, as FEFF's modules for the potentials need."""
     first = np.unique(potentials, return_index=True)[1]
-    return float(cluster.distances[first].max()) + 0.1
+    reach = np.where(cluster.numbers[first] == 1, BEHIND_HYDROGEN, BEHIND)
+    return float((cluster.distances[first] + reach).max())
