@@ -247,6 +247,23 @@ def test_the_words_of_feff_for_a_failed_module(runs):
     )
 
 
+def test_a_module_that_gave_up_is_quoted_rather_than_the_crash_of_the_next(runs):
+    (runs / "water/xmu.dat").unlink()
+    log = (
+        " Bad counts found repeatedly - pot will exit now.\n Done with module: potentials.\n"
+        "forrtl: severe (29): file not found, unit 3, file pot.bin\n"
+        "Image              PC                Routine            Line        Source\n"
+        "_feff10.abi3.so    00007F0DE37EC124  Unknown               Unknown  Unknown\n"
+    )
+    end = "\nfeff10: stage 'screen' failed (exit code: 29): worker exited\n"
+    (runs / "water/run.log").write_text(log + end)
+    found = look_at(Feff(), runs / "water", "water")
+    assert found.reason == "module screen: Bad counts found repeatedly - pot will exit now."
+    (runs / "water/run.log").write_text(log.partition("\n")[2] + end)
+    found = look_at(Feff(), runs / "water", "water")
+    assert found.reason.endswith("file pot.bin")
+
+
 def test_runs_of_other_sites_are_refused(tmp_path, runs, capsys):
     text = (runs / "water/feff.inp").read_text()
     (runs / "water/feff.inp").write_text(text.replace("0.7632390", "0.8632390", 1))

@@ -36,6 +36,9 @@ CLOSE = 1e-3
 MOST_OF_LOG = 1 << 20
 UNTOLD = ("kind", "energies")
 """Settings that are no part of a treatment."""
+GAVE_UP = "will exit now"
+TRACE = re.compile(r"\bPC +Routine\b|\b[0-9A-F]{16} +Unknown\b")
+"""Lines of the trace of a crash."""
 LAST_LINES = 3
 """Number of lines from the end of a failed run's log that its reason quotes."""
 
@@ -172,7 +175,8 @@ def _last_words(log: str) -> str:
     said, failed, after = log.partition("\nfeff10: ")
     if not failed:
         return ""
-    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip() and not TRACE.search(line)]
     module = re.search(r"stage '(\w+)'", after)
     where = f"module {module[1]}: " if module else ""
-    return (where + " ".join(lines[-LAST_LINES:]))[:LONGEST_REASON]
+    gave_up = [line for line in lines if GAVE_UP in line]  # a module that gives up lets the next one fail
+    return (where + " ".join(gave_up[-1:] or lines[-LAST_LINES:]))[:LONGEST_REASON]
