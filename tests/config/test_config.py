@@ -259,3 +259,10 @@ def test_flags_of_another_broadening_drop_the_widths_of_a_file(tmp_path):
     (tmp_path / "xanes-hpc.toml").write_text('[broadening]\nname = "lorentzian"\n')
     assert load_run(None, tmp_path, {}).broadening.name == "lorentzian"
     assert load_run(None, None, {}).broadening.name == "none"
+
+
+def test_the_former_name_of_a_key_is_still_read(tmp_path):
+    (tmp_path / "old.toml").write_text("[training]\nkernel_ridge = false\n")
+    assert load_run(tmp_path / "old.toml", tmp_path, {}).training.gaussian_process is False
+    again = load_run(tmp_path / "old.toml", tmp_path, {"training.gaussian_process": True})
+    assert again.training.gaussian_process is True
