@@ -279,6 +279,6 @@ def test_the_descriptions_of_the_docs_load(tmp_path):
     for i, block in enumerate(blocks):
         (tmp_path / f"{i}.toml").write_text(block)
     wacsf, rdc, extended = (read_toml(tmp_path / f"{i}.toml") for i in range(len(blocks)))
-    assert wacsf.n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2 + 3 * 24 * 3
+    assert wacsf.n_features == 1 + 32 + 5 * 4 + 8 * 2 * 2 + 3 * 24 * 3 + 3 * 8 + 5 + 2 * 3
     assert rdc.hash == load("rdc").hash
     assert extended.properties == ("charge", "oxidation")

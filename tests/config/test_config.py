@@ -116,7 +116,11 @@ def test_bad_files_are_named(tmp_path, text, message, own):
         ("split.test", 0.9, "split: validation, calibration and test leave no sites"),
         ("split.folds", 1, "split.folds: expected 2 to 2147483647, received 1"),
         ("split.folds", -5, "split.folds: expected 2 to 2147483647, received -5"),
-        ("split.group", "name", "split.group: expected formula or code or cluster or none, received 'name'"),
+        (
+            "split.group",
+            "name",
+            "split.group: expected formula or reduced-formula or structure or code or cluster or none, ",
+        ),
         ("training.epochs", 0, "training.epochs: expected 1 to 2147483647, received 0"),
         ("training.batch_size", 0, "training.batch_size: expected 1 to 2147483647, received 0"),
         ("training.seed", -1, "training.seed: expected 0 to 2147483647, received -1"),

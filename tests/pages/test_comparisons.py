@@ -80,7 +80,7 @@ def test_different_sites_are_averaged_with_their_numbers(client):
     assert sum(weights) == 4
     assert len(weights) > 1
     own = [predicted(client, moved, absorber=site["atom"])["mean"] for site in found["sites"]]
-    np.testing.assert_allclose(found["mean"], np.average(own, axis=0, weights=weights), atol=1e-6)
+    np.testing.assert_allclose(found["mean"], np.average(own, axis=0, weights=weights), rtol=5e-6, atol=1e-6)
 
 
 def test_the_effect_of_an_atom_is_what_the_spectrum_loses_without_it(client, predictor):
@@ -91,7 +91,9 @@ def test_the_effect_of_an_atom_is_what_the_spectrum_loses_without_it(client, pre
     effects = np.array(found["effects"])
     assert effects.shape == (3, len(found["energies"]))
     np.testing.assert_allclose(effects[1], effects[2], atol=1e-4)  # the hydrogen atoms are mirror images
-    assert np.abs(effects[0]).max() > np.abs(effects[1]).max()
+    without = {name: [value for k, value in enumerate(WATER[name]) if k != 1] for name in ("numbers", "positions")}
+    whole, rest = (np.array(predicted(client, s, absorber=0)["mean"]) for s in (WATER, WATER | without))
+    np.testing.assert_allclose(effects[0], whole - rest, atol=0.1 * np.abs(effects[0]).max())  # dropout is drawn there
     answer = client.post("/api/explain", json={"structure": WATER, "absorber": 1})
     assert answer.status_code == 422
 
@@ -163,8 +165,11 @@ def test_a_fit_is_judged_by_those_of_held_out_sites(client, predictor, library, 
     with PredictionStore(library) as store:
         n_sites = len(list(held_out_sites(store, 26, "K")))
     with opened(predictor, Limits(), library=library) as own, TestClient(application(own, ["testserver"])) as fresh:
-        good, poor = (fresh.post("/api/fit", json=body | {"experiment": as_measured(f)}).json() for f in (plain, flat))
-        assert len(own.held_out_fits) == 1  # of the same range
+        good, poor, again = (
+            fresh.post("/api/fit", json=body | {"experiment": as_measured(f)}).json() for f in (plain, flat, plain)
+        )
+        assert len(own.held_out_fits) <= 2  # a fit of the same range finds those of the first
+    assert again["held_out_percent"] == good["held_out_percent"]
     assert len(good["held_out_percent"]) == n_sites
     assert good["held_out"].startswith(f"{n_sites} held-out spectra: ")
     assert (good["verdict"], good["unexplained_percent"] < 1.0) == ("", True)

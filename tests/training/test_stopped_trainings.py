@@ -87,7 +87,10 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_nothing(found, folder):
 
 
 def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
-    """In the second stage it keeps the network of the first, with dropout as its uncertainty."""
+    """In the second stage it keeps the network of the first, with dropout as its uncertainty.
+
+    The process beside it is fitted to all sites but the tested ones.
+    """
     assert found["interrupted"] == 0
     calibrated, note, following = said(folder, "interrupted")
     assert calibrated.startswith("Note: sigma was calibrated on only 6 sites")
@@ -98,7 +101,7 @@ def test_ctrl_c_keeps_the_best_so_far(found, folder, small):
     assert following.startswith("Next: xanes-hpc predict ")
     model = Model.open(folder / "kept")
     assert (len(model.members), model.method) == (1, "dropout")
-    assert model.training_sites.trained == ("train",)
+    assert model.training_sites.trained == ("train", "validation", "calibration")
     errors = history(model, "validation_error_percent")
     assert (len(errors), history(model, "epoch", "refit")) == (4, [])
     with FeatureStore(small / FEATURES) as features:
