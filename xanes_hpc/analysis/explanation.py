@@ -123,8 +123,9 @@ class Explanation:
         Shapley values and contributions of atoms, if requested.
     n_sites, n_networks
         Number of sites among which features were permuted, and of networks over all models.
-    scales : (n_features,), or None
-        Each feature's fraction of the distances in the kernel of the Gaussian process, averaged over the models.
+    scales
+        Each feature's fraction of the distances in the kernel of the Gaussian process, averaged over the models; None
+        without a process.
     models
         Names of the models.
     absorbers
