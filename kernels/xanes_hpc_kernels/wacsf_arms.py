@@ -15,7 +15,7 @@ import numpy as np
 
 from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import aligned_rows, lanes_of
-from xanes_hpc_kernels.cutoff import cosine_cutoff
+from xanes_hpc_kernels.directions import N_NEIGHBOUR_ROWS, RADIUS, X, Y, Z, fill_neighbours
 from xanes_hpc_kernels.ragged import longest
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
@@ -24,28 +24,8 @@ from xanes_hpc_kernels.wacsf_paths import fill_gaussians, fill_powers
 
 BLOCK = 512
 """Triplets after which a block is processed; those of its last neighbour may exceed this number."""
-X, Y, Z, RADIUS, CUT, N_NEIGHBOUR_ROWS = range(6)
-"""Rows of ``neighbours``: unit vector from the site, distance, and fc; weights follow."""
 ARM, COSINE, SINE, N_TRIPLET_ROWS = range(4)
 """Rows of a block: (r_ij + r_ik) / 2, and cosine and sine of the angle; weights follow."""
-
-
-@inline
-def fill_neighbours(
-    distances_n: Floats, vectors_nc: Floats, numbers_n: Ints, weights_kz: Floats, cutoff: float, neighbours: Floats
-) -> None:
-    """Write one site's neighbours."""
-    for n in range(distances_n.size):
-        over = 1.0 / distances_n[n]
-        neighbours[X, n], neighbours[Y, n], neighbours[Z, n] = (
-            vectors_nc[n, 0] * over,
-            vectors_nc[n, 1] * over,
-            vectors_nc[n, 2] * over,
-        )
-        neighbours[RADIUS, n] = distances_n[n]
-        neighbours[CUT, n] = cosine_cutoff(distances_n[n] * distances_n[n], cutoff * cutoff)
-        for k in range(weights_kz.shape[0]):
-            neighbours[N_NEIGHBOUR_ROWS + k, n] = weights_kz[k, numbers_n[n]] * neighbours[CUT, n]
 
 
 @inline

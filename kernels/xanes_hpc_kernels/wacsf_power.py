@@ -16,38 +16,14 @@ import numpy as np
 
 from xanes_hpc_kernels._jit import inline, kernel
 from xanes_hpc_kernels.compaction import aligned_rows, lanes_of
-from xanes_hpc_kernels.cutoff import cosine_cutoff
+from xanes_hpc_kernels.directions import N_NEIGHBOUR_ROWS, RADIUS, X, Y, Z, fill_neighbours
 from xanes_hpc_kernels.ragged import longest
 from xanes_hpc_kernels.types import Floats, Ints
 from xanes_hpc_kernels.vector_exp import exp_nonpositive
 from xanes_hpc_kernels.wacsf_angular import add_eight, add_two
 
-X, Y, Z, RADIUS, CUT, N_NEIGHBOUR_ROWS = range(6)
-"""Rows of ``neighbours``: unit vector from the site, distance, and fc; weights follow."""
 RE, IM, BEFORE, LAST, N_WORK_ROWS = range(5)
 """Rows of ``work``: real and imaginary part of (x + iy)^m, and the two last degrees without that factor."""
-
-
-@inline
-def fill_neighbours(
-    distances_n: Floats, vectors_nc: Floats, numbers_n: Ints, weights_kz: Floats, cutoff: float, neighbours: Floats
-) -> int:
-    """Write one site's neighbours, followed by ones without a weight; return their number, a multiple of the lanes."""
-    lanes, n = lanes_of(neighbours), distances_n.size
-    whole = (n + lanes - 1) // lanes * lanes
-    neighbours[:, n:whole] = neighbours.dtype.type(0.0)
-    for m in range(n):
-        over = 1.0 / distances_n[m]
-        neighbours[X, m], neighbours[Y, m], neighbours[Z, m] = (
-            vectors_nc[m, 0] * over,
-            vectors_nc[m, 1] * over,
-            vectors_nc[m, 2] * over,
-        )
-        neighbours[RADIUS, m] = distances_n[m]
-        neighbours[CUT, m] = cosine_cutoff(distances_n[m] * distances_n[m], cutoff * cutoff)
-        for k in range(weights_kz.shape[0]):
-            neighbours[N_NEIGHBOUR_ROWS + k, m] = weights_kz[k, numbers_n[m]] * neighbours[CUT, m]
-    return int(whole)
 
 
 @inline
@@ -116,7 +92,8 @@ def power_spectrum(
     n_channels, n_functions, most = weights_kz.shape[0], mu_f.size, degrees_d.max()
     n_rows, n_harmonics = n_channels * n_functions, (most + 1) ** 2
     n_columns = n_harmonics + n_harmonics % 2
-    real, width = out.dtype.type, longest(offsets_i) + lanes_of(out)
+    real, lanes = out.dtype.type, lanes_of(out)
+    width = longest(offsets_i) + lanes
     neighbours = aligned_rows(N_NEIGHBOUR_ROWS + n_channels, width, out)
     work = aligned_rows(N_WORK_ROWS, width, out)
     harmonics = aligned_rows(n_columns, width, out)
@@ -126,9 +103,12 @@ def power_spectrum(
     for i in range(offsets_i.size - 1):
         start, stop = offsets_i[i], offsets_i[i + 1]
         totals[:] = 0.0
-        whole = fill_neighbours(
+        fill_neighbours(
             distances_p[start:stop], vectors_pc[start:stop], numbers_p[start:stop], weights_kz, cutoff, neighbours
         )
+        n = stop - start
+        whole = (n + lanes - 1) // lanes * lanes
+        neighbours[:, n:whole] = real(0.0)  # no weight
         fill_harmonics(whole, most, neighbours, work, harmonics)
         first_n, second_n = gaussians[0], gaussians[1]
         for e in range(0, n_rows, 2):

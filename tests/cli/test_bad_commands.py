@@ -25,7 +25,8 @@ from xanes_hpc.cli.main import COMMANDS
         (["featurise", "s.h5", "--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1"),
         (
             ["featurise", "s.h5", "--preset", "xanesnet-2021"],
-            "Invalid value for '--preset': expected charged, rdc, xanesnet-2022, xanesnet-49, default, crystal, ",
+            "Invalid value for '--preset': expected charged, rdc, xanesnet-2022, xanesnet-49, default, crystal, "
+            "received",
         ),
         (["featurise", "s.h5", "--descriptor", "d.toml"], "d.toml: cannot be read"),
         (["train", "f.h5", "--config", "none.toml"], "none.toml: cannot be read: no such file or directory"),

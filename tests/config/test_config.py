@@ -119,7 +119,7 @@ def test_bad_files_are_named(tmp_path, text, message, own):
         (
             "split.group",
             "name",
-            "split.group: expected formula or reduced-formula or structure or code or cluster or none, ",
+            "split.group: expected formula or reduced-formula or structure or code or cluster or none, received 'name'",
         ),
         ("training.epochs", 0, "training.epochs: expected 1 to 2147483647, received 0"),
         ("training.batch_size", 0, "training.batch_size: expected 1 to 2147483647, received 0"),

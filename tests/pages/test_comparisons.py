@@ -158,6 +158,7 @@ def test_a_broadening_is_fitted(client):
 
 
 def test_a_fit_is_judged_by_those_of_held_out_sites(client, predictor, library, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE", 60.0)  # no tickets, however busy the machine
     monkeypatch.setattr("xanes_hpc.experiment.fit_broadening.FEWEST", 3)
     plain = predicted(client, OXIDE)
     flat = plain | {"mean": np.arctan(np.array(plain["energies"])).tolist()}
@@ -165,10 +166,10 @@ def test_a_fit_is_judged_by_those_of_held_out_sites(client, predictor, library, 
     with PredictionStore(library) as store:
         n_sites = len(list(held_out_sites(store, 26, "K")))
     with opened(predictor, Limits(), library=library) as own, TestClient(application(own, ["testserver"])) as fresh:
-        good, poor, again = (
-            fresh.post("/api/fit", json=body | {"experiment": as_measured(f)}).json() for f in (plain, flat, plain)
-        )
-        assert len(own.held_out_fits) <= 2  # a fit of the same range finds those of the first
+        good, poor = (fresh.post("/api/fit", json=body | {"experiment": as_measured(f)}).json() for f in (plain, flat))
+        known = dict(own.held_out_fits)
+        again = fresh.post("/api/fit", json=body | {"experiment": as_measured(plain)}).json()
+        assert own.held_out_fits == known  # a fit of the same range finds those of the first
     assert again["held_out_percent"] == good["held_out_percent"]
     assert len(good["held_out_percent"]) == n_sites
     assert good["held_out"].startswith(f"{n_sites} held-out spectra: ")
