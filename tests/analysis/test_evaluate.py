@@ -6,14 +6,14 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import t
 from support.builders import run
 
 from xanes_hpc.analysis import evaluate as ev
 from xanes_hpc.analysis.inspect import inform
 from xanes_hpc.errors import SpectrumError
 from xanes_hpc.plotting.spectra import predicted_against_reference
+from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 ENERGIES = np.linspace(-15.0, 60.0, 226)
@@ -45,14 +45,6 @@ def test_derivative_errors_of_a_slope_and_a_parabola():
     assert figures["first_mae"] == pytest.approx(np.abs(ENERGIES).mean(), rel=0.01)
 
 
-def test_gaussian_crps_agrees_with_its_integral():
-    def squared(x):
-        return (norm.cdf(x, 0.3, 0.7) - (x >= 1.1)) ** 2
-
-    expected = quad(squared, -8, 1.1)[0] + quad(squared, 1.1, 8)[0]
-    assert ev.crps_gaussian(np.array(1.1), np.array(0.3), np.array(0.7)) == pytest.approx(expected, rel=1e-6)
-
-
 def test_crps_of_draws_agrees_with_the_double_sum_and_approaches_the_gaussian():
     generator = np.random.default_rng(1)
     few = generator.normal(0.3, 0.7, (9, 3))
@@ -60,20 +52,20 @@ def test_crps_of_draws_agrees_with_the_double_sum_and_approaches_the_gaussian():
     pairs = np.abs(few[:, None] - few[None]).sum(axis=(0, 1)) / (9 * 8)
     np.testing.assert_allclose(ev.crps_draws(y, few), np.abs(few - y).mean(axis=0) - 0.5 * pairs, rtol=1e-12)
     many = generator.normal(0.3, 0.7, (20000, 1))
-    assert ev.crps_draws(y[:1], many)[0] == pytest.approx(float(ev.crps_gaussian(y[0], 0.3, 0.7)), abs=0.02)
+    assert ev.crps_draws(y[:1], many)[0] == pytest.approx(0.7 * float(GAUSSIAN.crps((y[0] - 0.3) / 0.7)), abs=0.02)
 
 
 def test_a_true_sigma_has_its_nominal_coverage():
     generator = np.random.default_rng(2)
     mean, std = generator.normal(size=(400, 50)), generator.uniform(0.5, 2.0, (400, 50))
     reference = mean + std * generator.normal(size=mean.shape)
-    figures = ev.uncertainty(reference, mean, std, [{"level": 0.9, "score": 1.6449}])
+    figures = ev.uncertainty(reference, mean, std, GAUSSIAN, [{"level": 0.9, "score": 1.6449}])
     assert figures["coverage"]["1sigma"] == pytest.approx(0.6827, abs=0.01)
     assert figures["coverage"]["2sigma"] == pytest.approx(0.9545, abs=0.01)
     assert figures["coverage"]["3sigma"] == pytest.approx(0.9973, abs=0.003)
     assert figures["conformal"][0]["coverage"] == pytest.approx(0.9, abs=0.01)
     assert figures["calibration_error"] < 0.01
-    narrow = ev.uncertainty(reference, mean, 0.5 * std, [])
+    narrow = ev.uncertainty(reference, mean, 0.5 * std, GAUSSIAN, [])
     assert narrow["coverage"]["1sigma"] < 0.4
     assert narrow["calibration_error"] > 0.05
     assert narrow["crps"] > figures["crps"]
@@ -83,9 +75,26 @@ def test_stored_draws_replace_the_gaussian():
     generator = np.random.default_rng(3)
     draws = generator.normal(size=(30, 500, 20))
     reference = generator.normal(size=(30, 20))
-    figures = ev.uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), [], iter(draws))
+    figures = ev.uncertainty(reference, draws.mean(axis=1), draws.std(axis=1), GAUSSIAN, [], iter(draws))
     assert figures["distribution"] == "draws"
     assert figures["calibration_error"] < 0.05
+
+
+def test_intervals_are_those_of_the_distribution():
+    generator = np.random.default_rng(6)
+    mean, std = np.zeros((400, 50)), generator.uniform(0.5, 2.0, (400, 50))
+    reference = std * generator.standard_t(5, mean.shape) * np.sqrt(3 / 5)
+    figures = ev.uncertainty(reference, mean, std, Distribution(5.0), [])
+    assert [interval["level"] for interval in figures["intervals"]] == list(LEVELS)
+    for interval in figures["intervals"]:
+        half = t.ppf(0.5 + interval["level"] / 2, 5) * np.sqrt(3 / 5)
+        assert interval["mean_width"] == pytest.approx(2 * half * std.mean())
+        assert interval["coverage"] == pytest.approx(interval["level"], abs=0.01)
+    assert (figures["distribution"], figures["degrees"]) == ("student-t", 5.0)
+    assert figures["calibration_error"] < 0.005
+    gaussian = ev.uncertainty(reference, mean, std, GAUSSIAN, [])
+    assert gaussian["calibration_error"] > 2 * figures["calibration_error"]
+    assert gaussian["crps"] > figures["crps"]
 
 
 def test_rejection_drops_the_most_uncertain_first():
@@ -117,15 +126,17 @@ def test_coverage_by_energy_agrees_with_that_of_each_column():
     reference = mean + std * generator.normal(size=mean.shape)
     reference[generator.random(reference.shape) < 0.2] = np.nan
     reference[:, 7] = np.nan
-    figures = ev.coverage_by_energy(reference, mean, std, ENERGIES)
+    distribution = Distribution(5.0)
+    figures = ev.coverage_by_energy(reference, mean, std, distribution, ENERGIES)
     assert figures["energy_ev"] == ENERGIES.tolist()
-    for k in (1, 2, 3):
-        for i, found in enumerate(figures[f"{k}sigma"]):
+    for level in (0.6827, 0.9545, 0.9973):
+        k = distribution.half_width(level)
+        for i, found in enumerate(figures[f"{level:g}"]):
             there = np.isfinite(reference[:, i])
             errors = np.abs(reference[there, i] - mean[there, i])
             expected = np.mean(errors <= k * std[there, i]) if there.any() else None
             assert found == (expected if expected is None else pytest.approx(expected, abs=1e-12))
-    assert figures["1sigma"][7] is None
+    assert figures["0.6827"][7] is None
 
 
 def test_energies_without_a_reference_have_no_error():
@@ -206,8 +217,8 @@ def test_short_references_are_evaluated_where_they_exist(changed, capsys):
     assert run("evaluate", path, "--json", "-") == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["n_points"] == reference.size - 9 * len(reference)
-    assert figures["coverage_by_energy"]["2sigma"][8] is None
-    assert 0.0 <= figures["coverage_by_energy"]["2sigma"][9] <= 1.0
+    assert figures["coverage_by_energy"]["0.9545"][8] is None
+    assert 0.0 <= figures["coverage_by_energy"]["0.9545"][9] <= 1.0
 
 
 def test_flagged_sites_are_in_the_table_and_in_the_figures(changed, capsys):

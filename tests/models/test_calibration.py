@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from xanes_hpc.models import calibration as uncertainty
-from xanes_hpc.models.calibration import LEVELS, NOMINAL, Calibration, calibrate, conformal_scores, not_calibrated
+from xanes_hpc.models.calibration import NOMINAL, Calibration, calibrate, conformal_scores, not_calibrated
 from xanes_hpc.models.description import is_calibration, read_calibration
 from xanes_hpc.models.sigma_factors import Evidence
+from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
 
 ENERGIES = np.linspace(-15.0, 60.0, 76)
 TRUE_SCALE = 3.0 * np.exp(0.5 * np.sin(ENERGIES / 12.0))
@@ -33,6 +34,12 @@ def coverage(calibration, error, spread):
     """Return the fraction of points within 1, 2 and 3 sigma."""
     z = np.abs(error) / calibration.sigma(Evidence(spread))
     return np.array([np.mean(z <= k) for k in (1, 2, 3)])
+
+
+def interval_coverage(calibration, error, spread):
+    """Return the fraction of points within each interval of the fitted distribution."""
+    z = np.abs(error) / calibration.sigma(Evidence(spread))
+    return np.array([np.mean(z <= calibration.distribution.half_width(level)) for level in LEVELS])
 
 
 def conformal_coverage(calibration, error, spread):
@@ -61,12 +68,42 @@ def test_coverage_of_gaussian_errors_of_new_sites_is_nominal(n_sites):
     assert found.n_sites == n_sites
 
 
-def test_coverage_of_conformal_intervals_is_nominal_for_heavy_tails():
-    """One scale cannot make 1, 2 and 3 sigma nominal at once; they come as close as it allows."""
+def test_coverage_of_all_intervals_is_nominal_for_heavy_tails():
+    """With 3 degrees of freedom, sigma is √3 times the scale, so far more than 68 % of the points are within it."""
     found = calibrated(*sites(300, 2, students_t))
     fresh = sites(2000, 3, students_t)
+    assert found.distribution.degrees == pytest.approx(3.0, rel=0.1)
+    np.testing.assert_allclose(interval_coverage(found, *fresh), LEVELS, atol=0.01)
     np.testing.assert_allclose(conformal_coverage(found, *fresh), LEVELS, atol=0.01)
-    assert np.abs(coverage(found, *fresh) - NOMINAL).max() < 0.05
+    assert coverage(found, *fresh)[0] == pytest.approx(Distribution(3.0).below(1.0) * 2 - 1, abs=0.01)
+
+
+def test_few_sites_are_taken_to_have_gaussian_errors():
+    assert calibrated(*sites(20, 2, students_t)).distribution == GAUSSIAN
+
+
+def test_spectra_that_are_hard_to_predict_make_heavy_tails():
+    """Errors are Gaussian at each site, but their size varies between sites, and nothing tells which are large."""
+
+    def between_sites(generator, shape):
+        return generator.normal(size=shape) * np.exp(0.4 * generator.normal(size=(shape[0], 1)))
+
+    found = calibrated(*sites(1000, 40, between_sites))
+    assert 3.0 < found.distribution.degrees < 12.0
+    np.testing.assert_allclose(interval_coverage(found, *sites(4000, 41, between_sites)), LEVELS, atol=0.02)
+
+
+def test_sigma_is_not_too_small_though_it_was_fitted_to_the_same_sites():
+    """Useless quantities that the factors overfit on few sites."""
+    generator = np.random.default_rng(42)
+    error, spread = sites(40, 43)
+    found = calibrate(
+        error, np.zeros_like(error), Evidence(spread, local_error=generator.lognormal(0, 1, error.shape)), ENERGIES
+    )
+    fresh = sites(2000, 44)
+    evidence = Evidence(fresh[1], local_error=generator.lognormal(0, 1, fresh[1].shape))
+    within = np.mean(np.abs(fresh[0]) <= found.sigma(evidence) * found.distribution.half_width(0.6827))
+    assert within == pytest.approx(0.6827, abs=0.02)
 
 
 def test_the_scale_at_every_energy_is_recovered():
@@ -126,11 +163,11 @@ def test_without_errors_sigma_is_the_spread():
 
 
 def test_without_spread_sigma_comes_from_the_errors_alone():
-    """Such as for networks without dropout: one sigma at each energy, with nominal coverage."""
+    """Such as for networks without dropout: one sigma at each energy, and intervals with nominal coverage."""
     error, spread = sites(300, seed=32)
     found = calibrated(error, np.zeros_like(spread))
     fresh = sites(2000, seed=33)[0]
-    assert np.abs(coverage(found, fresh, np.zeros_like(fresh)) - NOMINAL).max() < 0.05
+    np.testing.assert_allclose(interval_coverage(found, fresh, np.zeros_like(fresh)), LEVELS, atol=0.01)
     np.testing.assert_allclose(conformal_coverage(found, fresh, np.zeros_like(fresh)), LEVELS, atol=0.01)
 
 

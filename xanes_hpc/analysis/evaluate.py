@@ -3,17 +3,16 @@
 Arrays are (n_sites, n_energies) unless stated otherwise; points whose reference is NaN are ignored.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 from scipy.stats import spearmanr
 
 from xanes_hpc.analysis.peaks import finite_mean, peaks
 from xanes_hpc.errors import SpectrumError
+from xanes_hpc.spectra.distribution import LEVELS, Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 Array = npt.NDArray[np.float64]
@@ -23,10 +22,10 @@ NEAR = 0.015
 """Limit for near-duplicates: mean absolute difference of standardised features from the nearest training site."""
 QUANTILES = np.linspace(0.05, 0.95, 19)
 REJECTED = np.linspace(0.0, 0.9, 10)
+DRAWN = (0.6827, 0.9545, 0.9973)
+"""Levels of the intervals whose coverage is given at each energy."""
 HELD_OUT = ("test", "none")
 """Splits whose sites had no influence on the model."""
-NOMINAL = {f"{k}sigma": math.erf(k / math.sqrt(2.0)) for k in (1, 2, 3)}
-"""Fractions of a Gaussian within 1, 2 and 3 sigma."""
 
 
 def error_percent(reference: Array, predicted: Array) -> npt.NDArray[np.float64]:
@@ -54,12 +53,15 @@ def error_by_energy(reference: Array, predicted: Array, energies: Array) -> dict
     return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in curves.items()}}
 
 
-def coverage_by_energy(reference: Array, mean: Array, std: Array, energies: Array) -> dict[str, list[float | None]]:
-    """Return the fraction of sites within 1, 2 and 3 sigma at each energy; None where no site has a reference."""
+def coverage_by_energy(
+    reference: Array, mean: Array, std: Array, distribution: Distribution, energies: Array
+) -> dict[str, list[float | None]]:
+    """Return the fraction of sites in the intervals of ``DRAWN`` at each energy; None where no site has a reference."""
     z = np.abs(reference - mean) / np.maximum(std, 1e-12)
     n_sites = np.isfinite(reference).sum(axis=0)
     there = n_sites > 0
-    covered = {f"{k}sigma": (z <= k).sum(axis=0)[there] / n_sites[there] for k in (1, 2, 3)}
+    half_widths = {f"{level:g}": distribution.half_width(level) for level in DRAWN}
+    covered = {name: (z <= width).sum(axis=0)[there] / n_sites[there] for name, width in half_widths.items()}
     return {"energy_ev": energies.tolist(), **{name: _curve(values, there) for name, values in covered.items()}}
 
 
@@ -77,16 +79,6 @@ def derivative_mae(reference: Array, predicted: Array, energies: Array) -> dict[
     return {"first_mae": finite_mean(np.abs(first)), "second_mae": finite_mean(np.abs(second))}
 
 
-def crps_gaussian(reference: Array, mean: Array, std: Array) -> Array:
-    """Return the continuous ranked probability score (CRPS) of a Gaussian.
-
-    Formula from Gneiting & Raftery, doi:10.1198/016214506000001437.
-    """
-    z = (reference - mean) / std
-    density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
-    return np.asarray(std * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / np.sqrt(np.pi)))
-
-
 def crps_draws(reference: Array, draws: Array) -> Array:
     """Return the unbiased CRPS of one spectrum's draws (n_draws, n_energies): E|X - y| - E|X - X'| / 2."""
     n = len(draws)
@@ -97,26 +89,31 @@ def crps_draws(reference: Array, draws: Array) -> Array:
 
 
 def uncertainty(
-    reference: Array, mean: Array, std: Array, conformal: Sequence[dict[str, float]], draws: Any = None
-) -> dict[str, Any]:
-    """Return coverage, calibration error, CRPS, sharpness and conformal intervals over all points.
+    reference: Array, mean: Array, std: Array, distribution: Distribution, conformal: Sequence[dict[str, float]],
+    draws: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return coverage and width of intervals, calibration error and continuous ranked probability score (CRPS).
+
+    All are over all points.
 
     Parameters
     ----------
     reference, mean, std
         Arrays (n_sites, n_energies); ``std`` is calibrated.
+    distribution
+        Distribution of errors in sigmas.
     conformal
-        Level and score (in sigmas) of each interval.
+        Level and score (in sigmas) of each conformal interval.
     draws
-        Calibrated draws, an iterable of one (n_draws, n_energies) array per site, in order. Without draws the
-        distributions are taken to be Gaussian.
+        Calibrated draws, an iterable of one (n_draws, n_energies) array per site, in order. If given, calibration error
+        and CRPS are those of the draws, not of ``distribution``.
     """
     there = np.isfinite(reference)
     y, p, sigma = reference[there], mean[there], np.maximum(std[there], 1e-12)
     z = (y - p) / sigma
     if draws is None:
-        scores = crps_gaussian(y, p, sigma)
-        reached = np.array([np.mean(z <= ndtri(q)) for q in QUANTILES])
+        scores = sigma * distribution.crps(z)
+        reached = np.array([np.mean(z <= q) for q in distribution.quantiles(QUANTILES)])
     else:
         every, below = [np.empty(0)], np.zeros(QUANTILES.size)
         for row, drawn in enumerate(draws):
@@ -124,19 +121,19 @@ def uncertainty(
             every.append(crps_draws(reference[row, here], drawn[:, here]))
             below += (reference[row, here] <= np.quantile(drawn[:, here], QUANTILES, axis=0)).sum(axis=1)
         scores, reached = np.concatenate(every), below / max(1, y.size)
+
+    def interval(level: float, half_width: float) -> dict[str, float]:
+        covered, width = np.mean(np.abs(z) <= half_width), np.mean(2.0 * half_width * sigma)
+        return {"level": level, "coverage": float(covered), "mean_width": float(width)}
+
     return {
         "coverage": {f"{k}sigma": float(np.mean(np.abs(z) <= k)) for k in (1, 2, 3)},
-        "conformal": [
-            {
-                "level": c["level"],
-                "coverage": float(np.mean(np.abs(z) <= c["score"])),
-                "mean_width": float(np.mean(2.0 * c["score"] * sigma)),
-            }
-            for c in conformal
-        ],
+        "intervals": [interval(level, distribution.half_width(level)) for level in LEVELS],
+        "conformal": [interval(c["level"], c["score"]) for c in conformal],
         "calibration_error": float(np.mean(np.abs(reached - QUANTILES))),
         "crps": float(scores.mean()),
-        "distribution": "gaussian" if draws is None else "draws",
+        "distribution": "draws" if draws is not None else distribution.name,
+        "degrees": distribution.value,
         "sharpness": {f"{k}sigma": float(2.0 * k * sigma.mean()) for k in (1, 2, 3)},
         "reliability": {"quantile": QUANTILES.tolist(), "reached": reached.tolist()},
     }
@@ -229,7 +226,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
     reference, mean, std = reference[rows], store.read("mean")[rows], store.read("std")[rows]
     for name, wrong in (("reference", np.isinf(reference)), ("mean", ~np.isfinite(mean)), ("std", ~np.isfinite(std))):
         _refuse(store, name, rows[wrong.any(axis=1)])
-    energies, conformal = store.energies, store.conformal
+    energies, conformal, distribution = store.energies, store.conformal, store.distribution
     sets, twins = ([store.texts(name)[i] for i in rows] for name in ("part", "twin"))
     distrust = store.distrust
     errors = error_percent(reference, mean)
@@ -245,7 +242,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "r2": float(1.0 - (difference**2).sum() / (spread**2).sum()) if spread.any() else None,
         "peaks": peaks(reference, mean, energies),
         "derivatives": derivative_mae(reference, mean, energies),
-        **uncertainty(reference, mean, std, conformal, draws),
+        **uncertainty(reference, mean, std, distribution, conformal, draws),
         "spearman_sigma_error": _spearman(site_sigma, errors),
         "n_sites": int(rows.size),
         "n_without_reference": store.n_sites - int(rows.size) - n_zero,
@@ -266,7 +263,7 @@ def evaluate(store: PredictionStore) -> dict[str, Any]:
         "leakage": leakage(errors, sets, twins, store.read("sites/nearest")[rows]),
         "rejection": rejection(errors, site_sigma),
         "error_by_energy": error_by_energy(reference, mean, energies),
-        "coverage_by_energy": coverage_by_energy(reference, mean, std, energies),
+        "coverage_by_energy": coverage_by_energy(reference, mean, std, distribution, energies),
     }
 
 

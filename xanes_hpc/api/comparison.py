@@ -28,10 +28,11 @@ class Evaluation(dict[str, Any]):
     """Nested figures of merit by name, as ``evaluate`` returns them."""
 
     def __repr__(self) -> str:
-        error, coverage = self["error_percent"], self["coverage"]
+        error, intervals = self["error_percent"], self["intervals"]
+        levels, covered = ([f"{100 * i[name]:.1f}" for i in intervals] for name in ("level", "coverage"))
         return (
             f"<Evaluation of {self['n_sites']:,} sites: error {error['mean']:.2f} % (median {error['median']:.2f} %), "
-            f"coverage of 1, 2, 3 σ {', '.join(f'{100 * share:.1f}' for share in coverage.values())} %{self._units}>"
+            f"intervals of {', '.join(levels)} % cover {', '.join(covered)} %{self._units}>"
         )
 
     @property

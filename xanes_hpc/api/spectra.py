@@ -250,8 +250,31 @@ class Spectra:
             raise ConfigError(f"`levels`: expected numbers from 0 to 1, received {np.ravel(levels).tolist()}")
         return np.asarray(np.quantile(self.draws, levels, axis=1))
 
+    def interval(self, level: float = 0.9545) -> tuple[Array, Array]:
+        """Return the ends of the intervals that cover the true spectra with this probability, each like ``mean``.
+
+        Errors in units of ``std`` follow Student's t distribution, which was fitted with the model's calibration sites.
+
+        Raises
+        ------
+        ConfigError
+            If the level is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import xanes_hpc as xh
+        >>> low, high = xh.Spectra.open("predictions.h5").interval(0.9)
+        >>> low.shape, bool((low < high).all())
+        ((24, 201), True)
+        """
+        check_arguments(Spectra.interval, locals())
+        if not 0 < level < 1:
+            raise ConfigError(f"`level`: expected a number between 0 and 1, received {level:g}")
+        mean, half = self.mean, self.store.distribution.half_width(level) * self.std
+        return mean - half, mean + half
+
     def plot(self, output: PathLike | None = None, sites: int | str | Sequence[int | str] | None = None) -> "Figure":
-        """Plot predictions with bands of one and two sigma, and their references.
+        """Plot predictions with their 68 and 95 % intervals, and their references.
 
         Parameters
         ----------

@@ -21,6 +21,7 @@ from xanes_hpc.experiment.match_options import LINE, WITH_FACTOR, MatchOptions
 from xanes_hpc.experiment.measured import from_edge
 from xanes_hpc.experiment.noise import Noise
 from xanes_hpc.spectra import edges
+from xanes_hpc.spectra.distribution import GAUSSIAN, Distribution
 from xanes_hpc.spectra.spectrum import Spectrum
 
 Array = npt.NDArray[np.float64]
@@ -39,6 +40,11 @@ class Library(Protocol):
     origin: str
     names: list[str]
     e0: Array
+
+    @property
+    def distribution(self) -> Distribution:
+        """The distribution of errors in standard deviations."""
+        return GAUSSIAN
 
     def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
         """Return at most ``most`` of the rows that no network was trained on, and their reference spectra.

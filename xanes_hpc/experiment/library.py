@@ -13,6 +13,7 @@ from xanes_hpc.errors import SpectrumError, StoreError
 from xanes_hpc.experiment.compare import Library, Rows
 from xanes_hpc.experiment.normalised import NONE as AS_STORED
 from xanes_hpc.experiment.normalised import NormaliseOptions, normalised
+from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.spectra.edge_step import NEEDED_AFTER, NEEDED_BEFORE
 from xanes_hpc.spectra.grid import Grid, shared_grid
 from xanes_hpc.spectra.spectrum import PlacedSpectrum
@@ -39,6 +40,11 @@ class PredictionLibrary(Library):
         self.rows = np.arange(store.n_sites)
         self.not_compared: dict[str, int] = {}
         self.treated = ""
+
+    @property
+    def distribution(self) -> Distribution:
+        """The distribution of errors in standard deviations."""
+        return self.store.distribution
 
     def read(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return mean and standard deviation at ascending rows, each (n_rows, n_energies)."""

@@ -165,6 +165,7 @@ class _Search:
         return Match(
             measured.energies, measured.library.origin, rows.size, self._n_left_out, ranked[: options.keep],
             mixtures[: options.keep], known[key], measured.noise.in_words, options.max_shift,
+            measured.library.distribution,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from xanes_hpc.experiment.compare import Array
 from xanes_hpc.experiment.held_out import TOO_FEW, HeldOut
 from xanes_hpc.experiment.mixtures import Mixture
+from xanes_hpc.spectra.distribution import GAUSSIAN, Distribution
 
 POOR = 50.0
 """Error in % above which even the best site does not resemble the measured spectrum."""
@@ -34,7 +35,8 @@ class Match:
 
     ``chi2`` is per energy. ``n_left_out`` counts the spectra that are not finite or fit only with a negative factor.
     ``held_out`` says how well held-out spectra are matched; None if the library has too few. ``noise`` says what was
-    taken for that of the measured spectrum. ``max_shift`` is the largest shift that was allowed, eV.
+    taken for that of the measured spectrum. ``max_shift`` is the largest shift that was allowed, eV. ``distribution``
+    is that of the library's errors.
     """
 
     energies: Array
@@ -46,6 +48,7 @@ class Match:
     held_out: HeldOut | None = None
     noise: str = ""
     max_shift: float = 0.0
+    distribution: Distribution = GAUSSIAN
 
     @property
     def step(self) -> float:

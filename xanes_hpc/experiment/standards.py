@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from xanes_hpc.errors import SpectrumError
-from xanes_hpc.experiment.compare import Array, Rows
+from xanes_hpc.experiment.compare import Array, Library, Rows
 from xanes_hpc.experiment.measured_files import LeftOut
 from xanes_hpc.experiment.normalisation_errors import interpolated, normalisation_errors
 from xanes_hpc.experiment.normalised import NormalisedSpectrum, NormaliseOptions, normalised
@@ -37,7 +37,7 @@ class Standard:
         return interpolated(energies, self.spectrum.energies, self._errors)
 
 
-class StandardsLibrary:
+class StandardsLibrary(Library):
     """Standards as a library, at energies that all of them cover.
 
     Parameters
@@ -66,10 +66,6 @@ class StandardsLibrary:
     def normalisation_errors(self, row: int) -> Array:
         """Return independent errors of the normalisation of the standard at a row, (n_terms, n_energies)."""
         return self._standards[row].errors_at(self.energies)
-
-    def references(self, rows: Rows, most: int) -> tuple[Rows, Array]:
-        """Return nothing: standards are measured."""
-        return rows[:0], np.empty((0, self.energies.size))
 
 
 def normalised_standards(

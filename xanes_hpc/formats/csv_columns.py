@@ -8,13 +8,14 @@ SUFFIX = ".csv"
 
 
 def write(path: Path, predicted: PredictedSpectrum) -> None:
-    """Write a predicted spectrum: energies (absolute and from e0), mean, standard deviation, and any reference."""
+    """Write a predicted spectrum: energies (absolute and from e0), mean, standard deviation,
+    ends of the 95 % interval, and any reference."""
     energies = {"energy_ev": predicted.energies}
     if predicted.absolute:
         energies["energy_ev_relative_to_e0"] = predicted.energies - predicted.e0
     else:
         energies = {"energy_ev_relative_to_e0": predicted.energies}
-    columns = {**energies, "mean": predicted.mean, "std": predicted.std}
+    columns = {**energies, "mean": predicted.mean, "std": predicted.std, **predicted.interval}
     if predicted.reference is not None:
         columns["reference"] = predicted.reference
     header = predicted.header

@@ -48,6 +48,7 @@ def _write_xasproc(file: h5py.File, predicted: PredictedSpectrum) -> None:
         ("energy", predicted.energies, "eV"),
         ("data", predicted.mean, predicted.unit),
         ("data_errors", predicted.std, predicted.unit),
+        *((name, values, predicted.unit) for name, values in predicted.interval.items()),
         ("reference", predicted.reference, predicted.unit),
     ):
         if values is not None:

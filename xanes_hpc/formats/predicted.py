@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.spectra.distribution import GAUSSIAN, Distribution
 from xanes_hpc.spectra.spectrum import treatment, treatment_name
 
 Array = npt.NDArray[np.float64]
+LEVEL = 0.9545
+"""Nominal coverage of the interval in files."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class PredictedSpectrum:
         Origin of the spectrum: the program, the model's digest, and so on.
     distrust
         Why the prediction is out of domain; empty if it is not.
+    distribution
+        Distribution of errors in standard deviations.
     """
 
     site: str
@@ -51,6 +56,13 @@ class PredictedSpectrum:
     unit: str
     provenance: Mapping[str, str]
     distrust: str = ""
+    distribution: Distribution = GAUSSIAN
+
+    @property
+    def interval(self) -> dict[str, Array]:
+        """Lower and upper ends of the interval with the level ``LEVEL``, (n_energies,), by name."""
+        half = self.distribution.half_width(LEVEL) * self.std
+        return {"low95": self.mean - half, "high95": self.mean + half}
 
     @property
     def absolute(self) -> bool:
@@ -75,8 +87,9 @@ class PredictedSpectrum:
         return {name: " ".join(value.split()) for name, value in header.items()}
 
     def columns(self, intensity: str) -> dict[str, Array]:
-        """Return the columns by name: energy, ``intensity``, its standard deviation, and any reference."""
+        """Return the columns by name: energy, ``intensity`` with standard deviation and interval, and any reference."""
         found = {"energy": self.energies, intensity: self.mean, f"{intensity}_std": self.std}
+        found |= {f"{intensity}_{end}": values for end, values in self.interval.items()}
         if self.reference is not None:
             found["reference"] = self.reference
         return found

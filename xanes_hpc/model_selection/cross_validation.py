@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from xanes_hpc.models.folder import DESCRIPTION, ModelFolder
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.predict import PredictOptions, predict
 from xanes_hpc.runtime import outputs
+from xanes_hpc.spectra.distribution import LEVELS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.training import tensorflow_setup
@@ -27,6 +29,14 @@ from xanes_hpc.training.train import check, check_trained, train
 
 SUMMARY = "folds.json"
 CONTENTS = (SUMMARY, "fold-*")
+
+
+def _covered(level: float, figures: dict[str, Any]) -> float | None:
+    """Return the coverage of the interval with a nominal level."""
+    covered: float = next(i["coverage"] for i in figures["intervals"] if i["level"] == level)
+    return covered
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], float | None]] = {
     "error_percent_mean": lambda m: m["error_percent"]["mean"],
     "error_percent_median": lambda m: m["error_percent"]["median"],
@@ -37,6 +47,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float | None]] = {
     "coverage_1sigma": lambda m: m["coverage"]["1sigma"],
     "coverage_2sigma": lambda m: m["coverage"]["2sigma"],
     "coverage_3sigma": lambda m: m["coverage"]["3sigma"],
+    **{f"interval_{level:g}": partial(_covered, level) for level in LEVELS},
     "crps": lambda m: m["crps"],
     "sharpness_1sigma": lambda m: m["sharpness"]["1sigma"],
     "spearman_sigma_error": lambda m: m["spearman_sigma_error"],

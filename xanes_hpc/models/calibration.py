@@ -3,7 +3,7 @@
 Calibrated sigma is scale(E) · sqrt(spread² + floor(E)²) times the factors of ``sigma_factors``. The floor, a fraction
 of the typical spread at each energy, prevents overconfidence at sites whose draws happen to agree. The factors increase
 sigma for sites far from the training sites or near sites that are hard to predict, and where a spectrum is steep or
-large. The scale brings the coverage to its nominal value.
+large. The scale makes sigma the standard deviation of the errors, whose distribution is Student's t (``tails``).
 """
 
 import math
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.models.sigma_factors import Evidence, Factor, fit_factors
+from xanes_hpc.models.sigma_factors import FEWEST_FOR_FACTORS, Evidence, Factor, fit_factors
+from xanes_hpc.models.tails import fit_tails
+from xanes_hpc.spectra.distribution import GAUSSIAN, LEVELS, Distribution
 
 Array = npt.NDArray[np.float64]
 
-LEVELS = (0.6827, 0.9, 0.9545, 0.9973)
-"""Nominal coverage of the conformal intervals."""
 SIGMAS = (1.0, 2.0, 3.0)
 NOMINAL = np.array([math.erf(k / math.sqrt(2.0)) for k in SIGMAS])
 """Coverage of 1, 2 and 3 sigma of a Gaussian."""
@@ -32,6 +32,8 @@ SMOOTHED_EV = 1.0
 SHRINKAGE = 20.0
 """Weight of the scale common to all energies, in sites."""
 FEWEST_SITES = 2
+N_PARTS = 10
+"""Number of parts that the calibration sites are divided into, to predict the scores of each from the others."""
 N_CANDIDATES = 400
 """Number of scales to try."""
 
@@ -54,6 +56,8 @@ class Calibration:
         Factors by name of their quantity; that of the spread takes ``sqrt(spread**2 + floor**2)``.
     sizes : (n_absorbers,)
         Typical size of the spectra of each element and edge: the unit of the factors' quantities.
+    distribution
+        Distribution of errors in calibrated sigmas.
     """
 
     scale: Array
@@ -62,6 +66,7 @@ class Calibration:
     n_sites: int = 0
     factors: Mapping[str, Factor] = field(default_factory=dict)
     sizes: Array = field(default_factory=lambda: np.ones(1))
+    distribution: Distribution = GAUSSIAN
 
     def sigma(self, evidence: Evidence) -> Array:
         """Return calibrated sigma, (n_sites, n_energies); quantities missing from the evidence count as typical."""
@@ -84,6 +89,7 @@ class Calibration:
             "n_sites": self.n_sites,
             "factors": {name: asdict(factor) for name, factor in self.factors.items()},
             "sizes": self.sizes.tolist(),
+            "degrees": self.distribution.value,
         }
 
 
@@ -101,6 +107,10 @@ def calibrate(
     values. With few sites it is drawn towards a scale common to all energies; then it is smoothed over energies. The
     factors are fitted for each of ``FLOORS``, and the floor with the smallest deviation of the coverages wins. If the
     draws do not differ at all, sigma comes from the floor alone.
+
+    From ``FEWEST_FOR_FACTORS`` sites on, sigma is fitted anew to all but a tenth of the sites, ten times. The errors of
+    the tenths in these sigmas give the distribution and one more factor for all sigmas, which would otherwise be too
+    small, as they are fitted to the same sites. With fewer sites, the distribution is taken to be Gaussian.
 
     Conformal scores are |y - mean| over sigma, pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk,
     Gammerman & Shafer, doi:10.1007/b106715). Their coverage is exact for finite samples only if points are independent;
@@ -123,24 +133,55 @@ def calibrate(
     if n_sites < FEWEST_SITES or not (error > 0).any():
         return not_calibrated(n_energies)
     known = evidence.relative(sizes)
-    spread = known["spread"]
-    typical = _typical(spread, error)
-    best: tuple[float, Calibration] | None = None
-    for fraction in FLOORS:
-        floor = fraction * typical
-        widened = np.hypot(spread, floor)
-        factors = fit_factors(error, widened, known | {"spread": widened})
-        z = error / widened
-        for name, factor in factors.items():
+    fits = {fraction: _fit(error, known, energies, fraction) for fraction in FLOORS}
+    deviations = {fraction: _deviation(fit.scores(error, known)) for fraction, fit in fits.items()}
+    fraction = min(deviations, key=deviations.__getitem__)
+    best, distribution, factor = fits[fraction], GAUSSIAN, 1.0
+    z = best.scores(error, known)
+    if n_sites >= FEWEST_FOR_FACTORS:
+        z = _held_out_scores(error, known, energies, fraction)
+        distribution, factor = fit_tails(z[:, error.any(axis=0)])
+    return Calibration(
+        factor * best.scale, sizes[:, None] * best.floor, conformal_scores(z / factor), n_sites, best.factors, sizes,
+        distribution,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Scale, floor and factors of sigma, fitted to some sites; errors and quantities are relative to their sizes."""
+
+    scale: Array
+    floor: Array
+    factors: Mapping[str, Factor]
+
+    def scores(self, error: Array, known: Mapping[str, Array]) -> Array:
+        """Return errors in sigmas, (n_sites, n_energies)."""
+        widened = np.hypot(known["spread"], self.floor)
+        z = error / (self.scale * widened)
+        for name, factor in self.factors.items():
             z /= factor.values(widened if name == "spread" else known[name])
-        scale = _scales(z, energies)
-        scale *= _overall(z / scale)  # shrinkage and smoothing have changed the overall scale
-        deviation = _deviation(z / scale)
-        if best is None or deviation < best[0]:
-            own = sizes[:, None] * floor
-            best = deviation, Calibration(scale, own, n_sites=n_sites, factors=factors, sizes=sizes)
-    assert best is not None
-    return replace(best[1], conformal=conformal_scores(np.abs(reference - mean) / best[1].sigma(evidence)))
+        return np.asarray(z)
+
+
+def _fit(error: Array, known: Mapping[str, Array], energies: Array, fraction: float) -> _Fit:
+    """Fit factors and scale for a floor that is a fraction of the typical spread."""
+    floor = fraction * _typical(known["spread"], error)
+    widened = np.hypot(known["spread"], floor)
+    factors = fit_factors(error, widened, {**known, "spread": widened})
+    z = _Fit(np.ones(energies.size), floor, factors).scores(error, known)
+    scale = _scales(z, energies)
+    return _Fit(scale * _overall(z / scale), floor, factors)  # shrinkage and smoothing have changed the overall scale
+
+
+def _held_out_scores(error: Array, known: Mapping[str, Array], energies: Array, fraction: float) -> Array:
+    """Return errors in sigmas that are fitted without the sites themselves: to all but every ``N_PARTS``-th site."""
+    z = np.empty_like(error)
+    for part in range(N_PARTS):
+        own = np.arange(len(error)) % N_PARTS == part
+        rest, held_out = ({name: u[rows] for name, u in known.items()} for rows in (~own, own))
+        z[own] = _fit(error[~own], rest, energies, fraction).scores(error[own], held_out)
+    return z
 
 
 def conformal_scores(z: Array) -> tuple[tuple[float, float], ...]:

@@ -12,9 +12,10 @@ from ase.data import atomic_numbers
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models.calibration import Calibration, not_calibrated
 from xanes_hpc.models.sigma_factors import NAMES, OTHER_BOUNDS, SPREAD_BOUNDS, Factor
+from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, check_broadening, check_normalisation
 from xanes_hpc.stores.json_values import is_count, is_number, is_object, is_text
-from xanes_hpc.stores.predictions import are_scores
+from xanes_hpc.stores.predictions import are_degrees, are_scores
 
 SMALLEST_RATIO = 1e-20
 """Smallest ratio of a factor's limits to its typical value, or vice versa; keeps factors finite."""
@@ -62,6 +63,7 @@ def is_calibration(value: Any) -> bool:
         fits
         and are_scores(value.get("conformal"))
         and is_number(value.get("n_sites", 0))
+        and are_degrees(value.get("degrees"))
         and _is_distance(value.get("distance"))
         and _are_factors(value.get("factors", {}))
         and ("sizes" not in value or (_are_numbers(value["sizes"]) and min(value["sizes"]) > 0))
@@ -83,12 +85,13 @@ def read_calibration(value: dict[str, Any], n_energies: int) -> Calibration:
     if "sigma_scale" in value:
         scale = np.full(n_energies, float(value["sigma_scale"]))
         return Calibration(scale, np.zeros((1, n_energies)), conformal, value.get("n_sites", 0))
+    distribution = Distribution.of(value.get("degrees"))
     scale, floor = np.array(value["scale"], np.float64), np.array(_rows(value["floor"]), np.float64)
     factors = {name: Factor(**factor) for name, factor in value.get("factors", {}).items()}
     if (distance := value.get("distance")) and distance["slope"]:  # schema 2
         factors["distance"] = Factor(distance["slope"], distance["typical"], distance["low"], distance["high"])
     sizes = np.array(value.get("sizes", [1.0]), np.float64)
-    return Calibration(scale, floor, conformal, value.get("n_sites", 0), factors, sizes)
+    return Calibration(scale, floor, conformal, value.get("n_sites", 0), factors, sizes, distribution)
 
 
 def _is_distance(value: Any) -> bool:

@@ -18,6 +18,7 @@ from xanes_hpc.pages.requests import SiteRequest, structure_of
 from xanes_hpc.pages.uploads import Limits
 from xanes_hpc.prediction.export import FORMATS
 from xanes_hpc.prediction.predictor import SitePrediction, SitePredictor
+from xanes_hpc.spectra.distribution import LEVELS
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import treatment_name
 from xanes_hpc.structures.absorbers import formula
@@ -117,6 +118,7 @@ def prediction_answer(site: PredictedSite, predictor: SitePredictor) -> dict[str
         "energies": found.energies.tolist(),
         "mean": found.mean.tolist(),
         "std": found.std.tolist(),
+        "intervals": [{"level": level, "sigmas": found.distribution.half_width(level)} for level in LEVELS],
         "e0": found.e0 if np.isfinite(found.e0) else None,
         "treatment": treatment_name(found.treatment),
         "unit": found.unit,
@@ -140,6 +142,7 @@ def as_file(kind: str, site: PredictedSite, predictor: SitePredictor) -> str:
         e0=found.e0,
         mean=found.mean,
         std=found.std,
+        distribution=found.distribution,
         reference=None,
         treatment=found.treatment,
         unit=found.unit,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.analysis.evaluate import NOMINAL, error_percent, errors_of, references_to_compare
+from xanes_hpc.analysis.evaluate import error_percent, errors_of, references_to_compare
 from xanes_hpc.analysis.peaks import site_peaks
 from xanes_hpc.stores.predictions import PredictionStore
 
@@ -25,7 +25,7 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
     errors, apart = error_percent(reference, mean), np.abs(reference - mean)
     squares = np.nansum(apart**2, axis=1), np.nansum((reference - np.nanmean(reference)) ** 2, axis=1)
     site_mae = np.nanmean(apart, axis=1)
-    peaks, coverage = figures["peaks"], figures["coverage"]
+    peaks, distribution = figures["peaks"], store.distribution
     r2 = f"{figures['r2']:.4f}" if figures["r2"] is not None else "–"
     statistics: list[tuple[str, str, str, Callable[[Rows], Any]]] = [
         ("error, mean over sites", "{:.2f} %", f"{errors.mean():.2f} %", lambda i: errors[i].mean()),
@@ -39,11 +39,11 @@ def merits(store: PredictionStore, figures: Mapping[str, Any]) -> list[tuple[str
         ("mean absolute error", "{:.4g}", f"{figures['mae']:.4g}", lambda i: site_mae[i].mean()),
         ("R²", "{:.4f}", r2, lambda i: 1.0 - squares[0][i].sum() / squares[1][i].sum()),
     ]
-    for k, (name, nominal) in enumerate(NOMINAL.items(), 1):
-        if name in coverage:
-            within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= k * std, np.nan), axis=1)
-            what = f"coverage of {k}σ (nominal {100 * nominal:.1f} %)"
-            statistics.append((what, "{:.1f} %", f"{100 * coverage[name]:.1f} %", _mean_of(within)))
+    for interval in figures["intervals"]:
+        half_width = distribution.half_width(interval["level"])
+        within = 100.0 * np.nanmean(np.where(np.isfinite(apart), apart <= half_width * std, np.nan), axis=1)
+        what = f"coverage of the {100 * interval['level']:.1f} % interval"
+        statistics.append((what, "{:.1f} %", f"{100 * interval['coverage']:.1f} %", _mean_of(within)))
     matches = site_peaks(reference, mean, store.energies)
     n_peaks = np.array([own.n_reference + own.n_predicted for own in matches])
     n_pairs = np.array([own.delta_energy.size for own in matches])

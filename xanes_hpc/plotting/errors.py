@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_hpc.analysis.evaluate import NOMINAL
+from xanes_hpc.analysis.evaluate import DRAWN
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.plotting.figures import PREDICTION, SECOND, THIRD, figure_at
 from xanes_hpc.plotting.spectra import mark_edge
@@ -97,8 +97,10 @@ def _reliability(axis: Any, figures: Mapping[str, Any]) -> None:
     axis.plot(
         curve["quantile"], curve["reached"], color=PREDICTION, marker="o", ms=3, lw=1.0, label="predicted quantiles"
     )
-    levels, covered = ([c[name] for c in figures["conformal"]] for name in ("level", "coverage"))
-    axis.plot(levels, covered, color=SECOND, marker="D", ms=4, lw=0, clip_on=False, label="conformal intervals")
+    for kind, marker, colour in (("intervals", "s", THIRD), ("conformal", "D", SECOND)):
+        levels, covered = ([c[name] for c in figures[kind]] for name in ("level", "coverage"))
+        label = "predicted intervals" if kind == "intervals" else "conformal intervals"
+        axis.plot(levels, covered, color=colour, marker=marker, ms=4, lw=0, clip_on=False, label=label)
     axis.set(
         xlabel="fraction of references expected", ylabel="fraction of references observed", xlim=(0, 1), ylim=(0, 1),
         aspect="equal",
@@ -119,10 +121,12 @@ def _rejection(axis: Any, curve: Mapping[str, Any]) -> None:
 
 def _coverage(axis: Any, figures: Mapping[str, Any]) -> None:
     curve, origin = figures["coverage_by_energy"], figures["grid"]["origin"]
-    for (name, nominal), colour in zip(NOMINAL.items(), (PREDICTION, SECOND, THIRD), strict=True):
-        label = f"±{name[0]}σ: {100 * figures['coverage'][name]:.1f} % overall"
-        axis.axhline(100 * nominal, color=colour, lw=0.8, ls=":")
-        axis.plot(curve["energy_ev"], 100 * np.array(curve[name], np.float64), color=colour, lw=1.0, label=label)
+    overall = {interval["level"]: interval["coverage"] for interval in figures["intervals"]}
+    for level, colour in zip(DRAWN, (PREDICTION, SECOND, THIRD), strict=True):
+        covered = np.array(curve[f"{level:g}"], np.float64)
+        label = f"{100 * level:.1f} % interval: {100 * overall[level]:.1f} % overall"
+        axis.axhline(100 * level, color=colour, lw=0.8, ls=":")
+        axis.plot(curve["energy_ev"], 100 * covered, color=colour, lw=1.0, label=label)
     axis.set(xlabel=energy_label(origin), ylabel="sites with the reference in the interval (%)", ylim=(None, 100.5))
     axis.set_title("Coverage at each energy (dotted: as it should be)", fontsize=8)
     if origin == "e0":

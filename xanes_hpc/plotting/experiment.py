@@ -107,7 +107,7 @@ def matched_spectra(
     with figure_at(path, (3.0 * n_columns + 1.4, 2.4 * n_rows + 1.0)) as figure:
         axes = panels(figure, n_panels, n_columns)
         for rank, (axis, one) in enumerate(zip(axes, shown, strict=False), 1):
-            _matched(axis, match.energies, one)
+            _matched(axis, match, one)
             over_panel(axis, f"{rank}: {one.site}\n{_agreement(one)}{_flag(distrust, one.row)}")
         for axis, mixture in zip(axes[len(shown) :], mixtures, strict=True):
             axis.plot(match.energies, mixture.mean, color=THIRD, lw=1.0, label="mixture")
@@ -144,7 +144,7 @@ def best_matches(
         axes = panels(figure, len(shown), n_columns)
         for axis, (name, match) in zip(axes, shown, strict=True):
             best = match.ranked[0]
-            _matched(axis, match.energies, best)
+            _matched(axis, match, best)
             judged = f", {match.judged}" if match.judged else ""
             error = f"error {best.error_percent:.1f} %{judged}{_flag(distrust, best.row)}"
             over_panel(axis, f"{name}\n{best.site}\n{error}", 7)
@@ -193,12 +193,12 @@ def _flag(distrust: Sequence[str] | None, *rows: int) -> str:
     return ", out of domain" if distrust is not None and any(distrust[row] for row in rows) else ""
 
 
-def _matched(axis: Any, energies: Any, one: Matched) -> None:
-    """Draw a site's spectrum with its sigma, if any, and the measured one."""
+def _matched(axis: Any, match: Match, one: Matched) -> None:
+    """Draw a site's spectrum with its intervals, if any, and the measured one."""
     if one.std is not None:
-        bands(axis, energies, one.mean, one.std)
-    axis.plot(energies, one.mean, color=PREDICTION, lw=1.0, label="site")
-    axis.plot(energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
+        bands(axis, match.energies, one.mean, one.std, match.distribution)
+    axis.plot(match.energies, one.mean, color=PREDICTION, lw=1.0, label="site")
+    axis.plot(match.energies, one.experiment, color=REFERENCE, lw=1.0, label="measured")
 
 
 def _label(figure: Any, origin: str, n_panels: int, n_columns: int, text: str) -> None:

@@ -19,9 +19,12 @@ from xanes_hpc.plotting.words import (
     synthetic,
     title,
 )
+from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.stores.predictions import PredictionStore
 
 BASELINE = "#777777"
+BANDS = {0.9545: 0.18, 0.6827: 0.35}
+"""Levels of the intervals that are drawn, and the opacity of each."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Quantiles of the error at which sites are shown."""
 TITLES = ("best", "lower quartile", "median", "upper quartile", "90th percentile", "worst")
@@ -141,7 +144,7 @@ def _one_site(axis: Any, store: PredictionStore, energies: Any, row: int, e0: fl
     """Draw a site's mean, sigma and reference, and return the reference."""
     mean, std = store.read("mean", row), store.read("std", row)
     reference = store.read("reference", row) if store.has_reference else np.full(mean.size, np.nan)
-    bands(axis, energies, mean, std)
+    bands(axis, energies, mean, std, store.distribution)
     there = np.isfinite(reference)
     if there.any():
         axis.plot(energies, reference, color=REFERENCE, lw=1.0, label="reference")
@@ -157,11 +160,12 @@ def mark_edge(axis: Any, e0: float) -> None:
     axis.axvline(e0, color="0.4", lw=0.8, ls="--", label="edge, E₀")
 
 
-def bands(axis: Any, energies: Any, mean: Any, std: Any) -> None:
-    """Draw bands of one and two sigma around a prediction, (n_energies,)."""
-    for k, alpha in ((2, 0.18), (1, 0.35)):
-        band = (mean - k * std, mean + k * std)
-        axis.fill_between(energies, *band, color=PREDICTION, alpha=alpha, lw=0, label=f"±{k}σ")
+def bands(axis: Any, energies: Any, mean: Any, std: Any, distribution: Distribution) -> None:
+    """Draw the intervals of ``BANDS`` around a prediction, (n_energies,)."""
+    for level, alpha in BANDS.items():
+        half = distribution.half_width(level) * std
+        label = f"{100 * level:.0f} % interval"
+        axis.fill_between(energies, mean - half, mean + half, color=PREDICTION, alpha=alpha, lw=0, label=label)
 
 
 def legend_beside(figure: Any, axes: Sequence[Any]) -> None:

@@ -163,7 +163,7 @@ def predicted_spectra(
     """Yield the predictions of some sites, all by default, with their references and provenance."""
     energies, relative, sites = store.energies, store.origin == "e0", store.sites
     e0, formulas = store.read("sites/e0"), store.texts("formula")
-    distrust = store.reasons
+    distrust, distribution = store.reasons, store.distribution
     kind, treatment, unit = (store.attribute(name) for name in ("kind", "treatment", "unit"))
     averages = _averages(store)
     provenance = {
@@ -198,6 +198,7 @@ def predicted_spectra(
                 unit=unit,
                 provenance=provenance | averages[row],
                 distrust=distrust[row],
+                distribution=distribution,
             )
 
 

@@ -147,7 +147,7 @@ class PredictionPlan:
             **{name: model.description["target"][name] for name in ("kind", "treatment", "unit")},
             **({"reference_unit": self.reference_unit} if self.reference_unit else {}),
             "method": model.method,
-            "calibration": json.dumps({name: calibration[name] for name in ("conformal", "n_sites")}),
+            "calibration": json.dumps({name: calibration[name] for name in ("conformal", "degrees", "n_sites")}),
             **({"source_digest": self.source_digest} if self.source_digest else {}),
         }
 

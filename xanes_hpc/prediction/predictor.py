@@ -15,6 +15,7 @@ from xanes_hpc.models.trust import NEIGHBOURHOOD, reasons
 from xanes_hpc.prediction.average import shared_flag
 from xanes_hpc.prediction.predict import edge_energies
 from xanes_hpc.prediction.site_features import model_descriptor
+from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.spectra.recipe import Recipe
 from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum
 from xanes_hpc.spectra.treatment import treat_rows, treatment_after
@@ -44,6 +45,8 @@ class SitePrediction:
         Feature distance to the nearest training site.
     distrust
         Why the prediction is out of domain; empty if it is not.
+    distribution
+        Distribution of errors in standard deviations.
     """
 
     energies: Array
@@ -54,6 +57,7 @@ class SitePrediction:
     unit: str
     nearest: float
     distrust: str
+    distribution: Distribution
 
 
 class SitePredictor:
@@ -153,7 +157,7 @@ class SitePredictor:
             std = draws.std(axis=0, ddof=1) if n > 1 else std
         found = SitePrediction(
             energies, mean, std, e0, target["treatment"], target["unit"], float(nearest.max()),
-            shared_flag(why, np.arange(n)),
+            shared_flag(why, np.arange(n)), self.model.calibration.distribution,
         )  # fmt: skip
         if recipe is None or recipe.does_nothing or draws is None:
             return found

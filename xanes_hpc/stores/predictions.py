@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.hdf5_files import open_hdf5
 from xanes_hpc.runtime.new_file import NewFile
+from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.json_values import is_number, is_object
 from xanes_hpc.stores.part_files import Table
@@ -75,8 +76,8 @@ def create_derived(
 ) -> Iterator[h5py.File]:  # fmt: skip
     """Create a prediction store with draws for spectra derived from another store's predictions.
 
-    Its attributes are those of the other store, updated with ``changed``. Conformal scores are left out: they are valid
-    only for the predictions themselves.
+    Its attributes are those of the other store, updated with ``changed``. The distribution of errors is taken to be the
+    same. Conformal scores are left out: they are valid only for the predictions themselves.
 
     Raises
     ------
@@ -91,7 +92,8 @@ def create_derived(
     )  # fmt: skip
     attributes: dict[str, Any] = {name: store.attribute(name) for name in names if store.attribute(name)}
     attributes |= {name: int(store.file.attrs[name]) for name in ("n_draws", "seed")}
-    attributes |= {"calibration": json.dumps({"conformal": [], "n_sites": 0}), **changed}
+    calibration: dict[str, Any] = {"conformal": [], "degrees": store.distribution.value, "n_sites": 0}
+    attributes |= {"calibration": json.dumps(calibration), **changed}
     tables = prediction_tables(len(sites), store.energies.size, int(attributes["n_draws"]), store.has_reference)
     with _created(path, attributes, store.energies, store.origin, sites, overwrite) as file:
         for table in tables:
@@ -231,19 +233,34 @@ class PredictionStore(hdf5.Store):
         StoreError
             If the attribute is damaged.
         """
+        scores: list[dict[str, float]] = self._calibration["conformal"]
+        return scores
+
+    @property
+    def distribution(self) -> Distribution:
+        """The distribution of errors in calibrated sigmas: Gaussian in stores by earlier versions.
+
+        Raises
+        ------
+        StoreError
+            If the attribute is damaged.
+        """
+        return Distribution.of(self._calibration.get("degrees"))
+
+    @property
+    def _calibration(self) -> dict[str, Any]:
         text = self.attribute("calibration")
         try:
             value: Any = json.loads(text)
         except ValueError:
             value = None
-        found: Any = value.get("conformal") if isinstance(value, dict) else None
-        if not are_scores(found):
+        if not (is_object(value) and are_scores(value.get("conformal")) and are_degrees(value.get("degrees"))):
             raise StoreError(
                 f"{self.path}: attribute calibration: expected an object with a list conformal of levels and scores, "
-                f"received {text[:60]!r}"
+                f"and degrees above 2 or null, received {text[:60]!r}"
             )
-        scores: list[dict[str, float]] = found
-        return scores
+        found: dict[str, Any] = value
+        return found
 
     @property
     def sites(self) -> SiteTable:
@@ -315,6 +332,11 @@ def are_scores(value: Any) -> bool:
     return isinstance(value, list) and all(
         is_object(s) and is_number(s.get("level")) and is_number(s.get("score")) for s in value
     )
+
+
+def are_degrees(value: Any) -> bool:
+    """Return whether a value is the degrees of freedom of a distribution, or None for a Gaussian."""
+    return value is None or (is_number(value) and value > 2)
 
 
 def scale_draws(draws: Array, sigma: Array) -> Array:

@@ -81,7 +81,6 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
         f"|ΔI|/I {_number(peaks['delta_intensity_percent'], '.1f')} %",
         "line shape": f"MAE of the first derivative {_number(figures['derivatives']['first_mae'], '.4g')} /eV, "
         f"of the second {_number(figures['derivatives']['second_mae'], '.4g')} /eV²",
-        "coverage": ", ".join(f"{k[0]}σ {100 * v:.1f} %" for k, v in coverage.items()) + " (nominal 68.3, 95.4, 99.7)",
     }
     if (other := figures.get("baseline")) is not None:
         rows["baseline"] = (
@@ -91,10 +90,12 @@ def _rows(figures: dict[str, Any]) -> dict[str, str]:
     n_points = figures["n_sites"] * grid["n"]
     if figures["n_points"] < n_points:
         rows["points"] = f"{figures['n_points']:,} of {n_points:,}; references do not reach the others"
-    for interval in figures["conformal"]:
-        rows[f"conformal {100 * interval['level']:g} %"] = (
-            f"covers {100 * interval['coverage']:.1f} %, mean width {interval['mean_width']:.4g}"
-        )
+    for kind in ("interval", "conformal"):
+        for interval in figures["intervals" if kind == "interval" else kind]:
+            rows[f"{kind} {100 * interval['level']:g} %"] = (
+                f"covers {100 * interval['coverage']:.1f} %, mean width {interval['mean_width']:.4g}"
+            )
+    rows["within σ"] = ", ".join(f"{k[0]}σ {100 * covered:.1f} %" for k, covered in coverage.items())
     rows |= {
         "calibration": f"expected error {figures['calibration_error']:.3f}, CRPS {figures['crps']:.4g}, "
         f"mean width of ±1σ {figures['sharpness']['1sigma']:.4g}",

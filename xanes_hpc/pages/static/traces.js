@@ -4,15 +4,16 @@ import { dark, ink } from "./elements.js";
 import { shown, state } from "./state.js";
 
 export const predictionColour = () => (dark() ? "#6cc0f0" : "#0067a0");
-const SHADES = { 1: 0.42, 2: 0.17 };
+const SHADES = { 0.9545: 0.17, 0.6827: 0.42 };
 
-function band(found, k) {
-  const { energies, mean, std } = found;
-  const edge = (sign) => mean.map((y, i) => y + sign * k * std[i]);
+function band(found, level) {
+  const { energies, mean, std, intervals } = found;
+  const { sigmas } = intervals.find((interval) => interval.level === level);
+  const edge = (sign) => mean.map((y, i) => y + sign * sigmas * std[i]);
   const colour = dark() ? "108,192,240" : "0,103,160";
   return {
     x: [...energies, ...[...energies].reverse()], y: [...edge(1), ...edge(-1).reverse()], fill: "toself", mode: "lines",
-    line: { width: 0 }, fillcolor: `rgba(${colour},${SHADES[k]})`, hoverinfo: "skip", name: `±${k}σ`,
+    line: { width: 0 }, fillcolor: `rgba(${colour},${SHADES[level]})`, hoverinfo: "skip", name: `${(100 * level).toFixed(0)} % interval`,
   };
 }
 
@@ -24,7 +25,7 @@ const line = (found, color, dash = "solid") => ({
 /** Return the prediction with its bands, and the kept spectra. */
 export function spectraTraces() {
   const { predicted, kept } = state;
-  const own = predicted ? [band(predicted, 2), band(predicted, 1), line(predicted, predictionColour())] : [];
+  const own = predicted ? [band(predicted, 0.9545), band(predicted, 0.6827), line(predicted, predictionColour())] : [];
   return [...own, ...kept.filter((one) => one.key !== predicted?.key).map((one) => line(one, one.colour, one.dash))];
 }
 

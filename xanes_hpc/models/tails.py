@@ -1,0 +1,69 @@
+"""Fit Student's t to errors in sigmas: spectra that are hard to predict make its tails heavier than a Gaussian's."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
+
+from xanes_hpc.spectra.distribution import GAUSSIAN, Distribution
+
+Array = npt.NDArray[np.float64]
+
+FEWEST_DEGREES, MOST_DEGREES = 2.5, 100.0
+"""Limits of the degrees of freedom; at the upper one the distribution is taken to be Gaussian."""
+MOST_VALUES = 20_000
+"""Number of errors to fit to; of more, this many quantiles."""
+N_ITERATIONS = 100
+CONVERGED = 1e-6
+
+
+def fit_tails(z: Array) -> tuple[Distribution, float]:
+    """Return the most likely distribution of errors in sigmas, and the factor by which sigma is to be multiplied.
+
+    The likelihood is that of a t distribution with a scale. The factor makes sigma its standard deviation.
+
+    Parameters
+    ----------
+    z
+        Absolute errors in sigmas, of any shape, not all zero.
+
+    Examples
+    --------
+    >>> errors = np.abs(np.random.default_rng(0).standard_t(5.0, 20_000))
+    >>> distribution, factor = fit_tails(errors)
+    >>> round(distribution.degrees), round(factor, 2)
+    (5, 1.29)
+    """
+    values = np.sort(z.ravel())
+    if values.size > MOST_VALUES:
+        values = values[np.linspace(0, values.size - 1, MOST_VALUES).round().astype(np.intp)]
+    squares = np.square(values)
+
+    def loss(log_degrees: float) -> float:
+        return _loss(squares, float(np.exp(log_degrees)))
+
+    found = minimize_scalar(loss, bounds=np.log((FEWEST_DEGREES, MOST_DEGREES)), method="bounded")
+    degrees = float(np.exp(found.x))
+    if _loss(squares, MOST_DEGREES) <= found.fun:
+        return GAUSSIAN, math.sqrt(squares.mean())
+    return Distribution(degrees), math.sqrt(_scale(squares, degrees) * degrees / (degrees - 2.0))
+
+
+def _loss(squares: Array, degrees: float) -> float:
+    """Return the negative mean log likelihood at the most likely scale, up to a constant."""
+    scale = _scale(squares, degrees)
+    norm = gammaln(0.5 * (degrees + 1.0)) - gammaln(0.5 * degrees) - 0.5 * math.log(degrees * scale)
+    return float(0.5 * (degrees + 1.0) * np.log1p(squares / (degrees * scale)).mean() - norm)
+
+
+def _scale(squares: Array, degrees: float) -> float:
+    """Return the square of the most likely scale, by expectation and maximisation."""
+    scale = float(squares.mean())
+    for _ in range(N_ITERATIONS):
+        before = scale
+        scale = float(np.mean((degrees + 1.0) * squares / (degrees + squares / scale)))
+        if abs(scale - before) < CONVERGED * before:
+            break
+    return scale
