@@ -13,8 +13,8 @@ from xanes_hpc.data.datasets import SiteSet, statistics
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.feature_distance import mean_differences
 from xanes_hpc.models.folder import REGRESSION
-from xanes_hpc.models.gaussian_process import SHARPER, GaussianProcess, masked
-from xanes_hpc.models.kernels import Laplacian, Matern
+from xanes_hpc.models.gaussian_process import SHARPER, GaussianProcess
+from xanes_hpc.models.kernels import Laplacian, Matern, coupling
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import read_regression, write_regression
 from xanes_hpc.models.scaling import Scalers
@@ -44,7 +44,7 @@ def slow_nearest(rows, trained):
 
 
 def similarities(kernel, x, absorbers, landmarks, their_absorbers):
-    return masked(kernel.values(kernel.terms(x, landmarks)), absorbers, their_absorbers)
+    return kernel.values(kernel.terms(x, landmarks)) * coupling(kernel, absorbers, their_absorbers)
 
 
 def nearest(x, trained):
@@ -91,6 +91,14 @@ def test_the_kernel_between_different_absorbers_is_zero():
     assert found[0, 2] == pytest.approx(np.exp(-1.4 * np.abs(x[0] - x[2]).mean()), rel=1e-5)
 
 
+def test_a_coupling_multiplies_the_kernel_between_different_absorbers():
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    absorbers, factors = np.array([0, 1, 0, 2, 1, 0]), np.array([[1.0, 0.3, 0.0], [0.3, 1.0, 0.6], [0.0, 0.6, 1.0]])
+    kernel, function = matern(5)
+    found = similarities(replace(kernel, coupling=factors), x, absorbers, x[:4], absorbers[:4])
+    np.testing.assert_allclose(found, slow.matrix(function, x, x[:4], absorbers, absorbers[:4], factors), rtol=1e-4)
+
+
 @pytest.fixture
 def fitted(small, tmp_path):
     """A subset of the small data set, its scalers, and its features, absorbers and targets."""
@@ -110,7 +118,8 @@ def matern(n_features):
     random = np.random.default_rng(0)
     scales, linear = (random.lognormal(-1.0, 1.0, (n, n_features)) / n_features for n in (2, 1))
     kernel = Matern(np.array([0.6, 0.3]), scales, linear[0], random.normal(size=n_features))
-    return kernel, partial(slow.matern, **asdict(kernel))
+    numbers = {name: values for name, values in asdict(kernel).items() if name != "coupling"}
+    return kernel, partial(slow.matern, **numbers)
 
 
 kernels = pytest.mark.parametrize("kernel_of", [laplacian, matern])

@@ -212,7 +212,7 @@ def test_invalid_json(client):
 
 def test_files_agree_with_export(client):
     text = client.post("/api/export/csv", json=asked()).text
-    assert text.splitlines()[1] == "energy_ev,energy_ev_relative_to_e0,mean,std"
+    assert text.splitlines()[1] == "energy_ev,energy_ev_relative_to_e0,mean,std,low95,high95"
     xdi = client.post("/api/export/xdi", json=asked()).text
     assert xdi.startswith("# XDI/1.0 xanes-hpc/")
     assert "# Element.symbol: Fe" in xdi

@@ -24,18 +24,20 @@ def sums(a, offsets):
     return [(p + c) * abs(p + c) - c * abs(c) for p, c in zip(a, offsets, strict=True)]
 
 
-def matrix(function, first, second, absorbers, their_absorbers):
-    """Return the kernel between all rows; zero between different elements and edges."""
+def matrix(function, first, second, absorbers, their_absorbers, coupling=None):
+    """Return the kernel between all rows, times the coupling; zero between different elements and edges without one."""
     first, second = first.astype(np.float64).tolist(), second.astype(np.float64).tolist()
+    coupling = np.eye(1 + max(*absorbers, *their_absorbers)) if coupling is None else coupling
     return np.array(
         [
-            [function(a, b) if own == other else 0.0 for b, other in zip(second, their_absorbers, strict=True)]
+            [coupling[own, other] * function(a, b) for b, other in zip(second, their_absorbers, strict=True)]
             for a, own in zip(first, absorbers, strict=True)
         ]
     )
 
 
-def predicted(function, fitted, absorbers, targets, new, new_absorbers, noise):
+def predicted(function, fitted, absorbers, targets, new, new_absorbers, noise, coupling=None):
     """Return the mean of the Gaussian process at new sites."""
-    own = matrix(function, fitted, fitted, absorbers, absorbers) + noise * np.eye(len(fitted))
-    return matrix(function, new, fitted, new_absorbers, absorbers) @ np.linalg.solve(own, targets.astype(np.float64))
+    own = matrix(function, fitted, fitted, absorbers, absorbers, coupling) + noise * np.eye(len(fitted))
+    between = matrix(function, new, fitted, new_absorbers, absorbers, coupling)
+    return between @ np.linalg.solve(own, targets.astype(np.float64))

@@ -1,5 +1,6 @@
 """Learning the scales of a kernel: its gradient against finite differences, and what it finds."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,10 +9,19 @@ from support import kernels as slow
 
 from xanes_hpc.models.kernels import Matern, importance
 from xanes_hpc.training import kernel_flow
-from xanes_hpc.training.kernel_flow import Logarithms, Sites, blocks_of, error_and_gradient, first_kernel, learn
+from xanes_hpc.training.kernel_flow import (
+    Logarithms,
+    Sites,
+    blocks_of,
+    error_and_gradient,
+    first_coupling,
+    first_kernel,
+    learn,
+)
 
 N_FEATURES, NOISE = 6, 0.01
 OFFSETS = np.linspace(-1.0, 2.0, N_FEATURES)
+COUPLING = np.array([[1.0, 0.5, 0.25], [0.5, 1.0, 0.0], [0.25, 0.0, 1.0]])
 
 
 def sites(n, seed=0, n_absorbers=1, group=1):
@@ -22,40 +32,44 @@ def sites(n, seed=0, n_absorbers=1, group=1):
     return Sites(z, targets, np.arange(n) % n_absorbers, np.arange(n) // group)
 
 
-def slow_error(parameters, fitted, predicted):
+def slow_error(parameters, fitted, predicted, coupling=None):
     """Return the error of equation (1) for amplitudes, scales and linear weights in one vector."""
     amplitudes, scales, linear = parameters[:2], parameters[2:-N_FEATURES].reshape(2, -1), parameters[-N_FEATURES:]
     kernel = partial(slow.matern, amplitudes=amplitudes, scales=scales, linear=linear, offsets=OFFSETS)
-    found = slow.predicted(kernel, fitted.z, fitted.absorbers, fitted.targets, predicted.z, predicted.absorbers, NOISE)
+    found = slow.predicted(kernel, fitted.z, fitted.absorbers, fitted.targets, predicted.z, predicted.absorbers, NOISE,
+                           coupling)  # fmt: skip
     return np.abs(found - predicted.targets).mean()
 
 
-@pytest.mark.parametrize("n_absorbers", [1, 2])
-def test_the_gradient_equals_finite_differences(n_absorbers):
+@pytest.mark.parametrize(("n_absorbers", "coupling"), [(1, None), (2, None), (3, COUPLING)])
+def test_the_gradient_equals_finite_differences(n_absorbers, coupling):
     random = np.random.default_rng(1)
     fitted, predicted = sites(12, 2, n_absorbers), sites(7, 3, n_absorbers)
     scales, linear = random.uniform(0.05, 0.5, (2, N_FEATURES)), random.uniform(0.01, 0.1, N_FEATURES)
-    kernel = Matern(np.array([0.7, 0.4]), scales, linear, OFFSETS)
+    kernel = Matern(np.array([0.7, 0.4]), scales, linear, OFFSETS, coupling)
     error, gradient = error_and_gradient(kernel, fitted, predicted, NOISE)
     start = np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear])
-    assert error == pytest.approx(slow_error(start, fitted, predicted), rel=1e-5)
+    assert error == pytest.approx(slow_error(start, fitted, predicted, coupling), rel=1e-5)
     steps = 1e-6 * np.eye(start.size)
     expected = [
-        (slow_error(start + step, fitted, predicted) - slow_error(start - step, fitted, predicted)) / 2e-6
+        (slow_error(start + step, fitted, predicted, coupling) - slow_error(start - step, fitted, predicted, coupling))
+        / 2e-6
         for step in steps
     ]
     found = np.concatenate([gradient.amplitudes, gradient.scales.ravel(), gradient.linear])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_gradient_of_logarithms_equals_finite_differences():
-    fitted, predicted = sites(12, 2), sites(7, 3)
-    logarithms = Logarithms(first_kernel(fitted.z, (0.5, 2.0), OFFSETS), np.array([0, 0, 0, 1, 1, 2]))
+@pytest.mark.parametrize("coupling", [None, COUPLING])
+def test_the_gradient_of_logarithms_equals_finite_differences(coupling):
+    fitted, predicted = sites(12, 2, 3), sites(7, 3, 3)
+    logarithms = Logarithms(first_kernel(fitted.z, (0.5, 2.0), OFFSETS, coupling), np.array([0, 0, 0, 1, 1, 2]))
     values = logarithms.start + np.random.default_rng(0).normal(0.0, 0.3, logarithms.start.size)
 
     def error(some):
         kernel = logarithms.kernel(some)
-        return slow_error(np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear]), fitted, predicted)
+        parameters = np.concatenate([kernel.amplitudes, kernel.scales.ravel(), kernel.linear])
+        return slow_error(parameters, fitted, predicted, kernel.coupling)
 
     kernel = logarithms.kernel(values)
     found = logarithms.gradient(kernel, error_and_gradient(kernel, fitted, predicted, NOISE)[1])
@@ -86,6 +100,17 @@ def test_features_that_matter_get_large_scales(monkeypatch):
     assert found[:2].min() > 5.0 * found[2:].max()
     fitted, new = sites(200, 4), sites(100, 5)
     assert error_and_gradient(kernel, fitted, new)[0] < 0.7 * error_and_gradient(first, fitted, new)[0]
+
+
+def test_elements_whose_spectra_are_alike_are_coupled(monkeypatch):
+    monkeypatch.setattr(kernel_flow, "N_STEPS", 60)
+    some = sites(300, n_absorbers=2)
+    coupled = first_coupling([(26, "K"), (27, "K")])
+    alike = learn(some, np.arange(N_FEATURES), first_kernel(some.z, (1.0,), None, coupled), seed=0)
+    opposite = replace(some, targets=some.targets * np.where(some.absorbers == 0, 1.0, -1.0)[:, None])
+    apart = learn(opposite, np.arange(N_FEATURES), first_kernel(some.z, (1.0,), None, coupled), seed=0)
+    assert alike.coupling[0, 1] > 0.8
+    assert apart.coupling[0, 1] < 0.2
 
 
 def test_the_same_seed_gives_the_same_kernel(monkeypatch):

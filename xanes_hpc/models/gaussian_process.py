@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.models.calibration import smoothed
-from xanes_hpc.models.kernels import Columns, Kernel
+from xanes_hpc.models.kernels import Columns, Kernel, coupling
 from xanes_hpc.models.numpy_network import Sample
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 
@@ -30,7 +30,7 @@ class GaussianProcess:
     landmarks : (n_landmarks, n_features) float32
         Standardised features.
     absorbers : (n_landmarks,)
-        Indices of the landmarks' elements and edges; the kernel with sites of any other is zero.
+        Indices of the landmarks' elements and edges.
     coefficients : (n_landmarks, n_energies) float32
         Coefficients of the kernel, for scaled targets.
     kernel
@@ -65,9 +65,15 @@ class GaussianProcess:
 
     def spectra_at(self, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra, (n_sites, n_energies), from the kernel's terms, (n_terms, n_sites, n_landmarks)."""
-        z = masked(self.kernel.values(terms), absorbers, self.absorbers) @ self.coefficients
+        z = self.similarities(terms, absorbers) @ self.coefficients
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
         return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0))
+
+    def similarities(self, terms: Array, absorbers: Absorbers) -> Array:
+        """Return the coupled kernel, (n_sites, n_landmarks), from its terms, (n_terms, n_sites, n_landmarks)."""
+        found = self.kernel.values(terms)
+        found *= coupling(self.kernel, absorbers, self.absorbers)
+        return found
 
     def joined(self, networks: Array, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.floating]:
         """Return the weighted mean of networks' spectra, (…, n_sites, n_energies), and the regression's.
@@ -117,9 +123,3 @@ class GaussianProcess:
         weights = np.exp(np.float32(-SHARPER) * (own - nearest))
         weights /= weights.sum(axis=1, keepdims=True)
         return smoothed((weights @ self.errors) * self.scalers.target_scale[absorbers], energies)
-
-
-def masked(values: Array, absorbers: Absorbers, their_absorbers: Absorbers) -> Array:
-    """Set the kernel, (n_sites, n_landmarks), between different elements and edges to zero, and return it."""
-    values *= absorbers[:, None] == their_absorbers
-    return values

@@ -7,6 +7,8 @@ is the Matérn function of order 3/2 (Rasmussen & Williams, Gaussian Processes f
 d_m² = sum_f scales_mf (a_f - a'_f)². A large scale makes a feature important: it is the inverse square of the
 feature's length scale. The linear kernel undoes the square root of features, because sums over neighbours add up:
 b_f = (a_f + offset_f) |a_f + offset_f| - offset_f |offset_f|, with the mean of the roots over their scale as offset.
+Between sites of different elements, the kernel is multiplied with a coupling, a model of coregionalisation (Bonilla,
+Chai & Williams, Multi-task Gaussian process prediction, NIPS 20, 153 (2008)).
 
 Every kernel is a function of a few *terms*, each a sum over features. So the change in a kernel when some features are
 replaced is computed from these features alone.
@@ -14,12 +16,13 @@ replaced is computed from these features alone.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.models.feature_distance import mean_differences
-from xanes_hpc.models.scaling import Array
+from xanes_hpc.models.scaling import Absorbers, Array
 
 ROOT_3 = np.float32(np.sqrt(3.0))
 Columns = npt.NDArray[np.integer]
@@ -36,6 +39,7 @@ class Laplacian:
     """
 
     rate: float
+    coupling: ClassVar[None] = None
 
     def terms(self, z: Array, landmarks: Array, columns: Columns | None = None) -> Array:
         """Return the kernel's terms, (n_terms, n_sites, n_landmarks), between sites and landmarks.
@@ -88,6 +92,9 @@ class Matern:
     offsets : (n_features,), or None
         Mean of each root over its scale; None for features without a square root, which enter the linear kernel as they
         are.
+    coupling : (n_absorbers, n_absorbers), or None
+        Factor of the kernel between sites, by the indices of their elements and edges; None for 1 between equal and 0
+        between different ones.
 
     Examples
     --------
@@ -101,6 +108,7 @@ class Matern:
     scales: npt.NDArray[np.float64]
     linear: npt.NDArray[np.float64]
     offsets: npt.NDArray[np.float64] | None = None
+    coupling: npt.NDArray[np.float64] | None = None
 
     @cached_property
     def _roots(self) -> Array:
@@ -153,12 +161,19 @@ class Matern:
         return np.asarray(ROOT_3 * np.sqrt(np.maximum(squares, np.float32(0.0))))
 
     def parameters(self) -> npt.NDArray[np.float64]:
-        """Return amplitudes, scales and linear weights in one vector."""
-        offsets = [] if self.offsets is None else [self.offsets]
-        return np.concatenate([self.amplitudes, self.scales.ravel(), self.linear, *offsets])
+        """Return amplitudes, scales, linear weights, offsets and coupling in one vector."""
+        optional = [numbers.ravel() for numbers in (self.offsets, self.coupling) if numbers is not None]
+        return np.concatenate([self.amplitudes, self.scales.ravel(), self.linear, *optional])
 
 
 Kernel = Laplacian | Matern
+
+
+def coupling(kernel: Kernel, absorbers: Absorbers, their_absorbers: Absorbers) -> Array:
+    """Return the factors of the kernel between sites and landmarks, (n_sites, n_landmarks)."""
+    if kernel.coupling is None:
+        return np.asarray(absorbers[:, None] == their_absorbers, np.float32)
+    return np.asarray(kernel.coupling[np.ix_(absorbers, their_absorbers)], np.float32)
 
 
 def matern(squares: Array) -> tuple[Array, Array]:

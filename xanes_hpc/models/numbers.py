@@ -20,10 +20,11 @@ SCALERS = ("feature_mean", "feature_scale", "target_mean", "target_scale")
 SOFTNESS = "softness"
 LARGEST_RATE = 1e6
 """Largest rate, amplitude or scale of a kernel; beyond it, the kernel between different sites vanishes."""
+LARGEST_COUPLING = 1.0 + 1e-9
 LARGEST_OFFSET = 1e12
 """Largest offset of a kernel; its square is still a finite number in float32."""
-MATERN, OFFSETS = ("amplitudes", "scales", "linear"), "offsets"
-"""Parameters of a Matérn kernel; the last is optional."""
+MATERN, OFFSETS, COUPLING = ("amplitudes", "scales", "linear"), "offsets", "coupling"
+"""Parameters of a Matérn kernel; the last two are optional."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
@@ -168,7 +169,8 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
         if "rate" in file.attrs:  # up to schema 3
             kernel = Laplacian(float(file.attrs["rate"]))
         else:
-            kernel = Matern(**{name: file[name][:] for name in (*MATERN, OFFSETS) if name != OFFSETS or name in file})
+            optional = [name for name in (OFFSETS, COUPLING) if name in file]
+            kernel = Matern(**{name: file[name][:] for name in (*MATERN, *optional)})
     expected = (len(landmarks),), (len(landmarks), n_energies)
     numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
     if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
@@ -186,18 +188,22 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
                 f"{path}: damaged: expected a rate between 0 and {LARGEST_RATE:,.0f}, received {kernel.rate}"
             )
     else:
-        _check_matern(path, kernel, landmarks.shape[1])
+        _check_matern(path, kernel, landmarks.shape[1], int(absorbers.max(initial=0)) + 1)
     return GaussianProcess(landmarks, absorbers, coefficients, kernel, share, scalers, errors)
 
 
-def _check_matern(path: Path, kernel: Matern, n_features: int) -> None:
+def _check_matern(path: Path, kernel: Matern, n_features: int, n_absorbers: int) -> None:
     n_components = max(1, kernel.amplitudes.size)
     shapes = dict(zip(MATERN, ((n_components,), (n_components, n_features), (n_features,)), strict=True))
     if kernel.offsets is not None:
         shapes[OFFSETS] = (n_features,)
+    if kernel.coupling is not None:
+        n_coupled = max(n_absorbers, len(kernel.coupling))
+        shapes[COUPLING] = (n_coupled, n_coupled)
+    limits = {OFFSETS: (-LARGEST_OFFSET, LARGEST_OFFSET), COUPLING: (0.0, LARGEST_COUPLING)}
     for name, shape in shapes.items():
         numbers = getattr(kernel, name)
-        least, most = (-LARGEST_OFFSET, LARGEST_OFFSET) if name == OFFSETS else (0.0, LARGEST_RATE)
+        least, most = limits.get(name, (0.0, LARGEST_RATE))
         fits = numbers.shape == shape and numbers.dtype.kind == "f"
         if not fits or not ((numbers >= least) & (numbers < most)).all():
             raise StoreError(

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.data.datasets import SiteSet, TrainingData, iterate
-from xanes_hpc.models.gaussian_process import ROWS_AT_ONCE, GaussianProcess, masked
-from xanes_hpc.models.kernels import Kernel, Matern
+from xanes_hpc.models.gaussian_process import ROWS_AT_ONCE, GaussianProcess
+from xanes_hpc.models.kernels import Kernel, Matern, coupling
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
 from xanes_hpc.models.training_sites import REFERENCE_SITES
-from xanes_hpc.training.kernel_flow import NOISE, Sites, blocks_of, first_kernel, learn
+from xanes_hpc.training.kernel_flow import NOISE, Sites, blocks_of, first_coupling, first_kernel, learn
 
 MOST_VALIDATION_SITES = 10_000
 """Validation sites that the share is chosen on; a seeded sample if there are more."""
@@ -33,7 +33,7 @@ def learn_kernel(data: TrainingData, sets: Sequence[str], scalers: Scalers, seed
     z, absorbers, targets = (np.concatenate(arrays) for arrays in zip(*_scaled(sampled, scalers), strict=True))
     _, groups = np.unique(data.together[sampled.chosen], return_inverse=True)
     offsets = scalers.feature_mean / scalers.feature_scale if scalers.transform == "sqrt" else None
-    first = first_kernel(z, LENGTHS, offsets)
+    first = first_kernel(z, LENGTHS, offsets, first_coupling(data.seen))
     return learn(Sites(z, targets, absorbers, groups), blocks_of(data.first.features.labels), first, seed)
 
 
@@ -72,7 +72,7 @@ def fit(
     x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
 
     def values(some: Array, own: Absorbers) -> npt.NDArray[np.float64]:
-        return masked(kernel.values(kernel.terms(some, x)), own, absorbers).astype(np.float64)
+        return (kernel.values(kernel.terms(some, x)) * coupling(kernel, own, absorbers)).astype(np.float64)
 
     matrix = values(x, absorbers)
     if landmarks.n_sites == sites.n_sites:

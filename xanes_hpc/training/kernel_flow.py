@@ -13,8 +13,12 @@ order 3/2 with respect to the squared distance is -3/2 exp(-√3 d), so that wit
 
     ∂L/∂scales_f = sum_ij H_ij (a_if - a_jf)²,   ∂L/∂linear_f = sum_ij E_ij b_if b_jf.                            (3)
 
-These sums are matrix products. The logarithm of each scale is the sum of a level, a part that it shares with its block
-of similar features, and a part of its own; Adam (Kingma & Ba, arXiv:1412.6980) follows the gradients of all of them.
+These sums are matrix products. With the coupling c_ij between the elements of two sites and their kernel k_ij without
+it, c_ij k_ij takes the place of the kernel, and c_ij E_ij that of E_ij in equation (3). All couplings are powers of
+those to start from; the derivative with respect to the logarithm of the exponent is sum_ij E_ij k_ij c_ij ln c_ij.
+
+The logarithm of each scale is the sum of a level, a part that it shares with its block of similar features, and a part
+of its own; Adam (Kingma & Ba, arXiv:1412.6980) follows the gradients of all of them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.models.kernels import Matern, matern
+from xanes_hpc.models.kernels import Matern, coupling, matern
 from xanes_hpc.models.scaling import Absorbers, Array
 
 N_STEPS = 80
@@ -38,6 +42,8 @@ NOISE = 2e-3
 """Variance of the noise, added to the diagonal of the kernel. Amplitudes are relative to it."""
 LINEAR = 0.3
 """Initial weight of the linear kernel, on average over the features."""
+COUPLING = 0.5
+"""Initial factor of the kernel between elements that are next to each other."""
 PARTS_OF_BLOCK = 3
 """Features of one kind and element are divided, in their order, into so many blocks: near, middle and far."""
 
@@ -56,7 +62,7 @@ class Sites:
     targets : (n_sites, n_energies)
         Scaled targets.
     absorbers : (n_sites,)
-        Indices of the sites' elements and edges; the kernel between different ones is zero.
+        Indices of the sites' elements and edges.
     groups : (n_sites,)
         Sites of one group are drawn together.
     """
@@ -88,6 +94,7 @@ class Gradient:
     amplitudes: Float
     scales: Float
     linear: Float
+    coupling: float
 
 
 def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: float = NOISE) -> tuple[float, Gradient]:
@@ -97,8 +104,9 @@ def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: f
     n = len(fitted.z)
     z = np.concatenate([fitted.z, predicted.z])
     terms = kernel.terms(z, fitted.z)
-    alike = np.concatenate([fitted.absorbers, predicted.absorbers])[:, None] == fitted.absorbers
-    values = (kernel.values(terms) * alike).astype(np.float64)
+    coupled = coupling(kernel, np.concatenate([fitted.absorbers, predicted.absorbers]), fitted.absorbers)
+    uncoupled = kernel.values(terms)
+    values = (uncoupled * coupled).astype(np.float64)
     matrix = values[:n]
     matrix[np.diag_indices(n)] += noise
     factor = cho_factor(matrix, lower=True)
@@ -107,7 +115,9 @@ def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: f
     signs = np.sign(residuals) / residuals.size
     back = cho_solve(factor, values[n:].T @ signs)
     slopes = (np.concatenate([-back, signs]) @ coefficients.T).astype(np.float32)
-    slopes *= alike
+    slopes *= coupled
+    uncoupled *= slopes
+    exponent = float(np.vdot(uncoupled, np.log(np.where(coupled > 0, coupled, np.float32(1.0)))))
     squares, own_squares = np.square(z), np.square(fitted.z)
     amplitudes, scales = [], []
     for amplitude, apart in zip(kernel.amplitudes, terms, strict=False):
@@ -119,11 +129,13 @@ def error_and_gradient(kernel: Matern, fitted: Sites, predicted: Sites, noise: f
         scales.append(total - 2.0 * np.einsum("if,if->f", z, near @ fitted.z))
     sums = kernel.sums(z)
     linear = np.einsum("if,if->f", sums, slopes @ sums[:n])
-    return float(np.abs(residuals).mean()), Gradient(np.array(amplitudes), np.array(scales, np.float64), linear)
+    return float(np.abs(residuals).mean()), Gradient(
+        np.array(amplitudes), np.array(scales, np.float64), linear, exponent
+    )
 
 
 class Logarithms:
-    """The parameters that are learned: logarithms of the factors on amplitudes and, in parts, on scales.
+    """The parameters that are learned: logarithms of the factors on amplitudes, in parts on scales, and of an exponent.
 
     Parameters
     ----------
@@ -136,26 +148,48 @@ class Logarithms:
     def __init__(self, first: Matern, blocks: Labels) -> None:
         self._first, self._blocks, self._n_blocks = first, blocks, int(blocks.max()) + 1
         self._n, self._rows = first.amplitudes.size, first.amplitudes.size + 1
-        self.start = np.zeros(self._n + self._rows * (1 + self._n_blocks + blocks.size))
+        self.start = np.zeros(self._n + self._rows * (1 + self._n_blocks + blocks.size) + 1)
 
     def kernel(self, values: Float) -> Matern:
         """Return the kernel of a vector of parameters."""
         ends = np.cumsum([self._n, self._rows, self._rows * self._n_blocks])
-        amplitudes, levels, *parts = np.split(values, ends)
+        amplitudes, levels, *parts = np.split(values[:-1], ends)
         shared, own = (part.reshape(self._rows, -1) for part in parts)
         factors = np.exp(levels[:, None] + shared[:, self._blocks] + own)
         first = self._first
         scales, linear = first.scales * factors[:-1], first.linear * factors[-1]
-        return Matern(first.amplitudes * np.exp(amplitudes), scales, linear, first.offsets)
+        coupled = None if first.coupling is None else first.coupling ** np.exp(values[-1])
+        return Matern(first.amplitudes * np.exp(amplitudes), scales, linear, first.offsets, coupled)
 
     def gradient(self, kernel: Matern, gradient: Gradient) -> Float:
         """Return the gradient with respect to the vector of parameters."""
         own = np.concatenate([kernel.scales * gradient.scales, (kernel.linear * gradient.linear)[None]])
         shared = np.array([np.bincount(self._blocks, row, self._n_blocks) for row in own])
-        return np.concatenate([kernel.amplitudes * gradient.amplitudes, own.sum(axis=1), shared.ravel(), own.ravel()])
+        parts = kernel.amplitudes * gradient.amplitudes, own.sum(axis=1), shared.ravel(), own.ravel()
+        return np.array([*np.concatenate(parts), gradient.coupling])
 
 
-def first_kernel(z: Array, lengths: Sequence[float], offsets: Float | None = None) -> Matern:
+def first_coupling(absorbers: Sequence[tuple[int, str]]) -> Float | None:
+    """Return the coupling to start from, (n_absorbers, n_absorbers), of atomic numbers and edges; None for only one.
+
+    It is ``COUPLING`` between elements next to each other, falls off exponentially with the difference of their atomic
+    numbers, and is 0 between different edges.
+
+    Examples
+    --------
+    >>> first_coupling([(26, "K"), (27, "K"), (26, "L3")]).tolist()
+    [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    if len(absorbers) < 2:
+        return None
+    numbers, edges = (np.array(column) for column in zip(*absorbers, strict=True))
+    steps = np.abs(numbers[:, None] - numbers)
+    return np.asarray(np.where(edges[:, None] == edges, COUPLING**steps, 0.0))
+
+
+def first_kernel(
+    z: Array, lengths: Sequence[float], offsets: Float | None = None, coupled: Float | None = None
+) -> Matern:
     """Return the kernel to start from: of equal amplitudes, and equal weights of all features.
 
     Parameters
@@ -166,10 +200,12 @@ def first_kernel(z: Array, lengths: Sequence[float], offsets: Float | None = Non
         Length scale of each component, for the root mean square difference over all features.
     offsets : (n_features,), or None
         Mean of each root over its scale, if the features are roots.
+    coupled : (n_absorbers, n_absorbers), or None
+        Coupling between elements and edges, if there are several.
     """
     n = z.shape[1]
     scales = np.repeat([[length**-2.0 / n] for length in lengths], n, axis=1)
-    plain = Matern(np.full(len(lengths), 1.0 / len(lengths)), scales, np.zeros(n), offsets)
+    plain = Matern(np.full(len(lengths), 1.0 / len(lengths)), scales, np.zeros(n), offsets, coupled)
     squares = np.mean(np.square(plain.sums(z)), axis=0, dtype=np.float64)
     return replace(plain, linear=LINEAR / n / np.maximum(squares, 1.0))  # constant features are rounding errors
 
