@@ -18,7 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_page import page
-from studies import ablations, campaign, descriptors, edges, first_row, flag, folds, learning_curve, methods, transfer
+from studies import (
+    ablations,
+    campaign,
+    crystals,
+    descriptors,
+    edges,
+    first_row,
+    flag,
+    folds,
+    learning_curve,
+    methods,
+    transfer,
+)
 from studies.inputs import Inputs
 from studies.sitting import Pause, Sitting
 from tables import rounded
@@ -34,6 +46,7 @@ STUDIES = {
     "learning_curve": learning_curve,
     "edges": edges,
     "transfer": transfer,
+    "crystals": crystals,
     "first_row": first_row,
     "flag": flag,
     "campaign": campaign,

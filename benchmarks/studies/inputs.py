@@ -23,6 +23,7 @@ from xanes_hpc.structures.rattling import Rattling
 
 SULPHUR_SHIFT = 67.0
 """Shift of ORCA's energies, eV. It brings the first peak of most S spectra to the tabulated edge at 2472 eV."""
+COPPER = "cu_k_edge_feff"
 VANADIUM_ENERGIES = (-15.0, 60.0)
 
 
@@ -100,6 +101,16 @@ class Inputs:
     def sulphur(self) -> Path:
         """The S set, calculated with TDDFT."""
         return self._imported("s_k_edge", "xanes", ImportOptions(absorber="first", shift=SULPHUR_SHIFT))
+
+    @property
+    def copper(self) -> Path:
+        """The Cu set of OmniXAS: oxides, calculated with FEFF 9."""
+        path = self.folder / f"{COPPER}.h5"
+        if not path.exists():
+            with tarfile.open(self.data / COPPER / f"{COPPER}.tar.xz") as archive:
+                archive.extractall(self.folder / COPPER, filter="data")
+            import_structures([self.folder / COPPER], path, ImportOptions(layout="lightshow"))
+        return path
 
     @property
     def vanadium(self) -> Path:
