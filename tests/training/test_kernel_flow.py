@@ -139,6 +139,23 @@ def test_a_single_group_keeps_the_first_kernel():
     assert learn(some, np.zeros(N_FEATURES, int), first, seed=0) is first
 
 
+def test_features_of_another_program_weigh_as_one_block(monkeypatch):
+    """Each of them tells little of the targets, which depend on all of them together."""
+    monkeypatch.setattr(kernel_flow, "N_STEPS", 25)
+    random = np.random.default_rng(7)
+    hidden, noise = random.normal(size=(300, 2)), random.normal(size=(300, 12))
+    foreign = hidden @ random.normal(size=(2, 24)) + random.normal(size=(300, 24))
+    targets = np.stack([np.sin(2.0 * hidden[:, 0]), hidden[:, 1]], axis=1).astype(np.float32)
+    z = np.concatenate([noise, foreign], axis=1).astype(np.float32)
+    some = Sites(z, targets, np.zeros(300, int), np.arange(300))
+    labels = [*(f"G2 C mu={i}" for i in range(12)), *(f"foreign[{i}]" for i in range(24))]
+    first = first_kernel(z, (1.0,))
+    blocks = blocks_of(labels, n_foreign=24)
+    assert len(set(blocks[12:])) == 1
+    assert blocks[12] not in blocks[:12]
+    assert importance(learn(some, blocks, first, seed=0), z)[12:].sum() > 0.9
+
+
 def test_blocks_are_kinds_of_features_near_and_far():
     labels = ["G1", *(f"G2 C mu={i}" for i in range(6)), *(f"G4 H mu={i} lambda=-1" for i in range(4)), "charge"]
     assert blocks_of(labels).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7]

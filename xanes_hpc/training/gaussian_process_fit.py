@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.data.datasets import SiteSet, TrainingData, iterate
+from xanes_hpc.descriptors.foreign import Foreign
 from xanes_hpc.models.gaussian_process import ROWS_AT_ONCE, GaussianProcess
 from xanes_hpc.models.kernels import Kernel, Matern, coupling
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
@@ -34,7 +35,9 @@ def learn_kernel(data: TrainingData, sets: Sequence[str], scalers: Scalers, seed
     _, groups = np.unique(data.together[sampled.chosen], return_inverse=True)
     offsets = scalers.feature_mean / scalers.feature_scale if scalers.transform == "sqrt" else None
     first = first_kernel(z, LENGTHS, offsets, first_coupling(data.seen))
-    return learn(Sites(z, targets, absorbers, groups), blocks_of(data.first.features.labels), first, seed)
+    described, labels = data.first.features.description, data.first.features.labels
+    n_foreign = described["features"] if described["name"] == Foreign.name else 0
+    return learn(Sites(z, targets, absorbers, groups), blocks_of(labels, n_foreign), first, seed)
 
 
 def choose_share(

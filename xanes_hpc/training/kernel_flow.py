@@ -242,21 +242,25 @@ def learn(sites: Sites, blocks: Labels, first: Matern, seed: int) -> Matern:
     return logarithms.kernel(average)
 
 
-def blocks_of(labels: Sequence[str]) -> Labels:
+def blocks_of(labels: Sequence[str], n_foreign: int = 0) -> Labels:
     """Return the index of each feature's block, (n_features,), from the labels of a descriptor.
 
-    Features whose labels start with the same words, such as ``G2 C``, are divided in their order into a few blocks.
+    Features whose labels start with the same words, such as ``G2 C``, are divided in their order into a few blocks. The
+    last ``n_foreign`` features were made by another program, and are one block.
 
     Examples
     --------
     >>> blocks_of(["G1", "G2 C mu=1", "G2 C mu=2", "G2 C mu=3", "G2 N mu=1"]).tolist()
     [0, 1, 2, 3, 4]
+    >>> blocks_of(["G1", "foreign[0]", "foreign[1]"], n_foreign=2).tolist()
+    [0, 1, 1]
     """
-    names = [" ".join(word for word in label.split() if "=" not in word) for label in labels]
+    own = labels[: len(labels) - n_foreign]
+    names = [" ".join(word for word in label.split() if "=" not in word) for label in own]
     _, kinds, counts = np.unique(names, return_inverse=True, return_counts=True)
     order = np.argsort(kinds, kind="stable")
     ranks = np.empty(len(names), np.int64)
     ranks[order] = np.arange(len(names)) - np.repeat(np.cumsum(counts) - counts, counts)
     parts = ranks * PARTS_OF_BLOCK // np.maximum(counts[kinds], PARTS_OF_BLOCK)
     _, first, found = np.unique(kinds * PARTS_OF_BLOCK + parts, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[found])
+    return np.concatenate([np.argsort(np.argsort(first))[found], np.full(n_foreign, first.size)])
