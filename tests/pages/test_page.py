@@ -254,7 +254,7 @@ def test_the_page_opens_with_an_example(browser, model):
         page.click("text=Open a measured spectrum >> nth=0")
         assert page.evaluate("document.activeElement.id") == "h-measurement"
         assert "trained on" in page.locator("#about").inner_text()
-        assert page.locator("#spectrum .legendtext").all_text_contents()[:2] == ["±2σ", "±1σ"]
+        assert page.locator("#spectrum .legendtext").all_text_contents()[:2] == ["95 % interval", "68 % interval"]
 
 
 def test_zoom_is_reset(page, files):

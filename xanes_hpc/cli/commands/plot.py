@@ -11,7 +11,7 @@ from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, open_predictions, output_option, refuse, sites_option
 
 KINDS = {
-    "spectra": "predicted and reference spectra with ±σ bands, from best to worst or as chosen with --site",
+    "spectra": "predicted and reference spectra with their intervals, from best to worst or as chosen with --site",
     "errors": "error % at each energy, quartiles over sites",
     "parity": "predicted against reference intensity",
     "uncertainty": "reliability, rejection, coverage and error at each energy",
@@ -61,7 +61,7 @@ def command(
     KIND is one of
 
     \b
-    spectra      predicted and reference spectra with ±σ bands,
+    spectra      predicted and reference spectra with intervals,
                  from best to worst, or the sites of --site
     errors       error % at each energy, quartiles over sites
     parity       predicted against reference intensity
