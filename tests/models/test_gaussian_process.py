@@ -21,7 +21,7 @@ from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import USED_SETS
 from xanes_hpc.runtime.threads import limited_to
 from xanes_hpc.training import gaussian_process_fit, kernel_flow
-from xanes_hpc.training.gaussian_process_fit import LENGTHS, NOISE, SHARES, best_share, choose_share, fit, learn_kernel
+from xanes_hpc.training.gaussian_process_fit import LENGTHS, NOISE, SHARES, best_share, choose_shares, fit, learn_kernel
 
 N_FEATURES = 13
 
@@ -271,8 +271,9 @@ def test_kernel_and_share_come_from_held_out_sites(small, tmp_path, monkeypatch)
         scalers = statistics(part, "sqrt").scalers("global")
         kernel = learn_kernel(data, ["train"], scalers, seed=0)
         assert kernel.scales.shape == (len(LENGTHS), data.first.features.n_features)
-        share = choose_share(data, ["train"], scalers, lambda x, a: scalers.target_mean[a], kernel, seed=0)
-    assert share > 0.5  # the networks here only return the mean spectrum
+        choice = choose_shares(data, ["train"], scalers, lambda x, a: scalers.target_mean[a], kernel, seed=0)
+    assert choice.share > 0.5  # the networks here only return the mean spectrum
+    assert choice.aligned is None
 
 
 def test_the_process_is_fitted_to_all_sites_but_those_of_the_test_set(model):
@@ -310,7 +311,7 @@ def test_a_stored_process_predicts_the_same(fitted, tmp_path, kernel_of):
     part, scalers, x, absorbers, y = fitted
     process = fit(part, scalers, kernel_of(x.shape[1])[0], 0.4, seed=0, together=np.arange(120).astype(str))
     write_regression(tmp_path / REGRESSION, process)
-    found = read_regression(tmp_path / REGRESSION, process.landmarks, y.shape[1], scalers)
+    found = read_regression(tmp_path / REGRESSION, process.landmarks, np.arange(float(y.shape[1])), scalers)
     np.testing.assert_array_equal(found.kernel.parameters(), process.kernel.parameters())
     np.testing.assert_array_equal(found.errors, process.errors)
     assert found.share == 0.4
@@ -340,4 +341,4 @@ def test_a_damaged_matern_kernel_is_refused(scalers, tmp_path, name, values):
         del file[name]
         file[name] = values
     with pytest.raises(StoreError, match=rf"^[^\n]*regression\.h5: damaged: {name}: expected numbers from "):
-        read_regression(tmp_path / REGRESSION, z, 2, scalers)
+        read_regression(tmp_path / REGRESSION, z, np.arange(2.0), scalers)

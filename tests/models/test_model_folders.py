@@ -197,7 +197,7 @@ SCALERS_FILE, WEIGHTS_FILE = "members/00/scalers.h5", f"members/00/{WEIGHTS}"
         (lambda m: (m / DESCRIPTION).write_text("{"), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[" * 100_000), "damaged: not a model's description"),
         (lambda m: (m / DESCRIPTION).write_text("[]"), "damaged: not a model's description"),
-        (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 4"),
+        (lambda m: described(m, "schema_version", 99), "model of schema 99; this program reads up to schema 5"),
         (lambda m: (m / WEIGHTS_FILE).unlink(), "no such file: the model is incomplete"),
         (lambda m: (m / SCALERS_FILE).write_bytes(b"junk"), "scalers.h5: damaged: "),
         (lambda m: (m / WEIGHTS_FILE).write_bytes(b"junk"), f"{WEIGHTS}: damaged: "),

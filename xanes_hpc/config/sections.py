@@ -40,6 +40,10 @@ class TargetConfig:
     below, above
         ``first value`` and ``last value`` pad spectra that begin above the grid's first energy, or end below its last,
         with their own first or last value; by default such spectra are left out.
+    aligned
+        Whether the Gaussian process also learns the shift of each spectrum's edge and its shape once moved back, and
+        averages the spectra from both with the plain ones, with the best share on the validation set; by default, if
+        there is a Gaussian process.
     most_left_out
         Largest fraction of spectra that may be left out because they do not cover the grid; with more, training does
         not start.
@@ -53,6 +57,7 @@ class TargetConfig:
     step: float | None = None
     below: str | None = None
     above: str | None = None
+    aligned: bool | None = None
     most_left_out: float = 0.5
 
 

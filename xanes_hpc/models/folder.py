@@ -19,6 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xanes_hpc import __version__
 from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models import architectures
@@ -31,7 +33,7 @@ from xanes_hpc.models.training_sites import TrainingSites, read_training_sites
 from xanes_hpc.runtime.nearest import did_you_mean_path
 
 FORMAT = "xanes-hpc/model"
-SCHEMA = 4
+SCHEMA = 5
 DESCRIPTION = "model.json"
 WEIGHTS, SCALING = "network.weights.h5", "scalers.h5"
 SITES, REGRESSION = "sites.h5", "regression.h5"
@@ -189,7 +191,7 @@ class ModelFolder:
         """
         if not self.description.get("regression"):
             return None
-        n_energies = len(self.description["grid"]["energies"])
+        energies = np.array(self.description["grid"]["energies"], np.float64)
         return read_regression(
-            self._numbers(REGRESSION), self.training_sites.features, n_energies, self.members[0].scalers
+            self._numbers(REGRESSION), self.training_sites.features, energies, self.members[0].scalers
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.calibration import smoothed
 from xanes_hpc.models.kernels import Columns, Kernel, coupling
 from xanes_hpc.models.numpy_network import Sample
@@ -31,7 +32,7 @@ class GaussianProcess:
         Standardised features.
     absorbers : (n_landmarks,)
         Indices of the landmarks' elements and edges.
-    coefficients : (n_landmarks, n_energies) float32
+    coefficients : (n_landmarks, n_energies) or (n_landmarks, aligned.n_columns) float32
         Coefficients of the kernel, for scaled targets.
     kernel
         The kernel between standardised features.
@@ -41,6 +42,8 @@ class GaussianProcess:
         Scalers of features and targets.
     errors : (n_landmarks, n_energies) float32, or None
         Absolute error of each landmark's scaled target when the regression is fitted without the sites of its label.
+    aligned
+        How shifts and shapes are averaged with plain spectra; None for plain spectra alone.
     """
 
     landmarks: Array
@@ -50,6 +53,10 @@ class GaussianProcess:
     share: float
     scalers: Scalers
     errors: Array | None = None
+    aligned: Aligned | None = None
+
+    def __str__(self) -> str:
+        return shares_in_words(self.share, None if self.aligned is None else self.aligned.share)
 
     def terms(self, x: npt.NDArray[np.floating], columns: Columns | None = None) -> Array:
         """Return the kernel's terms, (n_terms, n_sites, n_landmarks), from features as stored."""
@@ -57,7 +64,7 @@ class GaussianProcess:
 
     def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra, (n_sites, n_energies), from features as stored; not negative if targets are positive."""
-        spectra = np.empty((len(x), self.coefficients.shape[1]))
+        spectra = np.empty((len(x), self.scalers.target_mean.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             spectra[rows] = self.spectra_at(self.terms(x[rows]), absorbers[rows])
@@ -65,7 +72,9 @@ class GaussianProcess:
 
     def spectra_at(self, terms: Array, absorbers: Absorbers) -> npt.NDArray[np.float64]:
         """Return spectra, (n_sites, n_energies), from the kernel's terms, (n_terms, n_sites, n_landmarks)."""
-        z = self.similarities(terms, absorbers) @ self.coefficients
+        z: npt.NDArray[np.floating] = self.similarities(terms, absorbers) @ self.coefficients
+        if self.aligned is not None:
+            z = self.aligned.joined(z, absorbers)
         spectra = z * self.scalers.target_scale[absorbers] + self.scalers.target_mean[absorbers]
         return np.asarray(spectra if self.scalers.softness is None else np.maximum(spectra, 0.0))
 
@@ -123,3 +132,8 @@ class GaussianProcess:
         weights = np.exp(np.float32(-SHARPER) * (own - nearest))
         weights /= weights.sum(axis=1, keepdims=True)
         return smoothed((weights @ self.errors) * self.scalers.target_scale[absorbers], energies)
+
+
+def shares_in_words(share: float, aligned: float | None) -> str:
+    """Return the shares of the regression in the mean, and of shift and shape in the regression, for users."""
+    return f"share {share:.2f}" + ("" if aligned is None else f", {aligned:.2f} of it by shift and shape")

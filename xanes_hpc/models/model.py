@@ -211,7 +211,8 @@ class Model:
             if schema > 1:
                 result.update(member.scalers.transform.encode())
         if (regression := self.regression) is not None:
-            result.update(np.array([*regression.kernel.parameters(), regression.share]).tobytes())
+            aligned = [] if regression.aligned is None else [regression.aligned.share]
+            result.update(np.array([*regression.kernel.parameters(), regression.share, *aligned]).tobytes())
             of_regression: tuple[npt.NDArray[Any], ...] = (
                 regression.landmarks,
                 regression.absorbers,

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xanes_hpc.errors import StoreError
+from xanes_hpc.models.aligned import Aligned
 from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.kernels import Kernel, Laplacian, Matern
 from xanes_hpc.models.scaling import TRANSFORMS, Array, Scalers
@@ -25,6 +27,8 @@ LARGEST_OFFSET = 1e12
 """Largest offset of a kernel; its square is still a finite number in float32."""
 MATERN, OFFSETS, COUPLING = ("amplitudes", "scales", "linear"), "offsets", "coupling"
 """Parameters of a Matérn kernel; the last two are optional."""
+ALIGNED = "aligned"
+"""Attribute with the share of shift and shape, if the regression has both."""
 POSITIVE = ("feature_scale", "target_scale", SOFTNESS)
 
 
@@ -151,10 +155,25 @@ def write_regression(path: Path, regression: GaussianProcess) -> None:
         else:
             file.attrs["rate"] = regression.kernel.rate
         file.attrs["share"] = regression.share
+        if regression.aligned is not None:
+            file.attrs[ALIGNED] = regression.aligned.share
 
 
-def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scalers) -> GaussianProcess:
-    """Read a Gaussian process; its landmarks, (n_landmarks, n_features), are the training sites' features.
+def read_regression(
+    path: Path, landmarks: Array, energies: npt.NDArray[np.float64], scalers: Scalers
+) -> GaussianProcess:
+    """Read a Gaussian process.
+
+    Parameters
+    ----------
+    path
+        The file.
+    landmarks : (n_landmarks, n_features)
+        The training sites' features, which are its landmarks.
+    energies : (n_energies,)
+        The model's grid, eV.
+    scalers
+        Scalers of features and targets.
 
     Raises
     ------
@@ -165,23 +184,27 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
         absorbers, coefficients = file["absorbers"][:], file["coefficients"][:]
         errors = file["errors"][:] if "errors" in file else None  # schema 2 has none
         share = float(file.attrs["share"])
+        aligned = Aligned(energies, scalers, float(file.attrs[ALIGNED])) if ALIGNED in file.attrs else None
         kernel: Kernel
         if "rate" in file.attrs:  # up to schema 3
             kernel = Laplacian(float(file.attrs["rate"]))
         else:
             optional = [name for name in (OFFSETS, COUPLING) if name in file]
             kernel = Matern(**{name: file[name][:] for name in (*MATERN, *optional)})
-    expected = (len(landmarks),), (len(landmarks), n_energies)
+    n_columns = energies.size if aligned is None else aligned.n_columns
+    expected = (len(landmarks),), (len(landmarks), n_columns)
     numbers = coefficients.dtype.kind == "f" and absorbers.dtype.kind in "iu"
     if (absorbers.shape, coefficients.shape) != expected or not numbers or not np.isfinite(coefficients).all():
         received = absorbers.shape, coefficients.shape
         raise StoreError(f"{path}: damaged: expected finite numbers of shapes {expected}, received {received}")
     if errors is not None:
-        fits = errors.shape == expected[1] and errors.dtype.kind == "f"
+        shape = (len(landmarks), energies.size)
+        fits = errors.shape == shape and errors.dtype.kind == "f"
         if not fits or not np.isfinite(errors).all() or (errors < 0).any():
-            raise StoreError(f"{path}: damaged: errors: expected non-negative finite numbers of shape {expected[1]}")
-    if not 0 <= share <= 1:
-        raise StoreError(f"{path}: damaged: expected a share from 0 to 1, received {share}")
+            raise StoreError(f"{path}: damaged: errors: expected non-negative finite numbers of shape {shape}")
+    for value in (share, *([] if aligned is None else [aligned.share])):
+        if not 0 <= value <= 1:
+            raise StoreError(f"{path}: damaged: expected a share from 0 to 1, received {value}")
     if isinstance(kernel, Laplacian):
         if not 0 < kernel.rate < LARGEST_RATE:
             raise StoreError(
@@ -189,7 +212,7 @@ def read_regression(path: Path, landmarks: Array, n_energies: int, scalers: Scal
             )
     else:
         _check_matern(path, kernel, landmarks.shape[1], int(absorbers.max(initial=0)) + 1)
-    return GaussianProcess(landmarks, absorbers, coefficients, kernel, share, scalers, errors)
+    return GaussianProcess(landmarks, absorbers, coefficients, kernel, share, scalers, errors, aligned)
 
 
 def _check_matern(path: Path, kernel: Matern, n_features: int, n_absorbers: int) -> None:

@@ -58,7 +58,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
             "architecture": d["architecture"]["name"],
             **{name: str(value) for name, value in d["architecture"]["parameters"].items()},
             "networks": str(d["members"]),
-            "Gaussian process": "none" if model.regression is None else f"share {model.regression.share:.2f}",
+            "Gaussian process": "none" if model.regression is None else str(model.regression),
             "uncertainty": model.method,
         },
         "Versions": {**provenance["versions"], "digest of the model": model.digest},

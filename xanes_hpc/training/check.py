@@ -63,7 +63,8 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
     Raises
     ------
     XanesHpcError
-        If there is no such architecture or parameter, or layers are frozen without a model to start from.
+        If there is no such architecture or parameter, layers are frozen without a model to start from, or edges are to
+        be aligned without a Gaussian process.
     """
     parameters, layers = architectures.build(run.model.name, run.model.parameters, n_features, ENERGIES_UNKNOWN)
     frozen_layers(layers, run.transfer.freeze)
@@ -71,8 +72,14 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
         raise ConfigError("`freeze`: needs a model whose layers to freeze; give it with `init_from`")
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
     averaged = run.training.gaussian_process if run.training.gaussian_process is not None else not run.transfer.model
+    if run.target.aligned and not averaged:
+        raise ConfigError(
+            "target.aligned: the Gaussian process learns the shifts; set training.gaussian_process = true, or leave "
+            "target.aligned out"
+        )
     return replace(
         run,
+        target=replace(run.target, aligned=averaged if run.target.aligned is None else run.target.aligned),
         model=replace(run.model, parameters=parameters),
         training=replace(run.training, learning_rate=rate, gaussian_process=averaged),
         uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),

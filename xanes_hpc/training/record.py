@@ -23,7 +23,6 @@ from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
 from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.epochs import Epoch
-from xanes_hpc.training.gaussian_process_fit import fit
 from xanes_hpc.training.plan import Digests, resolved_run
 from xanes_hpc.training.stages import Result, Trained
 
@@ -171,9 +170,8 @@ def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Seque
         (folder / name).unlink(missing_ok=True)
     scalers, earlier = trained.last.scalers, trained.start.sites if trained.start else []
     reference_sites(data, scalers, sets, seed, earlier).write(folder / SITES)
-    if trained.kernel is not None and trained.share:
-        process = fit(data.sites_in(*sets), scalers, trained.kernel, trained.share, seed, data.together)
-        write_regression(folder / REGRESSION, process)
+    if trained.process is not None:
+        write_regression(folder / REGRESSION, trained.process.fit(data, sets, scalers, seed))
 
 
 def write_model(
@@ -211,12 +209,12 @@ def write_model(
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
     description = describe(run, data, last.sets, digests, plan) | {
         "calibration": {},
-        "regression": bool(trained.share),
+        "regression": trained.process is not None,
         "interrupted": trained.interrupted,
     }
     write_description(folder, description)
     calibrated = _calibrated(Model.open(folder), data, run.training.seed)
-    fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.share else last.sets
+    fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.process else last.sets
     if fitted != last.sets:
         _write_sites(folder, data, trained, fitted, run.training.seed)
     write_description(folder, description | calibrated | {"files": digests_of_files(folder)})

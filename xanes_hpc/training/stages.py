@@ -18,7 +18,6 @@ from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
-from xanes_hpc.models.kernels import Matern
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import SETS
@@ -26,7 +25,7 @@ from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.gaussian_process_fit import SHARE, choose_share, learn_kernel
+from xanes_hpc.training.gaussian_process_fit import Choice, choose
 from xanes_hpc.training.transfer import Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
@@ -71,8 +70,8 @@ class Trained:
         The stage that chose the number of epochs, and the stage whose networks the model gets; may be the same.
     epochs
         The epochs of all stages.
-    kernel, share
-        Kernel and share of the Gaussian process beside the networks; None and 0 without one.
+    process
+        Kernel and shares of the Gaussian process beside the networks; None without one, or if its share is 0.
     start
         The trained model that the networks started from, if any.
     interrupted
@@ -82,8 +81,7 @@ class Trained:
     first: Stage
     last: Stage
     epochs: list[Epoch]
-    kernel: Matern | None
-    share: float
+    process: Choice | None
     start: Start | None
     interrupted: bool
 
@@ -92,7 +90,7 @@ class Trained:
         assert self.first.log.best is not None
         return Result(
             {name: data.sites_in(name).n_sites for name in SETS}, data.left_out, self.first.log.best,
-            self.last.trainer.n_members, self.share, data.sites_in(*fitted).n_sites, self.interrupted,
+            self.last.trainer.n_members, self.process, data.sites_in(*fitted).n_sites, self.interrupted,
             None if self.start is None else self.start.taken_over,
         )  # fmt: skip
 
@@ -109,8 +107,8 @@ class Result:
         The best epoch of the first stage.
     n_members
         Number of networks.
-    share, n_fitted
-        Share of the Gaussian process in the model's mean, and number of sites that it was fitted to.
+    process, n_fitted
+        Kernel and shares of the Gaussian process, if there is one, and number of sites that it was fitted to.
     taken_over
         Number of layers that started with another model's weights, and of all layers with weights; None without one.
     interrupted
@@ -121,7 +119,7 @@ class Result:
     left_out: LeftOut
     best: Epoch
     n_members: int
-    share: float
+    process: Choice | None
     n_fitted: int
     interrupted: bool
     taken_over: tuple[int, int] | None = None
@@ -174,16 +172,15 @@ class Training:
         KeyboardInterrupt
             If training was interrupted before its first epoch ended, or a second time.
         """
-        run, data, seed = self._run, self._data, self._run.training.seed
+        run, data, seed, aligned = self._run, self._data, self._run.training.seed, bool(self._run.target.aligned)
         chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
         n_epochs, falls = run.training.epochs, list[int]()
-        first, kernel, share = None, None, SHARE
+        first, process, averages = None, None, run.training.gaussian_process and self._team.is_chief
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
-            if run.training.gaussian_process and self._team.is_chief:
-                kernel = learn_kernel(data, first.sets, first.scalers, seed)
-                share = choose_share(data, first.sets, first.scalers, first.trainer.spectra, kernel, seed)
+            if averages:
+                process = choose(data, first.sets, first.scalers, aligned, seed, first.trainer.spectra)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, first.log.falls
@@ -197,10 +194,11 @@ class Training:
             self._logs.pop(REFIT, None)
         if last.log.best is None:
             raise KeyboardInterrupt
-        if kernel is None and run.training.gaussian_process and self._team.is_chief:
-            kernel = learn_kernel(data, last.sets, last.scalers, seed)
+        if process is None and averages:
+            process = choose(data, last.sets, last.scalers, aligned, seed)
         epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
-        return Trained(first or last, last, epochs, kernel, share if kernel else 0.0, self._start, interrupted)
+        process = process if process is not None and process.share else None
+        return Trained(first or last, last, epochs, process, self._start, interrupted)
 
     def choose(self) -> EpochLog:
         """Run the first stage only, with one network, and return its log, to judge hyperparameters.

@@ -203,17 +203,15 @@ def _train(run: Any, options: dict[str, Any]) -> None:
             raise
     if machines is not None and machines.index:
         return  # the first process prints the summary
+    process = ""
+    if result.process is not None:
+        process = f" and a Gaussian process ({result.process}, fitted to {result.n_fitted:,} sites)"
     rows = {
         "sites": ", ".join(f"{n:,} {name}" for name, n in result.sets.items()),
         **result.left_out.counts,
         "epochs": f"{result.best.epoch}, "
         + (f"validation error {result.best.validation_error:.2f} %" if result.sets["validation"] else "no validation"),
-        "members": f"{result.n_members}"
-        + (
-            f" and a Gaussian process (share {result.share:.2f}, fitted to {result.n_fitted:,} sites)"
-            if result.share
-            else ""
-        ),
+        "members": f"{result.n_members}{process}",
     }
     if result.taken_over is not None:
         taken, of = result.taken_over
