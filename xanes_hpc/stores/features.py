@@ -15,7 +15,7 @@ import numpy.typing as npt
 from xanes_hpc.errors import ConfigError, FormatError, SourceError, StoreError
 from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.graphs import HASH, SETTINGS, read_graphs
+from xanes_hpc.stores.graphs import GROUPS, HASH, SETTINGS, read_graphs
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable, copy_sites, counted
 from xanes_hpc.stores.structures import StructureStore
@@ -188,6 +188,16 @@ class FeatureStore(hdf5.Store):
             return GraphSettings.read(self._object(text, f"attribute {SETTINGS}"))
         except ConfigError as error:
             raise StoreError(f"{self.path}: attribute {SETTINGS}: {error}") from None
+
+    @property
+    def graph_bytes(self) -> int:
+        """Size of all graphs in memory; 0 without graphs."""
+        return sum(
+            int(column.dtype.itemsize * column.size)
+            for group in GROUPS
+            if group in self.file
+            for column in self.file[group].values()
+        )
 
     def read_graphs(self, start: int, stop: int) -> Graphs:
         """Return the graphs of sites ``start:stop``.

@@ -11,7 +11,7 @@ from xanes_hpc.errors import FormatError
 from xanes_hpc.stores.ragged import OFFSETS, RaggedColumn, RaggedTable
 from xanes_hpc.structures.graphs import Graphs, GraphSettings
 
-ATOMS, EDGES = "graph/atoms", "graph/edges"
+ATOMS, EDGES = GROUPS = ("graph/atoms", "graph/edges")
 SETTINGS, HASH = "graph", "graph_hash"
 """Attributes of the store: the settings as JSON, and their hash."""
 TYPICAL_ATOMS, TYPICAL_EDGES = 64, 512

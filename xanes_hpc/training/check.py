@@ -5,15 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.gather import on_graphs
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.folder import CONTENTS
+from xanes_hpc.models.layers import takes_graphs
 from xanes_hpc.runtime import outputs
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.checkpoints import checkpoint_path
 from xanes_hpc.training.processes import Alone, Machines, Team
 from xanes_hpc.training.transfer import frozen_layers
 
+GRAPH_EPOCHS, GRAPHS_AT_ONCE = 140, 16
+"""Largest number of epochs, and number of sites in a batch, for networks on graphs; these have one member."""
 LEARNING_RATE, TRANSFER_LEARNING_RATE = 2e-3, 2e-4
 ENERGIES_UNKNOWN = 1
 """Number of energies of a network that is built only to check its parameters."""
@@ -48,13 +52,28 @@ def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -
     """
     run = resolved(run, n_features)
     devices = tensorflow_setup.devices(run.training.gpus, run.training.devices)
-    if run.training.batch_size % max(1, len(devices)):
+    if run.training.sites_at_once % max(1, len(devices)):
         raise ConfigError(
             f"training.batch_size: expected a multiple of the {len(devices)} devices, received "
-            f"{run.training.batch_size}"
+            f"{run.training.sites_at_once}"
         )
+    if on_graphs(run, n_features):
+        _check_alone(run, devices, machines)
     team = Alone() if machines is None else Team(machines)
     return Prepared(_with_shards(run, team, max(1, len(devices))), devices, team)
+
+
+def _check_alone(run: RunConfig, devices: list[str], machines: Machines | None) -> None:
+    """Refuse what graph networks do not support: several devices or processes, and noise on features."""
+    if machines is not None or len(devices) > 1 or (run.training.shards or 1) > 1:
+        raise ConfigError(
+            f"model {run.model.name}: trains on one device; leave out `distributed`, `devices` and training.shards"
+        )
+    if run.training.feature_noise:
+        raise ConfigError(
+            f"training.feature_noise: model {run.model.name} takes no features; train on rattled structures instead "
+            "(`augment`)"
+        )
 
 
 def resolved(run: RunConfig, n_features: int) -> RunConfig:
@@ -71,17 +90,23 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
         raise ConfigError("`freeze`: needs a model whose layers to freeze; give it with `init_from`")
     rate = run.training.learning_rate or (TRANSFER_LEARNING_RATE if run.transfer.model else LEARNING_RATE)
     averaged = run.training.gaussian_process if run.training.gaussian_process is not None else not run.transfer.model
+    epochs, batch_size, members = run.training.most_epochs, run.training.sites_at_once, run.uncertainty.n_members
+    if takes_graphs(layers):
+        epochs, batch_size = run.training.epochs or GRAPH_EPOCHS, run.training.batch_size or GRAPHS_AT_ONCE
+        members = run.uncertainty.members or (1 if run.uncertainty.method == "dropout" else members)
     return replace(
         run,
         model=replace(run.model, parameters=parameters),
-        training=replace(run.training, learning_rate=rate, gaussian_process=averaged),
-        uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),
+        training=replace(
+            run.training, epochs=epochs, batch_size=batch_size, learning_rate=rate, gaussian_process=averaged
+        ),
+        uncertainty=replace(run.uncertainty, members=members),
     )
 
 
 def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
     """Return the run with its number of shards, after checking that processes and devices can share them evenly."""
-    n_shards, batch_size = run.training.shards or team.n_members, run.training.batch_size
+    n_shards, batch_size = run.training.shards or team.n_members, run.training.sites_at_once
     if n_shards % team.n_members:
         raise ConfigError(
             f"training.shards: expected a multiple of the {team.n_members} processes, received {n_shards}"

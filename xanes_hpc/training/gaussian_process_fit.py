@@ -41,15 +41,18 @@ def choose_share(
     data: TrainingData,
     sets: Sequence[str],
     scalers: Scalers,
-    networks: Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]],
+    networks: Callable[[SiteSet], npt.NDArray[np.float64]],
     kernel: Kernel,
     seed: int,
 ) -> float:
-    """Return the share that gives the lowest validation error of the mean with networks trained on the same sets."""
-    sampled = iterate(data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed))
-    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
+    """Return the share that gives the lowest validation error of the mean with networks trained on the same sets.
+
+    ``networks`` returns their spectra of a set, (n_sites, n_energies).
+    """
+    sampled = data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed)
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
     process = fit(data.sites_in(*sets), scalers, kernel, SHARE, seed)
-    return best_share(y, networks(x, absorbers), process.spectra(x, absorbers))[0]
+    return best_share(y, networks(sampled), process.spectra(x, absorbers))[0]
 
 
 def fit(
