@@ -24,6 +24,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.structures.graphs import Graphs, GraphSettings
 from xanes_hpc.structures.rattling import Rattling
+from xanes_hpc.training import kernel_flow
 from xanes_hpc.training.check import prepare
 
 GRAPH = (
@@ -40,9 +41,10 @@ def trained(small, tmp_path_factory):
         shutil.copy(small / "small.h5", folder)
         with StructureStore(folder / "small.h5") as source:
             featurise(source, descriptors.load("wacsf", "xanesnet-49"), folder / "f.h5", graph=GraphSettings())
-        train_on(
-            folder / "f.h5", folder / "g.model", network=GRAPH, training__epochs=4, training__gaussian_process=True
-        )
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(kernel_flow, "N_STEPS", 5)
+            settings = {"training__epochs": 4, "training__gaussian_process": True}
+            train_on(folder / "f.h5", folder / "g.model", network=GRAPH, **settings)
 
     return made_once(tmp_path_factory, "graphs", make)
 

@@ -16,8 +16,7 @@ from xanes_hpc.data.splits import split
 from xanes_hpc.data.target_plan import Pairs, plan_targets
 from xanes_hpc.data.targets import prepare
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
-from xanes_hpc.models import architectures
-from xanes_hpc.models.layers import takes_graphs
+from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
@@ -67,7 +66,7 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
                 f"{store.path}: expected features of rattled structures for `augment`, received plain features; "
                 "rattle the structures first (`rattle`)"
             )
-    if on_graphs(run, first.n_features):
+    if on_graphs(run.model.name, run.model.parameters):
         _check_graphs(run, [*(store for store, _ in pairs), *augmented])
     _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
@@ -88,11 +87,6 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
         data = _split(run, pairs, sources, left_out)
         opened.pop_all()  # ``data`` closes them
     return data
-
-
-def on_graphs(run: RunConfig, n_features: int) -> bool:
-    """Return whether the networks of a run take graphs instead of features."""
-    return takes_graphs(architectures.build(run.model.name, run.model.parameters, n_features, 1)[1])
 
 
 def _check_graphs(run: RunConfig, stores: Sequence[FeatureStore]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xanes_hpc.config.sections import RunConfig
-from xanes_hpc.data.gather import on_graphs
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.folder import CONTENTS
@@ -57,7 +56,7 @@ def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -
             f"training.batch_size: expected a multiple of the {len(devices)} devices, received "
             f"{run.training.sites_at_once}"
         )
-    if on_graphs(run, n_features):
+    if architectures.on_graphs(run.model.name, run.model.parameters):
         _check_alone(run, devices, machines)
     team = Alone() if machines is None else Team(machines)
     return Prepared(_with_shards(run, team, max(1, len(devices))), devices, team)

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
-from xanes_hpc.data.gather import on_graphs
+from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.calibration import calibrate, not_calibrated
 from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
@@ -102,7 +102,7 @@ def describe(
 def _graph(run: RunConfig, data: TrainingData) -> dict[str, Any]:
     """Return the settings of graphs and their hash, for networks that run on graphs."""
     settings = data.first.features.graph
-    if settings is None or not on_graphs(run, data.first.features.n_features):
+    if settings is None or not on_graphs(run.model.name, run.model.parameters):
         return {}
     return {"graph": {"hash": settings.hash, "settings": settings.describe()}}
 
