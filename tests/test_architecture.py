@@ -36,12 +36,12 @@ LAYERS: dict[str, tuple[str, str]] = {
     "features": ("descriptors jobs formats stores spectra structures runtime", "ase"),
     "data": ("models config formats stores spectra structures runtime", "scipy"),
     "calculations": ("jobs formats stores spectra structures runtime", "ase distributed feff10 tblite"),
-    "training": ("data models config stores spectra runtime", "ase scipy"),
+    "training": ("data models config stores spectra structures runtime", "ase scipy"),
     "prediction": ("features models importing jobs descriptors formats stores spectra structures runtime", "ase"),
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy umap"),
     "model_selection": ("training prediction analysis data models config stores runtime", "optuna"),
     "campaigns": (
-        "analysis prediction training calculations features models config jobs descriptors stores runtime",
+        "analysis prediction training calculations features models config jobs descriptors stores structures runtime",
         "",
     ),
     "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),
@@ -222,7 +222,9 @@ def test_predict_and_evaluate_do_not_import_tensorflow(tmp_path):
     assert in_a_fresh_process("evaluate", output).splitlines()[-1] == "heavy:"
 
 
-@pytest.mark.parametrize("module", ["numpy_network", "scaling", "sigma_factors", "calibration", "trust", "layers"])
+@pytest.mark.parametrize(
+    "module", ["numpy_network", "graph_network", "scaling", "sigma_factors", "calibration", "trust", "layers"]
+)
 def test_what_runs_a_network_needs_numpy_and_kernels_alone(module):
     program = (
         f"import sys, xanes_hpc.models.{module}; print(*sorted({{'.'.join(m.split('.')[:2]) for m in sys.modules}}))"

@@ -5,7 +5,8 @@ import pytest
 from scipy.special import erfc, expit
 
 from xanes_hpc.models import layers
-from xanes_hpc.models.numpy_network import ACTIVATIONS, VALUES_AT_ONCE, gelu, silu
+from xanes_hpc.models.numpy_layers import ACTIVATIONS, gelu, silu
+from xanes_hpc.models.numpy_network import VALUES_AT_ONCE
 
 EVERYWHERE = np.concatenate(
     [np.linspace(-15, 15, 300_001), np.geomspace(1e-30, 1e30, 601), -np.geomspace(1e-30, 1e30, 601)]

@@ -16,7 +16,17 @@ from support.networks import KerasTwin, assert_same_spectra, network, sites
 from xanes_hpc import descriptors
 from xanes_hpc.errors import DescriptorError, ModelError
 from xanes_hpc.models import architectures
-from xanes_hpc.models.layers import ACTIVATIONS, FEATURES, INPUTS, Layer, shapes, weight_shapes, wired
+from xanes_hpc.models.layers import (
+    ACTIVATIONS,
+    FEATURES,
+    GRAPH_INPUTS,
+    INPUTS,
+    Layer,
+    shapes,
+    takes_graphs,
+    weight_shapes,
+    wired,
+)
 from xanes_hpc.models.numpy_network import sample
 
 
@@ -161,7 +171,14 @@ KINDS = (
     "upsample",
     "reshape",
     "crop",
+    "embedding",
+    "gaussians",
+    "receivers",
+    "senders",
+    "messages",
+    "sites",
 )
+WITH_UNITS = ("dense", "convolution", "reshape", "crop", "embedding", "gaussians")
 
 
 def built(name, n_energies=N_ENERGIES):
@@ -177,7 +194,7 @@ def builds_layers_of_the_closed_set(name):
         assert layer.kind in KINDS
         assert layer.function in ACTIVATIONS
         assert 0.0 <= layer.rate < 1.0
-        assert (layer.units > 0) == (layer.kind in ("dense", "convolution", "reshape", "crop"))
+        assert (layer.units > 0) == (layer.kind in WITH_UNITS)
         assert (layer.size > 0) == (layer.kind in ("convolution", "upsample", "reshape"))
 
 
@@ -193,7 +210,7 @@ def uses_all_its_layers(name):
     taken = {taken for _, inputs in wired(built(name)) for taken in inputs}
     *inner, _ = [layer.name for layer in built(name)]
     assert set(inner) <= taken
-    assert FEATURES in taken
+    assert taken >= ({*GRAPH_INPUTS} if takes_graphs(built(name)) else {FEATURES})
 
 
 def ends_in_one_value_per_energy(name):

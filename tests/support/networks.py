@@ -6,11 +6,16 @@ from typing import Any
 
 import h5py
 import numpy as np
+from ase import Atoms
 
 from xanes_hpc.models import architectures
-from xanes_hpc.models.layers import Layer, takes_absorber, weight_shapes
+from xanes_hpc.models.graph_inputs import GraphInputs
+from xanes_hpc.models.layers import Layer, takes_absorber, takes_graphs, weight_shapes
 from xanes_hpc.models.numpy_network import Member
 from xanes_hpc.models.scaling import Scalers
+from xanes_hpc.structures.graph_search import find_graphs
+from xanes_hpc.structures.graphs import Graphs, GraphSettings
+from xanes_hpc.structures.sites import SiteBatch
 
 
 def scalers(n_features: int, n_energies: int, n_absorbers: int = 1, positive: bool = False) -> Scalers:
@@ -48,11 +53,26 @@ def network(
     return member_of(layers, scalers(n_features, n_energies, n_absorbers, positive), index)
 
 
-def sites(member: Member, n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return random unscaled features, (n, n_features), and absorbers, (n,)."""
+def sites(member: Member, n: int, seed: int = 1) -> tuple[Any, np.ndarray]:
+    """Return random unscaled features, (n, n_features), or the graphs of random surroundings; and absorbers, (n,)."""
     generator = np.random.default_rng(seed)
     n_absorbers = len(member.scalers.target_mean)
-    return generator.normal(size=(n, member.scalers.feature_mean.size)), generator.integers(n_absorbers, size=n)
+    shape = (n, member.scalers.feature_mean.size)
+    x = random_graphs(n, generator) if takes_graphs(member.layers) else generator.normal(size=shape)
+    return x, generator.integers(n_absorbers, size=n)
+
+
+def random_graphs(n: int, generator: np.random.Generator) -> Graphs:
+    """Return the graphs of Fe among up to 14 atoms; the second site has none, and the third one."""
+    every = []
+    for i in range(n):
+        n_atoms = {1: 0, 2: 1}.get(i, int(generator.integers(4, 15)))
+        directions = generator.normal(size=(n_atoms, 3))
+        distances = np.linspace(1.7, 5.9, n_atoms) if n_atoms > 1 else np.full(n_atoms, 2.0)
+        directions *= (distances / np.linalg.norm(directions, axis=1))[:, None]
+        numbers = [26, *generator.choice([1, 6, 7, 8, 17], n_atoms)]
+        every.append(Atoms(numbers, positions=np.vstack([np.zeros(3), directions])))
+    return find_graphs(SiteBatch.from_atoms(every, "first"), GraphSettings())
 
 
 class KerasTwin:
@@ -68,21 +88,22 @@ class KerasTwin:
                 layer.set_weights(member.weights[layer.name])
         self._member = member
 
-    def mean_network(self, x: np.ndarray, absorbers: np.ndarray) -> np.ndarray:
+    def mean_network(self, x: Any, absorbers: np.ndarray) -> np.ndarray:
         """Return spectra without dropout."""
         return self._member.scalers.spectra(np.asarray(self.plain(self._starts(x, absorbers))), absorbers)
 
-    def draw(self, x: np.ndarray, absorbers: np.ndarray, draw: int, seed: int) -> np.ndarray:
+    def draw(self, x: Any, absorbers: np.ndarray, draw: int, seed: int) -> np.ndarray:
         """Return the spectra of a draw, with the dropout masks of the NumPy network."""
         masks = self._member._masks(seed, [draw]).values()
         repeated = [np.repeat(mask.reshape(1, -1), len(x), axis=0) for mask in masks]
         raw = np.asarray(self.masked([*self._starts(x, absorbers), *repeated]))
         return self._member.scalers.spectra(raw, absorbers)
 
-    def _starts(self, x: np.ndarray, absorbers: np.ndarray) -> list[np.ndarray]:
+    def _starts(self, x: Any, absorbers: np.ndarray) -> list[np.ndarray]:
         own = self._member.scalers
         one_hot = np.eye(len(own.target_mean), dtype=np.float32)[absorbers]
-        return [own.features(x), one_hot] if takes_absorber(self._member.layers) else [own.features(x)]
+        given = GraphInputs.of(x).arrays() if isinstance(x, Graphs) else (own.features(x),)
+        return [*given, one_hot] if takes_absorber(self._member.layers) else [*given]
 
 
 def assert_same_spectra(found: np.ndarray, expected: np.ndarray, extent: float | None = None) -> None:

@@ -3,7 +3,6 @@
 import os
 import time
 
-from xanes_hpc.features import featurise
 from xanes_hpc.jobs import dask
 from xanes_hpc.prediction import predict
 from xanes_hpc.stores import features as feature_stores
@@ -15,7 +14,6 @@ def use(set_to=setattr):
     """Set the sizes of chunks and parts; ``set_to`` may be ``monkeypatch.setattr``."""
     set_to(feature_stores, "CHUNK_BYTES", 16 * 49 * 8)
     set_to(part_files, "PART_BYTES", 2 * 16 * 49 * 8)
-    set_to(featurise, "PART_BYTES", 2 * 16 * 49 * 8)
     set_to(prediction_stores, "CHUNK_BYTES", 8 * 201 * 4)
     set_to(predict, "ROWS_AT_ONCE", 5)
 

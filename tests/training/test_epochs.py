@@ -75,7 +75,7 @@ class Watcher:
 
 
 def trained(trainer, n_epochs, watcher=None, validated=True, so_far=None, falls=(), **config):
-    feed = SimpleNamespace(n_batches=N_BATCHES, forget=lambda: None)
+    feed = SimpleNamespace(n_batches=N_BATCHES, forget=lambda: None, graphs=False)
     part = array_part(np.ones((5, 3), np.float32))
     part.chosen[:] = validated
     options = TrainingConfig(**({"checkpoint_minutes": 1e9, "schedule": "constant"} | config))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from xanes_hpc.analysis.contributions import atom_contributions, group_contributions
 from xanes_hpc.analysis.explanation import SECTIONS, Explanation, Section
 from xanes_hpc.analysis.feature_groups import FeatureGroup, by_angle, by_distance, by_kind, feature_groups
-from xanes_hpc.analysis.mean_model import MeanModel
+from xanes_hpc.analysis.mean_model import MeanModel, check_features
 from xanes_hpc.analysis.permutation import Importance, permutation_importance
 from xanes_hpc.analysis.shells import RadialHistogram, Shell, find_shells, radial_histogram
 from xanes_hpc.analysis.windows import Window, clipped, default_windows, in_words, points_in
@@ -226,6 +226,7 @@ def _features(read: Callable[[Rows], npt.NDArray[np.floating]], rows: Rows) -> n
 
 def _check_alike(models: Sequence[Model]) -> None:
     for k, other in enumerate(models):
+        check_features(other)
         if any(other.digest == before.digest for before in models[:k]):
             raise ModelError(f"{other.path}: model listed twice; name each model once")
     for other in models[1:]:

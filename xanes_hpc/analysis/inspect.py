@@ -137,6 +137,7 @@ def _features(store: FeatureStore) -> dict[str, Any]:
         "dtype": store.file["features"].dtype.name,
         **({"without_features": int(store.without_features.sum())} if WITHOUT in store.file else {}),
         **({"rattle": store.rattle} if store.rattled else {}),
+        **_graphs(store),
         "absorbers": _absorbers(store),
         "descriptor": {
             "name": description.get("name"),
@@ -148,6 +149,14 @@ def _features(store: FeatureStore) -> dict[str, Any]:
         **({"spectra": _spectra(store)} if store.has_spectra else {}),
         **({"source": source} if path else {}),
     }
+
+
+def _graphs(store: FeatureStore) -> dict[str, Any]:
+    """Return the settings of the sites' graphs, and how many atoms and edges they have; nothing without graphs."""
+    if store.graph is None:
+        return {}
+    counts = {name: int(store.file[f"graph/{name}/offsets"][-1]) for name in ("atoms", "edges")}
+    return {"graphs": store.graph.describe() | counts}
 
 
 def _foreign(store: FeatureStore, description: dict[str, Any]) -> dict[str, Any]:

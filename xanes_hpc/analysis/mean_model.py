@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.analysis.feature_groups import Columns
+from xanes_hpc.errors import ModelError
 from xanes_hpc.models.gaussian_process import GaussianProcess
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Absorbers
@@ -15,6 +16,21 @@ Array = npt.NDArray[np.float64]
 Order = npt.NDArray[np.int64]
 ROWS_AT_ONCE = 1500
 """Number of rows that networks compute at a time: few enough for memory, and enough for fast matrix products."""
+
+
+def check_features(model: Model) -> None:
+    """Raise an error if a model's networks take graphs instead of features, which explanations change.
+
+    Raises
+    ------
+    ModelError
+        If so.
+    """
+    if model.graph is not None:
+        raise ModelError(
+            f"{model.path}: its networks take graphs, whose parts cannot be explained; train a model on features, such "
+            "as residual, and explain that one"
+        )
 
 
 class MeanModel:
@@ -28,9 +44,15 @@ class MeanModel:
         Features as stored.
     absorbers : (n_sites,)
         Absorber numbers from ``Model.absorbers``.
+
+    Raises
+    ------
+    ModelError
+        If its networks take graphs.
     """
 
     def __init__(self, model: Model, x: npt.NDArray[np.floating], absorbers: Absorbers) -> None:
+        check_features(model)
         self._model, self.x, self.absorbers = model, x, absorbers
         self._terms = None if model.regression is None else _Terms(model.regression, x)
 

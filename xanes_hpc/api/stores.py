@@ -30,6 +30,7 @@ from xanes_hpc.runtime import threads as kernel_threads
 from xanes_hpc.spectra.spectrum import parse_treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graphs import GraphSettings
 from xanes_hpc.structures.ordering import parse_disorder
 from xanes_hpc.structures.rattling import Rattling
 from xanes_hpc.structures.symmetry import SYMPREC
@@ -252,6 +253,7 @@ def featurise(
     descriptor: Descriptor | PathLike | Mapping[str, Any] | None = None,
     properties: str | Sequence[str] = (),
     foreign: PathLike | None = None,
+    graph: bool = False,
     rattle: float | None = None,
     seed: int = 0,
     sites: Any = None,
@@ -275,6 +277,8 @@ def featurise(
     foreign
         File with features that another program made, to append: an ``.npz`` as for ``import_features`` or a store of
         it, with the names of the sites.
+    graph
+        Also compute the graph of every site, for ``train(…, model="graph")``.
     rattle, seed
         Displace every atom at random first, with this standard deviation along each axis, in Å; the seed is also that
         of the configurations of ``disorder``.
@@ -314,17 +318,19 @@ def featurise(
     kernel_threads.use(threads)
     source = opened_structures(structures, sites, edge, disorder, seed)
     rattling, paired = None if rattle is None else Rattling(rattle, seed), None
+    settings = GraphSettings() if graph else None
     if foreign is not None:
         chosen, paired = beside(Path(foreign), chosen, source)
     if output is None:
-        return features.featurise_in_memory(source, chosen, rattling, paired)
+        return features.featurise_in_memory(source, chosen, rattling, paired, settings)
     if source.in_memory:
         raise StoreError(
             f'{output}: its structures are only in memory; save them first with import_structures(…, output="NAME.h5")'
         )
     features.featurise(
-        source, chosen, output_path(output), overwrite, compression=compression, rattling=rattling, foreign=paired
-    )
+        source, chosen, output_path(output), overwrite, compression=compression, rattling=rattling, foreign=paired,
+        graph=settings,
+    )  # fmt: skip
     return FeatureStore(Path(output))
 
 

@@ -28,6 +28,7 @@ from xanes_hpc.descriptors import choose
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
 from xanes_hpc.jobs.dask_workers import connected
+from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.plan import PredictOptions
 from xanes_hpc.prediction.predict import predict_in_memory
@@ -38,6 +39,7 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.other_spectra import copy_spectra, with_other_spectra
 from xanes_hpc.stores.spectra import SpectrumTable
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graphs import GraphSettings
 from xanes_hpc.training.checkpoints import checkpoint_path
 from xanes_hpc.training.inputs import open_spectra
 from xanes_hpc.training.train import train
@@ -101,7 +103,10 @@ class Growth:
                 pass
         if not (self.folder / FEATURES).exists():
             with StructureStore(pool) as source:
-                features.featurise(source, choose(self.campaign.plan.preset, None), self.folder / FEATURES)
+                network = self.campaign.train.model
+                graph = GraphSettings() if on_graphs(network.name, network.parameters) else None
+                descriptor = choose(self.campaign.plan.preset, None)
+                features.featurise(source, descriptor, self.folder / FEATURES, graph=graph)
         if not self.course.held_out:
             with StructureStore(pool) as source:
                 n, plan = source.n_sites, self.campaign.plan

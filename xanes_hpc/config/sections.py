@@ -19,6 +19,8 @@ from typing import Any
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Recipe
 
 DEFAULT_ARCHITECTURE = "residual"
+EPOCHS, BATCH_SIZE = 60, 128
+"""Largest number of epochs, and number of sites in a batch, unless given."""
 PLATEAU_EPOCHS = 10
 """Epochs without a better validation error after which the plateau schedule lowers the learning rate."""
 
@@ -108,8 +110,11 @@ class TrainingConfig:
 
     Attributes
     ----------
-    epochs, batch_size, seed
-        ``batch_size`` is the global size, divided among devices; a smaller training set is one batch.
+    epochs, batch_size
+        By default ``EPOCHS`` and ``BATCH_SIZE``, and 140 and 16 for networks on graphs. The batch size is the global
+        one, divided among devices; a smaller training set is one batch.
+    seed
+        Seed of the split, the weights, the order of sites and the dropout.
     learning_rate, weight_decay
         Parameters of AdamW; the rate is 2e-3 by default, a tenth of that if training starts from a model.
     schedule
@@ -147,8 +152,8 @@ class TrainingConfig:
         Minutes since the last checkpoint after which an epoch ends with a new one.
     """
 
-    epochs: int = 60
-    batch_size: int = 128
+    epochs: int | None = None
+    batch_size: int | None = None
     seed: int = 0
     learning_rate: float | None = None
     weight_decay: float = 1e-4
@@ -168,6 +173,16 @@ class TrainingConfig:
     devices: str | None = None
     shards: int | None = None
     checkpoint_minutes: float = 1.0
+
+    @property
+    def most_epochs(self) -> int:
+        """Largest number of epochs."""
+        return self.epochs or EPOCHS
+
+    @property
+    def sites_at_once(self) -> int:
+        """Number of sites in a batch."""
+        return self.batch_size or BATCH_SIZE
 
 
 @dataclass(frozen=True)

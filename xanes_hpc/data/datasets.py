@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.errors import StoreError
+from xanes_hpc.models.numpy_network import Inputs
 from xanes_hpc.models.scaling import CONSTANT, TRANSFORMS, Absorbers, Scalers, scale_of_features
 from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
+from xanes_hpc.structures.graphs import Graphs
 
 SOFTNESS = 0.05
 """Softness of positive spectra, as a fraction of the targets' standard deviation over all energies."""
@@ -99,6 +101,18 @@ class Chunk:
             raise StoreError(f"{store.path}: site {site} has NaN or infinite features; featurise the structures again")
         return x, self.source.targets.read(self.start, self.stop)[rows]
 
+    def read_graphs(self, chosen: npt.NDArray[np.bool_], variant: int = 0) -> Graphs:
+        """Return the graphs of the chosen sites; the arguments are those of ``read``.
+
+        Raises
+        ------
+        StoreError
+            If the store has no graphs, or they are damaged.
+        """
+        store = self.source.augmented[variant - 1] if variant else self.source.features
+        graphs = store.read_graphs(self.start, self.stop)
+        return graphs if chosen.all() else graphs.take(np.flatnonzero(chosen))
+
 
 @dataclass(frozen=True)
 class SiteSet:
@@ -154,6 +168,16 @@ class SiteSet:
         chosen = self.chosen[chunk.rows]
         x, y = chunk.read(chosen, variant)
         return x, self.absorbers[chunk.rows][chosen], y
+
+    def read_graphs(self, chunk: Chunk, variant: int = 0) -> Graphs:
+        """Return the graphs of the set's sites in a chunk.
+
+        Raises
+        ------
+        StoreError
+            If the store has none, or they are damaged.
+        """
+        return chunk.read_graphs(self.chosen[chunk.rows], variant)
 
 
 @dataclass(frozen=True)
@@ -315,23 +339,31 @@ def iterate(sites: SiteSet) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.N
         yield sites.read(chunk)
 
 
-class CachedSites:
-    """A set of sites to be read repeatedly: kept in memory after the first pass if they fit."""
+def iterate_inputs(sites: SiteSet, graphs: bool) -> Iterator[tuple[Inputs, Absorbers, npt.NDArray[Any]]]:
+    """Yield what networks take, graphs or features, with absorbers and targets, as ``iterate``."""
+    for chunk in sites.chunks:
+        x, absorbers, y = sites.read(chunk)
+        yield sites.read_graphs(chunk) if graphs else x, absorbers, y
 
-    def __init__(self, sites: SiteSet) -> None:
+
+class CachedSites:
+    """A set of sites to be read repeatedly, with ``graphs`` in place of features: kept in memory if they fit."""
+
+    def __init__(self, sites: SiteSet, graphs: bool = False) -> None:
         self.n_sites = sites.n_sites
-        self._sites = sites
+        self._sites, self._graphs = sites, graphs
         source = sites.sources[0]
         width = source.features.n_features + source.targets.grid.energies.size
         self._fits = sites.n_sites * 8 * width <= HELD_BYTES
-        self._kept: list[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]] | None = None
+        self._kept: list[tuple[Inputs, Absorbers, npt.NDArray[Any]]] | None = None
 
-    def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Absorbers, npt.NDArray[Any]]]:
-        """Return an iterator over features, absorbers and targets of many sites at a time."""
+    def __iter__(self) -> Iterator[tuple[Inputs, Absorbers, npt.NDArray[Any]]]:
+        """Return an iterator over features or graphs, absorbers and targets of many sites at a time."""
         if not self._fits:
-            return iterate(self._sites)
+            return iterate_inputs(self._sites, self._graphs)
         if self._kept is None:
-            read = list(iterate(self._sites))
+            read = list(iterate_inputs(self._sites, self._graphs))
             x, absorbers, y = zip(*read, strict=True) if read else ((), (), ())
-            self._kept = [(np.concatenate(x), np.concatenate(absorbers), np.concatenate(y))] if read else []
+            join = Graphs.joined if self._graphs else np.concatenate
+            self._kept = [(join(x), np.concatenate(absorbers), np.concatenate(y))] if read else []
         return iter(self._kept)

@@ -51,6 +51,8 @@ class Feed:
     ----------
     own_size
         Number of sites of a batch that come from this feed: all.
+    graphs
+        Whether batches have graphs in place of features.
     failure
         The exception that stopped reading for a ``tf.data.Dataset``, if any.
 
@@ -59,6 +61,8 @@ class Feed:
     ConfigError
         If there are fewer sites than devices.
     """
+
+    graphs = False
 
     def __init__(
         self,
@@ -83,9 +87,10 @@ class Feed:
         self._chunks = sites.chunks
         self._weights = _weights(sites.chosen.size, n_members, seed, resampled)
         own_bytes = 4 * (self.n_energies + n_members + 1)
-        self._pool_rows = max(1, BUFFER_BYTES // (4 * self.n_features + own_bytes))
+        input_bytes = self._input_bytes()
+        self._pool_rows = max(1, BUFFER_BYTES // (input_bytes + own_bytes))
         most_variants = max(chunk.source.n_variants for chunk in self._chunks)
-        self._keep = sites.n_sites * (4 * self.n_features * most_variants + own_bytes) <= BUFFER_BYTES
+        self._keep = sites.n_sites * (input_bytes * most_variants + own_bytes) <= BUFFER_BYTES
         self._kept: tuple[npt.NDArray[np.int64], Rows] | None = None
 
     def blocks(self, epoch: int) -> Iterator[Rows]:
@@ -150,15 +155,26 @@ class Feed:
     def _put(self, read: Rows, places: npt.NDArray[np.integer], rows: Rows) -> None:
         """Scale sites as read, and write them to ``places`` in ``rows``."""
         x, absorbers, y, weights = read
-        self._scalers.put_features(x, places, rows[0])
+        self._put_inputs(x, places, rows[0])
         rows[1][places] = absorbers
         self._scalers.put_targets(y, absorbers, places, rows[2])
         rows[3][places] = weights
 
     def _empty(self, n: int) -> Rows:
-        shapes = ((n, self.n_features), (n,), (n, self.n_energies), (n, self.n_members))
-        dtypes = (np.float32, np.int32, np.float32, np.float32)
-        return tuple(np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+        shapes, dtypes = ((n,), (n, self.n_energies), (n, self.n_members)), (np.int32, np.float32, np.float32)
+        others = (np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+        return self._empty_inputs(n), *others
+
+    def _input_bytes(self) -> int:
+        """Return the size of what a network takes of one site."""
+        return 4 * self.n_features
+
+    def _put_inputs(self, x: npt.NDArray[Any], places: npt.NDArray[np.integer], out: npt.NDArray[Any]) -> None:
+        """Write what networks take of sites as read to ``places`` in ``out``."""
+        self._scalers.put_features(x, places, out)
+
+    def _empty_inputs(self, n: int) -> npt.NDArray[Any]:
+        return np.empty((n, self.n_features), np.float32)
 
     def _in_blocks(self, order: npt.NDArray[np.integer]) -> Iterator[npt.NDArray[np.integer]]:
         whole, at_once = order.size - order.size % self.batch_size, BATCHES_AT_ONCE * self.batch_size

@@ -16,6 +16,7 @@ from xanes_hpc.data.splits import split
 from xanes_hpc.data.target_plan import Pairs, plan_targets
 from xanes_hpc.data.targets import prepare
 from xanes_hpc.errors import ConfigError, ModelError, SpectrumError
+from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.training_sites import code
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.targets import TargetStore
@@ -39,7 +40,7 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
     Raises
     ------
     ModelError
-        If the stores have different descriptors.
+        If the stores have different descriptors, or the model needs graphs and they have none, or different ones.
     ConfigError
         If the sites cannot be split as configured, stores share sites, or augmented features are not those of rattled
         structures with the same sites.
@@ -65,6 +66,8 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
                 f"{store.path}: expected features of rattled structures for `augment`, received plain features; "
                 "rattle the structures first (`rattle`)"
             )
+    if on_graphs(run.model.name, run.model.parameters):
+        _check_graphs(run, [*(store for store, _ in pairs), *augmented])
     _check_apart([store for store, _ in pairs])
     owners = [_owner(store, pairs) for store in augmented]
     with ExitStack() as opened:
@@ -84,6 +87,22 @@ def gather(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ())
         data = _split(run, pairs, sources, left_out)
         opened.pop_all()  # ``data`` closes them
     return data
+
+
+def _check_graphs(run: RunConfig, stores: Sequence[FeatureStore]) -> None:
+    wanted = stores[0].graph
+    for store in stores:
+        if store.graph is None:
+            raise ModelError(
+                f"{store.path}: model {run.model.name} expects the graphs of the sites, received features alone; "
+                "featurise the structures again, with graphs (`graph`)"
+            )
+        if store.graph != wanted:
+            assert wanted is not None
+            raise ModelError(
+                f"{store.path}: expected graphs as in {stores[0].path} ({wanted.in_words}), received others "
+                f"({store.graph.in_words})"
+            )
 
 
 def _check(left_out: LeftOut, run: RunConfig, pairs: Pairs) -> None:

@@ -73,6 +73,8 @@ class ShardedFeed:
         If batches are too small for one site per shard and device.
     """
 
+    graphs = False
+
     def __init__(
         self, sites: SiteSet, scalers: Scalers, batch_size: int, seed: int, n_members: int, resampled: bool,
         n_shards: int, own: range, n_local: int = 1,

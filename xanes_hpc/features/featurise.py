@@ -6,7 +6,7 @@ makes all parts and appends each one to the output immediately; partitions are m
 and their parts are combined at the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,10 +24,13 @@ from xanes_hpc.jobs import run
 from xanes_hpc.jobs.parts import Parts, PartsFolder
 from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.runtime.overlap import overlap
-from xanes_hpc.stores.features import FeatureStore, create_features
+from xanes_hpc.stores.features import FEATURES, FeatureStore, create_features
+from xanes_hpc.stores.graphs import write_graphs
 from xanes_hpc.stores.hdf5 import check_store
-from xanes_hpc.stores.part_files import PART_BYTES, new_part
+from xanes_hpc.stores.part_files import new_part
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graph_search import find_graphs
+from xanes_hpc.structures.graphs import Graphs, GraphSettings
 from xanes_hpc.structures.rattling import Rattling
 from xanes_hpc.structures.sites import SiteBatch
 
@@ -68,6 +71,20 @@ def describe_sites(
 
 
 @dataclass(frozen=True)
+class _Computed:
+    """Features of a batch of sites, and their graphs if they are wanted."""
+
+    features: Features
+    graphs: Graphs | None
+
+    def write(self, rows: Mapping[str, Any], here: slice) -> None:
+        """Write them to the tables of a part or a store."""
+        rows[FEATURES][here] = self.features
+        if self.graphs is not None:
+            write_graphs(rows, self.graphs)
+
+
+@dataclass(frozen=True)
 class _Span:
     """Sites ``start:stop`` of one part; empty if the part already exists."""
 
@@ -78,12 +95,12 @@ class _Span:
 
 def _spans(plan: Plan, source: StructureStore, parts: Parts, numbers: Iterable[int]) -> Iterator[_Span]:
     """Yield the batches of missing parts in order, and an empty batch for each part that already exists."""
+    most = plan.sites_at_once
     for part in numbers:
         first, last = plan.bounds[part : part + 2]
         if parts.is_whole(part, plan.tables, last - first):
             yield _Span(part, last, last)
         else:
-            most = max(1, PART_BYTES // plan.table.row_bytes)
             for start, stop in pairwise([first, *source.cuts(first, last, ATOMS_AT_ONCE), last]):
                 yield from (_Span(part, a, min(a + most, stop)) for a in range(start, stop, most))
 
@@ -97,11 +114,12 @@ def _read(plan: Plan, source: StructureStore, span: _Span) -> SiteBatch | None:
     return batch if plan.rattling is None else plan.rattling.displaced(batch)
 
 
-def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch | None) -> Features | None:
+def _compute(plan: Plan, source: StructureStore, span: _Span, batch: SiteBatch | None) -> _Computed | None:
     if batch is None:
         return None
     try:
-        return describe_batch(plan.descriptor, source, span.start, batch)
+        features = describe_batch(plan.descriptor, source, span.start, batch)
+        return _Computed(features, None if plan.graph is None else find_graphs(batch, plan.graph))
     except FormatError as error:
         if plan.rattling is None:
             raise
@@ -116,16 +134,16 @@ class _PartWriter:
     def __init__(self, plan: Plan, source: StructureStore, parts: Parts, made: Callable[[int], None]) -> None:
         self._plan, self._source, self._parts, self._made = plan, source, parts, made
         self._open = ExitStack()
-        self._rows: Any = None
+        self._rows: dict[str, Any] | None = None
 
-    def write(self, span: _Span, features: Features | None) -> None:
-        table = self._plan.table
+    def write(self, span: _Span, computed: _Computed | None) -> None:
         first, last = self._plan.bounds[span.part : span.part + 2]
-        if features is not None:
+        if computed is not None:
             if self._rows is None:
-                part = new_part(self._parts.part(span.part), [table], last - first, self._parts.plan_digest)
-                self._rows = self._open.enter_context(part).rows[table.name]
-            self._rows[span.start - first : span.stop - first] = features
+                path, tables = self._parts.part(span.part), self._plan.tables
+                part = new_part(path, tables, last - first, self._parts.plan_digest)
+                self._rows = self._open.enter_context(part).rows
+            computed.write(self._rows, slice(span.start - first, span.stop - first))
         if span.stop == last:
             self._source.check_unchanged()
             self._rows = None
@@ -188,7 +206,7 @@ class FeatureJob:
         plan, descriptor = self.plan, self.plan.descriptor
         with create_features(
             self.output, self.source, descriptor.describe(), descriptor.hash, descriptor.labels, overwrite,
-            folder.whole, plan.attributes, plan.without,
+            folder.whole, plan.attributes, plan.without, plan.graph,
         ) as file:  # fmt: skip
             yield file
 
@@ -217,8 +235,9 @@ def featurise(
     restart: bool = False,
     rattling: Rattling | None = None,
     foreign: PairedFeatures | None = None,
+    graph: GraphSettings | None = None,
 ) -> None:
-    """Write the features of every site of ``source`` to a new feature store.
+    """Write the features of every site of ``source`` to a new feature store, and with ``graph`` also its graph.
 
     Parts of an earlier run beside ``output`` are kept unless ``restart`` is set. With ``rattling``, atoms are displaced
     before features are computed, and the store records it. ``foreign`` has the features of a foreign descriptor.
@@ -231,7 +250,7 @@ def featurise(
     FormatError
         If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
-    run.run(new_job(source, descriptor, output, compression, rattling, foreign), overwrite, restart, progress)
+    run.run(new_job(source, descriptor, output, compression, rattling, foreign, graph), overwrite, restart, progress)
 
 
 def featurise_in_memory(
@@ -239,8 +258,9 @@ def featurise_in_memory(
     descriptor: Descriptor,
     rattling: Rattling | None = None,
     foreign: PairedFeatures | None = None,
+    graph: GraphSettings | None = None,
 ) -> FeatureStore:
-    """Return a feature store in memory with the features of every site of ``source``.
+    """Return a feature store in memory with the features, and with ``graph`` the graph, of every site of ``source``.
 
     Raises
     ------
@@ -250,17 +270,19 @@ def featurise_in_memory(
         If a structure cannot be described, a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
-    own = plan(source, descriptor, rattling=rattling, foreign=foreign)
-    most = max(1, PART_BYTES // own.table.row_bytes)
+    own = plan(source, descriptor, rattling=rattling, foreign=foreign, graph=graph)
+    most = own.sites_at_once
     with create_features(
         None, source, descriptor.describe(), descriptor.hash, descriptor.labels,
-        attributes=own.attributes, without=own.without,
+        attributes=own.attributes, without=own.without, graph=graph,
     ) as file:  # fmt: skip
-        rows = own.table.create(file, source.n_sites)
+        rows = {table.name: table.create(file, source.n_sites) for table in own.tables}
         for start, stop in pairwise([0, *source.cuts(0, source.n_sites, ATOMS_AT_ONCE), source.n_sites]):
             for first in range(start, stop, most):
                 span = _Span(0, first, min(first + most, stop))
-                rows[span.start : span.stop] = _compute(own, source, span, _read(own, source, span))
+                computed = _compute(own, source, span, _read(own, source, span))
+                if computed is not None:
+                    computed.write(rows, slice(span.start, span.stop))
     return FeatureStore(file=file, source=source)
 
 
@@ -271,6 +293,7 @@ def new_job(
     compression: str = "none",
     rattling: Rattling | None = None,
     foreign: PairedFeatures | None = None,
+    graph: GraphSettings | None = None,
 ) -> FeatureJob:
     """Return a job that computes the features of every site of ``source``.
 
@@ -284,7 +307,7 @@ def new_job(
         If a site lacks a property without a default, or all sites lack a property.
     """
     check_sites(source, descriptor)
-    return FeatureJob(source, plan(source, descriptor, compression, rattling, foreign), output)
+    return FeatureJob(source, plan(source, descriptor, compression, rattling, foreign, graph), output)
 
 
 def planned_job(source: StructureStore, output: Path) -> tuple[FeatureJob, int]:

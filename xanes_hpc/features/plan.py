@@ -15,13 +15,16 @@ from xanes_hpc.errors import ConfigError, FormatError, StoreError, XanesHpcError
 from xanes_hpc.features.foreign import read_foreign
 from xanes_hpc.features.pairing import PairedFeatures
 from xanes_hpc.jobs.parts import PARTITIONS, read_plan
+from xanes_hpc.stores import part_files
 from xanes_hpc.stores.features import COMPRESSION, Layout
-from xanes_hpc.stores.part_files import Table, part_bounds, parts_folder
+from xanes_hpc.stores.graphs import graph_tables
+from xanes_hpc.stores.part_files import AnyTable, Table, part_bounds, parts_folder
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graphs import GraphSettings
 from xanes_hpc.structures.rattling import Rattling
 
-KIND, FOREIGN = "features", "foreign"
-"""Kind of plan, and its key for the file of foreign features."""
+KIND, FOREIGN, GRAPH = "features", "foreign", "graph"
+"""Kind of plan, and its keys for the file of foreign features and for the settings of graphs."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Plan:
     rattling: Rattling | None = None
     properties_digest: str = ""
     foreign: PairedFeatures | None = None
+    graph: GraphSettings | None = None
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -52,9 +56,14 @@ class Plan:
         return self.layout.table
 
     @property
-    def tables(self) -> list[Table]:
-        """The datasets made in parts: the features."""
-        return [self.table]
+    def tables(self) -> list[AnyTable]:
+        """The datasets made in parts: the features, and the graphs if there are any."""
+        return [self.table, *(() if self.graph is None else graph_tables(self.layout.filters))]
+
+    @property
+    def sites_at_once(self) -> int:
+        """Number of sites of a batch whose datasets fit into memory."""
+        return max(1, part_files.PART_BYTES // sum(table.row_bytes for table in self.tables))
 
     @cached_property
     def bounds(self) -> tuple[int, ...]:
@@ -77,6 +86,7 @@ class Plan:
             "rattle": "none" if self.rattling is None else self.rattling.text,
             **({"properties": self.properties_digest} if self.properties_digest else {}),
             **({} if self.foreign is None else self._of_foreign(self.foreign)),
+            **({} if self.graph is None else {GRAPH: self.graph.describe()}),
             **layout,
             "description": self.descriptor.describe(),
         }
@@ -92,8 +102,9 @@ def plan(
     compression: str = "none",
     rattling: Rattling | None = None,
     foreign: PairedFeatures | None = None,
+    graph: GraphSettings | None = None,
 ) -> Plan:
-    """Plan the features of all sites of a store.
+    """Plan the features of all sites of a store, and their graphs by these settings.
 
     Raises
     ------
@@ -106,7 +117,7 @@ def plan(
         raise ConfigError(f"`compression` {compression!r}: expected one of {', '.join(COMPRESSION)}")
     layout = Layout(source.n_sites, descriptor.n_features, descriptor.dtype, compression)
     digest = source.digest_of_properties(descriptor.properties) if descriptor.properties else ""
-    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest, foreign)
+    return Plan(descriptor, layout, source.attribute("digest_structures"), rattling, digest, foreign, graph)
 
 
 def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
@@ -130,7 +141,10 @@ def planned(source: StructureStore, output: Path) -> tuple[Plan, int]:
         foreign = None
         if FOREIGN in values:
             foreign = PairedFeatures(read_foreign(Path(values[FOREIGN])), source.sites, source.path)
-        return plan(source, descriptor, values["compression"], rattling, foreign), int(values.get(PARTITIONS) or 1)
+        graph = GraphSettings.read(values[GRAPH]) if GRAPH in values else None
+        return plan(source, descriptor, values["compression"], rattling, foreign, graph), int(
+            values.get(PARTITIONS) or 1
+        )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, XanesHpcError):
             raise

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.jobs.parts import PartsFolder
-from xanes_hpc.stores.part_files import Table, why_not_whole
+from xanes_hpc.stores.part_files import AnyTable, why_not_whole
 
 MOST_NAMED = 5
 
@@ -23,7 +23,7 @@ def parts_of(partition: int, n_partitions: int, n_parts: int) -> range:
     return range(partition * n_parts // n_partitions, (partition + 1) * n_parts // n_partitions)
 
 
-def check_whole(folder: PartsFolder, tables: Sequence[Table], bounds: Sequence[int], n_partitions: int) -> None:
+def check_whole(folder: PartsFolder, tables: Sequence[AnyTable], bounds: Sequence[int], n_partitions: int) -> None:
     """Check that no part is missing or damaged, including every checksum.
 
     Raises

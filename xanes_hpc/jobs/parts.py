@@ -17,7 +17,7 @@ from typing import Any, Self
 from xanes_hpc.errors import StoreError
 from xanes_hpc.runtime.locks import hold, holder, is_still, share, sign
 from xanes_hpc.runtime.outputs import explain, flush_to_disk
-from xanes_hpc.stores.part_files import Table, part_name, parts_folder, why_not_whole
+from xanes_hpc.stores.part_files import AnyTable, part_name, parts_folder, why_not_whole
 from xanes_hpc.stores.virtual import is_virtual_store
 
 PLAN, LOCK, WHOLE = "plan.json", "lock", "whole.partial"
@@ -79,7 +79,7 @@ class Parts:
         """Return the path of a part."""
         return self.path / part_name(number)
 
-    def is_whole(self, number: int, tables: Sequence[Table], n_rows: int) -> bool:
+    def is_whole(self, number: int, tables: Sequence[AnyTable], n_rows: int) -> bool:
         """Return whether a part exists and is valid, including every checksum; an invalid one is deleted."""
         why = why_not_whole(self.part(number), tables, n_rows, self.plan_digest)
         if why and why != "missing":
@@ -98,10 +98,11 @@ def plan_difference(output: Path, plan: dict[str, Any], owner: str = "this run")
         If the plan beside the output is missing or cannot be read.
     """
     found = read_plan(output)
-    for name, value in plan.items():
-        if found.get(name) != value:
+    for name in [*(n for n in found if n not in plan and n != PARTITIONS), *plan]:
+        theirs, own = (values.get(name, "none") for values in (found, plan))
+        if theirs != own:
             what = NAMES.get(name, name.replace("_", " "))
-            return f"{what} {found.get(name)}; {owner} has {what} {value}"
+            return f"{what} {theirs}; {owner} has {what} {own}"
     return ""
 
 

@@ -14,7 +14,7 @@ from xanes_hpc.jobs.partitions import check_whole, parts_of
 from xanes_hpc.jobs.parts import SCRIPT, Parts, PartsFolder
 from xanes_hpc.jobs.slurm import script
 from xanes_hpc.runtime.new_file import NewFile
-from xanes_hpc.stores.part_files import Table, parts_folder
+from xanes_hpc.stores.part_files import AnyTable, parts_folder
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +38,7 @@ class Plan(Protocol):
     """
 
     @property
-    def tables(self) -> Sequence[Table]: ...  # noqa: D102
+    def tables(self) -> Sequence[AnyTable]: ...  # noqa: D102
     @property
     def bounds(self) -> Sequence[int]: ...  # noqa: D102
 

@@ -106,7 +106,7 @@ class Trials:
         def epoch_done(epoch: Epoch) -> None:
             epochs.append(epoch)
             error = epoch.validation_error
-            so_far = f"epoch {epoch.epoch} of {run.training.epochs}, validation error {error:.2f} %"
+            so_far = f"epoch {epoch.epoch} of {run.training.most_epochs}, validation error {error:.2f} %"
             report(f"trial {trial.number}: {so_far}")
             if self._journal.report(trial, epoch.epoch, error):
                 raise Pruned

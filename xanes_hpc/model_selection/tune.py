@@ -113,7 +113,7 @@ def tune(
                 create_journal(folder / JOURNAL, plan, space.own(base))
         for stale in output.glob(".*.partial"):
             stale.unlink()
-        seed, n_epochs = base.training.seed, base.training.epochs
+        seed, n_epochs = base.training.seed, base.training.most_epochs
         with closing(Journal(journal_path, plan, space, seed, n_epochs)) as journal:
             trials = Trials(run, space, data, devices, journal, output, interruption, progress)
             trials.run(limits or Limits())
@@ -121,7 +121,7 @@ def tune(
 
 
 def _check_batch_sizes(space: Space, run: RunConfig, n_devices: int) -> None:
-    sizes = space.entries[BATCH_SIZE].probes if BATCH_SIZE in space.entries else (run.training.batch_size,)
+    sizes = space.entries[BATCH_SIZE].probes if BATCH_SIZE in space.entries else (run.training.sites_at_once,)
     for size in sizes:
         if size % max(1, n_devices):
             raise ConfigError(f"{BATCH_SIZE} {size}: expected a multiple of the {n_devices} devices")

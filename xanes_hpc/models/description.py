@@ -16,6 +16,7 @@ from xanes_hpc.spectra.distribution import Distribution
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, check_broadening, check_normalisation
 from xanes_hpc.stores.json_values import is_count, is_number, is_object, is_text
 from xanes_hpc.stores.predictions import are_degrees, are_scores
+from xanes_hpc.structures.graphs import GraphSettings
 
 SMALLEST_RATIO = 1e-20
 """Smallest ratio of a factor's limits to its typical value, or vice versa; keeps factors finite."""
@@ -152,6 +153,16 @@ def _is_trust(value: Any) -> bool:
     )
 
 
+def _is_graph(value: Any) -> bool:
+    """Return whether a value has settings of graphs and their hash; only models on graphs have them."""
+    if value is None:
+        return True
+    try:
+        return is_object(value) and GraphSettings.read(value["settings"]).hash == value["hash"]
+    except (ConfigError, KeyError, TypeError):
+        return False
+
+
 def _is_left_out(value: Any) -> bool:
     """Return whether a value counts the sites that were left out; older models have none."""
     if value is None:
@@ -223,6 +234,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "provenance.left_out": (_is_left_out, "an object with numbers of sites and spectra"),
     "interrupted": (lambda value: value is None or isinstance(value, bool), "true or false"),
+    "graph": (_is_graph, "an object with the settings of graphs, and their hash"),
     "trust": (_is_trust, "an object with threshold and elements"),
 }
 """By key of ``model.json``, a function that checks the value, and the expected value in words."""

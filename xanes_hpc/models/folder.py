@@ -26,7 +26,7 @@ from xanes_hpc.errors import ModelError, StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.description import check_description
 from xanes_hpc.models.gaussian_process import GaussianProcess
-from xanes_hpc.models.layers import weight_shapes
+from xanes_hpc.models.layers import takes_graphs, weight_shapes
 from xanes_hpc.models.numbers import read_regression, read_scalers, read_weights
 from xanes_hpc.models.numpy_network import Member
 from xanes_hpc.models.training_sites import TrainingSites, read_training_sites
@@ -150,6 +150,8 @@ class ModelFolder:
         spec = self.description["architecture"]
         n_energies = len(self.description["grid"]["energies"])
         _, layers = architectures.build(spec["name"], spec["parameters"], self.description["n_features"], n_energies)
+        if takes_graphs(layers) and self.description.get("graph") is None:
+            raise StoreError(f"{self.path / DESCRIPTION}: damaged: a model {spec['name']} without settings of graphs")
         folders = sorted((self.path / "members").glob("[0-9][0-9]"))
         if len(folders) != self.description["members"]:
             raise StoreError(f"{self.path}: expected {self.description['members']} members, found {len(folders)}")

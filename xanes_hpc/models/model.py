@@ -23,6 +23,7 @@ from xanes_hpc.models.scaling import Absorbers
 from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import TrainingSites
 from xanes_hpc.spectra.recipe import BroadeningConfig, NormalisationConfig, Recipe
+from xanes_hpc.structures.graphs import Graphs, GraphSettings
 
 
 class Model:
@@ -83,6 +84,12 @@ class Model:
     def descriptor_hash(self) -> str:
         """The hash of the descriptor of the model's features."""
         return str(self.folder.description["descriptor"]["hash"])
+
+    @property
+    def graph(self) -> GraphSettings | None:
+        """Settings of the graphs that the networks take; None if they take features."""
+        given = self.folder.description.get("graph")
+        return None if given is None else GraphSettings.read(given["settings"])
 
     @property
     def calibration(self) -> Calibration:
@@ -156,7 +163,13 @@ class Model:
         return {kind: i for i, (kind, n_sites) in enumerate(self._trained.items()) if n_sites}
 
     def sample(
-        self, x: npt.NDArray[np.floating], absorbers: Absorbers, n_draws: int, seed: int, keep_draws: bool = False
+        self,
+        x: npt.NDArray[np.floating],
+        absorbers: Absorbers,
+        n_draws: int,
+        seed: int,
+        keep_draws: bool = False,
+        graphs: Graphs | None = None,
     ) -> tuple[Sample, Evidence]:
         """Return mean and spread of the model's draws, before calibration, and the evidence that calibration needs.
 
@@ -170,9 +183,12 @@ class Model:
             Number of draws, and their seed.
         keep_draws
             Whether to return the draws too.
+        graphs
+            Graphs of the sites, for networks that take them.
         """
         energies, _ = self.grid
-        drawn = sample(self.members, x, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
+        taken = x if graphs is None else graphs
+        drawn = sample(self.members, taken, absorbers, n_draws, seed, self.method == "dropout", keep_draws)
         z = self.members[0].scalers.features(x)
         differences = mean_differences(z, self.training_sites.features)
         local = None

@@ -5,7 +5,7 @@ counter-based generator with the key (seed, member, d) and are the same for all 
 averages over sites or frames can be taken draw by draw, and no draw depends on how sites are batched.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,9 +13,14 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from xanes_hpc.models.graph_network import on_graphs, site_sums
 from xanes_hpc.models.layers import ABSORBER, FEATURES, Layer, Shape, dropout_widths, shapes, stochastic, wired
+from xanes_hpc.models.numpy_layers import run_layer
 from xanes_hpc.models.scaling import Absorbers, Array, Scalers
+from xanes_hpc.structures.graphs import Graphs
 
+Inputs = npt.NDArray[np.floating] | Graphs
+"""What networks take of some sites: features as stored, (n_sites, n_features), or graphs."""
 VALUES_AT_ONCE = 1 << 20
 """Number of values of the widest layer, over draws and sites, that are computed at a time."""
 
@@ -50,33 +55,47 @@ class Member:
         """Each layer with the names of its inputs, and the names that no later layer needs."""
         steps, needed = [], {self.layers[-1].name}
         for layer, inputs in reversed(wired(self.layers)):
+            if layer.name in self._on_graphs:
+                continue
             steps.append((layer, inputs, [name for name in set(inputs) if name not in needed]))
             needed.update(inputs)
         return steps[::-1]
 
-    def mean_network(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Return spectra without dropout, (n_sites, n_energies), from features as stored, (n_sites, n_features)."""
-        values = self._inputs(x, absorbers)
+    @cached_property
+    def _on_graphs(self) -> set[str]:
+        """Names of the layers on graphs."""
+        return {layer.name for layer, _, _ in on_graphs(tuple(self.layers))}
+
+    def mean_network(
+        self, x: Inputs, absorbers: Absorbers, start: Mapping[str, Array] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return spectra without dropout, (n_sites, n_energies), from features or graphs.
+
+        ``start`` is what ``start`` returns, if it is known already.
+        """
+        values = dict(start or self.start(x, absorbers))
         for layer, inputs, last_used in self._steps:
             taken = [values[name] for name in inputs]
-            values[layer.name] = taken[0] if layer.kind == "dropout" else self._run(layer, taken)
+            values[layer.name] = taken[0] if layer.kind == "dropout" else run_layer(layer, taken, self.weights)
             for name in last_used:
                 del values[name]
         return self.scalers.spectra(values[self.layers[-1].name][0], absorbers)
 
     def draws(
-        self, x: npt.NDArray[np.floating], absorbers: Absorbers, draws: Sequence[int], seed: int
-    ) -> Iterator[npt.NDArray[np.float64]]:
+        self, x: Inputs, absorbers: Absorbers, draws: Sequence[int], seed: int,
+        start: Mapping[str, Array] | None = None,
+    ) -> Iterator[npt.NDArray[np.float64]]:  # fmt: skip
         """Yield the spectra of the numbered draws in blocks (n_draws, n_sites, n_energies).
 
-        Layers before the first dropout layer are computed once.
+        Layers before the first dropout layer are computed once. ``start`` is as for ``mean_network``.
         """
         random = stochastic(self.layers)
-        start = self._inputs(x, absorbers)
+        known = dict(start or self.start(x, absorbers))
         for layer, inputs, _ in self._steps:
             if layer.name not in random:
-                start[layer.name] = self._run(layer, [start[name] for name in inputs])
-        rows_at_once = max(1, VALUES_AT_ONCE // max(prod(shape) for shape in self._shapes.values()))
+                known[layer.name] = run_layer(layer, [known[name] for name in inputs], self.weights)
+        widest = max(prod(self._shapes[name]) for name in (*known, *(layer.name for layer, _, _ in self._steps)))
+        rows_at_once = max(1, VALUES_AT_ONCE // widest)
         draws_at_once = max(1, rows_at_once // max(1, len(x)))
         for first in range(0, len(draws), draws_at_once):
             some = draws[first : first + draws_at_once]
@@ -84,7 +103,7 @@ class Member:
             outputs = np.empty((len(some), len(x), self.scalers.target_mean.shape[1]), np.float32)
             for row in range(0, len(x), rows_at_once):
                 here = slice(row, row + rows_at_once)
-                outputs[:, here] = self._dropped({name: v[:, here] for name, v in start.items()}, masks, random)
+                outputs[:, here] = self._dropped({name: v[:, here] for name, v in known.items()}, masks, random)
             yield self.scalers.spectra(outputs, absorbers)
 
     def _dropped(self, values: dict[str, Array], masks: dict[str, Array], random: set[str]) -> Array:
@@ -92,16 +111,21 @@ class Member:
         for layer, inputs, last_used in self._steps:
             if layer.name in random:
                 taken = [values[name] for name in inputs]
-                values[layer.name] = (
-                    taken[0] * masks[layer.name] if layer.kind == "dropout" else self._run(layer, taken)
-                )
+                dropped = layer.kind == "dropout"
+                values[layer.name] = taken[0] * masks[layer.name] if dropped else run_layer(layer, taken, self.weights)
             for name in last_used:
                 del values[name]
         return values[self.layers[-1].name]
 
-    def _inputs(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> dict[str, Array]:
-        """Return the network's inputs with a first axis for draws, which has length 1 until draws differ."""
+    def start(self, x: Inputs, absorbers: Absorbers) -> dict[str, Array]:
+        """Return what the layers on sites start from: the inputs, or the sums over the atoms of graphs.
+
+        The first axis is for draws, and has length 1 until draws differ.
+        """
         one_hot = np.eye(len(self.scalers.target_mean), dtype=np.float32)[absorbers]
+        if isinstance(x, Graphs):
+            sums = site_sums(self.layers, self.weights, x)
+            return {ABSORBER: one_hot[None], **{name: values[None] for name, values in sums.items()}}
         return {FEATURES: self.scalers.features(x)[None], ABSORBER: one_hot[None]}
 
     def _masks(self, seed: int, draws: Sequence[int]) -> dict[str, Array]:
@@ -118,49 +142,6 @@ class Member:
             name: np.stack(several).reshape(len(draws), *[1] * len(self._shapes[name]), widths[name])
             for name, several in masks.items()
         }
-
-    def _run(self, layer: Layer, taken: list[Array]) -> Array:
-        x = taken[0]
-        match layer.kind:
-            case "dense":
-                kernel, bias = self.weights[layer.name]
-                y = (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], layer.units)
-                y += bias
-                return y
-            case "convolution":
-                return _convolved(x, *self.weights[layer.name])
-            case "activation":
-                return ACTIVATIONS[layer.function](x)
-            case "add":
-                return sum(taken[1:], start=x)
-            case "multiply":
-                for other in taken[1:]:
-                    x = x * other
-                return x
-            case "concatenate":
-                shape = np.broadcast_shapes(*(t.shape[:-1] for t in taken))
-                return np.concatenate([np.broadcast_to(t, (*shape, t.shape[-1])) for t in taken], axis=-1)
-            case "upsample":
-                return np.repeat(x, layer.size, axis=-2)
-            case "reshape":
-                return x.reshape(*x.shape[:-1], layer.size, layer.units)
-            case "crop":
-                return x.reshape(*x.shape[:2], prod(x.shape[2:]))[..., : layer.units]
-        raise ValueError(f"unknown kind of layer: {layer.kind}")
-
-
-def _convolved(x: Array, kernel: Array, bias: Array) -> Array:
-    """Return sum_k x[i + k - (size - 1) / 2] kernel[k] + bias along the second last axis, with zero padding."""
-    size, channels, _ = kernel.shape
-    half, length = size // 2, x.shape[-2]
-    wide = np.zeros((*x.shape[:-2], length + 2 * half, channels), np.float32)
-    wide[..., half : half + length, :] = x
-    y: Array = wide[..., :length, :] @ kernel[0]
-    part = np.empty_like(y)
-    for k in range(1, size):
-        y += np.matmul(wide[..., k : k + length, :], kernel[k], out=part)
-    y += bias
-    return y
 
 
 @dataclass(frozen=True)
@@ -179,7 +160,7 @@ def n_draws(members: Sequence[Member], wanted: int, dropout: bool) -> int:
 
 def sample(
     members: Sequence[Member],
-    x: npt.NDArray[np.floating],
+    x: Inputs,
     absorbers: Absorbers,
     wanted: int,
     seed: int,
@@ -195,8 +176,8 @@ def sample(
     ----------
     members
         The networks.
-    x : (n_sites, n_features)
-        Features as stored.
+    x
+        Features of the sites as stored, (n_sites, n_features), or their graphs.
     absorbers : (n_sites,)
         Indices of the sites' elements and edges.
     wanted, seed
@@ -206,14 +187,15 @@ def sample(
     keep_draws
         Whether to return the draws too.
     """
-    plain = [member.mean_network(x, absorbers) for member in members]
+    starts = [member.start(x, absorbers) for member in members]
+    plain = [member.mean_network(x, absorbers, start) for member, start in zip(members, starts, strict=True)]
     centre = np.mean(plain, axis=0)
     n = n_draws(members, wanted, dropout)
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
     kept = np.empty((len(x), n, centre.shape[1]), np.float32) if keep_draws else None
     for i, member in enumerate(members):
         numbers = range(i, n, len(members))
-        blocks = member.draws(x, absorbers, numbers, seed) if dropout else iter([plain[i][None]])
+        blocks = member.draws(x, absorbers, numbers, seed, starts[i]) if dropout else iter([plain[i][None]])
         done = 0
         for block in blocks:
             if kept is not None:
@@ -225,63 +207,3 @@ def sample(
     mean = total / n
     variance = np.maximum(squares / n - mean * mean, 0.0) * (n / max(n - 1, 1))
     return Sample(centre + mean, np.sqrt(variance), kept)
-
-
-P = tuple(map(np.float32, (0.50000226, 0.22687705, 0.044039104)))
-Q = tuple(map(np.float32, (1.0, 1.2517124, 0.58639425, 0.10907419)))
-"""Coefficients of P(a) / Q(a) = exp(a² / 2) Φ(-a), a minimax fit to gelu.
-
-Its error is 4e-8, or 3e-7 with the rounding of single precision, up to |x| = 10.
-"""
-FARTHEST = np.float32(12.5)
-"""Largest |x| at which the tail is computed: beyond it the tail is negligible; up to it, powers stay in range."""
-ACTIVATED_AT_ONCE = 1 << 16
-"""Number of values whose intermediate results fit into the processor's cache."""
-
-
-def gelu(x: Array) -> Array:
-    """Return the Gaussian error linear unit of every value."""
-    values = np.ascontiguousarray(x).reshape(-1)
-    result = np.maximum(values, np.float32(0.0))
-    for start in range(0, values.size, ACTIVATED_AT_ONCE):
-        part = slice(start, start + ACTIVATED_AT_ONCE)
-        result[part] -= _tail(values[part])
-    return result.reshape(x.shape)
-
-
-def _tail(x: Array) -> Array:
-    """Return |x| Φ(-|x|)."""
-    a = np.abs(x)
-    np.minimum(a, FARTHEST, out=a)
-    above, below = a * P[2], a * Q[3]
-    above += P[1]
-    above *= a
-    above += P[0]
-    above *= a
-    below += Q[2]
-    below *= a
-    below += Q[1]
-    below *= a
-    below += Q[0]
-    above /= below
-    a *= a
-    a *= np.float32(-0.5)
-    np.exp(a, out=a)
-    above *= a
-    return above
-
-
-def silu(x: Array) -> Array:
-    """Return the sigmoid linear unit of every value, x / (1 + exp(-x))."""
-    y: Array = x * (np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0)))
-    return y
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": gelu,
-    "relu": lambda x: np.maximum(x, np.float32(0)),
-    "silu": silu,
-    "tanh": lambda x: np.tanh(x),
-    "linear": lambda x: x,
-}
-"""Activation functions by the names in ``models.layers.ACTIVATIONS``."""

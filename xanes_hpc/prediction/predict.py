@@ -148,8 +148,9 @@ class _Rows:
         plan, options = self._plan, self._plan.options
         chosen = np.arange(row, row + here.stop - here.start)
         drawn, evidence = plan.model.sample(
-            self._read(plan.rows[chosen]), self._absorbers[chosen], options.draws, options.seed, options.keep_draws
-        )
+            self._read(plan.rows[chosen]), self._absorbers[chosen], options.draws, options.seed, options.keep_draws,
+            plan.features.graphs(plan.rows[chosen]),
+        )  # fmt: skip
         nearest[here] = evidence.distance
         if evidence.scores is not None:
             scores.append(evidence.scores)

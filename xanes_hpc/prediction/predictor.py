@@ -22,6 +22,7 @@ from xanes_hpc.spectra.treatment import treat_rows, treatment_after
 from xanes_hpc.stores.predictions import scale_draws
 from xanes_hpc.stores.sites import SiteTable
 from xanes_hpc.structures.absorbers import formula
+from xanes_hpc.structures.graph_search import find_graphs
 from xanes_hpc.structures.neighbours import neighbour_list
 from xanes_hpc.structures.sites import SiteBatch
 from xanes_hpc.structures.structure import Structure
@@ -139,6 +140,7 @@ class SitePredictor:
         drawn, evidence = self.model.sample(
             self.descriptor.compute(batch), self.model.absorbers(elements, [edge] * n), self.draws, self.seed,
             keep_draws=recipe is not None or n > 1,
+            graphs=None if self.model.graph is None else find_graphs(batch, self.model.graph),
         )  # fmt: skip
         sigma = self.model.calibration.sigma(evidence)
         energies, origin = self.model.grid

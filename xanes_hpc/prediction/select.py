@@ -207,11 +207,14 @@ def judged(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the predicted uncertainty, mean sigma over mean intensity, and the distance of sites, (n_sites,) each."""
     sites = source.sites
-    read, calibration = features_of(model, source).read, model.calibration
+    features, calibration = features_of(model, source), model.calibration
     uncertainty, distance = np.empty(rows.size), np.empty(rows.size)
     for here in _blocks(rows.size):
         own = sites.take(rows[here])
-        drawn, evidence = model.sample(read(rows[here]), model.absorbers(own.element, own.edge), DRAWS, seed)
+        drawn, evidence = model.sample(
+            features.read(rows[here]), model.absorbers(own.element, own.edge), DRAWS, seed,
+            graphs=features.graphs(rows[here]),
+        )  # fmt: skip
         sigma = calibration.sigma(evidence).mean(axis=1)
         size = np.abs(drawn.mean).mean(axis=1)
         uncertainty[here] = sigma / np.where(size > 0, size, np.inf)

@@ -19,6 +19,8 @@ from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.sources import Store
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graph_search import find_graphs
+from xanes_hpc.structures.graphs import Graphs
 
 FARTHEST_READ = 16
 """Rows farther apart than this are read separately."""
@@ -43,7 +45,7 @@ def model_descriptor(model: Model) -> Descriptor:
 
 
 class Features(Protocol):
-    """Features of a store's sites in a model's descriptor.
+    """Features of a store's sites in a model's descriptor, and their graphs if the model takes them.
 
     Attributes
     ----------
@@ -70,6 +72,9 @@ class Features(Protocol):
         StoreError
             If a site has no features, or NaN or infinite ones; the message names it.
         """
+
+    def graphs(self, rows: npt.NDArray[np.int64]) -> Graphs | None:
+        """Return the graphs of ascending rows; None for a model that takes none."""
 
 
 def features_of(model: Model, source: Store, foreign: Path | None = None) -> Features:
@@ -110,17 +115,26 @@ class _Stored:
                 f"{source.path}: expected features of {model.path}'s descriptor {wanted}, received {found}; featurise "
                 "with the model's descriptor, or predict from the structure store"
             )
-        self._source, self.without = source, source.without_features
+        if model.graph is not None and source.graph != model.graph:
+            received = "none" if source.graph is None else source.graph.in_words
+            raise ModelError(
+                f"{source.path}: expected graphs for {model.path} ({model.graph.in_words}), received {received}; "
+                "featurise with graphs (`graph`), or predict from the structure store"
+            )
+        self._source, self.without, self._graph = source, source.without_features, model.graph
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
         return read_features(rows, self._source.read, self._source.path, self.without)
+
+    def graphs(self, rows: npt.NDArray[np.int64]) -> Graphs | None:
+        return None if self._graph is None else _graphs_at(rows, self._source.read_graphs)
 
 
 class _Computed:
     """Features computed from a structure store."""
 
     def __init__(self, model: Model, source: StructureStore, foreign: Path | None) -> None:
-        self._source, self._descriptor = source, model_descriptor(model)
+        self._source, self._descriptor, self._graph = source, model_descriptor(model), model.graph
         self._paired = _paired(model, self._descriptor, source, foreign)
         self.foreign = "" if self._paired is None else self._paired.foreign.digest
         self.without = np.zeros(source.n_sites, np.bool_) if self._paired is None else self._paired.without
@@ -134,6 +148,21 @@ class _Computed:
             return describe_sites(self._descriptor, self._source, low, high, self._paired)
 
         return read_features(rows, between, self._source.path, self.without)
+
+    def graphs(self, rows: npt.NDArray[np.int64]) -> Graphs | None:
+        if (settings := self._graph) is None:
+            return None
+        return _graphs_at(rows, lambda low, high: find_graphs(self._source.batch(low, high), settings))
+
+
+def _graphs_at(rows: npt.NDArray[np.int64], between: Callable[[int, int], Graphs]) -> Graphs:
+    """Return the graphs of ascending rows, by a function that returns those of start:stop."""
+    return Graphs.joined([between(int(run[0]), int(run[-1]) + 1).take(run - run[0]) for run in runs_of(rows)])
+
+
+def runs_of(rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Return ascending rows in runs, each of which is read at once."""
+    return np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1)
 
 
 def _paired(
@@ -184,8 +213,7 @@ def read_features(
     """
     if without[rows].any():
         raise StoreError(f"{path}: site {int(rows[np.argmax(without[rows])])} has no features")
-    runs = np.split(rows, np.flatnonzero(np.diff(rows) > FARTHEST_READ) + 1)
-    x = np.concatenate([between(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs])
+    x = np.concatenate([between(int(run[0]), int(run[-1]) + 1)[run - run[0]] for run in runs_of(rows)])
     finite = np.isfinite(x).all(axis=1)
     if not finite.all():
         raise StoreError(

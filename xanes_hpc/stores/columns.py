@@ -1,6 +1,6 @@
 """Write datasets that grow by rows, one chunk at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -19,10 +19,11 @@ class Column:
     """A dataset that grows by rows; it is created when its first chunk is full, or by ``finish``."""
 
     def __init__(
-        self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = (), per_chunk: int = 0
-    ) -> None:
+        self, file: h5py.File, name: str, dtype: Any, row_shape: tuple[int, ...] = (), per_chunk: int = 0,
+        filters: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self._file, self._name, self._dtype, self._row_shape = file, name, dtype, row_shape
-        self._per_chunk = per_chunk or ROWS_PER_CHUNK
+        self._per_chunk, self._filters = per_chunk or ROWS_PER_CHUNK, filters or {}
         self._dataset: h5py.Dataset | None = None
         self._pending: list[Any] = []
         self._n_pending = 0
@@ -66,6 +67,7 @@ class Column:
             chunks=(chunk_rows, *self._row_shape),
             dtype=dtype,
             fletcher32=True,
+            **self._filters,
         )
 
 

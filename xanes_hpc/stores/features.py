@@ -12,12 +12,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import SourceError, StoreError
+from xanes_hpc.errors import ConfigError, FormatError, SourceError, StoreError
 from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores import hdf5
+from xanes_hpc.stores.graphs import GROUPS, HASH, SETTINGS, read_graphs
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable, copy_sites, counted
 from xanes_hpc.stores.structures import StructureStore
+from xanes_hpc.structures.graphs import Graphs, GraphSettings
 
 CHUNK_BYTES = 1 << 20
 COMPRESSION: dict[str, dict[str, Any]] = {
@@ -26,6 +28,7 @@ COMPRESSION: dict[str, dict[str, Any]] = {
     "lzf": {"compression": "lzf", "shuffle": True},
 }
 """h5py's filters by name; only h5py can read lzf."""
+FEATURES = "features"
 FORMULAS, WITHOUT = "sites/formula", "without_features"
 """Optional datasets: formulas of sites whose structures are unknown, and which sites have no features."""
 
@@ -51,9 +54,14 @@ class Layout:
         return min(chunk_rows(self.n_features, self.dtype.itemsize), max(1, self.n_sites))
 
     @property
+    def filters(self) -> dict[str, Any]:
+        """h5py's filters."""
+        return COMPRESSION[self.compression]
+
+    @property
     def table(self) -> Table:
         """The dataset of features."""
-        return Table("features", (self.n_features,), self.dtype, self.chunk_rows, COMPRESSION[self.compression])
+        return Table(FEATURES, (self.n_features,), self.dtype, self.chunk_rows, self.filters)
 
 
 def write_descriptor(file: NewFile, description: dict[str, Any], descriptor_hash: str, labels: list[str]) -> None:
@@ -75,11 +83,12 @@ def create_features(
     temporary: Path | None = None,
     attributes: Mapping[str, str] | None = None,
     without: npt.NDArray[np.bool_] | None = None,
+    graph: GraphSettings | None = None,
 ) -> Iterator[NewFile]:
     """Create a feature store with the sites of a structure store; the caller writes the features.
 
     ``attributes`` are further ones, such as ``rattle``; ``without`` says which sites have no features, if some have
-    none.
+    none. With settings of graphs, the caller also writes these.
 
     Raises
     ------
@@ -93,6 +102,8 @@ def create_features(
             file.attrs["source_path"] = os.path.relpath(source.path.resolve(), own.resolve())
         file.attrs["source_digest"] = source.attribute("digest_structures")
         file.attrs.update(attributes or {})
+        if graph is not None:
+            file.attrs.update({SETTINGS: json.dumps(graph.describe(), sort_keys=True), HASH: graph.hash})
         with hdf5.reading(source.path):
             copy_sites(source.file, file)
         if without is not None and without.any():
@@ -121,8 +132,8 @@ class FeatureStore(hdf5.Store):
 
     def __repr__(self) -> str:
         name = self.description.get("name", "")
-        rattled = ", rattled structures" if self.rattled else ""
-        return self.described(f"{self.sites.in_words}, {counted(self.n_features, 'feature')} ({name}){rattled}")
+        rattled, graphs = ", rattled structures" if self.rattled else "", ", graphs" if self.graph else ""
+        return self.described(f"{self.sites.in_words}, {counted(self.n_features, 'feature')} ({name}){graphs}{rattled}")
 
     @property
     def n_sites(self) -> int:
@@ -161,6 +172,48 @@ class FeatureStore(hdf5.Store):
     def rattle(self) -> dict[str, Any]:
         """Standard deviation (Å) and seed of the atoms' displacements; empty if there were none."""
         return self._object(self.attribute("rattle"), "attribute rattle") if self.rattled else {}
+
+    @property
+    def graph(self) -> GraphSettings | None:
+        """Settings of the sites' graphs; None for a store without graphs.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        if not (text := self.attribute(SETTINGS)):
+            return None
+        try:
+            return GraphSettings.read(self._object(text, f"attribute {SETTINGS}"))
+        except ConfigError as error:
+            raise StoreError(f"{self.path}: attribute {SETTINGS}: {error}") from None
+
+    @property
+    def graph_bytes(self) -> int:
+        """Size of all graphs in memory; 0 without graphs."""
+        return sum(
+            int(column.dtype.itemsize * column.size)
+            for group in GROUPS
+            if group in self.file
+            for column in self.file[group].values()
+        )
+
+    def read_graphs(self, start: int, stop: int) -> Graphs:
+        """Return the graphs of sites ``start:stop``.
+
+        Raises
+        ------
+        StoreError
+            If the store has none, or the data are damaged.
+        """
+        if (settings := self.graph) is None:
+            raise StoreError(f"{self.path}: has no graphs; featurise the structures again, with graphs (`graph`)")
+        try:
+            with hdf5.reading(self.path):
+                return read_graphs(self.file, settings, start, stop)
+        except FormatError as error:
+            raise StoreError(f"{self.path}: {error}; create the file again") from None
 
     def _object(self, text: str | bytes, what: str) -> dict[str, Any]:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -42,6 +42,11 @@ class Table:
         """Size of a row in bytes."""
         return math.prod(self.row_shape) * self.dtype.itemsize
 
+    @property
+    def in_words(self) -> str:
+        """What the rows are, for errors."""
+        return f"rows of {self.dtype}"
+
     def create(self, file: h5py.File, n_rows: int, extendable: bool = False) -> h5py.Dataset:
         """Create the dataset, chunked and with checksums, and return it."""
         return file.create_dataset(
@@ -54,8 +59,44 @@ class Table:
             **self.filters,
         )
 
+    def fits(self, file: h5py.File, n_rows: int) -> bool:
+        """Return whether a part has the dataset, with so many rows."""
+        return bool(file[self.name].shape == (n_rows, *self.row_shape) and file[self.name].dtype == self.dtype)
 
-def part_bounds(tables: Sequence[Table], n_rows: int) -> tuple[int, ...]:
+    def append(self, part: Path, target: h5py.Dataset, first_row: int, n_rows: int, plan: str) -> None:
+        """Copy the rows of a part to the dataset of an output.
+
+        Raises
+        ------
+        StoreError
+            As ``copy_chunks`` does.
+        """
+        copy_chunks(part, target, self.name, first_row, n_rows, plan)
+
+
+class AnyTable(Protocol):
+    """What a table that is made in parts must offer; a ``Table`` has rows of equal size."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def chunk_rows(self) -> int: ...  # noqa: D102
+    @property
+    def row_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def in_words(self) -> str: ...  # noqa: D102
+
+    def create(self, file: h5py.File, n_rows: int, extendable: bool = False) -> Any:
+        """Create the datasets of so many rows in a part or an output, and return what writes to them."""
+
+    def fits(self, file: h5py.File, n_rows: int) -> bool:
+        """Return whether a part has the datasets, with so many rows."""
+
+    def append(self, part: Path, target: Any, first_row: int, n_rows: int, plan: str) -> None:
+        """Copy the rows of a part to an output; ``target`` is what ``create`` returned, parts come in order."""
+
+
+def part_bounds(tables: Sequence[AnyTable], n_rows: int) -> tuple[int, ...]:
     """Return the bounds of parts: part k has rows ``bounds[k]:bounds[k + 1]``.
 
     A part is a whole number of chunks, of about ``PART_BYTES`` or more in all tables together.
@@ -75,14 +116,14 @@ def read_through(dataset: h5py.Dataset) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """A part being written: its file, which may get further datasets, and the datasets of its tables by name."""
+    """A part being written: its file, which may get further datasets, and what writes to its tables, by name."""
 
     file: NewFile
-    rows: dict[str, h5py.Dataset]
+    rows: dict[str, Any]
 
 
 @contextmanager
-def new_part(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> Iterator[Part]:
+def new_part(path: Path, tables: Sequence[AnyTable], n_rows: int, plan: str) -> Iterator[Part]:
     """Create a part; it is flushed to disk and renamed to ``path`` when the block ends without an error.
 
     The temporary name is unique to this process: on a file system without locks, two processes may make the same part,
@@ -117,7 +158,7 @@ def why_not_expected(file: h5py.File, path: Path, plan: str) -> str:
     return "" if name == path.name else f"has the rows of {name}"
 
 
-def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -> str:
+def why_not_whole(path: Path, tables: Sequence[AnyTable], n_rows: int, plan: str) -> str:
     """Return what is wrong with a part, after checking every checksum; empty if nothing is."""
     if not path.exists():
         return "missing"
@@ -126,8 +167,8 @@ def why_not_whole(path: Path, tables: Sequence[Table], n_rows: int, plan: str) -
             if wrong := why_not_expected(file, path, plan):
                 return wrong
             for table in tables:
-                if file[table.name].shape != (n_rows, *table.row_shape) or file[table.name].dtype != table.dtype:
-                    return f"{table.name}: expected {n_rows} rows of {table.dtype}"
+                if not table.fits(file, n_rows):
+                    return f"{table.name}: expected {n_rows} {table.in_words}"
             names: list[str] = []
             file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
             for name in names:
@@ -145,25 +186,40 @@ def copy_chunks(part: Path, target: h5py.Dataset, name: str, first_row: int, n_r
     StoreError
         If the part cannot be read, or belongs to another plan.
     """
+    with open_part(part, plan) as file:
+        own, rows = file[name], file[name].id
+        alike = (own.shape[1:], own.dtype, own.chunks) == (target.shape[1:], target.dtype, target.chunks)
+        n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
+            -(-n // size) for n, size in zip(target.shape[1:], target.chunks[1:], strict=True)
+        )
+        if not alike or own.shape[0] != n_rows:
+            raise StoreError(f"{part}: was replaced by a part of another output; run again")
+        if rows.get_num_chunks() != n_chunks:
+            raise StoreError(
+                f"{part}: damaged part: expected {n_chunks} chunks, received {rows.get_num_chunks()}; delete it "
+                "and run again"
+            )
+        for index in range(rows.get_num_chunks()):
+            with phil:  # h5py does not lock direct reads of chunks: a read in another thread would crash
+                offset = rows.get_chunk_info(index).chunk_offset
+                mask, data = rows.read_direct_chunk(offset)
+                target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
+
+
+@contextmanager
+def open_part(part: Path, plan: str) -> Iterator[h5py.File]:
+    """Open a part of a plan for reading within the block.
+
+    Raises
+    ------
+    StoreError
+        If the part cannot be read, or belongs to another plan.
+    """
     try:
         with open_hdf5(part) as file:
-            own, rows = file[name], file[name].id
-            alike = (own.shape[1:], own.dtype, own.chunks) == (target.shape[1:], target.dtype, target.chunks)
-            n_chunks = -(-n_rows // target.chunks[0]) * math.prod(
-                -(-n // size) for n, size in zip(target.shape[1:], target.chunks[1:], strict=True)
-            )
-            if why_not_expected(file, part, plan) or not alike or own.shape[0] != n_rows:
+            if why_not_expected(file, part, plan):
                 raise StoreError(f"{part}: was replaced by a part of another output; run again")
-            if rows.get_num_chunks() != n_chunks:
-                raise StoreError(
-                    f"{part}: damaged part: expected {n_chunks} chunks, received {rows.get_num_chunks()}; delete it "
-                    "and run again"
-                )
-            for index in range(rows.get_num_chunks()):
-                with phil:  # h5py does not lock direct reads of chunks: a read in another thread would crash
-                    offset = rows.get_chunk_info(index).chunk_offset
-                    mask, data = rows.read_direct_chunk(offset)
-                    target.id.write_direct_chunk((first_row + offset[0], *offset[1:]), data, mask)
+            yield file
     except StoreError:
         raise
     except (OSError, KeyError, AttributeError) as error:

@@ -8,12 +8,15 @@ from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.models import architectures
 from xanes_hpc.models.folder import CONTENTS
+from xanes_hpc.models.layers import takes_graphs
 from xanes_hpc.runtime import outputs
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.checkpoints import checkpoint_path
 from xanes_hpc.training.processes import Alone, Machines, Team
 from xanes_hpc.training.transfer import frozen_layers
 
+GRAPH_EPOCHS, GRAPHS_AT_ONCE = 140, 16
+"""Largest number of epochs, and number of sites in a batch, for networks on graphs; these have one member."""
 LEARNING_RATE, TRANSFER_LEARNING_RATE = 2e-3, 2e-4
 ENERGIES_UNKNOWN = 1
 """Number of energies of a network that is built only to check its parameters."""
@@ -48,13 +51,28 @@ def prepare(run: RunConfig, n_features: int, machines: Machines | None = None) -
     """
     run = resolved(run, n_features)
     devices = tensorflow_setup.devices(run.training.gpus, run.training.devices)
-    if run.training.batch_size % max(1, len(devices)):
+    if run.training.sites_at_once % max(1, len(devices)):
         raise ConfigError(
             f"training.batch_size: expected a multiple of the {len(devices)} devices, received "
-            f"{run.training.batch_size}"
+            f"{run.training.sites_at_once}"
         )
+    if architectures.on_graphs(run.model.name, run.model.parameters):
+        _check_alone(run, devices, machines)
     team = Alone() if machines is None else Team(machines)
     return Prepared(_with_shards(run, team, max(1, len(devices))), devices, team)
+
+
+def _check_alone(run: RunConfig, devices: list[str], machines: Machines | None) -> None:
+    """Refuse what graph networks do not support: several devices or processes, and noise on features."""
+    if machines is not None or len(devices) > 1 or (run.training.shards or 1) > 1:
+        raise ConfigError(
+            f"model {run.model.name}: trains on one device; leave out `distributed`, `devices` and training.shards"
+        )
+    if run.training.feature_noise:
+        raise ConfigError(
+            f"training.feature_noise: model {run.model.name} takes no features; train on rattled structures instead "
+            "(`augment`)"
+        )
 
 
 def resolved(run: RunConfig, n_features: int) -> RunConfig:
@@ -77,18 +95,24 @@ def resolved(run: RunConfig, n_features: int) -> RunConfig:
             "target.aligned: the Gaussian process learns the shifts; set training.gaussian_process = true, or leave "
             "target.aligned out"
         )
+    epochs, batch_size, members = run.training.most_epochs, run.training.sites_at_once, run.uncertainty.n_members
+    if takes_graphs(layers):
+        epochs, batch_size = run.training.epochs or GRAPH_EPOCHS, run.training.batch_size or GRAPHS_AT_ONCE
+        members = run.uncertainty.members or (1 if run.uncertainty.method == "dropout" else members)
     return replace(
         run,
         target=replace(run.target, aligned=averaged if run.target.aligned is None else run.target.aligned),
         model=replace(run.model, parameters=parameters),
-        training=replace(run.training, learning_rate=rate, gaussian_process=averaged),
-        uncertainty=replace(run.uncertainty, members=run.uncertainty.n_members),
+        training=replace(
+            run.training, epochs=epochs, batch_size=batch_size, learning_rate=rate, gaussian_process=averaged
+        ),
+        uncertainty=replace(run.uncertainty, members=members),
     )
 
 
 def _with_shards(run: RunConfig, team: Alone, n_local: int) -> RunConfig:
     """Return the run with its number of shards, after checking that processes and devices can share them evenly."""
-    n_shards, batch_size = run.training.shards or team.n_members, run.training.batch_size
+    n_shards, batch_size = run.training.shards or team.n_members, run.training.sites_at_once
     if n_shards % team.n_members:
         raise ConfigError(
             f"training.shards: expected a multiple of the {team.n_members} processes, received {n_shards}"

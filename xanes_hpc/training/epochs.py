@@ -130,7 +130,7 @@ def run_epochs(
     KeyboardInterrupt
         If the run was interrupted a second time.
     """
-    progress, held = so_far or EpochLog(), CachedSites(validation)
+    progress, held = so_far or EpochLog(), CachedSites(validation, feed.graphs)
     first = len(progress.epochs)
     batches = trainer.batches(range(first, n_epochs))
     last_checkpoint = time.monotonic()

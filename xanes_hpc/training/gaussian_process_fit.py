@@ -28,8 +28,8 @@ ALIGNED_SHARES = np.linspace(0.0, 1.0, 21)
 SHARE = 0.5
 """Shares without a validation set to choose them on."""
 
-Networks = Callable[[npt.NDArray[np.floating], Absorbers], npt.NDArray[np.float64]]
-"""Returns the networks' spectra, (n_sites, n_energies), from features as stored and absorbers."""
+Networks = Callable[[SiteSet], npt.NDArray[np.float64]]
+"""Returns the networks' spectra of a set, (n_sites, n_energies)."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,16 @@ def choose_shares(
     aligned: Aligned | None = None,
 ) -> Choice:  # fmt: skip
     """Return the shares that give the lowest validation errors of the process, then of its mean with the networks."""
-    sampled = iterate(data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed))
-    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*sampled, strict=True))
+    sampled = data.sites_in("validation").sample(MOST_VALIDATION_SITES, seed)
+    x, absorbers, y = (np.concatenate(arrays) for arrays in zip(*iterate(sampled), strict=True))
     process = fit(data.sites_in(*sets), scalers, kernel, SHARE, seed, aligned=aligned)
     if aligned is None:
-        return Choice(kernel, best_share(y, networks(x, absorbers), process.spectra(x, absorbers))[0])
+        return Choice(kernel, best_share(y, networks(sampled), process.spectra(x, absorbers))[0])
     plain, moved = (
         replace(process, aligned=replace(aligned, share=share)).spectra(x, absorbers) for share in (0.0, 1.0)
     )
     own = best_share(y, plain, moved, ALIGNED_SHARES)[0]
-    return Choice(kernel, best_share(y, networks(x, absorbers), (1.0 - own) * plain + own * moved)[0], own)
+    return Choice(kernel, best_share(y, networks(sampled), (1.0 - own) * plain + own * moved)[0], own)
 
 
 def fit(

@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
+from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.calibration import calibrate, not_calibrated
 from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
@@ -82,6 +83,7 @@ def describe(
             "hash": features.attribute("descriptor_hash"),
             "description": features.description,
         },
+        **_graph(run, data),
         "seen": _seen(data, trained),
         "uncertainty": {"method": run.uncertainty.method},
         "provenance": {
@@ -94,6 +96,14 @@ def describe(
             "versions": _versions(),
         },
     }
+
+
+def _graph(run: RunConfig, data: TrainingData) -> dict[str, Any]:
+    """Return the settings of graphs and their hash, for networks that run on graphs."""
+    settings = data.first.features.graph
+    if settings is None or not on_graphs(run.model.name, run.model.parameters):
+        return {}
+    return {"graph": {"hash": settings.hash, "settings": settings.describe()}}
 
 
 def _seen(data: TrainingData, trained: Sequence[str]) -> list[dict[str, Any]]:
@@ -130,7 +140,8 @@ def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
     domain = Domain(sites.features, columns)
     for i in np.random.default_rng(seed).permutation(len(chunks)):
         x, absorbers, y = calibrating.read(chunks[i])
-        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed)
+        graphs = None if model.graph is None else calibrating.read_graphs(chunks[i])
+        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed, graphs=graphs)
         references.append(y.astype(np.float64))
         means.append(drawn.mean)
         known.append(evidence)

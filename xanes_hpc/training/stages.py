@@ -14,10 +14,12 @@ from ase.data import chemical_symbols
 
 from xanes_hpc.data.datasets import SiteSet, TrainingData, statistics
 from xanes_hpc.data.feed import Feed
+from xanes_hpc.data.graph_feed import GraphFeed
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import StoreError, first_line
 from xanes_hpc.models import architectures
+from xanes_hpc.models.layers import takes_graphs
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.scaling import Scalers
 from xanes_hpc.models.training_sites import SETS
@@ -175,12 +177,12 @@ class Training:
         run, data, seed, aligned = self._run, self._data, self._run.training.seed, bool(self._run.target.aligned)
         chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
-        n_epochs, falls = run.training.epochs, list[int]()
+        n_epochs, falls = run.training.most_epochs, list[int]()
         first, process, averages = None, None, run.training.gaussian_process and self._team.is_chief
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
             if averages:
-                process = choose(data, first.sets, first.scalers, aligned, seed, first.trainer.spectra)
+                process = choose(data, first.sets, first.scalers, aligned, seed, first.trainer.spectra_of)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
                 n_epochs, falls = first.log.best.epoch, first.log.falls
@@ -210,7 +212,7 @@ class Training:
         KeyboardInterrupt
             If training was interrupted a second time.
         """
-        return self._stage(CHOOSE, ("train",), 1, self._run.training.epochs).log
+        return self._stage(CHOOSE, ("train",), 1, self._run.training.most_epochs).log
 
     def _stage(self, name: str, sets: Sequence[str], n_members: int, n_epochs: int, falls: Sequence[int] = ()) -> Stage:
         from xanes_hpc.training.trainer import Trainer
@@ -272,11 +274,13 @@ class Training:
     def _feed(self, sites: SiteSet, scalers: Scalers, n_members: int, resampled: bool) -> Feed | ShardedFeed:
         config, team = self._run.training, self._team
         n_shards, n_devices = config.shards or team.n_members, max(1, len(self._devices))
+        if takes_graphs(self._layers):
+            return GraphFeed(sites, scalers, config.sites_at_once, config.seed, n_members, resampled)
         if n_shards == 1:
-            return Feed(sites, scalers, config.batch_size, config.seed, n_members, resampled, n_devices)
+            return Feed(sites, scalers, config.sites_at_once, config.seed, n_members, resampled, n_devices)
         own = range(team.index * n_shards // team.n_members, (team.index + 1) * n_shards // team.n_members)
         return ShardedFeed(
-            sites, scalers, config.batch_size, config.seed, n_members, resampled, n_shards, own, n_devices
+            sites, scalers, config.sites_at_once, config.seed, n_members, resampled, n_shards, own, n_devices
         )
 
     def _restore(self, trainer: Any, checkpoint: Checkpoint) -> None:

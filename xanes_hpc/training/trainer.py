@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xanes_hpc.config.sections import TrainingConfig
-from xanes_hpc.data.feed import BATCHES_AT_ONCE, Feed, Rows
+from xanes_hpc.data.datasets import SiteSet, iterate_inputs
+from xanes_hpc.data.feed import Feed
 from xanes_hpc.data.sharded_feed import ShardedFeed
 from xanes_hpc.errors import ModelError
 from xanes_hpc.models.architectures import Layer
@@ -22,12 +23,15 @@ from xanes_hpc.models.backend import compiler_flags_hidden, keras, keras_setting
 from xanes_hpc.models.keras_network import keras_models
 from xanes_hpc.models.layers import dropout_widths, shapes, takes_absorber
 from xanes_hpc.models.numbers import write_weights
+from xanes_hpc.models.numpy_network import Inputs
 from xanes_hpc.models.scaling import Absorbers, Scalers
+from xanes_hpc.training.batches import dataset, input_specs, network_inputs
 from xanes_hpc.training.losses import spectrum_loss
 from xanes_hpc.training.processes import Alone
 from xanes_hpc.training.tensorflow_setup import OTHERS_ENDED
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE, GRAPHS_AT_ONCE = 4096, 64
+"""Sites whose spectra are computed at a time, from features and from graphs."""
 PLATEAU_FALL = 1 / 3
 NOISE = -1
 """Stands for the layer's number in the seed of the noise on features."""
@@ -89,9 +93,8 @@ class Trainer:
         if alone and config.precision == "float32" and _compiles():
             self._update = tf.function(self._apply, jit_compile=True)
         self._steps = tf.function(self._some_steps)
-        self._forward = tf.function(
-            self._outputs, [tf.TensorSpec((None, n), tf.float32) for n in (feed.n_features, max(1, self._n_absorbers))]
-        )
+        one_hot = tf.TensorSpec((None, max(1, self._n_absorbers)), tf.float32)
+        self._forward = tf.function(self._outputs, [input_specs(feed), one_hot])
 
     @property
     def _trained(self) -> list[Any]:
@@ -151,10 +154,13 @@ class Trainer:
             losses = losses.write(i, self._strategy.reduce(tf.distribute.ReduceOp.SUM, of_replicas, axis=None))
         return losses.stack()
 
-    def _step(self, x: Any, absorbers: Any, y: Any, weights: Any) -> Any:
+    def _step(self, inputs: tuple[Any, ...], absorbers: Any, y: Any, weights: Any) -> Any:
+        starts = list(inputs)
         if self._config.feature_noise:
-            x += self._config.feature_noise * self._random(tf.random.stateless_normal, self._feed.n_features, 0, NOISE)
-        starts = [x, tf.one_hot(absorbers, self._n_absorbers)] if self._n_absorbers else [x]
+            noise = self._random(tf.random.stateless_normal, self._feed.n_features, 0, NOISE)
+            starts[0] += self._config.feature_noise * noise
+        if self._n_absorbers:
+            starts.append(tf.one_hot(absorbers, self._n_absorbers))
         with tf.GradientTape() as tape:
             losses = []
             for member, network in enumerate(self._networks):
@@ -188,20 +194,26 @@ class Trainer:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return every if rows == len(every) else every[replica * rows : (replica + 1) * rows]
 
-    def _outputs(self, x: Any, one_hot: Any) -> Any:
-        starts = [x, one_hot] if self._n_absorbers else [x]
+    def _outputs(self, inputs: tuple[Any, ...], one_hot: Any) -> Any:
+        starts = [*inputs, one_hot] if self._n_absorbers else [*inputs]
         return tf.stack([tf.cast(network(starts), tf.float32) for network in self._plain])
 
-    def spectra(self, x: npt.NDArray[np.floating], absorbers: Absorbers) -> npt.NDArray[np.float64]:
-        """Return the members' mean spectra without dropout, (n_sites, n_energies), from unscaled features."""
-        scaled, one_hot = self._scalers.features(x), np.eye(max(1, self._n_absorbers), dtype=np.float32)
-        blocks = []
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            hot = one_hot[absorbers[rows] if self._n_absorbers else np.zeros(len(scaled[rows]), int)]
-            raw = self._forward(scaled[rows], hot).numpy()
-            blocks.append(self._scalers.spectra(raw, absorbers[rows]).mean(axis=0))
+    def spectra(self, x: Inputs, absorbers: Absorbers) -> npt.NDArray[np.float64]:
+        """Return the members' mean spectra without dropout, (n_sites, n_energies), from unscaled features or graphs."""
+        one_hot, blocks = np.eye(max(1, self._n_absorbers), dtype=np.float32), []
+        at_once = GRAPHS_AT_ONCE if self._feed.graphs else ROWS_AT_ONCE
+        for start in range(0, len(x), at_once):
+            rows = slice(start, start + at_once)
+            own = absorbers[rows]
+            hot = one_hot[own if self._n_absorbers else np.zeros_like(own)]
+            raw = self._forward(network_inputs(x[rows], self._scalers), hot).numpy()
+            blocks.append(self._scalers.spectra(raw, own).mean(axis=0))
         return np.concatenate(blocks)
+
+    def spectra_of(self, sites: SiteSet) -> npt.NDArray[np.float64]:
+        """Return the members' mean spectra without dropout of a set of sites, (n_sites, n_energies)."""
+        every = iterate_inputs(sites, self._feed.graphs)
+        return np.concatenate([self.spectra(x, absorbers) for x, absorbers, _ in every])
 
     @property
     def _state(self) -> list[Any]:
@@ -261,34 +273,6 @@ def _compiles() -> bool:
 def _optimizer(config: TrainingConfig, n_batches: int) -> Any:
     rate: Any = config.learning_rate
     if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, config.epochs * n_batches))
+        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, config.most_epochs * n_batches))
     optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
-
-
-def dataset(feed: Feed | ShardedFeed, epochs: range) -> tf.data.Dataset:
-    """Return the batches of several epochs, one after another.
-
-    A batch holds features (own_size, n_features) float32, absorbers (own_size,) int32, targets (own_size, n_energies)
-    float32 and weights (own_size, n_members) float32.
-    """
-
-    def blocks() -> Iterator[Rows]:
-        try:
-            for epoch in epochs:
-                yield from feed.blocks(epoch)
-        except Exception as error:  # TensorFlow raises another error in its place
-            feed.failure = error
-            raise
-
-    size = feed.own_size
-    signature = tuple(
-        tf.TensorSpec((None, *shape), dtype)
-        for shape, dtype in (
-            ((size, feed.n_features), tf.float32),
-            ((size,), tf.int32),
-            ((size, feed.n_energies), tf.float32),
-            ((size, feed.n_members), tf.float32),
-        )
-    )
-    return tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch().prefetch(2 * BATCHES_AT_ONCE)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xanes_hpc.features.featurise import FeatureJob
     from xanes_hpc.jobs.steps import Steps
 
-OF_A_PLAN = ("preset", "description", "properties", "foreign", "compression", "rattle", "seed", "restart")
+OF_A_PLAN = ("preset", "description", "properties", "foreign", "graph", "compression", "rattle", "seed", "restart")
 
 
 @click.command("featurise", cls=Command)
@@ -46,6 +46,7 @@ OF_A_PLAN = ("preset", "description", "properties", "foreign", "compression", "r
     help="Append features that another program made, from this file or a feature store made of it; rows are matched to "
     "sites by name",
 )
+@click.option("--graph", is_flag=True, help="Also store the graph of every site, for train --model graph")
 @click.option(
     "--compression",
     type=click.Choice(["none", "gzip", "lzf"]),
@@ -68,6 +69,7 @@ def command(
     description: Path | None,
     properties: tuple[str, ...],
     foreign: Path | None,
+    graph: bool,
     compression: str,
     rattle: float | None,
     seed: int | None,
@@ -86,6 +88,7 @@ def command(
     from xanes_hpc.features.featurise import new_job, planned_job
     from xanes_hpc.features.pairing import beside
     from xanes_hpc.stores.structures import StructureStore
+    from xanes_hpc.structures.graphs import GraphSettings
     from xanes_hpc.structures.rattling import Rattling
 
     if seed is not None and rattle is None:
@@ -106,7 +109,9 @@ def command(
             paired = None
             if foreign is not None:
                 descriptor, paired = beside(foreign, descriptor, structures)
-            job, n_partitions = new_job(structures, descriptor, target, compression, rattling, paired), 1
+            settings = GraphSettings() if graph else None
+            job = new_job(structures, descriptor, target, compression, rattling, paired, settings)
+            n_partitions = 1
         begin = time.perf_counter()
         if not carry_out(job, n_partitions, steps, "featurising", words, _described(job)):
             return
@@ -118,6 +123,7 @@ def command(
         console.err.print("Note: most of these structures are crystals, for which --preset crystal may be better")
     if has_spectra or job.plan.rattling:
         words = ["xanes-hpc", "train", *([str(plain), "--augment"] if job.plan.rattling else []), str(target)]
+        words += ["--model", "graph"] if job.plan.graph else []
         console.next_step(shlex.join(words))
         return
     predict = ["xanes-hpc", "predict", str(target), "--model", "MODEL", "-o", "predictions.h5"]
@@ -126,11 +132,12 @@ def command(
 
 
 def _described(job: "FeatureJob") -> dict[str, str]:
-    descriptor, foreign = job.plan.descriptor, job.plan.foreign
+    descriptor, foreign, graph = job.plan.descriptor, job.plan.foreign, job.plan.graph
     return {
         "sites": f"{job.source.n_sites:,}",
         "features": f"{descriptor.n_features:,} per site ({descriptor.name}, {descriptor.dtype})",
         **({} if foreign is None else {"foreign": foreign.foreign.descriptor.in_words}),
+        **({} if graph is None else {"graphs": graph.in_words}),
         "descriptor": descriptor.hash,
     }
 

@@ -63,14 +63,14 @@ FEW_TO_CALIBRATE = 30
     "architecture",
     type=Known("models.architectures", "names"),
     metavar="NAME",
-    help="Choose the architecture: mlp, residual, convolutional, conditioned, or a plug-in  [default: residual]",
+    help="Choose the architecture: mlp, residual, convolutional, conditioned, graph, or a plug-in  [default: residual]",
 )
-@click.option("--epochs", type=int, metavar="N", help="Train for at most N epochs  [default: 60]")
+@click.option("--epochs", type=int, metavar="N", help="Train for at most N epochs  [default: 60, or 140 on graphs]")
 @click.option(
     "--batch-size",
     type=int,
     metavar="N",
-    help="Use N sites per step, over all devices  [default: 128]",
+    help="Use N sites per step, over all devices  [default: 128, or 16 graphs]",
 )
 @click.option(
     "--learning-rate", type=float, help="Set the initial learning rate  [default: 0.002, or 0.0002 with --init-from]"
@@ -90,7 +90,10 @@ FEW_TO_CALIBRATE = 30
     help="Estimate the uncertainty by dropout, ensemble or bootstrap  [default: dropout]",
 )
 @click.option(
-    "--members", type=int, metavar="N", help="Train and average N networks  [default: 3 with dropout, otherwise 5]"
+    "--members",
+    type=int,
+    metavar="N",
+    help="Train and average N networks  [default: 3 with dropout (on graphs 1), otherwise 5]",
 )
 @click.option(
     "--group",

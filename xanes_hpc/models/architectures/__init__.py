@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from xanes_hpc.errors import ModelError
-from xanes_hpc.models.layers import Layer, shapes
+from xanes_hpc.models.layers import Layer, shapes, takes_graphs
 from xanes_hpc.runtime.plugins import Plugins
 
-__all__ = ["Layer", "build", "names"]
+__all__ = ["Layer", "build", "names", "on_graphs"]
 
 PLUGINS = Plugins("architecture", "xanes_hpc.models.architectures", "xanes_hpc.models", ModelError)
 
@@ -41,3 +41,14 @@ def build(
     if given != (n_energies,):
         raise ModelError(f"architecture {name}: expected an output of shape ({n_energies},), received {given}")
     return resolved, layers
+
+
+def on_graphs(name: str, parameters: Mapping[str, Any]) -> bool:
+    """Return whether networks of an architecture take graphs of sites instead of features.
+
+    Raises
+    ------
+    ModelError
+        As ``build`` does.
+    """
+    return takes_graphs(build(name, parameters, 1, 1)[1])

@@ -30,8 +30,11 @@ _CHECKS: dict[str, _Check] = {
     ),
     "activation": (lambda v: v in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
     "dropout": (_is_dropout, "a number from 0 to below 1"),
-    **dict.fromkeys(("width", "channels"), (lambda v: _whole(v, WIDEST), f"a whole number from 1 to {WIDEST}")),
-    "blocks": (lambda v: _whole(v, DEEPEST), f"a whole number from 1 to {DEEPEST}"),
+    **dict.fromkeys(
+        ("width", "channels", "filters"), (lambda v: _whole(v, WIDEST), f"a whole number from 1 to {WIDEST}")
+    ),
+    **dict.fromkeys(("blocks", "layers"), (lambda v: _whole(v, DEEPEST), f"a whole number from 1 to {DEEPEST}")),
+    "radial": (lambda v: _whole(v, WIDEST) and v > 1, f"a whole number from 2 to {WIDEST}"),
     "stages": (lambda v: _whole(v, MOST_STAGES), f"a whole number from 1 to {MOST_STAGES}"),
     "kernel": (lambda v: _whole(v, DEEPEST) and v % 2 == 1, f"an odd whole number from 1 to {DEEPEST}"),
 }
