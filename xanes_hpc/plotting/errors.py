@@ -84,8 +84,9 @@ def calibration(figures: Mapping[str, Any], of: str, path: Path) -> None:
             legend_below(axis, 3 if axis is rejection else 2)
         caption(
             figure,
-            "σ: predicted standard deviation. Quantile: a fraction of the references should lie below it. Conformal "
-            "interval: its width is set so that it holds this fraction of the calibration sites.",
+            "σ: predicted standard deviation. Quantile: a fraction of the references should lie below it. Predicted "
+            "interval: of the distribution of errors with this σ. Conformal interval: its width is set so that it holds "
+            "this fraction of the calibration sites.",
             ERROR,
         )
         _title(figure, "Uncertainty of predictions", figures, of)
