@@ -21,7 +21,7 @@ LENGTHS = (0.7, 2.0)
 """Initial length scales of the kernel's components."""
 JITTER = 1e-4
 """Added to the diagonal of the landmarks' kernel before its Cholesky decomposition, against rounding errors."""
-SHARES = np.linspace(0.0, 0.8, 17)
+SHARES = np.linspace(0.0, 0.95, 20)
 """Shares to try. The networks always keep some weight, because the spread of their draws gives the uncertainty."""
 ALIGNED_SHARES = np.linspace(0.0, 1.0, 21)
 """Shares of shift and shape in the process to try."""

@@ -178,7 +178,8 @@ class Training:
         chooses = bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
         n_epochs, falls = run.training.most_epochs, list[int]()
-        first, process, averages = None, None, run.training.gaussian_process and self._team.is_chief
+        averages = run.training.gaussian_process and self._team.is_chief
+        first, process = None, None
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
             if averages:
