@@ -85,8 +85,8 @@ def calibration(figures: Mapping[str, Any], of: str, path: Path) -> None:
         caption(
             figure,
             "σ: predicted standard deviation. Quantile: a fraction of the references should lie below it. Predicted "
-            "interval: of the distribution of errors with this σ. Conformal interval: its width is set so that it holds "
-            "this fraction of the calibration sites.",
+            "interval: of the distribution of errors with this σ. Conformal interval: its width is set so that it "
+            "holds this fraction of the calibration sites.",
             ERROR,
         )
         _title(figure, "Uncertainty of predictions", figures, of)
