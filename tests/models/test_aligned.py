@@ -112,7 +112,9 @@ def test_shares_are_those_with_the_lowest_errors_on_the_validation_set(small, tm
     monkeypatch.setattr(kernel_flow, "N_STEPS", 4)
     with gathered([small / FEATURES], run_of(tmp_path, split__validation=0.2)) as data:
         scalers = statistics(data.sites_in("train"), "sqrt").scalers("global")
-        choice = choose(data, ["train"], scalers, True, 0, lambda x, a: scalers.target_mean[a])
+        choice = choose(
+            data, ["train"], scalers, True, 0, lambda sites: scalers.target_mean[sites.absorbers[sites.chosen]]
+        )
         unchosen = choose(data, ["train"], scalers, True, 0)
         validation = data.sites_in("validation")
         columns = zip(*(validation.read(chunk) for chunk in validation.chunks), strict=True)
