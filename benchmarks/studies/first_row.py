@@ -26,7 +26,8 @@ from xanes_hpc.stores.structures import StructureStore
 
 TITLE = "The first row"
 SITES = 50
-"""Training sites of each metal; all others are test sites."""
+"""Training sites of each metal, or fewer to leave ``FEWEST`` for the test; all others are test sites."""
+FEWEST = 10
 COMMON: dict[str, Any] = {
     "target.start": -10.0,
     "target.stop": 58.0,
@@ -98,7 +99,7 @@ def measure(sitting: Sitting, inputs: Inputs, given: argparse.Namespace) -> tupl
             errors = {name: float(np.mean([*errors_by_site(path).values()])) for name, path in predicted.items()}
             with PredictionStore(alone.predictions[0]) as store:
                 errors["mean"] = compared(store, training_mean(Model.open(alone.model), store))["error_percent_mean"]
-            rows.append({"metal": metal, "seed": seed, "sites": len(own.test), **errors})
+            rows.append({"metal": metal, "seed": seed, "trained": len(own.train), "sites": len(own.test), **errors})
     return describe(used), {"rows": rows}
 
 
@@ -127,11 +128,12 @@ def divided(inputs: Inputs, folder: Path, seed: int) -> dict[str, Metal]:
             rows = np.flatnonzero(there & (source.sites.element == z))
             store = inputs.some(source, rows, f"{chemical_symbols[z]}-{rows.size}")
             drawn = [source.sites.name[row] for row in np.random.default_rng(seed).permutation(rows)]
+            n = min(SITES, len(drawn) - FEWEST)
             found[chemical_symbols[z]] = Metal(
                 inputs.features(store),
                 inputs.features(store, properties=PROPERTIES),
-                tuple(drawn[:SITES]),
-                tuple(drawn[SITES:]),
+                tuple(drawn[:n]),
+                tuple(drawn[n:]),
             )
     return found
 
@@ -176,12 +178,13 @@ def section(result: Mapping[str, Any]) -> list[str]:
         with_spread([float(np.mean([r[name] for r in result["rows"] if r["seed"] == seed])) for seed in seeds])
         for name in MODELS
     ]
+    fewest = min(row["sites"] for row in result["rows"])
     return [
         paragraph(
             f"""Small complexes of nine metals, made and calculated by the program itself
             (`benchmarks/first_row/make.py`): complexes of the Fe set with at most {make.LARGEST} atoms, each with one
             other metal in the place of Fe, relaxed with GFN2-xTB, and calculated with FEFF. {SITES} complexes of each
-            metal are training sites, the rest, up to {make.EACH - SITES} of each, test sites. Errors in % are means ±
+            metal{_fewer(result["rows"])} are training sites, the rest, at least {fewest} of each, test sites. Errors in % are means ±
             standard deviations over {counted(len(seeds), "seed")} of division and networks. All spectra are divided by
             their means. No complex is used for two metals. FDMNES's Fe model has not seen the Fe complexes that those
             of the set were made from. A metal that the model has not seen is predicted as its neighbour in the
@@ -192,6 +195,12 @@ def section(result: Mapping[str, Any]) -> list[str]:
         "",
         _told(result["rows"], seeds),
     ]
+
+
+def _fewer(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say which metals have fewer training sites than the others."""
+    fewer = {row["metal"]: row["trained"] for row in rows if row["trained"] < SITES}
+    return f" ({', '.join(f'{n} of {metal}' for metal, n in fewer.items())})" if fewer else ""
 
 
 def _told(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:

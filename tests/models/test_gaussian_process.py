@@ -1,6 +1,6 @@
 """Distances to landmarks, and the Gaussian process beside the networks, against plain NumPy."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import h5py
@@ -118,8 +118,7 @@ def matern(n_features):
     random = np.random.default_rng(0)
     scales, linear = (random.lognormal(-1.0, 1.0, (n, n_features)) / n_features for n in (2, 1))
     kernel = Matern(np.array([0.6, 0.3]), scales, linear[0], random.normal(size=n_features))
-    numbers = {name: values for name, values in asdict(kernel).items() if name != "coupling"}
-    return kernel, partial(slow.matern, **numbers)
+    return kernel, slow.function_of(kernel)
 
 
 kernels = pytest.mark.parametrize("kernel_of", [laplacian, matern])

@@ -1,6 +1,5 @@
 """Kernels against slow loops."""
 
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -26,8 +25,8 @@ def matern(n_components, rooted=False, seed=0):
 
 KERNELS = {
     "laplacian": (Laplacian(1.4), partial(slow.laplacian, rate=1.4)),
-    **{f"matern {n}": (kernel := matern(n), partial(slow.matern, **asdict(kernel))) for n in (1, 3)},
-    "matern of roots": (kernel := matern(2, rooted=True), partial(slow.matern, **asdict(kernel))),
+    **{f"matern {n}": (kernel := matern(n), slow.function_of(kernel)) for n in (1, 3)},
+    "matern of roots": (kernel := matern(2, rooted=True), slow.function_of(kernel)),
 }
 
 

@@ -1,6 +1,8 @@
 """Slow, obvious versions of kernels and of kernel regression, in float64, one pair of sites at a time."""
 
 import math
+from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +17,12 @@ def matern(a, b, amplitudes, scales, linear, offsets=None):
         d = math.sqrt(sum(scale * (p - q) ** 2 for scale, p, q in zip(own, a, b, strict=True)))
         total += amplitude * (1.0 + math.sqrt(3.0) * d) * math.exp(-math.sqrt(3.0) * d)
     return total
+
+
+def function_of(kernel):
+    """Return the slow function of a Matérn kernel, without its coupling."""
+    numbers = {name: values for name, values in asdict(kernel).items() if name != "coupling"}
+    return partial(matern, **numbers)
 
 
 def sums(a, offsets):

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import gammaln
 
 from xanes_hpc.spectra.distribution import GAUSSIAN, Distribution
 
@@ -36,6 +34,8 @@ def fit_tails(z: Array) -> tuple[Distribution, float]:
     >>> round(distribution.degrees), round(factor, 2)
     (5, 1.29)
     """
+    from scipy.optimize import minimize_scalar
+
     values = np.sort(z.ravel())
     if values.size > MOST_VALUES:
         values = values[np.linspace(0, values.size - 1, MOST_VALUES).round().astype(np.intp)]
@@ -54,7 +54,7 @@ def fit_tails(z: Array) -> tuple[Distribution, float]:
 def _loss(squares: Array, degrees: float) -> float:
     """Return the negative mean log likelihood at the most likely scale, up to a constant."""
     scale = _scale(squares, degrees)
-    norm = gammaln(0.5 * (degrees + 1.0)) - gammaln(0.5 * degrees) - 0.5 * math.log(degrees * scale)
+    norm = math.lgamma(0.5 * (degrees + 1.0)) - math.lgamma(0.5 * degrees) - 0.5 * math.log(degrees * scale)
     return float(0.5 * (degrees + 1.0) * np.log1p(squares / (degrees * scale)).mean() - norm)
 
 

@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import beta, ndtr, ndtri, stdtr, stdtrit
 
 Array = npt.NDArray[np.float64]
 
@@ -56,10 +55,14 @@ class Distribution:
 
     def quantiles(self, levels: Array) -> Array:
         """Return quantiles at levels between 0 and 1."""
+        from scipy.special import ndtri, stdtrit
+
         return np.asarray(ndtri(levels) if self._gaussian else self._scale * stdtrit(self.degrees, levels))
 
     def below(self, z: Array) -> Array:
         """Return the probability of a value below each z."""
+        from scipy.special import ndtr, stdtr
+
         return np.asarray(ndtr(z) if self._gaussian else stdtr(self.degrees, z / self._scale))
 
     def crps(self, z: Array) -> Array:
@@ -68,6 +71,8 @@ class Distribution:
         With scale s, u = z / s, density f, distribution F and degrees ν, it is s [u (2 F(u) - 1) + 2 f(u) (ν + u²) /
         (ν - 1) - 2 √ν B(1/2, ν - 1/2) / ((ν - 1) B(1/2, ν/2)²)] (Jordan, Krüger & Lerch, doi:10.18637/jss.v090.i12).
         """
+        from scipy.special import beta
+
         inside = z * (2.0 * self.below(z) - 1.0)
         if self._gaussian:
             return np.asarray(inside + 2.0 * np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi) - 1.0 / math.sqrt(math.pi))
