@@ -184,11 +184,11 @@ def section(result: Mapping[str, Any]) -> list[str]:
             f"""Small complexes of nine metals, made and calculated by the program itself
             (`benchmarks/first_row/make.py`): complexes of the Fe set with at most {make.LARGEST} atoms, each with one
             other metal in the place of Fe, relaxed with GFN2-xTB, and calculated with FEFF. {SITES} complexes of each
-            metal{_fewer(result["rows"])} are training sites, the rest, at least {fewest} of each, test sites. Errors in % are means ±
-            standard deviations over {counted(len(seeds), "seed")} of division and networks. All spectra are divided by
-            their means. No complex is used for two metals. FDMNES's Fe model has not seen the Fe complexes that those
-            of the set were made from. A metal that the model has not seen is predicted as its neighbour in the
-            periodic table."""
+            metal{_fewer(result["rows"])} are training sites, the rest, at least {fewest} of each, test sites. Errors in
+            % are means ± standard deviations over {counted(len(seeds), "seed")} of division and networks. All spectra
+            are divided by their means. No complex is used for two metals. FDMNES's Fe model has not seen the Fe
+            complexes that those of the set were made from. A metal that the model has not seen is predicted as its
+            neighbour in the periodic table."""
         ),
         "",
         *table(["metal", *MODELS.values()], [*lines, ["mean", *means]]),
