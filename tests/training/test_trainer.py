@@ -7,7 +7,8 @@ from support.feeds import N_ENERGIES, UNIT, epoch_of, feed_of, part_of
 from xanes_hpc.config.sections import TrainingConfig
 from xanes_hpc.models import architectures
 from xanes_hpc.models.layers import weight_shapes
-from xanes_hpc.training.trainer import Trainer, dataset
+from xanes_hpc.training.batches import dataset
+from xanes_hpc.training.trainer import Trainer
 
 SAME = {"rtol": 1e-5, "atol": 1e-6}
 """Tolerance between members trained together and alone; measured: bit-identical."""
@@ -102,7 +103,7 @@ def test_the_dataset_yields_one_epoch_after_another(monkeypatch, buffer):
     if buffer is not None:
         monkeypatch.setattr("xanes_hpc.data.feed.BUFFER_BYTES", buffer)
     feed = feed_of(part_of(200), n_members=2)
-    batches = [[array.numpy() for array in batch] for batch in dataset(feed, range(2, 4))]
+    batches = [[array.numpy() for array in (*inputs, *others)] for inputs, *others in dataset(feed, range(2, 4))]
     assert len(batches) == 2 * feed.n_batches
     assert [(a.shape, a.dtype) for a in batches[0]] == [
         ((10, 4), np.float32), ((10,), np.int32), ((10, N_ENERGIES), np.float32), ((10, 2), np.float32),

@@ -128,6 +128,17 @@ class _Crop(keras.layers.Layer):  # type: ignore[misc]
         return keras.ops.reshape(inputs, (-1, int(np.prod(inputs.shape[1:]))))[:, : self.units]
 
 
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _gathered(values: Any, places: Any) -> Any:
+    """Return the rows of values at some places; the gradient is a dense sum, where TensorFlow's own is sparse."""
+    n_rows = tf.shape(values)[0]
+
+    def gradient(upstream: Any) -> tuple[Any, None]:
+        return tf.math.unsorted_segment_sum(upstream, places, n_rows), None
+
+    return tf.gather(values, places), gradient
+
+
 class _Embedding(keras.layers.Layer):  # type: ignore[misc]
     """Values of an atomic number: a row of the kernel, and the bias."""
 
@@ -138,7 +149,7 @@ class _Embedding(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, numbers: Any) -> Any:
-        return tf.gather(self.kernel, numbers) + self.bias
+        return _gathered(self.kernel + self.bias, numbers)
 
 
 class _Gaussians(keras.layers.Layer):  # type: ignore[misc]
@@ -157,7 +168,7 @@ class _Gather(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         values, places = inputs
-        return tf.gather(values, places)
+        return _gathered(values, places)
 
 
 class _Messages(keras.layers.Layer):  # type: ignore[misc]
@@ -165,7 +176,7 @@ class _Messages(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         filters, values, receivers, senders = inputs
-        return tf.math.unsorted_segment_sum(filters * tf.gather(values, senders), receivers, tf.shape(values)[0])
+        return tf.math.unsorted_segment_sum(filters * _gathered(values, senders), receivers, tf.shape(values)[0])
 
 
 class _Sites(keras.layers.Layer):  # type: ignore[misc]

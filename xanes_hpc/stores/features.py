@@ -12,14 +12,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import ConfigError, FormatError, SourceError, StoreError
+from xanes_hpc.errors import SourceError, StoreError
 from xanes_hpc.runtime.new_file import NewFile
 from xanes_hpc.stores import hdf5
-from xanes_hpc.stores.graphs import GROUPS, HASH, SETTINGS, read_graphs
+from xanes_hpc.stores.graphs import GraphStore, graph_attributes
 from xanes_hpc.stores.part_files import Table
 from xanes_hpc.stores.sites import SiteTable, copy_sites, counted
 from xanes_hpc.stores.structures import StructureStore
-from xanes_hpc.structures.graphs import Graphs, GraphSettings
+from xanes_hpc.structures.graphs import GraphSettings
 
 CHUNK_BYTES = 1 << 20
 COMPRESSION: dict[str, dict[str, Any]] = {
@@ -103,7 +103,7 @@ def create_features(
         file.attrs["source_digest"] = source.attribute("digest_structures")
         file.attrs.update(attributes or {})
         if graph is not None:
-            file.attrs.update({SETTINGS: json.dumps(graph.describe(), sort_keys=True), HASH: graph.hash})
+            file.attrs.update(graph_attributes(graph))
         with hdf5.reading(source.path):
             copy_sites(source.file, file)
         if without is not None and without.any():
@@ -111,7 +111,7 @@ def create_features(
         yield file
 
 
-class FeatureStore(hdf5.Store):
+class FeatureStore(GraphStore):
     """A feature store open for reading.
 
     Parameters
@@ -172,48 +172,6 @@ class FeatureStore(hdf5.Store):
     def rattle(self) -> dict[str, Any]:
         """Standard deviation (Å) and seed of the atoms' displacements; empty if there were none."""
         return self._object(self.attribute("rattle"), "attribute rattle") if self.rattled else {}
-
-    @property
-    def graph(self) -> GraphSettings | None:
-        """Settings of the sites' graphs; None for a store without graphs.
-
-        Raises
-        ------
-        StoreError
-            If they are damaged.
-        """
-        if not (text := self.attribute(SETTINGS)):
-            return None
-        try:
-            return GraphSettings.read(self._object(text, f"attribute {SETTINGS}"))
-        except ConfigError as error:
-            raise StoreError(f"{self.path}: attribute {SETTINGS}: {error}") from None
-
-    @property
-    def graph_bytes(self) -> int:
-        """Size of all graphs in memory; 0 without graphs."""
-        return sum(
-            int(column.dtype.itemsize * column.size)
-            for group in GROUPS
-            if group in self.file
-            for column in self.file[group].values()
-        )
-
-    def read_graphs(self, start: int, stop: int) -> Graphs:
-        """Return the graphs of sites ``start:stop``.
-
-        Raises
-        ------
-        StoreError
-            If the store has none, or the data are damaged.
-        """
-        if (settings := self.graph) is None:
-            raise StoreError(f"{self.path}: has no graphs; featurise the structures again, with graphs (`graph`)")
-        try:
-            with hdf5.reading(self.path):
-                return read_graphs(self.file, settings, start, stop)
-        except FormatError as error:
-            raise StoreError(f"{self.path}: {error}; create the file again") from None
 
     def _object(self, text: str | bytes, what: str) -> dict[str, Any]:
         try:

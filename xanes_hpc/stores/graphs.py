@@ -1,5 +1,6 @@
 """The graphs of sites in a feature store: their datasets, written and read."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from xanes_hpc.errors import FormatError
+from xanes_hpc.errors import ConfigError, FormatError, StoreError, first_line
+from xanes_hpc.stores import hdf5
 from xanes_hpc.stores.ragged import OFFSETS, RaggedColumn, RaggedTable
 from xanes_hpc.structures.graphs import Graphs, GraphSettings
 
@@ -31,7 +33,58 @@ def write_graphs(rows: Mapping[str, Any], graphs: Graphs) -> None:
     rows[EDGES].extend(np.diff(graphs.edge_offsets), [graphs.ends, graphs.lengths])
 
 
-def read_graphs(file: h5py.File, settings: GraphSettings, start: int, stop: int) -> Graphs:
+def graph_attributes(settings: GraphSettings) -> dict[str, str]:
+    """Return the attributes of a store that record the settings of its graphs."""
+    return {SETTINGS: json.dumps(settings.describe(), sort_keys=True), HASH: settings.hash}
+
+
+class GraphStore(hdf5.Store):
+    """A store whose sites may have graphs."""
+
+    @property
+    def graph(self) -> GraphSettings | None:
+        """Settings of the sites' graphs; None for a store without graphs.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        if not (text := self.attribute(SETTINGS)):
+            return None
+        try:
+            return GraphSettings.read(json.loads(text))
+        except (ConfigError, TypeError, ValueError) as error:
+            raise StoreError(f"{self.path}: attribute {SETTINGS}: {first_line(error)}") from None
+
+    @property
+    def graph_bytes(self) -> int:
+        """Size of all graphs in memory; 0 without graphs."""
+        return sum(
+            int(column.dtype.itemsize * column.size)
+            for group in GROUPS
+            if group in self.file
+            for column in self.file[group].values()
+        )
+
+    def read_graphs(self, start: int, stop: int) -> Graphs:
+        """Return the graphs of sites ``start:stop``.
+
+        Raises
+        ------
+        StoreError
+            If the store has none, or the data are damaged.
+        """
+        if (settings := self.graph) is None:
+            raise StoreError(f"{self.path}: has no graphs; featurise the structures again, with graphs (`graph`)")
+        try:
+            with hdf5.reading(self.path):
+                return _read(self.file, settings, start, stop)
+        except FormatError as error:
+            raise StoreError(f"{self.path}: {error}; create the file again") from None
+
+
+def _read(file: h5py.File, settings: GraphSettings, start: int, stop: int) -> Graphs:
     """Return the graphs of sites ``start:stop``.
 
     Raises

@@ -127,7 +127,7 @@ def frozen_layers(layers: Sequence[Layer], n: int) -> list[str]:
     ModelError
         If that leaves no layer to train.
     """
-    names = [layer.name for layer in layers if layer.kind in ("dense", "convolution")]
+    names = [layer.name for layer in layers if layer.kind in ("dense", "convolution", "embedding")]
     if n >= len(names):
         raise ModelError(f"`freeze` {n}: the network has {len(names)} layers with weights; leave at least one to train")
     return names[:n]
