@@ -51,7 +51,7 @@ def rows_of_replicas(data: TrainingData, devices: list[str]) -> dict[str, Any]:
     trainer.steps(trainer.batches(range(1)), 1)
     taken = []
     for batch, whole in zip(trainer.batches(range(1)), next(feed.blocks(0))[0], strict=False):
-        own = [x.numpy() for x in trainer._strategy.experimental_local_results(batch[0])]
+        own = [x.numpy() for x in trainer._strategy.experimental_local_results(batch[0][0])]
         rows = {v.tobytes(): i for i, v in enumerate(whole)}
         assert len(rows) == BATCH
         taken.append([[rows[v.tobytes()] for v in x] for x in own])
