@@ -83,5 +83,5 @@ def counted(n: int, noun: str) -> str:
 
 
 def column(runs: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
-    """Return one figure of several runs."""
-    return [run["figures"][name] for run in runs]
+    """Return one figure of several runs; None where results of earlier versions have none."""
+    return [run["figures"].get(name) for run in runs]
