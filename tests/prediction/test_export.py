@@ -85,8 +85,8 @@ def test_xdi_has_the_required_items_and_invents_none(tmp_path):
     assert lines[0].startswith("# XDI/1.0 xanes-hpc/")
     items = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
     assert (items["Element.symbol"], items["Element.edge"]) == ("Fe", "K")
-    columns = [items[f"Column.{n}"] for n in (1, 2, 3, 4)]
-    assert columns == ["energy eV", "mu", "mu_std", "reference"]
+    columns = [items[f"Column.{n}"] for n in range(1, 7)]
+    assert columns == ["energy eV", "mu", "mu_std", "mu_low95", "mu_high95", "reference"]
     assert items["Scan.edge_energy"] == "7112 eV"
     assert items["Xanes_hpc.not_to_be_trusted"] == "far from the training sites"
     assert "Mono.d_spacing" not in items
@@ -123,7 +123,7 @@ def test_a_site_whose_edge_energy_is_unknown_keeps_relative_energies(tmp_path):
     assert "Scan.edge_energy" not in text
     assert "relative to the edge, whose energy is not known" in text
     np.testing.assert_allclose(read_spectrum(tmp_path / "xdi.xdi").energies, relative.energies)
-    assert (tmp_path / "csv.csv").read_text().splitlines()[1] == "energy_ev_relative_to_e0,mean,std"
+    assert (tmp_path / "csv.csv").read_text().splitlines()[1] == "energy_ev_relative_to_e0,mean,std,low95,high95"
 
 
 def test_nexus_has_what_its_definition_requires(tmp_path, monkeypatch):
@@ -164,7 +164,7 @@ def test_larch_reads_xdi_and_columns(tmp_path):
     np.testing.assert_allclose(found.mu, PREDICTED.mean, rtol=1e-8)
     np.testing.assert_allclose(found.mu_std, PREDICTED.std)
     columns = larch_io.read_ascii(str(tmp_path / "a.xmu"))
-    assert columns.array_labels == ["energy", "xmu", "xmu_std"]
+    assert columns.array_labels == ["energy", "xmu", "xmu_std", "xmu_low95", "xmu_high95"]
     np.testing.assert_allclose(columns.xmu, PREDICTED.mean, rtol=1e-8)
 
 

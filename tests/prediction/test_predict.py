@@ -210,8 +210,10 @@ def test_csv_files_hold_the_prediction(model, small, tmp_path):
     lines = (tmp_path / "csv" / f"{store.sites.name[7]}.csv").read_text().splitlines()
     assert "treatment synthetic" in lines[0]
     table = np.genfromtxt(lines[1:], delimiter=",", names=True)
-    assert table.dtype.names == ("energy_ev", "energy_ev_relative_to_e0", "mean", "std", "reference")
+    assert table.dtype.names == ("energy_ev", "energy_ev_relative_to_e0", "mean", "std", "low95", "high95", "reference")
     np.testing.assert_allclose(table["mean"], store.read("mean", 7), rtol=1e-6)
+    half = store.distribution.half_width(0.9545) * store.read("std", 7)
+    np.testing.assert_allclose(table["high95"] - table["low95"], 2.0 * half, rtol=1e-4)
     np.testing.assert_allclose(table["energy_ev"] - table["energy_ev_relative_to_e0"], store.read("sites/e0")[7])
     with pytest.raises(StoreError, match=r"already holds \.csv files"):
         check_folder(tmp_path / "csv", "csv", overwrite=False)
@@ -258,7 +260,7 @@ def test_a_prediction_store_holds_what_evaluate_needs(model, small, tmp_path):
         assert read_text(file, "method") == "dropout"
         intervals = json.loads(file.attrs["calibration"])
     expected = Model.open(model).calibration.as_dict()
-    assert intervals == {name: expected[name] for name in ("conformal", "n_sites")}
+    assert intervals == {name: expected[name] for name in ("conformal", "degrees", "n_sites")}
 
 
 def test_draws_depend_only_on_the_seed(model, small, tmp_path):
