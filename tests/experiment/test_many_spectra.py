@@ -8,6 +8,7 @@ import pytest
 from support.builders import run, write
 
 from xanes_hpc.errors import FormatError, SpectrumError, UnlikeError
+from xanes_hpc.experiment.compare import Library
 from xanes_hpc.experiment.match import match, match_each
 from xanes_hpc.experiment.match_options import MatchOptions
 from xanes_hpc.experiment.measured_files import measured_files
@@ -17,7 +18,7 @@ from xanes_hpc.stores.predictions import PredictionStore
 GRID = np.linspace(-15.0, 60.0, 76)
 
 
-class Counted:
+class Counted(Library):
     """Edges with a peak each, at 7112 eV, and the number of times that all are read."""
 
     energies, origin, names, e0 = GRID, "e0", [f"S{k}" for k in range(12)], np.full(12, 7112.0)

@@ -89,7 +89,7 @@ def test_spectrum_agrees_with_predict(client, model, small, tmp_path):
     }  # fmt: skip
     found = client.post("/api/predict", json=body).json()
     with PredictionStore(tmp_path / "p.h5") as store:
-        np.testing.assert_allclose(found["mean"], store.read("mean", 17), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found["mean"], store.read("mean", 17), rtol=1e-5, atol=1e-5)  # shifts are rounded
         np.testing.assert_allclose(found["std"], store.read("std", 17), rtol=1e-4, atol=1e-6)
         assert found["e0"] == store.read("sites/e0", 17)
         assert found["energies"] == store.energies.tolist()
