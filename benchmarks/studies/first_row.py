@@ -187,8 +187,8 @@ def section(result: Mapping[str, Any]) -> list[str]:
             metal{_fewer(result["rows"])} are training sites, the rest, at least {fewest} of each, test sites. Errors in
             % are means ± standard deviations over {counted(len(seeds), "seed")} of division and networks. All spectra
             are divided by their means. No complex is used for two metals. FDMNES's Fe model has not seen the Fe
-            complexes that those of the set were made from. A metal that the model has not seen is predicted as its
-            neighbour in the periodic table."""
+            complexes that those of the set were made from; models that start from it have no Gaussian process, as is
+            the default. A metal that the model has not seen is predicted as its neighbour in the periodic table."""
         ),
         "",
         *table(["metal", *MODELS.values()], [*lines, ["mean", *means]]),
