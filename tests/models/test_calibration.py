@@ -82,8 +82,16 @@ def test_few_sites_are_taken_to_have_gaussian_errors():
     assert calibrated(*sites(20, 2, students_t)).distribution == GAUSSIAN
 
 
+def test_a_single_site_with_errors_is_no_reason_to_fail():
+    error, spread = sites(40, 45)
+    error[1:] = 0.0
+    found = calibrated(error, spread)
+    assert found.distribution == GAUSSIAN
+    assert np.isfinite(found.sigma(Evidence(spread))).all()
+
+
 def test_spectra_that_are_hard_to_predict_make_heavy_tails():
-    """Errors are Gaussian at each site, but their size varies between sites, and nothing tells which are large."""
+    """Errors are Gaussian at each site; their size differs between sites, which the spread does not show."""
 
     def between_sites(generator, shape):
         return generator.normal(size=shape) * np.exp(0.4 * generator.normal(size=(shape[0], 1)))

@@ -108,9 +108,10 @@ def calibrate(
     factors are fitted for each of ``FLOORS``, and the floor with the smallest deviation of the coverages wins. If the
     draws do not differ at all, sigma comes from the floor alone.
 
-    From ``FEWEST_FOR_FACTORS`` sites on, sigma is fitted anew to all but a tenth of the sites, ten times. The errors of
-    the tenths in these sigmas give the distribution and one more factor for all sigmas, which would otherwise be too
-    small, as they are fitted to the same sites. With fewer sites, the distribution is taken to be Gaussian.
+    From ``FEWEST_FOR_FACTORS`` sites with errors on, sigma is fitted anew to all but a tenth of the sites, ten times.
+    The errors of the tenths in these sigmas give the distribution and one more factor for all sigmas, which would
+    otherwise be too small, as they are fitted to the same sites. With fewer sites, the distribution is taken to be
+    Gaussian.
 
     Conformal scores are |y - mean| over sigma, pooled over energies, at the quantile ceil((n + 1) level) / n (Vovk,
     Gammerman & Shafer, doi:10.1007/b106715). Their coverage is exact for finite samples only if points are independent;
@@ -138,7 +139,7 @@ def calibrate(
     fraction = min(deviations, key=deviations.__getitem__)
     best, distribution, factor = fits[fraction], GAUSSIAN, 1.0
     z = best.scores(error, known)
-    if n_sites >= FEWEST_FOR_FACTORS:
+    if error.any(axis=1).sum() >= FEWEST_FOR_FACTORS:
         z = _held_out_scores(error, known, energies, fraction)
         distribution, factor = fit_tails(z[:, error.any(axis=0)])
     return Calibration(
