@@ -75,7 +75,7 @@ class Table:
 
 
 class AnyTable(Protocol):
-    """What a table that is made in parts must offer; a ``Table`` has rows of equal size."""
+    """A table that is made in parts; the rows of a ``Table`` have equal sizes."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
