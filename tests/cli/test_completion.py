@@ -108,3 +108,12 @@ def test_progress_in_a_log_estimates_the_time_left(monkeypatch, capsys):
         "working: 2,000 of 5,000 sites, about 60 s left",
         "working: 4,000 of 5,000 sites, a note, about 13 s left",
     ]
+
+
+def test_progress_that_begins_again_estimates_the_time_left_anew(monkeypatch, capsys):
+    times = iter([0.0, 100.0, 200.0, 1000.0, 1020.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
+    with console.progress("working", "sites") as progress:
+        for done in (1, 3, 1, 2):
+            progress(done, 3)
+    assert capsys.readouterr().err.splitlines()[-1] == "working: 2 of 3 sites, about 20 s left"

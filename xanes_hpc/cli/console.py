@@ -84,12 +84,14 @@ def progress(what: str, unit: str = "") -> Iterator[Callable[..., None]]:
         return
     last = time.monotonic()
     since: tuple[float, int, int] | None = None  # time, done and total at which the rate starts
+    before = 0
 
     def show_line(done: int, total: int, note: str = "") -> None:
-        nonlocal last, since
+        nonlocal last, since, before
         now = time.monotonic()
-        if done and (since is None or done < since[1] or total != since[2]):
+        if done and (since is None or done < before or total != since[2]):
             since = now, done, total  # leaves out preparations and earlier runs
+        before = done
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             left = ""
