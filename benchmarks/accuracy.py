@@ -28,6 +28,7 @@ from studies import (
     flag,
     folds,
     learning_curve,
+    many_sites,
     methods,
     transfer,
 )
@@ -44,6 +45,7 @@ STUDIES = {
     "descriptors": descriptors,
     "ablations": ablations,
     "learning_curve": learning_curve,
+    "many_sites": many_sites,
     "edges": edges,
     "transfer": transfer,
     "crystals": crystals,

@@ -12,18 +12,24 @@ from ase.data import chemical_symbols
 from xanes_hpc import descriptors
 from xanes_hpc.features.featurise import featurise
 from xanes_hpc.features.from_arrays import FeaturesOptions, import_features
+from xanes_hpc.generation.complexes import ComplexOptions, complexes
+from xanes_hpc.importing import demo_data
 from xanes_hpc.importing.from_files import import_structures
 from xanes_hpc.importing.options import ImportOptions
 from xanes_hpc.models.training_sites import code
+from xanes_hpc.spectra.edges import edge_energy
+from xanes_hpc.spectra.spectrum import PlacedSpectrum, Spectrum, treatment
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.properties import SITE_PROPERTIES
 from xanes_hpc.stores.spectra import SpectrumTable, read_spectra
 from xanes_hpc.stores.structures import StructureStore, create_structures
+from xanes_hpc.structures.graphs import GraphSettings
 from xanes_hpc.structures.rattling import Rattling
 
 SULPHUR_SHIFT = 67.0
 """Shift of ORCA's energies, eV. It brings the first peak of most S spectra to the tabulated edge at 2472 eV."""
 COPPER = "cu_k_edge_feff"
+LABEL = treatment("synthetic", model=demo_data.LABEL)
 VANADIUM_ENERGIES = (-15.0, 60.0)
 
 
@@ -62,10 +68,11 @@ class Inputs:
         described: str | Mapping[str, Any] = "default",
         rattle: float | None = None,
         properties: Sequence[str] = (),
+        graph: bool = False,
     ) -> Path:
         """Featurise a structure store by preset or description, and return the path of the features.
 
-        ``rattle`` moves the atoms at random; ``properties`` are appended to the features.
+        ``rattle`` moves the atoms at random; ``properties`` are appended to the features; ``graph`` adds graphs.
         """
         rattling = None if rattle is None else Rattling(rattle, seed=1)
         if isinstance(described, str):
@@ -76,11 +83,13 @@ class Inputs:
         if properties:
             descriptor, name = descriptors.with_properties(descriptor, properties), f"{name}-properties"
         name += "" if rattle is None else f"-rattled-{rattle:g}"
+        name += "-graph" if graph else ""
         with StructureStore(structures) as source:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"{_stem(source)}.{name}.features.h5"
             if not _is_of(path, source, descriptor.hash):
-                featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling)
+                settings = GraphSettings() if graph else None
+                featurise(source, descriptor, path, overwrite=True, restart=True, rattling=rattling, graph=settings)
         return path
 
     def without_twins(self, others: Path) -> Path:
@@ -121,6 +130,18 @@ class Inputs:
             options = FeaturesOptions("V", "K", VANADIUM_ENERGIES)
             descriptor = descriptors.load("wacsf", "xanesnet-2022")
             import_features(self.data / "v_k_edge" / "k_edge_v.npz", path, descriptor, options)
+        return path
+
+    def generated(self, n: int) -> Path:
+        """Generated complexes of Fe with the spectra of the demo's scattering model."""
+        path = self.folder / f"generated-{n}.h5"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            e0 = edge_energy(26, "K")
+            with create_structures(path) as writer:
+                for structure in complexes(n, 0, ComplexOptions(metals=(26,))):
+                    spectrum = Spectrum(demo_data.ENERGIES, demo_data.spectrum(structure), treatment=LABEL)
+                    writer.append(structure, np.array([0]), "K", [[PlacedSpectrum(spectrum, e0, "tabulated", "e0")]])
         return path
 
     def _imported(self, name: str, spectra: str, options: ImportOptions) -> Path:

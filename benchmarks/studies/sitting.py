@@ -186,6 +186,7 @@ def _measure(
         "predicting": predicted,
         "parts": result.sets,
         "best_epoch": result.best.epoch,
+        "validation_error": result.best.validation_error,
         "figures": figures,
     }
 

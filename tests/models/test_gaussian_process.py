@@ -139,10 +139,9 @@ def test_the_regression_equals_its_formula(fitted, kernel_of):
 @kernels
 def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_solution(fitted, monkeypatch, kernel_of):
     part, scalers, x, absorbers, y = fitted
-    monkeypatch.setattr(gaussian_process_fit, "REFERENCE_SITES", 30)
     monkeypatch.setattr(gaussian_process_fit, "ROWS_AT_ONCE", 7)
     kernel, function = kernel_of(x.shape[1])
-    found = fit(part, scalers, kernel, 0.5, seed=0)
+    found = fit(part, scalers, kernel, 0.5, seed=0, n_landmarks=30)
     assert found.landmarks.shape == (30, x.shape[1])
     z = scalers.features(x)
     between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)
@@ -156,13 +155,12 @@ def test_with_fewer_landmarks_than_sites_the_regression_is_the_least_squares_sol
 @pytest.mark.parametrize("alike", [1, 3])
 @pytest.mark.parametrize("n_landmarks", [4096, 30])
 @kernels
-def test_a_landmarks_error_is_that_of_a_process_fitted_without_it(fitted, monkeypatch, n_landmarks, alike, kernel_of):
+def test_a_landmarks_error_is_that_of_a_process_fitted_without_it(fitted, n_landmarks, alike, kernel_of):
     """The reference is fitted again without the sites of the landmark's label; the scalers stay the same."""
     part, scalers, x, absorbers, y = fitted
-    monkeypatch.setattr(gaussian_process_fit, "REFERENCE_SITES", n_landmarks)
     labels = np.array([f"{site // alike}" for site in range(120)])
     kernel, function = kernel_of(x.shape[1])
-    found = fit(part, scalers, kernel, 0.5, seed=0, together=labels)
+    found = fit(part, scalers, kernel, 0.5, seed=0, together=labels, n_landmarks=n_landmarks)
     own_labels = labels[part.sample(n_landmarks, 0).chosen]
     z, targets = scalers.features(x), scalers.targets(y, absorbers)
     between = slow.matrix(function, z, found.landmarks, absorbers, found.absorbers)

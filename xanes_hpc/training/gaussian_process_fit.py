@@ -119,9 +119,9 @@ def choose_shares(
 
 def fit(
     sites: SiteSet, scalers: Scalers, kernel: Kernel, share: float, seed: int,
-    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None,
+    together: npt.NDArray[np.str_] | None = None, aligned: Aligned | None = None, n_landmarks: int = REFERENCE_SITES,
 ) -> GaussianProcess:  # fmt: skip
-    """Fit the process to a set. Landmarks are all of its sites, or a sample of ``REFERENCE_SITES``.
+    """Fit the process to a set. Landmarks are all of its sites, or a sample of ``n_landmarks``.
 
     If all sites are landmarks, the coefficients solve (K + noise) c = y. Otherwise, with the landmarks' kernel
     K = C C^T and features P = K_SL C^-T of all sites, they are c = C^-T (P^T P + noise)^-1 P^T y.
@@ -133,7 +133,7 @@ def fit(
     """
     from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
-    landmarks, residuals = sites.sample(REFERENCE_SITES, seed), None
+    landmarks, residuals = sites.sample(n_landmarks, seed), None
     columns = zip(*_scaled(landmarks, scalers, aligned), strict=True)
     x, absorbers, y = (np.concatenate(arrays) for arrays in columns)
 
