@@ -86,19 +86,26 @@ def test_columns_are_in_the_published_order(preset, n_g2, n_eta, zetas):
     assert len(set(order)) == len(order)
 
 
-def test_default_resolves_elements_the_nearest_shells_and_paths():
+def test_default_resolves_elements_the_nearest_shells_paths_and_power_spectra():
     descriptor = descriptors.load("wacsf")
-    z, electronegativity, elements, near, every, centred, paths, all_paths = descriptor.describe()["weighting"]
+    weightings = descriptor.describe()["weighting"]
+    z, electronegativity, elements, near, every, centred, paths, all_paths, all_angles, angles_of = weightings
     expected = ["H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I", "other"]
     assert elements["elements"] == expected
-    assert [w["weights"] for w in (z, electronegativity, every, centred, all_paths)] == [
-        "Z", "electronegativity", "one", "one", "one",
+    assert [w["weights"] for w in (z, electronegativity, every, centred, all_paths, all_angles)] == [
+        "Z", "electronegativity", "one", "one", "one", "one",
     ]  # fmt: skip
-    assert near["elements"] == paths["elements"] == ["H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other"]
-    assert [w.get("cutoff") for w in descriptor.describe()["weighting"]] == [None] * 3 + [4.0] * 3 + [5.0] * 2
+    assert (
+        near["elements"]
+        == paths["elements"]
+        == angles_of["elements"]
+        == ["H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other"]
+    )
+    assert [w.get("cutoff") for w in weightings] == [None] * 3 + [4.0] * 3 + [5.0] * 2 + [4.0] * 2
     radial, nearby = 32 * (2 + len(expected)), 6 * 24
     angles, along = 4 * 2 * (5 * 3 + 6 + 4), 6 * 24 * 3
-    assert descriptor.n_features == 1 + radial + nearby + angles + along == 1321
+    spectra = 8 * (10 + 15)
+    assert descriptor.n_features == 1 + radial + nearby + angles + along + spectra == 1521
     assert (descriptor.dtype, descriptor.cutoff) == (np.dtype("float32"), 6.0)
 
 

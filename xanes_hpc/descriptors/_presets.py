@@ -9,6 +9,8 @@ NEAR = {"style": "shifted", "n": 24, "r_min": 1.0, "r_max": 3.6}
 SHELLS = {"style": "shifted", "n": 4, "r_min": 1.2, "r_max": 3.1, "lambda": SIGNS}
 CENTRED = {"style": "centred", "n": 4, "r_min": 0.5, "r_max": 4.0, "lambda": SIGNS, "zeta": [1, 2, 4, 8]}
 PATHS = {"style": "shifted", "n": 24, "r_min": 1.1, "r_max": 5.3, "zeta": [0, 4, 32]}
+ANGLES = {"mu": [1.7, 2.0, 2.3, 2.8], "eta": [22, 14, 8, 6], "l": list(range(1, 9))}
+ANGLES_OF_ELEMENTS = {"mu": [2.0], "eta": [6.0], "l": list(range(1, 9))}
 EVERY = {"weights": "one"}
 
 
@@ -31,7 +33,7 @@ NEAR_CHANNELS = ("H", "C", ["N", "O", "F"], ["P", "S", "Cl"], "other")
 
 
 def _default() -> dict[str, Any]:
-    """Return radial functions of every element, wide and sharp angles in the nearest shells, and paths."""
+    """Return radial functions of every element, angles in the nearest shells in two forms, and paths."""
     elements = {"elements": list(NEAR_CHANNELS)}
     return {
         "cutoff": 6.0,
@@ -45,6 +47,8 @@ def _default() -> dict[str, Any]:
             {**EVERY, "cutoff": 4.0, "g4": CENTRED},
             {**elements, "cutoff": 5.0, "paths": PATHS},
             {**EVERY, "cutoff": 5.0, "paths": PATHS},
+            {**EVERY, "cutoff": 4.0, "power": ANGLES},
+            {**elements, "cutoff": 4.0, "power": ANGLES_OF_ELEMENTS},
         ],
     }
 
@@ -68,9 +72,8 @@ COARSE_GROUPS = (
 
 
 def _crystal() -> dict[str, Any]:
-    """Return the functions of the default with groups of elements for inorganic matter, and functions of angles."""
+    """Return the functions of the default with groups of elements for inorganic matter, and angles between arms."""
     groups = {"elements": list(COARSE_GROUPS)}
-    degrees = list(range(1, 9))
     return {
         "cutoff": 6.0,
         "dtype": "float32",
@@ -84,8 +87,8 @@ def _crystal() -> dict[str, Any]:
             {**EVERY, "cutoff": 4.0, "g4": CENTRED},
             {**groups, "cutoff": 5.0, "paths": PATHS},
             {**EVERY, "cutoff": 5.0, "paths": PATHS},
-            {**EVERY, "cutoff": 4.0, "power": {"mu": [1.7, 2.0, 2.3, 2.8], "eta": [22, 14, 8, 6], "l": degrees}},
-            {**groups, "cutoff": 4.0, "power": {"mu": [2.0], "eta": [6.0], "l": degrees}},
+            {**EVERY, "cutoff": 4.0, "power": ANGLES},
+            {**groups, "cutoff": 4.0, "power": ANGLES_OF_ELEMENTS},
             {**EVERY, "cutoff": 3.5, "arms": {"mu": [2.0], "eta": [6.0], "angles": [*range(36, 181, 8)], "width": 8}},
             {
                 **EVERY, "cutoff": 5.0,
