@@ -29,26 +29,20 @@ def _weighted(*weighting: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DEFAULT = descriptors.load("wacsf", "default").describe()
-SHARP = 8
-"""Angular functions with a larger power count as sharp."""
 
 
-def _without_paths(sharp: bool) -> dict[str, Any]:
-    """Return the default without paths, with or without sharp angular functions."""
-    kept = []
-    for weighting in DEFAULT["weighting"]:
-        if "paths" in weighting:
-            continue
-        g4 = weighting.get("g4", {})
-        zetas = [z for z in g4.get("zeta", []) if sharp or z <= SHARP]
-        kept.append(weighting | ({"g4": g4 | {"zeta": zetas}} if g4 else {}))
-    return DEFAULT | {"weighting": kept}
+def _without(*kinds: str) -> dict[str, Any]:
+    """Return the default without some kinds of functions."""
+    kept = [{key: value for key, value in w.items() if key not in kinds} for w in DEFAULT["weighting"]]
+    return DEFAULT | {"weighting": [w for w in kept if {"g2", "g4", "paths", "power"} & set(w)]}
 
 
 CANDIDATES: dict[str, dict[str, Any]] = {
     "`default`": DEFAULT,
-    "`default` without paths": _without_paths(sharp=True),
-    "`default` without paths, and ζ up to 8": _without_paths(sharp=False),
+    "`default` without power spectra": _without("power"),
+    "`default` without G4": _without("g4"),
+    "`default` without paths": _without("paths"),
+    "`default` without paths and G4": _without("paths", "g4"),
     "paths of `default`": DEFAULT | {"weighting": [w for w in DEFAULT["weighting"] if "paths" in w]},
     "`xanesnet-2022`": descriptors.load("wacsf", "xanesnet-2022").describe(),
     "`xanesnet-49`": descriptors.load("wacsf", "xanesnet-49").describe(),
