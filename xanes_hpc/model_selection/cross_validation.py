@@ -176,10 +176,7 @@ def _final(
     """Fit the final model to all sites, unless it is finished."""
     models = [Model.open(model_of(output, fold)) for fold in range(run.split.folds or 0)]
     chosen = Chosen.from_folds([Chosen.of_model(model) for model in models])
-
-    def known() -> list[HeldOut]:
-        return _held_out(run, pairs, augmented, models)
-
+    known = partial(_held_out, run, pairs, augmented, models)
     _train_unless_finished(run, pairs, output / FINAL, overwrite, resume, augmented, observer(None), chosen, known)
 
 

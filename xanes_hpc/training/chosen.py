@@ -70,4 +70,4 @@ class Chosen:
 
 def _nearest(choices: npt.NDArray[np.float64], values: Sequence[float]) -> float:
     """Return the choice nearest to the mean of some values."""
-    return float(choices[np.argmin(np.abs(choices - np.mean(values)))])
+    return round(float(choices[np.argmin(np.abs(choices - np.mean(values)))]), 6)
