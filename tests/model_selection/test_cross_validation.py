@@ -30,7 +30,7 @@ def validated(small, run, tmp_path_factory):
     """Return the folder of a cross-validation, and its result."""
     output = tmp_path_factory.mktemp("validated") / "small.folds"
     with opened(small / FEATURES) as pairs:
-        return output, cross_validate(run, pairs, output)
+        return output, cross_validate(run, pairs, output, final=False)
 
 
 def predictions(output):
@@ -67,11 +67,11 @@ def test_finished_folds_are_kept_and_the_others_resumed(validated, run, small, t
     _, whole = validated
     output, trained, train = tmp_path / "f", [], cross_validation.train
 
-    def stopped(config, pairs, model, *options):
+    def stopped(config, pairs, model, *options, **more):
         trained.append(model.name)
         if model.name == "fold-1.model" and trained.count(model.name) == 1:
             raise KeyboardInterrupt
-        return train(config, pairs, model, *options)
+        return train(config, pairs, model, *options, **more)
 
     monkeypatch.setattr(cross_validation, "train", stopped)
     with opened(small / FEATURES) as pairs:
@@ -79,7 +79,7 @@ def test_finished_folds_are_kept_and_the_others_resumed(validated, run, small, t
             cross_validate(run, pairs, output)
         with pytest.raises(StoreError, match=r"f: already exists.*`overwrite`"):
             cross_validate(run, pairs, output)
-        resumed = cross_validate(run, pairs, output, resume=True)
+        resumed = cross_validate(run, pairs, output, resume=True, final=False)
     assert trained == ["fold-0.model", "fold-1.model", "fold-1.model", "fold-2.model"]
     for name, value in whole["mean"].items():
         assert resumed["mean"][name] == pytest.approx(value, rel=1e-4), name
@@ -122,7 +122,7 @@ def test_several_stores_are_refused(run, small, tmp_path):
 
 
 def test_ctrl_c_says_how_to_resume(small, tmp_path, capsys, monkeypatch):
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cross_validation, "train", stopped)
@@ -156,7 +156,7 @@ def test_overwriting_removes_all_earlier_folds(validated, small, tmp_path, monke
     shutil.copytree(validated[0], output)
     (output / "fold-2.predictions.h5").unlink()
 
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cross_validation, "train", stopped)

@@ -143,12 +143,18 @@ def runs() -> dict[str, Any]:
 
 
 def folds() -> dict[str, Any]:
-    """Cross-validate: whole, and interrupted in the second fold's refit, then resumed."""
+    """Cross-validate: whole, and interrupted in the second fold's refit, resumed, interrupted in the final model."""
     words = ("folds_stopped", "--folds", "2")
-    return {
+    found = {
         "whole": exit_code(lambda: commanded("folds", "folds", "--folds", "2")),
         "interrupted": exit_code(lambda: interrupted_at(3 * EPOCHS + 1, "folds_i", *words)),
         "left": sorted(path.name for path in (folder / "folds_stopped").iterdir()),
+    }
+    with (folder / "folds" / "fold-1.model" / "history.csv").open() as stream:
+        refit = sum(line.startswith("refit") for line in stream)
+    return found | {
+        "interrupted again": exit_code(lambda: interrupted_at(refit + 2, "folds_a", *words, "--resume")),
+        "left again": sorted(path.name for path in (folder / "folds_stopped").iterdir()),
         "resumed": exit_code(lambda: commanded("folds_r", *words, "--resume")),
     }
 

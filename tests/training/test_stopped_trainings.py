@@ -121,14 +121,18 @@ def test_a_run_stopped_by_ctrl_c_can_be_resumed(found, folder):
 
 @pytest.mark.slow
 def test_folds_stopped_by_ctrl_c_can_be_resumed(small, tmp_path):
-    """They were stopped in the second fold's refit; the model kept then must not count as the fold's model."""
+    """They were stopped in the second fold's refit, then in the second epoch of the final model.
+
+    The model kept in the fold must not count as the fold's model; of the final model only the checkpoint is kept.
+    """
     folder, found = tmp_path, run(small, tmp_path, "folds")
-    assert [found[name] for name in ("whole", "interrupted", "resumed")] == [0, 130, 0]
-    expected = ["fold-0.model", "fold-0.predictions.h5", "fold-1.model", "fold-1.model.checkpoint.h5", "folds.json"]
-    assert found["left"] == expected
+    assert [found[name] for name in ("whole", "interrupted", "interrupted again", "resumed")] == [0, 130, 130, 0]
+    first, second = ["fold-0.model", "fold-0.predictions.h5"], ["fold-1.model", "fold-1.predictions.h5"]
+    assert found["left"] == [*first, "fold-1.model", "fold-1.model.checkpoint.h5", "folds.json"]
+    assert found["left again"] == ["final.model.checkpoint.h5", *first, *second, "folds.json"]
     whole, resumed = folder / "folds", folder / "folds_stopped"
-    for fold in range(2):
-        assert_same(*(Model.open(path / f"fold-{fold}.model") for path in (whole, resumed)))
+    for name in ("fold-0.model", "fold-1.model", "final.model"):
+        assert_same(*(Model.open(path / name) for path in (whole, resumed)))
     summaries = [json.loads((path / "folds.json").read_text()) for path in (whole, resumed)]
     assert len(summaries[0]["folds"]) == len(summaries[1]["folds"]) == 2
     for name, value in summaries[0]["mean"].items():

@@ -46,9 +46,19 @@ def test_an_ordinary_model_has_no_notes(small, tmp_path, config, capsys):
 def test_a_calibration_set_that_is_too_small(small, tmp_path, config, capsys):
     path, output = copied(small, tmp_path), tmp_path / "m"
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.001\ngroup = 'none'\n")) == 0
-    assert "sigma is not calibrated (calibration sites: 1)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "sigma is not calibrated (calibration sites: 1)" in said
+    assert "far too narrow; --folds 5 calibrates on all sites\n" in said
     assert call("train", path, "-o", output, "--config", config("[split]\ncalibration = 0.1\n"), "--overwrite") == 0
-    assert re.search(r"sigma was calibrated on only 1\d sites; it is a rough estimate", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"calibrated on only 1\d sites; it is a rough estimate; --folds 5 calibrates on all sites\n", said)
+
+
+def test_no_advice_to_use_folds_beside_a_table_of_the_split(small, tmp_path, config, capsys):
+    path, table = copied(small, tmp_path), tmp_path / "split.csv"
+    assert call("split", path, "-o", table, "--calibration", 0.1) == 0
+    assert call("train", path, "-o", tmp_path / "m", "--config", config(), "--split-file", table) == 0
+    assert re.search(r"calibrated on only 1\d sites; it is a rough estimate\n", capsys.readouterr().err)
 
 
 def test_grouping_by_codes_that_names_lack(small, tmp_path, config, capsys):
@@ -70,6 +80,8 @@ def test_folds_that_start_from_a_model_of_the_same_sites(small, tmp_path, config
     words = ("train", path, "--config", tmp_path / "other.toml", "--init-from", tmp_path / "m")
     assert call(*words, "--folds", 2, "-o", tmp_path / "f") == 0
     said = capsys.readouterr()
+    assert "fitted to all 119 sites; sigma calibrated on 119 held-out sites of 2 folds\n" in said.out
+    assert "sigma was calibrated on only" not in said.err
     assert re.search(r"the model to start from was trained on \d+ of the 119 test sites", said.err)
     assert "m has the architecture mlp, this model residual: layers with the same name and shape took its" in said.err
     assert re.search(r"left out +1 site whose spectrum .* \(1 begins above its start by up to 0\.35 eV\)", said.out)

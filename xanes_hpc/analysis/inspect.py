@@ -218,6 +218,7 @@ def _model(model: Model) -> dict[str, Any]:
             "hash": model.descriptor_hash,
         },
         "uncertainty": {"method": model.method, "calibration_sites": model.calibration.n_sites},
+        **({} if model.n_folds is None else {"final": model.fitted_in_words}),
         "trust": model.trust,
         "provenance": {k: v for k, v in description["provenance"].items() if k != "plan"},  # run.toml has it
     }

@@ -315,12 +315,12 @@ def train(
 
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
     given = settings(plain)
-    if given.get("split.folds") and "split.fold" not in given:
+    run = load_run(None if config is None else Path(config), None, given, architecture_of)
+    if run.split.folds and run.split.fold is None:
         raise ConfigError(
             "`folds`: expected `fold` as well, the one to hold out (from 0): a call trains one model; "
-            "the command `train` trains one for each fold"
+            "the command `train` trains one for each fold, and a final one on all sites"
         )
-    run = load_run(None if config is None else Path(config), None, given, architecture_of)
     with ExitStack() as stack:
         stores = _opened(FeatureStore, features, "features", stack)
         sources = _opened(StructureStore, spectra, "spectra", stack)

@@ -85,7 +85,7 @@ def _check_whole(run: RunConfig) -> None:
         value = getattr(getattr(run, section), name)
         if value is not None and not low <= value <= high:
             raise ConfigError(f"{key}: expected {low} to {high}, received {value}")
-    if run.split.folds and run.split.fold >= run.split.folds:
+    if run.split.folds and (run.split.fold or 0) >= run.split.folds:
         raise ConfigError(f"split.fold: expected 0 to {run.split.folds - 1}, received {run.split.fold}")
     if run.uncertainty.method != "dropout" and run.uncertainty.n_members < 2:
         raise ConfigError(f"uncertainty.members: expected 2 or more for method {run.uncertainty.method}, received 1")

@@ -79,7 +79,8 @@ class SplitConfig:
     test
         Fraction in the test set, which is never used for training or calibration.
     folds, fold
-        Number of folds for cross-validation; fold ``fold`` (from 0) is the test set instead of ``test``.
+        Number of folds for cross-validation, and the fold (from 0) that is the test set of a single run, instead of
+        ``test``; by default each fold is the test set of a model of its own.
     file
         Table with the set of each site, instead of all of the above.
     rest
@@ -91,7 +92,7 @@ class SplitConfig:
     calibration: float = 0.05
     test: float = 0.05
     folds: int | None = None
-    fold: int = 0
+    fold: int | None = None
     file: str | None = None
     rest: str | None = None
 

@@ -14,7 +14,7 @@ from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.numpy_network import Inputs
 from xanes_hpc.models.scaling import CONSTANT, TRANSFORMS, Absorbers, Scalers, scale_of_features
-from xanes_hpc.models.training_sites import SETS
+from xanes_hpc.models.training_sites import LEFT_OUT, SETS
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.structures import StructureStore
 from xanes_hpc.stores.targets import TargetStore
@@ -212,6 +212,11 @@ class TrainingData:
         """Return the sites of one or several sets of the split, by name."""
         chosen = np.isin(self.sets, [SETS.index(name) for name in names])
         return SiteSet(self.sources, chosen, self.absorbers)
+
+    @property
+    def all_in_training(self) -> "TrainingData":
+        """The same data with all sites that have a target in the training set."""
+        return replace(self, sets=np.where(self.sets < LEFT_OUT, SETS.index("train"), self.sets).astype(np.uint8))
 
     @property
     def together(self) -> npt.NDArray[np.str_]:

@@ -18,7 +18,7 @@ def split(
 
     Groups are shuffled into an order that depends only on their names and the seed. In this order they fill the test,
     calibration and validation sets up to their fractions of the usable sites; the rest is the training set. With n
-    folds, the test set consists of every n-th group instead.
+    folds, the test set consists of every n-th group instead: by default from the first on.
 
     Parameters
     ----------
@@ -43,9 +43,10 @@ def split(
     if config.folds and len(order) < config.folds:
         raise ConfigError(f"split: {len(order)} groups are too few for {config.folds} folds")
     if config.folds:
-        for group in order[config.fold :: config.folds]:
+        fold = config.fold or 0
+        for group in order[fold :: config.folds]:
             sets[members[group]] = SETS.index("test")
-        order = [group for i, group in enumerate(order) if i % config.folds != config.fold]
+        order = [group for i, group in enumerate(order) if i % config.folds != fold]
     dealt = ("calibration", "validation") if config.folds else ("test", "calibration", "validation")
     wanted = {name: getattr(config, name) * total for name in dealt}
     sizes = dict.fromkeys(wanted, 0)

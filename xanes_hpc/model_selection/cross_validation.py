@@ -1,8 +1,13 @@
-"""K-fold cross-validation: predict every site once, by a model trained without it and its group."""
+"""K-fold cross-validation: predict every site once, by a model trained without it and its group.
+
+In the end a final model is fitted to all sites. It takes its epochs and shares from the models of the folds, and its
+uncertainty is calibrated on the sites held out from these.
+"""
 
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +17,7 @@ import numpy as np
 
 from xanes_hpc.analysis.evaluate import evaluate
 from xanes_hpc.config.sections import RunConfig
+from xanes_hpc.data.gather import gather
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import ConfigError
@@ -24,11 +30,14 @@ from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.predictions import PredictionStore
 from xanes_hpc.training import tensorflow_setup
 from xanes_hpc.training.checkpoints import checkpoint_path
+from xanes_hpc.training.chosen import Chosen
+from xanes_hpc.training.held_out import MOST_CALIBRATION_SITES, HeldOut, held_out
 from xanes_hpc.training.stages import Observer
 from xanes_hpc.training.train import check, check_trained, train
 
 SUMMARY = "folds.json"
-CONTENTS = (SUMMARY, "fold-*")
+FINAL = "final.model"
+CONTENTS = (SUMMARY, "fold-*", f"{FINAL}*")
 
 
 def _covered(level: float, figures: dict[str, Any]) -> float | None:
@@ -62,9 +71,10 @@ def cross_validate(
     overwrite: bool = False,
     resume: bool = False,
     augmented: Sequence[FeatureStore] = (),
-    observer: Callable[[int], Observer] = lambda fold: Observer(),
+    observer: Callable[[int | None], Observer] = lambda fold: Observer(),
+    final: bool = True,
 ) -> dict[str, Any]:
-    """Train a model for each fold on the other folds, and evaluate it on its own.
+    """Train a model for each fold on the other folds, and evaluate it on its own; then fit a final model to all sites.
 
     Parameters
     ----------
@@ -73,13 +83,16 @@ def cross_validate(
     pairs, augmented
         Stores, as for ``train``.
     output
-        Folder to write, with ``fold-K.model`` and ``fold-K.predictions.h5`` for every fold, and ``folds.json``.
+        Folder to write, with ``fold-K.model`` and ``fold-K.predictions.h5`` for every fold, ``folds.json``, and
+        ``final.model``.
     overwrite
         Whether to replace an earlier cross-validation.
     resume
-        Whether to keep finished folds and resume the one that was stopped.
+        Whether to keep finished models and resume the one that was stopped.
     observer
-        Function that returns the observer of a fold's training.
+        Function that returns the observer of a fold's training, or with None that of the final model's.
+    final
+        Whether to train the final model.
 
     Returns
     -------
@@ -112,6 +125,8 @@ def cross_validate(
         own = replace(run, split=replace(run.split, fold=fold))
         folds.append(_one_fold(own, pairs, output, overwrite, resume, augmented, observer(fold)))
         summary = _write_summary(output, n_folds, folds, left_out)
+    if final:
+        _final(replace(run, split=replace(run.split, fold=None)), pairs, output, overwrite, resume, augmented, observer)
     return summary
 
 
@@ -143,21 +158,53 @@ def _one_fold(
     observer: Observer,
 ) -> dict[str, float | None]:  # fmt: skip
     """Train and evaluate a fold, unless it is finished, and return its figures of merit."""
+    assert run.split.fold is not None
     model = model_of(output, run.split.fold)
     predictions = model.with_name(f"fold-{run.split.fold}.predictions.h5")
-    if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:
-        check_trained(Model.open(model), run, pairs, augmented)
-    else:
-        resumed = resume and checkpoint_path(model).exists()
-        with tensorflow_setup.networks_forgotten():
-            result = train(run, pairs, model, overwrite or resume, resumed, augmented, observer)
-        if result.interrupted:
-            raise KeyboardInterrupt
+    _train_unless_finished(run, pairs, model, overwrite, resume, augmented, observer)
     options = PredictOptions(split="test", spectra=Path(run.spectra[0]) if run.spectra else None)
     predict(Model.open(model), pairs[0][0], predictions, options, overwrite or resume)
     with PredictionStore(predictions) as store:
         measured = evaluate(store)
     return {name: of(measured) for name, of in FIGURES.items()}
+
+
+def _final(
+    run: RunConfig, pairs: Pairs, output: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
+    observer: Callable[[int | None], Observer],
+) -> None:  # fmt: skip
+    """Fit the final model to all sites, unless it is finished."""
+    models = [Model.open(model_of(output, fold)) for fold in range(run.split.folds or 0)]
+    chosen = Chosen.from_folds([Chosen.of_model(model) for model in models])
+    known = partial(_held_out, run, pairs, augmented, models)
+    _train_unless_finished(run, pairs, output / FINAL, overwrite, resume, augmented, observer(None), chosen, known)
+
+
+def _held_out(
+    run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore], models: Sequence[Model]
+) -> list[HeldOut]:
+    """Return what each fold's model predicts for its test set."""
+    most, seed = MOST_CALIBRATION_SITES // len(models), run.training.seed
+    with closing(gather(run, pairs, augmented)) as data:
+        found = [held_out(m, replace(data, sets=m.training_sites.sets), "test", seed, most) for m in models]
+    return [one for one in found if one is not None]
+
+
+def _train_unless_finished(
+    run: RunConfig, pairs: Pairs, model: Path, overwrite: bool, resume: bool, augmented: Sequence[FeatureStore],
+    observer: Observer, chosen: Chosen | None = None, folds: Callable[[], list[HeldOut]] = list,
+) -> None:  # fmt: skip
+    """Train a model, or continue its stopped training; with ``resume``, keep it if it is finished."""
+    if resume and (model / DESCRIPTION).exists() and not ModelFolder(model).interrupted:
+        check_trained(Model.open(model), run, pairs, augmented, chosen)
+        return
+    resumed = resume and checkpoint_path(model).exists()
+    with tensorflow_setup.networks_forgotten():
+        result = train(
+            run, pairs, model, overwrite or resume, resumed, augmented, observer, chosen=chosen, folds=folds()
+        )
+    if result.interrupted:
+        raise KeyboardInterrupt
 
 
 def _finite(value: Any) -> float | None:

@@ -23,8 +23,8 @@ SUMMED = ("Z", "0.1Z", "one")
 """Channels that sum over all elements, by preference."""
 SHELLS = (1.5, 4.5)
 """Distances of the first shells, Å."""
-QUANTILE = 0.99
-"""Fraction of the calibration set within the limit of the radial distance; that of the excess is its largest value."""
+QUANTILE, EXCESS_QUANTILE = 0.99, 0.996
+"""Fractions of the calibration set within the limits of the radial distance and of the excess."""
 LEAST_EXCESS = 1e-4
 """Smallest limit of the excess; a set of few calibration sites may have none beyond the range."""
 
@@ -92,7 +92,8 @@ def limits(scores: Scores, columns: Sequence[int]) -> dict[str, Any]:
     """Return the limits of both scores for ``model.json``, from those of the calibration set; empty without sites."""
     if not scores.excess.size:
         return {}
-    found: dict[str, Any] = {"excess": {"limit": max(float(scores.excess.max()), LEAST_EXCESS)}}
+    excess = float(np.quantile(scores.excess, EXCESS_QUANTILE, method="higher"))
+    found: dict[str, Any] = {"excess": {"limit": max(excess, LEAST_EXCESS)}}
     if scores.profile is not None:
         limit = float(np.quantile(scores.profile, QUANTILE, method="higher"))
         found["profile"] = {"columns": list(columns), "limit": limit}

@@ -118,6 +118,20 @@ class Model:
         return value
 
     @property
+    def n_folds(self) -> int | None:
+        """Number of folds whose held-out sites calibrate a final model; None for a model with a set of its own."""
+        found: int | None = self.folder.description["provenance"].get("held_out", {}).get("folds")
+        return found
+
+    @property
+    def fitted_in_words(self) -> str:
+        """How many sites a final model is fitted to, and how its sigma is calibrated."""
+        return (
+            f"fitted to all {self.training_sites.count('train'):,} sites; sigma calibrated on "
+            f"{self.calibration.n_sites:,} held-out sites of {self.n_folds} folds"
+        )
+
+    @property
     def seen(self) -> dict[tuple[str, str], float]:
         """Edge energy (eV, median over the training sites) by element and edge, in the order of their indices."""
         return {(s["element"], s["edge"]): s["e0"] for s in self.folder.description["seen"]}

@@ -171,7 +171,8 @@ def held_out(model: Model) -> str:
     for name in ("test", "validation"):
         if counts[SETS.index(name)]:
             return name
-    raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `split`")
+    other = "" if model.n_folds is None else ", or report on the model of a fold"
+    raise ModelError(f"{model.path}: has neither a test nor a validation set; choose another with `split`{other}")
 
 
 def _explained(model: Model, store: Store, name: str, options: ReportOptions, progress: Progress) -> Explanation | None:

@@ -27,9 +27,6 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     d, provenance = model.description, model.description["provenance"]
     energies, origin = model.grid
     zero = " from E₀" if origin == "e0" else ""
-    sites, fitted = provenance["sites"], model.training_sites.trained
-    of_weights = provenance.get("trained", fitted)
-    trained = sum(n for name, n in sites.items() if name in fitted)
     unused = "fold" if provenance["split"].get("folds") is None else "test"
     split = {name: value for name, value in provenance["split"].items() if name != unused and value is not None}
     kinds = ", ".join(
@@ -40,8 +37,7 @@ def card(model: Model) -> dict[str, dict[str, str]]:
     return {
         "Data": {
             "absorbers": kinds,
-            "trained on": f"{trained:,} of {sum(sites.values()):,} sites; the sets below say what the others do",
-            **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, of_weights, fitted) for name, n in sites.items()},
+            **_roles(model),
             **_left_out(provenance.get("left_out")),
             "spectra": f"{d['target']['kind'].upper()}, {_treated(treatment_name(treatment))}, {unit}",
             "energies": f"{energies.size}, {energies[0]:g} to {energies[-1]:g} eV{zero}",
@@ -67,6 +63,19 @@ def card(model: Model) -> dict[str, dict[str, str]]:
 
 def _treated(treatment: str) -> str:
     return "treatment not recorded" if treatment == "unstated" else f"treatment {treatment}"
+
+
+def _roles(model: Model) -> dict[str, str]:
+    """Return what the sites of each set do; all sites of a final model do the same."""
+    provenance, fitted = model.description["provenance"], model.training_sites.trained
+    sites, trained = provenance["sites"], provenance.get("trained", fitted)
+    total, n_fitted = sum(sites.values()), sum(n for name, n in sites.items() if name in fitted)
+    if model.n_folds is not None:
+        return {"trained on": model.fitted_in_words}
+    return {
+        "trained on": f"{n_fitted:,} of {total:,} sites; the sets below say what the others do",
+        **{SET_NAMES.get(name, f"sites, {name}"): _role(name, n, trained, fitted) for name, n in sites.items()},
+    }
 
 
 def _role(name: str, n: int, trained: Sequence[str], fitted: Sequence[str]) -> str:

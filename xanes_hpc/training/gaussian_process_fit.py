@@ -26,7 +26,7 @@ SHARES = np.linspace(0.0, 0.95, 20)
 ALIGNED_SHARES = np.linspace(0.0, 1.0, 21)
 """Shares of shift and shape in the process to try."""
 SHARE = 0.5
-"""Shares without a validation set to choose them on."""
+"""Shares without a validation set, or folds, to choose them on."""
 
 Networks = Callable[[SiteSet], npt.NDArray[np.float64]]
 """Returns the networks' spectra of a set, (n_sites, n_energies)."""
@@ -61,7 +61,7 @@ class Choice:
 
 def choose(
     data: TrainingData, sets: Sequence[str], scalers: Scalers, aligned: bool, seed: int,
-    networks: Networks | None = None,
+    networks: Networks | None = None, share: float = SHARE, aligned_share: float | None = SHARE,
 ) -> Choice:  # fmt: skip
     """Learn the kernel from sets of the split, and choose the shares with the lowest validation errors.
 
@@ -74,12 +74,14 @@ def choose(
     seed
         Seed of the samples of sites.
     networks
-        Networks trained on the same sets; without them the shares are ``SHARE``.
+        Networks trained on the same sets.
+    share, aligned_share
+        Shares without networks.
     """
     parts = Aligned(data.first.targets.grid.energies, scalers, SHARE) if aligned else None
     kernel = learn_kernel(data, sets, scalers, seed, parts)
     if networks is None:
-        return Choice(kernel, SHARE, SHARE if aligned else None)
+        return Choice(kernel, share, aligned_share if aligned else None)
     return choose_shares(data, sets, scalers, networks, kernel, seed, parts)
 
 

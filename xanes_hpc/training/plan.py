@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from xanes_hpc.data.target_plan import Pairs
 from xanes_hpc.errors import StoreError
 from xanes_hpc.models.model import Model
 from xanes_hpc.stores.site_spectra import digest_of_spectra
+from xanes_hpc.training.chosen import Chosen
 
 Digests = dict[str, str | list[str]]
 
@@ -59,7 +60,7 @@ NOT_IN_PLAN = {"training": ("gpus", "devices", "checkpoint_minutes"), "target": 
 """Keys of sections that do not change the result."""
 
 
-def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, Any]:
+def plan_of(run: RunConfig, data: TrainingData, digests: Digests, chosen: Chosen | None = None) -> dict[str, Any]:
     """Return everything that the result of a resolved run depends on, as plain values."""
     values = resolved_run(run, data, Path()).as_values()
     for name in ("features", "spectra", "augmented", "output"):
@@ -77,6 +78,7 @@ def plan_of(run: RunConfig, data: TrainingData, digests: Digests) -> dict[str, A
         "sites": len(data.names),
         "sites_by_part": hashlib.sha256(data.sets.tobytes()).hexdigest(),
         **digests,
+        **({} if chosen is None else {"chosen": asdict(chosen)}),
     }
 
 

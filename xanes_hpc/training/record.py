@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from xanes_hpc.config.files import to_toml
 from xanes_hpc.config.sections import RunConfig
 from xanes_hpc.data.datasets import TrainingData, iterate
 from xanes_hpc.models.architectures import on_graphs
-from xanes_hpc.models.calibration import calibrate, not_calibrated
-from xanes_hpc.models.domain import Domain, Scores, limits, profile_columns
 from xanes_hpc.models.folder import REGRESSION, SCALING, SITES, WEIGHTS, digests_of_files, write_description
 from xanes_hpc.models.model import Model
 from xanes_hpc.models.numbers import write_regression, write_scalers
 from xanes_hpc.models.scaling import Scalers
-from xanes_hpc.models.sigma_factors import Evidence
 from xanes_hpc.models.training_sites import REFERENCE_SITES, SETS, USED_SETS, TrainingSites
-from xanes_hpc.models.trust import NEIGHBOURHOOD, describe_trust
 from xanes_hpc.training.epochs import Epoch
+from xanes_hpc.training.held_out import HeldOut, calibrated, held_out
 from xanes_hpc.training.plan import Digests, resolved_run
 from xanes_hpc.training.stages import Result, Trained
 
@@ -48,16 +44,16 @@ def write_history(epochs: Sequence[Epoch], path: Path) -> None:
 
 
 def describe(
-    run: RunConfig, data: TrainingData, trained: Sequence[str], digests: Digests, plan: dict[str, Any]
+    run: RunConfig, data: TrainingData, trained: Trained, digests: Digests, plan: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the content of ``model.json``, except for the results of training and calibration.
+    """Return the content of ``model.json``, except for the results of calibration.
 
     Parameters
     ----------
     run, data
         The run and its data.
     trained
-        Sets of the split that the networks are trained on.
+        The trained networks.
     digests
         Digests of the sites' structures and spectra.
     plan
@@ -84,17 +80,21 @@ def describe(
             "description": features.description,
         },
         **_graph(run, data),
-        "seen": _seen(data, trained),
+        "seen": _seen(data, trained.last.sets),
         "uncertainty": {"method": run.uncertainty.method},
         "provenance": {
             **digests,
             "sites": {name: int((data.sets == i).sum()) for i, name in enumerate(SETS)},
             "left_out": data.left_out.as_values(),
-            "trained": list(trained),
+            "trained": list(trained.last.sets),
+            "chosen": asdict(trained.chosen),
             "split": {**asdict(run.split), "seed": run.training.seed},
             "plan": plan,
             "versions": _versions(),
         },
+        "calibration": {},
+        "regression": trained.process is not None,
+        "interrupted": trained.interrupted,
     }
 
 
@@ -125,56 +125,6 @@ def _versions() -> dict[str, str]:
     return {"xanes-hpc": __version__, "tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
 
 
-CALIBRATION_DRAWS = 100
-MOST_CALIBRATION_SITES = 5000
-RUN = 64
-"""Sites of a sample that are next to each other in their store."""
-
-
-def _calibrated(model: Model, data: TrainingData, seed: int) -> dict[str, Any]:
-    """Return the calibration of sigma and the distance threshold, measured on the calibration set."""
-    calibrating, sites = data.sites_in("calibration"), model.training_sites
-    chunks = calibrating.chunks
-    references, means, known, scores = [], [], list[Evidence](), list[Scores]()
-    columns = profile_columns(data.first.features.labels)
-    domain = Domain(sites.features, columns)
-    for i in np.random.default_rng(seed).permutation(len(chunks)):
-        x, absorbers, y = calibrating.read(chunks[i])
-        graphs = None if model.graph is None else calibrating.read_graphs(chunks[i])
-        drawn, evidence = model.sample(x, absorbers, CALIBRATION_DRAWS, seed, graphs=graphs)
-        references.append(y.astype(np.float64))
-        means.append(drawn.mean)
-        known.append(evidence)
-        scores.append(domain.scores(model.members[0].scalers.features(x)))
-        if sum(map(len, references)) >= MOST_CALIBRATION_SITES:
-            break
-    energies, _ = model.grid
-    calibration, nearest = not_calibrated(energies.size), np.empty(0)
-    if known:
-        evidence = Evidence.joined(known)
-        sizes = np.sqrt(np.mean(np.square(model.members[0].scalers.target_scale), axis=1))
-        calibration = calibrate(np.concatenate(references), np.concatenate(means), evidence, energies, sizes)
-        nearest = np.concatenate([e.distance for e in known if e.distance is not None])
-    trained = np.isin(data.sets, [SETS.index(name) for name in sites.trained])
-    formulas = [f for f, chosen in zip(data.formulas, trained, strict=True) if chosen]
-    beyond = limits(Scores.joined(scores), columns) if scores else {}
-    trust = describe_trust(nearest, formulas, beyond, _neighbours(data, trained))
-    return {"calibration": calibration.as_dict(), "trust": trust}
-
-
-def _neighbours(data: TrainingData, trained: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the numbers of neighbours of the trained sites that have structures, or of a sample of them."""
-    counts = [np.empty(0, np.int64)]
-    for source in data.sources:
-        own = np.flatnonzero(trained[source.first : source.first + source.features.n_sites])
-        if own.size > REFERENCE_SITES:  # runs of neighbouring rows, which are read together
-            runs = np.array_split(own, own.size // RUN)
-            own = np.concatenate([runs[i] for i in np.linspace(0, len(runs) - 1, REFERENCE_SITES // RUN).astype(int)])
-        if source.origin is not None:
-            counts.append(source.origin.neighbour_counts(own, NEIGHBOURHOOD))
-    return np.concatenate(counts)
-
-
 def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Sequence[str], seed: int) -> None:
     """Write the sites of the model, and the Gaussian process fitted to some of their sets, in place of earlier ones."""
     for name in (SITES, REGRESSION):
@@ -187,7 +137,7 @@ def _write_sites(folder: Path, data: TrainingData, trained: Trained, sets: Seque
 
 def write_model(
     folder: Path, output: Path, trained: Trained, run: RunConfig, data: TrainingData, digests: Digests,
-    plan: dict[str, Any],
+    plan: dict[str, Any], folds: Sequence[HeldOut] = (),
 ) -> Result:  # fmt: skip
     """Write the model folder, calibrate its model, and return the figures to report.
 
@@ -201,6 +151,8 @@ def write_model(
         The trained networks.
     run, data, digests, plan
         The run that trained them, its data, and the records to keep of both.
+    folds
+        The sites held out from each fold of a cross-validation, to calibrate with in place of the calibration set.
     """
     last = trained.last
     n_members = last.trainer.n_members
@@ -218,15 +170,15 @@ def write_model(
     _write_sites(folder, data, trained, last.sets, run.training.seed)
     write_history(trained.epochs, folder / "history.csv")
     (folder / "run.toml").write_text(to_toml(resolved_run(run, data, output)), encoding="utf-8")
-    description = describe(run, data, last.sets, digests, plan) | {
-        "calibration": {},
-        "regression": trained.process is not None,
-        "interrupted": trained.interrupted,
-    }
+    description = describe(run, data, trained, digests, plan)
     write_description(folder, description)
-    calibrated = _calibrated(Model.open(folder), data, run.training.seed)
+    model = Model.open(folder)
+    known = HeldOut.joined(folds) if folds else held_out(model, data, "calibration", run.training.seed)
+    description |= calibrated(known, model, data)
+    if folds and known is not None:
+        description["provenance"]["held_out"] = {"folds": len(folds), "sites": known.n_sites}
     fitted = tuple(name for name in USED_SETS if data.sites_in(name).n_sites) if trained.process else last.sets
     if fitted != last.sets:
         _write_sites(folder, data, trained, fitted, run.training.seed)
-    write_description(folder, description | calibrated | {"files": digests_of_files(folder)})
+    write_description(folder, description | {"files": digests_of_files(folder)})
     return trained.result(data, fitted)

@@ -26,8 +26,9 @@ from xanes_hpc.models.training_sites import SETS
 from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.training.check import Prepared
 from xanes_hpc.training.checkpoints import Checkpoint, by_member, flat, write_checkpoint
+from xanes_hpc.training.chosen import Chosen
 from xanes_hpc.training.epochs import Epoch, EpochLog, Hooks, Weights, run_epochs
-from xanes_hpc.training.gaussian_process_fit import Choice, choose
+from xanes_hpc.training.gaussian_process_fit import SHARE, Choice, choose
 from xanes_hpc.training.transfer import Start, frozen_layers
 
 CHOOSE, REFIT = "choose", "refit"
@@ -86,6 +87,14 @@ class Trained:
     process: Choice | None
     start: Start | None
     interrupted: bool
+
+    @property
+    def chosen(self) -> Chosen:
+        """What the first stage has chosen."""
+        log, process = self.first.log, self.process
+        assert log.best is not None
+        share, aligned = (0.0, None) if process is None else (process.share, process.aligned)
+        return Chosen(log.best.epoch, tuple(log.falls), share, aligned)
 
     def result(self, data: TrainingData, fitted: Sequence[str] = ()) -> "Result":
         """Return the figures to report; the Gaussian process was fitted to the sets ``fitted``."""
@@ -164,21 +173,22 @@ class Training:
         self._logs = {name: EpochLog.from_values(v) for name, v in checkpoint.progress.items()}
         self._from = checkpoint
 
-    def run(self) -> Trained:
-        """Run both stages.
+    def run(self, chosen: Chosen | None = None) -> Trained:
+        """Run both stages; or, if others have chosen the epochs and shares, the second alone.
 
         Raises
         ------
         ModelError
             If training diverges.
         KeyboardInterrupt
-            If training was interrupted before its first epoch ended, or a second time.
+            If training was interrupted before its first epoch ended, or a second time, or at all if others have chosen.
         """
         run, data, seed, aligned = self._run, self._data, self._run.training.seed, bool(self._run.target.aligned)
-        chooses = bool(data.sites_in("validation").n_sites)
+        chooses = chosen is None and bool(data.sites_in("validation").n_sites)
         refits = run.training.refit or not chooses
-        n_epochs, falls = run.training.most_epochs, list[int]()
-        averages = run.training.gaussian_process and self._team.is_chief
+        given = chosen or Chosen(run.training.most_epochs, (), SHARE, SHARE)
+        n_epochs, falls = given.epochs, given.falls
+        averages = run.training.gaussian_process and given.share and self._team.is_chief
         first, process = None, None
         if chooses:
             first = self._stage(CHOOSE, ("train",), 1 if refits else run.uncertainty.n_members, n_epochs)
@@ -186,7 +196,7 @@ class Training:
                 process = choose(data, first.sets, first.scalers, aligned, seed, first.trainer.spectra_of)
             if refits and not first.log.interrupted:
                 assert first.log.best is not None
-                n_epochs, falls = first.log.best.epoch, first.log.falls
+                n_epochs, falls = first.log.best.epoch, tuple(first.log.falls)
         last = first
         if last is None or (refits and not last.log.interrupted):
             trained = tuple(name for name in ("train", "validation") if data.sites_in(name).n_sites)
@@ -195,10 +205,12 @@ class Training:
         if interrupted and first is not None:  # half-retrained networks are worse than those of the first stage
             last = first
             self._logs.pop(REFIT, None)
-        if last.log.best is None:
+        if last.log.best is None or (interrupted and chosen is not None):
             raise KeyboardInterrupt
         if process is None and averages:
-            process = choose(data, last.sets, last.scalers, aligned, seed)
+            process = choose(
+                data, last.sets, last.scalers, aligned, seed, share=given.share, aligned_share=given.aligned
+            )
         epochs = [epoch for log in self._logs.values() for epoch in log.epochs]
         process = process if process is not None and process.share else None
         return Trained(first or last, last, epochs, process, self._start, interrupted)

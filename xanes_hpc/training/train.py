@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from xanes_hpc.config.sections import RunConfig
-from xanes_hpc.data.datasets import statistics
+from xanes_hpc.data.datasets import TrainingData, statistics
 from xanes_hpc.data.gather import gather
 from xanes_hpc.data.left_out import LeftOut
 from xanes_hpc.data.target_plan import Pairs
@@ -16,6 +16,8 @@ from xanes_hpc.runtime.interruption import Interruption
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.training.check import check_free, prepare, resolved
 from xanes_hpc.training.checkpoints import checkpoint_path, read_checkpoint
+from xanes_hpc.training.chosen import Chosen
+from xanes_hpc.training.held_out import HeldOut
 from xanes_hpc.training.plan import check_plan, digests_of, plan_of
 from xanes_hpc.training.processes import Machines
 from xanes_hpc.training.record import write_model
@@ -31,6 +33,8 @@ def train(
     augmented: Sequence[FeatureStore] = (),
     observer: Observer | None = None,
     machines: Machines | None = None,
+    chosen: Chosen | None = None,
+    folds: Sequence[HeldOut] = (),
 ) -> Result:
     """Train a model and write its folder.
 
@@ -52,13 +56,17 @@ def train(
         Called during training.
     machines
         Processes that train together. Each calls this function with the same arguments; the first writes the model.
+    chosen
+        What the folds of a cross-validation have chosen; then all sites are in the training set.
+    folds
+        The sites held out from each of these folds, which calibrate the uncertainty.
 
     Raises
     ------
     XanesHpcError
         If the data, the configuration or the devices are not fit for training, or training diverges.
     KeyboardInterrupt
-        If the run was interrupted before its first epoch ended, or a second time.
+        If the run was interrupted before its first epoch ended, or a second time; or at all, with ``chosen``.
     """
     check_free(output, overwrite, resume)
     prepared = prepare(run, pairs[0][0].n_features, machines)
@@ -68,10 +76,10 @@ def train(
     with ExitStack() as opened:
         if team.is_chief:
             opened.enter_context(outputs.locked_output(output))
-        data = opened.enter_context(closing(gather(prepared.run, pairs, augmented)))
+        data = opened.enter_context(closing(_gathered(prepared.run, pairs, augmented, chosen)))
         interruption = opened.enter_context(Interruption())
         digests = digests_of(pairs)
-        plan = plan_of(prepared.run, data, digests)
+        plan = plan_of(prepared.run, data, digests, chosen)
         if team.is_chief:
             if not resume:
                 checkpoint.unlink(missing_ok=True)
@@ -80,10 +88,10 @@ def train(
         if resume:
             training.resume(read_checkpoint(checkpoint, plan))
         if not team.is_chief:
-            return training.run().result(data)
+            return training.run(chosen).result(data)
         with outputs.whole_output(output, overwrite or resume, CONTENTS) as folder:
-            trained = training.run()
-            result = write_model(folder, output, trained, prepared.run, data, digests, plan)
+            trained = training.run(chosen)
+            result = write_model(folder, output, trained, prepared.run, data, digests, plan, folds)
             for store in (*(one for pair in pairs for one in pair), *augmented):
                 store.check_unchanged()
         if not result.interrupted:
@@ -105,8 +113,10 @@ def check(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) 
         return data.left_out
 
 
-def check_trained(model: Model, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = ()) -> None:
-    """Check that a model was trained with the settings of a run, on the same data.
+def check_trained(
+    model: Model, run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore] = (), chosen: Chosen | None = None
+) -> None:
+    """Check that a model was trained with the settings of a run, on the same data, and with the same choices of folds.
 
     Raises
     ------
@@ -114,5 +124,11 @@ def check_trained(model: Model, run: RunConfig, pairs: Pairs, augmented: Sequenc
         If not; the message names the differences.
     """
     run = resolved(run, pairs[0][0].n_features)
-    with closing(gather(run, pairs, augmented)) as data:
-        check_plan(model.path, model.description["provenance"].get("plan", {}), plan_of(run, data, digests_of(pairs)))
+    with closing(_gathered(run, pairs, augmented, chosen)) as data:
+        plan = plan_of(run, data, digests_of(pairs), chosen)
+        check_plan(model.path, model.description["provenance"].get("plan", {}), plan)
+
+
+def _gathered(run: RunConfig, pairs: Pairs, augmented: Sequence[FeatureStore], chosen: Chosen | None) -> TrainingData:
+    data = gather(run, pairs, augmented)
+    return data if chosen is None else data.all_in_training

@@ -1,7 +1,6 @@
 """``xanes-hpc train``."""
 
 import shlex
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from xanes_hpc.cli import console
 from xanes_hpc.cli.choices import Known, choice
 from xanes_hpc.cli.command import Command
 from xanes_hpc.cli.options import PATH, output_option, overwrite_option
+from xanes_hpc.cli.training_notes import notes
 
 FLAGS = {
     "kind": "target.kind",
@@ -36,8 +36,6 @@ FLAGS = {
 }
 """Keys of the configuration that options set."""
 CONTINUE = "to continue, run the same command with --resume"
-FEW_TO_CALIBRATE = 30
-"""Number of calibration sites below which sigma is only a rough estimate."""
 
 
 @click.command("train", cls=Command)
@@ -114,7 +112,7 @@ FEW_TO_CALIBRATE = 30
     "--folds",
     type=click.IntRange(min=2),
     metavar="K",
-    help="Cross-validate: train K models, each tested on another K-th of the sites",
+    help="Cross-validate: train K models, each tested on another K-th of the sites, then one on all sites",
 )
 @click.option(
     "--augment",
@@ -162,7 +160,7 @@ def command(features: tuple[Path, ...], output: Path | None, **options: Any) -> 
     flags["split.file"] = options["split_file"] and str(options["split_file"])
     flags["split.folds"] = options["folds"]
     run = load_run(options["config"], Path.cwd(), flags, architecture_of)
-    (_cross_validate if run.split.folds else _train)(run, options)
+    (_cross_validate if run.split.folds and run.split.fold is None else _train)(run, options)
 
 
 def open_stores(run: Any, opened: ExitStack) -> tuple[list[Path], Any, Any]:
@@ -206,15 +204,12 @@ def _train(run: Any, options: dict[str, Any]) -> None:
             raise
     if machines is not None and machines.index:
         return  # the first process prints the summary
-    process = ""
-    if result.process is not None:
-        process = f" and a Gaussian process ({result.process}, fitted to {result.n_fitted:,} sites)"
     rows = {
         "sites": ", ".join(f"{n:,} {name}" for name, n in result.sets.items()),
         **result.left_out.counts,
         "epochs": f"{result.best.epoch}, "
         + (f"validation error {result.best.validation_error:.2f} %" if result.sets["validation"] else "no validation"),
-        "members": f"{result.n_members}{process}",
+        "members": _members(result.n_members, result.process, result.n_fitted),
     }
     if result.taken_over is not None:
         taken, of = result.taken_over
@@ -222,64 +217,33 @@ def _train(run: Any, options: dict[str, Any]) -> None:
     console.table(str(target), rows)
     if result.left_out.n_short:
         console.err.print(f"Note: [target] {result.left_out.advice}")
-    for note in notes([Model.open(target)], run):
+    model = Model.open(target)
+    for note in notes(model, [model], run):
         console.err.print(f"Note: {note}")
     if result.interrupted:
         console.err.print(
             "Note: stopped early; the model folder holds the best model so far"
             + (f"; {CONTINUE}" if checkpoint_path(target).exists() else "")
         )
-    words = ["xanes-hpc", "predict", str(paths[0]), "--model", str(target), "-o", "predictions.h5"]
-    words += ["--split", "test"] if result.sets["test"] else []
+    _predict_next(paths[0], target, run, ["--split", "test"] if result.sets["test"] else [])
+
+
+def _members(n_networks: int, process: object, n_fitted: int) -> str:
+    """Return the number of networks and the Gaussian process beside them in words."""
+    return f"{n_networks}" + (f" and a Gaussian process ({process}, fitted to {n_fitted:,} sites)" if process else "")
+
+
+def _predict_next(features: Path, model: Path, run: Any, words: list[str]) -> None:
+    words = ["xanes-hpc", "predict", str(features), "--model", str(model), "-o", "predictions.h5", *words]
     words += ["--spectra", run.spectra[0]] if run.spectra else []
     console.next_step(shlex.join(words))
 
 
-def notes(models: Sequence[Any], run: Any) -> Iterator[str]:
-    """Yield what to keep in mind about the models of a run."""
-    from xanes_hpc.models.folder import architecture_of
-
-    sites = [model.training_sites for model in models]
-    n_calibrated = min(model.calibration.n_sites for model in models)
-    if not n_calibrated:
-        n_sites = min(own.count("calibration") for own in sites)
-        yield (
-            f"sigma is not calibrated (calibration sites: {n_sites:,}); it is the raw spread of the draws, which is "
-            "far too narrow"
-        )
-    elif n_calibrated < FEW_TO_CALIBRATE:
-        yield f"sigma was calibrated on only {n_calibrated} sites; it is a rough estimate"
-    if any(model.trust.get("threshold") is None for model in models):
-        yield "predictions cannot be flagged as unlike the training set: there were no held-out sites to set the limit"
-    group, alone = models[0].description["provenance"]["split"]["group"], sites[0].n_alone
-    if group == "formula" and alone["formula"]:
-        yield (
-            f"{alone['formula']:,} sites have neither structure nor formula, so each is a group of its own; errors are "
-            "too low if near-duplicates are in different sets; --group cluster keeps these together"
-        )
-    if group == "code" and alone["code"]:
-        yield (
-            f"the names of {alone['code']:,} sites have no CSD code, so each structure is a group of its own; errors "
-            "are too low if near-duplicates are in different sets; --group formula keeps these together"
-        )
-    if n_known := sum(own.n_tested_known_earlier for own in sites):
-        n_tested = sum(own.count("test") for own in sites)
-        yield (
-            f"the model to start from was trained on {n_known:,} of the {n_tested:,} test sites, or on sites with the "
-            "same CSD code or formula; errors on these are too low"
-        )
-    started_from = run.transfer.model and architecture_of(Path(run.transfer.model))["name"]
-    if started_from not in (None, run.model.name):
-        yield (
-            f"{run.transfer.model} has the architecture {started_from}, this model {run.model.name}: layers with the "
-            "same name and shape took its weights, even if they serve another purpose"
-        )
-
-
 def _cross_validate(run: Any, options: dict[str, Any]) -> None:
     from xanes_hpc.data.left_out import LeftOut
-    from xanes_hpc.model_selection.cross_validation import SUMMARY, cross_validate, model_of
+    from xanes_hpc.model_selection.cross_validation import FINAL, SUMMARY, cross_validate, model_of
     from xanes_hpc.models.model import Model
+    from xanes_hpc.training.chosen import Chosen
     from xanes_hpc.training.inputs import default_output
     from xanes_hpc.training.stages import Observer
     from xanes_hpc.training.tensorboard import tensorboard_writer
@@ -288,9 +252,10 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
         paths, pairs, augmented = open_stores(run, opened)
         target = Path(run.output) if run.output else default_output(paths[0]).with_suffix(".folds")
 
-        def observer(fold: int) -> Observer:
-            folder = options["tensorboard"] and options["tensorboard"] / f"fold-{fold}"
-            progress = opened.enter_context(console.progress(f"training fold {fold + 1}", "epochs"))
+        def observer(fold: int | None) -> Observer:
+            name, what = (f"fold-{fold}", f"fold {fold + 1}") if fold is not None else ("final", "the final model")
+            folder = options["tensorboard"] and options["tensorboard"] / name
+            progress = opened.enter_context(console.progress(f"training {what}", "epochs"))
             return Observer(progress, opened.enter_context(tensorboard_writer(folder)))
 
         try:
@@ -299,17 +264,27 @@ def _cross_validate(run: Any, options: dict[str, Any]) -> None:
             console.err.print(f"Note: {CONTINUE}")
             raise
     models = [Model.open(model_of(target, fold)) for fold in range(run.split.folds)]
+    final = Model.open(target / FINAL)
     left_out = LeftOut.from_values(summary["left_out"])
     rows = left_out.counts | {
         n.replace("_", " "): _with_spread(mean, summary["std"][n]) for n, mean in summary["mean"].items()
     }
     console.table(f"{target}: mean and standard deviation over {len(summary['folds'])} folds", rows)
+    trained = final.training_sites.count("train")
+    console.table(
+        str(final.path),
+        {
+            "sites": final.fitted_in_words,
+            "epochs": f"{Chosen.of_model(final).epochs}, the median of the folds",
+            "members": _members(len(final.members), final.regression, trained),
+        },
+    )
     if left_out.n_short:
         console.err.print(f"Note: [target] {left_out.advice}")
-    for note in notes(models, run):
+    for note in notes(final, models, run):
         console.err.print(f"Note: {note}")
     console.err.print(f"Results of every fold: {target / SUMMARY}")
-    console.next_step(f"xanes-hpc train {shlex.quote(str(paths[0]))}")
+    _predict_next(paths[0], final.path, run, [])
 
 
 def _with_spread(mean: float | None, spread: float | None) -> str:
