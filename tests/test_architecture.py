@@ -41,7 +41,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     "analysis": ("prediction models descriptors stores spectra structures runtime", "ase scipy umap"),
     "model_selection": ("training prediction analysis data models config stores spectra runtime", "optuna"),
     "campaigns": (
-        "analysis prediction training calculations features models config jobs descriptors stores structures runtime",
+        "model_selection analysis prediction training calculations features models config jobs descriptors stores "
+        "structures runtime",
         "",
     ),
     "plotting": ("campaigns analysis experiment models stores spectra structures runtime", "ase matplotlib"),

@@ -18,6 +18,8 @@ from xanes_hpc.campaigns.course import Course, Round, read_course
 from xanes_hpc.campaigns.grow import FEATURES, POOL, Growth, grow
 from xanes_hpc.campaigns.settings import load_campaign
 from xanes_hpc.errors import ConfigError, StoreError
+from xanes_hpc.model_selection import cross_validation
+from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.select_first import select_first
 from xanes_hpc.stores.features import FeatureStore
 from xanes_hpc.stores.spectra import SpectrumTable
@@ -49,6 +51,7 @@ start = 12
 batch = 6
 held_out = 8
 preset = "xanesnet-49"
+folds = 0
 seed = {seed}
 
 [budget]
@@ -259,6 +262,31 @@ def test_a_kill_before_a_round_is_recorded_loses_nothing_of_it(campaign, monkeyp
     assert all(r.seconds > 0.0 for r in course.rounds)
 
 
+@pytest.mark.slow
+def test_few_sites_are_trained_on_with_folds_and_all_are_fitted(campaign, monkeypatch):
+    changed(campaign, "folds = 0", "folds = 3")
+    changed(campaign, "sites = 32", "sites = 20")
+    with monkeypatch.context() as patched:
+        patched.setattr("xanes_hpc.model_selection.cross_validation._final", _killed)
+        with pytest.raises(Killed):
+            grow(load_campaign(campaign))
+    trained = []
+
+    def train(run, pairs, output, *rest, **options):
+        trained.append(output.name)
+        return whole(run, pairs, output, *rest, **options)
+
+    whole = cross_validation.train
+    with monkeypatch.context() as patched:
+        patched.setattr(cross_validation, "train", train)
+        course = grow(load_campaign(campaign))
+    assert trained == ["final.model"]  # the stopped folds were kept
+    folder = campaign.with_suffix(".campaign") / "round-000"
+    model, (only,) = Model.open(folder / "model"), course.rounds
+    assert model.training_sites.count("train") == model.calibration.n_sites == only.n_known >= 10
+    assert not (folder / "folds").exists()
+
+
 def _killed(*arguments, **options):
     raise Killed
 
@@ -278,6 +306,7 @@ def test_other_settings_are_refused(campaign, capsys, tmp_path):
         ('pool = "pool.h5"', 'pool = "no.h5"', "pool: no such file"),
         ("[budget]", "[budgte]", "unknown key 'budgte'; did you mean 'budget'?"),
         ("batch = 6", "batch = 0", "batch: expected 1 or more, received 0"),
+        ("folds = 0", "folds = 1", "folds: expected 2 or more, or 0 for none, received 1"),
         ("batch = 6", 'batch = "6"', "batch: expected a whole number, received '6'"),
         ("sites = 32", "sites = 12", "sites: expected 20 or more"),
         ("seed = 1", 'strategy = "luck"', "strategy: expected one of"),

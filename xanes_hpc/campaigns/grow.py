@@ -28,6 +28,7 @@ from xanes_hpc.descriptors import choose
 from xanes_hpc.errors import ConfigError, StoreError
 from xanes_hpc.features import featurise as features
 from xanes_hpc.jobs.dask_workers import connected
+from xanes_hpc.model_selection.cross_validation import FINAL, cross_validate
 from xanes_hpc.models.architectures import on_graphs
 from xanes_hpc.models.model import Model
 from xanes_hpc.prediction.plan import PredictOptions
@@ -45,7 +46,11 @@ from xanes_hpc.training.inputs import open_spectra
 from xanes_hpc.training.train import train
 
 POOL, FEATURES = "pool.h5", "pool.features.h5"
-SELECTED, CALCULATED, KNOWN, MODEL = "selected.csv", "calculated.json", "known.h5", "model"
+SELECTED, CALCULATED, KNOWN, MODEL, FOLDS = "selected.csv", "calculated.json", "known.h5", "model", "folds"
+FEW = 600
+"""With fewer known sites, of which one in twenty would calibrate a model, models are trained with folds."""
+FEWEST_OF_FOLD = 4
+"""Fewest known sites per fold."""
 MOST_JUDGED = 2000
 """Number of the pool's sites, drawn at random, on which the flagged share and the uncertainty are measured."""
 HARDEST = 0.1
@@ -152,7 +157,7 @@ class Growth:
         self.told(f"round {number}: {len(selected):,} sites selected")
         seconds, failed = self._calculated(folder, selected if number else [*self.course.held_out, *selected])
         known = self._known(folder, [*(n for r in self.course.rounds for n in r.selected), *selected])
-        model = self._train(folder)
+        model = self._train(folder, known)
         done = self._measured(model, Round(number, selected, failed, known, seconds))
         self.told(
             f"round {number}: {known:,} known sites, error {done.error:.2f} % (hardest tenth {done.hardest:.1f} %), "
@@ -220,13 +225,20 @@ class Growth:
             raise StoreError(f"{path}: no site of the round could be calculated; see course.json for the reasons")
         return len(rows)
 
-    def _train(self, folder: Path) -> Model:
-        """Train on the known spectra, or continue; return the model."""
-        path = folder / MODEL
-        stopped = checkpoint_path(path).exists()
+    def _train(self, folder: Path, n_known: int) -> Model:
+        """Train on the known spectra, or continue; return the model. With few spectra it is the final one of folds."""
+        path, folds, run = folder / MODEL, folder / FOLDS, self.campaign.train
+        stopped, n_folds = checkpoint_path(path).exists(), self.campaign.plan.folds
         if stopped or not path.exists():
             with FeatureStore(self.folder / FEATURES) as store, StructureStore(folder / KNOWN) as known:
-                train(self.campaign.train, open_spectra([store], [known]), path, resume=stopped)
+                pairs = open_spectra([store], [known])
+                if n_folds and FEWEST_OF_FOLD * n_folds <= n_known < FEW:
+                    run = replace(run, split=replace(run.split, folds=n_folds))
+                    cross_validate(run, pairs, folds, resume=folds.exists())
+                    (folds / FINAL).rename(path)
+                else:
+                    train(run, pairs, path, resume=stopped)
+        shutil.rmtree(folds, ignore_errors=True)
         return Model.open(path)
 
     def _measured(self, model: Model, done: Round) -> Round:

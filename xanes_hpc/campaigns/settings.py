@@ -62,6 +62,8 @@ class Plan:
         Preset of the descriptor.
     seed
         Seed of every choice.
+    folds
+        Number of folds of trainings on few sites; 0 to divide off a calibration set instead.
     """
 
     pool: str
@@ -71,6 +73,7 @@ class Plan:
     strategy: str = STRATEGIES[0]
     preset: str = "default"
     seed: int = 0
+    folds: int = 5
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ def _check(campaign: Campaign) -> None:
     for name in ("start", "batch", "held_out"):
         if getattr(plan, name) < 1:
             raise ConfigError(f"{where}: {name}: expected 1 or more, received {getattr(plan, name)}")
+    if plan.folds < 0 or plan.folds == 1:
+        raise ConfigError(f"{where}: folds: expected 2 or more, or 0 for none, received {plan.folds}")
     if plan.strategy not in STRATEGIES:
         raise ConfigError(f"{where}: strategy: expected one of {', '.join(STRATEGIES)}, received {plan.strategy!r}")
     least = plan.start + plan.held_out
